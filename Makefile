@@ -1,0 +1,59 @@
+# Everything runs in .venv, which the stamps below make and keep up to date.
+
+# The first Python that truly runs: a version manager's shim may exist and still fail.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo $$python; break; fi; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: pip warns about each of a machine's extra package folders that lacks a package. Errors still show.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+READY := $(VENV)/.ready
+SERVERS := $(VENV)/.servers
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test cover lint types fmt clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(READY) ## show one program on both APIs, from recordings, without a key
+	@$(BIN)/adapter demo
+
+test: $(READY) $(SERVERS) ## run the tests; ARGS= goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+cover: $(READY) $(SERVERS) ## run the tests and measure the branches they take
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(READY) ## check format, style and the import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(READY) ## check the types
+	$(BIN)/mypy
+
+fmt: $(READY) ## format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: say which with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@mkdir -p cassettes/demo
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The real servers are big and optional. Where they can't be had, the tests that need them are skipped and say so.
+$(SERVERS): requirements/servers.txt $(READY)
+	@if $(PIP) --retries 1 install --require-hashes --requirement requirements/servers.txt; then touch $@; \
+	else echo "The llama.cpp server could not be installed: tests against a real server will be skipped."; fi

@@ -1,0 +1,88 @@
+"""Run code written for OpenAI's Chat Completions API on the Responses API.
+
+    - from openai import OpenAI
+    + from adapter import OpenAI
+
+With `ADAPTER_BACKEND=responses`, or `Settings(backend="responses")`, the same call sites speak to `/responses` and see what they
+always saw: the SDK's own types, streams, tool calls and exceptions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import translation as translate
+from .errors import (
+    AdapterError,
+    ConfigurationError,
+    MalformedReply,
+    MalformedRequest,
+    MissingExtra,
+    StreamTruncated,
+    TranslationError,
+    Unsupported,
+    UpstreamFailure,
+)
+
+if TYPE_CHECKING:
+    from .doors.client import AsyncOpenAI, OpenAI, install, uninstall
+    from .doors.decisions import decision
+    from .doors.wire import AsyncTransport, Transport
+    from .journal import Decision
+    from .routing.overrides import use
+    from .routing.settings import Settings
+    from .translation.ledger import Loss
+
+__all__ = [
+    "AdapterError",
+    "AsyncOpenAI",
+    "AsyncTransport",
+    "ConfigurationError",
+    "Decision",
+    "Loss",
+    "MalformedReply",
+    "MalformedRequest",
+    "MissingExtra",
+    "OpenAI",
+    "Settings",
+    "StreamTruncated",
+    "TranslationError",
+    "Transport",
+    "Unsupported",
+    "UpstreamFailure",
+    "decision",
+    "install",
+    "translate",
+    "uninstall",
+    "use",
+]
+
+# Where the names live that bring the SDK or pydantic-settings with them: imported on first use.
+_LAZY = {
+    "AsyncOpenAI": "doors.client",
+    "AsyncTransport": "doors.wire",
+    "Decision": "journal",
+    "Loss": "translation.ledger",
+    "OpenAI": "doors.client",
+    "Settings": "routing.settings",
+    "Transport": "doors.wire",
+    "decision": "doors.decisions",
+    "install": "doors.client",
+    "uninstall": "doors.client",
+    "use": "routing.overrides",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _LAZY.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,24 @@
+"""Be the command `adapter`.
+
+The commands need the extra `cli`, and are imported when one is called: `import adapter` never pays for them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from adapter.errors import MissingExtra
+
+_NEEDED = frozenset({"typer", "click", "rich", "vcr", "yaml"})
+
+
+def main() -> None:
+    """Run the command line; without the extra `cli`, say so and exit with 1."""
+    try:
+        from adapter.cli.app import app
+    except ImportError as missing:
+        if (missing.name or "").partition(".")[0] not in _NEEDED and not isinstance(missing, MissingExtra):
+            raise
+        print("The command line needs its extra: pip install 'chat-responses-adapter[cli]'", file=sys.stderr)
+        raise SystemExit(1) from missing
+    app()

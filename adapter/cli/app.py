@@ -1,0 +1,19 @@
+"""Collect the commands in one typer application."""
+
+from __future__ import annotations
+
+import typer
+
+from adapter.cli.demo import demo
+
+app = typer.Typer(
+    name="adapter", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def adapter() -> None:
+    """Run Chat Completions code on the Responses API."""
+
+
+app.command("demo")(demo)

@@ -1,0 +1,1 @@
+"""Where requests come in: the SDK's clients, and HTTP transports for everything else."""

@@ -1,0 +1,158 @@
+"""The SDK's clients, adapted: the same classes, the same constructors, and `settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
+
+import openai
+
+from adapter.errors import AdapterError
+from adapter.routing.settings import Settings
+
+from . import decisions
+from .ticket import KEY, Ticket
+from .wire import AsyncTransport, Transport, is_chat_request, unwrap, wrap
+
+_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI")
+
+_PATH = "/chat/completions"
+
+# The clients that go through the doors of an HTTP client: the doors come off when the last one is uninstalled.
+_USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+
+
+class _Adapted:
+    """What the sync and the async client have in common."""
+
+    _adapter_settings: Settings
+
+    def __init__(self, *, settings: Settings | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._adapt(settings)
+
+    def _adapt(self, settings: Settings | None) -> None:
+        self._adapter_settings = settings if settings is not None else Settings()
+        http_client = self._client  # type: ignore[attr-defined]  # the SDK's own, or the caller's
+        wrap(http_client, self._door)
+        _USERS.setdefault(http_client, WeakSet()).add(self)
+
+    _door: Any
+
+    def _ticket(self) -> Ticket:
+        return Ticket(self._adapter_settings)
+
+    if not TYPE_CHECKING:  # the SDK's own signatures stay in force
+
+        def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
+            """Create a client with other options, like the SDK's `copy`; the settings stay unless others are given."""
+            extra = {"settings": settings or self._adapter_settings, **(_extra_kwargs or {})}
+            return super().copy(_extra_kwargs=extra, **kwargs)
+
+        with_options = copy
+
+
+class _Sync(_Adapted):
+    _door = Transport
+
+    if not TYPE_CHECKING:
+
+        def post(self, path: str, **kwargs: Any) -> Any:
+            if path != _PATH:
+                return super().post(path, **kwargs)
+            with decisions.following(self._ticket()) as ticket:
+                return decisions.remember(super().post(path, **kwargs), ticket.journal)
+
+        def _prepare_request(self, request: Any) -> None:
+            super()._prepare_request(request)
+            if is_chat_request(request):
+                request.extensions[KEY] = decisions.followed() or self._ticket()
+
+
+class _Async(_Adapted):
+    _door = AsyncTransport
+
+    if not TYPE_CHECKING:
+
+        async def post(self, path: str, **kwargs: Any) -> Any:
+            if path != _PATH:
+                return await super().post(path, **kwargs)
+            with decisions.following(self._ticket()) as ticket:
+                return decisions.remember(await super().post(path, **kwargs), ticket.journal)
+
+        async def _prepare_request(self, request: Any) -> None:
+            await super()._prepare_request(request)
+            if is_chat_request(request):
+                request.extensions[KEY] = decisions.followed() or self._ticket()
+
+
+class OpenAI(_Sync, openai.OpenAI):
+    """The SDK's client, whose Chat Completions calls go where the settings say.
+
+    Takes every argument of `openai.OpenAI`, and `settings` (default: read from the environment).
+    """
+
+
+class AsyncOpenAI(_Async, openai.AsyncOpenAI):
+    """The SDK's async client, whose Chat Completions calls go where the settings say. See OpenAI."""
+
+
+_OURS: dict[type, type] = {openai.OpenAI: OpenAI, openai.AsyncOpenAI: AsyncOpenAI}
+
+
+@lru_cache(maxsize=64)
+def _adapted(cls: type) -> type:
+    """Make the adapted form of a client class; a subclass of the SDK's keeps everything of its own."""
+    if cls in _OURS:
+        return _OURS[cls]
+    base = _Async if issubclass(cls, openai.AsyncOpenAI) else _Sync
+    return type(cls.__name__, (base, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+
+
+def install(client: _Client, settings: Settings | None = None) -> _Client:
+    """Turn an existing SDK client into an adapted one, in place, and return it.
+
+    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings replaces them; without
+    settings an adapted client is left as it is. Raises AdapterError for what is no client of the SDK.
+    """
+    if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
+        raise AdapterError(f"install: expected a client of the openai SDK, got {type(client).__name__}")
+    if isinstance(client, _Adapted):
+        if settings is not None:
+            client._adapter_settings = settings
+        return client
+    adapted: Any = client
+    adapted.__class__ = _adapted(type(client))
+    adapted._adapt(settings)
+    _forget_resources(client)
+    return client
+
+
+def uninstall(client: _Client) -> _Client:
+    """Turn an adapted client back into what it was, in place, and return it."""
+    if isinstance(client, _Adapted):
+        http_client = client._client
+        users = _USERS.get(http_client, WeakSet())
+        users.discard(client)
+        if not users:
+            unwrap(http_client)
+        client.__class__ = _original(type(client))
+        del client._adapter_settings
+        _forget_resources(client)
+    return client
+
+
+def _original(cls: type) -> Any:
+    return next(base for base in _bases(cls) if not issubclass(base, _Adapted))
+
+
+def _bases(cls: type) -> Iterable[type]:
+    return cls.__mro__
+
+
+def _forget_resources(client: Any) -> None:
+    """Drop the resources that the client has cached: they hold its `post` from before."""
+    for name in ("chat", "beta"):
+        client.__dict__.pop(name, None)

@@ -1,0 +1,40 @@
+"""Run a journey: perform each effect, send its result back in. Once for sync code, once for async code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from adapter.exchange import Effect, Journey, Outcome
+
+
+def drive(journey: Journey, perform: Callable[[Effect], Any]) -> Outcome:
+    """Run a journey to its outcome. An exception from `perform` is thrown into the journey, which may take it or let it pass."""
+    try:
+        effect = next(journey)
+        while True:
+            try:
+                result = perform(effect)
+            except Exception as error:  # noqa: BLE001  # it's the journey's to judge
+                effect = journey.throw(error)
+            else:
+                effect = journey.send(result)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+
+
+async def adrive(journey: Journey, perform: Callable[[Effect], Awaitable[Any]]) -> Outcome:
+    """Run a journey to its outcome, awaiting each effect."""
+    try:
+        effect = next(journey)
+        while True:
+            try:
+                result = await perform(effect)
+            except Exception as error:  # noqa: BLE001  # it's the journey's to judge
+                effect = journey.throw(error)
+            else:
+                effect = journey.send(result)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome

@@ -1,0 +1,54 @@
+"""The HTTP libraries that a request may come from: httpx2, and classic httpx with the same names.
+
+Requests, replies and byte streams must come from the library of the client that asked (MAPPING §9.6); which one that is shows in
+the request. Nothing is imported that the application has not imported itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from typing import Any
+
+from adapter.errors import AdapterError
+
+_NAMES = ("httpx2", "httpx")
+
+
+class Family:
+    """The classes of one HTTP library, and our byte streams made for it."""
+
+    def __init__(self, module: Any) -> None:
+        self.name: str = module.__name__
+        self.Request: Any = module.Request
+        self.Response: Any = module.Response
+        self.HTTPTransport: Any = module.HTTPTransport
+        self.AsyncHTTPTransport: Any = module.AsyncHTTPTransport
+        self.Limits: Any = module.Limits
+        self.RemoteProtocolError: Any = module.RemoteProtocolError
+        from .bodies import AsyncBody, Body
+
+        self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
+        self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
+
+    def __repr__(self) -> str:
+        return f"<Family {self.name}>"
+
+
+@lru_cache(maxsize=4)
+def _family(name: str) -> Family:
+    return Family(importlib.import_module(name))
+
+
+@lru_cache(maxsize=64)
+def _family_of_type(cls: type) -> Family:
+    for base in cls.__mro__:
+        name = base.__module__.partition(".")[0]
+        if name in _NAMES:
+            return _family(name)
+    raise AdapterError(f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here ({', '.join(_NAMES)})")
+
+
+def family_of(thing: object) -> Family:
+    """Return the family of a request or client; raises AdapterError for one of another library."""
+    return _family_of_type(type(thing))

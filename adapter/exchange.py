@@ -1,0 +1,295 @@
+"""One call's whole journey, as a generator of effects: it decides, translates and reads replies, and does no I/O itself.
+
+A door drives it: it performs each effect and sends the result back in (doors/drive.py, in one sync and one async loop). What the
+generator returns says what the caller gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import codec, sse
+from .errors import TranslationError, UpstreamFailure
+from .journal import Choice, Journal
+from .relay import Relay
+from .translation import models
+from .translation.draft import Translation
+from .translation.failures import error_to_chat
+from .translation.ledger import Loss
+from .translation.replies import response_to_completion
+from .translation.requests import chat_to_responses
+
+PEEKED_EVENTS = 3
+"""How many events of a stream are read before its headers go up: `created` and `in_progress` come at once, and with them most
+failures that Chat reports by status (recording 3989; MAPPING §5.4)."""
+
+
+# Effects: what the door is asked to do.
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Say what the settings choose for this call. Result: Choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Read the request's body. Result: bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the request: to `/responses` with this body, or, where it is None, as it came. Result: Head."""
+
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReply:
+    """Read the whole reply, decompressed. Result: bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadChunk:
+    """Read the next piece of the reply, decompressed. Result: bytes, or None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Put the call on record: its journal is as complete as it will be."""
+
+
+Effect = Decide | ReadRequest | Send | ReadReply | ReadChunk | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a reply."""
+
+    status: int
+    content_type: str
+
+
+# Outcomes: what the caller gets.
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """Upstream's reply, as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A stream: what `relay` has put out so far, and a read error that came early and belongs to the reader."""
+
+    relay: Relay
+    begun: bytes
+    error: Exception | None = None
+
+
+Outcome = Untouched | Rewritten | Streamed
+Journey = Generator[Effect, Any, Outcome]
+
+_FINAL = {"x-should-retry": "false"}  # the SDK would retry a 5xx; this one would only be paid for twice
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do with a request: send `body` to `/responses`; or, without one, refuse it or leave it on Chat."""
+
+    reason: str
+    losses: tuple[Loss, ...] = ()
+    translation: Translation | None = None
+    body: bytes | None = None
+    refusal: Rewritten | None = None
+
+
+def exchange(journal: Journal) -> Journey:
+    """Carry one request from the door to its outcome, keeping `journal`."""
+    choice = journal.choice
+    if choice is None:
+        try:
+            choice = journal.choice = yield Decide()
+        except TranslationError as error:
+            return _error(400, str(error), "invalid_request_error", error.path, "invalid_value")
+    journal.backend, journal.reason = "chat", choice.reason
+    journal.request_losses, journal.reply_losses = (), tuple
+    if choice.backend == "chat":
+        yield Send()
+        return Untouched()
+
+    plan = _plan((yield ReadRequest()), choice)
+    journal.reason, journal.request_losses = plan.reason, plan.losses
+    if plan.refusal is not None:
+        journal.backend = "responses"
+        yield Note()
+        return plan.refusal
+    if plan.translation is None or plan.body is None:
+        yield Note()
+        yield Send()
+        return Untouched()
+
+    journal.backend, journal.model = "responses", plan.translation.asked.model
+    head: Head = yield Send(plan.body)
+    if 300 <= head.status < 400:
+        return Untouched()  # the HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4)
+    return (yield from _reply(journal, choice, plan.translation, head))
+
+
+def _plan(raw: bytes, choice: Choice) -> _Plan:
+    try:
+        body = codec.loads(raw)
+    except ValueError:
+        return _Plan("not-json", (Loss("$", "held", "not JSON"),))
+    try:
+        translation = chat_to_responses(body, choice.policy)
+        if translation.body is not None:
+            return _Plan(choice.reason, translation.losses, translation, codec.dumps(translation.body))
+        losses = translation.held + translation.losses
+        one_way = _one_way(body)
+        if one_way is None:
+            return _Plan("unsupported", losses)
+        first = translation.held[0]
+        return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses)
+    except TranslationError as error:
+        return _refused(error.path, error.why, ())
+    except Exception as bug:  # promise 9: our own bugs are ours
+        if choice.on_bug == "raise":
+            raise
+        return _on_bug(body, bug)
+
+
+def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> _Plan:
+    # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
+    losses = losses or (Loss(path, "held", why),)
+    return _Plan("refused", losses, refusal=_error(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"))
+
+
+def _on_bug(body: Any, bug: Exception) -> _Plan:
+    why = f"the adapter failed on this call ({type(bug).__name__})"
+    losses = (Loss("$", "held", why),)
+    try:
+        one_way = _one_way(body)
+    except Exception:  # noqa: BLE001  # the facts may be what is broken; then nothing speaks against Chat
+        one_way = None
+    if one_way is None:
+        return _Plan("adapter-bug", losses)
+    message = f"$: {why}, and it can't stay on Chat Completions: {one_way}"
+    return _Plan("adapter-bug", losses, refusal=_error(500, message, "server_error", None, "adapter_bug"))
+
+
+def _one_way(body: Any) -> str | None:
+    if not isinstance(body, dict):
+        return None
+    return models.one_way(
+        body.get("model"), tools=bool(body.get("tools") or body.get("functions")), effort=body.get("reasoning_effort")
+    )
+
+
+def _reply(journal: Journal, choice: Choice, translation: Translation, head: Head) -> Journey:
+    streamed = head.content_type.lower().startswith("text/event-stream")
+    if head.status >= 400:
+        raw = yield ReadReply()
+        outcome: Outcome = _error_reply(head, raw, translation)
+    elif streamed and translation.asked.stream:
+        return (yield from _stream(journal, choice, translation))
+    else:
+        raw = yield ReadReply()
+        try:
+            outcome = _whole(journal, translation, raw, streamed=streamed)
+        except UpstreamFailure as failure:
+            outcome = _failure(failure)
+        except TranslationError as error:
+            outcome = _error(502, str(error), "server_error", None, "invalid_response")
+        except Exception as bug:
+            if choice.on_bug == "raise":
+                raise
+            message = f"$: the adapter failed on the reply ({type(bug).__name__})"
+            outcome = _error(502, message, "server_error", None, "adapter_bug")
+    yield Note()
+    return outcome
+
+
+def _error_reply(head: Head, raw: bytes, translation: Translation) -> Rewritten:
+    try:
+        body = codec.loads(raw)
+        translated = error_to_chat(body, translation.index)
+        raw = raw if translated is body else codec.dumps(translated)
+    except Exception:  # noqa: BLE001  # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer
+        pass
+    return Rewritten(head.status, raw, head.content_type)
+
+
+def _whole(journal: Journal, translation: Translation, raw: bytes, *, streamed: bool) -> Rewritten:
+    response = _last_response(raw) if streamed else _json(raw)
+    if translation.asked.stream:
+        relay = Relay(translation.asked, translation.index)
+        journal.reply_losses = lambda: relay.losses
+        return Rewritten(200, relay.finish(response), "text/event-stream")
+    reply = response_to_completion(response, translation.asked, translation.index)
+    journal.reply_losses = lambda: reply.losses
+    return Rewritten(200, codec.dumps(reply.body))
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return codec.loads(raw)
+    except ValueError:
+        # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
+        raise TranslationError("$", "the reply to POST /responses is not JSON") from None
+
+
+def _last_response(raw: bytes) -> dict[str, Any]:
+    """Read the answer out of a stream nobody asked for: one server always streams (MAPPING §5.7)."""
+    finished: dict[int, Any] = {}
+    response: dict[str, Any] = {}
+    for number, event in enumerate(sse.Decoder().feed(raw + b"\n\n")):
+        if not event.data or event.data.startswith(b"[DONE]"):
+            continue
+        data = _json(event.data)
+        if data.get("type") == "response.output_item.done":
+            finished[data.get("output_index", number)] = data.get("item")
+        if data.get("type") in ("error", None):
+            response = {"status": "failed", "error": data.get("error") or data}
+        elif isinstance(data.get("response"), dict):
+            response = data["response"]
+    return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
+
+
+def _stream(journal: Journal, choice: Choice, translation: Translation) -> Journey:
+    relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise")
+    journal.reply_losses = lambda: relay.losses
+    begun = b""
+    while relay.events < PEEKED_EVENTS and not begun:
+        try:
+            data: bytes | None = yield ReadChunk()
+        except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it
+            return Streamed(relay, begun, error)
+        if data is None:
+            break
+        begun = relay.feed(data)
+        if relay.failure is not None and begun.count(b"\n\n") == 1:
+            yield Note()
+            return _failure(relay.failure)
+    return Streamed(relay, begun)
+
+
+def _failure(failure: UpstreamFailure) -> Rewritten:
+    return Rewritten(failure.status, codec.dumps({"error": failure.error}), headers=_FINAL if failure.spoke else {})
+
+
+def _error(status: int, message: str, kind: str, param: str | None, code: str) -> Rewritten:
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return Rewritten(status, codec.dumps({"error": error}), headers=_FINAL)

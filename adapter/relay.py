@@ -1,0 +1,92 @@
+"""One reply stream under way: Responses bytes in, Chat bytes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import codec, sse
+from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .translation.draft import Asked, IndexMap
+from .translation.streams import ChunksFromEvents
+
+
+class Relay:
+    """Turn the bytes of a Responses stream into those of a Chat Completions stream, event by event.
+
+    `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK raises; it is
+    kept in `failure` too, so that one that comes before any output can still become an HTTP status. After the terminal
+    event (`done`) everything is skipped. `close()` raises StreamTruncated where that event never came.
+    """
+
+    __slots__ = ("_decoder", "_machine", "_strict", "done", "events", "failure")
+
+    def __init__(self, asked: Asked, index: IndexMap, *, on_bug_raise: bool = False) -> None:
+        self._decoder = sse.Decoder()
+        self._machine = ChunksFromEvents(asked, index)
+        self._strict = on_bug_raise
+        self.events = 0
+        self.done = False
+        self.failure: UpstreamFailure | None = None
+
+    @property
+    def losses(self) -> list[Any]:
+        """The ledger so far."""
+        return self._machine.losses
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes of the stream."""
+        out: list[bytes] = []
+        for event in self._decoder.feed(data):
+            if self.done:
+                break
+            self.events += 1
+            out.append(self._event(event.data))
+        return b"".join(out)
+
+    def finish(self, response: dict[str, Any]) -> bytes:
+        """Take a whole Response in place of a stream: some servers answer so. Raises what the machine raises."""
+        self.done = True
+        chunks = self._machine.feed({"type": "response.completed", "response": response})
+        return b"".join([sse.frame(chunk) for chunk in chunks]) + sse.DONE
+
+    def close(self) -> None:
+        """Take the end of the stream."""
+        if not self.done:
+            self.done = True
+            self._machine.close()
+
+    def _event(self, data: bytes) -> bytes:
+        if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
+            return b""
+        try:
+            event = codec.loads(data)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            return self._fail("the stream has an event that is not a JSON object", "invalid_event")
+        return self._guarded(event)
+
+    def _guarded(self, event: dict[str, Any]) -> bytes:
+        try:
+            chunks = self._machine.feed(event)
+        except UpstreamFailure as failure:
+            self.failure = failure
+            self.done = True
+            return sse.frame({"error": failure.error})
+        except StreamTruncated as error:
+            return self._fail(str(error), "stream_inconsistent")
+        except TranslationError as error:
+            return self._fail(str(error), "invalid_response")
+        except Exception as bug:  # promise 9: a bug of ours ends the stream with an error, not with an answer
+            if self._strict:
+                raise
+            return self._fail(f"the adapter failed on an event ({type(bug).__name__})", "adapter_bug")
+        out = b"".join([sse.frame(chunk) for chunk in chunks])
+        if self._machine.ended:
+            self.done = True
+            out += sse.DONE
+        return out
+
+    def _fail(self, message: str, code: str) -> bytes:
+        self.done = True
+        return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})

@@ -1,0 +1,83 @@
+"""Server-sent events: bytes ⇄ events, incrementally.
+
+Rules, from the WHATWG specification ("Interpreting an event stream"):
+1. A line ends with LF, CR or CRLF; CR and LF of one CRLF may arrive in different reads.
+2. An event ends with a blank line; several `data` lines are joined with LF.
+3. A line that begins with a colon is a comment; a field's value loses one leading space.
+4. An event without data is no event. What follows the last blank line at the end of the stream is no event either.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import codec
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Event(NamedTuple):
+    """One event as it stood on the wire: its name ("" when there was none) and its raw data."""
+
+    name: str
+    data: bytes
+
+
+class Decoder:
+    """Cut a byte stream into events.
+
+    `feed(chunk)` returns the events that the chunk completed. What is left unfinished at the end of the stream is
+    dropped, as the specification and the SDK's own decoder do.
+    """
+
+    __slots__ = ("_data", "_name", "_pieces", "_skip_lf", "_started")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of the unfinished line; joined only when a line end arrives
+        self._name = b""
+        self._data: list[bytes] = []
+        self._started = False
+        self._skip_lf = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next bytes; return the events that are now complete."""
+        if self._skip_lf and chunk:
+            # The LF of a CRLF whose CR ended the previous chunk.
+            self._skip_lf = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\n" not in chunk and b"\r" not in chunk:
+            if chunk:
+                self._pieces.append(chunk)
+            return []
+        text = b"".join([*self._pieces, chunk])
+        self._pieces.clear()
+        if not self._started:
+            self._started = True
+            text = text.removeprefix(b"\xef\xbb\xbf")
+        lines = text.splitlines(keepends=True)
+        if not lines[-1].endswith((b"\n", b"\r")):
+            self._pieces.append(lines.pop())
+        self._skip_lf = text.endswith(b"\r")
+        events: list[Event] = []
+        for line in lines:
+            self._line(line.rstrip(b"\r\n"), events)
+        return events
+
+    def _line(self, line: bytes, events: list[Event]) -> None:
+        if not line:
+            if self._data:
+                events.append(Event(self._name.decode("utf-8", "replace"), b"\n".join(self._data)))
+            self._name = b""
+            self._data = []
+            return
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+        elif field == b"event":
+            self._name = value
+
+
+def frame(payload: object) -> bytes:
+    """Write one event of a Chat Completions stream: `data:` only, never an `event:` line (MAPPING §5.7)."""
+    return b"data: " + codec.dumps(payload) + b"\n\n"

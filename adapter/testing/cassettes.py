@@ -1,0 +1,284 @@
+"""Record and replay HTTP with vcrpy, in cassettes that people can read and that hold no credential.
+
+vcrpy replaces `HTTPTransport.handle_request` of httpx and httpx2, the place where bytes leave for the network. A transport that
+wraps that one, such as the adapter's, stays above it: a cassette holds what truly went out, `/responses` when the adapter
+translated, and a replay feeds the adapter what truly came in.
+
+    with use_cassette("cassettes/vllm/text.responses.yaml"):
+        client.chat.completions.create(...)
+
+A cassette keeps few headers, by a list of what may stay (`KEPT`): what isn't known to be harmless and steady goes. The host goes
+too: matching is by method, path and body (JSON bodies as values), so that a cassette replays under any base URL with its path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from adapter.errors import MissingExtra
+from adapter.testing.bodies import as_base64, as_text, from_form, to_form
+
+try:
+    import vcr
+    import yaml
+    from vcr.cassette import Cassette
+    from vcr.errors import CannotOverwriteExistingCassetteException
+    from vcr.patch import PATCHER_NAMES
+    from vcr.persisters.filesystem import CassetteNotFoundError
+    from vcr.serialize import deserialize, serialize
+except ImportError as missing:  # pragma: no cover - depends on what is installed
+    raise MissingExtra(f"cassettes need {missing.name}: install chat-responses-adapter[kit]") from missing
+
+KEPT = frozenset(
+    {"accept", "content-type", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry"}
+)
+"""The headers that stay. Those of the adapter itself (`x-adapter-…`) stay as well: on the wire they would be a leak to see."""
+
+HOST = "recorded.invalid"
+"""The host that stands in cassettes in place of the real one; the top-level domain is reserved and never resolves."""
+
+_SECRETS = (
+    (re.compile(r"\b(?:sk|rk|sess|ek)-[A-Za-z0-9*_-]{8,}"), "sk-removed"),
+    (re.compile(r"\borg-[A-Za-z0-9]{8,}"), "org-removed"),
+    (re.compile(r"\bproj_[A-Za-z0-9]{8,}"), "proj_removed"),
+)
+
+
+class ReplayError(AssertionError):
+    """Say that a replay asked for what the cassette doesn't hold, or left something of it unasked."""
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML brings no types
+    """Write text of several lines as literal blocks, and never an anchor."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # The emitter itself falls back on quotes where a block couldn't hold the text exactly.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _write_text)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Serializer:
+    """Turn vcrpy's cassette data into readable YAML and back."""
+
+    @staticmethod
+    def serialize(data: Mapping[str, Any]) -> str:
+        """Write a cassette; each body in the form that is readable and gives back its bytes."""
+        interactions = [
+            {
+                "request": {
+                    "method": request["method"],
+                    "uri": request["uri"],
+                    "headers": _flat(request["headers"]),
+                    "body": _form(request["body"]),
+                },
+                "response": {
+                    "status": response["status"],
+                    "headers": _flat(response["headers"]),
+                    "body": _form(response["body"].get("string")),
+                },
+            }
+            for request, response in ((each["request"], each["response"]) for each in data["interactions"])
+        ]
+        return _dump({"version": data["version"], "interactions": interactions})
+
+    @staticmethod
+    def deserialize(text: str) -> dict[str, Any]:
+        """Read a cassette into what vcrpy wants."""
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
+        for each in data["interactions"]:
+            request, response = each["request"], each["response"]
+            request["body"] = from_form(request["body"])
+            response["body"] = {"string": from_form(response["body"]) or b""}
+            for message in (request, response):
+                message["headers"] = {
+                    name: value if isinstance(value, list) else [value] for name, value in message["headers"].items()
+                }
+        return data  # type: ignore[no-any-return]
+
+
+def _dump(data: Any) -> str:
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=160))
+
+
+def _form(body: bytes | str | None) -> dict[str, Any] | None:
+    """Choose a body's form, proven by writing and reading it."""
+    raw = body.encode() if isinstance(body, str) else body
+    if raw is None:
+        return None
+    # YAML can't hold everything that JSON can: half a surrogate pair, for one.
+    for form in (to_form(raw), as_text(raw)):
+        try:
+            if form and from_form(yaml.load(_dump(form), Loader=_Loader)) == raw:  # noqa: S506 - as above
+                return form
+        except (yaml.YAMLError, ValueError):
+            continue
+    return as_base64(raw)
+
+
+def _flat(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a header that has one value as that value."""
+    flat: dict[str, Any] = {}
+    for name, values in headers.items():
+        listed = [value.decode() if isinstance(value, bytes) else value for value in _listed(values)]
+        flat[str(name).lower()] = listed[0] if len(listed) == 1 else listed
+    return flat
+
+
+def _listed(values: Any) -> list[Any]:
+    return list(values) if isinstance(values, list | tuple) else [values]
+
+
+class Persister:
+    """Keep cassettes as UTF-8 with the newlines they have, on every platform."""
+
+    @staticmethod
+    def load_cassette(path: str | Path, serializer: Any) -> Any:
+        """Read a cassette, or raise vcrpy's error for a missing one."""
+        try:
+            text = Path(path).read_bytes().decode()
+        except FileNotFoundError:
+            raise CassetteNotFoundError from None
+        return deserialize(text, serializer)
+
+    @staticmethod
+    def save_cassette(path: str | Path, data: dict[str, Any], serializer: Any) -> None:
+        """Write a cassette, with its folder."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(serialize(data, serializer).encode())
+
+
+def without_secrets(text: str) -> str:
+    """Take keys and the ids of organisations and projects out of a text."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _may_stay(name: str) -> bool:
+    return name.lower() in KEPT or name.lower().startswith("x-adapter-")
+
+
+def _clean_body(body: Any) -> Any:
+    if not isinstance(body, bytes | str):
+        return body
+    try:
+        text = body if isinstance(body, str) else body.decode()
+    except UnicodeDecodeError:
+        return body
+    return without_secrets(text) if isinstance(body, str) else without_secrets(text).encode()
+
+
+def _clean_request(request: Any) -> Any:
+    request.headers = {name: value for name, value in request.headers.items() if _may_stay(name)}
+    parts = urlsplit(request.uri)
+    request.uri = urlunsplit(("https", HOST, parts.path, parts.query, ""))
+    request.body = _clean_body(request.body)
+    return request
+
+
+def _clean_response(response: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in response["headers"].items() if _may_stay(name)}
+    body = {**response["body"], "string": _clean_body(response["body"].get("string"))}
+    return {**response, "headers": kept, "body": body}
+
+
+def same_body(asked: Any, recorded: Any) -> None:
+    """Compare bodies, as JSON values where both are JSON; raise AssertionError with both where they differ."""
+    pair = [bytes(each.body or b"") for each in (asked, recorded)]
+    if pair[0] == pair[1]:
+        return
+    try:
+        # Written again, because to Python `True == 1 == 1.0`, which to an API are three different things.
+        left, right = (json.dumps(json.loads(body), sort_keys=True, indent=1) for body in pair)
+    except ValueError:
+        left, right = (body.decode(errors="replace") for body in pair)
+    assert left == right, f"the bodies differ:\n--- asked\n{left}\n--- recorded\n{right}"
+
+
+def recorder(record_mode: str = "none") -> vcr.VCR:
+    """Give a vcrpy VCR with these settings; modes are vcrpy's, of which `none` only replays."""
+    machine = vcr.VCR(
+        record_mode=record_mode,
+        serializer="readable",
+        match_on=("method", "path", "query", "same_body"),
+        before_record_request=_clean_request,
+        before_record_response=_clean_response,
+        decode_compressed_response=True,
+        # Only the SDK's own libraries: a test may talk by others to a server of its own.
+        skip_patchers=tuple(name for name in PATCHER_NAMES if name not in {"httpx", "httpx2"}),
+    )
+    machine.register_serializer("readable", Serializer)
+    machine.register_matcher("same_body", same_body)
+    machine.register_persister(Persister)
+    return machine
+
+
+@contextmanager
+def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) -> Iterator[Cassette]:
+    """Replay a cassette, or with `record` write it anew.
+
+    A replay never reaches the network. It raises `ReplayError` when a request isn't in the cassette, also where the SDK made a
+    connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
+    """
+    if record:
+        Path(path).unlink(missing_ok=True)  # or vcrpy would keep those old interactions that aren't asked again
+        with recorder("all").use_cassette(path) as cassette:
+            yield cassette
+        return
+    if not Path(path).is_file():
+        raise ReplayError(f"{path}: no such cassette")
+    unknown: list[str] = []
+    with recorder("none").use_cassette(path, record_on_exception=False) as cassette:
+        _note_refusals(cassette, unknown)
+        try:
+            yield cassette
+        except Exception as error:
+            if unknown:
+                raise ReplayError(f"{path}: {unknown[0]}") from error
+            raise
+        if unknown:
+            raise ReplayError(f"{path}: {unknown[0]}")
+        if whole and not cassette.all_played:
+            left = [request for index, request in enumerate(cassette.requests) if not cassette.play_counts[index]]
+            raise ReplayError(f"{path}: not asked: " + ", ".join(f"{each.method} {each.path}" for each in left))
+
+
+def _note_refusals(cassette: Cassette, unknown: list[str]) -> None:
+    """Write down each request that vcrpy refuses: the SDK retries it and then reports a mere connection error."""
+    similar = cassette.find_requests_with_most_matches
+
+    def noting(request: Any) -> Any:
+        found = similar(request)
+        why = "; ".join(message for _, _, failed in found[:1] for _, message in failed) or "nothing like it is left"
+        unknown.append(f"{request.method} {request.path} is not in the cassette: {why}")
+        return found
+
+    cassette.find_requests_with_most_matches = noting
+
+
+__all__ = [
+    "HOST",
+    "KEPT",
+    "CannotOverwriteExistingCassetteException",
+    "Persister",
+    "ReplayError",
+    "Serializer",
+    "recorder",
+    "same_body",
+    "use_cassette",
+    "without_secrets",
+]

@@ -1,0 +1,135 @@
+"""Check committed cassettes: every one is used, readable, and free of secrets, machine paths and registry hosts.
+
+    python -m adapter.testing.hygiene cassettes tests adapter
+
+The first folder holds the cassettes, the others the files that should name them. Prints what is wrong, one finding a line, and
+exits with 1 where there is something.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter.testing.bodies import from_form
+
+FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("an API key", re.compile(r"\b(?:sk|rk|sess|ek)-(?!removed\b)[A-Za-z0-9*_-]{8,}")),
+    ("a bearer token", re.compile(r"\bbearer\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)),
+    ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
+    ("a cloud access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("an organisation's id", re.compile(r"\borg-(?!removed\b)[A-Za-z0-9]{8,}")),
+    ("a project's id", re.compile(r"\bproj_(?!removed\b)[A-Za-z0-9]{8,}")),
+    (
+        "a header that carries credentials or identities",
+        re.compile(
+            r"^\s*-?\s*(?:authorization|proxy-authorization|(?:set-)?cookie|(?:x-)?api-key|openai-organization|openai-project):",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+    ),
+    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("a path of some machine", re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|var/folders)/[\w.-]+")),
+    ("a path of some machine", re.compile(r"\b[A-Za-z]:\\\\?(?:Users|Temp)\\")),
+    ("a package registry", re.compile(r"\b(?:files\.pythonhosted|pypi|registry\.npmjs|deb\.debian)\.(?:org|com|io)\b")),
+    ("an address of a network", re.compile(r"\bhttps?://(?:\d{1,3}\.){3}\d{1,3}\b|\blocalhost:\d+")),
+)
+
+NAMING = frozenset({".py", ".toml", ".yaml", ".yml", ".json"})
+"""The kinds of files that can name a cassette. Not prose: what only a README names is used by nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Say what is wrong where; `line` is 0 where the whole file is meant."""
+
+    path: Path
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}" if self.line else f"{self.path}: {self.what}"
+
+
+def secrets_in(path: Path, text: str) -> Iterator[Finding]:
+    """Find what must not stand in a cassette; the finding doesn't repeat it."""
+    for what, pattern in FORBIDDEN:
+        for match in pattern.finditer(text):
+            yield Finding(path, text.count("\n", 0, match.start()) + 1, f"holds {what}")
+
+
+def encoded_secrets_in(path: Path, text: str) -> Iterator[Finding]:
+    """Look into bodies that stand there as base64, where a search of the text is blind."""
+    import yaml
+
+    try:
+        interactions = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["interactions"]  # noqa: S506 - safe
+        for number, each in enumerate(interactions):
+            for side in ("request", "response"):
+                form = each[side]["body"]
+                raw = from_form(form) or b""  # fails where the form isn't one that replays
+                if form and "base64" in form:
+                    for finding in secrets_in(path, raw.decode(errors="replace")):
+                        yield Finding(path, 0, f"interactions[{number}].{side}.body: {finding.what}")
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        yield Finding(path, 0, f"is not a cassette of ours ({type(error).__name__})")
+
+
+def names_in(folders: Iterable[Path]) -> str:
+    """Join the texts of all files that could name a cassette."""
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in NAMING and file.is_file())
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+
+def is_named(cassette: Path, root: Path, names: str) -> bool:
+    """Tell whether a text names a cassette: by its path below the root, or by its scenario and side apart.
+
+    Tests and the demo build names from parts (`f"{server}/{scenario}.{side}.yaml"`). So a cassette `vllm/text.responses.yaml`
+    counts as named where each of its parts, `vllm`, `text` and `responses`, stands as a string of its own.
+    """
+    relative = cassette.relative_to(root)
+    if relative.as_posix() in names:
+        return True
+    parts = [*relative.parent.parts, *relative.name.removesuffix(".yaml").split(".")]
+    return all(re.search(rf"[\"'/]{re.escape(part)}[\"'/.]", names) for part in parts)
+
+
+def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
+    """List everything that is wrong with the cassettes of a folder."""
+    findings: list[Finding] = []
+    names = names_in(users)
+    files = sorted(cassettes.rglob("*.yaml"))
+    if not files:
+        return [Finding(cassettes, 0, "holds no cassette")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        findings += secrets_in(path, text)
+        findings += encoded_secrets_in(path, text)
+        if users and not is_named(path, cassettes, names):
+            findings.append(Finding(path, 0, "is an orphan: nothing names it"))
+    findings += [
+        Finding(path, 0, "is neither a cassette nor a README")
+        for path in sorted(cassettes.rglob("*"))
+        if path.is_file() and path.suffix != ".yaml" and path.name != "README.md" and not path.name.startswith(".")
+    ]
+    return findings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the folders named on the command line and print the findings."""
+    folders = [Path(each) for each in (sys.argv[1:] if arguments is None else arguments)] or [Path("cassettes")]
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        print(f"{missing[0]}: no such folder")
+        return 2
+    findings = check(folders[0], folders[1:])
+    for finding in findings:
+        print(finding)
+    print(f"{len(findings)} findings in {len(list(folders[0].rglob('*.yaml')))} cassettes")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

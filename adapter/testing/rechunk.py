@@ -1,0 +1,137 @@
+"""Cut a reply's stream anew, because vcrpy replays it in one piece and networks don't.
+
+    client = OpenAI(http_client=httpx2.Client(transport=adapter.Transport(Rechunk(httpx2.HTTPTransport(), per_event))))
+
+`Rechunk` stands between the adapter and the replay. What cuts is a plain function from the body to its pieces.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from types import ModuleType
+from typing import Any
+
+Cut = Callable[[bytes], Iterable[bytes]]
+
+_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
+
+
+def whole(body: bytes) -> Iterator[bytes]:
+    """Give the body in one piece."""
+    yield body
+
+
+def per_event(body: bytes) -> Iterator[bytes]:
+    """Give one server-sent event, with the blank line that ends it, at a time; a rest without one comes last."""
+    end = 0
+    for event in _EVENT.finditer(body):
+        end = event.end()
+        yield event.group()
+    if end < len(body):
+        yield body[end:]
+
+
+def per_byte(body: bytes) -> Iterator[bytes]:
+    """Give one byte at a time."""
+    yield from per_size(1)(body)
+
+
+def per_size(size: int) -> Cut:
+    """Cut into pieces of `size` bytes, wherever in a character or line that falls."""
+
+    def cut(body: bytes) -> Iterator[bytes]:
+        return (body[start : start + size] for start in range(0, len(body), size))
+
+    return cut
+
+
+def short_by(missing: int, *, then: Exception | None = None, pieces: Cut = per_event) -> Cut:
+    """Leave out the last `missing` bytes, and then end as if all were well, or raise `then` as a broken connection does."""
+
+    def cut(body: bytes) -> Iterator[bytes]:
+        yield from pieces(body[: max(len(body) - missing, 0)])
+        if then is not None:
+            raise then
+
+    return cut
+
+
+def short_at(length: int, *, then: Exception | None = None, pieces: Cut = per_event) -> Cut:
+    """Give the first `length` bytes, and then end as if all were well, or raise `then` as a broken connection does."""
+
+    def cut(body: bytes) -> Iterator[bytes]:
+        yield from pieces(body[:length])
+        if then is not None:
+            raise then
+
+    return cut
+
+
+def _libraries() -> list[ModuleType]:
+    """Import those of httpx2 and httpx that are here: each checks for its own base classes."""
+    found = []
+    for name in ("httpx2", "httpx"):
+        try:
+            found.append(importlib.import_module(name))
+        except ImportError:
+            continue
+    if not found:
+        raise ImportError("re-chunking needs httpx2 or httpx: install openai")
+    return found
+
+
+_LIBRARIES = _libraries()
+_STREAMS = [base for library in _LIBRARIES for base in (library.SyncByteStream, library.AsyncByteStream)]
+_TRANSPORTS = [base for library in _LIBRARIES for base in (library.BaseTransport, library.AsyncBaseTransport)]
+
+
+class _CutStream(*_STREAMS):  # type: ignore[misc]  # the bases depend on what is installed
+    """Read the inner stream whole, then hand it out in the pieces asked for."""
+
+    def __init__(self, inner: Any, cut: Cut) -> None:
+        self._inner, self._cut = inner, cut
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._cut(b"".join(self._inner))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._cut(b"".join([part async for part in self._inner])):
+            yield piece
+
+    def close(self) -> None:
+        """Close the inner stream."""
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()
+
+
+class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
+    """Wrap a transport of httpx2 or httpx, sync or async, and cut its server-sent streams (or with `every`, all replies)."""
+
+    def __init__(self, inner: Any, cut: Cut = per_event, *, every: bool = False) -> None:
+        self._inner, self._cut, self._every = inner, cut, every
+
+    def _wrap(self, response: Any) -> Any:
+        if self._every or response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.stream = _CutStream(response.stream, self._cut)
+        return response
+
+    def handle_request(self, request: Any) -> Any:
+        """Send the request on and cut its reply."""
+        return self._wrap(self._inner.handle_request(request))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send the request on and cut its reply."""
+        return self._wrap(await self._inner.handle_async_request(request))
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        """Close the inner transport."""
+        await self._inner.aclose()

@@ -1,0 +1,154 @@
+"""Content parts, chat → responses (MAPPING §2.3 to §2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adapter.errors import MalformedRequest
+from .draft import Draft
+
+Part = dict[str, Any]
+
+
+def string(value: Any, path: str) -> str:
+    """Return `value`, which has to be a string."""
+    if not isinstance(value, str):
+        raise MalformedRequest(path, f"expected a string, got {json_type(value)}")
+    return value
+
+
+def json_type(value: Any) -> str:
+    """Name a value's JSON type, for messages that must not show the value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+        case _:
+            return type(value).__name__
+
+
+def _object(part: Part, key: str, path: str) -> Part:
+    value = part.get(key)
+    if not isinstance(value, dict):
+        raise MalformedRequest(f"{path}.{key}", f"expected an object, got {json_type(value)}")
+    return value
+
+
+def _text(part: Part, path: str) -> Part:
+    return {"type": "input_text", "text": string(part.get("text"), f"{path}.text")}
+
+
+def _image(part: Part, path: str) -> Part:
+    image = part.get("image_url")
+    if isinstance(image, str):  # not in the documentation, but sent and accepted (WIRE_FACTS, requests)
+        image = {"url": image}
+    if not isinstance(image, dict):
+        raise MalformedRequest(f"{path}.image_url", f"expected an object, got {json_type(image)}")
+    url = string(image.get("url"), f"{path}.image_url.url")
+    return {"type": "input_image", "image_url": url, "detail": image.get("detail") or "auto"}
+
+
+def _file(part: Part, path: str) -> Part:
+    file = {key: value for key, value in _object(part, "file", path).items() if value is not None}
+    if not file.keys() & {"file_id", "file_data", "file_url"}:
+        raise MalformedRequest(f"{path}.file", "neither file_id nor file_data is given")
+    return {"type": "input_file", **file}
+
+
+_INPUT: dict[str, Callable[[Part, str], Part]] = {"text": _text, "image_url": _image, "file": _file}
+
+
+def _parts(content: Any, path: str) -> list[Part]:
+    if not isinstance(content, list):
+        raise MalformedRequest(path, f"expected a string or an array of parts, got {json_type(content)}")
+    for p, part in enumerate(content):
+        if not isinstance(part, dict):
+            raise MalformedRequest(f"{path}[{p}]", f"expected an object, got {json_type(part)}")
+    return content
+
+
+def _unknown(draft: Draft, part: Part, path: str) -> None:
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        raise MalformedRequest(f"{path}.type", f"expected a string, got {json_type(kind)}")
+    if kind == "input_audio":
+        draft.cannot(path, "input_audio", "the Responses API takes no audio input")
+    else:
+        draft.cannot(path, "messages", "a kind of part that isn't known here", droppable=False)
+
+
+def _whitelist(draft: Draft, part: Part, path: str, known: set[str]) -> None:
+    for key, value in part.items():
+        if value is not None and key not in known:
+            draft.ledger.note(f"{path}.{key}", "dropped", "not a field of this kind of part")
+
+
+def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Part], tuple[str, ...]]:
+    """Translate what goes into the model: a user, system, developer or tool message's content.
+
+    A string stays a string. Returns the content and, for each part, its path inside the message.
+    """
+    if isinstance(content, str):
+        return content, ()
+    parts: list[Part] = []
+    origins: list[str] = []
+    for p, part in enumerate(_parts(content, path)):
+        here = f"{path}[{p}]"
+        convert = _INPUT.get(part.get("type"))  # type: ignore[arg-type]  # any JSON value may stand there
+        if convert is None:
+            _unknown(draft, part, here)
+            continue
+        new = convert(part, here)
+        if part.get("prompt_cache_breakpoint") is not None:
+            new["prompt_cache_breakpoint"] = part["prompt_cache_breakpoint"]
+        _whitelist(draft, part, here, {"type", part["type"], "prompt_cache_breakpoint"})
+        parts.append(new)
+        origins.append(f"content[{p}]")
+    if content and not parts and not draft.held:
+        raise MalformedRequest(path, "nothing is left of the content without the parts that can't be carried")
+    return parts, tuple(origins)
+
+
+def output_text(text: str) -> Part:
+    """Make the part in which the model's own earlier text goes back (never `input_text`; MAPPING §2.4)."""
+    return {"type": "output_text", "text": text, "annotations": []}
+
+
+def output_content(draft: Draft, content: Any, refusal: Any, path: str) -> tuple[list[Part], tuple[str, ...]]:
+    """Translate what came out of the model: an assistant message's content and refusal."""
+    parts: list[Part] = []
+    origins: list[str] = []
+    if isinstance(content, str):
+        if content:
+            parts.append(output_text(content))
+            origins.append("content")
+    elif content is not None:
+        for p, part in enumerate(_parts(content, f"{path}.content")):
+            here = f"{path}.content[{p}]"
+            match part.get("type"):
+                case "text":
+                    parts.append(output_text(string(part.get("text"), f"{here}.text")))
+                case "refusal":
+                    parts.append({"type": "refusal", "refusal": string(part.get("refusal"), f"{here}.refusal")})
+                case _:
+                    _unknown(draft, part, here)
+                    continue
+            if part.get("prompt_cache_breakpoint") is not None:
+                why = "the Responses API takes no cache breakpoint on the model's own text"
+                draft.cannot(f"{here}.prompt_cache_breakpoint", "prompt_cache_breakpoint", why)
+            _whitelist(draft, part, here, {"type", "text", "refusal", "prompt_cache_breakpoint"})
+            origins.append(f"content[{p}]")
+    if refusal is not None:
+        parts.append({"type": "refusal", "refusal": string(refusal, f"{path}.refusal")})
+        origins.append("refusal")
+    return parts, tuple(origins)

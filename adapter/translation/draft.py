@@ -1,0 +1,110 @@
+"""The request being built: the body, what was lost, what holds it on Chat, and where everything came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from adapter.errors import Unsupported
+from .ledger import Ledger, Loss
+from .policy import Policy
+
+ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one input item came from.
+
+    `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of each
+    content part of the item (`content[0]`, `refusal`, or `content` where the message held a string).
+    """
+
+    kind: ItemKind
+    message: int
+    call: int = 0
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMap:
+    """Where the pieces of a Responses body came from: what error paths are translated with (MAPPING §7.2)."""
+
+    items: tuple[Origin, ...] = ()
+    tools: tuple[str, ...] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
+    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # Responses path -> the caller's own name
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller asked for, as far as the reply's shape depends on it."""
+
+    model: str = ""
+    stream: bool = False
+    include_usage: bool = False
+    logprobs: bool = False
+    json_format: bool = False
+    legacy_functions: bool = False
+    named_choice: bool = False
+    metadata: bool = False
+    call_ids: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # shortened id -> the caller's own
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A translated request.
+
+    `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger, `index`
+    leads error paths back, `asked` is what the reply's translation needs to know.
+    """
+
+    body: dict[str, Any] | None
+    losses: tuple[Loss, ...]
+    held: tuple[Loss, ...]
+    index: IndexMap
+    asked: Asked
+
+
+class Draft:
+    """A Responses body under construction; converters write into it and never into the caller's body."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.body: dict[str, Any] = {}
+        self.ledger = Ledger()
+        self.held = Ledger()
+        self.origins: list[Origin] = []
+        self.tools: list[str] = []
+        self.names: dict[str, str] = {}
+        self.asked: dict[str, Any] = {}
+        self.call_ids: dict[str, str] = {}
+
+    def put(self, path: str, value: Any) -> None:
+        """Write `value` at a dotted path of the body."""
+        *parents, last = path.split(".")
+        target = self.body
+        for key in parents:
+            target = target.setdefault(key, {})
+        target[last] = value
+
+    def include(self, entry: str) -> None:
+        """Ask for one more kind of output with `include`."""
+        entries = self.body.setdefault("include", [])
+        if entry not in entries:
+            entries.append(entry)
+
+    def cannot(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
+        """Let the policy decide about a value that can't be carried: note it, hold the call on Chat, or raise Unsupported.
+
+        `droppable=False` is for what can't be left out without changing what the caller said (roles, unknown parts):
+        there `drop` is as good as `error`.
+        """
+        match self.policy.of(parameter):
+            case "chat":
+                self.held.note(path, "held", why)
+            case "drop" if droppable:
+                self.ledger.note(path, "dropped", why)
+            case _:
+                raise Unsupported(path, why)

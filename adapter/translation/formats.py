@@ -1,0 +1,46 @@
+"""`response_format` → `text.format` (MAPPING §3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.errors import MalformedRequest
+from .content import json_type, string
+from .draft import Draft
+
+
+def response_format(draft: Draft, value: Any) -> None:
+    """Write `text.format`.
+
+    `strict` is written out as false where the caller left it out: the service takes a missing one for true
+    (16 of 16 recordings; WIRE_FACTS, requests).
+    """
+    if not isinstance(value, dict):
+        raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")
+    match string(value.get("type"), "response_format.type"):
+        case "text" | "json_object" as kind:
+            draft.put("text.format", {"type": kind})
+            draft.asked["json_format"] = kind == "json_object"
+        case "json_schema":
+            _json_schema(draft, value.get("json_schema"))
+        case _:
+            why = "a format that isn't known here"
+            draft.cannot("response_format.type", "response_format", why, droppable=False)
+
+
+def _json_schema(draft: Draft, wrapped: Any) -> None:
+    path = "response_format.json_schema"
+    if not isinstance(wrapped, dict):
+        raise MalformedRequest(path, f"expected an object, got {json_type(wrapped)}")
+    name = string(wrapped.get("name"), f"{path}.name")
+    if wrapped.get("schema") is None:
+        draft.cannot(f"{path}.schema", "response_format", "the Responses API asks for a schema", droppable=False)
+        return
+    shape: dict[str, Any] = {"type": "json_schema", "name": name, "schema": wrapped["schema"]}
+    if wrapped.get("description") is not None:
+        shape["description"] = wrapped["description"]
+    shape["strict"] = wrapped.get("strict") is True
+    known = {"name", "schema", "description", "strict"}
+    shape |= {key: v for key, v in wrapped.items() if key not in known and v is not None}
+    draft.put("text.format", shape)
+    draft.asked["json_format"] = True

@@ -1,0 +1,174 @@
+"""Messages → input items, in order (MAPPING §2).
+
+Rules:
+1. One message becomes one or several items, at the same place; nothing is merged, moved or repeated.
+2. System and developer messages stay where they are; `instructions` is never used.
+3. Fields go by whitelist: objects of the SDK that are put back into the history carry keys that the API refuses.
+4. A tool call's id becomes the item's `call_id`, never its `id`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from adapter.errors import MalformedRequest
+from . import identifiers
+from .content import input_content, json_type, output_content, output_text, string
+from .draft import Draft, ItemKind, Origin
+
+# What the SDK's own result objects carry and Chat itself ignores: left out without an entry (MAPPING §2, whitelist).
+_OUTPUT_ONLY = {"annotations", "parsed", "index"}
+
+_FIELDS = {
+    "system": {"role", "content", "name"},
+    "developer": {"role", "content", "name"},
+    "user": {"role", "content", "name"},
+    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"} | _OUTPUT_ONLY,
+    # On role `tool` the name repeats the call's own; it has no effect on Chat either (EDGE_CASES 21).
+    "tool": {"role", "content", "name", "tool_call_id"},
+    "function": {"role", "content", "name"},
+}
+
+
+class _Items:
+    """The items of one conversation; holds what one message has to know of the ones before it."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.items: list[dict[str, Any]] = []
+        self.custom: set[str] = set()  # ids of custom tool calls: their outputs have a type of their own
+        self.pending: deque[tuple[str, str]] = deque()  # deprecated calls without their output: (name, invented id)
+        self.invented = 0
+
+    def add(self, item: dict[str, Any], kind: ItemKind, m: int, call: int = 0, parts: tuple[str, ...] = ()) -> None:
+        self.items.append(item)
+        self.draft.origins.append(Origin(kind, m, call, parts))
+
+    def message(self, m: int, message: Any) -> None:
+        path = f"messages[{m}]"
+        if not isinstance(message, dict):
+            raise MalformedRequest(path, f"expected an object, got {json_type(message)}")
+        role = string(message.get("role"), f"{path}.role")
+        convert = _ROLES.get(role)
+        if convert is None:
+            self.draft.cannot(f"{path}.role", "messages", "a role that isn't known here", droppable=False)
+            return
+        for key, value in message.items():
+            if value is not None and key not in _FIELDS[role]:
+                self.draft.ledger.note(f"{path}.{key}", "dropped", f"not a field of a message with the role {role}")
+        if role not in ("tool", "function") and message.get("name") is not None:
+            self.draft.cannot(f"{path}.name", "name", "messages have no name on the Responses API")
+        convert(self, m, path, message)
+
+    def input_message(self, m: int, path: str, message: dict[str, Any]) -> None:
+        content, parts = input_content(self.draft, message.get("content"), f"{path}.content")
+        self.add({"role": message["role"], "content": content}, "message", m, parts=parts)
+
+    def assistant(self, m: int, path: str, message: dict[str, Any]) -> None:
+        if message.get("audio") is not None:
+            self.draft.cannot(f"{path}.audio", "audio", "the Responses API knows no earlier audio")
+        calls = message.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise MalformedRequest(f"{path}.tool_calls", f"expected an array, got {json_type(calls)}")
+        legacy = message.get("function_call")
+        parts, origins = output_content(self.draft, message.get("content"), message.get("refusal"), path)
+        if not parts and not calls and legacy is None:
+            parts, origins = [output_text("")], ("content",)  # Chat allows an empty answer in the history
+        if parts:
+            # The form that every server takes: typed, without an id (WIRE_FACTS, requests).
+            self.add({"type": "message", "role": "assistant", "content": parts}, "message", m, parts=origins)
+        for k, call in enumerate(calls):
+            self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
+        if legacy is not None:
+            name, arguments = _function(legacy, f"{path}.function_call")
+            made = self.invent()
+            self.pending.append((name, made))
+            self.add(_call("function_call", made, name, arguments=arguments), "legacy_call", m)
+
+    def tool_call(self, m: int, k: int, path: str, call: Any) -> None:
+        if not isinstance(call, dict):
+            raise MalformedRequest(path, f"expected an object, got {json_type(call)}")
+        call_id = self.call_id(call.get("id"), f"{path}.id")
+        match call.get("type") or "function":
+            case "function":
+                name, arguments = _function(call.get("function"), f"{path}.function")
+                self.add(_call("function_call", call_id, name, arguments=arguments), "function_call", m, k)
+            case "custom":
+                custom = call.get("custom")
+                if not isinstance(custom, dict):
+                    raise MalformedRequest(f"{path}.custom", f"expected an object, got {json_type(custom)}")
+                name = string(custom.get("name"), f"{path}.custom.name")
+                text = string(custom.get("input"), f"{path}.custom.input")
+                self.custom.add(call_id)
+                self.add(_call("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
+            case _:
+                self.draft.cannot(f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False)
+
+    def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
+        call_id = self.call_id(message.get("tool_call_id"), f"{path}.tool_call_id")
+        output, parts = input_content(self.draft, message.get("content"), f"{path}.content")
+        kind = "custom_tool_call_output" if call_id in self.custom else "function_call_output"
+        self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
+
+    def function(self, m: int, path: str, message: dict[str, Any]) -> None:
+        # The deprecated pair has no ids: it is matched by order and name (MAPPING §2.6).
+        name = string(message.get("name"), f"{path}.name")
+        match = next((entry for entry in self.pending if entry[0] == name), None)
+        if match is not None:
+            self.pending.remove(match)
+        content = message.get("content")
+        output, parts = input_content(self.draft, "" if content is None else content, f"{path}.content")
+        call_id = match[1] if match else self.invent()
+        self.add({"type": "function_call_output", "call_id": call_id, "output": output}, "output", m, parts=parts)
+
+    def invent(self) -> str:
+        made = f"call_fn_{self.invented}"
+        self.invented += 1
+        return made
+
+    def call_id(self, value: Any, path: str) -> str:
+        original = string(value, path)
+        short = identifiers.call_id(original)
+        if short != original:
+            self.draft.call_ids[short] = original
+        return short
+
+
+_ROLES: dict[str, Callable[[_Items, int, str, dict[str, Any]], None]] = {
+    "system": _Items.input_message,
+    "developer": _Items.input_message,
+    "user": _Items.input_message,
+    "assistant": _Items.assistant,
+    "tool": _Items.tool,
+    "function": _Items.function,
+}
+
+
+def _call(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
+    return {"type": kind, "call_id": call_id, "name": name, **rest}
+
+
+def _function(value: Any, path: str) -> tuple[str, str]:
+    """Read a call's name and arguments; the arguments' text is never looked into (EDGE_CASES 10, 11)."""
+    if not isinstance(value, dict):
+        raise MalformedRequest(path, f"expected an object, got {json_type(value)}")
+    arguments = value.get("arguments")
+    return string(value.get("name"), f"{path}.name"), string("" if arguments is None else arguments, f"{path}.arguments")
+
+
+def messages_to_input(draft: Draft, messages: Any) -> None:
+    """Write `input` into the draft.
+
+    No messages at all hold the call on Chat, which has an error of its own for that (EDGE_CASES 3).
+    """
+    if not isinstance(messages, list):
+        raise MalformedRequest("messages", f"expected an array, got {json_type(messages)}")
+    if not messages:
+        draft.held.note("messages", "held", "Chat has an error of its own for an empty conversation")
+        return
+    items = _Items(draft)
+    for m, message in enumerate(messages):
+        items.message(m, message)
+    draft.put("input", items.items)

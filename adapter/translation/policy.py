@@ -1,0 +1,28 @@
+"""What happens to a value that the Responses API can't carry: the caller's choice, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Unsupported = Literal["chat", "error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy for lossy and impossible values (DESIGN §4, `unsupported`).
+
+    `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in the
+    ledger. `parameters` overrides this by the name of the top-level parameter. `emulate` names the parameters that
+    are reproduced with other means instead.
+    """
+
+    unsupported: Unsupported = "chat"
+    parameters: Mapping[str, Unsupported] = field(default_factory=lambda: MappingProxyType({}))
+    emulate: frozenset[str] = frozenset()
+
+    def of(self, parameter: str) -> Unsupported:
+        """Return what is to happen to a value of this parameter."""
+        return self.parameters.get(parameter, self.unsupported)

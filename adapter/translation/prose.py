@@ -1,0 +1,146 @@
+"""Which of several messages a Chat caller reads: one decision for results and for streams.
+
+A Response may hold several message items; a ChatCompletion has one text. Rules (DESIGN §6, EDGE_CASES 38, 39):
+1. Messages of the phase `commentary` are held. A final text drops them; without one they are the text, as Chat's own
+   preambles are: from the call that follows them on, or at the end.
+2. A final message is read as it comes. The next one is held while it still equals an earlier one: an identical twin is
+   dropped, anything else follows after a blank line.
+3. Where JSON was asked for, only the first final text counts: two documents in one string are none. There commentary is
+   held until the end.
+4. Messages without text are nothing.
+
+Results are fed message by message, streams piece by piece; both come out the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from .ledger import Ledger
+
+SEPARATOR = "\n\n"
+
+
+class Piece(NamedTuple):
+    """A piece of text on its way to the caller, with its logprobs."""
+
+    text: str
+    logprobs: list[dict[str, Any]] = []  # noqa: RUF012  # never written to
+
+
+class _State(Enum):
+    HELD = "held"  # it isn't decided yet whether the caller reads this
+    SHOWN = "shown"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown."""
+
+    path: str
+    commentary: bool
+    state: _State = _State.HELD
+    offset: int | None = None
+    written: str = ""
+    held: list[Piece] = field(default_factory=list)
+
+
+class Prose:
+    """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
+
+    def __init__(self, ledger: Ledger, *, first_only: bool = False) -> None:
+        self._ledger = ledger
+        self._first_only = first_only
+        self._current: Message | None = None
+        self._commentary: list[Message] = []
+        self._finals: list[str] = []  # the finished final texts
+        self._length = 0
+        self._spoke = False  # a final text is or was being shown
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether the caller has been given nothing so far."""
+        return self._length == 0
+
+    def write(self, message: Message, text: str, logprobs: list[dict[str, Any]]) -> list[Piece]:
+        """Take the next piece of a message; a new message ends the one before."""
+        out: list[Piece] = []
+        if message is not self._current:
+            out += self.end()
+            self._current = message
+        message.written += text
+        piece = Piece(text, logprobs)
+        if message.commentary:
+            if message not in self._commentary:
+                self._commentary.append(message)
+            message.held.append(piece)
+        elif message.state is _State.SHOWN:
+            self._length += len(text)
+            out.append(piece)
+        elif message.state is _State.HELD:
+            message.held.append(piece)
+            if self._first_only and self._finals:
+                self._drop(message, "JSON was asked for, and the first text is the answer")
+            elif not any(earlier.startswith(message.written) for earlier in self._finals):
+                out += self._show(message)
+        return out
+
+    def end(self) -> list[Piece]:
+        """End the current message."""
+        message, self._current = self._current, None
+        if message is None or message.commentary or message.state is _State.DROPPED:
+            return []
+        out: list[Piece] = []
+        if message.state is _State.HELD:
+            if message.written in self._finals:
+                self._drop(message, "an identical message stands before it")
+                return []
+            out = self._show(message)
+        self._finals.append(message.written)
+        return out
+
+    def call(self) -> list[Piece]:
+        """Note that a call follows: commentary that stands before it is its preamble."""
+        return self.end() + ([] if self._first_only else self._preamble())
+
+    def finish(self) -> list[Piece]:
+        """End the answer: commentary is the text where there is no other."""
+        return self.end() + self._preamble()
+
+    def _preamble(self) -> list[Piece]:
+        pending, self._commentary = self._commentary, []
+        out: list[Piece] = []
+        shown: list[str] = []
+        for message in pending:
+            if self._spoke:
+                self._drop(message, "commentary beside a final text")
+            elif message.written in shown:
+                self._drop(message, "an identical message stands before it")
+            else:
+                shown.append(message.written)
+                out += self._release(message)
+        return out
+
+    def _show(self, message: Message) -> list[Piece]:
+        for commentary in self._commentary:
+            self._drop(commentary, "commentary beside a final text")
+        self._commentary = []
+        self._spoke = True
+        return self._release(message)
+
+    def _release(self, message: Message) -> list[Piece]:
+        out = [Piece(SEPARATOR)] if self._length else []
+        out += message.held
+        message.state = _State.SHOWN
+        message.held = []
+        message.offset = self._length + (len(SEPARATOR) if self._length else 0)
+        self._length += sum(len(piece.text) for piece in out)
+        return out
+
+    def _drop(self, message: Message, why: str) -> None:
+        message.state = _State.DROPPED
+        message.held = []
+        self._ledger.note(message.path, "dropped", why)

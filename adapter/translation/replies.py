@@ -1,0 +1,137 @@
+"""A Response → a ChatCompletion (MAPPING §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.errors import MalformedReply, UpstreamFailure
+from . import models
+from .content import json_type
+from .draft import Asked, IndexMap
+from .failures import response_failure
+from .finish import finish_reason
+from .identifiers import completion_id
+from .ledger import Ledger, Loss
+from .moderation import moderation_to_chat
+from .speech import Speech, call_to_chat
+from .usage import usage_to_chat
+
+FINISHED = {"completed", "complete", "incomplete", None}  # "complete" in recording 573; some servers send no status
+
+# Items that wait for the client's answer, which a Chat caller can't give (MAPPING §4.1).
+_WAITING = {"mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A translated reply: `body` is the ChatCompletion's JSON, `losses` is the ledger."""
+
+    body: dict[str, Any]
+    losses: tuple[Loss, ...]
+
+
+def response_to_completion(response: Any, asked: Asked | None = None, index: IndexMap | None = None) -> Reply:
+    """Translate a Response's JSON into a ChatCompletion's.
+
+    `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain request.
+    Raises UpstreamFailure for a response that failed, was cancelled or has not run, and MalformedReply for what is no Response.
+    """
+    asked = asked or Asked()
+    check_response(response, index)
+    ledger = Ledger()
+    speech = Speech(asked, ledger)
+    calls: list[dict[str, Any]] = []
+    for i, item in enumerate(response["output"]):
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "message":
+            speech.message(f"output[{i}]", item)
+        elif kind in ("function_call", "custom_tool_call"):
+            speech.call()
+            calls.append(call_to_chat(item, asked))
+        note_item(ledger, f"output[{i}]", item)
+    speech.finish()
+    check_answerable(response, spoke=speech.spoke or bool(calls))
+
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": speech.text if speech.text or not (calls or speech.refusal) else None,
+        "refusal": speech.refusal or None,
+        "annotations": speech.annotations(),
+    }
+    if calls and asked.legacy_functions:
+        message["function_call"] = calls[0].get("function")
+        for _ in calls[1:]:
+            ledger.note("output", "dropped", "the deprecated function_call holds one call")
+    elif calls:
+        message["tool_calls"] = calls
+    choice: dict[str, Any] = {"index": 0, "message": message}
+    if writes_logprobs(response, asked):
+        choice["logprobs"] = {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
+    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), ledger=ledger)
+    body = envelope(response, asked, "chat.completion") | {"choices": [choice]}
+    usage = usage_to_chat(response.get("usage"))
+    if usage is not None:
+        body["usage"] = usage
+    if asked.metadata:
+        body["metadata"] = response.get("metadata")
+    moderation = moderation_to_chat(response.get("moderation"))
+    if moderation is not None:
+        body["moderation"] = moderation
+    return Reply(body, tuple(ledger))
+
+
+def check_response(response: Any, index: IndexMap | None) -> None:
+    """Raise unless `response` is a Response that ran."""
+    if not isinstance(response, dict):
+        raise MalformedReply("$", f"expected a Response, got {json_type(response)}")
+    status = response.get("status")
+    if status not in FINISHED or (response.get("error") is not None and not response.get("output")):
+        raise response_failure(response, index)
+    if response.get("object") not in ("response", None):
+        raise MalformedReply("object", "expected a Response, got an object of another kind")
+    if not isinstance(response.get("output"), list):
+        raise MalformedReply("output", f"expected an array, got {json_type(response.get('output'))}")
+
+
+def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
+    """Raise where the only thing that came back waits for an answer: an empty message would look like success."""
+    if spoke:
+        return
+    for i, item in enumerate(response["output"]):
+        if isinstance(item, dict) and item.get("type") in _WAITING:
+            why = f"an item of the type {item['type']} waits for an answer that Chat Completions can't give"
+            error = {"message": f"output[{i}]: {why}", "type": "invalid_request_error", "param": None, "code": "unsupported_by_chat"}
+            raise UpstreamFailure(f"output[{i}]", error, 400, spoke=True)
+
+
+def note_item(ledger: Ledger, path: str, item: Any) -> None:
+    """Enter what Chat can't show of an item: whole items of other types, and fields that calls have there only."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind in ("function_call", "custom_tool_call"):
+        for key in ("namespace", "caller", "async"):
+            if item.get(key):
+                ledger.note(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")
+    elif kind not in ("message", "reasoning"):  # Chat never shows reasoning: nothing is lost against it
+        ledger.note(path, "dropped", f"Chat has no item of the type {kind}" if isinstance(kind, str) else "not an item")
+
+
+def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:
+    """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
+    model = response.get("model")
+    return asked.logprobs or models.facts(model if isinstance(model, str) else asked.model).logprobs_key
+
+
+def envelope(response: dict[str, Any], asked: Asked, kind: str) -> dict[str, Any]:
+    """Make the top level that completions and chunks share (MAPPING §4.2)."""
+    created = response.get("created_at")
+    top = {
+        "id": completion_id(response.get("id")),
+        "object": kind,
+        "created": int(created) if isinstance(created, (int, float)) else 0,
+        "model": response["model"] if isinstance(response.get("model"), str) else asked.model,
+        "system_fingerprint": None,
+    }
+    if response.get("service_tier") is not None:
+        top["service_tier"] = response["service_tier"]
+    return top

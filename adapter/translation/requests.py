@@ -1,0 +1,183 @@
+"""A Chat Completions request body → a Responses request body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from adapter.errors import MalformedRequest
+from . import tools
+from .content import json_type
+from .draft import Asked, Draft, IndexMap, Translation
+from .formats import response_format
+from .items import messages_to_input
+from .policy import Policy
+from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, Move
+
+_DEFAULT_POLICY = Policy()
+
+
+def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translation:
+    """Translate the JSON body of `POST /chat/completions` into that of `POST /responses`.
+
+    `body` is never changed. The same body gives the same translation, byte for byte, and the input of a longer conversation
+    begins with the input of the shorter one, so that prompt caches keep working. Keys that are not parameters of
+    Chat (from `extra_body`) are passed on; `reasoning`, `text` and `include` are merged with what was translated.
+
+    Where a value can't be carried the policy decides: the call is held on Chat (`Translation.body` is None, `held` says
+    why), or the value is dropped with an entry in `losses`, or Unsupported is raised. A body that is no Chat request at
+    all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is raised.
+    MAPPING §1 to §3.
+    """
+    draft = Draft(policy)
+    try:
+        _translate(draft, body)
+    except MalformedRequest as error:
+        if policy.unsupported != "chat":
+            raise
+        draft.held.note(error.path, "held", error.why)
+        body = body if isinstance(body, dict) else {}
+    return Translation(
+        body=None if draft.held else draft.body,
+        losses=tuple(draft.ledger),
+        held=tuple(draft.held),
+        index=IndexMap(tuple(draft.origins), tuple(draft.tools), MappingProxyType(draft.names)),
+        asked=Asked(
+            model=body["model"] if isinstance(body.get("model"), str) else "",
+            stream=body.get("stream") is True,
+            metadata=body.get("metadata") is not None,
+            call_ids=MappingProxyType(draft.call_ids),
+            **draft.asked,
+        ),
+    )
+
+
+def _translate(draft: Draft, body: Any) -> None:
+    if not isinstance(body, dict):
+        raise MalformedRequest("$", f"expected a JSON object, got {json_type(body)}")
+    if "messages" not in body:
+        raise MalformedRequest("messages", "missing")
+    draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
+    for name, rule in CHAT_PARAMETERS.items():
+        value = body.get(name)
+        if rule.is_neutral(value) and name != "messages":
+            continue
+        match rule.move:
+            case Move.COPY:
+                draft.put(rule.to, value)
+                draft.names.setdefault(rule.to, name)
+            case Move.CONVERT:
+                CONVERTERS[name](draft, value, body)
+            case Move.REFUSE:
+                draft.cannot(name, name, rule.note.rstrip("."))
+    _extras(draft, body)
+
+
+def _logprobs(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+    if value is not True:
+        raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
+    draft.include("message.output_text.logprobs")
+    draft.asked["logprobs"] = True
+
+
+def _top_logprobs(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+    if body.get("logprobs") is True:
+        draft.put("top_logprobs", value)
+    else:
+        draft.cannot("top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own")
+
+
+def _max_tokens(name: str) -> Callable[[Draft, Any, dict[str, Any]], None]:
+    def convert(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+        if "max_output_tokens" in draft.body:
+            raise MalformedRequest(name, "given together with max_completion_tokens; Chat Completions takes one of them")
+        draft.names["max_output_tokens"] = name
+        if isinstance(value, int) and 0 < value < MINIMUM_OUTPUT_TOKENS:
+            if draft.policy.of(name) != "drop":
+                draft.cannot(name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more")
+                return
+            draft.ledger.note(name, "clamped", f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes")
+            value = MINIMUM_OUTPUT_TOKENS
+        draft.put("max_output_tokens", value)
+
+    return convert
+
+
+def _store(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+    draft.put("store", value)
+    if value is True:
+        draft.ledger.note("store", "changed", "stored as a Response, not as a chat completion")
+
+
+def _stream_options(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise MalformedRequest("stream_options", f"expected an object, got {json_type(value)}")
+    draft.asked["include_usage"] = value.get("include_usage") is True
+    options: dict[str, Any] = {}
+    for key, option in value.items():
+        if option is None or key == "include_usage":
+            continue
+        if key == "include_obfuscation":
+            options[key] = option
+        else:
+            draft.cannot(f"stream_options.{key}", "stream_options", "not an option of the Responses API")
+    if options and body.get("stream") is True:
+        draft.put("stream_options", options)
+
+
+def _functions(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+    if body.get("tools"):
+        why = "Chat takes tools or functions, not both, and has an error of its own"
+        draft.cannot("functions", "functions", why, droppable=False)
+        return
+    tools.functions(draft, value)
+
+
+def _function_call(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+    if body.get("tool_choice") is not None:
+        why = "Chat takes tool_choice or function_call, not both, and has an error of its own"
+        draft.cannot("function_call", "function_call", why, droppable=False)
+        return
+    tools.function_call(draft, value)
+
+
+CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
+    "messages": lambda draft, value, _: messages_to_input(draft, value),
+    "function_call": _function_call,
+    "functions": _functions,
+    "logprobs": _logprobs,
+    "max_completion_tokens": _max_tokens("max_completion_tokens"),
+    "max_tokens": _max_tokens("max_tokens"),
+    "response_format": lambda draft, value, _: response_format(draft, value),
+    "store": _store,
+    "stream_options": _stream_options,
+    "tool_choice": lambda draft, value, _: tools.tool_choice(draft, value),
+    "tools": lambda draft, value, _: tools.tools(draft, value),
+    "top_logprobs": _top_logprobs,
+    "web_search_options": lambda draft, value, _: tools.web_search_options(draft, value),
+}
+"""What a parameter with `Move.CONVERT` is written by."""
+
+
+def _extras(draft: Draft, body: dict[str, Any]) -> None:
+    for key, value in body.items():
+        if key in CHAT_PARAMETERS:
+            continue
+        if key in BUILT_HERE:
+            raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")
+        made = draft.body.get(key)
+        if key == "include" and isinstance(value, list):
+            for entry in value:
+                draft.include(entry)
+        elif isinstance(made, dict) and isinstance(value, dict):
+            draft.body[key] = _merged(made, value)
+        else:
+            draft.body[key] = value
+
+
+def _merged(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Merge what the caller wrote in the Responses API's own terms over what was translated."""
+    both = {key: _merged(made[key], given[key]) for key in made.keys() & given.keys()
+            if isinstance(made[key], dict) and isinstance(given[key], dict)}  # fmt: skip
+    return {**made, **given, **both}

@@ -1,0 +1,97 @@
+"""One table: every Chat Completions parameter, where it goes, and what happens when it can't.
+
+The translator, the table in MIGRATION.md and the completeness test (its keys are the SDK's TypedDict keys) all come from
+here. Classes and targets: MAPPING §1; neutral values (the API's own defaults, which change nothing): MAPPING §0.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+Fate = Literal["exact", "emulated", "lossy", "impossible"]
+
+
+class Move(Enum):
+    """How a parameter gets to the other side."""
+
+    COPY = "copy"  # the value as it is, under the target's name
+    CONVERT = "convert"  # by a function of its own, in requests.CONVERTERS
+    REFUSE = "refuse"  # no counterpart: the policy decides
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What happens to one parameter.
+
+    `to` is the dotted path in the Responses body (empty where there is none); `neutral` are the values that mean the same as
+    leaving the parameter out (null always does).
+    """
+
+    name: str
+    to: str
+    fate: Fate
+    move: Move
+    note: str
+    neutral: tuple[Any, ...] = ()
+
+    def is_neutral(self, value: Any) -> bool:
+        """Say whether this value is a no-op, to be left out without a word."""
+        # True == 1 in Python, and `n: true` isn't `n: 1`.
+        return value is None or any(type(value) is type(n) and value == n for n in self.neutral)
+
+
+_C, _F, _R = Move.COPY, Move.CONVERT, Move.REFUSE
+
+_TABLE = (
+    Rule("model", "model", "exact", _C, "The same name."),
+    Rule("messages", "input", "exact", _F, "Item by item, in order; message `name` and audio can't be carried."),
+    Rule("audio", "", "impossible", _R, "The Responses API has no speech output."),
+    Rule("frequency_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
+    Rule("function_call", "tool_choice", "emulated", _F, "As `tool_choice`; the answer comes back as `function_call`."),
+    Rule("functions", "tools", "emulated", _F, "As function tools; the answer comes back as `function_call`."),
+    Rule("logit_bias", "", "impossible", _R, "Not part of the Responses API.", ({},)),
+    Rule("logprobs", "include", "exact", _F, "`include: [message.output_text.logprobs]`.", (False,)),
+    Rule("max_completion_tokens", "max_output_tokens", "exact", _F, "The Responses API takes 16 or more."),
+    Rule("max_tokens", "max_output_tokens", "exact", _F, "The Responses API takes 16 or more."),
+    Rule("metadata", "metadata", "exact", _C, "The same."),
+    Rule("modalities", "", "impossible", _R, "Only text comes out of the Responses API.", ([], ["text"])),
+    Rule("moderation", "moderation", "exact", _C, "The same; the result is given Chat's shape."),
+    Rule("n", "", "emulated", _R, "One answer per request on the Responses API.", (1,)),
+    Rule("parallel_tool_calls", "parallel_tool_calls", "exact", _C, "The same."),
+    Rule("prediction", "", "lossy", _R, "Predicted outputs exist on Chat only; the text is the same, time and cost are not."),
+    Rule("presence_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
+    Rule("prompt_cache_key", "prompt_cache_key", "exact", _C, "The same."),
+    Rule("prompt_cache_options", "prompt_cache_options", "exact", _C, "The same."),
+    Rule("prompt_cache_retention", "prompt_cache_retention", "exact", _C, "The same."),
+    Rule("reasoning_effort", "reasoning.effort", "exact", _C, "The same values."),
+    Rule("response_format", "text.format", "exact", _F, "One level flatter; `strict: false` is written out."),
+    Rule("safety_identifier", "safety_identifier", "exact", _C, "The same."),
+    Rule("seed", "", "lossy", _R, "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null."),
+    Rule("service_tier", "service_tier", "exact", _C, "The same."),
+    Rule("stop", "", "emulated", _R, "Not part of the Responses API.", ([],)),
+    Rule("store", "store", "lossy", _F, "Written out, since the default differs; stored as a Response.", (False,)),
+    Rule("stream", "stream", "exact", _C, "The same; events come back as chunks.", (False,)),
+    Rule("stream_options", "stream_options", "emulated", _F, "`include_usage` is done here, `include_obfuscation` there."),
+    Rule("temperature", "temperature", "exact", _C, "The same."),
+    Rule("tool_choice", "tool_choice", "exact", _F, "One level flatter."),
+    Rule("tools", "tools", "exact", _F, "One level flatter; `strict: false` is written out."),
+    Rule("top_logprobs", "top_logprobs", "exact", _F, "The same, together with `logprobs`."),
+    Rule("top_p", "top_p", "exact", _C, "The same."),
+    Rule("user", "user", "exact", _C, "The same."),
+    Rule("verbosity", "text.verbosity", "exact", _C, "Beside the format in `text`."),
+    Rule("web_search_options", "tools", "emulated", _F, "A `web_search` tool, where emulation is asked for."),
+)
+
+CHAT_PARAMETERS: dict[str, Rule] = {rule.name: rule for rule in _TABLE}
+"""Every parameter of `chat.completions.create`, in the order in which the Responses body is written."""
+
+BUILT_HERE = frozenset({"input", "max_output_tokens"})
+"""Keys of the Responses body that only the translation writes; a Chat body that brings one of them is refused."""
+
+MINIMUM_OUTPUT_TOKENS = 16
+"""The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; MAPPING §1, row 9)."""
+
+MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint"})
+"""What can't be carried inside messages, by the names that a policy knows it by."""

@@ -1,0 +1,411 @@
+"""Responses events → Chat chunks: a machine with `feed` and `close`.
+
+Rules (MAPPING §5, WIRE_FACTS, EDGE_CASES 50 to 61):
+1. An event is told by its `type` alone. `TABLE` says for each state and type what is done and which state follows; what isn't
+   in it is counted and skipped.
+2. Items are told apart by `output_index`, since some servers change an item's id with every event; by id where a server sends no
+   index, and else the newest item of the kind is meant.
+3. Deltas are passed on at once. What deltas left out is taken from the `done` events, the finished item, or the finished
+   response, once. Where those contradict what was already passed on, the stream is broken: an error, not an answer.
+4. The role comes once, in the first chunk, together with what kind of answer it is. A call's id, name and type come once; its index
+   counts calls only.
+5. One finish chunk, after everything else; then moderation, then usage where it was asked for.
+6. A failure raises. A stream that closes before its terminal event raises. Nothing looks like an end that isn't one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from adapter.errors import StreamTruncated
+from . import replies
+from .draft import Asked, IndexMap
+from .failures import event_failure, response_failure
+from .finish import finish_reason
+from .ledger import Ledger
+from .logprobs import logprobs_to_chat
+from .moderation import moderation_to_chat
+from .open_items import Call, OpenItems, OpenMessage, rest_of
+from .prose import Piece, Prose
+from .speech import annotation_to_chat
+from .usage import usage_to_chat
+
+Event = dict[str, Any]
+Chunk = dict[str, Any]
+
+
+class State(Enum):
+    """Where a stream stands."""
+
+    WAITING = "waiting"  # nothing has been heard of the response yet
+    RUNNING = "running"
+    ENDED = "ended"  # after the terminal event or a failure
+
+
+class ChunksFromEvents:
+    """Turn the events of one Responses stream into the chunks of a Chat Completions stream.
+
+    `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no more. `feed` raises
+    UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions; `close` raises
+    StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts skipped event types.
+    """
+
+    def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
+        self._asked = asked or Asked(stream=True)
+        self._index = index
+        self._ledger = Ledger()
+        self._prose = Prose(self._ledger, first_only=self._asked.json_format)
+        self._refusals = Prose(self._ledger)
+        self._items = OpenItems()
+        self._calls = 0
+        self._spoke = False
+        self._response: dict[str, Any] = {}
+        self._base: Chunk | None = None
+        self.state = State.WAITING
+        self.unknown: Counter[str] = Counter()
+
+    @property
+    def losses(self) -> Ledger:
+        """The ledger so far."""
+        return self._ledger
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the terminal event has come."""
+        return self.state is State.ENDED
+
+    def feed(self, event: Event) -> list[Chunk]:
+        """Take one event; return the chunks that it completes."""
+        kind = event.get("type")
+        if self.state is State.ENDED:
+            return []
+        if kind is None and event.get("error"):
+            kind = "error"  # the shape of Chat's own stream errors, which some servers send here as well
+        entry = TABLE.get((self.state, kind))  # type: ignore[arg-type]  # any JSON value may stand there
+        if entry is None:
+            if kind not in IGNORED:
+                self.unknown[str(kind)] += 1
+            return []
+        handler, following = entry
+        self.state = following
+        return handler(self, event)
+
+    def close(self) -> list[Chunk]:
+        """Take the end of the stream."""
+        if self.state is not State.ENDED:
+            self.state = State.ENDED
+            raise StreamTruncated("$", "the stream ended before its terminal event")
+        return []
+
+    # The response as a whole
+
+    def _opened(self, event: Event) -> list[Chunk]:
+        response = event.get("response")
+        if isinstance(response, dict):
+            self._response = {**self._response, **response}
+            self._base = None
+        return []
+
+    def _failed(self, event: Event) -> list[Chunk]:
+        response = event.get("response")
+        raise response_failure(response if isinstance(response, dict) else {}, self._index)
+
+    def _error(self, event: Event) -> list[Chunk]:
+        self.state = State.ENDED
+        raise event_failure(event, self._index)
+
+    def _finished(self, event: Event) -> list[Chunk]:
+        given = event.get("response")
+        response = self._response | (given if isinstance(given, dict) else {"status": None})
+        response["status"] = response.get("status") or event["type"].rpartition(".")[2]
+        if not isinstance(response.get("output"), list):
+            response["output"] = []  # the text has come in events; this list is for what they left out
+        replies.check_response(response, self._index)
+        self._response, self._base = response, None
+
+        out: list[Chunk] = []
+        for found, item in self._items.settled(response["output"]):
+            out += self._settle(found, item)
+        out += self._say(self._prose.finish()) + self._refuse(self._refusals.finish())
+        for call in self._items.calls:
+            if not call.opened:
+                raise StreamTruncated(f"{call.path}.name", "a tool call without a name")
+        for path, item in self._items.finished(response["output"]):
+            replies.note_item(self._ledger, path, item)
+        replies.check_answerable(response, spoke=self._spoke or bool(self._calls))
+        if not self._spoke and not self._calls:
+            out += self._first({"content": ""})
+        return out + self._end(response)
+
+    def _end(self, response: dict[str, Any]) -> list[Chunk]:
+        delta: Chunk = {}
+        annotations = [
+            made
+            for a in self._items.annotations
+            if (made := annotation_to_chat(a.value, a.message, a.offset, a.path, self._ledger)) is not None
+        ]
+        if annotations:
+            # All in one: two lists without indexes break the SDK's accumulator (MAPPING §5.5).
+            delta["annotations"] = annotations
+        reason = finish_reason(response, self._asked, calls=self._calls > 0, ledger=self._ledger)
+        out = [self._chunk(delta, finish=reason)]
+        moderation = moderation_to_chat(response.get("moderation"))
+        if moderation is not None:
+            # Chat sends it behind the usage (recording 494), which makes the SDK's `.stream()` forget the usage.
+            out.append(self._top() | {"choices": [], "moderation": moderation})
+        if self._asked.include_usage:
+            usage = usage_to_chat(response.get("usage"))
+            if usage is not None:
+                out.append(self._top() | {"choices": [], "usage": usage})
+        return out
+
+    # Items
+
+    def _item_added(self, event: Event) -> list[Chunk]:
+        item = event.get("item")
+        if not isinstance(item, dict):
+            return []
+        found = self._items.open(event, item)
+        return self._open_call(found, item) if isinstance(found, Call) else []
+
+    def _item_done(self, event: Event) -> list[Chunk]:
+        item = event.get("item")
+        if not isinstance(item, dict):
+            return []
+        found = self._items.get(event, item)
+        found.done = item
+        return self._settle(found, item)
+
+    def _settle(self, found: object, item: Any) -> list[Chunk]:
+        """Bring what was passed on up to what the finished item says."""
+        if isinstance(found, Call):
+            out = self._open_call(found, item)
+            return out + self._rest_of_call(found, item.get(found.written))
+        if not isinstance(found, OpenMessage):
+            return []
+        out = []
+        content = item.get("content")
+        for p, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict):
+                out += self._rest_of_part(found, p, part)
+        if found is self._items.newest_message:
+            out += self._say(self._prose.end()) + self._refuse(self._refusals.end())
+        return out
+
+    # Text and refusals
+
+    def _part_added(self, event: Event) -> list[Chunk]:
+        part = event.get("part")
+        match part.get("type") if isinstance(part, dict) else None:
+            case "output_text":
+                return self._text(self._items.message(event), event.get("content_index"), part.get("text"), part.get("logprobs"))
+            case "refusal":
+                return self._refusal(self._items.message(event), event.get("content_index"), part.get("refusal"))
+        return []  # a reasoning item's part
+
+    def _part_done(self, event: Event) -> list[Chunk]:
+        part = event.get("part")
+        if not isinstance(part, dict) or part.get("type") not in ("output_text", "refusal"):
+            return []  # a reasoning item's part
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _text_delta(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        return self._text(message, event.get("content_index"), event.get("delta"), event.get("logprobs"), event.get("obfuscation"))
+
+    def _text_done(self, event: Event) -> list[Chunk]:
+        part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _refusal_delta(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        return self._refusal(message, event.get("content_index"), event.get("delta"), event.get("obfuscation"))
+
+    def _refusal_done(self, event: Event) -> list[Chunk]:
+        part = {"type": "refusal", "refusal": event.get("refusal")}
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _annotation(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        self._items.annotate(message, event.get("content_index"), [event.get("annotation")], seen=0)
+        return []
+
+    def _rest_of_part(self, message: OpenMessage, p: Any, part: dict[str, Any]) -> list[Chunk]:
+        state = message.part(p)
+        path = f"{message.path}.content[{state.number}]"
+        if part.get("type") == "refusal":
+            return self._refusal(message, p, rest_of(f"{path}.refusal", state.refusal, part.get("refusal")))
+        self._items.annotate(message, p, part.get("annotations"), seen=state.annotations)
+        untouched = not state.text
+        rest = rest_of(f"{path}.text", state.text, part.get("text"))
+        return self._text(message, p, rest, part.get("logprobs") if untouched else None)
+
+    def _text(self, message: OpenMessage, p: Any, text: Any, logprobs: Any, obfuscation: Any = None) -> list[Chunk]:
+        if not isinstance(text, str) or not text:
+            return []
+        message.part(p).text.append(text)
+        entries = logprobs_to_chat(logprobs) if self._asked.logprobs else []
+        return self._say(self._prose.write(message.text, text, entries), obfuscation)
+
+    def _refusal(self, message: OpenMessage, p: Any, text: Any, obfuscation: Any = None) -> list[Chunk]:
+        if not isinstance(text, str) or not text:
+            return []
+        message.part(p).refusal.append(text)
+        return self._refuse(self._refusals.write(message.refusal, text, []), obfuscation)
+
+    # Tool calls
+
+    def _arguments_delta(self, event: Event) -> list[Chunk]:
+        return self._arguments(self._items.call(event), event.get("delta"), event.get("obfuscation"))
+
+    def _arguments_done(self, event: Event) -> list[Chunk]:
+        call = self._items.call(event)
+        return self._rest_of_call(call, event.get(call.written))
+
+    def _rest_of_call(self, call: Call, text: Any) -> list[Chunk]:
+        return self._arguments(call, rest_of(f"{call.path}.{call.written}", call.sent, text))
+
+    def _open_call(self, call: Call, item: dict[str, Any]) -> list[Chunk]:
+        call.learn(item)
+        if call.opened or call.name is None or call.call_id is None:
+            return []
+        call.opened = True
+        out = self._say(self._prose.call()) + self._refuse(self._refusals.call())
+        if self._asked.legacy_functions and self._calls:
+            call.dropped = True
+            self._ledger.note(call.path, "dropped", "the deprecated function_call holds one call")
+            return out
+        call.index = self._calls
+        self._calls += 1
+        body = {"name": call.name, call.written: ""}
+        if self._asked.legacy_functions:
+            out += self._first({"function_call": body})
+        else:
+            call_id = self._asked.call_ids.get(call.call_id, call.call_id)
+            out += self._first({"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]})
+        if call.sent:
+            out.append(self._fragment(call, "".join(call.sent)))
+        return out
+
+    def _arguments(self, call: Call, text: Any, obfuscation: Any = None) -> list[Chunk]:
+        if not isinstance(text, str) or not text:
+            return []
+        call.sent.append(text)
+        return [self._fragment(call, text, obfuscation)] if call.opened and not call.dropped else []
+
+    def _fragment(self, call: Call, text: str, obfuscation: Any = None) -> Chunk:
+        body = {call.written: text}
+        if self._asked.legacy_functions:
+            return self._chunk({"function_call": body}, obfuscation=obfuscation)
+        return self._chunk({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
+
+    # Chunks
+
+    def _say(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
+        out: list[Chunk] = []
+        for piece in pieces:
+            out += self._role({"content": ""})
+            logprobs = {"content": piece.logprobs, "refusal": None} if self._asked.logprobs else None
+            out.append(self._chunk({"content": piece.text}, logprobs=logprobs, obfuscation=obfuscation))
+        return out
+
+    def _refuse(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
+        out: list[Chunk] = []
+        for piece in pieces:
+            out += self._role({"content": None, "refusal": ""})
+            out.append(self._chunk({"refusal": piece.text}, obfuscation=obfuscation))
+        return out
+
+    def _role(self, delta: Chunk) -> list[Chunk]:
+        """Open the answer with a chunk of its own, where nothing has been said yet."""
+        return [] if self._spoke else self._first(delta)
+
+    def _first(self, delta: Chunk) -> list[Chunk]:
+        """Make a chunk that is the answer's first where nothing has been said yet (WIRE_FACTS, chat streams)."""
+        logprobs = None
+        if not self._spoke:
+            self._spoke = True
+            delta = {"role": "assistant", "content": None, **delta}
+            delta.setdefault("refusal", None)
+            logprobs = {"content": [], "refusal": None} if self._asked.logprobs and delta["content"] == "" else None
+        return [self._chunk(delta, logprobs=logprobs)]
+
+    def _top(self) -> Chunk:
+        if self._base is None:
+            self._base = replies.envelope(self._response, self._asked, "chat.completion.chunk")
+            if self._asked.include_usage:
+                self._base["usage"] = None
+        return dict(self._base)
+
+    def _chunk(self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None) -> Chunk:
+        choice: Chunk = {"index": 0, "delta": delta}
+        if replies.writes_logprobs(self._response, self._asked):
+            choice["logprobs"] = logprobs
+        choice["finish_reason"] = finish
+        chunk = self._top()
+        chunk["choices"] = [choice]
+        if obfuscation is not None:
+            chunk["obfuscation"] = obfuscation
+        return chunk
+
+
+Handler = Callable[[ChunksFromEvents, Event], list[Chunk]]
+
+_SPEAKING: dict[str, Handler] = {
+    "response.created": ChunksFromEvents._opened,
+    "response.queued": ChunksFromEvents._opened,
+    "response.in_progress": ChunksFromEvents._opened,
+    "response.output_item.added": ChunksFromEvents._item_added,
+    "response.output_item.done": ChunksFromEvents._item_done,
+    "response.content_part.added": ChunksFromEvents._part_added,
+    "response.content_part.done": ChunksFromEvents._part_done,
+    "response.output_text.delta": ChunksFromEvents._text_delta,
+    "response.output_text.done": ChunksFromEvents._text_done,
+    "response.output_text.annotation.added": ChunksFromEvents._annotation,
+    "response.refusal.delta": ChunksFromEvents._refusal_delta,
+    "response.refusal.done": ChunksFromEvents._refusal_done,
+    "response.function_call_arguments.delta": ChunksFromEvents._arguments_delta,
+    "response.function_call_arguments.done": ChunksFromEvents._arguments_done,
+    "response.custom_tool_call_input.delta": ChunksFromEvents._arguments_delta,
+    "response.custom_tool_call_input.done": ChunksFromEvents._arguments_done,
+}
+_ENDING: dict[str, Handler] = {
+    "response.completed": ChunksFromEvents._finished,
+    "response.incomplete": ChunksFromEvents._finished,
+    "response.failed": ChunksFromEvents._failed,
+    "response.cancelled": ChunksFromEvents._failed,
+    "error": ChunksFromEvents._error,
+}
+
+TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
+    (state, kind): (handler, following)
+    for state in (State.WAITING, State.RUNNING)  # a resumed stream begins in the middle (WIRE_FACTS, order)
+    for handlers, following in ((_SPEAKING, State.RUNNING), (_ENDING, State.ENDED))
+    for kind, handler in handlers.items()
+}
+"""What is done with an event, and the state that follows."""
+
+IGNORED = frozenset(
+    {
+        "keepalive",  # on the wire, in no SDK type
+        *(f"response.reasoning_{part}" for part in (
+            "summary_part.added", "summary_part.done", "summary_text.delta", "summary_text.done", "text.delta", "text.done")),
+        *(f"response.audio.{part}" for part in ("delta", "done", "transcript.delta", "transcript.done")),
+        *(f"response.web_search_call.{part}" for part in ("in_progress", "searching", "completed")),
+        *(f"response.file_search_call.{part}" for part in ("in_progress", "searching", "completed")),
+        *(f"response.code_interpreter_call.{part}" for part in ("in_progress", "interpreting", "completed")),
+        *(f"response.code_interpreter_call_code.{part}" for part in ("delta", "done")),
+        *(f"response.image_generation_call.{part}" for part in ("in_progress", "generating", "partial_image", "completed")),
+        *(f"response.mcp_call.{part}" for part in ("in_progress", "completed", "failed")),
+        *(f"response.mcp_call_arguments.{part}" for part in ("delta", "done")),
+        *(f"response.mcp_list_tools.{part}" for part in ("in_progress", "completed", "failed")),
+        *(f"response.shell_call_command.{part}" for part in ("added", "delta", "done")),
+        *(f"response.shell_call_output_content.{part}" for part in ("delta", "done")),
+        "response.compaction.compacting",
+        *(f"response.steer.{part}" for part in ("accepted", "failed", "pending")),  # WebSocket only
+    }
+)  # fmt: skip
+"""Event types that are known and have nothing in them that Chat shows; the items they belong to are in the ledger."""

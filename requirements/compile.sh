@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Remake the pinned, hashed requirements for Python 3.11 and later on every platform. Needs `uv` on the PATH.
+# The output names no registry, no address and no path of the machine that made it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-emit-index-url --no-emit-find-links "$@"
+}
+
+compile pyproject.toml requirements/dev.in \
+    --extra test --extra cli --extra kit --extra redis --extra openfeature --extra otel \
+    --output-file requirements/dev.txt
+# Held to the versions in dev.txt, so that both can be installed into one environment.
+compile requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
+
+if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt; then
+    echo "requirements name an address or a path" >&2
+    exit 1
+fi
