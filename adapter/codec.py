@@ -12,10 +12,10 @@ loads = json.loads
 
 
 def dumps(value: Any) -> bytes:
-    """Write `value` as compact UTF-8 JSON.
+    r"""Write `value` as compact UTF-8 JSON.
 
     Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which JSON
-    can spell (`"\\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and infinities.
+    can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and infinities.
     """
     try:
         return _encode(value).encode()

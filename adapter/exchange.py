@@ -7,6 +7,7 @@ generator returns says what the caller gets.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +145,9 @@ def exchange(journal: Journal) -> Journey:
     journal.backend, journal.model = "responses", plan.translation.asked.model
     head: Head = yield Send(plan.body)
     if 300 <= head.status < 400:
-        return Untouched()  # the HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4)
+        return (
+            Untouched()
+        )  # the HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4)
     return (yield from _reply(journal, choice, plan.translation, head))
 
 
@@ -174,7 +177,11 @@ def _plan(raw: bytes, choice: Choice) -> _Plan:
 def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> _Plan:
     # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
     losses = losses or (Loss(path, "held", why),)
-    return _Plan("refused", losses, refusal=_error(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"))
+    return _Plan(
+        "refused",
+        losses,
+        refusal=_error(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"),
+    )
 
 
 def _on_bug(body: Any, bug: Exception) -> _Plan:
@@ -223,12 +230,11 @@ def _reply(journal: Journal, choice: Choice, translation: Translation, head: Hea
 
 
 def _error_reply(head: Head, raw: bytes, translation: Translation) -> Rewritten:
-    try:
+    # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer.
+    with suppress(Exception):
         body = codec.loads(raw)
         translated = error_to_chat(body, translation.index)
         raw = raw if translated is body else codec.dumps(translated)
-    except Exception:  # noqa: BLE001  # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer
-        pass
     return Rewritten(head.status, raw, head.content_type)
 
 

@@ -72,7 +72,9 @@ def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], E
         raise truncated(str(error)) from None
 
 
-async def apump(stream: Streamed, source: AsyncIterator[bytes], truncated: Callable[[str], Exception]) -> AsyncIterator[bytes]:
+async def apump(
+    stream: Streamed, source: AsyncIterator[bytes], truncated: Callable[[str], Exception]
+) -> AsyncIterator[bytes]:
     """Relay a stream, asynchronously."""
     if stream.begun:
         yield stream.begun

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -117,14 +116,16 @@ def install(client: _Client, settings: Settings | None = None) -> _Client:
     Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings replaces them; without
     settings an adapted client is left as it is. Raises AdapterError for what is no client of the SDK.
     """
-    if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
-        raise AdapterError(f"install: expected a client of the openai SDK, got {type(client).__name__}")
-    if isinstance(client, _Adapted):
-        if settings is not None:
-            client._adapter_settings = settings
-        return client
+    given: object = client
+    if not isinstance(given, (openai.OpenAI, openai.AsyncOpenAI)):
+        raise AdapterError(f"install: expected a client of the openai SDK, got {type(given).__name__}")
     adapted: Any = client
-    adapted.__class__ = _adapted(type(client))
+    if issubclass(type(client), _Adapted):
+        if settings is not None:
+            adapted._adapter_settings = settings
+        return client
+    cls: Any = type(client)
+    adapted.__class__ = _adapted(cls)
     adapted._adapt(settings)
     _forget_resources(client)
     return client
@@ -132,24 +133,17 @@ def install(client: _Client, settings: Settings | None = None) -> _Client:
 
 def uninstall(client: _Client) -> _Client:
     """Turn an adapted client back into what it was, in place, and return it."""
-    if isinstance(client, _Adapted):
-        http_client = client._client
+    adapted: Any = client
+    if issubclass(type(client), _Adapted):
+        http_client = adapted._client
         users = _USERS.get(http_client, WeakSet())
-        users.discard(client)
+        users.discard(adapted)
         if not users:
             unwrap(http_client)
-        client.__class__ = _original(type(client))
-        del client._adapter_settings
+        adapted.__class__ = next(base for base in type(client).__mro__ if not issubclass(base, _Adapted))
+        del adapted._adapter_settings
         _forget_resources(client)
     return client
-
-
-def _original(cls: type) -> Any:
-    return next(base for base in _bases(cls) if not issubclass(base, _Adapted))
-
-
-def _bases(cls: type) -> Iterable[type]:
-    return cls.__mro__
 
 
 def _forget_resources(client: Any) -> None:

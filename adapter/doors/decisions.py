@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -39,10 +39,8 @@ def following(ticket: Ticket) -> Iterator[Ticket]:
 def remember(result: Any, journal: Journal) -> Any:
     """Keep a result's journal for as long as the result lives; return the result."""
     key = id(result)
-    try:
+    with suppress(TypeError):  # not everything can be referred to weakly: a proxy's page is a string
         _JOURNALS[key] = (weakref.ref(result, lambda _: _JOURNALS.pop(key, None)), journal)
-    except TypeError:
-        pass  # not a thing that can be referred to weakly (a string from a proxy, say)
     return result
 
 

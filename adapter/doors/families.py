@@ -41,14 +41,17 @@ def _family(name: str) -> Family:
 
 
 @lru_cache(maxsize=64)
-def _family_of_type(cls: type) -> Family:
+def _family_of_type(cls: Any) -> Family:
     for base in cls.__mro__:
         name = base.__module__.partition(".")[0]
         if name in _NAMES:
             return _family(name)
-    raise AdapterError(f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here ({', '.join(_NAMES)})")
+    raise AdapterError(
+        f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here ({', '.join(_NAMES)})"
+    )
 
 
 def family_of(thing: object) -> Family:
     """Return the family of a request or client; raises AdapterError for one of another library."""
-    return _family_of_type(type(thing))
+    cls: Any = type(thing)
+    return _family_of_type(cls)

@@ -7,7 +7,7 @@ read decompressed and lose their encoding's headers; closing the body closes ups
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from adapter.exchange import (
     Decide,
@@ -90,9 +90,9 @@ class _Door:
                 self._settings = Settings()
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
             ticket = request.extensions[KEY] = Ticket(self._settings)
-        elif ticket.carried:
-            return None
-        elif not is_chat_request(request) and not (request.method == "POST" and ticket.journal.backend == "responses"):
+        elif ticket.carried or (
+            not is_chat_request(request) and not (request.method == "POST" and ticket.journal.backend == "responses")
+        ):
             return None
         return ticket
 
@@ -152,12 +152,12 @@ class Transport(_Door):
         if self._inner is not None:
             self._inner.close()
 
-    def __enter__(self) -> Transport:
+    def __enter__(self) -> Self:
         if self._inner is not None:
             self._inner.__enter__()
         return self
 
-    def __exit__(self, *args: Any) -> None:
+    def __exit__(self, *args: object) -> None:
         if self._inner is not None:
             self._inner.__exit__(*args)
 
@@ -191,12 +191,12 @@ class AsyncTransport(_Door):
         if self._inner is not None:
             await self._inner.aclose()
 
-    async def __aenter__(self) -> AsyncTransport:
+    async def __aenter__(self) -> Self:
         if self._inner is not None:
             await self._inner.__aenter__()
         return self
 
-    async def __aexit__(self, *args: Any) -> None:
+    async def __aexit__(self, *args: object) -> None:
         if self._inner is not None:
             await self._inner.__aexit__(*args)
 

@@ -22,7 +22,8 @@ class Overrides:
     drop: tuple[str, ...] = ()
 
 
-_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=Overrides())
+_NONE = Overrides()
+_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=_NONE)
 
 
 def current() -> Overrides:

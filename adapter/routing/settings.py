@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         for name in value:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                raise ValueError(f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else ""))
+                raise ValueError(
+                    f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else "")
+                )
         return value
 
     @cached_property

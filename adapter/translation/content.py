@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapter.errors import MalformedRequest
+
 from .draft import Draft
 
 Part = dict[str, Any]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from adapter.errors import Unsupported
+
 from .ledger import Ledger, Loss
 from .policy import Policy
 
@@ -33,8 +34,12 @@ class IndexMap:
     """Where the pieces of a Responses body came from: what error paths are translated with (MAPPING §7.2)."""
 
     items: tuple[Origin, ...] = ()
-    tools: tuple[str, ...] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
-    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # Responses path -> the caller's own name
+    tools: tuple[
+        str, ...
+    ] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
+    names: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # Responses path -> the caller's own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,9 @@ class Asked:
     legacy_functions: bool = False
     named_choice: bool = False
     metadata: bool = False
-    call_ids: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # shortened id -> the caller's own
+    call_ids: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # shortened id -> the caller's own
 
 
 @dataclass(frozen=True, slots=True)

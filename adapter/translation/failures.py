@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from adapter.errors import UpstreamFailure
+
 from .draft import IndexMap, Origin
 
 _STATUS = {
@@ -46,8 +47,7 @@ def failure(
     given = error if isinstance(error, dict) else {}
     code = given.get("code")
     # Some servers send the HTTP status as the code (vLLM, llama.cpp: integers).
-    is_status = isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599
-    status = code if is_status else status_of(code or given.get("type"))
+    status = code if isinstance(code, int) and 400 <= code <= 599 else status_of(code or given.get("type"))
     kind = given.get("type")
     if not isinstance(kind, str) or kind == "error":
         kind = code if code in _CODE_IS_TYPE else _TYPE.get(status, "server_error")
@@ -180,7 +180,7 @@ def _input(i: int, rest: list[str | int], index: IndexMap) -> str:
             return _join(f"{base}.content", deeper)
         case "output", ["call_id"]:
             return f"{base}.tool_call_id"
-        case ("message" | "output"), _:
+        case (("message" | "output"), _):
             return _join(base, rest)
         case "legacy_call", _:
             return _join(f"{base}.function_call", rest)

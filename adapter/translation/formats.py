@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedRequest
+
 from .content import json_type, string
 from .draft import Draft
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapter.errors import MalformedRequest
+
 from . import identifiers
 from .content import input_content, json_type, output_content, output_text, string
 from .draft import Draft, ItemKind, Origin
@@ -104,7 +105,9 @@ class _Items:
                 self.custom.add(call_id)
                 self.add(_call("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
             case _:
-                self.draft.cannot(f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False)
+                self.draft.cannot(
+                    f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False
+                )
 
     def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
         call_id = self.call_id(message.get("tool_call_id"), f"{path}.tool_call_id")
@@ -155,7 +158,9 @@ def _function(value: Any, path: str) -> tuple[str, str]:
     if not isinstance(value, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(value)}")
     arguments = value.get("arguments")
-    return string(value.get("name"), f"{path}.name"), string("" if arguments is None else arguments, f"{path}.arguments")
+    return string(value.get("name"), f"{path}.name"), string(
+        "" if arguments is None else arguments, f"{path}.arguments"
+    )
 
 
 def messages_to_input(draft: Draft, messages: Any) -> None:

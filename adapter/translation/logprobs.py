@@ -13,7 +13,10 @@ def logprobs_to_chat(entries: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         return []
     return [
-        {**_entry(entry), "top_logprobs": [_entry(top) for top in entry.get("top_logprobs") or () if isinstance(top, dict)]}
+        {
+            **_entry(entry),
+            "top_logprobs": [_entry(top) for top in entry.get("top_logprobs") or () if isinstance(top, dict)],
+        }
         for entry in entries
         if isinstance(entry, dict)
     ]

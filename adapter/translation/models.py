@@ -66,7 +66,9 @@ _FAMILIES = (
     ),
 )  # fmt: skip
 
-_UNKNOWN = Family(("*",), "nothing is known of this name: the public OpenAPI document's shape is used", logprobs_key=True)
+_UNKNOWN = Family(
+    ("*",), "nothing is known of this name: the public OpenAPI document's shape is used", logprobs_key=True
+)
 
 
 def _bare(model: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adapter.errors import StreamTruncated
+
 from .prose import Message
 
 _CALLS = {"function_call", "custom_tool_call"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.errors import MalformedReply, UpstreamFailure
+
 from . import models
 from .content import json_type
 from .draft import Asked, IndexMap
@@ -67,7 +68,9 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
         message["tool_calls"] = calls
     choice: dict[str, Any] = {"index": 0, "message": message}
     if writes_logprobs(response, asked):
-        choice["logprobs"] = {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
+        choice["logprobs"] = (
+            {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
+        )
     choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), ledger=ledger)
     body = envelope(response, asked, "chat.completion") | {"choices": [choice]}
     usage = usage_to_chat(response.get("usage"))
@@ -101,7 +104,12 @@ def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
     for i, item in enumerate(response["output"]):
         if isinstance(item, dict) and item.get("type") in _WAITING:
             why = f"an item of the type {item['type']} waits for an answer that Chat Completions can't give"
-            error = {"message": f"output[{i}]: {why}", "type": "invalid_request_error", "param": None, "code": "unsupported_by_chat"}
+            error = {
+                "message": f"output[{i}]: {why}",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "unsupported_by_chat",
+            }
             raise UpstreamFailure(f"output[{i}]", error, 400, spoke=True)
 
 

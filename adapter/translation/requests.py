@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapter.errors import MalformedRequest
+
 from . import tools
 from .content import json_type
 from .draft import Asked, Draft, IndexMap, Translation
@@ -85,13 +86,17 @@ def _top_logprobs(draft: Draft, value: Any, body: dict[str, Any]) -> None:
     if body.get("logprobs") is True:
         draft.put("top_logprobs", value)
     else:
-        draft.cannot("top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own")
+        draft.cannot(
+            "top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own"
+        )
 
 
 def _max_tokens(name: str) -> Callable[[Draft, Any, dict[str, Any]], None]:
     def convert(draft: Draft, value: Any, _: dict[str, Any]) -> None:
         if "max_output_tokens" in draft.body:
-            raise MalformedRequest(name, "given together with max_completion_tokens; Chat Completions takes one of them")
+            raise MalformedRequest(
+                name, "given together with max_completion_tokens; Chat Completions takes one of them"
+            )
         draft.names["max_output_tokens"] = name
         if isinstance(value, int) and 0 < value < MINIMUM_OUTPUT_TOKENS:
             if draft.policy.of(name) != "drop":

@@ -60,7 +60,13 @@ _TABLE = (
     Rule("moderation", "moderation", "exact", _C, "The same; the result is given Chat's shape."),
     Rule("n", "", "emulated", _R, "One answer per request on the Responses API.", (1,)),
     Rule("parallel_tool_calls", "parallel_tool_calls", "exact", _C, "The same."),
-    Rule("prediction", "", "lossy", _R, "Predicted outputs exist on Chat only; the text is the same, time and cost are not."),
+    Rule(
+        "prediction",
+        "",
+        "lossy",
+        _R,
+        "Predicted outputs exist on Chat only; the text is the same, time and cost are not.",
+    ),
     Rule("presence_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
     Rule("prompt_cache_key", "prompt_cache_key", "exact", _C, "The same."),
     Rule("prompt_cache_options", "prompt_cache_options", "exact", _C, "The same."),
@@ -73,7 +79,9 @@ _TABLE = (
     Rule("stop", "", "emulated", _R, "Not part of the Responses API.", ([],)),
     Rule("store", "store", "lossy", _F, "Written out, since the default differs; stored as a Response.", (False,)),
     Rule("stream", "stream", "exact", _C, "The same; events come back as chunks.", (False,)),
-    Rule("stream_options", "stream_options", "emulated", _F, "`include_usage` is done here, `include_obfuscation` there."),
+    Rule(
+        "stream_options", "stream_options", "emulated", _F, "`include_usage` is done here, `include_obfuscation` there."
+    ),
     Rule("temperature", "temperature", "exact", _C, "The same."),
     Rule("tool_choice", "tool_choice", "exact", _F, "One level flatter."),
     Rule("tools", "tools", "exact", _F, "One level flatter; `strict: false` is written out."),

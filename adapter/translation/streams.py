@@ -21,8 +21,10 @@ from enum import Enum
 from typing import Any
 
 from adapter.errors import StreamTruncated
+
 from . import replies
 from .draft import Asked, IndexMap
+from .event_types import IGNORED
 from .failures import event_failure, response_failure
 from .finish import finish_reason
 from .ledger import Ledger
@@ -121,19 +123,20 @@ class ChunksFromEvents:
         given = event.get("response")
         response = self._response | (given if isinstance(given, dict) else {"status": None})
         response["status"] = response.get("status") or event["type"].rpartition(".")[2]
-        if not isinstance(response.get("output"), list):
-            response["output"] = []  # the text has come in events; this list is for what they left out
+        listed = response.get("output")
+        output: list[Any] = listed if isinstance(listed, list) else []  # for what the events left out
+        response["output"] = output
         replies.check_response(response, self._index)
         self._response, self._base = response, None
 
         out: list[Chunk] = []
-        for found, item in self._items.settled(response["output"]):
+        for found, item in self._items.settled(output):
             out += self._settle(found, item)
         out += self._say(self._prose.finish()) + self._refuse(self._refusals.finish())
         for call in self._items.calls:
             if not call.opened:
                 raise StreamTruncated(f"{call.path}.name", "a tool call without a name")
-        for path, item in self._items.finished(response["output"]):
+        for path, item in self._items.finished(output):
             replies.note_item(self._ledger, path, item)
         replies.check_answerable(response, spoke=self._spoke or bool(self._calls))
         if not self._spoke and not self._calls:
@@ -199,9 +202,13 @@ class ChunksFromEvents:
 
     def _part_added(self, event: Event) -> list[Chunk]:
         part = event.get("part")
-        match part.get("type") if isinstance(part, dict) else None:
+        if not isinstance(part, dict):
+            return []
+        match part.get("type"):
             case "output_text":
-                return self._text(self._items.message(event), event.get("content_index"), part.get("text"), part.get("logprobs"))
+                return self._text(
+                    self._items.message(event), event.get("content_index"), part.get("text"), part.get("logprobs")
+                )
             case "refusal":
                 return self._refusal(self._items.message(event), event.get("content_index"), part.get("refusal"))
         return []  # a reasoning item's part
@@ -214,7 +221,9 @@ class ChunksFromEvents:
 
     def _text_delta(self, event: Event) -> list[Chunk]:
         message = self._items.message(event)
-        return self._text(message, event.get("content_index"), event.get("delta"), event.get("logprobs"), event.get("obfuscation"))
+        return self._text(
+            message, event.get("content_index"), event.get("delta"), event.get("logprobs"), event.get("obfuscation")
+        )
 
     def _text_done(self, event: Event) -> list[Chunk]:
         part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}
@@ -285,7 +294,9 @@ class ChunksFromEvents:
             out += self._first({"function_call": body})
         else:
             call_id = self._asked.call_ids.get(call.call_id, call.call_id)
-            out += self._first({"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]})
+            out += self._first(
+                {"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]}
+            )
         if call.sent:
             out.append(self._fragment(call, "".join(call.sent)))
         return out
@@ -325,7 +336,7 @@ class ChunksFromEvents:
 
     def _first(self, delta: Chunk) -> list[Chunk]:
         """Make a chunk that is the answer's first where nothing has been said yet (WIRE_FACTS, chat streams)."""
-        logprobs = None
+        logprobs: Any = None
         if not self._spoke:
             self._spoke = True
             delta = {"role": "assistant", "content": None, **delta}
@@ -340,7 +351,9 @@ class ChunksFromEvents:
                 self._base["usage"] = None
         return dict(self._base)
 
-    def _chunk(self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None) -> Chunk:
+    def _chunk(
+        self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None
+    ) -> Chunk:
         choice: Chunk = {"index": 0, "delta": delta}
         if replies.writes_logprobs(self._response, self._asked):
             choice["logprobs"] = logprobs
@@ -387,25 +400,3 @@ TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     for kind, handler in handlers.items()
 }
 """What is done with an event, and the state that follows."""
-
-IGNORED = frozenset(
-    {
-        "keepalive",  # on the wire, in no SDK type
-        *(f"response.reasoning_{part}" for part in (
-            "summary_part.added", "summary_part.done", "summary_text.delta", "summary_text.done", "text.delta", "text.done")),
-        *(f"response.audio.{part}" for part in ("delta", "done", "transcript.delta", "transcript.done")),
-        *(f"response.web_search_call.{part}" for part in ("in_progress", "searching", "completed")),
-        *(f"response.file_search_call.{part}" for part in ("in_progress", "searching", "completed")),
-        *(f"response.code_interpreter_call.{part}" for part in ("in_progress", "interpreting", "completed")),
-        *(f"response.code_interpreter_call_code.{part}" for part in ("delta", "done")),
-        *(f"response.image_generation_call.{part}" for part in ("in_progress", "generating", "partial_image", "completed")),
-        *(f"response.mcp_call.{part}" for part in ("in_progress", "completed", "failed")),
-        *(f"response.mcp_call_arguments.{part}" for part in ("delta", "done")),
-        *(f"response.mcp_list_tools.{part}" for part in ("in_progress", "completed", "failed")),
-        *(f"response.shell_call_command.{part}" for part in ("added", "delta", "done")),
-        *(f"response.shell_call_output_content.{part}" for part in ("delta", "done")),
-        "response.compaction.compacting",
-        *(f"response.steer.{part}" for part in ("accepted", "failed", "pending")),  # WebSocket only
-    }
-)  # fmt: skip
-"""Event types that are known and have nothing in them that Chat shows; the items they belong to are in the ledger."""

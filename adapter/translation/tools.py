@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedRequest
+
 from .content import json_type, string
 from .draft import Draft
 
 
-def _function_tool(function: dict[str, Any], path: str) -> dict[str, Any]:
+def _function_tool(draft: Draft, function: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten a function's definition.
 
     `strict` is always written: left out, the Responses API makes the schema strict by itself, and optional arguments
@@ -26,13 +27,14 @@ def _function_tool(function: dict[str, Any], path: str) -> dict[str, Any]:
         tool["description"] = function["description"]
     tool["parameters"] = parameters
     tool["strict"] = strict
-    known = {"name", "description", "parameters", "strict"}
-    # A key that isn't known here is passed on: the API's own error names it, and the path is led back.
-    tool |= {key: value for key, value in function.items() if key not in known and value is not None}
+    for key, value in function.items():
+        if value is not None and key not in ("name", "description", "parameters", "strict"):
+            # Chat takes such keys and passes over them (recordings 6943, 6944); the Responses API refuses them.
+            draft.ledger.note(f"{path}.{key}", "dropped", "not a field of a function")
     return tool
 
 
-def _custom_tool(custom: dict[str, Any], path: str) -> dict[str, Any]:
+def _custom_tool(_: Draft, custom: dict[str, Any], path: str) -> dict[str, Any]:
     tool = {"type": "custom", "name": string(custom.get("name"), f"{path}.name")}
     tool |= {key: value for key, value in custom.items() if key not in ("name", "format") and value is not None}
     shape = custom.get("format")
@@ -46,7 +48,7 @@ def _custom_tool(custom: dict[str, Any], path: str) -> dict[str, Any]:
 _WRAPPED = {"function": _function_tool, "custom": _custom_tool}
 
 
-def _tool(tool: Any, path: str) -> dict[str, Any]:
+def _tool(draft: Draft, tool: Any, path: str) -> dict[str, Any]:
     if not isinstance(tool, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(tool)}")
     kind = string(tool.get("type"), f"{path}.type")
@@ -57,7 +59,7 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
         return tool  # already in the Responses API's own shape
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
-    return _WRAPPED[kind](wrapped, f"{path}.{kind}")
+    return _WRAPPED[kind](draft, wrapped, f"{path}.{kind}")
 
 
 def tools(draft: Draft, value: Any) -> None:
@@ -67,7 +69,7 @@ def tools(draft: Draft, value: Any) -> None:
     target = draft.body.setdefault("tools", [])
     for i, tool in enumerate(value):
         path = f"tools[{i}]"
-        target.append(_tool(tool, path))
+        target.append(_tool(draft, tool, path))
         draft.tools.append(path)
         if target[-1] is not tool:
             draft.names[path] = target[-1]["type"]  # what its definition was wrapped in
@@ -82,7 +84,7 @@ def functions(draft: Draft, value: Any) -> None:
         path = f"functions[{i}]"
         if not isinstance(function, dict):
             raise MalformedRequest(path, f"expected an object, got {json_type(function)}")
-        target.append(_function_tool(function, path))
+        target.append(_function_tool(draft, function, path))
         draft.tools.append(path)
     draft.put("parallel_tool_calls", False)
     draft.asked["legacy_functions"] = True
@@ -144,7 +146,9 @@ def web_search_options(draft: Draft, value: Any) -> None:
     (MAPPING §1.5).
     """
     if "web_search_options" not in draft.policy.emulate:
-        draft.cannot("web_search_options", "web_search_options", "searching is a tool on the Responses API; opt in with emulate")
+        draft.cannot(
+            "web_search_options", "web_search_options", "searching is a tool on the Responses API; opt in with emulate"
+        )
         return
     if not isinstance(value, dict):
         raise MalformedRequest("web_search_options", f"expected an object, got {json_type(value)}")

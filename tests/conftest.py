@@ -1,0 +1,92 @@
+"""What holds for every test: no network but the loopback, a clean environment, Hypothesis profiles."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.support.loopback import Loopback
+
+# A developer's own keys, proxies and settings must not decide how a test ends.
+_PRIVATE_PREFIXES = ("OPENAI_", "AZURE_OPENAI_", "ADAPTER_")
+_PROXIES = frozenset({"all_proxy", "http_proxy", "https_proxy", "no_proxy"})
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test reached for a machine other than this one.
+
+    Deliberately not an OSError: HTTP libraries turn those into connection errors, and the SDK retries them.
+    """
+
+
+def _refuse_unless_loopback(host: object) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name is None or name in {"", "localhost"}:
+        return
+    try:
+        allowed = ipaddress.ip_address(str(name).partition("%")[0]).is_loopback
+    except ValueError:
+        allowed = False
+    if not allowed:
+        msg = f"tests may only talk to the loopback, not to {name!r}"
+        raise NetworkBlockedError(msg)
+
+
+def _block_network() -> None:
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def checked(sock: socket.socket, address: Any) -> None:
+        if sock.family in {socket.AF_INET, socket.AF_INET6}:
+            _refuse_unless_loopback(address[0])
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        checked(self, address)
+        return connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        checked(self, address)
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        _refuse_unless_loopback(host)
+        return getaddrinfo(host, *args, **kwargs)
+
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
+    socket.getaddrinfo = guarded_getaddrinfo
+
+
+def _register_hypothesis_profiles() -> None:
+    # No deadline anywhere: two shared cores make single slow examples normal.
+    hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
+    # The same examples in each run, so that a red run is the change's doing.
+    hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+    hypothesis.settings.register_profile("deep", max_examples=2000, deadline=None)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in list(os.environ):
+        if name.startswith(_PRIVATE_PREFIXES) or name.lower() in _PROXIES:
+            del os.environ[name]
+    _block_network()
+    _register_hypothesis_profiles()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the loop that the SDK's users have."""
+    return "asyncio"
+
+
+@pytest.fixture
+def loopback() -> Iterator[Loopback]:
+    """Give a server on the loopback; set its `answer` to what it should reply."""
+    with Loopback() as server:
+        yield server

@@ -1,0 +1,1 @@
+"""What the tests are made with: validators, recordings, cuts, a loopback server, strategies."""

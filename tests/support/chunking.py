@@ -1,0 +1,45 @@
+"""Ways to cut a stream's bytes, since the network cuts them anywhere and a machine must not care."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+
+Cut = Callable[[bytes], list[bytes]]
+
+_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)|.+", re.DOTALL)
+
+
+def whole(data: bytes) -> list[bytes]:
+    """Keep the bytes in one piece."""
+    return [data] if data else []
+
+
+def per_event(data: bytes) -> list[bytes]:
+    """Cut after each blank line; what follows the last one is a piece of its own."""
+    return _EVENT.findall(data)
+
+
+def every(size: int) -> Cut:
+    """Make a cut into pieces of `size` bytes, which splits fields, line ends and UTF-8 sequences."""
+    if size < 1:
+        msg = f"pieces must have at least one byte, not {size}"
+        raise ValueError(msg)
+
+    def cut(data: bytes) -> list[bytes]:
+        return [data[start : start + size] for start in range(0, len(data), size)]
+
+    return cut
+
+
+per_byte = every(1)
+
+# A prime, so that the cuts wander through the events.
+CUTS: Mapping[str, Cut] = {"whole": whole, "per-event": per_event, "per-97-bytes": every(97), "per-byte": per_byte}
+
+
+def truncations(events: bytes | Sequence[bytes]) -> list[bytes]:
+    """Give what had arrived when a stream broke off: after no event, after one, and so on, but never all of it."""
+    pieces: Iterable[bytes] = per_event(events) if isinstance(events, bytes) else events
+    return list(accumulate(pieces, initial=b""))[:-1]

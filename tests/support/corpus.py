@@ -1,0 +1,168 @@
+"""Real recorded traffic, where it stands beside this repository. Nothing of it is committed.
+
+`recordings()` and `pairs()` read it once, on first use. Tests that need it carry `@needs_corpus`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
+
+SseEvent = tuple[str | None, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recorded exchange.
+
+    `request` is None where it wasn't recorded. Of `response` (JSON) and `sse` (event name or None, and data: JSON, or a
+    string such as `[DONE]`) exactly one is set, except for the few replies without a body.
+    """
+
+    id: int
+    api: str
+    op: str
+    host: str
+    method: str
+    path: str
+    model: str | None
+    stream: bool
+    status: int
+    request: dict[str, Any] | None = field(repr=False)
+    response: Any = field(repr=False)
+    sse: tuple[SseEvent, ...] | None = field(repr=False)
+    features: frozenset[str] = field(repr=False)
+    synthetic: bool = False
+    trimmed: bool = False
+    elided: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether this is just what went over the wire: not hand-written, shortened or with payloads cut."""
+        return not (self.synthetic or self.trimmed or self.elided)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same prompt, tools, format, model and stream flag, recorded on both APIs."""
+
+    chat: Recording
+    responses: Recording
+    facts: dict[str, Any] = field(repr=False)
+
+
+def available() -> bool:
+    """Tell whether the recordings are there."""
+    return (FOLDER / "recordings.jsonl").is_file()
+
+
+def needs_corpus(test: Any) -> Any:
+    """Mark a test as `corpus`, and skip it where the recordings are absent."""
+    skip = pytest.mark.skipif(not available(), reason="the recordings are not beside this repository (shared/corpus)")
+    return pytest.mark.corpus(skip(test))
+
+
+@functools.cache
+def recordings() -> tuple[Recording, ...]:
+    """Read all recordings, in file order; none where the folder is absent."""
+    if not available():
+        return ()
+    with (FOLDER / "recordings.jsonl").open(encoding="utf-8") as lines:
+        return tuple(_recording(json.loads(line)) for line in lines)
+
+
+@functools.cache
+def pairs() -> tuple[Pair, ...]:
+    """Read all pairs; none where the folder is absent."""
+    if not available():
+        return ()
+    rows = json.loads((FOLDER / "pairs.json").read_bytes())
+    return tuple(Pair(by_id(row["chat"]), by_id(row["responses"]), row) for row in rows)
+
+
+def by_id(identifier: int) -> Recording:
+    """Return the recording that notes refer to as `#identifier`."""
+    return _index()[identifier]
+
+
+def select(
+    *,
+    api: str | None = None,
+    op: str | None = "create",
+    host: str | None = None,
+    stream: bool | None = None,
+    ok: bool | None = True,
+    features: frozenset[str] | set[str] = frozenset(),
+    whole: bool = False,
+) -> list[Recording]:
+    """Pick recordings; None means any. `ok` is a status below 400, `host` a part of the name, `features` all needed."""
+    return [
+        one
+        for one in recordings()
+        if (api is None or one.api == api)
+        and (op is None or one.op == op)
+        and (host is None or host in one.host)
+        and (stream is None or one.stream == stream)
+        and (ok is None or (one.status < 400) == ok)
+        and features <= one.features
+        and (one.whole or not whole)
+    ]
+
+
+def sse_events(recording: Recording) -> list[bytes]:
+    """Write each event of a recorded stream as its own bytes; joined they are the stream."""
+    return [_block(name, data) for name, data in recording.sse or ()]
+
+
+def sse_bytes(recording: Recording) -> bytes:
+    """Write a recorded stream as it went over the wire."""
+    return b"".join(sse_events(recording))
+
+
+def accepted_bodies(api: str) -> Iterator[tuple[Recording, dict[str, Any]]]:
+    """Give the request bodies that a server answered with success."""
+    for one in select(api=api, whole=True):
+        if one.request is not None:
+            yield one, one.request
+
+
+def _block(name: str | None, data: Any) -> bytes:
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    event = f"event: {name}\n" if name is not None else ""
+    lines = "".join(f"data: {line}\n" for line in text.split("\n"))
+    return f"{event}{lines}\n".encode()
+
+
+@functools.cache
+def _index() -> dict[int, Recording]:
+    return {one.id: one for one in recordings()}
+
+
+def _recording(row: dict[str, Any]) -> Recording:
+    sse = row.get("sse")
+    return Recording(
+        id=row["id"],
+        api=row["api"],
+        op=row["op"],
+        host=row["host"],
+        method=row["method"],
+        path=row["path"],
+        model=row["model"],
+        stream=bool(row["stream"]),
+        status=row["status"],
+        request=row["request"],
+        response=row.get("response"),
+        sse=tuple((name, data) for name, data in sse) if sse is not None else None,
+        features=frozenset(row["features"]),
+        synthetic=bool(row.get("synthetic")),
+        trimmed=bool(row.get("trimmed")),
+        elided=bool(row.get("elided")),
+    )

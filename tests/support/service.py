@@ -1,0 +1,57 @@
+"""What the service accepts and refuses beyond what the SDK's types and the OpenAPI document say.
+
+Shared by both validators. Each rule rests on recorded or publicly reported behaviour, not on taste.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# An assistant message of output form, put back into `input` without the `id` and `status` that it had as a reply. Both
+# descriptions ask for them; the service takes the message without, and it is the most portable form of history, since
+# several other servers refuse assistant messages that lack `type`.
+OUTPUT_MESSAGE_WAIVED = frozenset({"id", "status"})
+# Its text parts: the document also asks for `logprobs`, which no recorded request repeats.
+OUTPUT_TEXT_WAIVED = frozenset({"logprobs"})
+# A reasoning item that carries its encrypted content needs no id; under `store: false` the id would name nothing.
+REASONING_WAIVED = frozenset({"id"})
+
+_ID_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+    "reasoning": "rs",
+}
+
+
+def refusals(body: dict[str, Any]) -> list[str]:
+    """List what the service is known to answer with a 400 although the types allow it."""
+    problems: list[str] = []
+    items = body.get("input")
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict):
+            problems.extend(f"input[{index}]{problem}" for problem in _item_refusals(item))
+    limit = body.get("max_output_tokens")
+    if isinstance(limit, int) and limit < 16:
+        problems.append("max_output_tokens: below 16 (integer_below_min_value)")
+    return problems
+
+
+def _item_refusals(item: dict[str, Any]) -> list[str]:
+    problems: list[str] = []
+    content = item.get("content")
+    if item.get("role") == "assistant" and isinstance(content, list):
+        problems.extend(
+            f".content[{index}]: {part.get('type')!r} in an assistant message; only output_text and refusal are taken"
+            for index, part in enumerate(content)
+            if isinstance(part, dict) and part.get("type") not in {"output_text", "refusal"}
+        )
+    if item.get("type") == "reasoning" and not (item.get("id") or item.get("encrypted_content")):
+        problems.append(": a reasoning item with neither id nor encrypted_content")
+    call_id = item.get("call_id")
+    if isinstance(call_id, str) and not 1 <= len(call_id) <= 64:
+        problems.append(f".call_id: {len(call_id)} characters; 1 to 64 are taken")
+    identifier, prefix = item.get("id"), _ID_PREFIXES.get(item.get("type", "message"))
+    if isinstance(identifier, str) and prefix and not identifier.startswith(prefix):
+        problems.append(f".id: {identifier!r} does not begin with {prefix!r}")
+    return problems
