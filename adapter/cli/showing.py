@@ -37,7 +37,7 @@ def side_by_side(console: Console, program: Program, outcomes: Sequence[Outcome]
 def _headed(heading: str, body: Text) -> Table:
     """Put a small heading over a cell's text."""
     grid = Table.grid(expand=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     grid.add_row(Text(heading, style="bold yellow"))
     grid.add_row(body)
     return grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 import openai
@@ -23,8 +23,12 @@ _PATH = "/chat/completions"
 _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 
 
-class _Adapted:
-    """What the sync and the async client have in common."""
+class _Adapted(Generic[_Client]):
+    """What the sync and the async client have in common.
+
+    Generic like the SDK's own base classes: CPython 3.11 lets an object change its class (`install`) only where both classes grew from the
+    same base, and theirs is `Generic`.
+    """
 
     _adapter_settings: Settings
 
@@ -53,7 +57,7 @@ class _Adapted:
         with_options = copy
 
 
-class _Sync(_Adapted):
+class _Sync(_Adapted[openai.OpenAI]):
     _door = Transport
 
     if not TYPE_CHECKING:
@@ -70,7 +74,7 @@ class _Sync(_Adapted):
                 request.extensions[KEY] = decisions.followed() or self._ticket()
 
 
-class _Async(_Adapted):
+class _Async(_Adapted[openai.AsyncOpenAI]):
     _door = AsyncTransport
 
     if not TYPE_CHECKING:

@@ -54,7 +54,7 @@ class ReplayError(AssertionError):
     """Say that a replay asked for what the cassette doesn't hold, or left something of it unasked."""
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML brings no types
+class _Dumper(yaml.SafeDumper):
     """Write text of several lines as literal blocks, and never an anchor."""
 
     def ignore_aliases(self, _data: Any) -> bool:
