@@ -1,0 +1,414 @@
+"""Every way into the adapter, driven alike: a scripted upstream goes in, what the caller saw and what was sent comes out.
+
+    seen = door.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
+
+A door is one of three clients (the adapter's own, an installed one, a plain one over a transport), sync or async. The
+harness never retries, and lets the adapter's own bugs raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import openai
+import pytest
+
+import adapter
+from adapter import Decision, Settings
+
+# The HTTP library that the installed SDK speaks through: httpx2, or httpx in older ones.
+HTTP: Any = sys.modules[
+    next(
+        name
+        for base in openai.DefaultHttpxClient.__mro__
+        if (name := base.__module__.partition(".")[0]) in {"httpx2", "httpx"}
+    )
+]
+
+_SDK_VERSION = tuple(int(number) for number in openai.__version__.split(".")[:2])
+
+# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through.
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    (openai.APIConnectionError,) if _SDK_VERSION >= (3, 25) else (openai.APIConnectionError, HTTP.TransportError)
+)
+
+Kind = Literal["client", "install", "transport"]
+Leaving = Literal["read on", "break", "close", "with"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request as upstream saw it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Parse the body."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What upstream answers: `parts` as they are read; `reset` ends them with a read error instead of a plain end."""
+
+    status: int = 200
+    parts: tuple[bytes, ...] = ()
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    reset: bool = False
+
+    @classmethod
+    def of_json(cls, value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Self:
+        """Answer with JSON."""
+        return cls(status, (json.dumps(value, ensure_ascii=False).encode(),), headers=tuple(headers))
+
+    @classmethod
+    def of_sse(cls, parts: Iterable[bytes], *, reset: bool = False) -> Self:
+        """Answer with a stream."""
+        return cls(200, tuple(parts), "text/event-stream; charset=utf-8", reset=reset)
+
+
+Upstream = Callable[[Sent], Reply]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the caller saw.
+
+    `value` is the completion (of the helper: the final one), `chunks` what a stream gave (of the helper: its events), `error` the
+    exception that ended the call. `open` counts the upstream bodies that nobody closed. `requests` are the HTTP library's own,
+    where the client can't say what was decided.
+    """
+
+    value: Any = None
+    chunks: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+    decision: Decision | None = None
+    sent: list[Sent] = field(default_factory=list)
+    open: int = 0
+    requests: list[Any] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the requests that went upstream."""
+        return [sent.path for sent in self.sent]
+
+    @property
+    def ledger(self) -> list[tuple[str, str]]:
+        """Path and action of each entry of the ledger."""
+        assert self.decision is not None, "the call has left no decision"
+        return [(loss.path, loss.action) for loss in self.decision.losses]
+
+    def json(self) -> Any:
+        """Return the completion as it stood on the wire."""
+        self.reraise()
+        return wire_json(self.value)
+
+    def chunks_json(self) -> list[Any]:
+        """Return the chunks as they stood on the wire."""
+        return [wire_json(chunk) for chunk in self.chunks]
+
+    def reraise(self) -> None:
+        """Raise the exception that ended the call, if one did."""
+        if self.error is not None:
+            raise self.error
+
+
+def wire_json(value: Any) -> Any:
+    """Return what an SDK object was built from: only the keys that were there."""
+    return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
+
+
+class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
+    def __init__(self, reply: Reply, seen: Seen) -> None:
+        self._reply = reply
+        self._seen = seen
+        self._closed = False
+        seen.open += 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._reply.parts
+        if self._reply.reset:
+            raise HTTP.ReadError("connection reset by peer")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            await asyncio.sleep(0)  # as a socket would: a stream that never waits can't be cancelled
+            yield part
+
+    def close(self) -> None:
+        self._seen.open -= not self._closed
+        self._closed = True
+
+    async def aclose(self) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: Literal["create", "stream", "helper", "parse"]
+    body: Mapping[str, Any]
+    seen: Seen
+    after: int = 0
+    leaving: Leaving = "read on"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way into the adapter."""
+
+    kind: Kind
+    asynchronous: bool
+
+    @property
+    def name(self) -> str:
+        """The door's name, for test ids."""
+        return f"{'async' if self.asynchronous else 'sync'}-{self.kind}"
+
+    def create(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
+        """Call `create` for a whole answer."""
+        return self._run("create", body, upstream, settings)
+
+    def parse(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
+        """Call `parse`."""
+        return self._run("parse", body, upstream, settings)
+
+    def stream(
+        self,
+        body: Mapping[str, Any],
+        upstream: Upstream,
+        *,
+        after: int = 0,
+        leaving: Leaving = "read on",
+        **settings: Any,
+    ) -> Seen:
+        """Call `create(stream=True)` and read it all, or leave it in some way after so many chunks."""
+        return self._run("stream", {**body, "stream": True}, upstream, settings, after, leaving)
+
+    def helper(
+        self,
+        body: Mapping[str, Any],
+        upstream: Upstream,
+        *,
+        after: int = 0,
+        leaving: Leaving = "read on",
+        **settings: Any,
+    ) -> Seen:
+        """Call `.stream()`, read its events and ask for the final completion."""
+        return self._run("helper", body, upstream, settings, after, leaving)
+
+    def _run(
+        self,
+        method: Any,
+        body: Mapping[str, Any],
+        upstream: Upstream,
+        settings: Mapping[str, Any],
+        after: int = 0,
+        leaving: Leaving = "read on",
+    ) -> Seen:
+        seen = Seen()
+        call = _Call(method, _arguments(body), seen, after, leaving)
+        transport = HTTP.MockTransport(_handler(upstream, seen))
+        chosen = Settings(**{"backend": "responses", "on_bug": "raise", **settings})
+        if self.asynchronous:
+            asyncio.run(self._arun(call, transport, chosen))
+        else:
+            self._srun(call, transport, chosen)
+        gc.collect(0)  # what a caller just dropped
+        return seen
+
+    def _srun(self, call: _Call, transport: Any, settings: Settings) -> None:
+        with self._client(transport, settings, call.seen) as client:
+            try:
+                result = _perform(client.chat.completions, call)
+            except Exception as error:  # noqa: BLE001  # it is what the caller saw
+                call.seen.error = result = error
+            call.seen.decision = _decision(result, call.seen)
+            del result
+
+    async def _arun(self, call: _Call, transport: Any, settings: Settings) -> None:
+        async with self._client(transport, settings, call.seen) as client:
+            try:
+                result = await _aperform(client.chat.completions, call)
+            except Exception as error:  # noqa: BLE001  # it is what the caller saw
+                call.seen.error = result = error
+            call.seen.decision = _decision(result, call.seen)
+            del result
+            await asyncio.sleep(0)  # the loop closes what was dropped
+
+    def _client(self, transport: Any, settings: Settings, seen: Seen) -> Any:
+        plain = {"base_url": "https://api.test/v1", "api_key": "key", "max_retries": 0}
+        sdk, ours, http, wrap = (
+            (openai.AsyncOpenAI, adapter.AsyncOpenAI, HTTP.AsyncClient, adapter.AsyncTransport)
+            if self.asynchronous
+            else (openai.OpenAI, adapter.OpenAI, HTTP.Client, adapter.Transport)
+        )
+        match self.kind:
+            case "client":
+                return ours(**plain, http_client=http(transport=transport), settings=settings)
+            case "install":
+                return adapter.install(sdk(**plain, http_client=http(transport=transport)), settings)
+            case "transport":
+                wrapped = http(transport=wrap(transport, settings=settings))
+                # Nothing leads from a plain client's completion to its request; the request itself knows.
+                wrapped.event_hooks = {"request": [_aremember(seen) if self.asynchronous else seen.requests.append]}
+                return sdk(**plain, http_client=wrapped)
+
+
+def _decision(result: Any, seen: Seen) -> Decision | None:
+    known = [adapter.decision(one) for one in (result, *reversed(seen.requests))]
+    return next((decision for decision in known if decision is not None), None)
+
+
+def _aremember(seen: Seen) -> Callable[[Any], Awaitable[None]]:
+    async def remember(request: Any) -> None:  # noqa: RUF029  # the library awaits it
+        seen.requests.append(request)
+
+    return remember
+
+
+DOORS = tuple(
+    Door(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport")
+)
+
+each_door = pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
+"""Run a test through each door; the test takes `door`."""
+
+
+def plain_body(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that the SDK itself sends to Chat Completions for these arguments."""
+    seen = Seen()
+    http = HTTP.Client(transport=HTTP.MockTransport(_handler(lambda _: Reply.of_json({}), seen)))
+    with openai.OpenAI(base_url="https://api.test/v1", api_key="key", max_retries=0, http_client=http) as client:
+        client.chat.completions.create(**_arguments(body))
+    return seen.sent[0].body
+
+
+def both(responses: Reply, chat: Reply | None = None) -> Upstream:
+    """Answer `/responses` with one reply and `/chat/completions` with another (default: a plain completion)."""
+    return lambda sent: responses if sent.path.endswith("/responses") else chat or Reply.of_json(CHAT_COMPLETION)
+
+
+CHAT_COMPLETION: dict[str, Any] = {
+    "id": "chatcmpl-native",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4.1-2025-04-14",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "from Chat", "refusal": None, "annotations": []},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+}
+"""What the scripted Chat Completions answers."""
+
+_PARAMETERS = frozenset(
+    "audio extra_body extra_headers frequency_penalty function_call functions logit_bias logprobs max_completion_tokens "
+    "max_tokens messages metadata modalities model moderation n parallel_tool_calls prediction presence_penalty "
+    "prompt_cache_key prompt_cache_options prompt_cache_retention reasoning_effort response_format safety_identifier seed "
+    "service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity "
+    "web_search_options".split()
+)
+
+
+def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a body into arguments of the SDK's methods: what isn't a parameter goes by `extra_body`."""
+    known = {key: value for key, value in body.items() if key in _PARAMETERS}
+    extra = {key: value for key, value in body.items() if key not in _PARAMETERS}
+    return known | {"extra_body": extra} if extra else known
+
+
+def _handler(upstream: Upstream, seen: Seen) -> Callable[[Any], Any]:
+    def handle(request: Any) -> Any:
+        # The loop's own transport has read the request by now.
+        sent = Sent(request.method, request.url.path, dict(request.headers), request.content)
+        seen.sent.append(sent)
+        reply = upstream(sent)
+        headers = [("content-type", reply.content_type), *reply.headers]
+        return HTTP.Response(reply.status, headers=headers, stream=_Body(reply, seen))
+
+    return handle
+
+
+def _perform(completions: Any, call: _Call) -> Any:
+    match call.method:
+        case "create" | "parse":
+            call.seen.value = getattr(completions, call.method)(**call.body)
+            return call.seen.value
+        case "stream":
+            stream = completions.create(**call.body)
+            _read(stream, call)
+            return stream
+        case "helper":
+            with completions.stream(**call.body) as stream:
+                for event in stream:
+                    call.seen.chunks.append(event)
+                    if call.leaving != "read on" and len(call.seen.chunks) >= call.after:
+                        return stream
+                call.seen.value = stream.get_final_completion()
+            return stream
+
+
+def _read(stream: Any, call: _Call) -> None:
+    if call.leaving == "with":
+        with stream:
+            _read_some(stream, call)
+        return
+    _read_some(stream, call)
+    if call.leaving == "close":
+        stream.close()
+
+
+def _read_some(stream: Any, call: _Call) -> None:
+    for chunk in stream:
+        call.seen.chunks.append(chunk)
+        if call.leaving != "read on" and len(call.seen.chunks) >= call.after:
+            return
+
+
+async def _aperform(completions: Any, call: _Call) -> Any:
+    match call.method:
+        case "create" | "parse":
+            call.seen.value = await getattr(completions, call.method)(**call.body)
+            return call.seen.value
+        case "stream":
+            stream = await completions.create(**call.body)
+            await _aread(stream, call)
+            return stream
+        case "helper":
+            async with completions.stream(**call.body) as stream:
+                async for event in stream:
+                    call.seen.chunks.append(event)
+                    if call.leaving != "read on" and len(call.seen.chunks) >= call.after:
+                        return stream
+                call.seen.value = await stream.get_final_completion()
+            return stream
+
+
+async def _aread(stream: Any, call: _Call) -> None:
+    if call.leaving == "with":
+        async with stream:
+            await _aread_some(stream, call)
+        return
+    await _aread_some(stream, call)
+    if call.leaving == "close":
+        await stream.close()
+
+
+async def _aread_some(stream: Any, call: _Call) -> None:
+    async for chunk in stream:
+        call.seen.chunks.append(chunk)
+        if call.leaving != "read on" and len(call.seen.chunks) >= call.after:
+            return

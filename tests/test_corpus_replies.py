@@ -1,0 +1,238 @@
+"""Every recorded reply of `/responses`, through the clients, as a Chat caller sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+import adapter
+
+from .support import corpus, oracle
+from .support.chunking import CUTS, per_event, truncations
+
+SETTINGS = adapter.Settings(backend="responses", on_bug="raise")
+
+
+class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A reply's body that arrives in the given pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
+
+
+class Upstream(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """A server that gives one prepared reply to whatever comes to `/responses`."""
+
+    status = 200
+    content_type = "application/json"
+    pieces: list[bytes]
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path == "/v1/responses"
+        return httpx2.Response(self.status, headers={"content-type": self.content_type}, stream=Pieces(self.pieces))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self.handle_request(request)
+
+    def json(self, body: Any, status: int = 200) -> None:
+        self.status, self.content_type, self.pieces = status, "application/json", [json.dumps(body).encode()]
+
+    def stream(self, pieces: list[bytes]) -> None:
+        self.status, self.content_type, self.pieces = 200, "text/event-stream", pieces
+
+
+@pytest.fixture
+def upstream() -> Upstream:
+    return Upstream()
+
+
+@pytest.fixture
+def client(upstream: Upstream) -> Iterator[adapter.OpenAI]:
+    with adapter.OpenAI(
+        api_key="k", http_client=httpx2.Client(transport=upstream), settings=SETTINGS, max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def async_client(upstream: Upstream) -> adapter.AsyncOpenAI:
+    http_client = httpx2.AsyncClient(transport=upstream)
+    return adapter.AsyncOpenAI(api_key="k", http_client=http_client, settings=SETTINGS, max_retries=0)
+
+
+@cache
+def replies(*, stream: bool) -> tuple[corpus.Recording, ...]:
+    return tuple(
+        r
+        for op in ("create", "retrieve")
+        for r in corpus.select(api="responses", op=op, stream=stream)
+        if (r.sse is not None) == stream
+    )
+
+
+def finished(recording: corpus.Recording) -> dict[str, Any]:
+    """Return the Response in a recording; for a stream, the one that ends it."""
+    if recording.sse is None:
+        return recording.response
+    return next(data["response"] for _, data in reversed(recording.sse) if "response" in data)
+
+
+def asked(recording: corpus.Recording) -> dict[str, Any]:
+    """Make a chat request that the recorded reply could be the answer to."""
+    response = finished(recording)
+    request: dict[str, Any] = {"model": "gpt-5", "messages": [{"role": "user", "content": "…"}]}
+    if oracle.is_json(response):
+        request["response_format"] = {"type": "json_object"}
+    if wants_logprobs(recording):
+        request["logprobs"] = True
+    if recording.sse is not None:
+        request |= {"stream": True, "stream_options": {"include_usage": True}}
+    return request
+
+
+def wants_logprobs(recording: corpus.Recording) -> bool:
+    return "logprobs_nonempty" in recording.features
+
+
+def expected(recording: corpus.Recording) -> oracle.Seen | None:
+    """Work out what the caller must see; None where an exception is due."""
+    response = finished(recording)
+    return None if oracle.must_raise(response) else oracle.seen(response, logprobs=wants_logprobs(recording))
+
+
+def created(client: adapter.OpenAI, request: dict[str, Any]) -> oracle.Seen | None:
+    try:
+        result = client.chat.completions.create(**request)
+        if not request.get("stream"):
+            assert type(result) is openai.types.chat.ChatCompletion
+            return oracle.of_completion(result)
+        reader = oracle.Reader()
+        for chunk in result:
+            assert type(chunk) is openai.types.chat.ChatCompletionChunk
+            reader.take(chunk)
+        return reader.seen()
+    except openai.APIError:
+        return None
+
+
+async def acreated(client: adapter.AsyncOpenAI, request: dict[str, Any]) -> oracle.Seen | None:
+    try:
+        result = await client.chat.completions.create(**request)
+        if not request.get("stream"):
+            return oracle.of_completion(result)
+        reader = oracle.Reader()
+        async for chunk in result:
+            reader.take(chunk)
+        return reader.seen()
+    except openai.APIError:
+        return None
+
+
+def report(kind: str, right: int, total: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{kind}: {right} right of {total}", end=" ")
+
+
+@corpus.needs_corpus
+def test_results(client: adapter.OpenAI, async_client: adapter.AsyncOpenAI, upstream: Upstream, capsys: Any) -> None:
+    wrong = []
+    for recording in replies(stream=False):
+        upstream.json(recording.response)
+        request = asked(recording)
+        both = created(client, request), asyncio.run(acreated(async_client, request))
+        if both != (expected(recording),) * 2:
+            wrong.append(recording.id)
+    total = len(replies(stream=False))
+    report("recorded results, sync and async", total - len(wrong), total, capsys)
+    assert wrong == []
+    assert total > 600
+
+
+@corpus.needs_corpus
+@pytest.mark.parametrize("cut", CUTS)
+def test_streams(
+    client: adapter.OpenAI, async_client: adapter.AsyncOpenAI, upstream: Upstream, capsys: Any, cut: str
+) -> None:
+    wrong = []
+
+    async def all_async() -> None:
+        for recording in replies(stream=True):
+            upstream.stream(CUTS[cut](corpus.sse_bytes(recording)))
+            if await acreated(async_client, asked(recording)) != expected(recording):
+                wrong.append((recording.id, "async"))
+
+    for recording in replies(stream=True):
+        upstream.stream(CUTS[cut](corpus.sse_bytes(recording)))
+        if created(client, asked(recording)) != expected(recording):
+            wrong.append((recording.id, "sync"))
+    asyncio.run(all_async())
+    total = 2 * len(replies(stream=True))
+    report(f"recorded streams, {cut}, sync and async", total - len(wrong), total, capsys)
+    assert wrong == []
+    assert total > 600
+
+
+@corpus.needs_corpus
+def test_streams_that_break_off(client: adapter.OpenAI, upstream: Upstream, capsys: Any) -> None:
+    # After every event of the short streams, and at places spread over the longer ones.
+    ended, total = [], 0
+    for recording in replies(stream=True):
+        data = corpus.sse_bytes(recording)
+        terminal = [b'"type": "response.', b'"type":"response.']
+        pieces = per_event(data)
+        last = max(i for i, piece in enumerate(pieces) if piece.partition(b"data:")[2].strip() not in (b"[DONE]", b""))
+        assert any(mark in pieces[last] for mark in terminal)
+        prefixes = truncations(pieces[: last + 1])
+        for prefix in prefixes[:: max(1, len(prefixes) // 12)]:
+            upstream.stream([prefix])
+            total += 1
+            if created(client, asked(recording)) is not None:
+                ended.append((recording.id, len(prefix)))
+    report("streams that break off raise", total - len(ended), total, capsys)
+    assert ended == []
+    assert total > 3_000
+
+
+PARAMS = {
+    "include": "logprobs",
+    "input": "messages",
+    "max_output_tokens": "max_completion_tokens",
+    "reasoning.effort": "reasoning_effort",
+    "text.format.schema": "response_format.json_schema.schema",
+    "text.format.name": "response_format.json_schema.name",
+}
+
+
+@corpus.needs_corpus
+def test_errors(client: adapter.OpenAI, upstream: Upstream, capsys: Any) -> None:
+    recordings = [r for r in corpus.select(api="responses", ok=False) if r.status >= 400]
+    for recording in recordings:
+        error = recording.response["error"]
+        upstream.json(recording.response, recording.status)
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "…"}])
+        raised = caught.value
+        assert type(raised) in (openai.BadRequestError, openai.AuthenticationError, openai.RateLimitError), recording.id
+        assert raised.status_code == recording.status
+        assert raised.code == error["code"], recording.id
+        assert raised.body["message"] == error["message"]
+        if error["param"] is None or not error["param"].startswith(("input[", "tools[")):
+            assert raised.param == PARAMS.get(error["param"], error["param"]), recording.id
+        else:
+            assert raised.param.startswith(("messages[", "tools[")), recording.id
+    report("recorded errors", len(recordings), len(recordings), capsys)
+    assert len(recordings) > 20

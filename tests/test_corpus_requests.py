@@ -1,0 +1,148 @@
+"""Every recorded chat request, and the pairs recorded on both APIs."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from adapter.translation import Policy, chat_to_responses
+
+from .support import corpus
+from .support.openapi import available as document_available
+from .support.openapi import problems_of_openapi_body
+from .support.typeddicts import needs_current_types, problems_of_responses_body
+
+
+def requests() -> list[corpus.Recording]:
+    return [
+        r
+        for ok in (True, False)
+        for r in corpus.select(api="chat", host="api.openai.com", ok=ok)
+        if isinstance(r.request, dict)
+    ]
+
+
+@corpus.needs_corpus
+@needs_current_types
+def test_each_request_moves_whole_and_valid_or_stays_for_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    moved, held, wrong = 0, 0, []
+    for recording in requests():
+        before = copy.deepcopy(recording.request)
+        translation = chat_to_responses(recording.request)
+        assert recording.request == before
+        if translation.body is None:
+            held += 1
+            assert translation.held, recording.id
+            assert all(entry.path and entry.why and entry.action == "held" for entry in translation.held)
+            continue
+        moved += 1
+        problems = problems_of_responses_body(translation.body)
+        if document_available():
+            problems += problems_of_openapi_body(translation.body)
+        if problems:
+            wrong.append((recording.id, problems[:2]))
+        lost = [entry for entry in translation.losses if entry.action != "changed"]
+        # What real Chat passes over in silence: keys inside a function that are none of the API's.
+        assert all(entry.path.endswith(("requires_confirmation", "external_execution")) for entry in lost), recording.id
+    with capsys.disabled():
+        print(f"\nrecorded requests: {moved} move and are valid, {held} stay for a reason, {len(wrong)} wrong", end=" ")
+    assert wrong == []
+    assert moved > 1_200
+    assert held > 100
+
+
+@corpus.needs_corpus
+def test_the_same_request_gives_the_same_bytes() -> None:
+    for recording in requests()[::7]:
+        first, second = (chat_to_responses(copy.deepcopy(recording.request)) for _ in range(2))
+        assert json.dumps(first.body) == json.dumps(second.body)
+        assert first.losses == second.losses
+
+
+# Pairs whose recorders attached different things on the two sides, by either side's recording.
+DIFFERENT = {409, 417, 442, 461, 1464, 2060, 2425, 2432}
+
+
+def transcript(body: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Reduce a Responses request to what was said in it.
+
+    `instructions` and developer messages stand for Chat's system messages; what the model said differs from run to run, so of
+    that only the kinds of parts, the tools' names and the arguments' keys are kept.
+    """
+    items = body["input"]
+    if isinstance(items, str):
+        items = [{"role": "user", "content": items}]
+    if body.get("instructions"):
+        items = [{"role": "system", "content": body["instructions"]}, *items]
+    said: list[tuple[Any, ...]] = []
+    for item in items:
+        match item.get("type", "message"):
+            case "message" if item["role"] == "assistant":
+                parts = tuple(kind for kind, _ in content(item["content"]))
+                said += [("assistant", parts)] if parts else []
+            case "message":
+                role = "system" if item["role"] == "developer" else item["role"]
+                said.append((role, content(item["content"])))
+            case "function_call":
+                arguments = read(item["arguments"])
+                said.append(("call", item["name"], sorted(arguments) if isinstance(arguments, dict) else arguments))
+            case "function_call_output":
+                output = item["output"]
+                said.append(("output", read(output) if isinstance(output, str) else content(output)))
+            case "reasoning" | "item_reference":
+                pass
+            case other:
+                raise AssertionError(other)
+    return said
+
+
+def read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def content(value: Any) -> tuple[tuple[str, Any], ...]:
+    if isinstance(value, str):
+        return (("text", value),) if value else ()
+    kinds = {"input_text": "text", "output_text": "text", "refusal": "refusal", "input_image": "image", "input_file": "file"}
+    keys = {"text": ("text",), "refusal": ("refusal",), "image": ("image_url",), "file": ("file_data", "file_url", "file_id")}
+    found = []
+    for part in value:
+        kind = kinds[part["type"]]
+        found.append((kind, next((part[key] for key in keys[kind] if part.get(key)), None)))
+    return tuple(found)
+
+
+def tools(body: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (tool["type"], tool.get("name"), tool.get("description") or None,
+         sorted((tool.get("parameters") or {}).get("properties") or {}))
+        for tool in body.get("tools") or []
+    ]  # fmt: skip
+
+
+def shape(body: dict[str, Any]) -> tuple[str, list[str]]:
+    wanted = (body.get("text") or {}).get("format") or {"type": "text"}
+    return wanted["type"], sorted((wanted.get("schema") or {}).get("properties") or {})
+
+
+@corpus.needs_corpus
+def test_pairs_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    different = set()
+    for pair in corpus.pairs():
+        ours = chat_to_responses(pair.chat.request, Policy("drop")).body
+        theirs = pair.responses.request
+        assert ours is not None
+        assert theirs is not None
+        if any(part(ours) != part(theirs) for part in (transcript, tools, shape)):
+            different.add((pair.chat.id, pair.responses.id))
+    known = {pair for pair in different if DIFFERENT & set(pair)}
+    with capsys.disabled():
+        print(f"\npairs: {len(corpus.pairs()) - len(different)} the same, {len(known)} recorded differently", end=" ")
+    assert different == known
+    assert len(corpus.pairs()) > 200
