@@ -46,8 +46,14 @@ def _path(request: Any) -> bytes:
 
 
 def is_chat_request(request: Any) -> bool:
-    """Tell whether a request is a `POST …/chat/completions`."""
-    return request.method == "POST" and _path(request).endswith(_CHAT)
+    """Tell whether a request is a `POST …/chat/completions`.
+
+    Azure's deployment URLs (`/deployments/NAME/chat/completions`) are none: the Responses API isn't served under them (MAPPING §9.7).
+    """
+    if request.method != "POST":
+        return False
+    path = _path(request)
+    return path.endswith(_CHAT) and b"/deployments/" not in path
 
 
 def _responses_url(request: Any) -> Any:

@@ -138,6 +138,8 @@ class ChunksFromEvents:
                 raise StreamTruncated(f"{call.path}.name", "a tool call without a name")
         for path, item in self._items.finished(output):
             replies.note_item(self._ledger, path, item)
+        for kind in self.unknown:
+            self._ledger.note(kind, "dropped", "an event that isn't known here")
         replies.check_answerable(response, spoke=self._spoke or bool(self._calls))
         if not self._spoke and not self._calls:
             out += self._first({"content": ""})
