@@ -144,11 +144,24 @@ def exchange(journal: Journal) -> Journey:
 
     journal.backend, journal.model = "responses", plan.translation.asked.model
     head: Head = yield Send(plan.body)
+    journal.translation = plan.translation
     if 300 <= head.status < 400:
-        return (
-            Untouched()
-        )  # the HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4)
+        # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
+        return Untouched()
     return (yield from _reply(journal, choice, plan.translation, head))
+
+
+def follow(journal: Journal) -> Journey:
+    """Carry a request into which the HTTP client has turned a translated one: after a 301, 302 or 303 it asks with GET.
+
+    What comes back may be the Response that the redirect stands for, or a page that has nothing to do with it (a login):
+    that is passed on as it would be for Chat.
+    """
+    head: Head = yield Send()
+    answer = head.content_type.lower().startswith(("application/json", "text/event-stream"))
+    if journal.choice is None or journal.translation is None or 300 <= head.status < 400 or not answer:
+        return Untouched()
+    return (yield from _reply(journal, journal.choice, journal.translation, head))
 
 
 def _plan(raw: bytes, choice: Choice) -> _Plan:

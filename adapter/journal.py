@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .translation.draft import Translation
 from .translation.ledger import Loss
 from .translation.policy import Policy
 
@@ -52,6 +53,7 @@ class Journal:
     model: str = ""
     request_losses: tuple[Loss, ...] = ()
     reply_losses: Callable[[], Iterable[Loss]] = field(default=tuple)
+    translation: Translation | None = None  # of the request that went to the Responses API
     written: bool = False  # into the log: one line per call
 
     def decision(self) -> Decision | None:

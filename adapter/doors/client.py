@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import openai
 
 from adapter.errors import AdapterError
+from adapter.routing.decide import HEADER
 from adapter.routing.settings import Settings
 
 from . import decisions
@@ -47,6 +48,13 @@ class _Adapted(Generic[_Client]):
     def _ticket(self) -> Ticket:
         return Ticket(self._adapter_settings)
 
+    def _mark(self, request: Any) -> None:
+        """Give a chat request its ticket; take our header, which may stand in `default_headers`, off any other."""
+        if is_chat_request(request):
+            request.extensions[KEY] = decisions.followed() or self._ticket()
+        else:
+            request.headers.pop(HEADER, None)
+
     if not TYPE_CHECKING:  # the SDK's own signatures stay in force
 
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
@@ -70,8 +78,7 @@ class _Sync(_Adapted[openai.OpenAI]):
 
         def _prepare_request(self, request: Any) -> None:
             super()._prepare_request(request)
-            if is_chat_request(request):
-                request.extensions[KEY] = decisions.followed() or self._ticket()
+            self._mark(request)
 
 
 class _Async(_Adapted[openai.AsyncOpenAI]):
@@ -87,8 +94,7 @@ class _Async(_Adapted[openai.AsyncOpenAI]):
 
         async def _prepare_request(self, request: Any) -> None:
             await super()._prepare_request(request)
-            if is_chat_request(request):
-                request.extensions[KEY] = decisions.followed() or self._ticket()
+            self._mark(request)
 
 
 class OpenAI(_Sync, openai.OpenAI):

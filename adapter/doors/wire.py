@@ -13,6 +13,7 @@ from adapter.exchange import (
     Decide,
     Effect,
     Head,
+    Journey,
     Note,
     Outcome,
     ReadChunk,
@@ -22,6 +23,7 @@ from adapter.exchange import (
     Send,
     Streamed,
     exchange,
+    follow,
 )
 from adapter.journal import Journal
 from adapter.routing.decide import HEADER
@@ -96,9 +98,7 @@ class _Door:
                 self._settings = Settings()
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
             ticket = request.extensions[KEY] = Ticket(self._settings)
-        elif ticket.carried or (
-            not is_chat_request(request) and not (request.method == "POST" and ticket.journal.backend == "responses")
-        ):
+        elif ticket.carried or (ticket.journal.translation is None and not is_chat_request(request)):
             return None
         return ticket
 
@@ -145,7 +145,7 @@ class Transport(_Door):
         trip = _Trip(family, inner, request, ticket)
         ticket.carried = True
         try:
-            outcome = drive(exchange(ticket.journal), trip.perform)
+            outcome = drive(trip.journey(), trip.perform)
         except BaseException:
             trip.close()
             raise
@@ -184,7 +184,7 @@ class AsyncTransport(_Door):
         trip = _AsyncTrip(family, inner, request, ticket)
         ticket.carried = True
         try:
-            outcome = await adrive(exchange(ticket.journal), trip.perform)
+            outcome = await adrive(trip.journey(), trip.perform)
         except BaseException:
             await trip.aclose()
             raise
@@ -224,7 +224,14 @@ class _TripBase:
     def journal(self) -> Journal:
         return self.ticket.journal
 
-    def head(self) -> Head:
+    def journey(self) -> Journey:
+        return exchange(self.journal) if self.request.method == "POST" else follow(self.journal)
+
+    def head(self, sent: Any) -> Head:
+        location = self.upstream.headers.get("location")
+        if sent is not self.request and location is not None:
+            # The HTTP client resolves it against the URL it knows, which is the chat URL.
+            self.upstream.headers["location"] = str(sent.url.join(location))
         return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
 
     def truncated(self, why: str) -> Exception:
@@ -250,8 +257,9 @@ class _Trip(_TripBase):
             case ReadRequest():
                 return self.request.read()
             case Send(body):
-                self.upstream = self.inner.handle_request(_outgoing(self.request, body))
-                return self.head()
+                sent = _outgoing(self.request, body)
+                self.upstream = self.inner.handle_request(sent)
+                return self.head(sent)
             case ReadReply():
                 return self.upstream.read()
             case ReadChunk():
@@ -294,8 +302,9 @@ class _AsyncTrip(_TripBase):
             case ReadRequest():
                 return await self.request.aread()
             case Send(body):
-                self.upstream = await self.inner.handle_async_request(_outgoing(self.request, body))
-                return self.head()
+                sent = _outgoing(self.request, body)
+                self.upstream = await self.inner.handle_async_request(sent)
+                return self.head(sent)
             case ReadReply():
                 return await self.upstream.aread()
             case ReadChunk():

@@ -65,7 +65,8 @@ class ChunksFromEvents:
         self._calls = 0
         self._spoke = False
         self._response: dict[str, Any] = {}
-        self._base: Chunk | None = None
+        self._base: Chunk = {}  # what all chunks share; stands from the first one on
+        self._logprobs_key = False
         self.state = State.WAITING
         self.unknown: Counter[str] = Counter()
 
@@ -108,7 +109,6 @@ class ChunksFromEvents:
         response = event.get("response")
         if isinstance(response, dict):
             self._response = {**self._response, **response}
-            self._base = None
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -127,7 +127,9 @@ class ChunksFromEvents:
         output: list[Any] = listed if isinstance(listed, list) else []  # for what the events left out
         response["output"] = output
         replies.check_response(response, self._index)
-        self._response, self._base = response, None
+        self._response = response
+        if self._base and response.get("service_tier") is not None:
+            self._base["service_tier"] = response["service_tier"]  # `auto` until now (WIRE_FACTS, Responses streams)
 
         out: list[Chunk] = []
         for found, item in self._items.settled(output):
@@ -347,8 +349,9 @@ class ChunksFromEvents:
         return [self._chunk(delta, logprobs=logprobs)]
 
     def _top(self) -> Chunk:
-        if self._base is None:
+        if not self._base:
             self._base = replies.envelope(self._response, self._asked, "chat.completion.chunk")
+            self._logprobs_key = replies.writes_logprobs(self._response, self._asked)
             if self._asked.include_usage:
                 self._base["usage"] = None
         return dict(self._base)
@@ -356,11 +359,11 @@ class ChunksFromEvents:
     def _chunk(
         self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None
     ) -> Chunk:
+        chunk = self._top()
         choice: Chunk = {"index": 0, "delta": delta}
-        if replies.writes_logprobs(self._response, self._asked):
+        if self._logprobs_key:
             choice["logprobs"] = logprobs
         choice["finish_reason"] = finish
-        chunk = self._top()
         chunk["choices"] = [choice]
         if obfuscation is not None:
             chunk["obfuscation"] = obfuscation
