@@ -229,8 +229,8 @@ class _TripBase:
 
     def head(self, sent: Any) -> Head:
         location = self.upstream.headers.get("location")
-        if sent is not self.request and location is not None:
-            # The HTTP client resolves it against the URL it knows, which is the chat URL.
+        if sent is not self.request and location and not location.startswith("/") and "://" not in location:
+            # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
             self.upstream.headers["location"] = str(sent.url.join(location))
         return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
 

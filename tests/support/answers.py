@@ -118,7 +118,11 @@ def both(request: Request) -> Reply:
     """Answer on either API, as whole or stream."""
     streamed = request.json().get("stream") is True
     if request.path.endswith("/chat/completions"):
-        return Reply.of_sse(chat_events()) if streamed else Reply.of_json(completion(), headers=(("x-request-id", "req_c"),))
+        return (
+            Reply.of_sse(chat_events())
+            if streamed
+            else Reply.of_json(completion(), headers=(("x-request-id", "req_c"),))
+        )
     if request.path.endswith("/responses"):
         return Reply.of_sse(events()) if streamed else Reply.of_json(response(), headers=(("x-request-id", "req_r"),))
     return Reply.of_json({"error": {"message": "no such page"}}, 404)

@@ -276,9 +276,7 @@ def _aremember(seen: Seen) -> Callable[[Any], Awaitable[None]]:
     return remember
 
 
-DOORS = tuple(
-    Door(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport")
-)
+DOORS = tuple(Door(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport"))
 
 each_door = pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
 """Run a test through each door; the test takes `door`."""

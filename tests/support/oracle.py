@@ -136,7 +136,9 @@ def _citations(notes: Any) -> tuple[tuple[Any, ...], ...]:
 
 
 def _citation(note: dict[str, Any], start: int) -> tuple[Any, ...]:
-    where = (None if note.get(key) is None else note[key] + start for key in ("start_index", "end_index"))  # not all send them
+    where = (
+        None if note.get(key) is None else note[key] + start for key in ("start_index", "end_index")
+    )  # not all send them
     return (*where, note["url"], note.get("title"))
 
 
