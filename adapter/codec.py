@@ -8,7 +8,13 @@ from typing import Any
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
-loads = json.loads
+
+def loads(text: str | bytes) -> Any:
+    """Read JSON. Raises ValueError for what is none, and for what is nested deeper than Python can go."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def dumps(value: Any) -> bytes:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import codec, sse
-from .errors import TranslationError, UpstreamFailure
+from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .relay import Relay
 from .translation import models
 from .translation.draft import Translation
-from .translation.failures import error_to_chat
+from .translation.failures import error_to_chat, event_failure
 from .translation.ledger import Loss
-from .translation.replies import response_to_completion
+from .translation.replies import check_response, response_to_completion
 from .translation.requests import chat_to_responses
+from .translation.streams import TERMINAL
 
 PEEKED_EVENTS = 3
 """How many events of a stream are read before its headers go up: `created` and `in_progress` come at once, and with them most
@@ -254,6 +255,7 @@ def _error_reply(head: Head, raw: bytes, translation: Translation) -> Rewritten:
 def _whole(journal: Journal, translation: Translation, raw: bytes, *, streamed: bool) -> Rewritten:
     response = _last_response(raw) if streamed else _json(raw)
     if translation.asked.stream:
+        check_response(response, translation.index)
         relay = Relay(translation.asked, translation.index)
         journal.reply_losses = lambda: relay.losses
         return Rewritten(200, relay.finish(response), "text/event-stream")
@@ -273,17 +275,20 @@ def _json(raw: bytes) -> Any:
 def _last_response(raw: bytes) -> dict[str, Any]:
     """Read the answer out of a stream nobody asked for: one server always streams (MAPPING §5.7)."""
     finished: dict[int, Any] = {}
-    response: dict[str, Any] = {}
+    response: dict[str, Any] | None = None
     for number, event in enumerate(sse.Decoder().feed(raw + b"\n\n")):
         if not event.data or event.data.startswith(b"[DONE]"):
             continue
         data = _json(event.data)
-        if data.get("type") == "response.output_item.done":
+        kind = data.get("type") if isinstance(data, dict) else None
+        if kind == "response.output_item.done":
             finished[data.get("output_index", number)] = data.get("item")
-        if data.get("type") in ("error", None):
-            response = {"status": "failed", "error": data.get("error") or data}
-        elif isinstance(data.get("response"), dict):
+        elif kind == "error" or (kind is None and isinstance(data, dict) and data.get("error")):
+            raise event_failure(data)
+        elif kind in TERMINAL and isinstance(data.get("response"), dict):
             response = data["response"]
+    if response is None:
+        raise StreamTruncated("$", "the stream ended before its terminal event")
     return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
 
 

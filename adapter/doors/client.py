@@ -71,6 +71,8 @@ class _Sync(_Adapted[openai.OpenAI]):
     if not TYPE_CHECKING:
 
         def post(self, path: str, **kwargs: Any) -> Any:
+            if not isinstance(self, _Sync):  # uninstalled, and called through a resource that was held since before
+                return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
             with decisions.following(self._ticket()) as ticket:
@@ -87,6 +89,8 @@ class _Async(_Adapted[openai.AsyncOpenAI]):
     if not TYPE_CHECKING:
 
         async def post(self, path: str, **kwargs: Any) -> Any:
+            if not isinstance(self, _Async):  # uninstalled, and called through a resource that was held since before
+                return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
             with decisions.following(self._ticket()) as ticket:

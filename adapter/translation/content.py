@@ -105,14 +105,14 @@ def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Par
     origins: list[str] = []
     for p, part in enumerate(_parts(content, path)):
         here = f"{path}[{p}]"
-        convert = _INPUT.get(part.get("type"))  # type: ignore[arg-type]  # any JSON value may stand there
-        if convert is None:
+        kind = part.get("type")
+        if not isinstance(kind, str) or kind not in _INPUT:
             _unknown(draft, part, here)
             continue
-        new = convert(part, here)
+        new = _INPUT[kind](part, here)
         if part.get("prompt_cache_breakpoint") is not None:
             new["prompt_cache_breakpoint"] = part["prompt_cache_breakpoint"]
-        _whitelist(draft, part, here, {"type", part["type"], "prompt_cache_breakpoint"})
+        _whitelist(draft, part, here, {"type", kind, "prompt_cache_breakpoint"})
         parts.append(new)
         origins.append(f"content[{p}]")
     if content and not parts and not draft.held:

@@ -119,12 +119,13 @@ class _Items:
         # The deprecated pair has no ids: it is matched by order and name (MAPPING §2.6).
         name = string(message.get("name"), f"{path}.name")
         match = next((entry for entry in self.pending if entry[0] == name), None)
-        if match is not None:
-            self.pending.remove(match)
+        if match is None:
+            self.draft.cannot(path, "messages", "there is no function_call before it that it answers", droppable=False)
+            return
+        self.pending.remove(match)
         content = message.get("content")
         output, parts = input_content(self.draft, "" if content is None else content, f"{path}.content")
-        call_id = match[1] if match else self.invent()
-        self.add({"type": "function_call_output", "call_id": call_id, "output": output}, "output", m, parts=parts)
+        self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
 
     def invent(self) -> str:
         made = f"call_fn_{self.invented}"

@@ -20,9 +20,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from adapter.errors import StreamTruncated
+from adapter.errors import MalformedReply, StreamTruncated
 
 from . import replies
+from .content import json_type
 from .draft import Asked, IndexMap
 from .event_types import IGNORED
 from .failures import event_failure, response_failure
@@ -87,10 +88,12 @@ class ChunksFromEvents:
             return []
         if kind is None and event.get("error"):
             kind = "error"  # the shape of Chat's own stream errors, which some servers send here as well
-        entry = TABLE.get((self.state, kind))  # type: ignore[arg-type]  # any JSON value may stand there
+        entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None:
-            if kind not in IGNORED:
-                self.unknown[str(kind)] += 1
+            if not isinstance(kind, str):
+                self.unknown["an event without a type"] += 1
+            elif kind not in IGNORED:
+                self.unknown[kind] += 1
             return []
         handler, following = entry
         self.state = following
@@ -121,10 +124,12 @@ class ChunksFromEvents:
 
     def _finished(self, event: Event) -> list[Chunk]:
         given = event.get("response")
-        response = self._response | (given if isinstance(given, dict) else {"status": None})
+        if not isinstance(given, dict):
+            raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
+        response = self._response | {"status": None} | given
         response["status"] = response.get("status") or event["type"].rpartition(".")[2]
         listed = response.get("output")
-        output: list[Any] = listed if isinstance(listed, list) else []  # for what the events left out
+        output: list[Any] = [] if listed is None else listed  # for what the events left out
         response["output"] = output
         replies.check_response(response, self._index)
         self._response = response
@@ -397,6 +402,9 @@ _ENDING: dict[str, Handler] = {
     "response.cancelled": ChunksFromEvents._failed,
     "error": ChunksFromEvents._error,
 }
+
+TERMINAL = frozenset(_ENDING) - {"error"}
+"""The event types that end a stream with a Response in them."""
 
 TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     (state, kind): (handler, following)
