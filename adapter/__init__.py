@@ -25,7 +25,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .doors.client import AsyncOpenAI, OpenAI, install, uninstall
+    from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI, install, uninstall
     from .doors.decisions import decision
     from .doors.wire import AsyncTransport, Transport
     from .journal import Decision
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdapterError",
+    "AsyncAzureOpenAI",
     "AsyncOpenAI",
     "AsyncTransport",
+    "AzureOpenAI",
     "ConfigurationError",
     "Decision",
     "Loss",
@@ -59,6 +61,8 @@ __all__ = [
 
 # Where the names live that bring the SDK or pydantic-settings with them: imported on first use.
 _LAZY = {
+    "AsyncAzureOpenAI": "doors.client",
+    "AzureOpenAI": "doors.client",
     "AsyncOpenAI": "doors.client",
     "AsyncTransport": "doors.wire",
     "Decision": "journal",

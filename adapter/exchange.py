@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import codec, sse
+from .endpoints import Stored, responses_endpoint
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .relay import Relay
 from .translation import models
+from .translation import stored as stored_replies
 from .translation.draft import Translation
 from .translation.failures import error_to_chat, event_failure
 from .translation.ledger import Loss
@@ -43,9 +45,10 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the request: to `/responses` with this body, or, where it is None, as it came. Result: Head."""
+    """Send the request, with this body and to this path where they aren't None, else as it came. Result: Head."""
 
     body: bytes | None = None
+    path: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +118,12 @@ class _Plan:
     losses: tuple[Loss, ...] = ()
     translation: Translation | None = None
     body: bytes | None = None
+    path: bytes | None = None
     refusal: Rewritten | None = None
 
 
-def exchange(journal: Journal) -> Journey:
-    """Carry one request from the door to its outcome, keeping `journal`."""
+def exchange(journal: Journal, raw_path: bytes) -> Journey:
+    """Carry one chat request from the door to its outcome, keeping `journal`; `raw_path` is the path it came for, with the query."""
     choice = journal.choice
     if choice is None:
         try:
@@ -132,7 +136,7 @@ def exchange(journal: Journal) -> Journey:
         yield Send()
         return Untouched()
 
-    plan = _plan((yield ReadRequest()), choice)
+    plan = _plan((yield ReadRequest()), choice, raw_path)
     journal.reason, journal.request_losses = plan.reason, plan.losses
     if plan.refusal is not None:
         journal.backend = "responses"
@@ -144,7 +148,7 @@ def exchange(journal: Journal) -> Journey:
         return Untouched()
 
     journal.backend, journal.model = "responses", plan.translation.asked.model
-    head: Head = yield Send(plan.body)
+    head: Head = yield Send(plan.body, plan.path)
     journal.translation = plan.translation
     if 300 <= head.status < 400:
         # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
@@ -165,15 +169,38 @@ def follow(journal: Journal) -> Journey:
     return (yield from _reply(journal, journal.choice, journal.translation, head))
 
 
-def _plan(raw: bytes, choice: Choice) -> _Plan:
+def stored(question: Stored) -> Journey:
+    """Carry a question about a stored completion that is a Response."""
+    head: Head = yield Send(path=question.path)
+    if head.status >= 300:
+        return Untouched()
+    raw = yield ReadReply()
+    try:
+        body = _json(raw)
+        if question.what == "delete":
+            answer = stored_replies.deleted(body, question.completion_id)
+        else:
+            answer = stored_replies.retrieved(body) if question.what == "retrieve" else stored_replies.messages(body)
+    except UpstreamFailure as failure:
+        return _failure(failure)
+    except TranslationError as error:
+        return _error(502, str(error), "server_error", None, "invalid_response")
+    return Rewritten(200, codec.dumps(answer))
+
+
+def _plan(raw: bytes, choice: Choice, raw_path: bytes) -> _Plan:
     try:
         body = codec.loads(raw)
     except ValueError:
         return _Plan("not-json", (Loss("$", "held", "not JSON"),))
     try:
+        endpoint = responses_endpoint(raw_path)
+        if endpoint.model is not None and isinstance(body, dict):
+            body = body | {"model": endpoint.model}
         translation = chat_to_responses(body, choice.policy)
         if translation.body is not None:
-            return _Plan(choice.reason, translation.losses, translation, codec.dumps(translation.body))
+            losses = endpoint.changes + translation.losses
+            return _Plan(choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path)
         losses = translation.held + translation.losses
         one_way = _one_way(body)
         if one_way is None:

@@ -14,7 +14,7 @@ from adapter.routing.settings import Settings
 
 from . import decisions
 from .ticket import KEY, Ticket
-from .wire import AsyncTransport, Transport, is_chat_request, unwrap, wrap
+from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI")
 
@@ -49,8 +49,8 @@ class _Adapted(Generic[_Client]):
         return Ticket(self._adapter_settings)
 
     def _mark(self, request: Any) -> None:
-        """Give a chat request its ticket; take our header, which may stand in `default_headers`, off any other."""
-        if is_chat_request(request):
+        """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
+        if is_ours(request):
             request.extensions[KEY] = decisions.followed() or self._ticket()
         else:
             request.headers.pop(HEADER, None)
@@ -112,7 +112,23 @@ class AsyncOpenAI(_Async, openai.AsyncOpenAI):
     """The SDK's async client, whose Chat Completions calls go where the settings say. See OpenAI."""
 
 
-_OURS: dict[type, type] = {openai.OpenAI: OpenAI, openai.AsyncOpenAI: AsyncOpenAI}
+class AzureOpenAI(_Sync, openai.AzureOpenAI):
+    """The SDK's client for Azure, whose Chat Completions calls go where the settings say. See OpenAI.
+
+    Deployments become the request's model, and an `api-version` from before the Responses API is raised, with an entry in the ledger.
+    """
+
+
+class AsyncAzureOpenAI(_Async, openai.AsyncAzureOpenAI):
+    """The SDK's async client for Azure, whose Chat Completions calls go where the settings say. See AzureOpenAI."""
+
+
+_OURS: dict[type, type] = {
+    openai.OpenAI: OpenAI,
+    openai.AsyncOpenAI: AsyncOpenAI,
+    openai.AzureOpenAI: AzureOpenAI,
+    openai.AsyncAzureOpenAI: AsyncAzureOpenAI,
+}
 
 
 @lru_cache(maxsize=64)

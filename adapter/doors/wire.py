@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
+from adapter.endpoints import kind_of, stored_endpoint
 from adapter.exchange import (
     Decide,
     Effect,
@@ -24,6 +25,7 @@ from adapter.exchange import (
     Streamed,
     exchange,
     follow,
+    stored,
 )
 from adapter.journal import Journal
 from adapter.routing.decide import HEADER
@@ -35,49 +37,26 @@ from .families import Family, family_of
 from .record import note
 from .ticket import KEY, Ticket, ticket_of
 
-_CHAT = b"/chat/completions"
-_RESPONSES = b"/responses"
-
 # The message's own framing: it doesn't fit a body that was rewritten.
 _FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
 
 
-def _path(request: Any) -> bytes:
-    path: bytes = request.url.raw_path.partition(b"?")[0]
-    return path.rstrip(b"/")
+def is_ours(request: Any) -> bool:
+    """Tell whether a request is a chat call, or a question about a stored completion that is a Response."""
+    return kind_of(request.method, request.url.raw_path) is not None
 
 
-def is_chat_request(request: Any) -> bool:
-    """Tell whether a request is a `POST …/chat/completions`.
-
-    Azure's deployment URLs (`/deployments/NAME/chat/completions`) are none: the Responses API isn't served under them (MAPPING §9.7).
-    """
-    if request.method != "POST":
-        return False
-    path = _path(request)
-    return path.endswith(_CHAT) and b"/deployments/" not in path
-
-
-def _responses_url(request: Any) -> Any:
-    """Replace the path's last part, keeping base path and query byte for byte."""
-    if not is_chat_request(request):
-        return request.url  # a redirect has led the translated call here: this is where it belongs
-    path, mark, query = request.url.raw_path.partition(b"?")
-    return request.url.copy_with(raw_path=path.rstrip(b"/").removesuffix(_CHAT) + _RESPONSES + mark + query)
-
-
-def _outgoing(request: Any, body: bytes | None) -> Any:
+def _outgoing(request: Any, send: Send) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
+    if send.body is None and send.path is None and HEADER not in request.headers:
+        return request
     cls = type(request)
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    if body is None:
-        if HEADER not in request.headers:
-            return request
-        headers = [(name, value) for name, value in request.headers.raw if name.lower() != HEADER.encode()]
-        return cls(request.method, request.url, headers=headers, stream=request.stream, extensions=extensions)
-    gone = {b"content-length", b"transfer-encoding", HEADER.encode()}
+    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
+    gone = {HEADER.encode()} if send.body is None else {HEADER.encode(), b"content-length", b"transfer-encoding"}
     headers = [(name, value) for name, value in request.headers.raw if name.lower() not in gone]
-    return cls(request.method, _responses_url(request), headers=headers, content=body, extensions=extensions)
+    content: Any = {"stream": request.stream} if send.body is None else {"content": send.body}
+    return cls(request.method, url, headers=headers, extensions=extensions, **content)
 
 
 class _Door:
@@ -92,13 +71,13 @@ class _Door:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
         ticket = ticket_of(request)
         if ticket is None:
-            if self._tickets_only or not is_chat_request(request):
+            if self._tickets_only or not is_ours(request):
                 return None
             if self._settings is None:
                 self._settings = Settings()
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
             ticket = request.extensions[KEY] = Ticket(self._settings)
-        elif ticket.carried or (ticket.journal.translation is None and not is_chat_request(request)):
+        elif ticket.carried or (ticket.journal.translation is None and not is_ours(request)):
             return None
         return ticket
 
@@ -225,7 +204,11 @@ class _TripBase:
         return self.ticket.journal
 
     def journey(self) -> Journey:
-        return exchange(self.journal) if self.request.method == "POST" else follow(self.journal)
+        method, raw_path = self.request.method, self.request.url.raw_path
+        question = stored_endpoint(method, raw_path)
+        if question is not None:
+            return stored(question)
+        return exchange(self.journal, raw_path) if method == "POST" else follow(self.journal)
 
     def head(self, sent: Any) -> Head:
         location = self.upstream.headers.get("location")
@@ -256,8 +239,8 @@ class _Trip(_TripBase):
                 return self.ticket.decide(effect, self.request.headers)
             case ReadRequest():
                 return self.request.read()
-            case Send(body):
-                sent = _outgoing(self.request, body)
+            case Send():
+                sent = _outgoing(self.request, effect)
                 self.upstream = self.inner.handle_request(sent)
                 return self.head(sent)
             case ReadReply():
@@ -301,8 +284,8 @@ class _AsyncTrip(_TripBase):
                 return self.ticket.decide(effect, self.request.headers)
             case ReadRequest():
                 return await self.request.aread()
-            case Send(body):
-                sent = _outgoing(self.request, body)
+            case Send():
+                sent = _outgoing(self.request, effect)
                 self.upstream = await self.inner.handle_async_request(sent)
                 return self.head(sent)
             case ReadReply():

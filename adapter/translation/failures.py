@@ -10,6 +10,7 @@ from typing import Any
 
 from adapter.errors import UpstreamFailure
 
+from .azure import error_details
 from .draft import IndexMap, Origin
 
 _STATUS = {
@@ -60,6 +61,7 @@ def failure(
     }
     known = {"message", "type", "param", "code", "sequence_number"}
     chat |= {key: value for key, value in given.items() if key not in known}
+    chat |= error_details(given)
     return UpstreamFailure(path, chat, status, spoke=spoke)
 
 
@@ -82,9 +84,13 @@ def response_failure(response: dict[str, Any], index: IndexMap | None = None) ->
 def error_to_chat(body: Any, index: IndexMap | None) -> Any:
     """Translate the JSON body of a reply with an error status; what isn't shaped like the API's error stays as it is."""
     error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict) or not isinstance(error.get("param"), str):
+    if not isinstance(error, dict):
         return body
-    return {**body, "error": {**error, "param": param_to_chat(error["param"], index)}}
+    changes = error_details(error)
+    param = param_to_chat(error.get("param"), index)
+    if param != error.get("param"):
+        changes["param"] = param
+    return {**body, "error": error | changes} if changes else body
 
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")

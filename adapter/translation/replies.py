@@ -8,6 +8,7 @@ from typing import Any
 from adapter.errors import MalformedReply, UpstreamFailure
 
 from . import models
+from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
 from .failures import response_failure
@@ -72,6 +73,9 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
             {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
         )
     choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), ledger=ledger)
+    filtered = completion_filter_results(response)
+    if filtered is not None:
+        choice["content_filter_results"] = filtered
     body = envelope(response, asked, "chat.completion") | {"choices": [choice]}
     usage = usage_to_chat(response.get("usage"))
     if usage is not None:
@@ -81,6 +85,9 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     moderation = moderation_to_chat(response.get("moderation"))
     if moderation is not None:
         body["moderation"] = moderation
+    prompts = prompt_filter_results(response)
+    if prompts:
+        body["prompt_filter_results"] = prompts
     return Reply(body, tuple(ledger))
 
 

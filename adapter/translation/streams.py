@@ -23,6 +23,7 @@ from typing import Any
 from adapter.errors import MalformedReply, StreamTruncated
 
 from . import replies
+from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
 from .event_types import IGNORED
@@ -164,6 +165,11 @@ class ChunksFromEvents:
             delta["annotations"] = annotations
         reason = finish_reason(response, self._asked, calls=self._calls > 0, ledger=self._ledger)
         out = [self._chunk(delta, finish=reason)]
+        filtered = completion_filter_results(response)
+        if filtered is not None:
+            out[0]["choices"][0]["content_filter_results"] = filtered
+            # Azure's Chat puts these into a chunk of their own at the very beginning; here they are known at the end only.
+            out[0]["prompt_filter_results"] = prompt_filter_results(response)
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:
             # Chat sends it behind the usage (recording 494), which makes the SDK's `.stream()` forget the usage.

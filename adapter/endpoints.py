@@ -1,0 +1,102 @@
+"""Where requests go: the paths of Chat Completions, and their counterparts on the Responses API.
+
+A path is replaced from its end, so that a base path, a gateway's prefix and the query stay what they are, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from .translation.identifiers import response_id
+from .translation.ledger import Loss
+
+Kind = Literal["chat", "stored"]
+
+OLDEST_AZURE_VERSION = "2025-03-01-preview"
+"""The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", MAPPING §7.4)."""
+
+_CHAT = re.compile(rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL)
+_STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
+_VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a translated request goes.
+
+    `path` is the raw path with its query; `model` the deployment that the chat URL named, which wins over the body's model there;
+    `changes` what had to be changed on the way.
+    """
+
+    path: bytes
+    model: str | None = None
+    changes: tuple[Loss, ...] = ()
+
+
+def kind_of(method: str, raw_path: bytes) -> Kind | None:
+    """Tell what a request is: a chat call, a question about a stored completion that is a Response, or none of ours."""
+    path = raw_path.partition(b"?")[0]
+    if method == "POST":
+        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") else None
+    if method in ("GET", "DELETE") and b"/chat/completions/" in path:
+        return "stored" if stored_endpoint(method, raw_path) is not None else None
+    return None
+
+
+def responses_endpoint(raw_path: bytes) -> Endpoint:
+    """Return the counterpart of a chat path.
+
+    Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before the Responses API is
+    raised to the first one that has it (MAPPING §9.7).
+    """
+    path, mark, query = raw_path.partition(b"?")
+    found = _CHAT.fullmatch(path)
+    if found is None:
+        return Endpoint(raw_path)
+    model = found["deployment"]
+    query, changes = _version(query) if b"/openai" in found["base"] else (query, ())
+    return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
+
+
+def _version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
+    found = _VERSION.search(query)
+    # Dates sort as text; words (`preview`, `latest`) belong to the v1 path and stay.
+    if found is None or not found[1][:4].isdigit() or found[1] >= OLDEST_AZURE_VERSION.encode()[:10]:
+        return query, ()
+    why = f"raised to {OLDEST_AZURE_VERSION}, the first that has the Responses API"
+    raised = query[: found.start(1)] + OLDEST_AZURE_VERSION.encode() + query[found.end(1) :]
+    return raised, (Loss("query.api-version", "changed", why),)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A question about a stored Response that was asked with a completion's id."""
+
+    path: bytes
+    what: Literal["retrieve", "delete", "messages"]
+    completion_id: str
+
+
+def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
+    """Return the counterpart of a path with the id of a completion that is a Response; None for any other.
+
+    Such ids are made here and nowhere else (`chatcmpl-resp_…`), so that Chat Completions can't know them, whatever the flag says.
+    """
+    path, _, query = raw_path.partition(b"?")
+    found = _STORED.fullmatch(path)
+    completion = unquote(found["id"].decode()) if found else ""
+    response = response_id(completion)
+    if found is None or response is None or not re.fullmatch(r"[\w.-]+", response):
+        return None
+    base = re.sub(rb"/deployments/[^/]+$", b"", found["base"]) + b"/responses/" + response.encode()
+    if found["messages"]:
+        if method != "GET":
+            return None
+        if not re.search(rb"(?<![^&])order=", query):
+            query = query + (b"&" if query else b"") + b"order=asc"  # the default of Chat; the other API's is desc
+        return Stored(base + b"/input_items?" + query, "messages", completion)
+    target = base + (b"?" + query if query else b"")
+    return Stored(target, "delete" if method == "DELETE" else "retrieve", completion)

@@ -1,0 +1,39 @@
+"""Azure's content filter, responses → chat: the same findings under other names and in other places (MAPPING §9.7, EDGE_CASES 70)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _entries(holder: dict[str, Any], source: str | None = None) -> list[dict[str, Any]]:
+    filters = holder.get("content_filters")
+    found = [entry for entry in filters if isinstance(entry, dict)] if isinstance(filters, list) else []
+    return [entry for entry in found if source is None or entry.get("source_type") == source]
+
+
+def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the filter found in the prompt, in Chat's shape; empty where the server has no such filter."""
+    return [
+        {"prompt_index": i, "content_filter_results": entry.get("content_filter_results") or {}}
+        for i, entry in enumerate(_entries(response, "prompt"))
+    ]
+
+
+def completion_filter_results(response: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the filter found in the answer, None where the server has no such filter."""
+    entries = _entries(response, "completion")
+    if not entries and not _entries(response):
+        return None
+    merged: dict[str, Any] = {}
+    for entry in entries:
+        merged |= entry.get("content_filter_results") or {}
+    return merged
+
+
+def error_details(error: dict[str, Any]) -> dict[str, Any]:
+    """Return what Chat adds to the error of a filtered prompt: `innererror`, with the first filter's findings."""
+    entries = _entries(error)
+    if not entries or "innererror" in error:
+        return {}
+    result = entries[0].get("content_filter_results") or entries[0].get("content_filter_result") or {}
+    return {"innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": result}}

@@ -1,0 +1,79 @@
+"""Stored Responses, read as stored chat completions (MAPPING §8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.errors import MalformedReply
+
+from .content import json_type
+from .draft import Asked
+from .replies import response_to_completion
+from .speech import call_to_chat
+
+
+def retrieved(response: Any) -> dict[str, Any]:
+    """Translate a retrieved Response; a retrieved completion shows its metadata."""
+    return response_to_completion(response, Asked(metadata=True)).body
+
+
+def deleted(body: Any, completion_id: str) -> dict[str, Any]:
+    """Translate the confirmation of a deletion."""
+    done = body.get("deleted") if isinstance(body, dict) else None
+    return {"id": completion_id, "object": "chat.completion.deleted", "deleted": done is not False}
+
+
+def messages(body: Any) -> dict[str, Any]:
+    """Translate a page of input items into a page of messages.
+
+    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of its last item, from where
+    the next page begins. Reasoning and items that Chat has no messages for are left out.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        raise MalformedReply("data", f"expected an array, got {json_type(body)}")
+    page: list[dict[str, Any]] = []
+    for item in body["data"]:
+        if isinstance(item, dict):
+            _add(page, item)
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": bool(body.get("has_more")),
+    }
+
+
+def _add(page: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    kind = item.get("type", "message")
+    if kind == "message":
+        page.append({"id": item.get("id"), "role": item.get("role"), **_content(item.get("content")), "name": None})
+    elif kind in ("function_call", "custom_tool_call"):
+        if not page or page[-1]["role"] != "assistant":
+            page.append({"role": "assistant", "content": None, "content_parts": None, "name": None})
+        page[-1]["id"] = item.get("id")
+        page[-1].setdefault("tool_calls", []).append(call_to_chat(item, Asked()))
+    elif kind in ("function_call_output", "custom_tool_call_output"):
+        text = _content(item.get("output"))
+        page.append({"id": item.get("id"), "role": "tool", "tool_call_id": item.get("call_id"), **text, "name": None})
+
+
+def _content(content: Any) -> dict[str, Any]:
+    """Make the two fields in which Chat lists content: one text, or parts."""
+    if not isinstance(content, list):
+        return {"content": content, "content_parts": None}
+    parts: list[dict[str, Any]] = []
+    refusal = None
+    for part in content:
+        match part.get("type") if isinstance(part, dict) else None:
+            case "input_text" | "output_text":
+                parts.append({"type": "text", "text": part.get("text")})
+            case "input_image":
+                image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
+                parts.append({"type": "image_url", "image_url": image})
+            case "refusal":
+                refusal = part.get("refusal")
+    more = {} if refusal is None else {"refusal": refusal}
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return {"content": parts[0]["text"], "content_parts": None, **more}
+    return {"content": None, "content_parts": parts or None, **more}
