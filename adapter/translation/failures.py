@@ -47,6 +47,8 @@ def failure(
     """Make the exception for an error object found in a reply or an event."""
     given = error if isinstance(error, dict) else {}
     code = given.get("code")
+    if not isinstance(code, (str, int)):
+        code = None
     # Some servers send the HTTP status as the code (vLLM, llama.cpp: integers).
     status = code if isinstance(code, int) and 400 <= code <= 599 else status_of(code or given.get("type"))
     kind = given.get("type")
@@ -95,9 +97,11 @@ def error_to_chat(body: Any, index: IndexMap | None) -> Any:
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
 
-_RENAMED = {
+# What the API's names come from, where the request's own map doesn't say it.
+_USUAL = {
     "max_output_tokens": "max_completion_tokens",
     "text": "response_format",
+    "text.format": "response_format",
     "text.verbosity": "verbosity",
     "reasoning": "reasoning_effort",
     "reasoning.effort": "reasoning_effort",
@@ -124,7 +128,11 @@ def param_to_chat(param: Any, index: IndexMap | None) -> Any:
     if not isinstance(param, str) or not param:
         return param
     index = index or IndexMap()
-    match _steps(param):
+    steps = _steps(param)
+    if steps and index.names.get(str(steps[0])) == steps[0]:
+        return param  # the caller wrote this in the Responses API's own terms
+    names = {**_USUAL, **index.names}
+    match steps:
         case ["input"]:
             return "messages"
         case ["input", int(i), *rest]:
@@ -137,9 +145,9 @@ def param_to_chat(param: Any, index: IndexMap | None) -> Any:
         case ["tool_choice", *rest]:
             return _tool_choice(param, rest, index)
         case ["include", *_]:
-            return "logprobs"
+            return names["include"]
         case _:
-            return index.names.get(param) or _RENAMED.get(param, param)
+            return names.get(param, param)
 
 
 def _tool_choice(param: str, rest: list[str | int], index: IndexMap) -> str:

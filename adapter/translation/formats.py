@@ -18,6 +18,7 @@ def response_format(draft: Draft, value: Any) -> None:
     """
     if not isinstance(value, dict):
         raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")
+    draft.names |= {"text": "response_format", "text.format": "response_format"}
     match string(value.get("type"), "response_format.type"):
         case "text" | "json_object" as kind:
             draft.put("text.format", {"type": kind})

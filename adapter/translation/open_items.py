@@ -202,12 +202,12 @@ class OpenItems:
 def _class(item_type: object) -> type[Item]:
     if item_type == "message":
         return OpenMessage
-    return Call if item_type in _CALLS else Item
+    return Call if isinstance(item_type, str) and item_type in _CALLS else Item
 
 
 def _keys(event: dict[str, Any], item: dict[str, Any]) -> Iterator[object]:
     """The keys of an item, the surest first."""
-    if "output_index" in event:
+    if isinstance(event.get("output_index"), int):
         yield "index", event["output_index"]
         return
     for name in (event.get("item_id"), item.get("id")):

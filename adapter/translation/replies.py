@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from adapter.errors import MalformedReply, UpstreamFailure
@@ -96,7 +97,11 @@ def check_response(response: Any, index: IndexMap | None) -> None:
     if not isinstance(response, dict):
         raise MalformedReply("$", f"expected a Response, got {json_type(response)}")
     status = response.get("status")
-    if status not in FINISHED or (response.get("error") is not None and not response.get("output")):
+    if (
+        not isinstance(status, (str, NoneType))
+        or status not in FINISHED
+        or (response.get("error") is not None and not response.get("output"))
+    ):
         raise response_failure(response, index)
     if response.get("object") not in ("response", None):
         raise MalformedReply("object", "expected a Response, got an object of another kind")
@@ -109,7 +114,7 @@ def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
     if spoke:
         return
     for i, item in enumerate(response["output"]):
-        if isinstance(item, dict) and item.get("type") in _WAITING:
+        if isinstance(item, dict) and isinstance(item.get("type"), str) and item["type"] in _WAITING:
             why = f"an item of the type {item['type']} waits for an answer that Chat Completions can't give"
             error = {
                 "message": f"output[{i}]: {why}",

@@ -68,6 +68,7 @@ def _translate(draft: Draft, body: Any) -> None:
             case Move.COPY:
                 draft.put(rule.to, value)
                 draft.names.setdefault(rule.to, name)
+                draft.names.setdefault(rule.to.partition(".")[0], name)
             case Move.CONVERT:
                 CONVERTERS[name](draft, value, body)
             case Move.REFUSE:
@@ -80,11 +81,14 @@ def _logprobs(draft: Draft, value: Any, _: dict[str, Any]) -> None:
         raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
     draft.include("message.output_text.logprobs")
     draft.asked["logprobs"] = True
+    # What the API finds fault with it calls top_logprobs (WIRE_FACTS, errors).
+    draft.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
 
 
 def _top_logprobs(draft: Draft, value: Any, body: dict[str, Any]) -> None:
     if body.get("logprobs") is True:
         draft.put("top_logprobs", value)
+        draft.names["top_logprobs"] = "top_logprobs"
     else:
         draft.cannot(
             "top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own"
@@ -171,6 +175,7 @@ def _extras(draft: Draft, body: dict[str, Any]) -> None:
             continue
         if key in BUILT_HERE:
             raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")
+        draft.names.setdefault(key, key)
         made = draft.body.get(key)
         if key == "include" and isinstance(value, list):
             for entry in value:

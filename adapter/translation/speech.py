@@ -40,11 +40,11 @@ class Speech:
             kind = part.get("type") if isinstance(part, dict) else None
             if kind == "output_text":
                 self.annotate(text, f"{path}.content[{p}]", part.get("annotations"))
-                if part.get("text"):
+                if isinstance(part.get("text"), str) and part["text"]:
                     entries = logprobs_to_chat(part.get("logprobs")) if self._asked.logprobs else []
                     self._say(self._prose.write(text, part["text"], entries))
             elif kind == "refusal":
-                if part.get("refusal"):
+                if isinstance(part.get("refusal"), str) and part["refusal"]:
                     self._refuse(self._refusals.write(refusal, part["refusal"], []))
             else:
                 self._ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")

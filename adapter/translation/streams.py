@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 from adapter.errors import MalformedReply, StreamTruncated
@@ -91,10 +92,8 @@ class ChunksFromEvents:
             kind = "error"  # the shape of Chat's own stream errors, which some servers send here as well
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None:
-            if not isinstance(kind, str):
-                self.unknown["an event without a type"] += 1
-            elif kind not in IGNORED:
-                self.unknown[kind] += 1
+            if not isinstance(kind, str) or kind not in IGNORED:
+                self.unknown[str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"] += 1
             return []
         handler, following = entry
         self.state = following
