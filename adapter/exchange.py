@@ -197,22 +197,27 @@ def _plan(raw: bytes, choice: Choice, raw_path: bytes) -> _Plan:
         endpoint = responses_endpoint(raw_path)
         if endpoint.model is not None and isinstance(body, dict):
             body = body | {"model": endpoint.model}
+        if choice.hold is not None:
+            return _held((choice.hold,), body)
         translation = chat_to_responses(body, choice.policy)
         if translation.body is not None:
             losses = endpoint.changes + translation.losses
             return _Plan(choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path)
-        losses = translation.held + translation.losses
-        one_way = _one_way(body)
-        if one_way is None:
-            return _Plan("unsupported", losses)
-        first = translation.held[0]
-        return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses)
+        return _held(translation.held + translation.losses, body)
     except TranslationError as error:
         return _refused(error.path, error.why, ())
     except Exception as bug:  # promise 9: our own bugs are ours
         if choice.on_bug == "raise":
             raise
         return _on_bug(body, bug)
+
+
+def _held(losses: tuple[Loss, ...], body: Any) -> _Plan:
+    one_way = _one_way(body)
+    if one_way is None:
+        return _Plan("unsupported", losses)
+    first = losses[0]
+    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses)
 
 
 def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> _Plan:

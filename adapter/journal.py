@@ -25,6 +25,7 @@ class Choice:
     policy: Policy
     on_bug: Literal["chat", "raise"]
     settings_hash: str
+    hold: Loss | None = None  # what about the request, as it stands on the wire, forbids rewriting it
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .ticket import KEY, Ticket
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI")
+_Given = TypeVar("_Given")
 
 _PATH = "/chat/completions"
 
@@ -140,39 +141,43 @@ def _adapted(cls: type) -> type:
     return type(cls.__name__, (base, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
 
 
-def install(client: _Client, settings: Settings | None = None) -> _Client:
+def install(client: _Given, settings: Settings | None = None) -> _Given:
     """Turn an existing SDK client into an adapted one, in place, and return it.
 
-    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings replaces them; without
-    settings an adapted client is left as it is. Raises AdapterError for what is no client of the SDK.
+    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings replaces
+    them; without settings an adapted client is left as it is. The module `openai` itself stands for its module-level client, as it is
+    configured then. Raises AdapterError for what is no client of the SDK.
     """
-    given: object = client
-    if not isinstance(given, (openai.OpenAI, openai.AsyncOpenAI)):
-        raise AdapterError(f"install: expected a client of the openai SDK, got {type(given).__name__}")
-    adapted: Any = client
-    if issubclass(type(client), _Adapted):
-        if settings is not None:
-            adapted._adapter_settings = settings
-        return client
-    cls: Any = type(client)
-    adapted.__class__ = _adapted(cls)
-    adapted._adapt(settings)
-    _forget_resources(client)
+    target = _target(client)
+    cls: Any = type(target)
+    if not issubclass(cls, _Adapted):
+        target.__class__ = _adapted(cls)
+        target._adapt(settings)
+        _forget_resources(target)
+    elif settings is not None:
+        target._adapter_settings = settings
     return client
 
 
-def uninstall(client: _Client) -> _Client:
+def uninstall(client: _Given) -> _Given:
     """Turn an adapted client back into what it was, in place, and return it."""
-    adapted: Any = client
-    if issubclass(type(client), _Adapted):
-        http_client = adapted._client
-        users = _USERS.get(http_client, WeakSet())
-        users.discard(adapted)
+    target = _target(client)
+    cls: Any = type(target)
+    if issubclass(cls, _Adapted):
+        users = _USERS.get(target._client, WeakSet())
+        users.discard(target)
         if not users:
-            unwrap(http_client)
-        adapted.__class__ = next(base for base in type(client).__mro__ if not issubclass(base, _Adapted))
-        del adapted._adapter_settings
-        _forget_resources(client)
+            unwrap(target._client)
+        target.__class__ = next(base for base in cls.__mro__ if not issubclass(base, _Adapted))
+        del target._adapter_settings
+        _forget_resources(target)
+    return client
+
+
+def _target(given: object) -> Any:
+    client: object = openai._load_client() if given is openai else given  # type: ignore[attr-defined]  # private, in all versions
+    if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
+        raise AdapterError(f"expected a client of the openai SDK, got {type(client).__name__}")
     return client
 
 

@@ -6,7 +6,7 @@ back to (`response.request.extensions`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.exchange import Decide
@@ -14,8 +14,12 @@ from adapter.journal import Choice, Journal
 from adapter.routing.decide import HEADER, decide
 from adapter.routing.overrides import Overrides, current
 from adapter.routing.settings import Settings
+from adapter.translation.ledger import Loss
 
 KEY = "adapter.ticket"
+
+# Signature version 4 of AWS (Bedrock): made over method, URL and body, before the request comes here (MAPPING §9.8).
+_SIGNED = "AWS4-HMAC-SHA256"
 
 
 @dataclass(slots=True)
@@ -29,7 +33,12 @@ class Ticket:
 
     def decide(self, _: Decide, headers: Any) -> Choice:
         """Choose for the call."""
-        return decide(self.settings, self.overrides, headers.get(HEADER))
+        choice = decide(self.settings, self.overrides, headers.get(HEADER))
+        if headers.get("authorization", "").startswith(_SIGNED):
+            return replace(
+                choice, hold=Loss("headers.authorization", "held", "the request is signed, URL and body included")
+            )
+        return choice
 
 
 def ticket_of(request: Any) -> Ticket | None:
