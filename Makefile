@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover lint types fmt clean
+.PHONY: help demo test cover frameworks lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -26,6 +26,10 @@ test: $(READY) $(SERVERS) ## run the tests; ARGS= goes to pytest
 
 cover: $(READY) $(SERVERS) ## run the tests and measure the branches they take
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
+	@test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: say which with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) tests/frameworks/run.py $(ONLY) -- $(ARGS)
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .
@@ -40,7 +44,7 @@ fmt: $(READY) ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .lanes build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -15,7 +15,17 @@ compile pyproject.toml requirements/dev.in \
 # Held to the versions in dev.txt, so that both can be installed into one environment.
 compile requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
 
-if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt; then
+# One environment for each framework: the framework, what its tests need, and the project's own dependencies. Where a `.overrides`
+# stands beside it, a framework's bound is set aside there, with the reason.
+for wanted in requirements/frameworks/*.in; do
+    framework=${wanted%.in}
+    overrides=()
+    [[ -e $framework.overrides ]] && overrides=(--override "$framework.overrides")
+    compile pyproject.toml requirements/frameworks.in "$wanted" ${overrides[@]+"${overrides[@]}"} \
+        --output-file "$framework.txt"
+done
+
+if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt requirements/frameworks/*.txt; then
     echo "requirements name an address or a path" >&2
     exit 1
 fi

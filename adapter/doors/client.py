@@ -175,7 +175,7 @@ def uninstall(client: _Given) -> _Given:
 
 
 def _target(given: object) -> Any:
-    client: object = openai._load_client() if given is openai else given  # type: ignore[attr-defined]  # private, in all versions
+    client: object = openai._load_client() if given is openai else given  # private, in all versions
     if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
         raise AdapterError(f"expected a client of the openai SDK, got {type(client).__name__}")
     return client

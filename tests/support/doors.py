@@ -9,6 +9,7 @@ harness never retries, and lets the adapter's own bugs raise.
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
 import sys
@@ -85,8 +86,9 @@ class Seen:
     """What the caller saw.
 
     `value` is the completion (of the helper: the final one), `chunks` what a stream gave (of the helper: its events), `error` the
-    exception that ended the call. `open` counts the upstream bodies that nobody closed. `requests` are the HTTP library's own,
-    where the client can't say what was decided.
+    exception that ended the call. `open` counts the upstream bodies that are still open: at the end, when everything was dropped, and
+    in `open_on_return` when the caller had just read or left the reply. `requests` are the HTTP library's own, where the client
+    can't say what was decided.
     """
 
     value: Any = None
@@ -95,6 +97,7 @@ class Seen:
     decision: Decision | None = None
     sent: list[Sent] = field(default_factory=list)
     open: int = 0
+    open_on_return: int = 0
     requests: list[Any] = field(default_factory=list)
 
     @property
@@ -218,7 +221,7 @@ class Door:
         seen = Seen()
         call = _Call(method, _arguments(body), seen, after, leaving)
         transport = HTTP.MockTransport(_handler(upstream, seen))
-        chosen = Settings(**{"backend": "responses", "on_bug": "raise", **settings})
+        chosen = _settings(**{"backend": "responses", "on_bug": "raise", **settings})
         if self.asynchronous:
             asyncio.run(self._arun(call, transport, chosen))
         else:
@@ -232,6 +235,7 @@ class Door:
                 result = _perform(client.chat.completions, call)
             except Exception as error:  # noqa: BLE001  # it is what the caller saw
                 call.seen.error = result = error
+            call.seen.open_on_return = call.seen.open
             call.seen.decision = _decision(result, call.seen)
             del result
 
@@ -241,6 +245,7 @@ class Door:
                 result = await _aperform(client.chat.completions, call)
             except Exception as error:  # noqa: BLE001  # it is what the caller saw
                 call.seen.error = result = error
+            call.seen.open_on_return = call.seen.open
             call.seen.decision = _decision(result, call.seen)
             del result
             await asyncio.sleep(0)  # the loop closes what was dropped
@@ -264,13 +269,18 @@ class Door:
                 return sdk(**plain, http_client=wrapped)
 
 
+@functools.cache
+def _settings(**values: Any) -> Settings:
+    return Settings(**values)
+
+
 def _decision(result: Any, seen: Seen) -> Decision | None:
     known = [adapter.decision(one) for one in (result, *reversed(seen.requests))]
     return next((decision for decision in known if decision is not None), None)
 
 
 def _aremember(seen: Seen) -> Callable[[Any], Awaitable[None]]:
-    async def remember(request: Any) -> None:  # noqa: RUF029  # the library awaits it
+    async def remember(request: Any) -> None:  # the library awaits it
         seen.requests.append(request)
 
     return remember
@@ -313,11 +323,7 @@ CHAT_COMPLETION: dict[str, Any] = {
 """What the scripted Chat Completions answers."""
 
 _PARAMETERS = frozenset(
-    "audio extra_body extra_headers frequency_penalty function_call functions logit_bias logprobs max_completion_tokens "
-    "max_tokens messages metadata modalities model moderation n parallel_tool_calls prediction presence_penalty "
-    "prompt_cache_key prompt_cache_options prompt_cache_retention reasoning_effort response_format safety_identifier seed "
-    "service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity "
-    "web_search_options".split()
+    ["audio", "extra_body", "extra_headers", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"]
 )
 
 
