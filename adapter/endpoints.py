@@ -6,6 +6,7 @@ A path is replaced from its end, so that a base path, a gateway's prefix and the
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -42,7 +43,8 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
     if method == "POST":
         return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") else None
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
-        return "stored" if stored_endpoint(method, raw_path) is not None else None
+        with suppress(Exception):  # promise 9: a request that we fail to read is not ours
+            return "stored" if stored_endpoint(method, raw_path) is not None else None
     return None
 
 

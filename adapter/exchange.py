@@ -185,6 +185,8 @@ def stored(question: Stored) -> Journey:
         return _failure(failure)
     except TranslationError as error:
         return _error(502, str(error), "server_error", None, "invalid_response")
+    except Exception as bug:  # noqa: BLE001  # promise 9
+        return _bug_in_reply(bug)
     return Rewritten(200, codec.dumps(answer))
 
 
@@ -269,10 +271,15 @@ def _reply(journal: Journal, choice: Choice, translation: Translation, head: Hea
         except Exception as bug:
             if choice.on_bug == "raise":
                 raise
-            message = f"$: the adapter failed on the reply ({type(bug).__name__})"
-            outcome = _error(502, message, "server_error", None, "adapter_bug")
+            outcome = _bug_in_reply(bug)
     yield Note()
     return outcome
+
+
+def _bug_in_reply(bug: Exception) -> Rewritten:
+    return _error(
+        502, f"$: the adapter failed on the reply ({type(bug).__name__})", "server_error", None, "adapter_bug"
+    )
 
 
 def _error_reply(head: Head, raw: bytes, translation: Translation) -> Rewritten:
@@ -325,7 +332,12 @@ def _last_response(raw: bytes) -> dict[str, Any]:
 
 
 def _stream(journal: Journal, choice: Choice, translation: Translation) -> Journey:
-    relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise")
+    try:
+        relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise")
+    except Exception as bug:
+        if choice.on_bug == "raise":
+            raise
+        return _bug_in_reply(bug)
     journal.reply_losses = lambda: relay.losses
     begun = b""
     while relay.events < PEEKED_EVENTS and not begun:

@@ -25,7 +25,12 @@ for wanted in requirements/frameworks/*.in; do
         --output-file "$framework.txt"
 done
 
-if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt requirements/frameworks/*.txt; then
+# One environment for each version of the SDK that is held to. The newest on httpx2 is the main environment.
+for wanted in requirements/lanes/*.in; do
+    compile pyproject.toml requirements/lanes.in "$wanted" --output-file "${wanted%.in}.txt"
+done
+
+if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt requirements/*/*.txt; then
     echo "requirements name an address or a path" >&2
     exit 1
 fi

@@ -14,8 +14,13 @@ def note(journal: Journal) -> None:
     if journal.written:
         return
     journal.written = True
-    decision = journal.decision()
-    if decision is None or not logger.isEnabledFor(logging.INFO):
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    try:
+        decision = journal.decision()
+    except Exception:  # noqa: BLE001  # promise 9: a call is not lost for its log line
+        decision = None
+    if decision is None:
         return
     if decision.losses or decision.backend != decision.asked or decision.reason == "refused":
         entries = ", ".join(f"{loss.path} {loss.action}" for loss in decision.losses)

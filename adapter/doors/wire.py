@@ -205,10 +205,10 @@ class _TripBase:
 
     def journey(self) -> Journey:
         method, raw_path = self.request.method, self.request.url.raw_path
+        if method == "POST":
+            return exchange(self.journal, raw_path)
         question = stored_endpoint(method, raw_path)
-        if question is not None:
-            return stored(question)
-        return exchange(self.journal, raw_path) if method == "POST" else follow(self.journal)
+        return follow(self.journal) if question is None else stored(question)
 
     def head(self, sent: Any) -> Head:
         location = self.upstream.headers.get("location")

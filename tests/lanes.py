@@ -1,0 +1,136 @@
+# ruff: noqa: T201 - run by make, and prints a table
+"""Run the same tests on every SDK, HTTP library and Python that is held to, and print a table. Standard library only.
+
+    python tests/lanes.py                      every lane whose Python is there
+    python tests/lanes.py sdk-1.66 sdk-2       some of them
+    python tests/lanes.py --short              the tables of cases only, in the lanes that differ most
+    python tests/lanes.py sdk-2 -- -k stream   arguments after -- go to pytest
+
+An environment is kept in `.lanes/` until its requirements change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LANES = ROOT / ".lanes"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One environment: its Python, its pinned requirements, and what the tests are told."""
+
+    name: str
+    requirements: str
+    python: str = "3.11"
+    environment: dict[str, str] = field(default_factory=dict)
+    short: bool = False
+
+
+ALL = (
+    Lane("sdk-3", "dev.txt"),
+    Lane("sdk-3-httpx", "lanes/sdk-3-httpx.txt", environment={"LANE_HTTP": "httpx"}, short=True),
+    Lane("sdk-2", "lanes/sdk-2.txt"),
+    Lane("sdk-1.109", "lanes/sdk-1.109.txt"),
+    Lane("sdk-1.66", "lanes/sdk-1.66.txt", short=True),
+    Lane("python-3.12", "dev.txt", python="3.12"),
+    Lane("python-3.13", "dev.txt", python="3.13"),
+)
+
+# What says nothing about an SDK: the tests' own support, pure functions over the recordings, documentation, the command line.
+EVERYWHERE_THE_SAME = (
+    "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules", "test_soak",
+)  # fmt: skip
+SHORT = ("test_edge_replies", "test_edge_streams", "test_edge_errors", "test_off", "test_helpers", "test_clients", "test_decisions")
+
+_VERSIONS = "import openai, sys, importlib.metadata as m; f = sys.argv[1]; print(openai.VERSION, f, m.version(f))"
+
+
+def interpreter(version: str) -> str | None:
+    """Find a Python that truly runs: a version manager's shim may exist and still fail."""
+    managed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for candidate in (f"python{version}", *map(str, managed), sys.executable):
+        path = shutil.which(candidate)
+        wanted = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
+        if path and subprocess.run([path, "-c", wanted], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+def environment(lane: Lane, python: str) -> Path:
+    """Make a lane's environment, or keep the one that fits; give its Python."""
+    wanted, folder = ROOT / "requirements" / lane.requirements, LANES / lane.name
+    inside, stamp = folder / "bin" / "python", folder / "stamp"
+    digest = hashlib.sha256(wanted.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return inside
+    print(f"{lane.name}: making its environment", flush=True)
+    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet", "install"]
+    subprocess.run([*pip, "--require-hashes", "--requirement", str(wanted)], check=True, cwd=ROOT)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], check=True, cwd=ROOT)
+    stamp.write_text(digest)
+    return inside
+
+
+def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str], int]:
+    """Run a lane's tests; give its line of the table and pytest's exit code."""
+    found = interpreter(lane.python)
+    if found is None:
+        return {"lane": lane.name, "Python": f"{lane.python} is not here", "SDK": "", "HTTP": "", **_counts(None)}, 0
+    python, report = environment(lane, found), LANES / f"{lane.name}.xml"
+    report.unlink(missing_ok=True)
+    tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in EVERYWHERE_THE_SAME)
+    chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
+    command = [str(python), "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *options, *chosen]
+    print(f"{lane.name}: {len(chosen)} files", flush=True)
+    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
+    family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements == "dev.txt" else "httpx")
+    asked = subprocess.run([str(python), "-c", _VERSIONS, family], check=True, capture_output=True, text=True).stdout
+    sdk, name, version = asked.split()
+    return {"lane": lane.name, "Python": lane.python, "SDK": sdk, "HTTP": f"{name} {version}", **_counts(report)}, code
+
+
+def _counts(report: Path | None) -> dict[str, str]:
+    if report is None or not report.is_file():
+        return dict.fromkeys(("passed", "failed", "skipped"), "-")
+    suites = list(ET.parse(report).getroot().iter("testsuite"))
+    total, failed, skipped = (
+        sum(int(suite.get(key, 0)) for suite in suites for key in keys)
+        for keys in (("tests",), ("failures", "errors"), ("skipped",))
+    )
+    return {"passed": str(total - failed - skipped), "failed": str(failed), "skipped": str(skipped)}
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    given = sys.argv[1:]
+    cut = given.index("--") if "--" in given else len(given)
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="LANE", help=f"of {', '.join(lane.name for lane in ALL)}; default: all")
+    parser.add_argument("--short", action="store_true", help="the tables of cases only, in the lanes that differ most")
+    asked = parser.parse_args(given[:cut])
+    if unknown := set(asked.names) - {lane.name for lane in ALL}:
+        parser.error(f"no such lane: {', '.join(sorted(unknown))}")
+    lanes = [lane for lane in ALL if (lane.name in asked.names if asked.names else lane.short or not asked.short)]
+    results = [run(lane, given[cut + 1 :], short=asked.short) for lane in lanes]
+    rows = [row for row, _ in results]
+    heads = list(rows[0])
+    widths = {head: max(len(head), *(len(row[head]) for row in rows)) for head in heads}
+    print()
+    for row in ({head: head for head in heads}, {head: "-" * widths[head] for head in heads}, *rows):
+        print("  ".join(row[head].ljust(widths[head]) for head in heads).rstrip())
+    return int(any(code for _, code in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
