@@ -93,7 +93,10 @@ def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
     response = response_id(completion)
     if found is None or response is None or not re.fullmatch(r"[\w.-]+", response):
         return None
-    base = re.sub(rb"/deployments/[^/]+$", b"", found["base"]) + b"/responses/" + response.encode()
+    base = re.sub(rb"/deployments/[^/]+$", b"", found["base"])
+    if b"/openai" in base:
+        query, _ = _version(query)
+    base += b"/responses/" + response.encode()
     if found["messages"]:
         if method != "GET":
             return None

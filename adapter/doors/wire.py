@@ -126,7 +126,7 @@ class Transport(_Door):
         try:
             outcome = drive(trip.journey(), trip.perform)
         except BaseException:
-            trip.close()
+            trip.finish()
             raise
         finally:
             ticket.carried = False
@@ -165,7 +165,7 @@ class AsyncTransport(_Door):
         try:
             outcome = await adrive(trip.journey(), trip.perform)
         except BaseException:
-            await trip.aclose()
+            await trip.finish()
             raise
         finally:
             ticket.carried = False

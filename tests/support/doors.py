@@ -160,9 +160,9 @@ class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  #
 class _Call:
     method: Literal["create", "stream", "helper", "parse"]
     body: Mapping[str, Any]
-    seen: Seen
     after: int = 0
     leaving: Leaving = "read on"
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +179,11 @@ class Door:
 
     def create(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
         """Call `create` for a whole answer."""
-        return self._run("create", body, upstream, settings)
+        return self._run(_Call("create", _arguments(body)), upstream, settings)
 
     def parse(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
         """Call `parse`."""
-        return self._run("parse", body, upstream, settings)
+        return self._run(_Call("parse", _arguments(body)), upstream, settings)
 
     def stream(
         self,
@@ -195,7 +195,8 @@ class Door:
         **settings: Any,
     ) -> Seen:
         """Call `create(stream=True)` and read it all, or leave it in some way after so many chunks."""
-        return self._run("stream", {**body, "stream": True}, upstream, settings, after, leaving)
+        call = _Call("stream", _arguments({**body, "stream": True}), after, leaving)
+        return self._run(call, upstream, settings)
 
     def helper(
         self,
@@ -207,27 +208,17 @@ class Door:
         **settings: Any,
     ) -> Seen:
         """Call `.stream()`, read its events and ask for the final completion."""
-        return self._run("helper", body, upstream, settings, after, leaving)
+        return self._run(_Call("helper", _arguments(body), after, leaving), upstream, settings)
 
-    def _run(
-        self,
-        method: Any,
-        body: Mapping[str, Any],
-        upstream: Upstream,
-        settings: Mapping[str, Any],
-        after: int = 0,
-        leaving: Leaving = "read on",
-    ) -> Seen:
-        seen = Seen()
-        call = _Call(method, _arguments(body), seen, after, leaving)
-        transport = HTTP.MockTransport(_handler(upstream, seen))
+    def _run(self, call: _Call, upstream: Upstream, settings: Mapping[str, Any]) -> Seen:
+        transport = HTTP.MockTransport(_handler(upstream, call.seen))
         chosen = _settings(**{"backend": "responses", "on_bug": "raise", **settings})
         if self.asynchronous:
             asyncio.run(self._arun(call, transport, chosen))
         else:
             self._srun(call, transport, chosen)
         gc.collect(0)  # what a caller just dropped
-        return seen
+        return call.seen
 
     def _srun(self, call: _Call, transport: Any, settings: Settings) -> None:
         with self._client(transport, settings, call.seen) as client:
@@ -323,7 +314,47 @@ CHAT_COMPLETION: dict[str, Any] = {
 """What the scripted Chat Completions answers."""
 
 _PARAMETERS = frozenset(
-    ["audio", "extra_body", "extra_headers", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"]
+    [
+        "audio",
+        "extra_body",
+        "extra_headers",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    ]
 )
 
 
