@@ -59,7 +59,9 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     if found is None:
         return Endpoint(raw_path)
     model = found["deployment"]
-    query, changes = _version(query) if b"/openai" in found["base"] else (query, ())
+    # Deployments are Azure's, behind a gateway as well; elsewhere an `api-version` is none of ours.
+    azure = model is not None or b"/openai" in found["base"]
+    query, changes = _version(query) if azure else (query, ())
     return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
 
 

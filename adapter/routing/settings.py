@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        return tuple(value) if isinstance(value, (set, frozenset)) else value
+        # A set's order differs from process to process, and the hash must not.
+        return tuple(sorted(value)) if isinstance(value, (set, frozenset)) else value
 
     @pydantic.field_validator("drop", mode="after")
     @classmethod
