@@ -16,7 +16,8 @@ from pathlib import Path
 
 from adapter.testing.bodies import from_form
 
-HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org"
+HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org|errors\.pydantic\.dev"
+"""The stand-in, the API's own, documentation's; Pydantic's is in the errors that libraries send back to the model."""
 
 FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("an API key", re.compile(r"\b(?:sk|rk|sess|ek)-(?!removed\b)[A-Za-z0-9*_-]{8,}")),

@@ -1,0 +1,293 @@
+"""`adapter demo`: runs without key and network, shows both sides, and fails where they differ."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from adapter.cli import running
+from adapter.cli.app import app
+from adapter.cli.running import PROGRAMS, Outcome, Source
+
+NAMES = ("backoff", "runbook", "query", "tool_loop")
+FOLDER = Path(running.__file__).parent / "programs"
+WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
+
+# The published programs, line by line as they are known: their indentation is lost, but for what Python itself asks for.
+SEED_IMPORT = "from openai import OpenAI"
+CALL_SITES = {
+    "backoff": """
+client = OpenAI()
+completion = client.chat.completions.create(
+model="gpt-5.2",
+messages=[
+{"role": "developer", "content": "Be concise and structured."},
+{"role": "user", "content": "Explain exponential backoff in 2 bullets."}
+]
+)
+print(completion.choices[0].message.content)
+""",
+    "runbook": """
+stream = client.chat.completions.create(
+model="gpt-5.2",
+messages=[{"role": "user", "content": "List 5 SRE runbook checks."}],
+stream=True
+)
+for chunk in stream:
+delta = chunk.choices[0].delta
+if delta and delta.content:
+print(delta.content, end="", flush=True)
+""",
+    "query": """
+class OrderBy(str, Enum):
+asc = "asc"
+desc = "desc"
+class DynamicValue(BaseModel):
+column_name: str
+class Condition(BaseModel):
+column: str
+operator: Operator
+value: Union[str, int, DynamicValue]
+class Query(BaseModel):
+table_name: Table
+columns: List[Column]
+conditions: List[Condition]
+order_by: OrderBy
+client = OpenAI()
+completion = client.chat.completions.parse(
+model="gpt-4o-2024-08-06",
+messages=[
+{
+"role": "system",
+"content": "You are a helpful assistant. The current date is August 6, 2024. You help users query for the data they are looking for by calling the query function.",
+},
+{
+"role": "user",
+"content": "look up all my orders in november of last year that were fulfilled but not delivered on time",
+},
+],
+tools=[
+openai.pydantic_function_tool(Query),
+],
+""",
+}
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", CALL_SITES)
+def test_call_sites_stand_as_they_were_written(name: str) -> None:
+    wanted, there = lines_of(CALL_SITES[name]), lines_of((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    start = there.index(wanted[0])
+    assert there[start : start + len(wanted)] == wanted
+    assert SEED_IMPORT not in there
+    assert SEED_IMPORT.replace("openai", "adapter", 1) in there
+
+
+def test_the_programs_know_nothing_of_the_responses_api() -> None:
+    for path in sorted(FOLDER.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert "client.responses" not in text
+        assert path.stem in {*NAMES, "__init__"}
+    assert tuple(program.name for program in PROGRAMS) == NAMES
+
+
+def demo(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["demo", *arguments], env=WIDE)
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    result = demo()
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+def test_every_program_has_the_same_outcome_on_both_sides(shown: str) -> None:
+    assert shown.count("same outcome on both sides") == len(PROGRAMS)
+    assert "DIFFERENT" not in shown
+    for program in PROGRAMS:
+        assert program.title in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_columns_are_shown(name: str) -> None:
+    result = demo("--only", name)
+    assert result.exit_code == 0
+    for heading in ("the call site saw", "over the wire", "decided"):
+        (line,) = [line for line in result.output.splitlines() if heading in line]
+        assert line.count(heading) == 2
+    flip = name == "tool_loop"
+    assert ("chat → responses" if flip else "backend = responses") in result.output
+    left, right = wire_of(result.output)
+    assert left == {"POST /v1/chat/completions"}
+    assert right == ({"POST /v1/chat/completions", "POST /v1/responses"} if flip else {"POST /v1/responses"})
+
+
+def wire_of(output: str) -> tuple[set[str], set[str]]:
+    """Give the requests that each column, half of the width, shows."""
+    middle, lines = int(WIDE["COLUMNS"]) // 2, output.splitlines()
+    columns = ([line[:middle] for line in lines], [line[middle:] for line in lines])
+    left, right = ({found for line in column for found in re.findall(r"POST /v1/\S+", line)} for column in columns)
+    return left, right
+
+
+def test_what_the_programs_print_is_in_both_columns(shown: str) -> None:
+    for said in ("Wait longer after every failure", "Confirm the alert", "orders, asc", "track_parcel("):
+        assert any(line.count(said) == 2 for line in shown.splitlines()), said
+    # A decision, the two APIs' words for the same thing, and the honest note.
+    for word in ("responses (asked responses)", "messages:", "input:", "response completed", "scripted stand-in"):
+        assert word in shown, word
+
+
+def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
+    program = next(program for program in PROGRAMS if program.name == "tool_loop")
+    outcome = running.run(program, program.sides[1], Source())
+    assert outcome.error is None
+    assert [exchange.path.rpartition("/")[2] for exchange in outcome.exchanges] == [
+        "completions",
+        "responses",
+        "completions",
+        "responses",
+    ]
+    assert [decided.backend for decided in outcome.decisions] == ["chat", "responses", "chat", "responses"]
+
+
+# Where it must fail
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Let one side of every program come out differently."""
+    real = running.run
+
+    def run(program: Any, side: Any, source: Any, **more: Any) -> Outcome:
+        outcome = real(program, side, source, **more)
+        return change(outcome) if side is program.sides[1] and program.name == "backoff" else outcome
+
+    monkeypatch.setattr("adapter.cli.demo.run", run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outcome: Outcome(outcome.printed + "!", outcome.results, outcome.decisions, outcome.exchanges),
+        lambda outcome: Outcome(outcome.printed, (), (), outcome.exchanges),
+        lambda outcome: Outcome(
+            outcome.printed, outcome.results, outcome.decisions, outcome.exchanges, "ValueError: planted"
+        ),
+    ],
+    ids=["words", "results", "error"],
+)
+def test_a_difference_ends_with_1(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    spoil(monkeypatch, change)
+    result = demo("--only", "backoff")
+    assert result.exit_code == 1
+    assert "DIFFERENT OUTCOMES" in result.output
+    assert "Different outcomes: backoff" in result.output
+    assert demo("--only", "runbook").exit_code == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    """Plant it where it would come from: in what the server said on one side."""
+    program = next(program for program in PROGRAMS if program.name == name)
+    for path in running.cassette_folder().glob(f"{name}.*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if path.name == f"{name}.{program.sides[1].name}.yaml":
+            said = {"backoff": "double", "runbook": " saturation", "query": "fulfilled", "tool_loop": "carrier"}[name]
+            changed = text.replace(said, said[:-1] + "X")
+            assert changed != text
+            text = changed
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(running, "cassette_folder", lambda: tmp_path)
+    result = demo("--only", name)
+    assert result.exit_code == 1, result.output
+    assert f"Different outcomes: {name}" in result.output
+
+
+def test_a_missing_recording_is_shown_and_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(running, "cassette_folder", lambda: tmp_path)
+    result = demo("--only", "backoff")
+    assert result.exit_code == 1
+    assert "no such cassette" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--only", "nothing"], "no program nothing"), (["--live"], "--live needs OPENAI_API_KEY")]
+)
+def test_wrong_arguments_end_with_2(arguments: list[str], said: str) -> None:
+    result = demo(*arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_users_own_settings_and_key_have_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ADAPTER_BACKEND": "nonsense",
+        "ADAPTER_DROP": "x",
+        "OPENAI_BASE_URL": "http://10.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    assert demo("--only", "backoff").exit_code == 0
+    assert dict(os.environ) == before
+
+
+# As the command that users type
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python of its own, without a key, out of the way of this repository."""
+    private = ("OPENAI_", "ADAPTER_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(private)}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**clean, **WIDE, "PYTHONUTF8": "1"},
+        check=False,
+    )
+
+
+NO_NETWORK = """
+import socket, sys
+def refused(*_, **__): raise SystemExit("the network was reached for")
+socket.socket.connect = socket.socket.connect_ex = refused
+socket.getaddrinfo = socket.create_connection = refused
+from adapter.cli import main
+sys.argv = ["adapter", *sys.argv[1:]]
+main()
+"""
+
+
+def test_the_command_runs_without_key_and_network() -> None:
+    run = python(NO_NETWORK, "demo")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.count("same outcome on both sides") == len(PROGRAMS)
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich", "vcr", "yaml"])
+def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
+    run = python(f"import sys; sys.modules[{missing!r}] = None; from adapter.cli import main; main()", "demo")
+    assert run.returncode == 1
+    assert run.stderr == "The command line needs its extra: pip install 'chat-responses-adapter[cli]'\n"
+
+
+def test_the_recordings_are_of_the_programs() -> None:
+    """A program that no longer asks what was recorded would replay nothing."""
+    for program in PROGRAMS:
+        for side in program.sides:
+            path = running.cassette_folder() / f"{program.name}.{side.name}.yaml"
+            interactions = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
+            assert len(interactions) == len(side.flags)
