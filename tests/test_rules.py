@@ -1,0 +1,119 @@
+"""The table of parameters: it knows what the SDK knows, and the translation does what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai.types.chat import completion_create_params as chat
+
+from adapter.translation import CHAT_PARAMETERS, Policy, chat_to_responses
+from adapter.translation.requests import CONVERTERS
+from adapter.translation.rules import Move
+from tests.support.typeddicts import keys_of, needs_current_types
+
+MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
+LEAST: dict[str, Any] = {"model": "gpt-4.1", "store": False, "input": MESSAGES}
+
+# The API's own defaults, which change nothing: null for everything, and these.
+NEUTRAL: tuple[tuple[str, Any], ...] = (
+    *((name, None) for name in CHAT_PARAMETERS if name not in {"messages", "model"}),
+    ("frequency_penalty", 0),
+    ("frequency_penalty", 0.0),
+    ("logit_bias", {}),
+    ("logprobs", False),
+    ("modalities", ["text"]),
+    ("n", 1),
+    ("presence_penalty", 0),
+    ("presence_penalty", 0.0),
+    ("store", False),
+    ("stream", False),
+)
+
+# Values next to neutral ones that do something.
+SOMETHING: tuple[tuple[str, Any], ...] = (
+    ("frequency_penalty", 0.1),
+    ("logit_bias", {"1": 1}),
+    ("modalities", ["text", "audio"]),
+    ("n", 2),
+    ("presence_penalty", -0.1),
+    ("seed", 0),
+    ("stop", ["\n"]),
+    ("stop", ""),
+    ("prediction", {"type": "content", "content": ""}),
+    ("audio", {"voice": "alloy", "format": "wav"}),
+    ("max_tokens", 15),
+    ("max_completion_tokens", 1),
+    ("web_search_options", {}),
+)
+
+
+def test_there_are_37() -> None:
+    assert len(CHAT_PARAMETERS) == 37
+
+
+@needs_current_types
+def test_the_keys_are_the_sdks() -> None:
+    streaming = keys_of(chat.CompletionCreateParamsStreaming)
+    assert streaming == keys_of(chat.CompletionCreateParamsNonStreaming)
+    assert CHAT_PARAMETERS.keys() == streaming
+
+
+def test_early_sdks_have_no_key_that_is_unknown_here() -> None:
+    assert keys_of(chat.CompletionCreateParamsStreaming) <= CHAT_PARAMETERS.keys()
+
+
+def test_every_rule_stands_under_its_own_name() -> None:
+    assert {name: rule.name for name, rule in CHAT_PARAMETERS.items()} == {name: name for name in CHAT_PARAMETERS}
+
+
+def test_what_is_converted_has_a_converter_and_nothing_else_has() -> None:
+    assert CONVERTERS.keys() == {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.CONVERT}
+
+
+def test_what_has_no_target_is_refused_and_nothing_else_is() -> None:
+    assert {name for name, rule in CHAT_PARAMETERS.items() if not rule.to} == {
+        name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.REFUSE
+    }
+
+
+def test_the_fates_are_counted() -> None:
+    fates = [rule.fate for rule in CHAT_PARAMETERS.values()]
+    assert {fate: fates.count(fate) for fate in set(fates)} == {
+        "exact": 23,
+        "emulated": 6,
+        "lossy": 3,
+        "impossible": 5,
+    }
+
+
+@pytest.mark.parametrize(("name", "value"), NEUTRAL)
+@pytest.mark.parametrize("policy", ["chat", "error", "drop"])
+def test_neutral_values_neither_hold_nor_lose(policy: Any, name: str, value: Any) -> None:
+    made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy(policy))
+    assert made.body == LEAST
+    assert made.held == ()
+    assert made.losses == ()
+
+
+@pytest.mark.parametrize(("name", "value"), SOMETHING)
+def test_other_values_of_the_same_parameters_do(name: str, value: Any) -> None:
+    made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value})
+    assert made.body is None
+    assert [loss.path for loss in made.held] == [name]
+    dropped = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy("drop"))
+    assert [loss.path for loss in dropped.losses] == [name]
+
+
+@pytest.mark.parametrize("name", [name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.COPY])
+def test_what_is_copied_arrives_as_it_is_under_the_targets_name(name: str) -> None:
+    value: Any = True if name == "stream" else "anything"
+    made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}).body
+    found: Any = made
+    for key in CHAT_PARAMETERS[name].to.split("."):
+        found = found[key]
+    assert found == value
+
+
+def test_every_parameter_has_a_note_for_the_reader() -> None:
+    assert not [name for name, rule in CHAT_PARAMETERS.items() if not rule.note.endswith(".")]
