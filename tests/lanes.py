@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - run by make, and prints a table
 """Run the same tests on every SDK, HTTP library and Python that is held to, and print a table. Standard library only.
 
     python tests/lanes.py                      every lane whose Python is there
@@ -50,7 +49,15 @@ ALL = (
 EVERYWHERE_THE_SAME = (
     "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules", "test_soak",
 )  # fmt: skip
-SHORT = ("test_edge_replies", "test_edge_streams", "test_edge_errors", "test_off", "test_helpers", "test_clients", "test_decisions")
+SHORT = (
+    "test_edge_replies",
+    "test_edge_streams",
+    "test_edge_errors",
+    "test_off",
+    "test_helpers",
+    "test_clients",
+    "test_decisions",
+)
 
 _VERSIONS = "import openai, sys, importlib.metadata as m; f = sys.argv[1]; print(openai.VERSION, f, m.version(f))"
 
@@ -116,7 +123,9 @@ def main() -> int:
     given = sys.argv[1:]
     cut = given.index("--") if "--" in given else len(given)
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="LANE", help=f"of {', '.join(lane.name for lane in ALL)}; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="LANE", help=f"of {', '.join(lane.name for lane in ALL)}; default: all"
+    )
     parser.add_argument("--short", action="store_true", help="the tables of cases only, in the lanes that differ most")
     asked = parser.parse_args(given[:cut])
     if unknown := set(asked.names) - {lane.name for lane in ALL}:

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - run by hand, and says what it recorded
 """Record the cassettes anew, on both sides, from a server or from the real API.
 
     python -m tests.record vllm --server URL         every scenario that vLLM can show, into cassettes/vllm

@@ -99,7 +99,7 @@ def test_every_listed_difference_occurs(server: str, capsys: pytest.CaptureFixtu
             native, adapted = (recorded(server, scenario, side) for side in SIDES)
             total.add(compare(server, scenario.name, native, adapted, DIFFERENCES))
     with capsys.disabled():
-        print(f"\ncassettes of {server}: {total}")  # noqa: T201 - the figure
+        print(f"\ncassettes of {server}: {total}")
     due = [each for each in DIFFERENCES if any(each.concerns(server, name) for name in names)]
     assert [each for each in due if not total.occurred[each]] == []
     assert total.faults == []

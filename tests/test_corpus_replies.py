@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
 import adapter
+from tests.support.http import http
 
 from .support import corpus, oracle
 from .support.chunking import CUTS, per_event, truncations
@@ -20,7 +20,7 @@ from .support.chunking import CUTS, per_event, truncations
 SETTINGS = adapter.Settings(backend="responses", on_bug="raise")
 
 
-class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Pieces(http.SyncByteStream, http.AsyncByteStream):
     """A reply's body that arrives in the given pieces."""
 
     def __init__(self, pieces: list[bytes]) -> None:
@@ -34,18 +34,18 @@ class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             yield piece
 
 
-class Upstream(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+class Upstream(http.BaseTransport, http.AsyncBaseTransport):
     """A server that gives one prepared reply to whatever comes to `/responses`."""
 
     status = 200
     content_type = "application/json"
     pieces: list[bytes]
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+    def handle_request(self, request: http.Request) -> http.Response:
         assert request.url.path == "/v1/responses"
-        return httpx2.Response(self.status, headers={"content-type": self.content_type}, stream=Pieces(self.pieces))
+        return http.Response(self.status, headers={"content-type": self.content_type}, stream=Pieces(self.pieces))
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: http.Request) -> http.Response:
         return self.handle_request(request)
 
     def json(self, body: Any, status: int = 200) -> None:
@@ -63,14 +63,14 @@ def upstream() -> Upstream:
 @pytest.fixture
 def client(upstream: Upstream) -> Iterator[adapter.OpenAI]:
     with adapter.OpenAI(
-        api_key="k", http_client=httpx2.Client(transport=upstream), settings=SETTINGS, max_retries=0
+        api_key="k", http_client=http.Client(transport=upstream), settings=SETTINGS, max_retries=0
     ) as client:
         yield client
 
 
 @pytest.fixture
 def async_client(upstream: Upstream) -> adapter.AsyncOpenAI:
-    http_client = httpx2.AsyncClient(transport=upstream)
+    http_client = http.AsyncClient(transport=upstream)
     return adapter.AsyncOpenAI(api_key="k", http_client=http_client, settings=SETTINGS, max_retries=0)
 
 

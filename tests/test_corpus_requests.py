@@ -109,8 +109,19 @@ def read(text: str) -> Any:
 def content(value: Any) -> tuple[tuple[str, Any], ...]:
     if isinstance(value, str):
         return (("text", value),) if value else ()
-    kinds = {"input_text": "text", "output_text": "text", "refusal": "refusal", "input_image": "image", "input_file": "file"}
-    keys = {"text": ("text",), "refusal": ("refusal",), "image": ("image_url",), "file": ("file_data", "file_url", "file_id")}
+    kinds = {
+        "input_text": "text",
+        "output_text": "text",
+        "refusal": "refusal",
+        "input_image": "image",
+        "input_file": "file",
+    }
+    keys = {
+        "text": ("text",),
+        "refusal": ("refusal",),
+        "image": ("image_url",),
+        "file": ("file_data", "file_url", "file_id"),
+    }
     found = []
     for part in value:
         kind = kinds[part["type"]]

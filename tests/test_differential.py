@@ -212,7 +212,7 @@ def test_every_listed_difference_occurs(results: dict[str, Any], capsys: pytest.
     for name, (native, adapted) in results.items():
         total.add(compare(SERVER, name, native, adapted, DIFFERENCES))
     with capsys.disabled():
-        print(f"\nllama.cpp, live, {len(results)} scenarios: {total}")  # noqa: T201 - the figure
+        print(f"\nllama.cpp, live, {len(results)} scenarios: {total}")
     assert [entry for entry in DIFFERENCES if SERVER in entry.servers and not total.occurred[entry]] == []
     assert total.faults == []
 

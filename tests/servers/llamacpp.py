@@ -73,7 +73,7 @@ def _run(model: str, port: int, api_key: str) -> None:
         params.api_keys = [api_key]
     server = xllamacpp.Server(params)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print("listening", server.listening_address, flush=True)  # noqa: T201 - into the log
+    print("listening", server.listening_address, flush=True)
     while True:
         time.sleep(3600)
 

@@ -77,6 +77,6 @@ def run_by_hand(serving: AbstractContextManager[Server]) -> None:
     # As an exception, so that the block's end still stops the subprocess.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with serving as server:
-        print(server.base_url, flush=True)  # noqa: T201 - run by hand
+        print(server.base_url, flush=True)
         with suppress(KeyboardInterrupt):
             signal.pause()

@@ -12,7 +12,6 @@ import asyncio
 import functools
 import gc
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -22,21 +21,12 @@ import pytest
 
 import adapter
 from adapter import Decision, Settings
-
-# The HTTP library that the installed SDK speaks through: httpx2, or httpx in older ones.
-HTTP: Any = sys.modules[
-    next(
-        name
-        for base in openai.DefaultHttpxClient.__mro__
-        if (name := base.__module__.partition(".")[0]) in {"httpx2", "httpx"}
-    )
-]
-
-_SDK_VERSION = tuple(int(number) for number in openai.__version__.split(".")[:2])
+from tests.support.http import SDK
+from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 
 # What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through.
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
-    (openai.APIConnectionError,) if _SDK_VERSION >= (3, 25) else (openai.APIConnectionError, HTTP.TransportError)
+    (openai.APIConnectionError,) if SDK >= (3, 25) else (openai.APIConnectionError, HTTP.TransportError)
 )
 
 Kind = Literal["client", "install", "transport"]

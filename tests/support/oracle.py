@@ -73,9 +73,8 @@ def seen(response: dict[str, Any], *, logprobs: bool = False) -> Seen:
         for part in item["content"]:
             if part["type"] != "output_text":
                 continue
-            for note in part.get("annotations") or ():
-                if note["type"] == "url_citation":
-                    citations.append(_citation(note, start))
+            notes = [note for note in part.get("annotations") or () if note["type"] == "url_citation"]
+            citations += [_citation(note, start) for note in notes]
             tokens += [(entry["token"], round(entry["logprob"], 4)) for entry in part.get("logprobs") or ()]
             start += len(part["text"])
         start += len("\n\n")

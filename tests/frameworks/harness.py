@@ -1,0 +1,302 @@
+"""Run one program of a framework on both backends, and hold the two outcomes against each other.
+
+    def test_invoke(house):
+        def run(side):
+            return ChatOpenAI(model="tiny", http_client=side.http_client(), **side.where).invoke("Say hello.")
+
+        outcome = house.compare("invoke", run)
+
+`run` is told one `Side`: the backend, the door, where the server is. It may be `async`. `compare` runs it for `chat` and for `responses`,
+sees to it that the requests truly went where they should, makes the outcomes comparable (`plain`) and gives the one they share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import anyio
+import openai
+from pydantic import BaseModel
+
+import adapter
+from adapter.testing.cassettes import HOST, use_cassette
+
+CASSETTES = Path(__file__).resolve().parents[2] / "cassettes" / "frameworks"
+BACKENDS = ("chat", "responses")
+PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
+DOORS = ("client", "install", "http_client")
+
+FAMILY: Any = next(
+    importlib.import_module(base.__module__.partition(".")[0])
+    for base in openai.DefaultHttpxClient.__mro__
+    if base.__module__.partition(".")[0] in {"httpx2", "httpx"}
+)
+"""The HTTP library that this environment's SDK is built on."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Say where replies come from: a live server, or (no `base_url`) cassettes; with `record`, from a server into cassettes."""
+
+    name: str
+    base_url: str | None = None
+    api_key: str = "key"
+    record: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Tell whether cassettes are read or written."""
+        return self.base_url is None or self.record
+
+
+@dataclass
+class Side:
+    """Say on which backend, through which door and against what a program runs; what it makes is closed when the program has run."""
+
+    backend: str
+    door: str
+    source: Source
+    settings: adapter.Settings
+    sent: list[str] = field(default_factory=list)
+    _sync: ExitStack = field(default_factory=ExitStack)
+    _async: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Give the server's address and key, under the names of the SDK's constructor."""
+        return {"base_url": self.source.base_url or f"https://{HOST}/v1", "api_key": self.source.api_key}
+
+    def http_client(self) -> Any:
+        """Give an HTTP client that goes through the adapter, for a library that accepts one; None at the other doors."""
+        if self.door != "http_client":
+            return None
+        return self._sync.enter_context(FAMILY.Client(transport=adapter.Transport(settings=self.settings), timeout=60))
+
+    def async_http_client(self) -> Any:
+        """Give the same for asyncio; it is closed in the loop that it was used in."""
+        if self.door != "http_client":
+            return None
+        client = FAMILY.AsyncClient(transport=adapter.AsyncTransport(settings=self.settings), timeout=60)
+        self._async.push_async_callback(client.aclose)
+        return client
+
+    def adapt(self, client: Any) -> Any:
+        """Install the adapter on a client that the framework made; at the other doors leave it alone."""
+        if isinstance(client, openai.AsyncOpenAI):
+            self._async.push_async_callback(client.close)
+        else:
+            self._sync.callback(client.close)
+        return adapter.install(client, settings=self.settings) if self.door == "install" else client
+
+    def openai(self, **options: Any) -> openai.OpenAI:
+        """Give a client for a framework that accepts one, made for the door."""
+        options = {**self.where, "max_retries": 0, "timeout": 60, **options}
+        if self.door == "client":
+            return self._sync.enter_context(adapter.OpenAI(settings=self.settings, **options))
+        client: openai.OpenAI = self.adapt(openai.OpenAI(http_client=self.http_client(), **options))
+        return client
+
+    def async_openai(self, **options: Any) -> openai.AsyncOpenAI:
+        """Give the same for asyncio."""
+        options = {**self.where, "max_retries": 0, "timeout": 60, **options}
+        if self.door == "client":
+            client: openai.AsyncOpenAI = adapter.AsyncOpenAI(settings=self.settings, **options)
+            self._async.push_async_callback(client.close)
+            return client
+        client = self.adapt(openai.AsyncOpenAI(http_client=self.async_http_client(), **options))
+        return client
+
+    async def aclose(self) -> None:
+        """Close the async clients: to be called by a sync program, in the loop that its framework ran them in."""
+        await self._async.aclose()
+
+    def play(self, run: Callable[[Side], Any]) -> Any:
+        """Run a program, and close whatever was made for it."""
+
+        async def to_the_end() -> Any:
+            async with self._async:
+                return await run(self)
+
+        with self._sync:
+            return anyio.run(to_the_end) if inspect.iscoroutinefunction(run) else run(self)
+
+
+@dataclass(frozen=True)
+class House:
+    """Compare the backends for one framework, door and source."""
+
+    framework: str
+    door: str
+    source: Source
+
+    def side(self, backend: str, **settings: Any) -> Side:
+        """Make one side; it never falls back to Chat in silence."""
+        strict: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", **settings}
+        return Side(backend, self.door, self.source, adapter.Settings(backend=backend, **strict))
+
+    @contextmanager
+    def cassette(self, name: str, backend: str) -> Iterator[None]:
+        """Replay, or record, `cassettes/frameworks/FRAMEWORK/NAME.BACKEND.yaml`; do nothing with a live server."""
+        path = CASSETTES / self.framework / f"{name}.{backend}.yaml"
+        # The doors and the sync and async forms share a cassette, since they must send the same: the first one records it.
+        record = self.source.record and path not in _RECORDED
+        _RECORDED.add(path)
+        with use_cassette(path, record=record) if self.source.recorded else nullcontext():
+            yield
+
+    def run(self, name: str, backend: str, run: Callable[[Side], Any], **settings: Any) -> Any:
+        """Run a program on one backend; every completion must have been asked for there."""
+        side = self.side(backend, **settings)
+        with self.cassette(name, backend), _sent_paths(side.sent):
+            outcome = side.play(run)
+        assert set(side.sent) == {PATHS[backend]}, f"{backend}: sent to {side.sent}"
+        return outcome
+
+    def compare(
+        self, name: str, run: Callable[[Side], Any], *, but: Mapping[str, str] | None = None, **settings: Any
+    ) -> Any:
+        """Run a program on both backends; give the plain outcome, which must be the same.
+
+        `but` names keys that may differ, each with the reason.
+        """
+        outcomes = {}
+        for backend in BACKENDS:
+            outcomes[backend] = plain(self.run(name, backend, run, **settings), without=frozenset(but or ()))
+        found = list(differences(outcomes["chat"], outcomes["responses"]))
+        assert not found, "\n".join(["the backends differ (path: chat, responses)", *found])
+        return outcomes["chat"]
+
+
+_RECORDED: set[Path] = set()
+
+
+@contextmanager
+def _sent_paths(into: list[str]) -> Iterator[None]:
+    """Write down the paths of the requests that leave, at the place below the adapter where vcrpy also stands."""
+    sync, asynchronous = FAMILY.HTTPTransport.handle_request, FAMILY.AsyncHTTPTransport.handle_async_request
+
+    def handle_request(self: Any, request: Any) -> Any:
+        into.append(request.url.path)
+        return sync(self, request)
+
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        into.append(request.url.path)
+        return await asynchronous(self, request)
+
+    with (
+        mock.patch.object(FAMILY.HTTPTransport, "handle_request", handle_request),
+        mock.patch.object(FAMILY.AsyncHTTPTransport, "handle_async_request", handle_async_request),
+    ):
+        yield
+
+
+# --- making outcomes comparable -------------------------------------------------------------------------------------
+
+CLOCKS = frozenset({"created", "created_at", "timestamp", "time", "duration", "started_at", "ended_at", "elapsed"})
+"""Keys whose values are times."""
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_IDS = re.compile(rf"\b(?:(?:chatcmpl|call|resp|msg|fc|run|lc_run)[-_][\w.:-]{{6,}}|{_UUID})")
+_ID_KEYS = re.compile(r"(?:^|_|\.)ids?$")
+
+
+def plain(value: Any, *, without: frozenset[str] = frozenset()) -> Any:
+    """Turn an outcome into JSON-like data: no times, ids numbered in the order in which they appear.
+
+    A result that names the wrong call's id is still seen to, since the same id always gets the same number.
+    """
+    data = _data(value, without | CLOCKS)
+    known: dict[str, str] = {}
+    _collect(data, "", known)
+    return _renamed(data, known)
+
+
+def _data(value: Any, without: frozenset[str]) -> Any:
+    if isinstance(value, BaseModel):
+        value = {"": type(value).__name__, **dict(value)}
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr}
+        value = {"": type(value).__name__, **fields}
+    elif isinstance(value, BaseException):
+        value = {"": type(value).__name__, "message": str(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _data(each, without) for key, each in value.items() if key not in without}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_data(each, without) for each in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def _collect(value: Any, key: str, known: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _collect(each, name, known)
+    elif isinstance(value, list):
+        for each in value:
+            _collect(each, key, known)
+    elif isinstance(value, str):
+        whole = [value] if value and _ID_KEYS.search(key) else []
+        for found in whole or _IDS.findall(value):
+            known.setdefault(found, f"<{len(known) + 1}>")
+
+
+def _renamed(value: Any, known: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _renamed(each, known) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, known) for each in value]
+    if isinstance(value, str):
+        for found, number in known.items():
+            value = value.replace(found, number)
+    return value
+
+
+ADDED = {
+    "service_tier": "auto",
+    "accepted_prediction_tokens": 0,
+    "rejected_prediction_tokens": 0,
+    "audio_tokens": 0,
+    "cache_write_tokens": 0,
+    "audio": 0,  # the same two, as LangChain calls them
+    "cache_creation": 0,
+}
+"""What OpenAI's Chat says, and so the adapter, but not the Chat of these two servers."""
+OWN = frozenset({"created_cache_tokens", "multimodal_tokens"})
+"""What only vLLM's Chat says, and no other."""
+
+
+def differences(chat: Any, responses: Any, path: str = "$") -> Iterator[str]:
+    """List where two plain outcomes differ, a line for each place."""
+    if isinstance(chat, dict) and isinstance(responses, dict):
+        for key in sorted({*chat, *responses}):
+            if chat.get(key) is None and key in ADDED and responses.get(key) == ADDED[key]:
+                continue
+            if key in OWN and key not in responses:
+                continue
+            yield from differences(chat.get(key, _ABSENT), responses.get(key, _ABSENT), f"{path}.{key}")
+    elif isinstance(chat, list) and isinstance(responses, list):
+        for index, (left, right) in enumerate(zip_longest(chat, responses, fillvalue=_ABSENT)):
+            yield from differences(left, right, f"{path}[{index}]")
+    # To Python, `True == 1 == 1.0`.
+    elif type(chat) is not type(responses) or chat != responses:
+        yield f"{path}: {chat!r}, {responses!r}"
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+_ABSENT = _Absent()

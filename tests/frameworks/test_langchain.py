@@ -1,0 +1,233 @@
+"""Run LangChain's model for OpenAI: alone, streamed, with tools, with structured output, and in LangChain's own agent.
+
+Its standard test suite for chat models runs in `test_langchain_suite.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models import _client_utils
+from pydantic import BaseModel
+
+from tests.frameworks.harness import House, Side, plain
+
+HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
+SUNNY = "It is sunny and 21 degrees in Paris today :)"
+WEATHER = "What is the weather in Paris?"
+# vLLM names a fingerprint on Chat, and the Responses API has none anywhere.
+BUT = {"system_fingerprint": "the Responses API has none"}
+# Where a caller says nothing, the adapter writes `strict: false`, as Chat means it; vLLM puts what it is sent into the prompt.
+SIZES = dict.fromkeys(("prompt_tokens", "input_tokens", "total_tokens"), "`strict: false` is part of vLLM's prompt")
+
+
+class Person(BaseModel):
+    """Somebody."""
+
+    name: str
+    age: int
+    tags: list[str]
+
+
+PARIS = {"name": "Paris", "age": 42, "tags": ["Paris"]}
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return f"sunny in {city}, 21 degrees"
+
+
+def chat(side: Side, **options: Any) -> ChatOpenAI:
+    """Wire LangChain's model in each of the three ways."""
+    options = {"model": "tiny", "max_retries": 0, **side.where, **options}
+    if side.door == "http_client":
+        return ChatOpenAI(http_client=side.http_client(), http_async_client=side.async_http_client(), **options)
+    if side.door == "client":
+        sync, asynchronous = side.openai(), side.async_openai()
+        return ChatOpenAI(
+            client=sync.chat.completions,
+            root_client=sync,
+            async_client=asynchronous.chat.completions,
+            root_async_client=asynchronous,
+            **options,
+        )
+    # LangChain keeps its HTTP clients for the whole process: a test must have its own, and its own loop's.
+    _client_utils._cached_sync_httpx_client.cache_clear()
+    _client_utils._cached_async_httpx_client.cache_clear()
+    model = ChatOpenAI(**options)
+    side.adapt(model.root_client)
+    side.adapt(model.root_async_client)
+    return model
+
+
+def test_invoke(house: House) -> None:
+    def run(side: Side) -> Any:
+        return chat(side).invoke([SystemMessage("Be brief."), HumanMessage("Say hello.")])
+
+    outcome = house.compare("invoke", run, but=BUT)
+    assert outcome["content"] == HELLO
+    assert outcome["usage_metadata"]["output_tokens"] > 5
+    assert outcome["response_metadata"]["finish_reason"] == "stop"
+
+
+def test_ainvoke(house: House) -> None:
+    async def run(side: Side) -> Any:
+        return await chat(side).ainvoke([SystemMessage("Be brief."), HumanMessage("Say hello.")])
+
+    assert house.compare("invoke", run, but=BUT)["content"] == HELLO
+
+
+def test_stream(house: House) -> None:
+    def run(side: Side) -> Any:
+        return list(chat(side, stream_usage=True).stream("Say hello."))
+
+    outcome = house.compare("stream", run, but=BUT)
+    assert "".join(chunk["content"] for chunk in outcome) == HELLO
+    assert sum(bool(chunk["content"]) for chunk in outcome) > 3
+    assert [chunk["usage_metadata"]["output_tokens"] > 5 for chunk in outcome if chunk["usage_metadata"]] == [True]
+
+
+def test_astream(house: House) -> None:
+    async def run(side: Side) -> Any:
+        return [chunk async for chunk in chat(side, stream_usage=True).astream("Say hello.")]
+
+    assert "".join(chunk["content"] for chunk in house.compare("stream", run, but=BUT)) == HELLO
+
+
+def test_a_tool_loop_by_hand(house: House) -> None:
+    def run(side: Side) -> Any:
+        model, history = chat(side).bind_tools([get_weather], strict=True), [HumanMessage(WEATHER)]
+        while not history[-1].text or not isinstance(history[-1], AIMessage):
+            history.append(model.invoke(history))
+            history += [get_weather.invoke(call) for call in history[-1].tool_calls]
+        return history
+
+    outcome = house.compare("tools", run, but=BUT)
+    assert [message["type"] for message in outcome] == ["human", "ai", "tool", "ai"]
+    assert outcome[1]["tool_calls"][0]["args"] == {"city": "Paris"}
+    assert outcome[1]["tool_calls"][0]["id"] == outcome[2]["tool_call_id"]
+    assert outcome[3]["content"] == SUNNY
+
+
+def test_tools_streamed(house: House) -> None:
+    async def run(side: Side) -> Any:
+        whole, pieces = None, 0
+        async for chunk in chat(side).bind_tools([get_weather]).astream(WEATHER):
+            whole = chunk if whole is None else whole + chunk
+            pieces += len(chunk.tool_call_chunks)
+        # Where the arguments are cut is the server's business.
+        return {"whole": whole, "in pieces": pieces > 3}
+
+    outcome = house.compare("tools_streamed", run, but=BUT)
+    assert outcome["whole"]["tool_calls"][0]["args"] == {"city": "Paris"}
+    assert outcome["in pieces"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_agent(house: House, asynchronous: bool) -> None:
+    question = {"messages": [HumanMessage(WEATHER)]}
+
+    def run(side: Side) -> Any:
+        return create_agent(chat(side), tools=[get_weather]).invoke(question)["messages"]
+
+    async def arun(side: Side) -> Any:
+        return (await create_agent(chat(side), tools=[get_weather]).ainvoke(question))["messages"]
+
+    outcome = house.compare("agent", arun if asynchronous else run, but=BUT | SIZES)
+    assert [message["type"] for message in outcome] == ["human", "ai", "tool", "ai"]
+    assert outcome[2]["content"] == "sunny in Paris, 21 degrees"
+    assert outcome[3]["content"] == SUNNY
+
+
+def test_agent_streamed(house: House) -> None:
+    def run(side: Side) -> Any:
+        agent = create_agent(chat(side), tools=[get_weather])
+        text, updates = "", []
+        for mode, data in agent.stream({"messages": [HumanMessage(WEATHER)]}, stream_mode=["messages", "updates"]):
+            if mode == "updates":
+                updates.append(data)
+            elif isinstance(data[0], AIMessage):
+                text += data[0].text
+        return {"text": text, "updates": updates}
+
+    outcome = house.compare("agent_streamed", run, but=BUT | SIZES)
+    assert outcome["text"] == SUNNY
+    assert [list(update) for update in outcome["updates"]] == [["model"], ["tools"], ["model"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param("json_schema", {"method": "json_schema"}, id="json schema"),
+        pytest.param("json_schema_strict", {"method": "json_schema", "strict": True}, id="json schema, strict"),
+        pytest.param("function_calling", {"method": "function_calling", "strict": True}, id="a named tool"),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_structured_output(recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool) -> None:
+    def model(side: Side) -> Any:
+        return chat(side).with_structured_output(Person, include_raw=True, **options)
+
+    def run(side: Side) -> Any:
+        return model(side).invoke("Make somebody up.")
+
+    async def arun(side: Side) -> Any:
+        return await model(side).ainvoke("Make somebody up.")
+
+    # vLLM's Chat ends a named tool's call with `stop`, the Responses API has no such distinction.
+    but = BUT | ({"finish_reason": "a named tool"} if name == "function_calling" else {})
+    outcome = recorded_house.compare(name, arun if asynchronous else run, but=but)
+    assert outcome["parsed"] == {"": "Person", **PARIS}
+    assert outcome["parsing_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param("json_schema_streamed", {"method": "json_schema"}, id="json schema"),
+        pytest.param("function_calling_streamed", {"method": "function_calling", "strict": True}, id="a named tool"),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+# LangChain dumps the SDK's parsed completion, whose type says nothing of its `parsed`: so on Chat as well.
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
+def test_structured_output_streamed(
+    recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool
+) -> None:
+    def model(side: Side) -> Any:
+        return chat(side).with_structured_output(Person, **options)
+
+    def run(side: Side) -> Any:
+        return list(model(side).stream("Make somebody up."))
+
+    async def arun(side: Side) -> Any:
+        return [part async for part in model(side).astream("Make somebody up.")]
+
+    outcome = recorded_house.compare(name, arun if asynchronous else run, but=BUT)
+    assert outcome[-1] == plain(Person(**PARIS))
+
+
+def test_agent_with_structured_output(recorded_house: House) -> None:
+    def run(side: Side) -> Any:
+        agent = create_agent(chat(side), tools=[get_weather], response_format=ProviderStrategy(Person))
+        return agent.invoke({"messages": [HumanMessage("Make somebody up.")]})
+
+    outcome = recorded_house.compare("agent_structured", run, but=BUT | SIZES)
+    assert outcome["structured_response"] == {"": "Person", **PARIS}
+
+
+def test_errors(recorded_house: House) -> None:
+    def run(side: Side) -> Any:
+        with pytest.raises(openai.BadRequestError) as failure:
+            chat(side, temperature=9.0).invoke("Say hello.")
+        return {"status": failure.value.status_code, "mro": [each.__name__ for each in type(failure.value).__mro__]}
+
+    assert recorded_house.compare("error", run)["status"] == 400

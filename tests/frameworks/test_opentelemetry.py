@@ -1,0 +1,285 @@
+"""Run OpenTelemetry's two instrumentations for openai: the same spans, logs and metrics with the flag on and off.
+
+They patch the SDK's `create` from outside, and must see what they see with the SDK alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import openai
+import pytest
+from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability
+from opentelemetry.instrumentation.openai import OpenAIInstrumentor as TraceloopInstrumentor
+from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic import BaseModel
+
+from tests.frameworks.harness import House, Side
+from tests.scenarios import WEATHER
+
+USER = [{"role": "user", "content": "Say hello."}]
+ASKS = [{"role": "user", "content": "What is the weather in Paris?"}]
+USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
+
+BUT = {
+    "gen_ai.openai.response.system_fingerprint": "the Responses API has none",
+    "gen_ai.response.system_fingerprint": "same",
+    "openai.response.system_fingerprint": "same",
+    # vLLM's Chat says no service tier, its Responses API says `auto`.
+    "gen_ai.openai.response.service_tier": "vLLM's own",
+    "openai.response.service_tier": "vLLM's own",
+}
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+    tags: list[str]
+
+
+class Instrumentation:
+    """Hold one instrumentation, and read what it has seen."""
+
+    def __init__(self, instrumentor: Any) -> None:
+        self.spans, self.logs, self.metrics = (
+            InMemorySpanExporter(),
+            InMemoryLogRecordExporter(),
+            InMemoryMetricReader(),
+        )
+        self.tracers, self.meters = TracerProvider(), MeterProvider([self.metrics])
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.spans))
+        self.loggers = LoggerProvider()
+        self.loggers.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
+        self.instrumentor = instrumentor
+        instrumentor.instrument(
+            tracer_provider=self.tracers, meter_provider=self.meters, logger_provider=self.loggers, skip_dep_check=True
+        )
+
+    def close(self) -> None:
+        self.instrumentor.uninstrument()
+        for provider in (self.tracers, self.meters, self.loggers):
+            provider.shutdown()
+
+    def seen(self) -> dict[str, Any]:
+        """Give what was exported since the last time; metrics by name and attributes, since their values are durations."""
+        spans, logs = self.spans.get_finished_spans(), self.logs.get_finished_logs()
+        self.spans.clear()
+        self.logs.clear()
+        return {
+            "spans": [
+                {
+                    "name": span.name,
+                    "kind": span.kind.name,
+                    "status": [span.status.status_code.name, span.status.description],
+                    "attributes": dict(span.attributes or {}),
+                    "events": [[event.name, _without_trace(event.attributes)] for event in span.events],
+                    "parent": span.parent is not None,
+                }
+                for span in spans
+            ],
+            "logs": [
+                [each.log_record.event_name, dict(each.log_record.attributes or {}), each.log_record.body]
+                for each in logs
+            ],
+        }
+
+    def measured(self) -> list[str]:
+        """List the metrics so far, each with the attributes it has."""
+        data = self.metrics.get_metrics_data()
+        resources = data.resource_metrics if data else []
+        metrics = [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+        return sorted(
+            json.dumps([metric.name, {k: v for k, v in point.attributes.items() if k not in BUT}], sort_keys=True)
+            for metric in metrics
+            for point in metric.data.data_points
+        )
+
+
+def _without_trace(attributes: Any) -> dict[str, Any]:
+    return {name: value for name, value in (attributes or {}).items() if name != "exception.stacktrace"}
+
+
+@pytest.fixture(params=["contrib", "contrib, newest conventions", "traceloop"])
+def instrumentation(request: pytest.FixtureRequest) -> Iterator[Instrumentation]:
+    newest = {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"} if "newest" in request.param else {}
+    content = "true" if request.param == "contrib" else "SPAN_AND_EVENT"
+    with mock.patch.dict(
+        os.environ,
+        {**newest, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": content, "TRACELOOP_TRACE_CONTENT": "true"},
+    ):
+        _OpenTelemetrySemanticConventionStability._initialized = False  # it reads the environment once a process
+        made = Instrumentation(TraceloopInstrumentor() if request.param == "traceloop" else OpenAIInstrumentor())
+        try:
+            yield made
+        finally:
+            made.close()
+            _OpenTelemetrySemanticConventionStability._initialized = False
+
+
+def compared(house: House, instrumentation: Instrumentation, name: str, run: Any) -> dict[str, Any]:
+    """Compare what one program leaves behind on both backends."""
+
+    def watched(side: Side) -> Any:
+        said = run(side)
+        return {"said": said, **instrumentation.seen()}
+
+    outcome: dict[str, Any] = house.compare(name, watched, but=BUT)
+    return outcome
+
+
+def only(outcome: dict[str, Any]) -> dict[str, Any]:
+    (span,) = outcome["spans"]
+    assert span["kind"] == "CLIENT"
+    return dict(span)
+
+
+def test_create(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        return (
+            side.openai()
+            .chat.completions.create(model="tiny", messages=USER, max_tokens=100)
+            .choices[0]
+            .message.content
+        )
+
+    outcome = compared(house, instrumentation, "create", run)
+    span = only(outcome)
+    assert outcome["said"] == HELLO
+    assert span["attributes"]["gen_ai.request.model"] == "tiny"
+    assert span["attributes"]["gen_ai.usage.output_tokens"] > 5
+    assert span["attributes"]["gen_ai.request.max_tokens"] == 100
+    assert HELLO in json.dumps(outcome["spans"]) + json.dumps(outcome["logs"])  # the content, where it is kept
+
+
+def test_create_async(house: House, instrumentation: Instrumentation) -> None:
+    async def run(side: Side) -> Any:
+        completion = await side.async_openai().chat.completions.create(model="tiny", messages=USER, max_tokens=100)
+        return {"said": completion.choices[0].message.content, **instrumentation.seen()}
+
+    outcome = house.compare("create", run, but=BUT)
+    assert outcome["said"] == HELLO
+    only(outcome)
+
+
+def test_stream(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
+            return [choice.delta.content for chunk in stream for choice in chunk.choices]
+
+    outcome = compared(house, instrumentation, "stream", run)
+    assert "".join(filter(None, outcome["said"])) == HELLO
+    assert only(outcome)["attributes"]["gen_ai.usage.output_tokens"] > 5
+
+
+def test_stream_async(house: House, instrumentation: Instrumentation) -> None:
+    async def run(side: Side) -> Any:
+        stream = await side.async_openai().chat.completions.create(model="tiny", messages=USER, **USAGE)
+        async with stream:
+            said = [choice.delta.content async for chunk in stream for choice in chunk.choices]
+        return {"said": said, **instrumentation.seen()}
+
+    outcome = house.compare("stream", run, but=BUT)
+    assert "".join(filter(None, outcome["said"])) == HELLO
+    only(outcome)
+
+
+def test_stream_left_early(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
+            return next(chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content)
+
+    only(compared(house, instrumentation, "stream", run))
+
+
+def test_tool_call(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        completion = side.openai().chat.completions.create(model="tiny", messages=ASKS, tools=[WEATHER])
+        return [call.function.arguments for call in completion.choices[0].message.tool_calls]
+
+    outcome = compared(house, instrumentation, "tool_call", run)
+    assert outcome["said"] == ['{"city": "Paris"}']
+    assert "tool_call" in json.dumps(only(outcome)["attributes"]["gen_ai.response.finish_reasons"])
+
+
+def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        with side.openai().chat.completions.create(model="tiny", messages=ASKS, tools=[WEATHER], **USAGE) as stream:
+            deltas = [choice.delta for chunk in stream for choice in chunk.choices]
+        return "".join(call.function.arguments or "" for delta in deltas for call in delta.tool_calls or [])
+
+    outcome = compared(house, instrumentation, "tool_call_streamed", run)
+    assert outcome["said"] == '{"city": "Paris"}'
+    only(outcome)
+
+
+def test_parse(recorded_house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        completion = side.openai().chat.completions.parse(
+            model="tiny", messages=[{"role": "user", "content": "Make somebody up."}], response_format=Person
+        )
+        return completion.choices[0].message.parsed
+
+    assert compared(recorded_house, instrumentation, "parse", run)["said"]["name"] == "Paris"
+
+
+def test_raw_response(house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        raw = side.openai().chat.completions.with_raw_response.create(model="tiny", messages=USER, max_tokens=100)
+        return raw.parse().choices[0].message.content
+
+    outcome = compared(house, instrumentation, "create", run)
+    assert outcome["said"] == HELLO
+    only(outcome)
+
+
+def test_error(recorded_house: House, instrumentation: Instrumentation) -> None:
+    def run(side: Side) -> Any:
+        with pytest.raises(openai.BadRequestError) as failure:
+            side.openai().chat.completions.create(model="tiny", messages=USER, temperature=9.0)
+        return failure.value.status_code
+
+    outcome = compared(recorded_house, instrumentation, "error", run)
+    assert outcome["said"] == 400
+    span = only(outcome)
+    assert span["status"][0] == "ERROR"
+    assert span["attributes"]["error.type"] == "BadRequestError"
+
+
+def test_connection_error(door: str, instrumentation: Instrumentation) -> None:
+    from tests.frameworks.harness import Source, differences, plain
+
+    outcomes = {}
+    for backend in ("chat", "responses"):
+        # The port is nobody's: it was bound, and is closed again.
+        side = House("opentelemetry", door, Source("nobody", "http://127.0.0.1:9/v1")).side(backend)
+        with pytest.raises(openai.APIConnectionError):
+            side.play(lambda side: side.openai().chat.completions.create(model="tiny", messages=USER))
+        outcomes[backend] = plain(instrumentation.seen())
+    assert list(differences(outcomes["chat"], outcomes["responses"])) == []
+    assert only(outcomes["chat"])["attributes"]["error.type"] == "APIConnectionError"
+
+
+def test_metrics(house: House, instrumentation: Instrumentation) -> None:
+    seen = {}
+    for backend in ("chat", "responses"):
+
+        def run(side: Side) -> Any:
+            return side.openai().chat.completions.create(model="tiny", messages=USER, max_tokens=100)
+
+        house.run("create", backend, run)
+        # They add up: a second backend must not add a series of other attributes.
+        seen[backend] = instrumentation.measured()
+    assert seen["chat"]
+    assert seen["responses"] == seen["chat"]

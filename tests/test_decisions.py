@@ -1,0 +1,225 @@
+"""`decision(result)`: what was decided, for whatever a call gave, and without a trace in the result itself."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletion
+from pydantic import BaseModel
+
+import adapter
+from tests.support.answers import (
+    CALL,
+    Sdk,
+    Settings,
+    both,
+    completion,
+    ending,
+    error,
+    events,
+    hanging,
+    message_item,
+    opening,
+    response,
+    sdk,
+)  # fmt: skip
+from tests.support.loopback import Loopback, Reply
+
+__all__ = ["sdk"]
+
+
+class Person(BaseModel):
+    name: str
+
+
+def _parse(one: Sdk, client: Any) -> Any:
+    return one.run(client.chat.completions.parse(**CALL, response_format=Person))
+
+
+def _streamed_parse(one: Sdk, client: Any) -> Any:
+    manager = client.chat.completions.stream(**CALL, response_format=Person)
+    return one.inside(manager, lambda stream: stream.get_final_completion())
+
+
+def _raw(one: Sdk, client: Any) -> Any:
+    return one.run(client.chat.completions.with_raw_response.create(**CALL))
+
+
+def _helper(one: Sdk, client: Any) -> Any:
+    return one.inside(client.chat.completions.stream(**CALL), lambda stream: stream)
+
+
+def _streaming(one: Sdk, client: Any) -> Any:
+    return one.inside(client.chat.completions.with_streaming_response.create(**CALL), lambda reply: reply)
+
+
+def _stream(one: Sdk, client: Any) -> Any:
+    made = one.create(client, stream=True)
+    one.run(made.close())
+    return made
+
+
+RESULTS: dict[str, Callable[[Sdk, Any], Any]] = {
+    "completion": lambda one, client: one.create(client),
+    "parsed": _parse,
+    "stream": _stream,
+    "stream helper": _helper,
+    "raw": _raw,
+    "raw http": lambda one, client: _raw(one, client).http_response,
+    "streaming raw": _streaming,
+}
+
+
+def _answer(request: Any) -> Reply:
+    if b"json_schema" in request.body and "/responses" in request.path:
+        return Reply.of_json(response(message_item('{"name":"Ann"}')))
+    if b"json_schema" in request.body:
+        return Reply.of_json(completion('{"name":"Ann"}'))
+    return both(request)
+
+
+@pytest.mark.parametrize("backend", ["chat", "responses"])
+@pytest.mark.parametrize("result", RESULTS)
+def test_of_results(sdk: Sdk, loopback: Loopback, result: str, backend: Any) -> None:
+    loopback.answer = _answer
+    settings = Settings(backend=backend)
+    got = RESULTS[result](sdk, sdk.client(loopback, settings))
+    made = adapter.decision(got)
+    assert made == adapter.Decision(backend, backend, "settings", (), settings.hash)
+
+
+@pytest.mark.parametrize("reason", ["use", "header"])
+def test_reasons(sdk: Sdk, loopback: Loopback, reason: str) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback, "chat")
+    with adapter.use(backend="responses"):
+        got = sdk.create(
+            client, **({"extra_headers": {"x-adapter-backend": "responses"}} if reason == "header" else {})
+        )
+    made = adapter.decision(got)
+    assert made is not None
+    assert (made.backend, made.asked, made.reason) == ("responses", "responses", reason)
+
+
+def test_a_call_that_is_held_on_chat(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    made = adapter.decision(sdk.create(sdk.client(loopback), seed=7))
+    assert made is not None
+    assert (made.backend, made.asked, made.reason) == ("chat", "responses", "unsupported")
+    assert [(loss.path, loss.action) for loss in made.losses] == [("seed", "held")]
+
+
+def test_the_ledger_of_a_stream_grows_while_it_is_read(sdk: Sdk, loopback: Loopback) -> None:
+    item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    last = ending(output=[message_item(), item])
+    loopback.answer = [Reply.of_sse([*events()[:-1], last])]
+    stream = sdk.create(sdk.client(loopback, Settings(backend="responses", drop=("seed",))), stream=True, seed=7)
+    before = adapter.decision(stream)
+    sdk.list(stream)
+    after = adapter.decision(stream)
+    assert before is not None
+    assert after is not None
+    assert [loss.path for loss in before.losses] == ["seed"]
+    assert [loss.path for loss in after.losses] == ["seed", "output[1]"]
+
+
+# Exceptions
+
+ERRORS = {
+    "429": [error(429)],
+    "html": [Reply(502, (("content-type", "text/html"),), [b"<html>"])],
+    "not a response": [Reply(200, (("content-type", "text/html"),), [b"<html>"])],
+    "dropped": [Reply.drop()],
+    "in the first events": [Reply.of_sse([b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
+    "cut": [Reply.of_sse(events()[:6], framing="close")],
+    "said in mid-stream": [Reply.of_sse([*events()[:6], b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
+    "timeout": [hanging(opening())],
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_of_exceptions(sdk: Sdk, loopback: Loopback, case: str) -> None:
+    loopback.answer = ERRORS[case]
+    streamed = case not in ("429", "html", "not a response", "dropped")
+    client = sdk.client(loopback, timeout=0.3)
+    with pytest.raises(openai.APIError) as raised:
+        sdk.stream(client) if streamed else sdk.create(client)
+    made = adapter.decision(raised.value)
+    assert made is not None
+    assert (made.backend, made.asked, made.reason) == ("responses", "responses", "settings")
+
+
+def test_of_a_refusal(sdk: Sdk, loopback: Loopback) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        sdk.create(sdk.client(loopback, Settings(backend="responses", unsupported="error")), seed=7)
+    made = adapter.decision(raised.value)
+    assert made is not None
+    assert made.reason == "refused"
+    assert loopback.requests == []
+    assert (raised.value.param, raised.value.code) == ("seed", "unsupported_by_responses")
+
+
+@pytest.mark.parametrize("how", ["parse", "stream"])
+def test_of_a_length_error(sdk: Sdk, loopback: Loopback, how: str) -> None:
+    cut_off = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    last = ending('{"na', kind="response.incomplete", **cut_off)
+    streamed = Reply.of_sse([*opening(), last])
+    loopback.answer = [streamed if how == "stream" else Reply.of_json(response(message_item('{"na'), **cut_off))]
+    client = sdk.client(loopback)
+    with pytest.raises(openai.LengthFinishReasonError) as raised:
+        (_parse if how == "parse" else _streamed_parse)(sdk, client)
+    made = adapter.decision(raised.value)
+    assert made is not None
+    assert made.backend == "responses"
+
+
+# No trace
+
+
+def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback)
+    one, other = sdk.create(client), sdk.create(client)
+    assert one == other
+    assert adapter.decision(one) is not None
+    alone = ChatCompletion.model_validate(one.model_dump())
+    assert one == alone
+    assert one.model_dump() == alone.model_dump()
+    assert one.model_dump_json() == alone.model_dump_json()
+    assert set(vars(one)) - {"_request_id"} == set(vars(alone))
+    assert one.model_extra == alone.model_extra
+    assert "adapter" not in repr(one)
+    for same in (pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one), one.model_copy(deep=True)):
+        assert same == one
+        assert adapter.decision(same) is None or adapter.decision(same) == adapter.decision(one)
+
+
+def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
+    from adapter.doors import decisions
+
+    loopback.answer = both
+    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=Settings(backend="responses")) as client:
+        held = [client.chat.completions.create(**CALL) for _ in range(3)]
+        gc.collect()
+        before = len(decisions._JOURNALS)
+        held.clear()
+        gc.collect()
+        assert len(decisions._JOURNALS) == before - 3
+
+
+@pytest.mark.parametrize("thing", [None, 5, "text", [], {}, object(), ValueError("x"), openai.OpenAIError("x")])
+def test_of_other_things(thing: Any) -> None:
+    assert adapter.decision(thing) is None
+
+
+def test_of_a_plain_clients_results(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback, plain=True)
+    assert adapter.decision(sdk.create(client)) is None
+    assert adapter.decision(_raw(sdk, client)) is None
