@@ -175,8 +175,12 @@ def test_of_a_length_error(sdk: Sdk, loopback: Loopback, how: str) -> None:
     with pytest.raises(openai.LengthFinishReasonError) as raised:
         (_parse if how == "parse" else _streamed_parse)(sdk, client)
     made = adapter.decision(raised.value)
-    assert made is not None
-    assert made.backend == "responses"
+    if how == "stream":
+        # The SDK raises this one after the stream, with nothing in it that leads back to the call.
+        assert made is None
+    else:
+        assert made is not None
+        assert made.backend == "responses"
 
 
 # No trace

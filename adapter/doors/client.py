@@ -182,6 +182,8 @@ def _target(given: object) -> Any:
 
 
 def _forget_resources(client: Any) -> None:
-    """Drop the resources that the client has cached: they hold its `post` from before."""
+    """Let the client make its resources anew: those it has hold its `post` from before."""
     for name in ("chat", "beta"):
-        client.__dict__.pop(name, None)
+        resource = client.__dict__.pop(name, None)
+        if resource is not None and not hasattr(type(client), name):  # SDK 1.66 makes them in its constructor
+            client.__dict__[name] = type(resource)(client)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
 import openai
 import pytest
-from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor as TraceloopInstrumentor
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
 from opentelemetry.sdk._logs import LoggerProvider
@@ -25,7 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
-from tests.frameworks.harness import House, Side
+from tests.frameworks.harness import House, Side, Source, differences, plain
 from tests.scenarios import WEATHER
 
 USER = [{"role": "user", "content": "Say hello."}]
@@ -51,6 +50,8 @@ class Person(BaseModel):
 
 class Instrumentation:
     """Hold one instrumentation, and read what it has seen."""
+
+    keeps_contents = False
 
     def __init__(self, instrumentor: Any) -> None:
         self.spans, self.logs, self.metrics = (
@@ -83,14 +84,14 @@ class Instrumentation:
                     "name": span.name,
                     "kind": span.kind.name,
                     "status": [span.status.status_code.name, span.status.description],
-                    "attributes": dict(span.attributes or {}),
+                    "attributes": _read(dict(span.attributes or {})),
                     "events": [[event.name, _without_trace(event.attributes)] for event in span.events],
                     "parent": span.parent is not None,
                 }
                 for span in spans
             ],
             "logs": [
-                [each.log_record.event_name, dict(each.log_record.attributes or {}), each.log_record.body]
+                [each.log_record.event_name, _read(dict(each.log_record.attributes or {})), each.log_record.body]
                 for each in logs
             ],
         }
@@ -101,31 +102,39 @@ class Instrumentation:
         resources = data.resource_metrics if data else []
         metrics = [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
         return sorted(
-            json.dumps([metric.name, {k: v for k, v in point.attributes.items() if k not in BUT}], sort_keys=True)
-            for metric in metrics
-            for point in metric.data.data_points
+            {
+                json.dumps([metric.name, {k: v for k, v in point.attributes.items() if k not in BUT}], sort_keys=True)
+                for metric in metrics
+                for point in metric.data.data_points
+            }
         )
+
+
+def _read(value: Any) -> Any:
+    """Read JSON in attributes; leave out empty texts, as vLLM's Chat has before a streamed call (OpenAI's has null there)."""
+    if isinstance(value, str) and value.startswith(("[{", "{")):
+        value = json.loads(value)
+    if isinstance(value, Mapping):
+        return {key: _read(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_read(each) for each in value if each != {"type": "text", "content": ""}]
+    return value
 
 
 def _without_trace(attributes: Any) -> dict[str, Any]:
     return {name: value for name, value in (attributes or {}).items() if name != "exception.stacktrace"}
 
 
-@pytest.fixture(params=["contrib", "contrib, newest conventions", "traceloop"])
+@pytest.fixture(params=["contrib", "contrib with contents", "traceloop"])
 def instrumentation(request: pytest.FixtureRequest) -> Iterator[Instrumentation]:
-    newest = {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"} if "newest" in request.param else {}
-    content = "true" if request.param == "contrib" else "SPAN_AND_EVENT"
-    with mock.patch.dict(
-        os.environ,
-        {**newest, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": content, "TRACELOOP_TRACE_CONTENT": "true"},
-    ):
-        _OpenTelemetrySemanticConventionStability._initialized = False  # it reads the environment once a process
+    contents = "SPAN_AND_EVENT" if "contents" in request.param else "NO_CONTENT"
+    with mock.patch.dict(os.environ, {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": contents}):
         made = Instrumentation(TraceloopInstrumentor() if request.param == "traceloop" else OpenAIInstrumentor())
+        made.keeps_contents = request.param != "contrib"
         try:
             yield made
         finally:
             made.close()
-            _OpenTelemetrySemanticConventionStability._initialized = False
 
 
 def compared(house: House, instrumentation: Instrumentation, name: str, run: Any) -> dict[str, Any]:
@@ -160,7 +169,7 @@ def test_create(house: House, instrumentation: Instrumentation) -> None:
     assert span["attributes"]["gen_ai.request.model"] == "tiny"
     assert span["attributes"]["gen_ai.usage.output_tokens"] > 5
     assert span["attributes"]["gen_ai.request.max_tokens"] == 100
-    assert HELLO in json.dumps(outcome["spans"]) + json.dumps(outcome["logs"])  # the content, where it is kept
+    assert (HELLO in json.dumps(outcome["spans"])) == instrumentation.keeps_contents
 
 
 def test_create_async(house: House, instrumentation: Instrumentation) -> None:
@@ -210,7 +219,7 @@ def test_tool_call(house: House, instrumentation: Instrumentation) -> None:
 
     outcome = compared(house, instrumentation, "tool_call", run)
     assert outcome["said"] == ['{"city": "Paris"}']
-    assert "tool_call" in json.dumps(only(outcome)["attributes"]["gen_ai.response.finish_reasons"])
+    assert "get_weather" in json.dumps(only(outcome)) or not instrumentation.keeps_contents
 
 
 def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> None:
@@ -254,21 +263,19 @@ def test_error(recorded_house: House, instrumentation: Instrumentation) -> None:
     assert outcome["said"] == 400
     span = only(outcome)
     assert span["status"][0] == "ERROR"
-    assert span["attributes"]["error.type"] == "BadRequestError"
+    assert "BadRequestError" in span["attributes"]["error.type"]
 
 
 def test_connection_error(door: str, instrumentation: Instrumentation) -> None:
-    from tests.frameworks.harness import Source, differences, plain
-
     outcomes = {}
     for backend in ("chat", "responses"):
-        # The port is nobody's: it was bound, and is closed again.
+        # Nobody listens at this port, which is reserved for throwing things away.
         side = House("opentelemetry", door, Source("nobody", "http://127.0.0.1:9/v1")).side(backend)
         with pytest.raises(openai.APIConnectionError):
             side.play(lambda side: side.openai().chat.completions.create(model="tiny", messages=USER))
         outcomes[backend] = plain(instrumentation.seen())
     assert list(differences(outcomes["chat"], outcomes["responses"])) == []
-    assert only(outcomes["chat"])["attributes"]["error.type"] == "APIConnectionError"
+    assert "APIConnectionError" in only(outcomes["chat"])["attributes"]["error.type"]
 
 
 def test_metrics(house: House, instrumentation: Instrumentation) -> None:
