@@ -3,8 +3,8 @@
     - from openai import OpenAI
     + from adapter import OpenAI
 
-With `ADAPTER_BACKEND=responses`, or `Settings(backend="responses")`, the same call sites speak to `/responses` and see what they
-always saw: the SDK's own types, streams, tool calls and exceptions.
+With `ADAPTER_BACKEND=responses`, or `Settings(backend="responses")`, the same call sites speak to `/responses` and see
+what they always saw: the SDK's own types, streams, tool calls and exceptions.
 """
 
 from __future__ import annotations

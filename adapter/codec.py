@@ -20,8 +20,9 @@ def loads(text: str | bytes) -> Any:
 def dumps(value: Any) -> bytes:
     r"""Write `value` as compact UTF-8 JSON.
 
-    Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which JSON
-    can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and infinities.
+    Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which
+    JSON can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and
+    infinities.
     """
     try:
         return _encode(value).encode()

@@ -1,6 +1,7 @@
 """Where requests go: the paths of Chat Completions, and their counterparts on the Responses API.
 
-A path is replaced from its end, so that a base path, a gateway's prefix and the query stay what they are, byte for byte.
+A path is replaced from its end, so that a base path, a gateway's prefix and the query stay what they are, byte for
+byte.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 class Endpoint:
     """Where a translated request goes.
 
-    `path` is the raw path with its query; `model` the deployment that the chat URL named, which wins over the body's model there;
-    `changes` what had to be changed on the way.
+    `path` is the raw path with its query; `model` the deployment that the chat URL named, which wins over the body's
+    model there; `changes` what had to be changed on the way.
     """
 
     path: bytes
@@ -51,8 +52,8 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
 def responses_endpoint(raw_path: bytes) -> Endpoint:
     """Return the counterpart of a chat path.
 
-    Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before the Responses API is
-    raised to the first one that has it (MAPPING §9.7).
+    Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before
+    the Responses API is raised to the first one that has it (MAPPING §9.7).
     """
     path, mark, query = raw_path.partition(b"?")
     found = _CHAT.fullmatch(path)
@@ -87,7 +88,8 @@ class Stored:
 def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
     """Return the counterpart of a path with the id of a completion that is a Response; None for any other.
 
-    Such ids are made here and nowhere else (`chatcmpl-resp_…`), so that Chat Completions can't know them, whatever the flag says.
+    Such ids are made here and nowhere else (`chatcmpl-resp_…`), so that Chat Completions can't know them, whatever the
+    flag says.
     """
     path, _, query = raw_path.partition(b"?")
     found = _STORED.fullmatch(path)

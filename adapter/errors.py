@@ -59,8 +59,8 @@ class StreamTruncated(TranslationError):
 class UpstreamFailure(TranslationError):
     """Upstream reports that the response failed, was cancelled or never ran.
 
-    `error` is the error object in Chat's shape (`message`, `type`, `param`, `code`), `status` the HTTP status that
-    Chat Completions uses for such an error, `spoke` tells whether there was output already: a retry would be paid for again.
+    `error` is the error object in Chat's shape (`message`, `type`, `param`, `code`), `status` the HTTP status that Chat
+    Completions uses for such an error, `spoke` tells whether there was output already: a retry would be paid for again.
     """
 
     def __init__(self, path: str, error: dict[str, Any], status: int, *, spoke: bool = False) -> None:

@@ -1,7 +1,7 @@
 """One call's whole journey, as a generator of effects: it decides, translates and reads replies, and does no I/O itself.
 
-A door drives it: it performs each effect and sends the result back in (doors/drive.py, in one sync and one async loop). What the
-generator returns says what the caller gets.
+A door drives it: it performs each effect and sends the result back in (doors/drive.py, in one sync and one async loop).
+What the generator returns says what the caller gets.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ def exchange(journal: Journal, raw_path: bytes) -> Journey:
 def follow(journal: Journal) -> Journey:
     """Carry a request into which the HTTP client has turned a translated one: after a 301, 302 or 303 it asks with GET.
 
-    What comes back may be the Response that the redirect stands for, or a page that has nothing to do with it (a login):
-    that is passed on as it would be for Chat.
+    What comes back may be the Response that the redirect stands for, or a page that has nothing to do with it (a
+    login): that is passed on as it would be for Chat.
     """
     head: Head = yield Send()
     answer = head.content_type.lower().startswith(("application/json", "text/event-stream"))

@@ -32,9 +32,10 @@ class Choice:
 class Decision:
     """What was decided for one call.
 
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why (`settings`, `use`, `header`;
-    `unsupported`, `not-json` or `adapter-bug` where the call was held on Chat; `refused` where it went nowhere), `losses` is the
-    ledger so far: complete once the reply, or the stream, has been read. `settings_hash` tells settings apart without showing them.
+    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why (`settings`,
+    `use`, `header`; `unsupported`, `not-json` or `adapter-bug` where the call was held on Chat; `refused` where it went
+    nowhere), `losses` is the ledger so far: complete once the reply, or the stream, has been read. `settings_hash`
+    tells settings apart without showing them.
     """
 
     backend: Backend

@@ -9,7 +9,8 @@ from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.draft import Asked, IndexMap
 from .translation.streams import ChunksFromEvents
 
-# Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what writes frames.
+# Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
+# writes frames.
 _BUG = (
     b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'
@@ -19,9 +20,9 @@ _BUG = (
 class Relay:
     """Turn the bytes of a Responses stream into those of a Chat Completions stream, event by event.
 
-    `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK raises; it is
-    kept in `failure` too, so that one that comes before any output can still become an HTTP status. After the terminal
-    event (`done`) everything is skipped. `close()` raises StreamTruncated where that event never came.
+    `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK
+    raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
+    the terminal event (`done`) everything is skipped. `close()` raises StreamTruncated where that event never came.
     """
 
     __slots__ = ("_decoder", "_machine", "_strict", "done", "events", "failure")

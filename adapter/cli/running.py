@@ -1,7 +1,8 @@
 """Run the demo's programs on either side, and note what their call sites saw, what went out, and what was decided.
 
-A program is run as the script that it is, with the flag in its environment. Under it lies a cassette: the committed one that is
-replayed, or a throw-away one where a real server is asked; what went over the wire is read from there in both cases.
+A program is run as the script that it is, with the flag in its environment. Under it lies a cassette: the committed one
+that is replayed, or a throw-away one where a real server is asked; what went over the wire is read from there in both
+cases.
 """
 
 from __future__ import annotations

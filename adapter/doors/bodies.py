@@ -1,7 +1,8 @@
 """Reply bodies made by a door: byte streams that resume, and that pass `close` on.
 
-The SDK iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped. Reading on after
-`[DONE]` reads upstream to its end, so that a connection can be used again, as it is with Chat's own streams.
+The SDK iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped.
+Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again, as it is with Chat's own
+streams.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 class _Adapted(Generic[_Client]):
     """What the sync and the async client have in common.
 
-    Generic like the SDK's own base classes: CPython 3.11 lets an object change its class (`install`) only where both classes grew from the
-    same base, and theirs is `Generic`.
+    Generic like the SDK's own base classes: CPython 3.11 lets an object change its class (`install`) only where both
+    classes grew from the same base, and theirs is `Generic`.
     """
 
     _adapter_settings: Settings
@@ -116,7 +116,8 @@ class AsyncOpenAI(_Async, openai.AsyncOpenAI):
 class AzureOpenAI(_Sync, openai.AzureOpenAI):
     """The SDK's client for Azure, whose Chat Completions calls go where the settings say. See OpenAI.
 
-    Deployments become the request's model, and an `api-version` from before the Responses API is raised, with an entry in the ledger.
+    Deployments become the request's model, and an `api-version` from before the Responses API is raised, with an entry
+    in the ledger.
     """
 
 
@@ -144,9 +145,9 @@ def _adapted(cls: type) -> type:
 def install(client: _Given, settings: Settings | None = None) -> _Given:
     """Turn an existing SDK client into an adapted one, in place, and return it.
 
-    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings replaces
-    them; without settings an adapted client is left as it is. The module `openai` itself stands for its module-level client, as it is
-    configured then. Raises AdapterError for what is no client of the SDK.
+    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings
+    replaces them; without settings an adapted client is left as it is. The module `openai` itself stands for its
+    module-level client, as it is configured then. Raises AdapterError for what is no client of the SDK.
     """
     target = _target(client)
     cls: Any = type(target)

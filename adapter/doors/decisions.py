@@ -47,8 +47,8 @@ def remember(result: Any, journal: Journal) -> Any:
 def decision(result: Any) -> Decision | None:
     """Return what was decided for a completion, stream, raw response or exception.
 
-    Complete for results of the adapter's own and of installed clients; None where there is nothing to know it by. Its `losses` grow while
-    a stream is being read.
+    Complete for results of the adapter's own and of installed clients; None where there is nothing to know it by. Its
+    `losses` grow while a stream is being read.
     """
     entry = _JOURNALS.get(id(result))
     if entry is not None and entry[0]() is result:

@@ -1,7 +1,7 @@
 """What travels with a request from the client to the transport: its journal, and the settings it started with.
 
-It lies in the request's `extensions`: those are never sent, survive redirects, and are where the reply and the SDK's exceptions lead
-back to (`response.request.extensions`).
+It lies in the request's `extensions`: those are never sent, survive redirects, and are where the reply and the SDK's
+exceptions lead back to (`response.request.extensions`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapter.errors import TranslationError
 from adapter.exchange import Decide
 from adapter.journal import Choice, Journal
 from adapter.routing.decide import HEADER, decide
 from adapter.routing.overrides import Overrides, current
 from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
+from adapter.translation.policy import Policy
 
 KEY = "adapter.ticket"
 
@@ -33,7 +35,14 @@ class Ticket:
 
     def decide(self, _: Decide, headers: Any) -> Choice:
         """Choose for the call."""
-        choice = decide(self.settings, self.overrides, headers.get(HEADER))
+        try:
+            choice = decide(self.settings, self.overrides, headers.get(HEADER))
+        except TranslationError:
+            raise
+        except Exception:  # promise 9: our own bugs are ours
+            if self.settings.on_bug == "raise":
+                raise
+            return Choice("chat", "adapter-bug", Policy(), "chat", "")
         if headers.get("authorization", "").startswith(_SIGNED):
             return replace(
                 choice, hold=Loss("headers.authorization", "held", "the request is signed, URL and body included")

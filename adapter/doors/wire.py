@@ -1,7 +1,8 @@
 """The wire door: transports that rewrite `POST …/chat/completions` into `POST …/responses`, and the reply back.
 
-HTTP duties (MAPPING §9.3): headers are copied but for the lengths; `extensions` (timeouts, trace hooks) go along; compressed replies are
-read decompressed and lose their encoding's headers; closing the body closes upstream; requests that aren't ours pass untouched.
+HTTP duties (MAPPING §9.3): headers are copied but for the lengths; `extensions` (timeouts, trace hooks) go along;
+compressed replies are read decompressed and lose their encoding's headers; closing the body closes upstream; requests
+that aren't ours pass untouched.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def _outgoing(request: Any, send: Send) -> Any:
     return cls(request.method, url, headers=headers, extensions=extensions, **content)
 
 
+def _passing(request: Any) -> Any:
+    """Return a request that passes; one that a redirect made of ours still bears our header."""
+    return request if ticket_of(request) is None else _outgoing(request, Send())
+
+
 class _Door:
     """What the sync and the async transport have in common."""
 
@@ -110,8 +116,8 @@ def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]
 class Transport(_Door):
     """Wrap a sync transport of httpx2 or httpx; one is made on first use when none is given.
 
-    For any library that accepts an `http_client`. Acts on every `POST …/chat/completions` that passes, as `settings` say (default: from the
-    environment); everything else goes through untouched.
+    For any library that accepts an `http_client`. Acts on every `POST …/chat/completions` that passes, as `settings`
+    say (default: from the environment); everything else goes through untouched.
     """
 
     def handle_request(self, request: Any) -> Any:
@@ -120,7 +126,7 @@ class Transport(_Door):
         inner = self._inner_for(family)
         ticket = self._ticket(request)
         if ticket is None:
-            return inner.handle_request(request)
+            return inner.handle_request(_passing(request))
         trip = _Trip(family, inner, request, ticket)
         ticket.carried = True
         try:
@@ -159,7 +165,7 @@ class AsyncTransport(_Door):
         inner = self._inner_for(family)
         ticket = self._ticket(request)
         if ticket is None:
-            return await inner.handle_async_request(request)
+            return await inner.handle_async_request(_passing(request))
         trip = _AsyncTrip(family, inner, request, ticket)
         ticket.carried = True
         try:

@@ -40,8 +40,9 @@ def use(
 ) -> Iterator[None]:
     """Override settings for the calls that start inside the block, in this thread or task.
 
-    A `.stream()` starts at its `__enter__`. New threads need a copied context (`contextvars.copy_context().run`). What isn't given
-    stays as it is outside; `drop` adds to what is dropped already. Raises ConfigurationError for values that don't exist.
+    A `.stream()` starts at its `__enter__`. New threads need a copied context (`contextvars.copy_context().run`). What
+    isn't given stays as it is outside; `drop` adds to what is dropped already. Raises ConfigurationError for values
+    that don't exist.
     """
     _check("backend", backend, get_args(Backend))
     _check("unsupported", unsupported, get_args(Unsupported))

@@ -20,8 +20,9 @@ from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
 class Settings(BaseSettings):
     """What the adapter does with the calls of one client.
 
-    Each field can be given as an argument or as an environment variable (`ADAPTER_BACKEND`, …); arguments win. Lists are
-    written with commas there. Raises ConfigurationError, with the name of the setting first, for a value that can't be.
+    Each field can be given as an argument or as an environment variable (`ADAPTER_BACKEND`, …); arguments win. Lists
+    are written with commas there. Raises ConfigurationError, with the name of the setting first, for a value that can't
+    be.
     """
 
     model_config = SettingsConfigDict(env_prefix="ADAPTER_", extra="forbid", frozen=True)

@@ -1,14 +1,15 @@
 """Record and replay HTTP with vcrpy, in cassettes that people can read and that hold no credential.
 
-vcrpy replaces `HTTPTransport.handle_request` of httpx and httpx2, the place where bytes leave for the network. A transport that
-wraps that one, such as the adapter's, stays above it: a cassette holds what truly went out, `/responses` when the adapter
-translated, and a replay feeds the adapter what truly came in.
+vcrpy replaces `HTTPTransport.handle_request` of httpx and httpx2, the place where bytes leave for the network. A
+transport that wraps that one, such as the adapter's, stays above it: a cassette holds what truly went out, `/responses`
+when the adapter translated, and a replay feeds the adapter what truly came in.
 
     with use_cassette("cassettes/vllm/text.responses.yaml"):
         client.chat.completions.create(...)
 
-A cassette keeps few headers, by a list of what may stay (`KEPT`): what isn't known to be harmless and steady goes. The host goes
-too: matching is by method, path and body (JSON bodies as values), so that a cassette replays under any base URL with its path.
+A cassette keeps few headers, by a list of what may stay (`KEPT`): what isn't known to be harmless and steady goes. The
+host goes too: matching is by method, path and body (JSON bodies as values), so that a cassette replays under any base
+URL with its path.
 """
 
 from __future__ import annotations
@@ -231,8 +232,8 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) -> Iterator[Cassette]:
     """Replay a cassette, or with `record` write it anew.
 
-    A replay never reaches the network. It raises `ReplayError` when a request isn't in the cassette, also where the SDK made a
-    connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
+    A replay never reaches the network. It raises `ReplayError` when a request isn't in the cassette, also where the SDK
+    made a connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
     """
     if record:
         Path(path).unlink(missing_ok=True)  # or vcrpy would keep those old interactions that aren't asked again

@@ -2,8 +2,8 @@
 
     python -m adapter.testing.hygiene cassettes tests adapter
 
-The first folder holds the cassettes, the others the files that should name them. Prints what is wrong, one finding a line, and
-exits with 1 where there is something.
+The first folder holds the cassettes, the others the files that should name them. Prints what is wrong, one finding a
+line, and exits with 1 where there is something.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ def names_in(folders: Iterable[Path]) -> str:
 def is_named(cassette: Path, root: Path, names: str) -> bool:
     """Tell whether a text names a cassette: by its path below the root, or by its scenario and side apart.
 
-    Tests and the demo build names from parts (`f"{server}/{scenario}.{side}.yaml"`). So a cassette `vllm/text.responses.yaml`
-    counts as named where each of its parts, `vllm`, `text` and `responses`, stands as a string of its own.
+    Tests and the demo build names from parts (`f"{server}/{scenario}.{side}.yaml"`). So a cassette
+    `vllm/text.responses.yaml` counts as named where each of its parts, `vllm`, `text` and `responses`, stands as a
+    string of its own.
     """
     relative = cassette.relative_to(root)
     if relative.as_posix() in names:

@@ -19,8 +19,8 @@ ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "ou
 class Origin:
     """Where one input item came from.
 
-    `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of each
-    content part of the item (`content[0]`, `refusal`, or `content` where the message held a string).
+    `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of
+    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string).
     """
 
     kind: ItemKind
@@ -63,8 +63,8 @@ class Asked:
 class Translation:
     """A translated request.
 
-    `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger, `index`
-    leads error paths back, `asked` is what the reply's translation needs to know.
+    `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger,
+    `index` leads error paths back, `asked` is what the reply's translation needs to know.
     """
 
     body: dict[str, Any] | None

@@ -123,7 +123,8 @@ def _join(base: str, steps: list[str | int]) -> str:
 def param_to_chat(param: Any, index: IndexMap | None) -> Any:
     """Translate an error's `param` into the path that the Chat caller knows (MAPPING §7.2); what isn't known stays.
 
-    `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two names the caller used.
+    `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two
+    names the caller used.
     """
     if not isinstance(param, str) or not param:
         return param

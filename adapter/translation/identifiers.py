@@ -27,8 +27,9 @@ def response_id(completion_id: str) -> str | None:
 def call_id(chat_id: str) -> str:
     """Return the `call_id` for a tool call's id.
 
-    The Responses API takes 1 to 64 characters (MAPPING §2.4); histories made with other vendors hold longer ids and other characters.
-    Those become a digest of the whole id: the same for the call and for its output, and the same in every process.
+    The Responses API takes 1 to 64 characters (MAPPING §2.4); histories made with other vendors hold longer ids and
+    other characters. Those become a digest of the whole id: the same for the call and for its output, and the same in
+    every process.
     """
     if _FITS(chat_id):
         return chat_id

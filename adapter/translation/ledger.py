@@ -12,8 +12,9 @@ Action = Literal["dropped", "changed", "clamped", "held"]
 class Loss:
     """One entry: the JSON path (in Chat's terms for requests, in the Response for replies), what happened, and why.
 
-    `dropped`: the value is not carried over. `changed`: carried over with another meaning. `clamped`: moved to the nearest
-    value the API takes. `held`: the reason why the call stays on Chat Completions. An entry never holds a value.
+    `dropped`: the value is not carried over. `changed`: carried over with another meaning. `clamped`: moved to the
+    nearest value the API takes. `held`: the reason why the call stays on Chat Completions. An entry never holds a
+    value.
     """
 
     path: str

@@ -1,6 +1,7 @@
 """What model families can do on each API: facts as data, each with its source.
 
-Names are matched without vendor prefix (`openai/`, `openai.`) and without the `ft:` of fine-tuned models, first match wins.
+Names are matched without vendor prefix (`openai/`, `openai.`) and without the `ft:` of fine-tuned models, first match
+wins.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 class Family:
     """The facts that differ between models.
 
-    `responses_only`: Chat Completions doesn't serve the model. `tools_on_chat`: when Chat takes function tools. `named_choice_stops`:
-    with a named `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null`
-    into choices when none were asked for. `source` says how each was found.
+    `responses_only`: Chat Completions doesn't serve the model. `tools_on_chat`: when Chat takes function tools.
+    `named_choice_stops`: with a named `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`:
+    Chat writes `logprobs: null` into choices when none were asked for. `source` says how each was found.
     """
 
     names: tuple[str, ...]

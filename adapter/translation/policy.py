@@ -14,8 +14,8 @@ Unsupported = Literal["chat", "error", "drop"]
 class Policy:
     """The policy for lossy and impossible values (DESIGN §4, `unsupported`).
 
-    `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in the
-    ledger. `parameters` overrides this by the name of the top-level parameter. `emulate` names the parameters that
+    `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
+    the ledger. `parameters` overrides this by the name of the top-level parameter. `emulate` names the parameters that
     are reproduced with other means instead.
     """
 

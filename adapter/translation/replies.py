@@ -37,8 +37,9 @@ class Reply:
 def response_to_completion(response: Any, asked: Asked | None = None, index: IndexMap | None = None) -> Reply:
     """Translate a Response's JSON into a ChatCompletion's.
 
-    `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain request.
-    Raises UpstreamFailure for a response that failed, was cancelled or has not run, and MalformedReply for what is no Response.
+    `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain
+    request. Raises UpstreamFailure for a response that failed, was cancelled or has not run, and MalformedReply for
+    what is no Response.
     """
     asked = asked or Asked()
     check_response(response, index)

@@ -22,14 +22,15 @@ _DEFAULT_POLICY = Policy()
 def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translation:
     """Translate the JSON body of `POST /chat/completions` into that of `POST /responses`.
 
-    `body` is never changed. The same body gives the same translation, byte for byte, and the input of a longer conversation
-    begins with the input of the shorter one, so that prompt caches keep working. Keys that are not parameters of
-    Chat (from `extra_body`) are passed on; `reasoning`, `text` and `include` are merged with what was translated.
+    `body` is never changed. The same body gives the same translation, byte for byte, and the input of a longer
+    conversation begins with the input of the shorter one, so that prompt caches keep working. Keys that are not
+    parameters of Chat (from `extra_body`) are passed on; `reasoning`, `text` and `include` are merged with what was
+    translated.
 
     Where a value can't be carried the policy decides: the call is held on Chat (`Translation.body` is None, `held` says
     why), or the value is dropped with an entry in `losses`, or Unsupported is raised. A body that is no Chat request at
-    all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is raised.
-    MAPPING §1 to §3.
+    all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is
+    raised. MAPPING §1 to §3.
     """
     draft = Draft(policy)
     try:

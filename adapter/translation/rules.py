@@ -1,7 +1,7 @@
 """One table: every Chat Completions parameter, where it goes, and what happens when it can't.
 
-The translator, the table in MIGRATION.md and the completeness test (its keys are the SDK's TypedDict keys) all come from
-here. Classes and targets: MAPPING §1; neutral values (the API's own defaults, which change nothing): MAPPING §0.2.
+The translator, the table in MIGRATION.md and the completeness test (its keys are the SDK's TypedDict keys) all come
+from here. Classes and targets: MAPPING §1; neutral values (the API's own defaults, which change nothing): MAPPING §0.2.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Move(Enum):
 class Rule:
     """What happens to one parameter.
 
-    `to` is the dotted path in the Responses body (empty where there is none); `neutral` are the values that mean the same as
-    leaving the parameter out (null always does).
+    `to` is the dotted path in the Responses body (empty where there is none); `neutral` are the values that mean the
+    same as leaving the parameter out (null always does).
     """
 
     name: str

@@ -26,8 +26,8 @@ def deleted(body: Any, completion_id: str) -> dict[str, Any]:
 def messages(body: Any) -> dict[str, Any]:
     """Translate a page of input items into a page of messages.
 
-    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of its last item, from where
-    the next page begins. Reasoning and items that Chat has no messages for are left out.
+    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of its last item, from
+    where the next page begins. Reasoning and items that Chat has no messages for are left out.
     """
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise MalformedReply("data", f"expected an array, got {json_type(body)}")

@@ -53,9 +53,10 @@ class State(Enum):
 class ChunksFromEvents:
     """Turn the events of one Responses stream into the chunks of a Chat Completions stream.
 
-    `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no more. `feed` raises
-    UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions; `close` raises
-    StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts skipped event types.
+    `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
+    more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
+    `close` raises StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts
+    skipped event types.
     """
 
     def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
@@ -167,7 +168,8 @@ class ChunksFromEvents:
         filtered = completion_filter_results(response)
         if filtered is not None:
             out[0]["choices"][0]["content_filter_results"] = filtered
-            # Azure's Chat puts these into a chunk of their own at the very beginning; here they are known at the end only.
+            # Azure's Chat puts these into a chunk of their own at the very beginning; here they are known at the end
+            # only.
             out[0]["prompt_filter_results"] = prompt_filter_results(response)
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:

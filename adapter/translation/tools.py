@@ -141,9 +141,9 @@ def tool_choice(draft: Draft, value: Any) -> None:
 def web_search_options(draft: Draft, value: Any) -> None:
     """Write `web_search_options` as a `web_search` tool, where that is asked for.
 
-    Chat's search models always search, while the tool is the model's to use: so the model is made to, where the caller has no
-    tools of its own. Without the opt-in the policy decides, since search models needn't exist on the Responses API
-    (MAPPING §1.5).
+    Chat's search models always search, while the tool is the model's to use: so the model is made to, where the caller
+    has no tools of its own. Without the opt-in the policy decides, since search models needn't exist on the Responses
+    API (MAPPING §1.5).
     """
     if "web_search_options" not in draft.policy.emulate:
         draft.cannot(

@@ -8,8 +8,8 @@ from typing import Any
 def usage_to_chat(usage: Any) -> dict[str, Any] | None:
     """Translate a Response's usage; None where the server sent none (nothing is invented).
 
-    The details that Chat always writes are zeros where the Responses API has no such count; `cache_write_tokens` is there
-    when the server counts it (1,160 recorded bodies don't; WIRE_FACTS, SDK).
+    The details that Chat always writes are zeros where the Responses API has no such count; `cache_write_tokens` is
+    there when the server counts it (1,160 recorded bodies don't; WIRE_FACTS, SDK).
     """
     if not isinstance(usage, dict):
         return None
