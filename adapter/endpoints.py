@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from .translation.identifiers import response_id
 from .translation.ledger import Loss
@@ -83,6 +83,13 @@ class Stored:
     path: bytes
     what: Literal["retrieve", "delete", "messages"]
     completion_id: str
+    newest_first: bool = False
+
+    def page_after(self, item_id: str) -> bytes:
+        """Return the path of the page that begins behind an item."""
+        path, _, query = self.path.partition(b"?")
+        kept = [part for part in query.split(b"&") if part and not part.startswith(b"after=")]
+        return path + b"?" + b"&".join([*kept, b"after=" + quote(item_id, safe="").encode()])
 
 
 def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
@@ -95,7 +102,7 @@ def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
     found = _STORED.fullmatch(path)
     completion = unquote(found["id"].decode()) if found else ""
     response = response_id(completion)
-    if found is None or response is None or not re.fullmatch(r"[\w.-]+", response):
+    if found is None or response is None or not re.fullmatch(r"resp_[\w.-]+", response, re.ASCII):
         return None
     base = re.sub(rb"/deployments/[^/]+$", b"", found["base"])
     if b"/openai" in base:
@@ -104,8 +111,10 @@ def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
     if found["messages"]:
         if method != "GET":
             return None
-        if not re.search(rb"(?<![^&])order=", query):
+        order = re.search(rb"(?<![^&])order=([^&]*)", query)
+        if order is None:
             query = query + (b"&" if query else b"") + b"order=asc"  # the default of Chat; the other API's is desc
-        return Stored(base + b"/input_items?" + query, "messages", completion)
+        newest_first = order is not None and order[1] == b"desc"
+        return Stored(base + b"/input_items?" + query, "messages", completion, newest_first)
     target = base + (b"?" + query if query else b"")
     return Stored(target, "delete" if method == "DELETE" else "retrieve", completion)

@@ -18,7 +18,7 @@ from .journal import Choice, Journal
 from .relay import Relay
 from .translation import models
 from .translation import stored as stored_replies
-from .translation.draft import Translation
+from .translation.draft import IndexMap, Translation
 from .translation.failures import error_to_chat, event_failure
 from .translation.ledger import Loss
 from .translation.replies import check_response, response_to_completion
@@ -171,23 +171,37 @@ def follow(journal: Journal) -> Journey:
 
 def stored(question: Stored) -> Journey:
     """Carry a question about a stored completion that is a Response."""
-    head: Head = yield Send(path=question.path)
-    if head.status >= 300:
-        return Untouched()
-    raw = yield ReadReply()
-    try:
-        body = _json(raw)
-        if question.what == "delete":
-            answer = stored_replies.deleted(body, question.completion_id)
-        else:
-            answer = stored_replies.retrieved(body) if question.what == "retrieve" else stored_replies.messages(body)
-    except UpstreamFailure as failure:
-        return _failure(failure)
-    except TranslationError as error:
-        return _error(502, str(error), "server_error", None, "invalid_response")
-    except Exception as bug:  # noqa: BLE001  # promise 9
-        return _bug_in_reply(bug)
-    return Rewritten(200, codec.dumps(answer))
+    path, last = question.path, None
+    while True:
+        head: Head = yield Send(path=path)
+        if 300 <= head.status < 400:
+            return Untouched()
+        raw = yield ReadReply()
+        if head.status >= 400:
+            return _error_reply(head, raw, _STORED_NAMES)
+        try:
+            body = _json(raw)
+            if question.what == "delete":
+                answer = stored_replies.deleted(body, question.completion_id)
+            elif question.what == "retrieve":
+                answer = stored_replies.retrieved(body)
+            else:
+                answer = stored_replies.messages(body, newest_first=question.newest_first)
+                if not answer["data"] and answer["has_more"] and body.get("last_id") not in (None, last):
+                    # A page of nothing but reasoning; the SDK would take an empty page for the end.
+                    last = body["last_id"]
+                    path = question.page_after(last)
+                    continue
+        except UpstreamFailure as failure:
+            return _failure(failure)
+        except TranslationError as error:
+            return _error(502, str(error), "server_error", None, "invalid_response")
+        except Exception as bug:  # noqa: BLE001  # promise 9
+            return _bug_in_reply(bug)
+        return Rewritten(200, codec.dumps(answer))
+
+
+_STORED_NAMES = IndexMap(names={"response_id": "completion_id"})
 
 
 def _plan(raw: bytes, choice: Choice, raw_path: bytes) -> _Plan:
@@ -254,10 +268,13 @@ def _one_way(body: Any) -> str | None:
 
 
 def _reply(journal: Journal, choice: Choice, translation: Translation, head: Head) -> Journey:
-    streamed = head.content_type.lower().startswith("text/event-stream")
+    kind = head.content_type.lower().partition(";")[0].strip()
+    streamed = kind == "text/event-stream"
+    if translation.asked.stream and not kind.endswith("json") and kind != "text/html":
+        streamed = True  # the SDK reads a stream whatever it is called, and gateways call it many names
     if head.status >= 400:
         raw = yield ReadReply()
-        outcome: Outcome = _error_reply(head, raw, translation)
+        outcome: Outcome = _error_reply(head, raw, translation.index)
     elif streamed and translation.asked.stream:
         return (yield from _stream(journal, choice, translation))
     else:
@@ -282,11 +299,11 @@ def _bug_in_reply(bug: Exception) -> Rewritten:
     )
 
 
-def _error_reply(head: Head, raw: bytes, translation: Translation) -> Rewritten:
+def _error_reply(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
     # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer.
     with suppress(Exception):
         body = codec.loads(raw)
-        translated = error_to_chat(body, translation.index)
+        translated = error_to_chat(body, index)
         raw = raw if translated is body else codec.dumps(translated)
     return Rewritten(head.status, raw, head.content_type)
 

@@ -23,18 +23,20 @@ def deleted(body: Any, completion_id: str) -> dict[str, Any]:
     return {"id": completion_id, "object": "chat.completion.deleted", "deleted": done is not False}
 
 
-def messages(body: Any) -> dict[str, Any]:
+def messages(body: Any, *, newest_first: bool = False) -> dict[str, Any]:
     """Translate a page of input items into a page of messages.
 
-    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of its last item, from
-    where the next page begins. Reasoning and items that Chat has no messages for are left out.
+    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of that of its items which the page
+    names last, from where the next page begins. Reasoning and items that Chat has no messages for are left out.
     """
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise MalformedReply("data", f"expected an array, got {json_type(body)}")
+    items = [item for item in body["data"] if isinstance(item, dict)]
     page: list[dict[str, Any]] = []
-    for item in body["data"]:
-        if isinstance(item, dict):
-            _add(page, item)
+    for item in reversed(items) if newest_first else items:
+        _add(page, item, newest_first=newest_first)
+    if newest_first:
+        page.reverse()
     return {
         "object": "list",
         "data": page,
@@ -44,14 +46,15 @@ def messages(body: Any) -> dict[str, Any]:
     }
 
 
-def _add(page: list[dict[str, Any]], item: dict[str, Any]) -> None:
+def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool) -> None:
     kind = item.get("type", "message")
     if kind == "message":
         page.append({"id": item.get("id"), "role": item.get("role"), **_content(item.get("content")), "name": None})
     elif kind in ("function_call", "custom_tool_call"):
         if not page or page[-1]["role"] != "assistant":
-            page.append({"role": "assistant", "content": None, "content_parts": None, "name": None})
-        page[-1]["id"] = item.get("id")
+            page.append({"id": None, "role": "assistant", "content": None, "content_parts": None, "name": None})
+        if not newest_first or page[-1]["id"] is None:
+            page[-1]["id"] = item.get("id")
         page[-1].setdefault("tool_calls", []).append(call_to_chat(item, Asked()))
     elif kind in ("function_call_output", "custom_tool_call_output"):
         text = _content(item.get("output"))
