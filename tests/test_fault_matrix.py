@@ -1,350 +1,195 @@
-"""Each fault of tests/support/faults.py, natively and through the adapter: the same exception, at the same moment, after as many requests.
+"""Each fault of tests/support/fault_table.py, natively and through the adapter: the same exception, at the same moment.
 
 Natively: the SDK's own client against a server that misbehaves in Chat's format. Through the adapter: the same fault in the Responses
-format. `pytest -s` prints the matrix; `table()` makes it.
+format. What is compared is all of `Seen`: class, status and code, moment, chunks, retries and their waits, what stays busy. `pytest -s`
+prints the matrix; `table()` makes it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import gc
-import json
+import gzip
 import signal
-import ssl
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
 
 import openai
+import pytest
 
-import adapter
-from tests.support.answers import CALL, KEY
-from tests.support.faults import (
-    FAULTS,
-    HOLD,
-    STREAMED,
-    Call,
-    Fault,
-    FaultServer,
-    Said,
-    address,
-)
-from tests.support.http import http
+from tests.support.fault_table import FAULTS, padded
+from tests.support.faults import STREAMED, WHOLE, WORD, Call, Fault, Said, Step, can_fill_a_listener, whole
+from tests.support.http import SDK, http
+from tests.support.observing import RETRIES, Mode, Seen, observe
 
-Mode = Literal["sync", "async"]
-RETRIES = 1
 ALL = [fault for group in FAULTS.values() for fault in group]
+BY_NAME = {fault.name: fault for fault in ALL}
+
+# Comparing
 
 
-@dataclass
-class Seen:
-    """What one caller saw. `moment` is where it was, `requests` how often upstream was asked, `waits` what was waited between."""
+@dataclass(frozen=True)
+class Cell:
+    """One call, both ways, and the reason why the two may differ."""
 
-    moment: str = "call"
-    error: str = "-"
-    detail: tuple[Any, ...] = ()
-    chunks: int = 0
-    text: str = ""
-    ends: tuple[str, ...] = ()
-    requests: int = 0
-    waits: list[Any] = field(default_factory=list)
-    busy: int = 0
-    hung_up: bool = True
-    closing: str = ""
-    stopped: str = ""
+    call: Call
+    mode: Mode
+    native: Seen
+    ours: Seen
+    reason: str
 
-    def brief(self) -> str:
-        """Say it in a few words."""
-        where = f"after {self.chunks} chunks" if self.moment == "reading" else f"in the {self.moment}"
-        what = f"{self.error} {where}" if self.error != "-" else f"ends {'/'.join(self.ends) or 'without a finish'}"
-        return f"{what}, {self.requests}×"
+    @property
+    def same(self) -> bool:
+        """Tell whether the caller sees no difference."""
+        return self.native == self.ours
 
 
-class _Run:
-    """One call under one fault: what its consumer notes, and what else happens meanwhile on the caller's side."""
-
-    def __init__(
-        self, fault: Fault, server: FaultServer, client: Any, loop: asyncio.AbstractEventLoop | None = None
-    ) -> None:
-        self.fault, self.server, self.client, self.loop = fault, server, client, loop
-        self.seen = Seen()
-        self.handle: Any = None
-        self.task: asyncio.Task[None] | None = None
-        self._threads: list[threading.Thread] = []
-
-    def returned(self, handle: Any) -> None:
-        """Note that the call returned a stream."""
-        self.seen.moment, self.handle = "reading", handle
-
-    def whole(self, result: Any) -> None:
-        """Note a whole result."""
-        self.seen.moment = "returned"
-        if isinstance(result, str) or not getattr(result, "choices", None):
-            self.seen.ends = (f"a {type(result).__name__} without choices",)
-        else:
-            self.seen.text = result.choices[0].message.content
-            self.seen.ends = (result.choices[0].finish_reason,)
-
-    def take(self, chunk: Any) -> None:
-        """Note a chunk."""
-        self.note(chunk.model_dump())
-        self.act()
-
-    def note(self, chunk: dict[str, Any]) -> None:
-        """Note a chunk's contents."""
-        self.seen.chunks += 1
-        for choice in chunk.get("choices") or ():
-            self.seen.text += choice["delta"].get("content") or ""
-            self.seen.ends += (choice["finish_reason"],) if choice.get("finish_reason") else ()
-
-    def line(self, line: str) -> None:
-        """Note a line of a raw stream; one with an error is what a parser would raise on."""
-        if not line.startswith("data: "):
-            return
-        try:
-            value = json.loads(line.removeprefix("data: "))
-        except ValueError:
-            self.seen.ends += ("[DONE]" if line == "data: [DONE]" else "garbage",)
-            return
-        if isinstance(value, dict) and value.get("error"):
-            self.seen.error, self.seen.detail = "error frame", (value["error"]["code"],)
-            self.seen.stopped = f"reading, {self.seen.chunks} chunks"
-        else:
-            self.note(value if isinstance(value, dict) else {})
-            self.act()
-
-    def begin(self) -> None:
-        """Prepare what happens as soon as the server holds."""
-        if self.fault.act and self.fault.at < 0:
-            self._spawn(self._when_held)
-
-    def act(self) -> None:
-        """Do what is to be done after this many chunks."""
-        if self.seen.chunks != self.fault.at:
-            return
-        match self.fault.act:
-            case "raise":
-                raise KeyboardInterrupt
-            case "close between" if self.loop is None:
-                self._spawn(self.handle.close).join(10)
-            case "cancel" | "interrupt" | "close during" | "close client":
-                self._spawn(self._soon)
-
-    async def aact(self) -> None:
-        """Do what takes an await after this many chunks."""
-        if self.fault.act == "close between" and self.seen.chunks == self.fault.at:
-            await asyncio.create_task(self.handle.close())
-
-    def join(self) -> None:
-        """Wait for what was begun."""
-        for thread in self._threads:
-            thread.join(10)
-
-    def _spawn(self, target: Callable[[], object]) -> threading.Thread:
-        thread = threading.Thread(target=target)
-        self._threads.append(thread)
-        thread.start()
-        return thread
-
-    def _when_held(self) -> None:
-        if self.server.holding.wait(10):
-            threading.Event().wait(0.15)
-            self._soon()
-
-    def _soon(self) -> None:
-        threading.Event().wait(0.1)  # until the caller has taken what was sent, and waits for more
-        if self.fault.act == "interrupt":
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        elif self.fault.act == "cancel" and self.loop and self.task:
-            self.loop.call_soon_threadsafe(self.task.cancel)
-        else:
-            what = self.client if self.fault.act == "close client" else self.handle
-            try:
-                if self.loop is None:
-                    what.close()
-                else:
-                    asyncio.run_coroutine_threadsafe(what.close(), self.loop).result(10)
-            except Exception as error:  # noqa: BLE001  # it is what the closer saw
-                self.seen.closing = _name(error)
-
-
-def _completions(client: Any, call: Call) -> Any:
-    completions = client.chat.completions
-    return completions if hasattr(completions, call) or call in ("create", "lines") else client.beta.chat.completions
-
-
-def _arguments(call: Call, fault: Fault) -> dict[str, Any]:
-    content = "x" * 5_000_000 if fault.big else "Say hello."
-    given: dict[str, Any] = {**CALL, "messages": [{"role": "user", "content": content}]}
-    return given if call == "helper" else given | ({"stream": True} if call in STREAMED else {})
-
-
-def _consume(call: Call, run: _Run, given: dict[str, Any]) -> None:
-    client = run.client
-    match call:
-        case "create" | "parse":
-            name: str = call
-            run.whole(
-                getattr(_completions(client, "parse") if name == "parse" else client.chat.completions, name)(**given)
-            )
-        case "stream":
-            stream = client.chat.completions.create(**given)
-            run.returned(stream)
-            for chunk in stream:
-                run.take(chunk)
-        case "helper":
-            with _helper(client)(**given) as stream:
-                run.returned(stream)
-                for event in stream:
-                    if event.type == "chunk":
-                        run.take(event.chunk)
-        case "lines":
-            with client.chat.completions.with_streaming_response.create(**given) as reply:
-                run.returned(reply)
-                for line in reply.iter_lines():
-                    run.line(line)
-
-
-def _helper(client: Any) -> Any:
-    completions = client.chat.completions
-    return completions.stream if hasattr(completions, "stream") else client.beta.chat.completions.stream
-
-
-async def _aconsume(call: Call, run: _Run, given: dict[str, Any]) -> None:
-    client = run.client
-    match call:
-        case "create" | "parse":
-            name: str = call
-            completions = _completions(client, "parse") if name == "parse" else client.chat.completions
-            run.whole(await getattr(completions, name)(**given))
-        case "stream":
-            stream = await client.chat.completions.create(**given)
-            run.returned(stream)
-            async for chunk in stream:
-                run.take(chunk)
-                await run.aact()
-        case "helper":
-            async with _helper(client)(**given) as stream:
-                run.returned(stream)
-                async for event in stream:
-                    if event.type == "chunk":
-                        run.take(event.chunk)
-                        await run.aact()
-        case "lines":
-            async with client.chat.completions.with_streaming_response.create(**given) as reply:
-                run.returned(reply)
-                async for line in reply.iter_lines():
-                    run.line(line)
-                    await run.aact()
-
-
-# Observing
+def _reason(fault: Fault, call: Call, mode: Mode) -> str:
+    known = [one for one in fault.differs if call in one.calls and mode in one.modes and one.sdk[0] <= SDK < one.sdk[1]]
+    return known[0].why if known else ""
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def cells(name: str) -> tuple[Cell, ...]:
+    """Observe a fault in all its cells; those that wait for something wait together."""
+    fault = BY_NAME[name]
+    modes: tuple[Mode, ...] = ("sync", "async")
+    places = [(call, mode) for mode in modes if mode in fault.modes for call in fault.calls]
+    jobs = [(call, mode, native) for call, mode in places for native in (True, False)]
 
+    def one(job: tuple[Call, Mode, bool]) -> Seen:
+        return observe(fault, job[0], job[1], native=job[2])
 
-def _name(error: BaseException) -> str:
-    kind = type(error)
-    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}".removeprefix("builtins.")
-
-
-def _client(url: str, fault: Fault, mode: Mode, waits: list[Any], *, native: bool) -> Any:
-    timeout = http.Timeout(**{"timeout": 10.0, **fault.timeout})
-    limits = http.Limits(max_connections=1 if fault.occupied else 1000, max_keepalive_connections=100)
-    kind = http.Client if mode == "sync" else http.AsyncClient
-    http_client = kind(verify=_certificates(), timeout=timeout, limits=limits, follow_redirects=True)
-    given = {"base_url": url, "api_key": KEY, "max_retries": RETRIES, "timeout": timeout, "http_client": http_client}
-    if native:
-        client: Any = (openai.OpenAI if mode == "sync" else openai.AsyncOpenAI)(**given)
+    if fault.act == "interrupt":  # only the main thread can be
+        with _interruptible():
+            seen = [one(job) for job in jobs]
     else:
-        settings = adapter.Settings(backend="responses")
-        client = (adapter.OpenAI if mode == "sync" else adapter.AsyncOpenAI)(**given, settings=settings)
-    asked = client._calculate_retry_timeout
-
-    def wait(remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        named = response_headers is not None and any("retry-after" in name for name in response_headers)
-        waits.append(asked(remaining_retries, options, response_headers) if named else "backoff")
-        return 0.0
-
-    client._calculate_retry_timeout = wait
-    return client
+        with ThreadPoolExecutor(len(jobs) if fault.timeout or fault.act else 1) as pool:
+            seen = list(pool.map(one, jobs))
+    pairs = zip(places, seen[::2], seen[1::2], strict=True)
+    return tuple(Cell(call, mode, native, ours, _reason(fault, call, mode)) for (call, mode), native, ours in pairs)
 
 
-def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
-    """Make one call under a fault and return what its caller saw."""
-    with FaultServer(fault) as server, address(fault, server) as url:
-        waits: list[Any] = []
-        client = _client(url, fault, mode, waits, native=native)
-        if mode == "sync":
-            run = _Run(fault, server, client)
-            _drive(call, run)
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    # A test run in the background of a shell ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def table() -> str:
+    """Write the matrix as a Markdown table, with the figures below."""
+    lines = ["| fault | calls | natively | through the adapter | |", "|---|---|---|---|---|"]
+    same = differing = 0
+    for name in BY_NAME:
+        groups: dict[tuple[str, str, str], list[Cell]] = {}
+        for cell in cells(name):
+            verdict = "same" if cell.same else cell.reason or "NOT THE SAME"
+            groups.setdefault((cell.native.brief(), cell.ours.brief(), verdict), []).append(cell)
+            same, differing = same + cell.same, differing + (not cell.same)
+        for (native, ours, verdict), members in groups.items():
+            shown = "〃" if ours == native else ours
+            lines.append(f"| {name} | {_calls(members)} | {native} | {shown} | {verdict} |")
+    total = f"{len(BY_NAME)} faults, {same + differing} cells (call × sync or async)"
+    figures = f"{total}: {same} the same, {differing} different for a written reason."
+    return "\n".join([*lines, "", f"openai {openai.VERSION} on {http.__name__}: {figures}"])
+
+
+def _calls(members: list[Cell]) -> str:
+    modes = {cell.mode for cell in members}
+    names = ", ".join(dict.fromkeys(cell.call for cell in members))
+    return names if len(modes) == 2 else f"{names} ({modes.pop()})"
+
+
+# Tests
+
+
+def _skip_what_cannot_be(fault: Fault) -> None:
+    if fault.where == "full" and not can_fill_a_listener():
+        pytest.skip("this system doesn't let connections wait when a listener's queue is full")
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_caller_sees_the_same(name: str) -> None:
+    _skip_what_cannot_be(BY_NAME[name])
+    for cell in cells(name):
+        where = f"{cell.mode} {cell.call}: natively {cell.native}, through the adapter {cell.ours}"
+        if cell.reason:
+            assert not cell.same, f"a stale reason ({cell.reason}): {where}"
         else:
-            with asyncio.Runner() as runner:
-                run = _Run(fault, server, client, runner.get_loop())
-                # A KeyboardInterrupt of a task leaves through its loop.
-                with contextlib.suppress(KeyboardInterrupt):
-                    runner.run(_adrive(call, run))
-                runner.run(_settle(run))
-        seen = run.seen
-        seen.requests, seen.waits = len(server.requests), waits
-        if HOLD in fault.script(Said(chat=True, streamed=call in STREAMED, attempt=1)) and not fault.occupied:
-            seen.hung_up = server.wait_for(lambda one: one.open_connections == 0)
-        expected = "/v1/chat/completions" if native else "/v1/responses"
-        assert {request.path for request in server.requests} <= {expected}
-    return seen
+            assert cell.same, where
 
 
-def _note_error(run: _Run, error: BaseException) -> None:
-    seen = run.seen
-    seen.error = _name(error)
-    seen.detail = tuple(getattr(error, name, None) for name in ("status_code", "code", "param", "request_id"))
+LEAVING = {fault.name for fault in FAULTS["leaving"]}
 
 
-def _busy(client: Any) -> int:
-    pool = client._client._transport._pool
-    return sum(not (one.is_idle() or one.is_closed()) for one in pool.connections)
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in LEAVING])
+def test_no_half_answers(name: str) -> None:
+    """Through the adapter a fault is an error, or does no harm at all."""
+    fault = BY_NAME[name]
+    _skip_what_cannot_be(fault)
+    for cell in cells(name):
+        ours = cell.ours
+        if ours.error == "-":
+            assert (ours.text, ours.ends[:1]) == ("Hello there" if cell.call in STREAMED else WORD, ("stop",)), cell
+        assert not (fault.harmless and ours.error != "-"), cell
 
 
-def _drive(call: Call, run: _Run) -> None:
-    given = _arguments(call, run.fault)
-    occupying = run.client.chat.completions.create(**{**given, "stream": True}) if run.fault.occupied else None
-    run.begin()
+@pytest.mark.parametrize("name", BY_NAME)
+def test_nothing_stays_busy(name: str) -> None:
+    _skip_what_cannot_be(BY_NAME[name])
+    for cell in cells(name):
+        assert cell.ours.busy == 0, cell
+        assert cell.ours.hung_up, cell
+
+
+def test_errors_are_told_apart() -> None:
+    """What is compared is worth comparing: statuses are seen as many classes, and some are asked for twice."""
+    natively = [cell.native for name in BY_NAME if name.endswith("in JSON") for cell in cells(name)]
+    assert len({seen.error for seen in natively}) >= 8
+    assert {seen.requests for seen in natively} == {1, RETRIES + 1}
+
+
+def test_the_table() -> None:
+    for fault in ALL:
+        _skip_what_cannot_be(fault)
+    written = table()
+    print(f"\n{written}")  # for whoever runs it with -s
+    assert "NOT THE SAME" not in written
+
+
+# Memory
+
+
+BOMB = 30_000_000
+
+
+def _peak(call: Call, *, native: bool) -> int:
+    """Return the most memory that one call took, the server's own left out."""
+    bombs = {}
+
+    def script(said: Said) -> list[Step]:
+        return whole(said, bombs[said.chat], "content-encoding: gzip")
+
+    for chat in (True, False):
+        bombs[chat] = gzip.compress(padded(Said(chat, call in STREAMED, 1), BOMB))
+    tracemalloc.start()
     try:
-        _consume(call, run, given)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # it is what the caller saw
-        _note_error(run, error)
-    run.join()
-    run.handle = None
-    gc.collect(0)
-    if occupying is not None:
-        occupying.close()
-    run.seen.busy = _busy(run.client)
-    run.client.close()
+        seen = observe(Fault("zip bomb", script), call, "sync", native=native)
+        assert seen.error == "-"
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
-async def _adrive(call: Call, run: _Run) -> None:
-    given = _arguments(call, run.fault)
-    occupying = await run.client.chat.completions.create(**{**given, "stream": True}) if run.fault.occupied else None
-    run.begin()
-    run.task = asyncio.create_task(_aconsume(call, run, given))
-    try:
-        await run.task
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001  # it is what the caller saw
-        _note_error(run, error)
-    if occupying is not None:
-        await occupying.close()
-
-
-async def _settle(run: _Run) -> None:
-    await asyncio.to_thread(run.join)
-    run.handle = run.task = None
-    gc.collect(0)
-    await asyncio.sleep(0)
-    run.seen.busy = _busy(run.client)
-    await run.client.close()
+@pytest.mark.parametrize("call", [*WHOLE[:1], *STREAMED])
+def test_a_zip_bomb_takes_no_more_memory_than_natively(call: Call) -> None:
+    native, ours = _peak(call, native=True), _peak(call, native=False)
+    print(f"\nzip bomb of {BOMB:,} bytes, {call}: natively {native:,} at the peak, through the adapter {ours:,}")
+    assert native > BOMB / 2
+    assert ours <= 1.5 * native + 1_000_000

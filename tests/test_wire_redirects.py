@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2
 import openai
 import pytest
 
@@ -24,6 +23,7 @@ from tests.support.answers import (
     sdk,
     text_of,
 )  # fmt: skip
+from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["impatient", "sdk"]
@@ -129,7 +129,7 @@ def test_a_redirect_to_a_login_page_ends_as_it_does_for_chat(sdk: Sdk, loopback:
 
 
 def test_redirects_that_are_not_followed(sdk: Sdk, loopback: Loopback) -> None:
-    kind = sdk.pick(httpx2.Client, httpx2.AsyncClient)
+    kind = sdk.pick(http.Client, http.AsyncClient)
     loopback.answer = lambda request: Reply.redirect("/x")
     outcomes = []
     for plain in (True, False):
@@ -160,8 +160,8 @@ def test_proxies_of_the_environment_stay_in_force(
 
 def test_the_users_own_mounts_stay_in_force(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    kind = sdk.pick(httpx2.Client, httpx2.AsyncClient)
-    transport = sdk.pick(httpx2.HTTPTransport, httpx2.AsyncHTTPTransport)
+    kind = sdk.pick(http.Client, http.AsyncClient)
+    transport = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)
     http_client = kind(mounts={"http://upstream.invalid": transport(proxy=loopback.url), "all://skipped.invalid": None})
     client = sdk.client("http://upstream.invalid/v1", http_client=http_client)
     assert text_of(sdk.create(client)) == "Hello there"
@@ -171,8 +171,8 @@ def test_the_users_own_mounts_stay_in_force(sdk: Sdk, loopback: Loopback) -> Non
 
 def test_limits_and_pool_timeouts_stay_in_force(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda request: hanging(opening()) if request.json().get("stream") else both(request)
-    kind = sdk.pick(httpx2.Client, httpx2.AsyncClient)
-    http_client = kind(limits=httpx2.Limits(max_connections=1), timeout=httpx2.Timeout(5, pool=0.1))
+    kind = sdk.pick(http.Client, http.AsyncClient)
+    http_client = kind(limits=http.Limits(max_connections=1), timeout=http.Timeout(5, pool=0.1))
     client = sdk.client(loopback, http_client=http_client)
     stream = sdk.create(client, stream=True)
     with pytest.raises(openai.APITimeoutError):
@@ -182,7 +182,7 @@ def test_limits_and_pool_timeouts_stay_in_force(sdk: Sdk, loopback: Loopback) ->
 
 
 def test_the_pool_itself_is_the_users(sdk: Sdk, loopback: Loopback) -> None:
-    kind = sdk.pick(httpx2.Client, httpx2.AsyncClient)
+    kind = sdk.pick(http.Client, http.AsyncClient)
     http_client = kind(verify=False)
     pool = http_client._transport._pool
     client = sdk.client(loopback, http_client=http_client)

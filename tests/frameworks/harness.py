@@ -158,7 +158,7 @@ class House:
     def run(self, name: str, backend: str, run: Callable[[Side], Any], **settings: Any) -> Any:
         """Run a program on one backend; every completion must have been asked for there."""
         side = self.side(backend, **settings)
-        with self.cassette(name, backend), _sent_paths(side.sent):
+        with self.cassette(name, backend), sent_paths(side.sent):
             outcome = side.play(run)
         assert set(side.sent) == {PATHS[backend]}, f"{backend}: sent to {side.sent}"
         return outcome
@@ -182,7 +182,7 @@ _RECORDED: set[Path] = set()
 
 
 @contextmanager
-def _sent_paths(into: list[str]) -> Iterator[None]:
+def sent_paths(into: list[str]) -> Iterator[None]:
     """Write down the paths of the requests that leave, at the place below the adapter where vcrpy also stands."""
     sync, asynchronous = FAMILY.HTTPTransport.handle_request, FAMILY.AsyncHTTPTransport.handle_async_request
 

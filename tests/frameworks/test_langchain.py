@@ -1,10 +1,16 @@
 """Run LangChain's model for OpenAI: alone, streamed, with tools, with structured output, and in LangChain's own agent.
 
-Its standard test suite for chat models runs in `test_langchain_suite.py`.
+Its standard test suite for chat models stands in `langchain_suite.py`, and runs from here.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -17,7 +23,7 @@ from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models import _client_utils
 from pydantic import BaseModel
 
-from tests.frameworks.harness import House, Side, plain
+from tests.frameworks.harness import BACKENDS, CASSETTES, PATHS, House, Side, Source, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
@@ -231,3 +237,56 @@ def test_errors(recorded_house: House) -> None:
         return {"status": failure.value.status_code, "mro": [each.__name__ for each in type(failure.value).__mro__]}
 
     assert recorded_house.compare("error", run)["status"] == 400
+
+
+def standard_tests(backend: str, source: Source, folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """Run LangChain's standard tests on one backend; give each one's outcome, and how often which path was asked."""
+    cassette = CASSETTES / "langchain" / f"standard.{backend}.yaml"
+    report, paths = folder / f"{backend}.xml", folder / f"{backend}.json"
+    asked = {
+        "backend": backend,
+        "cassette": str(cassette) if source.recorded else None,
+        "record": source.record,
+        "paths": str(paths),
+        **Side(backend, "http_client", source, None).where,
+    }
+    suite = Path(__file__).with_name("langchain_suite.py")
+    # Its tests mind no warnings, and the numbers of its benchmarks mean nothing here.
+    options = ["-q", "-Wdefault", "-pno:asyncio", "-pno:cacheprovider", "--benchmark-disable", f"--junitxml={report}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", str(suite), *options],
+        env={**os.environ, "LANGCHAIN_SUITE": json.dumps(asked)},
+        cwd=suite.parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stdout[-3000:] + done.stderr[-3000:]
+    outcomes = {}
+    for case in ET.parse(report).iter("testcase"):
+        bad = [f"{each.tag}: {each.get('message')}" for each in case if each.tag in {"failure", "error", "skipped"}]
+        outcomes[f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"] = "; ".join(bad) or "passed"
+    return outcomes, json.loads(paths.read_text())
+
+
+def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
+    outcomes, asked = {}, {}
+    for backend in BACKENDS:
+        outcomes[backend], asked[backend] = standard_tests(backend, source, tmp_path)
+    heads = {
+        backend: {name: said.partition(":")[0] for name, said in results.items()}
+        for backend, results in outcomes.items()
+    }
+    different = {
+        f"{name}: {outcomes['chat'].get(name)}, {outcomes['responses'].get(name)}"
+        for name in {*heads["chat"], *heads["responses"]}
+        if heads["chat"].get(name) != heads["responses"].get(name)
+        # llama.cpp ignores a JSON schema on the Responses API.
+        and not (source.name == "llamacpp" and "structured_output" in name)
+    }
+    assert not different, "\n".join(sorted(different))
+    assert sum(head == "passed" for head in heads["responses"].values()) > 30
+    assert set(asked["chat"]) == {PATHS["chat"]}
+    # The tests of stop sequences stay on Chat, as the default settings have it.
+    assert asked["responses"][PATHS["responses"]] > 40
+    assert asked["responses"][PATHS["chat"]] == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
@@ -85,7 +86,12 @@ class Instrumentation:
                     "kind": span.kind.name,
                     "status": [span.status.status_code.name, span.status.description],
                     "attributes": _read(dict(span.attributes or {})),
-                    "events": [[event.name, _without_trace(event.attributes)] for event in span.events],
+                    "events": [
+                        [event.name, _without_trace(event.attributes)]
+                        for event in span.events
+                        # Traceloop has one for each chunk; into how many a call is cut is the server's business.
+                        if event.name != "gen_ai.content.completion.chunk"
+                    ],
                     "parent": span.parent is not None,
                 }
                 for span in spans
@@ -113,7 +119,8 @@ class Instrumentation:
 def _read(value: Any) -> Any:
     """Read JSON in attributes; leave out empty texts, as vLLM's Chat has before a streamed call (OpenAI's has null there)."""
     if isinstance(value, str) and value.startswith(("[{", "{")):
-        value = json.loads(value)
+        with suppress(ValueError):  # also pieces of JSON stand in attributes
+            value = json.loads(value)
     if isinstance(value, Mapping):
         return {key: _read(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
