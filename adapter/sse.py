@@ -54,13 +54,15 @@ class Decoder:
         if not self._started:
             self._started = True
             text = text.removeprefix(b"\xef\xbb\xbf")
-        lines = text.splitlines(keepends=True)
-        if not lines[-1].endswith((b"\n", b"\r")):
+        lines = text.splitlines()
+        if not text.endswith((b"\n", b"\r")):
             self._pieces.append(lines.pop())
         self._skip_lf = text.endswith(b"\r")
+        del text  # a line may be very long: no more copies of it than need be
         events: list[Event] = []
-        for line in lines:
-            self._line(line.rstrip(b"\r\n"), events)
+        for i, line in enumerate(lines):
+            lines[i] = b""
+            self._line(line, events)
         return events
 
     def _line(self, line: bytes, events: list[Event]) -> None:
@@ -69,6 +71,9 @@ class Decoder:
                 events.append(Event(self._name.decode("utf-8", "replace"), b"\n".join(self._data)))
             self._name = b""
             self._data = []
+            return
+        if line.startswith(b"data: "):
+            self._data.append(line[6:])
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")

@@ -7,8 +7,7 @@ streams.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from adapter.errors import StreamTruncated
 from adapter.exchange import Streamed
@@ -34,7 +33,7 @@ class Body:
 class AsyncBody:
     """An async byte stream over a pump; `aclose` closes upstream, once."""
 
-    def __init__(self, pump: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, pump: APump | AOnce, close: Callable[[], Awaitable[None]]) -> None:
         self._pump = pump
         self._close: Callable[[], Awaitable[None]] | None = close
 
@@ -43,17 +42,10 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """Close upstream."""
+        self._pump.closed = True
         close, self._close = self._close, None
         if close is not None:
             await close()
-            await aclose(self._pump)
-
-
-async def aclose(iterator: AsyncIterator[bytes]) -> None:
-    """Close an async generator here and now; left to the garbage collector, it would outlive its event loop."""
-    if isinstance(iterator, AsyncGenerator):
-        with suppress(RuntimeError):  # it is being iterated by another task, which will find upstream closed
-            await iterator.aclose()
 
 
 def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception]) -> Iterator[bytes]:
@@ -73,30 +65,66 @@ def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], E
         raise truncated(str(error)) from None
 
 
-async def apump(
-    stream: Streamed, source: AsyncIterator[bytes], truncated: Callable[[str], Exception]
-) -> AsyncIterator[bytes]:
-    """Relay a stream, asynchronously."""
-    if stream.begun:
-        yield stream.begun
-    if stream.error is not None:
-        raise stream.error
-    relay = stream.relay
-    async for data in source:
-        out = relay.feed(data)
-        if out:
-            yield out
-    try:
-        relay.close()
-    except StreamTruncated as error:
-        raise truncated(str(error)) from None
+class APump:
+    """Relay a stream, asynchronously.
+
+    A class and no async generator: one that is left behind is finalised by the event loop, in a task of its own, while the SDK
+    closes the same stream; and one that is closed ends as if all had been read.
+    """
+
+    def __init__(
+        self,
+        stream: Streamed,
+        source: AsyncIterator[bytes],
+        truncated: Callable[[str], Exception],
+        closed_early: Callable[[], Exception],
+    ) -> None:
+        self._begun = stream.begun
+        self._error = stream.error
+        self._relay = stream.relay
+        self._source = source
+        self._truncated = truncated
+        self._closed_early = closed_early
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        begun, self._begun = self._begun, b""
+        if begun:
+            return begun
+        if self._error is not None:
+            raise self._error
+        if self.closed and not self._relay.done:
+            raise self._closed_early()
+        async for data in self._source:
+            out = self._relay.feed(data)
+            if out:
+                return out
+        try:
+            self._relay.close()
+        except StreamTruncated as error:
+            raise self._truncated(str(error)) from None
+        raise StopAsyncIteration
+
+
+class AOnce:
+    """Give a whole body in one piece, asynchronously."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = [data]
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._data:
+            raise StopAsyncIteration
+        return self._data.pop()
 
 
 def once(data: bytes) -> Iterator[bytes]:
     """Give a whole body in one piece."""
-    yield data
-
-
-async def aonce(data: bytes) -> AsyncIterator[bytes]:
-    """Give a whole body in one piece, asynchronously."""
     yield data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 import openai
@@ -16,7 +16,6 @@ from . import decisions
 from .ticket import KEY, Ticket
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
-_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI")
 _Given = TypeVar("_Given")
 
 _PATH = "/chat/completions"
@@ -25,95 +24,126 @@ _PATH = "/chat/completions"
 _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 
 
-class _Adapted(Generic[_Client]):
-    """What the sync and the async client have in common.
+def _adapt(client: Any, settings: Settings | None) -> None:
+    client._adapter_settings = settings if settings is not None else Settings()
+    _connect(client)
 
-    Generic like the SDK's own base classes: CPython 3.11 lets an object change its class (`install`) only where both
-    classes grew from the same base, and theirs is `Generic`.
-    """
 
-    _adapter_settings: Settings
+def _connect(client: Any) -> None:
+    """Put the doors around the client's HTTP client, once."""
+    users = _USERS.setdefault(client._client, WeakSet())
+    if client not in users:
+        wrap(client._client, client._adapter_door)
+        users.add(client)
 
-    def __init__(self, *, settings: Settings | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._adapt(settings)
 
-    def _adapt(self, settings: Settings | None) -> None:
-        self._adapter_settings = settings if settings is not None else Settings()
-        http_client = self._client  # type: ignore[attr-defined]  # the SDK's own, or the caller's
-        wrap(http_client, self._door)
-        _USERS.setdefault(http_client, WeakSet()).add(self)
+def _mark(client: Any, request: Any) -> None:
+    """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
+    if is_ours(request):
+        _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+        request.extensions[KEY] = decisions.followed() or Ticket(client._adapter_settings)
+    else:
+        request.headers.pop(HEADER, None)
 
-    _door: Any
 
-    def _ticket(self) -> Ticket:
-        return Ticket(self._adapter_settings)
+def _copy(copy: Any, client: Any, settings: Settings | None, extra: Any, kwargs: dict[str, Any]) -> Any:
+    return copy(_extra_kwargs={"settings": settings or client._adapter_settings, **(extra or {})}, **kwargs)
 
-    def _mark(self, request: Any) -> None:
-        """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
-        if is_ours(request):
-            request.extensions[KEY] = decisions.followed() or self._ticket()
-        else:
-            request.headers.pop(HEADER, None)
 
-    if not TYPE_CHECKING:  # the SDK's own signatures stay in force
+# The adapted form of a client class is made as its only child: `install` changes the class of a living object, which CPython allows
+# where the new class grew from the old one alone. So there are functions here where there would be mixins.
+
+
+def _sync(cls: Any) -> Any:
+    class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
+        _adapter_door = Transport
+
+        def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            _adapt(self, settings)
 
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
             """Create a client with other options, like the SDK's `copy`; the settings stay unless others are given."""
-            extra = {"settings": settings or self._adapter_settings, **(_extra_kwargs or {})}
-            return super().copy(_extra_kwargs=extra, **kwargs)
+            return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
 
-
-class _Sync(_Adapted[openai.OpenAI]):
-    _door = Transport
-
-    if not TYPE_CHECKING:
-
         def post(self, path: str, **kwargs: Any) -> Any:
-            if not isinstance(self, _Sync):  # uninstalled, and called through a resource that was held since before
+            if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
-            with decisions.following(self._ticket()) as ticket:
+            with decisions.following(Ticket(self._adapter_settings)) as ticket:
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
 
         def _prepare_request(self, request: Any) -> None:
             super()._prepare_request(request)
-            self._mark(request)
+            _mark(self, request)
+
+    return Adapted
 
 
-class _Async(_Adapted[openai.AsyncOpenAI]):
-    _door = AsyncTransport
+def _async(cls: Any) -> Any:
+    class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
+        _adapter_door = AsyncTransport
 
-    if not TYPE_CHECKING:
+        def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            _adapt(self, settings)
+
+        def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
+            """Create a client with other options, like the SDK's `copy`; the settings stay unless others are given."""
+            return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
+
+        with_options = copy
 
         async def post(self, path: str, **kwargs: Any) -> Any:
-            if not isinstance(self, _Async):  # uninstalled, and called through a resource that was held since before
+            if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
-            with decisions.following(self._ticket()) as ticket:
+            with decisions.following(Ticket(self._adapter_settings)) as ticket:
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
 
         async def _prepare_request(self, request: Any) -> None:
             await super()._prepare_request(request)
-            self._mark(request)
+            _mark(self, request)
+
+    return Adapted
 
 
-class OpenAI(_Sync, openai.OpenAI):
+if TYPE_CHECKING:  # the SDK's own signatures stay in force
+
+    class _Settings:
+        def __init__(self, *, settings: Settings | None = None, **kwargs: Any) -> None: ...
+
+    class _OpenAI(_Settings, openai.OpenAI): ...
+
+    class _AsyncOpenAI(_Settings, openai.AsyncOpenAI): ...
+
+    class _AzureOpenAI(_Settings, openai.AzureOpenAI): ...
+
+    class _AsyncAzureOpenAI(_Settings, openai.AsyncAzureOpenAI): ...
+
+else:
+    _OpenAI = _sync(openai.OpenAI)
+    _AsyncOpenAI = _async(openai.AsyncOpenAI)
+    _AzureOpenAI = _sync(openai.AzureOpenAI)
+    _AsyncAzureOpenAI = _async(openai.AsyncAzureOpenAI)
+
+
+class OpenAI(_OpenAI):
     """The SDK's client, whose Chat Completions calls go where the settings say.
 
     Takes every argument of `openai.OpenAI`, and `settings` (default: read from the environment).
     """
 
 
-class AsyncOpenAI(_Async, openai.AsyncOpenAI):
+class AsyncOpenAI(_AsyncOpenAI):
     """The SDK's async client, whose Chat Completions calls go where the settings say. See OpenAI."""
 
 
-class AzureOpenAI(_Sync, openai.AzureOpenAI):
+class AzureOpenAI(_AzureOpenAI):
     """The SDK's client for Azure, whose Chat Completions calls go where the settings say. See OpenAI.
 
     Deployments become the request's model, and an `api-version` from before the Responses API is raised, with an entry
@@ -121,7 +151,7 @@ class AzureOpenAI(_Sync, openai.AzureOpenAI):
     """
 
 
-class AsyncAzureOpenAI(_Async, openai.AsyncAzureOpenAI):
+class AsyncAzureOpenAI(_AsyncAzureOpenAI):
     """The SDK's async client for Azure, whose Chat Completions calls go where the settings say. See AzureOpenAI."""
 
 
@@ -134,12 +164,19 @@ _OURS: dict[type, type] = {
 
 
 @lru_cache(maxsize=64)
-def _adapted(cls: type) -> type:
-    """Make the adapted form of a client class; a subclass of the SDK's keeps everything of its own."""
+def _adapted(cls: Any) -> Any:
+    """Return the adapted form of a client class; a subclass of the SDK's keeps everything of its own."""
     if cls in _OURS:
         return _OURS[cls]
-    base = _Async if issubclass(cls, openai.AsyncOpenAI) else _Sync
-    return type(cls.__name__, (base, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    made = (_async if issubclass(cls, openai.AsyncOpenAI) else _sync)(cls)
+    made.__name__, made.__qualname__, made.__module__, made.__doc__ = (
+        cls.__name__, cls.__qualname__, cls.__module__, cls.__doc__,
+    )  # fmt: skip
+    return made
+
+
+def _is_adapted(cls: type) -> bool:
+    return hasattr(cls, "_adapter_door")
 
 
 def install(client: _Given, settings: Settings | None = None) -> _Given:
@@ -150,10 +187,10 @@ def install(client: _Given, settings: Settings | None = None) -> _Given:
     module-level client, as it is configured then. Raises AdapterError for what is no client of the SDK.
     """
     target = _target(client)
-    cls: Any = type(target)
-    if not issubclass(cls, _Adapted):
+    if not _is_adapted(type(target)):
+        cls: Any = type(target)
         target.__class__ = _adapted(cls)
-        target._adapt(settings)
+        _adapt(target, settings)
         _forget_resources(target)
     elif settings is not None:
         target._adapter_settings = settings
@@ -164,12 +201,12 @@ def uninstall(client: _Given) -> _Given:
     """Turn an adapted client back into what it was, in place, and return it."""
     target = _target(client)
     cls: Any = type(target)
-    if issubclass(cls, _Adapted):
+    if _is_adapted(cls):
         users = _USERS.get(target._client, WeakSet())
         users.discard(target)
         if not users:
             unwrap(target._client)
-        target.__class__ = next(base for base in cls.__mro__ if not issubclass(base, _Adapted))
+        target.__class__ = next(base for base in cls.__mro__ if not _is_adapted(base))
         del target._adapter_settings
         _forget_resources(target)
     return client

@@ -32,7 +32,7 @@ from adapter.journal import Journal
 from adapter.routing.decide import HEADER
 from adapter.routing.settings import Settings
 
-from .bodies import aclose, aonce, apump, once, pump
+from .bodies import AOnce, APump, once, pump
 from .drive import adrive, drive
 from .families import Family, family_of
 from .record import note
@@ -227,6 +227,10 @@ class _TripBase:
         error: Exception = self.family.RemoteProtocolError(why, request=self.request)
         return error
 
+    def closed_early(self) -> Exception:
+        error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
+        return error
+
     def response(self, outcome: Outcome, body: Any) -> Any:
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
@@ -306,9 +310,9 @@ class _AsyncTrip(_TripBase):
         match outcome:
             case Rewritten(body=body):
                 await self.aclose()
-                return self.response(outcome, self.family.AsyncBody(aonce(body), self.aclose))
+                return self.response(outcome, self.family.AsyncBody(AOnce(body), self.aclose))
             case Streamed():
-                stream = apump(outcome, self._source(), self.truncated)
+                stream = APump(outcome, self._source(), self.truncated, self.closed_early)
                 return self.response(outcome, self.family.AsyncBody(stream, self.finish))
         return self.upstream
 
@@ -324,8 +328,6 @@ class _AsyncTrip(_TripBase):
     async def aclose(self) -> None:
         if self.upstream is not None:
             await self.upstream.aclose()
-        if self.chunks is not None:
-            await aclose(self.chunks)
 
 
 def wrap(http_client: Any, door: Callable[..., Any]) -> None:
