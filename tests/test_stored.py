@@ -82,14 +82,14 @@ class Store:
         return {"object": "list", "data": shown, "first_id": first, "last_id": last, "has_more": len(items) > limit}
 
 
-def said(id: str, role: str, *parts: dict[str, Any] | str) -> dict[str, Any]:
+def said(item: str, role: str, *parts: dict[str, Any] | str) -> dict[str, Any]:
     kind = "output_text" if role == "assistant" else "input_text"
     content = [{"type": kind, "text": part} if isinstance(part, str) else part for part in parts]
-    return {"type": "message", "id": id, "role": role, "status": "completed", "content": content}
+    return {"type": "message", "id": item, "role": role, "status": "completed", "content": content}
 
 
-def thought(id: str) -> dict[str, Any]:
-    return {"type": "reasoning", "id": id, "summary": []}
+def thought(item: str) -> dict[str, Any]:
+    return {"type": "reasoning", "id": item, "summary": []}
 
 
 IMAGE = {"type": "input_image", "image_url": "https://img.test/cat.png", "detail": "low"}
@@ -269,15 +269,13 @@ def test_pages_by_hand(sdk: Sdk, loopback: Loopback) -> None:
 
 @each_backend
 @pytest.mark.parametrize("what", ["retrieve", "delete", "messages.list"])
-@pytest.mark.parametrize(("param", "expected"), [("response_id", "completion_id"), ("limit", "limit"), (None, None)])
-def test_errors(sdk: Sdk, loopback: Loopback, backend: str, what: str, param: Any, expected: Any) -> None:
+@pytest.mark.parametrize("param", ["response_id", "limit", None])
+def test_errors(sdk: Sdk, loopback: Loopback, backend: str, what: str, param: Any) -> None:
+    expected = {"response_id": "completion_id"}.get(param, param)
     loopback.answer = lambda request: error(404, "not_found", param=param, headers=(("x-request-id", "req_e"),))
     completions = client_of(sdk, loopback, backend=backend).chat.completions
     with pytest.raises(openai.NotFoundError) as caught:
-        if what == "messages.list":
-            read(sdk, completions.messages.list(ID))
-        else:
-            sdk.run(getattr(completions, what)(ID))
+        read(sdk, completions.messages.list(ID)) if what == "messages.list" else sdk.run(getattr(completions, what)(ID))
     raised: Any = caught.value
     assert (raised.status_code, raised.code, raised.param, raised.request_id) == (404, "not_found", expected, "req_e")
     assert raised.body["message"] == "Upstream says no."
@@ -314,7 +312,7 @@ def test_a_response_without_an_answer_raises(sdk: Sdk, loopback: Loopback, statu
 OTHERS: dict[str, Callable[[Any], Any]] = {
     **{f"retrieve {name!r}": lambda c, name=name: c.retrieve(name) for name in (
         "chatcmpl-9nYZ", "resp_1", "chatcmpl-resp", "chatcmpl-resp_", "xchatcmpl-resp_1", "chatcmpl-resp_1/x", "chatcmpl-resp_ü",
-        "chatcmpl-msg_1", "chatcmpl-resp_1?x=1")},
+        "chatcmpl-msg_1", *(["chatcmpl-resp_1?x=1"] if SDK >= (3, 0) else []))},  # older ones let it be a query
     "delete": lambda c: c.delete("chatcmpl-9nYZ"),
     "messages": lambda c: c.messages.list("chatcmpl-9nYZ", limit=3),
     "list": lambda c: c.list(model="gpt-4o", metadata={"a": "b"}, order="desc"),
