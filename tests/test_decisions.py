@@ -29,6 +29,7 @@ from tests.support.answers import (
     response,
     sdk,
 )  # fmt: skip
+from tests.support.http import CONNECTION_ERRORS, helpers_of
 from tests.support.loopback import Loopback, Reply
 
 __all__ = ["sdk"]
@@ -39,11 +40,11 @@ class Person(BaseModel):
 
 
 def _parse(one: Sdk, client: Any) -> Any:
-    return one.run(client.chat.completions.parse(**CALL, response_format=Person))
+    return one.run(helpers_of(client).parse(**CALL, response_format=Person))
 
 
 def _streamed_parse(one: Sdk, client: Any) -> Any:
-    manager = client.chat.completions.stream(**CALL, response_format=Person)
+    manager = helpers_of(client).stream(**CALL, response_format=Person)
     return one.inside(manager, lambda stream: stream.get_final_completion())
 
 
@@ -52,7 +53,7 @@ def _raw(one: Sdk, client: Any) -> Any:
 
 
 def _helper(one: Sdk, client: Any) -> Any:
-    return one.inside(client.chat.completions.stream(**CALL), lambda stream: stream)
+    return one.inside(helpers_of(client).stream(**CALL), lambda stream: stream)
 
 
 def _streaming(one: Sdk, client: Any) -> Any:
@@ -148,7 +149,7 @@ def test_of_exceptions(sdk: Sdk, loopback: Loopback, case: str) -> None:
     loopback.answer = ERRORS[case]
     streamed = case not in ("429", "html", "not a response", "dropped")
     client = sdk.client(loopback, timeout=0.3)
-    with pytest.raises(openai.APIError) as raised:
+    with pytest.raises((openai.APIError, *CONNECTION_ERRORS)) as raised:
         sdk.stream(client) if streamed else sdk.create(client)
     made = adapter.decision(raised.value)
     assert made is not None

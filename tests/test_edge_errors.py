@@ -23,7 +23,8 @@ from adapter.translation import (
     param_to_chat,
     response_to_completion,
 )
-from tests.support.doors import CONNECTION_ERRORS, Door, Reply, both, each_door
+from tests.support.doors import Door, Reply, both, each_door
+from tests.support.http import CONNECTION_ERRORS
 
 Json = dict[str, Any]
 

@@ -20,7 +20,8 @@ from openai.types.chat import ChatCompletionChunk
 from adapter.errors import StreamTruncated
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
 from tests.support.chunking import CUTS, per_event
-from tests.support.doors import CONNECTION_ERRORS, DOORS, Door, Leaving, Reply, both, each_door, wire_json
+from tests.support.doors import DOORS, Door, Leaving, Reply, both, each_door, wire_json
+from tests.support.http import CONNECTION_ERRORS
 
 Json = dict[str, Any]
 Deltas = Sequence[tuple[Json, str | None]]

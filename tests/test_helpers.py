@@ -17,7 +17,8 @@ from pydantic import BaseModel
 import adapter
 from tests.support.answers import Sdk, sdk
 from tests.support.comparing import flatten
-from tests.support.doors import HTTP
+from tests.support.http import helpers_of
+from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.render import Answer, Call, chat_json, chat_sse, responses_json, responses_sse
 
 __all__ = ["sdk"]
@@ -272,7 +273,7 @@ def test_the_final_object_is_the_same(case: Case, way: str, sdk: Sdk) -> None:
 
     both, found = sides(sdk, case), []
     for client in (both.native, both.adapted):
-        manager = client.chat.completions.stream(**body(case, streamed=True))
+        manager = helpers_of(client).stream(**body(case, streamed=True))
         found.append(outcome(partial(sdk.inside, manager, final), lambda value: (type(value), plain(value), value)))
     assert both.paths == ["/v1/chat/completions", "/v1/responses"]
     assert found[0][:2] == found[1][:2]
@@ -282,9 +283,9 @@ def test_the_final_object_is_the_same(case: Case, way: str, sdk: Sdk) -> None:
 
 
 def completions_of(client: Any) -> list[Any]:
-    """List the resources that have the methods: `beta` still has them in some SDKs."""
+    """List the resources that have the methods: `beta` still has them in some SDKs, and alone has them in old ones."""
     with suppress(AttributeError):
-        return [client.chat.completions, client.beta.chat.completions]
+        return [one for one in (client.chat.completions, client.beta.chat.completions) if hasattr(one, "parse")]
     return [client.chat.completions]
 
 
@@ -318,10 +319,10 @@ def test_parse_gives_the_same_objects(case: Case, way: str, sdk: Sdk) -> None:
 
 def test_what_is_parsed_is_what_was_asked_for(sdk: Sdk) -> None:
     case = CASES["format and tools, text"]
-    message = sdk.run(sides(sdk, case).adapted.chat.completions.parse(**body(case, streamed=False))).choices[0].message
+    message = sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False))).choices[0].message
     assert message.parsed == Person(name="Ada Lové", age=36)
     case = CASES["two parsed calls"]
-    message = sdk.run(sides(sdk, case).adapted.chat.completions.parse(**body(case, streamed=False))).choices[0].message
+    message = sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False))).choices[0].message
     parsed = [call.function.parsed_arguments for call in message.tool_calls]
     assert parsed == [GetWeather(city="Paris", days=2), GetWeather(city="Lima", days=1)]
 
@@ -337,7 +338,7 @@ ENDS: dict[str, Any] = {
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("way", ["parse", "stream", "final"])
 def test_a_cut_answer_raises(name: str, way: str, sdk: Sdk) -> None:
-    completions = sides(sdk, CASES[name]).adapted.chat.completions
+    completions = helpers_of(sides(sdk, CASES[name]).adapted)
 
     def call() -> Any:
         if way == "parse":
@@ -353,7 +354,7 @@ def test_a_cut_answer_raises(name: str, way: str, sdk: Sdk) -> None:
 
 def test_a_refusal_leaves_nothing_parsed(sdk: Sdk) -> None:
     case = CASES["refusal of a format"]
-    completions = sides(sdk, case).adapted.chat.completions
+    completions = helpers_of(sides(sdk, case).adapted)
     parsed = sdk.run(completions.parse(**body(case, streamed=False)))
     streamed = sdk.inside(completions.stream(**body(case, streamed=True)), lambda stream: stream.get_final_completion())
     for completion in (parsed, streamed):

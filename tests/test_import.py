@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 import adapter
+from tests.support.http import SDK
 
 ROOT = Path(adapter.__file__).parents[1]
 HEAVY = ["openai", "pydantic", "pydantic_settings", "vcr", "yaml", "typer", "click", "rich", "httpx", "httpx2", "redis", "openfeature",
          "opentelemetry", "anyio", "asyncio"]  # fmt: skip
+
+# The HTTP library that the SDK itself imports, and the one that need not be installed.
+SDKS_HTTP, OTHER_HTTP = ("httpx2", "httpx") if SDK >= (3, 0) else ("httpx", "httpx2")
 
 
 def run(code: str, *, without: tuple[str, ...] = ()) -> str:
@@ -45,7 +49,35 @@ print(body["input"], "openai" in sys.modules)
 def test_the_client_brings_no_extras() -> None:
     code = "import adapter; adapter.OpenAI, adapter.Settings, adapter.use, adapter.decision; print(sorted(sys.modules))"
     loaded = {name.partition(".")[0].strip("' ") for name in run(code).strip("[]\n").split(",")}
-    assert loaded & {"vcr", "yaml", "typer", "click", "rich", "redis", "openfeature", "opentelemetry", "httpx"} == set()
+    extras = {"vcr", "yaml", "typer", "click", "rich", "redis", "openfeature", "opentelemetry", OTHER_HTTP}
+    assert loaded & extras == set()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_call_needs_no_other_http_library_than_the_sdks(asynchronous: bool) -> None:
+    code = """
+import asyncio, {own} as http
+import adapter
+
+completion = dict(id="resp_1", object="response", created_at=1, status="completed", model="gpt-4o", output=[])
+mock = http.MockTransport(lambda request: http.Response(200, json=completion))
+given = dict(api_key="k", settings=adapter.Settings(backend="responses"))
+call = dict(model="gpt-4o", messages=[dict(role="user", content="hi")])
+
+async def acall():
+    async with adapter.AsyncOpenAI(**given, http_client=http.AsyncClient(transport=mock)) as client:
+        return await client.chat.completions.create(**call)
+
+if {asynchronous}:
+    made = asyncio.run(acall())
+else:
+    with adapter.OpenAI(**given, http_client=http.Client(transport=mock)) as client:
+        made = client.chat.completions.create(**call)
+print(made.id, adapter.Transport, adapter.AsyncTransport, sys.modules.get({other!r}))
+"""
+    said = run(code.format(own=SDKS_HTTP, other=OTHER_HTTP, asynchronous=asynchronous), without=(OTHER_HTTP,))
+    assert said.startswith("chatcmpl-resp_1 ")
+    assert said.endswith(" None\n")
 
 
 @pytest.mark.parametrize("name", adapter.__all__)

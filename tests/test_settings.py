@@ -24,6 +24,7 @@ from tests.support.answers import (
     paths,
     sdk,
 )  # fmt: skip
+from tests.support.http import default_client, helpers_of
 from tests.support.loopback import Loopback
 
 __all__ = ["sdk"]
@@ -198,9 +199,14 @@ def test_use_takes_known_values_only(given: Any) -> None:
         pytest.fail("the block was entered")
 
 
+def _client(server: Loopback, kind: Any) -> Any:
+    http_client = default_client(asynchronous=kind is adapter.AsyncOpenAI)
+    return kind(base_url=server.base_url, api_key=KEY, settings=Settings(), http_client=http_client)
+
+
 def test_threads_need_a_copied_context(loopback: Loopback) -> None:
     loopback.answer = both
-    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=Settings()) as client:
+    with _client(loopback, adapter.OpenAI) as client:
 
         def make() -> None:
             client.chat.completions.create(**CALL)
@@ -216,7 +222,7 @@ def test_threads_need_a_copied_context(loopback: Loopback) -> None:
 
 async def test_tasks_keep_what_held_when_they_began(loopback: Loopback) -> None:
     loopback.answer = both
-    async with adapter.AsyncOpenAI(base_url=loopback.base_url, api_key=KEY, settings=Settings()) as client:
+    async with _client(loopback, adapter.AsyncOpenAI) as client:
         go_on = asyncio.Event()
 
         async def make() -> str:
@@ -239,10 +245,10 @@ async def test_tasks_keep_what_held_when_they_began(loopback: Loopback) -> None:
 
 def test_the_stream_helper_starts_when_it_is_entered(loopback: Loopback) -> None:
     loopback.answer = both
-    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=Settings()) as client:
-        made_outside = client.chat.completions.stream(**CALL)
+    with _client(loopback, adapter.OpenAI) as client:
+        made_outside = helpers_of(client).stream(**CALL)
         with adapter.use(backend="responses"):
-            made_inside = client.chat.completions.stream(**CALL)
+            made_inside = helpers_of(client).stream(**CALL)
             with made_outside as stream:
                 stream.until_done()
         with made_inside as stream:
@@ -252,12 +258,12 @@ def test_the_stream_helper_starts_when_it_is_entered(loopback: Loopback) -> None
 
 async def test_the_async_stream_helper_starts_when_it_is_entered(loopback: Loopback) -> None:
     loopback.answer = both
-    async with adapter.AsyncOpenAI(base_url=loopback.base_url, api_key=KEY, settings=Settings()) as client:
-        made_outside = client.chat.completions.stream(**CALL)
+    async with _client(loopback, adapter.AsyncOpenAI) as client:
+        made_outside = helpers_of(client).stream(**CALL)
         with adapter.use(backend="responses"):
             async with made_outside as stream:
                 await stream.until_done()
-        async with client.chat.completions.stream(**CALL) as stream:
+        async with helpers_of(client).stream(**CALL) as stream:
             await stream.until_done()
     assert paths(loopback) == [RESPONSES, CHAT]
 

@@ -24,6 +24,7 @@ from tests.support.answers import (
     text_of,
 )  # fmt: skip
 from tests.support.chunking import CUTS
+from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["impatient", "sdk"]
@@ -32,12 +33,12 @@ HALF = [*opening(), delta("Hello ")]
 FAILED = {"code": "server_error", "message": "It broke."}
 
 
-def read_all(one: Sdk, client: Any) -> tuple[list[Any], openai.APIError | None]:
+def read_all(one: Sdk, client: Any) -> tuple[list[Any], Exception | None]:
     """Return the chunks of a stream, and the error it ended with."""
     seen: list[Any] = []
     try:
         one.list(one.create(client, stream=True), seen.append)
-    except openai.APIError as raised:
+    except (openai.APIError, *CONNECTION_ERRORS) as raised:
         return seen, raised
     return seen, None
 
@@ -155,5 +156,5 @@ def test_requests_are_never_sent_twice_for_a_broken_stream(sdk: Sdk, loopback: L
 
     loopback.answer = answer
     _, failure = read_all(sdk, sdk.client(loopback, max_retries=2))
-    assert isinstance(failure, openai.APIConnectionError)
+    assert isinstance(failure, CONNECTION_ERRORS)
     assert len(loopback.requests) == 1

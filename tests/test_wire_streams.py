@@ -30,6 +30,7 @@ from tests.support.answers import (
     text_of,
 )  # fmt: skip
 from tests.support.chunking import CUTS
+from tests.support.http import default_client
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["sdk"]
@@ -201,8 +202,8 @@ def test_many_streams_at_once(loopback: Loopback) -> None:
     loopback.answer = answer
 
     async def main() -> list[str]:
-        settings = Settings(backend="responses")
-        async with adapter.AsyncOpenAI(base_url=loopback.base_url, api_key=KEY, settings=settings) as client:
+        given: Any = {"settings": Settings(backend="responses"), "http_client": default_client(asynchronous=True)}
+        async with adapter.AsyncOpenAI(base_url=loopback.base_url, api_key=KEY, **given) as client:
 
             async def one(number: int) -> str:
                 messages: Any = [{"role": "user", "content": f"t{number}"}]
@@ -224,7 +225,8 @@ def test_threads_share_a_client(loopback: Loopback) -> None:
 
     loopback.answer = answer
     texts: dict[int, str] = {}
-    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=Settings(backend="responses")) as client:
+    given: Any = {"settings": Settings(backend="responses"), "http_client": default_client()}
+    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, **given) as client:
 
         def one(number: int) -> None:
             messages: Any = [{"role": "user", "content": f"t{number}"}]

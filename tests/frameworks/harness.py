@@ -114,8 +114,7 @@ class Side:
             client: openai.AsyncOpenAI = adapter.AsyncOpenAI(settings=self.settings, **options)
             self._async.push_async_callback(client.close)
             return client
-        client = self.adapt(openai.AsyncOpenAI(http_client=self.async_http_client(), **options))
-        return client
+        return self.adapt(openai.AsyncOpenAI(http_client=self.async_http_client(), **options))
 
     async def aclose(self) -> None:
         """Close the async clients: to be called by a sync program, in the loop that its framework ran them in."""

@@ -222,7 +222,13 @@ def agent_run(streaming: bool, question: str, *functions: Callable[..., str], **
             "text": result.response.content,
             "structured": result.structured_response,
             "calls": [
-                (each.tool_name, each.tool_kwargs, each.tool_id, str(each.tool_output)) for each in result.tool_calls
+                {
+                    "tool_id": each.tool_id,
+                    "name": each.tool_name,
+                    "given": each.tool_kwargs,
+                    "gave": str(each.tool_output),
+                }
+                for each in result.tool_calls
             ],
             "events": [name for name, _ in groupby(type(event).__name__ for event in events)],
             "deltas": "".join(getattr(event, "delta", None) or "" for event in events),
@@ -236,10 +242,8 @@ def test_function_agent(house: House, stream: bool) -> None:
     run = agent_run(stream, ORDER, find_order, track_parcel)
     found = house.compare("agent_stream" if stream else "agent", run)
     assert found["text"] == ON_ITS_WAY
-    assert [call[:2] for call in found["calls"]] == [
-        ["find_order", {"order": 1042}],
-        ["track_parcel", {"parcel": "LX-77"}],
-    ]
+    made = [(call["name"], call["given"]) for call in found["calls"]]
+    assert made == [("find_order", {"order": 1042}), ("track_parcel", {"parcel": "LX-77"})]
     assert found["deltas"] == (ON_ITS_WAY if stream else "")
 
 
@@ -248,7 +252,7 @@ def test_function_agent_in_parallel(house: House, stream: bool) -> None:
     run = agent_run(stream, BOTH, get_weather)
     found = house.compare("agent_parallel_stream" if stream else "agent_parallel", run)
     assert found["text"] == SUNNY
-    assert sorted(call[1]["city"] for call in found["calls"]) == ["Lima", "Oslo"]
+    assert sorted(call["given"]["city"] for call in found["calls"]) == ["Lima", "Oslo"]
 
 
 def test_function_agent_with_a_structured_end(recorded_house: House) -> None:

@@ -17,6 +17,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 import adapter
+from tests.support.http import arguments, default_client
 from tests.support.loopback import HOLD, Loopback, Reply, Request
 
 Mode = Literal["sync", "async"]
@@ -181,9 +182,8 @@ class Sdk:
         base_url = server if isinstance(server, str) else server.base_url
         given = {"base_url": base_url, "api_key": KEY, "max_retries": 0, **more}
         if "http_client" not in more:
-            # The SDK's own defaults; only the certificates, which cost most of a client's making, are loaded once.
-            kind = self.pick(openai.DefaultHttpxClient, openai.DefaultAsyncHttpxClient)
-            given["http_client"] = kind(verify=_certificates())
+            # Only the certificates, which cost most of a client's making, are loaded once.
+            given["http_client"] = default_client(asynchronous=self.mode == "async", verify=_certificates())
         if not plain:
             given["settings"] = Settings(backend=settings) if isinstance(settings, str) else settings
         made = (self.plain if plain else self.adapted)(**given)
@@ -192,7 +192,7 @@ class Sdk:
 
     def create(self, client: Any, **more: Any) -> Any:
         """Call `chat.completions.create`."""
-        return self.run(client.chat.completions.create(**{**CALL, **more}))
+        return self.run(client.chat.completions.create(**arguments({**CALL, **more})))
 
     def list(self, stream: Any, tell: Callable[[Any], None] | None = None) -> list[Any]:
         """Read an iterator, or async iterator, to its end."""

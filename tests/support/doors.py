@@ -21,13 +21,8 @@ import pytest
 
 import adapter
 from adapter import Decision, Settings
-from tests.support.http import SDK
+from tests.support.http import arguments, helpers_of
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
-
-# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through.
-CONNECTION_ERRORS: tuple[type[Exception], ...] = (
-    (openai.APIConnectionError,) if SDK >= (3, 25) else (openai.APIConnectionError, HTTP.TransportError)
-)
 
 Kind = Literal["client", "install", "transport"]
 Leaving = Literal["read on", "break", "close", "with"]
@@ -169,11 +164,11 @@ class Door:
 
     def create(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
         """Call `create` for a whole answer."""
-        return self._run(_Call("create", _arguments(body)), upstream, settings)
+        return self._run(_Call("create", arguments(body)), upstream, settings)
 
     def parse(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
         """Call `parse`."""
-        return self._run(_Call("parse", _arguments(body)), upstream, settings)
+        return self._run(_Call("parse", arguments(body)), upstream, settings)
 
     def stream(
         self,
@@ -185,7 +180,7 @@ class Door:
         **settings: Any,
     ) -> Seen:
         """Call `create(stream=True)` and read it all, or leave it in some way after so many chunks."""
-        call = _Call("stream", _arguments({**body, "stream": True}), after, leaving)
+        call = _Call("stream", arguments({**body, "stream": True}), after, leaving)
         return self._run(call, upstream, settings)
 
     def helper(
@@ -198,7 +193,7 @@ class Door:
         **settings: Any,
     ) -> Seen:
         """Call `.stream()`, read its events and ask for the final completion."""
-        return self._run(_Call("helper", _arguments(body), after, leaving), upstream, settings)
+        return self._run(_Call("helper", arguments(body), after, leaving), upstream, settings)
 
     def _run(self, call: _Call, upstream: Upstream, settings: Mapping[str, Any]) -> Seen:
         transport = HTTP.MockTransport(_handler(upstream, call.seen))
@@ -213,7 +208,7 @@ class Door:
     def _srun(self, call: _Call, transport: Any, settings: Settings) -> None:
         with self._client(transport, settings, call.seen) as client:
             try:
-                result = _perform(client.chat.completions, call)
+                result = _perform(client, call)
             except Exception as error:  # noqa: BLE001  # it is what the caller saw
                 call.seen.error = result = error
             call.seen.open_on_return = call.seen.open
@@ -278,7 +273,7 @@ def plain_body(body: Mapping[str, Any]) -> bytes:
     seen = Seen()
     http = HTTP.Client(transport=HTTP.MockTransport(_handler(lambda _: Reply.of_json({}), seen)))
     with openai.OpenAI(base_url="https://api.test/v1", api_key="key", max_retries=0, http_client=http) as client:
-        client.chat.completions.create(**_arguments(body))
+        client.chat.completions.create(**arguments(body))
     return seen.sent[0].body
 
 
@@ -303,57 +298,6 @@ CHAT_COMPLETION: dict[str, Any] = {
 }
 """What the scripted Chat Completions answers."""
 
-_PARAMETERS = frozenset(
-    [
-        "audio",
-        "extra_body",
-        "extra_headers",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "metadata",
-        "modalities",
-        "model",
-        "moderation",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-    ]
-)
-
-
-def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a body into arguments of the SDK's methods: what isn't a parameter goes by `extra_body`."""
-    known = {key: value for key, value in body.items() if key in _PARAMETERS}
-    extra = {key: value for key, value in body.items() if key not in _PARAMETERS}
-    return known | {"extra_body": extra} if extra else known
-
 
 def _handler(upstream: Upstream, seen: Seen) -> Callable[[Any], Any]:
     def handle(request: Any) -> Any:
@@ -367,17 +311,17 @@ def _handler(upstream: Upstream, seen: Seen) -> Callable[[Any], Any]:
     return handle
 
 
-def _perform(completions: Any, call: _Call) -> Any:
+def _perform(client: Any, call: _Call) -> Any:
     match call.method:
         case "create" | "parse":
-            call.seen.value = getattr(completions, call.method)(**call.body)
+            call.seen.value = _method(client, call)(**call.body)
             return call.seen.value
         case "stream":
-            stream = completions.create(**call.body)
+            stream = client.chat.completions.create(**call.body)
             _read(stream, call)
             return stream
         case "helper":
-            with completions.stream(**call.body) as stream:
+            with helpers_of(client).stream(**call.body) as stream:
                 for event in stream:
                     call.seen.chunks.append(event)
                     if call.leaving != "read on" and len(call.seen.chunks) >= call.after:
@@ -403,17 +347,21 @@ def _read_some(stream: Any, call: _Call) -> None:
             return
 
 
-async def _aperform(completions: Any, call: _Call) -> Any:
+def _method(client: Any, call: _Call) -> Any:
+    return getattr(helpers_of(client) if call.method == "parse" else client.chat.completions, call.method)
+
+
+async def _aperform(client: Any, call: _Call) -> Any:
     match call.method:
         case "create" | "parse":
-            call.seen.value = await getattr(completions, call.method)(**call.body)
+            call.seen.value = await _method(client, call)(**call.body)
             return call.seen.value
         case "stream":
-            stream = await completions.create(**call.body)
+            stream = await client.chat.completions.create(**call.body)
             await _aread(stream, call)
             return stream
         case "helper":
-            async with completions.stream(**call.body) as stream:
+            async with helpers_of(client).stream(**call.body) as stream:
                 async for event in stream:
                     call.seen.chunks.append(event)
                     if call.leaving != "read on" and len(call.seen.chunks) >= call.after:

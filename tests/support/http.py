@@ -1,16 +1,70 @@
-"""The HTTP library that the tests speak: the one of the installed SDK, or the one that a lane asks for.
+"""The HTTP library that the tests speak, and what the installed SDK has: the same tables of cases run on every SDK.
 
-`LANE_HTTP=httpx` runs everything on classic httpx with an SDK that would take httpx2 by itself.
+The library is the one of the SDK, or the one that a lane asks for: `LANE_HTTP=httpx` runs everything on classic httpx with an SDK that
+would take httpx2 by itself.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import openai
+import pytest
 
 SDK = tuple(int(part) for part in openai.VERSION.split(".")[:2])
 NAME = os.environ.get("LANE_HTTP") or ("httpx2" if SDK >= (3, 0) else "httpx")
 http: Any = importlib.import_module(NAME)
+
+# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (MAPPING §9.6).
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    (openai.APIConnectionError,) if SDK >= (3, 25) else (openai.APIConnectionError, http.TransportError)
+)
+STREAM_TIMEOUT: type[Exception] = openai.APITimeoutError if SDK >= (3, 25) else http.ReadTimeout
+
+
+def needs(sdk: tuple[int, int], why: str) -> pytest.MarkDecorator:
+    """Skip a test, or a case of one, on an SDK before this one, with the reason."""
+    return pytest.mark.skipif(sdk > SDK, reason=_reason(sdk, why))
+
+
+def skip_before(sdk: tuple[int, int], why: str) -> None:
+    """Skip the test that runs, on an SDK before this one, with the reason."""
+    if sdk > SDK:
+        pytest.skip(_reason(sdk, why))
+
+
+def _reason(sdk: tuple[int, int], why: str) -> str:
+    return f"openai {'.'.join(map(str, SDK))} is before {'.'.join(map(str, sdk))}: {why}"
+
+
+def default_client(*, asynchronous: bool = False, **more: Any) -> Any:
+    """Make the HTTP client that the SDK makes for itself, of this lane's library."""
+    if NAME == "httpx" and SDK >= (3, 0):
+        kind = http.AsyncClient if asynchronous else http.Client
+        limits = http.Limits(max_connections=1000, max_keepalive_connections=100)
+        return kind(**{"follow_redirects": True, "timeout": http.Timeout(600, connect=5), "limits": limits, **more})
+    return (openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient)(**more)
+
+
+def helpers_of(client: Any) -> Any:
+    """Return the resource with `parse` and `stream`: old SDKs have them in `beta` alone."""
+    completions = client.chat.completions
+    return completions if hasattr(completions, "stream") else client.beta.chat.completions
+
+
+def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a body into arguments of the SDK's methods: what is no parameter of this SDK's goes by `extra_body`."""
+    known = {key: value for key, value in body.items() if key in parameters()}
+    extra = {key: value for key, value in body.items() if key not in known}
+    return known | {"extra_body": extra | known.get("extra_body", {})} if extra else known
+
+
+@functools.cache
+def parameters() -> frozenset[str]:
+    """Name the parameters of this SDK's `create`."""
+    return frozenset(inspect.signature(openai.resources.chat.Completions.create).parameters) - {"self"}

@@ -1,0 +1,108 @@
+"""What a process holds and what it complains of, while thousands of streams come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import statistics
+import sys
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.upstream import Upstream
+
+
+@dataclass(slots=True)
+class Held:
+    """What the process holds."""
+
+    files: int
+    threads: int
+    blocks: int
+    resident: int
+
+    @classmethod
+    def now(cls) -> Held:
+        """Look, with the garbage collected."""
+        gc.collect()
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return cls(
+            len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), sys.getallocatedblocks(), resident
+        )
+
+
+@dataclass
+class Ledger:
+    """What happened to the streams, what complained, and what was held after each round of `per_round` streams."""
+
+    per_round: int = 1
+    ends: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+    rounds: list[Held] = field(default_factory=list)
+
+    def growth(self) -> float:
+        """Return how many allocated blocks a round adds: the second half of the rounds against the first."""
+        blocks = [held.blocks for held in self.rounds]
+        half = len(blocks) // 2
+        return (statistics.median(blocks[half:]) - statistics.median(blocks[:half])) / half
+
+    def flat(self) -> bool:
+        """Tell whether memory stays as it was: a single object left behind by each stream would be a block or more."""
+        return self.growth() < 0.5 * self.per_round + 20  # the ledger's own entries take some, too
+
+
+class _Collecting(logging.Handler):
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(logging.WARNING)
+        self._ledger = ledger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._ledger.complaints.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def listening(ledger: Ledger) -> Iterator[None]:
+    """Collect warnings, log lines, and exceptions that nobody could raise."""
+    handler = _Collecting(ledger)
+    unraisable, logger = sys.unraisablehook, logging.getLogger()
+    sys.unraisablehook = lambda given: ledger.complaints.append(f"unraisable: {given.exc_value!r}")
+    logger.addHandler(handler)
+    gc.collect()
+    gc.freeze()  # what was there before isn't looked at again and again
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+            gc.collect()
+        ledger.complaints += [f"{one.category.__name__}: {one.message}" for one in caught]
+    finally:
+        gc.unfreeze()
+        sys.unraisablehook = unraisable
+        logger.removeHandler(handler)
+
+
+def settled(upstream: Upstream, expected: int) -> int:
+    """Wait, for a bounded time, until upstream has seen every hang-up; return how many connections it has open."""
+    for _ in range(200):
+        if (now := upstream.stats()["open"]) <= expected:
+            break
+        threading.Event().wait(0.05)
+    return now
+
+
+def figures(name: str, ledger: Ledger, seconds: float, pool: tuple[int, int], peak: int) -> str:
+    first, last = ledger.rounds[0], ledger.rounds[-1]
+    ends = ", ".join(f"{count} {end}" for end, count in sorted(ledger.ends.items()))
+    return (
+        f"\n{name}: {ledger.ends.total()} streams in {seconds:.1f} s ({ends}); connections at the peak {peak}, "
+        f"after the last round {pool[0]} ({pool[1]} idle); complaints {len(ledger.complaints)}\n"
+        f"  files {first.files} → {last.files}, threads {first.threads} → {last.threads}, allocated blocks "
+        f"{first.blocks:,} → {last.blocks:,} ({ledger.growth():+.0f} a round), resident {first.resident / 1e6:.1f} MB → "
+        f"{last.resident / 1e6:.1f} MB"
+    )
