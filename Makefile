@@ -21,8 +21,8 @@ help: ## list what can be made
 demo: $(READY) ## show one program on both APIs, from recordings, without a key
 	@$(BIN)/adapter demo
 
-test: $(READY) $(SERVERS) ## run the tests; ARGS= goes to pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) $(SERVERS) ## run the tests, on all cores; ARGS= goes to pytest (-n 0 shows the figures that tests print)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 cover: $(READY) $(SERVERS) ## run the tests and measure the branches they take
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
