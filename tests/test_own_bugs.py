@@ -245,7 +245,7 @@ def _attempt(make: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return None, failure
 
 
-def _unwrapped(failure: Exception | None) -> BaseException | None:
+def _cause(failure: Exception | None) -> BaseException | None:
     """Return what the transport raised: some SDKs make a connection error of any exception."""
     return failure.__cause__ if isinstance(failure, openai.APIConnectionError) else failure
 
@@ -260,7 +260,7 @@ def test_on_bug_raise_raises(serving: Loopback, module: str) -> None:
             with planted(function, serving) as alarm:
                 _, failure = _attempt(lambda name=name: call(one, client, name))
             if alarm.sent is not None:
-                assert isinstance(_unwrapped(failure), PlantedError), f"{where} in {name!r}: {failure!r}"
+                assert isinstance(_cause(failure), PlantedError), f"{where} in {name!r}: {failure!r}"
                 assert len(serving.requests) == alarm.sent
     one.close()
 

@@ -54,7 +54,13 @@ def upstream() -> Iterator[Upstream]:
 def _given(upstream: Upstream, kind: Any) -> dict[str, Any]:
     limits = http.Limits(max_connections=AT_ONCE, max_keepalive_connections=100)  # the SDK's own
     http_client = kind(verify=_certificates(), timeout=300, limits=limits)
-    return {"base_url": upstream.base_url, "api_key": "fake-key", "max_retries": 0, "timeout": 300, "http_client": http_client}
+    return {
+        "base_url": upstream.base_url,
+        "api_key": "fake-key",
+        "max_retries": 0,
+        "timeout": 300,
+        "http_client": http_client,
+    }
 
 
 def _sync(upstream: Upstream) -> adapter.OpenAI:

@@ -7,7 +7,10 @@ streams.
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 
 from adapter.errors import StreamTruncated
 from adapter.exchange import Streamed
@@ -36,6 +39,7 @@ class AsyncBody:
     def __init__(self, pump: APump | AOnce, close: Callable[[], Awaitable[None]]) -> None:
         self._pump = pump
         self._close: Callable[[], Awaitable[None]] | None = close
+        self.outlived: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pump
@@ -46,6 +50,28 @@ class AsyncBody:
         close, self._close = self._close, None
         if close is not None:
             await close()
+        if self.outlived is not None:
+            self.outlived.detach()
+
+
+def outlive(body: AsyncBody, trip: object) -> None:
+    """Keep a trip, and the generators that it reads upstream with, for a little longer than the body made of it.
+
+    A stream that the application leaves without closing it is garbage as a whole, and the event loop closes its generators
+    in the order of their age. Ours are older than the SDK's, since the stream's first events are read before its
+    headers go up; closed before the response is, they would fail ("already running").
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return  # another kind of loop, with rules of its own
+    body.outlived = weakref.finalize(body, _let_go, loop, trip)
+    body.outlived.atexit = False
+
+
+def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
 
 
 def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception]) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ from adapter.journal import Journal
 from adapter.routing.decide import HEADER
 from adapter.routing.settings import Settings
 
-from .bodies import AOnce, APump, once, pump
+from .bodies import AOnce, APump, once, outlive, pump
 from .drive import adrive, drive
 from .families import Family, family_of
 from .record import note
@@ -312,8 +312,11 @@ class _AsyncTrip(_TripBase):
                 await self.aclose()
                 return self.response(outcome, self.family.AsyncBody(AOnce(body), self.aclose))
             case Streamed():
-                stream = APump(outcome, self._source(), self.truncated, self.closed_early)
-                return self.response(outcome, self.family.AsyncBody(stream, self.finish))
+                body = self.family.AsyncBody(
+                    APump(outcome, self._source(), self.truncated, self.closed_early), self.finish
+                )
+                outlive(body, self)
+                return self.response(outcome, body)
         return self.upstream
 
     def _source(self) -> AsyncIterator[bytes]:

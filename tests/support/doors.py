@@ -218,7 +218,7 @@ class Door:
     async def _arun(self, call: _Call, transport: Any, settings: Settings) -> None:
         async with self._client(transport, settings, call.seen) as client:
             try:
-                result = await _aperform(client.chat.completions, call)
+                result = await _aperform(client, call)
             except Exception as error:  # noqa: BLE001  # it is what the caller saw
                 call.seen.error = result = error
             call.seen.open_on_return = call.seen.open

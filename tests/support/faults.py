@@ -78,31 +78,38 @@ END = b"0\r\n\r\n"
 
 
 def http_head(status: int, *headers: str) -> bytes:
+    """Write a status line and headers."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "x-request-id: req_1", *headers, "", ""]
     return "\r\n".join(lines).encode()
 
 
 def chunk(data: bytes) -> bytes:
+    """Frame a chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def page(status: int, kind: str, body: bytes, *headers: str) -> list[Step]:
+    """Answer with a whole body."""
     return [http_head(status, f"content-type: {kind}", f"content-length: {len(body)}", *headers), body]
 
 
 def error_object(code: str = "some_code") -> dict[str, Any]:
+    """Make the error object of either API."""
     return {"message": "Upstream says no.", "type": "some_type", "param": None, "code": code}
 
 
 def refusal(status: int, *headers: str, code: str = "some_code") -> list[Step]:
+    """Answer with an error of the API."""
     return page(status, "application/json", json.dumps({"error": error_object(code)}).encode(), *headers)
 
 
 def whole(said: Said, body: bytes, *headers: str) -> list[Step]:
+    """Answer with a body of the expected kind, in one piece."""
     return [said.head(*headers, length=len(body)), body]
 
 
 def frame(value: Any) -> bytes:
+    """Write an event without a name."""
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 

@@ -305,8 +305,11 @@ def _drive(call: Call, run: _Run) -> None:
         _note_error(run, error)
     run.join()
     run.handle = None
-    if _busy(run.client) > run.fault.occupied:
+    for _ in range(50):  # another thread's collection may be under way, which makes this one none
+        if _busy(run.client) <= run.fault.occupied:
+            break
         gc.collect()
+        threading.Event().wait(0.01)
     if occupying is not None:
         occupying.close()
     run.seen.busy = _busy(run.client)
@@ -329,11 +332,10 @@ async def _adrive(call: Call, run: _Run) -> None:
 async def _settle(run: _Run) -> None:
     await asyncio.to_thread(run.join)
     run.handle = run.task = None
-    if _busy(run.client):
-        gc.collect()
-    for _ in range(100):  # the loop closes what was dropped, in its own time
+    for _ in range(50):  # the loop closes what was dropped, in its own time
         if not _busy(run.client):
             break
+        gc.collect()
         await asyncio.sleep(0.01)
     run.seen.busy = _busy(run.client)
     await run.client.close()
