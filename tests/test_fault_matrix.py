@@ -172,7 +172,7 @@ BOMB = 30_000_000
 
 def _peak(call: Call, *, native: bool) -> int:
     """Return the most memory that one call took, the server's own left out."""
-    bombs = {}
+    bombs: dict[bool, bytes] = {}
 
     def script(said: Said) -> list[Step]:
         return whole(said, bombs[said.chat], "content-encoding: gzip")

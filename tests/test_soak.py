@@ -159,15 +159,15 @@ class _Closer:
 
 
 def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
-    per_round = STREAMS // ROUNDS
-    ledger = Ledger(per_round)
+    ledger = Ledger(STREAMS // ROUNDS)
     before = Held.now()
     began = time.monotonic()
+    pool, left = (0, 0), 0
     with listening(ledger), _sync(upstream) as client:
         closer = _Closer()
         with ThreadPoolExecutor(THREADS) as threads:
             for round_ in range(ROUNDS + 1):  # one to warm up
-                numbers = range(round_ * per_round, (round_ + 1) * per_round)
+                numbers = range(round_ * ledger.per_round, (round_ + 1) * ledger.per_round)
                 ends = list(threads.map(lambda number: _one(client, number, closer), numbers))
                 gc.collect()  # a bare break leaves its stream in a cycle, natively too
                 pool = _idle(client)
@@ -180,7 +180,7 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
     after = Held.now()
     print(figures("threads", ledger, time.monotonic() - began, pool, upstream.stats()["peak"]))
     assert ledger.complaints == []
-    assert ledger.ends.total() == per_round * ROUNDS
+    assert ledger.ends.total() == ledger.per_round * ROUNDS
     assert pool[0] == pool[1] == left  # nothing but what the pool keeps to use again
     assert pool[0] <= THREADS
     assert settled(upstream, 0) == 0
@@ -240,6 +240,7 @@ async def _cancelled(client: Any, number: int, model: str) -> str:
 
 async def _rounds(client: Any, ledger: Ledger, upstream: Upstream) -> tuple[int, int]:
     at_once = asyncio.Semaphore(min(AT_ONCE, ledger.per_round))
+    pool = (0, 0)
 
     async def limited(number: int) -> str:
         async with at_once:
@@ -259,11 +260,12 @@ async def _rounds(client: Any, ledger: Ledger, upstream: Upstream) -> tuple[int,
 
 async def _quiet(client: Any, upstream: Upstream) -> tuple[int, int]:
     """Wait, for a bounded time, until streams that were just dropped are closed by the loop; look at what is open then."""
+    pool = _idle(client)
     for _ in range(200):
-        pool = _idle(client)
         if pool[0] == pool[1]:
             break
         await asyncio.sleep(0.05)
+        pool = _idle(client)
     assert await asyncio.to_thread(settled, upstream, pool[0]) == pool[0]
     return pool
 

@@ -90,10 +90,10 @@ def listening(ledger: Ledger) -> Iterator[None]:
 def settled(upstream: Upstream, expected: int) -> int:
     """Wait, for a bounded time, until upstream has seen every hang-up; return how many connections it has open."""
     for _ in range(200):
-        if (now := upstream.stats()["open"]) <= expected:
+        if upstream.stats()["open"] <= expected:
             break
         threading.Event().wait(0.05)
-    return now
+    return upstream.stats()["open"]
 
 
 def figures(name: str, ledger: Ledger, seconds: float, pool: tuple[int, int], peak: int) -> str:

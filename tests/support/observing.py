@@ -18,8 +18,9 @@ import openai
 
 import adapter
 from tests.support.answers import CALL, KEY
-from tests.support.faults import HOLD, STREAMED, Call, Fault, FaultServer, Said, address
+from tests.support.faults import STREAMED, Call, Fault, FaultServer, Said, address
 from tests.support.http import http
+from tests.support.loopback import HOLD
 
 Mode = Literal["sync", "async"]
 RETRIES = 1
