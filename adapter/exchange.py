@@ -270,7 +270,7 @@ def _one_way(body: Any) -> str | None:
 def _reply(journal: Journal, choice: Choice, translation: Translation, head: Head) -> Journey:
     kind = head.content_type.lower().partition(";")[0].strip()
     streamed = kind == "text/event-stream"
-    if translation.asked.stream and not kind.endswith("json") and kind != "text/html":
+    if translation.asked.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
         streamed = True  # the SDK reads a stream whatever it is called, and gateways call it many names
     if head.status >= 400:
         raw = yield ReadReply()
