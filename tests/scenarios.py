@@ -20,6 +20,8 @@ from typing import Any, Literal
 import openai
 from pydantic import BaseModel
 
+from tests.support.http import CONNECTION_ERRORS
+
 ROOT = Path(__file__).resolve().parents[1] / "cassettes"
 SERVERS = ("vllm", "llamacpp")
 SIDES = ("chat", "responses")
@@ -277,7 +279,7 @@ def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[A
             method, body = journey.send(results[-1])
     except StopIteration:
         return results
-    except openai.OpenAIError as error:
+    except (openai.OpenAIError, *CONNECTION_ERRORS) as error:
         return [*results, error]
 
 
@@ -294,5 +296,5 @@ async def play_async(scenario: Scenario, client: Any, *, model: str | None = Non
             method, body = journey.send(results[-1])
     except StopIteration:
         return results
-    except openai.OpenAIError as error:
+    except (openai.OpenAIError, *CONNECTION_ERRORS) as error:
         return [*results, error]

@@ -10,7 +10,7 @@ import pytest
 
 import adapter
 from tests.support.answers import CALL, CHAT, Sdk, Settings, both, error, paths, same_request, sdk
-from tests.support.http import http
+from tests.support.http import http, needs_raw_posts
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["sdk"]
@@ -156,6 +156,7 @@ def test_bad_bodies(sdk: Sdk, loopback: Loopback, case: str, model: str, policy:
     assert who == "adapter" or model != ONE_WAY, "a one-way model went to Chat"
 
 
+@needs_raw_posts
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("case", RAW)
 def test_bad_bytes(sdk: Sdk, loopback: Loopback, case: str, policy: Any) -> None:
@@ -293,6 +294,7 @@ def test_what_json_cannot_hold_is_the_sdks_own_error(sdk: Sdk, loopback: Loopbac
     assert loopback.requests == []
 
 
+@needs_raw_posts
 def test_lone_surrogates_go_on(sdk: Sdk, loopback: Loopback) -> None:
     """Send what JSON can spell and UTF-8 can't, as the SDK or the caller has written it."""
     loopback.answer = both
@@ -301,6 +303,7 @@ def test_lone_surrogates_go_on(sdk: Sdk, loopback: Loopback) -> None:
     assert loopback.requests[0].json()["input"][0]["content"] == "\ud83d"
 
 
+@needs_raw_posts
 def test_untouched_is_untouched(sdk: Sdk, loopback: Loopback) -> None:
     """Hold a call on Chat without a byte of difference, odd spellings included."""
     loopback.answer = both

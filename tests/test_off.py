@@ -24,7 +24,7 @@ from tests.support.answers import (
     same_request,
     sdk,
 )
-from tests.support.http import helpers_of, http
+from tests.support.http import helpers_of, http, lacking
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["sdk"]
@@ -307,7 +307,7 @@ def test_other_endpoints_are_untouched(sdk: Sdk, loopback: Loopback, call: str) 
         return Reply.of_json({"object": "list", "data": [], "has_more": False, "id": "x"})
 
     if call == "beta.responses" and not hasattr(sdk.client(loopback, plain=True).beta, "responses"):
-        pytest.skip(f"openai {openai.VERSION} has no beta.responses")
+        pytest.skip(lacking("beta.responses"))
     loopback.answer = listing
     expected = OTHERS[call](sdk, sdk.client(loopback, plain=True))
     got = OTHERS[call](sdk, sdk.client(loopback, "responses"))

@@ -26,7 +26,7 @@ from tests.support.answers import (
     sdk,
     text_of,
 )  # fmt: skip
-from tests.support.http import STREAM_TIMEOUT, http
+from tests.support.http import STREAM_TIMEOUT, http, needs_raw_posts
 from tests.support.loopback import HOLD, Loopback, Reply, Request
 
 __all__ = ["impatient", "sdk"]
@@ -99,6 +99,7 @@ def test_the_same_call_leaves_the_same_bytes(sdk: Sdk, loopback: Loopback) -> No
     assert first.headers == second.headers
 
 
+@needs_raw_posts
 def test_streaming_request_bodies_are_read(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     body = json.dumps(CALL).encode()
