@@ -87,12 +87,13 @@ class _Door:
             return None
         return ticket
 
-    def _made(self, family: Family) -> Any:
-        raise NotImplementedError
+    _made_of: str  # the family's class that is wrapped when nothing was given
 
     def _inner_for(self, family: Family) -> Any:
         if self._inner is None:
-            self._inner = self._made(family)
+            # The SDK's own limits (openai/_constants.py).
+            limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
+            self._inner = getattr(family, self._made_of)(limits=limits)
         return self._inner
 
     def __getattr__(self, name: str) -> Any:
@@ -119,6 +120,8 @@ class Transport(_Door):
     For any library that accepts an `http_client`. Acts on every `POST …/chat/completions` that passes, as `settings`
     say (default: from the environment); everything else goes through untouched.
     """
+
+    _made_of = "HTTPTransport"
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
@@ -152,12 +155,11 @@ class Transport(_Door):
         if self._inner is not None:
             self._inner.__exit__(*args)
 
-    def _made(self, family: Family) -> Any:
-        return family.HTTPTransport(limits=family.Limits(max_connections=1000, max_keepalive_connections=100))
-
 
 class AsyncTransport(_Door):
     """Wrap an async transport of httpx2 or httpx; one is made on first use when none is given. See Transport."""
+
+    _made_of = "AsyncHTTPTransport"
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
@@ -190,9 +192,6 @@ class AsyncTransport(_Door):
     async def __aexit__(self, *args: object) -> None:
         if self._inner is not None:
             await self._inner.__aexit__(*args)
-
-    def _made(self, family: Family) -> Any:
-        return family.AsyncHTTPTransport(limits=family.Limits(max_connections=1000, max_keepalive_connections=100))
 
 
 class _TripBase:
