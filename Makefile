@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover frameworks lint types fmt clean
+.PHONY: help demo test cover frameworks lanes lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -30,6 +30,9 @@ cover: $(READY) $(SERVERS) ## run the tests and measure the branches they take
 frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
 	@test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: say which with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) tests/frameworks/run.py $(ONLY) -- $(ARGS)
+
+lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, ARGS= goes to pytest
+	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.http import http
+from tests.support.http import CONNECTION_ERRORS, http
 
 from .support import corpus, oracle
 from .support.chunking import CUTS, per_event, truncations
@@ -125,7 +125,7 @@ def created(client: adapter.OpenAI, request: dict[str, Any]) -> oracle.Seen | No
             assert type(chunk) is openai.types.chat.ChatCompletionChunk
             reader.take(chunk)
         return reader.seen()
-    except openai.APIError:
+    except (openai.APIError, *CONNECTION_ERRORS):
         return None
 
 
@@ -138,7 +138,7 @@ async def acreated(client: adapter.AsyncOpenAI, request: dict[str, Any]) -> orac
         async for chunk in result:
             reader.take(chunk)
         return reader.seen()
-    except openai.APIError:
+    except (openai.APIError, *CONNECTION_ERRORS):
         return None
 
 

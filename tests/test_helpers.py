@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import adapter
 from tests.support.answers import Sdk, sdk
 from tests.support.comparing import flatten
-from tests.support.http import helpers_of
+from tests.support.http import SDK, helpers_of
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.render import Answer, Call, chat_json, chat_sse, responses_json, responses_sse
 
@@ -227,6 +227,11 @@ def without_opening(events: list[Any]) -> list[Any]:
     return [(name, kind, fields) for name, kind, fields, _ in events[first:]]
 
 
+def wants_strict_tools(end: Any) -> bool:
+    """Tell whether the SDK refused the call itself: the async helper of 1.66 does, where a tool isn't strict."""
+    return SDK < (1, 92) and isinstance(end, tuple) and "is not strict" in str(end)
+
+
 def opens_late(case: Case) -> bool:
     return len(case.answer.calls) > 1 and not case.answer.text
 
@@ -237,6 +242,9 @@ def test_stream_gives_the_same_events(case: Case, sdk: Sdk) -> None:
     (native, native_end), (adapted, adapted_end) = (
         helper_events(sdk, helpers_of(client), case) for client in (both.native, both.adapted)
     )
+    if wants_strict_tools(native_end):
+        assert native_end == adapted_end
+        return
     assert both.paths == ["/v1/chat/completions", "/v1/responses"]
     assert native, "the native stream gave nothing"
     if opens_late(case):
@@ -281,8 +289,10 @@ def test_the_final_object_is_the_same(case: Case, way: str, sdk: Sdk) -> None:
             return sdk.inside(helpers_of(client).stream(**body(case, streamed=True)), final)
 
         found.append(outcome(call, lambda value: (type(value), plain(value), value)))
-    assert both.paths == ["/v1/chat/completions", "/v1/responses"]
     assert found[0][:2] == found[1][:2]
+    if wants_strict_tools(found[0]):
+        return
+    assert both.paths == ["/v1/chat/completions", "/v1/responses"]
     if isinstance(found[0][2], ParsedChatCompletion):
         one, other = (each[2].choices[0].message for each in found)
         assert (one.parsed, type(one.parsed)) == (other.parsed, type(other.parsed))
