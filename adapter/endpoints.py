@@ -66,6 +66,16 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
 
 
+def azure_model(raw_path: bytes) -> tuple[bool, str | None]:
+    """Tell whether a chat path is one of Azure's, and the deployment that it names."""
+    if b"/openai/" not in raw_path and b"/deployments/" not in raw_path:
+        return False, None
+    found = _CHAT.fullmatch(raw_path.partition(b"?")[0])
+    deployment = found["deployment"] if found is not None else None
+    azure = deployment is not None or (found is not None and b"/openai" in found["base"])
+    return azure, unquote(deployment.decode()) if deployment else None
+
+
 def _version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     found = _VERSION.search(query)
     # Dates sort as text; words (`preview`, `latest`) belong to the v1 path and stay.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .translation.draft import Translation
 from .translation.ledger import Loss
@@ -14,10 +14,23 @@ Backend = Literal["chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What the settings say about one call, before the request itself is looked at.
+class Veto:
+    """Why a call that was chosen for the Responses API stays on Chat Completions: the reason's name, and the ledger's entry.
 
-    `reason` names where it comes from (`settings`, `use`, `header`).
+    One that isn't `binding` doesn't hold for models that Chat can't serve.
+    """
+
+    reason: str
+    loss: Loss
+    binding: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the settings say about one call, before the request itself is translated.
+
+    `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`); `model` is the name that
+    a rule puts in place of the caller's; `fallback` says which replies send the call to Chat Completions.
     """
 
     backend: Backend
@@ -25,17 +38,20 @@ class Choice:
     policy: Policy
     on_bug: Literal["chat", "raise"]
     settings_hash: str
-    hold: Loss | None = None  # what about the request, as it stands on the wire, forbids rewriting it
+    veto: Veto | None = None
+    model: str | None = None
+    fallback: frozenset[str] = frozenset()
+    fallback_expiry: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided for one call.
 
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why (`settings`,
-    `use`, `header`; `unsupported`, `not-json` or `adapter-bug` where the call was held on Chat; `refused` where it went
-    nowhere), `losses` is the ledger so far: complete once the reply, or the stream, has been read. `settings_hash`
-    tells settings apart without showing them.
+    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why: `force`, `header`,
+    `use`, `flag`, `rule`, `rollout` or `settings` where the choice stood; `unsupported`, `not-json`, `missing`, `blocked`,
+    `rejected` or `adapter-bug` where the call went to Chat after all; `refused` where it went nowhere. `losses` is the ledger so
+    far: complete once the reply, or the stream, has been read. `settings_hash` tells settings apart without showing them.
     """
 
     backend: Backend
@@ -56,6 +72,7 @@ class Journal:
     request_losses: tuple[Loss, ...] = ()
     reply_losses: Callable[[], Iterable[Loss]] = field(default=tuple)
     translation: Translation | None = None  # of the request that went to the Responses API
+    usage: Callable[[], Any] = field(default=lambda: None)  # of the translated reply, in Chat's terms
     written: bool = False  # into the log: one line per call
 
     def decision(self) -> Decision | None:

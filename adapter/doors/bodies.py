@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from adapter.errors import StreamTruncated
-from adapter.exchange import Streamed
+from adapter.effects import Streamed
 
 
 class Body:

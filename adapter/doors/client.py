@@ -10,10 +10,11 @@ import openai
 
 from adapter.errors import AdapterError
 from adapter.routing.decide import HEADER
+from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
-from .ticket import KEY, Ticket
+from .ticket import KEY, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Given = TypeVar("_Given")
@@ -25,8 +26,12 @@ _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 
 
 def _adapt(client: Any, settings: Settings | None) -> None:
-    client._adapter_settings = settings if settings is not None else Settings()
+    _configure(client, settings if settings is not None else Settings())
     _connect(client)
+
+
+def _configure(client: Any, settings: Settings) -> None:
+    client._adapter_settings, client._adapter_live = settings, live(settings)
 
 
 def _connect(client: Any) -> None:
@@ -41,7 +46,7 @@ def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     if is_ours(request):
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        request.extensions[KEY] = decisions.followed() or Ticket(client._adapter_settings)
+        request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
     else:
         request.headers.pop(HEADER, None)
 
@@ -73,7 +78,7 @@ def _sync(cls: Any) -> Any:
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
-            with decisions.following(Ticket(self._adapter_settings)) as ticket:
+            with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
 
         def _prepare_request(self, request: Any) -> None:
@@ -102,7 +107,7 @@ def _async(cls: Any) -> Any:
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
-            with decisions.following(Ticket(self._adapter_settings)) as ticket:
+            with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
 
         async def _prepare_request(self, request: Any) -> None:
@@ -193,7 +198,7 @@ def install(client: _Given, settings: Settings | None = None) -> _Given:
         _adapt(target, settings)
         _forget_resources(target)
     elif settings is not None:
-        target._adapter_settings = settings
+        _configure(target, settings)
     return client
 
 
@@ -207,7 +212,7 @@ def uninstall(client: _Given) -> _Given:
         if not users:
             unwrap(target._client)
         target.__class__ = next(base for base in cls.__mro__ if not _is_adapted(base))
-        del target._adapter_settings
+        del target._adapter_settings, target._adapter_live
         _forget_resources(target)
     return client
 

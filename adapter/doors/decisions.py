@@ -11,6 +11,7 @@ from typing import Any
 from adapter.journal import Decision, Journal
 
 from .ticket import KEY, Ticket
+from .watching import tell
 
 _CALL: ContextVar[Ticket | None] = ContextVar("adapter.call", default=None)
 
@@ -25,12 +26,14 @@ def followed() -> Ticket | None:
 
 @contextmanager
 def following(ticket: Ticket) -> Iterator[Ticket]:
-    """Let the requests that are built inside carry this ticket; an exception that leaves is remembered with it."""
+    """Let the requests that are built inside carry this ticket; an exception that leaves is remembered with it, and told of."""
     token = _CALL.set(ticket)
     try:
         yield ticket
-    except Exception as error:
-        remember(error, ticket.journal)
+    except BaseException as error:
+        if isinstance(error, Exception):
+            remember(error, ticket.journal)
+        tell(ticket, None, status=getattr(error, "status_code", None), error=error)
         raise
     finally:
         _CALL.reset(token)

@@ -28,9 +28,12 @@ class Family:
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
         from .bodies import AsyncBody, Body
+        from .watching import Passing
 
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
+        # The HTTP libraries' own streams are both as well where a body is at hand.
+        self.Passing: Any = type("Passing", (Passing, module.SyncByteStream, module.AsyncByteStream), {})
 
     def __repr__(self) -> str:
         return f"<Family {self.name}>"

@@ -6,48 +6,85 @@ exceptions lead back to (`response.request.extensions`).
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapter.effects import Decide, Flag, Need
 from adapter.errors import TranslationError
-from adapter.exchange import Decide
-from adapter.journal import Choice, Journal
-from adapter.routing.decide import HEADER, decide
+from adapter.journal import Choice, Journal, Veto
+from adapter.routing.call_site import call_site
+from adapter.routing.calls import Call
+from adapter.routing.decide import HEADER, Router
+from adapter.routing.live import Live
 from adapter.routing.overrides import Overrides, current
 from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
 
+from . import missing
+
 KEY = "adapter.ticket"
 
 # Signature version 4 of AWS (Bedrock): made over method, URL and body, before the request comes here (MAPPING §9.8).
 _SIGNED = "AWS4-HMAC-SHA256"
+_SIGNED_VETO = Veto(
+    "unsupported", Loss("headers.authorization", "held", "the request is signed, URL and body included")
+)
+_MISSING_VETO = Veto(
+    "missing", Loss("$", "held", "the server had no Responses API a while ago"), binding=False
+)  # fmt: skip
 
 
 @dataclass(slots=True)
 class Ticket:
-    """One call on its way. `overrides` are those of the moment when the call began."""
+    """One call on its way: the settings, the `use()` and the caller of the moment when it began.
 
-    settings: Settings
+    `by_client`: one of our clients makes the call and sees its end; `carried`: a door is carrying it right now, and a second one
+    further down leaves the request alone.
+    """
+
+    router: Router
+    by_client: bool = False
     journal: Journal = field(default_factory=Journal)
     overrides: Overrides = field(default_factory=current)
-    carried: bool = False  # a door is carrying it right now: a second one further down leaves the request alone
+    call_site: str | None = None
+    carried: bool = False
+    started: float = field(default_factory=time.perf_counter)
+    told: bool = False  # to the observers
 
-    def decide(self, _: Decide, headers: Any) -> Choice:
-        """Choose for the call."""
+    @property
+    def settings(self) -> Settings:
+        """The settings that the call began with."""
+        return self.router.settings
+
+    def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
+        """Choose for the call, or say what is missing for a choice."""
+        headers = request.headers
         try:
-            choice = decide(self.settings, self.overrides, headers.get(HEADER))
+            call = Call(
+                headers.get(HEADER), headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
+            )  # fmt: skip
+            choice = self.router.choose(call)
         except TranslationError:
             raise
         except Exception:  # promise 9: our own bugs are ours
             if self.settings.on_bug == "raise":
                 raise
-            return Choice("chat", "adapter-bug", Policy(), "chat", "")
+            return Choice("chat", "adapter-bug", Policy(), "chat", self.settings.hash)
+        if not isinstance(choice, Choice) or choice.backend == "chat":
+            return choice
         if headers.get("authorization", "").startswith(_SIGNED):
-            return replace(
-                choice, hold=Loss("headers.authorization", "held", "the request is signed, URL and body included")
-            )
+            return replace(choice, veto=_SIGNED_VETO)
+        if "missing" in choice.fallback and missing.is_missing(missing.base_of(request.url)):
+            return replace(choice, veto=_MISSING_VETO)
         return choice
+
+
+def begin(live: Live, *, by_client: bool = False) -> Ticket:
+    """Begin a call with the settings that are in force now."""
+    router = live.now()
+    return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
 
 
 def ticket_of(request: Any) -> Ticket | None:

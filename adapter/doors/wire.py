@@ -7,39 +7,18 @@ that aren't ours pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
-from adapter.endpoints import kind_of, stored_endpoint
-from adapter.exchange import (
-    Decide,
-    Effect,
-    Head,
-    Journey,
-    Note,
-    Outcome,
-    ReadChunk,
-    ReadReply,
-    ReadRequest,
-    Rewritten,
-    Send,
-    Streamed,
-    exchange,
-    follow,
-    stored,
-)
-from adapter.journal import Journal
-from adapter.routing.decide import HEADER
+from adapter.effects import Send
+from adapter.endpoints import kind_of
+from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
-from .bodies import AOnce, APump, once, outlive, pump
 from .drive import adrive, drive
 from .families import Family, family_of
-from .record import note
-from .ticket import KEY, Ticket, ticket_of
-
-# The message's own framing: it doesn't fit a body that was rewritten.
-_FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
+from .ticket import KEY, Ticket, begin, ticket_of
+from .trips import AsyncTrip, Trip, outgoing
 
 
 def is_ours(request: Any) -> bool:
@@ -47,22 +26,9 @@ def is_ours(request: Any) -> bool:
     return kind_of(request.method, request.url.raw_path) is not None
 
 
-def _outgoing(request: Any, send: Send) -> Any:
-    """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and HEADER not in request.headers:
-        return request
-    cls = type(request)
-    extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
-    gone = {HEADER.encode()} if send.body is None else {HEADER.encode(), b"content-length", b"transfer-encoding"}
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in gone]
-    content: Any = {"stream": request.stream} if send.body is None else {"content": send.body}
-    return cls(request.method, url, headers=headers, extensions=extensions, **content)
-
-
 def _passing(request: Any) -> Any:
     """Return a request that passes; one that a redirect made of ours still bears our header."""
-    return request if ticket_of(request) is None else _outgoing(request, Send())
+    return request if ticket_of(request) is None else outgoing(request, Send())
 
 
 class _Door:
@@ -71,6 +37,7 @@ class _Door:
     def __init__(self, inner: Any = None, *, settings: Settings | None = None) -> None:
         self._inner = inner
         self._settings = settings
+        self._live: Live | None = None
         self._tickets_only = False  # set for a client's own wrapping: requests of others pass
 
     def _ticket(self, request: Any) -> Ticket | None:
@@ -79,10 +46,10 @@ class _Door:
         if ticket is None:
             if self._tickets_only or not is_ours(request):
                 return None
-            if self._settings is None:
-                self._settings = Settings()
+            if self._live is None:
+                self._live = live(self._settings or Settings())
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
-            ticket = request.extensions[KEY] = Ticket(self._settings)
+            ticket = request.extensions[KEY] = begin(self._live)
         elif ticket.carried or (ticket.journal.translation is None and not is_ours(request)):
             return None
         return ticket
@@ -103,17 +70,6 @@ class _Door:
         return getattr(self._inner, name)
 
 
-def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
-    kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
-    if isinstance(outcome, Rewritten):
-        own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
-        own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
-        if not outcome.content_type:
-            del own[b"content-type"]
-        kept = [(k, v) for k, v in kept if k.lower() not in own] + list(own.items())
-    return [*kept, (HEADER.encode(), b"responses")]
-
-
 class Transport(_Door):
     """Wrap a sync transport of httpx2 or httpx; one is made on first use when none is given.
 
@@ -130,12 +86,12 @@ class Transport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return inner.handle_request(_passing(request))
-        trip = _Trip(family, inner, request, ticket)
+        trip = Trip(family, inner, request, ticket)
         ticket.carried = True
         try:
             outcome = drive(trip.journey(), trip.perform)
-        except BaseException:
-            trip.finish()
+        except BaseException as error:
+            trip.fail(error)
             raise
         finally:
             ticket.carried = False
@@ -168,12 +124,12 @@ class AsyncTransport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return await inner.handle_async_request(_passing(request))
-        trip = _AsyncTrip(family, inner, request, ticket)
+        trip = AsyncTrip(family, inner, request, ticket)
         ticket.carried = True
         try:
             outcome = await adrive(trip.journey(), trip.perform)
-        except BaseException:
-            await trip.finish()
+        except BaseException as error:
+            await trip.fail(error)
             raise
         finally:
             ticket.carried = False
@@ -192,144 +148,6 @@ class AsyncTransport(_Door):
     async def __aexit__(self, *args: object) -> None:
         if self._inner is not None:
             await self._inner.__aexit__(*args)
-
-
-class _TripBase:
-    """One request on its way through a door, and the reply on its way back."""
-
-    def __init__(self, family: Family, inner: Any, request: Any, ticket: Ticket) -> None:
-        self.family = family
-        self.inner = inner
-        self.request = request
-        self.ticket = ticket
-        self.upstream: Any = None
-
-    @property
-    def journal(self) -> Journal:
-        return self.ticket.journal
-
-    def journey(self) -> Journey:
-        method, raw_path = self.request.method, self.request.url.raw_path
-        if method == "POST":
-            return exchange(self.journal, raw_path)
-        question = stored_endpoint(method, raw_path)
-        return follow(self.journal) if question is None else stored(question)
-
-    def head(self, sent: Any) -> Head:
-        location = self.upstream.headers.get("location")
-        if sent is not self.request and location and not location.startswith("/") and "://" not in location:
-            # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
-            self.upstream.headers["location"] = str(sent.url.join(location))
-        return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
-
-    def truncated(self, why: str) -> Exception:
-        error: Exception = self.family.RemoteProtocolError(why, request=self.request)
-        return error
-
-    def closed_early(self) -> Exception:
-        error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
-        return error
-
-    def response(self, outcome: Outcome, body: Any) -> Any:
-        status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
-        extensions = {} if self.upstream is None else self.upstream.extensions
-        if self.upstream is not None and status != self.upstream.status_code:
-            extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        headers = _reply_headers(self.upstream, outcome)
-        return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
-
-
-class _Trip(_TripBase):
-    chunks: Iterator[bytes] | None = None
-
-    def perform(self, effect: Effect) -> Any:
-        match effect:
-            case Decide():
-                return self.ticket.decide(effect, self.request.headers)
-            case ReadRequest():
-                return self.request.read()
-            case Send():
-                sent = _outgoing(self.request, effect)
-                self.upstream = self.inner.handle_request(sent)
-                return self.head(sent)
-            case ReadReply():
-                return self.upstream.read()
-            case ReadChunk():
-                return next(self._source(), None)
-            case Note():
-                note(self.journal)
-        return None
-
-    def reply(self, outcome: Outcome) -> Any:
-        match outcome:
-            case Rewritten(body=body):
-                self.close()
-                return self.response(outcome, self.family.Body(once(body), self.close))
-            case Streamed():
-                stream = pump(outcome, self._source(), self.truncated)
-                return self.response(outcome, self.family.Body(stream, self.finish))
-        return self.upstream
-
-    def _source(self) -> Iterator[bytes]:
-        if self.chunks is None:
-            self.chunks = self.upstream.iter_bytes()
-        return self.chunks
-
-    def finish(self) -> None:
-        note(self.journal)
-        self.close()
-
-    def close(self) -> None:
-        if self.upstream is not None:
-            self.upstream.close()
-
-
-class _AsyncTrip(_TripBase):
-    chunks: AsyncIterator[bytes] | None = None
-
-    async def perform(self, effect: Effect) -> Any:
-        match effect:
-            case Decide():
-                return self.ticket.decide(effect, self.request.headers)
-            case ReadRequest():
-                return await self.request.aread()
-            case Send():
-                sent = _outgoing(self.request, effect)
-                self.upstream = await self.inner.handle_async_request(sent)
-                return self.head(sent)
-            case ReadReply():
-                return await self.upstream.aread()
-            case ReadChunk():
-                return await anext(self._source(), None)
-            case Note():
-                note(self.journal)
-        return None
-
-    async def reply(self, outcome: Outcome) -> Any:
-        match outcome:
-            case Rewritten(body=body):
-                await self.aclose()
-                return self.response(outcome, self.family.AsyncBody(AOnce(body), self.aclose))
-            case Streamed():
-                body = self.family.AsyncBody(
-                    APump(outcome, self._source(), self.truncated, self.closed_early), self.finish
-                )
-                outlive(body, self)
-                return self.response(outcome, body)
-        return self.upstream
-
-    def _source(self) -> AsyncIterator[bytes]:
-        if self.chunks is None:
-            self.chunks = self.upstream.aiter_bytes()
-        return self.chunks
-
-    async def finish(self) -> None:
-        note(self.journal)
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        if self.upstream is not None:
-            await self.upstream.aclose()
 
 
 def wrap(http_client: Any, door: Callable[..., Any]) -> None:

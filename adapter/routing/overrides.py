@@ -12,18 +12,28 @@ from adapter.errors import ConfigurationError
 from adapter.journal import Backend
 from adapter.translation.policy import Unsupported
 
+Emulated = Literal["n", "stop", "web_search_options"]
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What the innermost `use(...)` says, with what the outer ones say beneath it."""
 
     backend: Backend | None = None
+    conversation: str | None = None
+    tag: str | None = None
     unsupported: Unsupported | None = None
     drop: tuple[str, ...] = ()
+    emulate: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether the settings' own policies hold."""
+        return self.unsupported is None and not self.drop and not self.emulate
 
 
-_NONE = Overrides()
-_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=_NONE)
+NONE = Overrides()
+_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NONE)
 
 
 def current() -> Overrides:
@@ -35,25 +45,45 @@ def current() -> Overrides:
 def use(
     *,
     backend: Literal["chat", "responses"] | None = None,
-    unsupported: Literal["chat", "error", "drop"] | None = None,
+    conversation: str | None = None,
+    tag: str | None = None,
     drop: Iterable[str] = (),
+    emulate: Iterable[str] = (),
+    unsupported: Literal["chat", "error", "drop"] | None = None,
 ) -> Iterator[None]:
     """Override settings for the calls that start inside the block, in this thread or task.
 
-    A `.stream()` starts at its `__enter__`. New threads need a copied context (`contextvars.copy_context().run`). What
-    isn't given stays as it is outside; `drop` adds to what is dropped already. Raises ConfigurationError for values
-    that don't exist.
+    `conversation` names the conversation that the calls belong to (a rollout keeps it on one side), `tag` is what rules match.
+    A `.stream()` starts at its `__enter__`. New threads need a copied context (`contextvars.copy_context().run`). What isn't
+    given stays as it is outside; `drop` and `emulate` add to what holds already. `force` can't be overridden. Raises
+    ConfigurationError for values that don't exist.
     """
     _check("backend", backend, get_args(Backend))
     _check("unsupported", unsupported, get_args(Unsupported))
+    for name, value in (("conversation", conversation), ("tag", tag)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}")
+    emulated = _listed(emulate)
+    for name in emulated:
+        _check("emulate", name, get_args(Emulated))
     outer = _CURRENT.get()
-    dropped = (drop,) if isinstance(drop, str) else tuple(drop)
-    inner = Overrides(backend or outer.backend, unsupported or outer.unsupported, (*outer.drop, *dropped))
+    inner = Overrides(
+        backend or outer.backend,
+        outer.conversation if conversation is None else conversation,
+        outer.tag if tag is None else tag,
+        unsupported or outer.unsupported,
+        (*outer.drop, *_listed(drop)),
+        (*outer.emulate, *emulated),
+    )
     token = _CURRENT.set(inner)
     try:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def _listed(given: Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _check(name: str, value: str | None, allowed: tuple[str, ...]) -> None:

@@ -1,84 +1,109 @@
-"""The settings: arguments over `ADAPTER_*` environment variables over defaults."""
+"""The settings: arguments over `ADAPTER_*` environment variables over a file over defaults."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import cached_property
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from importlib.util import find_spec
+from typing import Any
 
 import pydantic
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from adapter.errors import ConfigurationError
-from adapter.translation.policy import Policy, Unsupported
-from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.errors import ConfigurationError, MissingExtra
+from adapter.telemetry import check
+
+from . import files
+from .values import Values
+
+PREFIX = "ADAPTER_"
+CONFIG = "ADAPTER_CONFIG"
+_OBJECTS = frozenset({"flags", "observers"})
+_FILE: ContextVar[dict[str, Any]] = ContextVar("adapter.settings.file")
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, Values):
     """What the adapter does with the calls of one client.
 
-    Each field can be given as an argument or as an environment variable (`ADAPTER_BACKEND`, …); arguments win. Lists
-    are written with commas there. Raises ConfigurationError, with the name of the setting first, for a value that can't
-    be.
+    Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists with commas, the rest as
+    JSON) or in a file: the one that `config_file` or `ADAPTER_CONFIG` names, TOML, with the settings at its top or in the table
+    `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force = "chat"` counts wherever it stands. The
+    file is read again when it changes; what was given as an argument stays.
+
+    Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ADAPTER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    backend: Literal["chat", "responses"] = "chat"
-    """Where calls go: `chat` changes nothing at all."""
+    flags: Any = Field(default=None, exclude=True)
+    """A client of OpenFeature, which is asked for the flag `openai-backend`."""
 
-    unsupported: Unsupported = "chat"
-    """What happens to a value that the Responses API can't carry: the call stays on `chat`, is an `error`, or goes on without
-    it (`drop`)."""
+    observers: tuple[Any, ...] = Field(default=(), exclude=True)
+    """Callables that get one `Record` for every call."""
 
-    drop: Annotated[tuple[str, ...], NoDecode] = ()
-    """Parameters (and `name` of messages, `input_audio` parts, `prompt_cache_breakpoint` of answers) that are left out where
-    they can't be carried, whatever `unsupported` says."""
+    _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
+    _document: files.Document | None = pydantic.PrivateAttr(default=None)
+    _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
 
-    emulate: Annotated[tuple[Literal["web_search_options"], ...], NoDecode] = ()
-    """Parameters that are reproduced with other means, which may change cost."""
+    def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
+        named = config_file or os.environ.get(CONFIG)
+        document = files.read(named) if named else None
+        self._load(document, values)
 
-    on_bug: Literal["chat", "raise"] = "chat"
-    """What happens when the adapter itself fails before anything was sent: the call goes to `chat`, or the exception is raised."""
+    @classmethod
+    def at(cls, document: files.Document, given: dict[str, Any]) -> Settings:
+        """Make the settings that the arguments of before give with another state of their file."""
+        made = cls.__new__(cls)
+        made._load(document, given)
+        return made
 
-    def __init__(self, **values: Any) -> None:
+    def _load(self, document: files.Document | None, values: dict[str, Any]) -> None:
+        _check_environment()
+        data = {} if document is None else document.data
+        if document is not None:
+            _check_file(document)
+        token = _FILE.set(data)
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise ConfigurationError(_explain(error)) from None
+            raise ConfigurationError(_explain(error, lambda loc: _source(loc, values, document))) from None
+        finally:
+            _FILE.reset(token)
+        self._given, self._document = values, document
 
-    @pydantic.field_validator("drop", "emulate", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        # A set's order differs from process to process, and the hash must not.
-        return tuple(sorted(value)) if isinstance(value, (set, frozenset)) else value
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources, with the kill switch before all of them."""
+        ranked = (init_settings, _Whole(settings_cls, env_settings), _Whole(settings_cls, _File(settings_cls)))
+        return (_Kill(settings_cls, ranked), *ranked)
 
-    @pydantic.field_validator("drop", mode="after")
+    @pydantic.field_validator("flags")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = CHAT_PARAMETERS.keys() | MESSAGE_FIELDS
-        for name in value:
-            if name not in known:
-                near = get_close_matches(name, known, n=1)
-                raise ValueError(
-                    f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else "")
-                )
+    def _flags(cls, value: Any) -> Any:
+        if value is not None and not callable(getattr(value, "get_string_details", None)):
+            raise ValueError("expected a client of OpenFeature")
+        if value is not None and find_spec("openfeature") is None:
+            raise MissingExtra("flags need OpenFeature: pip install 'chat-responses-adapter[openfeature]'")
         return value
 
-    @cached_property
-    def policy(self) -> Policy:
-        """The policy for what can't be carried."""
-        return self.policy_with()
-
-    def policy_with(self, *, unsupported: Unsupported | None = None, drop: tuple[str, ...] = ()) -> Policy:
-        """Make the policy with one call's own wishes over it."""
-        parameters: dict[str, Unsupported] = dict.fromkeys((*self.drop, *drop), "drop")
-        return Policy(unsupported or self.unsupported, MappingProxyType(parameters), frozenset(self.emulate))
+    @pydantic.field_validator("observers")
+    @classmethod
+    def _observers(cls, value: Any) -> Any:
+        check(value)
+        return value
 
     @cached_property
     def hash(self) -> str:
@@ -87,11 +112,100 @@ class Settings(BaseSettings):
         return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
-def _explain(error: pydantic.ValidationError) -> str:
+class _File(PydanticBaseSettingsSource):
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise AssertionError("read as a whole")
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(_FILE.get())
+
+
+class _Whole(PydanticBaseSettingsSource):
+    """A source whose values take the place of those below as a whole: pydantic-settings would merge tables."""
+
+    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._source = source
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise AssertionError("read as a whole")
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in self._source().items() if name not in self.current_state}
+
+
+class _Kill(PydanticBaseSettingsSource):
+    """`force = "chat"` from any source, before everything else (DESIGN §4)."""
+
+    def __init__(self, settings_cls: type[BaseSettings], sources: tuple[PydanticBaseSettingsSource, ...]) -> None:
+        super().__init__(settings_cls)
+        self._sources = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise AssertionError("read as a whole")
+
+    def __call__(self) -> dict[str, Any]:
+        killed = any(source().get("force") == "chat" for source in self._sources)
+        return {"force": "chat"} if killed else {}
+
+
+def _check_environment() -> None:
+    """Refuse variables that look like a setting and are none: a switch that does nothing is found out too late."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG}
+    for name in os.environ:
+        upper = name.upper()
+        if not upper.startswith(PREFIX):
+            continue
+        if upper.removeprefix(PREFIX).lower() in _OBJECTS:
+            raise ConfigurationError(f"{name}: an object, which can only be given as an argument")
+        if upper not in known:
+            near = get_close_matches(upper, known, n=1)
+            if near:
+                raise ConfigurationError(f"{name}: no such setting; did you mean {near[0]}?")
+
+
+def _check_file(document: files.Document) -> None:
+    """Refuse what is wrong in the file itself, also where something else has the last word."""
+    for name in _OBJECTS & document.data.keys():
+        raise ConfigurationError(
+            f"{name}: an object, which can only be given as an argument ({document.where((name,))})"
+        )
+    try:
+        Values.model_validate(document.data)
+    except pydantic.ValidationError as error:
+        raise ConfigurationError(_explain(error, document.where)) from None
+
+
+def _source(location: files.Location, values: dict[str, Any], document: files.Document | None) -> str:
+    name = str(location[0]) if location else ""
+    if name in values:
+        return ""
+    variable = PREFIX + name.upper()
+    if variable in {given.upper() for given in os.environ}:
+        return variable
+    return "" if document is None else document.where(location)
+
+
+def _explain(error: pydantic.ValidationError, where: Any) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(map(str, problem["loc"])) or "settings"
-        near = get_close_matches(name, Settings.model_fields, n=1) if problem["type"] == "extra_forbidden" else []
+        location = problem["loc"]
+        name = ".".join(map(str, location)) or "settings"
         message = problem["msg"].removeprefix("Value error, ")
-        problems.append(f"{name}: {message}" + (f"; did you mean {near[0]}?" if near else ""))
+        if problem["type"] == "extra_forbidden":
+            message = "no such setting"
+            near = get_close_matches(str(location[-1]), _known_at(location), n=1)
+            message += f"; did you mean {near[0]}?" if near else ""
+        place = where(location)
+        problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
     return "; ".join(problems)
+
+
+def _known_at(location: files.Location) -> list[str]:
+    """Return the names that could stand where an unknown one stands."""
+    from .matching import Match
+    from .values import Rule
+
+    if location[0] != "rules":
+        return list(Settings.model_fields)
+    return list(Match.model_fields if "match" in location[:-1] else Rule.model_fields)

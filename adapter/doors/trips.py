@@ -1,0 +1,335 @@
+"""One request on its way through a door, and the reply on its way back: the effects of a journey, performed with an HTTP library."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from adapter.chorus import Chorus
+from adapter.effects import (
+    Decide,
+    Effect,
+    FanOut,
+    Head,
+    Journey,
+    Merged,
+    Missing,
+    Note,
+    Outcome,
+    ReadChunk,
+    ReadFlag,
+    ReadReply,
+    ReadRequest,
+    Rewritten,
+    Send,
+    Streamed,
+)
+from adapter.endpoints import stored_endpoint
+from adapter.exchange import exchange, follow, stored
+from adapter.journal import Journal
+from adapter.routing import flags
+from adapter.routing.decide import HEADER
+
+from . import missing
+from .bodies import AOnce, APump, once, outlive, pump
+from .families import Family
+from .fan_out import FanOutTasks, FanOutThreads
+from .record import note
+from .ticket import KEY, Ticket
+from .watching import AWatched, Watch, watched
+
+# The message's own framing: it doesn't fit a body that was rewritten.
+_FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
+
+
+def outgoing(request: Any, send: Send) -> Any:
+    """Make the request that goes out; the caller's is left as it is."""
+    if send.body is None and send.path is None and HEADER not in request.headers:
+        return request
+    cls = type(request)
+    extensions = {key: value for key, value in request.extensions.items() if key != KEY}
+    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
+    gone = {HEADER.encode()} if send.body is None else {HEADER.encode(), b"content-length", b"transfer-encoding"}
+    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in gone]
+    content: Any = {"stream": request.stream} if send.body is None else {"content": send.body}
+    return cls(request.method, url, headers=headers, extensions=extensions, **content)
+
+
+def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
+    kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
+    if isinstance(outcome, Rewritten):
+        own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
+        own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
+        if not outcome.content_type:
+            del own[b"content-type"]
+        kept = [(k, v) for k, v in kept if k.lower() not in own] + list(own.items())
+    return [*kept, (HEADER.encode(), b"responses")]
+
+
+class TripBase:
+    """What the sync and the async trip have in common."""
+
+    def __init__(self, family: Family, inner: Any, request: Any, ticket: Ticket, *, branch: bool = False) -> None:
+        self.family = family
+        self.inner = inner
+        self.request = request
+        self.ticket = ticket
+        self.upstream: Any = None
+        self._branch = branch  # one of several requests of a call, which is put on record as a whole
+        self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
+
+    @property
+    def journal(self) -> Journal:
+        return self.ticket.journal
+
+    def journey(self) -> Journey:
+        method, raw_path = self.request.method, self.request.url.raw_path
+        if method == "POST":
+            return exchange(self.journal, raw_path, self.capacity())
+        question = stored_endpoint(method, raw_path)
+        return follow(self.journal) if question is None else stored(question)
+
+    def capacity(self) -> int | None:
+        """Return how many connections there can be at once; None where that can't be told."""
+        pool = getattr(self.inner, "_pool", None)  # private, in httpx 0.27 to httpx2 2.12
+        most = getattr(pool, "_max_connections", None)
+        return most if isinstance(most, int) else None
+
+    def branches(self, count: int) -> list[Any]:
+        """Make trips for several requests of this call."""
+        return [
+            type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)
+        ]
+
+    def note(self) -> None:
+        """Put the call on record."""
+        if not self._branch:
+            note(self.journal)
+
+    def head(self, sent: Any) -> Head:
+        location = self.upstream.headers.get("location")
+        if sent is not self.request and location and not location.startswith("/") and "://" not in location:
+            # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
+            self.upstream.headers["location"] = str(sent.url.join(location))
+        return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
+
+    def truncated(self, why: str) -> Exception:
+        error: Exception = self.family.RemoteProtocolError(why, request=self.request)
+        return error
+
+    def closed_early(self) -> Exception:
+        error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
+        return error
+
+    def response(self, outcome: Outcome, body: Any) -> Any:
+        status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
+        extensions = {} if self.upstream is None else self.upstream.extensions
+        if self.upstream is not None and status != self.upstream.status_code:
+            extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
+        headers = _reply_headers(self.upstream, outcome)
+        return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
+
+    def passing(self) -> Any:
+        """Return upstream's reply, untouched; watched where somebody observes."""
+        if self._watch is not None:
+            self._watch.status = self.upstream.status_code
+            self.upstream.stream = self.family.Passing(self.upstream.stream, self._watch, self.upstream.headers)
+        return self.upstream
+
+    def watching(self, outcome: Outcome) -> Watch | None:
+        """Begin to watch a reply that is made here."""
+        if self._watch is not None:
+            self._watch.status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
+            self._watch.usage = self.journal.usage
+        return self._watch
+
+
+class Trip(TripBase):
+    """A request's trip in sync code."""
+
+    chunks: Iterator[bytes] | None = None
+    several: FanOutThreads | None = None
+
+    def perform(self, effect: Effect) -> Any:
+        """Perform one effect."""
+        match effect:
+            case Decide():
+                return self.ticket.decide(effect, self.request)
+            case ReadFlag(flag=flag):
+                return flags.ask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
+            case ReadRequest():
+                return self.request.read()
+            case Send():
+                self.close()
+                sent = outgoing(self.request, effect)
+                self.upstream = self.inner.handle_request(sent)
+                return self.head(sent)
+            case FanOut(branches=branches):
+                self.several = FanOutThreads(self.branches(len(branches)), branches)
+                outcomes, first = self.several.run()
+                self.upstream = first.upstream
+                return outcomes
+            case ReadReply():
+                return self.upstream.read()
+            case ReadChunk():
+                return next(self._source(), None)
+            case Missing(seconds=seconds):
+                missing.remember(missing.base_of(self.request.url), seconds)
+            case Note():
+                self.note()
+        return None
+
+    def pieces(self, outcome: Streamed) -> Iterator[bytes]:
+        """Give a stream's bytes."""
+        return pump(outcome, self._source(), self.truncated, self.close)
+
+    def reply(self, outcome: Outcome) -> Any:
+        """Make the reply that the HTTP client gets."""
+        if isinstance(outcome, Rewritten):
+            self.close()
+            watch = self.watching(outcome)
+            if watch is not None:
+                watch.end()
+            return self.response(outcome, self.family.Body(once(outcome.body), self.close))
+        if isinstance(outcome, Merged):
+            assert self.several is not None
+            chorus = Chorus(len(outcome.parts), on_bug_raise=self.ticket.settings.on_bug == "raise")
+            stream = self.several.pump(chorus, self.truncated)
+        elif isinstance(outcome, Streamed):
+            stream = self.pieces(outcome)
+        else:
+            return self.passing()
+        watch = self.watching(outcome)
+        if watch is not None:
+            stream = watched(stream, watch)
+        return self.response(outcome, self.family.Body(stream, self.finish))
+
+    def _source(self) -> Iterator[bytes]:
+        if self.chunks is None:
+            self.chunks = self.upstream.iter_bytes()
+        return self.chunks
+
+    def finish(self) -> None:
+        """End a reply that was read, or left."""
+        self.note()
+        if self.several is not None:
+            self.several.cancelled.set()  # the threads close what they opened
+        else:
+            self.close()
+        if self._watch is not None:
+            self._watch.end()
+
+    def fail(self, error: BaseException) -> None:
+        """End a trip that brought nothing."""
+        self.note()
+        self.close()
+        if self._watch is not None:
+            self._watch.fail(error)
+
+    def close(self) -> None:
+        """Close upstream's reply."""
+        if self.upstream is not None:
+            self.upstream.close()
+
+
+class AsyncTrip(TripBase):
+    """A request's trip in async code."""
+
+    chunks: AsyncIterator[bytes] | None = None
+    several: FanOutTasks | None = None
+
+    def capacity(self) -> int | None:
+        """Return how many connections there can be at once; one where the event loop isn't asyncio's, which has no free tasks."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return 1
+        return super().capacity()
+
+    async def perform(self, effect: Effect) -> Any:
+        """Perform one effect."""
+        match effect:
+            case Decide():
+                return self.ticket.decide(effect, self.request)
+            case ReadFlag(flag=flag):
+                return await flags.aask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
+            case ReadRequest():
+                return await self.request.aread()
+            case Send():
+                await self.aclose()
+                sent = outgoing(self.request, effect)
+                self.upstream = await self.inner.handle_async_request(sent)
+                return self.head(sent)
+            case FanOut(branches=branches):
+                self.several = FanOutTasks(self.branches(len(branches)), branches)
+                outcomes, first = await self.several.run()
+                self.upstream = first.upstream
+                return outcomes
+            case ReadReply():
+                return await self.upstream.aread()
+            case ReadChunk():
+                return await anext(self._source(), None)
+            case Missing(seconds=seconds):
+                missing.remember(missing.base_of(self.request.url), seconds)
+            case Note():
+                self.note()
+        return None
+
+    def pieces(self, outcome: Streamed) -> APump:
+        """Give a stream's bytes."""
+        return APump(outcome, self._source(), self.truncated, self.closed_early, self.aclose)
+
+    async def reply(self, outcome: Outcome) -> Any:
+        """Make the reply that the HTTP client gets."""
+        if isinstance(outcome, Rewritten):
+            await self.aclose()
+            watch = self.watching(outcome)
+            if watch is not None:
+                watch.end()
+            return self.response(outcome, self.family.AsyncBody(AOnce(outcome.body), self.aclose))
+        stream: Any
+        if isinstance(outcome, Merged):
+            assert self.several is not None
+            chorus = Chorus(len(outcome.parts), on_bug_raise=self.ticket.settings.on_bug == "raise")
+            stream = self.several.pump(chorus, self.truncated, self.closed_early)
+        elif isinstance(outcome, Streamed):
+            stream = self.pieces(outcome)
+        else:
+            return self.passing()
+        watch = self.watching(outcome)
+        if watch is not None:
+            stream = AWatched(stream, watch)
+        body = self.family.AsyncBody(stream, self.finish)
+        if self.several is not None:
+            self.several.abandon(body)
+        else:
+            outlive(body, self)
+        return self.response(outcome, body)
+
+    def _source(self) -> AsyncIterator[bytes]:
+        if self.chunks is None:
+            self.chunks = self.upstream.aiter_bytes()
+        return self.chunks
+
+    async def finish(self) -> None:
+        """End a reply that was read, or left."""
+        self.note()
+        if self.several is not None:
+            await self.several.cancel()
+        else:
+            await self.aclose()
+        if self._watch is not None:
+            self._watch.end()
+
+    async def fail(self, error: BaseException) -> None:
+        """End a trip that brought nothing."""
+        self.note()
+        await self.aclose()
+        if self._watch is not None:
+            self._watch.fail(error)
+
+    async def aclose(self) -> None:
+        """Close upstream's reply."""
+        if self.upstream is not None:
+            await self.upstream.aclose()

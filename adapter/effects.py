@@ -1,0 +1,157 @@
+"""What a journey asks its door to do, and what the caller gets in the end.
+
+The journey (exchange.py) yields effects and is told their results; what it returns is an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+from .relay import Relay
+
+
+class Unread(Enum):
+    """Stands for what nobody has looked at yet."""
+
+    UNREAD = "unread"
+
+
+UNREAD: Final = Unread.UNREAD
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A question to the provider of feature flags: who is asked for, and what else it may choose by."""
+
+    targeting_key: str
+    attributes: Mapping[str, str | bool]
+
+
+class Need(Enum):
+    """What is missing for a choice."""
+
+    BODY = "body"
+
+
+# Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Say what the settings choose for this call. Result: Choice; or what is missing for one: Need.BODY, or a Flag."""
+
+    body: Any = UNREAD
+    flag: Any = UNREAD
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFlag:
+    """Ask the provider of feature flags. Result: its answer, or None."""
+
+    flag: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Read the request's body. Result: bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the request, with this body and to this path where they aren't None, else as it came. Result: Head.
+
+    A reply that an earlier one brought is closed.
+    """
+
+    body: bytes | None = None
+    path: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Run several journeys at once. Result: their outcomes; or only that of the first one that failed, the others cancelled."""
+
+    branches: tuple[Journey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReply:
+    """Read the whole reply, decompressed. Result: bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadChunk:
+    """Read the next piece of the reply, decompressed. Result: bytes, or None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Remember for some seconds that the endpoint isn't there."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Put the call on record: its journal is as complete as it will be."""
+
+
+Effect = Decide | ReadFlag | ReadRequest | Send | FanOut | ReadReply | ReadChunk | Missing | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a reply."""
+
+    status: int
+    content_type: str
+
+
+# Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """Upstream's reply, as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A stream: what `relay` has put out so far, and a read error that came early and belongs to the reader."""
+
+    relay: Relay
+    begun: bytes
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The streams of several requests, to be read as one."""
+
+    parts: tuple[Streamed | Rewritten, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A branch's reply for which the whole call is to go to Chat Completions."""
+
+    reason: str
+    head: Head
+    raw: bytes
+
+
+Outcome = Untouched | Rewritten | Streamed | Merged | FellBack
+Journey = Generator[Effect, Any, Outcome]

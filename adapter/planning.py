@@ -1,0 +1,114 @@
+"""What to do with a request that was chosen for the Responses API: translate it, hold it on Chat, or refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import codec
+from .effects import Rewritten
+from .endpoints import responses_endpoint
+from .errors import TranslationError
+from .journal import Choice
+from .local_replies import error_reply
+from .translation.draft import Translation
+from .translation.ledger import Loss
+from .translation.requests import chat_to_responses
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with a request: send `body` to `/responses`; or, without one, refuse it or leave it on Chat.
+
+    `one_way` says why Chat can't serve the call, where that is so.
+    """
+
+    reason: str
+    losses: tuple[Loss, ...] = ()
+    translation: Translation | None = None
+    body: bytes | None = None
+    path: bytes | None = None
+    refusal: Rewritten | None = None
+    one_way: str | None = None
+
+
+NOT_JSON = object()
+
+
+def parsed(raw: bytes) -> Any:
+    """Read a request's JSON; NOT_JSON where it is none."""
+    try:
+        return codec.loads(raw)
+    except ValueError:
+        return NOT_JSON
+
+
+def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) -> Plan:
+    """Say what to do with a request whose JSON is `body`. Raises nothing where `choice.on_bug` is `chat`."""
+    if body is NOT_JSON:
+        return Plan("not-json", (Loss("$", "held", "not JSON"),))
+    one_way = None
+    try:
+        endpoint = responses_endpoint(raw_path)
+        if endpoint.model is not None and isinstance(body, dict):
+            body = body | {"model": endpoint.model}
+        one_way = _one_way(body, choice)
+        if choice.veto is not None and (choice.veto.binding or one_way is None):
+            return _held(choice.veto.reason, (choice.veto.loss,), one_way)
+        changes = endpoint.changes
+        if choice.model is not None and isinstance(body, dict):
+            body = body | {"model": choice.model}
+            changes += (Loss("model", "changed", "to the name that a rule gives"),)
+        translation = chat_to_responses(body, choice.policy)
+        if translation.body is None:
+            return _held("unsupported", translation.held + translation.losses, one_way)
+        if capacity is not None and translation.asked.n > capacity:
+            return _held("unsupported", (Loss("n", "held", "more requests than there are connections"),), one_way)
+        losses = changes + translation.losses
+        return Plan(
+            choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path, one_way=one_way
+        )
+    except TranslationError as error:
+        return _refused(error.path, error.why, ())
+    except Exception as bug:  # promise 9: our own bugs are ours
+        if choice.on_bug == "raise":
+            raise
+        return _on_bug(body, choice, bug)
+
+
+def _held(reason: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
+    if one_way is None:
+        return Plan(reason, losses)
+    first = losses[0]
+    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses)
+
+
+def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> Plan:
+    # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
+    losses = losses or (Loss(path, "held", why),)
+    return Plan(
+        "refused",
+        losses,
+        refusal=error_reply(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"),
+    )
+
+
+def _on_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
+    why = f"the adapter failed on this call ({type(bug).__name__})"
+    losses = (Loss("$", "held", why),)
+    try:
+        one_way = _one_way(body, choice)
+    except Exception:  # noqa: BLE001  # the facts may be what is broken; then nothing speaks against Chat
+        one_way = None
+    if one_way is None:
+        return Plan("adapter-bug", losses)
+    message = f"$: {why}, and it can't stay on Chat Completions: {one_way}"
+    return Plan("adapter-bug", losses, refusal=error_reply(500, message, "server_error", None, "adapter_bug"))
+
+
+def _one_way(body: Any, choice: Choice) -> str | None:
+    """Say why Chat can't serve the call as it came, or None."""
+    if not isinstance(body, dict):
+        return None
+    tools = bool(body.get("tools") or body.get("functions"))
+    return choice.policy.models.one_way(body.get("model"), tools=tools, effort=body.get("reasoning_effort"))

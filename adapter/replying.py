@@ -1,0 +1,124 @@
+"""What came back from the Responses API, made into what Chat Completions would have sent."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from . import codec, sse
+from .effects import Head, Journey, Note, Outcome, ReadChunk, ReadReply, Rewritten, Streamed
+from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .journal import Choice, Journal
+from .local_replies import bug_in_reply, error_reply, failure_reply
+from .relay import Relay
+from .translation.draft import IndexMap, Translation
+from .translation.failures import error_to_chat, event_failure
+from .translation.replies import check_response, response_to_completion
+from .translation.streams import TERMINAL
+
+PEEKED_EVENTS = 3
+"""How many events of a stream are read before its headers go up: `created` and `in_progress` come at once, and with them most
+failures that Chat reports by status (recording 3989; MAPPING §5.4)."""
+
+
+def read_reply(
+    journal: Journal, choice: Choice, translation: Translation, head: Head, raw: bytes | None = None
+) -> Journey:
+    """Read a reply to a translated request; `raw` is its body where that has been read already."""
+    kind = head.content_type.lower().partition(";")[0].strip()
+    streamed = kind == "text/event-stream"
+    if translation.asked.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
+        streamed = True  # the SDK reads a stream whatever it is called, and gateways call it many names
+    if head.status >= 400:
+        raw = (yield ReadReply()) if raw is None else raw
+        outcome: Outcome = upstream_error(head, raw, translation.index)
+    elif streamed and translation.asked.stream:
+        return (yield from _stream(journal, choice, translation))
+    else:
+        raw = (yield ReadReply()) if raw is None else raw
+        try:
+            outcome = _whole(journal, translation, raw, streamed=streamed)
+        except UpstreamFailure as failure:
+            outcome = failure_reply(failure)
+        except TranslationError as error:
+            outcome = error_reply(502, str(error), "server_error", None, "invalid_response")
+        except Exception as bug:
+            if choice.on_bug == "raise":
+                raise
+            outcome = bug_in_reply(bug)
+    yield Note()
+    return outcome
+
+
+def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
+    """Give an error of upstream's Chat's shape; its status and code stay."""
+    # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer.
+    with suppress(Exception):
+        body = codec.loads(raw)
+        translated = error_to_chat(body, index)
+        raw = raw if translated is body else codec.dumps(translated)
+    return Rewritten(head.status, raw, head.content_type)
+
+
+def _whole(journal: Journal, translation: Translation, raw: bytes, *, streamed: bool) -> Rewritten:
+    response = _last_response(raw) if streamed else json_of(raw)
+    if translation.asked.stream:
+        check_response(response, translation.index)
+        relay = Relay(translation.asked, translation.index)
+        journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
+        return Rewritten(200, relay.finish(response), "text/event-stream")
+    reply = response_to_completion(response, translation.asked, translation.index)
+    journal.reply_losses, journal.usage = lambda: reply.losses, lambda: reply.body.get("usage")
+    return Rewritten(200, codec.dumps(reply.body))
+
+
+def json_of(raw: bytes) -> Any:
+    """Read a reply's JSON; raises TranslationError for what is none."""
+    try:
+        return codec.loads(raw)
+    except ValueError:
+        # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
+        raise TranslationError("$", "the reply to POST /responses is not JSON") from None
+
+
+def _last_response(raw: bytes) -> dict[str, Any]:
+    """Read the answer out of a stream nobody asked for: one server always streams (MAPPING §5.7)."""
+    finished: dict[int, Any] = {}
+    response: dict[str, Any] | None = None
+    for number, event in enumerate(sse.Decoder().feed(raw + b"\n\n")):
+        if not event.data or event.data.startswith(b"[DONE]"):
+            continue
+        data = json_of(event.data)
+        kind = data.get("type") if isinstance(data, dict) else None
+        if kind == "response.output_item.done":
+            finished[data.get("output_index", number)] = data.get("item")
+        elif kind == "error" or (kind is None and isinstance(data, dict) and data.get("error")):
+            raise event_failure(data)
+        elif kind in TERMINAL and isinstance(data.get("response"), dict):
+            response = data["response"]
+    if response is None:
+        raise StreamTruncated("$", "the stream ended before its terminal event")
+    return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
+
+
+def _stream(journal: Journal, choice: Choice, translation: Translation) -> Journey:
+    try:
+        relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise")
+    except Exception as bug:
+        if choice.on_bug == "raise":
+            raise
+        return bug_in_reply(bug)
+    journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
+    begun = b""
+    while relay.events < PEEKED_EVENTS and not begun:
+        try:
+            data: bytes | None = yield ReadChunk()
+        except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it
+            return Streamed(relay, begun, error)
+        if data is None:
+            break
+        begun = relay.feed(data)
+        if relay.failure is not None and begun.count(b"\n\n") == 1:
+            yield Note()
+            return failure_reply(relay.failure)
+    return Streamed(relay, begun)

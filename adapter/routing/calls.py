@@ -1,0 +1,46 @@
+"""One call, as far as it is known when its backend is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.effects import UNREAD
+from adapter.endpoints import azure_model
+
+from .overrides import Overrides
+
+
+@dataclass(slots=True)
+class Call:
+    """What a backend is chosen by.
+
+    `header` is the value of our own header, `headers` are all of the request's (case-insensitive), `raw_path` is its path with
+    the query; `call_site` the caller's `module:function`; `body` its JSON and `flag` the value of the feature flag, each UNREAD
+    until it was needed.
+    """
+
+    header: str | None
+    headers: Mapping[str, str]
+    overrides: Overrides
+    raw_path: bytes = b"/chat/completions"
+    call_site: str | None = None
+    body: Any = UNREAD
+    flag: Any = UNREAD
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The body's fields; none where it isn't an object."""
+        return self.body if isinstance(self.body, dict) else {}
+
+    @property
+    def azure(self) -> bool:
+        """Tell whether the call goes to Azure."""
+        return azure_model(self.raw_path)[0]
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model that is called; on Azure the deployment that the URL names."""
+        name = azure_model(self.raw_path)[1] or self.fields.get("model")
+        return name if isinstance(name, str) else None

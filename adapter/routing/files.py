@@ -1,0 +1,112 @@
+"""The settings file: `adapter.toml`, or the table `[tool.adapter]` of a pyproject.toml; and on which line a setting stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapter.errors import ConfigurationError
+
+Location = tuple[str | int, ...]
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_ENTRY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A settings file as it was read: its path, its text, the settings in it, and the table that they stand in."""
+
+    path: Path
+    raw: bytes
+    data: dict[str, Any]
+    table: tuple[str, ...] = ()
+
+    def where(self, location: Location) -> str:
+        """Say where a setting stands, as far as it can be told: `adapter.toml, line 3`."""
+        line = self._line(location)
+        return f"{self.path}, line {line}" if line else str(self.path)
+
+    def _line(self, location: Location) -> int | None:
+        """Find the line that names the most of a setting's path. Inline tables and several lines of one value count as one."""
+        wanted = (*self.table, *location)
+        best, line = 0, None
+        seen: dict[tuple[str | int, ...], int] = {}
+        table: tuple[str | int, ...] = ()
+        for number, text in enumerate(self.raw.decode("utf-8", "replace").splitlines(), 1):
+            if header := _HEADER.match(text):
+                table = _names(header[2])
+                if header[1] == "[[":
+                    seen[table] = seen.get(table, -1) + 1
+                table = _numbered(table, seen)
+                here = table
+            elif entry := _ENTRY.match(text):
+                here = (*table, *_names(entry[1]))
+            else:
+                continue
+            shared = _shared(here, wanted)
+            # A table's header stands for what is in it; an entry only for itself and what is below.
+            if shared > best and (shared == len(here)):
+                best, line = shared, number
+        return line if best > len(self.table) else None
+
+
+def read(path: str | os.PathLike[str]) -> Document:
+    """Read a settings file; raises ConfigurationError, which names the file and the line, for one that can't be read."""
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"config_file: {path}: {error.strerror or type(error).__name__}") from None
+    return parse(path, raw)
+
+
+def parse(path: Path, raw: bytes) -> Document:
+    """Take a settings file's bytes. Raises ConfigurationError for what is no TOML, or has no table for the adapter."""
+    try:
+        data = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"config_file: {path}: not TOML: {_complaint(error)}") from None
+    tool = data.get("tool")
+    if path.name != "pyproject.toml" and not (isinstance(tool, dict) and "adapter" in tool):
+        return Document(path, raw, data)
+    inner = tool.get("adapter") if isinstance(tool, dict) else None
+    if not isinstance(inner, dict):
+        raise ConfigurationError(f"config_file: {path}: has no table [tool.adapter]")
+    return Document(path, raw, inner, ("tool", "adapter"))
+
+
+def _complaint(error: Exception) -> str:
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
+    # Python's message may quote a character of the file; where it stands is all that is needed.
+    place = re.search(r"\(at (.*)\)$", str(error))
+    return f"at {place[1]}" if place else "unreadable"
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(name.strip("\"'") for name in _NAME.findall(dotted))
+
+
+def _numbered(table: tuple[str | int, ...], seen: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
+    """Put the numbers of arrays of tables into a header's path: `rules.match` inside the second `[[rules]]`."""
+    out: list[str | int] = []
+    for end in range(1, len(table) + 1):
+        out.append(table[end - 1])
+        if table[:end] in seen:
+            out.append(seen[table[:end]])
+    return tuple(out)
+
+
+def _shared(here: tuple[str | int, ...], wanted: Location) -> int:
+    shared = 0
+    for one, other in zip(here, wanted, strict=False):
+        if one != other:
+            break
+        shared += 1
+    return shared

@@ -1,0 +1,134 @@
+"""The feature flag `openai-backend`, asked of any provider through OpenFeature, in bounded time.
+
+A provider that fails, has no such flag or takes too long has no opinion, and the choice falls to what stands below it. Its
+own method may block for seconds (OFREP's waits 5 s for its server, and in async code too, since OpenFeature's default for
+providers without async methods is to call the sync one): so it runs in a thread of its own, which is left behind when its
+time is up. A stuck provider holds a few such threads, and then isn't asked at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from adapter.effects import Flag
+
+from .decide import FLAG_VALUES
+
+KEY = "openai-backend"
+
+logger = logging.getLogger("adapter")
+
+_AT_ONCE = threading.BoundedSemaphore(32)
+_complained: set[str] = set()
+
+
+def ask(client: Any, flag: Flag, timeout: float) -> str | None:
+    """Ask for the flag; wait `timeout` seconds at most. None where there is no answer that means anything."""
+    try:
+        context = _context(flag)
+        details = _start(lambda: client.get_string_details(KEY, "", context)).result(timeout)
+    except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
+        return _none(error)
+    return _value(details)
+
+
+async def aask(client: Any, flag: Flag, timeout: float) -> str | None:
+    """Ask for the flag without blocking the event loop. See ask."""
+    try:
+        context = _context(flag)
+        if _is_async(client):
+            details = await _within(client.get_string_details_async(KEY, "", context), timeout)
+        else:
+            details = await _joined(_start(lambda: client.get_string_details(KEY, "", context)), timeout)
+    except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
+        return _none(error)
+    return _value(details)
+
+
+def _context(flag: Flag) -> Any:
+    from openfeature.evaluation_context import EvaluationContext  # an extra; Settings has seen that it is there
+
+    return EvaluationContext(flag.targeting_key, dict(flag.attributes))
+
+
+def _start(work: Any) -> Future[Any]:
+    """Run in a thread of its own, in this context: providers look into it, and a thread can be left behind."""
+    if not _AT_ONCE.acquire(blocking=False):
+        raise TimeoutError("too many threads wait for the provider")
+    future: Future[Any] = Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            result = context.run(work)
+        except BaseException as error:  # noqa: BLE001  # it is the asker's
+            outcome, value = future.set_exception, error
+        else:
+            outcome, value = future.set_result, result
+        finally:
+            _AT_ONCE.release()
+        with suppress(Exception):  # nobody waits any more
+            outcome(value)  # type: ignore[arg-type]
+
+    threading.Thread(target=run, name="adapter-flag", daemon=True).start()
+    return future
+
+
+def _is_async(client: Any) -> bool:
+    """Tell whether a provider has an async method of its own: OpenFeature's default one blocks."""
+    provider = getattr(client, "provider", None)
+    method = getattr(type(provider), "resolve_string_details_async", None)
+    return method is not None and not method.__module__.startswith("openfeature.provider")
+
+
+async def _joined(running: Future[Any], timeout: float) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return await _polled(running, timeout)
+    return await asyncio.wait_for(asyncio.wrap_future(running), timeout)
+
+
+async def _polled(running: Future[Any], timeout: float) -> Any:
+    """Wait on another kind of event loop."""
+    import anyio
+
+    with anyio.fail_after(timeout):
+        while not running.done():
+            await anyio.sleep(0.001)
+    return running.result()
+
+
+async def _within(work: Any, timeout: float) -> Any:
+    import anyio
+
+    with anyio.fail_after(timeout):
+        return await work
+
+
+def _value(details: Any) -> str | None:
+    value = getattr(details, "value", None)
+    if getattr(details, "error_code", None) is not None or value == "":
+        return None
+    if value not in FLAG_VALUES:
+        _complain("value", "the flag %s has a value that means nothing here; expected chat, responses or force-chat", KEY)
+        return None
+    return str(value)
+
+
+def _none(error: BaseException) -> None:
+    name = type(error).__name__
+    _complain(name, "the provider of the flag %s gave no answer (%s): the settings decide", KEY, name)
+
+
+def _complain(what: str, message: str, *args: object) -> None:
+    """Say it once: a provider that is down is down for every call."""
+    if what not in _complained:
+        _complained.add(what)
+        logger.warning(message, *args)

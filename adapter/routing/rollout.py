@@ -1,0 +1,104 @@
+"""Which callers a rollout moves: every caller has a fixed place from 0 to 100, and moves once the percentage passes it.
+
+So the share is the percentage, a caller stays on its side, and a higher percentage only adds callers.
+"""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+from adapter.effects import UNREAD, Need
+
+from .calls import Call
+
+_SCALE = 100 / 2**64
+
+
+def key_of(service: str) -> bytes:
+    """Return the key of a service's hashes."""
+    return blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
+
+
+def place(key: bytes, caller: str) -> float:
+    """Return a caller's place, from 0 up to but not including 100: the same in every process, uniform over callers."""
+    return int.from_bytes(blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()) * _SCALE
+
+
+def name_of(key: bytes, caller: str) -> str:
+    """Return a name for a caller that tells nothing of it."""
+    return blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16, key=key).hexdigest()
+
+
+def moves(percent: float, sticky_by: str, key: bytes, call: Call) -> bool | Need:
+    """Tell whether a rollout moves this call; Need.BODY where the request must be read for it."""
+    if percent <= 0 or percent >= 100:
+        return percent >= 100
+    if sticky_by == "request":
+        return random.random() * 100 < percent  # noqa: S311  # nothing secret
+    caller = caller_of(sticky_by, call)
+    return caller if caller is Need.BODY else place(key, caller) < percent
+
+
+def caller_of(sticky_by: str, call: Call) -> str | Need:
+    """Say who is calling: what `sticky_by` names or, where the call has no such thing, its conversation."""
+    if sticky_by.startswith("header:"):
+        value = call.headers.get(sticky_by[7:])
+        if value:
+            return f"{sticky_by.lower()}\0{value}"
+    elif sticky_by != "conversation":
+        if call.body is UNREAD:
+            return Need.BODY
+        value = call.fields.get(sticky_by)
+        if isinstance(value, str) and value:
+            return f"{sticky_by}\0{value}"
+    return _conversation(call)
+
+
+def _conversation(call: Call) -> str | Need:
+    if call.overrides.conversation is not None:
+        return f"conversation\0{call.overrides.conversation}"
+    if call.body is UNREAD:
+        return Need.BODY
+    cache_key = call.fields.get("prompt_cache_key")
+    if isinstance(cache_key, str) and cache_key:
+        return f"prompt_cache_key\0{cache_key}"
+    return f"opening\0{call.model}\0{_opening(call.fields.get('messages'))}"
+
+
+def _opening(messages: Any) -> str:
+    """Return what the conversation was opened with: the first user message, however it is written down.
+
+    System messages are left out, since they hold clocks; so are spaces and the spelling of characters, since histories are
+    rendered again from databases and templates. A conversation without a user message is known by all of its others.
+    """
+    listed = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    for message in listed:
+        if message.get("role") == "user":
+            return "\0".join(_said(message.get("content")))
+    return "\0".join(text for message in listed for text in _said(message.get("content")))
+
+
+def _said(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield _plain(content)
+        return
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    if texts:
+        yield _plain(" ".join(texts))
+        return
+    for part in parts:  # pictures and files alone; the signature in a URL's query changes from turn to turn
+        for value in part.values():
+            inner = value if isinstance(value, dict) else {}
+            named = inner.get("url") or inner.get("file_id") or inner.get("file_data") or inner.get("data")
+            if isinstance(named, str):
+                yield named if named.startswith("data:") else named.partition("?")[0]
+
+
+def _plain(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

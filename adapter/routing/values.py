@@ -1,0 +1,158 @@
+"""Every setting: its name, its type, its default, and what is allowed (DESIGN §4)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from adapter.translation.models import ModelFacts
+from adapter.translation.policy import Unsupported
+from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+
+from .matching import Match
+
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Emulated = Literal["n", "stop", "web_search_options"]
+Fallback = Literal["blocked", "missing", "rejected"]
+
+_STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class PerCall(pydantic.BaseModel):
+    """The settings that one call can differ in from another: those that a rule may set."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    backend: Literal["chat", "responses"] = "chat"
+    """Where calls go: `chat` changes nothing at all."""
+
+    rollout: Percent | None = None
+    """The percentage of calls that go to the Responses API, fractions allowed; without it all follow `backend`."""
+
+    sticky_by: str = "conversation"
+    """What keeps a caller on one side while `rollout` stands: `conversation`, `user`, `safety_identifier`, `header:NAME`, or
+    `request` (nothing does)."""
+
+    unsupported: Unsupported = "chat"
+    """What happens to a value that the Responses API can't carry: the call stays on `chat`, is an `error`, or goes on without
+    it (`drop`)."""
+
+    unsupported_parameters: Annotated[Mapping[str, Unsupported], NoDecode] = Field(default_factory=dict)
+    """The same, parameter by parameter; also for `name` of messages, `input_audio` parts and `prompt_cache_breakpoint` of
+    answers."""
+
+    drop: Annotated[tuple[str, ...], NoDecode] = ()
+    """The short form of `unsupported_parameters` for what is left out where it can't be carried."""
+
+    emulate: Annotated[tuple[Emulated, ...], NoDecode] = ()
+    """Parameters that are reproduced with other means, which may change cost."""
+
+    fallback: Annotated[tuple[Fallback, ...], NoDecode] = ("blocked", "missing")
+    """When a call that the Responses API didn't take goes to Chat Completions after all: the endpoint is `missing`, a gateway
+    `blocked` it, or the API `rejected` the request."""
+
+    on_bug: Literal["chat", "raise"] = "chat"
+    """What happens when the adapter itself fails before anything was sent: the call goes to `chat`, or the exception is raised."""
+
+    @pydantic.field_validator("drop", "emulate", "fallback", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        # A set's order differs from process to process, and the hash must not.
+        return tuple(sorted(value)) if isinstance(value, (set, frozenset)) else value
+
+    @pydantic.field_validator("unsupported_parameters", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            return json.loads(value)
+        parts = (part.partition("=") for part in value.split(",") if part.strip())
+        return {name.strip(): policy.strip() for name, _, policy in parts}
+
+    @pydantic.field_validator("drop", "unsupported_parameters", mode="after")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        for name in value:
+            known_parameter(name)
+        return value
+
+    @pydantic.field_validator("sticky_by")
+    @classmethod
+    def _sticky(cls, value: str) -> str:
+        if not _STICKY.fullmatch(value):
+            raise ValueError("expected conversation, user, safety_identifier, header:NAME or request")
+        return value
+
+    @pydantic.field_validator("rollout", mode="before")
+    @classmethod
+    def _no_switch(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("expected a percentage from 0 to 100")  # noqa: TRY004  # pydantic takes ValueErrors
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _no_contradiction(self) -> PerCall:
+        for name in self.drop:
+            if self.unsupported_parameters.get(name, "drop") != "drop":
+                raise ValueError(f"{name} stands in drop, and in unsupported_parameters with another value")
+        return self
+
+    @cached_property
+    def policies(self) -> dict[str, Unsupported]:
+        """What happens parameter by parameter, the short form included."""
+        return {**self.unsupported_parameters, **dict.fromkeys(self.drop, "drop")}
+
+
+class Rule(PerCall):
+    """Other settings for the calls that match; also another model's name for those that go to the Responses API."""
+
+    match: Match = Match()
+    model: str | None = Field(default=None, min_length=1)
+
+
+class Values(PerCall):
+    """All settings but those that are objects of the program."""
+
+    force: Literal["chat", "responses"] | None = None
+    """The kill switch: beats everything else. `chat` from any source beats `responses` from any other."""
+
+    service: str = "adapter"
+    """This service's name: the salt of every hash that spreads or names callers."""
+
+    rules: tuple[Rule, ...] = ()
+    """Other settings for some calls; the first rule that matches counts, and no other."""
+
+    flag_timeout: Seconds = 0.05
+    """How many seconds a flag's provider may take."""
+
+    fallback_expiry: Seconds = 600.0
+    """For how many seconds an endpoint that was missing isn't asked again."""
+
+    models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    """Facts about models, by a pattern of their names, beside and over those that are built in."""
+
+    @pydantic.field_validator("models", mode="after")
+    @classmethod
+    def _facts(cls, value: Any) -> Any:
+        ModelFacts.from_mapping(value)
+        return value
+
+
+def known_parameter(name: str) -> None:
+    """Raise ValueError, with the nearest name, for what is no parameter of Chat Completions."""
+    known = CHAT_PARAMETERS.keys() | MESSAGE_FIELDS
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise ValueError(f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else ""))
