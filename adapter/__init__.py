@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .journal import Decision
     from .routing.overrides import use
     from .routing.settings import Settings
+    from .telemetry import Counters, Record
     from .translation.ledger import Loss
 
 __all__ = [
@@ -40,12 +41,14 @@ __all__ = [
     "AsyncTransport",
     "AzureOpenAI",
     "ConfigurationError",
+    "Counters",
     "Decision",
     "Loss",
     "MalformedReply",
     "MalformedRequest",
     "MissingExtra",
     "OpenAI",
+    "Record",
     "Settings",
     "StreamTruncated",
     "TranslationError",
@@ -65,9 +68,11 @@ _LAZY = {
     "AzureOpenAI": "doors.client",
     "AsyncOpenAI": "doors.client",
     "AsyncTransport": "doors.wire",
+    "Counters": "telemetry",
     "Decision": "journal",
     "Loss": "translation.ledger",
     "OpenAI": "doors.client",
+    "Record": "telemetry",
     "Settings": "routing.settings",
     "Transport": "doors.wire",
     "decision": "doors.decisions",

@@ -1,0 +1,85 @@
+"""Several reply streams under way: the Chat bytes of N relays in, those of one stream with N choices out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import codec, sse
+from .errors import StreamTruncated
+from .translation.several import ChoicesFromStreams
+
+# Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
+# writes frames.
+_BUG = (
+    b'data: {"error":{"message":"the adapter failed on one of several streams","type":"server_error","param":null,'
+    b'"code":"adapter_bug"}}\n\n'
+)
+
+
+class Chorus:
+    """Turn the bytes of N Chat Completions streams into those of one, in which stream k speaks for choice k.
+
+    `feed(k, bytes)` returns what can be passed on. An error frame of any stream is passed on as it is and ends the
+    whole (`failed`): the others' answers are worth nothing without it. `[DONE]` comes once, after the last stream's.
+    When the whole has ended (`done`) everything is skipped. `close(k)` says that stream k has no more bytes, and raises
+    StreamTruncated where its `[DONE]` or error never came.
+    """
+
+    __slots__ = ("_decoders", "_ended", "_machine", "_strict", "done", "failed")
+
+    def __init__(self, n: int, *, on_bug_raise: bool = False) -> None:
+        self._decoders = [sse.Decoder() for _ in range(n)]
+        self._machine = ChoicesFromStreams(n)
+        self._ended: set[int] = set()
+        self._strict = on_bug_raise
+        self.done = False
+        self.failed = False
+
+    def feed(self, k: int, data: bytes) -> bytes:
+        """Take the next bytes of stream `k`."""
+        out: list[bytes] = []
+        try:
+            for event in self._decoders[k].feed(data):
+                if self.done or k in self._ended:
+                    break
+                out.append(self._event(k, event.data))
+        except StreamTruncated as error:
+            out.append(self._fail(str(error), "stream_inconsistent"))
+        except Exception:
+            if self._strict:
+                raise
+            self.done = self.failed = True
+            out.append(_BUG)
+        return b"".join(out)
+
+    def close(self, k: int) -> None:
+        """Take the end of stream `k`."""
+        if self.done or k in self._ended:
+            return
+        self.done = self.failed = True
+        raise StreamTruncated(f"choices[{k}]", "the stream ended before its terminal event")
+
+    def _event(self, k: int, data: bytes) -> bytes:
+        if data.startswith(b"[DONE]"):
+            chunks = self._machine.end(k)
+            self._ended.add(k)
+            self.done = self._machine.done
+            return _frames(chunks) + (sse.DONE if self.done else b"")
+        try:
+            chunk = codec.loads(data)
+        except ValueError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            return self._fail("the stream has an event that is not a JSON object", "invalid_event")
+        if chunk.get("error"):
+            self.done = self.failed = True
+            return sse.frame(chunk)
+        return _frames(self._machine.feed(k, chunk))
+
+    def _fail(self, message: str, code: str) -> bytes:
+        self.done = self.failed = True
+        return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+
+
+def _frames(chunks: list[dict[str, Any]]) -> bytes:
+    return b"".join([sse.frame(chunk) for chunk in chunks])

@@ -1,0 +1,361 @@
+"""What came of each call, for those who watch: one frozen record per call, told to observers; and counters over them.
+
+Nothing that a user or a model wrote is in a record: names, paths, classes, numbers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import weakref
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import RLock
+from types import MethodType
+from typing import Any
+
+from .journal import Backend, Decision
+
+logger = logging.getLogger("adapter")
+
+_INDEX = re.compile(r"\[\d+\]")
+_PLAIN = re.compile(r"[\w$.\[\]-]{1,120}", re.ASCII)
+
+OTHER = "other"
+"""What stands for everything that isn't counted by its own name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of one call.
+
+    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` why. `held` are the
+    parameters that held it on Chat, `losses` the ledger's paths, without indexes (`messages[].name`), each with what
+    happened there. `status` is the HTTP status, None where no reply came; `error` the class of the exception that the
+    caller got. `latency` and `first_token` are seconds from the call's beginning, to its end and to the first piece of
+    the answer; tokens are None where the server told of none.
+    """
+
+    asked: Backend
+    backend: Backend
+    reason: str
+    model: str | None = None
+    tag: str | None = None
+    stream: bool = False
+    azure: bool = False
+    held: tuple[str, ...] = ()
+    losses: tuple[tuple[str, str], ...] = ()
+    status: int | None = None
+    error: str | None = None
+    latency: float
+    first_token: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    settings_hash: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        decision: Decision,
+        *,
+        latency: float,
+        first_token: float | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        stream: bool = False,
+        azure: bool = False,
+        status: int | None = None,
+        error: BaseException | None = None,
+        usage: Any = None,
+    ) -> Record:
+        """Make the record of a call from its decision and what else is known; `usage` is that of a Chat reply, as JSON."""
+        usage = usage if isinstance(usage, dict) else {}
+        held = [_plain(re.split(r"[.\[]", loss.path)[0]) for loss in decision.losses if loss.action == "held"]
+        return cls(
+            asked=decision.asked,
+            backend=decision.backend,
+            reason=decision.reason,
+            model=model,
+            tag=tag,
+            stream=stream,
+            azure=azure,
+            held=tuple(dict.fromkeys(held)),
+            losses=tuple((_plain(loss.path), loss.action) for loss in decision.losses),
+            status=status,
+            error=None if error is None else type(error).__name__,
+            latency=latency,
+            first_token=first_token,
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            completion_tokens=_count(usage, "completion_tokens"),
+            reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+            cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            settings_hash=decision.settings_hash,
+        )
+
+
+def _plain(path: str) -> str:
+    """Blank the indexes of a path. One with a key that is no name may hold what somebody wrote, and is `other`."""
+    blanked = _INDEX.sub("[]", path)
+    return blanked if _PLAIN.fullmatch(blanked) else OTHER
+
+
+def _count(counts: Any, key: str) -> int | None:
+    found = counts.get(key) if isinstance(counts, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+Observer = Callable[[Record], object]
+
+_Key = tuple[int, int]
+
+# The observers that have raised, in any client of this process: by identity, since they need not be hashable. An entry leaves
+# with its observer. No lock: the callbacks run wherever the collector does, and a dict's single operations are atomic.
+_DROPPED: dict[_Key, Any] = {}
+
+
+class Observers:
+    """Tell records to observers, in order.
+
+    An observer that raises is dropped for good, in the whole process, with one warning: the call is never lost for it.
+    What isn't an Exception (an interrupt, a cancellation) passes. One that can't be referred to weakly is dropped here
+    only. Falsy where there are none, so that no record need be made.
+    """
+
+    __slots__ = ("_dropped", "_observers")
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple((_key(observer), observer) for observer in observers)
+        self._dropped: dict[_Key, Any] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def tell(self, record: Record) -> None:
+        """Call each observer with a record."""
+        for key, observer in self._observers:
+            if key in _DROPPED or key in self._dropped:
+                continue
+            try:
+                made = observer(record)
+                if inspect.iscoroutine(made):
+                    made.close()
+                    raise TypeError("an observer gave a coroutine, which nobody awaits")
+            except Exception as error:  # noqa: BLE001  # whatever it was: it is not the call's
+                self._drop(key, observer, error)
+
+    def _drop(self, key: _Key, observer: Observer, error: Exception) -> None:
+        def forget(gone: Any, home: dict[_Key, Any] = _DROPPED) -> None:
+            if home.get(key) is gone:
+                del home[key]
+
+        entry: Any
+        try:
+            entry = (weakref.WeakMethod if isinstance(observer, MethodType) else weakref.ref)(observer, forget)
+        except TypeError:
+            home, entry = self._dropped, observer
+        else:
+            home = _DROPPED
+        if home.setdefault(key, entry) is entry:  # of the threads in which it raises at once, one says so
+            logger.warning("an observer raised %s and is dropped", type(error).__name__)
+
+
+def _key(observer: Observer) -> _Key:
+    """Return what an observer is known by: bound methods are made anew with each access."""
+    if isinstance(observer, MethodType):
+        return id(observer.__self__), id(observer.__func__)
+    return id(observer), 0
+
+
+def check(observers: Sequence[Any]) -> None:
+    """Raise ValueError for an observer that can't be called, or would have to be awaited."""
+    for i, observer in enumerate(observers):
+        if not callable(observer):
+            raise ValueError(f"observers[{i}]: expected a callable, got {type(observer).__name__}")
+        for function in (observer, getattr(type(observer), "__call__", None)):  # noqa: B004  # an async method of its class
+            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+                raise ValueError(f"observers[{i}]: async callables are not supported: give a plain function")
+
+
+BUCKETS: tuple[float, ...] = tuple(0.01 * (1 << k) for k in range(17))
+"""Upper bounds in seconds: those of OpenTelemetry's `gen_ai.client.operation.duration`, and on to 655 s, past the SDK's timeout."""
+
+_QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+
+
+class Histogram:
+    """Count seconds in fixed buckets, as Prometheus does: `count`, `sum`, and buckets by their upper bound (`le`)."""
+
+    __slots__ = ("count", "counts", "sum")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = 0.0
+        self.counts = [0] * (len(BUCKETS) + 1)
+
+    def add(self, seconds: float) -> None:
+        """Count one value."""
+        self.count += 1
+        self.sum += seconds
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+
+    def quantile(self, q: float) -> float | None:
+        """Estimate a quantile, as `histogram_quantile` does: linear inside a bucket, the last bound beyond it."""
+        if not self.count:
+            return None
+        rank, below = q * self.count, 0
+        for k, inside in enumerate(self.counts[:-1]):
+            if inside and below + inside >= rank:
+                low = BUCKETS[k - 1] if k else 0.0
+                return low + (BUCKETS[k] - low) * (rank - below) / inside
+            below += inside
+        return BUCKETS[-1]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give the figures as JSON; the buckets are cumulative."""
+        bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
+        return {
+            "count": self.count,
+            "sum": self.sum,
+            "buckets": dict(zip(bounds, accumulate(self.counts), strict=True)),
+            **{name: self.quantile(q) for name, q in _QUANTILES},
+        }
+
+
+_TOKENS = ("prompt", "completion", "reasoning", "cached")
+
+
+class Counters:
+    """Count records: an observer to give to the settings, with figures to print (`str`) or to send on (`snapshot`).
+
+    Each table keeps `limit` keys; what comes after those is counted under "other". Any number of threads may tell it
+    records.
+    """
+
+    def __init__(self, *, limit: int = 200) -> None:
+        self._limit = limit
+        # Records may come from anywhere, also from a finalizer that interrupts the counting in this very thread: they are put
+        # down first, and whoever has the lock counts them. So nobody waits, nothing is counted twice or by halves.
+        self._inbox: deque[Record] = deque()
+        self._lock = RLock()
+        self._counting = False
+        self._clear()
+
+    def __call__(self, record: Record) -> None:
+        """Count a record."""
+        self._inbox.append(record)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._count_all()
+            finally:
+                self._lock.release()
+
+    def reset(self) -> None:
+        """Begin at zero."""
+        with self._lock:
+            self._inbox.clear()
+            self._clear()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give all figures as JSON.
+
+        `calls` is their number; `routes` (asked -> actual backend), `reasons`, `held` (parameters), `losses` (path and
+        action) and `outcomes` (status and error) are tables of counts; `tokens` sums per backend; `latency_seconds` and
+        `first_token_seconds` a histogram per backend: `count`, `sum`, cumulative `buckets` by upper bound, and the
+        estimates `p50`, `p90`, `p99`.
+        """
+        with self._lock:
+            self._count_all()
+            return {
+                "calls": self._calls,
+                **{name: dict(table) for name, table in self._tables.items()},
+                "tokens": {backend: dict(sums) for backend, sums in self._tokens.items()},
+                "latency_seconds": {backend: one.snapshot() for backend, one in self._latency.items()},
+                "first_token_seconds": {backend: one.snapshot() for backend, one in self._first.items()},
+            }
+
+    def __str__(self) -> str:
+        return "\n\n".join(_aligned(rows) for rows in _printed(self.snapshot()))
+
+    def _clear(self) -> None:
+        self._calls = 0
+        self._tables: dict[str, dict[str, int]] = {
+            name: {} for name in ("routes", "reasons", "held", "losses", "outcomes")
+        }
+        self._tokens: dict[str, dict[str, int]] = {}
+        self._latency: dict[str, Histogram] = {}
+        self._first: dict[str, Histogram] = {}
+
+    def _count_all(self) -> None:
+        if self._counting:  # this thread was interrupted in the midst of it, and goes on afterwards
+            return
+        self._counting = True
+        try:
+            while self._inbox:
+                self._count(self._inbox.popleft())
+        finally:
+            self._counting = False
+
+    def _count(self, record: Record) -> None:
+        self._calls += 1
+        self._add("routes", f"{record.asked}->{record.backend}")
+        self._add("reasons", record.reason)
+        for parameter in record.held:
+            self._add("held", parameter)
+        for path, action in record.losses:
+            self._add("losses", f"{path} {action}")
+        said = [str(part) for part in (record.status, record.error) if part is not None]
+        self._add("outcomes", " ".join(said) or "no reply")
+        sums = self._tokens.setdefault(record.backend, dict.fromkeys(_TOKENS, 0))
+        for name in _TOKENS:
+            sums[name] += getattr(record, f"{name}_tokens") or 0
+        self._latency.setdefault(record.backend, Histogram()).add(record.latency)
+        if record.first_token is not None:
+            self._first.setdefault(record.backend, Histogram()).add(record.first_token)
+
+    def _add(self, name: str, key: str) -> None:
+        table = self._tables[name]
+        if key not in table and len(table) >= self._limit:
+            key = OTHER
+        table[key] = table.get(key, 0) + 1
+
+
+def _printed(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
+    """Put a snapshot into tables of text, the most frequent first; what is empty is left out."""
+    yield [["calls", str(figures["calls"])]]
+    for name, title in (
+        ("routes", "asked->backend"),
+        ("reasons", "reason"),
+        ("held", "held on chat by"),
+        ("losses", "loss"),
+        ("outcomes", "status, error"),
+    ):
+        rows = sorted(figures[name].items(), key=lambda row: (row[0] == OTHER, -row[1], row[0]))
+        if rows:
+            yield [[title, "calls"], *([key, str(count)] for key, count in rows)]
+    if figures["tokens"]:
+        rows = sorted(figures["tokens"].items())
+        yield [["tokens", *_TOKENS], *([backend, *(str(sums[one]) for one in _TOKENS)] for backend, sums in rows)]
+    for name, title in (("latency_seconds", "latency, s"), ("first_token_seconds", "first token, s")):
+        if figures[name]:
+            rows = sorted(figures[name].items())
+            yield [[title, "calls", "mean", *(q for q, _ in _QUANTILES)], *([key, *_timed(one)] for key, one in rows)]
+
+
+def _timed(figures: Mapping[str, Any]) -> list[str]:
+    seconds = [figures["sum"] / figures["count"], *(figures[q] for q, _ in _QUANTILES)]
+    return [str(figures["count"]), *(f"{value:.3f}" for value in seconds)]
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells in rows:
+        right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *right]))
+    return "\n".join(lines)

@@ -1,0 +1,196 @@
+"""N answers → one with N choices: what `n` becomes where each answer is a request of its own (MAPPING §1.3).
+
+Rules of a stream:
+1. All chunks have the id, date, model, fingerprint and tier of stream 0, as it last had them. Until its first choice is there,
+   everything is held.
+2. Then each index is opened, in ascending order: the SDK's `.stream()` appends what it hasn't seen and raises IndexError for what
+   isn't next (MAPPING §5.3). Where a stream has begun, its own first chunk opens its index; where it hasn't, a chunk that
+   says nothing but the role does, so that its content stays null until the stream says otherwise.
+3. A role is sent once per index: the SDK joins what strings it is given, roles as well.
+4. What is said about the whole answer and not about one choice comes at the very end, once: moderation, then usage,
+   which `.stream()` takes from the last chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adapter.errors import StreamTruncated
+
+Chunk = dict[str, Any]
+
+_SHARED = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+
+
+def merge_completions(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merge N ChatCompletions of one choice each, as JSON, into one: a choice's index is the number of its answer.
+
+    The top level is that of answer 0; `usage` is the sum over all that have one, `moderation` the input's of answer 0
+    beside all outputs'. Raises ValueError where there is no answer at all.
+    """
+    if not bodies:
+        raise ValueError("no answers to merge")
+    merged = {
+        **bodies[0],
+        "choices": [{**choice, "index": k} for k, body in enumerate(bodies) for choice in body["choices"]],
+    }
+    for key, joined in (("usage", sum_usage), ("moderation", merge_moderation)):
+        if any(key in body for body in bodies):
+            merged[key] = joined(body.get(key) for body in bodies)
+    return merged
+
+
+def sum_usage(usages: Iterable[Any]) -> dict[str, Any] | None:
+    """Add up the integers of usage objects and of the objects inside them; None where none of them is an object.
+
+    A count that some answers leave out is the sum of the others. A key without a single integer is null: nothing is
+    invented, and nothing is called a sum that is none.
+    """
+    known = [usage for usage in usages if isinstance(usage, dict)]
+    if not known:
+        return None
+    total: dict[str, Any] = {}
+    for key in dict.fromkeys(key for usage in known for key in usage):
+        values = [usage.get(key) for usage in known]
+        counts = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+        total[key] = sum(counts) if counts else sum_usage(values)
+    return total
+
+
+def merge_moderation(moderations: Iterable[Any]) -> dict[str, Any] | None:
+    """Merge moderation objects: the input's results from the first, the outputs' results listed in the answers' order.
+
+    An output that could not be moderated hides the others: its error stands for all, since a list that lacks one looks
+    like a clean bill.
+    """
+    known = [moderation for moderation in moderations if isinstance(moderation, dict)]
+    if not known:
+        return None
+    merged = dict(known[0])
+    outputs = [moderation["output"] for moderation in known if isinstance(moderation.get("output"), dict)]
+    failed = [output for output in outputs if not isinstance(output.get("results"), list)]
+    if failed:
+        merged["output"] = failed[0]
+    elif outputs:
+        merged["output"] = {**outputs[0], "results": [result for output in outputs for result in output["results"]]}
+    return merged
+
+
+class ChoicesFromStreams:
+    """Interleave the chunks of N Chat Completions streams under one id.
+
+    `feed(k, chunk)` takes a chunk of stream `k` as JSON, `end(k)` says that it ended whole; both return the chunks that
+    can be passed on. `end` raises StreamTruncated for a stream whose answer was not finished. After the last `end` the
+    machine is `done`. What comes from a stream after its end is skipped. Input is not changed.
+    """
+
+    def __init__(self, n: int) -> None:
+        if n < 1:
+            raise ValueError("there has to be a stream")
+        self._n = n
+        self._top: Chunk = {}
+        self._open = False
+        self._held: list[tuple[int, Chunk]] = []  # in the order in which they came
+        self._spoken: set[int] = set()  # the indexes whose role has been sent
+        self._finished: set[int] = set()  # those whose finish chunk has come
+        self._ended: set[int] = set()
+        self._usages: dict[int, Chunk] = {}  # the chunks that hold them
+        self._moderations: dict[int, Chunk] = {}
+
+    @property
+    def done(self) -> bool:
+        """Tell whether all streams have ended."""
+        return len(self._ended) == self._n
+
+    def feed(self, k: int, chunk: Chunk) -> list[Chunk]:
+        """Take the next chunk of stream `k`."""
+        self._check(k)
+        if k in self._ended:
+            return []
+        if k == 0 and chunk.get("id"):  # Azure's chunk of prompt filters has an empty one (WIRE_FACTS, chat streams)
+            self._top = {key: chunk[key] for key in _SHARED if key in chunk}
+        choices = chunk.get("choices")
+        if choices and any(choice.get("finish_reason") for choice in choices):
+            self._finished.add(k)
+        if not choices and self._keep(k, chunk):
+            return []
+        if self._open:
+            return [self._made(k, chunk)]
+        self._held.append((k, chunk))
+        return self._opening(chunk) if k == 0 and choices else []
+
+    def end(self, k: int) -> list[Chunk]:
+        """Take the end of stream `k`, after all of its chunks."""
+        self._check(k)
+        if k in self._ended:
+            return []
+        if k not in self._finished:
+            raise StreamTruncated(f"choices[{k}]", "the stream ended before its finish reason")
+        self._ended.add(k)
+        return self._closing() if self.done else []
+
+    def _check(self, k: int) -> None:
+        if not 0 <= k < self._n:
+            raise IndexError(f"there are {self._n} streams")
+
+    def _keep(self, k: int, chunk: Chunk) -> bool:
+        """Keep a chunk without choices for the end, if that is where it belongs."""
+        kept = False
+        for key, home in (("usage", self._usages), ("moderation", self._moderations)):
+            if isinstance(chunk.get(key), dict):
+                home[k] = chunk
+                kept = True
+        return kept
+
+    def _opening(self, first: Chunk) -> list[Chunk]:
+        self._open = True
+        held, self._held = self._held, []
+        begun: dict[int, Chunk] = {}
+        rest: list[tuple[int, Chunk]] = []
+        for k, chunk in held:
+            if chunk.get("choices") and k not in begun:
+                begun[k] = chunk
+            else:
+                rest.append((k, chunk))
+        out = [self._made(k, begun[k]) if k in begun else self._role(k, first) for k in range(self._n)]
+        return out + [self._made(k, chunk) for k, chunk in rest]
+
+    def _role(self, k: int, first: Chunk) -> Chunk:
+        self._spoken.add(k)
+        choice: Chunk = {"index": k, "delta": {"role": "assistant"}}
+        if "logprobs" in first["choices"][0]:
+            choice["logprobs"] = None
+        choice["finish_reason"] = None
+        return self._whole(first, [choice])
+
+    def _made(self, k: int, chunk: Chunk) -> Chunk:
+        """Make stream `k`'s chunk one of the whole: with the shared top level and its own index."""
+        rest = {key: value for key, value in chunk.items() if key not in _SHARED}
+        if chunk.get("choices"):
+            rest["choices"] = [self._choice(k, choice) for choice in chunk["choices"]]
+        return self._top | rest
+
+    def _choice(self, k: int, choice: Chunk) -> Chunk:
+        made = {**choice, "index": k}
+        delta = choice.get("delta")
+        if isinstance(delta, dict) and delta.get("role") is not None:
+            if k in self._spoken:
+                made["delta"] = {key: value for key, value in delta.items() if key != "role"}
+            self._spoken.add(k)
+        return made
+
+    def _closing(self) -> list[Chunk]:
+        out: list[Chunk] = []
+        for key, home, joined in (
+            ("moderation", self._moderations, merge_moderation),
+            ("usage", self._usages, sum_usage),
+        ):
+            chunks = [home[k] for k in sorted(home)]
+            if chunks:
+                out.append(self._whole(chunks[0], []) | {key: joined(chunk[key] for chunk in chunks)})
+        return out
+
+    def _whole(self, like: Chunk, choices: list[Chunk]) -> Chunk:
+        """Make a chunk of no stream's own, with `usage: null` where `like` has the key."""
+        return self._top | {"choices": choices} | ({"usage": None} if "usage" in like else {})
