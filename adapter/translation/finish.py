@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import models
 from .draft import Asked
 from .ledger import Ledger
 
@@ -29,6 +28,6 @@ def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger
     if asked.legacy_functions:
         return "function_call"
     model = response.get("model")
-    if asked.named_choice and models.facts(model if isinstance(model, str) else asked.model).named_choice_stops:
+    if asked.named_choice and asked.models.of(model if isinstance(model, str) else asked.model).named_choice_stops:
         return "stop"
     return "tool_calls"

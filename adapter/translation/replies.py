@@ -8,7 +8,6 @@ from typing import Any
 
 from adapter.errors import MalformedReply, UpstreamFailure
 
-from . import models
 from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
@@ -140,7 +139,7 @@ def note_item(ledger: Ledger, path: str, item: Any) -> None:
 def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:
     """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
     model = response.get("model")
-    return asked.logprobs or models.facts(model if isinstance(model, str) else asked.model).logprobs_key
+    return asked.logprobs or asked.models.of(model if isinstance(model, str) else asked.model).logprobs_key
 
 
 def envelope(response: dict[str, Any], asked: Asked, kind: str) -> dict[str, Any]:
