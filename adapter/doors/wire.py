@@ -266,7 +266,7 @@ class _Trip(_TripBase):
                 self.close()
                 return self.response(outcome, self.family.Body(once(body), self.close))
             case Streamed():
-                stream = pump(outcome, self._source(), self.truncated)
+                stream = pump(outcome, self._source(), self.truncated, self.close)
                 return self.response(outcome, self.family.Body(stream, self.finish))
         return self.upstream
 
@@ -312,7 +312,7 @@ class _AsyncTrip(_TripBase):
                 return self.response(outcome, self.family.AsyncBody(AOnce(body), self.aclose))
             case Streamed():
                 body = self.family.AsyncBody(
-                    APump(outcome, self._source(), self.truncated, self.closed_early), self.finish
+                    APump(outcome, self._source(), self.truncated, self.closed_early, self.aclose), self.finish
                 )
                 outlive(body, self)
                 return self.response(outcome, body)

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """Parameters (and `name` of messages, `input_audio` parts, `prompt_cache_breakpoint` of answers) that are left out where
     they can't be carried, whatever `unsupported` says."""
 
-    emulate: Annotated[tuple[Literal["web_search_options"], ...], NoDecode] = ()
+    emulate: Annotated[tuple[Literal["n", "stop", "web_search_options"], ...], NoDecode] = ()
     """Parameters that are reproduced with other means, which may change cost."""
 
     on_bug: Literal["chat", "raise"] = "chat"

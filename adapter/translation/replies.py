@@ -44,16 +44,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     check_response(response, index)
     ledger = Ledger()
     speech = Speech(asked, ledger)
-    calls: list[dict[str, Any]] = []
-    for i, item in enumerate(response["output"]):
-        kind = item.get("type") if isinstance(item, dict) else None
-        if kind == "message":
-            speech.message(f"output[{i}]", item)
-        elif kind in ("function_call", "custom_tool_call"):
-            speech.call()
-            calls.append(call_to_chat(item, asked))
-        note_item(ledger, f"output[{i}]", item)
-    speech.finish()
+    calls = _hear(response["output"], speech, asked, ledger)
     check_answerable(response, spoke=speech.spoke or bool(calls))
 
     message: dict[str, Any] = {
@@ -73,7 +64,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
         choice["logprobs"] = (
             {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
         )
-    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), ledger=ledger)
+    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), cut=speech.over, ledger=ledger)
     filtered = completion_filter_results(response)
     if filtered is not None:
         choice["content_filter_results"] = filtered
@@ -90,6 +81,24 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     if prompts:
         body["prompt_filter_results"] = prompts
     return Reply(body, tuple(ledger))
+
+
+def _hear(output: list[Any], speech: Speech, asked: Asked, ledger: Ledger) -> list[dict[str, Any]]:
+    """Take all items, as far as the answer goes; return the tool calls."""
+    calls: list[dict[str, Any]] = []
+    for i, item in enumerate(output):
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "message":
+            speech.message(f"output[{i}]", item)
+        elif kind in ("function_call", "custom_tool_call"):
+            speech.call()
+            if not speech.over:
+                calls.append(call_to_chat(item, asked))
+        if speech.over:
+            break
+        note_item(ledger, f"output[{i}]", item)
+    speech.finish()
+    return calls
 
 
 def check_response(response: Any, index: IndexMap | None) -> None:

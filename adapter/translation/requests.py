@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter.errors import MalformedRequest, Unsupported
 
-from . import tools
+from . import emulation, tools
 from .content import json_type
 from .draft import Asked, Draft, IndexMap, Translation
 from .formats import response_format
@@ -49,6 +49,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             model=body["model"] if isinstance(body.get("model"), str) else "",
             stream=body.get("stream") is True,
             metadata=body.get("metadata") is not None,
+            moderation=body.get("moderation") is not None,
             models=policy.models,
             call_ids=MappingProxyType(draft.call_ids),
             **draft.asked,
@@ -170,7 +171,9 @@ CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
     "logprobs": _logprobs,
     "max_completion_tokens": _max_tokens("max_completion_tokens"),
     "max_tokens": _max_tokens("max_tokens"),
+    "n": emulation.n,
     "response_format": lambda draft, value, _: response_format(draft, value),
+    "stop": emulation.stop,
     "store": _store,
     "stream_options": _stream_options,
     "tool_choice": lambda draft, value, _: tools.tool_choice(draft, value),
