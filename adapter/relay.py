@@ -22,10 +22,11 @@ class Relay:
 
     `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
-    the terminal event (`done`) everything is skipped. `close()` raises StreamTruncated where that event never came.
+    the terminal event (`done`) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
+    reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
     """
 
-    __slots__ = ("_decoder", "_machine", "_strict", "done", "events", "failure")
+    __slots__ = ("_decoder", "_machine", "_strict", "done", "events", "failure", "hang_up")
 
     def __init__(self, asked: Asked, index: IndexMap, *, on_bug_raise: bool = False) -> None:
         self._decoder = sse.Decoder()
@@ -33,6 +34,7 @@ class Relay:
         self._strict = on_bug_raise
         self.events = 0
         self.done = False
+        self.hang_up = False
         self.failure: UpstreamFailure | None = None
 
     @property
@@ -98,6 +100,7 @@ class Relay:
         out = b"".join([sse.frame(chunk) for chunk in chunks])
         if self._machine.ended:
             self.done = True
+            self.hang_up = self._machine.hang_up
             out += sse.DONE
         return out
 

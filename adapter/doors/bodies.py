@@ -2,7 +2,8 @@
 
 The SDK iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped.
 Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again, as it is with Chat's own
-streams.
+streams; but where the answer ended before upstream did (at a stop sequence) upstream is closed at once, since every
+token that it still writes is paid for.
 """
 
 from __future__ import annotations
@@ -74,17 +75,28 @@ def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
         loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
 
 
-def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception]) -> Iterator[bytes]:
-    """Relay a stream; `truncated` makes the exception for one that ends before its terminal event."""
+def pump(
+    stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception], hang_up: Callable[[], None]
+) -> Iterator[bytes]:
+    """Relay a stream.
+
+    `truncated` makes the exception for one that ends before its terminal event, `hang_up` closes upstream.
+    """
+    relay = stream.relay
+    if relay.hang_up:
+        hang_up()
     if stream.begun:
         yield stream.begun
     if stream.error is not None:
         raise stream.error
-    relay = stream.relay
-    for data in source:
+    for data in () if relay.hang_up else source:
         out = relay.feed(data)
+        if relay.hang_up:
+            hang_up()  # before the last of the answer goes out: the reader needn't come back
         if out:
             yield out
+        if relay.hang_up:
+            return
     try:
         relay.close()
     except StreamTruncated as error:
@@ -104,6 +116,7 @@ class APump:
         source: AsyncIterator[bytes],
         truncated: Callable[[str], Exception],
         closed_early: Callable[[], Exception],
+        hang_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._begun = stream.begun
         self._error = stream.error
@@ -111,6 +124,8 @@ class APump:
         self._source = source
         self._truncated = truncated
         self._closed_early = closed_early
+        self._hang_up = hang_up
+        self._left = False
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -119,20 +134,29 @@ class APump:
     async def __anext__(self) -> bytes:
         begun, self._begun = self._begun, b""
         if begun:
+            await self._leave()
             return begun
         if self._error is not None:
             raise self._error
         if self.closed and not self._relay.done:
             raise self._closed_early()
+        if self._left:
+            raise StopAsyncIteration
         async for data in self._source:
             out = self._relay.feed(data)
             if out:
+                await self._leave()
                 return out
         try:
             self._relay.close()
         except StreamTruncated as error:
             raise self._truncated(str(error)) from None
         raise StopAsyncIteration
+
+    async def _leave(self) -> None:
+        if self._relay.hang_up:
+            self._left = True
+            await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
 
 
 class AOnce:

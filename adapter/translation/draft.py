@@ -10,6 +10,7 @@ from typing import Any, Literal
 from adapter.errors import Unsupported
 
 from .ledger import Ledger, Loss
+from .models import KNOWN, ModelFacts
 from .policy import Policy
 
 ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output"]
@@ -44,7 +45,10 @@ class IndexMap:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the caller asked for, as far as the reply's shape depends on it."""
+    """What the caller asked for, as far as the reply's shape depends on it.
+
+    `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call.
+    """
 
     model: str = ""
     stream: bool = False
@@ -54,6 +58,10 @@ class Asked:
     legacy_functions: bool = False
     named_choice: bool = False
     metadata: bool = False
+    moderation: bool = False
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    models: ModelFacts = KNOWN
     call_ids: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({})
     )  # shortened id -> the caller's own

@@ -1,75 +1,227 @@
-"""What model families can do on each API: facts as data, each with its source.
+"""What models can do on each API: facts as data, each with its source, and a caller's own facts over them.
 
-Names are matched without vendor prefix (`openai/`, `openai.`) and without the `ft:` of fine-tuned models, first match
-wins.
+A fact says something of some names and leaves the rest to those after it: for each field the first fact counts that
+speaks of it. Names are matched without vendor prefix (`openai/`, `openai.`) and without the `ft:` of fine-tuned models;
+a caller's own patterns match the whole name as well.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, Self, get_args
 
 ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The facts that differ between models.
+    """All that is known of a model.
 
-    `responses_only`: Chat Completions doesn't serve the model. `tools_on_chat`: when Chat takes function tools.
-    `named_choice_stops`: with a named `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`:
-    Chat writes `logprobs: null` into choices when none were asked for. `source` says how each was found.
+    `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools.
+    `refused_efforts`: values of `reasoning_effort` that it doesn't take on either API. `named_choice_stops`: with a named
+    `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null` into
+    choices when none were asked for. `shutdown`: the day after which it isn't served, as an ISO date, or empty.
+    `sources`: how each of this was found, the surest first.
     """
+
+    responses_only: bool = False
+    chat_only: bool = False
+    tools_on_chat: ToolsOnChat = "free"
+    refused_efforts: tuple[str, ...] = ()
+    named_choice_stops: bool = False
+    logprobs_key: bool = True  # as in the public OpenAPI document
+    shutdown: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What one source says of some names, by the fields of Family; None says nothing."""
 
     names: tuple[str, ...]
     source: str
-    responses_only: bool = False
-    tools_on_chat: ToolsOnChat = "free"
-    named_choice_stops: bool = False
-    logprobs_key: bool = False
+    responses_only: bool | None = None
+    chat_only: bool | None = None
+    tools_on_chat: ToolsOnChat | None = None
+    refused_efforts: tuple[str, ...] | None = None
+    named_choice_stops: bool | None = None
+    logprobs_key: bool | None = None
+    shutdown: str | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what it says."""
+        return {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
 
 
-_FAMILIES = (
-    Family(
+FIELDS = tuple(one.name for one in fields(Family) if one.name != "sources")
+"""What there is to know of a model."""
+
+_FACTS = (
+    Fact(
         ("o1-pro*", "o3-pro*", "*-deep-research*", "computer-use-preview*", "gpt-5-codex*", "gpt-5-pro*", "gpt-5.1-codex-max*",
          "gpt-5.5-pro*", "gpt-daybreak-*", "gpt-5.6-cyber*", "gpt-6-cyber*", "gpt-rosalind-research*", "gpt-6-rosalind*",
          "gpt-6.2-astra-law*"),
         "SDK 3.54, list of names served on the Responses API only (MAPPING §10.3)",
-        responses_only=True,
+        responses_only=True, logprobs_key=False,
     ),
-    Family(
+    Fact(
+        ("gpt-audio*", "*-audio-preview*"),
+        "official pages: audio goes in and comes out on Chat Completions only (MAPPING §10.2)",
+        chat_only=True,
+    ),
+    Fact(
+        ("*-search-preview*", "gpt-5-search-api*"),
+        "official pages: search models answer on Chat Completions only (MAPPING §1.5, §10.2)",
+        chat_only=True,
+    ),
+    Fact(
+        ("gpt-6-astra*", "gpt-6.1-sol*"),
+        "reported: the effort none is refused (MAPPING §10.4)",
+        refused_efforts=("none",),
+    ),
+    Fact(
         ("gpt-6-astra*",),
         "reported: Chat refuses tools in any case (MAPPING §10.4)",
         tools_on_chat="never",
     ),
-    Family(
+    Fact(
         ("gpt-5.4*", "gpt-5.5*"),
         "recorded: 400 on Chat with tools and an effort other than none; an omitted effort works (EDGE_CASES 37)",
         tools_on_chat="without effort",
     ),
-    Family(
+    Fact(
         ("gpt-5.[6-9]*", "gpt-[6-9]*"),
         "reported: 400 on Chat with tools unless the effort is none, also when it is omitted (EDGE_CASES 37)",
         tools_on_chat="effort none only",
     ),
-    Family(
+    Fact(
         ("gpt-3.5*", "gpt-4*", "chatgpt-4o*"),
         "recorded for gpt-3.5, gpt-4-turbo, gpt-4o (24 of 24) and read across to gpt-4 and 4.1; the key in 970 of 975 replies "
         "(WIRE_FACTS, chat streams)",
-        named_choice_stops=True,
-        logprobs_key=True,
+        named_choice_stops=True, logprobs_key=True,
     ),
-    Family(
+    Fact(
         ("gpt-5*", "o1*", "o3*", "o4*", "gpt-audio*"),
         "recorded: no logprobs key in 127 of 127 replies; tool_calls under a named choice in 2 of 2 (WIRE_FACTS)",
+        named_choice_stops=False, logprobs_key=False,
+    ),
+    Fact(
+        ("gpt-[6-9]*",),
+        "read across from gpt-5 (WIRE_FACTS, chat streams)",
+        named_choice_stops=False, logprobs_key=False,
     ),
 )  # fmt: skip
 
-_UNKNOWN = Family(
-    ("*",), "nothing is known of this name: the public OpenAPI document's shape is used", logprobs_key=True
+# As the source writes the names: a dated snapshot is meant where it is named, or where the name ends with a star.
+_SHUTDOWNS = (
+    ("2026-05-07", ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
+    ("2026-07-23", ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*", "gpt-5-chat-latest", "gpt-5.1-chat-latest", "gpt-5-codex",
+                    "gpt-5.1-codex", "gpt-5.1-codex-max", "o3-deep-research", "o4-mini-deep-research", "computer-use-preview")),
+    ("2026-08-10", ("gpt-5.2-chat-latest", "gpt-5.3-chat-latest")),
+    ("2026-09-28", ("gpt-3.5-turbo-1106",)),
+    ("2026-10-23", ("gpt-4.1-nano", "o4-mini", "o3-mini", "o1", "o1-pro", "gpt-4o-2024-05-13", "gpt-4-turbo*", "gpt-4-1106-preview", "gpt-4",
+                    "gpt-4-0613", "gpt-3.5-turbo", "gpt-3.5-turbo-0125")),
+    ("2026-12-11", ("gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o3-pro", "gpt-5-pro")),
+    ("2027-01-14", ("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini")),
+    ("2027-01-20", ("gpt-audio-mini",)),
+    ("2027-02-01", ("gpt-5.5-cyber-preview",)),
+    ("2027-04-01", ("gpt-5.1", "gpt-5.4-nano")),
+)  # fmt: skip
+
+BUILT_IN = _FACTS + tuple(
+    Fact(names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date)
+    for date, names in _SHUTDOWNS
 )
+"""The facts that come with the adapter."""
+
+_REMEMBERED = 512  # names; what a service calls models is up to its callers
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The facts that hold for a caller: its own, and the built-in ones behind them.
+
+    Immutable and hashable; what was looked up once is remembered. `from_mapping` reads a caller's facts from settings.
+    """
+
+    overrides: tuple[Fact, ...] = ()
+    _known: dict[str, Family] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """Read facts written as `{pattern: {field: value}}`, the first pattern of which is asked first.
+
+        Fields are those of Family, and `source`. Raises ValueError, beginning with `models.<pattern>.<field>`, for what
+        can't be.
+        """
+        if not isinstance(mapping, Mapping):
+            raise ValueError("models: expected a table of patterns")
+        return cls(tuple(_fact(pattern, said) for pattern, said in mapping.items()))
+
+    def of(self, model: str) -> Family:
+        """Return the facts of a model."""
+        found = self._known.get(model)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[model] = self._find(model)
+        return found
+
+    def _find(self, model: str) -> Family:
+        bare = _bare(model)
+        own = [fact for fact in self.overrides if _matches(fact, bare) or _matches(fact, model.lower())]
+        said: dict[str, Any] = {}
+        sources = []
+        for fact in own + [fact for fact in BUILT_IN if _matches(fact, bare)]:
+            new = {name: value for name, value in fact.said().items() if name not in said}
+            # No model is missing on both: who says first where it is served has said it of both.
+            if new.get("responses_only"):
+                new["chat_only"] = False
+            elif new.get("chat_only"):
+                new["responses_only"] = False
+            if new:
+                said |= new
+                sources.append(fact.source)
+        return Family(**said, sources=tuple(sources))
+
+    def one_way(self, model: object, *, tools: bool, effort: object) -> str | None:
+        """Say why a call can be served on the Responses API only, or None where Chat can serve it as well.
+
+        `tools` tells whether the call has function tools, `effort` is its `reasoning_effort` (None when omitted).
+        """
+        if not isinstance(model, str):
+            return None
+        family = self.of(model)
+        if family.responses_only:
+            return "the model is served on the Responses API only"
+        if not tools or family.tools_on_chat == "free":
+            return None
+        refused = {
+            "without effort": effort not in (None, "none"),
+            "effort none only": effort != "none",
+            "never": True,
+        }[family.tools_on_chat]
+        return "the model takes function tools with reasoning on the Responses API only" if refused else None
+
+    def shutdown(self, model: str) -> str | None:
+        """Return the day after which a model isn't served any more, as an ISO date, where one is known.
+
+        Fine-tuned models are taken to go with what they were made from.
+        """
+        return self.of(model).shutdown or None
+
+
+KNOWN = ModelFacts()
+"""The built-in facts alone."""
+
+
+def one_way(model: object, *, tools: bool, effort: object) -> str | None:
+    """Say by the built-in facts why a call can be served on the Responses API only; see ModelFacts."""
+    return KNOWN.one_way(model, tools=tools, effort=effort)
 
 
 def _bare(model: str) -> str:
@@ -77,31 +229,49 @@ def _bare(model: str) -> str:
     return name.removeprefix("openai.").partition(":")[0]
 
 
-@lru_cache(maxsize=512)
-def facts(model: str) -> Family:
-    """Return the facts of a model's family."""
-    name = _bare(model)
-    for family in _FAMILIES:
-        if any(fnmatchcase(name, pattern) for pattern in family.names):
-            return family
-    return _UNKNOWN
+def _matches(fact: Fact, name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in fact.names)
 
 
-def one_way(model: object, *, tools: bool, effort: object) -> str | None:
-    """Say why a call can be served on the Responses API only, or None where Chat can serve it as well.
+_DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 
-    `tools` tells whether the call has function tools, `effort` is its `reasoning_effort` (None when omitted).
-    """
-    if not isinstance(model, str):
-        return None
-    family = facts(model)
-    if family.responses_only:
-        return "the model is served on the Responses API only"
-    if not tools or family.tools_on_chat == "free":
-        return None
-    refused = {
-        "without effort": effort not in (None, "none"),
-        "effort none only": effort != "none",
-        "never": True,
-    }[family.tools_on_chat]
-    return "the model takes function tools with reasoning on the Responses API only" if refused else None
+
+def _fact(pattern: Any, said: Any) -> Fact:
+    path = f"models.{pattern}"
+    if not isinstance(pattern, str) or not pattern:
+        raise ValueError(f"{path}: expected a model's name or a pattern")
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{path}: expected a table of facts")
+    checked: dict[str, Any] = {}
+    for name, value in said.items():
+        if name not in (*FIELDS, "source"):
+            near = get_close_matches(str(name), FIELDS, n=1)
+            raise ValueError(f"{path}.{name}: not a fact about models" + (f"; did you mean {near[0]}?" if near else ""))
+        checked[name] = _checked(f"{path}.{name}", name, value)
+    if checked.get("responses_only") and checked.get("chat_only"):
+        raise ValueError(f"{path}.chat_only: a model is served on one of the two APIs, at least")
+    return Fact((pattern.lower(),), checked.pop("source", "settings"), **checked)
+
+
+def _checked(path: str, name: str, value: Any) -> Any:
+    match name:
+        case "tools_on_chat":
+            if value not in get_args(ToolsOnChat):
+                near = get_close_matches(str(value), get_args(ToolsOnChat), n=1)
+                expected = " or ".join(map(repr, get_args(ToolsOnChat)))
+                raise ValueError(f"{path}: expected {expected}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        case "refused_efforts":
+            if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and one for one in value):
+                raise ValueError(f"{path}: expected a list of efforts")
+            return tuple(value)
+        case "shutdown":
+            value = str(value)  # TOML has dates of its own
+            if value and not _DATE.fullmatch(value):
+                raise ValueError(f"{path}: expected a date like 2027-01-14, or an empty string for none")
+        case "source":
+            if not isinstance(value, str):
+                raise ValueError(f"{path}: expected a string")
+        case _:
+            if not isinstance(value, bool):
+                raise ValueError(f"{path}: expected true or false")
+    return value

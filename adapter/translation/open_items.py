@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from adapter.errors import StreamTruncated
 
+from .annotations import Annotation
 from .prose import Message
 
 _CALLS = {"function_call", "custom_tool_call"}
@@ -88,6 +89,11 @@ class Call(Item):
         """Chat's word, and the Responses API's, for what the model wrote for the tool."""
         return "input" if self.custom else "arguments"
 
+    @property
+    def unfinished(self) -> bool:
+        """Tell whether the caller has seen the beginning of the call, and there may be more of it."""
+        return self.opened and not self.dropped and self.done is None
+
     def learn(self, item: dict[str, Any]) -> None:
         """Take name and id from an item, as far as it has them."""
         if isinstance(item.get("name"), str):
@@ -95,15 +101,6 @@ class Call(Item):
         call_id = item.get("call_id")
         if isinstance(call_id, str) and call_id:
             self.call_id = call_id
-
-
-class Annotation(NamedTuple):
-    """An annotation, with where its part begins in its message's text."""
-
-    message: Message
-    offset: int
-    value: Any
-    path: str
 
 
 class OpenItems:
@@ -178,11 +175,12 @@ class OpenItems:
 
         Matched by kind and order, not by id: some servers change ids in the finished response (recording 663).
         """
-        for kind in (OpenMessage, Call):
-            same = iter([found for found in self._order if type(found) is kind])
-            for item in output:
-                if isinstance(item, dict) and _class(item.get("type")) is kind:
-                    yield next(same, None) or self._make(item), item
+        opened: dict[type[Item], Iterator[Item]] = {
+            kind: iter([i for i in self._order if type(i) is kind]) for kind in (OpenMessage, Call)
+        }
+        for item in output:
+            if isinstance(item, dict) and (same := opened.get(_class(item.get("type")))) is not None:
+                yield next(same, None) or self._make(item), item
 
     def annotate(self, message: OpenMessage, p: Any, values: Any, *, seen: int) -> None:
         """Take a part's annotations, but for the first `seen`, which came before."""

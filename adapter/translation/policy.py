@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from .models import KNOWN, ModelFacts
+
 Unsupported = Literal["chat", "error", "drop"]
 
 
@@ -16,12 +18,13 @@ class Policy:
 
     `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
     the ledger. `parameters` overrides this by the name of the top-level parameter. `emulate` names the parameters that
-    are reproduced with other means instead.
+    are reproduced with other means instead; `models` are the facts about models that hold.
     """
 
     unsupported: Unsupported = "chat"
     parameters: Mapping[str, Unsupported] = field(default_factory=lambda: MappingProxyType({}))
     emulate: frozenset[str] = frozenset()
+    models: ModelFacts = KNOWN
 
     def of(self, parameter: str) -> Unsupported:
         """Return what is to happen to a value of this parameter."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from adapter.errors import MalformedReply, UpstreamFailure
 
-from . import models
 from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
@@ -45,16 +44,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     check_response(response, index)
     ledger = Ledger()
     speech = Speech(asked, ledger)
-    calls: list[dict[str, Any]] = []
-    for i, item in enumerate(response["output"]):
-        kind = item.get("type") if isinstance(item, dict) else None
-        if kind == "message":
-            speech.message(f"output[{i}]", item)
-        elif kind in ("function_call", "custom_tool_call"):
-            speech.call()
-            calls.append(call_to_chat(item, asked))
-        note_item(ledger, f"output[{i}]", item)
-    speech.finish()
+    calls = _hear(response["output"], speech, asked, ledger)
     check_answerable(response, spoke=speech.spoke or bool(calls))
 
     message: dict[str, Any] = {
@@ -74,7 +64,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
         choice["logprobs"] = (
             {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
         )
-    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), ledger=ledger)
+    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), cut=speech.over, ledger=ledger)
     filtered = completion_filter_results(response)
     if filtered is not None:
         choice["content_filter_results"] = filtered
@@ -91,6 +81,24 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     if prompts:
         body["prompt_filter_results"] = prompts
     return Reply(body, tuple(ledger))
+
+
+def _hear(output: list[Any], speech: Speech, asked: Asked, ledger: Ledger) -> list[dict[str, Any]]:
+    """Take all items, as far as the answer goes; return the tool calls."""
+    calls: list[dict[str, Any]] = []
+    for i, item in enumerate(output):
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "message":
+            speech.message(f"output[{i}]", item)
+        elif kind in ("function_call", "custom_tool_call"):
+            speech.call()
+            if not speech.over:
+                calls.append(call_to_chat(item, asked))
+        if speech.over:
+            break
+        note_item(ledger, f"output[{i}]", item)
+    speech.finish()
+    return calls
 
 
 def check_response(response: Any, index: IndexMap | None) -> None:
@@ -140,7 +148,7 @@ def note_item(ledger: Ledger, path: str, item: Any) -> None:
 def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:
     """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
     model = response.get("model")
-    return asked.logprobs or models.facts(model if isinstance(model, str) else asked.model).logprobs_key
+    return asked.logprobs or asked.models.of(model if isinstance(model, str) else asked.model).logprobs_key
 
 
 def envelope(response: dict[str, Any], asked: Asked, kind: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from adapter.errors import MalformedRequest
+from adapter.errors import MalformedRequest, Unsupported
 
-from . import tools
+from . import emulation, tools
 from .content import json_type
 from .draft import Asked, Draft, IndexMap, Translation
 from .formats import response_format
@@ -49,6 +49,8 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             model=body["model"] if isinstance(body.get("model"), str) else "",
             stream=body.get("stream") is True,
             metadata=body.get("metadata") is not None,
+            moderation=body.get("moderation") is not None,
+            models=policy.models,
             call_ids=MappingProxyType(draft.call_ids),
             **draft.asked,
         ),
@@ -60,6 +62,7 @@ def _translate(draft: Draft, body: Any) -> None:
         raise MalformedRequest("$", f"expected a JSON object, got {json_type(body)}")
     if "messages" not in body:
         raise MalformedRequest("messages", "missing")
+    _model(draft, body.get("model"))
     draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
     for name, rule in CHAT_PARAMETERS.items():
         value = body.get(name)
@@ -75,6 +78,15 @@ def _translate(draft: Draft, body: Any) -> None:
             case Move.REFUSE:
                 draft.cannot(name, name, rule.note.rstrip("."))
     _extras(draft, body)
+
+
+def _model(draft: Draft, model: Any) -> None:
+    """Hold what only Chat serves; leaving the model out is no way to move the call, so `drop` holds it as well."""
+    if isinstance(model, str) and draft.policy.models.of(model).chat_only:
+        why = "the model is served on Chat Completions only"
+        if draft.policy.of("model") == "error":
+            raise Unsupported("model", why)
+        draft.held.note("model", "held", why)
 
 
 def _logprobs(draft: Draft, value: Any, _: dict[str, Any]) -> None:
@@ -159,7 +171,9 @@ CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
     "logprobs": _logprobs,
     "max_completion_tokens": _max_tokens("max_completion_tokens"),
     "max_tokens": _max_tokens("max_tokens"),
+    "n": emulation.n,
     "response_format": lambda draft, value, _: response_format(draft, value),
+    "stop": emulation.stop,
     "store": _store,
     "stream_options": _stream_options,
     "tool_choice": lambda draft, value, _: tools.tool_choice(draft, value),

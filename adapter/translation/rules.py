@@ -58,7 +58,7 @@ _TABLE = (
     Rule("metadata", "metadata", "exact", _C, "The same."),
     Rule("modalities", "", "impossible", _R, "Only text comes out of the Responses API.", ([], ["text"])),
     Rule("moderation", "moderation", "exact", _C, "The same; the result is given Chat's shape."),
-    Rule("n", "", "emulated", _R, "One answer per request on the Responses API.", (1,)),
+    Rule("n", "", "emulated", _F, "As that many requests, where emulation is asked for.", (1,)),
     Rule("parallel_tool_calls", "parallel_tool_calls", "exact", _C, "The same."),
     Rule(
         "prediction",
@@ -76,7 +76,7 @@ _TABLE = (
     Rule("safety_identifier", "safety_identifier", "exact", _C, "The same."),
     Rule("seed", "", "lossy", _R, "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null."),
     Rule("service_tier", "service_tier", "exact", _C, "The same."),
-    Rule("stop", "", "emulated", _R, "Not part of the Responses API.", ([],)),
+    Rule("stop", "", "emulated", _F, "The text is cut here, where emulation is asked for.", ([],)),
     Rule("store", "store", "lossy", _F, "Written out, since the default differs; stored as a Response.", (False,)),
     Rule("stream", "stream", "exact", _C, "The same; events come back as chunks.", (False,)),
     Rule(

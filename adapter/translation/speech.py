@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from .annotations import Annotation, annotation_to_chat
+from .cut import Cut
 from .draft import Asked
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
 from .prose import Message, Piece, Prose
 
 
-class _Annotation(NamedTuple):
-    message: Message
-    offset: int  # of its part in the message
-    value: Any
-    path: str
-
-
 class Speech:
-    """Collect whole messages; afterwards `text`, `refusal`, `logprobs` and `annotations()` are what the caller reads."""
+    """Collect whole messages; afterwards `text`, `refusal`, `logprobs` and `annotations()` are what the caller reads.
+
+    `over` tells that the text was cut at a stop sequence: nothing that follows belongs to the answer.
+    """
 
     def __init__(self, asked: Asked, ledger: Ledger) -> None:
         self._asked = asked
         self._ledger = ledger
         self._prose = Prose(ledger, first_only=asked.json_format)
         self._refusals = Prose(ledger)
-        self._annotations: list[_Annotation] = []
+        self._cut = Cut(asked.stop)
+        self._annotations: list[Annotation] = []
         self.text = ""
         self.refusal = ""
         self.logprobs: list[dict[str, Any]] = []
         self.spoke = False
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the text was cut."""
+        return self._cut.over
 
     def message(self, path: str, item: dict[str, Any]) -> None:
         """Take a message item."""
@@ -54,51 +58,33 @@ class Speech:
     def annotate(self, message: Message, path: str, annotations: Any) -> None:
         """Take the annotations of the part that begins where the message's text ends now."""
         for a, value in enumerate(annotations if isinstance(annotations, list) else ()):
-            self._annotations.append(_Annotation(message, len(message.written), value, f"{path}.annotations[{a}]"))
+            self._annotations.append(Annotation(message, len(message.written), value, f"{path}.annotations[{a}]"))
 
     def call(self) -> None:
         """Note that a call follows."""
-        self._say(self._prose.call())
+        self._say(self._prose.call(), last=True)
         self._refuse(self._refusals.call())
 
     def finish(self) -> None:
         """Note that the answer is complete."""
-        self._say(self._prose.finish())
+        self._say(self._prose.finish(), last=True)
         self._refuse(self._refusals.finish())
 
     def annotations(self) -> list[dict[str, Any]]:
         """Return the annotations of what is shown, in Chat's shape, with positions in the text that the caller reads."""
-        found = (annotation_to_chat(a.value, a.message, a.offset, a.path, self._ledger) for a in self._annotations)
+        found = (annotation_to_chat(a, self._ledger, end=self._cut.at) for a in self._annotations)
         return [annotation for annotation in found if annotation is not None]
 
-    def _say(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            self.spoke = True
+    def _say(self, pieces: list[Piece], *, last: bool = False) -> None:
+        self.spoke = self.spoke or bool(pieces)  # cut down to nothing it is still an answer
+        for piece in self._cut.take(pieces, last=last):
             self.text += piece.text
             self.logprobs += piece.logprobs
 
     def _refuse(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
+        for piece in () if self.over else pieces:
             self.spoke = True
             self.refusal += piece.text
-
-
-def annotation_to_chat(value: Any, message: Message, offset: int, path: str, ledger: Ledger) -> dict[str, Any] | None:
-    """Nest a flat citation, shifted to where its part stands in the text; None where Chat has none like it.
-
-    Positions count characters of their own part (MAPPING §4.4).
-    """
-    if message.offset is None:
-        return None  # its message isn't shown, and has an entry of its own
-    if not isinstance(value, dict) or value.get("type") != "url_citation":
-        ledger.note(path, "dropped", "Chat has citations of web pages only")
-        return None
-    shift = message.offset + offset
-    inner = {key: inner for key, inner in value.items() if key != "type"}
-    for key in ("start_index", "end_index"):
-        if isinstance(inner.get(key), int):
-            inner[key] += shift
-    return {"type": "url_citation", "url_citation": inner}
 
 
 def call_to_chat(item: dict[str, Any], asked: Asked) -> dict[str, Any]:

@@ -24,8 +24,11 @@ from typing import Any
 from adapter.errors import MalformedReply, StreamTruncated
 
 from . import replies
+from .annotations import annotation_to_chat
 from .azure import completion_filter_results, prompt_filter_results
+from .chunks import Chunk, Chunks
 from .content import json_type
+from .cut import Cut
 from .draft import Asked, IndexMap
 from .event_types import IGNORED
 from .failures import event_failure, response_failure
@@ -35,11 +38,9 @@ from .logprobs import logprobs_to_chat
 from .moderation import moderation_to_chat
 from .open_items import Call, OpenItems, OpenMessage, rest_of
 from .prose import Piece, Prose
-from .speech import annotation_to_chat
 from .usage import usage_to_chat
 
 Event = dict[str, Any]
-Chunk = dict[str, Any]
 
 
 class State(Enum):
@@ -47,7 +48,8 @@ class State(Enum):
 
     WAITING = "waiting"  # nothing has been heard of the response yet
     RUNNING = "running"
-    ENDED = "ended"  # after the terminal event or a failure
+    CUT = "cut"  # the answer is finished, at a stop sequence; the terminal event still brings the usage
+    ENDED = "ended"  # after the terminal event or a failure, or after the cut where nothing more is wanted
 
 
 class ChunksFromEvents:
@@ -56,7 +58,8 @@ class ChunksFromEvents:
     `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
     more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
     `close` raises StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts
-    skipped event types.
+    skipped event types. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
+    to come is neither read nor wanted.
     """
 
     def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
@@ -67,12 +70,11 @@ class ChunksFromEvents:
         self._refusals = Prose(self._ledger)
         self._items = OpenItems()
         self._calls = 0
-        self._spoke = False
-        self._response: dict[str, Any] = {}
-        self._base: Chunk = {}  # what all chunks share; stands from the first one on
-        self._logprobs_key = False
+        self._chunks = Chunks(self._asked)
+        self._cut = Cut(self._asked.stop)
         self.state = State.WAITING
         self.unknown: Counter[str] = Counter()
+        self.hang_up = False
 
     @property
     def losses(self) -> Ledger:
@@ -81,7 +83,7 @@ class ChunksFromEvents:
 
     @property
     def ended(self) -> bool:
-        """Tell whether the terminal event has come."""
+        """Tell whether nothing more comes out."""
         return self.state is State.ENDED
 
     def feed(self, event: Event) -> list[Chunk]:
@@ -112,7 +114,7 @@ class ChunksFromEvents:
     def _opened(self, event: Event) -> list[Chunk]:
         response = event.get("response")
         if isinstance(response, dict):
-            self._response = {**self._response, **response}
+            self._chunks.response = {**self._chunks.response, **response}
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -124,62 +126,76 @@ class ChunksFromEvents:
         raise event_failure(event, self._index)
 
     def _finished(self, event: Event) -> list[Chunk]:
-        given = event.get("response")
-        if not isinstance(given, dict):
-            raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
-        response = self._response | {"status": None} | given
-        response["status"] = response.get("status") or event["type"].rpartition(".")[2]
-        listed = response.get("output")
-        output: list[Any] = [] if listed is None else listed  # for what the events left out
-        response["output"] = output
-        replies.check_response(response, self._index)
-        self._response = response
-        if self._base and response.get("service_tier") is not None:
-            self._base["service_tier"] = response["service_tier"]  # `auto` until now (WIRE_FACTS, Responses streams)
-
+        response = self._terminal(event)
+        output = response["output"]  # for what the events left out
         out: list[Chunk] = []
         for found, item in self._items.settled(output):
             out += self._settle(found, item)
-        out += self._say(self._prose.finish()) + self._refuse(self._refusals.finish())
+        out += self._say(self._prose.finish(), last=True) + self._refuse(self._refusals.finish())
         for call in self._items.calls:
             if not call.opened:
                 raise StreamTruncated(f"{call.path}.name", "a tool call without a name")
+        self._note_rest(output)
+        replies.check_answerable(response, spoke=self._chunks.spoke or self._calls > 0 or self._cut.over)
+        return out + self._finish(response) + self._trailers(response)
+
+    def _usage_came(self, event: Event) -> list[Chunk]:
+        return self._trailers(self._terminal(event))
+
+    def _terminal(self, event: Event) -> dict[str, Any]:
+        """Return the finished response of a terminal event; raise where it is none."""
+        given = event.get("response")
+        if not isinstance(given, dict):
+            raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
+        response = self._chunks.response | {"status": None} | given
+        response["status"] = response.get("status") or event["type"].rpartition(".")[2]
+        listed = response.get("output")
+        response["output"] = [] if listed is None else listed
+        replies.check_response(response, self._index)
+        self._chunks.response = response
+        self._chunks.settle_tier(response.get("service_tier"))
+        return response
+
+    def _note_rest(self, output: list[Any]) -> None:
         for path, item in self._items.finished(output):
             replies.note_item(self._ledger, path, item)
         for kind in self.unknown:
             self._ledger.note(kind, "dropped", "an event that isn't known here")
-        replies.check_answerable(response, spoke=self._spoke or bool(self._calls))
-        if not self._spoke and not self._calls:
-            out += self._first({"content": ""})
-        return out + self._end(response)
 
-    def _end(self, response: dict[str, Any]) -> list[Chunk]:
+    def _finish(self, response: dict[str, Any]) -> list[Chunk]:
+        opening = [] if self._chunks.spoke or self._calls else self._chunks.first({"content": ""})
         delta: Chunk = {}
         annotations = [
             made
             for a in self._items.annotations
-            if (made := annotation_to_chat(a.value, a.message, a.offset, a.path, self._ledger)) is not None
+            if (made := annotation_to_chat(a, self._ledger, end=self._cut.at)) is not None
         ]
         if annotations:
             # All in one: two lists without indexes break the SDK's accumulator (MAPPING §5.5).
             delta["annotations"] = annotations
-        reason = finish_reason(response, self._asked, calls=self._calls > 0, ledger=self._ledger)
-        out = [self._chunk(delta, finish=reason)]
+        reason = finish_reason(response, self._asked, calls=self._calls > 0, cut=self._cut.over, ledger=self._ledger)
+        chunk = self._chunks.delta(delta, finish=reason)
         filtered = completion_filter_results(response)
         if filtered is not None:
-            out[0]["choices"][0]["content_filter_results"] = filtered
+            chunk["choices"][0]["content_filter_results"] = filtered
             # Azure's Chat puts these into a chunk of their own at the very beginning; here they are known at the end
             # only.
-            out[0]["prompt_filter_results"] = prompt_filter_results(response)
+            chunk["prompt_filter_results"] = prompt_filter_results(response)
+        return [*opening, chunk]
+
+    def _trailers(self, response: dict[str, Any]) -> list[Chunk]:
+        out = []
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:
             # Chat sends it behind the usage (recording 494), which makes the SDK's `.stream()` forget the usage.
-            out.append(self._top() | {"choices": [], "moderation": moderation})
-        if self._asked.include_usage:
-            usage = usage_to_chat(response.get("usage"))
-            if usage is not None:
-                out.append(self._top() | {"choices": [], "usage": usage})
+            out.append(self._chunks.beside("moderation", moderation))
+        usage = usage_to_chat(response.get("usage")) if self._asked.include_usage else None
+        if usage is not None:
+            out.append(self._chunks.beside("usage", usage))
         return out
+
+    def _behind_the_cut(self, event: Event) -> list[Chunk]:
+        return []
 
     # Items
 
@@ -298,7 +314,10 @@ class ChunksFromEvents:
         if call.opened or call.name is None or call.call_id is None:
             return []
         call.opened = True
-        out = self._say(self._prose.call()) + self._refuse(self._refusals.call())
+        out = self._say(self._prose.call(), last=True) + self._refuse(self._refusals.call())
+        if self._cut.over:
+            call.dropped = True  # it stands behind the cut
+            return out
         if self._asked.legacy_functions and self._calls:
             call.dropped = True
             self._ledger.note(call.path, "dropped", "the deprecated function_call holds one call")
@@ -307,10 +326,10 @@ class ChunksFromEvents:
         self._calls += 1
         body = {"name": call.name, call.written: ""}
         if self._asked.legacy_functions:
-            out += self._first({"function_call": body})
+            out += self._chunks.first({"function_call": body})
         else:
             call_id = self._asked.call_ids.get(call.call_id, call.call_id)
-            out += self._first(
+            out += self._chunks.first(
                 {"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]}
             )
         if call.sent:
@@ -326,60 +345,30 @@ class ChunksFromEvents:
     def _fragment(self, call: Call, text: str, obfuscation: Any = None) -> Chunk:
         body = {call.written: text}
         if self._asked.legacy_functions:
-            return self._chunk({"function_call": body}, obfuscation=obfuscation)
-        return self._chunk({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
+            return self._chunks.delta({"function_call": body}, obfuscation=obfuscation)
+        return self._chunks.delta({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
 
-    # Chunks
+    # What the caller reads
 
-    def _say(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
-        out: list[Chunk] = []
-        for piece in pieces:
-            out += self._role({"content": ""})
-            logprobs = {"content": piece.logprobs, "refusal": None} if self._asked.logprobs else None
-            out.append(self._chunk({"content": piece.text}, logprobs=logprobs, obfuscation=obfuscation))
-        return out
+    def _say(self, pieces: list[Piece], obfuscation: Any = None, *, last: bool = False) -> list[Chunk]:
+        """Write what comes out of the prose; `last` where a call or the end follows."""
+        before = self._cut.over
+        out = self._chunks.say(self._cut.take(pieces, last=last), obfuscation)
+        return out + self._stop() if self._cut.over and not before else out
 
     def _refuse(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
-        out: list[Chunk] = []
-        for piece in pieces:
-            out += self._role({"content": None, "refusal": ""})
-            out.append(self._chunk({"refusal": piece.text}, obfuscation=obfuscation))
-        return out
+        return [] if self._cut.over else self._chunks.refuse(pieces, obfuscation)
 
-    def _role(self, delta: Chunk) -> list[Chunk]:
-        """Open the answer with a chunk of its own, where nothing has been said yet."""
-        return [] if self._spoke else self._first(delta)
-
-    def _first(self, delta: Chunk) -> list[Chunk]:
-        """Make a chunk that is the answer's first where nothing has been said yet (WIRE_FACTS, chat streams)."""
-        logprobs: Any = None
-        if not self._spoke:
-            self._spoke = True
-            delta = {"role": "assistant", "content": None, **delta}
-            delta.setdefault("refusal", None)
-            logprobs = {"content": [], "refusal": None} if self._asked.logprobs and delta["content"] == "" else None
-        return [self._chunk(delta, logprobs=logprobs)]
-
-    def _top(self) -> Chunk:
-        if not self._base:
-            self._base = replies.envelope(self._response, self._asked, "chat.completion.chunk")
-            self._logprobs_key = replies.writes_logprobs(self._response, self._asked)
-            if self._asked.include_usage:
-                self._base["usage"] = None
-        return dict(self._base)
-
-    def _chunk(
-        self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None
-    ) -> Chunk:
-        chunk = self._top()
-        choice: Chunk = {"index": 0, "delta": delta}
-        if self._logprobs_key:
-            choice["logprobs"] = logprobs
-        choice["finish_reason"] = finish
-        chunk["choices"] = [choice]
-        if obfuscation is not None:
-            chunk["obfuscation"] = obfuscation
-        return chunk
+    def _stop(self) -> list[Chunk]:
+        """Finish the answer where its text is cut; what is still to come of it is of no interest."""
+        if self.state is State.ENDED or any(call.unfinished for call in self._items.calls):
+            return []  # the terminal event finishes it
+        self._note_rest([])
+        if self._asked.include_usage or self._asked.moderation:
+            self.state = State.CUT
+        else:
+            self.state, self.hang_up = State.ENDED, True
+        return self._finish(self._chunks.response)
 
 
 Handler = Callable[[ChunksFromEvents, Event], list[Chunk]]
@@ -419,4 +408,10 @@ TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     for handlers, following in ((_SPEAKING, State.RUNNING), (_ENDING, State.ENDED))
     for kind, handler in handlers.items()
 }
+TABLE |= {(State.CUT, kind): (handler, State.ENDED) for kind, handler in _ENDING.items()}
+TABLE |= {
+    (State.CUT, kind): (ChunksFromEvents._usage_came, State.ENDED)
+    for kind in ("response.completed", "response.incomplete")
+}
+TABLE |= {(State.CUT, kind): (ChunksFromEvents._behind_the_cut, State.CUT) for kind in _SPEAKING}
 """What is done with an event, and the state that follows."""

@@ -1,0 +1,86 @@
+"""One stream's chunks: what they share, what opens the answer, and how text is written into them (MAPPING §5.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import replies
+from .draft import Asked
+from .prose import Piece
+
+Chunk = dict[str, Any]
+
+
+class Chunks:
+    """Make the chunks of one answer, as JSON objects.
+
+    `response` is what is known of the Response so far; what the chunks share is taken from it with the first chunk and
+    then stands. `spoke` tells whether the answer was opened.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._base: Chunk = {}  # what all chunks share; stands from the first one on
+        self._logprobs_key = False
+        self.response: dict[str, Any] = {}
+        self.spoke = False
+
+    def settle_tier(self, tier: Any) -> None:
+        """Take the service tier that the finished response gives: it was `auto` until then (WIRE_FACTS, Responses streams)."""
+        if self._base and tier is not None:
+            self._base["service_tier"] = tier
+
+    def say(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
+        """Write text."""
+        out: list[Chunk] = []
+        for piece in pieces:
+            out += self._role({"content": ""})
+            logprobs = {"content": piece.logprobs, "refusal": None} if self._asked.logprobs else None
+            out.append(self.delta({"content": piece.text}, logprobs=logprobs, obfuscation=obfuscation))
+        return out
+
+    def refuse(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
+        """Write a refusal."""
+        out: list[Chunk] = []
+        for piece in pieces:
+            out += self._role({"content": None, "refusal": ""})
+            out.append(self.delta({"refusal": piece.text}, obfuscation=obfuscation))
+        return out
+
+    def _role(self, delta: Chunk) -> list[Chunk]:
+        """Open the answer with a chunk of its own, where nothing has been said yet."""
+        return [] if self.spoke else self.first(delta)
+
+    def first(self, delta: Chunk) -> list[Chunk]:
+        """Make a chunk that is the answer's first where nothing has been said yet (WIRE_FACTS, chat streams)."""
+        logprobs: Any = None
+        if not self.spoke:
+            self.spoke = True
+            delta = {"role": "assistant", "content": None, **delta}
+            delta.setdefault("refusal", None)
+            logprobs = {"content": [], "refusal": None} if self._asked.logprobs and delta["content"] == "" else None
+        return [self.delta(delta, logprobs=logprobs)]
+
+    def delta(self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None) -> Chunk:
+        """Make a chunk with one delta."""
+        chunk = self._top()
+        choice: Chunk = {"index": 0, "delta": delta}
+        if self._logprobs_key:
+            choice["logprobs"] = logprobs
+        choice["finish_reason"] = finish
+        chunk["choices"] = [choice]
+        if obfuscation is not None:
+            chunk["obfuscation"] = obfuscation
+        return chunk
+
+    def beside(self, key: str, value: Any) -> Chunk:
+        """Make a chunk without a choice."""
+        return self._top() | {"choices": [], key: value}
+
+    def _top(self) -> Chunk:
+        if not self._base:
+            self._base = replies.envelope(self.response, self._asked, "chat.completion.chunk")
+            self._logprobs_key = replies.writes_logprobs(self.response, self._asked)
+            if self._asked.include_usage:
+                self._base["usage"] = None
+        return dict(self._base)

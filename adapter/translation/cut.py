@@ -1,0 +1,177 @@
+"""`stop`, done here: one text, cut at the earliest start of any stop sequence while it comes in pieces (MAPPING §1.4).
+
+Rules (DESIGN §6, Emulation):
+1. Where the cut falls doesn't depend on how the text is split: `min(text.find(s) for s in stops if s in text)`.
+2. Held back is the longest end of the text that may still become a sequence, and never more. So a sequence that is
+   found waits for a longer one that began before it; at the end of the text it waits no longer.
+3. What interrupts the text (a tool call) ends the matching: a sequence has to stand in one piece.
+4. Logprobs go with the text that their token is in, whole tokens only: one that reaches over the cut is left out.
+5. Behind the cut there is nothing.
+
+Each sequence is looked for as Knuth, Morris and Pratt do, so that every character is looked at about once, however long
+sequences, texts and deltas are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from .prose import Piece
+
+
+class Cut:
+    """Pass a text on up to the first stop sequence.
+
+    `take(pieces)` returns what is certain to be read, as one piece at most; `last=True` says that the text is
+    interrupted or over behind them. `at` is where the text is cut, None as long as it isn't. Without sequences all
+    pieces pass as they are.
+    """
+
+    __slots__ = ("_entries", "_found", "_held", "_looking", "_passed", "_seen", "_skip", "_stops", "at")
+
+    def __init__(self, stops: tuple[str, ...]) -> None:
+        self._stops = stops
+        self._looking = [_Search(stop) for stop in stops]
+        self._seen = 0  # how long the text is so far
+        self._passed = 0  # how much of it was passed on
+        self._held: deque[str] = deque()
+        self._skip = 0  # how much of the first held string was passed on
+        self._entries: deque[tuple[int, dict[str, Any]]] = deque()  # with where in the text each token ends
+        self._found: int | None = None  # the earliest match so far, while an earlier one is still possible
+        self.at: int | None = None
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the text was cut."""
+        return self.at is not None
+
+    def take(self, pieces: list[Piece], *, last: bool = False) -> list[Piece]:
+        """Take the next pieces."""
+        if not self._stops:
+            return pieces
+        if self.at is not None:
+            return []
+        for piece in pieces:
+            self._look(piece)
+        if self._found is not None and (last or not self._looking):
+            return self._end()
+        if last:
+            self._looking = [_Search(stop) for stop in self._stops]
+        return self._pass(min((self._seen - search.length for search in self._looking), default=self._seen))
+
+    def _look(self, piece: Piece) -> None:
+        start = self._seen
+        self._held.append(piece.text)
+        self._seen += len(piece.text)
+        self._entries += zip((start + end for end in _ends(piece)), piece.logprobs, strict=True)
+        for search in self._looking:
+            end = search.feed(piece.text)
+            if end is not None:
+                found = start + end - len(search.word)
+                self._found = found if self._found is None else min(found, self._found)
+        if self._found is not None:
+            # Only what began before the match can still beat it; a sequence that was found looks no further.
+            self._looking = [s for s in self._looking if s.length and self._seen - s.length < self._found]
+
+    def _end(self) -> list[Piece]:
+        assert self._found is not None
+        out = self._pass(self._found)
+        self.at = self._found
+        self._held.clear()
+        self._entries.clear()
+        return out
+
+    def _pass(self, end: int) -> list[Piece]:
+        """Pass the text on up to `end`."""
+        missing = end - self._passed
+        if missing <= 0:
+            return []
+        self._passed = end
+        texts = []
+        while missing:
+            first = self._held[0]
+            # By index: cutting the front off again and again would copy a long text again and again.
+            text = first[self._skip : self._skip + missing]
+            texts.append(text)
+            missing -= len(text)
+            self._skip += len(text)
+            if self._skip == len(first):
+                self._held.popleft()
+                self._skip = 0
+        logprobs = []
+        while self._entries and self._entries[0][0] <= end:
+            logprobs.append(self._entries.popleft()[1])
+        return [Piece("".join(texts), logprobs)]
+
+
+class _Search:
+    """Look for one sequence; `length` of it stand at the end of what was seen."""
+
+    __slots__ = ("_borders", "length", "word")
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.length = 0
+        self._borders = list(_borders(word))
+
+    def feed(self, text: str) -> int | None:
+        """Take more text; return where in it the sequence's first occurrence ends, if it does."""
+        word, borders, length = self.word, self._borders, self.length
+        first, whole = word[0], len(word)
+        i, n = 0, len(text)
+        while i < n:
+            if length == 0:
+                i = text.find(first, i)
+                if i < 0:
+                    break
+            elif text[i] != word[length]:
+                length = borders[length - 1]
+                continue
+            i += 1
+            length += 1
+            if length == whole:
+                self.length = 0
+                return i
+        self.length = length
+        return None
+
+
+def _borders(word: str) -> Iterator[int]:
+    """For each beginning of the word, how long its longest end is that is a beginning as well, but for itself."""
+    borders = [0]
+    yield 0
+    for i in range(1, len(word)):
+        length = borders[-1]
+        while length and word[i] != word[length]:
+            length = borders[length - 1]
+        borders.append(length + (word[i] == word[length]))
+        yield borders[-1]
+
+
+def _ends(piece: Piece) -> Iterator[int]:
+    """For each token of a piece, how much of the piece's text there is when it is complete.
+
+    Told by the tokens' bytes, since a character may be spread over several. Tokens that don't fit the text end with it.
+    """
+    if not piece.logprobs:
+        return
+    widths = accumulate(_width(character) for character in piece.text)
+    characters = reached = 0
+    for end in accumulate(_size(entry) for entry in piece.logprobs):
+        while reached < end and characters < len(piece.text):
+            reached = next(widths)
+            characters += 1
+        yield characters
+
+
+def _size(entry: dict[str, Any]) -> int:
+    spelled = entry.get("bytes")
+    return len(spelled) if isinstance(spelled, list) else 0
+
+
+def _width(character: str) -> int:
+    """How many bytes a character has in UTF-8."""
+    return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")

@@ -1,0 +1,58 @@
+"""`stop` and `n`: parameters that the Responses API doesn't have, and that are done here where that is asked for.
+
+Both change what a call costs, so they are opted in to; otherwise the policy decides (DESIGN §4 `emulate`, MAPPING §1.3,
+§1.4). The request only says what is to be done (`Asked`): the cut is made in the reply (cut.py), and who sends the
+request sends it `n` times.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.errors import MalformedRequest
+
+from .content import json_type
+from .draft import Draft
+
+MOST_STOPS = 4
+MOST_CHOICES = 128
+"""What Chat Completions takes (MAPPING §1, rows 14 and 26)."""
+
+
+def stop(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+    """Have the answer cut: a string, or up to four, none of them empty."""
+    if "stop" not in draft.policy.emulate:
+        draft.cannot("stop", "stop", "not part of the Responses API; opt in with emulate")
+        return
+    if not isinstance(value, list):
+        _check("stop", value)
+        value = [value]
+    if not 1 <= len(value) <= MOST_STOPS:
+        raise MalformedRequest("stop", f"expected up to {MOST_STOPS} sequences")
+    for i, sequence in enumerate(value):
+        _check(f"stop[{i}]", sequence)
+    draft.asked["stop"] = tuple(value)
+    draft.ledger.note("stop", "changed", "the text is cut here; what the model writes behind the cut is paid for")
+
+
+def _check(path: str, sequence: Any) -> None:
+    if not isinstance(sequence, str):
+        raise MalformedRequest(path, f"expected a string, got {json_type(sequence)}")
+    if not sequence:
+        raise MalformedRequest(path, "expected a string that isn't empty")
+
+
+def n(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+    """Have the request sent more than once, for one choice each."""
+    if "n" not in draft.policy.emulate:
+        draft.cannot("n", "n", "one answer per request on the Responses API; opt in with emulate")
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise MalformedRequest("n", f"expected an integer, got {json_type(value)}")
+    if not 1 < value <= MOST_CHOICES:
+        raise MalformedRequest("n", f"expected 1 to {MOST_CHOICES}")
+    draft.asked["n"] = value
+    why = "sent as that many requests, each of which is paid for with its prompt"
+    if body.get("store") is True:
+        why += "; as many Responses are stored"
+    draft.ledger.note("n", "changed", why)
