@@ -42,6 +42,11 @@ class Relay:
         """The ledger so far."""
         return self._machine.losses
 
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The usage of the finished response, in Chat's terms."""
+        return self._machine.usage
+
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the stream."""
         out: list[bytes] = []

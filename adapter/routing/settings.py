@@ -192,6 +192,9 @@ def _explain(error: pydantic.ValidationError, where: Any) -> str:
         location = problem["loc"]
         name = ".".join(map(str, location)) or "settings"
         message = problem["msg"].removeprefix("Value error, ")
+        if message.startswith("models."):  # says by itself where in the table
+            name, _, message = message.partition(": ")
+            location = ("models", *name.removeprefix("models.").rsplit(".", 1))
         if problem["type"] == "extra_forbidden":
             message = "no such setting"
             near = get_close_matches(str(location[-1]), _known_at(location), n=1)

@@ -102,12 +102,14 @@ class PerCall(pydantic.BaseModel):
             raise ValueError("expected a percentage from 0 to 100")  # noqa: TRY004  # pydantic takes ValueErrors
         return value
 
-    @pydantic.model_validator(mode="after")
-    def _no_contradiction(self) -> PerCall:
-        for name in self.drop:
-            if self.unsupported_parameters.get(name, "drop") != "drop":
-                raise ValueError(f"{name} stands in drop, and in unsupported_parameters with another value")
-        return self
+    @pydantic.field_validator("drop", mode="after")
+    @classmethod
+    def _no_contradiction(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+        policies = info.data.get("unsupported_parameters", {})
+        for name in value:
+            if policies.get(name, "drop") != "drop":
+                raise ValueError(f"{name} stands in unsupported_parameters with another value")
+        return value
 
     @cached_property
     def policies(self) -> dict[str, Unsupported]:

@@ -82,6 +82,11 @@ class ChunksFromEvents:
         return self._ledger
 
     @property
+    def usage(self) -> dict[str, Any] | None:
+        """The usage of the finished response, in Chat's terms; None before, and where the server sent none."""
+        return usage_to_chat(self._response.get("usage"))
+
+    @property
     def ended(self) -> bool:
         """Tell whether nothing more comes out."""
         return self.state is State.ENDED
