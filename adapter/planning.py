@@ -65,9 +65,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         if capacity is not None and translation.asked.n > capacity:
             return _held("unsupported", (Loss("n", "held", "more requests than there are connections"),), one_way)
         losses = changes + translation.losses
-        return Plan(
-            choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path, one_way=one_way
-        )
+        return Plan(choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path, one_way=one_way)
     except TranslationError as error:
         return _refused(error.path, error.why, ())
     except Exception as bug:  # promise 9: our own bugs are ours

@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from adapter.doors import missing
 from tests.support.loopback import Loopback
 
 # A developer's own keys, proxies and settings must not decide how a test ends.
@@ -77,6 +78,12 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
     _block_network()
     _register_hypothesis_profiles()
+
+
+@pytest.fixture(autouse=True)
+def _every_endpoint_may_be_there() -> None:
+    """Forget which servers had no Responses API: tests share addresses."""
+    missing.forget()
 
 
 @pytest.fixture

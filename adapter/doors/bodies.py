@@ -13,8 +13,8 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
-from adapter.errors import StreamTruncated
 from adapter.effects import Streamed
+from adapter.errors import StreamTruncated
 
 
 class Body:

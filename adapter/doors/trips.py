@@ -81,9 +81,11 @@ class TripBase:
 
     @property
     def journal(self) -> Journal:
+        """The record of the call."""
         return self.ticket.journal
 
     def journey(self) -> Journey:
+        """Return the journey that this request is to go."""
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
             return exchange(self.journal, raw_path, self.capacity())
@@ -98,9 +100,7 @@ class TripBase:
 
     def branches(self, count: int) -> list[Any]:
         """Make trips for several requests of this call."""
-        return [
-            type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)
-        ]
+        return [type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)]
 
     def note(self) -> None:
         """Put the call on record."""
@@ -108,6 +108,7 @@ class TripBase:
             note(self.journal)
 
     def head(self, sent: Any) -> Head:
+        """Tell the journey of the reply's head."""
         location = self.upstream.headers.get("location")
         if sent is not self.request and location and not location.startswith("/") and "://" not in location:
             # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
@@ -115,14 +116,17 @@ class TripBase:
         return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
 
     def truncated(self, why: str) -> Exception:
+        """Make the exception for a stream that ends too soon."""
         error: Exception = self.family.RemoteProtocolError(why, request=self.request)
         return error
 
     def closed_early(self) -> Exception:
+        """Make the exception for a stream that is read after it was closed."""
         error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
         return error
 
     def response(self, outcome: Outcome, body: Any) -> Any:
+        """Make a reply with a body of ours."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:

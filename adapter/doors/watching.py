@@ -161,6 +161,7 @@ class AWatched:
 
     @property
     def closed(self) -> bool:
+        """Tell whether the stream was closed."""
         return bool(self._stream.closed)
 
     @closed.setter

@@ -59,9 +59,8 @@ class Router:
         if self._matching_needs_body and call.body is UNREAD:
             return Need.BODY
         found = next(((rule, choice) for rule, choice in self._rules if rule.match.holds(call)), None)
-        if given is None:
-            given = self._by_rule_or_share(None if found is None else found[0], call)
-        return given if isinstance(given, Need) else self._made(found, *given, call)
+        answer = given or self._by_rule_or_share(None if found is None else found[0], call)
+        return answer if isinstance(answer, Need) else self._made(found, *answer, call)
 
     def _by_rule_or_share(self, rule: Rule | None, call: Call) -> tuple[Backend, str] | Need:
         settings: PerCall = self.settings

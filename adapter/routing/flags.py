@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
@@ -28,26 +28,31 @@ _AT_ONCE = threading.BoundedSemaphore(32)
 _complained: set[str] = set()
 
 
-def ask(client: Any, flag: Flag, timeout: float) -> str | None:
-    """Ask for the flag; wait `timeout` seconds at most. None where there is no answer that means anything."""
+def ask(client: Any, flag: Flag, seconds: float) -> str | None:
+    """Ask for the flag; wait so many seconds at most. None where there is no answer that means anything."""
     try:
         context = _context(flag)
-        details = _start(lambda: client.get_string_details(KEY, "", context)).result(timeout)
+        details = _start(lambda: client.get_string_details(KEY, "", context)).result(seconds)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
-        return _none(error)
+        _no_answer(error)
+        return None
     return _value(details)
 
 
-async def aask(client: Any, flag: Flag, timeout: float) -> str | None:
+async def aask(client: Any, flag: Flag, seconds: float) -> str | None:
     """Ask for the flag without blocking the event loop. See ask."""
+    import anyio  # the SDK has imported it: its event loop may be trio's
+
     try:
         context = _context(flag)
-        if _is_async(client):
-            details = await _within(client.get_string_details_async(KEY, "", context), timeout)
-        else:
-            details = await _joined(_start(lambda: client.get_string_details(KEY, "", context)), timeout)
+        with anyio.fail_after(seconds):
+            if _is_async(client):
+                details = await client.get_string_details_async(KEY, "", context)
+            else:
+                details = await _joined(_start(lambda: client.get_string_details(KEY, "", context)))
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
-        return _none(error)
+        _no_answer(error)
+        return None
     return _value(details)
 
 
@@ -68,13 +73,13 @@ def _start(work: Any) -> Future[Any]:
         try:
             result = context.run(work)
         except BaseException as error:  # noqa: BLE001  # it is the asker's
-            outcome, value = future.set_exception, error
+            with suppress(InvalidStateError):  # nobody waits any more
+                future.set_exception(error)
         else:
-            outcome, value = future.set_result, result
+            with suppress(InvalidStateError):
+                future.set_result(result)
         finally:
             _AT_ONCE.release()
-        with suppress(Exception):  # nobody waits any more
-            outcome(value)  # type: ignore[arg-type]
 
     threading.Thread(target=run, name="adapter-flag", daemon=True).start()
     return future
@@ -87,29 +92,16 @@ def _is_async(client: Any) -> bool:
     return method is not None and not method.__module__.startswith("openfeature.provider")
 
 
-async def _joined(running: Future[Any], timeout: float) -> Any:
+async def _joined(running: Future[Any]) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return await _polled(running, timeout)
-    return await asyncio.wait_for(asyncio.wrap_future(running), timeout)
+        import anyio
 
-
-async def _polled(running: Future[Any], timeout: float) -> Any:
-    """Wait on another kind of event loop."""
-    import anyio
-
-    with anyio.fail_after(timeout):
-        while not running.done():
+        while not running.done():  # noqa: ASYNC110  # what runs in the thread knows of no event loop
             await anyio.sleep(0.001)
-    return running.result()
-
-
-async def _within(work: Any, timeout: float) -> Any:
-    import anyio
-
-    with anyio.fail_after(timeout):
-        return await work
+        return running.result()
+    return await asyncio.wrap_future(running)
 
 
 def _value(details: Any) -> str | None:
@@ -117,12 +109,14 @@ def _value(details: Any) -> str | None:
     if getattr(details, "error_code", None) is not None or value == "":
         return None
     if value not in FLAG_VALUES:
-        _complain("value", "the flag %s has a value that means nothing here; expected chat, responses or force-chat", KEY)
+        _complain(
+            "value", "the flag %s has a value that means nothing here; expected chat, responses or force-chat", KEY
+        )
         return None
     return str(value)
 
 
-def _none(error: BaseException) -> None:
+def _no_answer(error: Exception) -> None:
     name = type(error).__name__
     _complain(name, "the provider of the flag %s gave no answer (%s): the settings decide", KEY, name)
 

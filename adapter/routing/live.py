@@ -80,9 +80,7 @@ class Live:
         except OSError as error:
             if self._seen != ():
                 why = error.strerror or type(error).__name__
-                logger.warning(
-                    "settings=%s stay in force: config_file: %s: %s", self._router.settings.hash, path, why
-                )
+                logger.warning("settings=%s stay in force: config_file: %s: %s", self._router.settings.hash, path, why)
             return None
 
 

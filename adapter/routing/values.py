@@ -99,7 +99,7 @@ class PerCall(pydantic.BaseModel):
     @classmethod
     def _no_switch(cls, value: Any) -> Any:
         if isinstance(value, bool):
-            raise ValueError("expected a percentage from 0 to 100")  # noqa: TRY004  # pydantic takes ValueErrors
+            raise ValueError("expected a percentage from 0 to 100")  # pydantic takes ValueErrors
         return value
 
     @pydantic.field_validator("drop", mode="after")

@@ -84,7 +84,7 @@ class ChunksFromEvents:
     @property
     def usage(self) -> dict[str, Any] | None:
         """The usage of the finished response, in Chat's terms; None before, and where the server sent none."""
-        return usage_to_chat(self._response.get("usage"))
+        return usage_to_chat(self._chunks.response.get("usage"))
 
     @property
     def ended(self) -> bool:
