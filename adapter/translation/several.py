@@ -108,9 +108,9 @@ class ChoicesFromStreams:
         self._check(k)
         if k in self._ended:
             return []
-        if k == 0 and chunk.get("id"):  # Azure's chunk of prompt filters has an empty one (WIRE_FACTS, chat streams)
+        choices = chunk.get("choices") if _speaks(chunk) else None
+        if k == 0 and _speaks(chunk):
             self._top = {key: chunk[key] for key in _SHARED if key in chunk}
-        choices = chunk.get("choices")
         if choices and any(choice.get("finish_reason") for choice in choices):
             self._finished.add(k)
         if not choices and self._keep(k, chunk):
@@ -149,7 +149,7 @@ class ChoicesFromStreams:
         begun: dict[int, Chunk] = {}
         rest: list[tuple[int, Chunk]] = []
         for k, chunk in held:
-            if chunk.get("choices") and k not in begun:
+            if chunk.get("choices") and _speaks(chunk) and k not in begun:
                 begun[k] = chunk
             else:
                 rest.append((k, chunk))
@@ -166,10 +166,11 @@ class ChoicesFromStreams:
 
     def _made(self, k: int, chunk: Chunk) -> Chunk:
         """Make stream `k`'s chunk one of the whole: with the shared top level and its own index."""
+        top = self._top if _speaks(chunk) else {key: chunk[key] for key in _SHARED if key in chunk}
         rest = {key: value for key, value in chunk.items() if key not in _SHARED}
         if chunk.get("choices"):
             rest["choices"] = [self._choice(k, choice) for choice in chunk["choices"]]
-        return self._top | rest
+        return top | rest
 
     def _choice(self, k: int, choice: Chunk) -> Chunk:
         made = {**choice, "index": k}
@@ -194,3 +195,8 @@ class ChoicesFromStreams:
     def _whole(self, like: Chunk, choices: list[Chunk]) -> Chunk:
         """Make a chunk of no stream's own, with `usage: null` where `like` has the key."""
         return self._top | {"choices": choices} | ({"usage": None} if "usage" in like else {})
+
+
+def _speaks(chunk: Chunk) -> bool:
+    """Tell a chunk of the answer from Azure's filter results, whose id and kind are empty: `.stream()` skips those by that."""
+    return chunk.get("object") == "chat.completion.chunk"
