@@ -98,7 +98,8 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
     report.unlink(missing_ok=True)
     tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in EVERYWHERE_THE_SAME)
     chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
-    command = [str(python), "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *options, *chosen]
+    spread = ["-n", "auto", "--dist", "loadfile"]  # as `make test` does; a -n among the options wins
+    command = [str(python), "-m", "pytest", "-q", "--no-header", *spread, f"--junitxml={report}", *options, *chosen]
     print(f"{lane.name}: {len(chosen)} files", flush=True)
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
     family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements == "dev.txt" else "httpx")
