@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover frameworks lanes lint types fmt clean
+.PHONY: help demo test cover soak matrix frameworks lanes lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,11 +27,17 @@ test: $(READY) $(SERVERS) ## run the tests, on all cores; ARGS= goes to pytest (
 cover: $(READY) $(SERVERS) ## run the tests and measure the branches they take
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
+soak: $(READY) ## leave ten thousand streams in every way, and show what is left of them; STREAMS= for another number
+	SOAK_STREAMS=$(or $(STREAMS),10000) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/test_soak.py
+
+matrix: $(READY) ## show what a caller sees of each fault of the network, natively and through the adapter
+	$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/test_fault_matrix.py -k test_the_table
+
 frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
 	@test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: say which with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) tests/frameworks/run.py $(ONLY) -- $(ARGS)
 
-lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, ARGS= goes to pytest
+lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
 
 lint: $(READY) ## check format, style and the import floors

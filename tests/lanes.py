@@ -93,18 +93,27 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
     """Run a lane's tests; give its line of the table and pytest's exit code."""
     found = interpreter(lane.python)
     if found is None:
-        return {"lane": lane.name, "Python": f"{lane.python} is not here", "SDK": "", "HTTP": "", **_counts(None)}, 0
-    python, report = environment(lane, found), LANES / f"{lane.name}.xml"
+        return _untested(lane, "not here"), 0
+    try:
+        python, report = environment(lane, found), LANES / f"{lane.name}.xml"
+    except subprocess.CalledProcessError as error:
+        print(f"{lane.name}: its environment can't be made: {error}", flush=True)
+        return _untested(lane, "no environment"), 1
     report.unlink(missing_ok=True)
     tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in EVERYWHERE_THE_SAME)
     chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
-    command = [str(python), "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *options, *chosen]
+    spread = ["-n", "auto", "--dist", "loadfile"]  # as `make test` does; a -n among the options wins
+    command = [str(python), "-m", "pytest", "-q", "--no-header", *spread, f"--junitxml={report}", *options, *chosen]
     print(f"{lane.name}: {len(chosen)} files", flush=True)
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
     family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements == "dev.txt" else "httpx")
     asked = subprocess.run([str(python), "-c", _VERSIONS, family], check=True, capture_output=True, text=True).stdout
     sdk, name, version = asked.split()
     return {"lane": lane.name, "Python": lane.python, "SDK": sdk, "HTTP": f"{name} {version}", **_counts(report)}, code
+
+
+def _untested(lane: Lane, why: str) -> dict[str, str]:
+    return {"lane": lane.name, "Python": f"{lane.python}: {why}", "SDK": "", "HTTP": "", **_counts(None)}
 
 
 def _counts(report: Path | None) -> dict[str, str]:

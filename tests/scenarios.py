@@ -20,7 +20,7 @@ from typing import Any, Literal
 import openai
 from pydantic import BaseModel
 
-from tests.support.http import CONNECTION_ERRORS
+from tests.support.http import CONNECTION_ERRORS, arguments
 
 ROOT = Path(__file__).resolve().parents[1] / "cassettes"
 SERVERS = ("vllm", "llamacpp")
@@ -259,7 +259,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 def _body(scenario: Scenario, body: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    return {"model": model or scenario.model, **body}
+    return arguments({"model": model or scenario.model, **body})
 
 
 def _method(client: Any, name: Method) -> Any:

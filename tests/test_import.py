@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 import adapter
-from tests.support.http import SDK
+from tests.support.answers import both
+from tests.support.http import NAME, SDK
+from tests.support.loopback import Loopback
 
 ROOT = Path(adapter.__file__).parents[1]
 HEAVY = ["openai", "pydantic", "pydantic_settings", "vcr", "yaml", "typer", "click", "rich", "httpx", "httpx2", "redis", "openfeature",
          "opentelemetry", "anyio", "asyncio"]  # fmt: skip
+
+HTTP = ["httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3"]
 
 # The HTTP library that the SDK itself imports, and the one that need not be installed.
 SDKS_HTTP, OTHER_HTTP = ("httpx2", "httpx") if SDK >= (3, 0) else ("httpx", "httpx2")
@@ -53,31 +57,77 @@ def test_the_client_brings_no_extras() -> None:
     assert loaded & extras == set()
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_a_call_needs_no_other_http_library_than_the_sdks(asynchronous: bool) -> None:
-    code = """
-import asyncio, {own} as http
-import adapter
+# Who makes the HTTP client, and of which library: the process may load what `openai` and that client load, and nothing else.
+MADE_BY = {
+    "the SDK": (SDKS_HTTP, """
+def made(kind, door):
+    return [getattr(adapter, kind)(**given, settings=on), adapter.install(getattr(openai, kind)(**given), on)]
+"""),
+    "the application": (NAME, """
+def made(kind, door):
+    client = http.AsyncClient if kind.startswith("Async") else http.Client
+    return [
+        getattr(adapter, kind)(**given, settings=on, http_client=client()),
+        adapter.install(getattr(openai, kind)(**given, http_client=client()), on),
+        getattr(openai, kind)(**given, http_client=client(transport=door(settings=on))),
+    ]
+"""),
+}  # fmt: skip
+CALLS = """
+import asyncio, json, os
 
-completion = dict(id="resp_1", object="response", created_at=1, status="completed", model="gpt-4o", output=[])
-mock = http.MockTransport(lambda request: http.Response(200, json=completion))
-given = dict(api_key="k", settings=adapter.Settings(backend="responses"))
+def loaded():
+    return sorted({name.partition(".")[0] for name, module in sys.modules.items() if module is not None} & set(HTTP))
+
+import adapter
+seen = dict(imported=loaded())
+on = adapter.Settings(backend="responses")
+doors = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
+seen["doors"] = loaded()
+
+import openai
+http = __import__(FAMILY)
+given = dict(base_url=BASE_URL, api_key="k", max_retries=0)
 call = dict(model="gpt-4o", messages=[dict(role="user", content="hi")])
 
-async def acall():
-    async with adapter.AsyncOpenAI(**given, http_client=http.AsyncClient(transport=mock)) as client:
-        return await client.chat.completions.create(**call)
+def text(chunks):
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
-if {asynchronous}:
-    made = asyncio.run(acall())
-else:
-    with adapter.OpenAI(**given, http_client=http.Client(transport=mock)) as client:
-        made = client.chat.completions.create(**call)
-print(made.id, adapter.Transport, adapter.AsyncTransport, sys.modules.get({other!r}))
+def use(client):
+    with client:
+        whole = client.chat.completions.create(**call).choices[0].message.content
+        return whole, text(client.chat.completions.create(**call, stream=True))
+
+async def ause(client):
+    async with client:
+        whole = (await client.chat.completions.create(**call)).choices[0].message.content
+        return whole, text([chunk async for chunk in await client.chat.completions.create(**call, stream=True)])
+
+native = [use(openai.OpenAI(**given, **OWN(http.Client))), asyncio.run(ause(openai.AsyncOpenAI(**given, **OWN(http.AsyncClient))))]
+seen["natively"] = loaded()
+said = [use(client) for client in made("OpenAI", adapter.Transport)]
+said += [asyncio.run(ause(client)) for client in made("AsyncOpenAI", adapter.AsyncTransport)]
+seen |= dict(adapted=loaded(), native=native, said=said)
+print(json.dumps(seen))
 """
-    said = run(code.format(own=SDKS_HTTP, other=OTHER_HTTP, asynchronous=asynchronous), without=(OTHER_HTTP,))
-    assert said.startswith("chatcmpl-resp_1 ")
-    assert said.endswith(" None\n")
+
+
+@pytest.mark.parametrize("others", ["installed", "missing"])
+@pytest.mark.parametrize("made_by", MADE_BY)
+def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, others: str) -> None:
+    """Neither by the import nor by a door, and by calls only those that the same calls load natively."""
+    family, made = MADE_BY[made_by]
+    used = {SDKS_HTTP, family}
+    without = tuple(name for name in HTTP if name.replace("core", "x") not in used) if others == "missing" else ()
+    own = "dict(http_client=kind())" if made_by == "the application" else "{}"
+    told = f"HTTP, FAMILY, BASE_URL = {HTTP!r}, {family!r}, {loopback.base_url!r}\nOWN = lambda kind: {own}\n"
+    loopback.answer = both
+    seen = json.loads(run(told + made + CALLS, without=without))
+    assert (seen["imported"], seen["doors"]) == ([], [])
+    assert seen["adapted"] == seen["natively"]
+    assert {name.replace("core", "x") for name in seen["adapted"]} == used
+    assert seen["native"] == [["Native hello"] * 2] * 2
+    assert seen["said"] == [["Hello there"] * 2] * (4 if made_by == "the SDK" else 6)
 
 
 @pytest.mark.parametrize("name", adapter.__all__)

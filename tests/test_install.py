@@ -22,7 +22,7 @@ import pytest
 
 import adapter
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, both, paths, sdk, text_of
-from tests.support.http import http
+from tests.support.http import http, needs
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["sdk"]
@@ -586,6 +586,7 @@ def test_copying_ends_as_natively(sdk: Sdk, loopback: Loopback, kind: str, way: 
     assert outcome(lambda: way(client)) == outcome(lambda: way(native))
 
 
+@needs(hasattr(openai.OpenAI, "chat"), "resources made on first use: a copy's calls are the original's")
 def test_a_shallow_copy_obeys(sdk: Sdk, loopback: Loopback) -> None:
     client = adapter.install(plain(sdk, loopback), ON)
     twin = copy.copy(client)

@@ -91,7 +91,7 @@ def test_one_line_without_contents(sdk: Sdk, loopback: Loopback, caplog: pytest.
     caplog.set_level(logging.DEBUG, "adapter")
     failure = None
     try:
-        sdk.run(sdk.client(loopback, settings).chat.completions.create(**SECRET))
+        sdk.create(sdk.client(loopback, settings), **SECRET)
     except openai.APIError as raised:
         failure = raised
     assert (failure is None) == (case in ("dropped", "held"))
@@ -107,7 +107,7 @@ def test_one_line_without_contents_for_streams(
     caplog.set_level(logging.DEBUG, "adapter")
     failure = None
     try:
-        sdk.list(sdk.run(sdk.client(loopback, settings).chat.completions.create(**SECRET, stream=True)))
+        sdk.stream(sdk.client(loopback, settings), **SECRET)
     except openai.APIError as raised:
         failure = raised
     assert (failure is None) == (case in ("dropped", "unknown"))
@@ -117,7 +117,7 @@ def test_one_line_without_contents_for_streams(
 def test_the_line_names_what_changed(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
     loopback.answer = [Reply.of_json(SAYING)]
     caplog.set_level(logging.INFO, "adapter")
-    sdk.run(sdk.client(loopback, DROPPING).chat.completions.create(**SECRET))
+    sdk.create(sdk.client(loopback, DROPPING), **SECRET)
     (line,) = [record.getMessage() for record in _own(caplog)]
     for part in ("asked=responses", "backend=responses", "messages[1].name dropped", "stop dropped", "seed dropped", "output[2] dropped",
                  f"settings={DROPPING.hash}"):  # fmt: skip

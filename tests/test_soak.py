@@ -1,7 +1,7 @@
 """Thousands of streams, left in every way: afterwards nothing is left of them.
 
 A third is read whole, a third is left early (break, close, the end of a with block), a third is cancelled (tasks) or closed from outside
-(threads). `SOAK_STREAMS=10000 pytest -s tests/test_soak.py` is the full form, with its figures; the short one runs with the tests.
+(threads). `make soak` is the full form, ten thousand of either kind, with its figures; the short one runs with the tests.
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import queue
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -90,7 +86,9 @@ def _pool(client: Any) -> Any:
 def _idle(client: Any) -> tuple[int, int]:
     """Return how many connections the pool holds, and how many of them are idle."""
     connections = _pool(client).connections
-    return len(connections), sum(one.is_idle() for one in connections)
+    # Classic httpx keeps a connection whose request was cancelled before it was open, and never uses it; natively too.
+    unused = sum("NEW" in one.info() for one in connections) if http.__name__ == "httpx" else 0
+    return len(connections), sum(one.is_idle() for one in connections) + unused
 
 
 # Threads with one client
@@ -104,8 +102,12 @@ def _one(client: Any, number: int, closer: Callable[[Any], None]) -> str:
             assert "".join(map(_text, stream)) == _expected(number)
             return "whole"
         case 3:
-            for _ in client.chat.completions.create(**_call("held", number)):
+            stream = client.chat.completions.create(**_call("held", number))
+            for _ in stream:
                 break
+            if http.__name__ == "httpx":
+                # Its pool's lock isn't reentrant: closed by the collector in the midst of it, a stream waits for ever; natively too.
+                stream.close()
             return "break"
         case 4:
             stream = client.chat.completions.create(**_call("endless", number))
@@ -178,7 +180,7 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
                     ledger.rounds.append(Held.now())
         closer.stop()
     after = Held.now()
-    print(figures("threads", ledger, time.monotonic() - began, pool, upstream.stats()["peak"]))
+    print(figures("threads", ledger, time.monotonic() - began, upstream, kept=pool[0], held=(before, after)))
     assert ledger.complaints == []
     assert ledger.ends.total() == ledger.per_round * ROUNDS
     assert pool[0] == pool[1] == left  # nothing but what the pool keeps to use again
@@ -280,14 +282,15 @@ def test_tasks_leave_nothing_behind(upstream: Upstream) -> None:
         loop.set_exception_handler(lambda _, context: ledger.complaints.append(f"loop: {context.get('exception')!r}"))
         async with _async(upstream) as client:
             pool = await _rounds(client, ledger, upstream)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
+            ledger.tasks = len(asyncio.all_tasks()) - 1  # but for this one
         return pool
 
     with listening(ledger):
         pool = asyncio.run(main())
     after = Held.now()
-    print(figures("tasks", ledger, time.monotonic() - began, pool, upstream.stats()["peak"]))
+    print(figures("tasks", ledger, time.monotonic() - began, upstream, kept=pool[0], held=(before, after)))
     assert ledger.complaints == []
+    assert ledger.tasks == 0
     assert ledger.ends.total() == ledger.per_round * ROUNDS
     assert pool[0] == pool[1] <= 100
     assert settled(upstream, 0) == 0
@@ -332,81 +335,3 @@ def test_threads_at_once(upstream: Upstream) -> None:
     with _sync(upstream) as client, ThreadPoolExecutor(count) as threads:
         assert list(threads.map(one, range(count))) == [_expected(number) for number in range(count)]
     assert settled(upstream, 0) == 0
-
-
-# Fork after use
-
-FORK = """
-import asyncio, json, os, sys
-import adapter, openai
-
-kind, base_url = sys.argv[1:]
-call = {"model": "pieces", "messages": [{"role": "user", "content": "x"}]}
-given = {"base_url": base_url, "api_key": "key", "max_retries": 0, "timeout": 20}
-settings = {} if kind == "plain" else {"settings": adapter.Settings(backend="responses")}
-module = openai if kind == "plain" else adapter
-
-
-def text(chunks):
-    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-
-
-def tell(use):
-    try:
-        return use()
-    except Exception as error:
-        return type(error).__name__
-
-
-def in_child(use):
-    readable, writable = os.pipe()
-    if os.fork() == 0:
-        os.write(writable, json.dumps(tell(use)).encode())
-        os._exit(0)
-    os.close(writable)
-    with os.fdopen(readable) as pipe:
-        said = json.loads(pipe.read())
-    os.wait()
-    return said
-
-
-client = module.OpenAI(**given, **settings)
-whole = lambda: client.chat.completions.create(**call).choices[0].message.content
-streamed = lambda: text(client.chat.completions.create(**call, stream=True))
-seen = [tell(streamed), in_child(streamed), in_child(whole), tell(streamed)]
-open_stream = client.chat.completions.create(**call, stream=True)
-next(open_stream)
-seen += [in_child(streamed), tell(lambda: text(open_stream)), tell(whole)]
-
-shared = module.AsyncOpenAI(**given, **settings)
-
-
-async def use():
-    stream = await shared.chat.completions.create(**call, stream=True)
-    return text([chunk async for chunk in stream])
-
-
-async def use_and_close():
-    async with shared:
-        return await use()
-
-
-seen += [tell(lambda: asyncio.run(use_and_close()))]
-shared = module.AsyncOpenAI(**given, **settings)
-seen += [in_child(lambda: asyncio.run(use_and_close())), tell(lambda: asyncio.run(use_and_close()))]
-print(json.dumps(seen))
-"""
-
-
-def test_fork_after_use_is_as_natively(upstream: Upstream) -> None:
-    seen = {}
-    for kind in ("plain", "adapted"):
-        command = [sys.executable, "-W", "error", "-c", FORK, kind, upstream.base_url]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[1]
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        seen[kind] = json.loads(done.stdout)
-    print(f"\nfork: {seen['adapted']}")
-    assert seen["adapted"] == seen["plain"]
-    assert seen["adapted"][0] == TEXT.replace("@@", "x")

@@ -39,12 +39,13 @@ class Held:
 
 @dataclass
 class Ledger:
-    """What happened to the streams, what complained, and what was held after each round of `per_round` streams."""
+    """What happened to the streams, what complained, what was held after each round of `per_round` streams, how many tasks were left."""
 
     per_round: int = 1
     ends: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
     rounds: list[Held] = field(default_factory=list)
+    tasks: int = 0
 
     def growth(self) -> float:
         """Return how many allocated blocks a round adds: the second half of the rounds against the first."""
@@ -96,13 +97,19 @@ def settled(upstream: Upstream, expected: int) -> int:
     return upstream.stats()["open"]
 
 
-def figures(name: str, ledger: Ledger, seconds: float, pool: tuple[int, int], peak: int) -> str:
+def figures(
+    name: str, ledger: Ledger, seconds: float, upstream: Upstream, *, kept: int, held: tuple[Held, Held]
+) -> str:
+    """Say what happened and what is left: `kept` connections in the pool after the last round, `held` before and after all of it."""
+    before, after = held
     first, last = ledger.rounds[0], ledger.rounds[-1]
-    ends = ", ".join(f"{count} {end}" for end, count in sorted(ledger.ends.items()))
+    ends = ", ".join(f"{count:,} {end}" for end, count in sorted(ledger.ends.items()))
     return (
-        f"\n{name}: {ledger.ends.total()} streams in {seconds:.1f} s ({ends}); connections at the peak {peak}, "
-        f"after the last round {pool[0]} ({pool[1]} idle); complaints {len(ledger.complaints)}\n"
-        f"  files {first.files} → {last.files}, threads {first.threads} → {last.threads}, allocated blocks "
-        f"{first.blocks:,} → {last.blocks:,} ({ledger.growth():+.0f} a round), resident {first.resident / 1e6:.1f} MB → "
-        f"{last.resident / 1e6:.1f} MB"
+        f"\n{name}: {ledger.ends.total():,} streams in {seconds:.1f} s: {ends}\n"
+        f"  connections: {upstream.stats()['peak']} at the peak, {kept} idle ones kept by the pool, {settled(upstream, 0)} "
+        f"open once the client is closed\n"
+        f"  before → after: file descriptors {before.files} → {after.files}, threads {before.threads} → {after.threads}\n"
+        f"  warnings, log lines, lost exceptions: {len(ledger.complaints)}; tasks left: {ledger.tasks}\n"
+        f"  memory after a tenth → after all: {first.blocks:,} → {last.blocks:,} blocks ({ledger.growth():+.0f} a tenth), "
+        f"{first.resident / 1e6:.1f} → {last.resident / 1e6:.1f} MB"
     )
