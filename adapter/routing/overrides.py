@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from adapter.errors import ConfigurationError
@@ -25,11 +25,10 @@ class Overrides:
     unsupported: Unsupported | None = None
     drop: tuple[str, ...] = ()
     emulate: tuple[str, ...] = ()
+    plain: bool = field(init=False)  # the settings' own policies hold
 
-    @property
-    def plain(self) -> bool:
-        """Tell whether the settings' own policies hold."""
-        return self.unsupported is None and not self.drop and not self.emulate
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", self.unsupported is None and not self.drop and not self.emulate)
 
 
 NONE = Overrides()
