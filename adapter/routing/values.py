@@ -24,7 +24,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Emulated = Literal["n", "stop", "web_search_options"]
 Fallback = Literal["blocked", "missing", "rejected"]
 
-_STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class PerCall(pydantic.BaseModel):
@@ -91,7 +91,7 @@ class PerCall(pydantic.BaseModel):
     @pydantic.field_validator("sticky_by")
     @classmethod
     def _sticky(cls, value: str) -> str:
-        if not _STICKY.fullmatch(value):
+        if not STICKY.fullmatch(value):
             raise ValueError("expected conversation, user, safety_identifier, header:NAME or request")
         return value
 
