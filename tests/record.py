@@ -33,7 +33,7 @@ def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.O
 
     # `on_bug` and `unsupported`: a recording that quietly went to Chat would be worse than none.
     return adapter.OpenAI(
-        settings=adapter.Settings(backend="responses", unsupported="error", on_bug="raise"), **options
+        settings=adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=()), **options
     )
 
 

@@ -43,6 +43,7 @@ LEGACY: dict[str, Any] = {
     "functions": [FUNCTION], "function_call": {"name": "get_weather"},
 }  # fmt: skip
 PLAIN: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+SEVERAL: dict[str, Any] = {"n": 2, "stop": ["!"]}
 USAGE_TOO = {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}}
 ALLOWED = {
     "type": "allowed_tools",
@@ -53,6 +54,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "plain stream": PLAIN | {"stream": True},
     "rich": RICH,
     "rich stream": RICH | USAGE_TOO,
+    "several": PLAIN | SEVERAL,
+    "several streams": PLAIN | SEVERAL | USAGE_TOO,
     "legacy": LEGACY,
     "legacy stream": LEGACY | USAGE_TOO,
     "allowed tools": PLAIN
