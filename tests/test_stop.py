@@ -564,3 +564,14 @@ def test_the_result_is_the_accumulated_stream(
         machine.close()
         assert gathered(chunks) == result
         assert bool(chunks[-1].get("usage")) == usage
+
+
+def test_what_stands_behind_the_cut_is_no_loss() -> None:
+    search = {"type": "web_search_call", "id": "ws_1"}
+    items = [search, message("a STOP"), search, message("b", phase="commentary"), {"type": "mcp_call", "id": "m"}]
+    events = events_of(items)
+    machine = ChunksFromEvents(Asked(stream=True, stop=("STOP",)))
+    for event in events:
+        machine.feed(event)
+    whole = response_to_completion(events[-1]["response"], Asked(stop=("STOP",)))
+    assert [loss.path for loss in machine.losses] == [loss.path for loss in whole.losses] == ["output[0]"]
