@@ -74,25 +74,38 @@ def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
         loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
 
 
-def pump(stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception]) -> Iterator[bytes]:
-    """Relay a stream; `truncated` makes the exception for one that ends before its terminal event."""
-    if stream.begun:
-        yield stream.begun
-    if stream.error is not None:
-        raise stream.error
+def pump(
+    stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception], over: Callable[[], None]
+) -> Iterator[bytes]:
+    """Relay a stream; `truncated` makes the exception for one that ends before its terminal event.
+
+    `over` is told as soon as the end is known, which a reader may take for the end: SDKs 1.x don't close a stream that raises.
+    """
     relay = stream.relay
-    for data in source:
-        out = relay.feed(data)
-        if out:
-            yield out
     try:
-        relay.close()
-    except StreamTruncated as error:
-        raise truncated(str(error)) from None
+        if stream.begun:
+            if relay.done:
+                over()
+            yield stream.begun
+        if stream.error is not None:
+            raise stream.error
+        for data in source:
+            out = relay.feed(data)
+            if relay.done:
+                over()
+            if out:
+                yield out
+        try:
+            relay.close()
+        except StreamTruncated as error:
+            raise truncated(str(error)) from None
+    except Exception:
+        over()
+        raise
 
 
 class APump:
-    """Relay a stream, asynchronously.
+    """Relay a stream, asynchronously. See `pump`.
 
     A class and no async generator: one that is left behind is finalised by the event loop, in a task of its own, while the SDK
     closes the same stream; and one that is closed ends as if all had been read.
@@ -104,6 +117,7 @@ class APump:
         source: AsyncIterator[bytes],
         truncated: Callable[[str], Exception],
         closed_early: Callable[[], Exception],
+        over: Callable[[], None],
     ) -> None:
         self._begun = stream.begun
         self._error = stream.error
@@ -111,12 +125,23 @@ class APump:
         self._source = source
         self._truncated = truncated
         self._closed_early = closed_early
+        self._over = over
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        try:
+            out = await self._next()
+        except Exception:
+            self._over()
+            raise
+        if self._relay.done:
+            self._over()
+        return out
+
+    async def _next(self) -> bytes:
         begun, self._begun = self._begun, b""
         if begun:
             return begun

@@ -208,6 +208,9 @@ class _TripBase:
     def journal(self) -> Journal:
         return self.ticket.journal
 
+    def note(self) -> None:
+        note(self.journal)
+
     def journey(self) -> Journey:
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
@@ -257,7 +260,7 @@ class _Trip(_TripBase):
             case ReadChunk():
                 return next(self._source(), None)
             case Note():
-                note(self.journal)
+                self.note()
         return None
 
     def reply(self, outcome: Outcome) -> Any:
@@ -266,7 +269,7 @@ class _Trip(_TripBase):
                 self.close()
                 return self.response(outcome, self.family.Body(once(body), self.close))
             case Streamed():
-                stream = pump(outcome, self._source(), self.truncated)
+                stream = pump(outcome, self._source(), self.truncated, self.note)
                 return self.response(outcome, self.family.Body(stream, self.finish))
         return self.upstream
 
@@ -276,7 +279,7 @@ class _Trip(_TripBase):
         return self.chunks
 
     def finish(self) -> None:
-        note(self.journal)
+        self.note()
         self.close()
 
     def close(self) -> None:
@@ -302,7 +305,7 @@ class _AsyncTrip(_TripBase):
             case ReadChunk():
                 return await anext(self._source(), None)
             case Note():
-                note(self.journal)
+                self.note()
         return None
 
     async def reply(self, outcome: Outcome) -> Any:
@@ -312,7 +315,7 @@ class _AsyncTrip(_TripBase):
                 return self.response(outcome, self.family.AsyncBody(AOnce(body), self.aclose))
             case Streamed():
                 body = self.family.AsyncBody(
-                    APump(outcome, self._source(), self.truncated, self.closed_early), self.finish
+                    APump(outcome, self._source(), self.truncated, self.closed_early, self.note), self.finish
                 )
                 outlive(body, self)
                 return self.response(outcome, body)
@@ -324,7 +327,7 @@ class _AsyncTrip(_TripBase):
         return self.chunks
 
     async def finish(self) -> None:
-        note(self.journal)
+        self.note()
         await self.aclose()
 
     async def aclose(self) -> None:
