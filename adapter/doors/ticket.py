@@ -62,8 +62,10 @@ class Ticket:
         """Choose for the call, or say what is missing for a choice."""
         headers = request.headers
         try:
+            # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
+            ours = headers.get_list(HEADER)
             call = Call(
-                headers.get(HEADER), headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
+                ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
             )  # fmt: skip
             choice = self.router.choose(call)
         except TranslationError:

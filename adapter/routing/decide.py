@@ -37,11 +37,9 @@ class Router:
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = Hashes(settings.service)
         facts = ModelFacts.from_mapping(settings.models)
-        self._ground = _Ground(settings, None, _choice(settings, facts, settings.hash))
-        self._rules = tuple(
-            _Ground(_over(settings, rule), rule, _choice(_over(settings, rule), facts, settings.hash))
-            for rule in settings.rules
-        )
+        self._ground = _Ground(settings, None, _choice(settings, facts, settings))
+        overs = [(_over(settings, rule), rule) for rule in settings.rules]
+        self._rules = tuple(_Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
         self._only = self._ground.choices[settings.backend, "settings"] if plain else None
@@ -127,22 +125,20 @@ def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:
     return (call.flag, "flag") if call.flag in FLAG_VALUES else None
 
 
-def _choice(settings: PerCall, facts: ModelFacts, settings_hash: str) -> Choice:
-    policy = Policy(
-        settings.unsupported, MappingProxyType(settings.policies), frozenset(settings.emulate), models=facts
-    )
-    expiry = getattr(settings, "fallback_expiry", 600.0)
+def _choice(some: PerCall, facts: ModelFacts, settings: Settings) -> Choice:
+    policy = Policy(some.unsupported, MappingProxyType(some.policies), frozenset(some.emulate), models=facts)
     return Choice(
-        settings.backend, "settings", policy, settings.on_bug, settings_hash,
-        fallback=frozenset(settings.fallback), fallback_expiry=expiry,
+        some.backend, "settings", policy, some.on_bug, settings.hash,
+        fallback=frozenset(some.fallback), fallback_expiry=settings.fallback_expiry,
     )  # fmt: skip
 
 
-def _over(settings: Settings, rule: Rule) -> Settings:
+def _over(settings: Settings, rule: Rule) -> PerCall:
     """Put a rule's settings over the others: each replaces the other, but for policies, which go parameter by parameter."""
-    said = {name: getattr(rule, name) for name in rule.model_fields_set - {"match", "model"}}
-    said["unsupported_parameters"] = {**settings.policies, **rule.policies}
-    return settings.model_copy(update={**said, "drop": ()})
+    names = PerCall.model_fields.keys()
+    said = {name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names}
+    policies = {**settings.policies, **rule.policies}
+    return PerCall.model_construct(**{**said, "unsupported_parameters": policies, "drop": ()})
 
 
 def _with(policy: Policy, over: Overrides) -> Policy:

@@ -12,7 +12,7 @@ from adapter.errors import ConfigurationError
 from adapter.journal import Backend
 from adapter.translation.policy import Unsupported
 
-Emulated = Literal["n", "stop", "web_search_options"]
+from .parameters import Emulated, known_parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,21 @@ def use(
     for name, value in (("conversation", conversation), ("tag", tag)):
         if value is not None and not isinstance(value, str):
             raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}")
-    emulated = _listed(emulate)
+    dropped, emulated = _listed(drop), _listed(emulate)
     for name in emulated:
         _check("emulate", name, get_args(Emulated))
+    for name in dropped:
+        try:
+            known_parameter(name)
+        except ValueError as error:
+            raise ConfigurationError(f"drop: {error}") from None
     outer = _CURRENT.get()
     inner = Overrides(
         backend or outer.backend,
         outer.conversation if conversation is None else conversation,
         outer.tag if tag is None else tag,
         unsupported or outer.unsupported,
-        (*outer.drop, *_listed(drop)),
+        (*outer.drop, *dropped),
         (*outer.emulate, *emulated),
     )
     token = _CURRENT.set(inner)
