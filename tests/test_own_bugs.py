@@ -247,7 +247,9 @@ def _not_chats(got: Any, failure: Exception | None, requests: list[Request], nat
 
 def _not_an_error(got: Any, failure: Exception | None, requests: list[Request], most: int) -> str | None:
     """Say what is wrong with a call that should have failed with one of the SDK's errors, if anything is."""
-    if len(requests) > most or not all(request.path.startswith(RESPONSES) for request in requests):  # never a second one
+    if len(requests) > most or not all(
+        request.path.startswith(RESPONSES) for request in requests
+    ):  # never a second one
         return f"sent {[request.path for request in requests]}"
     return None if isinstance(failure, openai.APIError) else f"raised {failure!r}, gave {got!r}"
 
