@@ -52,6 +52,10 @@ class Chorus:
             out.append(_BUG)
         return b"".join(out)
 
+    def ended(self, k: int) -> bool:
+        """Tell whether stream `k` has said its last word."""
+        return k in self._ended
+
     def close(self, k: int) -> None:
         """Take the end of stream `k`."""
         if self.done or k in self._ended:

@@ -43,7 +43,7 @@ from .replying import json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
 from .translation.draft import IndexMap
 from .translation.ledger import Loss
-from .translation.several import merge_completions
+from .translation.several import merge_completions, sum_usage
 
 _Step = Generator[Effect, Any, Any]
 
@@ -75,18 +75,33 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
         yield Note()
         return plan.refusal
     if plan.translation is None or plan.body is None:
-        yield Note()
-        yield Send()
-        return Untouched()
+        return (yield from _on_chat(journal))
 
+    way_back = fallback.way_back(raw_path)
+    if way_back is None:
+        choice = replace(choice, fallback=frozenset())
+    elif way_back == raw_path:
+        way_back = None  # as it came
     journal.backend, journal.model = "responses", plan.translation.asked.model
     if plan.translation.asked.n > 1:
         outcome = yield from _several(journal, choice, plan)
     else:
         outcome = yield from _branch(journal, choice, plan)
     if isinstance(outcome, FellBack):
-        return (yield from _fall_back(journal, choice, plan, outcome))
+        return (yield from _fall_back(journal, choice, plan, outcome, way_back))
     return outcome
+
+
+def _on_chat(journal: Journal, path: bytes | None = None) -> Journey:
+    """Send the untouched call to Chat Completions, for the reason that stands in the journal."""
+    rejected = journal.reason == "rejected"
+    if not rejected:
+        yield Note()
+    head: Head = yield Send(path=path)
+    if rejected:
+        journal.request_losses = (fallback.second_opinion(head),)
+        yield Note()
+    return Untouched()
 
 
 def _decide() -> _Step:
@@ -126,20 +141,22 @@ def _several(journal: Journal, choice: Choice, plan: Plan) -> Journey:
     assert plan.translation is not None
     asked = plan.translation.asked
     journals = [Journal(choice, "responses", choice.reason, journal.model, written=True) for _ in range(asked.n)]
-    outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_branch(one, choice, plan) for one in journals))
+    # First, since the others may all be cancelled: a redirect of one of them comes back through the door.
     journal.translation = plan.translation
+    journal.usage = lambda: sum_usage([one.usage() for one in journals])
+    outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_branch(one, choice, plan) for one in journals))
     journal.reply_losses = lambda: chain.from_iterable(
         (replace(loss, path=f"[{k}].{loss.path}") for loss in one.reply_losses()) for k, one in enumerate(journals)
     )
     if len(outcomes) < asked.n:
-        yield Note()
+        if isinstance(outcomes[0], Rewritten):  # a redirect and a fallback go on, a stream ends later
+            yield Note()
         return outcomes[0]
     parts = tuple(one for one in outcomes if isinstance(one, (Streamed, Rewritten)))
     if asked.stream:
         return Merged(parts)
     try:
         merged = merge_completions([codec.loads(one.body) for one in parts if isinstance(one, Rewritten)])
-        journal.usage = lambda: merged.get("usage")
         outcome = Rewritten(200, codec.dumps(merged))
     except Exception as bug:
         if choice.on_bug == "raise":
@@ -149,7 +166,7 @@ def _several(journal: Journal, choice: Choice, plan: Plan) -> Journey:
     return outcome
 
 
-def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack) -> Journey:
+def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack, way_back: bytes | None) -> Journey:
     """Send the untouched call to Chat Completions; or say why that can't be."""
     if plan.one_way is not None:
         yield Note()
@@ -161,13 +178,8 @@ def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack) -> J
     # A retry goes straight to Chat.
     journal.choice = replace(choice, veto=Veto(why.reason, loss))
     journal.backend, journal.reason, journal.translation = "chat", why.reason, None
-    journal.request_losses, journal.reply_losses = (loss,), tuple
-    head: Head = yield Send()
-    if why.reason == "rejected" and head.status >= 400:
-        refused = Loss("$", "held", "the Responses API refused the request, and so did Chat Completions")
-        journal.request_losses = (refused,)
-    yield Note()
-    return Untouched()
+    journal.request_losses, journal.reply_losses, journal.usage = (loss,), tuple, lambda: None
+    return (yield from _on_chat(journal, way_back))
 
 
 def follow(journal: Journal) -> Journey:

@@ -11,23 +11,52 @@ from typing import Any, Literal
 
 from . import codec
 from .effects import Head
+from .translation.ledger import Loss
 
 Reason = Literal["missing", "blocked", "rejected"]
 
 WHY: dict[str, str] = {
     "missing": "the server has no Responses API",
     "blocked": "a gateway kept the request from the Responses API",
-    "rejected": "translation-suspect: the Responses API refused the request, Chat Completions took it",
+    "rejected": "the Responses API refused the request",
 }
 """What the ledger says of each."""
 
 _RETRIED = frozenset({408, 409, 429})
 
-# What servers call an unknown route, where they say it in the API's shape; any other code names a thing that the route knows:
-# a model, a deployment, a stored response.
+# What servers call an unknown route, where they give it a code; any other code names a thing that the route knows: a model, a
+# deployment, a stored response.
 _NO_ROUTE = frozenset({"none", "", "404", "405", "not_found", "notfound", "unknown_url", "invalid_url", "method_not_allowed",
-                       "resourcenotfound", "resource_not_found", "route_not_found", "route_not_found_error"})  # fmt: skip
-_MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
+                       "methodnotallowed", "resourcenotfound", "resource_not_found", "route_not_found",
+                       "route_not_found_error", "not_found_error", "notfounderror"})  # fmt: skip
+# Servers that give an unknown thing no code of its own (vLLM, Ollama, Gemini, OpenRouter) name it, or its kind.
+_THING = re.compile(
+    r"\b(?:models?|deployments?|engines?|adapters?|no endpoints|no such \w+ object|\w+ with id|previous[ _]response)\b",
+    re.IGNORECASE,
+)
+_CHAT, _RESPONSES = b"/chat/completions", b"/responses"
+
+
+def way_back(raw_path: bytes) -> bytes | None:
+    """Return the raw path of Chat Completions for a request that came for this one; None where there is none to be found.
+
+    A request that the HTTP client has redirected comes for `…/responses`, still with its chat body (MAPPING §9.4).
+    """
+    path, mark, query = raw_path.partition(b"?")
+    bare = path.rstrip(b"/")
+    if bare.endswith(_CHAT):
+        return raw_path
+    return bare.removesuffix(_RESPONSES) + _CHAT + mark + query if bare.endswith(_RESPONSES) else None
+
+
+def second_opinion(head: Head) -> Loss:
+    """Say what Chat Completions made of a request that the Responses API refused."""
+    said = ""
+    if head.status < 400:
+        said = ", Chat Completions took it"
+    elif head.status < 500 and head.status not in _RETRIED:
+        said = ", and so did Chat Completions"
+    return Loss("$", "held", ("translation-suspect: " if head.status < 400 else "") + WHY["rejected"] + said)
 
 
 def needs_body(head: Head) -> bool:
@@ -40,37 +69,57 @@ def needs_body(head: Head) -> bool:
 def judge(head: Head, raw: bytes) -> Reason | None:
     """Say why a reply calls for a fallback, or None.
 
-    `missing`: a 405, or a 404 that names nothing but the route. `blocked`: a 302; a 401, 403 or page of HTML that isn't shaped
+    `missing`: a 404 or 405 that names nothing but the route. `blocked`: a 302; a 401, 403 or page of HTML that isn't shaped
     like the API's errors. `rejected`: a 400 of the API's own.
     """
     if head.status == 302:
         return "blocked"
-    error = _error(raw)
+    body = _json(raw)
+    shaped = _is_error(body)
     match head.status:
-        case 405:
-            return "missing"
-        case 404 if error is not None:
-            named = str(error.get("code")).lower() not in _NO_ROUTE or error.get("param") is not None
-            # Some servers give an unknown model no code of its own (vLLM).
-            return None if named or _MODEL.search(error["message"]) else "missing"
-        case 404:
-            return "missing"
+        case 404 | 405:
+            said = _said(body) if body is not None else ("" if _html(head) else raw.decode(errors="replace"))
+            return None if _names_a_thing(body) or _THING.search(said) else "missing"
         case 401 | 403:
-            return "blocked" if error is None else None
-        case 400 if error is not None:
+            return None if shaped else "blocked"
+        case 400 if shaped:
             return "rejected"
-    return "blocked" if error is None and _html(head) else None
+    return "blocked" if not shaped and _html(head) else None
 
 
 def _html(head: Head) -> bool:
     return head.content_type.lower().partition(";")[0].strip() in ("text/html", "application/xhtml+xml")
 
 
-def _error(raw: bytes) -> dict[str, Any] | None:
-    """Return the error of a body that is shaped like the API's errors."""
+def _json(raw: bytes) -> Any:
     try:
         body = codec.loads(raw)
     except ValueError:
         return None
+    return body[0] if isinstance(body, list) and body else body  # Gemini's errors come in a list
+
+
+def _is_error(body: Any) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
-    return error if isinstance(error, dict) and isinstance(error.get("message"), str) else None
+    return isinstance(error, dict) and isinstance(error.get("message"), str)
+
+
+def _about(body: Any) -> Any:
+    """Return what a body says of its error: an object or a text, in one of the places where servers put it."""
+    if not isinstance(body, dict):
+        return body
+    return next((body[key] for key in ("error", "detail") if body.get(key)), body)
+
+
+def _names_a_thing(body: Any) -> bool:
+    about = _about(body)
+    if not isinstance(about, dict):
+        return False
+    code = about.get("code")
+    return about.get("param") is not None or str("" if code is None else code).lower() not in _NO_ROUTE
+
+
+def _said(body: Any) -> str:
+    about = _about(body)
+    said = about.get("message") if isinstance(about, dict) else about
+    return said if isinstance(said, str) else ""

@@ -63,7 +63,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         if translation.body is None:
             return _held("unsupported", translation.held + translation.losses, one_way)
         if capacity is not None and translation.asked.n > capacity:
-            return _held("unsupported", (Loss("n", "held", "more requests than there are connections"),), one_way)
+            return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), one_way)
         losses = changes + translation.losses
         return Plan(choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path, one_way=one_way)
     except TranslationError as error:

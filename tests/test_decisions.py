@@ -135,7 +135,7 @@ def test_the_ledger_of_a_stream_grows_while_it_is_read(sdk: Sdk, loopback: Loopb
 ERRORS = {
     "429": [error(429)],
     "html": [Reply(502, (("content-type", "text/html"),), [b"<html>"])],
-    "not a response": [Reply(200, (("content-type", "text/html"),), [b"<html>"])],
+    "not a response": [Reply(200, (("content-type", "text/plain"),), [b"what"])],
     "dropped": [Reply.drop()],
     "in the first events": [Reply.of_sse([b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
     "cut": [Reply.of_sse(events()[:6], framing="close")],

@@ -909,10 +909,10 @@ REFUSALS = (
         openai.NotFoundError,
     ),
     Refusal(
-        "69-405",
-        405,
-        {"message": "Not allowed", "type": "invalid_request_error", "param": None, "code": "method_not_allowed"},
-        openai.APIStatusError,
+        "69-401",
+        401,
+        {"message": "Wrong key", "type": "invalid_request_error", "param": None, "code": "invalid_api_key"},
+        openai.AuthenticationError,
     ),
     Refusal(
         "69-400",
@@ -936,3 +936,13 @@ def test_69_an_error_status_is_passed_on(door: Door, case: Refusal, streaming: b
     assert seen.error.param == case.error["param"]
     assert seen.error.body == case.error
     assert seen.open == 0
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@each_door
+def test_69_an_endpoint_that_is_not_there_leads_to_chat(door: Door, streaming: bool) -> None:
+    run = door.stream if streaming else door.create
+    seen = run(chat(), both(Reply.of_json({"error": {"message": "Not allowed", "code": "method_not_allowed"}}, 405)))
+    assert seen.paths == ["/v1/responses", "/v1/chat/completions"]
+    assert seen.decision is not None
+    assert (seen.decision.backend, seen.decision.reason) == ("chat", "missing")

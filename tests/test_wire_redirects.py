@@ -103,7 +103,7 @@ def test_two_redirects_in_a_row(sdk: Sdk, loopback: Loopback) -> None:
     assert made.backend == "responses"
 
 
-@pytest.mark.parametrize("status", [301, 302, 303])
+@pytest.mark.parametrize("status", [301, 303])
 def test_redirects_that_become_a_get_never_give_a_false_answer(sdk: Sdk, loopback: Loopback, status: int) -> None:
     def answer(request: Request) -> Reply:
         if request.method == "POST":
@@ -124,8 +124,18 @@ def test_a_redirect_to_a_login_page_ends_as_it_does_for_chat(sdk: Sdk, loopback:
     page = Reply(200, (("content-type", "text/html"),), [b"<html>log in</html>"])
     loopback.answer = lambda request: Reply.redirect("/login", status) if request.method == "POST" else page
     native = sdk.create(sdk.client(loopback, plain=True))
-    assert sdk.create(sdk.client(loopback)) == native
+    settings = adapter.Settings(backend="responses", fallback=[])  # else a 302 leads to Chat at once
+    assert sdk.create(sdk.client(loopback, settings)) == native
     assert [request.method for request in loopback.requests] == ["POST", "GET"] * 2
+
+
+def test_a_302_is_a_gateways_and_leads_to_chat(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = lambda request: Reply.redirect("/login", 302) if request.path == RESPONSES else both(request)
+    result = sdk.create(sdk.client(loopback))
+    assert text_of(result) == "Native hello"
+    made = adapter.decision(result)
+    assert made is not None
+    assert (made.backend, made.reason) == ("chat", "blocked")
 
 
 def test_redirects_that_are_not_followed(sdk: Sdk, loopback: Loopback) -> None:

@@ -58,6 +58,10 @@ def outgoing(request: Any, send: Send) -> Any:
 
 def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
     kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
+    if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
+        # Where one answer of several came whole, the others needn't have.
+        kept = [(k, v) for k, v in kept if k.lower() != b"content-type"]
+        kept.append((b"content-type", outcome.parts[0].content_type.encode()))
     if isinstance(outcome, Rewritten):
         own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
         own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
@@ -205,7 +209,7 @@ class Trip(TripBase):
         if isinstance(outcome, Merged):
             assert self.several is not None
             chorus = Chorus(len(outcome.parts), on_bug_raise=self.ticket.settings.on_bug == "raise")
-            stream = self.several.pump(chorus, self.truncated)
+            stream = self.several.pump(chorus, self.truncated, self.closed_early)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
@@ -213,7 +217,10 @@ class Trip(TripBase):
         watch = self.watching(outcome)
         if watch is not None:
             stream = watched(stream, watch)
-        return self.response(outcome, self.family.Body(stream, self.finish))
+        body = self.family.Body(stream, self.finish)
+        if self.several is not None:
+            self.several.abandon(body)
+        return self.response(outcome, body)
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
@@ -224,7 +231,7 @@ class Trip(TripBase):
         """End a reply that was read, or left."""
         self.over()
         if self.several is not None:
-            self.several.cancelled.set()  # the threads close what they opened
+            self.several.cancel()
         else:
             self.close()
 
