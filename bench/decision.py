@@ -1,6 +1,6 @@
 """What a decision costs: the router alone, with the settings of each row. Prints microseconds of CPU time; asserts nothing.
 
-    .venv/bin/python bench/decision.py
+    python -m bench.decision
 
 Rows are interleaved, and the median of many short runs is taken, so that a busy machine spoils them alike.
 """
