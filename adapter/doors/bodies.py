@@ -88,6 +88,7 @@ def pump(
     stream: Streamed,
     source: Iterator[bytes],
     truncated: Callable[[str], Exception],
+    *,
     over: Over,
     hang_up: Callable[[], None],
 ) -> Iterator[bytes]:
@@ -138,6 +139,7 @@ class APump:
         source: AsyncIterator[bytes],
         truncated: Callable[[str], Exception],
         closed_early: Callable[[], Exception],
+        *,
         over: Over,
         hang_up: Callable[[], Awaitable[None]],
     ) -> None:

@@ -196,7 +196,7 @@ class Trip(TripBase):
 
     def pieces(self, outcome: Streamed) -> Iterator[bytes]:
         """Give a stream's bytes."""
-        return pump(outcome, self._source(), self.truncated, self.over, self.close)
+        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close)
 
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -293,7 +293,7 @@ class AsyncTrip(TripBase):
 
     def pieces(self, outcome: Streamed) -> APump:
         """Give a stream's bytes."""
-        return APump(outcome, self._source(), self.truncated, self.closed_early, self.over, self.aclose)
+        return APump(outcome, self._source(), self.truncated, self.closed_early, over=self.over, hang_up=self.aclose)
 
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""

@@ -33,7 +33,7 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self._given = settings._given
-        self._router = Router(settings)
+        self.router = Router(settings)
         document = settings._document
         self._path: Path | None = None if document is None else document.path
         self._raw = b"" if document is None else document.raw
@@ -48,7 +48,7 @@ class Live:
         """Return the router of the settings in force."""
         if self._path is not None and _signature(self._path) != self._seen:
             self._look(self._path)
-        return self._router
+        return self.router
 
     def stands_for(self, settings: Settings) -> bool:
         """Tell whether this is what other settings would be made into: from the same file, arguments and environment."""
@@ -86,11 +86,11 @@ class Live:
         self._bad = raw  # until it has proved good
         if not raw.strip():
             raise ConfigurationError(f"config_file: {path}: empty")
-        router = self._router
+        router = self.router
         if raw != self._raw:
             router = Router(Settings.at(files.parse(path, raw), self._given))
-        changed = router.settings.hash != self._router.settings.hash
-        self._raw, self._router = raw, router
+        changed = router.settings.hash != self.router.settings.hash
+        self._raw, self.router = raw, router
         if changed or self._complaint:
             logger.info("settings=%s read from the changed file", router.settings.hash)
         self._bad, self._complaint = None, ""
@@ -98,7 +98,7 @@ class Live:
     def _complain(self, why: str) -> None:
         if why != self._complaint:
             self._complaint = why
-            logger.warning("settings=%s stay in force: %s", self._router.settings.hash, why)
+            logger.warning("settings=%s stay in force: %s", self.router.settings.hash, why)
 
 
 def _signature(path: Path) -> Signature:
