@@ -75,8 +75,10 @@ class _Threads:
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001  # it is the asker's
+                # A provider that would end its thread, or the program, doesn't end the call.
+                its = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
                 with suppress(InvalidStateError):  # nobody waits any more
-                    future.set_exception(error)
+                    future.set_exception(its)
             else:
                 with suppress(InvalidStateError):
                     future.set_result(result)
