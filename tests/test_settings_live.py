@@ -285,7 +285,7 @@ def test_clients_that_are_told_different_things_share_nothing(file: Path) -> Non
     assert len({id(one) for one in made}) == len(told)
 
 
-def test_a_log_handler_may_make_calls_itself(reader: Live, file: Path) -> None:
+def test_a_log_handler_may_make_calls_itself(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[str] = []
 
     class Handler(logging.Handler):
@@ -293,6 +293,7 @@ def test_a_log_handler_may_make_calls_itself(reader: Live, file: Path) -> None:
             seen.append(service(reader))
 
     handler, logger = Handler(), logging.getLogger("adapter")
+    caplog.set_level(logging.INFO, "adapter")
     logger.addHandler(handler)
     try:
         for text in ("bad = \n", 'service = "two"\n'):
