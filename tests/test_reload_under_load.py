@@ -87,7 +87,14 @@ def _threads(work: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.fixture
-def troubled(file: Path) -> Iterator[threading.Event]:
+def settings(file: Path, hashes: set[str]) -> Settings:
+    """Read the file while it is still good: at the start a bad one is an error."""
+    return Settings(config_file=file)
+
+
+@pytest.fixture
+def troubled(file: Path, settings: Settings) -> Iterator[threading.Event]:
+    """Change the file all the time, until the event is set."""
     stop, counts = threading.Event(), []
     trouble = threading.Thread(target=lambda: counts.append(_trouble(file, stop)))
     trouble.start()
@@ -97,8 +104,9 @@ def troubled(file: Path) -> Iterator[threading.Event]:
     print(f"the file was changed {counts[0]} times")
 
 
-def test_settings_are_never_torn(file: Path, hashes: set[str], troubled: threading.Event) -> None:
-    reader = live(Settings(config_file=file))
+@pytest.mark.usefixtures("troubled")
+def test_settings_are_never_torn(settings: Settings, hashes: set[str]) -> None:
+    reader = live(settings)
 
     def look() -> set[tuple[str, ...]]:
         seen = set()
@@ -112,8 +120,8 @@ def test_settings_are_never_torn(file: Path, hashes: set[str], troubled: threadi
     assert {one[0] for one in seen} <= hashes
 
 
-def test_threads_call_on(file: Path, hashes: set[str], troubled: threading.Event) -> None:
-    with _client(Settings(config_file=file)) as client:
+def test_threads_call_on(settings: Settings, hashes: set[str], troubled: threading.Event) -> None:
+    with _client(settings) as client:
 
         def work() -> list[Any]:
             return [
@@ -127,8 +135,9 @@ def test_threads_call_on(file: Path, hashes: set[str], troubled: threading.Event
         assert adapter.decision(client.chat.completions.create(**CALL)).backend == "responses"
 
 
-async def test_tasks_call_on(file: Path, hashes: set[str], troubled: threading.Event) -> None:
-    async with _client(Settings(config_file=file), adapter.AsyncOpenAI) as client:
+@pytest.mark.usefixtures("troubled")
+async def test_tasks_call_on(settings: Settings, hashes: set[str]) -> None:
+    async with _client(settings, adapter.AsyncOpenAI) as client:
 
         async def work() -> list[Any]:
             return [adapter.decision(await client.chat.completions.create(**CALL, seed=1)) for _ in range(3)]

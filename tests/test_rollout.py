@@ -325,6 +325,7 @@ def test_a_conversation_of_many_turns_through_a_client(sdk: Sdk, loopback: Loopb
 
 
 def test_nothing_of_a_prompt_is_kept() -> None:
+    pytest.importorskip("openfeature")
     said = body({"role": "system", "content": "SECRET1"}, user("SECRET2"), user="SECRET3", safety_identifier="SECRET4")
     provider = type("Provider", (), {"get_string_details": lambda *_: None})()
     reader = live(Settings(rollout=50, flags=provider))

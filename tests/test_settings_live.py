@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,3 +283,43 @@ def test_clients_that_are_told_different_things_share_nothing(file: Path) -> Non
     told: list[Any] = [{}, {"backend": "responses"}, {"observers": [print]}, {"observers": [repr]}]
     made = [live(Settings(config_file=file, **given)) for given in told]
     assert len({id(one) for one in made}) == len(told)
+
+
+def test_a_log_handler_may_make_calls_itself(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(service(reader))
+
+    handler, logger = Handler(), logging.getLogger("adapter")
+    caplog.set_level(logging.INFO, "adapter")
+    logger.addHandler(handler)
+    try:
+        for text in ("bad = \n", 'service = "two"\n'):
+            file.write_text(text)
+            service(reader)
+    finally:
+        logger.removeHandler(handler)
+    assert seen == ["one", "two"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_reads_on(file: Path) -> None:
+    # In a process of its own: this one has threads, with which forking isn't safe.
+    file.write_text('service = "one"\n')
+    code = (
+        "import os, sys, threading; from pathlib import Path; from adapter import Settings; from adapter.routing.live import live\n"
+        "file = Path(sys.argv[1]); reader = live(Settings(config_file=file)); held = threading.Event()\n"
+        "def hold():\n"
+        "    with reader._lock: held.set(); threading.Event().wait()\n"
+        "threading.Thread(target=hold, daemon=True).start(); held.wait()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    file.write_text('service = \"two\"')\n"
+        "    os._exit(0 if reader.now().settings.service == 'two' else 1)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(file)]
+    assert subprocess.run(command, check=False, env=environment, timeout=60).returncode == 0

@@ -37,7 +37,7 @@ class Live:
         document = settings._document
         self._path: Path | None = None if document is None else document.path
         self._raw = b"" if document is None else document.raw
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal, or a handler of our log line, may make a call in the middle
         self._bad: bytes | None = None
         self._complaint = ""
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
@@ -89,11 +89,10 @@ class Live:
         router = self.router
         if raw != self._raw:
             router = Router(Settings.at(files.parse(path, raw), self._given))
-        changed = router.settings.hash != self.router.settings.hash
-        self._raw, self.router = raw, router
-        if changed or self._complaint:
+        news = self._complaint or router.settings.hash != self.router.settings.hash
+        self._raw, self.router, self._bad, self._complaint = raw, router, None, ""
+        if news:
             logger.info("settings=%s read from the changed file", router.settings.hash)
-        self._bad, self._complaint = None, ""
 
     def _complain(self, why: str) -> None:
         if why != self._complaint:
@@ -110,7 +109,7 @@ def _signature(path: Path) -> Signature:
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
 
 
-_MAKING = threading.Lock()
+_MAKING = threading.RLock()
 _READING: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
@@ -124,3 +123,15 @@ def live(settings: Settings) -> Live:
             if settings._document is not None:
                 _READING.add(found)
     return found
+
+
+def _unlock() -> None:
+    """Give a forked process locks of its own: a thread that it doesn't have may hold its parent's."""
+    global _MAKING  # noqa: PLW0603
+    _MAKING = threading.RLock()
+    for one in _READING:
+        one._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -1,0 +1,96 @@
+"""Providers of feature flags for tests: what they say, and who asked them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from adapter import Settings
+from adapter.effects import Flag
+from adapter.routing import flags
+
+pytest.importorskip("openfeature")
+
+from openfeature import api  # an extra, see above
+from openfeature.flag_evaluation import FlagResolutionDetails, Reason
+from openfeature.provider import AbstractProvider, Metadata
+from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
+
+QUESTION = Flag("adapter", {"stream": False})
+LONG = 30.0  # seconds that nobody waits
+SHORT = 0.02
+
+
+@pytest.fixture
+def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
+    monkeypatch.setattr(flags, "_THREADS", flags._Threads(32))
+    monkeypatch.setattr(flags, "_complained", set())
+    yield
+    api.shutdown()
+    api.clear_providers()
+
+
+class Provider(AbstractProvider):
+    """A provider whose answer is a function's."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[Any] = []
+        self.threads: list[str] = []
+
+    def get_metadata(self) -> Metadata:
+        return Metadata("test")
+
+    def resolve_string_details(self, flag_key: str, default_value: str, evaluation_context: Any = None) -> Any:
+        assert flag_key == "openai-backend"
+        self.asked.append(evaluation_context)
+        self.threads.append(threading.current_thread().name)
+        return FlagResolutionDetails(self.answer(evaluation_context), reason=Reason.STATIC)
+
+    resolve_boolean_details = resolve_integer_details = resolve_float_details = resolve_object_details = None  # type: ignore[assignment]
+
+
+class AsyncProvider(Provider):
+    """A provider with an async method of its own."""
+
+    async def resolve_string_details_async(
+        self, flag_key: str, default_value: str, evaluation_context: Any = None
+    ) -> Any:
+        answer = self.answer(evaluation_context)
+        self.asked.append(evaluation_context)
+        self.threads.append(threading.current_thread().name)
+        return FlagResolutionDetails(await answer if asyncio.iscoroutine(answer) else answer, reason=Reason.STATIC)
+
+
+def client_of(provider: Any) -> Any:
+    """Make a client of a provider."""
+    domain = f"test-{id(provider)}"
+    api.set_provider(provider, domain)
+    deadline = time.monotonic() + 10
+    client = api.get_client(domain)
+    while client.get_provider_status().name != "READY":  # newer versions start providers in a thread
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return client
+
+
+def saying(value: Any) -> Any:
+    """Make a client whose provider gives a value."""
+    return client_of(Provider(lambda _: value))
+
+
+def in_memory(value: Any, key: str = "openai-backend") -> Any:
+    """Make a client of OpenFeature's own provider."""
+    return client_of(InMemoryProvider({key: InMemoryFlag("on", {"on": value})}))
+
+
+def settings(client: Any, **more: Any) -> Settings:
+    """Make settings that ask this client."""
+    return Settings(flags=client, **{"flag_timeout": LONG, "on_bug": "raise", **more})
