@@ -46,6 +46,7 @@ from tests.support.http import CONNECTION_ERRORS, LEFT_OPEN, helpers_of, http
 from tests.support.loopback import HOLD, Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.loopback import Request as Asked
+from tests.support.quiet import busy, quiet
 
 __all__ = ["impatient", "sdk"]
 
@@ -54,19 +55,6 @@ ASKED: dict[str, Any] = {**CALL, "n": N}
 ON = {"emulate": ("n",)}
 EMULATING = Settings(backend="responses", emulate=["n"])
 each_way = pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-
-
-def busy() -> list[str]:
-    """Name the threads that are still at work on one of several requests."""
-    return [thread.name for thread in threading.enumerate() if thread.name == "adapter-n"]
-
-
-def quiet(seconds: float = 5.0) -> bool:
-    """Wait until no such thread is left."""
-    end = time.monotonic() + seconds
-    while busy() and time.monotonic() < end:
-        time.sleep(0.005)
-    return not busy()
 
 
 @pytest.fixture(autouse=True)
@@ -279,7 +267,7 @@ def emulating(sdk: Sdk, loopback: Loopback, **more: Any) -> Any:
 def left(sdk: Sdk) -> list[str]:
     """Name the tasks that are still there."""
     if sdk._runner is None:
-        return busy() if not quiet() else []
+        return [] if quiet() else [thread.name for thread in busy()]
     return [task.get_name() for task in asyncio.all_tasks(sdk._runner.get_loop()) if task.get_name() == "adapter-n"]
 
 
