@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from .chorus import Chorus
 from .relay import Relay
 
 
@@ -139,9 +140,10 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The streams of several requests, to be read as one."""
+    """The streams of several requests, to be read as one through `chorus`."""
 
     parts: tuple[Streamed | Rewritten, ...]
+    chorus: Chorus
 
 
 @dataclass(frozen=True, slots=True)

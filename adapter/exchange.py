@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from . import codec, fallback
+from .chorus import Chorus
 from .effects import (
     UNREAD,
     Decide,
@@ -175,9 +176,9 @@ def _several(journal: Journal, choice: Choice, plan: Plan) -> Journey:
             yield Note()
         return outcomes[0]
     parts = tuple(one for one in outcomes if isinstance(one, (Streamed, Rewritten)))
-    if asked.stream:
-        return Merged(parts)
     try:
+        if asked.stream:
+            return Merged(parts, Chorus(asked.n, on_bug_raise=choice.on_bug == "raise"))
         merged = merge_completions([codec.loads(one.body) for one in parts if isinstance(one, Rewritten)])
         outcome = Rewritten(200, codec.dumps(merged))
     except Exception as bug:

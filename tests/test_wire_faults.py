@@ -11,6 +11,7 @@ import pytest
 from tests.support.answers import (
     RESPONSES,
     Sdk,
+    Settings,
     call_item,
     completion,
     delta,
@@ -118,6 +119,7 @@ def test_no_reply_at_all(sdk: Sdk, loopback: Loopback, ending: Any) -> None:
 
 FAILED = {"code": "server_error", "message": "It broke."}
 LIMITED = {"code": "rate_limit_exceeded", "message": "Slow down.", "type": "requests"}
+ALONE = Settings(backend="responses", fallback=[])  # a gateway's page would lead to Chat
 WRONG: dict[str, tuple[Reply, type[openai.APIError], int]] = {
     "html 200": (Reply(200, HTML, [PAGE]), openai.InternalServerError, 502),
     "html 502": (Reply(502, HTML, [PAGE]), openai.InternalServerError, 502),
@@ -154,7 +156,7 @@ def test_what_is_no_response_raises(sdk: Sdk, loopback: Loopback, case: str, str
     reply, expected, status = WRONG[case]
     loopback.answer = [reply]
     with pytest.raises(openai.APIStatusError) as raised:
-        sdk.create(sdk.client(loopback), **({"stream": True} if streamed else {}))
+        sdk.create(sdk.client(loopback, ALONE), **({"stream": True} if streamed else {}))
     assert type(raised.value) is expected
     assert raised.value.status_code == status
     assert paths(loopback) == [RESPONSES]
@@ -180,7 +182,7 @@ def test_errors_of_gateways_read_as_they_do_for_chat(sdk: Sdk, loopback: Loopbac
 def test_an_answer_that_cannot_be_read_is_not_paid_for_twice(sdk: Sdk, loopback: Loopback, case: str) -> None:
     loopback.answer = [WRONG[case][0]]
     with pytest.raises(openai.InternalServerError):
-        sdk.create(sdk.client(loopback, max_retries=2))
+        sdk.create(sdk.client(loopback, ALONE, max_retries=2))
     assert len(loopback.requests) == 1
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from adapter.chorus import Chorus
 from adapter.effects import (
     Decide,
     Effect,
@@ -201,6 +200,8 @@ class Trip(TripBase):
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
         if isinstance(outcome, Rewritten):
+            if self.several is not None:
+                self.several.cancel()
             self.close()
             watch = self.watching(outcome)
             if watch is not None:
@@ -208,8 +209,7 @@ class Trip(TripBase):
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
         if isinstance(outcome, Merged):
             assert self.several is not None
-            chorus = Chorus(len(outcome.parts), on_bug_raise=self.ticket.settings.on_bug == "raise")
-            stream = self.several.pump(chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
@@ -298,6 +298,8 @@ class AsyncTrip(TripBase):
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
         if isinstance(outcome, Rewritten):
+            if self.several is not None:
+                await self.several.cancel()
             await self.aclose()
             watch = self.watching(outcome)
             if watch is not None:
@@ -306,8 +308,7 @@ class AsyncTrip(TripBase):
         stream: Any
         if isinstance(outcome, Merged):
             assert self.several is not None
-            chorus = Chorus(len(outcome.parts), on_bug_raise=self.ticket.settings.on_bug == "raise")
-            stream = self.several.pump(chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:

@@ -12,6 +12,7 @@ import asyncio
 import functools
 import gc
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -116,12 +117,16 @@ def wire_json(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
+_COUNTING = threading.Lock()  # several requests of one call may be under way in threads
+
+
 class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
     def __init__(self, reply: Reply, seen: Seen) -> None:
         self._reply = reply
         self._seen = seen
         self._closed = False
-        seen.open += 1
+        with _COUNTING:
+            seen.open += 1
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._reply.parts
@@ -134,8 +139,9 @@ class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  #
             yield part
 
     def close(self) -> None:
-        self._seen.open -= not self._closed
-        self._closed = True
+        with _COUNTING:
+            self._seen.open -= not self._closed
+            self._closed = True
 
     async def aclose(self) -> None:
         self.close()

@@ -247,7 +247,7 @@ def _client(url: str, fault: Fault, mode: Mode, waits: list[Any], *, native: boo
     if native:
         client: Any = (openai.OpenAI if mode == "sync" else openai.AsyncOpenAI)(**given)
     else:
-        settings = adapter.Settings(backend="responses")
+        settings = adapter.Settings(backend="responses", fallback=[])  # what comes back is what is looked at
         client = (adapter.OpenAI if mode == "sync" else adapter.AsyncOpenAI)(**given, settings=settings)
     asked = client._calculate_retry_timeout
 
