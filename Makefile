@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak matrix frameworks lanes lint types fmt clean
+.PHONY: help demo test cover soak matrix frameworks lanes bench lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -39,6 +39,9 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
+
+bench: $(READY) ## measure what a decision costs
+	$(BIN)/python -m bench.decision
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .

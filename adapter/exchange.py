@@ -107,13 +107,17 @@ def _on_chat(journal: Journal, path: bytes | None = None) -> Journey:
 
 def _decide() -> _Step:
     """Ask for the choice until nothing is missing for it; give it and, where it was read, the request's JSON."""
-    body, flag = UNREAD, UNREAD
+    body: Any = UNREAD
+    flag: Any = UNREAD
     while True:
         answer: Choice | Need | Flag = yield Decide(body, flag)
         if isinstance(answer, Choice):
             return answer, body
         if isinstance(answer, Flag):
-            flag = yield ReadFlag(answer)
+            try:
+                flag = yield ReadFlag(answer)
+            except Exception:  # noqa: BLE001  # promise 9: a flag that we fail to read has no opinion
+                flag = None
         else:
             body = parsed((yield ReadRequest()))
 
@@ -129,12 +133,30 @@ def _branch(journal: Journal, choice: Choice, plan: Plan) -> Journey:
         # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
         return Untouched()
     raw = None
-    if choice.fallback and fallback.needs_body(head):
+    if choice.fallback and _may_fall_back(head, choice):
         raw = yield ReadReply()
-        reason = fallback.judge(head, raw)
+        reason = _judged(head, raw, choice)
         if reason in choice.fallback:
             return FellBack(reason, head, raw)
     return (yield from read_reply(journal, choice, plan.translation, head, raw))
+
+
+def _may_fall_back(head: Head, choice: Choice) -> bool:
+    try:
+        return fallback.needs_body(head)
+    except Exception:  # promise 9: upstream's own words are still the best answer
+        if choice.on_bug == "raise":
+            raise
+        return False
+
+
+def _judged(head: Head, raw: bytes, choice: Choice) -> str | None:
+    try:
+        return fallback.judge(head, raw)
+    except Exception:  # promise 9, as above
+        if choice.on_bug == "raise":
+            raise
+        return None
 
 
 def _several(journal: Journal, choice: Choice, plan: Plan) -> Journey:

@@ -22,11 +22,11 @@ class Relay:
 
     `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
-    the terminal event (`done`) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
+    the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
     reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
     """
 
-    __slots__ = ("_decoder", "_machine", "_strict", "done", "events", "failure", "hang_up")
+    __slots__ = ("_decoder", "_machine", "_strict", "broken", "done", "events", "failure", "hang_up")
 
     def __init__(self, asked: Asked, index: IndexMap, *, on_bug_raise: bool = False) -> None:
         self._decoder = sse.Decoder()
@@ -34,6 +34,7 @@ class Relay:
         self._strict = on_bug_raise
         self.events = 0
         self.done = False
+        self.broken = False
         self.hang_up = False
         self.failure: UpstreamFailure | None = None
 
@@ -59,7 +60,7 @@ class Relay:
         except Exception:
             if self._strict:
                 raise
-            self.done = True
+            self.done = self.broken = True
             out.append(_BUG)
         return b"".join(out)
 
@@ -96,7 +97,7 @@ class Relay:
             chunks = self._machine.feed(event)
         except UpstreamFailure as failure:
             self.failure = failure
-            self.done = True
+            self.done = self.broken = True
             return sse.frame({"error": failure.error})
         except StreamTruncated as error:
             return self._fail(str(error), "stream_inconsistent")
@@ -110,5 +111,5 @@ class Relay:
         return out
 
     def _fail(self, message: str, code: str) -> bytes:
-        self.done = True
+        self.done = self.broken = True
         return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})

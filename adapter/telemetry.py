@@ -71,10 +71,13 @@ class Record:
         stream: bool = False,
         azure: bool = False,
         status: int | None = None,
-        error: BaseException | None = None,
+        error: BaseException | str | None = None,
         usage: Any = None,
     ) -> Record:
-        """Make the record of a call from its decision and what else is known; `usage` is that of a Chat reply, as JSON."""
+        """Make the record of a call from its decision and what else is known; `usage` is that of a Chat reply, as JSON.
+
+        `error` is the exception, or its class's name.
+        """
         usage = usage if isinstance(usage, dict) else {}
         held = [_plain(re.split(r"[.\[]", loss.path)[0]) for loss in decision.losses if loss.action == "held"]
         return cls(
@@ -88,7 +91,7 @@ class Record:
             held=tuple(dict.fromkeys(held)),
             losses=tuple((_plain(loss.path), loss.action) for loss in decision.losses),
             status=status,
-            error=None if error is None else type(error).__name__,
+            error=error if error is None or isinstance(error, str) else type(error).__name__,
             latency=latency,
             first_token=first_token,
             prompt_tokens=_count(usage, "prompt_tokens"),

@@ -47,7 +47,7 @@ ALL = (
 
 # What says nothing about an SDK: the tests' own support, pure functions over the recordings, documentation, the command line.
 EVERYWHERE_THE_SAME = (
-    "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules", "test_soak",
+    "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules",
 )  # fmt: skip
 SHORT = (
     "test_edge_replies",

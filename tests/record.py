@@ -3,6 +3,7 @@
     python -m tests.record vllm --server URL         every scenario that vLLM can show, into cassettes/vllm
     python -m tests.record llamacpp --server URL     the same from llama.cpp
     python -m tests.record demo --server URL         the demo's programs
+    python -m tests.record flips --server URL        the conversation in which the flag flips
     python -m tests.record openai --live             from the real API, with OPENAI_API_KEY; this costs a little
 
 The chat side is the SDK itself, the responses side the same calls through the adapter. `--only NAME` and `--side SIDE` narrow it
@@ -19,6 +20,7 @@ from typing import Any
 import openai
 
 from adapter.testing.cassettes import use_cassette
+from tests import flips
 from tests.scenarios import ROOT, SCENARIOS, SERVERS, SIDES, Scenario, play
 
 
@@ -33,7 +35,7 @@ def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.O
 
     # `on_bug` and `unsupported`: a recording that quietly went to Chat would be worse than none.
     return adapter.OpenAI(
-        settings=adapter.Settings(backend="responses", unsupported="error", on_bug="raise"), **options
+        settings=adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=()), **options
     )
 
 
@@ -82,10 +84,25 @@ def record_demo(base_url: str | None, api_key: str | None, only: str | None) -> 
     return failures
 
 
+def record_flips(base_url: str, api_key: str | None, only: str | None) -> int:
+    """Record each arm of the conversation; returns the number of those that end otherwise than the first."""
+    states = []
+    for arm in flips.ARMS:
+        if only in {None, arm}:
+            with client_for("responses", base_url, api_key) as client, use_cassette(flips.cassette(arm), record=True):
+                import adapter
+
+                states.append(flips.state(flips.hold(client, arm, lambda side: adapter.use(backend=side))))
+            print(f"{arm:16} {'same' if states[-1] == states[0] else 'DIFFERENT'}")
+    return sum(state != states[0] for state in states)
+
+
 def main() -> int:
     """Record what the command line asks for."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("target", choices=[*SERVERS, "openai", "demo"], help="the folder of cassettes to write")
+    parser.add_argument(
+        "target", choices=[*SERVERS, "openai", "demo", "flips"], help="the folder of cassettes to write"
+    )
     parser.add_argument("--server", metavar="URL", help="the base URL of a running server, as in http://HOST:PORT/v1")
     parser.add_argument("--key", help="the server's key, if it wants one")
     parser.add_argument("--live", action="store_true", help="ask the real API, with OPENAI_API_KEY")
@@ -99,6 +116,10 @@ def main() -> int:
         parser.error("--live needs OPENAI_API_KEY")
     if asked.target == "demo":
         return min(record_demo(asked.server, asked.key, asked.only), 1)
+    if asked.target == "flips":
+        if not asked.server:
+            parser.error("the scripted model's server is needed: --server URL")
+        return min(record_flips(asked.server, asked.key, asked.only), 1)
     failures = 0
     sides = SIDES if asked.side is None else [asked.side]
     for side in sides if asked.server else []:

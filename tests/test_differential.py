@@ -32,7 +32,7 @@ from tests.support.doors import HTTP
 
 SERVER = "llamacpp"
 KEY = "fake-key"
-SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise")
+SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=())
 USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 MISSING = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is None]
 

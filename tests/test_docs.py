@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
 
 import adapter
+from adapter.routing.schema import settings_schema
+from adapter.routing.values import Values
 from adapter.translation import CHAT_PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +40,35 @@ def test_the_table_of_parameters() -> None:
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(written, encoding="utf-8")
     assert written == text or os.environ.get("UPDATE_DOCS")
+
+
+def test_the_schema_of_the_settings_file() -> None:
+    path = ROOT / "adapter.schema.json"
+    made = json.dumps(settings_schema(), indent=2) + "\n"
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(made, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == made
+    assert set(settings_schema()["properties"]) == set(adapter.Settings.model_fields) - {"flags", "observers"}
+
+
+def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
+    jsonschema.Draft202012Validator.check_schema(settings_schema())
+    check = jsonschema.Draft202012Validator(settings_schema())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    data = tomllib.loads(example)
+    check.validate(data)
+    Values.model_validate(data)
+    wrong: tuple[dict[str, Any], ...] = (
+        {"bakend": "chat"}, {"backend": "both"}, {"drop": ["sead"]}, {"sticky_by": "mood"}, {"rules": [{"match": {"modl": "x"}}]},
+        {"unsupported_parameters": {"seed": "maybe"}}, {"rollout": 101},
+    )  # fmt: skip
+    assert [one for one in wrong if check.is_valid(one)] == []
+
+
+@pytest.mark.parametrize("name", sorted({*Values.model_fields} - {"match", "model"}))
+def test_every_setting_is_described(name: str) -> None:
+    assert settings_schema()["properties"][name]["description"]
 
 
 def test_the_readme_lists_every_setting() -> None:

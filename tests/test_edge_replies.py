@@ -448,6 +448,12 @@ def test_46_metadata_that_was_sent_comes_back(door: Door) -> None:
 
 
 @each_door
+def test_46_metadata_that_a_server_does_not_say_back(door: Door) -> None:
+    made = door.create(asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))).json()
+    assert "metadata" not in made
+
+
+@each_door
 def test_43_named_choice_on_a_newer_model(door: Door) -> None:
     served = response(call(), model="gpt-5-2025-08-07")
     seen = door.create(asked(**_NAMED | {"model": "gpt-5"}), both(Reply.of_json(served)))

@@ -228,8 +228,8 @@ def without_opening(events: list[Any]) -> list[Any]:
 
 
 def wants_strict_tools(end: Any) -> bool:
-    """Tell whether the SDK refused the call itself: the async helper of 1.66 does, where a tool isn't strict."""
-    return SDK < (1, 92) and isinstance(end, tuple) and "is not strict" in str(end)
+    """Tell whether the SDK refused the call itself: the async helper before 3.0 does, where a tool isn't strict."""
+    return SDK < (3, 0) and isinstance(end, tuple) and "is not strict" in str(end)
 
 
 def opens_late(case: Case) -> bool:

@@ -23,6 +23,7 @@ from tests.support.answers import (
     response,
     sdk,
 )  # fmt: skip
+from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["sdk"]
@@ -74,7 +75,7 @@ STREAM_LOGGED: dict[str, tuple[Settings, list[bytes]]] = {
 }  # fmt: skip
 
 
-def _check(caplog: pytest.LogCaptureFixture, failure: openai.APIError | None) -> None:
+def _check(caplog: pytest.LogCaptureFixture, failure: Exception | None) -> None:
     (record,) = _own(caplog)
     assert record.name == "adapter"
     assert record.levelno == logging.INFO
@@ -89,7 +90,7 @@ def test_one_line_without_contents(sdk: Sdk, loopback: Loopback, caplog: pytest.
     settings, replies = LOGGED[case]
     loopback.answer = replies
     caplog.set_level(logging.DEBUG, "adapter")
-    failure = None
+    failure: Exception | None = None
     try:
         sdk.create(sdk.client(loopback, settings), **SECRET)
     except openai.APIError as raised:
@@ -105,10 +106,10 @@ def test_one_line_without_contents_for_streams(
     settings, parts = STREAM_LOGGED[case]
     loopback.answer = [Reply.of_sse(parts, framing="close")]
     caplog.set_level(logging.DEBUG, "adapter")
-    failure = None
+    failure: Exception | None = None
     try:
         sdk.stream(sdk.client(loopback, settings), **SECRET)
-    except openai.APIError as raised:
+    except (openai.APIError, *CONNECTION_ERRORS) as raised:
         failure = raised
     assert (failure is None) == (case in ("dropped", "unknown"))
     _check(caplog, failure)

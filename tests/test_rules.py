@@ -71,10 +71,11 @@ def test_what_is_converted_has_a_converter_and_nothing_else_has() -> None:
     assert CONVERTERS.keys() == {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.CONVERT}
 
 
-def test_what_has_no_target_is_refused_and_nothing_else_is() -> None:
-    assert {name for name, rule in CHAT_PARAMETERS.items() if not rule.to and rule.fate != "emulated"} == {
-        name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.REFUSE
-    }
+def test_what_has_no_target_is_refused_or_done_here_and_nothing_else_is() -> None:
+    without = {name: rule for name, rule in CHAT_PARAMETERS.items() if not rule.to}
+    refused = {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.REFUSE}
+    assert {name for name, rule in without.items() if rule.fate != "emulated"} == refused
+    assert without.keys() - refused == {"n", "stop"}
 
 
 def test_the_fates_are_counted() -> None:

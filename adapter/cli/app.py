@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from adapter.cli.demo import demo
+from adapter.cli.schema import schema
 
 app = typer.Typer(
     name="adapter", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -17,3 +18,4 @@ def adapter() -> None:
 
 
 app.command("demo")(demo)
+app.command("schema")(schema)

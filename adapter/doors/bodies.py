@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from adapter.effects import Streamed
 from adapter.errors import StreamTruncated
+from adapter.relay import Relay
 
 
 class Body:
@@ -75,32 +76,54 @@ def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
         loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
 
 
+Over = Callable[[BaseException | str | None], None]
+"""Told as soon as the end of a stream is known, with what went wrong: SDKs 1.x don't close a stream that raises."""
+
+
+def _ending(relay: Relay) -> str | None:
+    return "APIError" if relay.broken else None  # what the SDK makes of an error frame
+
+
 def pump(
-    stream: Streamed, source: Iterator[bytes], truncated: Callable[[str], Exception], hang_up: Callable[[], None]
+    stream: Streamed,
+    source: Iterator[bytes],
+    truncated: Callable[[str], Exception],
+    *,
+    over: Over,
+    hang_up: Callable[[], None],
 ) -> Iterator[bytes]:
     """Relay a stream.
 
-    `truncated` makes the exception for one that ends before its terminal event, `hang_up` closes upstream.
+    `truncated` makes the exception for one that ends before its terminal event, `over` is told of the end before the reader is,
+    `hang_up` closes upstream.
     """
     relay = stream.relay
-    if relay.hang_up:
-        hang_up()
-    if stream.begun:
-        yield stream.begun
-    if stream.error is not None:
-        raise stream.error
-    for data in () if relay.hang_up else source:
-        out = relay.feed(data)
-        if relay.hang_up:
-            hang_up()  # before the last of the answer goes out: the reader needn't come back
-        if out:
-            yield out
-        if relay.hang_up:
-            return
     try:
-        relay.close()
-    except StreamTruncated as error:
-        raise truncated(str(error)) from None
+        if relay.done:
+            over(_ending(relay))
+        if relay.hang_up:
+            hang_up()
+        if stream.begun:
+            yield stream.begun
+        if stream.error is not None:
+            raise stream.error
+        for data in () if relay.hang_up else source:
+            out = relay.feed(data)
+            if out:
+                if relay.done:
+                    over(_ending(relay))
+                if relay.hang_up:
+                    hang_up()  # before the last of the answer goes out: the reader needn't come back
+                yield out
+            if relay.hang_up:
+                return
+        try:
+            relay.close()
+        except StreamTruncated as error:
+            raise truncated(str(error)) from None
+    except Exception as error:
+        over(error)
+        raise
 
 
 class APump:
@@ -116,6 +139,8 @@ class APump:
         source: AsyncIterator[bytes],
         truncated: Callable[[str], Exception],
         closed_early: Callable[[], Exception],
+        *,
+        over: Over,
         hang_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._begun = stream.begun
@@ -124,6 +149,7 @@ class APump:
         self._source = source
         self._truncated = truncated
         self._closed_early = closed_early
+        self._over = over
         self._hang_up = hang_up
         self._left = False
         self.closed = False
@@ -132,9 +158,21 @@ class APump:
         return self
 
     async def __anext__(self) -> bytes:
+        try:
+            out = await self._next()
+        except Exception as error:
+            self._over(None if isinstance(error, StopAsyncIteration) else error)
+            raise
+        if self._relay.done:
+            self._over(_ending(self._relay))
+        if self._relay.hang_up and not self._left:
+            self._left = True
+            await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
+        return out
+
+    async def _next(self) -> bytes:
         begun, self._begun = self._begun, b""
         if begun:
-            await self._leave()
             return begun
         if self._error is not None:
             raise self._error
@@ -145,18 +183,12 @@ class APump:
         async for data in self._source:
             out = self._relay.feed(data)
             if out:
-                await self._leave()
                 return out
         try:
             self._relay.close()
         except StreamTruncated as error:
             raise self._truncated(str(error)) from None
         raise StopAsyncIteration
-
-    async def _leave(self) -> None:
-        if self._relay.hang_up:
-            self._left = True
-            await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
 
 
 class AOnce:

@@ -62,8 +62,10 @@ class Ticket:
         """Choose for the call, or say what is missing for a choice."""
         headers = request.headers
         try:
+            # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
+            ours = headers.get_list(HEADER)
             call = Call(
-                headers.get(HEADER), headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
+                ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
             )  # fmt: skip
             choice = self.router.choose(call)
         except TranslationError:
@@ -71,7 +73,7 @@ class Ticket:
         except Exception:  # promise 9: our own bugs are ours
             if self.settings.on_bug == "raise":
                 raise
-            return Choice("chat", "adapter-bug", Policy(), "chat", self.settings.hash)
+            return _bug(self.router)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
         if headers.get("authorization", "").startswith(_SIGNED):
@@ -83,8 +85,18 @@ class Ticket:
 
 def begin(live: Live, *, by_client: bool = False) -> Ticket:
     """Begin a call with the settings that are in force now."""
-    router = live.now()
-    return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
+    router = live.router
+    try:
+        router = live.now()
+        return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
+    except Exception:  # promise 9: our own bugs are ours
+        if router.settings.on_bug == "raise":
+            raise
+        return Ticket(router, by_client, Journal(_bug(router)))
+
+
+def _bug(router: Router) -> Choice:
+    return Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
 
 
 def ticket_of(request: Any) -> Ticket | None:

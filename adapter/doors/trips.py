@@ -110,6 +110,12 @@ class TripBase:
         if not self._branch:
             note(self.journal)
 
+    def over(self, error: BaseException | str | None = None) -> None:
+        """Put the call on record and tell of it: the end of its stream is known."""
+        self.note()
+        if self._watch is not None:
+            self._watch.over(error)
+
     def head(self, sent: Any) -> Head:
         """Tell the journey of the reply's head."""
         location = self.upstream.headers.get("location")
@@ -189,7 +195,7 @@ class Trip(TripBase):
 
     def pieces(self, outcome: Streamed) -> Iterator[bytes]:
         """Give a stream's bytes."""
-        return pump(outcome, self._source(), self.truncated, self.close)
+        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close)
 
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -203,7 +209,7 @@ class Trip(TripBase):
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
         if isinstance(outcome, Merged):
             assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
@@ -223,13 +229,11 @@ class Trip(TripBase):
 
     def finish(self) -> None:
         """End a reply that was read, or left."""
-        self.note()
+        self.over()
         if self.several is not None:
             self.several.cancel()
         else:
             self.close()
-        if self._watch is not None:
-            self._watch.end()
 
     def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
@@ -289,7 +293,7 @@ class AsyncTrip(TripBase):
 
     def pieces(self, outcome: Streamed) -> APump:
         """Give a stream's bytes."""
-        return APump(outcome, self._source(), self.truncated, self.closed_early, self.aclose)
+        return APump(outcome, self._source(), self.truncated, self.closed_early, over=self.over, hang_up=self.aclose)
 
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -304,7 +308,7 @@ class AsyncTrip(TripBase):
         stream: Any
         if isinstance(outcome, Merged):
             assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
@@ -326,13 +330,11 @@ class AsyncTrip(TripBase):
 
     async def finish(self) -> None:
         """End a reply that was read, or left."""
-        self.note()
+        self.over()
         if self.several is not None:
             await self.several.cancel()
         else:
             await self.aclose()
-        if self._watch is not None:
-            self._watch.end()
 
     async def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""

@@ -32,7 +32,7 @@ class Watch:
         self._request = request
         self.status: int | None = None
         self.first: float | None = None
-        self.error: BaseException | None = None
+        self.error: BaseException | str | None = None
         self.usage: Callable[[], Any] = ticket.journal.usage
 
     def piece(self, data: bytes) -> None:
@@ -46,6 +46,13 @@ class Watch:
         if not (failed and self._ticket.by_client):
             tell(self._ticket, self._request, status=self.status, error=self.error, first=self.first, usage=self.usage)
 
+    def over(self, error: BaseException | str | None) -> None:
+        """Tell of a stream whose end is known."""
+        self.error = error or self.error
+        if self.first is None and self.error is None:
+            self.first = time.perf_counter()  # it came in one piece, which is about to go up
+        self.end()
+
     def fail(self, error: BaseException) -> None:
         """Tell of a request that brought no reply."""
         self.status, self.error = None, error
@@ -57,7 +64,7 @@ def tell(
     request: Any,
     *,
     status: int | None,
-    error: BaseException | None = None,
+    error: BaseException | str | None = None,
     first: float | None = None,
     usage: Callable[[], Any] = lambda: None,
 ) -> None:
@@ -88,7 +95,7 @@ def tell(
         observers.tell(record)
 
 
-def _request_of(error: BaseException | None) -> Any:
+def _request_of(error: BaseException | str | None) -> Any:
     with suppress(Exception):  # the HTTP libraries' own errors raise where they have none
         return error.request  # type: ignore[union-attr]
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import get_args
+from typing import Literal, get_args
 
 from adapter.effects import UNREAD, Flag, Need
 from adapter.errors import TranslationError
@@ -15,8 +15,9 @@ from adapter.translation.policy import Policy
 
 from . import overrides as overriding
 from .calls import Call
+from .matching import Match, Matcher
 from .overrides import Overrides
-from .rollout import key_of, moves, name_of
+from .rollout import Hashes, moves
 from .settings import Settings
 from .values import PerCall, Rule
 
@@ -34,56 +35,47 @@ class Router:
         self.settings = settings
         self.observers = Observers(settings.observers)
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
-        self._key = key_of(settings.service)
+        self._hashes = Hashes(settings.service)
         facts = ModelFacts.from_mapping(settings.models)
-        self._base = _choice(settings, facts, settings.hash)
-        self._rules = tuple((rule, _choice(_over(settings, rule), facts, settings.hash)) for rule in settings.rules)
-        self._matching_needs_body = any(rule.match.needs_body for rule in settings.rules)
+        self._ground = _Ground(settings, None, _choice(settings, facts, settings))
+        overs = [(_over(settings, rule), rule) for rule in settings.rules]
+        self._rules = tuple(_Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
+        self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
-        self._only = self._base if plain else None
+        self._only = self._ground.choices[settings.backend, "settings"] if plain else None
+        self._force, self._flags = settings.force, settings.flags
 
     def choose(self, call: Call) -> Choice | Need | Flag:
         """Choose for a call; or say what is missing: its body, or a flag. Raises TranslationError for a header with another value."""
         if self._only is not None and call.overrides is overriding.NONE and call.header is None:
             return self._only
-        settings = self.settings
-        if settings.force == "chat":
-            return self._made(None, "chat", "force", call)
-        if settings.flags is not None and call.flag is UNREAD:
+        if self._force == "chat":
+            return self._ground.choices["chat", "force"]
+        if self._flags is not None and call.flag is UNREAD:
             return self._flag(call)
         if call.flag == "force-chat":
-            return self._made(None, "chat", "force", call)
-        given = _given(settings.force, call)
+            return self._ground.choices["chat", "force"]
+        given = _given(self._force, call)
         if given is not None and given[0] == "chat":
-            return self._made(None, *given, call)
+            return self._ground.choices[given]
         if self._matching_needs_body and call.body is UNREAD:
             return Need.BODY
-        found = next(((rule, choice) for rule, choice in self._rules if rule.match.holds(call)), None)
-        answer = given or self._by_rule_or_share(None if found is None else found[0], call)
-        return answer if isinstance(answer, Need) else self._made(found, *answer, call)
+        ground = self._ground
+        for one in self._rules:
+            if one.matcher.holds(call):
+                ground = one
+                break
+        answer = given or self._share(ground, call)
+        if answer is Need.BODY:
+            return answer
+        choice = ground.choices[answer]
+        return choice if call.overrides.plain else replace(choice, policy=_with(choice.policy, call.overrides))
 
-    def _by_rule_or_share(self, rule: Rule | None, call: Call) -> tuple[Backend, str] | Need:
-        settings: PerCall = self.settings
-        percent, sticky_by, backend, reason = settings.rollout, settings.sticky_by, settings.backend, "settings"
-        if rule is not None:
-            said = rule.model_fields_set
-            if "sticky_by" in said:
-                sticky_by = rule.sticky_by
-            if rule.rollout is not None:
-                percent = rule.rollout
-            elif "backend" in said:
-                percent, backend, reason = None, rule.backend, "rule"
-        if percent is None:
-            return backend, reason
-        moved = moves(percent, sticky_by, self._key, call)
-        return moved if isinstance(moved, Need) else ("responses" if moved else "chat", "rollout")
-
-    def _made(self, found: tuple[Rule, Choice] | None, backend: Backend, reason: str, call: Call) -> Choice:
-        rule, choice = (None, self._base) if found is None else found
-        over = call.overrides
-        policy = choice.policy if over.plain else _with(choice.policy, over)
-        model = None if rule is None else rule.model
-        return replace(choice, backend=backend, reason=reason, policy=policy, model=model)
+    def _share(self, ground: _Ground, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
+        if ground.percent is None:
+            return ground.fixed
+        moved = moves(ground.percent, ground.sticky_by, self._hashes, call)
+        return moved if isinstance(moved, Need) else _MOVED if moved else _LEFT
 
     def _flag(self, call: Call) -> Flag | Need:
         """Say what the provider of flags is told (DESIGN §4): a hash of who is calling, never who."""
@@ -92,9 +84,32 @@ class Router:
         fields = call.fields
         callers = (call.overrides.conversation, fields.get("user"), fields.get("safety_identifier"))
         caller = next((one for one in callers if isinstance(one, str) and one), None)
-        target = self.settings.service if caller is None else name_of(self._key, caller)
+        target = self.settings.service if caller is None else self._hashes.name(caller)
         attributes = {"model": call.model, "tag": call.overrides.tag, "stream": fields.get("stream") is True}
         return Flag(target, {name: value for name, value in attributes.items() if value is not None})
+
+
+_MOVED: tuple[Backend, str] = ("responses", "rollout")
+_LEFT: tuple[Backend, str] = ("chat", "rollout")
+
+
+class _Ground:
+    """What a call stands on once its rule is known: the settings with the rule's over them, and every choice that can come of it."""
+
+    __slots__ = ("choices", "fixed", "matcher", "percent", "sticky_by")
+
+    def __init__(self, settings: PerCall, rule: Rule | None, choice: Choice) -> None:
+        self.matcher = Matcher(rule.match if rule is not None else Match())
+        self.sticky_by, self.percent = settings.sticky_by, settings.rollout
+        self.fixed: tuple[Backend, str] = (settings.backend, "settings")
+        if rule is not None and rule.rollout is None and "backend" in rule.model_fields_set:
+            self.percent, self.fixed = None, (rule.backend, "rule")
+        model = None if rule is None else rule.model
+        self.choices: dict[tuple[Backend, str], Choice] = {
+            (backend, reason): replace(choice, backend=backend, reason=reason, model=model)
+            for backend in get_args(Backend)
+            for reason in ("force", "header", "use", "flag", "rule", "rollout", "settings")
+        }
 
 
 def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:
@@ -110,22 +125,20 @@ def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:
     return (call.flag, "flag") if call.flag in FLAG_VALUES else None
 
 
-def _choice(settings: PerCall, facts: ModelFacts, settings_hash: str) -> Choice:
-    policy = Policy(
-        settings.unsupported, MappingProxyType(settings.policies), frozenset(settings.emulate), models=facts
-    )
-    expiry = getattr(settings, "fallback_expiry", 600.0)
+def _choice(some: PerCall, facts: ModelFacts, settings: Settings) -> Choice:
+    policy = Policy(some.unsupported, MappingProxyType(some.policies), frozenset(some.emulate), models=facts)
     return Choice(
-        settings.backend, "settings", policy, settings.on_bug, settings_hash,
-        fallback=frozenset(settings.fallback), fallback_expiry=expiry,
+        some.backend, "settings", policy, some.on_bug, settings.hash,
+        fallback=frozenset(some.fallback), fallback_expiry=settings.fallback_expiry,
     )  # fmt: skip
 
 
-def _over(settings: Settings, rule: Rule) -> Settings:
+def _over(settings: Settings, rule: Rule) -> PerCall:
     """Put a rule's settings over the others: each replaces the other, but for policies, which go parameter by parameter."""
-    said = {name: getattr(rule, name) for name in rule.model_fields_set - {"match", "model"}}
-    said["unsupported_parameters"] = {**settings.policies, **rule.policies}
-    return settings.model_copy(update={**said, "drop": ()})
+    names = PerCall.model_fields.keys()
+    said = {name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names}
+    policies = {**settings.policies, **rule.policies}
+    return PerCall.model_construct(**{**said, "unsupported_parameters": policies, "drop": ()})
 
 
 def _with(policy: Policy, over: Overrides) -> Policy:

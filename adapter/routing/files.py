@@ -13,9 +13,11 @@ from adapter.errors import ConfigurationError
 
 Location = tuple[str | int, ...]
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_ENTRY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+_ONE = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_DOTTED = rf"({_ONE}(?:\s*\.\s*{_ONE})*)"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*{_DOTTED}\s*\]\]?\s*(?:#.*)?$")
+_ENTRY = re.compile(rf"\s*{_DOTTED}\s*=")
+_NAME = re.compile(_ONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Document:
         best, line = 0, None
         seen: dict[tuple[str | int, ...], int] = {}
         table: tuple[str | int, ...] = ()
-        for number, text in enumerate(self.raw.decode("utf-8", "replace").splitlines(), 1):
+        for number, text in enumerate(self.raw.decode("utf-8-sig", "replace").split("\n"), 1):
             if header := _HEADER.match(text):
                 table = _names(header[2])
                 if header[1] == "[[":
@@ -58,7 +60,7 @@ class Document:
 
 def read(path: str | os.PathLike[str]) -> Document:
     """Read a settings file; raises ConfigurationError, which names the file and the line, for one that can't be read."""
-    path = Path(path)
+    path = Path(path).absolute()  # it is read again later, when the program may work in another directory
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -69,8 +71,8 @@ def read(path: str | os.PathLike[str]) -> Document:
 def parse(path: Path, raw: bytes) -> Document:
     """Take a settings file's bytes. Raises ConfigurationError for what is no TOML, or has no table for the adapter."""
     try:
-        data = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        data = tomllib.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"config_file: {path}: not TOML: {_complaint(error)}") from None
     tool = data.get("tool")
     if path.name != "pyproject.toml" and not (isinstance(tool, dict) and "adapter" in tool):
@@ -82,7 +84,7 @@ def parse(path: Path, raw: bytes) -> Document:
 
 
 def _complaint(error: Exception) -> str:
-    if not isinstance(error, tomllib.TOMLDecodeError):
+    if isinstance(error, (UnicodeDecodeError, RecursionError)):
         return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
     # Python's message may quote a character of the file; where it stands is all that is needed.
     place = re.search(r"\(at (.*)\)$", str(error))

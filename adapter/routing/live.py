@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 
 from adapter.errors import ConfigurationError
@@ -32,56 +33,72 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self._given = settings._given
-        self._router = Router(settings)
+        self.router = Router(settings)
         document = settings._document
         self._path: Path | None = None if document is None else document.path
         self._raw = b"" if document is None else document.raw
         self._lock = threading.Lock()
-        # None: whatever happened since the file was read is found out at the first call.
+        self._bad: bytes | None = None
+        self._complaint = ""
+        # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
+        # made is found out at the first call.
         self._seen: Signature | None = None
-        self._settled = False
 
     def now(self) -> Router:
         """Return the router of the settings in force."""
-        if self._path is not None:
-            signature = _signature(self._path)
-            if signature != self._seen or not self._settled:
-                self._look()
-        return self._router
+        if self._path is not None and _signature(self._path) != self._seen:
+            self._look(self._path)
+        return self.router
 
-    def _look(self) -> None:
-        assert self._path is not None
+    def stands_for(self, settings: Settings) -> bool:
+        """Tell whether this is what other settings would be made into: from the same file, arguments and environment."""
+        document = settings._document
+        return (
+            document is not None
+            and document.path == self._path
+            and settings._given == self._given
+            and self.now().settings.hash == settings.hash
+        )
+
+    def _look(self, path: Path) -> None:
         with self._lock:
-            signature = _signature(self._path)
-            if signature == self._seen and self._settled:
+            signature = _signature(path)
+            if signature == self._seen:
                 return  # another thread was faster
-            self._settled = not signature or time.time_ns() - max(signature[:2]) > _RACY_NS
-            raw = self._read(self._path)
-            self._seen = signature
-            if raw is None or raw == self._raw:
-                return
-            self._raw = raw
+            now = time.time_ns()
             try:
-                if not raw.strip():
-                    raise ConfigurationError(f"config_file: {self._path}: empty")
-                settings = Settings.at(files.parse(self._path, raw), self._given)
-                router = Router(settings)
+                self._take(path, path.read_bytes())
             except ConfigurationError as error:
-                logger.warning("settings=%s stay in force: %s", self._router.settings.hash, error)
-                return
-            changed = settings.hash != self._router.settings.hash
-            self._router = router
-            if changed:
-                logger.info("settings=%s read from the changed file", settings.hash)
+                self._complain(str(error))
+            except OSError as error:
+                self._complain(f"config_file: {path}: {error.strerror or type(error).__name__}")
+            except Exception as error:  # noqa: BLE001  # promise 9: a call isn't lost for a file
+                self._complain(f"config_file: {path}: the adapter failed on it ({type(error).__name__})")
+            # Last, since whoever sees it takes the router of before. A file from the future was set there, or its server's clock
+            # is another.
+            settled = all(abs(now - moment) > _RACY_NS for moment in signature[:2])
+            self._seen = signature if settled else None
 
-    def _read(self, path: Path) -> bytes | None:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            if self._seen != ():
-                why = error.strerror or type(error).__name__
-                logger.warning("settings=%s stay in force: config_file: %s: %s", self._router.settings.hash, path, why)
-            return None
+    def _take(self, path: Path, raw: bytes) -> None:
+        """Put the settings of the file's bytes in force. Raises ConfigurationError for bad ones."""
+        if raw == self._bad or (raw == self._raw and not self._complaint):
+            return
+        self._bad = raw  # until it has proved good
+        if not raw.strip():
+            raise ConfigurationError(f"config_file: {path}: empty")
+        router = self.router
+        if raw != self._raw:
+            router = Router(Settings.at(files.parse(path, raw), self._given))
+        changed = router.settings.hash != self.router.settings.hash
+        self._raw, self.router = raw, router
+        if changed or self._complaint:
+            logger.info("settings=%s read from the changed file", router.settings.hash)
+        self._bad, self._complaint = None, ""
+
+    def _complain(self, why: str) -> None:
+        if why != self._complaint:
+            self._complaint = why
+            logger.warning("settings=%s stay in force: %s", self.router.settings.hash, why)
 
 
 def _signature(path: Path) -> Signature:
@@ -94,12 +111,16 @@ def _signature(path: Path) -> Signature:
 
 
 _MAKING = threading.Lock()
+_READING: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
 def live(settings: Settings) -> Live:
-    """Return the one `Live` of these settings: a file is read once for a client and all its copies."""
+    """Return the one `Live` of these settings: a file is read, and logged, once for all clients that are told the same."""
     found: Live | None = settings._live
     if found is None:
         with _MAKING:
-            found = settings._live = settings._live or Live(settings)
+            same = next((one for one in _READING if one.stands_for(settings)), None)
+            found = settings._live = settings._live or same or Live(settings)
+            if settings._document is not None:
+                _READING.add(found)
     return found

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from fnmatch import translate
-from functools import cached_property
 from typing import Any, Literal
 
 import pydantic
@@ -39,39 +38,40 @@ class Match(pydantic.BaseModel):
     def _one(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @cached_property
-    def needs_body(self) -> bool:
-        """Tell whether the request must be read to say whether it matches."""
-        return any(getattr(self, name) not in ((), None) for name in _IN_BODY)
 
-    @cached_property
-    def _patterns(self) -> tuple[re.Pattern[str] | None, ...]:
-        return tuple(_compiled(globs) for globs in (self.model, self.tag, self.call_site))
+class Matcher:
+    """A match made ready to be asked on every call."""
+
+    __slots__ = ("_azure", "_call_site", "_format", "_model", "_stream", "_tag", "_tools", "needs_body")
+
+    def __init__(self, match: Match) -> None:
+        self._model, self._tag, self._call_site = map(_compiled, (match.model, match.tag, match.call_site))
+        self._format, self._azure, self._stream, self._tools = match.format, match.azure, match.stream, match.tools
+        self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call is meant; `call.body` has been read where `needs_body` says so."""
-        model, tag, call_site = self._patterns
-        if self.azure is not None and call.azure is not self.azure:
+        if self._azure is not None and call.azure is not self._azure:
             return False
-        if tag is not None and not (call.overrides.tag is not None and tag.match(call.overrides.tag)):
+        if self._tag is not None and not (call.overrides.tag is not None and self._tag(call.overrides.tag)):
             return False
-        if call_site is not None and not (call.call_site is not None and call_site.match(call.call_site)):
+        if self._call_site is not None and not (call.call_site is not None and self._call_site(call.call_site)):
             return False
         if not self.needs_body:
             return True
-        body: Mapping[str, Any] = call.fields
-        if model is not None and not model.match(call.model or ""):
+        body = call.fields
+        if self._stream is not None and (body.get("stream") is True) is not self._stream:
             return False
-        if self.stream is not None and (body.get("stream") is True) is not self.stream:
+        if self._tools is not None and bool(body.get("tools") or body.get("functions")) is not self._tools:
             return False
-        if self.tools is not None and bool(body.get("tools") or body.get("functions")) is not self.tools:
+        if self._model is not None and not self._model(call.model or ""):
             return False
-        return not self.format or _format(body.get("response_format")) in self.format
+        return not self._format or _format(body.get("response_format")) in self._format
 
 
-def _compiled(globs: Globs) -> re.Pattern[str] | None:
+def _compiled(globs: Globs) -> Callable[[str], object] | None:
     # One expression for all of them: matched on every call.
-    return re.compile("|".join(translate(glob) for glob in globs)) if globs else None
+    return re.compile("|".join(translate(glob) for glob in globs)).match if globs else None
 
 
 def _format(value: Any) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from adapter.errors import ConfigurationError
 from adapter.journal import Backend
 from adapter.translation.policy import Unsupported
 
-Emulated = Literal["n", "stop", "web_search_options"]
+from .parameters import Emulated, known_parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,10 @@ class Overrides:
     unsupported: Unsupported | None = None
     drop: tuple[str, ...] = ()
     emulate: tuple[str, ...] = ()
+    plain: bool = field(init=False)  # the settings' own policies hold
 
-    @property
-    def plain(self) -> bool:
-        """Tell whether the settings' own policies hold."""
-        return self.unsupported is None and not self.drop and not self.emulate
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", self.unsupported is None and not self.drop and not self.emulate)
 
 
 NONE = Overrides()
@@ -63,16 +62,21 @@ def use(
     for name, value in (("conversation", conversation), ("tag", tag)):
         if value is not None and not isinstance(value, str):
             raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}")
-    emulated = _listed(emulate)
+    dropped, emulated = _listed(drop), _listed(emulate)
     for name in emulated:
         _check("emulate", name, get_args(Emulated))
+    for name in dropped:
+        try:
+            known_parameter(name)
+        except ValueError as error:
+            raise ConfigurationError(f"drop: {error}") from None
     outer = _CURRENT.get()
     inner = Overrides(
         backend or outer.backend,
         outer.conversation if conversation is None else conversation,
         outer.tag if tag is None else tag,
         unsupported or outer.unsupported,
-        (*outer.drop, *_listed(drop)),
+        (*outer.drop, *dropped),
         (*outer.emulate, *emulated),
     )
     token = _CURRENT.set(inner)

@@ -17,39 +17,53 @@ from .calls import Call
 
 _SCALE = 100 / 2**64
 
-
-def key_of(service: str) -> bytes:
-    """Return the key of a service's hashes."""
-    return blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
-
-
-def place(key: bytes, caller: str) -> float:
-    """Return a caller's place, from 0 up to but not including 100: the same in every process, uniform over callers."""
-    return int.from_bytes(blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()) * _SCALE
+# Not the module's own generator: a program that seeds that one would choose the same calls in every process, and would find
+# its own sequence of numbers disturbed.
+_CHANCE = random.SystemRandom()
 
 
-def name_of(key: bytes, caller: str) -> str:
-    """Return a name for a caller that tells nothing of it."""
-    return blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16, key=key).hexdigest()
+class Hashes:
+    """A service's keyed hashes: the same in every process, of no use without the service's name."""
+
+    __slots__ = ("_name", "_place")
+
+    def __init__(self, service: str) -> None:
+        key = blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
+        # Copied for each call: half the price of making one with a key.
+        self._place, self._name = blake2b(digest_size=8, key=key), blake2b(digest_size=16, key=key)
+
+    def place(self, caller: str) -> float:
+        """Return a caller's place, from 0 up to but not including 100, uniform over callers."""
+        made = self._place.copy()
+        made.update(caller.encode("utf-8", "surrogatepass"))
+        return int.from_bytes(made.digest(), "big") * _SCALE
+
+    def name(self, caller: str) -> str:
+        """Return a name for a caller that tells nothing of it."""
+        made = self._name.copy()
+        made.update(caller.encode("utf-8", "surrogatepass"))
+        return made.hexdigest()
 
 
-def moves(percent: float, sticky_by: str, key: bytes, call: Call) -> bool | Need:
+def moves(percent: float, sticky_by: str, hashes: Hashes, call: Call) -> bool | Need:
     """Tell whether a rollout moves this call; Need.BODY where the request must be read for it."""
     if percent <= 0 or percent >= 100:
         return percent >= 100
     if sticky_by == "request":
-        return random.random() * 100 < percent  # noqa: S311  # nothing secret
+        return _CHANCE.random() * 100 < percent
     caller = caller_of(sticky_by, call)
-    return caller if caller is Need.BODY else place(key, caller) < percent
+    return caller if isinstance(caller, Need) else hashes.place(caller) < percent
 
 
 def caller_of(sticky_by: str, call: Call) -> str | Need:
     """Say who is calling: what `sticky_by` names or, where the call has no such thing, its conversation."""
+    if sticky_by == "conversation":
+        return _conversation(call)
     if sticky_by.startswith("header:"):
         value = call.headers.get(sticky_by[7:])
         if value:
             return f"{sticky_by.lower()}\0{value}"
-    elif sticky_by != "conversation":
+    else:
         if call.body is UNREAD:
             return Need.BODY
         value = call.fields.get(sticky_by)
@@ -59,7 +73,7 @@ def caller_of(sticky_by: str, call: Call) -> str | Need:
 
 
 def _conversation(call: Call) -> str | Need:
-    if call.overrides.conversation is not None:
+    if call.overrides.conversation:
         return f"conversation\0{call.overrides.conversation}"
     if call.body is UNREAD:
         return Need.BODY
@@ -75,17 +89,21 @@ def _opening(messages: Any) -> str:
     System messages are left out, since they hold clocks; so are spaces and the spelling of characters, since histories are
     rendered again from databases and templates. A conversation without a user message is known by all of its others.
     """
-    listed = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    for message in listed:
-        if message.get("role") == "user":
-            return "\0".join(_said(message.get("content")))
-    return "\0".join(text for message in listed for text in _said(message.get("content")))
+    if not isinstance(messages, list):
+        return ""
+    for message in messages:
+        if isinstance(message, dict) and message.get("role") == "user":
+            return _said(message.get("content"))
+    return "\0".join(_said(message.get("content")) for message in messages if isinstance(message, dict))
 
 
-def _said(content: Any) -> Iterator[str]:
+def _said(content: Any) -> str:
     if isinstance(content, str):
-        yield _plain(content)
-        return
+        return _plain(content)
+    return "\0".join(_parts(content))
+
+
+def _parts(content: Any) -> Iterator[str]:
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     if texts:

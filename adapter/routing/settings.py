@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Self
 
 import pydantic
 from pydantic import Field
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from adapter.errors import ConfigurationError, MissingExtra
 from adapter.telemetry import check
@@ -25,6 +27,7 @@ from .values import Values
 PREFIX = "ADAPTER_"
 CONFIG = "ADAPTER_CONFIG"
 _OBJECTS = frozenset({"flags", "observers"})
+_NEAR = 0.78  # `STICKY` is meant for `STICKY_BY`, `SERVICE_HOST` not for `SERVICE`
 _FILE: ContextVar[dict[str, Any]] = ContextVar("adapter.settings.file")
 
 
@@ -52,12 +55,12 @@ class Settings(BaseSettings, Values):
     _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
 
     def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
-        named = config_file or os.environ.get(CONFIG)
+        named = config_file or _environment().get(CONFIG)
         document = files.read(named) if named else None
         self._load(document, values)
 
     @classmethod
-    def at(cls, document: files.Document, given: dict[str, Any]) -> Settings:
+    def at(cls, document: files.Document | None, given: dict[str, Any]) -> Self:
         """Make the settings that the arguments of before give with another state of their file."""
         made = cls.__new__(cls)
         made._load(document, given)
@@ -73,6 +76,10 @@ class Settings(BaseSettings, Values):
             super().__init__(**values)
         except pydantic.ValidationError as error:
             raise ConfigurationError(_explain(error, lambda loc: _source(loc, values, document))) from None
+        except SettingsError as error:  # a variable's JSON, which pydantic-settings reads
+            found = re.search(r'field "(\w+)"', str(error))
+            name = found[1] if found else "settings"
+            raise ConfigurationError(f"{name}: not JSON ({PREFIX}{name.upper()})") from None
         finally:
             _FILE.reset(token)
         self._given, self._document = values, document
@@ -108,8 +115,23 @@ class Settings(BaseSettings, Values):
     @cached_property
     def hash(self) -> str:
         """Twelve hexadecimal digits that tell one set of settings from another, the same in every process."""
-        written = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # Of rules only what they say: a default that is written down is said.
+        rules = [rule.model_dump(mode="json", exclude_unset=True) for rule in self.rules]
+        written = json.dumps(self.model_dump(mode="json", exclude={"rules"}) | {"rules": rules}, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]
+
+    # What reads the file again belongs to this object alone: copies with other values have their own, and it can't be pickled.
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Make a copy; what `update` gives is checked, and counts as arguments."""
+        return type(self).at(self._document, {**self._given, **update}) if update else self.__copy__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.__copy__()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_live": None}}
 
 
 class _File(PydanticBaseSettingsSource):
@@ -149,19 +171,26 @@ class _Kill(PydanticBaseSettingsSource):
         return {"force": "chat"} if killed else {}
 
 
+def _environment() -> dict[str, str]:
+    """Return the variables that may be settings, in upper case: as for pydantic-settings, their case doesn't count."""
+    return {upper: value for name, value in os.environ.items() if (upper := name.upper()).startswith(PREFIX)}
+
+
 def _check_environment() -> None:
-    """Refuse variables that look like a setting and are none: a switch that does nothing is found out too late."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG}
-    for name in os.environ:
-        upper = name.upper()
-        if not upper.startswith(PREFIX):
-            continue
-        if upper.removeprefix(PREFIX).lower() in _OBJECTS:
+    """Refuse variables that look like a setting and are none: a switch that does nothing is found out too late.
+
+    Those that look like no setting are other programs': Kubernetes makes `ADAPTER_PORT` and `ADAPTER_SERVICE_HOST` of a service
+    called `adapter`.
+    """
+    known = {name.upper(): PREFIX + name.upper() for name in Settings.model_fields}
+    known |= dict.fromkeys(("CONFIG", "CONFIG_FILE"), CONFIG)
+    for name in _environment():
+        rest = name.removeprefix(PREFIX)
+        if rest.lower() in _OBJECTS:
             raise ConfigurationError(f"{name}: an object, which can only be given as an argument")
-        if upper not in known:
-            near = get_close_matches(upper, known, n=1)
-            if near:
-                raise ConfigurationError(f"{name}: no such setting; did you mean {near[0]}?")
+        near = [] if known.get(rest) == name else get_close_matches(rest, known, n=1, cutoff=_NEAR)
+        if near:
+            raise ConfigurationError(f"{name}: no such setting; did you mean {known[near[0]]}?")
 
 
 def _check_file(document: files.Document) -> None:
@@ -181,7 +210,7 @@ def _source(location: files.Location, values: dict[str, Any], document: files.Do
     if name in values:
         return ""
     variable = PREFIX + name.upper()
-    if variable in {given.upper() for given in os.environ}:
+    if variable in _environment():
         return variable
     return "" if document is None else document.where(location)
 

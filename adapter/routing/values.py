@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -15,16 +14,15 @@ from pydantic_settings import NoDecode
 
 from adapter.translation.models import ModelFacts
 from adapter.translation.policy import Unsupported
-from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
 
 from .matching import Match
+from .parameters import Emulated, known_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Emulated = Literal["n", "stop", "web_search_options"]
 Fallback = Literal["blocked", "missing", "rejected"]
 
-_STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class PerCall(pydantic.BaseModel):
@@ -67,6 +65,8 @@ class PerCall(pydantic.BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
+            if value.lstrip().startswith("["):
+                return json.loads(value)
             return tuple(part.strip() for part in value.split(",") if part.strip())
         # A set's order differs from process to process, and the hash must not.
         return tuple(sorted(value)) if isinstance(value, (set, frozenset)) else value
@@ -91,7 +91,7 @@ class PerCall(pydantic.BaseModel):
     @pydantic.field_validator("sticky_by")
     @classmethod
     def _sticky(cls, value: str) -> str:
-        if not _STICKY.fullmatch(value):
+        if not STICKY.fullmatch(value):
             raise ValueError("expected conversation, user, safety_identifier, header:NAME or request")
         return value
 
@@ -100,7 +100,7 @@ class PerCall(pydantic.BaseModel):
     def _no_switch(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("expected a percentage from 0 to 100")  # pydantic takes ValueErrors
-        return value
+        return unset(value)
 
     @pydantic.field_validator("drop", mode="after")
     @classmethod
@@ -145,6 +145,11 @@ class Values(PerCall):
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """Facts about models, by a pattern of their names, beside and over those that are built in."""
 
+    @pydantic.field_validator("force", mode="before")
+    @classmethod
+    def _unset(cls, value: Any) -> Any:
+        return unset(value)
+
     @pydantic.field_validator("models", mode="after")
     @classmethod
     def _facts(cls, value: Any) -> Any:
@@ -152,9 +157,6 @@ class Values(PerCall):
         return value
 
 
-def known_parameter(name: str) -> None:
-    """Raise ValueError, with the nearest name, for what is no parameter of Chat Completions."""
-    known = CHAT_PARAMETERS.keys() | MESSAGE_FIELDS
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise ValueError(f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else ""))
+def unset(value: Any) -> Any:
+    """Take an empty string for no value: the only way to write one in an environment."""
+    return None if value == "" else value

@@ -198,7 +198,7 @@ class ModelFacts:
         family = self.of(model)
         if family.responses_only:
             return "the model is served on the Responses API only"
-        if not tools or family.tools_on_chat == "free":
+        if family.chat_only or not tools or family.tools_on_chat == "free":
             return None
         refused = {
             "without effort": effort not in (None, "none"),

@@ -72,8 +72,8 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     usage = usage_to_chat(response.get("usage"))
     if usage is not None:
         body["usage"] = usage
-    if asked.metadata:
-        body["metadata"] = response.get("metadata")
+    if asked.metadata and "metadata" in response:  # a compatible server may not say it back, on either API
+        body["metadata"] = response["metadata"]
     moderation = moderation_to_chat(response.get("moderation"))
     if moderation is not None:
         body["moderation"] = moderation

@@ -43,6 +43,7 @@ LEGACY: dict[str, Any] = {
     "functions": [FUNCTION], "function_call": {"name": "get_weather"},
 }  # fmt: skip
 PLAIN: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+SEVERAL: dict[str, Any] = {"n": 2, "stop": ["!"]}
 USAGE_TOO = {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}}
 ALLOWED = {
     "type": "allowed_tools",
@@ -53,12 +54,12 @@ CALLS: dict[str, dict[str, Any]] = {
     "plain stream": PLAIN | {"stream": True},
     "rich": RICH,
     "rich stream": RICH | USAGE_TOO,
+    "several": PLAIN | SEVERAL,
+    "several streams": PLAIN | SEVERAL | USAGE_TOO,
     "legacy": LEGACY,
     "legacy stream": LEGACY | USAGE_TOO,
     "cut": PLAIN | {"stop": ["zzz", "H"]},
     "cut stream": PLAIN | {"stop": "H"} | USAGE_TOO,
-    "several": PLAIN | {"n": 2},
-    "several stream": PLAIN | {"n": 2} | USAGE_TOO,
     "allowed tools": PLAIN
     | {"tools": RICH["tools"], "tool_choice": ALLOWED, "response_format": {"type": "json_object"}},
 }

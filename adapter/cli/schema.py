@@ -1,0 +1,12 @@
+"""`adapter schema`: the JSON schema of the settings file."""
+
+from __future__ import annotations
+
+import json
+
+from adapter.routing.schema import settings_schema
+
+
+def schema() -> None:
+    """Print the JSON schema of the settings file, for editors."""
+    print(json.dumps(settings_schema(), indent=2))

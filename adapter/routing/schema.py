@@ -1,0 +1,59 @@
+"""The JSON schema of the settings file, for editors that complete and check TOML."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+
+from . import matching, values
+
+
+def settings_schema() -> dict[str, Any]:
+    """Make the JSON schema of a settings file; the descriptions are the settings' own docstrings."""
+    schema = values.Values.model_json_schema()
+    schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adapter.toml"}
+    schema["description"] = "Which API gets the Chat Completions calls of a service, and how."
+    said = _docstrings(values) | _docstrings(matching)
+    inherited = said.get("PerCall", {})
+    for name, described in (("Values", schema), *schema.get("$defs", {}).items()):
+        for field, text in (inherited | said.get(name, {})).items():
+            if field in described.get("properties", {}):
+                described["properties"][field]["description"] = text
+    _write_types(schema)
+    return schema
+
+
+def _write_types(schema: dict[str, Any]) -> None:
+    """Write down what the validators take or refuse beyond the types."""
+    parameters = sorted(CHAT_PARAMETERS.keys() | MESSAGE_FIELDS)
+    for name in ("model", "tag", "call_site", "format"):
+        found = schema["$defs"]["Match"]["properties"][name]
+        many = {"type": "array", "items": found.pop("items")}
+        del found["type"]
+        found["anyOf"] = [many["items"], many]
+    for described in (schema, schema["$defs"]["Rule"]):
+        properties = described["properties"]
+        properties["drop"]["items"] = {"enum": parameters}
+        properties["unsupported_parameters"]["propertyNames"] = {"enum": parameters}
+        properties["sticky_by"]["pattern"] = f"^({values.STICKY.pattern})$"
+
+
+def _docstrings(module: Any) -> dict[str, dict[str, str]]:
+    """Read what stands below each field. Pydantic can do so by itself, but at every import."""
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        fields = found.setdefault(node.name, {})
+        for field, text in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+            ):
+                fields[field.target.id] = " ".join(str(text.value.value).split())
+    return found

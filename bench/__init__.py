@@ -1,0 +1,1 @@
+"""What things cost: benchmarks, run by hand. They print figures and assert none."""

@@ -1,0 +1,339 @@
+"""Rollouts: the share of callers is what was asked for, a caller stays on its side, and raising the share only adds callers."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import unicodedata
+from array import array
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter import Settings
+from adapter.doors.ticket import begin
+from adapter.effects import Flag, Need
+from adapter.journal import Choice
+from adapter.routing import rollout
+from adapter.routing.calls import Call
+from adapter.routing.decide import Router
+from adapter.routing.live import live
+from adapter.routing.overrides import NONE, Overrides
+from tests.support.answers import Sdk, both, error, impatient, sdk
+from tests.support.http import http
+from tests.support.loopback import Loopback, Reply, Request
+
+__all__ = ["impatient", "sdk"]
+
+MILLION = 1_000_000
+SHARES = [1, 10, 12.5, 25, 50, 99.9]
+
+
+def user(text: Any) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def body(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"model": "gpt-4o", "messages": list(messages or [user("Hello")]), **more}
+
+
+def call(said: Any, overrides: Overrides = NONE, headers: Any = (), path: bytes = b"/v1/chat/completions") -> Call:
+    return Call(None, http.Headers(headers), overrides, path, body=said)
+
+
+def who(said: Any, sticky_by: str = "conversation", overrides: Overrides = NONE, headers: Any = ()) -> Any:
+    """Say who is calling, as the rollout sees it."""
+    return rollout.caller_of(sticky_by, call(said, overrides, headers))
+
+
+def side(router: Router, said: Any, **more: Any) -> str:
+    choice = router.choose(call(said, **more))
+    assert isinstance(choice, Choice)
+    assert choice.reason == "rollout"
+    return choice.backend
+
+
+# Shares
+
+
+@pytest.fixture(scope="module")
+def places() -> array[float]:
+    """Give the places of a million conversations; those of a thousand are checked against the whole way of a call."""
+    key = rollout.key_of("adapter")
+    callers = (f"opening\0gpt-4o\0Question {k} of somebody" for k in range(MILLION))
+    found = array("d", (rollout.place(key, caller) for caller in callers))
+    for k in range(0, MILLION, 1000):
+        assert found[k] == rollout.place(key, who(body(user(f"Question {k} of  somebody"))))
+    return found
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_share_of_a_million_conversations(share: float, places: array[float]) -> None:
+    moved = sum(place < share for place in places) * 100 / MILLION
+    print(f"asked for {share} %, got {moved:.4f} %")
+    assert moved == pytest.approx(share, abs=0.1)
+
+
+def test_places_are_spread_evenly(places: array[float]) -> None:
+    counts = [0] * 100
+    for place in places:
+        counts[int(place)] += 1
+    # Chi-squared with 99 degrees of freedom: 1 in 10,000 is above 160.
+    assert sum((count - MILLION / 100) ** 2 / (MILLION / 100) for count in counts) < 160
+
+
+def test_neither_end_is_left_to_chance() -> None:
+    for sticky_by in ("conversation", "user", "request"):
+        none, all_ = (Router(Settings(rollout=share, sticky_by=sticky_by)) for share in (0, 100))
+        for k in range(100):
+            assert (side(none, body(user(f"{k}"))), side(all_, body(user(f"{k}")))) == ("chat", "responses")
+
+
+def test_a_higher_share_only_adds() -> None:
+    conversations = [body(user(f"Question {k}")) for k in range(3000)]
+    before: set[int] = set()
+    for share in (1, 10, 25, 99.9, 100):
+        router = Router(Settings(rollout=share))
+        now = {k for k, said in enumerate(conversations) if side(router, said) == "responses"}
+        assert before < now
+        before = now
+
+
+def test_other_settings_do_not_move_anybody() -> None:
+    conversations = [body(user(f"Question {k}")) for k in range(500)]
+    one = Router(Settings(rollout=30))
+    other = Router(Settings(rollout=30, drop=["seed"], rules=[{"match": {"tag": "x"}, "rollout": 5}], fallback=()))
+    assert [side(one, said) for said in conversations] == [side(other, said) for said in conversations]
+
+
+def test_services_move_different_callers() -> None:
+    conversations = [body(user(f"Question {k}")) for k in range(2000)]
+    moved = [
+        {k for k, said in enumerate(conversations) if side(router, said) == "responses"}
+        for router in (Router(Settings(rollout=50, service=name)) for name in ("billing", "search"))
+    ]
+    # Independent halves: a quarter is in both.
+    assert 400 < len(moved[0] & moved[1]) < 600
+
+
+def test_every_process_moves_the_same_callers() -> None:
+    code = (
+        "import json; from adapter.routing import rollout; key = rollout.key_of('billing');"
+        "print(json.dumps([rollout.place(key, f'user\\0é{k}') for k in range(50)]))"
+    )
+    seen = set()
+    for seed in ("0", "1", "77"):
+        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
+        run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+        seen.add(run.stdout)
+    key = rollout.key_of("billing")
+    assert [json.loads(one) for one in seen] == [[rollout.place(key, f"user\0é{k}") for k in range(50)]]
+
+
+# One conversation
+
+FIRST = "Où est  la\tgare?\n"
+OPENED = body({"role": "system", "content": "It is 12:00."}, user(FIRST))
+
+
+def _turns(count: int) -> list[dict[str, Any]]:
+    return [message for k in range(count) for message in ({"role": "assistant", "content": f"a{k}"}, user(f"q{k}"))]
+
+
+SAME: dict[str, dict[str, Any]] = {
+    "later": body(user(FIRST), *_turns(20)),
+    "the clock goes on": body({"role": "system", "content": "It is 13:07."}, user(FIRST)),
+    "developer instead of system": body({"role": "developer", "content": "New rules."}, user(FIRST)),
+    "no system message": body(user(FIRST)),
+    "a trimmed tail": body(user(FIRST), *_turns(20)[-4:]),
+    "an assistant that greets": body({"role": "assistant", "content": "Hi, it's noon."}, user(FIRST)),
+    "text parts": body(user([{"type": "text", "text": FIRST}])),
+    "text in pieces": body(user([{"type": "text", "text": "Où est"}, {"type": "text", "text": "la gare?"}])),
+    "other spaces": body(user("Où est la gare?")),
+    "no-break spaces": body(user("Où\u00a0est la\u202fgare?")),
+    "NFD": body(user(unicodedata.normalize("NFD", FIRST))),
+    "a name": body({**user(FIRST), "name": "ann"}),
+    "a field of the database's": body({"id": 7, "created": "12:00", **user(FIRST)}),
+    "a field of a part": body(user([{"type": "text", "text": FIRST, "cache": True}])),
+    "other parameters": body(user(FIRST), temperature=1, tools=[], stream=True, seed=7, user="ann"),
+    "something that is no message": body(5, None, user(FIRST)),  # type: ignore[arg-type]
+}
+OTHER: dict[str, dict[str, Any]] = {
+    "another question": body(user("Où est la mairie?")),
+    "letters": body(user("OÙ EST LA GARE?")),
+    "another model": {**OPENED, "model": "gpt-4.1"},
+    "a cache key": {**OPENED, "prompt_cache_key": "x"},
+    "a picture": body(user([{"type": "image_url", "image_url": {"url": "https://pictures.test/1.png"}}])),
+    "no messages": body() | {"messages": []},
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_a_conversation_is_known_again(case: str) -> None:
+    assert who(SAME[case]) == who(OPENED)
+
+
+def test_other_conversations_are_others() -> None:
+    assert len({who(said) for said in [OPENED, *OTHER.values()]}) == len(OTHER) + 1
+
+
+PICTURES: dict[str, tuple[Any, Any]] = {
+    "a signed URL": tuple(
+        [{"type": "image_url", "image_url": {"url": f"https://x.test/1.png?signature={k}", "detail": detail}}]
+        for k, detail in enumerate(("low", "high"))
+    ),
+    "a file": ([{"type": "file", "file": {"file_id": "f1"}}], [{"file": {"file_id": "f1", "filename": "x"}, "type": "file"}]),
+    "data": tuple([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}] for _ in range(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_a_conversation_that_opens_with_a_picture(case: str) -> None:
+    one, other = PICTURES[case]
+    assert who(body(user(one))) == who(body(user(other))) != who(body(user("")))
+
+
+ODD: list[Any] = [
+    None, 5, "text", [], {}, {"messages": None}, {"messages": {}}, {"messages": [5]}, {"messages": [{"role": "user"}]},
+    {"messages": [{"role": "user", "content": 5}]}, {"messages": [{"role": "user", "content": [5, {"text": 5}, {"x": {"url": 5}}]}]},
+    {"messages": [{"content": "\ud800"}]}, {"model": ["x"]}, {"model": 5, "prompt_cache_key": 5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sticky_by", ["conversation", "user", "header:x-tenant"])
+def test_odd_bodies_have_a_side(sticky_by: str) -> None:
+    router = Router(Settings(rollout=50, sticky_by=sticky_by))
+    assert all(side(router, said) == side(router, said) for said in ODD)
+
+
+# Who is calling
+
+TENANT = {"X-Tenant": "acme"}
+INSIDE = Overrides(conversation="c1")
+CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
+    "use": ("conversation", body(prompt_cache_key="k"), {"overrides": INSIDE}, "conversation\0c1"),
+    "cache key": ("conversation", body(prompt_cache_key="k"), {}, "prompt_cache_key\0k"),
+    "fingerprint": ("conversation", body(), {}, "opening\0gpt-4o\0Hello"),
+    "empty use": ("conversation", body(), {"overrides": Overrides(conversation="")}, "opening\0gpt-4o\0Hello"),
+    "empty cache key": ("conversation", body(prompt_cache_key=""), {}, "opening\0gpt-4o\0Hello"),
+    "user": ("user", body(user="ann"), {"overrides": INSIDE}, "user\0ann"),
+    "no user": ("user", body(), {"overrides": INSIDE}, "conversation\0c1"),
+    "empty user": ("user", body(user=""), {}, "opening\0gpt-4o\0Hello"),
+    "odd user": ("user", body(user=5), {}, "opening\0gpt-4o\0Hello"),
+    "safety_identifier": ("safety_identifier", body(safety_identifier="s", user="ann"), {}, "safety_identifier\0s"),
+    "no safety_identifier": ("safety_identifier", body(user="ann", prompt_cache_key="k"), {}, "prompt_cache_key\0k"),
+    "header": ("header:x-tenant", body(user="ann"), {"headers": TENANT, "overrides": INSIDE}, "header:x-tenant\0acme"),
+    "header, other case": ("header:X-TENANT", body(), {"headers": TENANT}, "header:x-tenant\0acme"),
+    "no header": ("header:x-other", body(), {"headers": TENANT}, "opening\0gpt-4o\0Hello"),
+    "deployment": ("conversation", body(model="ignored"), {"path": b"/openai/deployments/mine/chat/completions?api-version=1"},
+                   "opening\0mine\0Hello"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLERS)
+def test_who_is_calling(case: str) -> None:
+    sticky_by, said, more, expected = CALLERS[case]
+    assert rollout.caller_of(sticky_by, call(said, **more)) == expected
+
+
+UNREAD_CALLS: dict[str, tuple[str, Call, bool]] = {
+    "conversation": ("conversation", Call(None, {}, NONE), True),
+    "use": ("conversation", Call(None, {}, INSIDE), False),
+    "user": ("user", Call(None, {}, INSIDE), True),
+    "header": ("header:x-tenant", Call(None, http.Headers(TENANT), NONE), False),
+    "no header": ("header:x-other", Call(None, http.Headers(TENANT), NONE), True),
+    "request": ("request", Call(None, {}, NONE), False),
+}
+
+
+@pytest.mark.parametrize("case", UNREAD_CALLS)
+def test_the_body_is_read_only_where_it_must_be(case: str) -> None:
+    sticky_by, some, needed = UNREAD_CALLS[case]
+    assert (Router(Settings(rollout=50, sticky_by=sticky_by)).choose(some) is Need.BODY) is needed
+
+
+def test_a_rule_has_its_own_share_and_stickiness() -> None:
+    rule = {"match": {"tag": "batch"}, "rollout": 100}
+    router = Router(Settings(rollout=0, rules=[rule]))
+    assert side(router, body()) == "chat"
+    assert side(router, body(), overrides=Overrides(tag="batch")) == "responses"
+    by_user = Router(Settings(rollout=50, rules=[{"match": {"tag": "batch"}, "sticky_by": "user"}]))
+    tagged = Overrides(tag="batch")
+    sides = [{side(by_user, body(user(f"{k}"), user=f"u{n}"), overrides=tagged) for k in range(10)} for n in range(20)]
+    assert all(len(one) == 1 for one in sides)
+    assert set().union(*sides) == {"chat", "responses"}
+
+
+# By request
+
+
+def test_by_request_is_by_chance() -> None:
+    router = Router(Settings(rollout=25, sticky_by="request"))
+    count = sum(side(router, body()) == "responses" for _ in range(20_000))
+    assert 4400 < count < 5600  # ten standard deviations
+
+
+def test_a_programs_own_chances_stay_what_they_are() -> None:
+    router = Router(Settings(rollout=50, sticky_by="request"))
+    sequences = []
+    for times in (0, 50):
+        random.seed(42)
+        sides = [side(router, body()) for _ in range(times)]
+        sequences.append(random.random())
+    assert sequences[0] == sequences[1]
+    random.seed(42)
+    assert [side(router, body()) for _ in range(50)] != sides
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_retry_keeps_its_side(sdk: Sdk, loopback: Loopback) -> None:
+    seen: list[list[str]] = []
+
+    def answer(request: Request) -> Reply:
+        seen[-1].append(request.path)
+        return both(request) if len(seen[-1]) == 6 else error(500)
+
+    loopback.answer = answer
+    client = sdk.client(loopback, Settings(rollout=50, sticky_by="request"), max_retries=5)
+    for _ in range(20):
+        seen.append([])
+        sdk.create(client)
+    assert all(len(paths) == 6 and len(set(paths)) == 1 for paths in seen)
+    assert len({paths[0] for paths in seen}) == 2
+
+
+def test_a_conversation_of_many_turns_through_a_client(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback, Settings(rollout=50))
+    sides = []
+    for k in range(12):
+        loopback.requests.clear()
+        history = [user(f"Question {k}")]
+        for turn in range(6):
+            clock = {"role": "system", "content": f"It is 12:0{turn}."}
+            said = sdk.create(client, messages=[clock, *history]).choices[0].message.content
+            history += [{"role": "assistant", "content": said}, user(f"And then? {turn}")]
+        sides.append({request.path for request in loopback.requests})
+    assert all(len(one) == 1 for one in sides)
+    assert len(set().union(*sides)) == 2
+
+
+# Nothing of a prompt
+
+
+def test_nothing_of_a_prompt_is_kept() -> None:
+    said = body({"role": "system", "content": "SECRET1"}, user("SECRET2"), user="SECRET3", safety_identifier="SECRET4")
+    provider = type("Provider", (), {"get_string_details": lambda *_: None})()
+    reader = live(Settings(rollout=50, flags=provider))
+    with adapter.use(conversation="SECRET5"):
+        ticket = begin(reader)
+        flag = reader.now().choose(call(said, ticket.overrides))
+    assert isinstance(flag, Flag)
+    asked = call(said)
+    asked.flag = None
+    choice = reader.now().choose(asked)
+    assert isinstance(choice, Choice)
+    assert "SECRET" not in f"{flag} {choice} {vars(reader)} {vars(reader.now())}"

@@ -1,0 +1,283 @@
+"""Settings files that change: what is read again, when, and what stays in force when a file goes bad (DESIGN §4)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter import Settings
+from adapter.routing import live as live_module
+from adapter.routing.live import Live, live
+from tests.support.answers import KEY
+from tests.support.http import default_client
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "adapter.toml"
+
+
+@pytest.fixture(params=["at once", "long after"])
+def moment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the file right after its change, or so long after that its times alone tell of the next one."""
+    if request.param == "long after":
+        monkeypatch.setattr(live_module, "_RACY_NS", -1)
+
+
+# Copies
+
+
+COPIES: dict[str, Callable[[Settings], Settings]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "model_copy": lambda one: one.model_copy(),
+    "deep model_copy": lambda one: one.model_copy(deep=True),
+    "pickle": lambda one: pickle.loads(pickle.dumps(one)),
+}
+
+
+@pytest.mark.parametrize("case", COPIES)
+def test_copies_live_on(case: str, file: Path) -> None:
+    file.write_text('service = "one"\n')
+    settings = Settings(config_file=file, backend="responses")
+    live(settings).now()
+    copied = COPIES[case](settings)
+    assert (copied.hash, copied.backend) == (settings.hash, "responses")
+    file.write_text('service = "two"\n')
+    assert {live(one).now().settings.service for one in (settings, copied)} == {"two"}
+
+
+def test_a_copy_with_other_values_has_a_life_of_its_own(file: Path) -> None:
+    file.write_text('service = "one"\n')
+    settings = Settings(config_file=file)
+    live(settings)
+    other = settings.model_copy(update={"backend": "responses"})
+    assert (live(settings).now().settings.backend, live(other).now().settings.backend) == ("chat", "responses")
+    file.write_text('service = "two"\nbackend = "chat"\n')
+    assert (live(other).now().settings.backend, live(other).now().settings.service) == ("responses", "two")
+    with pytest.raises(adapter.ConfigurationError, match=r"^backend: "):
+        settings.model_copy(update={"backend": "both"})
+
+
+# Files that change
+
+
+@pytest.fixture
+def reader(file: Path) -> Live:
+    file.write_text('service = "one"\n')
+    return live(Settings(config_file=file, unsupported="error"))
+
+
+def service(reader: Live) -> str:
+    settings = reader.now().settings
+    assert settings.unsupported == "error"  # an argument, which no file changes
+    return settings.service
+
+
+def _replace(file: Path, text: str) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(file)
+
+
+def _same_size_and_time(file: Path, text: str) -> None:
+    before = file.stat()
+    assert len(text) == before.st_size
+    file.write_text(text)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _from_the_future(file: Path, text: str) -> None:
+    file.write_text(text)
+    os.utime(file, (2**32, 2**32))
+
+
+CHANGES: dict[str, Callable[[Path, str], object]] = {
+    "rewritten": lambda file, text: file.write_text(text),
+    "replaced": _replace,
+    "same size and time": _same_size_and_time,
+    "dated in the future": _from_the_future,
+    "removed and made again": lambda file, text: (file.unlink(), file.write_text(text)),
+}
+
+
+@pytest.mark.usefixtures("moment")
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_changed_file_is_read(case: str, reader: Live, file: Path) -> None:
+    assert service(reader) == "one"
+    for name in ("two", "six", "ten"):
+        CHANGES[case](file, f'service = "{name}"\n')
+        assert service(reader) == name
+        assert service(reader) == name
+
+
+def test_a_settled_file_is_not_read_again(reader: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "_RACY_NS", -1)
+    router = reader.now()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda _: pytest.fail("read again"))
+        assert all(reader.now() is router for _ in range(100))
+
+
+def test_a_touched_file_changes_nothing(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    router = reader.now()
+    with caplog.at_level(logging.DEBUG, "adapter"):
+        file.touch()
+        assert reader.now() is router
+        _replace(file, file.read_text())
+        assert reader.now() is router
+    assert not caplog.records
+
+
+def test_symbolic_links_as_kubernetes_swaps_them(tmp_path: Path) -> None:
+    def publish(name: str) -> None:
+        folder = tmp_path / f"..{name}"
+        folder.mkdir()
+        (folder / "adapter.toml").write_text(f'service = "{name}"\n')
+        fresh = tmp_path / "..data_tmp"
+        fresh.symlink_to(folder.name)
+        fresh.rename(tmp_path / "..data")
+
+    publish("one")
+    (tmp_path / "adapter.toml").symlink_to("..data/adapter.toml")
+    reader = live(Settings(config_file=tmp_path / "adapter.toml", unsupported="error"))
+    assert service(reader) == "one"
+    for name in ("two", "six"):
+        publish(name)
+        assert service(reader) == name
+
+
+BAD: dict[str, Callable[[Path], object]] = {
+    "not TOML": lambda file: file.write_text("service = \n"),
+    "unknown key": lambda file: file.write_text('servcie = "SECRET"\n'),
+    "bad value": lambda file: file.write_text('backend = "SECRET"\n'),
+    "bad rule": lambda file: file.write_text('[[rules]]\nmatch = {modle = "SECRET"}\n'),
+    "bad where an argument stands": lambda file: file.write_text("unsupported = 5\n"),
+    "object": lambda file: file.write_text('flags = "SECRET"\n'),
+    "empty": lambda file: file.write_text(""),
+    "blank": lambda file: file.write_text("\n \n"),
+    "missing": lambda file: file.unlink(),
+    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "not UTF-8": lambda file: file.write_bytes(b"\xff\xfe"),
+    "a number too long": lambda file: file.write_text("rollout = " + "9" * 5000),
+    "nested too deeply": lambda file: file.write_text("drop = " + "[" * 100_000),
+    "no table": lambda file: file.write_text("[tool]\nadapter = 5\n"),
+}
+
+
+@pytest.mark.usefixtures("moment")
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_that_goes_bad(case: str, reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = reader.now().settings.hash
+    with caplog.at_level(logging.INFO, "adapter"):
+        BAD[case](file)
+        assert [service(reader) for _ in range(5)] == ["one"] * 5
+        (bad,) = caplog.records
+        assert bad.levelname == "WARNING"
+        assert good in bad.getMessage()
+        assert "adapter.toml" in bad.getMessage()
+        assert "SECRET" not in caplog.text
+        caplog.clear()
+
+        if file.is_dir():
+            file.rmdir()
+        file.write_text('service = "one"\n')
+        assert [service(reader) for _ in range(5)] == ["one"] * 5
+        file.write_text('service = "two"\n')
+        assert [service(reader) for _ in range(5)] == ["two"] * 5
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
+    assert good in caplog.messages[0]
+    assert reader.now().settings.hash in caplog.messages[1]
+    assert "two" not in caplog.text
+
+
+def test_a_bug_of_ours_in_reading_costs_no_call(
+    reader: Live, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("SECRET")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_module, "Router", broken)
+        file.write_text('service = "two"\n')
+        assert [service(reader) for _ in range(5)] == ["one"] * 5
+    assert len(caplog.records) == 1
+    assert "LookupError" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+def test_bad_in_one_way_after_the_other(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "adapter"):
+        for text in ("x = \n", "", "x = \n", "", 'servcie = "x"\n'):
+            file.write_text(text)
+            assert [service(reader) for _ in range(3)] == ["one"] * 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 5
+
+
+def test_a_kill_switch_in_the_file_beats_an_argument(file: Path) -> None:
+    file.write_text("# nothing\n")
+    reader = live(Settings(config_file=file, force="responses"))
+    assert reader.now().settings.force == "responses"
+    file.write_text('force = "chat"\n')
+    assert reader.now().settings.force == "chat"
+    file.write_text('force = "responses"\n')
+    assert reader.now().settings.force == "responses"
+
+
+def test_an_argument_keeps_its_value_and_everything_else_follows(file: Path) -> None:
+    file.write_text('backend = "responses"\nrollout = 5\ndrop = ["seed"]\n')
+    reader = live(Settings(config_file=file, rollout=50))
+    for backend, drop in (("chat", ["n"]), ("responses", [])):
+        file.write_text(f'backend = "{backend}"\nrollout = 1\ndrop = {json.dumps(drop)}\n')
+        now = reader.now().settings
+        assert (now.backend, now.rollout, now.drop) == (backend, 50, tuple(drop))
+    file.write_text("# all gone\n")
+    assert (reader.now().settings.backend, reader.now().settings.rollout) == ("chat", 50)
+
+
+def test_changes_are_logged_with_the_hash_alone(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reader.now()
+    with caplog.at_level(logging.INFO, "adapter"):
+        file.write_text('service = "SECRET"\n')
+        assert service(reader) == "SECRET"
+    (message,) = caplog.messages
+    assert reader.now().settings.hash in message
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.parametrize("given", ["one object", "the environment", "equal arguments"])
+def test_thirty_clients_share_one_reading(
+    given: str, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text('service = "one"\n')
+    monkeypatch.setenv("ADAPTER_CONFIG", str(file))
+    one = Settings(config_file=file)
+    makers: dict[str, Callable[[], Settings | None]] = {
+        "one object": lambda: one,
+        "the environment": lambda: None,
+        "equal arguments": lambda: Settings(on_bug="raise", drop=("seed",)),
+    }
+    with default_client() as http:
+        first = [adapter.OpenAI(api_key=KEY, settings=makers[given](), http_client=http) for _ in range(15)]
+        clients: list[Any] = [*first, *(client.copy() for client in first)]
+        assert len({id(client._adapter_live) for client in clients}) == 1
+        with caplog.at_level(logging.INFO, "adapter"):
+            file.write_text('service = "two"\n')
+            assert {client._adapter_live.now().settings.service for client in clients} == {"two"}
+    assert len(caplog.records) == 1
+
+
+def test_clients_that_are_told_different_things_share_nothing(file: Path) -> None:
+    file.write_text('service = "one"\n')
+    told: list[Any] = [{}, {"backend": "responses"}, {"observers": [print]}, {"observers": [repr]}]
+    made = [live(Settings(config_file=file, **given)) for given in told]
+    assert len({id(one) for one in made}) == len(told)
