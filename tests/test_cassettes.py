@@ -27,8 +27,7 @@ Pair = tuple[str, Scenario]
 PAIRS: list[Pair] = [(server, scenario) for server in SERVERS for scenario in SCENARIOS if server in scenario.servers]
 STREAMED = [(server, scenario) for server, scenario in PAIRS if "stream" in scenario.name]
 OPTIONS: dict[str, Any] = {"base_url": "http://replayed.invalid/v1", "api_key": "fake-key", "max_retries": 0}
-# Without fallbacks: each cassette holds the traffic of one API.
-SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=[])
+SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=())
 DEMO = ROOT / "demo"
 FOLDERS = [*(ROOT / server for server in SERVERS), DEMO]
 CUTS: Mapping[str, rechunk.Cut] = {

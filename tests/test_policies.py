@@ -88,7 +88,7 @@ CASES = (
         {"role": "assistant", "content": "x", "audio": {"id": "a"}}, {"role": "assistant", "content": "x"},
     ),
     _message(
-        "audio", "input_audio", "messages[1].content[1]",
+        "audio in a message", "input_audio", "messages[1].content[1]",
         {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]},
         {"role": "user", "content": [{"type": "text", "text": "x"}]},
     ),

@@ -20,6 +20,7 @@ from adapter.chorus import Chorus
 from adapter.effects import Effect, Journey, Outcome, Rewritten, Streamed
 from adapter.errors import StreamTruncated
 
+from .bodies import Over
 from .drive import adrive, drive
 
 
@@ -109,12 +110,20 @@ class _Gathering:
 class _Reading:
     """The merged stream, as far as it is read: what the sync and the async reader share."""
 
-    def __init__(self, gathering: _Gathering, chorus: Chorus, truncated: Callable[[str], Exception]) -> None:
+    def __init__(
+        self, gathering: _Gathering, chorus: Chorus, truncated: Callable[[str], Exception], over: Over
+    ) -> None:
         self.early = gathering.early
         self.whole = [(n, one.body) for n, one in enumerate(gathering.in_order()) if isinstance(one, Rewritten)]
         self._open = {n for n, one in enumerate(gathering.in_order()) if isinstance(one, Streamed)}
         self._chorus = chorus
         self._truncated = truncated
+        self._tell = over
+
+    def ending(self, error: BaseException | None = None) -> None:
+        """Tell of the end as soon as it is known."""
+        if error is not None or self._chorus.done:
+            self._tell("APIError" if error is None and self._chorus.failed else error)
 
     @property
     def over(self) -> bool:
@@ -235,10 +244,15 @@ class FanOutThreads:
         weakref.finalize(body, self.cancel).atexit = False
 
     def pump(
-        self, chorus: Chorus, truncated: Callable[[str], Exception], closed_early: Callable[[], Exception]
+        self,
+        chorus: Chorus,
+        truncated: Callable[[str], Exception],
+        closed_early: Callable[[], Exception],
+        *,
+        over: Over,
     ) -> Iterator[bytes]:
         """Give the merged stream's bytes."""
-        reading = _Reading(self._gathering, chorus, truncated)
+        reading = _Reading(self._gathering, chorus, truncated, over)
         try:
             while not reading.over:
                 if reading.whole:
@@ -251,7 +265,11 @@ class FanOutThreads:
                         raise closed_early()
                     out = reading.take(brought)
                 if out:
+                    reading.ending()
                     yield out
+        except Exception as error:
+            reading.ending(error)
+            raise
         finally:
             self._gathering.over = True
 
@@ -335,10 +353,15 @@ class FanOutTasks:
         final.atexit = False
 
     def pump(
-        self, chorus: Chorus, truncated: Callable[[str], Exception], closed_early: Callable[[], Exception]
+        self,
+        chorus: Chorus,
+        truncated: Callable[[str], Exception],
+        closed_early: Callable[[], Exception],
+        *,
+        over: Over,
     ) -> _Pump:
         """Give the merged stream's bytes."""
-        return _Pump(_Reading(self._gathering, chorus, truncated), self._queue, closed_early)
+        return _Pump(_Reading(self._gathering, chorus, truncated, over), self._queue, closed_early)
 
 
 def _abandoned(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
@@ -361,6 +384,17 @@ class _Pump:
         return self
 
     async def __anext__(self) -> bytes:
+        try:
+            out = await self._next()
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            self._reading.ending(error)
+            raise
+        self._reading.ending()
+        return out
+
+    async def _next(self) -> bytes:
         reading = self._reading
         while not reading.over:
             if self.closed:

@@ -209,7 +209,7 @@ class Trip(TripBase):
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
         if isinstance(outcome, Merged):
             assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
@@ -308,7 +308,7 @@ class AsyncTrip(TripBase):
         stream: Any
         if isinstance(outcome, Merged):
             assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early)
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         elif isinstance(outcome, Streamed):
             stream = self.pieces(outcome)
         else:
