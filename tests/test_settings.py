@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -134,6 +136,40 @@ def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
     run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
     assert run.stdout.strip() == Settings(backend="responses", drop=("n", "seed", "stop")).hash
+
+
+# Copies
+
+
+def _through_pickle(settings: Settings) -> Settings:
+    made = pickle.loads(pickle.dumps(settings))
+    assert isinstance(made, Settings)
+    return made
+
+
+@pytest.mark.parametrize(
+    "way", [copy.copy, copy.deepcopy, _through_pickle, Settings.model_copy], ids=lambda way: way.__name__
+)
+def test_settings_in_use_can_be_copied(way: Any, loopback: Loopback) -> None:
+    loopback.answer = both
+    settings = Settings(backend="responses", drop="seed")
+    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=settings):
+        made = way(settings)
+    assert made.model_dump() == settings.model_dump()
+    assert made.hash == settings.hash
+    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=made) as client:
+        assert backend_of(loopback, lambda: client.chat.completions.create(**CALL, seed=1)) == "responses"
+
+
+def test_a_copy_with_other_settings_is_not_the_original(loopback: Loopback) -> None:
+    loopback.answer = both
+    settings = Settings(backend="responses")
+    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=settings) as client:
+        client.chat.completions.create(**CALL)
+        other = settings.model_copy(update={"backend": "chat"})
+        assert other.hash == Settings(backend="chat").hash != settings.hash
+        with client.with_options(settings=other) as another:  # type: ignore[call-arg]
+            assert backend_of(loopback, lambda: another.chat.completions.create(**CALL)) == "chat"
 
 
 # Ranks
