@@ -66,14 +66,24 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
 
 
-def azure_model(raw_path: bytes) -> tuple[bool, str | None]:
-    """Tell whether a chat path is one of Azure's, and the deployment that it names."""
-    if b"/openai/" not in raw_path and b"/deployments/" not in raw_path:
-        return False, None
+_AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
+
+
+def is_azure(host: str, raw_path: bytes) -> bool:
+    """Tell whether a chat call goes to Azure: by its host or, behind a gateway, by a deployment or an `api-version`.
+
+    The path alone says nothing: other vendors serve `/openai/v1` as well.
+    """
+    path, _, query = raw_path.partition(b"?")
+    return host.endswith(_AZURE_HOSTS) or b"/deployments/" in path or _VERSION.search(query) is not None
+
+
+def deployment_of(raw_path: bytes) -> str | None:
+    """Return the model that a chat path of Azure names."""
+    if b"/deployments/" not in raw_path:
+        return None
     found = _CHAT.fullmatch(raw_path.partition(b"?")[0])
-    deployment = found["deployment"] if found is not None else None
-    azure = deployment is not None or (found is not None and b"/openai" in found["base"])
-    return azure, unquote(deployment.decode()) if deployment else None
+    return unquote(found["deployment"].decode()) if found is not None and found["deployment"] else None
 
 
 def _version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:

@@ -56,7 +56,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         if choice.veto is not None and (choice.veto.binding or one_way is None):
             return _held(choice.veto.reason, (choice.veto.loss,), one_way)
         changes = endpoint.changes
-        if choice.model is not None and isinstance(body, dict):
+        if choice.model is not None and isinstance(body, dict) and body.get("model") != choice.model:
             body = body | {"model": choice.model}
             changes += (Loss("model", "changed", "to the name that a rule gives"),)
         translation = chat_to_responses(body, choice.policy)

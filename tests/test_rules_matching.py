@@ -36,10 +36,16 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 def choose(
-    router: Router, said: Any = None, *, tag: str | None = None, path: bytes = PLAIN, site: str | None = None
+    router: Router,
+    said: Any = None,
+    *,
+    tag: str | None = None,
+    path: bytes = PLAIN,
+    host: str = "api.openai.com",
+    site: str | None = None,
 ) -> Choice:
     overrides = NONE if tag is None else Overrides(tag=tag)
-    choice = router.choose(Call(None, {}, overrides, path, site, body=body() if said is None else said))
+    choice = router.choose(Call(None, {}, overrides, path, host, site, body=body() if said is None else said))
     assert isinstance(choice, Choice)
     return choice
 
@@ -69,7 +75,9 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "another call_site": ({"call_site": "app.jobs:*"}, {"site": "app.web:answer"}, False),
     "no call_site": ({"call_site": "*"}, {}, False),
     "azure": ({"azure": True}, {"path": AZURE}, True),
-    "azure v1": ({"azure": True}, {"path": AZURE_V1}, True),
+    "azure v1": ({"azure": True}, {"path": AZURE_V1, "host": "mine.openai.azure.com"}, True),
+    "azure v1, behind a gateway": ({"azure": True}, {"path": AZURE_V1 + b"?api-version=preview", "host": "llm.corp.test"}, True),
+    "another vendor's /openai/v1": ({"azure": True}, {"path": AZURE_V1, "host": "api.groq.com"}, False),
     "no azure": ({"azure": True}, {}, False),
     "not azure": ({"azure": False}, {}, True),
     "azure after all": ({"azure": False}, {"path": AZURE}, False),

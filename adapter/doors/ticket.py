@@ -65,7 +65,8 @@ class Ticket:
             # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
             ours = headers.get_list(HEADER)
             call = Call(
-                ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, self.call_site, asked.body, asked.flag
+                ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, request.url.host,
+                self.call_site, asked.body, asked.flag,
             )  # fmt: skip
             choice = self.router.choose(call)
         except TranslationError:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from adapter import codec, sse
-from adapter.endpoints import azure_model
+from adapter.endpoints import is_azure
 from adapter.telemetry import Record
 
 from .ticket import Ticket
@@ -87,7 +87,7 @@ def tell(
             model=model if isinstance(model, str) else None,
             tag=ticket.overrides.tag,
             stream=asked.get("stream") is True,
-            azure=request is not None and azure_model(request.url.raw_path)[0],
+            azure=request is not None and is_azure(request.url.host, request.url.raw_path),
             status=status,
             error=error,
             usage=usage(),

@@ -7,7 +7,6 @@ that aren't ours pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Self
 
 from adapter.effects import Send
@@ -36,18 +35,22 @@ class _Door:
 
     def __init__(self, inner: Any = None, *, settings: Settings | None = None) -> None:
         self._inner = inner
-        self._settings = settings
-        self._live: Live | None = None
-        self._tickets_only = False  # set for a client's own wrapping: requests of others pass
+        # Read here: bad settings are an error at start, not in the first call.
+        self._live: Live | None = live(settings if settings is not None else Settings())
+
+    @classmethod
+    def for_tickets(cls, inner: Any) -> Self:
+        """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
+        made = cls.__new__(cls)
+        made._inner, made._live = inner, None
+        return made
 
     def _ticket(self, request: Any) -> Ticket | None:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
         ticket = ticket_of(request)
         if ticket is None:
-            if self._tickets_only or not is_ours(request):
+            if self._live is None or not is_ours(request):
                 return None
-            if self._live is None:
-                self._live = live(self._settings or Settings())
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
             ticket = request.extensions[KEY] = begin(self._live)
         elif ticket.carried or (ticket.journal.translation is None and not is_ours(request)):
@@ -150,7 +153,7 @@ class AsyncTransport(_Door):
             await self._inner.__aexit__(*args)
 
 
-def wrap(http_client: Any, door: Callable[..., Any]) -> None:
+def wrap(http_client: Any, door: type[_Door]) -> None:
     """Put a door around each transport of an HTTP client, in place and once: proxies, CA settings and limits stay in force.
 
     The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (MAPPING §9.5).
@@ -161,12 +164,12 @@ def wrap(http_client: Any, door: Callable[..., Any]) -> None:
             http_client._mounts[pattern] = _wrapped(transport, door)
 
 
-def _wrapped(transport: Any, door: Callable[..., Any]) -> Any:
-    if isinstance(transport, _Door) and transport._tickets_only:
-        return transport
-    made = door(transport)
-    made._tickets_only = True
-    return made
+def _wrapped(transport: Any, door: type[_Door]) -> Any:
+    return transport if _is_for_tickets(transport) else door.for_tickets(transport)
+
+
+def _is_for_tickets(transport: Any) -> bool:
+    return isinstance(transport, _Door) and transport._live is None
 
 
 def unwrap(http_client: Any) -> None:
@@ -177,4 +180,4 @@ def unwrap(http_client: Any) -> None:
 
 
 def _unwrapped(transport: Any) -> Any:
-    return transport._inner if isinstance(transport, _Door) and transport._tickets_only else transport
+    return transport._inner if _is_for_tickets(transport) else transport

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.effects import UNREAD
-from adapter.endpoints import azure_model
+from adapter.endpoints import deployment_of, is_azure
 
 from .overrides import Overrides
 
@@ -17,14 +17,15 @@ class Call:
     """What a backend is chosen by.
 
     `header` is the value of our own header, `headers` are all of the request's (case-insensitive), `raw_path` is its path with
-    the query; `call_site` the caller's `module:function`; `body` its JSON and `flag` the value of the feature flag, each UNREAD
-    until it was needed.
+    the query, `host` where it goes; `call_site` the caller's `module:function`; `body` its JSON and `flag` the value of the
+    feature flag, each UNREAD until it was needed.
     """
 
     header: str | None
     headers: Mapping[str, str]
     overrides: Overrides
     raw_path: bytes = b"/chat/completions"
+    host: str = ""
     call_site: str | None = None
     body: Any = UNREAD
     flag: Any = UNREAD
@@ -37,10 +38,10 @@ class Call:
     @property
     def azure(self) -> bool:
         """Tell whether the call goes to Azure."""
-        return azure_model(self.raw_path)[0]
+        return is_azure(self.host, self.raw_path)
 
     @property
     def model(self) -> str | None:
         """The name of the model that is called; on Azure the deployment that the URL names."""
-        name = azure_model(self.raw_path)[1] or self.fields.get("model")
+        name = deployment_of(self.raw_path) or self.fields.get("model")
         return name if isinstance(name, str) else None
