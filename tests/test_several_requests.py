@@ -310,7 +310,7 @@ def test_a_failure_does_not_wait_for_a_slow_one(sdk: Sdk, loopback: Loopback, ca
         assert loopback.wait_for(lambda one: one.open_connections <= 1)
     loopback.close()  # a thread can't be interrupted: it ends with what it waits for
     assert left(sdk) == []
-    assert idle(client)
+    assert LEFT_OPEN or idle(client)
 
 
 @each_way
