@@ -225,7 +225,7 @@ def _error(seen: Seen) -> tuple[Any, ...]:
     return type(error), *fields, headers.get("retry-after"), headers.get("x-should-retry")
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("place", [0, N - 1])
 @pytest.mark.parametrize(
     ("streaming", "case"),
     [*((False, case) for case in WHOLE_FAULTS), *((True, case) for case in STREAM_FAULTS)],
@@ -300,14 +300,17 @@ def test_a_failure_does_not_wait_for_a_slow_one(sdk: Sdk, loopback: Loopback, ca
         slow
     ]
     loopback.answer = by_turn(waits, waits, FAULTS[case])
-    client = emulating(sdk, loopback, timeout=2)
+    client = emulating(sdk, loopback, timeout=20)
     begun = time.monotonic()
     with pytest.raises((openai.APIError, *CONNECTION_ERRORS)):
         sdk.stream(client, n=N)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 10
+    if sdk.mode == "async":
+        assert left(sdk) == []
+        assert loopback.wait_for(lambda one: one.open_connections <= 1)
+    loopback.close()  # a thread can't be interrupted: it ends with what it waits for
     assert left(sdk) == []
-    assert loopback.wait_for(lambda one: one.open_connections <= 1)
-    assert idle(client)
+    assert LEFT_OPEN or idle(client)
 
 
 @each_way
@@ -416,7 +419,7 @@ def test_a_cancelled_task(loopback: Loopback, when: str) -> None:
 
 def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: hanging(events()[:5])
-    client = emulating(sdk, loopback, timeout=2)
+    client = emulating(sdk, loopback, timeout=20)
     stream = sdk.create(client, n=N, stream=True)
     ended: list[BaseException | None] = []
 
@@ -437,7 +440,7 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
             stream.close()
         reader.join(5)
         assert not reader.is_alive()
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 10
         assert ended[0] is not None
     else:
 
@@ -453,6 +456,8 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
                 await asyncio.wait_for(task, 2)
 
         sdk.run(read())
+        assert left(sdk) == []
+    loopback.close()
     assert left(sdk) == []
 
 

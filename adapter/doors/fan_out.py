@@ -12,7 +12,7 @@ import contextvars
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -111,7 +111,11 @@ class _Reading:
     """The merged stream, as far as it is read: what the sync and the async reader share."""
 
     def __init__(
-        self, gathering: _Gathering, chorus: Chorus, truncated: Callable[[str], Exception], over: Over
+        self,
+        gathering: _Gathering,
+        chorus: Chorus,
+        truncated: Callable[[str], Exception],
+        over: Over,
     ) -> None:
         self.early = gathering.early
         self.whole = [(n, one.body) for n, one in enumerate(gathering.in_order()) if isinstance(one, Rewritten)]
@@ -120,10 +124,11 @@ class _Reading:
         self._truncated = truncated
         self._tell = over
 
-    def ending(self, error: BaseException | None = None) -> None:
-        """Tell of the end as soon as it is known."""
+    def ending(self, error: BaseException | None = None) -> bool:
+        """Tell of the end as soon as it is known; return whether it is an error: SDKs 1.x don't close a stream that raises."""
         if error is not None or self._chorus.done:
             self._tell("APIError" if error is None and self._chorus.failed else error)
+        return error is not None or self._chorus.failed
 
     @property
     def over(self) -> bool:
@@ -265,7 +270,8 @@ class FanOutThreads:
                         raise closed_early()
                     out = reading.take(brought)
                 if out:
-                    reading.ending()
+                    if reading.ending():
+                        self.cancel()
                     yield out
         except Exception as error:
             reading.ending(error)
@@ -361,7 +367,7 @@ class FanOutTasks:
         over: Over,
     ) -> _Pump:
         """Give the merged stream's bytes."""
-        return _Pump(_Reading(self._gathering, chorus, truncated, over), self._queue, closed_early)
+        return _Pump(_Reading(self._gathering, chorus, truncated, over), self._queue, closed_early, self.cancel)
 
 
 def _abandoned(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
@@ -373,11 +379,16 @@ class _Pump:
     """Give the merged stream's bytes, asynchronously; a class for the reasons of bodies.APump."""
 
     def __init__(
-        self, reading: _Reading, pieces: asyncio.Queue[_Brought], closed_early: Callable[[], Exception]
+        self,
+        reading: _Reading,
+        pieces: asyncio.Queue[_Brought],
+        closed_early: Callable[[], Exception],
+        cancel: Callable[[], Awaitable[None]],
     ) -> None:
         self._reading = reading
         self._queue = pieces
         self._closed_early = closed_early
+        self._cancel = cancel
         self.closed = False
 
     def __aiter__(self) -> _Pump:
@@ -390,8 +401,10 @@ class _Pump:
             raise
         except Exception as error:
             self._reading.ending(error)
+            await self._cancel()
             raise
-        self._reading.ending()
+        if self._reading.ending():
+            await self._cancel()
         return out
 
     async def _next(self) -> bytes:
