@@ -68,6 +68,13 @@ def _planted(*args: Any, **kwargs: Any) -> Any:
     ring()
 
 
+def _planted_generator(*args: Any, **kwargs: Any) -> Any:
+    from tests.test_own_bugs import go_off as ring
+
+    ring()
+    yield
+
+
 def _modules() -> list[ModuleType]:
     found = pkgutil.walk_packages(translation.__path__, f"{translation.__name__}.")
     return [importlib.import_module(entry.name) for entry in found] + [adapter.sse]
@@ -128,8 +135,9 @@ def planted(function: FunctionType, server: Loopback) -> Iterator[Alarm]:
 
 
 def _fitting(original: CodeType) -> CodeType:
-    """Return code that raises, with as many free variables as the function's closure has."""
-    return _planted.__code__.replace(co_freevars=original.co_freevars)
+    """Return code that raises: of the same kind, and with as many free variables as the function's closure has."""
+    plant = _planted_generator if original.co_flags & inspect.CO_GENERATOR else _planted
+    return plant.__code__.replace(co_freevars=original.co_freevars)
 
 
 ON = Settings(backend="responses", drop=("seed", "max_tokens"), emulate=("n", "stop", "web_search_options"))

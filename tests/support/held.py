@@ -110,6 +110,6 @@ def figures(
         f"open once the client is closed\n"
         f"  before → after: file descriptors {before.files} → {after.files}, threads {before.threads} → {after.threads}\n"
         f"  warnings, log lines, lost exceptions: {len(ledger.complaints)}; tasks left: {ledger.tasks}\n"
-        f"  memory after a tenth → after all: {first.blocks:,} → {last.blocks:,} blocks ({ledger.growth():+.0f} a tenth), "
-        f"{first.resident / 1e6:.1f} → {last.resident / 1e6:.1f} MB"
+        f"  memory after a tenth → after all: {first.resident / 1e6:.1f} → {last.resident / 1e6:.1f} MB; blocks after each tenth, "
+        f"in thousands: {' '.join(f'{held.blocks / 1000:.1f}' for held in ledger.rounds)} ({ledger.growth():+.0f} a tenth)"
     )
