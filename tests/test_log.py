@@ -61,7 +61,14 @@ LOGGED: dict[str, tuple[Settings, list[Reply]]] = {
     "dropped": (DROPPING, [Reply.of_json(SAYING)]),
     "held": (Settings(backend="responses"), [Reply.of_json(completion(CANARY))]),
     "refused": (Settings(backend="responses", unsupported="error"), []),
-    "not a response": (DROPPING, [Reply(200, (("content-type", "text/html"),), [CANARY.encode()])]),
+    "not a response": (DROPPING, [Reply(200, (("content-type", "text/plain"),), [CANARY.encode()])]),
+    "a page": (
+        DROPPING,
+        [
+            Reply(403, (("content-type", "text/html"),), [CANARY.encode()]),
+            Reply.of_json({"error": {"message": "no"}}, 400),
+        ],
+    ),
     "not an object": (DROPPING, [Reply.of_json(CANARY)]),
     "wrong output": (DROPPING, [Reply.of_json(SAYING | {"output": CANARY})]),
     "dropped connection": (DROPPING, [Reply.drop()]),
