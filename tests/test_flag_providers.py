@@ -24,7 +24,7 @@ __all__ = ["flags_anew", "sdk"]
 
 pytestmark = pytest.mark.usefixtures("flags_anew")
 
-KEYED = rollout.key_of("adapter")
+KEYED = rollout.Hashes("adapter")
 
 
 # Slow providers
@@ -261,4 +261,4 @@ def test_ofrep_through_a_client(sdk: Sdk, ofrep: Loopback, loopback: Loopback) -
         sdk.create(client, user="ann")
     flag_client.provider.session.close()
     assert paths(loopback) == [RESPONSES, CHAT, CHAT, RESPONSES]
-    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {rollout.name_of(KEYED, "ann")}
+    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {KEYED.name("ann")}

@@ -108,13 +108,13 @@ def test_no_opinion(sdk: Sdk, case: str, loopback: Loopback, caplog: pytest.LogC
 
 # What a flag is told
 
-KEYED = rollout.key_of("adapter")
+KEYED = rollout.Hashes("adapter")
 TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
     "nobody": ({}, {}, "adapter", {}),
-    "user": ({"user": "ann"}, {}, rollout.name_of(KEYED, "ann"), {}),
-    "safety_identifier": ({"safety_identifier": "s"}, {}, rollout.name_of(KEYED, "s"), {}),
-    "both": ({"user": "ann", "safety_identifier": "s"}, {}, rollout.name_of(KEYED, "ann"), {}),
-    "conversation": ({"user": "ann"}, {"conversation": "c1"}, rollout.name_of(KEYED, "c1"), {}),
+    "user": ({"user": "ann"}, {}, KEYED.name("ann"), {}),
+    "safety_identifier": ({"safety_identifier": "s"}, {}, KEYED.name("s"), {}),
+    "both": ({"user": "ann", "safety_identifier": "s"}, {}, KEYED.name("ann"), {}),
+    "conversation": ({"user": "ann"}, {"conversation": "c1"}, KEYED.name("c1"), {}),
     "cache key": ({"prompt_cache_key": "k"}, {}, "adapter", {}),
     "tag": ({}, {"tag": "batch"}, "adapter", {"tag": "batch"}),
     "stream": ({"stream": True}, {}, "adapter", {"stream": True}),
@@ -141,8 +141,8 @@ def test_what_a_flag_is_told(sdk: Sdk, case: str, loopback: Loopback) -> None:
 
 
 def test_the_hash_is_the_services() -> None:
-    assert rollout.name_of(rollout.key_of("billing"), "ann") != rollout.name_of(KEYED, "ann")
-    assert "ann" not in rollout.name_of(KEYED, "ann")
+    assert rollout.Hashes("billing").name("ann") != KEYED.name("ann")
+    assert "ann" not in KEYED.name("ann")
 
 
 def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None:

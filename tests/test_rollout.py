@@ -62,11 +62,11 @@ def side(router: Router, said: Any, **more: Any) -> str:
 @pytest.fixture(scope="module")
 def places() -> array[float]:
     """Give the places of a million conversations; those of a thousand are checked against the whole way of a call."""
-    key = rollout.key_of("adapter")
+    key = rollout.Hashes("adapter")
     callers = (f"opening\0gpt-4o\0Question {k} of somebody" for k in range(MILLION))
-    found = array("d", (rollout.place(key, caller) for caller in callers))
+    found = array("d", (key.place(caller) for caller in callers))
     for k in range(0, MILLION, 1000):
-        assert found[k] == rollout.place(key, who(body(user(f"Question {k} of  somebody"))))
+        assert found[k] == key.place(who(body(user(f"Question {k} of  somebody"))))
     return found
 
 
@@ -121,16 +121,16 @@ def test_services_move_different_callers() -> None:
 
 def test_every_process_moves_the_same_callers() -> None:
     code = (
-        "import json; from adapter.routing import rollout; key = rollout.key_of('billing');"
-        "print(json.dumps([rollout.place(key, f'user\\0é{k}') for k in range(50)]))"
+        "import json; from adapter.routing import rollout; key = rollout.Hashes('billing');"
+        "print(json.dumps([key.place(f'user\\0é{k}') for k in range(50)]))"
     )
     seen = set()
     for seed in ("0", "1", "77"):
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
         run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
         seen.add(run.stdout)
-    key = rollout.key_of("billing")
-    assert [json.loads(one) for one in seen] == [[rollout.place(key, f"user\0é{k}") for k in range(50)]]
+    key = rollout.Hashes("billing")
+    assert [json.loads(one) for one in seen] == [[key.place(f"user\0é{k}") for k in range(50)]]
 
 
 # One conversation

@@ -14,169 +14,27 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from adapter.chorus import Chorus
-from adapter.effects import Effect, Journey, Outcome, Rewritten, Streamed
-from adapter.errors import StreamTruncated
+from adapter.effects import Effect, Journey, Outcome, Streamed
 
 from .bodies import Over
 from .drive import adrive, drive
-
-
-class _Brought(NamedTuple):
-    """What a trip brought: its outcome, then the bytes of its stream piece by piece, then None; or an exception."""
-
-    trip: int
-    what: Outcome | bytes | BaseException | None
-
-
-_CLOSED = _Brought(-1, None)  # brought by nobody: wakes a reader whose stream somebody else closes
-_NOBODY = -1
-_ERROR_FRAME = b'data: {"error":'  # inside of JSON strings the quotes would be escaped
+from .gathering import CLOSED, Brought, Gathering, Reading
 
 
 class _Cancelled(BaseException):
     """Ends a journey that nobody waits for; of a kind that no journey takes."""
 
 
-def _fails(outcome: Outcome) -> bool:
-    return not isinstance(outcome, Streamed) and not (isinstance(outcome, Rewritten) and outcome.status < 400)
-
-
-class _Gathering:
-    """What the sync and the async fan-out share: the outcomes so far, and whose reply is to be the caller's."""
-
-    def __init__(self, trips: list[Any]) -> None:
-        self.trips = trips
-        self.outcomes: dict[int, Outcome] = {}
-        self.early: list[_Brought] = []  # pieces of streams that came while others hadn't begun
-        self.over = False
-        self._kept: int | None = None
-
-    def claim(self, number: int, what: Outcome | bytes | BaseException | None) -> bool:
-        """Tell whether a trip that brings this keeps its reply open for the caller: the first one that fails does."""
-        if self._kept is not None or self.over:
-            return False
-        if isinstance(what, BaseException):
-            self._kept = _NOBODY
-        elif what is not None and not isinstance(what, bytes) and _fails(what):
-            self._kept = number
-        return self._kept == number
-
-    def settle(self, taken: int | None) -> Any:
-        """End the gathering; return the trip, if there is one, that has kept a reply which isn't taken."""
-        kept, self._kept = self._kept, _NOBODY
-        return None if kept in (None, _NOBODY, taken) else self.trips[kept]
-
-    def take(self, brought: _Brought) -> Outcome | None:
-        """Take what a trip brought; return an outcome that ends the whole call."""
-        number, what = brought
-        begun = self.outcomes.get(number)
-        if begun is None:
-            if isinstance(what, BaseException):
-                try:
-                    raise what
-                finally:
-                    del what, brought  # else the exception would hold this frame, and the frame the exception
-            assert what is not None
-            assert not isinstance(what, bytes)
-            self.outcomes[number] = what
-            return what if _fails(what) else None
-        self.early.append(brought)
-        if isinstance(begun, Streamed):
-            return self._broken(number, begun, what)
-        return None
-
-    def _broken(self, number: int, begun: Streamed, what: Any) -> Outcome | None:
-        """Return what a single call would show of a stream that breaks off before the others have begun."""
-        if isinstance(what, Exception):
-            return Streamed(begun.relay, b"", what)
-        if isinstance(what, BaseException):
-            raise what
-        if what is not None and _ERROR_FRAME in what:
-            said = b"".join(piece for trip, piece in self.early if trip == number and isinstance(piece, bytes))
-            return Rewritten(200, said, "text/event-stream")
-        return None
-
-    @property
-    def complete(self) -> bool:
-        return len(self.outcomes) == len(self.trips)
-
-    def in_order(self) -> tuple[Outcome, ...]:
-        return tuple(self.outcomes[number] for number in range(len(self.trips)))
-
-
-class _Reading:
-    """The merged stream, as far as it is read: what the sync and the async reader share."""
-
-    def __init__(
-        self,
-        gathering: _Gathering,
-        chorus: Chorus,
-        truncated: Callable[[str], Exception],
-        over: Over,
-    ) -> None:
-        self.early = gathering.early
-        self.whole = [(n, one.body) for n, one in enumerate(gathering.in_order()) if isinstance(one, Rewritten)]
-        self._open = {n for n, one in enumerate(gathering.in_order()) if isinstance(one, Streamed)}
-        self._chorus = chorus
-        self._truncated = truncated
-        self._tell = over
-
-    def ending(self, error: BaseException | None = None) -> bool:
-        """Tell of the end as soon as it is known; return whether it is an error: SDKs 1.x don't close a stream that raises."""
-        if error is not None or self._chorus.done:
-            self._tell("APIError" if error is None and self._chorus.failed else error)
-        return error is not None or self._chorus.failed
-
-    @property
-    def over(self) -> bool:
-        """Tell whether there is nothing more to be read, upstream's last bytes included."""
-        return self._chorus.failed or not (self._open or self.whole)
-
-    @property
-    def said(self) -> bool:
-        """Tell whether all has been said, though upstream may still have something to send."""
-        return self._chorus.done
-
-    def take_whole(self) -> bytes:
-        """Take an answer that came in one piece."""
-        number, body = self.whole.pop(0)
-        out = self._chorus.feed(number, body)
-        self._close(number)
-        return out
-
-    def take(self, brought: _Brought) -> bytes:
-        """Take a piece of a stream, its end or its error; raises the latter."""
-        number, what = brought
-        if isinstance(what, bytes):
-            return self._chorus.feed(number, what)
-        self._open.discard(number)
-        if isinstance(what, BaseException):
-            if isinstance(what, Exception) and self._chorus.ended(number):
-                return b""  # it had said its last word
-            try:
-                raise what
-            finally:
-                del what, brought
-        self._close(number)
-        return b""
-
-    def _close(self, number: int) -> None:
-        try:
-            self._chorus.close(number)
-        except StreamTruncated as error:
-            raise self._truncated(str(error)) from None
-
-
 class FanOutThreads:
     """Run journeys in threads."""
 
     def __init__(self, trips: list[Any], branches: tuple[Journey, ...]) -> None:
-        self._gathering = _Gathering(trips)
+        self._gathering = Gathering(trips)
         self._branches = branches
-        self._queue: queue.SimpleQueue[_Brought] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Brought] = queue.SimpleQueue()
         self._claiming = threading.Lock()
 
     def run(self) -> tuple[tuple[Outcome, ...], Any]:
@@ -236,13 +94,13 @@ class FanOutThreads:
         """Hand over what a trip brought; tell whether its reply is the caller's now."""
         with self._claiming:
             kept = self._gathering.claim(number, what)
-            self._queue.put(_Brought(number, what))
+            self._queue.put(Brought(number, what))
         return kept
 
     def cancel(self) -> None:
         """Let the threads end as soon as they can, and wake who is reading; they close what they opened."""
         self._gathering.over = True
-        self._queue.put(_CLOSED)
+        self._queue.put(CLOSED)
 
     def abandon(self, body: Any) -> None:
         """Cancel everything once a body that nobody closed is garbage."""
@@ -257,14 +115,14 @@ class FanOutThreads:
         over: Over,
     ) -> Iterator[bytes]:
         """Give the merged stream's bytes."""
-        reading = _Reading(self._gathering, chorus, truncated, over)
+        reading = Reading(self._gathering, chorus, truncated, over)
         try:
             while not reading.over:
                 if reading.whole:
                     out = reading.take_whole()
                 else:
                     brought = reading.early.pop(0) if reading.early else self._queue.get()
-                    if brought is _CLOSED:
+                    if brought is CLOSED:
                         if reading.said:
                             return
                         raise closed_early()
@@ -284,9 +142,9 @@ class FanOutTasks:
     """Run journeys in tasks of asyncio."""
 
     def __init__(self, trips: list[Any], branches: tuple[Journey, ...]) -> None:
-        self._gathering = _Gathering(trips)
+        self._gathering = Gathering(trips)
         self._branches = branches
-        self._queue: asyncio.Queue[_Brought] = asyncio.Queue()
+        self._queue: asyncio.Queue[Brought] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: set[int] = set()
 
@@ -332,7 +190,7 @@ class FanOutTasks:
     def _bring(self, number: int, what: Outcome | bytes | BaseException | None) -> bool:
         """Hand over what a trip brought; tell whether its reply is the caller's now."""
         kept = self._gathering.claim(number, what)
-        self._queue.put_nowait(_Brought(number, what))
+        self._queue.put_nowait(Brought(number, what))
         return kept
 
     def stop(self) -> None:
@@ -341,7 +199,7 @@ class FanOutTasks:
         for number, task in enumerate(self._tasks):
             if number not in self._leaving:
                 task.cancel()
-        self._queue.put_nowait(_CLOSED)
+        self._queue.put_nowait(CLOSED)
 
     async def cancel(self, taken: int | None = None) -> None:
         """Cancel what is still under way, and wait until it has closed its replies, all but the one that is taken."""
@@ -367,7 +225,7 @@ class FanOutTasks:
         over: Over,
     ) -> _Pump:
         """Give the merged stream's bytes."""
-        return _Pump(_Reading(self._gathering, chorus, truncated, over), self._queue, closed_early, self.cancel)
+        return _Pump(Reading(self._gathering, chorus, truncated, over), self._queue, closed_early, self.cancel)
 
 
 def _abandoned(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
@@ -380,8 +238,8 @@ class _Pump:
 
     def __init__(
         self,
-        reading: _Reading,
-        pieces: asyncio.Queue[_Brought],
+        reading: Reading,
+        pieces: asyncio.Queue[Brought],
         closed_early: Callable[[], Exception],
         cancel: Callable[[], Awaitable[None]],
     ) -> None:
@@ -418,7 +276,7 @@ class _Pump:
                 out = reading.take_whole()
             else:
                 brought = reading.early.pop(0) if reading.early else await self._queue.get()
-                if brought is _CLOSED:
+                if brought is CLOSED:
                     self.closed = True
                     continue
                 out = reading.take(brought)

@@ -57,6 +57,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "legacy stream": LEGACY | USAGE_TOO,
     "cut": PLAIN | {"stop": ["zzz", "H"]},
     "cut stream": PLAIN | {"stop": "H"} | USAGE_TOO,
+    "several": PLAIN | {"n": 2},
+    "several stream": PLAIN | {"n": 2} | USAGE_TOO,
     "allowed tools": PLAIN
     | {"tools": RICH["tools"], "tool_choice": ALLOWED, "response_format": {"type": "json_object"}},
 }
