@@ -45,9 +45,12 @@ ALL = (
     Lane("python-3.13", "dev.txt", python="3.13"),
 )
 
-# What says nothing about an SDK: the tests' own support, pure functions over the recordings, documentation, the command line.
+# What says nothing about an SDK: the tests' own support, pure functions, settings and the choice made by them, documentation, the
+# command line.
 EVERYWHERE_THE_SAME = (
     "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules",
+    "test_models", "test_cut", "test_several", "test_telemetry", "test_own_bugs", "test_own_bugs_routing",
+    "test_settings_file", "test_settings_live", "test_precedence", "test_rollout", "test_flags", "test_flag_providers", "test_flips",
 )  # fmt: skip
 SHORT = (
     "test_edge_replies",
