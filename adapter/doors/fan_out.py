@@ -28,6 +28,10 @@ class _Cancelled(BaseException):
     """Ends a journey that nobody waits for; of a kind that no journey takes."""
 
 
+_GRACE = 1.0
+"""How many seconds a stream that has said its last word may take to end."""
+
+
 class FanOutThreads:
     """Run journeys in threads."""
 
@@ -147,6 +151,7 @@ class FanOutTasks:
         self._queue: asyncio.Queue[Brought] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: set[int] = set()
+        self._stopped = False
 
     async def run(self) -> tuple[tuple[Outcome, ...], Any]:
         """Wait for all outcomes, or the first that fails; give them, and the trip whose headers the reply has."""
@@ -196,8 +201,16 @@ class FanOutTasks:
     def stop(self) -> None:
         """Cancel what is still under way, but nobody who is closing a reply already; wake who is reading."""
         self._gathering.over = True
-        for number, task in enumerate(self._tasks):
-            if number not in self._leaving:
+        # Once: a second cancellation would hit the HTTP library where it closes a connection because of the first.
+        tasks, self._stopped = [] if self._stopped else self._tasks, True
+        for number, task in enumerate(tasks):
+            if number in self._leaving:
+                continue
+            if self._gathering.said_all(number):
+                # It only reads on to upstream's end, which is there in a moment; classic httpx loses a connection whose reader is
+                # cancelled just when it has come to the end.
+                task.get_loop().call_later(_GRACE, task.cancel)
+            else:
                 task.cancel()
         self._queue.put_nowait(CLOSED)
 

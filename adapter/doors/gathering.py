@@ -84,6 +84,11 @@ class Gathering:
             return Rewritten(200, said, "text/event-stream")
         return None
 
+    def said_all(self, number: int) -> bool:
+        """Tell whether a stream has said its last word, though upstream may not have ended yet."""
+        outcome = self.outcomes.get(number)
+        return isinstance(outcome, Streamed) and outcome.relay.done
+
     @property
     def complete(self) -> bool:
         """Tell whether every request has begun to answer."""
