@@ -142,7 +142,8 @@ class House:
     def side(self, backend: str, **settings: Any) -> Side:
         """Make one side; it never falls back to Chat in silence."""
         strict: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", **settings}
-        return Side(backend, self.door, self.source, adapter.Settings(backend=backend, **strict))
+        # Without fallbacks: each cassette holds the traffic of one API.
+        return Side(backend, self.door, self.source, adapter.Settings(backend=backend, fallback=(), **strict))
 
     @contextmanager
     def cassette(self, name: str, backend: str) -> Iterator[None]:
