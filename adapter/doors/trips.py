@@ -150,6 +150,24 @@ class TripBase:
             self.upstream.stream = self.family.Passing(self.upstream.stream, self._watch, self.upstream.headers)
         return self.upstream
 
+    several: Any = None
+    _watched: Any  # what passes a stream on, watched
+
+    def stream(self, outcome: Outcome) -> Any:
+        """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
+        if isinstance(outcome, Merged):
+            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
+        elif isinstance(outcome, Streamed):
+            stream = self.pieces(outcome)
+        else:
+            return None
+        watch = self.watching(outcome)
+        return stream if watch is None else self._watched(stream, watch)
+
+    def pieces(self, outcome: Streamed) -> Any:
+        """Give a stream's bytes."""
+        raise NotImplementedError
+
     def watching(self, outcome: Outcome) -> Watch | None:
         """Begin to watch a reply that is made here."""
         if self._watch is not None:
@@ -162,6 +180,7 @@ class Trip(TripBase):
     """A request's trip in sync code."""
 
     chunks: Iterator[bytes] | None = None
+    _watched = staticmethod(watched)
     several: FanOutThreads | None = None
 
     def perform(self, effect: Effect) -> Any:
@@ -207,16 +226,9 @@ class Trip(TripBase):
             if watch is not None:
                 watch.end()
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
-        if isinstance(outcome, Merged):
-            assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
-        elif isinstance(outcome, Streamed):
-            stream = self.pieces(outcome)
-        else:
+        stream = self.stream(outcome)
+        if stream is None:
             return self.passing()
-        watch = self.watching(outcome)
-        if watch is not None:
-            stream = watched(stream, watch)
         body = self.family.Body(stream, self.finish)
         if self.several is not None:
             self.several.abandon(body)
@@ -252,6 +264,7 @@ class AsyncTrip(TripBase):
     """A request's trip in async code."""
 
     chunks: AsyncIterator[bytes] | None = None
+    _watched = AWatched
     several: FanOutTasks | None = None
 
     def capacity(self) -> int | None:
@@ -305,17 +318,9 @@ class AsyncTrip(TripBase):
             if watch is not None:
                 watch.end()
             return self.response(outcome, self.family.AsyncBody(AOnce(outcome.body), self.aclose))
-        stream: Any
-        if isinstance(outcome, Merged):
-            assert self.several is not None
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
-        elif isinstance(outcome, Streamed):
-            stream = self.pieces(outcome)
-        else:
+        stream = self.stream(outcome)
+        if stream is None:
             return self.passing()
-        watch = self.watching(outcome)
-        if watch is not None:
-            stream = AWatched(stream, watch)
         body = self.family.AsyncBody(stream, self.finish)
         if self.several is not None:
             self.several.abandon(body)
