@@ -12,7 +12,7 @@ import pytest
 
 from adapter.errors import Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
-from adapter.translation.models import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts, one_way
+from adapter.translation.models import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
 from tests.support.doors import Door, Reply, both, each_door
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
@@ -162,7 +162,6 @@ ONE_WAY = [
 @pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
 def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
     assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
-    assert one_way(model, tools=tools, effort=effort) == KNOWN.one_way(model, tools=tools, effort=effort)
 
 
 @pytest.mark.parametrize("override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}])

@@ -219,11 +219,6 @@ KNOWN = ModelFacts()
 """The built-in facts alone."""
 
 
-def one_way(model: object, *, tools: bool, effort: object) -> str | None:
-    """Say by the built-in facts why a call can be served on the Responses API only; see ModelFacts."""
-    return KNOWN.one_way(model, tools=tools, effort=effort)
-
-
 def _bare(model: str) -> str:
     name = model.lower().removeprefix("ft:").rpartition("/")[2]
     return name.removeprefix("openai.").partition(":")[0]
