@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .doors.decisions import decision
     from .doors.wire import AsyncTransport, Transport
     from .journal import Decision
+    from .memory.base import Store
+    from .routing.forgetting import aforget, forget
     from .routing.overrides import use
     from .routing.settings import Settings
     from .telemetry import Counters, Record
@@ -50,12 +52,15 @@ __all__ = [
     "OpenAI",
     "Record",
     "Settings",
+    "Store",
     "StreamTruncated",
     "TranslationError",
     "Transport",
     "Unsupported",
     "UpstreamFailure",
+    "aforget",
     "decision",
+    "forget",
     "install",
     "translate",
     "uninstall",
@@ -74,8 +79,11 @@ _LAZY = {
     "OpenAI": "doors.client",
     "Record": "telemetry",
     "Settings": "routing.settings",
+    "Store": "memory.base",
     "Transport": "doors.wire",
+    "aforget": "routing.forgetting",
     "decision": "doors.decisions",
+    "forget": "routing.forgetting",
     "install": "doors.client",
     "uninstall": "doors.client",
     "use": "routing.overrides",

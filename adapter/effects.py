@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from .chorus import Chorus
 from .relay import Relay
+from .translation.turns import Memo, ToolTurn
 
 
 class Unread(Enum):
@@ -96,11 +97,69 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the memory has: turns by name, and what was found out about the model at this server.
+
+    `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids.
+    """
+
+    turns: Mapping[str, ToolTurn] = field(default_factory=dict)
+    refused: bool = False
+    with_ids: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask the memory for turns by their names. Result: Recalled. A memory in trouble has nothing."""
+
+    model: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Put a turn into the memory."""
+
+    model: str
+    memo: Memo
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Take turns out of the memory: the API refused them."""
+
+    model: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Remember for a while what a model at this server doesn't take: `encrypted` reasoning, or reasoning with `no ids`."""
+
+    model: str
+    what: Literal["encrypted", "no ids"]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Put the call on record: its journal is as complete as it will be."""
 
 
-Effect = Decide | ReadFlag | ReadRequest | Send | FanOut | ReadReply | ReadChunk | Missing | Note
+Effect = (
+    Decide
+    | ReadFlag
+    | ReadRequest
+    | Send
+    | FanOut
+    | ReadReply
+    | ReadChunk
+    | Missing
+    | Recall
+    | Remember
+    | Forget
+    | Refuse
+    | Note
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from . import codec, fallback
+from .carrying import Lighter, Load, lighten, loaded
 from .chorus import Chorus
 from .effects import (
     UNREAD,
@@ -39,7 +40,7 @@ from .endpoints import Stored
 from .errors import TranslationError, UpstreamFailure
 from .journal import Choice, Journal, Veto
 from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
-from .planning import Plan, make_plan, parsed
+from .planning import Plan, make_plan, parsed, plan_for_bug
 from .replying import json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
 from .translation.draft import IndexMap
@@ -70,12 +71,20 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
     if body is UNREAD:
         body = parsed((yield ReadRequest()))
     plan = make_plan(body, choice, raw_path, capacity)
+    load: Load | None = None
+    if plan.translation is not None:
+        try:
+            load = yield from loaded(plan.translation, choice)
+        except Exception as bug:  # promise 9: our own bugs are ours
+            if choice.on_bug == "raise":
+                raise
+            plan = plan_for_bug(body, choice, bug)
     journal.reason, journal.request_losses = plan.reason, plan.losses
     if plan.refusal is not None:
         journal.backend = "responses"
         yield Note()
         return plan.refusal
-    if plan.translation is None or plan.body is None:
+    if load is None:
         return (yield from _on_chat(journal))
 
     way_back = fallback.way_back(raw_path)
@@ -83,11 +92,12 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
         choice = replace(choice, fallback=frozenset())
     elif way_back == raw_path:
         way_back = None  # as it came
-    journal.backend, journal.model = "responses", plan.translation.asked.model
-    if plan.translation.asked.n > 1:
-        outcome = yield from _several(journal, choice, plan)
+    asked = load.plain.asked
+    journal.backend, journal.model = "responses", asked.model
+    if asked.n > 1:
+        outcome = yield from _several(journal, choice, plan, load)
     else:
-        outcome = yield from _branch(journal, choice, plan)
+        outcome = yield from _branch(journal, choice, plan, load)
     if isinstance(outcome, FellBack):
         return (yield from _fall_back(journal, choice, plan, outcome, way_back))
     return outcome
@@ -122,23 +132,40 @@ def _decide() -> _Step:
             body = parsed((yield ReadRequest()))
 
 
-def _branch(journal: Journal, choice: Choice, plan: Plan) -> Journey:
-    """Send the translated request, once, and read what comes back."""
-    assert plan.translation is not None
-    head: Head = yield Send(plan.body, plan.path)
-    journal.translation = plan.translation
+def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
+    """Send the translated request, once, and read what comes back; once more where the API refuses what we put into it."""
+    head: Head = yield Send(load.body, plan.path)
+    raw = None
+    if head.status == 400 and load.refusable:
+        raw = yield ReadReply()
+        lighter = _lighter(load, raw, choice)
+        if lighter is not None:
+            yield lighter.note
+            journal.request_losses += lighter.losses
+            load, raw = lighter.load, None
+            head = yield Send(load.body, plan.path)
+    journal.translation = load.translation
     if head.status == 302 and "blocked" in choice.fallback:
         return FellBack("blocked", head, b"")
     if 300 <= head.status < 400:
         # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
         return Untouched()
-    raw = None
     if choice.fallback and _may_fall_back(head, choice):
-        raw = yield ReadReply()
+        raw = (yield ReadReply()) if raw is None else raw
         reason = _judged(head, raw, choice)
         if reason in choice.fallback:
             return FellBack(reason, head, raw)
-    return (yield from read_reply(journal, choice, plan.translation, head, raw))
+    memo = load.memo if load.history is not None else None
+    return (yield from read_reply(journal, choice, load.translation, head, raw, memo=memo))
+
+
+def _lighter(load: Load, raw: bytes, choice: Choice) -> Lighter | None:
+    try:
+        return lighten(load, raw)
+    except Exception:  # promise 9: upstream's own words are still the best answer
+        if choice.on_bug == "raise":
+            raise
+        return None
 
 
 def _may_fall_back(head: Head, choice: Choice) -> bool:
@@ -159,15 +186,15 @@ def _judged(head: Head, raw: bytes, choice: Choice) -> str | None:
         return None
 
 
-def _several(journal: Journal, choice: Choice, plan: Plan) -> Journey:
+def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
     """Send the translated request as often as the caller wants answers, and make one reply of what comes back (MAPPING §1.3)."""
-    assert plan.translation is not None
-    asked = plan.translation.asked
+    asked = load.plain.asked
     journals = [Journal(choice, "responses", choice.reason, journal.model, written=True) for _ in range(asked.n)]
     # First, since the others may all be cancelled: a redirect of one of them comes back through the door.
-    journal.translation = plan.translation
+    journal.translation = load.translation
     journal.usage = lambda: sum_usage([one.usage() for one in journals])
-    outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_branch(one, choice, plan) for one in journals))
+    outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_branch(one, choice, plan, load) for one in journals))
+    journal.request_losses += tuple(dict.fromkeys(loss for one in journals for loss in one.request_losses))
     journal.reply_losses = lambda: chain.from_iterable(
         (replace(loss, path=f"[{k}].{loss.path}") for loss in one.reply_losses()) for k, one in enumerate(journals)
     )

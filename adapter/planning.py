@@ -18,7 +18,7 @@ from .translation.requests import chat_to_responses
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do with a request: send `body` to `/responses`; or, without one, refuse it or leave it on Chat.
+    """What to do with a request: send its translation to `/responses`; or, without one, refuse it or leave it on Chat.
 
     `one_way` says why Chat can't serve the call, where that is so.
     """
@@ -26,7 +26,6 @@ class Plan:
     reason: str
     losses: tuple[Loss, ...] = ()
     translation: Translation | None = None
-    body: bytes | None = None
     path: bytes | None = None
     refusal: Rewritten | None = None
     one_way: str | None = None
@@ -65,13 +64,13 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         if capacity is not None and translation.asked.n > capacity:
             return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), one_way)
         losses = changes + translation.losses
-        return Plan(choice.reason, losses, translation, codec.dumps(translation.body), endpoint.path, one_way=one_way)
+        return Plan(choice.reason, losses, translation, endpoint.path, one_way=one_way)
     except TranslationError as error:
         return _refused(error.path, error.why, ())
     except Exception as bug:  # promise 9: our own bugs are ours
         if choice.on_bug == "raise":
             raise
-        return _on_bug(body, choice, bug)
+        return plan_for_bug(body, choice, bug)
 
 
 def _held(reason: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
@@ -91,7 +90,8 @@ def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> Plan:
     )
 
 
-def _on_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
+def plan_for_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
+    """Say what to do with a request on which the adapter itself fails (DESIGN §2, promise 9)."""
     why = f"the adapter failed on this call ({type(bug).__name__})"
     losses = (Loss("$", "held", why),)
     try:

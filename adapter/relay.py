@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from . import codec, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.draft import Asked, IndexMap
 from .translation.streams import ChunksFromEvents
+from .translation.turns import Memo
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
@@ -24,11 +26,27 @@ class Relay:
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
     the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
     reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
+
+    `memo` makes the memo of what was heard; whenever there is a new one, `unsaved` holds it until it is taken.
     """
 
-    __slots__ = ("_decoder", "_machine", "_strict", "broken", "done", "events", "failure", "hang_up")
+    __slots__ = (
+        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "broken", "done", "events", "failure", "hang_up", "model", "unsaved",
+    )  # fmt: skip
 
-    def __init__(self, asked: Asked, index: IndexMap, *, on_bug_raise: bool = False) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        index: IndexMap,
+        *,
+        on_bug_raise: bool = False,
+        memo: Callable[[list[Any]], Memo | None] | None = None,
+    ) -> None:
+        self.model = asked.model
+        self._memo = memo
+        self._saved: Memo | None = None
+        self._finished = 0
+        self.unsaved: Memo | None = None
         self._decoder = sse.Decoder()
         self._machine = ChunksFromEvents(asked, index)
         self._strict = on_bug_raise
@@ -62,12 +80,40 @@ class Relay:
                 raise
             self.done = self.broken = True
             out.append(_BUG)
+        if self._memo is not None and not self.broken:
+            finished = self._machine.finished_calls
+            if finished != self._finished or (finished and self.done):
+                self._finished = finished
+                self._look()
         return b"".join(out)
+
+    def leave(self) -> None:
+        """Take note that the caller reads no more: what it has seen may be complete though upstream hasn't said so yet."""
+        if self._memo is not None and not self.done:
+            self._look()
+
+    def _look(self) -> None:
+        assert self._memo is not None
+        try:
+            memo = self._memo(self._machine.heard())
+        except Exception:  # promise 9: the answer is worth more than the memory of it
+            if self._strict:
+                raise
+            return
+        if memo is not None and memo != self._saved:
+            self.unsaved = self._saved = memo
+
+    def take_memo(self) -> Memo | None:
+        """Take the memo that is to be remembered now, if there is one."""
+        memo, self.unsaved = self.unsaved, None
+        return memo
 
     def finish(self, response: dict[str, Any]) -> bytes:
         """Take a whole Response in place of a stream: some servers answer so. Raises what the machine raises."""
         self.done = True
         chunks = self._machine.feed({"type": "response.completed", "response": response})
+        if self._memo is not None:
+            self._look()
         return b"".join([sse.frame(chunk) for chunk in chunks]) + sse.DONE
 
     def close(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
 from . import codec, sse
-from .effects import Head, Journey, Note, Outcome, ReadChunk, ReadReply, Rewritten, Streamed
+from .effects import Effect, Head, Journey, Note, Outcome, ReadChunk, ReadReply, Remember, Rewritten, Streamed
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
@@ -15,6 +16,10 @@ from .translation.draft import IndexMap, Translation
 from .translation.failures import error_to_chat, event_failure
 from .translation.replies import check_response, response_to_completion
 from .translation.streams import TERMINAL
+from .translation.turns import Memo, heard
+
+MemoOf = Callable[[list[Any]], Memo | None]
+"""Makes the memo of a reply out of the items that the caller has heard."""
 
 PEEKED_EVENTS = 3
 """How many events of a stream are read before its headers go up: `created` and `in_progress` come at once, and with them most
@@ -22,9 +27,15 @@ failures that Chat reports by status (recording 3989; MAPPING §5.4)."""
 
 
 def read_reply(
-    journal: Journal, choice: Choice, translation: Translation, head: Head, raw: bytes | None = None
+    journal: Journal,
+    choice: Choice,
+    translation: Translation,
+    head: Head,
+    raw: bytes | None = None,
+    *,
+    memo: MemoOf | None = None,
 ) -> Journey:
-    """Read a reply to a translated request; `raw` is its body where that has been read already."""
+    """Read a reply to a translated request; `raw` is its body where that has been read already, `memo` what makes its memo."""
     kind = head.content_type.lower().partition(";")[0].strip()
     streamed = kind == "text/event-stream"
     if translation.asked.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
@@ -33,11 +44,11 @@ def read_reply(
         raw = (yield ReadReply()) if raw is None else raw
         outcome: Outcome = upstream_error(head, raw, translation.index)
     elif streamed and translation.asked.stream:
-        return (yield from _stream(journal, choice, translation))
+        return (yield from _stream(journal, choice, translation, memo))
     else:
         raw = (yield ReadReply()) if raw is None else raw
         try:
-            outcome = _whole(journal, translation, raw, streamed=streamed)
+            outcome, unsaved = _whole(journal, choice, translation, raw, memo, streamed=streamed)
         except UpstreamFailure as failure:
             outcome = failure_reply(failure)
         except TranslationError as error:
@@ -46,8 +57,19 @@ def read_reply(
             if choice.on_bug == "raise":
                 raise
             outcome = bug_in_reply(bug)
+        else:
+            if unsaved is not None:
+                yield from _remember(choice, translation, unsaved)
     yield Note()
     return outcome
+
+
+def _remember(choice: Choice, translation: Translation, unsaved: Memo) -> Generator[Effect, Any, None]:
+    try:
+        yield Remember(translation.asked.model, unsaved)
+    except Exception:  # a memory that fails costs continuity, never the call
+        if choice.on_bug == "raise":
+            raise
 
 
 def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
@@ -60,16 +82,25 @@ def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
     return Rewritten(head.status, raw, head.content_type)
 
 
-def _whole(journal: Journal, translation: Translation, raw: bytes, *, streamed: bool) -> Rewritten:
+def _whole(
+    journal: Journal, choice: Choice, translation: Translation, raw: bytes, memo: MemoOf | None, *, streamed: bool
+) -> tuple[Rewritten, Memo | None]:
     response = _last_response(raw) if streamed else json_of(raw)
     if translation.asked.stream:
         check_response(response, translation.index)
-        relay = Relay(translation.asked, translation.index)
+        relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
         journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
-        return Rewritten(200, relay.finish(response), "text/event-stream")
+        return Rewritten(200, relay.finish(response), "text/event-stream"), relay.take_memo()
     reply = response_to_completion(response, translation.asked, translation.index)
     journal.reply_losses, journal.usage = lambda: reply.losses, lambda: reply.body.get("usage")
-    return Rewritten(200, codec.dumps(reply.body))
+    unsaved = None
+    if memo is not None:
+        try:
+            unsaved = memo(heard(response["output"], reply.body))
+        except Exception:  # promise 9: the answer is worth more than the memory of it
+            if choice.on_bug == "raise":
+                raise
+    return Rewritten(200, codec.dumps(reply.body)), unsaved
 
 
 def json_of(raw: bytes) -> Any:
@@ -101,9 +132,9 @@ def _last_response(raw: bytes) -> dict[str, Any]:
     return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
 
 
-def _stream(journal: Journal, choice: Choice, translation: Translation) -> Journey:
+def _stream(journal: Journal, choice: Choice, translation: Translation, memo: MemoOf | None) -> Journey:
     try:
-        relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise")
+        relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
     except Exception as bug:
         if choice.on_bug == "raise":
             raise

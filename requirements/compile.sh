@@ -10,7 +10,7 @@ compile() {
 }
 
 compile pyproject.toml requirements/dev.in \
-    --extra test --extra cli --extra kit --extra redis --extra openfeature --extra otel \
+    --extra test --extra cli --extra kit --extra redis --extra seal --extra openfeature --extra otel \
     --output-file requirements/dev.txt
 # Held to the versions in dev.txt, so that both can be installed into one environment.
 compile requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from adapter.doors import missing
+from adapter.memory import keeper, opening
 from tests.support.loopback import Loopback
 
 # A developer's own keys, proxies and settings must not decide how a test ends.
@@ -84,6 +85,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def _every_endpoint_may_be_there() -> None:
     """Forget which servers had no Responses API: tests share addresses."""
     missing.forget()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> Iterator[None]:
+    """Begin with an empty memory: the one of the process outlives clients."""
+    opening.forget_all()
+    keeper.REFUSED.forget()
+    yield
+    opening.forget_all()
 
 
 @pytest.fixture

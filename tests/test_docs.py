@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -80,3 +81,16 @@ def test_the_readme_lists_every_setting() -> None:
 def test_the_readme_begins_with_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(r"^# adapter\n\n[^\n]+\n\n```sh\nmake demo .*\nmake test .*\n```", readme)
+
+
+def test_the_readmes_store_is_one() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n([^`]*class MyStore.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    store = names["MyStore"]()
+    adapter.Settings(memory=store)
+    store.put("s:c:1", b"1")
+    assert asyncio.run(store.aget(["s:c:1", "s:c:2"])) == {"s:c:1": b"1"}
+    assert store.forget("s:*") == 1
+    assert asyncio.run(store.aget(["s:c:1"])) == {}

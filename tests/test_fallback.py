@@ -364,7 +364,7 @@ def test_where_missing_is_not_asked_for_what_others_found_does_not_count() -> No
 def test_only_so_many_base_urls_are_remembered() -> None:
     for number in range(3000):
         missing.remember(("https", "host", None, str(number).encode()), 60)
-    assert len(missing._until) <= 1000
+    assert len(missing._MISSING._until) <= 1000
     assert missing.is_missing(("https", "host", None, b"2999"))
 
 

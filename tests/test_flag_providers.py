@@ -16,6 +16,7 @@ import pytest
 import adapter
 from adapter.effects import Flag
 from adapter.routing import flags, rollout
+from adapter.threads import Threads
 from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, sdk
 from tests.support.flagging import LONG, QUESTION, SHORT, AsyncProvider, Provider, client_of, flags_anew, settings
 from tests.support.loopback import Loopback, Reply, Request
@@ -89,7 +90,7 @@ async def test_a_cancelled_call_stops_waiting(stuck: Any) -> None:
 
 
 def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flags, "_THREADS", flags._Threads(3))
+    monkeypatch.setattr(flags, "_THREADS", Threads(3, "adapter-flag"))
     assert [flags.ask(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
     assert sum(thread.name == "adapter-flag" for thread in threading.enumerate()) == 3
     # All threads are stuck: nobody waits any more, however long they may.
@@ -104,7 +105,7 @@ def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
 def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flags, "_THREADS", flags._Threads(4))
+    monkeypatch.setattr(flags, "_THREADS", Threads(4, "adapter-flag"))
     client = client_of(Provider(lambda _: time.sleep(0.001) or "responses"))
     if mode == "tasks":
 
@@ -123,7 +124,7 @@ def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch:
 
 
 def test_who_waits_in_vain_leaves_nothing_behind(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = flags._Threads(2)
+    threads = Threads(2, "adapter-flag")
     monkeypatch.setattr(flags, "_THREADS", threads)
     waiting = threading.Thread(target=flags.ask, args=(stuck, QUESTION, LONG))
     waiting.start()  # keeps the provider from being taken for stuck

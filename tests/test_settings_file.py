@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 import adapter
 from adapter import Settings
 from adapter.routing.live import Live
 from adapter.routing.values import Values
+
+KEYS = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
 
 # Every setting from every source: as it is written in TOML and in the environment, and as it is read; two values of each.
 WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
@@ -38,6 +41,14 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     ),
     "flag_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),
     "fallback_expiry": (("5", "5", 5.0), ("1.5", "1.5", 1.5)),
+    "carry_reasoning": (('"always"', "always", "always"), ('"never"', "never", "never")),
+    "memory": (
+        ('"memory://?count=5"', "memory://?count=5", "memory://?count=5"),
+        ('"sqlite:///x.db"', "sqlite:///x.db", "sqlite:///x.db"),
+    ),
+    "memory_scope": (('"ours"', "ours", "ours"), ('"theirs"', "theirs", "theirs")),
+    "memory_key": ((f'"{KEYS[0]}"', KEYS[0], (SecretStr(KEYS[0]),)), (f'["{KEYS[0]}", "{KEYS[1]}"]', ",".join(KEYS), tuple(map(SecretStr, KEYS)))),
+    "memory_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),
     "models": (
         ('{"my-*" = {responses_only = true}}', '{"my-*": {"responses_only": true}}', {"my-*": {"responses_only": True}}),
         ('{"x" = {chat_only = true}}', '{"x": {"chat_only": true}}', {"x": {"chat_only": True}}),

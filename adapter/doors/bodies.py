@@ -91,14 +91,17 @@ def pump(
     *,
     over: Over,
     hang_up: Callable[[], None],
+    remember: Callable[[Relay], None],
 ) -> Iterator[bytes]:
     """Relay a stream.
 
     `truncated` makes the exception for one that ends before its terminal event, `over` is told of the end before the reader is,
-    `hang_up` closes upstream.
+    `hang_up` closes upstream, `remember` takes what is to be remembered before the reader can act on it.
     """
     relay = stream.relay
     try:
+        if relay.unsaved is not None:
+            remember(relay)
         if relay.done:
             over(_ending(relay))
         if relay.hang_up:
@@ -109,6 +112,8 @@ def pump(
             raise stream.error
         for data in () if relay.hang_up else source:
             out = relay.feed(data)
+            if relay.unsaved is not None:
+                remember(relay)
             if out:
                 if relay.done:
                     over(_ending(relay))
@@ -142,6 +147,7 @@ class APump:
         *,
         over: Over,
         hang_up: Callable[[], Awaitable[None]],
+        remember: Callable[[Relay], Awaitable[None]],
     ) -> None:
         self._begun = stream.begun
         self._error = stream.error
@@ -151,6 +157,7 @@ class APump:
         self._closed_early = closed_early
         self._over = over
         self._hang_up = hang_up
+        self._remember = remember
         self._left = False
         self.closed = False
 
@@ -172,6 +179,8 @@ class APump:
 
     async def _next(self) -> bytes:
         begun, self._begun = self._begun, b""
+        if self._relay.unsaved is not None:
+            await self._remember(self._relay)
         if begun:
             return begun
         if self._error is not None:
@@ -182,6 +191,8 @@ class APump:
             raise StopAsyncIteration
         async for data in self._source:
             out = self._relay.feed(data)
+            if self._relay.unsaved is not None:
+                await self._remember(self._relay)
             if out:
                 return out
         try:

@@ -14,6 +14,7 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
+from .remembering import has_tokens
 from .ticket import KEY, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
@@ -46,7 +47,8 @@ def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     if is_ours(request):
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
+        ticket = request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
+        ticket.tokens = has_tokens(client)
     else:
         request.headers.pop(HEADER, None)
 

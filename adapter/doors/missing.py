@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
-_MOST = 1000
+from adapter.expiring import Expiring
 
-_until: dict[object, float] = {}
-_lock = threading.Lock()
+_MISSING = Expiring()
 
 
-def base_of(url: Any) -> object:
+def base_of(url: Any) -> tuple[str, str, int | None, bytes]:
     """Return what a base URL is told by: everything before the path of the call."""
     path: bytes = url.raw_path.partition(b"?")[0]
     return url.scheme, url.host, url.port, path.rpartition(b"/chat/completions")[0] or path
 
 
-def remember(base: object, seconds: float) -> None:
+def remember(base: tuple[object, ...], seconds: float) -> None:
     """Note that a base URL has no Responses API, for some seconds."""
-    with _lock:
-        while len(_until) >= _MOST:
-            del _until[next(iter(_until))]
-        _until[base] = time.monotonic() + seconds
+    _MISSING.remember(base, seconds)
 
 
-def is_missing(base: object) -> bool:
+def is_missing(base: tuple[object, ...]) -> bool:
     """Tell whether a base URL was found to have no Responses API."""
-    if not _until:
-        return False
-    until = _until.get(base)
-    return until is not None and time.monotonic() < until
+    return _MISSING.holds(base)
 
 
 def forget() -> None:
     """Forget them all."""
-    with _lock:
-        _until.clear()
+    _MISSING.forget()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from adapter.effects import (
     Decide,
     Effect,
     FanOut,
+    Forget,
     Head,
     Journey,
     Merged,
@@ -20,6 +23,9 @@ from adapter.effects import (
     ReadFlag,
     ReadReply,
     ReadRequest,
+    Recall,
+    Refuse,
+    Remember,
     Rewritten,
     Send,
     Streamed,
@@ -27,6 +33,8 @@ from adapter.effects import (
 from adapter.endpoints import stored_endpoint
 from adapter.exchange import exchange, follow, stored
 from adapter.journal import Journal
+from adapter.memory.scope import Whose
+from adapter.relay import Relay
 from adapter.routing import flags
 from adapter.routing.decide import HEADER
 
@@ -35,6 +43,7 @@ from .bodies import AOnce, APump, once, outlive, pump
 from .families import Family
 from .fan_out import FanOutTasks, FanOutThreads
 from .record import note
+from .remembering import whose_of
 from .ticket import KEY, Ticket
 from .watching import AWatched, Watch, watched
 
@@ -86,6 +95,11 @@ class TripBase:
     def journal(self) -> Journal:
         """The record of the call."""
         return self.ticket.journal
+
+    @cached_property
+    def whose(self) -> Whose:
+        """Whose turns the call is about."""
+        return whose_of(self.request, self.ticket.overrides.conversation, tokens=self.ticket.tokens)
 
     def journey(self) -> Journey:
         """Return the journey that this request is to go."""
@@ -151,6 +165,7 @@ class TripBase:
         return self.upstream
 
     several: Any = None
+    relay: Relay | None = None  # of the stream under way
     _watched: Any  # what passes a stream on, watched
 
     def stream(self, outcome: Outcome) -> Any:
@@ -208,13 +223,23 @@ class Trip(TripBase):
                 return next(self._source(), None)
             case Missing(seconds=seconds):
                 missing.remember(missing.base_of(self.request.url), seconds)
+            case Recall() | Remember() | Forget() | Refuse():
+                return self.ticket.router.memory.perform(effect, self.whose)
             case Note():
                 self.note()
         return None
 
     def pieces(self, outcome: Streamed) -> Iterator[bytes]:
         """Give a stream's bytes."""
-        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close)
+        self.relay = outcome.relay
+        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close, remember=self.remember)
+
+    def remember(self, relay: Relay) -> None:
+        """Put what a stream has brought into the memory, before the reader has it."""
+        memo = relay.take_memo()
+        if memo is not None:
+            with suppress(Exception):  # promise 9: the answer is worth more than the memory of it
+                self.perform(Remember(relay.model, memo))
 
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -242,10 +267,17 @@ class Trip(TripBase):
     def finish(self) -> None:
         """End a reply that was read, or left."""
         self.over()
+        self.leave()
         if self.several is not None:
             self.several.cancel()
         else:
             self.close()
+
+    def leave(self) -> None:
+        """Remember what the reader of a stream has seen, who reads no more."""
+        if self.relay is not None:
+            self.relay.leave()
+            self.remember(self.relay)
 
     def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
@@ -300,13 +332,26 @@ class AsyncTrip(TripBase):
                 return await anext(self._source(), None)
             case Missing(seconds=seconds):
                 missing.remember(missing.base_of(self.request.url), seconds)
+            case Recall() | Remember() | Forget() | Refuse():
+                return await self.ticket.router.memory.aperform(effect, self.whose)
             case Note():
                 self.note()
         return None
 
     def pieces(self, outcome: Streamed) -> APump:
         """Give a stream's bytes."""
-        return APump(outcome, self._source(), self.truncated, self.closed_early, over=self.over, hang_up=self.aclose)
+        self.relay = outcome.relay
+        return APump(
+            outcome, self._source(), self.truncated, self.closed_early,
+            over=self.over, hang_up=self.aclose, remember=self.remember,
+        )  # fmt: skip
+
+    async def remember(self, relay: Relay) -> None:
+        """Put what a stream has brought into the memory, before the reader has it."""
+        memo = relay.take_memo()
+        if memo is not None:
+            with suppress(Exception):  # promise 9: the answer is worth more than the memory of it
+                await self.perform(Remember(relay.model, memo))
 
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -336,10 +381,17 @@ class AsyncTrip(TripBase):
     async def finish(self) -> None:
         """End a reply that was read, or left."""
         self.over()
+        await self.leave()
         if self.several is not None:
             await self.several.cancel()
         else:
             await self.aclose()
+
+    async def leave(self) -> None:
+        """Remember what the reader of a stream has seen, who reads no more."""
+        if self.relay is not None:
+            self.relay.leave()
+            await self.remember(self.relay)
 
     async def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from adapter.effects import UNREAD, Flag, Need
 from adapter.errors import TranslationError
 from adapter.journal import Backend, Choice
+from adapter.memory.keeper import Keeper
 from adapter.telemetry import Observers
 from adapter.translation.models import ModelFacts
 from adapter.translation.policy import Policy
@@ -34,6 +35,8 @@ class Router:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.observers = Observers(settings.observers)
+        keys = tuple(key.get_secret_value() for key in settings.memory_key)
+        self.memory = Keeper(settings.memory, scope=settings.memory_scope, keys=keys, seconds=settings.memory_timeout)
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = Hashes(settings.service)
         facts = ModelFacts.from_mapping(settings.models)
@@ -126,7 +129,9 @@ def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:
 
 
 def _choice(some: PerCall, facts: ModelFacts, settings: Settings) -> Choice:
-    policy = Policy(some.unsupported, MappingProxyType(some.policies), frozenset(some.emulate), models=facts)
+    policy = Policy(
+        some.unsupported, MappingProxyType(some.policies), frozenset(some.emulate), facts, some.carry_reasoning
+    )
     return Choice(
         some.backend, "settings", policy, some.on_bug, settings.hash,
         fallback=frozenset(some.fallback), fallback_expiry=settings.fallback_expiry,

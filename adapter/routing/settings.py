@@ -50,6 +50,9 @@ class Settings(BaseSettings, Values):
     observers: tuple[Any, ...] = Field(default=(), exclude=True)
     """Callables that get one `Record` for every call."""
 
+    memory: Any = Field(default="memory://", repr=False)
+    """The same as in a file, or a store of the program's own (`adapter.Store`)."""
+
     _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
     _document: files.Document | None = pydantic.PrivateAttr(default=None)
     _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
@@ -111,6 +114,10 @@ class Settings(BaseSettings, Values):
     def _observers(cls, value: Any) -> Any:
         check(value)
         return value
+
+    @pydantic.field_serializer("memory", when_used="json")
+    def _named(self, value: Any) -> str:
+        return value if isinstance(value, str) else type(value).__qualname__
 
     @cached_property
     def hash(self) -> str:

@@ -6,14 +6,18 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 from pydantic_settings import NoDecode
 
+from adapter.errors import MissingExtra
+from adapter.memory import opening
+from adapter.memory.values import key_of
 from adapter.translation.models import ModelFacts
-from adapter.translation.policy import Unsupported
+from adapter.translation.policy import CarryReasoning, Unsupported
 
 from .matching import Match
 from .parameters import Emulated, known_parameter
@@ -57,6 +61,10 @@ class PerCall(pydantic.BaseModel):
     fallback: Annotated[tuple[Fallback, ...], NoDecode] = ("blocked", "missing")
     """When a call that the Responses API didn't take goes to Chat Completions after all: the endpoint is `missing`, a gateway
     `blocked` it, or the API `rejected` the request."""
+
+    carry_reasoning: CarryReasoning = "auto"
+    """Which models are asked for their reasoning in a form that can be put back into the next request: those that reason
+    (`auto`), `always`, or `never`; then nothing is remembered either."""
 
     on_bug: Literal["chat", "raise"] = "chat"
     """What happens when the adapter itself fails before anything was sent: the call goes to `chat`, or the exception is raised."""
@@ -142,13 +150,48 @@ class Values(PerCall):
     fallback_expiry: Seconds = 600.0
     """For how many seconds an endpoint that was missing isn't asked again."""
 
+    memory: str = Field(default="memory://", repr=False)
+    """Where reasoning is remembered from one tool turn to the next: `memory://` (this process), `sqlite:///path` (this machine),
+    `redis://…` or `rediss://…` (many machines)."""
+
+    memory_scope: str | None = Field(default=None, min_length=1)
+    """Who shares what is remembered, by a name; without one: base URL, organisation, project and API key."""
+
+    memory_key: Annotated[tuple[pydantic.SecretStr, ...], NoDecode] = ()
+    """Seals what is remembered outside this process: 32 bytes in URL-safe base64. Of several, the first seals and all open."""
+
+    memory_timeout: Seconds = 0.05
+    """How many seconds a store may take, each time that it is asked."""
+
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """Facts about models, by a pattern of their names, beside and over those that are built in."""
 
-    @pydantic.field_validator("force", mode="before")
+    @pydantic.field_validator("force", "memory_scope", mode="before")
     @classmethod
     def _unset(cls, value: Any) -> Any:
         return unset(value)
+
+    @pydantic.field_validator("memory", mode="after")
+    @classmethod
+    def _store(cls, value: Any) -> Any:
+        opening.check(value)
+        return value
+
+    @pydantic.field_validator("memory_key", mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        return (value,) if isinstance(value, pydantic.SecretStr) else value
+
+    @pydantic.field_validator("memory_key", mode="after")
+    @classmethod
+    def _sound_keys(cls, value: tuple[pydantic.SecretStr, ...]) -> tuple[pydantic.SecretStr, ...]:
+        for one in value:
+            key_of(one.get_secret_value())
+        if value and find_spec("cryptography") is None:
+            raise MissingExtra("memory_key needs cryptography: pip install 'chat-responses-adapter[seal]'")
+        return value
 
     @pydantic.field_validator("models", mode="after")
     @classmethod

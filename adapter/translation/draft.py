@@ -13,7 +13,7 @@ from .ledger import Ledger, Loss
 from .models import KNOWN, ModelFacts
 from .policy import Policy
 
-ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output"]
+ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Origin:
     """Where one input item came from.
 
     `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of
-    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string).
+    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string). Reasoning was put in front
+    of the message's calls; the caller doesn't know of it.
     """
 
     kind: ItemKind
@@ -72,7 +73,8 @@ class Translation:
     """A translated request.
 
     `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger,
-    `index` leads error paths back, `asked` is what the reply's translation needs to know.
+    `index` leads error paths back, `asked` is what the reply's translation needs to know. `asks_reasoning`: the body asks for
+    encrypted reasoning because the policy says so, not the caller.
     """
 
     body: dict[str, Any] | None
@@ -80,6 +82,7 @@ class Translation:
     held: tuple[Loss, ...]
     index: IndexMap
     asked: Asked
+    asks_reasoning: bool = False
 
 
 class Draft:

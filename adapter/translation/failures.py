@@ -197,6 +197,8 @@ def _input(i: int, rest: list[str | int], index: IndexMap) -> str:
             return f"{base}.tool_call_id"
         case (("message" | "output"), _):
             return _join(base, rest)
+        case "reasoning", _:
+            return base  # the caller doesn't know of it
         case "legacy_call", _:
             return _join(f"{base}.function_call", rest)
     call = f"{base}.tool_calls[{origin.call}]"

@@ -24,7 +24,8 @@ class Family:
     `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools.
     `refused_efforts`: values of `reasoning_effort` that it doesn't take on either API. `named_choice_stops`: with a named
     `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null` into
-    choices when none were asked for. `shutdown`: the day after which it isn't served, as an ISO date, or empty.
+    choices when none were asked for. `reasons`: it reasons, and gives its reasoning encrypted when asked for it. `shutdown`: the day
+    after which it isn't served, as an ISO date, or empty.
     `sources`: how each of this was found, the surest first.
     """
 
@@ -34,6 +35,7 @@ class Family:
     refused_efforts: tuple[str, ...] = ()
     named_choice_stops: bool = False
     logprobs_key: bool = True  # as in the public OpenAPI document
+    reasons: bool = False
     shutdown: str = ""
     sources: tuple[str, ...] = ()
 
@@ -50,6 +52,7 @@ class Fact:
     refused_efforts: tuple[str, ...] | None = None
     named_choice_stops: bool | None = None
     logprobs_key: bool | None = None
+    reasons: bool | None = None
     shutdown: str | None = None
 
     def said(self) -> dict[str, Any]:
@@ -113,6 +116,22 @@ _FACTS = (
         ("gpt-[6-9]*",),
         "read across from gpt-5 (WIRE_FACTS, chat streams)",
         named_choice_stops=False, logprobs_key=False,
+    ),
+    Fact(
+        ("gpt-5-chat*",),
+        "the SDK's docstrings: the model of ChatGPT, which doesn't reason",
+        reasons=False,
+    ),
+    Fact(
+        ("gpt-5*", "o1*", "o3*", "o4*", "grok-4.3*"),
+        "recorded: `include` taken by gpt-5, 5.2, 5.4, 5.5, 5.6, their mini and nano forms, o3, o3-mini, o4-mini and grok-4.3 (330 "
+        "of 330); read across to the others",
+        reasons=True,
+    ),
+    Fact(
+        ("gpt-[6-9]*",),
+        "read across from gpt-5.6",
+        reasons=True,
     ),
 )  # fmt: skip
 
@@ -217,6 +236,17 @@ class ModelFacts:
 
 KNOWN = ModelFacts()
 """The built-in facts alone."""
+
+
+_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
+
+
+def family_name(model: str) -> str:
+    """Return what a model's snapshots and vendors' spellings of it have in common.
+
+    Encrypted reasoning is bound to the model that wrote it (MAPPING §2.7); `gpt-5-mini` isn't of the family of `gpt-5`.
+    """
+    return _SNAPSHOT.sub("", _bare(model))
 
 
 def _bare(model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,19 @@ class Call(Item):
         """Tell whether the caller has seen the beginning of the call, and there may be more of it."""
         return self.opened and not self.dropped and self.done is None
 
+    @property
+    def complete(self) -> bool:
+        """Tell whether the caller has seen all of the call: it was finished, or what was passed on is a JSON text already."""
+        if not self.opened or self.dropped:
+            return False
+        return self.done is not None or (not self.custom and _is_json("".join(self.sent)))
+
+    def heard(self) -> dict[str, Any]:
+        """Return it as an item, with as much as the caller has seen."""
+        kind = "custom_tool_call" if self.custom else "function_call"
+        own = (self.done or {}).get("id")
+        return {"type": kind, "id": own, "call_id": self.call_id, "name": self.name, self.written: "".join(self.sent)}
+
     def learn(self, item: dict[str, Any]) -> None:
         """Take name and id from an item, as far as it has them."""
         if isinstance(item.get("name"), str):
@@ -182,6 +196,39 @@ class OpenItems:
             if isinstance(item, dict) and (same := opened.get(_class(item.get("type")))) is not None:
                 yield next(same, None) or self._make(item), item
 
+    def heard(self) -> list[Any]:
+        """List the finished items so far, up to the first call that isn't complete; calls as they were passed on."""
+        out: list[Any] = []
+        for item in self._order:
+            if not isinstance(item, Call):
+                out.append(item.done)
+            elif item.complete:
+                out.append(item.heard())
+            else:
+                break
+        return out
+
+    def heard_at_the_end(self, output: list[Any]) -> list[Any]:
+        """List all items: in the order of the finished response's, where it lists them; calls as they were passed on.
+
+        The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
+        """
+        calls = iter(self.calls)
+        thoughts = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
+        out: list[Any] = []
+        for item in output or [one.done for one in self._order]:
+            if _class(item.get("type") if isinstance(item, dict) else None) is Call:
+                call = next(calls, None)
+                if call is None or call.dropped:
+                    break
+                out.append(call.heard())
+            elif _is_reasoning(item):
+                own = next(thoughts, None)
+                out.append(item if item.get("encrypted_content") or own is None else own)
+            else:
+                out.append(item)
+        return out
+
     def annotate(self, message: OpenMessage, p: Any, values: Any, *, seen: int) -> None:
         """Take a part's annotations, but for the first `seen`, which came before."""
         part = message.part(p)
@@ -195,6 +242,18 @@ class OpenItems:
         items = output or [item.done for item in self._order if item.done is not None]
         for i, item in enumerate(items):
             yield f"output[{i}]", item
+
+
+def _is_reasoning(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") == "reasoning"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _class(item_type: object) -> type[Item]:

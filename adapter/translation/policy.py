@@ -10,6 +10,7 @@ from typing import Literal
 from .models import KNOWN, ModelFacts
 
 Unsupported = Literal["chat", "error", "drop"]
+CarryReasoning = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,21 @@ class Policy:
 
     `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
     the ledger. `parameters` overrides this by the name of the top-level parameter. `emulate` names the parameters that
-    are reproduced with other means instead; `models` are the facts about models that hold.
+    are reproduced with other means instead; `models` are the facts about models that hold. `carry_reasoning` says which models are
+    asked for their reasoning in a form that can be sent back: `auto` those that reason.
     """
 
     unsupported: Unsupported = "chat"
     parameters: Mapping[str, Unsupported] = field(default_factory=lambda: MappingProxyType({}))
     emulate: frozenset[str] = frozenset()
     models: ModelFacts = KNOWN
+    carry_reasoning: CarryReasoning = "never"
+
+    def carries(self, model: object) -> bool:
+        """Tell whether a model is asked for its encrypted reasoning."""
+        if self.carry_reasoning != "auto":
+            return self.carry_reasoning == "always"
+        return isinstance(model, str) and self.models.of(model).reasons
 
     def of(self, parameter: str) -> Unsupported:
         """Return what is to happen to a value of this parameter."""

@@ -15,6 +15,7 @@ from .formats import response_format
 from .items import messages_to_input
 from .policy import Policy
 from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, Move
+from .turns import ENCRYPTED
 
 _DEFAULT_POLICY = Policy()
 
@@ -33,8 +34,10 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
     raised. MAPPING §1 to §3.
     """
     draft = Draft(policy)
+    asks_reasoning = False
     try:
         _translate(draft, body)
+        asks_reasoning = _reasoning(draft, body)
     except MalformedRequest as error:
         if policy.unsupported != "chat":
             raise
@@ -54,6 +57,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             call_ids=MappingProxyType(draft.call_ids),
             **draft.asked,
         ),
+        asks_reasoning=asks_reasoning,
     )
 
 
@@ -78,6 +82,14 @@ def _translate(draft: Draft, body: Any) -> None:
             case Move.REFUSE:
                 draft.cannot(name, name, rule.note.rstrip("."))
     _extras(draft, body)
+
+
+def _reasoning(draft: Draft, body: dict[str, Any]) -> bool:
+    """Ask for encrypted reasoning where the policy says so, last of all; tell whether it wasn't asked for already."""
+    if not draft.policy.carries(body.get("model")) or ENCRYPTED in draft.body.get("include", ()):
+        return False
+    draft.include(ENCRYPTED)
+    return True
 
 
 def _model(draft: Draft, model: Any) -> None:

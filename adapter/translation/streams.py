@@ -58,7 +58,7 @@ class ChunksFromEvents:
     `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
     more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
     `close` raises StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts
-    skipped event types. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
+    skipped event types, `finished_calls` finished tool calls. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
     to come is neither read nor wanted.
     """
 
@@ -75,6 +75,7 @@ class ChunksFromEvents:
         self.state = State.WAITING
         self.unknown: Counter[str] = Counter()
         self.hang_up = False
+        self.finished_calls = 0
 
     @property
     def losses(self) -> Ledger:
@@ -85,6 +86,12 @@ class ChunksFromEvents:
     def usage(self) -> dict[str, Any] | None:
         """The usage of the finished response, in Chat's terms; None before, and where the server sent none."""
         return usage_to_chat(self._chunks.response.get("usage"))
+
+    def heard(self) -> list[Any]:
+        """List the items of which the caller has seen all so far, in the form of a Response's `output`."""
+        if self.state is State.ENDED and not self._cut.over:
+            return self._items.heard_at_the_end(self._chunks.response.get("output") or [])
+        return self._items.heard()
 
     @property
     def ended(self) -> bool:
@@ -217,6 +224,7 @@ class ChunksFromEvents:
             return []
         found = self._items.get(event, item)
         found.done = item
+        self.finished_calls += isinstance(found, Call)
         return self._settle(found, item)
 
     def _settle(self, found: object, item: Any) -> list[Chunk]:

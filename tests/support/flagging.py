@@ -13,6 +13,7 @@ import pytest
 from adapter import Settings
 from adapter.effects import Flag
 from adapter.routing import flags
+from adapter.threads import Threads
 
 pytest.importorskip("openfeature")
 
@@ -29,7 +30,7 @@ SHORT = 0.02
 @pytest.fixture
 def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
-    monkeypatch.setattr(flags, "_THREADS", flags._Threads(32))
+    monkeypatch.setattr(flags, "_THREADS", Threads(32, "adapter-flag"))
     monkeypatch.setattr(flags, "_complained", set())
     yield
     api.shutdown()

@@ -1,0 +1,127 @@
+"""Reasoning from turn to turn: what a request takes along of what was remembered, and what is done where the API won't have it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import codec
+from .effects import Effect, Forget, Recall, Recalled, Refuse
+from .journal import Choice
+from .translation.draft import Translation
+from .translation.ledger import Loss
+from .translation.turns import ENCRYPTED, History, Memo, put_back, read_history
+
+NOTHING = Recalled()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A request as it is sent: `translation` with what was put back, and `body`, written.
+
+    `plain` is the translation without anything put back, `history` what turns are bound to (None where nothing is carried), `put`
+    the indexes of the items that were put in.
+    """
+
+    translation: Translation
+    body: bytes
+    plain: Translation
+    history: History | None = None
+    recalled: Recalled = NOTHING
+    put: tuple[int, ...] = ()
+
+    @property
+    def refusable(self) -> bool:
+        """Tell whether it holds anything that the caller didn't write."""
+        return bool(self.put) or self.plain.asks_reasoning
+
+    def memo(self, heard: list[Any]) -> Memo | None:
+        """Make the memo of the reply, of which `heard` are the items."""
+        if self.history is None:
+            return None
+        return self.history.memo(heard, legacy=self.plain.asked.legacy_functions)
+
+
+def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
+    """Make a translated request ready to be sent, with what is remembered of its history."""
+    assert plain.body is not None
+    if choice.policy.carry_reasoning == "never":
+        return Load(plain, codec.dumps(plain.body), plain)
+    history = read_history(plain.body["input"], plain.index.items)
+    recalled = NOTHING
+    if history.starts or plain.asks_reasoning:
+        try:
+            recalled = yield Recall(plain.asked.model, tuple(history.names))
+        except Exception:  # a memory that fails costs continuity, never the call
+            if choice.on_bug == "raise":
+                raise
+    if recalled.refused:
+        plain, recalled = _without_include(plain), NOTHING
+    return _with(plain, history, recalled)
+
+
+def _with(plain: Translation, history: History | None, recalled: Recalled) -> Load:
+    assert plain.body is not None
+    translation = plain
+    put: list[int] = []
+    if recalled.turns and history is not None:
+        items, origins, put = put_back(
+            plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids
+        )
+        translation = replace(plain, body=plain.body | {"input": items}, index=replace(plain.index, items=origins))
+    return Load(translation, codec.dumps(translation.body), plain, history, recalled, tuple(put))
+
+
+@dataclass(frozen=True, slots=True)
+class Lighter:
+    """The same request with less of ours in it; what is to be noted before it is sent, and what the ledger says."""
+
+    load: Load
+    note: Effect
+    losses: tuple[Loss, ...]
+
+
+def lighten(refused: Load, raw: bytes) -> Lighter | None:
+    """Judge a 400 by its body: give the request without what it was refused for, where that is ours; None where it isn't."""
+    error = _error(raw)
+    said, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
+    model, plain, recalled = refused.plain.asked.model, refused.plain, refused.recalled
+    if "encrypted content is not supported" in said.lower() or ENCRYPTED in said or param.startswith("include"):
+        lighter = _with(_without_include(plain), refused.history, NOTHING)
+        return Lighter(lighter, Refuse(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
+    if param in {f"input[{k}].id" for k in refused.put} and not recalled.with_ids:
+        lighter = _with(plain, refused.history, replace(recalled, with_ids=True))
+        return Lighter(lighter, Refuse(model, "no ids"), ())
+    blamed = any(param.startswith(f"input[{k}]") for k in refused.put) or "of type 'reasoning'" in said
+    if refused.put and (blamed or code == "invalid_encrypted_content" or "encrypted content" in said.lower()):
+        lighter = _with(plain, refused.history, NOTHING)
+        why = "the API refused what was remembered of the model's reasoning"
+        return Lighter(lighter, Forget(model, tuple(recalled.turns)), _losses(refused, why))
+    return None
+
+
+def _losses(refused: Load, why: str) -> tuple[Loss, ...]:
+    """Say which messages go without the reasoning that led to them."""
+    origins = refused.translation.index.items
+    messages = dict.fromkeys(origins[k].message for k in refused.put)
+    return tuple(Loss(f"messages[{m}]", "dropped", f"sent without its reasoning: {why}") for m in messages) or (
+        Loss("$", "dropped", f"reasoning isn't carried from turn to turn: {why}"),
+    )
+
+
+def _error(raw: bytes) -> dict[str, Any]:
+    try:
+        body = codec.loads(raw)
+    except ValueError:
+        return {}
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _without_include(plain: Translation) -> Translation:
+    if not plain.asks_reasoning or plain.body is None:
+        return plain
+    kept = [entry for entry in plain.body["include"] if entry != ENCRYPTED]
+    body = {key: value for key, value in plain.body.items() if key != "include"}
+    return replace(plain, body=body | {"include": kept} if kept else body, asks_reasoning=False)

@@ -1,0 +1,217 @@
+"""The memory as a call sees it: it has a turn or it hasn't, in bounded time, and never fails.
+
+A store in trouble (down, slow, full, full of garbage) costs continuity and one warning a minute; one that fails several times
+in a row isn't asked for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Mapping
+from functools import cached_property
+from typing import Any
+
+from adapter.effects import Forget, Recall, Recalled, Refuse, Remember
+from adapter.expiring import Expiring
+from adapter.translation.turns import ToolTurn
+
+from . import opening
+from .base import THREADS
+from .in_process import InProcess
+from .scope import Whose, names_of, pattern_of
+from .values import Packer, key_of
+
+logger = logging.getLogger("adapter")
+
+Carrying = Recall | Remember | Forget | Refuse
+"""The effects that are the memory's to perform."""
+
+REFUSED = Expiring()
+"""What models at their servers don't take; see effects.Refuse."""
+
+_REFUSED_FOR = 600.0  # seconds
+
+_Ask = tuple[str, Any]  # a method of the store, and its arguments
+
+
+class Keeper:
+    """Perform the memory's effects with the store of one setting.
+
+    `scope` is `memory_scope`, `keys` what values are sealed with, the first one for new values; `seconds` is what the store may
+    cost a call, each time that it is asked.
+    """
+
+    def __init__(self, memory: Any, *, scope: str | None, keys: tuple[str, ...], seconds: float) -> None:
+        self._memory, self._scope, self._seconds = memory, scope, seconds
+        self._packer = Packer([key_of(key) for key in keys])
+        self._trouble = Trouble()
+
+    @cached_property
+    def store(self) -> Any:
+        """The store; opened on first use."""
+        return opening.opened(self._memory, self._seconds)
+
+    def perform(self, effect: Carrying, whose: Whose) -> Any:
+        """Perform an effect."""
+        steps = self._steps(effect, whose)
+        try:
+            ask = next(steps)
+            while True:
+                ask = steps.send(self._answer(ask))
+        except StopIteration as stop:
+            return stop.value
+
+    async def aperform(self, effect: Carrying, whose: Whose) -> Any:
+        """Perform an effect without blocking the event loop."""
+        steps = self._steps(effect, whose)
+        try:
+            ask = next(steps)
+            while True:
+                ask = steps.send(await self._aanswer(ask))
+        except StopIteration as stop:
+            return stop.value
+
+    def _steps(self, effect: Carrying, whose: Whose) -> Generator[_Ask, Any, Any]:
+        model = effect.model
+        match effect:
+            case Refuse(what=what):
+                REFUSED.remember((whose.base, model, what), _REFUSED_FOR)
+            case Recall(names=turns):
+                if REFUSED.holds((whose.base, model, "encrypted")):
+                    return Recalled(refused=True)
+                names = names_of(whose, self._scope, model, turns)
+                found = (yield "get", (names,)) if names else None
+                return Recalled(
+                    self._read(turns, names, found or {}), False, REFUSED.holds((whose.base, model, "no ids"))
+                )
+            case Remember(memo=memo):
+                name = names_of(whose, self._scope, model, (memo.name,))[0]
+                if isinstance(self.store, InProcess):
+                    yield "put", (name, memo.turn, memo.turn.size)
+                else:
+                    yield "put", (name, self._packer.pack(name, memo.turn))
+            case Forget(names=turns):
+                yield "delete", (names_of(whose, self._scope, model, turns),)
+        return None
+
+    def _read(self, turns: tuple[str, ...], names: list[str], found: Any) -> dict[str, ToolTurn]:
+        if isinstance(self.store, InProcess):
+            return {turn: found[name] for turn, name in zip(turns, names, strict=True) if name in found}
+        read: dict[str, ToolTurn] = {}
+        if not isinstance(found, Mapping):
+            self._trouble.warn("an answer that isn't a mapping")
+            return read
+        for turn, name in zip(turns, names, strict=True):
+            value = found.get(name)
+            if value is not None:
+                try:
+                    read[turn] = self._packer.unpack(name, value)
+                except ValueError as error:
+                    self._trouble.warn(f"a value that can't be read ({error})")
+        return read
+
+    def _answer(self, ask: _Ask) -> Any:
+        """Ask the store. A store in trouble has nothing."""
+        method, arguments = ask
+        store = self.store
+        if isinstance(store, InProcess):
+            return getattr(store, method)(*arguments)
+        if self._trouble.resting:
+            return None
+        try:
+            if getattr(store, "bounded", False):
+                result = getattr(store, method)(*arguments)
+            else:
+                running = THREADS.start(lambda: getattr(store, method)(*arguments))
+                try:
+                    result = running.result(self._seconds)
+                finally:
+                    running.cancel()
+        except Exception as error:  # noqa: BLE001  # whatever a store raises: it costs continuity, never the call
+            self._trouble.failed(error)
+            return None
+        self._trouble.over()
+        return result
+
+    async def _aanswer(self, ask: _Ask) -> Any:
+        """Ask the store. See _answer."""
+        import anyio  # the SDK has imported it: its event loop may be trio's
+
+        method, arguments = ask
+        store = self.store
+        if isinstance(store, InProcess):
+            return getattr(store, method)(*arguments)
+        if self._trouble.resting:
+            return None
+        try:
+            with anyio.fail_after(self._seconds):
+                result = await getattr(store, "a" + method)(*arguments)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._trouble.failed(error)
+            return None
+        self._trouble.over()
+        return result
+
+    def forget(self, *, scope: str | None, conversation: str | None) -> int:
+        """Forget a `memory_scope`, a conversation, or one in the other; return how many turns there were. Raises what the store raises."""
+        gone: int = self.store.forget(pattern_of(scope, conversation))
+        return gone
+
+    async def aforget(self, *, scope: str | None, conversation: str | None) -> int:
+        """Forget a `memory_scope`, a conversation, or one in the other. See forget."""
+        pattern = pattern_of(scope, conversation)
+        if isinstance(self.store, InProcess):
+            return self.store.forget(pattern)
+        gone: int = await self.store.aforget(pattern)
+        return gone
+
+
+class Trouble:
+    """What is known of a store's trouble: whether to leave it alone, and whether to say so again."""
+
+    patience = 3  # failures in a row
+    first_rest, longest_rest = 1.0, 30.0  # seconds
+    quiet = 60.0  # seconds between warnings
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._rests_until = 0.0
+        self._rest = self.first_rest
+        self._quiet_until = 0.0
+        self._unsaid = 0
+
+    @property
+    def resting(self) -> bool:
+        """Tell whether the store is left alone for now."""
+        return self._rests_until > 0.0 and time.monotonic() < self._rests_until
+
+    def failed(self, error: Exception) -> None:
+        """Take note of a failure."""
+        self._failures += 1
+        if self._failures >= self.patience:
+            self._rests_until = time.monotonic() + self._rest
+            self._rest = min(2 * self._rest, self.longest_rest)
+        self.warn(f"no answer ({type(error).__name__})")
+
+    def over(self) -> None:
+        """Take note that all is well."""
+        if self._failures:
+            self._failures, self._rests_until, self._rest = 0, 0.0, self.first_rest
+
+    def warn(self, what: str) -> None:
+        """Say so, unless it was said a short while ago."""
+        now = time.monotonic()
+        if not self._lock.acquire(blocking=False):
+            return  # somebody is saying it
+        try:
+            self._unsaid += 1
+            if now < self._quiet_until:
+                return
+            count, self._unsaid, self._quiet_until = self._unsaid, 0, now + self.quiet
+        finally:
+            self._lock.release()
+        often = f", {count} times" if count > 1 else ""
+        logger.warning("memory: %s from the store%s: reasoning isn't carried between some turns", what, often)

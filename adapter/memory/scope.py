@@ -1,0 +1,70 @@
+"""Under which names turns are kept: nothing crosses keys, organisations, base URLs or model families (DESIGN §6).
+
+A name is `scope:conversation:turn`, all digests, the same in every process. Names of turns are keyed with the scope's own secret,
+so that whoever reads a store learns nothing from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from adapter.translation.models import family_name
+
+_SEPARATOR = "\0"
+_ANY = "*"
+_NONE = "-"  # stands for a conversation that wasn't named
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose turns they are.
+
+    `credential` is the API key as it was sent, empty where a token stands in its place: tokens change. `conversation` is what
+    `use(conversation=…)` says.
+    """
+
+    base: str
+    organization: str = ""
+    project: str = ""
+    credential: str = ""
+    conversation: str | None = None
+
+
+def names_of(whose: Whose, scope: str | None, model: str, turns: tuple[str, ...]) -> list[str]:
+    """Name turns for a store."""
+    prefix, keyed = _scoped(whose.base, whose.organization, whose.project, whose.credential, scope)
+    begin = f"{prefix}:{_conversation(whose.conversation)}:"
+    family = family_name(model)
+    made = []
+    for turn in turns:
+        hashed = keyed.copy()
+        hashed.update(_bytes(family + _SEPARATOR + turn))
+        made.append(begin + hashed.hexdigest())
+    return made
+
+
+def pattern_of(scope: str | None, conversation: str | None) -> str:
+    """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
+    begin = _ANY if scope is None else _scoped("", "", "", "", scope)[0]
+    return f"{begin}:{_ANY if conversation is None else _conversation(conversation)}:*"
+
+
+@lru_cache(maxsize=256)
+def _scoped(base: str, organization: str, project: str, credential: str, scope: str | None) -> tuple[str, Any]:
+    """Return a scope's digest, and what its names are hashed with."""
+    who = _SEPARATOR.join(("named", scope) if scope is not None else ("", base, organization, project, credential))
+    secret = blake2b(_bytes(who), digest_size=32, person=b"adapter.secret").digest()
+    digest = blake2b(_bytes(who), digest_size=16, person=b"adapter.scope").hexdigest()
+    return digest, blake2b(digest_size=16, key=secret)
+
+
+@lru_cache(maxsize=1024)
+def _conversation(name: str | None) -> str:
+    return _NONE if name is None else blake2b(_bytes(name), digest_size=12, person=b"adapter.talk").hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,156 @@
+"""`sqlite:///path`: what the processes of one machine remember, in one file.
+
+The file is in WAL mode: readers don't wait for writers, and what was committed survives the end of its writer, however sudden
+(SQLite's documentation, "Write-Ahead Logging"); with `synchronous = NORMAL` a power failure may cost the newest of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .base import Store
+
+_AT_ONCE = 500  # names in one question; old builds of SQLite take 999
+_EVERY = 256  # how many values are put between two looks at the bounds
+_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS turns (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS turns_expire ON turns (expires);
+"""
+
+_INHERITED: list[Any] = []  # connections of a parent process: closing them here could disturb it
+
+
+class SQLite(Store):
+    """Keep values in a file, for all processes of this machine.
+
+    `seconds` bounds how long a method waits for others' locks; `count`, `size` (bytes) and `age` (seconds) bound the file, roughly: old
+    values go first, every so many writes. The file is made on first use, for its owner alone (mode 0600). Raises sqlite3.Error for
+    a file that is locked, full or none of SQLite's, and OSError for one that can't be made.
+    """
+
+    bounded = True
+
+    def __init__(self, path: Path, *, seconds: float, count: int, size: int, age: float) -> None:
+        self._path, self._seconds = path, seconds
+        self._count, self._size, self._age = count, size, age
+        self._lock = threading.Lock()
+        self._opened: sqlite3.Connection | None = None
+        self._pid = os.getpid()
+        self._puts = 0
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the values that are there."""
+        found: dict[str, bytes] = {}
+        with self._held() as connection:
+            for begin in range(0, len(names), _AT_ONCE):
+                some = names[begin : begin + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found.update(
+                    connection.execute(
+                        f"SELECT name, value FROM turns WHERE name IN ({marks}) AND expires > ?",  # noqa: S608  # marks alone
+                        (*some, int(time.time())),
+                    )
+                )
+        return found
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep a value, in place of an earlier one."""
+        with self._held() as connection:
+            connection.execute(
+                "INSERT INTO turns (name, value, expires) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires",
+                (name, value, int(time.time() + self._age)),
+            )
+            self._puts += 1
+            if self._puts % _EVERY == 0:
+                self._prune(connection)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Forget values."""
+        with self._held() as connection:
+            connection.executemany("DELETE FROM turns WHERE name = ?", [(name,) for name in names])
+
+    def forget(self, pattern: str) -> int:
+        """Forget every value whose name matches a pattern; return how many there were."""
+        with self._held() as connection:
+            return connection.execute("DELETE FROM turns WHERE name GLOB ?", (pattern,)).rowcount
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+            self._opened = None
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM turns WHERE expires <= ?", (int(time.time()),))
+        connection.execute("DELETE FROM turns WHERE number <= (SELECT max(number) FROM turns) - ?", (self._count,))
+        pages, free, page = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        used = (pages - free) * page
+        if used > self._size:
+            rows = connection.execute("SELECT count(*) FROM turns").fetchone()[0]
+            too_many = rows - int(rows * 0.9 * self._size / used)
+            oldest = "SELECT number FROM turns ORDER BY number LIMIT ?"
+            connection.execute(f"DELETE FROM turns WHERE number IN ({oldest})", (too_many,))  # noqa: S608  # a constant
+
+    def _held(self) -> _Held:
+        if self._pid != os.getpid():
+            # A connection must not cross a fork, and a thread that isn't here may hold the lock.
+            _INHERITED.append(self._opened)
+            self._opened, self._lock, self._pid = None, threading.Lock(), os.getpid()
+        return _Held(self)
+
+    def _connect(self) -> sqlite3.Connection:
+        # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
+        try:
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = NORMAL")
+            version = made.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError("a file of another version, or of another program")
+            if version == 0:
+                made.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+class _Held:
+    """The connection, for one thread at a time; one that failed is made anew."""
+
+    def __init__(self, store: SQLite) -> None:
+        self._store = store
+
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        if not store._lock.acquire(timeout=store._seconds):
+            raise sqlite3.OperationalError("other threads wait for the file")
+        try:
+            if store._opened is None:
+                store._opened = store._connect()
+        except BaseException:
+            store._lock.release()
+            raise
+        return store._opened
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        store = self._store
+        if isinstance(error, sqlite3.Error) and "locked" not in str(error) and store._opened is not None:
+            store._opened.close()  # the file may have been replaced
+            store._opened = None
+        store._lock.release()

@@ -1,0 +1,98 @@
+"""What a remembered turn looks like in a store: versioned JSON, compressed where it pays, sealed where a key is given."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from adapter import codec
+from adapter.errors import MissingExtra
+from adapter.translation.turns import ToolTurn
+
+_PLAIN, _ZLIB, _SEALED = b"1j", b"1z", b"1s"  # the version, and how the rest is written
+_WORTH = 1024  # below so many bytes compressing saves nothing worth its time
+_MOST = 32 * 1024 * 1024  # of a value, decompressed
+_NONCE = 12
+
+
+class Packer:
+    """Write turns as bytes, and read them again.
+
+    With keys, values are sealed with the first one (AES-256 in GCM, from `cryptography`) and opened with any: so a key can be
+    replaced. What is sealed belongs to its name; moved to another it doesn't open.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._keys: list[Any] = [_aes(key) for key in keys]
+
+    def pack(self, name: str, turn: ToolTurn) -> bytes:
+        """Write a turn that is kept under a name."""
+        text = codec.dumps(turn.to_json())
+        packed = _PLAIN + text
+        if len(text) >= _WORTH:
+            smaller = zlib.compress(text, 1)
+            if len(smaller) < len(text) * 0.9:
+                packed = _ZLIB + smaller
+        if self._keys:
+            nonce = os.urandom(_NONCE)
+            packed = _SEALED + nonce + self._keys[0].encrypt(nonce, packed, name.encode())
+        return packed
+
+    def unpack(self, name: str, value: bytes) -> ToolTurn:
+        """Read a turn that was kept under a name. Raises ValueError for what can't be read, also for want of its key."""
+        if not isinstance(value, bytes):
+            raise ValueError("not bytes")
+        if self._keys:
+            value = self._open(name, value)
+        kind, rest = value[:2], value[2:]
+        if kind == _ZLIB:
+            rest = _inflated(rest)
+        elif kind != _PLAIN:
+            raise ValueError("sealed with another key" if kind == _SEALED else "of another version, or not ours")
+        return ToolTurn.from_json(codec.loads(rest))
+
+    def _open(self, name: str, value: bytes) -> bytes:
+        if value[:2] != _SEALED:
+            raise ValueError("not sealed")
+        nonce, sealed = value[2 : 2 + _NONCE], value[2 + _NONCE :]
+        for key in self._keys:
+            try:
+                opened: bytes = key.decrypt(nonce, sealed, name.encode())
+            except Exception:  # noqa: BLE001, S112  # cryptography has exceptions of its own for every way of being wrong
+                continue
+            return opened
+        raise ValueError("sealed with another key")
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, _MOST)
+    except zlib.error:
+        raise ValueError("not zlib's") from None
+    if not inflater.eof:
+        raise ValueError("cut off, or too big")
+    return text
+
+
+def key_of(text: str) -> bytes:
+    """Read a key: 32 bytes as 44 characters of URL-safe base64. Raises ValueError, without the key in it, for anything else."""
+    try:
+        key = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError("expected 32 bytes in URL-safe base64")
+    return key
+
+
+def _aes(key: bytes) -> Any:
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError:
+        raise MissingExtra("memory_key needs cryptography: pip install 'chat-responses-adapter[seal]'") from None
+    return AESGCM(key)

@@ -1,0 +1,44 @@
+"""Take what was remembered of a conversation, or of everybody in a scope, out of the memory."""
+
+from __future__ import annotations
+
+from adapter.errors import AdapterError
+from adapter.memory.keeper import Keeper
+
+from .live import live
+from .settings import Settings
+
+
+def forget(*, conversation: str | None = None, scope: str | None = None, settings: Settings | None = None) -> int:
+    """Forget what was remembered of a conversation, a scope, or the one in the other; return how many turns there were.
+
+    `conversation` is what `use(conversation=…)` said when the calls were made, `scope` the `memory_scope` of then. `settings` say
+    which store is meant (default: read from the environment). Raises AdapterError where neither is given, and where the store
+    can't do it: then it may have forgotten some of it, or nothing.
+    """
+    keeper = _keeper(conversation, scope, settings)
+    try:
+        return keeper.forget(scope=scope, conversation=conversation)
+    except Exception as error:
+        raise _failed(error) from error
+
+
+async def aforget(
+    *, conversation: str | None = None, scope: str | None = None, settings: Settings | None = None
+) -> int:
+    """Forget without blocking the event loop. See forget."""
+    keeper = _keeper(conversation, scope, settings)
+    try:
+        return await keeper.aforget(scope=scope, conversation=conversation)
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _keeper(conversation: str | None, scope: str | None, settings: Settings | None) -> Keeper:
+    if conversation is None and scope is None:
+        raise AdapterError("forget: say which conversation, or which scope")
+    return live(settings if settings is not None else Settings()).now().memory
+
+
+def _failed(error: Exception) -> AdapterError:
+    return AdapterError(f"forget: the store failed ({type(error).__name__})")

@@ -1,0 +1,112 @@
+"""Threads that other people's code may block: work in bounded time, for sync and async callers.
+
+What doesn't come back in time is left behind in its thread; a few stuck ones, and nothing new is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
+
+_ALL: weakref.WeakSet[Threads] = weakref.WeakSet()
+
+
+class Threads:
+    """Threads that work may block: some at once; more work waits for its turn, as long as its askers do.
+
+    Not an executor's: those are joined when the interpreter ends, however long they are stuck.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most, self._name = most, name
+        self.forget()
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """Begin anew: a forked process has none of its parent's threads."""
+        self._lock = threading.Lock()
+        self._running: set[Future[Any]] = set()
+        self._waiting: dict[Future[Any], Callable[[], Any]] = {}
+
+    def start(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run in a thread, in this context: others' code looks into it. Whoever stops waiting cancels the future.
+
+        Raises TimeoutError when nobody waits any more for what all the threads are doing: it is stuck.
+        """
+        future: Future[Any] = Future()
+        context = contextvars.copy_context()
+        with self._lock:
+            if len(self._running) < self._most:
+                self._running.add(future)
+                fresh = True
+            elif all(one.cancelled() for one in self._running):
+                raise TimeoutError("all threads are stuck")
+            else:
+                self._waiting[future] = lambda: context.run(work)
+                fresh = False
+        if not fresh:
+            future.add_done_callback(lambda done: self._waiting.pop(done, None))
+            return future
+        try:
+            run = self._run
+            threading.Thread(target=run, args=(future, lambda: context.run(work)), name=self._name, daemon=True).start()
+        except RuntimeError:  # the system has no more threads
+            self._running.discard(future)
+            raise
+        return future
+
+    def _run(self, future: Future[Any] | None, work: Callable[[], Any]) -> None:
+        while future is not None:
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001  # it is the asker's
+                # A provider that would end its thread, or the program, doesn't end the call.
+                its = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+                with suppress(InvalidStateError):  # nobody waits any more
+                    future.set_exception(its)
+            else:
+                with suppress(InvalidStateError):
+                    future.set_result(result)
+            future, work = self._next(future)
+
+    def _next(self, done: Future[Any]) -> tuple[Future[Any] | None, Callable[[], Any]]:
+        with self._lock:
+            self._running.discard(done)
+            for future in list(self._waiting):
+                work = self._waiting.pop(future, None)
+                if work is not None and not future.cancelled():
+                    self._running.add(future)
+                    return future, work
+        return None, lambda: None
+
+
+async def joined(running: Future[Any]) -> Any:
+    """Wait for what runs in a thread, in any event loop; a cancelled task cancels it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import anyio
+
+        try:
+            while not running.done():  # noqa: ASYNC110  # what runs in the thread knows of no event loop
+                await anyio.sleep(0.001)
+        finally:
+            running.cancel()
+        return running.result()
+    return await asyncio.wrap_future(running)
+
+
+def _forget_all() -> None:
+    for one in list(_ALL):
+        one.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,205 @@
+"""What turns look like in a store, and what can't be taken for one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adapter
+from adapter.memory.scope import Whose, names_of, pattern_of
+from adapter.memory.values import Packer, key_of
+from adapter.translation.turns import Spoken, ToolTurn
+from tests.support.stores import turn
+
+KEY, OTHER = (base64.urlsafe_b64encode(bytes([k]) * 32).decode() for k in (1, 2))
+NAME = "s:c:1"
+
+texts = st.text(max_size=40)
+items = st.builds(
+    lambda secret, summary, own: {"type": "reasoning", "id": own, "summary": summary, "encrypted_content": secret},
+    texts.filter(bool), st.lists(st.builds(lambda text: {"type": "summary_text", "text": text}, texts), max_size=2), texts,
+)  # fmt: skip
+turns = st.integers(1, 3).flatmap(
+    lambda n: st.builds(
+        ToolTurn,
+        st.tuples(*[texts] * n),
+        st.tuples(*[st.lists(items, max_size=2).map(tuple)] * n),
+        st.none()
+        | st.builds(Spoken, st.integers(0, 3), st.sampled_from([None, "commentary"]), texts, st.none() | texts),
+        st.tuples(*[st.none() | texts] * n),
+    )
+)
+
+
+@given(turns, st.sampled_from([(), (KEY,), (KEY, OTHER)]))
+def test_turns_survive(one: ToolTurn, keys: tuple[str, ...]) -> None:
+    packer = Packer([key_of(key) for key in keys])
+    assert packer.unpack(NAME, packer.pack(NAME, one)) == one
+
+
+def test_small_values_are_plain_json() -> None:
+    packed = Packer().pack(NAME, turn())
+    assert packed[:2] == b"1j"
+    assert json.loads(packed[2:])["before"][0][0]["encrypted_content"] == "gAAAA"
+
+
+def test_big_values_are_compressed_where_it_pays() -> None:
+    wordy = turn(base64.b64encode(os.urandom(3000)).decode())
+    packed = Packer().pack(NAME, wordy)
+    assert packed[:2] == b"1z"
+    assert len(packed) < 0.9 * len(json.dumps(wordy.to_json()))
+    dense = turn("".join(chr(0x4E00 + b) for b in os.urandom(2000)))
+    assert Packer().unpack(NAME, Packer().pack(NAME, dense)) == dense
+
+
+def test_sealed_values_hide_everything() -> None:
+    packed = Packer([key_of(KEY)]).pack(NAME, turn("gAAAA" * 10))
+    assert packed[:2] == b"1s"
+    assert b"gAAAA" not in packed
+    assert b"reasoning" not in packed
+
+
+def test_keys_can_be_replaced() -> None:
+    old = Packer([key_of(KEY)]).pack(NAME, turn())
+    both = Packer([key_of(OTHER), key_of(KEY)])
+    assert both.unpack(NAME, old) == turn()
+    assert Packer([key_of(OTHER)]).unpack(NAME, both.pack(NAME, turn())) == turn()
+
+
+SEALER = Packer([key_of(KEY)])
+GARBAGE: dict[str, tuple[Packer, Any]] = {
+    "nothing": (Packer(), b""),
+    "another program's": (Packer(), b"hello"),
+    "a later version": (Packer(), b"2j{}"),
+    "cut off": (Packer(), Packer().pack(NAME, turn())[:-3]),
+    "not a turn": (Packer(), b'1j{"calls": []}'),
+    "no JSON object": (Packer(), b"1j[]"),
+    "no reasoning": (Packer(), b'1j{"calls":["a"],"before":[[{"type":"message","role":"system"}]],"ids":[null]}'),
+    "reasoning that isn't encrypted": (
+        Packer(),
+        b'1j{"calls":["a"],"before":[[{"type":"reasoning","id":"rs_1"}]],"ids":[null]}',
+    ),
+    "compressed garbage": (Packer(), b"1z\x00\x01"),
+    "compressed and cut off": (Packer(), b"1z" + zlib.compress(b"x" * 1000)[:-5]),
+    "a bomb": (Packer(), b"1z" + zlib.compress(b"\0" * 40_000_000)),
+    "pickled": (Packer(), b"\x80\x04\x95"),
+    "text": (Packer(), "1j{}"),
+    "sealed, without a key": (Packer(), SEALER.pack(NAME, turn())),
+    "sealed with another key": (Packer([key_of(OTHER)]), SEALER.pack(NAME, turn())),
+    "sealed under another name": (SEALER, SEALER.pack("s:c:2", turn())),
+    "sealed and changed": (SEALER, SEALER.pack(NAME, turn())[:-1] + b"\0"),
+    "not sealed, with a key": (SEALER, Packer().pack(NAME, turn())),
+    "sealed nothing": (SEALER, b"1s"),
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_is_no_turn(what: str) -> None:
+    packer, value = GARBAGE[what]
+    with pytest.raises(ValueError):  # noqa: PT011  # each has words of its own
+        packer.unpack(NAME, value)
+
+
+@pytest.mark.parametrize("key", ["", "short", KEY[:-1], KEY + "A", "!" * 44])
+def test_keys_that_are_none(key: str) -> None:
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^memory_key: expected 32 bytes in URL-safe base64"
+    ) as caught:
+        adapter.Settings(memory_key=[key])
+    assert not key or key not in str(caught.value)
+
+
+def test_keys_stay_out_of_sight() -> None:
+    settings = adapter.Settings(memory_key=f"{KEY},{OTHER}")
+    assert [one.get_secret_value() for one in settings.memory_key] == [KEY, OTHER]
+    assert KEY not in repr(settings)
+    assert KEY not in settings.model_dump_json()
+
+
+# Names
+
+ME = Whose("https://api.test:443/v1", "org", "proj", "Bearer key")
+TURN = ("a\0b\x000",)
+
+OTHERS = {
+    "base URL": Whose("https://api.other:443/v1", "org", "proj", "Bearer key"),
+    "organisation": Whose("https://api.test:443/v1", "other", "proj", "Bearer key"),
+    "project": Whose("https://api.test:443/v1", "org", "other", "Bearer key"),
+    "key": Whose("https://api.test:443/v1", "org", "proj", "Bearer other"),
+    "conversation": Whose("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
+    "shifted": Whose("https://api.test:443/v1", "orgproj", "", "Bearer key"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_nothing_crosses(other: str) -> None:
+    assert names_of(ME, None, "gpt-5", TURN) != names_of(OTHERS[other], None, "gpt-5", TURN)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("gpt-5", "gpt-5-2025-08-07", True),
+        ("gpt-5", "openai/gpt-5", True),
+        ("gpt-5", "gpt-5-mini", False),
+        ("gpt-5", "gpt-5.1", False),
+        ("o4-mini", "o4-mini-2025-04-16", True),
+        ("my-deployment", "my-deployment-2", False),
+    ],
+)
+def test_model_families(one: str, other: str, *, same: bool) -> None:
+    assert (names_of(ME, None, one, TURN) == names_of(ME, None, other, TURN)) is same
+
+
+def test_a_named_scope_takes_the_place_of_all_but_the_model() -> None:
+    named = names_of(ME, "shared", "gpt-5", TURN)
+    assert (
+        named
+        == names_of(OTHERS["key"], "shared", "gpt-5", TURN)
+        == names_of(OTHERS["base URL"], "shared", "gpt-5", TURN)
+    )
+    assert named != names_of(ME, "shared", "gpt-5-mini", TURN)
+    assert named != names_of(ME, "another", "gpt-5", TURN)
+
+
+def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
+    name = names_of(OTHERS["conversation"], None, "gpt-5", TURN)[0]
+    assert not any(word in name for word in ("org", "proj", "key", "api.test", "c-1"))
+    assert name.isascii()
+    assert len(name) <= 100
+    code = (
+        "from adapter.memory.scope import *\n"
+        "whose = Whose('https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
+        "print(names_of(whose, None, 'gpt-5', ('a\\0b\\x000',))[0])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert said.strip() == name
+
+
+def test_patterns_match_names() -> None:
+    from fnmatch import fnmatchcase
+
+    name = names_of(OTHERS["conversation"], "shared", "gpt-5", TURN)[0]
+    fits = {
+        (scope, talk): fnmatchcase(name, pattern_of(scope, talk))
+        for scope in ("shared", "x", None)
+        for talk in ("c-1", "c-2", None)
+    }
+    assert {key for key, fit in fits.items() if fit} == {
+        ("shared", "c-1"),
+        ("shared", None),
+        (None, "c-1"),
+        (None, None),
+    }

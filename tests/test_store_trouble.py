@@ -1,0 +1,352 @@
+"""A store in trouble costs continuity and one warning, never the call, and never more than its deadline (DESIGN §6, Reasoning)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter.effects import Recall, Recalled, Remember
+from adapter.memory import keeper as keeping
+from adapter.memory.keeper import Keeper, Trouble
+from adapter.memory.scope import Whose
+from adapter.translation.turns import Memo
+from tests.support.doors import DOORS, Door, each_door
+from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
+from tests.support.tool_loop import Api, Talk, call, reasoning, said, spoken
+
+R, C = reasoning, call
+SECONDS = 0.05
+
+
+def _outputs(turns: int) -> list[list[Any]]:
+    return [*([R(k), C(k)] for k in range(turns)), [said("Done.", None)]]
+
+
+# The user's own store, in every kind of trouble
+
+
+class Broken(DictStore):
+    """A store that does something else than it should."""
+
+    def __init__(self, get: Callable[[], Any] | None = None, put: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self._get, self._put = get, put
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what it likes."""
+        found: Mapping[str, bytes] = super().get(names) if self._get is None else self._get()
+        return found
+
+    def put(self, name: str, value: bytes) -> None:
+        """Do what it likes."""
+        if self._put is None:
+            super().put(name, value)
+        else:
+            self._put()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+class Everything(Mapping[str, Any]):
+    """Has the same for every name."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+BROKEN: dict[str, Callable[[], Broken]] = {
+    "raises on reading": lambda: Broken(get=lambda: _raise(OSError("no"))),
+    "raises on writing": lambda: Broken(put=lambda: _raise(OSError("no"))),
+    "raises what ends programs": lambda: Broken(get=lambda: _raise(SystemExit())),
+    "gives garbage": lambda: Broken(get=lambda: Everything(b"\0garbage")),
+    "gives text": lambda: Broken(get=lambda: Everything("text")),
+    "gives numbers": lambda: Broken(get=lambda: Everything(7)),
+    "gives no mapping": lambda: Broken(get=lambda: [1]),
+    "gives a number in place of a mapping": lambda: Broken(get=lambda: 7),
+    "gives None": lambda: Broken(get=lambda: None),
+}
+
+
+@each_door
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("what", BROKEN)
+def test_calls_succeed(what: str, stream: bool, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    api = Api(*_outputs(3))
+    # A deadline that no machine is too slow for: nothing here waits for it.
+    Talk(door, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
+    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    if what != "gives None":  # nothing is no garbage
+        assert len(warnings) == 1
+        assert "reasoning isn't carried between some turns" in warnings[0].getMessage()
+    assert "gAAAA" not in caplog.text
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.kind == "client"], ids=lambda door: door.name)
+@pytest.mark.parametrize("when", ["reading", "writing"])
+def test_a_store_that_hangs_is_left_behind(when: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    go_on = threading.Event()
+    hang = lambda: go_on.wait(60) and {}  # noqa: E731
+    store = Broken(get=hang) if when == "reading" else Broken(put=hang)
+    api = Api(*_outputs(3))
+    try:
+        Talk(door, api, memory=store, memory_timeout=SECONDS).turns(4)
+    finally:
+        go_on.set()
+    assert len(api.sent) == 4
+    assert "no answer (TimeoutError)" in caplog.text
+
+
+# Real stores
+
+
+def _keeper(memory: Any, seconds: float = SECONDS) -> Keeper:
+    return Keeper(memory, scope=None, keys=(), seconds=seconds)
+
+
+WHOSE = Whose("https://api.test:443/v1")
+REMEMBER = Remember("gpt-5", Memo("a", turn()))
+RECALL = Recall("gpt-5", ("a",))
+
+
+def _ask(keeper: Keeper, effect: Any, *, asynchronous: bool) -> Any:
+    return asyncio.run(keeper.aperform(effect, WHOSE)) if asynchronous else keeper.perform(effect, WHOSE)
+
+
+each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def measured(capsys: pytest.CaptureFixture[str], what: str) -> Iterator[None]:
+    """Print how long something took: measured, not asserted."""
+    began = time.perf_counter()
+    yield
+    took = time.perf_counter() - began
+    with capsys.disabled():
+        print(f"\n{what}: {took * 1e3:.1f} ms")
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    keeper = _keeper(server.url)
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    server.hang()
+    with measured(capsys, f"a Redis server that hangs, deadline {SECONDS * 1e3:.0f} ms, one call"):
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    for _ in range(Trouble.patience):
+        _ask(keeper, RECALL, asynchronous=asynchronous)
+    assert keeper._trouble.resting
+    with measured(capsys, "the same, left alone after some failures"):
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    server.go_on()
+    keeper._trouble._rests_until = 0.0
+    until = time.monotonic() + 20
+    while not _ask(keeper, RECALL, asynchronous=asynchronous).turns and time.monotonic() < until:
+        keeper._trouble._rests_until = 0.0
+    assert _ask(keeper, RECALL, asynchronous=asynchronous).turns == {"a": turn()}
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_is_killed_in_mid_call(
+    server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door = next(door for door in DOORS if door.kind == "client" and door.asynchronous is asynchronous)
+    api = Api(*_outputs(3))
+
+    def answer(sent: Any) -> Any:
+        if len(api.sent) == 1:
+            server.kill()  # the second request is under way: what it had been told is used, its reply can't be remembered
+        return api(sent)
+
+    talk = Talk(door, answer, memory=server.url, memory_timeout=5)
+    talk.turns(2)
+    with measured(capsys, "a call whose Redis server is gone"):
+        talk.turn()
+    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
+    server.start()
+    until = time.monotonic() + 20
+    back = False
+    while not back and time.monotonic() < until:  # it may be left alone for a moment
+        api = Api(*_outputs(1))
+        Talk(door, api, memory=server.url, memory_timeout=5).turns(2)
+        back = "reasoning" in spoken(api.sent[-1]["input"])
+    assert back, "it is used again once it is back"
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_is_full(asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server("--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
+        keeper = _keeper(server.url, 5)
+        _ask(keeper, REMEMBER, asynchronous=asynchronous)
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+        keeper.store.close()
+    assert "no answer (OutOfMemoryError)" in caplog.text
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_holds_garbage(server: RedisServer, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    import redis
+
+    keeper = _keeper(server.url, 5)
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    with redis.Redis.from_url(server.url) as client:
+        for name in client.scan_iter():
+            client.set(name, b"garbage")
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert "a value that can't be read" in caplog.text
+
+
+@each_mode
+def test_a_file_that_somebody_locks(tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    keeper = _keeper(sqlite_url(tmp_path))
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with measured(capsys, f"a file that is locked, deadline {SECONDS * 1e3:.0f} ms, one write"):
+        _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    other.execute("COMMIT")
+    other.close()
+    assert _ask(keeper, RECALL, asynchronous=asynchronous).turns == {"a": turn()}
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "no database": lambda path: path.write_bytes(b"no database at all, but long enough to be read as one" * 100),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    "overwritten in the middle": lambda path: path.write_bytes(path.read_bytes()[:2000] + os.urandom(40_000)),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@each_mode
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = _keeper(sqlite_url(tmp_path), 5)
+    for k in range(30):
+        _ask(keeper, Remember("gpt-5", Memo(f"{k}", turn("x" * 500))), asynchronous=asynchronous)
+    keeper.store.close()
+    SPOILED[how](tmp_path / "memory.db")
+    recall = Recall("gpt-5", tuple(f"{k}" for k in range(30)))
+    assert len(_ask(keeper, recall, asynchronous=asynchronous).turns) < 30
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    keeper.store.close()
+    assert "reasoning isn't carried" in caplog.text
+
+
+@each_mode
+def test_a_folder_that_is_not_there(tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = _keeper(sqlite_url(tmp_path / "absent"))
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert "no answer (FileNotFoundError)" in caplog.text
+
+
+_FULL = """
+import resource, signal, sys
+import logging
+from adapter.effects import Recall, Remember
+from adapter.memory.keeper import Keeper
+from adapter.memory.scope import Whose
+from adapter.translation.turns import Memo
+from tests.support.stores import turn
+
+logging.basicConfig()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=5)
+whose = Whose("https://api.test:443/v1")
+for k in range(300):
+    keeper._trouble._rests_until = 0.0
+    keeper.perform(Remember("gpt-5", Memo(f"{k}", turn("x%d" % k * 200))), whose)
+keeper._trouble._rests_until = 0.0
+found = keeper.perform(Recall("gpt-5", tuple(f"{k}" for k in range(300))), whose).turns
+print(len(found), all(found[name] == turn("x%s" % name * 200) for name in found))
+"""
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """A limit on the size of files stands for it: SQLite is told the same, in the middle of a write."""
+    here = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", _FULL, sqlite_url(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
+    kept, sound = done.stdout.split()
+    assert 0 < int(kept) < 300
+    assert sound == "True"
+    assert done.stderr.count("WARNING") == 1
+
+
+# Saying so
+
+
+def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    trouble = Trouble()
+    for _ in range(50):
+        trouble.warn("no answer (X)")
+    assert len(caplog.records) == 1
+    now += Trouble.quiet + 1
+    trouble.warn("no answer (X)")
+    assert len(caplog.records) == 2
+    assert "50 times" in caplog.records[1].getMessage()
+
+
+def test_how_long_a_store_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    trouble, rests = Trouble(), []
+    for _ in range(Trouble.patience - 1):
+        trouble.failed(OSError())
+        assert not trouble.resting
+    for _ in range(8):
+        trouble.failed(OSError())
+        rests.append(trouble._rests_until - now)
+        assert trouble.resting
+        now = trouble._rests_until
+        assert not trouble.resting
+    assert rests == [1, 2, 4, 8, 16, 30, 30, 30]
+    trouble.over()
+    trouble.failed(OSError())
+    assert not trouble.resting
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, given, extra in (
+        ("redis", {"memory": "redis://localhost"}, "redis"),
+        ("cryptography", {"memory_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="}, "seal"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(ImportError, match=rf"pip install 'chat-responses-adapter\[{extra}\]'"):
+            adapter.Settings(**given)  # type: ignore[arg-type]

@@ -1,0 +1,391 @@
+"""Every store keeps the same contract: sync and async, in this process, in a file, in a Redis server, and of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import pickle
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter.memory import in_process, opening
+from adapter.memory.in_process import InProcess
+from adapter.memory.sqlite import SQLite
+from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, shared_redis, sqlite_url
+
+__all__ = ["shared_redis"]
+
+KINDS = ("memory", "sqlite", "redis", "own")
+
+
+class Asked:
+    """A store, asked in sync or async code; a store of this process is told sizes."""
+
+    def __init__(self, store: Any, *, asynchronous: bool) -> None:
+        self.store = store
+        self._asynchronous = asynchronous and not isinstance(store, InProcess)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        if self._asynchronous:
+            return asyncio.run(getattr(self.store, f"a{method}")(*arguments))
+        return getattr(self.store, method)(*arguments)
+
+    def get(self, *names: str) -> Any:
+        return dict(self._ask("get", list(names)))
+
+    def put(self, name: str, value: bytes) -> None:
+        self._ask("put", name, value, *([len(value)] if isinstance(self.store, InProcess) else []))
+
+    def delete(self, *names: str) -> None:
+        self._ask("delete", list(names))
+
+    def forget(self, pattern: str) -> int:
+        gone: int = self._ask("forget", pattern)
+        return gone
+
+
+@pytest.fixture(params=[f"{mode}-{kind}" for mode in ("sync", "async") for kind in KINDS])
+def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Asked:
+    mode, _, kind = request.param.partition("-")
+    made: dict[str, Callable[[], Any]] = {
+        "memory": lambda: opening.opened("memory://", 5),
+        "sqlite": lambda: opening.opened(sqlite_url(tmp_path), 5),
+        "redis": lambda: opening.opened(_emptied(request).url, 5),
+        "own": DictStore,
+    }
+    return Asked(made[kind](), asynchronous=mode == "async")
+
+
+def _emptied(request: pytest.FixtureRequest) -> RedisServer:
+    import redis
+
+    if needs_redis.args[0]:
+        pytest.skip(needs_redis.kwargs["reason"])
+    server: RedisServer = request.getfixturevalue("shared_redis")
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    return server
+
+
+class TestEveryStore:
+    def test_gives_back_what_it_was_given(self, asked: Asked) -> None:
+        values = {f"s:c:{k}": bytes(range(k, k + 100)) for k in range(5)}
+        for name, value in values.items():
+            asked.put(name, value)
+        assert asked.get(*values, "s:c:absent") == values
+
+    def test_has_nothing_at_first(self, asked: Asked) -> None:
+        assert asked.get("s:c:1", "s:c:2") == {}
+
+    def test_keeps_the_newest_value(self, asked: Asked) -> None:
+        asked.put("s:c:1", b"old")
+        asked.put("s:c:1", b"new")
+        assert asked.get("s:c:1") == {"s:c:1": b"new"}
+
+    def test_deletes(self, asked: Asked) -> None:
+        asked.put("s:c:1", b"1")
+        asked.put("s:c:2", b"2")
+        asked.delete("s:c:1", "s:c:absent")
+        assert asked.get("s:c:1", "s:c:2") == {"s:c:2": b"2"}
+
+    @pytest.mark.parametrize(
+        ("pattern", "left"),
+        [
+            ("s1:*:*", {"s2:c1:1", "s2:-:1"}),
+            ("*:c1:*", {"s1:c2:1", "s2:-:1"}),
+            ("s1:c1:*", {"s1:c2:1", "s2:c1:1", "s2:-:1"}),
+        ],
+        ids=["scope", "conversation", "one in the other"],
+    )
+    def test_forgets_by_pattern(self, asked: Asked, pattern: str, left: set[str]) -> None:
+        names = {"s1:c1:1", "s1:c1:2", "s1:c2:1", "s2:c1:1", "s2:-:1"}
+        for name in names:
+            asked.put(name, b"x")
+        assert asked.forget(pattern) == len(names - left)
+        assert asked.get(*names).keys() == left
+        assert asked.forget(pattern) == 0
+
+    def test_answers_for_a_long_history(self, asked: Asked) -> None:
+        names = [f"s:c:{k}" for k in range(1203)]
+        for name in names[::100]:
+            asked.put(name, name.encode())
+        assert asked.get(*names) == {name: name.encode() for name in names[::100]}
+
+    def test_serves_many_threads(self, asked: Asked) -> None:
+        failed: list[BaseException] = []
+
+        def work(k: int) -> None:
+            try:
+                for i in range(20):
+                    asked.put(f"s:c{k}:{i}", b"%d" % i)
+                    assert asked.get(f"s:c{k}:{i}") == {f"s:c{k}:{i}": b"%d" % i}
+            except BaseException as error:  # noqa: BLE001  # told below
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+
+
+# Bounds
+
+
+@pytest.mark.parametrize("mode", ["memory", "sqlite", "redis"])
+def test_values_grow_old(
+    mode: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {"memory": lambda: "memory://?age=1", "sqlite": lambda: sqlite_url(tmp_path, age=1),
+            "redis": lambda: _emptied(request).url + "?age=0.5"}  # fmt: skip
+    asked = Asked(opening.opened(urls[mode](), 5), asynchronous=False)
+    asked.put("s:c:1", b"1")
+    assert asked.get("s:c:1")
+    if mode == "redis":
+        until = time.monotonic() + 20
+        while asked.get("s:c:1") and time.monotonic() < until:
+            time.sleep(0.02)
+    else:
+        clock = time.monotonic if mode == "memory" else time.time
+        monkeypatch.setattr(time, clock.__name__, lambda: clock() + 2)
+    assert asked.get("s:c:1") == {}
+
+
+def test_this_process_keeps_the_newest_used() -> None:
+    store = InProcess(count=3, size=10_000, age=60)
+    for name in "abc":
+        store.put(name, name, 10)
+    store.get(["a"])
+    store.put("d", "d", 10)
+    assert store.get(list("abcd")) == {"a": "a", "c": "c", "d": "d"}
+
+
+def test_this_process_is_bounded_in_bytes() -> None:
+    store = InProcess(count=1000, size=100, age=60)
+    for k in range(20):
+        store.put(f"{k}", k, 30)
+    assert store.get([f"{k}" for k in range(20)]) == {"17": 17, "18": 18, "19": 19}
+    store.put("huge", "huge", 101)
+    assert store.get(["huge", "19"]) == {"19": 19}
+    store.put("19", "again", 100)
+    assert store.get(["17", "18", "19"]) == {"19": "again"}
+
+
+def test_this_process_forgets_what_is_old_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = InProcess(count=10, size=1000, age=60)
+    store.put("a", "a", 10)
+    later = time.monotonic() + 61
+    monkeypatch.setattr(in_process.time, "monotonic", lambda: later)
+    assert store.get(["a"]) == {}
+    assert not store._held
+    assert not store._bytes
+
+
+@pytest.mark.parametrize("bound", ["count", "bytes"])
+def test_a_file_is_bounded(bound: str, tmp_path: Path) -> None:
+    limits = {"count": 500} if bound == "count" else {"bytes": 400_000}
+    store = opening.opened(sqlite_url(tmp_path, **limits), 5)
+    value = os.urandom(1000)
+    for k in range(2048):
+        store.put(f"s:c:{k}", value)
+    kept = store.get([f"s:c:{k}" for k in range(2048)])
+    assert len(kept) <= (500 if bound == "count" else 700)
+    assert "s:c:2047" in kept
+    assert "s:c:0" not in kept
+
+
+# Which store
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "expected memory://"),
+        ("memory", "expected memory://"),
+        ("postgres://x", "expected memory://"),
+        ("memory://host", "expected memory://"),
+        ("memory://?ttl=5", "ttl: not something that can be set here; known are count, bytes, age"),
+        ("memory://?age=0", "age: expected a number above 0"),
+        ("memory://?count=many", "count: expected a number above 0"),
+        ("sqlite://", "sqlite:/// needs the path"),
+        ("sqlite:///", "sqlite:/// needs the path"),
+        ("sqlite://relative.db", "three slashes"),
+    ],
+)
+def test_a_url_that_is_none(url: str, why: str) -> None:
+    with pytest.raises(adapter.ConfigurationError, match=why) as caught:
+        adapter.Settings(memory=url)
+    assert str(caught.value).startswith("memory: ")
+
+
+def test_an_object_that_is_none() -> None:
+    with pytest.raises(adapter.ConfigurationError, match=r"^memory: expected the URL of a store, or an object"):
+        adapter.Settings(memory=object())
+
+
+def test_a_password_stays_out_of_sight() -> None:
+    settings = adapter.Settings(memory="redis://:secret@localhost/0")
+    assert "secret" not in repr(settings)
+    with pytest.raises(adapter.ConfigurationError) as caught:
+        adapter.Settings(memory="redis+x://:secret@localhost/0")
+    assert "secret" not in str(caught.value)
+
+
+def test_one_url_is_one_store_in_a_process(tmp_path: Path) -> None:
+    assert opening.opened("memory://", 1) is opening.opened("memory://", 1)
+    assert opening.opened(sqlite_url(tmp_path), 1) is opening.opened(sqlite_url(tmp_path), 1)
+    assert opening.opened("memory://", 1) is not opening.opened("memory://?count=5", 1)
+
+
+def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert opening.address("sqlite:///a%20b.db").place == str(tmp_path / "a b.db")
+    assert opening.address(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
+
+
+def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
+    own = adapter.Settings(memory=DictStore())
+    assert own.hash != adapter.Settings().hash
+    assert own.hash == adapter.Settings(memory=DictStore()).hash
+    assert pickle.loads(pickle.dumps(adapter.Settings(memory="memory://?count=5"))).memory == "memory://?count=5"
+
+
+def test_the_protocol_is_what_the_stores_have() -> None:
+    methods = {name for name, _ in inspect.getmembers(adapter.Store, inspect.isfunction) if not name.startswith("_")}
+    assert methods == set(opening._METHODS)
+
+
+# Files: real processes
+
+
+_WRITER = """
+import sys, pathlib
+from adapter.memory.sqlite import SQLite
+path, number, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+store = SQLite(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
+for k in range(count):
+    store.put(f"s:c{number}:{k}", f"{number} {k}".encode() * 50)
+    print(k, flush=True)
+"""
+
+
+def _writer(path: Path, number: int, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _WRITER, str(path), str(number), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _read(path: Path) -> SQLite:
+    return SQLite(path, seconds=60, count=10**6, size=10**9, age=3600)
+
+
+def test_eight_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    writers = [_writer(path, number, 100) for number in range(8)]
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+    names = [f"s:c{number}:{k}" for number in range(8) for k in range(100)]
+    found = _read(path).get(names)
+    assert found == {f"s:c{n}:{k}": f"{n} {k}".encode() * 50 for n in range(8) for k in range(100)}
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    writers = [_writer(path, number, 100_000) for number in range(3)]
+    acknowledged: list[int] = []
+    for writer in writers:
+        assert writer.stdout is not None
+        for _ in range(60):
+            last = int(writer.stdout.readline())
+        writer.kill()
+        rest, _ = writer.communicate()
+        acknowledged.append(int(([str(last), *rest.split("\n")[:-1]])[-1]))
+    store = _read(path)
+    for number, last in enumerate(acknowledged):
+        names = [f"s:c{number}:{k}" for k in range(last + 1)]
+        assert store.get(names).keys() == set(names)
+    with store._held() as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    store.put("s:c:after", b"x")
+    assert store.get(["s:c:after"])
+
+
+def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = opening.opened(sqlite_url(tmp_path), 5)
+        store.put("s:c:1", b"1")
+    finally:
+        os.umask(before)
+    files = sorted(tmp_path.iterdir())
+    assert {file.name for file in files} == {"memory.db", "memory.db-wal", "memory.db-shm"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
+    store = _read(tmp_path / "memory.db")
+    store.put("s:c:1", b"1")
+    store.close()
+    (tmp_path / "memory.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        store.get(["s:c:1"])
+    for file in tmp_path.iterdir():
+        file.unlink()
+    store.put("s:c:2", b"2")
+    assert store.get(["s:c:1", "s:c:2"]) == {"s:c:2": b"2"}
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "memory.db")
+    other.execute("PRAGMA user_version = 7")
+    other.close()
+    with pytest.raises(sqlite3.DatabaseError, match="another version"):
+        _read(tmp_path / "memory.db").get(["s:c:1"])
+
+
+_FORK = """
+import os, sys, pathlib
+from adapter.memory.sqlite import SQLite
+store = SQLite(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
+store.put("s:c:parent", b"1")
+store._lock.acquire()
+child = os.fork()
+if child == 0:
+    store.put("s:c:child", b"2")
+    os._exit(0 if store.get(["s:c:parent", "s:c:child"]).keys() == {"s:c:parent", "s:c:child"} else 1)
+_, status = os.waitpid(child, 0)
+store._lock.release()
+sys.exit(status or store.get(["s:c:child"]) != {"s:c:child": b"2"})
+"""
+
+
+def test_a_file_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "m.db")], check=False).returncode == 0
+
+
+@needs_redis
+def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
+    import redis
+
+    with redis_server("--maxmemory", "2mb", "--maxmemory-policy", "noeviction") as server:
+        store = opening.opened(server.url, 5)
+
+        def fill() -> None:
+            for k in range(3000):
+                store.put(f"s:c:{k}", os.urandom(2000))
+
+        with pytest.raises(redis.RedisError):
+            fill()
+        store.close()
