@@ -21,17 +21,19 @@ _ALL: weakref.WeakSet[Threads] = weakref.WeakSet()
 class Threads:
     """Threads that work may block: some at once; more work waits for its turn, as long as its askers do.
 
-    Not an executor's: those are joined when the interpreter ends, however long they are stuck.
+    Not an executor's: those are joined when the interpreter ends, however long they are stuck. A thread without work waits for
+    more of it for `linger` seconds, and ends.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most, self._name = most, name
+    def __init__(self, most: int, name: str, *, linger: float = 0.0) -> None:
+        self._most, self._name, self._linger = most, name, linger
         self.forget()
         _ALL.add(self)
 
     def forget(self) -> None:
         """Begin anew: a forked process has none of its parent's threads."""
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
+        self._idle = 0
         self._running: set[Future[Any]] = set()
         self._waiting: dict[Future[Any], Callable[[], Any]] = {}
 
@@ -43,14 +45,17 @@ class Threads:
         future: Future[Any] = Future()
         context = contextvars.copy_context()
         with self._lock:
-            if len(self._running) < self._most:
+            fresh = False
+            if self._idle > len(self._waiting):
+                self._waiting[future] = lambda: context.run(work)
+                self._lock.notify()
+            elif len(self._running) < self._most:
                 self._running.add(future)
                 fresh = True
             elif all(one.cancelled() for one in self._running):
                 raise TimeoutError("all threads are stuck")
             else:
                 self._waiting[future] = lambda: context.run(work)
-                fresh = False
         if not fresh:
             future.add_done_callback(lambda done: self._waiting.pop(done, None))
             return future
@@ -79,12 +84,18 @@ class Threads:
     def _next(self, done: Future[Any]) -> tuple[Future[Any] | None, Callable[[], Any]]:
         with self._lock:
             self._running.discard(done)
-            for future in list(self._waiting):
-                work = self._waiting.pop(future, None)
-                if work is not None and not future.cancelled():
-                    self._running.add(future)
-                    return future, work
-        return None, lambda: None
+            woken = self._linger > 0
+            while True:
+                for future in list(self._waiting):
+                    work = self._waiting.pop(future, None)
+                    if work is not None and not future.cancelled():
+                        self._running.add(future)
+                        return future, work
+                if not woken:
+                    return None, lambda: None
+                self._idle += 1
+                woken = self._lock.wait(self._linger)
+                self._idle -= 1
 
 
 async def joined(running: Future[Any]) -> Any:

@@ -53,11 +53,11 @@ def test_small_values_are_plain_json() -> None:
 
 
 def test_big_values_are_compressed_where_it_pays() -> None:
-    wordy = turn(base64.b64encode(os.urandom(3000)).decode())
+    wordy = turn(base64.b64encode(os.urandom(6000)).decode())
     packed = Packer().pack(NAME, wordy)
     assert packed[:2] == b"1z"
     assert len(packed) < 0.9 * len(json.dumps(wordy.to_json()))
-    dense = turn("".join(chr(0x4E00 + b) for b in os.urandom(2000)))
+    dense = turn("".join(chr(0x4E00 + b) for b in os.urandom(5000)))
     assert Packer().unpack(NAME, Packer().pack(NAME, dense)) == dense
 
 

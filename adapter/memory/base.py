@@ -7,7 +7,7 @@ from typing import Protocol
 
 from adapter.threads import Threads, joined
 
-THREADS = Threads(32, "adapter-memory")
+THREADS = Threads(32, "adapter-memory", linger=5.0)
 
 
 class Store(Protocol):

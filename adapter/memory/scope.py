@@ -35,13 +35,11 @@ class Whose:
 
 def names_of(whose: Whose, scope: str | None, model: str, turns: tuple[str, ...]) -> list[str]:
     """Name turns for a store."""
-    prefix, keyed = _scoped(whose.base, whose.organization, whose.project, whose.credential, scope)
-    begin = f"{prefix}:{_conversation(whose.conversation)}:"
-    family = family_name(model)
+    begin, keyed = _keyed(whose, scope, model)
     made = []
     for turn in turns:
         hashed = keyed.copy()
-        hashed.update(_bytes(family + _SEPARATOR + turn))
+        hashed.update(turn.encode())
         made.append(begin + hashed.hexdigest())
     return made
 
@@ -50,6 +48,15 @@ def pattern_of(scope: str | None, conversation: str | None) -> str:
     """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
     begin = _ANY if scope is None else _scoped("", "", "", "", scope)[0]
     return f"{begin}:{_ANY if conversation is None else _conversation(conversation)}:*"
+
+
+@lru_cache(maxsize=4096)
+def _keyed(whose: Whose, scope: str | None, model: str) -> tuple[str, Any]:
+    """Return what names begin with, and what their last part is hashed with."""
+    prefix, keyed = _scoped(whose.base, whose.organization, whose.project, whose.credential, scope)
+    hashed = keyed.copy()
+    hashed.update(_bytes(family_name(model) + _SEPARATOR))
+    return f"{prefix}:{_conversation(whose.conversation)}:", hashed
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +68,6 @@ def _scoped(base: str, organization: str, project: str, credential: str, scope: 
     return digest, blake2b(digest_size=16, key=secret)
 
 
-@lru_cache(maxsize=1024)
 def _conversation(name: str | None) -> str:
     return _NONE if name is None else blake2b(_bytes(name), digest_size=12, person=b"adapter.talk").hexdigest()
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from sys import getsizeof
 from typing import Any
 
 from . import identifiers
@@ -54,9 +55,16 @@ class ToolTurn:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
-        texts = sum(_size(item) for items in self.before for item in items)
-        return texts + 120 * len(self.calls) + 400
+        """About how many bytes it takes in memory."""
+        size = 600 + 200 * len(self.calls)
+        for items in self.before:
+            for item in items:
+                size += 500 + getsizeof(item["encrypted_content"])
+                # Summaries are texts in objects in a list; other fields are short.
+                size += sum(
+                    300 + getsizeof(part.get("text")) for part in item.get("summary") or () if isinstance(part, dict)
+                )
+        return size
 
     def to_json(self) -> Item:
         """Return it as JSON; `from_json` reads it."""
@@ -300,14 +308,6 @@ def _spoken_of(value: Any) -> Spoken:
     if not isinstance(at, int) or not all(isinstance(one, str) for one in (phase or "", text, own or "")):
         raise TypeError
     return Spoken(at, phase, text, own)
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return 64 + len(value) * (1 if value.isascii() else 4)
-    if isinstance(value, dict):
-        return 240 + sum(_size(one) for one in value.values())
-    return 60 + sum(_size(one) for one in value) if isinstance(value, (list, tuple)) else 32
 
 
 def _text(value: Any) -> str | None:

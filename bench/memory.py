@@ -1,0 +1,151 @@
+"""What the memory costs a call, store by store, beside one round trip to the same Redis server. Prints microseconds; asserts nothing.
+
+    python -m bench.memory [how many turns to remember for the memory's own bound]
+
+A call in the middle of a tool loop recalls the turns of its history and remembers its own. Measured are the keeper's two effects, as a
+door performs them, names and packing included; the rows take turns, and the median counts. Redis needs `redis-server` on the PATH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from adapter.effects import Recall, Remember
+from adapter.memory.in_process import InProcess
+from adapter.memory.keeper import Keeper
+from adapter.memory.scope import Whose
+from adapter.translation.turns import Memo, ToolTurn
+
+ROUNDS, CALLS = 40, 50
+WHOSE = Whose("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
+ENCRYPTED = base64.b64encode(os.urandom(1338)).decode()  # 1,784 characters: the median of 200 recorded items
+
+
+def _turn() -> ToolTurn:
+    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": ENCRYPTED}
+    return ToolTurn(("0" * 32,), ((item,),), None, ("fc_1",))
+
+
+def _effects(k: int) -> tuple[Remember, Recall]:
+    name = f"{'a' * 32}\0{k:032x}\x000"
+    return Remember("gpt-5", Memo(name, _turn())), Recall("gpt-5", (name,))
+
+
+@contextlib.contextmanager
+def _redis() -> Iterator[str | None]:
+    found = shutil.which("redis-server")
+    if found is None:
+        yield None
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with subprocess.Popen([found, *options], stdout=subprocess.DEVNULL) as server:  # noqa: S603  # the one on the PATH
+        try:
+            for _ in range(500):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.01)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+
+
+def _sync(keeper: Keeper) -> Callable[[list[Any]], None]:
+    def perform(effects: list[Any]) -> None:
+        for effect in effects:
+            keeper.perform(effect, WHOSE)
+
+    return perform
+
+
+def _async(keeper: Keeper, runner: asyncio.Runner) -> Callable[[list[Any]], None]:
+    async def perform(effects: list[Any]) -> None:
+        for effect in effects:
+            await keeper.aperform(effect, WHOSE)
+
+    return lambda effects: runner.run(perform(effects))
+
+
+def _round_trips(url: str) -> Callable[[list[Any]], None]:
+    """Ask the same server for values of the same size, with as little around it as there can be."""
+    host, _, port = url.removeprefix("redis://").partition("/")[0].partition(":")
+    asked = socket.create_connection((host, int(port)))
+    asked.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    value = ENCRYPTED.encode()
+    asked.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$%d\r\n%b\r\n" % (len(value), value))
+    assert asked.recv(100) == b"+OK\r\n"
+    whole = len(b"$%d\r\n" % len(value)) + len(value) + 2
+
+    def ask(effects: list[Any]) -> None:
+        for _ in effects:
+            asked.sendall(b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n")
+            got = 0
+            while got < whole:
+                got += len(asked.recv(65536))
+
+    return ask
+
+
+def _microseconds(work: Callable[[list[Any]], None], effects: list[Any]) -> float:
+    began = time.perf_counter()
+    work(effects)
+    return (time.perf_counter() - began) / len(effects) * 1e6
+
+
+def costs() -> None:
+    """Print what remembering and recalling costs."""
+    with tempfile.TemporaryDirectory() as folder, _redis() as url, asyncio.Runner() as runner:
+        addresses = {"memory://": "memory://", "sqlite:///": f"sqlite:///{Path(folder) / 'bench.db'}"}
+        addresses |= {"redis://": url} if url is not None else {}
+        rows: dict[str, Callable[[list[Any]], None]] = {}
+        for name, address in addresses.items():
+            keeper = Keeper(address, scope=None, keys=(), seconds=5)
+            rows[name], rows[f"{name}, async"] = _sync(keeper), _async(keeper, runner)
+        if url is not None:
+            rows["one round trip to that Redis"] = _round_trips(url)
+        taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in rows}
+        for k in range(ROUNDS):
+            effects = [_effects(k * CALLS + i) for i in range(CALLS)]
+            for name, work in rows.items():
+                for values, some in zip(taken[name], zip(*effects, strict=True), strict=True):
+                    values.append(_microseconds(work, list(some)))
+        print(f"{'µs of wall time, median of ' + str(ROUNDS):<36} {'remember':>9} {'recall':>9}")
+        for name, (remembering, recalling) in taken.items():
+            print(f"{name:<36} {statistics.median(remembering):9.1f} {statistics.median(recalling):9.1f}")
+
+
+def bounds(count: int) -> None:
+    """Print how much of this process' memory so many remembered turns take."""
+    store = InProcess(count=10_000, size=64 * 1024 * 1024, age=86_400)
+    tracemalloc.start()
+    for k in range(count):
+        item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": f"{k:08d}" * 223}
+        turn = ToolTurn((f"{k:032x}",), ((item,),), None, ("fc_1",))
+        store.put(f"scope:-:{k:032x}", turn, turn.size)
+        if (k + 1) in (10_000, 100_000, count):
+            held, peak = tracemalloc.get_traced_memory()
+            print(
+                f"{k + 1:>9,} turns remembered: {held / 2**20:6.1f} MiB held, {peak / 2**20:6.1f} at most, {len(store._held):,} turns"
+            )
+    tracemalloc.stop()
+
+
+if __name__ == "__main__":
+    costs()
+    bounds(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
