@@ -49,10 +49,10 @@ def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
     if choice.policy.carry_reasoning == "never":
         return Load(plain, codec.dumps(plain.body), plain)
     history = read_history(plain.body["input"], plain.index.items)
-    recalled = NOTHING
-    if history.starts or plain.asks_reasoning:
+    names, recalled = tuple(history.names), NOTHING
+    if names or plain.asks_reasoning:
         try:
-            recalled = yield Recall(plain.asked.model, tuple(history.names))
+            recalled = yield Recall(plain.asked.model, names)
         except Exception:  # a memory that fails costs continuity, never the call
             if choice.on_bug == "raise":
                 raise

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 import adapter
+from adapter import expiring
 from adapter.doors import missing
 from adapter.effects import Head
 from adapter.fallback import judge, needs_body, second_opinion, way_back
@@ -301,7 +302,7 @@ def test_each_reason_stands_for_itself(door: Door, reason: str) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Let the test say what time it is."""
     made = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(missing, "time", SimpleNamespace(monotonic=lambda: made.now))
+    monkeypatch.setattr(expiring, "time", SimpleNamespace(monotonic=lambda: made.now))
     yield made
     missing.forget()
 

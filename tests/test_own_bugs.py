@@ -11,6 +11,7 @@ import gc
 import importlib
 import inspect
 import pkgutil
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,6 +144,12 @@ def _fitting(original: CodeType) -> CodeType:
 ON = Settings(backend="responses", drop=("seed", "max_tokens"), emulate=("n", "stop", "web_search_options"))
 STRICT = ON.model_copy(update={"on_bug": "raise"})
 
+# What only remembers: once the answer is there, a bug in it costs the memory of it.
+REMEMBERING = re.compile(
+    r"adapter\.translation\.(turns\..*|identifiers\.call_id|streams\.ChunksFromEvents\.heard"
+    r"|open_items\.(OpenItems\.heard.*|Call\.(heard|complete)|_is_json|_is_reasoning))"
+)
+
 MODULES = {module.__name__.removeprefix("adapter."): module for module in _modules()}
 
 
@@ -228,7 +235,9 @@ def test_a_bug_before_the_request_goes_to_chat_and_after_it_is_an_error(
                 assert (failure is None) == (name not in FAILING)
                 continue
             hit.add(where)
-            if alarm.sent or (name in STORED and failure is not None):
+            if alarm.sent and failure is None and REMEMBERING.fullmatch(where):
+                problem = "Chat's answer" if "Native" in str(got) else None
+            elif alarm.sent or (name in STORED and failure is not None):
                 problem = _not_an_error(got, failure, serving.requests, ALL[name].get("n", 1))
             elif name in STORED:
                 problem = None if serving.requests[0].path.startswith(CHAT) else "half translated"
@@ -308,7 +317,7 @@ def test_one_way_models_never_go_to_chat(serving: Loopback, module: str) -> None
             serving.requests.clear()
             with planted(function, serving) as alarm:
                 _, failure = _attempt(lambda name=name: call(one, client, name, model="o3-pro"))
-            if alarm.sent is None:
+            if alarm.sent is None or (alarm.sent and failure is None and REMEMBERING.fullmatch(where)):
                 continue
             if [request.path for request in serving.requests] != [RESPONSES] * alarm.sent or not isinstance(
                 failure, openai.APIError
