@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -107,6 +108,8 @@ def opened(memory: Any, seconds: float) -> Any:
 def _made(where: Address, seconds: float) -> Any:
     if where.kind == "memory":
         return InProcess(count=where.count, size=where.size, age=where.age)
+    atexit.unregister(forget_all)
+    atexit.register(forget_all)  # Python 3.13 warns of databases that nobody has closed
     if where.kind == "sqlite":
         from .sqlite import SQLite
 

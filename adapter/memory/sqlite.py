@@ -87,6 +87,8 @@ class SQLite(Store):
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
+        if self._pid != os.getpid():
+            return  # it is the parent's
         with self._lock:
             if self._opened is not None:
                 self._opened.close()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any
@@ -122,7 +123,7 @@ class History:
 
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
-    _user: str
+    _speaker: Callable[[], str]  # names the newest user message
     _seen: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -157,14 +158,9 @@ class History:
         spoken = _spoken(texts, at)
         if not digests or not (any(before) or (spoken is not None and spoken.phase is not None)):
             return None
-        name = _SEPARATOR.join((self._user, digests[0]))
+        name = _SEPARATOR.join((self._speaker(), digests[0]))
         turn = ToolTurn(tuple(digests), tuple(before), spoken, tuple(ids))
         return Memo(f"{name}{_SEPARATOR}{self._seen[name]}", turn)
-
-
-def has_calls(origins: Sequence[Origin]) -> bool:
-    """Tell whether a history holds tool calls."""
-    return any(origin.kind in _CALL_KINDS for origin in origins)
 
 
 def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
@@ -173,23 +169,26 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
     starts: list[int] = []
     seen: Counter[str] = Counter()
     user: int | None = None
-    speaker: str | None = None  # the digest of that message, once it is needed
     message = -1
+
+    @lru_cache(maxsize=1)
+    def speaker(at: int | None) -> str:
+        return _user(items, at)  # only where a call follows: a message may hold megabytes
+
     for i, origin in enumerate(origins):
         if origin.kind == "message":
             if items[i].get("role") == "user":
-                user, speaker = i, None
+                user = i
         elif origin.kind in _CALL_KINDS:
-            speaker = speaker or _user(items, user)
             digest = _digest(items[i], legacy=origin.kind == "legacy_call")
-            name = _SEPARATOR.join((speaker, digest))
+            name = _SEPARATOR.join((speaker(user), digest))
             if origin.message != message:
                 message = origin.message
                 starts.append(len(calls))
             # The same call after the same words is told apart by how often it came before.
             calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user))
             seen[name] += 1
-    return History(calls, starts, speaker or _user(items, user), seen)
+    return History(calls, starts, partial(speaker, user), seen)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
