@@ -28,6 +28,9 @@ class Expiring:
                 del self._until[next(iter(self._until))]
             self._until[what] = time.monotonic() + seconds
 
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
     def holds(self, what: Hashable) -> bool:
         """Tell whether it was remembered, and not too long ago."""
         until = self._until.get(what) if self._until else None

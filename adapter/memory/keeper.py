@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +34,8 @@ REFUSED = Expiring()
 
 _REFUSED_FOR = 600.0  # seconds
 
+NOTHING = Recalled()
+
 _Ask = tuple[str, Any]  # a method of the store, and its arguments
 
 
@@ -55,6 +58,8 @@ class Keeper:
 
     def perform(self, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect."""
+        if type(self.store) is InProcess:
+            return self._at_once(self.store, effect, whose)
         steps = self._steps(effect, whose)
         try:
             ask = next(steps)
@@ -65,6 +70,8 @@ class Keeper:
 
     async def aperform(self, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect without blocking the event loop."""
+        if type(self.store) is InProcess:
+            return self._at_once(self.store, effect, whose)
         steps = self._steps(effect, whose)
         try:
             ask = next(steps)
@@ -73,32 +80,49 @@ class Keeper:
         except StopIteration as stop:
             return stop.value
 
+    def _at_once(self, store: InProcess, effect: Carrying, whose: Whose) -> Any:
+        """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
+        if isinstance(effect, Refuse):
+            return self._refuse(effect, whose)
+        if isinstance(effect, Remember):
+            memo = effect.memo
+            name = names_of(whose, self._scope, effect.model, (memo.name,))[0]
+            return store.put(name, memo.turn, memo.turn.size)
+        names = names_of(whose, self._scope, effect.model, effect.names)
+        if isinstance(effect, Forget):
+            return store.delete(names)
+        found = store.get(names)
+        turns = {turn: found[name] for turn, name in zip(effect.names, names, strict=True) if name in found}
+        return self._recalled(effect, whose, turns)
+
     def _steps(self, effect: Carrying, whose: Whose) -> Generator[_Ask, Any, Any]:
         model = effect.model
         match effect:
-            case Refuse(what=what):
-                REFUSED.remember((whose.base, model, what), _REFUSED_FOR)
+            case Refuse():
+                self._refuse(effect, whose)
             case Recall(names=turns):
-                if REFUSED.holds((whose.base, model, "encrypted")):
-                    return Recalled(refused=True)
                 names = names_of(whose, self._scope, model, turns)
-                found = (yield "get", (names,)) if names else None
-                return Recalled(
-                    self._read(turns, names, found or {}), False, REFUSED.holds((whose.base, model, "no ids"))
-                )
+                known = self._recalled(effect, whose, {})
+                found = (yield "get", (names,)) if names and not known.refused else None
+                return replace(known, turns=self._read(turns, names, found)) if found else known
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
-                if isinstance(self.store, InProcess):
-                    yield "put", (name, memo.turn, memo.turn.size)
-                else:
-                    yield "put", (name, self._packer.pack(name, memo.turn))
+                yield "put", (name, self._packer.pack(name, memo.turn))
             case Forget(names=turns):
                 yield "delete", (names_of(whose, self._scope, model, turns),)
         return None
 
+    def _refuse(self, effect: Refuse, whose: Whose) -> None:
+        REFUSED.remember((whose.base, effect.model, effect.what), _REFUSED_FOR)
+
+    def _recalled(self, effect: Recall, whose: Whose, turns: dict[str, ToolTurn]) -> Recalled:
+        if not REFUSED:
+            return Recalled(turns) if turns else NOTHING
+        if REFUSED.holds((whose.base, effect.model, "encrypted")):
+            return Recalled(refused=True)
+        return Recalled(turns, with_ids=REFUSED.holds((whose.base, effect.model, "no ids")))
+
     def _read(self, turns: tuple[str, ...], names: list[str], found: Any) -> dict[str, ToolTurn]:
-        if isinstance(self.store, InProcess):
-            return {turn: found[name] for turn, name in zip(turns, names, strict=True) if name in found}
         read: dict[str, ToolTurn] = {}
         if not isinstance(found, Mapping):
             self._trouble.warn("an answer that isn't a mapping")
@@ -116,8 +140,6 @@ class Keeper:
         """Ask the store. A store in trouble has nothing."""
         method, arguments = ask
         store = self.store
-        if isinstance(store, InProcess):
-            return getattr(store, method)(*arguments)
         if self._trouble.resting:
             return None
         try:
@@ -140,14 +162,11 @@ class Keeper:
         import anyio  # the SDK has imported it: its event loop may be trio's
 
         method, arguments = ask
-        store = self.store
-        if isinstance(store, InProcess):
-            return getattr(store, method)(*arguments)
         if self._trouble.resting:
             return None
         try:
             with anyio.fail_after(self._seconds):
-                result = await getattr(store, "a" + method)(*arguments)
+                result = await getattr(self.store, "a" + method)(*arguments)
         except Exception as error:  # noqa: BLE001  # as above
             self._trouble.failed(error)
             return None

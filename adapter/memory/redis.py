@@ -28,16 +28,29 @@ class Redis(Store):
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the values that are there."""
-        values = self._connected().mget([_PREFIX + name for name in names])
+        values = self._ask("MGET", *[_PREFIX + name for name in names])
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
     def put(self, name: str, value: bytes) -> None:
         """Keep a value, in place of an earlier one."""
-        self._connected().set(_PREFIX + name, value, px=int(self._age * 1000))
+        self._ask("SET", _PREFIX + name, value, "PX", int(self._age * 1000))
 
     def delete(self, names: Sequence[str]) -> None:
         """Forget values."""
-        self._connected().unlink(*[_PREFIX + name for name in names])
+        self._ask("UNLINK", *[_PREFIX + name for name in names])
+
+    def _ask(self, *command: str | bytes | int) -> Any:
+        """Ask the server: on a connection of the client's pool, since the client's own way costs half as much again."""
+        pool = self._connected().connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_command(*command)  # both close the connection where they fail
+            return connection.read_response()
+        except BaseException:
+            connection.disconnect()  # an answer may still come, to whoever asks next
+            raise
+        finally:
+            pool.release(connection)
 
     def forget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
