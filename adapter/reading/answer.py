@@ -86,7 +86,7 @@ class Answer:
         legacy = said.get("function_call")
         if legacy:
             out += self._call({"index": "function_call", "type": "function_call", "function_call": legacy})
-        if len(said) > 1:
+        if "annotations" in said or "audio" in said or "parsed" in said:
             out += self._beside(said)
         return out
 

@@ -33,9 +33,10 @@ class ChatReader:
 
     def feed(self, chunk: Any) -> Events:
         """Take a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper, which holds one."""
-        top = chunk if type(chunk) is dict else chunk.__dict__ if hasattr(chunk, "__dict__") else fields(chunk)
+        top: Mapping[str, Any] = chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
         choices = top.get("choices")
         if choices is None:
+            top = fields(chunk)
             if top.get("error"):
                 raise event_failure({"error": plain(top["error"])})
             # The helper's other events say the same once more.
@@ -48,7 +49,7 @@ class ChatReader:
             self._last = self._last or not choices
         out: Events = []
         for choice in choices:
-            one = choice if type(choice) is dict else choice.__dict__
+            one = fields(choice)
             if not one.get("index"):
                 out += self._choice(one)
         return out

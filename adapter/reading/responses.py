@@ -11,6 +11,7 @@ from typing import Any
 
 from adapter.translation import Asked, ChunksFromEvents
 from adapter.translation.annotations import placed
+from adapter.translation.replies import check_response
 
 from .answer import Answer, Events
 from .plain import fields, plain
@@ -60,14 +61,13 @@ class ResponsesReader:
 
     def feed(self, event: Any) -> Events:
         """Take an event, as an object or a dict; those of the SDK's `.stream()` helper are the same with more fields."""
-        top: dict[str, Any]
-        top = event if type(event) is dict else event.__dict__ if hasattr(event, "__dict__") else dict(fields(event))
+        top: dict[str, Any] = event if isinstance(event, dict) else getattr(event, "__dict__", {})
         machine = self._machine or self._open(top)
         if self._over:
             return []
         out: Events = []
         if top.get("type") != "response.output_text.delta":
-            top = _plainly(top)
+            top = _plainly(fields(event))
             out += self._thoughts.feed(top)
         chunks = machine.feed(top)
         if machine.ended:
@@ -122,6 +122,7 @@ class ResponsesReader:
 
     def whole(self, response: Any) -> Events:
         """Take a Response."""
+        check_response(_plainly({"response": response})["response"], None)  # a stream's may leave out what came before
         self.feed({"type": "response.completed", "response": response})
         return self.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from . import history
-from .plain import count, fields
+from .plain import count, fields, plain
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -177,6 +178,11 @@ class Turn(Generic[T_co]):
         items of hosted tools aren't among them; `raw` has them.
         """
         return history.items(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not all of the SDK's objects can be pickled: its parsed results can't. A copy has `raw` as JSON.
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return Turn, tuple({**values, "raw": plain(self.raw)}.values())
 
     def __repr__(self) -> str:
         said = [f"{len(self.text)} characters"]
