@@ -29,7 +29,13 @@ Lines = list[dict[str, Any]]
 
 def chat_text() -> Lines:
     """Make the chunks of a text, as WIRE_FACTS has them."""
-    top = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "service_tier": "default"}
+    top = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o",
+        "service_tier": "default",
+    }
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -83,7 +89,13 @@ def _events(item: dict[str, Any], done: dict[str, Any], kind: str, pieces: list[
 def responses_text() -> Lines:
     """Make the events of a text."""
     pieces = [f" word{n}" for n in range(DELTAS)]
-    item: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    item: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    }
     part = {"type": "output_text", "text": "".join(pieces), "annotations": [], "logprobs": []}
     done = {**item, "status": "completed", "content": [part]}
     return _events(item, done, "output_text", pieces, content_index=0, logprobs=[])

@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 
+import adapter
 from adapter import Finished, Turn, read
 from tests.support import corpus, oracle, speaking
 from tests.support.http import helpers_of
@@ -208,18 +209,19 @@ def test_pairs_agree_in_structure(capsys: pytest.CaptureFixture[str]) -> None:
     assert agree + errors + len(differing) == len(corpus.pairs()) == 256
 
 
+def _is_strict(recording: corpus.Recording, turn: Turn[Any] | Exception) -> bool:
+    """Tell whether the SDK parses this recording's calls: functions alone, and all of them strict."""
+    tools = tools_of(recording)
+    if not tools or isinstance(turn, Exception) or not turn.tool_calls or turn.finish != "tool_calls":
+        return False
+    return all(tool["type"] == "function" and tool.get("function", tool).get("strict") for tool in tools)
+
+
 @corpus.needs_corpus
 def test_arguments_are_parsed_as_the_sdk_parses_them(capsys: pytest.CaptureFixture[str]) -> None:
     count = 0
     for api in ("chat", "responses"):
-        strict = []
-        for recording in replies(api):
-            tools = tools_of(recording) or ()
-            inner = [tool.get("function", tool) for tool in tools]
-            turn = read_all(api)[recording.id]
-            if recording.sse is None and inner and isinstance(turn, Turn) and turn.tool_calls and turn.finish == "tool_calls":  # fmt: skip
-                if all(one.get("strict") and tool["type"] == "function" for one, tool in zip(inner, tools, strict=True)):
-                    strict.append(recording)
+        strict = [r for r in replies(api) if r.sse is None and _is_strict(r, read_all(api)[r.id])]
         client = speaking.client(speaking.Upstream(*(json.dumps(r.response).encode() for r in strict)))
         for recording in strict:
             asked: Any = {"model": "m", "tools": tools_of(recording)}
@@ -240,8 +242,6 @@ def test_arguments_are_parsed_as_the_sdk_parses_them(capsys: pytest.CaptureFixtu
 @corpus.needs_corpus
 def test_history_is_what_the_translation_makes_of_it() -> None:
     # The items of a chat turn are those that the same message becomes on its way to the Responses API.
-    import adapter
-
     for recording in replies("chat"):
         turn = read_all("chat")[recording.id]
         if isinstance(turn, Exception) or any(call.type == "function_call" for call in turn.tool_calls):

@@ -128,7 +128,7 @@ def test_on_cassettes(arm: str, transcript: str) -> None:
 @each_arm
 async def test_on_cassettes_async(arm: str, transcript: str) -> None:
     kind, api, side, settings = ARMS[arm]
-    kind = getattr(openai if kind is openai.OpenAI else adapter, "AsyncOpenAI")
+    kind = (openai if kind is openai.OpenAI else adapter).AsyncOpenAI
     http_client = HTTP.AsyncClient(verify=False)
     with use_cassette(flips.cassette(side)):
         async with client(kind, settings, http_client=http_client) as made:
@@ -166,7 +166,7 @@ def test_on_a_real_server(arm: str, way: Way, server: str, beginning: str) -> No
 @each_arm
 async def test_on_a_real_server_async(arm: str, server: str, beginning: str) -> None:
     kind, api, _, settings = ARMS[arm]
-    kind = getattr(openai if kind is openai.OpenAI else adapter, "AsyncOpenAI")
+    kind = (openai if kind is openai.OpenAI else adapter).AsyncOpenAI
     async with client(kind, settings, server) as made:
         assert await hold_async(made, api, "streamed", flips.QUESTIONS[:1]) == beginning
 

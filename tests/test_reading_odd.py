@@ -38,7 +38,14 @@ def message(text: str | list[str], *, phase: str | None = None, notes: list[list
 
 
 def function(name: str, arguments: str, call_id: str = "call_1", **more: Any) -> Json:
-    return {"type": "function_call", "id": f"fc_{name}", "call_id": call_id, "name": name, "arguments": arguments, **more}
+    return {
+        "type": "function_call",
+        "id": f"fc_{name}",
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+        **more,
+    }
 
 
 def response(*output: Json, **more: Any) -> Json:
@@ -155,7 +162,13 @@ def test_responses(case: str) -> None:
 @pytest.mark.parametrize("deltas", [False, True], ids=["done_only", "deltas"])
 def test_responses_streamed(case: str, deltas: bool) -> None:
     output, more, fields = RESPONSES[case]
-    *_, last = read(events(*output, deltas=deltas and all(one.get("content") is not None for one in output if one["type"] == "message"), **more))
+    *_, last = read(
+        events(
+            *output,
+            deltas=deltas and all(one.get("content") is not None for one in output if one["type"] == "message"),
+            **more,
+        )
+    )
     assert last == Finished(expected(**fields))
 
 
@@ -363,7 +376,12 @@ def test_the_finished_response_may_list_nothing() -> None:
     assert [item["type"] for item in turn.as_items()] == ["message", "function_call"]
 
 
-QUOTA = {"type": "insufficient_quota", "code": "insufficient_quota", "message": "You exceeded your quota.", "param": None}
+QUOTA = {
+    "type": "insufficient_quota",
+    "code": "insufficient_quota",
+    "message": "You exceeded your quota.",
+    "param": None,
+}
 FAILED = response(status="failed", error={"code": "rate_limit_exceeded", "message": "Slow down."})
 FAILURES: dict[str, list[Any]] = {
     "chat_error": [TEXT, {"error": QUOTA}],
@@ -371,7 +389,10 @@ FAILURES: dict[str, list[Any]] = {
     "nested": [speaking.events(Said(("x",)))[0], {"type": "error", "sequence_number": 2, "error": QUOTA}],
     "flat": [speaking.events(Said(("x",)))[0], {**QUOTA, "type": "error"}],
     "flat_first": [{**QUOTA, "type": "error"}],
-    "failed": [*speaking.events(Said(("x",)))[:-1], {"type": "response.failed", "response": {**FAILED, "error": QUOTA}}],
+    "failed": [
+        *speaking.events(Said(("x",)))[:-1],
+        {"type": "response.failed", "response": {**FAILED, "error": QUOTA}},
+    ],
     "cancelled": [{"type": "response.cancelled", "response": {**FAILED, "status": "cancelled", "error": QUOTA}}],
 }
 

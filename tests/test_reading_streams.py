@@ -107,9 +107,13 @@ def by_break(events: Any) -> None:
 
 
 def by_an_error_of_the_readers(events: Any) -> None:
-    with pytest.raises(KeyError), events:
-        for _ in events:
-            raise KeyError
+    def reading() -> None:
+        with events:
+            for _ in events:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        reading()
 
 
 LEAVING = [to_the_end, in_a_block, by_close, before_it_began, by_break, by_an_error_of_the_readers]
@@ -179,10 +183,13 @@ async def abreak(events: Any) -> None:
 
 
 async def aerror(events: Any) -> None:
-    with pytest.raises(KeyError):
+    async def reading() -> None:
         async with events:
             async for _ in events:
                 raise KeyError
+
+    with pytest.raises(KeyError):
+        await reading()
 
 
 ALEAVING = [aend, ablock, aclose, abefore, abreak, aerror]

@@ -7,7 +7,7 @@ import json
 import pickle
 from collections.abc import Callable
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import openai
@@ -26,7 +26,7 @@ from tests.support.speaking import Called, Said
 Json = dict[str, Any]
 
 
-class Unit(str, Enum):
+class Unit(StrEnum):
     CELSIUS = "celsius"
 
 
@@ -169,7 +169,7 @@ def test_validators_may_raise_anything() -> None:
 
 @pytest.mark.parametrize("tools", ["f", {"type": "function"}, 7])
 def test_tools_that_are_no_list(tools: Any) -> None:
-    with pytest.raises(adapter.ConfigurationError, match="^tools: expected a list"):
+    with pytest.raises(adapter.ConfigurationError, match=r"^tools: expected a list"):
         read(speaking.response(Said()), tools=tools)
 
 
@@ -383,7 +383,7 @@ def test_hosted_tools_are_the_responses_apis() -> None:
     assert tools_for("responses", [SEARCH, NAMESPACE]) == [SEARCH, NAMESPACE]
     with pytest.raises(adapter.Unsupported, match=r"^tools\[0\]"):
         tools_for("chat", [SEARCH])
-    with pytest.raises(adapter.ConfigurationError, match="^api"):
+    with pytest.raises(adapter.ConfigurationError, match=r"^api"):
         tools_for("completions", [])  # type: ignore[arg-type]
 
 

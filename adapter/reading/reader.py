@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from openai.lib.streaming.responses import AsyncResponseStream, ResponseStream
     from openai.types.chat import ChatCompletion, ParsedChatCompletion
     from openai.types.responses import ParsedResponse, Response
+    from pydantic import BaseModel
+
+    # Of what a sync stream is made. Not of strings: then a dict is a result, and no stream of its keys.
+    _Piece = BaseModel | Mapping[str, Any]
 
 T = TypeVar("T")
 Tools = Iterable[Any] | None
@@ -48,9 +52,9 @@ def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: type[T]) -> As
 @overload
 def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: None = ...) -> AsyncEvents[Any]: ...
 @overload
-def read(x: Iterable[Any], /, *, tools: Tools = ..., output: type[T]) -> Events[T]: ...
+def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: type[T]) -> Events[T]: ...
 @overload
-def read(x: Iterable[Any], /, *, tools: Tools = ..., output: None = ...) -> Events[Any]: ...
+def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: None = ...) -> Events[Any]: ...
 def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
     """Read a result or a stream of either API in one neutral shape.
 

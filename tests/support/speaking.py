@@ -83,7 +83,13 @@ def completion(said: Said) -> Json:
     if said.reasoning:
         message["reasoning_content"] = "".join(said.reasoning)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": said.finish_reason}
-    top: Json = {"id": "resp_1", "object": "chat.completion", "created": 1780000000, "model": "gpt-4o", "choices": [choice]}
+    top: Json = {
+        "id": "resp_1",
+        "object": "chat.completion",
+        "created": 1780000000,
+        "model": "gpt-4o",
+        "choices": [choice],
+    }
     return top | ({"usage": CHAT_USAGE} if said.usage else {})
 
 
@@ -197,8 +203,7 @@ class Body(http.SyncByteStream, http.AsyncByteStream):
         self.closed = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self.data.splitlines(keepends=True):
-            yield line
+        yield from self.data.splitlines(keepends=True)
         if self.error is not None:
             raise self.error
 
@@ -234,5 +239,9 @@ def client(upstream: Upstream, kind: Any = openai.OpenAI, **more: Any) -> Any:
     """Make a client of the SDK's, or of ours, whose upstream this is."""
     family = http.AsyncClient if "Async" in kind.__name__ else http.Client
     return kind(
-        api_key="fake-key", base_url="http://replies.invalid/v1", max_retries=0, http_client=family(transport=upstream), **more
+        api_key="fake-key",
+        base_url="http://replies.invalid/v1",
+        max_retries=0,
+        http_client=family(transport=upstream),
+        **more,
     )
