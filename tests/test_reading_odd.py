@@ -247,6 +247,15 @@ CHUNKS: dict[str, tuple[list[Any], Json]] = {
         [{**TEXT, "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}, {**STOP, "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}],
         {"text": "x", "usage": adapter.Usage(1, 2, 3)},
     ),
+    "more_behind_a_whole_object": (
+        [entry(0, '{"a":1}', "f", "call_f"), entry(1, "{}", "g", "call_g"), entry(0, "\n"), END],
+        {"finish": "tool_calls", "tool_calls": (ToolCall("call_f", "f", '{"a":1}\n'), G)},
+    ),
+    "no_index_and_no_ids": (
+        [entry(None, '{"a":1}', "f"), entry(None, "{}", "g"), END],
+        {"finish": "tool_calls", "tool_calls": (ToolCall("", "f", '{"a":1}'), ToolCall("", "g", "{}"))},
+    ),
+    "a_note_that_is_none": ([chunk({"content": "x", "annotations": [None]}), STOP], {"text": "x"}),
     "objects_that_are_not_the_sdks": (
         [SimpleNamespace(id="resp_1", model="gpt-4o", choices=[SimpleNamespace(index=0, delta=SimpleNamespace(content="x"), finish_reason="stop")])],
         {"text": "x"},
@@ -260,8 +269,9 @@ def test_chunks(case: str) -> None:
     *before, last = read(lines)
     assert last == Finished(expected(**{"usage": None} | fields))
     done = sorted((e for e in before if isinstance(e, ToolCallDone)), key=lambda e: e.index)
-    assert [(e.id, e.name, e.arguments) for e in done] == [(c.id, c.name, c.arguments) for c in last.turn.tool_calls]
-    for event in done:
+    calls = last.turn.tool_calls
+    assert [(e.id, e.name, e.arguments) for e in done] == [(c.id, c.name, c.arguments.strip()) for c in calls]
+    for event in () if case == "more_behind_a_whole_object" else done:
         pieces = [e.arguments for e in before if isinstance(e, ToolCallDelta) and e.index == event.index]
         assert "".join(pieces) == event.arguments
 
@@ -386,6 +396,7 @@ FAILED = response(status="failed", error={"code": "rate_limit_exceeded", "messag
 FAILURES: dict[str, list[Any]] = {
     "chat_error": [TEXT, {"error": QUOTA}],
     "chat_error_first": [{"error": QUOTA}],
+    "chat_error_beside_a_choice": [TEXT, {**chunk({}, "error"), "error": QUOTA}],
     "nested": [speaking.events(Said(("x",)))[0], {"type": "error", "sequence_number": 2, "error": QUOTA}],
     "flat": [speaking.events(Said(("x",)))[0], {**QUOTA, "type": "error"}],
     "flat_first": [{**QUOTA, "type": "error"}],
@@ -464,6 +475,21 @@ def test_streams_of_nothing(lines: list[Any]) -> None:
 def test_streams_of_something_else(lines: list[Any]) -> None:
     with pytest.raises(adapter.MalformedReply):
         list(read(lines))
+
+
+@pytest.mark.parametrize("given", ["x", 7, None, []])
+def test_an_end_without_a_response(given: Any) -> None:
+    lines = speaking.events(Said(("Hello",)))
+    with pytest.raises(adapter.MalformedReply):
+        list(read([*lines[:-1], {"type": "response.completed", "response": given}]))
+
+
+def test_stand_ins_for_results() -> None:
+    message = SimpleNamespace(content="x", tool_calls=None)
+    assert read(SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason="stop")])).text == "x"  # type: ignore[call-overload]
+    part = SimpleNamespace(type="output_text", text="x")
+    item = SimpleNamespace(type="message", content=[part])
+    assert read(SimpleNamespace(output=[item], status="completed")).text == "x"  # type: ignore[call-overload]
 
 
 def test_a_stream_that_contradicts_itself() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import pickle
+import weakref
 from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
@@ -179,7 +181,7 @@ def open_ended(**a: int) -> None: ...
 def unknown(a: Callable[[], None]) -> None: ...
 
 
-@pytest.mark.parametrize("tool", [None, 7, "f", {"type": "function"}, {"type": "custom", "name": 1}, positional, several, open_ended, unknown])  # fmt: skip
+@pytest.mark.parametrize("tool", [None, 7, "f", lambda a: a, {"type": "function"}, {"type": "custom", "name": 1}, positional, several, open_ended, unknown])  # fmt: skip
 def test_what_is_no_tool(tool: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
         read(speaking.response(Said()), tools=[RAW_CHAT, tool])
@@ -377,6 +379,49 @@ def test_tools_for_callables() -> None:
     assert flat == {"type": "function", **chat["function"]}
     (point,) = tools_for("chat", [Point])
     assert point["function"]["description"] == "A place."
+
+
+def test_definitions_are_the_callers_to_change() -> None:
+    for api in ("chat", "responses"):
+        (first,) = tools_for(api, [get_time])  # type: ignore[arg-type]
+        first.get("function", first)["parameters"]["properties"].clear()
+        (again,) = tools_for(api, [get_time])  # type: ignore[arg-type]
+        assert again.get("function", again)["parameters"]["properties"]
+
+
+def test_a_tool_made_for_one_call_is_not_kept() -> None:
+    class Session:
+        def find(self, order: int) -> int:
+            return order
+
+    session = Session()
+    gone = weakref.ref(session)
+    tools_for("chat", [session.find, lambda_of(session)])
+    del session
+    gc.collect()
+    assert gone() is None
+
+
+def lambda_of(session: Any) -> Callable[[int], Any]:
+    def look(order: int) -> Any:
+        return session.find(order)
+
+    return look
+
+
+def test_the_sdks_parsed_calls_with_the_same_id() -> None:
+    said = Said(
+        calls=(Called("GetWeather", ('{"city":"Oslo"}',)), Called("GetWeather", ('{"city":"Rome"}',), "call_2"))
+    )
+    for write in (speaking.completion, speaking.response):
+        body = json.loads(json.dumps(write(said)).replace("call_2", "call_1"))
+        client = reply(body)
+        result: Any
+        if write is speaking.completion:
+            result = helpers_of(client).parse(model="m", messages=[], tools=[WEATHER])
+        else:
+            result = client.responses.parse(model="m", input="…", tools=tools_for("responses", [WEATHER]))
+        assert [call.parsed.city for call in read(result).tool_calls] == ["Oslo", "Rome"]
 
 
 def test_hosted_tools_are_the_responses_apis() -> None:

@@ -42,6 +42,7 @@ class _Call:
     type: CallType = "function"
     pieces: list[str] = field(default_factory=list)
     started: bool = False
+    parsed: Any = None
     done: ToolCall | None = None
 
     @property
@@ -62,7 +63,7 @@ class Answer:
         self._by_index: dict[Any, _Call] = {}
         self.citations: list[Citation] = []
         self.parsed: Any = None  # what the SDK made of the text
-        self.parsed_arguments: dict[str, Any] = {}  # and of calls, by their ids
+        self.parsed_arguments: list[Any] = []  # and of the calls, in their order
         self.finish_reason: str | None = None
 
     def delta(self, said: Mapping[str, Any]) -> Events:
@@ -93,7 +94,7 @@ class Answer:
     def _beside(self, said: Mapping[str, Any]) -> Events:
         notes = said.get("annotations")
         if isinstance(notes, list):
-            self.citations += [Citation.of(note) for note in notes]
+            self.citations += [Citation.of(note) for note in notes if fields(note)]
         if said.get("parsed") is not None:
             self.parsed = said["parsed"]
         audio = said.get("audio")
@@ -123,7 +124,7 @@ class Answer:
         call.id = call.id or entry.get("id") or ""
         call.name = call.name or inner.get("name") or ""
         if inner.get("parsed_arguments") is not None:
-            self.parsed_arguments[call.id] = inner["parsed_arguments"]
+            call.parsed = inner["parsed_arguments"]
         out: Events = []
         if not call.started and call.name:
             out += self._start(call)
@@ -175,7 +176,9 @@ class Answer:
         return out
 
     def _done(self, call: _Call, *, cut: bool) -> ToolCallDone:
-        parsed = self.parsed_arguments.get(call.id)
+        parsed = call.parsed
+        if parsed is None and call.index < len(self.parsed_arguments):
+            parsed = self.parsed_arguments[call.index]
         made = self._toolbox.read(call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed)
         call.done = made
         return ToolCallDone(made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type)
@@ -195,6 +198,8 @@ class Answer:
             if not call.started:
                 out += self._start(call)
         for call in self._calls:
+            if call.done is not None and call.done.arguments != call.arguments:
+                self._done(call, cut=False)  # more came after it was whole: white space, at best
             if call.done is None:
                 cut = finish in _CUT and self._is_cut(call)
                 done = self._done(call, cut=cut)

@@ -35,10 +35,9 @@ class ChatReader:
         """Take a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper, which holds one."""
         top: Mapping[str, Any] = chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
         choices = top.get("choices")
+        if top.get("error"):
+            raise event_failure({"error": plain(top["error"])})  # the SDK raises too, whatever else there is
         if choices is None:
-            top = fields(chunk)
-            if top.get("error"):
-                raise event_failure({"error": plain(top["error"])})
             # The helper's other events say the same once more.
             return self.feed(top["chunk"]) if top.get("type") == "chunk" else []
         if self._first is None or not self._id:

@@ -32,6 +32,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
+    if not isinstance(value, Mapping) and not hasattr(value, "__dict__"):
+        return value
     return {key: inner if key in _PARSED else plain(inner) for key, inner in fields(value).items()}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     _Piece = BaseModel | Mapping[str, Any]
 
 T = TypeVar("T")
+_RESULT = {"choices", "output"}
 Tools = Iterable[Any] | None
 
 
@@ -98,7 +99,9 @@ def _kind(x: Any) -> str:
     """Tell a stream from a result, and a Response from a completion."""
     if inspect.isawaitable(x):
         raise TypeError("expected a result or a stream, got something that has to be awaited first")
-    if isinstance(x, Mapping) or hasattr(x, "model_fields_set"):  # SDK objects are iterable as well
+    iterable = hasattr(x, "__iter__") or hasattr(x, "__aiter__")
+    # The SDK's results are iterable as well; stand-ins for them may have nothing but their fields.
+    if isinstance(x, Mapping) or hasattr(x, "model_fields_set") or (not iterable and _RESULT & fields(x).keys()):
         top = fields(x)
         kind = top.get("object")
         if kind == "response" or (kind is None and "output" in top):
@@ -106,7 +109,7 @@ def _kind(x: Any) -> str:
         if kind in ("chat.completion", None, "") and ("choices" in top or top.get("error")):
             return "chat"
         raise MalformedReply("object", "expected a chat completion or a Response, got an object of another kind")
-    if isinstance(x, (str, bytes)) or not (hasattr(x, "__iter__") or hasattr(x, "__aiter__")):
+    if isinstance(x, (str, bytes)) or not iterable:
         hint = ": enter it first, and read what it gives" if hasattr(x, "__enter__") or hasattr(x, "__aenter__") else ""
         raise TypeError(f"expected a result or a stream, got {json_type(x)}{hint}")
     return "stream"

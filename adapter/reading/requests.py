@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any, Literal
 
 from adapter.errors import ConfigurationError, Unsupported
 
-from .toolbox import Tool, tool
+from .toolbox import Tool, is_model, tool
 
 Definition = dict[str, Any]
 
@@ -31,6 +32,10 @@ def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[D
         if hosted:
             made.append(dict(given))
         else:
+            if is_model(given):
+                import openai
+
+                given = openai.pydantic_function_tool(given)  # noqa: PLW2901 - the same tool, in another form
             made += [_chat(one) if api == "chat" else _flat(one) for one in tool(path, given)]
     return made
 
@@ -39,7 +44,7 @@ def _chat(one: Tool) -> Definition:
     if one.given is not None:
         return dict(one.given)
     kind = one.definition["type"]
-    inner = {key: value for key, value in one.definition.items() if key != "type"}
+    inner = {key: value for key, value in deepcopy(one.definition).items() if key != "type"}
     shape = inner.get("format")
     if kind == "custom" and isinstance(shape, Mapping) and shape.get("type") == "grammar" and "grammar" not in shape:
         grammar = {key: value for key, value in shape.items() if key != "type"}
@@ -48,7 +53,7 @@ def _chat(one: Tool) -> Definition:
 
 
 def _flat(one: Tool) -> Definition:
-    made = dict(one.definition)
+    made = dict(deepcopy(one.definition))  # the caller's to change
     if made["type"] == "function":
         made["strict"] = made.get("strict") is True
         if made.get("parameters") is None:

@@ -91,7 +91,8 @@ class ResponsesReader:
     def _ended(self, machine: _Machine, event: Any) -> Events:
         self._raw = fields(event).get("response")
         for item in machine.response["output"]:
-            self._take_parsed(item if isinstance(item, dict) else {})
+            if isinstance(item, dict):
+                self._take_parsed(item)
         self._final = _PARTED.join(_thoughts_of(machine.response["output"])) or None
         if self._final and not self._thoughts.spoke:
             return [self._answer.think(self._final)]
@@ -103,8 +104,8 @@ class ResponsesReader:
         for part in content if isinstance(content, list) else ():
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
-        if item.get("parsed_arguments") is not None:
-            self._answer.parsed_arguments[item.get("call_id") or ""] = item["parsed_arguments"]
+        if item.get("type") in ("function_call", "custom_tool_call"):
+            self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
     def close(self) -> Events:
         """Take the end of the stream."""
@@ -131,7 +132,7 @@ def _plainly(top: Mapping[str, Any]) -> dict[str, Any]:
     """Turn what an event holds into JSON, as far as it is looked at."""
     event = dict(top)
     for key, value in top.items():
-        if key == "response" and value is not None:
+        if key == "response" and fields(value):
             event[key] = {name: plain(inner) for name, inner in fields(value).items() if name in _RESPONSE}
         elif key in _NESTED and not isinstance(value, dict):
             event[key] = plain(value)

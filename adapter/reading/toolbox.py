@@ -59,18 +59,23 @@ class Tool:
     given: Mapping[str, Any] | None = None
 
 
+def is_model(given: Any) -> bool:
+    """Tell whether a tool is given as a Pydantic model."""
+    return isinstance(given, type) and hasattr(given, "model_validate_json")
+
+
 def tool(path: str, given: Any) -> list[Tool]:
     """Read one tool in any form; a namespace holds several, a hosted tool is none that the model calls by name."""
     if isinstance(given, Mapping):
         return _raw(path, given)
-    if isinstance(given, type) and hasattr(given, "model_validate_json"):
-        import openai
-
-        made: Mapping[str, Any] = openai.pydantic_function_tool(given)
-        return _raw(path, made)
     if not callable(given):
         raise ConfigurationError(f"{path}: expected a model, a callable or a definition, got {json_type(given)}")
-    return [_callable(path, given)]
+    # Methods and closures hold on to what a single call may have made: a cache must not keep that alive.
+    held = inspect.ismethod(given) or getattr(given, "__closure__", None) is not None
+    try:
+        return [(_callable if held else _cached)(given)]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error.__cause__
 
 
 def _raw(path: str, given: Mapping[str, Any]) -> list[Tool]:
@@ -92,22 +97,22 @@ def _raw(path: str, given: Mapping[str, Any]) -> list[Tool]:
     return [Tool(name, definition, parse, model, given if nested is flat else None)]
 
 
-def _callable(path: str, given: Callable[..., Any]) -> Tool:
+def _callable(given: Callable[..., Any]) -> Tool:
     """Read a function's annotations. Its parser gives the keyword arguments, and doesn't call it."""
     from pydantic import PydanticUserError, TypeAdapter
 
     name = getattr(given, "__name__", None)
-    if not isinstance(name, str):
-        raise ConfigurationError(f"{path}: a callable without a name; wrap it in a function")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigurationError("a callable without a name; wrap it in a function")
     adapter: TypeAdapter[Any]
     try:
         if isinstance(given, type):
             adapter = TypeAdapter(given)  # a dataclass or a TypedDict: its parser gives an instance
         else:
-            adapter = TypeAdapter(_arguments_of(path, given))  # type: ignore[arg-type]  # a function is a type to Pydantic
+            adapter = TypeAdapter(_arguments_of(given))  # type: ignore[arg-type]  # a function is a type to Pydantic
         schema = adapter.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
-        raise ConfigurationError(f"{path}: no schema can be made of {name}'s annotations: {error}") from error
+        raise ConfigurationError(f"no schema can be made of {name}'s annotations: {error}") from error
     schema.pop("title", None)
     schema.pop("description", None)
     definition: dict[str, Any] = {"type": "function", "name": name}
@@ -117,12 +122,16 @@ def _callable(path: str, given: Callable[..., Any]) -> Tool:
     return Tool(name, definition | {"parameters": schema, "strict": False}, adapter.validate_json)
 
 
-def _arguments_of(path: str, given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+# A schema takes Pydantic a millisecond, and a program's tools are the same for every call.
+_cached = functools.lru_cache(maxsize=128)(_callable)
+
+
+def _arguments_of(given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Make a function with the same parameters that returns what it was called with, by name."""
     signature = inspect.signature(given)
     for parameter in signature.parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigurationError(f"{path}: the parameter {parameter} has no name that a model could give")
+            raise ConfigurationError(f"the parameter {parameter} has no name that a model could give")
 
     @functools.wraps(given)
     def arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -140,7 +149,9 @@ class Toolbox:
         self._given = tools is not None
         self._tools: dict[str, Tool] = {}
         for n, given in enumerate(tools or ()):
-            for one in tool(f"tools[{n}]", given):
+            # A model's schema isn't needed to read with it, and takes a millisecond.
+            named = [Tool(given.__name__, {}, parser_of(given))] if is_model(given) else tool(f"tools[{n}]", given)
+            for one in named:
                 self._tools.setdefault(one.name, one)
 
     def read(self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any) -> ToolCall:
