@@ -74,8 +74,7 @@ class Answer:
             out.append(self.think(thought))
         content = said.get("content")
         if content and (text := content if isinstance(content, str) else text_of(content)):
-            self._text.append(text)
-            out.append(TextDelta(text))
+            out += self.say(text)
         refusal = said.get("refusal")
         if refusal and isinstance(refusal, str):
             self._refusal.append(refusal)
@@ -101,9 +100,15 @@ class Answer:
         # Spoken answers have their text here, and none in `content`.
         transcript = fields(audio).get("transcript") if audio is not None else None
         if transcript and isinstance(transcript, str) and not said.get("content"):
-            self._text.append(transcript)
-            return [TextDelta(transcript)]
+            return self.say(transcript)
         return []
+
+    def say(self, text: str) -> Events:
+        """Take a piece of the text."""
+        if not text:
+            return []
+        self._text.append(text)
+        return [TextDelta(text)]
 
     def think(self, text: str) -> ReasoningDelta:
         """Take a piece of the reasoning."""

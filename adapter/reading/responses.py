@@ -11,6 +11,8 @@ from typing import Any
 
 from adapter.translation import Asked, ChunksFromEvents
 from adapter.translation.annotations import placed
+from adapter.translation.chunks import Chunks
+from adapter.translation.prose import Piece
 from adapter.translation.replies import check_response
 
 from .answer import Answer, Events
@@ -26,10 +28,27 @@ _NESTED = {"item": plain, "part": plain, "annotation": plain, "error": plain}
 _JSON = {"json_schema", "json_object"}
 _THOUGHTS = {"response.reasoning_summary_text": "summary_index", "response.reasoning_text": "content_index"}
 _PARTED = "\n\n"
+# Most of a stream, with nothing inside that would have to be made JSON.
+_DELTAS = frozenset(
+    f"response.{of}.delta" for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
+)
+
+
+class _Chunks(Chunks):
+    def _top(self) -> dict[str, Any]:
+        return {}  # what chunks share isn't looked at
 
 
 class _Machine(ChunksFromEvents):
     """The translation's machine, for readers who may know both APIs."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self._chunks = _Chunks(asked)
+
+    def _say(self, pieces: list[Piece], obfuscation: Any = None, *, last: bool = False) -> list[Any]:
+        """Give text as it is: a chunk around each piece would be taken off again at once."""
+        return [piece.text for piece in self._cut.take(pieces, last=last)]
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
         """Let an answer pass that waits for something which Chat can't give: here the caller has it in `raw`."""
@@ -66,15 +85,21 @@ class ResponsesReader:
         if self._over:
             return []
         out: Events = []
-        if top.get("type") != "response.output_text.delta":
+        kind = top.get("type")
+        if not isinstance(kind, str) or kind not in _DELTAS:
             top = _plainly(fields(event))
             out += self._thoughts.feed(top)
-        chunks = machine.feed(top)
+        said: list[Any] = machine.feed(top)
         if machine.ended:
             self._over = True
             out += self._ended(machine, event)
-        for chunk in chunks:
-            choice = chunk["choices"][0]
+        for piece in said:
+            out += self._answer.say(piece) if isinstance(piece, str) else self._chunk(piece)
+        return out
+
+    def _chunk(self, chunk: dict[str, Any]) -> Events:
+        out: Events = []
+        for choice in chunk["choices"]:
             if choice["finish_reason"] is not None:
                 # Its delta has Chat's citations, which are not all.
                 self._answer.finish_reason = choice["finish_reason"]
