@@ -534,3 +534,43 @@ def test_raw_of_chunks_is_the_completion_they_make() -> None:
     assert raw["service_tier"] == "default"
     assert raw["choices"][0]["logprobs"] == {"content": [{"token": "Hi"}], "refusal": None}
     assert read(raw) == last.turn
+
+
+EVERYTHING = Said(
+    ("He", "llo"),
+    ("No",),
+    ("Hm",),
+    (Called("f", ('{"a"', ":1}")), Called("sql", ("x",), "call_2", custom=True)),
+    cited=((0, 2),),
+)
+ODD: list[Any] = [None, 7, "x", [], {}, [None], {"type": "message"}]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Give the path of everything in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [found for key, one in inner for found in places(one, (*path, key))]
+
+
+def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    """Copy a JSON value with something else at one place."""
+    if not path:
+        return odd
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[path[0]] = put(changed[path[0]], path[1:], odd)
+    return changed
+
+
+@pytest.mark.parametrize("write", [speaking.completion, speaking.response, speaking.chunks, speaking.events])
+def test_anything_anywhere_is_read_or_told(write: Any) -> None:
+    whole = write(EVERYTHING)
+    for path in places(whole):
+        for odd in ODD:
+            x = put(whole, path, odd)
+            try:
+                turn = read(x) if isinstance(x, dict) else list(read(x))[-1].turn
+                assert isinstance(turn.text, str)
+                assert all(isinstance(call.arguments, str) and call.name != {} for call in turn.tool_calls)
+                turn.as_message(), turn.as_items(), repr(turn)
+            except (adapter.TranslationError, openai.APIError):
+                pass

@@ -22,7 +22,7 @@ from .events import (
     ToolCallDone,
     ToolCallStarted,
 )
-from .plain import fields, text_of
+from .plain import fields, key_of, listed, string, text_of
 from .toolbox import Parser, Toolbox, attempt, json_object, parser_of
 from .turn import CallType, Citation, ToolCall, Turn, Usage
 
@@ -81,7 +81,7 @@ class Answer:
             out.append(RefusalDelta(refusal))
         calls = said.get("tool_calls")
         if calls:
-            for entry in calls:
+            for entry in listed(calls):
                 out += self._call(fields(entry))
         legacy = said.get("function_call")
         if legacy:
@@ -126,8 +126,8 @@ class Answer:
             call.type = "custom"
         inner = fields(entry.get(call.type))
         written = inner.get("input" if call.type == "custom" else "arguments")
-        call.id = call.id or entry.get("id") or ""
-        call.name = call.name or inner.get("name") or ""
+        call.id = call.id or string(entry.get("id"))
+        call.name = call.name or string(inner.get("name"))
         if inner.get("parsed_arguments") is not None:
             call.parsed = inner["parsed_arguments"]
         out: Events = []
@@ -147,7 +147,7 @@ class Answer:
         Told by the index. Compatible servers may send none, or the same one for several calls: there a new id together with a
         name is a new call.
         """
-        key, call_id = entry.get("index"), entry.get("id")
+        key, call_id = key_of(entry.get("index")), string(entry.get("id"))
         named = fields(entry.get("function") or entry.get("custom")).get("name")
         if key is not None:
             found = self._by_index.get(key)

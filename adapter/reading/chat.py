@@ -12,7 +12,7 @@ from adapter.translation.failures import event_failure
 
 from .answer import Answer, Events
 from .events import Finished
-from .plain import fields, plain
+from .plain import fields, listed, plain, string
 from .turn import Turn, Usage
 
 _SHARED = ("id", "created", "model", "service_tier", "system_fingerprint")
@@ -47,7 +47,7 @@ class ChatReader:
             self._raw_usage = usage
             self._last = self._last or not choices
         out: Events = []
-        for choice in choices:
+        for choice in listed(choices):
             one = fields(choice)
             if not one.get("index"):
                 out += self._choice(one)
@@ -56,16 +56,16 @@ class ChatReader:
     def _top(self, top: Mapping[str, Any]) -> None:
         """Keep what all chunks share; Azure's first chunk has none of it (WIRE_FACTS, chat streams)."""
         self._first = top
-        self._id = top.get("id") or ""
-        self._model = top.get("model") or ""
+        self._id = string(top.get("id"))
+        self._model = string(top.get("model"))
 
     def _choice(self, choice: Mapping[str, Any]) -> Events:
         finish = choice.get("finish_reason")
-        if finish is not None:
+        if finish is not None and isinstance(finish, str):
             self._answer.finish_reason = finish
         logprobs = choice.get("logprobs")
         if logprobs is not None:
-            self._logprobs += fields(logprobs).get("content") or ()
+            self._logprobs += listed(fields(logprobs).get("content"))
         delta = choice.get("delta")
         if delta is None:
             return []  # as in recording 4180
@@ -101,9 +101,11 @@ class ChatReader:
             raise MalformedReply("choices", f"expected choices, got {json_type(choices)}")
         choice = next((one for one in map(fields, choices) if not one.get("index")), fields(choices[0]))
         message = fields(choice.get("message"))
-        calls = [{**fields(call), "index": n} for n, call in enumerate(message.get("tool_calls") or ())]
+        calls = [{**fields(call), "index": n} for n, call in enumerate(listed(message.get("tool_calls")))]
         self._answer.delta({**message, "tool_calls": calls})
-        self._answer.finish_reason = choice.get("finish_reason") or "stop"  # it is whole, whatever a server leaves out
+        self._answer.finish_reason = (
+            string(choice.get("finish_reason")) or "stop"
+        )  # it is whole, whatever a server leaves out
         return self._answer.finish(
-            usage=Usage.of(top.get("usage")), id_=top.get("id") or "", model=top.get("model") or "", raw=completion
+            usage=Usage.of(top.get("usage")), id_=string(top.get("id")), model=string(top.get("model")), raw=completion
         )

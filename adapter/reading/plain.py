@@ -47,6 +47,21 @@ def text_of(content: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
+def string(value: Any) -> str:
+    """Return a string; "" where there is none."""
+    return value if isinstance(value, str) else ""
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list; an empty one where there is none."""
+    return value if isinstance(value, list) else []
+
+
+def key_of(value: Any) -> int | str | None:
+    """Return a number or a name that tells things apart; None where there is none."""
+    return value if isinstance(value, (int, str)) else None
+
+
 def count(value: Any) -> int:
     """Return a number of tokens; 0 where there is none."""
     return value if isinstance(value, int) else 0

@@ -16,7 +16,7 @@ from adapter.translation.prose import Piece
 from adapter.translation.replies import check_response
 
 from .answer import Answer, Events
-from .plain import fields, plain
+from .plain import fields, key_of, listed, plain, string
 from .turn import Citation, Usage
 
 # Of a Response, what the translation looks at: its echo of the request would only cost.
@@ -125,8 +125,7 @@ class ResponsesReader:
 
     def _take_parsed(self, item: dict[str, Any]) -> None:
         """Take over what the SDK has parsed."""
-        content = item.get("content")
-        for part in content if isinstance(content, list) else ():
+        for part in listed(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
         if item.get("type") in ("function_call", "custom_tool_call"):
@@ -140,8 +139,8 @@ class ResponsesReader:
         response = machine.response
         return self._answer.finish(
             usage=Usage.of(response.get("usage")),
-            id_=response.get("id") or "",
-            model=response.get("model") or "",
+            id_=string(response.get("id")),
+            model=string(response.get("model")),
             raw=self._raw,
             reasoning=self._final,
         )
@@ -199,7 +198,7 @@ class _Thoughts:
     def _say(self, place: Any, kind: str, n: Any, text: Any, *, whole: bool) -> Events:
         if not isinstance(text, str) or self._kinds.setdefault(place, kind) != kind:
             return []  # an item's summary and the reasoning itself say the same
-        key = (place, kind, n or 0)
+        key = (place, kind, key_of(n) or 0)
         heard = self._heard.get(key, "")
         if whole:
             text = text[len(heard) :] if text.startswith(heard) else ""
@@ -212,16 +211,15 @@ class _Thoughts:
 
 
 def _place(event: dict[str, Any]) -> Any:
-    index = event.get("output_index")
-    return index if index is not None else event.get("item_id")
+    index = key_of(event.get("output_index"))
+    return index if index is not None else key_of(event.get("item_id"))
 
 
 def _parts_of(item: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the texts of a reasoning item's summary, and of the reasoning itself."""
     found: list[list[str]] = []
     for key in ("summary", "content"):
-        parts = item.get(key)
-        texts = [part.get("text") for part in parts or () if isinstance(part, dict)] if isinstance(parts, list) else []
+        texts = [part.get("text") for part in listed(item.get(key)) if isinstance(part, dict)]
         found.append([text for text in texts if isinstance(text, str)])
     return found[0], found[1]
 
