@@ -37,7 +37,7 @@ def message(text: str | list[str], *, phase: str | None = None, notes: list[list
     return {"type": "message", "id": f"msg_{text}", "role": "assistant", "content": parts, "phase": phase}
 
 
-def function(name: str, arguments: str, call_id: str = "call_1", **more: Any) -> Json:
+def function(name: str, arguments: str, call_id: str | None = "call_1", **more: Any) -> Json:
     return {
         "type": "function_call",
         "id": f"fc_{name}",
@@ -135,6 +135,9 @@ RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
     "reasoning_itself": ([RAW_REASONING, message("x")], {}, {"text": "x", "reasoning_summary": "Hmm."}),
     "unknown_item": ([{"type": "hologram", "id": "h"}, message("x")], {}, {"text": "x"}),
     "waits_for_approval": ([APPROVAL], {}, {"text": ""}),
+    "call_without_a_call_id": (
+        [function("f", "{}", None)], {}, {"finish": "tool_calls", "tool_calls": (ToolCall("fc_f", "f", "{}"),)},
+    ),
     "message_without_content": ([{"type": "message", "content": None}, function("f", "{}")], {}, {"finish": "tool_calls", "tool_calls": (ToolCall("call_1", "f", "{}"),)}),
     "no_usage": ([message("x")], {"usage": None}, {"text": "x", "usage": None}),
     "usage_without_details": (
@@ -490,6 +493,13 @@ def test_stand_ins_for_results() -> None:
     part = SimpleNamespace(type="output_text", text="x")
     item = SimpleNamespace(type="message", content=[part])
     assert read(SimpleNamespace(output=[item], status="completed")).text == "x"  # type: ignore[call-overload]
+
+
+def test_the_old_completions_are_no_chat() -> None:
+    old = {"id": "cmpl-1", "object": "text_completion", "choices": [{"index": 0, "text": "x", "finish_reason": "stop"}]}
+    for x in (old, [old]):
+        with pytest.raises(adapter.MalformedReply):
+            list(read(x))  # type: ignore[call-overload]
 
 
 def test_a_stream_that_contradicts_itself() -> None:

@@ -68,6 +68,8 @@ class ChatReader:
             self._logprobs += listed(fields(logprobs).get("content"))
         delta = choice.get("delta")
         if delta is None:
+            if choice.get("text") is not None:
+                raise MalformedReply("choices[0]", "expected a chat completion's chunk, got one of the old completions")
             return []  # as in recording 4180
         said = fields(delta)
         audio = said.get("audio")

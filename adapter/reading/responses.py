@@ -25,6 +25,7 @@ _RESPONSE = {
     "content_filters",
 }  # fmt: skip
 _NESTED = {"item": plain, "part": plain, "annotation": plain, "error": plain}
+_CALLS = ("function_call", "custom_tool_call")
 _JSON = {"json_schema", "json_object"}
 _THOUGHTS = {"response.reasoning_summary_text": "summary_index", "response.reasoning_text": "content_index"}
 _PARTED = "\n\n"
@@ -128,7 +129,7 @@ class ResponsesReader:
         for part in listed(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
-        if item.get("type") in ("function_call", "custom_tool_call"):
+        if item.get("type") in _CALLS:
             self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
     def close(self) -> Events:
@@ -158,9 +159,18 @@ def _plainly(top: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in top.items():
         if key == "response" and fields(value):
             event[key] = {name: plain(inner) for name, inner in fields(value).items() if name in _RESPONSE}
+            if listed(event[key].get("output")):
+                event[key]["output"] = [_with_call_id(item) for item in event[key]["output"]]
         elif key in _NESTED and not isinstance(value, dict):
             event[key] = plain(value)
     return event
+
+
+def _with_call_id(item: Any) -> Any:
+    """Give a finished call that came without a `call_id` the item's own id for one, as the translation of results does."""
+    if isinstance(item, dict) and item.get("type") in _CALLS and not item.get("call_id"):
+        return {**item, "call_id": item.get("id")}
+    return item
 
 
 class _Thoughts:
