@@ -296,6 +296,11 @@ def test_events_match() -> None:
     assert seen == ["Checking", ("get_weather", '{"city":"Oslo"}', None), ("get_time", '{"zone":"CET"}', None), ("tool_calls", 2)]  # fmt: skip
 
 
+def test_usage_has_chats_names_too() -> None:
+    assert (USAGE.prompt_tokens, USAGE.completion_tokens) == (USAGE.input_tokens, USAGE.output_tokens) == (5, 3)
+    assert repr(Citation("url_citation", "https://a.example/")) == "Citation(type='url_citation')"
+
+
 def test_turns_are_frozen_and_slotted() -> None:
     turn = read(speaking.response(Said(("Hi",))))
     things: dict[str, Any] = {"text": turn, "total_tokens": turn.usage, "name": ToolCall("", "f", "")}

@@ -521,6 +521,19 @@ def test_an_sdk_stream_that_ends_early(api: str) -> None:
     assert str(caught.value.request.url).startswith("http://replies.invalid/v1/")
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_an_async_sdk_stream_that_fails(api: str) -> None:
+    said = speaking.chunks(Said(("Hi",))) if api == "chat" else speaking.events(Said(("Hi",)))
+    failed = {"type": "response.failed", "response": {**FAILED, "error": QUOTA}} if api == "responses" else {"error": QUOTA}  # fmt: skip
+    wanted: list[tuple[list[Any], type[Exception]]] = [(said[:2], openai.APIConnectionError), ([said[0], failed], openai.APIError)]  # fmt: skip
+    for lines, kind in wanted:
+        made = speaking.client(speaking.Upstream(speaking.sse(lines)), openai.AsyncOpenAI)
+        asked: Json = {"model": "m", "stream": True}
+        stream = await (made.chat.completions.create(messages=[], **asked) if api == "chat" else made.responses.create(input="…", **asked))  # fmt: skip
+        with pytest.raises(kind):
+            [event async for event in read(stream)]
+
+
 def test_a_connection_that_breaks_raises_what_it_raises_without_us() -> None:
     def broken() -> Any:
         upstream = speaking.Upstream(speaking.sse(speaking.chunks(Said(("Hi",)))[:2]), error=http.ReadError("gone"))

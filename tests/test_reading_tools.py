@@ -329,6 +329,21 @@ REQUESTS: dict[str, tuple[Any, Json, Json]] = {
     "custom_chat": (CUSTOM_CHAT, CUSTOM_CHAT, CUSTOM_FLAT),
     "custom_flat": (CUSTOM_FLAT, CUSTOM_CHAT, CUSTOM_FLAT),
     "custom_text": (CUSTOM_TEXT, CUSTOM_TEXT, {"type": "custom", "name": "sql", "format": {"type": "text"}}),
+    "unknown_keys": (
+        {"type": "function", "function": {**RAW_STRICT["function"], "more": 1, "description": None}},  # type: ignore[dict-item]
+        {"type": "function", "function": {**RAW_STRICT["function"], "more": 1, "description": None}},  # type: ignore[dict-item]
+        FLAT_STRICT,
+    ),
+    "strict_without_parameters": (
+        {"type": "function", "function": {"name": "f", "strict": True}},
+        {"type": "function", "function": {"name": "f", "strict": True}},
+        {
+            "type": "function",
+            "name": "f",
+            "parameters": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            "strict": True,
+        },
+    ),
     "no_parameters": (
         {"type": "function", "function": {"name": "f"}},
         {"type": "function", "function": {"name": "f"}},

@@ -10,6 +10,8 @@ from adapter.errors import ConfigurationError, Unsupported
 
 from .toolbox import Tool, is_model, tool
 
+_FUNCTION = ("type", "name", "description", "parameters", "strict")
+
 Definition = dict[str, Any]
 
 
@@ -55,6 +57,9 @@ def _chat(one: Tool) -> Definition:
 def _flat(one: Tool) -> Definition:
     made = dict(deepcopy(one.definition))  # the caller's to change
     if made["type"] == "function":
+        if one.given is not None:
+            # Chat passes over keys that it doesn't know (recordings 6943, 6944); the Responses API refuses them.
+            made = {key: value for key, value in made.items() if key in _FUNCTION and value is not None}
         made["strict"] = made.get("strict") is True
         if made.get("parameters") is None:
             made["parameters"] = {"type": "object", "properties": {}}
