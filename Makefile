@@ -40,8 +40,9 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
 
-bench: $(READY) ## measure what a decision costs
+bench: $(READY) ## measure what a decision costs, and what reading a stream does
 	$(BIN)/python -m bench.decision
+	$(BIN)/python -m bench.reading
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .

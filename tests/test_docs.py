@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import re
@@ -14,9 +15,12 @@ import jsonschema
 import pytest
 
 import adapter
+from adapter import ToolCallDone, Turn
 from adapter.routing.schema import settings_schema
 from adapter.routing.values import Values
 from adapter.translation import CHAT_PARAMETERS
+from tests.support import speaking
+from tests.support.speaking import Called, Said
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -94,3 +98,50 @@ def test_the_readmes_store_is_one() -> None:
     assert asyncio.run(store.aget(["s:c:1", "s:c:2"])) == {"s:c:1": b"1"}
     assert store.forget("s:*") == 1
     assert asyncio.run(store.aget(["s:c:1"])) == {}
+
+
+# What a model says to the README's programs: a call of the tool, one that doesn't fit, and then a text.
+_SAID = (
+    Said(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
+    Said(calls=(Called("get_weather", ("{}",), "call_2"),)),
+    Said(("21 degrees", " in Oslo.")),
+)
+
+
+def readers_programs() -> dict[str, Any]:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### One reader for both APIs")[2].partition("\n## ")[0]
+    programs = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(programs) == 2
+    names: dict[str, Any] = {}
+    for program in programs:
+        exec(program, names)  # the README's own
+    return names
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_readmes_tool_loop(api: str) -> None:
+    write = speaking.completion if api == "chat" else speaking.response
+    upstream = speaking.Upstream(*(json.dumps(write(said)).encode() for said in _SAID))
+    asked = "How warm is it in Oslo?"
+    assert readers_programs()["answer"](speaking.client(upstream), api, asked) == "21 degrees in Oslo."
+    last = upstream.sent[-1]["messages" if api == "chat" else "input"]
+    told = "content" if api == "chat" else "output"
+    assert [entry.get(told) for entry in last][2::2] == ['{"city":"Oslo","celsius":21}', last[4][told]]
+    assert "Missing required argument" in last[4][told]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_readmes_stream(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write = speaking.chunks if api == "chat" else speaking.events
+    show = readers_programs()["show"]
+    assert show(write(_SAID[2])).text == capsys.readouterr().out == "21 degrees in Oslo."
+    show(write(_SAID[0]))
+    assert capsys.readouterr().out == 'get_weather {"city":"Oslo"}\n'
+
+
+def test_the_readme_names_every_field() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `Turn` \| (.*) \|$", readme, re.MULTILINE)
+    assert re.findall(r"`([a-z_]+)`", row) == [field.name for field in dataclasses.fields(Turn)]
+    assert [field.name for field in dataclasses.fields(ToolCallDone)][:3] == ["name", "arguments", "parsed"]

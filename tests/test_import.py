@@ -50,6 +50,16 @@ print(body["input"], "openai" in sys.modules)
     assert run(code).strip().endswith("False")
 
 
+def test_reading_dicts_needs_nothing_either() -> None:
+    code = """
+import adapter
+item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+turn = adapter.read({"object": "response", "status": "completed", "output": [item]})
+print(turn.finish, adapter.tool_result(turn.tool_calls[0], "x")["role"], "openai" in sys.modules, "pydantic" in sys.modules)
+"""
+    assert run(code).strip() == "tool_calls tool False False"
+
+
 def test_the_client_brings_no_extras() -> None:
     code = "import adapter; adapter.OpenAI, adapter.Settings, adapter.use, adapter.decision; print(sorted(sys.modules))"
     loaded = {name.partition(".")[0].strip("' ") for name in run(code).strip("[]\n").split(",")}

@@ -17,23 +17,33 @@ class Annotation(NamedTuple):
     path: str
 
 
+def placed(annotation: Annotation) -> dict[str, Any] | None:
+    """Shift a citation to where its part stands in the text that the caller reads; None where its message isn't shown.
+
+    Positions count characters of their own part.
+    """
+    message, offset, value, _ = annotation
+    if message.offset is None or not isinstance(value, dict):
+        return None
+    shift = message.offset + offset
+    shifted = {key: value[key] + shift for key in ("start_index", "end_index") if isinstance(value.get(key), int)}
+    return value | shifted
+
+
 def annotation_to_chat(annotation: Annotation, ledger: Ledger, *, end: int | None = None) -> dict[str, Any] | None:
     """Nest a flat citation, shifted to where its part stands in the text; None where Chat has none like it.
 
-    Positions count characters of their own part. `end` is where the text was cut, if it was: a citation that begins
-    behind that is none, and one that reaches over it ends with the text.
+    `end` is where the text was cut, if it was: a citation that begins behind that is none, and one that reaches over it ends with
+    the text.
     """
     message, offset, value, path = annotation
     if message.offset is None:
         return None  # its message isn't shown, and has an entry of its own
-    shift = message.offset + offset
-    inner = {key: inner for key, inner in value.items() if key != "type"} if isinstance(value, dict) else {}
-    for key in ("start_index", "end_index"):
-        if isinstance(inner.get(key), int):
-            inner[key] += shift
+    found = placed(annotation) or {}
+    inner = {key: inner for key, inner in found.items() if key != "type"}
     if end is not None:
         start = inner.get("start_index")
-        if (start if isinstance(start, int) else shift) >= end:
+        if (start if isinstance(start, int) else message.offset + offset) >= end:
             return None  # with the text that it is about
         if isinstance(inner.get("end_index"), int):
             inner["end_index"] = min(inner["end_index"], end)

@@ -148,8 +148,11 @@ class ChunksFromEvents:
             if not call.opened:
                 raise StreamTruncated(f"{call.path}.name", "a tool call without a name")
         self._note_rest(output)
-        replies.check_answerable(response, spoke=self._chunks.spoke or self._calls > 0 or self._cut.over)
+        self._check_answerable(response)
         return out + self._finish(response) + self._trailers(response)
+
+    def _check_answerable(self, response: dict[str, Any]) -> None:
+        replies.check_answerable(response, spoke=self._chunks.spoke or self._calls > 0 or self._cut.over)
 
     def _usage_came(self, event: Event) -> list[Chunk]:
         return self._trailers(self._terminal(event))

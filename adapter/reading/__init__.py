@@ -1,0 +1,38 @@
+"""One neutral reader for results and streams of either API (DESIGN §7)."""
+
+from .events import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStarted,
+)
+from .history import ToolResult, tool_result
+from .reader import read
+from .requests import tools_for
+from .streams import AsyncEvents, Events
+from .turn import Citation, ToolCall, Turn, Usage
+
+__all__ = [
+    "AsyncEvents",
+    "Citation",
+    "Event",
+    "Events",
+    "Finished",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "TextDelta",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallDone",
+    "ToolCallStarted",
+    "ToolResult",
+    "Turn",
+    "Usage",
+    "read",
+    "tool_result",
+    "tools_for",
+]

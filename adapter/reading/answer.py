@@ -1,0 +1,236 @@
+"""One answer as it is heard: what Chat's chunks and messages bring, in; neutral events and the turn, out.
+
+Responses streams come here as chunks too (`responses.py`), so that the sequence of events is the same by construction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter.errors import StreamTruncated
+
+from .events import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStarted,
+)
+from .plain import fields, key_of, listed, string, text_of
+from .toolbox import Parser, Toolbox, attempt, json_object, parser_of
+from .turn import CallType, Citation, ToolCall, Turn, Usage
+
+Events = list[Event[Any]]
+
+_CUT = {"length", "content_filter"}
+_ENDED = {"stop", "tool_calls", "function_call"}
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call under way. `pieces` is what came of its arguments."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    type: CallType = "function"
+    pieces: list[str] = field(default_factory=list)
+    started: bool = False
+    parsed: Any = None
+    done: ToolCall | None = None
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+
+class Answer:
+    """Collect one answer; `delta` takes what is said next, `finish` makes the turn."""
+
+    def __init__(self, toolbox: Toolbox, output: Any) -> None:
+        self._toolbox = toolbox
+        self._output: Parser | None = None if output is None else parser_of(output)
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._by_index: dict[Any, _Call] = {}
+        self.citations: list[Citation] = []
+        self.parsed: Any = None  # what the SDK made of the text
+        self.parsed_arguments: list[Any] = []  # and of the calls, in their order
+        self.finish_reason: str | None = None
+
+    def delta(self, said: Mapping[str, Any]) -> Events:
+        """Take the fields of a chunk's delta, or of a whole message."""
+        out: Events = []
+        thought = said.get("reasoning_content") or said.get("reasoning")
+        if thought and isinstance(thought, str):
+            out.append(self.think(thought))
+        content = said.get("content")
+        if content and (text := content if isinstance(content, str) else text_of(content)):
+            out += self.say(text)
+        refusal = said.get("refusal")
+        if refusal and isinstance(refusal, str):
+            self._refusal.append(refusal)
+            out.append(RefusalDelta(refusal))
+        calls = said.get("tool_calls")
+        if calls:
+            for entry in listed(calls):
+                out += self._call(fields(entry))
+        legacy = said.get("function_call")
+        if legacy:
+            out += self._call({"index": "function_call", "type": "function_call", "function_call": legacy})
+        if "annotations" in said or "audio" in said or "parsed" in said:
+            out += self._beside(said)
+        return out
+
+    def _beside(self, said: Mapping[str, Any]) -> Events:
+        notes = said.get("annotations")
+        if isinstance(notes, list):
+            self.citations += [Citation.of(note) for note in notes if fields(note)]
+        if said.get("parsed") is not None:
+            self.parsed = said["parsed"]
+        audio = said.get("audio")
+        # Spoken answers have their text here, and none in `content`.
+        transcript = fields(audio).get("transcript") if audio is not None else None
+        if transcript and isinstance(transcript, str) and not said.get("content"):
+            return self.say(transcript)
+        return []
+
+    def say(self, text: str) -> Events:
+        """Take a piece of the text."""
+        if not text:
+            return []
+        self._text.append(text)
+        return [TextDelta(text)]
+
+    def think(self, text: str) -> ReasoningDelta:
+        """Take a piece of the reasoning."""
+        self._reasoning.append(text)
+        return ReasoningDelta(text)
+
+    # Tool calls
+
+    def _call(self, entry: Mapping[str, Any]) -> Events:
+        call = self._find(entry)
+        kind = entry.get("type")
+        if kind in ("custom", "function_call"):
+            call.type = kind
+        elif entry.get("custom") is not None:
+            call.type = "custom"
+        inner = fields(entry.get(call.type))
+        written = inner.get("input" if call.type == "custom" else "arguments")
+        call.id = call.id or string(entry.get("id"))
+        call.name = call.name or string(inner.get("name"))
+        if inner.get("parsed_arguments") is not None:
+            call.parsed = inner["parsed_arguments"]
+        out: Events = []
+        if not call.started and call.name:
+            out += self._start(call)
+        if written is not None and not isinstance(written, str):
+            written = json.dumps(written, ensure_ascii=False)  # some servers send the object itself
+        if written:
+            call.pieces.append(written)
+            if call.started:
+                out.append(ToolCallDelta(written, call.id, call.index))
+        return out
+
+    def _find(self, entry: Mapping[str, Any]) -> _Call:
+        """Find the call that an entry belongs to, or open it.
+
+        Told by the index. Compatible servers may send none, or the same one for several calls: there a new id together with a
+        name is a new call.
+        """
+        key, call_id = key_of(entry.get("index")), string(entry.get("id"))
+        named = fields(entry.get("function") or entry.get("custom")).get("name")
+        if key is not None:
+            found = self._by_index.get(key)
+        else:
+            found = next((call for call in self._calls if call_id and call.id == call_id), None)
+            if found is None and self._calls and not (named and (call_id or self._calls[-1].pieces)):
+                found = self._calls[-1]
+        if found is None or (named and call_id and found.id and found.id != call_id):
+            found = _Call(len(self._calls))
+            self._calls.append(found)
+            if key is not None:
+                self._by_index[key] = found
+        return found
+
+    def _start(self, call: _Call) -> Events:
+        call.started = True
+        out = self._complete(before=call)
+        out.append(ToolCallStarted(call.name, call.id, call.index, call.type))
+        if call.pieces:
+            out.append(ToolCallDelta(call.arguments, call.id, call.index))
+        return out
+
+    def _complete(self, *, before: _Call) -> Events:
+        """Finish the calls whose arguments are whole: nothing but a JSON object's last brace tells that for sure."""
+        out: Events = []
+        for call in self._calls:
+            if call is not before and call.started and call.done is None and call.type == "function":
+                text = call.arguments
+                if text[-1:] == "}" and attempt(json_object, text)[1] is None:
+                    out.append(self._done(call, cut=False))
+        return out
+
+    def _done(self, call: _Call, *, cut: bool) -> ToolCallDone:
+        parsed = call.parsed
+        if parsed is None and call.index < len(self.parsed_arguments):
+            parsed = self.parsed_arguments[call.index]
+        made = self._toolbox.read(call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed)
+        call.done = made
+        return ToolCallDone(made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type)
+
+    # The end
+
+    def finish(self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None) -> Events:
+        """End the answer; raises StreamTruncated where it hasn't said how it ended.
+
+        `reasoning` is the reasoning's final form, where that is known.
+        """
+        finish = self.finish_reason
+        if finish is None:
+            raise StreamTruncated("$", "the stream ended before its finish_reason")
+        out: Events = []
+        for call in self._calls:
+            if not call.started:
+                out += self._start(call)
+        for call in self._calls:
+            if call.done is not None and call.done.arguments != call.arguments:
+                self._done(call, cut=False)  # more came after it was whole: white space, at best
+            if call.done is None:
+                cut = finish in _CUT and self._is_cut(call)
+                done = self._done(call, cut=cut)
+                out += [] if cut else [done]
+        if finish in _ENDED:
+            finish = "tool_calls" if self._calls else "stop"
+        text, refusal = "".join(self._text), "".join(self._refusal) or None
+        parsed, problem = self._parse(text, whole=refusal is None and finish not in _CUT)
+        calls = tuple(call.done for call in self._calls if call.done is not None)
+        thought = reasoning or "".join(self._reasoning) or None
+        turn: Turn[Any] = Turn(
+            text, refusal, parsed, calls, tuple(self.citations), thought, finish, usage, id_, model, raw, problem
+        )
+        return [*out, Finished(turn)]
+
+    def _is_cut(self, call: _Call) -> bool:
+        if call.type == "custom":
+            return call is self._calls[-1]  # nothing in the text itself would tell
+        return attempt(json_object, call.arguments)[1] is not None
+
+    def _parse(self, text: str, *, whole: bool) -> tuple[Any, str | None]:
+        if self._output is None:
+            return self.parsed, None
+        if not whole:
+            return None, None  # `refusal` and `finish` say why
+        if not text:
+            return None, None if self._calls else "the answer is empty"
+        parsed, problem = attempt(self._output, text)
+        return parsed, None if self._calls else problem  # beside calls it may be a preamble

@@ -1,0 +1,67 @@
+"""The SDK's objects and plain dicts, read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# What the SDK's own parsing left in its objects: it goes on as it is.
+_PARSED = {"parsed", "parsed_arguments"}
+
+
+def fields(thing: Any) -> Mapping[str, Any]:
+    """Return the fields of an SDK object, or of a dict, without a copy where that can be. Never to be written to.
+
+    Fields that the SDK's types don't know are among them: `reasoning_content`, `annotations` of a delta.
+    """
+    if isinstance(thing, dict):
+        return thing
+    declared: Mapping[str, Any] | None = getattr(thing, "__dict__", None)
+    if declared is None:
+        return thing if isinstance(thing, Mapping) else {}
+    extra = getattr(thing, "__pydantic_extra__", None)
+    return {**declared, **extra} if extra else declared
+
+
+def plain(value: Any) -> Any:
+    """Turn SDK objects into JSON, all the way down; what the SDK has parsed stays as it is.
+
+    Not by `model_dump`: it warns about real replies, which don't fit the SDK's types (WIRE_FACTS, SDK).
+    """
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if not isinstance(value, Mapping) and not hasattr(value, "__dict__"):
+        return value
+    return {key: inner if key in _PARSED else plain(inner) for key, inner in fields(value).items()}
+
+
+def text_of(content: Any) -> str:
+    """Return a message's text; compatible servers send it as a list of parts as well."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (fields(part).get("text") for part in content)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def string(value: Any) -> str:
+    """Return a string; "" where there is none."""
+    return value if isinstance(value, str) else ""
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list; an empty one where there is none."""
+    return value if isinstance(value, list) else []
+
+
+def key_of(value: Any) -> int | str | None:
+    """Return a number or a name that tells things apart; None where there is none."""
+    return value if isinstance(value, (int, str)) else None
+
+
+def count(value: Any) -> int:
+    """Return a number of tokens; 0 where there is none."""
+    return value if isinstance(value, int) else 0

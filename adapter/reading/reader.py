@@ -1,0 +1,130 @@
+"""`read()`: one reader for results and streams of either API (DESIGN §7)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from adapter.errors import MalformedReply, TranslationError
+from adapter.translation.content import json_type
+
+from . import failing
+from .answer import Answer
+from .chat import ChatReader
+from .events import Finished
+from .plain import fields
+from .responses import ResponsesReader
+from .streams import AsyncEvents, Events, Undecided
+from .toolbox import Toolbox
+from .turn import Turn
+
+if TYPE_CHECKING:
+    from openai.lib.streaming.chat import AsyncChatCompletionStream, ChatCompletionStream
+    from openai.lib.streaming.responses import AsyncResponseStream, ResponseStream
+    from openai.types.chat import ChatCompletion, ParsedChatCompletion
+    from openai.types.responses import ParsedResponse, Response
+    from pydantic import BaseModel
+
+    # Of what a sync stream is made. Not of strings: then a dict is a result, and no stream of its keys.
+    _Piece = BaseModel | Mapping[str, Any]
+
+T = TypeVar("T")
+_RESULT = {"choices", "output"}
+Tools = Iterable[Any] | None
+
+
+@overload
+def read(x: ChatCompletion | Response | Mapping[str, Any], /, *, tools: Tools = ..., output: type[T]) -> Turn[T]: ...
+@overload
+def read(x: ParsedChatCompletion[T] | ParsedResponse[T], /, *, tools: Tools = ..., output: None = ...) -> Turn[T]: ...
+@overload
+def read(
+    x: ChatCompletion | Response | Mapping[str, Any], /, *, tools: Tools = ..., output: None = ...
+) -> Turn[Any]: ...
+@overload
+def read(
+    x: AsyncChatCompletionStream[T] | AsyncResponseStream[T], /, *, tools: Tools = ..., output: None = ...
+) -> AsyncEvents[T]: ...
+@overload
+def read(x: ChatCompletionStream[T] | ResponseStream[T], /, *, tools: Tools = ..., output: None = ...) -> Events[T]: ...
+@overload
+def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: type[T]) -> AsyncEvents[T]: ...
+@overload
+def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: None = ...) -> AsyncEvents[Any]: ...
+@overload
+def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: type[T]) -> Events[T]: ...
+@overload
+def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: None = ...) -> Events[Any]: ...
+def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
+    """Read a result or a stream of either API in one neutral shape.
+
+    A `ChatCompletion`, `ParsedChatCompletion`, `Response`, `ParsedResponse`, or the dict of one, gives a `Turn`. A sync stream of
+    chunks or events (the SDK's, its `.stream()` helpers', ours, or an iterable of dicts, `[DONE]` optional) gives an iterator of events,
+    an async one an async iterator; both close what they read. Nothing that is read is changed.
+
+    `tools` are those that were offered, in any form that `tools_for` takes: calls come parsed, and one that doesn't fit has a
+    `problem`. `output` is the type that the text is parsed as: a Pydantic model, or anything that Pydantic knows. Where neither is given, what the SDK has
+    parsed is taken over.
+
+    Raises, as the SDK does: `openai.APIError` for an `error` event and a failed response (for a result the subclass
+    that its code stands for), and `openai.APIConnectionError` for a stream of the SDK's that ends before its terminal event or contradicts
+    itself; for other streams that is StreamTruncated. MalformedReply for what is of neither API, TypeError for what can't be one.
+    """
+    output_type, tools = _of_helper(x, tools, output)
+    answer = Answer(Toolbox(tools), output_type)
+    json_format = output_type is not None
+    kind = _kind(x)
+    if kind == "stream":
+        reader = Undecided(answer, json_format=json_format)
+        return AsyncEvents(x, reader) if hasattr(x, "__aiter__") else Events(x, reader)
+    whole: ChatReader | ResponsesReader
+    if kind == "response":
+        shape = fields(fields(fields(x).get("text")).get("format")).get("type")
+        whole = ResponsesReader(answer, json_format=json_format or shape in ("json_schema", "json_object"))
+    else:
+        whole = ChatReader(answer)
+    try:
+        last = whole.whole(x)[-1]
+    except TranslationError as error:
+        made = failing.of_result(error)
+        if made is error:
+            raise
+        raise made from error
+    assert isinstance(last, Finished)
+    return last.turn
+
+
+def _kind(x: Any) -> str:
+    """Tell a stream from a result, and a Response from a completion."""
+    if inspect.isawaitable(x):
+        raise TypeError("expected a result or a stream, got something that has to be awaited first")
+    iterable = hasattr(x, "__iter__") or hasattr(x, "__aiter__")
+    # The SDK's results are iterable as well; stand-ins for them may have nothing but their fields.
+    if isinstance(x, Mapping) or hasattr(x, "model_fields_set") or (not iterable and _RESULT & fields(x).keys()):
+        top = fields(x)
+        kind = top.get("object")
+        if kind == "response" or (kind is None and "output" in top):
+            return "response"
+        if kind in ("chat.completion", None, "") and ("choices" in top or top.get("error")):
+            return "chat"
+        raise MalformedReply("object", "expected a chat completion or a Response, got an object of another kind")
+    if isinstance(x, (str, bytes)) or not iterable:
+        hint = ": enter it first, and read what it gives" if hasattr(x, "__enter__") or hasattr(x, "__aenter__") else ""
+        raise TypeError(f"expected a result or a stream, got {json_type(x)}{hint}")
+    return "stream"
+
+
+def _of_helper(x: Any, tools: Tools, output: Any) -> tuple[Any, Tools]:
+    """Take the tools and the format that one of the SDK's `.stream()` helpers was given, where the caller names none.
+
+    The helpers keep them to themselves; where an SDK keeps them elsewhere, calls and text are just not parsed.
+    """
+    state = getattr(x, "_state", None)
+    if state is not None and tools is None:
+        known = getattr(state, "_input_tools", None)
+        tools = known if isinstance(known, (list, tuple)) and known else None
+    if state is not None and output is None:
+        found = getattr(state, "_response_format", None) or getattr(state, "_text_format", None)
+        output = found if isinstance(found, type) else None
+    return output, tools

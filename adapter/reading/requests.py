@@ -1,0 +1,83 @@
+"""The request side of tools: one list of them, in the form of either API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any, Literal
+
+from adapter.errors import ConfigurationError, Unsupported
+
+from .toolbox import Tool, is_model, tool
+
+_FUNCTION = ("type", "name", "description", "parameters", "strict")
+
+Definition = dict[str, Any]
+
+
+def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[Definition]:
+    """Return tools in the form of one API's `tools` parameter.
+
+    Each is a Pydantic model (strict, as `openai.pydantic_function_tool` makes it), that helper's own result, a callable with annotations, or a
+    definition in the form of either API, of a custom tool too. Strictness is kept, and always written for the Responses API,
+    which would take a missing one for true (MAPPING §3.1). Raises Unsupported for a hosted tool that is to go to Chat, and
+    ConfigurationError for what is no tool.
+    """
+    if api not in ("chat", "responses"):
+        raise ConfigurationError(f"api: expected 'chat' or 'responses', got {api!r}")
+    made: list[Definition] = []
+    for n, given in enumerate(tools):
+        path = f"tools[{n}]"
+        hosted = isinstance(given, Mapping) and given.get("type") not in ("function", "custom")
+        if hosted and api == "chat":
+            raise Unsupported(path, "Chat Completions has functions and custom tools only")
+        if hosted:
+            made.append(dict(given))
+        else:
+            if is_model(given):
+                import openai
+
+                given = openai.pydantic_function_tool(given)  # noqa: PLW2901 - the same tool, in another form
+            made += [_chat(one) if api == "chat" else _flat(one) for one in tool(path, given)]
+    return made
+
+
+def _chat(one: Tool) -> Definition:
+    if one.given is not None:
+        return dict(one.given)
+    kind = one.definition["type"]
+    inner = {key: value for key, value in deepcopy(one.definition).items() if key != "type"}
+    shape = inner.get("format")
+    if kind == "custom" and isinstance(shape, Mapping) and shape.get("type") == "grammar" and "grammar" not in shape:
+        grammar = {key: value for key, value in shape.items() if key != "type"}
+        inner["format"] = {"type": "grammar", "grammar": grammar}
+    return {"type": kind, kind: inner}
+
+
+def _flat(one: Tool) -> Definition:
+    made = dict(deepcopy(one.definition))  # the caller's to change
+    if made["type"] == "function":
+        if one.given is not None:
+            # Chat passes over keys that it doesn't know (recordings 6943, 6944); the Responses API refuses them.
+            made = {key: value for key, value in made.items() if key in _FUNCTION and value is not None}
+        made["strict"] = made.get("strict") is True
+        if made.get("parameters") is None:
+            made["parameters"] = {"type": "object", "properties": {}}
+            if made["strict"]:
+                made["parameters"] |= {"required": [], "additionalProperties": False}
+        return _with_model(made, one.model)
+    shape = made.get("format")
+    if isinstance(shape, Mapping) and isinstance(shape.get("grammar"), Mapping):
+        made["format"] = {"type": "grammar", **shape["grammar"]}
+    return made
+
+
+def _with_model(made: Definition, model: Any) -> Definition:
+    """Keep the model beside the definition, where the SDK's own `responses.parse` looks for it."""
+    if model is None:
+        return made
+    try:
+        from openai.lib._tools import ResponsesPydanticFunctionTool
+    except ImportError:
+        return made  # then `read()` alone parses
+    return ResponsesPydanticFunctionTool(made, model)  # type: ignore[arg-type]

@@ -1,0 +1,174 @@
+"""A stream under way: an iterator of events over the stream that it reads, which it closes in every case."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from adapter.errors import MalformedReply, StreamTruncated, TranslationError
+from adapter.translation.content import json_type
+from adapter.translation.failures import event_failure
+
+from . import failing
+from .answer import Answer
+from .answer import Events as Heard
+from .chat import ChatReader
+from .events import Event
+from .plain import fields, plain
+from .responses import ResponsesReader
+
+T = TypeVar("T")
+
+
+class Undecided:
+    """Take the items of a stream whose API isn't known yet; the first that tells it is read by that API's reader."""
+
+    def __init__(self, answer: Answer, *, json_format: bool) -> None:
+        self._answer = answer
+        self._json_format = json_format
+        self._reader: ChatReader | ResponsesReader | None = None
+        self.feed: Callable[[Any], Heard] = self._first
+
+    def _first(self, item: Any) -> Heard:
+        top = fields(item)
+        kind = top.get("type")
+        if "choices" in top or kind == "chunk":
+            self._reader = ChatReader(self._answer)
+        elif isinstance(kind, str) and (kind.startswith("response.") or kind == "error"):
+            self._reader = ResponsesReader(self._answer, json_format=self._json_format)
+        elif top.get("error"):
+            raise event_failure({"error": plain(top["error"])})
+        elif not top:
+            raise MalformedReply("$", f"expected a chunk or an event, got {json_type(item)}")
+        else:
+            return []  # a ping, or something else that servers send before they speak
+        self.feed = self._reader.feed
+        return self.feed(item)
+
+    def close(self) -> Heard:
+        """Take the end of the stream."""
+        if self._reader is None:
+            raise StreamTruncated("$", "the stream ended before it began")
+        return self._reader.close()
+
+
+def _is_done(item: Any) -> bool:
+    return isinstance(item, str) and item.startswith("[DONE]")
+
+
+class Events(Iterator[Event[T]], Generic[T]):
+    """The events of a sync stream.
+
+    An iterator and a context manager. `close()`, the end of the `with` block and of the stream, and an exception close the
+    stream that is read; so does dropping it in the middle.
+    """
+
+    def __init__(self, source: Iterable[Any], reader: Undecided) -> None:
+        self._source = source
+        self._events = _run(source, reader)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event[T]:
+        return next(self._events)
+
+    def close(self) -> None:
+        """Stop reading, and close the stream that is read. May be called again."""
+        self._events.close()
+        _close(self._source)  # nothing did, where nothing was read yet
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _run(source: Iterable[Any], reader: Undecided) -> Generator[Event[Any], None, None]:
+    request = failing.request_of(source)
+    try:
+        for item in source:
+            if _is_done(item):
+                break
+            yield from reader.feed(item)
+        yield from reader.close()
+    except TranslationError as error:
+        made = failing.of_stream(error, request)
+        if made is error:
+            raise
+        raise made from error
+    finally:
+        _close(source)
+
+
+def _close(source: Any) -> None:
+    close = getattr(source, "close", None)
+    if callable(close):
+        close()
+
+
+class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
+    """The events of an async stream.
+
+    An async iterator and context manager. `aclose()`, the end of the `async with` block and of the stream, and an exception close
+    the stream that is read.
+    """
+
+    def __init__(self, source: AsyncIterable[Any], reader: Undecided) -> None:
+        self._source = source
+        self._events = _arun(source, reader)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event[T]:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        """Stop reading, and close the stream that is read. May be called again."""
+        await self._events.aclose()
+        await _aclose(self._source)
+
+    async def close(self) -> None:
+        """Do what `aclose` does, under the name that the SDK's async streams have for it."""
+        await self.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def _arun(source: AsyncIterable[Any], reader: Undecided) -> AsyncGenerator[Event[Any], None]:
+    request = failing.request_of(source)
+    try:
+        async for item in source:
+            if _is_done(item):
+                break
+            for event in reader.feed(item):
+                yield event
+        for event in reader.close():
+            yield event
+    except TranslationError as error:
+        made = failing.of_stream(error, request)
+        if made is error:
+            raise
+        raise made from error
+    finally:
+        await _aclose(source)
+
+
+async def _aclose(source: Any) -> None:
+    # The SDK's async streams have a `close` that is awaited, async generators an `aclose`.
+    close = getattr(source, "aclose", None) or getattr(source, "close", None)
+    done = close() if callable(close) else None
+    if inspect.isawaitable(done):
+        await done
