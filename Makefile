@@ -40,8 +40,9 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
 
-bench: $(READY) ## measure what a decision costs, and what reading a stream does
+bench: $(READY) ## measure what a decision, the memory, and reading a stream cost
 	$(BIN)/python -m bench.decision
+	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.reading
 
 lint: $(READY) ## check format, style and the import floors
@@ -70,7 +71,8 @@ $(READY): requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The real servers are big and optional. Where they can't be had, the tests that need them are skipped and say so.
+# A real model server and a second type checker are big and optional. Where they can't be had, the tests that need them are skipped
+# and say so.
 $(SERVERS): requirements/servers.txt $(READY)
 	@if $(PIP) --retries 1 install --require-hashes --requirement requirements/servers.txt; then touch $@; \
-	else echo "The llama.cpp server could not be installed: tests against a real server will be skipped."; fi
+	else echo "llama.cpp's server and basedpyright could not be installed: the tests that need them will be skipped."; fi
