@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from adapter.translation.turns import Spoken, ToolTurn
 
 SERVER = shutil.which("redis-server")
 needs_redis = pytest.mark.skipif(
-    SERVER is None, reason="redis-server isn't installed (Debian: apt-get install redis-server)"
+    SERVER is None or find_spec("redis") is None,
+    reason="redis-server (Debian: apt-get install redis-server) or redis-py isn't installed",
 )
 
 
