@@ -13,7 +13,7 @@ import pytest
 import adapter
 from adapter import Finished, Turn, read
 from tests.support import corpus, oracle, speaking
-from tests.support.http import helpers_of
+from tests.support.http import SDK, helpers_of, needs
 
 # Recordings that are no answer, and what is raised.
 NO_ANSWER = {
@@ -218,6 +218,7 @@ def _is_strict(recording: corpus.Recording, turn: Turn[Any] | Exception) -> bool
 
 
 @corpus.needs_corpus
+@needs(SDK >= (2, 0), "types for all recorded tools")
 def test_arguments_are_parsed_as_the_sdk_parses_them(capsys: pytest.CaptureFixture[str]) -> None:
     count = 0
     for api in ("chat", "responses"):

@@ -22,6 +22,7 @@ from tests.support.answers import response
 from tests.support.chunking import every
 from tests.support.corpus import needs_corpus
 from tests.support.doors import CHAT_COMPLETION, DOORS, Door, Reply, Sent, each_door
+from tests.support.http import SDK
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url
@@ -361,8 +362,6 @@ def test_tokens_change_and_the_memory_stays(kind: str) -> None:
     if kind == "token":
         assert _recalled({"api_key": jwt + "a"}, {"api_key": jwt + "b"})
         return
-    from tests.support.http import SDK
-
     if SDK < (2, 0):
         pytest.skip("this SDK takes no callable as a key")
     assert _recalled({"api_key": lambda: next(keys)}, {"api_key": lambda: next(keys)})
@@ -590,7 +589,10 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, door: Doo
                 for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or []
             )  # fmt: skip
             door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-        assert ("reasoning" in spoken(api.sent[0]["input"])) is (written == '{"key": "value"}')
+        recalled = "reasoning" in spoken(api.sent[0]["input"])
+        complete = written == '{"key": "value"}'
+        # SDKs 1.x don't close a stream that was dropped: then only what upstream has finished is known to be complete.
+        assert recalled is complete or (complete and leaving == "break" and SDK < (2, 0))
 
 
 @each_door
