@@ -140,7 +140,11 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         raw = yield ReadReply()
         lighter = _lighter(load, raw, choice)
         if lighter is not None:
-            yield lighter.note
+            try:
+                yield lighter.note
+            except Exception:  # a memory that fails costs continuity, never the call
+                if choice.on_bug == "raise":
+                    raise
             journal.request_losses += lighter.losses
             load, raw = lighter.load, None
             head = yield Send(load.body, plan.path)
