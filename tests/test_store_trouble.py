@@ -24,8 +24,9 @@ from adapter.memory.keeper import Keeper, Trouble
 from adapter.memory.scope import Whose
 from adapter.translation.turns import Memo
 from tests.support.doors import DOORS, Door, each_door
+from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
-from tests.support.tool_loop import Api, Talk, call, reasoning, said, spoken
+from tests.support.tool_loop import Api, Talk, call, events, reasoning, said, spoken
 
 R, C = reasoning, call
 SECONDS = 0.05
@@ -350,3 +351,47 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(ImportError, match=rf"pip install 'chat-responses-adapter\[{extra}\]'"):
             adapter.Settings(**given)  # type: ignore[arg-type]
+
+
+async def test_a_stream_whose_reader_is_cancelled_while_the_store_is_asked_is_closed() -> None:
+    asking, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(DictStore):
+        async def aput(self, name: str, value: bytes) -> None:
+            asking.set()
+            await go_on.wait()
+
+    parts = events([R(1), C(1), C(2)], model="gpt-5")
+    closed: list[bool] = []
+
+    class Body(HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
+        async def __aiter__(self) -> Any:
+            for part in parts:
+                yield part
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    transport = HTTP.MockTransport(
+        lambda _: HTTP.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
+    )
+    settings = adapter.Settings(backend="responses", memory=Slow(), memory_timeout=60)
+    async with adapter.AsyncOpenAI(
+        api_key="key",
+        base_url="https://api.test/v1",
+        settings=settings,
+        http_client=HTTP.AsyncClient(transport=transport),
+    ) as client:
+
+        async def leave() -> None:
+            messages: Any = [{"role": "user", "content": "Find out."}]
+            async with await client.chat.completions.create(model="gpt-5", messages=messages, stream=True) as stream:
+                async for _ in stream:
+                    pass
+
+        reading = asyncio.create_task(leave())
+        await asyncio.wait_for(asking.wait(), 30)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert closed

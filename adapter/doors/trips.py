@@ -267,11 +267,13 @@ class Trip(TripBase):
     def finish(self) -> None:
         """End a reply that was read, or left."""
         self.over()
-        self.leave()
-        if self.several is not None:
-            self.several.cancel()
-        else:
-            self.close()
+        try:
+            self.leave()
+        finally:
+            if self.several is not None:
+                self.several.cancel()
+            else:
+                self.close()
 
     def leave(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
@@ -381,11 +383,13 @@ class AsyncTrip(TripBase):
     async def finish(self) -> None:
         """End a reply that was read, or left."""
         self.over()
-        await self.leave()
-        if self.several is not None:
-            await self.several.cancel()
-        else:
-            await self.aclose()
+        try:
+            await self.leave()
+        finally:  # also where the task is cancelled while the store is asked
+            if self.several is not None:
+                await self.several.cancel()
+            else:
+                await self.aclose()
 
     async def leave(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
