@@ -88,11 +88,9 @@ def lighten(refused: Load, raw: bytes) -> Lighter | None:
     said, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
     model, plain, recalled = refused.plain.asked.model, refused.plain, refused.recalled
     alone = plain.asks_reasoning and plain.body is not None and plain.body["include"] == [ENCRYPTED]
-    if (
-        "encrypted content is not supported" in said.lower()
-        or ENCRYPTED in said
-        or (alone and param.startswith("include"))
-    ):
+    named = "encrypted content is not supported" in said.lower() or ENCRYPTED in said
+    # About anything else it may quote the caller's own words.
+    if (named and (not param or param.startswith("include"))) or (alone and param.startswith("include")):
         lighter = _with(_without_include(plain), refused.history, NOTHING)
         return Lighter(lighter, Refuse(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
     if param in {f"input[{k}].id" for k in refused.put} and not recalled.with_ids:

@@ -133,21 +133,21 @@ def _decide() -> _Step:
 
 
 def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
-    """Send the translated request, once, and read what comes back; once more where the API refuses what we put into it."""
+    """Send the translated request, and read what comes back; again, with less, where the API refuses what we put into it."""
     head: Head = yield Send(load.body, plan.path)
     raw = None
-    if head.status == 400 and load.refusable:
+    notes: list[Effect] = []
+    while head.status == 400 and load.refusable:
         raw = yield ReadReply()
         lighter = _lighter(load, raw, choice)
-        if lighter is not None:
-            try:
-                yield lighter.note
-            except Exception:  # a memory that fails costs continuity, never the call
-                if choice.on_bug == "raise":
-                    raise
-            journal.request_losses += lighter.losses
-            load, raw = lighter.load, None
-            head = yield Send(load.body, plan.path)
+        if lighter is None:
+            break
+        journal.request_losses += lighter.losses
+        notes.append(lighter.note)
+        load, raw = lighter.load, None
+        head = yield Send(load.body, plan.path)
+    if head.status < 400:  # else it was refused for something else, perhaps
+        yield from _noted(notes, choice)
     journal.translation = load.translation
     if head.status == 302 and "blocked" in choice.fallback:
         return FellBack("blocked", head, b"")
@@ -161,6 +161,15 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
             return FellBack(reason, head, raw)
     memo = load.memo if load.history is not None else None
     return (yield from read_reply(journal, choice, load.translation, head, raw, memo=memo))
+
+
+def _noted(notes: list[Effect], choice: Choice) -> _Step:
+    try:
+        for note in notes:  # noqa: UP028  # a list takes no results
+            yield note
+    except Exception:  # a memory that fails costs continuity, never the call
+        if choice.on_bug == "raise":
+            raise
 
 
 def _lighter(load: Load, raw: bytes, choice: Choice) -> Lighter | None:

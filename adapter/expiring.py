@@ -17,7 +17,7 @@ class Expiring:
 
     def __init__(self) -> None:
         self._until: dict[Hashable, float] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come back in the middle
         _ALL.add(self)
 
     def remember(self, what: Hashable, seconds: float) -> None:
@@ -25,7 +25,7 @@ class Expiring:
         with self._lock:
             self._until.pop(what, None)
             while len(self._until) >= _MOST:
-                del self._until[next(iter(self._until))]
+                self._until.pop(next(iter(self._until)), None)
             self._until[what] = time.monotonic() + seconds
 
     def __bool__(self) -> bool:
@@ -44,7 +44,7 @@ class Expiring:
 
 def _unlock() -> None:
     for one in list(_ALL):
-        one._lock = threading.Lock()
+        one._lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

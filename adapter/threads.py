@@ -32,7 +32,7 @@ class Threads:
 
     def forget(self) -> None:
         """Begin anew: a forked process has none of its parent's threads."""
-        self._lock = threading.Condition(threading.Lock())
+        self._lock = threading.Condition()  # a signal's handler, or the garbage collector, may come back in the middle
         self._idle = 0
         self._running: set[Future[Any]] = set()
         self._waiting: dict[Future[Any], Callable[[], Any]] = {}

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -213,3 +214,23 @@ def test_a_responses_own_items_go_back(case: str) -> None:
         turn = read(x)
         assert turn.as_items() == items
         assert pickle.loads(pickle.dumps(turn)).as_items() == items
+
+
+def test_a_call_and_its_result_have_one_id_whatever_the_server_writes() -> None:
+    item = {"type": "function_call", "call_id": "functions.f:0", "name": "f", "arguments": "{}"}
+    turn = read({"object": "response", "status": "completed", "output": [item]})
+    (asked,), (given,) = turn.as_items(), tool_result(turn.tool_calls[0], "x").as_items()
+    assert asked["call_id"] == given["call_id"]
+    assert re.fullmatch(r"[\w-]{1,64}", asked["call_id"])
+
+
+def test_turns_can_be_hashed() -> None:
+    item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a": [1]}'}
+    tools = [{"type": "function", "name": "f", "parameters": {"type": "object"}}]
+    turn = read(
+        {"object": "response", "status": "completed", "output": [item], "usage": {"input_tokens": 3.0}}, tools=tools
+    )
+    assert hash(turn) == hash(copy.deepcopy(turn))
+    assert turn.tool_calls[0].parsed == {"a": [1]}
+    assert turn.usage is not None
+    assert turn.usage.input_tokens == 3

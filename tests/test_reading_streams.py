@@ -267,3 +267,51 @@ def test_the_end_comes_after_the_source_has_ended(api: str) -> None:
 def test_a_file_of_lines_can_be_read_twice(api: str) -> None:
     lines = LINES[api]
     assert list(read(lines)) == list(read(tuple(lines))) == list(read(iter(lines)))
+
+
+def test_closing_beside_a_reader_closes_the_source() -> None:
+    class Source:
+        closed = 0
+
+        def __iter__(self) -> Any:
+            yield {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+            events.close()  # as another thread would
+            yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+        def close(self) -> None:
+            self.closed += 1
+
+    source = Source()
+    events = read(source)  # type: ignore[call-overload]  # anything that can be iterated
+    assert [type(event).__name__ for event in events] == ["TextDelta", "Finished"]
+    assert source.closed
+
+
+async def test_closing_beside_a_task_that_reads_closes_the_source() -> None:
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+
+    class Source:
+        closed = 0
+
+        async def __aiter__(self) -> Any:
+            yield {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+            waiting.set()
+            await go_on.wait()
+
+        async def aclose(self) -> None:
+            self.closed += 1
+            go_on.set()
+
+    source = Source()
+    events = read(source)  # type: ignore[call-overload]
+
+    async def reading() -> None:
+        async for _ in events:
+            pass
+
+    task = asyncio.create_task(reading())
+    await waiting.wait()
+    await events.aclose()
+    assert source.closed
+    with pytest.raises(adapter.StreamTruncated):
+        await task

@@ -16,6 +16,7 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter.memory.in_process import InProcess
 from tests.scenarios import as_history
 from tests.support import corpus
 from tests.support.answers import response
@@ -796,3 +797,114 @@ def test_as_history_keeps_spec_fields_only() -> None:
         {"role": "assistant", "content": "x", "refusal": None, "phase": "y", "tool_calls": None}
     )
     assert as_history(message) == {"role": "assistant", "content": "x"}
+
+
+# What a stranger found
+
+
+@each_door
+def test_two_refusals_in_a_row(door: Door) -> None:
+    api = Api([R(1), C(1)], [said("Done.", None)])
+
+    def answer(sent: Sent) -> Reply:
+        body = sent.json()
+        refused = next((k for k, item in enumerate(body["input"]) if item.get("type") == "reasoning"), None)
+        if refused is None:
+            return api(sent)
+        api.sent.append(body)
+        lacks = "id" not in body["input"][refused]
+        error = (
+            {"code": "x", "param": f"input[{refused}].id"}
+            if lacks
+            else {"code": "invalid_encrypted_content", "param": None}
+        )
+        return Reply.of_json({"error": {"message": "No.", "type": "invalid_request_error", **error}}, 400)
+
+    talk = Talk(door, answer)
+    talk.turns(2)
+    assert [[item.get("id", "") for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent] == [
+        [],
+        [""],
+        ["rs_1"],
+        [],
+    ]
+
+
+@each_door
+def test_an_error_that_quotes_the_caller_is_no_refusal(door: Door) -> None:
+    api, answer = _refusing("invalid_value", "Invalid: 'reasoning.encrypted_content'.", "tools[0].name", lambda body: "tools" in body,
+                            [said("Hi.", None)])  # fmt: skip
+    tool = {"type": "function", "function": {"name": "reasoning.encrypted_content"}}
+    body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}]}
+    assert door.create({**body, "tools": [tool]}, answer).error is not None
+    door.create(body, answer).reraise()
+    assert [sent.get("include") for sent in api.sent] == [ENCRYPTED] * 2
+
+
+def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
+    plain: dict[str, Any] = {"api_key": "key"}
+    return _recalled({**plain, **theirs}, {**plain, **ours})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            {"api_key": "alice", "default_headers": {"api-key": "product"}},
+            {"api_key": "bob", "default_headers": {"api-key": "product"}},
+        ),
+        (
+            {"default_headers": {"Ocp-Apim-Subscription-Key": "alice"}},
+            {"default_headers": {"Ocp-Apim-Subscription-Key": "bob"}},
+        ),
+        ({"default_query": {"tenant": "a"}}, {"default_query": {"tenant": "b"}}),
+    ],
+    ids=["a gateway's key beside the own", "a gateway's subscription", "a tenant in the query"],
+)
+def test_who_differs_in_one_thing_is_somebody_else(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert _mine(one, one)
+    assert not _mine(one, other)
+
+
+def test_a_key_written_out_for_one_call_counts_beside_a_clients_tokens() -> None:
+    if SDK < (2, 0):
+        pytest.skip("this SDK takes no callable as a key")
+    calls = [{"api_key": lambda: "token", "default_headers": {"Authorization": f"Bearer customer-{k}"}} for k in (1, 2)]
+    assert not _recalled(calls[0], calls[1])
+
+
+@each_door
+def test_half_of_a_turn_is_not_put_back(door: Door) -> None:
+    """The second half of a stream's turn couldn't be kept: what is there of it doesn't fit the message."""
+
+    class Once(DictStore):
+        def put(self, name: str, value: bytes) -> None:
+            if self.values:
+                raise OSError
+            super().put(name, value)
+
+    store = Once()
+    api = Api([R(1), C(1), R(2), C(2)], [said("Done.", None)])
+    Talk(door, api, stream=True, memory=store, memory_timeout=10).turns(2)
+    assert store.values
+    assert "reasoning" not in spoken(api.sent[1]["input"])
+
+
+def test_the_collector_or_a_signal_in_the_middle_of_a_method_waits_for_nothing() -> None:
+    store = InProcess(count=10, size=10_000, age=60)
+    store.put("a", "a", 10)
+
+    class Meddling(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            store.put("b", "b", 10)
+            store.delete(["a"])
+            assert store.get(["a"]) == {}
+            return hash("a")
+
+        def __eq__(self, other: object) -> bool:
+            return other == "a"
+
+    assert store.get([Meddling("a")]) == {"a": "a"}
+    assert store.get(["a", "b"]) == {"a": "a"}

@@ -395,3 +395,29 @@ async def test_a_stream_whose_reader_is_cancelled_while_the_store_is_asked_is_cl
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert closed
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_name_that_takes_long_to_look_up(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("redis")
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: Any, **__: Any) -> Any:
+        looking.set()
+        go_on.wait(30)
+        raise OSError
+
+    monkeypatch.setattr("socket.getaddrinfo", slowly)
+    keeper = _keeper("redis://somewhere.invalid/0")
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert looking.is_set()
+    assert not go_on.is_set(), "nobody has waited for it"
+    go_on.set()
+
+
+def test_a_store_whose_own_task_was_cancelled() -> None:
+    class Cancelled(DictStore):
+        async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
+            raise asyncio.CancelledError
+
+    assert asyncio.run(_keeper(Cancelled()).aperform(RECALL, WHOSE)) == Recalled()

@@ -389,3 +389,19 @@ def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
         with pytest.raises(redis.RedisError):
             fill()
         store.close()
+
+
+def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "memory.db")
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = (tmp_path / "memory.db").read_bytes()
+    with pytest.raises(sqlite3.DatabaseError, match="another program"):
+        _read(tmp_path / "memory.db").get(["s:c:1"])
+    assert (tmp_path / "memory.db").read_bytes() == before
+
+
+def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
+    with pytest.raises(adapter.ConfigurationError) as caught:
+        adapter.Settings(memory="redis://:hunter2\u2100x@host/0")
+    assert "hunter2" not in str(caught.value)

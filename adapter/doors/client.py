@@ -14,7 +14,7 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
-from .remembering import has_tokens
+from .remembering import token_of
 from .ticket import KEY, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
@@ -48,7 +48,7 @@ def _mark(client: Any, request: Any) -> None:
     if is_ours(request):
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
         ticket = request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
-        ticket.tokens = has_tokens(client)
+        ticket.token = token_of(client)
     else:
         request.headers.pop(HEADER, None)
 

@@ -9,29 +9,38 @@ from adapter.memory.scope import Whose
 
 from .missing import base_of
 
+_CREDENTIALS = ("authorization", "api-key", "x-api-key", "ocp-apim-subscription-key")
+"""Where OpenAI, Azure and the gateways before them look for a key; whoever differs in one of them is somebody else."""
+
 # A JSON web token: it stands for a principal for an hour, and the next one looks different. The wire door can't ask the client.
 _TOKEN = re.compile(r"(?i:bearer) eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
-_PROVIDERS = ("_api_key_provider", "_azure_ad_token_provider", "_azure_ad_token", "_workload_identity_auth")
+_PROVIDERS = ("_azure_ad_token_provider", "_azure_ad_token", "_workload_identity_auth")
 """Where the SDK's clients keep what makes tokens (openai/_client.py, openai/lib/azure.py); private, in all versions."""
 
 
-def has_tokens(client: Any) -> bool:
-    """Tell whether a client signs in with tokens, which change."""
-    return any(getattr(client, name, None) is not None for name in _PROVIDERS)
+def token_of(client: Any) -> str | None:
+    """Return the `Authorization` header that a client with changing tokens sends now; `*` where that can't be told; None for keys."""
+    if any(getattr(client, name, None) is not None for name in _PROVIDERS):
+        return "*"
+    if getattr(client, "_api_key_provider", None) is not None:  # it has put its newest one into `api_key`
+        return f"Bearer {client.api_key}"
+    return None
 
 
-def whose_of(request: Any, conversation: str | None, *, tokens: bool) -> Whose:
-    """Say whose turns a request is about; `tokens` tells that its credential is one."""
+def whose_of(request: Any, conversation: str | None, *, token: str | None) -> Whose:
+    """Say whose turns a request is about; `token` is the client's own `Authorization` header where that changes. See token_of."""
     headers = request.headers
     scheme, host, port, path = base_of(request.url)
-    credential = headers.get("api-key") or headers.get("authorization") or ""
-    if tokens or _TOKEN.match(credential):
-        credential = ""
+    query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
+    sent = {name: value for name in _CREDENTIALS if (value := headers.get(name))}
+    bearer = sent.get("authorization")
+    if bearer is not None and (token in (bearer, "*") or _TOKEN.match(bearer)):
+        del sent["authorization"]
     return Whose(
-        f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}",
+        f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
         headers.get("openai-organization") or "",
         headers.get("openai-project") or "",
-        credential,
+        "\0".join(f"{name}={value}" for name, value in sent.items()),
         conversation,
     )

@@ -52,7 +52,7 @@ class Ticket:
     carried: bool = False
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
-    tokens: bool = False  # stand in the place of an API key
+    token: str | None = None  # stands in the place of an API key; see remembering.token_of
 
     @property
     def settings(self) -> Settings:

@@ -99,7 +99,7 @@ class TripBase:
     @cached_property
     def whose(self) -> Whose:
         """Whose turns the call is about."""
-        return whose_of(self.request, self.ticket.overrides.conversation, tokens=self.ticket.tokens)
+        return whose_of(self.request, self.ticket.overrides.conversation, token=self.ticket.token)
 
     def journey(self) -> Journey:
         """Return the journey that this request is to go."""

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,29 +19,39 @@ class InProcess:
 
     `count` values, `size` bytes (as `put` is told) and `age` seconds at most. What was asked for counts as used, but doesn't grow
     younger.
+
+    A signal's handler, or the garbage collector where it closes a stream that somebody has left, may come back here in the middle of a
+    method, in the same thread: then it finds nothing, and what it brings isn't kept. It never waits for itself.
     """
 
     def __init__(self, *, count: int, size: int, age: float) -> None:
         self._count, self._size, self._age = count, size, age
         self._held: OrderedDict[str, tuple[Any, int, float]] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._busy = False
         _ALL.add(self)
 
     def get(self, names: Sequence[str]) -> Mapping[str, Any]:
         """Return the values that are there."""
-        found = {}
-        now = time.monotonic()
+        found: dict[str, Any] = {}
         with self._lock:
-            for name in names:
-                held = self._held.get(name)
-                if held is None:
-                    continue
-                if held[2] < now:
-                    self._drop(name)
-                    continue
-                self._held.move_to_end(name)
-                found[name] = held[0]
+            if self._busy:
+                return found
+            self._busy = True
+            try:
+                now = time.monotonic()
+                for name in names:
+                    held = self._held.get(name)
+                    if held is None:
+                        continue
+                    if held[2] < now:
+                        self._drop(name)
+                        continue
+                    self._held.move_to_end(name)
+                    found[name] = held[0]
+            finally:
+                self._busy = False
         return found
 
     def put(self, name: str, value: Any, size: int) -> None:
@@ -49,26 +59,38 @@ class InProcess:
         if size > self._size:
             return
         with self._lock:
-            if name in self._held:
-                self._drop(name)
-            self._held[name] = value, size, time.monotonic() + self._age
-            self._bytes += size
-            while len(self._held) > self._count or self._bytes > self._size:
-                self._drop(next(iter(self._held)))
+            if self._busy:
+                return
+            self._busy = True
+            try:
+                if name in self._held:
+                    self._drop(name)
+                self._held[name] = value, size, time.monotonic() + self._age
+                self._bytes += size
+                while len(self._held) > self._count or self._bytes > self._size:
+                    self._drop(next(iter(self._held)))
+            finally:
+                self._busy = False
 
     def delete(self, names: Sequence[str]) -> None:
         """Forget values."""
-        with self._lock:
-            for name in names:
-                if name in self._held:
-                    self._drop(name)
+        self._forget(lambda: [name for name in names if name in self._held])
 
     def forget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
+        return self._forget(lambda: [name for name in self._held if fnmatchcase(name, pattern)])
+
+    def _forget(self, chosen: Callable[[], list[str]]) -> int:
         with self._lock:
-            gone = [name for name in self._held if fnmatchcase(name, pattern)]
-            for name in gone:
-                self._drop(name)
+            if self._busy:
+                return 0
+            self._busy = True
+            try:
+                gone = chosen()
+                for name in gone:
+                    self._drop(name)
+            finally:
+                self._busy = False
         return len(gone)
 
     def _drop(self, name: str) -> None:
@@ -77,7 +99,7 @@ class InProcess:
 
 def _unlock() -> None:
     for one in list(_ALL):
-        one._lock = threading.Lock()
+        one._lock, one._busy = threading.RLock(), False
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,6 +6,7 @@ in a row isn't asked for a while.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -167,6 +168,12 @@ class Keeper:
         try:
             with anyio.fail_after(self._seconds):
                 result = await getattr(self.store, "a" + method)(*arguments)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the caller's own
+            self._trouble.failed(error)
+            return None
         except Exception as error:  # noqa: BLE001  # as above
             self._trouble.failed(error)
             return None
@@ -207,7 +214,7 @@ class Trouble:
         """Tell whether the store is left alone for now."""
         return self._rests_until > 0.0 and time.monotonic() < self._rests_until
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Take note of a failure."""
         self._failures += 1
         if self._failures >= self.patience:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -43,7 +44,10 @@ class Address:
 
 def address(url: str) -> Address:
     """Read a store's URL. Raises ValueError for what is none, without the URL in it: it may hold a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("not a URL") from None
     limits = _LIMITS.get(parts.scheme)
     if limits is None or not url.startswith(f"{parts.scheme}://"):
         raise ValueError("expected memory://, sqlite:///path, redis://… or rediss://…")
@@ -89,7 +93,7 @@ def check(memory: Any) -> None:
 
 
 _OPENED: dict[tuple[Address, float], Any] = {}
-_OPENING = Lock()
+_OPENING = RLock()
 
 
 def opened(memory: Any, seconds: float) -> Any:
@@ -117,6 +121,15 @@ def _made(where: Address, seconds: float) -> Any:
     from .redis import Redis
 
     return Redis(where.place, seconds=seconds, age=where.age)
+
+
+def _unlock() -> None:
+    global _OPENING  # noqa: PLW0603
+    _OPENING = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock
 
 
 def forget_all() -> None:

@@ -20,11 +20,12 @@ class Redis(Store):
     one event loop, and can't be closed when that one ends. Raises redis.RedisError.
     """
 
-    bounded = True
-
     def __init__(self, url: str, *, seconds: float, age: float) -> None:
         self._url, self._seconds, self._age = url, seconds, age
         self._client: Any = None
+        self.bounded = (
+            False  # before there is a connection the name of the host must be looked up, which nothing bounds
+        )
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the values that are there."""
@@ -44,9 +45,12 @@ class Redis(Store):
         pool = self._connected().connection_pool
         connection = pool.get_connection()
         try:
-            connection.send_command(*command)  # both close the connection where they fail
-            return connection.read_response()
+            connection.send_command(*command)
+            answer = connection.read_response()
+            self.bounded = True
+            return answer
         except BaseException:
+            self.bounded = False
             connection.disconnect()  # an answer may still come, to whoever asks next
             raise
         finally:

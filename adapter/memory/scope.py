@@ -22,7 +22,7 @@ _NONE = "-"  # stands for a conversation that wasn't named
 class Whose:
     """Whose turns they are.
 
-    `credential` is the API key as it was sent, empty where a token stands in its place: tokens change. `conversation` is what
+    `credential` is every key that was sent, without tokens: those change. `conversation` is what
     `use(conversation=…)` says.
     """
 

@@ -118,13 +118,18 @@ class SQLite(Store):
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
         try:
-            made.execute("PRAGMA journal_mode = WAL")
-            made.execute("PRAGMA synchronous = NORMAL")
             version = made.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
                 raise sqlite3.DatabaseError("a file of another version, or of another program")
+            if (
+                version == 0
+                and made.execute("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'turns'").fetchone()[0]
+            ):
+                raise sqlite3.DatabaseError("a file of another program")
             if version == 0:
                 made.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             made.close()
             raise

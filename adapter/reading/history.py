@@ -78,7 +78,7 @@ def _item(item: Any) -> Entry | None:
             return made if parts else None
         case {"type": "function_call" | "custom_tool_call" as kind}:
             keys = ("name", "namespace", "input" if kind == "custom_tool_call" else "arguments")
-            made = {"type": kind, "call_id": item.get("call_id") or item.get("id")}
+            made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
             return made | {key: item[key] for key in keys if item.get(key) is not None}
         case {"type": "reasoning", "encrypted_content": str(sealed)} if sealed:
             return {"type": "reasoning", "summary": item.get("summary") or [], "encrypted_content": sealed}

@@ -64,4 +64,4 @@ def key_of(value: Any) -> int | str | None:
 
 def count(value: Any) -> int:
     """Return a number of tokens; 0 where there is none."""
-    return value if isinstance(value, int) else 0
+    return int(value) if isinstance(value, (int, float)) else 0

@@ -67,17 +67,19 @@ class Events(Iterator[Event[T]], Generic[T]):
 
     def __init__(self, source: Iterable[Any], reader: Undecided) -> None:
         self._source = source
-        self._events = _run(source, reader)
+        self._events: Any = _run(source, reader)  # typing has no name for `gi_running`
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event[T]:
-        return next(self._events)
+        event: Event[T] = next(self._events)
+        return event
 
     def close(self) -> None:
         """Stop reading, and close the stream that is read. May be called again."""
-        self._events.close()
+        if not self._events.gi_running:  # else another thread is reading: the end of its source ends that too
+            self._events.close()
         _close(self._source)  # nothing did, where nothing was read yet
 
     def __enter__(self) -> Self:
@@ -121,17 +123,19 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
 
     def __init__(self, source: AsyncIterable[Any], reader: Undecided) -> None:
         self._source = source
-        self._events = _arun(source, reader)
+        self._events: Any = _arun(source, reader)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event[T]:
-        return await anext(self._events)
+        event: Event[T] = await anext(self._events)
+        return event
 
     async def aclose(self) -> None:
         """Stop reading, and close the stream that is read. May be called again."""
-        await self._events.aclose()
+        if not self._events.ag_running:  # else another task is reading: the end of its source ends that too
+            await self._events.aclose()
         await _aclose(self._source)
 
     async def close(self) -> None:

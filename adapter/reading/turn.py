@@ -29,7 +29,7 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-    parsed: Any = None
+    parsed: Any = field(default=None, hash=False)
     problem: str | None = None
     type: CallType = "function"
 
@@ -155,7 +155,7 @@ class Turn(Generic[T_co]):
 
     text: str
     refusal: str | None
-    parsed: T_co | None
+    parsed: T_co | None = field(hash=False)
     tool_calls: tuple[ToolCall, ...]
     citations: tuple[Citation, ...]
     reasoning_summary: str | None

@@ -60,10 +60,8 @@ class ToolTurn:
         size = 600 + 200 * len(self.calls)
         for items in self.before:
             for item in items:
-                size += 500 + getsizeof(item["encrypted_content"])
-                # Summaries are texts in objects in a list; other fields are short.
-                size += sum(
-                    300 + getsizeof(part.get("text")) for part in item.get("summary") or () if isinstance(part, dict)
+                size += 400 + sum(
+                    [getsizeof(value) if isinstance(value, str) else _size(value) for value in item.values()]
                 )
         return size
 
@@ -112,6 +110,7 @@ class _Call:
     digest: str
     name: str  # of a turn that begins with it
     turn: int  # which user message it follows
+    message: int  # which message it stands in
 
 
 @dataclass(slots=True)
@@ -186,7 +185,7 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
                 message = origin.message
                 starts.append(len(calls))
             # The same call after the same words is told apart by how often it came before.
-            calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user))
+            calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user, message))
             seen[name] += 1
     return History(calls, starts, partial(speaker, user), seen)
 
@@ -224,10 +223,13 @@ def put_back(
     for start in history.starts:
         first = history.calls[start]
         turn = found.get(first.name)
-        theirs = history.calls[start : start + len(turn.calls)] if turn is not None else []
-        if turn is None or start < done or not _unchanged(turn, theirs, first):
+        if turn is None or start < done:
             continue
-        done = start + len(theirs)
+        behind = start + len(turn.calls)
+        theirs = history.calls[start:behind]
+        if not _unchanged(turn, theirs, history.calls[behind : behind + 1]):
+            continue
+        done = behind
         leads |= {call.item: lead for call, lead in zip(theirs, turn.before, strict=True) if lead}
         said, at = turn.spoken, first.item - 1
         if said is not None and at >= 0 and origins[at].message == origins[first.item].message:
@@ -252,9 +254,10 @@ def put_back(
     return out, tuple(whence), put
 
 
-def _unchanged(turn: ToolTurn, theirs: Sequence[_Call], first: _Call) -> bool:
-    digests = tuple(call.digest for call in theirs if call.turn == first.turn)
-    return digests == turn.calls
+def _unchanged(turn: ToolTurn, theirs: Sequence[_Call], following: Sequence[_Call]) -> bool:
+    """Tell whether these are the turn's calls, all of them, and no more in the same message."""
+    digests = tuple(call.digest for call in theirs if call.turn == theirs[0].turn)
+    return digests == turn.calls and all(call.message != theirs[-1].message for call in following)
 
 
 def _digest(item: Item, *, legacy: bool) -> str:
@@ -304,9 +307,19 @@ def _carried(item: Item) -> bool:
 
 def _spoken_of(value: Any) -> Spoken:
     at, phase, text, own = value
-    if not isinstance(at, int) or not all(isinstance(one, str) for one in (phase or "", text, own or "")):
+    if (
+        not isinstance(at, int)
+        or phase not in (None, *_PHASES)
+        or not all(isinstance(one, str) for one in (text, own or ""))
+    ):
         raise TypeError
     return Spoken(at, phase, text, own)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, list):
+        return 60 + sum(map(_size, value))
+    return 200 + sum(map(_size, value.values())) if isinstance(value, dict) else getsizeof(value)
 
 
 def _text(value: Any) -> str | None:
