@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ import adapter
 from adapter.testing.cassettes import use_cassette
 from tests import flips
 from tests.flips import ARMS, Flag, Side
-from tests.servers import llamacpp
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
+from tests.support.live import KEY, server
 
-KEY = "fake-key"
+__all__ = ["server"]
 FLIPPING = ("chat_first", "responses_first")
 STRICT: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", "fallback": ()}
 
@@ -119,15 +118,6 @@ async def test_on_cassettes_async(arm: str, switch: str, tmp_path: Path, unflipp
             history = await flips.hold_async(client, arm, flag)
     assert [(one.backend, one.status) for one in seen] == [(side, 200) for side in _sides(arm)]
     assert flips.state(history) == unflipped
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    missing = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"llama.cpp's server needs {', '.join(missing)} (requirements/servers.txt)")
-    with llamacpp.serve(api_key=KEY) as running:
-        yield running.base_url
 
 
 def _live(base_url: str, settings: adapter.Settings) -> AbstractContextManager[adapter.OpenAI]:

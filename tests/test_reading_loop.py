@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import openai
@@ -16,10 +15,10 @@ from adapter import Finished, ToolCallDone, Turn, read, tool_result, tools_for
 from adapter.testing.cassettes import use_cassette
 from tests import flips
 from tests.scenarios import ANSWERS
-from tests.servers import llamacpp
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
+from tests.support.live import KEY, server
 
-KEY = "fake-key"
+__all__ = ["server"]
 Api = Literal["chat", "responses"]
 Way = Literal["whole", "streamed", "in turns"]
 
@@ -142,15 +141,6 @@ def beginning(transcript: str) -> str:
     second = [n for n, message in enumerate(messages) if message["role"] == "user"][1]
     assert second == 6
     return json.dumps(messages[:second], sort_keys=True, indent=1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    missing = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"llama.cpp's server needs {', '.join(missing)} (requirements/servers.txt)")
-    with llamacpp.serve(api_key=KEY) as running:
-        yield running.base_url
 
 
 @pytest.mark.server
