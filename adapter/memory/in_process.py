@@ -63,10 +63,9 @@ class InProcess:
                 return
             self._busy = True
             try:
-                if name in self._held:
-                    self._drop(name)
+                old = self._held.pop(name, None)
                 self._held[name] = value, size, time.monotonic() + self._age
-                self._bytes += size
+                self._bytes += size if old is None else size - old[1]
                 while len(self._held) > self._count or self._bytes > self._size:
                     self._drop(next(iter(self._held)))
             finally:

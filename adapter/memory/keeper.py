@@ -83,17 +83,20 @@ class Keeper:
 
     def _at_once(self, store: InProcess, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
-        if isinstance(effect, Refuse):
-            return self._refuse(effect, whose)
         if isinstance(effect, Remember):
             memo = effect.memo
             name = names_of(whose, self._scope, effect.model, (memo.name,))[0]
             return store.put(name, memo.turn, memo.turn.size)
+        if isinstance(effect, Refuse):
+            return self._refuse(effect, whose)
         names = names_of(whose, self._scope, effect.model, effect.names)
         if isinstance(effect, Forget):
             return store.delete(names)
         found = store.get(names)
-        turns = {turn: found[name] for turn, name in zip(effect.names, names, strict=True) if name in found}
+        if len(names) == 1:
+            turns = {effect.names[0]: found[names[0]]} if found else {}
+        else:
+            turns = {turn: found[name] for turn, name in zip(effect.names, names, strict=True) if name in found}
         return self._recalled(effect, whose, turns)
 
     def _steps(self, effect: Carrying, whose: Whose) -> Generator[_Ask, Any, Any]:

@@ -6,10 +6,9 @@ so that whoever reads a store learns nothing from them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapter.translation.models import family_name
 
@@ -18,8 +17,7 @@ _ANY = "*"
 _NONE = "-"  # stands for a conversation that wasn't named
 
 
-@dataclass(frozen=True, slots=True)
-class Whose:
+class Whose(NamedTuple):
     """Whose turns they are.
 
     `credential` is every key that was sent, without tokens: those change. `conversation` is what

@@ -60,9 +60,9 @@ class ToolTurn:
         size = 600 + 200 * len(self.calls)
         for items in self.before:
             for item in items:
-                size += 400 + sum(
-                    [getsizeof(value) if isinstance(value, str) else _size(value) for value in item.values()]
-                )
+                size += 800 + len(item["encrypted_content"])  # ASCII
+                if item.get("summary") or len(item) > 4:
+                    size += _size(item)
         return size
 
     def to_json(self) -> Item:
