@@ -153,3 +153,13 @@ def test_families() -> None:
     same = ("gpt-5", "gpt-5-2025-08-07", "openai/gpt-5", "openai.gpt-5", "ft:gpt-5:acme::abc", "GPT-5", "gpt-5-latest")
     assert {family_name(name) for name in same} == {"gpt-5"}
     assert len({family_name(name) for name in ("gpt-5", "gpt-5-mini", "gpt-5.1", "o3", "o3-mini", "my-model")}) == 6
+
+
+def test_reasoning_in_plain_text_counts_too() -> None:
+    item = {
+        "type": "reasoning",
+        "summary": [],
+        "encrypted_content": "x",
+        "content": [{"type": "reasoning_text", "text": "x" * 10**6}],
+    }
+    assert ToolTurn(("a",), ((item,),), None, (None,)).size > 10**6

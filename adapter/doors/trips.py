@@ -167,6 +167,7 @@ class TripBase:
     several: Any = None
     relay: Relay | None = None  # of the stream under way
     _watched: Any  # what passes a stream on, watched
+    pieces: Any  # gives a stream's bytes
 
     def stream(self, outcome: Outcome) -> Any:
         """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
@@ -178,10 +179,6 @@ class TripBase:
             return None
         watch = self.watching(outcome)
         return stream if watch is None else self._watched(stream, watch)
-
-    def pieces(self, outcome: Streamed) -> Any:
-        """Give a stream's bytes."""
-        raise NotImplementedError
 
     def watching(self, outcome: Outcome) -> Watch | None:
         """Begin to watch a reply that is made here."""

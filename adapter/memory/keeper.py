@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -40,6 +40,10 @@ NOTHING = Recalled()
 _Ask = tuple[str, Any]  # a method of the store, and its arguments
 
 
+def _nothing(_: Any) -> None:
+    """Read an answer that says nothing."""
+
+
 class Keeper:
     """Perform the memory's effects with the store of one setting.
 
@@ -61,25 +65,15 @@ class Keeper:
         """Perform an effect."""
         if type(self.store) is InProcess:
             return self._at_once(self.store, effect, whose)
-        steps = self._steps(effect, whose)
-        try:
-            ask = next(steps)
-            while True:
-                ask = steps.send(self._answer(ask))
-        except StopIteration as stop:
-            return stop.value
+        ask, read = self._plan(effect, whose)
+        return read(None if ask is None else self._answer(ask))
 
     async def aperform(self, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect without blocking the event loop."""
         if type(self.store) is InProcess:
             return self._at_once(self.store, effect, whose)
-        steps = self._steps(effect, whose)
-        try:
-            ask = next(steps)
-            while True:
-                ask = steps.send(await self._aanswer(ask))
-        except StopIteration as stop:
-            return stop.value
+        ask, read = self._plan(effect, whose)
+        return read(None if ask is None else await self._aanswer(ask))
 
     def _at_once(self, store: InProcess, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
@@ -99,22 +93,22 @@ class Keeper:
             turns = {turn: found[name] for turn, name in zip(effect.names, names, strict=True) if name in found}
         return self._recalled(effect, whose, turns)
 
-    def _steps(self, effect: Carrying, whose: Whose) -> Generator[_Ask, Any, Any]:
+    def _plan(self, effect: Carrying, whose: Whose) -> tuple[_Ask | None, Callable[[Any], Any]]:
+        """Say what a store is asked for an effect, if anything, and what reads its answer."""
         model = effect.model
         match effect:
             case Refuse():
-                self._refuse(effect, whose)
+                return None, lambda _: self._refuse(effect, whose)
             case Recall(names=turns):
                 names = names_of(whose, self._scope, model, turns)
                 known = self._recalled(effect, whose, {})
-                found = (yield "get", (names,)) if names and not known.refused else None
-                return replace(known, turns=self._read(turns, names, found)) if found else known
+                ask = ("get", (names,)) if names and not known.refused else None
+                return ask, lambda found: replace(known, turns=self._read(turns, names, found)) if found else known
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
-                yield "put", (name, self._packer.pack(name, memo.turn))
+                return ("put", (name, self._packer.pack(name, memo.turn))), _nothing
             case Forget(names=turns):
-                yield "delete", (names_of(whose, self._scope, model, turns),)
-        return None
+                return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
     def _refuse(self, effect: Refuse, whose: Whose) -> None:
         REFUSED.remember((whose.base, effect.model, effect.what), _REFUSED_FOR)

@@ -61,7 +61,7 @@ class ToolTurn:
         for items in self.before:
             for item in items:
                 size += 800 + len(item["encrypted_content"])  # ASCII
-                if item.get("summary") or len(item) > 4:
+                if item.get("summary") or item.get("content") or len(item) > 4:
                     size += _size(item)
         return size
 
