@@ -13,12 +13,17 @@ _NEEDED = frozenset({"typer", "click", "rich", "vcr", "yaml"})
 
 
 def main() -> None:
-    """Run the command line; without the extra `cli`, say so and exit with 1."""
+    """Run the command line; without the extra `cli`, say so and exit with 1. What the user can mend is one line, and exit 2."""
     try:
         from adapter.cli.app import app
+        from adapter.cli.saying import WRONG, Mistake
     except ImportError as missing:
         if (missing.name or "").partition(".")[0] not in _NEEDED and not isinstance(missing, MissingExtra):
             raise
         print("The command line needs its extra: pip install 'chat-responses-adapter[cli]'", file=sys.stderr)
         raise SystemExit(1) from missing
-    app()
+    try:
+        app()
+    except (Mistake, MissingExtra) as mistake:
+        print(f"adapter: {mistake}", file=sys.stderr)
+        raise SystemExit(WRONG) from None

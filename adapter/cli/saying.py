@@ -1,0 +1,101 @@
+"""How every command speaks: its result on stdout, everything else on stderr, a mistake in one line.
+
+Exit codes: 0 all is well; 1 the command worked, and what it found is to be looked at; 2 it was used wrongly, or can't work with what it
+was given. With `--json`, stdout holds one document and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from adapter import Settings
+from adapter.errors import ConfigurationError
+from adapter.routing import files
+
+FOUND = 1
+WRONG = 2
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="The settings file, as in production; else ADAPTER_CONFIG, adapter.toml or [tool.adapter] of pyproject.toml here.",
+    ),
+]
+
+
+class Mistake(Exception):
+    """What the user can mend: printed in one line on stderr, without a traceback; the command ends with 2."""
+
+
+def print_json(document: Any) -> None:
+    """Print the one document that `--json` promises."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def out() -> Console:
+    """Return the console for results. Where stdout is no terminal its width is 120, since rich would take 80."""
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
+
+
+def err() -> Console:
+    """Return the console for remarks and progress: stderr."""
+    return Console(stderr=True)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Any]:
+    """Show a progress bar on stderr while the block runs; yields `advance(by=1)`. Shows nothing where stderr is no terminal."""
+    console = err()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+
+        def advance(by: int = 1) -> None:
+            bar.advance(task, by)
+
+        yield advance
+
+
+def settings_in_force(path: Path | None) -> tuple[Settings, Path | None]:
+    """Read the settings as production would: the file named, else ADAPTER_CONFIG's, else the one in the working directory.
+
+    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be used.
+    """
+    named = path or os.environ.get("ADAPTER_CONFIG") or _here()
+    try:
+        settings = Settings(config_file=named)
+    except ConfigurationError as error:
+        raise Mistake(str(error)) from None
+    return settings, Path(named) if named else None
+
+
+def _here() -> Path | None:
+    own, project = Path("adapter.toml"), Path("pyproject.toml")
+    if own.is_file():
+        return own
+    if not project.is_file():
+        return None
+    try:
+        files.read(project)
+    except ConfigurationError:
+        return None  # somebody's project, which says nothing of the adapter
+    return project
