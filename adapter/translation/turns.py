@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from sys import getsizeof
@@ -122,7 +122,7 @@ class History:
 
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
-    _user: str
+    _user: Callable[[], str]  # the last user message's name; most replies need none
     _seen: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -154,10 +154,12 @@ class History:
                 before.append(tuple(lead))
                 ids.append(_text(item.get("id")))
                 lead = []
-        spoken = _spoken(texts, at)
-        if not digests or not (any(before) or (spoken is not None and spoken.phase is not None)):
+        if not digests:
             return None
-        name = _SEPARATOR.join((self._user, digests[0]))
+        spoken = _spoken(texts, at)
+        if not (any(before) or (spoken is not None and spoken.phase is not None)):
+            return None
+        name = _SEPARATOR.join((self._user(), digests[0]))
         turn = ToolTurn(tuple(digests), tuple(before), spoken, tuple(ids))
         return Memo(f"{name}{_SEPARATOR}{self._seen[name]}", turn)
 
@@ -189,7 +191,7 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
             # The same call after the same words is told apart by how often it came before.
             calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user))
             seen[name] += 1
-    return History(calls, starts, speaker or _user(items, user), seen)
+    return History(calls, starts, lambda: speaker or _user(items, user), seen)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
