@@ -27,6 +27,8 @@ else:
 SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.isdecimal()) >= (3, 0)
 """Tells whether the installed SDK's reader is one that can be helped."""
 
+_PADDING_IS_KNOWN = "obfuscation" in ChatCompletionChunk.model_fields  # since 3.x some time; before, it is an extra field
+
 
 @cache
 def _builder() -> Callable[[Any], ChatCompletionChunk]:
@@ -63,8 +65,8 @@ class _Building:
         """Build a chunk."""
         if type(frame) is bytes or not _is_plain(frame) or self._known is False:
             return None
-        padding = frame.pop("obfuscation", None)
-        if self._known is None:  # all chunks of a stream have the same keys
+        padding = None if _PADDING_IS_KNOWN else frame.pop("obfuscation", None)
+        if self._known is None:  # all plain chunks of a stream have the same keys, but for the padding
             self._known = frame.keys() <= ChatCompletionChunk.model_fields.keys()
         if self._known:
             try:
