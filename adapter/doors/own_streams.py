@@ -27,7 +27,9 @@ else:
 SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.isdecimal()) >= (3, 0)
 """Tells whether the installed SDK's reader is one that can be helped."""
 
-_PADDING_IS_KNOWN = "obfuscation" in ChatCompletionChunk.model_fields  # since 3.x some time; before, it is an extra field
+_PADDING_IS_KNOWN = (
+    "obfuscation" in ChatCompletionChunk.model_fields
+)  # since 3.x some time; before, it is an extra field
 
 
 @cache

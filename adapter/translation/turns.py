@@ -191,7 +191,8 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
             # The same call after the same words is told apart by how often it came before.
             calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user))
             seen[name] += 1
-    return History(calls, starts, lambda: speaker or _user(items, user), seen)
+    last = None if user is None else items[user]  # not the whole history: a stream would hold it to its end
+    return History(calls, starts, lambda: speaker or _user_named(last), seen)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
@@ -268,10 +269,15 @@ def _digest(item: Item, *, legacy: bool) -> str:
 
 
 def _user(items: Sequence[Item], user: int | None) -> str:
+    """Name a user message, by its place."""
+    return _user_named(None if user is None else items[user])
+
+
+def _user_named(message: Item | None) -> str:
     """Name a user message by its content; a string is the same as one part of text."""
-    if user is None:
+    if message is None:
         return _NOBODY
-    content = items[user].get("content")
+    content = message.get("content")
     if isinstance(content, str):
         content = [{"type": "input_text", "text": content}]
     return _hash(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
