@@ -376,6 +376,57 @@ def test_somebody_who_patched_the_method_sees_the_messages(
     assert heard == [messages]
 
 
+class Wrapper:
+    """Stands in a method's place as wrapt's wrappers do: equal to it, with its hash."""
+
+    def __init__(self, wrapped: Any, heard: list[Any]) -> None:
+        self.__wrapped__, self._heard = wrapped, heard
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__wrapped__ == other)
+
+    def __hash__(self) -> int:
+        return hash(self.__wrapped__)
+
+    def __get__(self, one: Any, cls: Any = None) -> Any:
+        if one is None:
+            return self
+
+        def call(**kwargs: Any) -> Any:
+            self._heard.append(kwargs["messages"])
+            return self.__wrapped__(one, **kwargs)
+
+        return call
+
+
+@supported
+def test_a_wrapper_that_is_equal_to_the_method(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    loopback.answer = lambda _: Served.of_json(response(item()))
+    client = sdk.client(loopback)
+    messages = [said()]
+    sdk.create(client, messages=messages)
+    heard: list[Any] = []
+    for cls in (Completions, AsyncCompletions):
+        monkeypatch.setattr(cls, "create", Wrapper(cls.create, heard))
+    sdk.create(client, messages=messages)
+    assert heard == [messages]
+
+
+def test_a_subclass_with_a_post_of_its_own(loopback: Loopback) -> None:
+    posted: list[Any] = []
+
+    class Mine(adapter.OpenAI):
+        def post(self, path: str, **more: Any) -> Any:
+            posted.append(more["body"]["messages"])
+            return super().post(path, **more)
+
+    loopback.answer = lambda _: Served.of_json(response(item()))
+    with Mine(base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="responses")) as client:
+        answer = client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
+    assert answer.choices[0].message.content == "Hello there"
+    assert posted == [[said()]]
+
+
 def test_a_post_that_is_not_ours_sees_the_messages() -> None:
     client = adapter.OpenAI(
         base_url="http://127.0.0.1:9/v1", api_key="k", settings=adapter.Settings(backend="responses")

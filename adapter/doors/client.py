@@ -59,13 +59,18 @@ def _mark(client: Any, request: Any) -> None:
         request.headers.pop(HEADER, None)
 
 
-def _own_chat(chat: Any) -> Any:
-    """Give a client's resource what is spared the SDK's transform, once the SDK's resources are there."""
-    if not SUPPORTED:
-        return chat
-    from .own_messages import adopted
+def _with_own_chat(cls: Any) -> Any:
+    """Give a class a `chat` resource that is spared the SDK's transform; made when it is asked for, as the SDK's is."""
+    if SUPPORTED:
 
-    return adopted(chat)
+        def chat(client: Any) -> Any:
+            from .own_messages import adopted
+
+            return adopted(super(cls, client).chat)
+
+        cls.chat = cached_property(chat)
+        cls.chat.__set_name__(cls, "chat")
+    return cls
 
 
 def _unwrap(post: dict[str, Any]) -> None:
@@ -96,10 +101,6 @@ def _sync(cls: Any) -> Any:
 
         with_options = copy
 
-        @cached_property
-        def chat(self) -> Any:
-            return _own_chat(super().chat)
-
         def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
             if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
@@ -114,7 +115,7 @@ def _sync(cls: Any) -> Any:
             super()._prepare_request(request)
             _mark(self, request)
 
-    return Adapted
+    return _with_own_chat(Adapted)
 
 
 def _async(cls: Any) -> Any:
@@ -131,10 +132,6 @@ def _async(cls: Any) -> Any:
 
         with_options = copy
 
-        @cached_property
-        def chat(self) -> Any:
-            return _own_chat(super().chat)
-
         async def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
             if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
@@ -149,7 +146,7 @@ def _async(cls: Any) -> Any:
             await super()._prepare_request(request)
             _mark(self, request)
 
-    return Adapted
+    return _with_own_chat(Adapted)
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force

@@ -25,6 +25,7 @@ from adapter.routing.decide import HEADER
 
 from .reading import Ready
 
+_CLIENTS = "adapter.doors.client"
 _SDK = str(Path(openai.__file__).parent)
 
 
@@ -38,7 +39,8 @@ def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, An
     surely = None if own is None else own.router.surely
     if surely is None or surely.backend != "responses" or overrides.current() is not overrides.NONE:
         return given
-    if getattr(resource._post, "__func__", None) is not type(client).post:
+    post = getattr(resource._post, "__func__", None)
+    if post is not type(client).post or post.__module__ != _CLIENTS:  # somebody's own, who would see the wrapper
         return given
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
@@ -79,9 +81,14 @@ def _is_json(value: Any) -> bool:
     return type(value) is list and all(type(one) in _SCALARS or _is_json(one) for one in value)
 
 
-@cache
 def _is_sdks(method: Any) -> bool:
     """Tell whether a method is the SDK's own, and not what somebody (tracing does) has put in its place."""
+    # The type first: wrapt's wrappers are equal to what they wrap, and would be found in its place.
+    return type(method) is FunctionType and _is_from_sdk(method)
+
+
+@cache
+def _is_from_sdk(method: Any) -> bool:
     while type(method) is FunctionType and method.__code__.co_filename.startswith(_SDK):
         inner = getattr(method, "__wrapped__", None)
         if inner is None:
