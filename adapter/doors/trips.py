@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from adapter.effects import (
@@ -34,14 +34,16 @@ from adapter.endpoints import stored_endpoint
 from adapter.exchange import exchange, follow, stored
 from adapter.journal import Journal
 from adapter.memory.scope import Whose
-from adapter.relay import Relay
+from adapter.relay import Frame, Relay
 from adapter.routing import flags
 from adapter.routing.decide import HEADER
 
 from . import missing
 from .bodies import AOnce, APump, once, outlive, pump
-from .families import Family
+from .draining import drain
+from .families import Family, family_of
 from .fan_out import FanOutTasks, FanOutThreads
+from .frames import READER, AFrames, Frames
 from .record import note
 from .remembering import whose_of
 from .ticket import KEY, Ticket
@@ -51,17 +53,34 @@ from .watching import AWatched, Watch, watched
 _FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
 
 
+@lru_cache(maxsize=64)
+def _url(url: Any, path: bytes) -> Any:
+    """Return a URL with another path; parsing one costs more than translating a short request."""
+    return url.copy_with(raw_path=path)
+
+
 def outgoing(request: Any, send: Send) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
     if send.body is None and send.path is None and HEADER not in request.headers:
         return request
-    cls = type(request)
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
-    gone = {HEADER.encode()} if send.body is None else {HEADER.encode(), b"content-length", b"transfer-encoding"}
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in gone]
-    content: Any = {"stream": request.stream} if send.body is None else {"content": send.body}
-    return cls(request.method, url, headers=headers, extensions=extensions, **content)
+    url = request.url if send.path is None else _url(request.url, send.path)
+    headers = request.headers.copy()
+    for name in (HEADER,) if send.body is None else (HEADER, "content-length", "transfer-encoding"):
+        if name in headers:
+            del headers[name]
+    cls = type(request)
+    if send.body is None:
+        return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)
+    if "_content" not in request.__dict__:
+        return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
+    # A copy with another body: making one anew costs more than translating a short request (private in httpx 0.27 to httpx2 2.16).
+    made: Any = object.__new__(cls)
+    made.__dict__.update(request.__dict__)
+    headers["Content-Length"] = str(len(send.body))
+    made.url, made.headers, made.extensions = url, headers, extensions
+    made.stream, made._content = family_of(request).ByteStream(send.body), send.body
+    return made
 
 
 def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
@@ -138,6 +157,11 @@ class TripBase:
             self.upstream.headers["location"] = str(sent.url.join(location))
         return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
 
+    @property
+    def raw(self) -> bool:
+        """Tell whether the reply's bytes are as they were sent, and still to be read."""
+        return "content-encoding" not in self.upstream.headers and not self.upstream.is_stream_consumed
+
     def truncated(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
         error: Exception = self.family.RemoteProtocolError(why, request=self.request)
@@ -148,12 +172,14 @@ class TripBase:
         error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
         return error
 
-    def response(self, outcome: Outcome, body: Any) -> Any:
-        """Make a reply with a body of ours."""
+    def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
+        """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
+        if isinstance(outcome, Streamed) and self.ticket.reads_frames:
+            extensions = {**extensions, READER: frames}
         headers = _reply_headers(self.upstream, outcome)
         return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
 
@@ -167,20 +193,29 @@ class TripBase:
     several: Any = None
     relay: Relay | None = None  # of the stream under way
     _watched: Any  # what passes a stream on, watched
+    _frames: Any  # what a stream is read through
 
     def stream(self, outcome: Outcome) -> Any:
         """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
-        if isinstance(outcome, Merged):
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
-        elif isinstance(outcome, Streamed):
-            stream = self.pieces(outcome)
-        else:
+        if isinstance(outcome, Streamed):
+            self.watching(outcome)
+            return self.pieces(outcome)
+        if not isinstance(outcome, Merged):
             return None
+        stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         watch = self.watching(outcome)
         return stream if watch is None else self._watched(stream, watch)
 
     def pieces(self, outcome: Streamed) -> Any:
-        """Give a stream's bytes."""
+        """Give a stream's bytes, or its frames."""
+        self.relay = outcome.relay
+        source = self.pumped(outcome)
+        if self._watch is not None:
+            source = self._watched(source, self._watch)
+        return self._frames(outcome.relay, source, self.over)
+
+    def pumped(self, outcome: Streamed) -> Any:
+        """Relay a stream."""
         raise NotImplementedError
 
     def watching(self, outcome: Outcome) -> Watch | None:
@@ -196,6 +231,7 @@ class Trip(TripBase):
 
     chunks: Iterator[bytes] | None = None
     _watched = staticmethod(watched)
+    _frames = Frames
     several: FanOutThreads | None = None
 
     def perform(self, effect: Effect) -> Any:
@@ -229,10 +265,16 @@ class Trip(TripBase):
                 self.note()
         return None
 
-    def pieces(self, outcome: Streamed) -> Iterator[bytes]:
-        """Give a stream's bytes."""
-        self.relay = outcome.relay
-        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close, remember=self.remember)
+    def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
+        """Relay a stream."""
+        return pump(
+            outcome, self._source(), self.truncated,
+            over=self.over, hang_up=self.close, remember=self.remember, drain=self.drain,
+        )  # fmt: skip
+
+    def drain(self) -> None:
+        """Read upstream to its end, so that its connection can be used again."""
+        drain(self.upstream, self._source())
 
     def remember(self, relay: Relay) -> None:
         """Put what a stream has brought into the memory, before the reader has it."""
@@ -257,11 +299,11 @@ class Trip(TripBase):
         body = self.family.Body(stream, self.finish)
         if self.several is not None:
             self.several.abandon(body)
-        return self.response(outcome, body)
+        return self.response(outcome, body, stream)
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
-            self.chunks = self.upstream.iter_bytes()
+            self.chunks = self.upstream.iter_raw() if self.raw else self.upstream.iter_bytes()
         return self.chunks
 
     def finish(self) -> None:
@@ -299,6 +341,7 @@ class AsyncTrip(TripBase):
 
     chunks: AsyncIterator[bytes] | None = None
     _watched = AWatched
+    _frames = AFrames
     several: FanOutTasks | None = None
 
     def capacity(self) -> int | None:
@@ -340,9 +383,8 @@ class AsyncTrip(TripBase):
                 self.note()
         return None
 
-    def pieces(self, outcome: Streamed) -> APump:
-        """Give a stream's bytes."""
-        self.relay = outcome.relay
+    def pumped(self, outcome: Streamed) -> APump:
+        """Relay a stream."""
         return APump(
             outcome, self._source(), self.truncated, self.closed_early,
             over=self.over, hang_up=self.aclose, remember=self.remember,
@@ -373,11 +415,11 @@ class AsyncTrip(TripBase):
             self.several.abandon(body)
         else:
             outlive(body, self)
-        return self.response(outcome, body)
+        return self.response(outcome, body, stream)
 
     def _source(self) -> AsyncIterator[bytes]:
         if self.chunks is None:
-            self.chunks = self.upstream.aiter_bytes()
+            self.chunks = self.upstream.aiter_raw() if self.raw else self.upstream.aiter_bytes()
         return self.chunks
 
     async def finish(self) -> None:

@@ -89,6 +89,8 @@ class Transport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return inner.handle_request(_passing(request))
+        if ticket.stays(request):
+            return inner.handle_request(request)
         trip = Trip(family, inner, request, ticket)
         ticket.carried = True
         try:
@@ -127,6 +129,8 @@ class AsyncTransport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return await inner.handle_async_request(_passing(request))
+        if ticket.stays(request):
+            return await inner.handle_async_request(request)
         trip = AsyncTrip(family, inner, request, ticket)
         ticket.carried = True
         try:
