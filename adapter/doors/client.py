@@ -14,8 +14,8 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
-from .own_streams import SUPPORTED
 from .own_reading import Ready, read_here
+from .own_streams import SUPPORTED
 from .remembering import token_of
 from .ticket import KEY, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
