@@ -124,7 +124,7 @@ def pump(
                     over(_ending(relay))
                 if relay.hang_up:
                     hang_up()  # before the last of the answer goes out: the reader needn't come back
-                yield from _in_turn(out, relay, drain)
+                yield from _in_turn(out, relay, drain) if relay.done else (out,)
             if relay.hang_up:
                 return
         try:
@@ -181,8 +181,12 @@ class APump:
         return self
 
     async def __anext__(self) -> list[Frame]:
+        relay = self._relay
         try:
-            out = await self._next()
+            if self._begun or self._error is not None or self.closed or relay.done or relay.unsaved is not None:
+                out = await self._next()
+            else:  # the same, shorter, for most of a stream
+                out = await self._plain() or await self._next()
         except Exception as error:
             self._over(None if isinstance(error, StopAsyncIteration) else error)
             raise
@@ -191,6 +195,17 @@ class APump:
         if self._relay.hang_up and not self._left:
             self._left = True
             await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
+        return out
+
+    async def _plain(self) -> list[Frame]:
+        """Read once; nothing where `_next` has to go on, or to say how the stream ended."""
+        try:
+            data = await self._source.__anext__()
+        except StopAsyncIteration:
+            return []
+        out = self._relay.feed(data)
+        if self._relay.unsaved is not None:
+            await self._remember(self._relay)
         return out
 
     async def _next(self) -> list[Frame]:
