@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from adapter.effects import (
@@ -36,66 +36,18 @@ from adapter.journal import Journal
 from adapter.memory.scope import Whose
 from adapter.relay import Frame, Relay
 from adapter.routing import flags
-from adapter.routing.decide import HEADER
 
 from . import missing
 from .bodies import AOnce, APump, once, outlive, pump
 from .draining import drain
-from .families import Family, family_of
+from .envelopes import outgoing, reply_headers
+from .families import Family
 from .fan_out import FanOutTasks, FanOutThreads
 from .frames import READER, AFrames, Frames
 from .record import note
 from .remembering import whose_of
-from .ticket import KEY, Ticket
+from .ticket import Ticket
 from .watching import AWatched, Watch, watched
-
-# The message's own framing: it doesn't fit a body that was rewritten.
-_FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
-
-
-@lru_cache(maxsize=64)
-def _url(url: Any, path: bytes) -> Any:
-    """Return a URL with another path; parsing one costs more than translating a short request."""
-    return url.copy_with(raw_path=path)
-
-
-def outgoing(request: Any, send: Send) -> Any:
-    """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and HEADER not in request.headers:
-        return request
-    extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    url = request.url if send.path is None else _url(request.url, send.path)
-    headers = request.headers.copy()
-    for name in (HEADER,) if send.body is None else (HEADER, "content-length", "transfer-encoding"):
-        if name in headers:
-            del headers[name]
-    cls = type(request)
-    if send.body is None:
-        return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)
-    if "_content" not in request.__dict__:
-        return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
-    # A copy with another body: making one anew costs more than translating a short request (private in httpx 0.27 to httpx2 2.16).
-    made: Any = object.__new__(cls)
-    made.__dict__.update(request.__dict__)
-    headers["Content-Length"] = str(len(send.body))
-    made.url, made.headers, made.extensions = url, headers, extensions
-    made.stream, made._content = family_of(request).ByteStream(send.body), send.body
-    return made
-
-
-def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
-    kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
-    if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
-        # Where one answer of several came whole, the others needn't have.
-        kept = [(k, v) for k, v in kept if k.lower() != b"content-type"]
-        kept.append((b"content-type", outcome.parts[0].content_type.encode()))
-    if isinstance(outcome, Rewritten):
-        own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
-        own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
-        if not outcome.content_type:
-            del own[b"content-type"]
-        kept = [(k, v) for k, v in kept if k.lower() not in own] + list(own.items())
-    return [*kept, (HEADER.encode(), b"responses")]
 
 
 class TripBase:
@@ -180,7 +132,7 @@ class TripBase:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
             extensions = {**extensions, READER: frames}
-        headers = _reply_headers(self.upstream, outcome)
+        headers = reply_headers(self.upstream, outcome)
         return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
 
     def passing(self) -> Any:

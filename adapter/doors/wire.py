@@ -15,9 +15,10 @@ from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
 from .drive import adrive, drive
+from .envelopes import outgoing
 from .families import Family, family_of
 from .ticket import KEY, Ticket, begin, ticket_of
-from .trips import AsyncTrip, Trip, outgoing
+from .trips import AsyncTrip, Trip
 
 
 def is_ours(request: Any) -> bool:
