@@ -40,10 +40,8 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
 
-bench: $(READY) ## measure what a decision, the memory, and reading a stream cost
-	$(BIN)/python -m bench.decision
-	$(BIN)/python -m bench.memory
-	$(BIN)/python -m bench.reading
+bench: $(READY) ## measure what it costs beside the SDK alone, and write bench/RESULTS.md; SHORT=--short only tries it out
+	$(BIN)/python -m bench $(SHORT)
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import translation as translate
 from .errors import (
     AdapterError,
     ConfigurationError,
@@ -25,6 +24,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import translation as translate
     from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI, install, uninstall
     from .doors.decisions import decision
     from .doors.wire import AsyncTransport, Transport
@@ -97,7 +97,7 @@ __all__ = [
     "use",
 ]
 
-# Where the names live that bring the SDK or pydantic-settings with them: imported on first use.
+# Where the names live that bring the SDK, pydantic-settings or the translation with them: imported on first use.
 _LAZY = {
     "AsyncAzureOpenAI": "doors.client",
     "AsyncOpenAI": "doors.client",
@@ -135,12 +135,13 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _LAZY.get(name)
+    home = "translation" if name == "translate" else _LAZY.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    module = import_module(f"{__name__}.{home}")
+    value = module if name == "translate" else getattr(module, name)
     globals()[name] = value
     return value
 

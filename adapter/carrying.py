@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from . import codec
@@ -36,11 +37,10 @@ class Load:
         """Tell whether it holds anything that the caller didn't write."""
         return bool(self.put) or self.plain.asks_reasoning
 
-    def memo(self, heard: list[Any]) -> Memo | None:
-        """Make the memo of the reply, of which `heard` are the items."""
-        if self.history is None:
-            return None
-        return self.history.memo(heard, legacy=self.plain.asked.legacy_functions)
+    @property
+    def memo(self) -> Callable[[list[Any]], Memo | None] | None:
+        """What makes the memo of the reply out of the items that were heard; None where nothing is carried. Holds no body."""
+        return None if self.history is None else partial(self.history.memo, legacy=self.plain.asked.legacy_functions)
 
 
 def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from .chorus import Chorus
-from .relay import Relay
+from .relay import Frame, Relay
 from .translation.turns import Memo, ToolTurn
 
 
@@ -193,7 +193,7 @@ class Streamed:
     """A stream: what `relay` has put out so far, and a read error that came early and belongs to the reader."""
 
     relay: Relay
-    begun: bytes
+    begun: list[Frame]
     error: Exception | None = None
 
 

@@ -148,7 +148,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         head = yield Send(load.body, plan.path)
     if head.status < 400:  # else it was refused for something else, perhaps
         yield from _noted(notes, choice)
-    journal.translation = load.translation
+    journal.translation = replace(load.translation, body=None)
     if head.status == 302 and "blocked" in choice.fallback:
         return FellBack("blocked", head, b"")
     if 300 <= head.status < 400:
@@ -159,8 +159,8 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         reason = _judged(head, raw, choice)
         if reason in choice.fallback:
             return FellBack(reason, head, raw)
-    memo = load.memo if load.history is not None else None
-    return (yield from read_reply(journal, choice, load.translation, head, raw, memo=memo))
+    # A stream holds what its reply is read with, and not what was sent.
+    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=load.memo))
 
 
 def _noted(notes: list[Effect], choice: Choice) -> _Step:

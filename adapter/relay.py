@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import codec, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .translation.chunks import Chunk
 from .translation.draft import Asked, IndexMap
+from .translation.lane import Lane
 from .translation.streams import ChunksFromEvents
 from .translation.turns import Memo
+
+Frame = Chunk | bytes
+"""What a stream is made of: a chunk as a JSON object, or an event as it is written."""
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
@@ -20,9 +25,10 @@ _BUG = (
 
 
 class Relay:
-    """Turn the bytes of a Responses stream into those of a Chat Completions stream, event by event.
+    """Turn the bytes of a Responses stream into the frames of a Chat Completions stream, event by event.
 
-    `feed(bytes)` returns what can be passed on. A failure is passed on as Chat's own error frame, on which the SDK
+    `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where
+    the reader wants nothing but bytes (`as_bytes`), text comes as bytes too, the short way. A failure is passed on as Chat's own error frame, on which the SDK
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
     the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
     reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
@@ -31,7 +37,7 @@ class Relay:
     """
 
     __slots__ = (
-        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "broken", "done", "events", "failure", "hang_up", "model", "unsaved",
+        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "model", "unsaved",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +57,7 @@ class Relay:
         self._machine = ChunksFromEvents(asked, index)
         self._strict = on_bug_raise
         self.events = 0
+        self.as_bytes: bool | None = None
         self.done = False
         self.broken = False
         self.hang_up = False
@@ -66,15 +73,18 @@ class Relay:
         """The usage of the finished response, in Chat's terms."""
         return self._machine.usage
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the stream."""
-        out: list[bytes] = []
+        out: list[Frame] = []
         try:
-            for event in self._decoder.feed(data):
+            lane = self._machine.lane
+            if lane is not None and self.as_bytes is not None and not self.done and self._decoder.between:
+                data = self._fast(lane, data, out)
+            for event in self._decoder.feed(data) if data else ():
                 if self.done:
                     break
                 self.events += 1
-                out.append(self._event(event.data))
+                out += self._event(event.data)
         except Exception:
             if self._strict:
                 raise
@@ -85,7 +95,17 @@ class Relay:
             if finished != self._finished or (finished and self.done):
                 self._finished = finished
                 self._look()
-        return b"".join(out)
+        return out
+
+    def _fast(self, lane: Lane, data: bytes, out: list[Frame]) -> bytes:
+        """Take the text deltas that the data begins with; return the rest."""
+        read: Callable[[bytes, int], Frame | None] = lane.frame if self.as_bytes else lane.chunk
+        at = 0
+        while at < len(data) and (frame := read(data, at)) is not None:
+            out.append(frame)
+            at = lane.last
+            self.events += 1
+        return data[at:] if at else data
 
     def leave(self) -> None:
         """Take note that the caller reads no more: what it has seen may be complete though upstream hasn't said so yet."""
@@ -108,13 +128,13 @@ class Relay:
         memo, self.unsaved = self.unsaved, None
         return memo
 
-    def finish(self, response: dict[str, Any]) -> bytes:
+    def finish(self, response: dict[str, Any]) -> list[Frame]:
         """Take a whole Response in place of a stream: some servers answer so. Raises what the machine raises."""
         self.done = True
         chunks = self._machine.feed({"type": "response.completed", "response": response})
         if self._memo is not None:
             self._look()
-        return b"".join([sse.frame(chunk) for chunk in chunks]) + sse.DONE
+        return [*chunks, sse.DONE]
 
     def close(self) -> None:
         """Take the end of the stream."""
@@ -130,9 +150,19 @@ class Relay:
                 "$", f"the adapter failed at the end of the stream ({type(error).__name__})"
             ) from error
 
-    def _event(self, data: bytes) -> bytes:
+    def written(self, frames: list[Frame]) -> bytes:
+        """Write frames as they stand in a stream."""
+        try:
+            return b"".join([frame if isinstance(frame, bytes) else sse.frame(frame) for frame in frames])
+        except Exception:
+            if self._strict:
+                raise
+            self.done = self.broken = True
+            return _BUG
+
+    def _event(self, data: bytes) -> Sequence[Frame]:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
-            return b""
+            return ()
         try:
             event = codec.loads(data)
         except ValueError:
@@ -144,18 +174,17 @@ class Relay:
         except UpstreamFailure as failure:
             self.failure = failure
             self.done = self.broken = True
-            return sse.frame({"error": failure.error})
+            return (sse.frame({"error": failure.error}),)
         except StreamTruncated as error:
             return self._fail(str(error), "stream_inconsistent")
         except TranslationError as error:
             return self._fail(str(error), "invalid_response")
-        out = b"".join([sse.frame(chunk) for chunk in chunks])
         if self._machine.ended:
             self.done = True
             self.hang_up = self._machine.hang_up
-            out += sse.DONE
-        return out
+            return (*chunks, sse.DONE)
+        return chunks
 
-    def _fail(self, message: str, code: str) -> bytes:
+    def _fail(self, message: str, code: str) -> Sequence[Frame]:
         self.done = self.broken = True
-        return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+        return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)

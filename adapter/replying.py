@@ -11,7 +11,7 @@ from .effects import Effect, Head, Journey, Note, Outcome, ReadChunk, ReadReply,
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
-from .relay import Relay
+from .relay import Frame, Relay
 from .translation.draft import IndexMap, Translation
 from .translation.failures import error_to_chat, event_failure
 from .translation.replies import check_response, response_to_completion
@@ -90,7 +90,7 @@ def _whole(
         check_response(response, translation.index)
         relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
         journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
-        return Rewritten(200, relay.finish(response), "text/event-stream"), relay.take_memo()
+        return Rewritten(200, relay.written(relay.finish(response)), "text/event-stream"), relay.take_memo()
     reply = response_to_completion(response, translation.asked, translation.index)
     journal.reply_losses, journal.usage = lambda: reply.losses, lambda: reply.body.get("usage")
     unsaved = None
@@ -140,7 +140,7 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
             raise
         return bug_in_reply(bug)
     journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
-    begun = b""
+    begun: list[Frame] = []
     while relay.events < PEEKED_EVENTS and not begun:
         try:
             data: bytes | None = yield ReadChunk()
@@ -149,7 +149,7 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
         if data is None:
             break
         begun = relay.feed(data)
-        if relay.failure is not None and begun.count(b"\n\n") == 1:
+        if relay.failure is not None and len(begun) == 1:
             yield Note()
             return failure_reply(relay.failure)
     return Streamed(relay, begun)

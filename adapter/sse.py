@@ -39,6 +39,11 @@ class Decoder:
         self._started = False
         self._skip_lf = False
 
+    @property
+    def between(self) -> bool:
+        """Tell whether what comes next begins an event."""
+        return self._started and not (self._pieces or self._data or self._name or self._skip_lf)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events that are now complete."""
         if self._skip_lf and chunk:

@@ -1,9 +1,10 @@
 """Reply bodies made by a door: byte streams that resume, and that pass `close` on.
 
-The SDK iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped.
-Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again, as it is with Chat's own
-streams; but where the answer ended before upstream did (at a stop sequence) upstream is closed at once, since every
-token that it still writes is paid for.
+The SDK's async reader iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped.
+Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again. The SDK's sync reader doesn't
+read on, and loses a connection with each of Chat's own streams; here `[DONE]` waits until upstream has ended (draining.py). But
+where the answer ended before upstream did (at a stop sequence) upstream is closed at once, since every token that it still
+writes is paid for.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from adapter.effects import Streamed
 from adapter.errors import StreamTruncated
-from adapter.relay import Relay
+from adapter.relay import Frame, Relay
 
 
 class Body:
@@ -38,13 +40,14 @@ class Body:
 class AsyncBody:
     """An async byte stream over a pump; `aclose` closes upstream, once."""
 
-    def __init__(self, pump: APump | AOnce, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, pump: Any, close: Callable[[], Awaitable[None]]) -> None:
         self._pump = pump
         self._close: Callable[[], Awaitable[None]] | None = close
         self.outlived: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pump
+        pump: AsyncIterator[bytes] = self._pump
+        return pump
 
     async def aclose(self) -> None:
         """Close upstream."""
@@ -92,11 +95,13 @@ def pump(
     over: Over,
     hang_up: Callable[[], None],
     remember: Callable[[Relay], None],
-) -> Iterator[bytes]:
-    """Relay a stream.
+    drain: Callable[[], None],
+) -> Iterator[list[Frame]]:
+    """Relay a stream, frame by frame.
 
     `truncated` makes the exception for one that ends before its terminal event, `over` is told of the end before the reader is,
-    `hang_up` closes upstream, `remember` takes what is to be remembered before the reader can act on it.
+    `hang_up` closes upstream, `remember` takes what is to be remembered before the reader can act on it, `drain` reads upstream to its
+    end after the answer's last word and before `[DONE]`.
     """
     relay = stream.relay
     try:
@@ -107,7 +112,7 @@ def pump(
         if relay.hang_up:
             hang_up()
         if stream.begun:
-            yield stream.begun
+            yield from _in_turn(stream.begun, relay, drain)
         if stream.error is not None:
             raise stream.error
         for data in () if relay.hang_up else source:
@@ -119,7 +124,7 @@ def pump(
                     over(_ending(relay))
                 if relay.hang_up:
                     hang_up()  # before the last of the answer goes out: the reader needn't come back
-                yield out
+                yield from _in_turn(out, relay, drain) if relay.done else (out,)
             if relay.hang_up:
                 return
         try:
@@ -131,8 +136,19 @@ def pump(
         raise
 
 
+def _in_turn(frames: list[Frame], relay: Relay, drain: Callable[[], None]) -> Iterator[list[Frame]]:
+    """Give frames, and `[DONE]` once upstream has ended."""
+    if not relay.done or relay.broken or relay.hang_up:
+        yield frames
+        return
+    if frames[:-1]:
+        yield frames[:-1]
+    drain()
+    yield frames[-1:]
+
+
 class APump:
-    """Relay a stream, asynchronously.
+    """Relay a stream, frame by frame, asynchronously.
 
     A class and no async generator: one that is left behind is finalised by the event loop, in a task of its own, while the SDK
     closes the same stream; and one that is closed ends as if all had been read.
@@ -161,12 +177,16 @@ class APump:
         self._left = False
         self.closed = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[list[Frame]]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> list[Frame]:
+        relay = self._relay
         try:
-            out = await self._next()
+            if self._begun or self._error is not None or self.closed or relay.done or relay.unsaved is not None:
+                out = await self._next()
+            else:  # the same, shorter, for most of a stream
+                out = await self._plain() or await self._next()
         except Exception as error:
             self._over(None if isinstance(error, StopAsyncIteration) else error)
             raise
@@ -177,8 +197,19 @@ class APump:
             await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
         return out
 
-    async def _next(self) -> bytes:
-        begun, self._begun = self._begun, b""
+    async def _plain(self) -> list[Frame]:
+        """Read once; nothing where `_next` has to go on, or to say how the stream ended."""
+        try:
+            data = await self._source.__anext__()
+        except StopAsyncIteration:
+            return []
+        out = self._relay.feed(data)
+        if self._relay.unsaved is not None:
+            await self._remember(self._relay)
+        return out
+
+    async def _next(self) -> list[Frame]:
+        begun, self._begun = self._begun, []
         if self._relay.unsaved is not None:
             await self._remember(self._relay)
         if begun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,6 +14,8 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
+from .own_reading import Ready, read_here
+from .own_streams import SUPPORTED
 from .remembering import token_of
 from .ticket import KEY, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
@@ -37,10 +39,14 @@ def _configure(client: Any, settings: Settings) -> None:
 
 def _connect(client: Any) -> None:
     """Put the doors around the client's HTTP client, once."""
+    known = (id(client), client._client)  # a shallow copy has another id
+    if client.__dict__.get("_adapter_connected") == known:
+        return
     users = _USERS.setdefault(client._client, WeakSet())
     if client not in users:
         wrap(client._client, client._adapter_door)
         users.add(client)
+    client._adapter_connected = known
 
 
 def _mark(client: Any, request: Any) -> None:
@@ -51,6 +57,26 @@ def _mark(client: Any, request: Any) -> None:
         ticket.token = token_of(client)
     else:
         request.headers.pop(HEADER, None)
+
+
+def _with_own_chat(cls: Any) -> Any:
+    """Give a class a `chat` resource that is spared the SDK's transform; made when it is asked for, as the SDK's is."""
+    if SUPPORTED:
+
+        def chat(client: Any) -> Any:
+            from .own_messages import adopted
+
+            return adopted(super(cls, client).chat)
+
+        cls.chat = cached_property(chat)
+        cls.chat.__set_name__(cls, "chat")
+    return cls
+
+
+def _unwrap(post: dict[str, Any]) -> None:
+    messages = post["body"].get("messages") if type(post.get("body")) is dict else None
+    if type(messages) is Ready:
+        post["body"] = {**post["body"], "messages": messages.messages}
 
 
 def _copy(copy: Any, client: Any, settings: Settings | None, extra: Any, kwargs: dict[str, Any]) -> Any:
@@ -76,18 +102,20 @@ def _sync(cls: Any) -> Any:
         with_options = copy
 
         def post(self, path: str, **kwargs: Any) -> Any:
+            _unwrap(kwargs)
             if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
             with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
+                read_here(self, ticket, kwargs)
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
 
         def _prepare_request(self, request: Any) -> None:
             super()._prepare_request(request)
             _mark(self, request)
 
-    return Adapted
+    return _with_own_chat(Adapted)
 
 
 def _async(cls: Any) -> Any:
@@ -105,18 +133,20 @@ def _async(cls: Any) -> Any:
         with_options = copy
 
         async def post(self, path: str, **kwargs: Any) -> Any:
+            _unwrap(kwargs)
             if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
             with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
+                read_here(self, ticket, kwargs)
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
 
         async def _prepare_request(self, request: Any) -> None:
             await super()._prepare_request(request)
             _mark(self, request)
 
-    return Adapted
+    return _with_own_chat(Adapted)
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force
@@ -214,7 +244,7 @@ def uninstall(client: _Given) -> _Given:
         if not users:
             unwrap(target._client)
         target.__class__ = next(base for base in cls.__mro__ if not _is_adapted(base))
-        del target._adapter_settings, target._adapter_live
+        del target._adapter_settings, target._adapter_live, target._adapter_connected
         _forget_resources(target)
     return client
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,19 +23,24 @@ def followed() -> Ticket | None:
     return _CALL.get()
 
 
-@contextmanager
-def following(ticket: Ticket) -> Iterator[Ticket]:
+class following:  # noqa: N801  # read as a verb: `with following(ticket):`
     """Let the requests that are built inside carry this ticket; an exception that leaves is remembered with it, and told of."""
-    token = _CALL.set(ticket)
-    try:
-        yield ticket
-    except BaseException as error:
-        if isinstance(error, Exception):
-            remember(error, ticket.journal)
-        tell(ticket, None, status=getattr(error, "status_code", None), error=error)
-        raise
-    finally:
-        _CALL.reset(token)
+
+    __slots__ = ("_ticket", "_token")
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __enter__(self) -> Ticket:
+        self._token = _CALL.set(self._ticket)
+        return self._ticket
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _CALL.reset(self._token)
+        if error is not None:
+            if isinstance(error, Exception):
+                remember(error, self._ticket.journal)
+            tell(self._ticket, None, status=getattr(error, "status_code", None), error=error)
 
 
 def remember(result: Any, journal: Journal) -> Any:

@@ -25,6 +25,7 @@ class Family:
         self.HTTPTransport: Any = module.HTTPTransport
         self.AsyncHTTPTransport: Any = module.AsyncHTTPTransport
         self.Limits: Any = module.Limits
+        self.ByteStream: Any = module.ByteStream
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
         from .bodies import AsyncBody, Body

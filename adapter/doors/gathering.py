@@ -76,7 +76,7 @@ class Gathering:
     def _broken(self, number: int, begun: Streamed, what: Any) -> Outcome | None:
         """Return what a single call would show of a stream that breaks off before the others have begun."""
         if isinstance(what, Exception):
-            return Streamed(begun.relay, b"", what)
+            return Streamed(begun.relay, [], what)
         if isinstance(what, BaseException):
             raise what
         if what is not None and _ERROR_FRAME in what:

@@ -17,7 +17,7 @@ from adapter.routing.call_site import call_site
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router
 from adapter.routing.live import Live
-from adapter.routing.overrides import Overrides, current
+from adapter.routing.overrides import NONE, Overrides, current
 from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
@@ -53,11 +53,29 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
     token: str | None = None  # stands in the place of an API key; see remembering.token_of
+    reads_frames: bool = False  # a stream of the client's own reads the reply (own_streams.py)
 
     @property
     def settings(self) -> Settings:
         """The settings that the call began with."""
         return self.router.settings
+
+    def stays(self, request: Any) -> bool:
+        """Tell whether a chat call goes where it came for by the settings alone, unobserved; then that is what its journal says."""
+        router, journal = self.router, self.journal
+        only = router.surely
+        if (
+            only is None
+            or only.backend != "chat"
+            or request.method != "POST"
+            or self.overrides is not NONE
+            or router.observers
+        ):
+            return False
+        if (journal.choice is not None and journal.choice is not only) or HEADER in request.headers:
+            return False
+        journal.choice, journal.reason = only, only.reason
+        return True
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""

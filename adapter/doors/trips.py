@@ -34,49 +34,20 @@ from adapter.endpoints import stored_endpoint
 from adapter.exchange import exchange, follow, stored
 from adapter.journal import Journal
 from adapter.memory.scope import Whose
-from adapter.relay import Relay
+from adapter.relay import Frame, Relay
 from adapter.routing import flags
-from adapter.routing.decide import HEADER
 
 from . import missing
 from .bodies import AOnce, APump, once, outlive, pump
+from .draining import drain
+from .envelopes import outgoing, reply_headers
 from .families import Family
 from .fan_out import FanOutTasks, FanOutThreads
+from .frames import READER, AFrames, Frames
 from .record import note
 from .remembering import whose_of
-from .ticket import KEY, Ticket
+from .ticket import Ticket
 from .watching import AWatched, Watch, watched
-
-# The message's own framing: it doesn't fit a body that was rewritten.
-_FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
-
-
-def outgoing(request: Any, send: Send) -> Any:
-    """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and HEADER not in request.headers:
-        return request
-    cls = type(request)
-    extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
-    gone = {HEADER.encode()} if send.body is None else {HEADER.encode(), b"content-length", b"transfer-encoding"}
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in gone]
-    content: Any = {"stream": request.stream} if send.body is None else {"content": send.body}
-    return cls(request.method, url, headers=headers, extensions=extensions, **content)
-
-
-def _reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
-    kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
-    if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
-        # Where one answer of several came whole, the others needn't have.
-        kept = [(k, v) for k, v in kept if k.lower() != b"content-type"]
-        kept.append((b"content-type", outcome.parts[0].content_type.encode()))
-    if isinstance(outcome, Rewritten):
-        own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
-        own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
-        if not outcome.content_type:
-            del own[b"content-type"]
-        kept = [(k, v) for k, v in kept if k.lower() not in own] + list(own.items())
-    return [*kept, (HEADER.encode(), b"responses")]
 
 
 class TripBase:
@@ -138,6 +109,11 @@ class TripBase:
             self.upstream.headers["location"] = str(sent.url.join(location))
         return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
 
+    @property
+    def raw(self) -> bool:
+        """Tell whether the reply's bytes are as they were sent, and still to be read."""
+        return "content-encoding" not in self.upstream.headers and not self.upstream.is_stream_consumed
+
     def truncated(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
         error: Exception = self.family.RemoteProtocolError(why, request=self.request)
@@ -148,13 +124,15 @@ class TripBase:
         error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
         return error
 
-    def response(self, outcome: Outcome, body: Any) -> Any:
-        """Make a reply with a body of ours."""
+    def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
+        """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        headers = _reply_headers(self.upstream, outcome)
+        if isinstance(outcome, Streamed) and self.ticket.reads_frames:
+            extensions = {**extensions, READER: frames}
+        headers = reply_headers(self.upstream, outcome)
         return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
 
     def passing(self) -> Any:
@@ -167,18 +145,27 @@ class TripBase:
     several: Any = None
     relay: Relay | None = None  # of the stream under way
     _watched: Any  # what passes a stream on, watched
-    pieces: Any  # gives a stream's bytes
+    _frames: Any  # what a stream is read through
+    pumped: Any  # relays a stream
 
     def stream(self, outcome: Outcome) -> Any:
         """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
-        if isinstance(outcome, Merged):
-            stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
-        elif isinstance(outcome, Streamed):
-            stream = self.pieces(outcome)
-        else:
+        if isinstance(outcome, Streamed):
+            self.watching(outcome)
+            return self.pieces(outcome)
+        if not isinstance(outcome, Merged):
             return None
+        stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
         watch = self.watching(outcome)
         return stream if watch is None else self._watched(stream, watch)
+
+    def pieces(self, outcome: Streamed) -> Any:
+        """Give a stream's bytes, or its frames."""
+        self.relay = outcome.relay
+        source = self.pumped(outcome)
+        if self._watch is not None:
+            source = self._watched(source, self._watch)
+        return self._frames(outcome.relay, source, self.over)
 
     def watching(self, outcome: Outcome) -> Watch | None:
         """Begin to watch a reply that is made here."""
@@ -193,6 +180,7 @@ class Trip(TripBase):
 
     chunks: Iterator[bytes] | None = None
     _watched = staticmethod(watched)
+    _frames = Frames
     several: FanOutThreads | None = None
 
     def perform(self, effect: Effect) -> Any:
@@ -226,10 +214,16 @@ class Trip(TripBase):
                 self.note()
         return None
 
-    def pieces(self, outcome: Streamed) -> Iterator[bytes]:
-        """Give a stream's bytes."""
-        self.relay = outcome.relay
-        return pump(outcome, self._source(), self.truncated, over=self.over, hang_up=self.close, remember=self.remember)
+    def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
+        """Relay a stream."""
+        return pump(
+            outcome, self._source(), self.truncated,
+            over=self.over, hang_up=self.close, remember=self.remember, drain=self.drain,
+        )  # fmt: skip
+
+    def drain(self) -> None:
+        """Read upstream to its end, so that its connection can be used again."""
+        drain(self.upstream, self._source())
 
     def remember(self, relay: Relay) -> None:
         """Put what a stream has brought into the memory, before the reader has it."""
@@ -254,11 +248,11 @@ class Trip(TripBase):
         body = self.family.Body(stream, self.finish)
         if self.several is not None:
             self.several.abandon(body)
-        return self.response(outcome, body)
+        return self.response(outcome, body, stream)
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
-            self.chunks = self.upstream.iter_bytes()
+            self.chunks = self.upstream.iter_raw() if self.raw else self.upstream.iter_bytes()
         return self.chunks
 
     def finish(self) -> None:
@@ -296,6 +290,7 @@ class AsyncTrip(TripBase):
 
     chunks: AsyncIterator[bytes] | None = None
     _watched = AWatched
+    _frames = AFrames
     several: FanOutTasks | None = None
 
     def capacity(self) -> int | None:
@@ -337,9 +332,8 @@ class AsyncTrip(TripBase):
                 self.note()
         return None
 
-    def pieces(self, outcome: Streamed) -> APump:
-        """Give a stream's bytes."""
-        self.relay = outcome.relay
+    def pumped(self, outcome: Streamed) -> APump:
+        """Relay a stream."""
         return APump(
             outcome, self._source(), self.truncated, self.closed_early,
             over=self.over, hang_up=self.aclose, remember=self.remember,
@@ -370,11 +364,11 @@ class AsyncTrip(TripBase):
             self.several.abandon(body)
         else:
             outlive(body, self)
-        return self.response(outcome, body)
+        return self.response(outcome, body, stream)
 
     def _source(self) -> AsyncIterator[bytes]:
         if self.chunks is None:
-            self.chunks = self.upstream.aiter_bytes()
+            self.chunks = self.upstream.aiter_raw() if self.raw else self.upstream.aiter_bytes()
         return self.chunks
 
     async def finish(self) -> None:

@@ -9,13 +9,15 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from adapter import codec, sse
 from adapter.endpoints import is_azure
 from adapter.telemetry import Record
 
 from .ticket import Ticket
+
+_Piece = TypeVar("_Piece")
 
 _MOST_JSON = 8 << 20
 _TAIL = 64 << 10  # of a stream: the chunk with the usage is among its last
@@ -35,7 +37,7 @@ class Watch:
         self.error: BaseException | str | None = None
         self.usage: Callable[[], Any] = ticket.journal.usage
 
-    def piece(self, data: bytes) -> None:
+    def piece(self, data: Any) -> None:
         """Take note of a piece of the reply."""
         if self.first is None and data:
             self.first = time.perf_counter()
@@ -148,7 +150,7 @@ class Gleaner:
         return found
 
 
-def watched(stream: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
+def watched(stream: Iterator[_Piece], watch: Watch) -> Iterator[_Piece]:
     """Pass a stream on, watched."""
     try:
         for data in stream:
@@ -178,9 +180,9 @@ class AWatched:
     def __aiter__(self) -> AWatched:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Any:
         try:
-            data: bytes = await anext(self._stream)
+            data = await self._stream.__anext__()
         except StopAsyncIteration:
             raise
         except Exception as error:

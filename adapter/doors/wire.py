@@ -15,9 +15,10 @@ from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
 from .drive import adrive, drive
+from .envelopes import outgoing
 from .families import Family, family_of
 from .ticket import KEY, Ticket, begin, ticket_of
-from .trips import AsyncTrip, Trip, outgoing
+from .trips import AsyncTrip, Trip
 
 
 def is_ours(request: Any) -> bool:
@@ -89,6 +90,8 @@ class Transport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return inner.handle_request(_passing(request))
+        if ticket.stays(request):
+            return inner.handle_request(request)
         trip = Trip(family, inner, request, ticket)
         ticket.carried = True
         try:
@@ -127,6 +130,8 @@ class AsyncTransport(_Door):
         ticket = self._ticket(request)
         if ticket is None:
             return await inner.handle_async_request(_passing(request))
+        if ticket.stays(request):
+            return await inner.handle_async_request(request)
         trip = AsyncTrip(family, inner, request, ticket)
         ticket.carried = True
         try:

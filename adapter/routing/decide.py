@@ -30,7 +30,10 @@ FLAG_VALUES = frozenset({"chat", "responses", "force-chat"})
 
 
 class Router:
-    """Choose by one state of the settings, made ready to be asked on every call."""
+    """Choose by one state of the settings, made ready to be asked on every call.
+
+    `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -45,13 +48,13 @@ class Router:
         self._rules = tuple(_Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
-        self._only = self._ground.choices[settings.backend, "settings"] if plain else None
+        self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
         self._force, self._flags = settings.force, settings.flags
 
     def choose(self, call: Call) -> Choice | Need | Flag:
         """Choose for a call; or say what is missing: its body, or a flag. Raises TranslationError for a header with another value."""
-        if self._only is not None and call.overrides is overriding.NONE and call.header is None:
-            return self._only
+        if self.surely is not None and call.overrides is overriding.NONE and call.header is None:
+            return self.surely
         if self._force == "chat":
             return self._ground.choices["chat", "force"]
         if self._flags is not None and call.flag is UNREAD:

@@ -34,6 +34,9 @@ class Cut:
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
+        self.at: int | None = None
+        if not stops:
+            return  # then nothing is ever held
         self._looking = [_Search(stop) for stop in stops]
         self._seen = 0  # how long the text is so far
         self._passed = 0  # how much of it was passed on
@@ -41,7 +44,6 @@ class Cut:
         self._skip = 0  # how much of the first held string was passed on
         self._entries: deque[tuple[int, dict[str, Any]]] = deque()  # with where in the text each token ends
         self._found: int | None = None  # the earliest match so far, while an earlier one is still possible
-        self.at: int | None = None
 
     @property
     def over(self) -> bool:

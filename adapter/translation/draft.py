@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from adapter.errors import Unsupported
 
@@ -16,8 +16,7 @@ from .policy import Policy
 ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where one input item came from.
 
     `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of

@@ -176,5 +176,15 @@ def messages_to_input(draft: Draft, messages: Any) -> None:
         return
     items = _Items(draft)
     for m, message in enumerate(messages):
+        if type(message) is dict and len(message) == 2 and type(text := message.get("content")) is str:
+            # Most of a long history: the same as below, without looking for anything else.
+            role = message.get("role")
+            if role in ("user", "system", "developer"):
+                items.add({"role": role, "content": text}, "message", m)
+                continue
+            if role == "assistant":
+                made = {"type": "message", "role": "assistant", "content": [output_text(text)]}
+                items.add(made, "message", m, parts=("content",))
+                continue
         items.message(m, message)
     draft.put("input", items.items)

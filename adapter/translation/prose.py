@@ -88,6 +88,15 @@ class Prose:
                 out += self._show(message)
         return out
 
+    def runs(self, message: Message) -> bool:
+        """Tell whether the next piece of this message is read by the caller as it comes, whatever it says."""
+        return message is self._current and message.state is _State.SHOWN and not message.commentary
+
+    def go_on(self, message: Message, text: str) -> None:
+        """Take the next piece of a message that runs; the caller reads it as it is."""
+        message.written += text
+        self._length += len(text)
+
     def end(self) -> list[Piece]:
         """End the current message."""
         message, self._current = self._current, None

@@ -69,7 +69,9 @@ def _translate(draft: Draft, body: Any) -> None:
     _model(draft, body.get("model"))
     draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
     for name, rule in CHAT_PARAMETERS.items():
-        value = body.get(name)
+        if name not in body:
+            continue
+        value = body[name]
         if rule.is_neutral(value) and name != "messages":
             continue
         match rule.move:

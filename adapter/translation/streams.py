@@ -33,6 +33,7 @@ from .draft import Asked, IndexMap
 from .event_types import IGNORED
 from .failures import event_failure, response_failure
 from .finish import finish_reason
+from .lane import Lane
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
 from .moderation import moderation_to_chat
@@ -58,7 +59,7 @@ class ChunksFromEvents:
     `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
     more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
     `close` raises StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts
-    skipped event types, `finished_calls` finished tool calls. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
+    skipped event types, `finished_calls` finished tool calls, `lane` is the short way for the next events where there is one. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
     to come is neither read nor wanted.
     """
 
@@ -76,6 +77,7 @@ class ChunksFromEvents:
         self.unknown: Counter[str] = Counter()
         self.hang_up = False
         self.finished_calls = 0
+        self.lane: Lane | None = None
 
     @property
     def losses(self) -> Ledger:
@@ -101,6 +103,7 @@ class ChunksFromEvents:
     def feed(self, event: Event) -> list[Chunk]:
         """Take one event; return the chunks that it completes."""
         kind = event.get("type")
+        self.lane = None  # whatever comes may change what the next delta is for
         if self.state is State.ENDED:
             return []
         if kind is None and event.get("error"):
@@ -269,9 +272,18 @@ class ChunksFromEvents:
 
     def _text_delta(self, event: Event) -> list[Chunk]:
         message = self._items.message(event)
-        return self._text(
-            message, event.get("content_index"), event.get("delta"), event.get("logprobs"), event.get("obfuscation")
-        )
+        p = event.get("content_index")
+        out = self._text(message, p, event.get("delta"), event.get("logprobs"), event.get("obfuscation"))
+        self.lane = self._lane(message, event.get("output_index"), p)
+        return out
+
+    def _lane(self, message: OpenMessage, output_index: Any, p: Any) -> Lane | None:
+        """Open the short way for the deltas that follow, where all that they do is to be read."""
+        plain = self.state is State.RUNNING and self._chunks.spoke and not (self._asked.logprobs or self._asked.stop)
+        numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
+        if not (plain and numbered and self._prose.runs(message.text)):
+            return None
+        return Lane((output_index, p), message.parts[p].text, message.text, self._prose, self._chunks)
 
     def _text_done(self, event: Event) -> list[Chunk]:
         part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}

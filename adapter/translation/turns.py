@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any
@@ -122,7 +121,7 @@ class History:
 
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
-    _speaker: Callable[[], str]  # names the newest user message
+    _user: Callable[[], str]  # names the newest user message; most replies need no name
     _seen: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -154,10 +153,12 @@ class History:
                 before.append(tuple(lead))
                 ids.append(_text(item.get("id")))
                 lead = []
-        spoken = _spoken(texts, at)
-        if not digests or not (any(before) or (spoken is not None and spoken.phase is not None)):
+        if not digests:
             return None
-        name = _SEPARATOR.join((self._speaker(), digests[0]))
+        spoken = _spoken(texts, at)
+        if not (any(before) or (spoken is not None and spoken.phase is not None)):
+            return None
+        name = _SEPARATOR.join((self._user(), digests[0]))
         turn = ToolTurn(tuple(digests), tuple(before), spoken, tuple(ids))
         return Memo(f"{name}{_SEPARATOR}{self._seen[name]}", turn)
 
@@ -168,26 +169,24 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
     starts: list[int] = []
     seen: Counter[str] = Counter()
     user: int | None = None
+    speaker: str | None = None  # names that message once a call follows: it may hold megabytes
     message = -1
-
-    @lru_cache(maxsize=1)
-    def speaker(at: int | None) -> str:
-        return _user(items, at)  # only where a call follows: a message may hold megabytes
-
     for i, origin in enumerate(origins):
         if origin.kind == "message":
             if items[i].get("role") == "user":
-                user = i
+                user, speaker = i, None
         elif origin.kind in _CALL_KINDS:
+            speaker = speaker or _user(items, user)
             digest = _digest(items[i], legacy=origin.kind == "legacy_call")
-            name = _SEPARATOR.join((speaker(user), digest))
+            name = _SEPARATOR.join((speaker, digest))
             if origin.message != message:
                 message = origin.message
                 starts.append(len(calls))
             # The same call after the same words is told apart by how often it came before.
             calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user, message))
             seen[name] += 1
-    return History(calls, starts, partial(speaker, user), seen)
+    last = None if user is None else items[user]  # not the whole history: a stream would hold it to its end
+    return History(calls, starts, lambda: speaker or _user_named(last), seen)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
@@ -268,10 +267,15 @@ def _digest(item: Item, *, legacy: bool) -> str:
 
 
 def _user(items: Sequence[Item], user: int | None) -> str:
+    """Name a user message, by its place."""
+    return _user_named(None if user is None else items[user])
+
+
+def _user_named(message: Item | None) -> str:
     """Name a user message by its content; a string is the same as one part of text."""
-    if user is None:
+    if message is None:
         return _NOBODY
-    content = items[user].get("content")
+    content = message.get("content")
     if isinstance(content, str):
         content = [{"type": "input_text", "text": content}]
     return _hash(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))

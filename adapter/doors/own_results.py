@@ -1,0 +1,57 @@
+"""The client door's results: a translated reply becomes a ChatCompletion by Pydantic's validation where that gives an equal object.
+
+It does where the JSON validates strictly (nothing is coerced) and holds no field that the SDK's types don't know: Pydantic counts those
+among the fields that were set, the SDK's own construction doesn't. Everything else, and every reply of Chat Completions itself, is
+constructed as the SDK does it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pydantic
+from openai._models import construct_type  # private, in all versions since 1.x
+from openai.types.chat import ChatCompletion
+
+from .ticket import ticket_of
+
+
+@cache
+def _validator() -> Any:
+    ChatCompletion.model_rebuild()  # the SDK's models are made complete when they are first used
+    return ChatCompletion.__pydantic_validator__
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def _has_extras(model: pydantic.BaseModel) -> bool:
+    """Tell whether a model, or one inside it, has fields that its class doesn't know."""
+    if model.__pydantic_extra__:
+        return True
+    for value in model.__dict__.values():
+        if type(value) in _SCALARS:
+            continue
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, pydantic.BaseModel) and _has_extras(one):
+                return True
+    return False
+
+
+class BuiltCompletion(ChatCompletion):
+    """What the SDK is told to make of a reply; it makes ChatCompletions."""
+
+    @classmethod
+    def build(cls, *, response: Any, data: Any) -> Any:
+        """Make the completion (the SDK's protocol for classes that build themselves)."""
+        ticket = ticket_of(response.request)
+        if ticket is not None and ticket.journal.backend == "responses":
+            try:
+                made = _validator().validate_json(response.content, strict=True)
+            except ValueError:  # Pydantic's own is one
+                pass
+            else:
+                if not _has_extras(made):
+                    return made
+        return construct_type(type_=ChatCompletion, value=data)

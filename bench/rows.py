@@ -1,0 +1,249 @@
+"""The measurements: each returns its rows, medians of interleaved rounds beside the SDK's native chat call."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.clients import (
+    CLIENT,
+    NATIVE,
+    OFF,
+    RESPONSES,
+    WIRE,
+    Work,
+    client,
+    history,
+    opened,
+    question,
+    said,
+    texts,
+    whole,
+)
+from bench.server import Server, words
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: a figure with its unit, its ratio to native chat where it has one, and the goals for it."""
+
+    what: str
+    who: str
+    figure: float
+    unit: str
+    ratio: float | None = None
+    reach: str = ""
+    aim: str = ""
+    met: bool | None = None
+
+
+def interleaved(
+    works: dict[str, Work], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, tuple[float, float]]:
+    """Run the works in turns; give for each the median of its seconds, and of its ratios to the first one's."""
+    for work in works.values():
+        work()
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    names = list(works)
+    gc.collect()
+    for number in range(rounds):
+        for name in names if number % 2 else reversed(names):
+            began = clock()
+            works[name]()
+            taken[name].append(clock() - began)
+    first = taken[names[0]]
+    return {
+        name: (statistics.median(values), statistics.median([a / b for a, b in zip(values, first, strict=True)]))
+        for name, values in taken.items()
+    }
+
+
+def _goal(row: Row, reach: float | None = None, aim: float | None = None, *, absolute: bool = False) -> Row:
+    found = row.figure if absolute else row.ratio
+    if reach is None or found is None:
+        return row
+    unit = f" {row.unit}" if absolute else "×"
+    return replace(
+        row, reach=f"≤ {reach:g}{unit}", aim=f"≤ {aim:g}{unit}" if aim is not None else "", met=found <= reach
+    )
+
+
+def streams(server: Server, rounds: int, *, asynchronous: bool, paced: bool = False) -> list[Row]:
+    """CPU of a whole stream, one event per read, by delta; `paced` lets a millisecond pass between them, in which the process sleeps."""
+    count = 200
+    asked = f"n{count}-g{10 * paced}"
+    expected = "".join(words(count))
+    names = (NATIVE, CLIENT, WIRE, OFF, RESPONSES)
+    made = {name: client(name, server.base_url, asked, asynchronous=asynchronous) for name in names}
+    runner = asyncio.Runner()
+
+    def read(name: str) -> Work:
+        if asynchronous:
+            return lambda: check(runner.run(said(name, opened(name, made[name]))))
+        return lambda: check("".join(texts(name, opened(name, made[name]))))
+
+    def check(text: str) -> None:
+        assert text == expected
+
+    found = interleaved({name: read(name) for name in names}, rounds)
+    for one in made.values() if asynchronous else ():
+        runner.run(one.close())
+    runner.close()
+    goals = {} if paced else {CLIENT: (0.25, 0.18), WIRE: (1.10, 1.03), OFF: (1.02, 1.00)}
+    what = f"{'async' if asynchronous else 'sync'} stream of {count} deltas{', one per ms' * paced}, CPU per delta"
+    return [
+        _goal(Row(what, name, seconds / count * 1e6, "µs", ratio), *goals.get(name, ()))
+        for name, (seconds, ratio) in found.items()
+    ]
+
+
+def wholes(server: Server, rounds: int, messages: int) -> list[Row]:
+    """CPU of a call for a whole answer, with so many messages of history."""
+    asked = "n100-g0"
+    said_before = question() if messages == 1 else history(messages)
+    names = (NATIVE, CLIENT, WIRE, OFF, RESPONSES)
+    works = {name: whole(name, client(name, server.base_url, asked), said_before) for name in names}
+    found = interleaved(works, rounds)
+    goals = {1: (1.0, 0.9), 100: (1.05, 0.25), 1000: (1.05, 0.05)}
+    what = f"whole answer, {messages} message{'s' * (messages > 1)}, CPU per call"
+    rows = []
+    for name, (seconds, ratio) in found.items():
+        row = Row(what, name, seconds * 1e6, "µs", ratio)
+        if name == CLIENT:
+            row = _goal(row, *goals[messages])
+        elif name == OFF:
+            row = _goal(row, 1.02, 1.00)
+        rows.append(row)
+    if messages == 1:
+        over = (found[WIRE][0] - found[NATIVE][0]) * 1e6
+        rows.append(_goal(Row("whole answer, 1 message, beyond native chat", WIRE, over, "µs"), 150, 80, absolute=True))
+    return rows
+
+
+def first_tokens(server: Server, rounds: int) -> list[Row]:
+    """Wall time from the call to the first word."""
+    names = (NATIVE, CLIENT, WIRE)
+    made = {name: client(name, server.base_url, "n4-g10") for name in names}
+
+    def first(name: str) -> float:
+        began = time.perf_counter()
+        stream = opened(name, made[name])
+        reading = texts(name, stream)
+        next(reading)
+        took = time.perf_counter() - began
+        for _ in reading:
+            pass
+        return took
+
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        first(name)
+    for number in range(rounds):
+        for name in names if number % 2 else reversed(names):
+            taken[name].append(first(name))
+    goals = {CLIENT: (1.0, 0.9), WIRE: (1.25, 1.1)}
+    rows = []
+    for name, values in taken.items():
+        ratio = statistics.median([a / b for a, b in zip(values, taken[NATIVE], strict=True)])
+        row = Row("time to first token", name, statistics.median(values) * 1e6, "µs", ratio)
+        rows.append(_goal(row, *goals.get(name, ())))
+    return rows
+
+
+def connections(server: Server) -> list[Row]:
+    """How many connections twenty sync streams take, one after the other."""
+    rows = []
+    for name in (NATIVE, CLIENT, WIRE):
+        made = client(name, server.base_url, "n20-g0")
+        before = server.connections()
+        for _ in range(20):
+            for _text in texts(name, opened(name, made)):
+                pass
+        row = Row("connections for 20 sync streams", name, server.connections() - before, "")
+        rows.append(row if name == NATIVE else _goal(row, 1, 1, absolute=True))
+    return rows
+
+
+def imports(rounds: int) -> list[Row]:
+    """What an import costs beyond the SDK's own, each time in a new process."""
+    code = """if True:
+        import time, json, sys
+        t = [time.process_time()]
+        import openai; t.append(time.process_time())
+        import adapter; t.append(time.process_time())
+        from adapter import OpenAI; t.append(time.process_time())
+        print(json.dumps([b - a for a, b in zip(t, t[1:])]))
+    """
+    took = []
+    for _ in range(rounds):
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: S603  # as above
+        took.append(json.loads(done.stdout))
+    sdk, bare, clients = (statistics.median(values) for values in zip(*took, strict=True))
+    return [
+        Row("import", "import openai", sdk * 1e3, "ms"),
+        _goal(Row("import", "import adapter, beyond it", bare * 1e3, "ms", bare / sdk), 0.10, 0.05),
+        Row("import", "from adapter import OpenAI, beyond both", clients * 1e3, "ms", clients / sdk),
+    ]
+
+
+def memory(server: Server, count: int) -> list[Row]:
+    """Memory that open streams hold, as tracemalloc counts it, by stream."""
+    held: dict[str, float] = {}
+    for name in (NATIVE, CLIENT, WIRE, RESPONSES):
+        held[name] = asyncio.run(_held(name, server, count))
+    rows = []
+    for name, size in held.items():
+        row = Row(f"memory of {count} open streams, each", name, size / 1024, "KiB", size / held[NATIVE])
+        rows.append(_goal(row, 1.0) if name in (CLIENT, WIRE) else row)
+    return rows
+
+
+async def _held(name: str, server: Server, count: int) -> float:
+    async with client(name, server.base_url, "n40-g0-hold", asynchronous=True) as made:
+
+        async def begin() -> Any:
+            stream = await opened(name, made)
+            for _ in range(10):
+                await anext(stream)
+            return stream
+
+        kept = [await begin()]
+        gc.collect()
+        tracemalloc.start()
+        kept += await asyncio.gather(*(begin() for _ in range(count)))
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        for stream in kept:
+            await stream.close()
+        return size / count
+
+
+def concurrent(server: Server, count: int) -> list[Row]:
+    """Many async streams at once, in one process."""
+
+    async def all_at_once(name: str) -> None:
+        async with client(name, server.base_url, "n50-g200", asynchronous=True) as made:
+            found = await asyncio.gather(*(said(name, opened(name, made)) for _ in range(count)))
+            assert set(found) == {"".join(words(50))}
+
+    rows = []
+    native = 0.0
+    for name in (NATIVE, CLIENT, WIRE):
+        began, cpu = time.perf_counter(), time.process_time()
+        asyncio.run(all_at_once(name))
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        native = native or cpu
+        what = f"{count} async streams of 50 deltas at once"
+        rows.append(Row(f"{what}, CPU", name, cpu, "s", cpu / native))
+        rows.append(Row(f"{what}, until the last ended", name, took, "s"))
+    return rows
