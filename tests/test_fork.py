@@ -68,6 +68,7 @@ seen += [tell(lambda: asyncio.run(use_and_close()))]
 shared = module.AsyncOpenAI(**given, **settings)
 seen += [in_child(lambda: asyncio.run(use_and_close())), tell(lambda: asyncio.run(use_and_close()))]
 print(json.dumps(seen))
+client.close()  # else CPython, at its exit, may finalise an idle connection before the client that would close it; the SDK's as well
 """
 
 

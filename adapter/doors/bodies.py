@@ -95,13 +95,13 @@ def pump(
     over: Over,
     hang_up: Callable[[], None],
     remember: Callable[[Relay], None],
-    drain: Callable[[], None],
+    drain: Callable[[], Exception | None],
 ) -> Iterator[list[Frame]]:
     """Relay a stream, frame by frame.
 
     `truncated` makes the exception for one that ends before its terminal event, `over` is told of the end before the reader is,
     `hang_up` closes upstream, `remember` takes what is to be remembered before the reader can act on it, `drain` reads upstream to its
-    end after the answer's last word and before `[DONE]`.
+    end after the answer's last word and before `[DONE]`, and returns the error that stands behind it.
     """
     relay = stream.relay
     try:
@@ -136,15 +136,17 @@ def pump(
         raise
 
 
-def _in_turn(frames: list[Frame], relay: Relay, drain: Callable[[], None]) -> Iterator[list[Frame]]:
-    """Give frames, and `[DONE]` once upstream has ended."""
+def _in_turn(frames: list[Frame], relay: Relay, drain: Callable[[], Exception | None]) -> Iterator[list[Frame]]:
+    """Give frames, and `[DONE]` once upstream has ended; an error of its end is for those who read on."""
     if not relay.done or relay.broken or relay.hang_up:
         yield frames
         return
     if frames[:-1]:
         yield frames[:-1]
-    drain()
+    error = drain()
     yield frames[-1:]
+    if error is not None:
+        raise error
 
 
 class APump:

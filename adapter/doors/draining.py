@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from threading import get_ident
 from typing import Any
 
 SECONDS = 0.1
 
 
-def drain(upstream: Any, source: Iterator[bytes]) -> None:
-    """Read what is left of a reply, for `SECONDS` at most; what goes wrong there is no error of the answer.
+def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
+    """Read what is left of a reply, for `SECONDS` at most; return what went wrong there, which only concerns whoever reads on.
+
+    Where the time was up that is the HTTP library's own timeout, which whoever reads on would natively get later.
 
     The time that a read may take was set when the request was made, and can't be changed since; so the connection's stream
     (httpcore's documented `network_stream`) reads with a shorter one here. Where there is none (HTTP/2, which loses no connections,
@@ -24,10 +25,14 @@ def drain(upstream: Any, source: Iterator[bytes]) -> None:
     """
     stream = upstream.extensions.get("network_stream")
     if stream is None or upstream.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
-        return
-    with suppress(Exception), _Hurried(stream):
-        for _ in source:
-            pass
+        return None
+    try:
+        with _Hurried(stream):
+            for _ in source:
+                pass
+    except Exception as error:  # noqa: BLE001  # whatever the transport raises
+        return error
+    return None
 
 
 class _Hurried:
@@ -48,9 +53,9 @@ class _Hurried:
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read as the stream does, but for the time that is left."""
         if get_ident() == self._thread:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
+            left = max(
+                self._until - time.monotonic(), 0.001
+            )  # 0 would mean not to wait at all, which not every stream can
             timeout = left if timeout is None else min(timeout, left)
         data: bytes = self._read(max_bytes, timeout=timeout)
         return data

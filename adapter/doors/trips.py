@@ -221,9 +221,9 @@ class Trip(TripBase):
             over=self.over, hang_up=self.close, remember=self.remember, drain=self.drain,
         )  # fmt: skip
 
-    def drain(self) -> None:
-        """Read upstream to its end, so that its connection can be used again."""
-        drain(self.upstream, self._source())
+    def drain(self) -> Exception | None:
+        """Read upstream to its end, so that its connection can be used again; return the error that stands there."""
+        return drain(self.upstream, self._source())
 
     def remember(self, relay: Relay) -> None:
         """Put what a stream has brought into the memory, before the reader has it."""
