@@ -94,7 +94,7 @@ def lighten(refused: Load, raw: bytes) -> Lighter | None:
         lighter = _with(_without_include(plain), refused.history, NOTHING)
         return Lighter(lighter, Refuse(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
     if param in {f"input[{k}].id" for k in refused.put} and not recalled.with_ids:
-        lighter = _with(plain, refused.history, replace(recalled, with_ids=True))
+        lighter = _with(plain, refused.history, recalled._replace(with_ids=True))
         return Lighter(lighter, Refuse(model, "no ids"), ())
     blamed = any(param.startswith(f"input[{k}]") for k in refused.put) or "of type 'reasoning'" in said
     if refused.put and (blamed or code == "invalid_encrypted_content" or "encrypted content" in said.lower()):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from .chorus import Chorus
 from .relay import Frame, Relay
@@ -96,14 +97,13 @@ class Missing:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(NamedTuple):
     """What the memory has: turns by name, and what was found out about the model at this server.
 
     `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids.
     """
 
-    turns: Mapping[str, ToolTurn] = field(default_factory=dict)
+    turns: Mapping[str, ToolTurn] = MappingProxyType({})
     refused: bool = False
     with_ids: bool = False
 

@@ -4,7 +4,8 @@
 
 A call in the middle of a tool loop recalls the turns of its history and remembers its own. Measured are the keeper's two effects, as a
 door performs them, names and packing included; each row runs by itself, and the median counts. Times are of the clock on the wall, but for
-`memory://`, which waits for nothing: there they are of the processor. Redis needs `redis-server` on the PATH.
+`memory://`, which waits for nothing: there they are of the processor. What Redis costs above a round trip is measured in turns with one. It
+needs `redis-server` on the PATH.
 """
 
 from __future__ import annotations
@@ -110,6 +111,16 @@ def _microseconds(work: Callable[[list[Any]], None], effects: list[Any], clock: 
     return (clock() - began) / len(effects) * 1e6
 
 
+def _beside(work: Callable[[list[Any]], None], trip: Callable[[list[Any]], None], effects: list[Any]) -> list[float]:
+    """Take turns with a bare round trip, call by call: how long a server takes to wake up depends on how long it had slept."""
+    clock = time.perf_counter
+    above = []
+    for effect in effects:
+        one = [effect]
+        above.append(_microseconds(work, one, clock) - _microseconds(trip, one, clock))
+    return above
+
+
 def costs() -> None:
     """Print what remembering and recalling costs."""
     with tempfile.TemporaryDirectory() as folder, _redis() as url, asyncio.Runner() as runner:
@@ -122,17 +133,21 @@ def costs() -> None:
         if url is not None:
             rows["one round trip to that Redis"] = _round_trips(url)
         gc.disable()  # as timeit does: what it finds to do is the benchmark's own
-        taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in rows}
-        effects = [_effects(k) for k in range(CALLS)]
+        effects = [list(some) for some in zip(*[_effects(k) for k in range(CALLS)], strict=True)]
+        print(f"{'µs, median of ' + str(ROUNDS):<36} {'remember':>9} {'recall':>9}")
         for name, work in rows.items():
             clock = time.thread_time if name.startswith("memory") else time.perf_counter
-            for _ in range(ROUNDS):
-                for values, some in zip(taken[name], zip(*effects, strict=True), strict=True):
-                    values.append(_microseconds(work, list(some), clock))
+            taken = [[_microseconds(work, some, clock) for _ in range(ROUNDS)] for some in effects]
+            _show(name, taken)
+        if url is not None:
+            trip = rows["one round trip to that Redis"]
+            for name in ("redis://", "redis://, async"):
+                _show(f"{name}, above a round trip", [_beside(rows[name], trip, some) for some in effects])
         gc.enable()
-        print(f"{'µs, median of ' + str(ROUNDS):<36} {'remember':>9} {'recall':>9}")
-        for name, (remembering, recalling) in taken.items():
-            print(f"{name:<36} {statistics.median(remembering):9.1f} {statistics.median(recalling):9.1f}")
+
+
+def _show(name: str, taken: list[list[float]]) -> None:
+    print(f"{name:<36} " + " ".join(f"{statistics.median(values):9.1f}" for values in taken))
 
 
 def bounds(count: int) -> None:

@@ -405,3 +405,57 @@ def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
     with pytest.raises(adapter.ConfigurationError) as caught:
         adapter.Settings(memory="redis://:hunter2\u2100x@host/0")
     assert "hunter2" not in str(caught.value)
+
+
+@needs_redis
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_redis_opens_a_connection_again_that_the_server_closed(
+    mode: str, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter.memory.redis import Redis
+
+    store = Redis(shared_redis.url, seconds=5, age=60)
+    store.put("s:c:again", b"1")
+    ((connection, _),) = store._idle
+    connection.send_command("CLIENT", "ID")
+    number = connection.read_response()
+    store._connected().client_kill_filter(_id=number)
+    monkeypatch.setattr("adapter.memory.redis._FRESH", 0.0)  # as after a pause
+    if mode == "sync":
+        assert store.get(["s:c:again"]) == {"s:c:again": b"1"}
+    else:
+        assert asyncio.run(store.aget(["s:c:again"])) == {"s:c:again": b"1"}
+    assert len(store._idle) == 1
+    store.close()
+
+
+@needs_redis
+def test_redis_answers_an_event_loop_on_a_connection_it_has_without_a_thread(
+    shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter.memory import redis
+
+    store = redis.Redis(shared_redis.url, seconds=5, age=60)
+    store.put("s:c:near", b"1")
+    monkeypatch.setattr(redis.THREADS, "start", None)
+    big = b"2" * (redis._MUCH - 1)
+
+    async def talk() -> None:
+        assert await store.aget(["s:c:near", "s:c:far"]) == {"s:c:near": b"1"}
+        await store.aput("s:c:far", big)
+        assert await store.aget(["s:c:far"]) == {"s:c:far": big}
+        await store.adelete(["s:c:near", "s:c:far"])
+        assert await store.aget(["s:c:near", "s:c:far"]) == {}
+
+    asyncio.run(talk())
+    asyncio.run(talk_again(store))
+    store.close()
+
+
+async def talk_again(store: Any) -> None:
+    waiting = asyncio.ensure_future(store.aget(["s:c:far"]))
+    await asyncio.sleep(0)
+    waiting.cancel()  # its answer must reach nobody else
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert store._idle[0][0]._sock is None

@@ -34,25 +34,26 @@ class InProcess:
 
     def get(self, names: Sequence[str]) -> Mapping[str, Any]:
         """Return the values that are there."""
-        found: dict[str, Any] = {}
+        found = {name: self.find(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def find(self, name: str) -> Any:
+        """Return one value; None where there is none."""
         with self._lock:
             if self._busy:
-                return found
+                return None
             self._busy = True
             try:
-                now = time.monotonic()
-                for name in names:
-                    held = self._held.get(name)
-                    if held is None:
-                        continue
-                    if held[2] < now:
-                        self._drop(name)
-                        continue
-                    self._held.move_to_end(name)
-                    found[name] = held[0]
+                held = self._held.get(name)
+                if held is None:
+                    return None
+                if held[2] < time.monotonic():
+                    self._drop(name)
+                    return None
+                self._held.move_to_end(name)
+                return held[0]
             finally:
                 self._busy = False
-        return found
 
     def put(self, name: str, value: Any, size: int) -> None:
         """Keep a value of so many bytes, in place of an earlier one; it isn't copied."""

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +21,7 @@ from adapter.translation.turns import ToolTurn
 from . import opening
 from .base import THREADS
 from .in_process import InProcess
-from .scope import Whose, names_of, pattern_of
+from .scope import Whose, begin_of, names_of, pattern_of
 from .values import Packer, key_of
 
 logger = logging.getLogger("adapter")
@@ -77,21 +76,20 @@ class Keeper:
 
     def _at_once(self, store: InProcess, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
+        begin = begin_of(whose, self._scope, effect.model)
+        if isinstance(effect, Recall):
+            turns = {}
+            for turn in effect.names:
+                held = store.find(begin + turn)
+                if held is not None:
+                    turns[turn] = held
+            return self._recalled(effect, whose, turns)
         if isinstance(effect, Remember):
             memo = effect.memo
-            name = names_of(whose, self._scope, effect.model, (memo.name,))[0]
-            return store.put(name, memo.turn, memo.turn.size)
-        if isinstance(effect, Refuse):
-            return self._refuse(effect, whose)
-        names = names_of(whose, self._scope, effect.model, effect.names)
+            return store.put(begin + memo.name, memo.turn, memo.turn.size)
         if isinstance(effect, Forget):
-            return store.delete(names)
-        found = store.get(names)
-        if len(names) == 1:
-            turns = {effect.names[0]: found[names[0]]} if found else {}
-        else:
-            turns = {turn: found[name] for turn, name in zip(effect.names, names, strict=True) if name in found}
-        return self._recalled(effect, whose, turns)
+            return store.delete([begin + turn for turn in effect.names])
+        return self._refuse(effect, whose)
 
     def _plan(self, effect: Carrying, whose: Whose) -> tuple[_Ask | None, Callable[[Any], Any]]:
         """Say what a store is asked for an effect, if anything, and what reads its answer."""
@@ -103,7 +101,7 @@ class Keeper:
                 names = names_of(whose, self._scope, model, turns)
                 known = self._recalled(effect, whose, {})
                 ask = ("get", (names,)) if names and not known.refused else None
-                return ask, lambda found: replace(known, turns=self._read(turns, names, found)) if found else known
+                return ask, lambda found: known._replace(turns=self._read(turns, names, found)) if found else known
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
                 return ("put", (name, self._packer.pack(name, memo.turn))), _nothing

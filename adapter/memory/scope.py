@@ -42,6 +42,15 @@ def names_of(whose: Whose, scope: str | None, model: str, turns: tuple[str, ...]
     return made
 
 
+@lru_cache(maxsize=4096)
+def begin_of(whose: Whose, scope: str | None, model: str) -> str:
+    """Return what names begin with in a store that nobody can read: the turn's own name follows as it is.
+
+    Hashing is left out there, which would cost more than everything else; the model's family takes its place.
+    """
+    return f"{_keyed(whose, scope, model)[0]}{family_name(model)}{_SEPARATOR}"
+
+
 def pattern_of(scope: str | None, conversation: str | None) -> str:
     """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
     begin = _ANY if scope is None else _scoped("", "", "", "", scope)[0]
