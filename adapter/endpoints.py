@@ -40,6 +40,8 @@ class Endpoint:
 
 def kind_of(method: str, raw_path: bytes) -> Kind | None:
     """Tell what a request is: a chat call, a question about a stored completion that is a Response, or none of ours."""
+    if method == "POST" and raw_path.endswith(b"/chat/completions"):
+        return "chat"  # as nearly all of them
     path = raw_path.partition(b"?")[0]
     if method == "POST":
         return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") else None

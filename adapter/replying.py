@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
-from . import codec, sse
+from . import codec, quick, sse
 from .effects import Effect, Head, Journey, Note, Outcome, ReadChunk, ReadReply, Remember, Rewritten, Streamed
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
@@ -100,13 +100,13 @@ def _whole(
         except Exception:  # promise 9: the answer is worth more than the memory of it
             if choice.on_bug == "raise":
                 raise
-    return Rewritten(200, codec.dumps(reply.body)), unsaved
+    return Rewritten(200, quick.dumps(reply.body)), unsaved
 
 
 def json_of(raw: bytes) -> Any:
     """Read a reply's JSON; raises TranslationError for what is none."""
     try:
-        return codec.loads(raw)
+        return quick.loads(raw)
     except ValueError:
         # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
         raise TranslationError("$", "the reply to POST /responses is not JSON") from None

@@ -17,7 +17,7 @@ from . import decisions
 from .own_reading import Ready, read_here
 from .own_streams import SUPPORTED
 from .remembering import token_of
-from .ticket import KEY, begin
+from .ticket import KEY, Quiet, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Given = TypeVar("_Given")
@@ -54,9 +54,19 @@ def _mark(client: Any, request: Any) -> None:
     if is_ours(request):
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
         ticket = request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
-        ticket.token = token_of(client)
+        if type(ticket) is not Quiet:
+            ticket.token = token_of(client)
     else:
         request.headers.pop(HEADER, None)
+
+
+def _named(client: Any, post: dict[str, Any]) -> bool:
+    """Tell whether a header of a call, or of its client, names a backend."""
+    for headers in (client._custom_headers, (post.get("options") or {}).get("headers")):
+        for name in headers or ():
+            if name.lower() == HEADER:
+                return True
+    return False
 
 
 def _with_own_chat(cls: Any) -> Any:
@@ -107,8 +117,9 @@ def _sync(cls: Any) -> Any:
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
-            with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
-                read_here(self, ticket, kwargs)
+            with decisions.following(begin(self._adapter_live, by_client=True, named=_named(self, kwargs))) as ticket:
+                if type(ticket) is not Quiet:
+                    read_here(self, ticket, kwargs)
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
 
         def _prepare_request(self, request: Any) -> None:
@@ -138,8 +149,9 @@ def _async(cls: Any) -> Any:
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
-            with decisions.following(begin(self._adapter_live, by_client=True)) as ticket:
-                read_here(self, ticket, kwargs)
+            with decisions.following(begin(self._adapter_live, by_client=True, named=_named(self, kwargs))) as ticket:
+                if type(ticket) is not Quiet:
+                    read_here(self, ticket, kwargs)
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
 
         async def _prepare_request(self, request: Any) -> None:

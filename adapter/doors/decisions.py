@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -46,8 +45,10 @@ class following:  # noqa: N801  # read as a verb: `with following(ticket):`
 def remember(result: Any, journal: Journal) -> Any:
     """Keep a result's journal for as long as the result lives; return the result."""
     key = id(result)
-    with suppress(TypeError):  # not everything can be referred to weakly: a proxy's page is a string
+    try:  # noqa: SIM105  # what it costs counts for every call
         _JOURNALS[key] = (weakref.ref(result, lambda _: _JOURNALS.pop(key, None)), journal)
+    except TypeError:
+        pass  # not everything can be referred to weakly: a proxy's page is a string
     return result
 
 

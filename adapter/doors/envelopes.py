@@ -8,54 +8,59 @@ from typing import Any
 from adapter.effects import Merged, Outcome, Rewritten, Send
 from adapter.routing.decide import HEADER
 
-from .families import family_of
+from . import fields
+from .families import Family, family_of
 from .ticket import KEY
 
 # The message's own framing: it doesn't fit a body that was rewritten.
-_FRAMING = {b"content-length", b"transfer-encoding", b"content-encoding"}
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING = _LENGTHS | {b"content-encoding"}
+_OURS = frozenset({HEADER.encode()})
 
 
 @lru_cache(maxsize=64)
-def _url(url: Any, path: bytes) -> Any:
+def _url(cls: Any, text: str, path: bytes) -> Any:
     """Return a URL with another path; parsing one costs more than translating a short request."""
-    return url.copy_with(raw_path=path)
+    return cls(text).copy_with(raw_path=path)
 
 
 def outgoing(request: Any, send: Send) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and HEADER not in request.headers:
+    if send.body is None and send.path is None and not fields.has(request.headers, HEADER.encode()):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    url = request.url if send.path is None else _url(request.url, send.path)
-    headers = request.headers.copy()
-    for name in (HEADER,) if send.body is None else (HEADER, "content-length", "transfer-encoding"):
-        if name in headers:
-            del headers[name]
+    cls: Any = type(request.url)
+    url = request.url if send.path is None else _url(cls, str(request.url), send.path)
     cls = type(request)
     if send.body is None:
+        headers = fields.edited(request.headers, _OURS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)
     if "_content" not in request.__dict__:
+        headers = fields.edited(request.headers, _OURS | _LENGTHS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
     # A copy with another body: making one anew costs more than translating a short request (private in httpx 0.27 to httpx2 2.16).
     made: Any = object.__new__(cls)
     made.__dict__.update(request.__dict__)
-    headers["Content-Length"] = str(len(send.body))
-    made.url, made.headers, made.extensions = url, headers, extensions
+    length = b"Content-Length", str(len(send.body)).encode()
+    made.url, made.extensions = url, extensions
+    made.headers = fields.edited(request.headers, _OURS | _LENGTHS, [length])
     made.stream, made._content = family_of(request).ByteStream(send.body), send.body
     return made
 
 
-def reply_headers(upstream: Any, outcome: Outcome) -> list[tuple[bytes, bytes]]:
+def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
     """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
-    kept = [] if upstream is None else [(k, v) for k, v in upstream.headers.raw if k.lower() not in _FRAMING]
+    without, added = _FRAMING | _OURS, [(HEADER.encode(), b"responses")]
     if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
         # Where one answer of several came whole, the others needn't have.
-        kept = [(k, v) for k, v in kept if k.lower() != b"content-type"]
-        kept.append((b"content-type", outcome.parts[0].content_type.encode()))
-    if isinstance(outcome, Rewritten):
-        own = {b"content-type": outcome.content_type.encode(), b"content-length": str(len(outcome.body)).encode()}
-        own |= {name.encode(): value.encode() for name, value in outcome.headers.items()}
-        if not outcome.content_type:
-            del own[b"content-type"]
-        kept = [(k, v) for k, v in kept if k.lower() not in own] + list(own.items())
-    return [*kept, (HEADER.encode(), b"responses")]
+        without |= {b"content-type"}
+        added.insert(0, (b"content-type", outcome.parts[0].content_type.encode()))
+    elif isinstance(outcome, Rewritten):
+        own = {b"content-type": outcome.content_type.encode()} if outcome.content_type else {}
+        own[b"content-length"] = str(len(outcome.body)).encode()
+        own |= {name.lower().encode(): value.encode() for name, value in outcome.headers.items()}
+        without |= own.keys() | ({b"content-type"} if outcome.content_type else set())
+        added = [*own.items(), *added]
+    if upstream is None:
+        return family.Headers(added)
+    return fields.edited(upstream.headers, without, added)

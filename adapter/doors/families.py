@@ -24,6 +24,7 @@ class Family:
         self.Response: Any = module.Response
         self.HTTPTransport: Any = module.HTTPTransport
         self.AsyncHTTPTransport: Any = module.AsyncHTTPTransport
+        self.Headers: Any = module.Headers
         self.Limits: Any = module.Limits
         self.ByteStream: Any = module.ByteStream
         self.ReadError: Any = module.ReadError

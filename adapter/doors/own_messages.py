@@ -29,15 +29,19 @@ _CLIENTS = "adapter.doors.client"
 _SDK = str(Path(openai.__file__).parent)
 
 
+def _is_off(resource: Any) -> bool:
+    own = resource._client.__dict__.get("_adapter_live")
+    return own is None or own.router.quiet
+
+
 def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call, with its messages in the wrapper where they may be."""
     client = resource._client
+    surely = client._adapter_live.router.surely
+    if surely is None or surely.backend != "responses" or overrides.current() is not overrides.NONE:
+        return given
     messages = given.get("messages")
     if type(messages) is not list or not _is_sdks(method) or not _has_no_alias():
-        return given
-    own = getattr(client, "_adapter_live", None)
-    surely = None if own is None else own.router.surely
-    if surely is None or surely.backend != "responses" or overrides.current() is not overrides.NONE:
         return given
     post = getattr(resource._post, "__func__", None)
     if post is not type(client).post or post.__module__ != _CLIENTS:  # somebody's own, who would see the wrapper
@@ -125,11 +129,11 @@ def _own(cls: Any) -> Any:
     class Own(cls):  # type: ignore[misc]  # a base that is known at run time
         @wraps(cls.create)
         def create(self, *args: Any, **kwargs: Any) -> Any:
-            return super().create(*args, **_wrapping(self, cls.create, kwargs))
+            return super().create(*args, **(kwargs if _is_off(self) else _wrapping(self, cls.create, kwargs)))
 
         @wraps(cls.parse)
         def parse(self, *args: Any, **kwargs: Any) -> Any:
-            return super().parse(*args, **_wrapping(self, cls.parse, kwargs))
+            return super().parse(*args, **(kwargs if _is_off(self) else _wrapping(self, cls.parse, kwargs)))
 
     Own.__name__, Own.__qualname__, Own.__doc__ = cls.__name__, cls.__qualname__, cls.__doc__
     return Own

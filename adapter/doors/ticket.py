@@ -22,9 +22,11 @@ from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
 
-from . import missing
+from . import fields, missing
 
 KEY = "adapter.ticket"
+
+_OURS = HEADER.encode()
 
 # Signature version 4 of AWS (Bedrock): made over method, URL and body, before the request comes here (MAPPING §9.8).
 _SIGNED = "AWS4-HMAC-SHA256"
@@ -72,7 +74,7 @@ class Ticket:
             or router.observers
         ):
             return False
-        if (journal.choice is not None and journal.choice is not only) or HEADER in request.headers:
+        if (journal.choice is not None and journal.choice is not only) or fields.has(request.headers, _OURS):
             return False
         journal.choice, journal.reason = only, only.reason
         return True
@@ -82,7 +84,7 @@ class Ticket:
         headers = request.headers
         try:
             # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
-            ours = headers.get_list(HEADER)
+            ours = fields.values(headers, _OURS)
             call = Call(
                 ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, request.url.host,
                 self.call_site, asked.body, asked.flag,
@@ -96,18 +98,30 @@ class Ticket:
             return _bug(self.router)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
-        if headers.get("authorization", "").startswith(_SIGNED):
+        if fields.value(headers, b"authorization").startswith(_SIGNED):
             return replace(choice, veto=_SIGNED_VETO)
         if "missing" in choice.fallback and missing.is_missing(missing.base_of(request.url)):
             return replace(choice, veto=_MISSING_VETO)
         return choice
 
 
-def begin(live: Live, *, by_client: bool = False) -> Ticket:
-    """Begin a call with the settings that are in force now."""
+class Quiet(Ticket):
+    """One ticket for all calls of a client that go to Chat by the settings alone, while nobody observes: "off" costs next to nothing."""
+
+    __slots__ = ()
+
+
+def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
+    """Begin a call with the settings that are in force now; `named`: one of its headers may name a backend."""
     router = live.router
     try:
         router = live.now()
+        if router.quiet and not named and current() is NONE:
+            if router.shared is None:
+                assert router.surely is not None
+                router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
+            shared: Ticket = router.shared
+            return shared
         return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
     except Exception:  # promise 9: our own bugs are ours
         if router.settings.on_bug == "raise":

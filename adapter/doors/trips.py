@@ -37,7 +37,7 @@ from adapter.memory.scope import Whose
 from adapter.relay import Frame, Relay
 from adapter.routing import flags
 
-from . import missing
+from . import fields, missing
 from .bodies import AOnce, APump, once, outlive, pump
 from .draining import drain
 from .envelopes import outgoing, reply_headers
@@ -103,16 +103,21 @@ class TripBase:
 
     def head(self, sent: Any) -> Head:
         """Tell the journey of the reply's head."""
-        location = self.upstream.headers.get("location")
+        headers = self.upstream.headers
+        location = fields.value(headers, b"location")
         if sent is not self.request and location and not location.startswith("/") and "://" not in location:
             # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
-            self.upstream.headers["location"] = str(sent.url.join(location))
-        return Head(self.upstream.status_code, self.upstream.headers.get("content-type", ""))
+            headers["location"] = str(sent.url.join(location))
+        return Head(self.upstream.status_code, fields.value(headers, b"content-type"))
 
     @property
     def raw(self) -> bool:
         """Tell whether the reply's bytes are as they were sent, and still to be read."""
-        return "content-encoding" not in self.upstream.headers and not self.upstream.is_stream_consumed
+        return not self.upstream.is_stream_consumed and not fields.has(self.upstream.headers, b"content-encoding")
+
+    def _unread(self) -> bool:
+        """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
+        return self.raw and not self.upstream.is_closed and "_content" not in self.upstream.__dict__
 
     def truncated(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
@@ -132,7 +137,7 @@ class TripBase:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
             extensions = {**extensions, READER: frames}
-        headers = reply_headers(self.upstream, outcome)
+        headers = reply_headers(self.upstream, outcome, self.family)
         return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
 
     def passing(self) -> Any:
@@ -203,7 +208,7 @@ class Trip(TripBase):
                 self.upstream = first.upstream
                 return outcomes
             case ReadReply():
-                return self.upstream.read()
+                return self.read()
             case ReadChunk():
                 return next(self._source(), None)
             case Missing(seconds=seconds):
@@ -213,6 +218,19 @@ class Trip(TripBase):
             case Note():
                 self.note()
         return None
+
+    def read(self) -> bytes:
+        """Read upstream's reply, to its end."""
+        upstream = self.upstream
+        if not self._unread():
+            body: bytes = upstream.read()
+            return body
+        upstream.is_stream_consumed = True
+        try:
+            upstream._content = b"".join(upstream.stream)  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
+        finally:
+            upstream.close()
+        return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
         """Relay a stream."""
@@ -321,7 +339,7 @@ class AsyncTrip(TripBase):
                 self.upstream = first.upstream
                 return outcomes
             case ReadReply():
-                return await self.upstream.aread()
+                return await self.read()
             case ReadChunk():
                 return await anext(self._source(), None)
             case Missing(seconds=seconds):
@@ -331,6 +349,19 @@ class AsyncTrip(TripBase):
             case Note():
                 self.note()
         return None
+
+    async def read(self) -> bytes:
+        """Read upstream's reply, to its end."""
+        upstream = self.upstream
+        if not self._unread():
+            body: bytes = await upstream.aread()
+            return body
+        upstream.is_stream_consumed = True
+        try:
+            upstream._content = b"".join([data async for data in upstream.stream])
+        finally:
+            await upstream.aclose()
+        return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> APump:
         """Relay a stream."""

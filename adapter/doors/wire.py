@@ -11,13 +11,15 @@ from typing import Any, Self
 
 from adapter.effects import Send
 from adapter.endpoints import kind_of
+from adapter.routing.decide import HEADER
 from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
+from . import fields
 from .drive import adrive, drive
 from .envelopes import outgoing
 from .families import Family, family_of
-from .ticket import KEY, Ticket, begin, ticket_of
+from .ticket import KEY, Quiet, Ticket, begin, ticket_of
 from .trips import AsyncTrip, Trip
 
 
@@ -45,6 +47,17 @@ class _Door:
         made = cls.__new__(cls)
         made._inner, made._live = inner, None
         return made
+
+    @staticmethod
+    def _quiet(request: Any) -> bool:
+        """Tell whether a request passes because nothing at all is to be done; a hook may have named a backend since, and then it doesn't."""
+        ticket = request.extensions.get(KEY)
+        if type(ticket) is not Quiet:
+            return False
+        if not fields.has(request.headers, HEADER.encode()):
+            return True
+        request.extensions[KEY] = Ticket(ticket.router, ticket.by_client)
+        return False
 
     def _ticket(self, request: Any) -> Ticket | None:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
@@ -85,6 +98,8 @@ class Transport(_Door):
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
+        if self._quiet(request):
+            return self._inner.handle_request(request)
         family = family_of(request)
         inner = self._inner_for(family)
         ticket = self._ticket(request)
@@ -125,6 +140,8 @@ class AsyncTransport(_Door):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
+        if self._quiet(request):
+            return await self._inner.handle_async_request(request)
         family = family_of(request)
         inner = self._inner_for(family)
         ticket = self._ticket(request)

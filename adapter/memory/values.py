@@ -9,9 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-import pydantic_core
-
-from adapter import codec
+from adapter import quick
 from adapter.errors import MissingExtra
 from adapter.translation.turns import ToolTurn
 
@@ -33,7 +31,7 @@ class Packer:
 
     def pack(self, name: str, turn: ToolTurn) -> bytes:
         """Write a turn that is kept under a name."""
-        text = _written(turn.to_json())
+        text = quick.dumps(turn.to_json())
         packed = _PLAIN + text
         if len(text) >= _WORTH:
             smaller = zlib.compress(text, 1)
@@ -55,7 +53,7 @@ class Packer:
             rest = _inflated(rest)
         elif kind != _PLAIN:
             raise ValueError("sealed with another key" if kind == _SEALED else "of another version, or not ours")
-        return ToolTurn.from_json(_read(rest))
+        return ToolTurn.from_json(quick.loads(rest))
 
     def _open(self, name: str, value: bytes) -> bytes:
         if value[:2] != _SEALED:
@@ -68,23 +66,6 @@ class Packer:
                 continue
             return opened
         raise ValueError("sealed with another key")
-
-
-# Pydantic's JSON takes a fifth of the time that Python's does; it knows no lone surrogates, which JSON can spell and somebody's text may hold.
-
-
-def _written(value: Any) -> bytes:
-    try:
-        return pydantic_core.to_json(value)
-    except ValueError:  # pydantic-core's own is one
-        return codec.dumps(value)
-
-
-def _read(text: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(text)
-    except ValueError:
-        return codec.loads(text)
 
 
 def _inflated(data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from adapter.effects import UNREAD, Flag, Need
 from adapter.errors import TranslationError
@@ -32,7 +32,8 @@ FLAG_VALUES = frozenset({"chat", "responses", "force-chat"})
 class Router:
     """Choose by one state of the settings, made ready to be asked on every call.
 
-    `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call.
+    `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call. `quiet`:
+    that is Chat, and nobody observes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,6 +50,8 @@ class Router:
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
+        self.quiet = self.surely is not None and self.surely.backend == "chat" and not settings.observers
+        self.shared: Any = None  # what the doors have for all calls under these settings
         self._force, self._flags = settings.force, settings.flags
 
     def choose(self, call: Call) -> Choice | Need | Flag:

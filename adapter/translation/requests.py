@@ -68,10 +68,8 @@ def _translate(draft: Draft, body: Any) -> None:
         raise MalformedRequest("messages", "missing")
     _model(draft, body.get("model"))
     draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
-    for name, rule in CHAT_PARAMETERS.items():
-        if name not in body:
-            continue
-        value = body[name]
+    for name in [name for name in CHAT_PARAMETERS if name in body]:
+        rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
             continue
         match rule.move:

@@ -1,0 +1,42 @@
+"""Header fields, looked up and edited without the HTTP libraries' own ways, each of which costs more than translating a message.
+
+`Headers` of httpx 0.27 to httpx2 2.16 hold `(name as sent, name in lower case, value)` in a private list; where there is none, their public
+`raw` says the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def values(headers: Any, name: bytes) -> list[str]:
+    """Return the values of a field, by its name in lower case."""
+    try:
+        return [entry[2].decode("latin-1") for entry in headers._list if entry[1] == name]
+    except (AttributeError, IndexError):
+        return [found.decode("latin-1") for key, found in headers.raw if key.lower() == name]
+
+
+def value(headers: Any, name: bytes) -> str:
+    """Return the first value of a field; the empty string where there is none."""
+    found = values(headers, name)
+    return found[0] if found else ""
+
+
+def has(headers: Any, name: bytes) -> bool:
+    """Tell whether there is such a field."""
+    return bool(values(headers, name))
+
+
+def edited(headers: Any, without: frozenset[bytes], added: list[tuple[bytes, bytes]]) -> Any:
+    """Return a copy without some fields (their names in lower case), and with others at its end."""
+    cls: Any = type(headers)
+    try:
+        kept = [entry for entry in headers._list if entry[1] not in without]
+        encoding = headers._encoding
+    except (AttributeError, IndexError):
+        return cls([*((key, found) for key, found in headers.raw if key.lower() not in without), *added])
+    made = object.__new__(cls)  # its constructor would look at each field again
+    made._list, made._encoding = kept, encoding
+    kept += [(key, key.lower(), found) for key, found in added]
+    return made
