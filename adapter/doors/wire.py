@@ -99,7 +99,7 @@ class Transport(_Door):
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
         if self._quiet(request):
-            return self._inner.handle_request(request)
+            return self._inner_for(family_of(request)).handle_request(request)
         family = family_of(request)
         inner = self._inner_for(family)
         ticket = self._ticket(request)
@@ -141,7 +141,7 @@ class AsyncTransport(_Door):
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
         if self._quiet(request):
-            return await self._inner.handle_async_request(request)
+            return await self._inner_for(family_of(request)).handle_async_request(request)
         family = family_of(request)
         inner = self._inner_for(family)
         ticket = self._ticket(request)

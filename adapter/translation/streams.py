@@ -129,7 +129,9 @@ class ChunksFromEvents:
     def _opened(self, event: Event) -> list[Chunk]:
         response = event.get("response")
         if isinstance(response, dict):
-            self._chunks.response = {**self._chunks.response, **response}
+            # Without what servers merely say back: with many tools that is most of what an open stream would hold.
+            own = {key: value for key, value in response.items() if key not in _SAID_BACK}
+            self._chunks.response = {**self._chunks.response, **own}
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -426,6 +428,9 @@ _ENDING: dict[str, Handler] = {
     "response.cancelled": ChunksFromEvents._failed,
     "error": ChunksFromEvents._error,
 }
+
+_SAID_BACK = frozenset({"instructions", "prompt", "reasoning", "text", "tool_choice", "tools"})
+"""Parameters of the request that a Response repeats and no completion has."""
 
 TERMINAL = frozenset(_ENDING) - {"error"}
 """The event types that end a stream with a Response in them."""
