@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import translation as translate
 from .errors import (
     AdapterError,
     ConfigurationError,
@@ -25,6 +24,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import translation as translate
     from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI, install, uninstall
     from .doors.decisions import decision
     from .doors.wire import AsyncTransport, Transport
@@ -97,7 +97,7 @@ __all__ = [
     "use",
 ]
 
-# Where the names live that bring the SDK or pydantic-settings with them: imported on first use.
+# Where the names live that are imported on first use: with them come the SDK, pydantic-settings, or many files.
 _LAZY = {
     "AsyncAzureOpenAI": "doors.client",
     "AsyncOpenAI": "doors.client",
@@ -135,12 +135,14 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _LAZY.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    if name == "translate":
+        value: Any = import_module(f"{__name__}.translation")
+    elif name in _LAZY:
+        value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 
