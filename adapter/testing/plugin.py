@@ -186,6 +186,8 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
     name = marker.args[0] if marker is not None else naming.cassette_name(request.cls, request.node.name)
     record = bool(request.config.getoption("adapter_record"))
     path = naming.cassette_path(adapter_cassette_dir, name, backend)
+    if not record and not path.is_file():
+        pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
     with use_cassette(path, record=record) as cassette:
         yield cassette
 
