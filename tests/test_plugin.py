@@ -345,7 +345,7 @@ class _Old:
 def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     level.refusal.cache_clear()
     monkeypatch.setattr("importlib.metadata.version", lambda _: "7.0.0")
-    yield level._sdks_library()
+    yield level.sdks_library()
     level.refusal.cache_clear()
 
 

@@ -26,7 +26,7 @@ def refusal() -> str | None:
         import vcr
     except ImportError:
         return "cassettes need vcrpy: pip install 'chat-responses-adapter[kit]'"
-    library = _sdks_library()
+    library = sdks_library()
     version = metadata.version("vcrpy")
     before = _places(library)
     with _patched(vcr):
@@ -51,7 +51,7 @@ def _patched(vcr: Any) -> Iterator[None]:
         yield
 
 
-def _sdks_library() -> Any:
+def sdks_library() -> Any:
     """Import the HTTP library of the installed SDK: the base of its own clients tells which one that is."""
     import openai
 
