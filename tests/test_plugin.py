@@ -317,6 +317,18 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 # vcrpy: where it takes hold
 
 
+@pytest.mark.parametrize(
+    "way", ["@pytest.mark.vcr\ndef test_a(backend):", "def test_a(adapter_cassette):"], ids=["mark", "fixture"]
+)
+def test_a_vcrpy_that_would_record_the_wrong_api_is_refused(
+    suite: pytest.Pytester, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(level, "refusal", lambda: "vcrpy 7.0.0 is above the adapter")
+    result = run(suite, f"{way}\n    pass\n", "-o", "markers=vcr")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*vcrpy 7.0.0 is above the adapter*"])
+
+
 class _Old:
     """A vcrpy as it was before 8.0."""
 

@@ -22,6 +22,8 @@ from . import naming
 from .sides import in_force, side_of, sides_of
 from .tally import Tally, Watcher, said_of, strayed
 
+pytest.register_assert_rewrite("adapter.testing.same_turn")
+
 _CUTS = ("whole", "event", "byte", "cut")
 _WATCHER = pytest.StashKey[Watcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
@@ -162,6 +164,23 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 # Cassettes
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
+    if (
+        side_of(item) is not None and item.get_closest_marker("vcr") is not None
+    ):  # pytest-recording's mark, and pytest-vcr's
+        _check_vcrpy()
+
+
+def _check_vcrpy() -> None:
+    from . import level
+
+    why = level.refusal()
+    if why is not None:
+        pytest.fail(why, pytrace=False)
+
+
 @pytest.fixture
 def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
     """Give the folder of the test's cassettes: `cassettes/MODULE` beside the test. Override it to keep them elsewhere."""
@@ -175,11 +194,7 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
     A replay never reaches the network, and fails with what was asked or left unasked. Cassettes hold no key, no cookie, no
     header that isn't known to be harmless, and no host.
     """
-    from . import level
-
-    why = level.refusal()
-    if why is not None:
-        pytest.fail(why, pytrace=False)
+    _check_vcrpy()
     from .cassettes import use_cassette
 
     marker = request.node.get_closest_marker("adapter_cassette")
