@@ -66,7 +66,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(suite: pytest.Pytester, source: str, *args: str) -> Any:
-    suite.makepyfile(test_it="import pytest\n" + source)
+    suite.makepyfile(test_it=source if source.startswith('"""') else "import pytest\n" + source)
     return suite.runpytest_inprocess(
         "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-rs", "-v", *args
     )
@@ -119,6 +119,35 @@ RUNS: dict[str, tuple[str, list[str], list[str]]] = {
 def test_the_sides_of_a_test(suite: pytest.Pytester, case: str) -> None:
     source, args, ran = RUNS[case]
     assert ids(run(suite, source, *args)) == ran
+
+
+UNITTEST = """
+import unittest
+from conftest import SAID, said
+
+@pytest.mark.adapter_backend
+class Test(unittest.TestCase):
+    def test_a(self):
+        self.assertIn(said(), SAID.values())
+        print("said", said())
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [([], "Native hello"), (["--adapter-backend=responses"], "Hello there")],
+    ids=["both", "responses"],
+)
+def test_what_cannot_be_doubled(suite: pytest.Pytester, args: list[str], said: str) -> None:
+    result = run(suite, UNITTEST, "-s", *args)
+    result.assert_outcomes(passed=1)
+    assert f"said {said}" in result.stdout.str()
+    assert ("run on chat alone" in result.stdout.str()) == (not args)
+
+
+def test_doctests_of_a_suite_that_takes_part(suite: pytest.Pytester) -> None:
+    result = run(suite, '"""\n>>> 1 + 1\n2\n"""\n' + PLAIN, "--doctest-modules", "-o", "usefixtures=backend")
+    result.assert_outcomes(passed=3)
 
 
 WRONG = {

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from . import naming
-from .sides import in_force, side_of, sides_of
+from .sides import ALONE, Side, in_force, side_of, sides_of
 from .tally import Tally, Watcher, said_of, strayed
 
 pytest.register_assert_rewrite("adapter.testing.same_turn")
@@ -28,6 +28,7 @@ _CUTS = ("whole", "event", "byte", "cut")
 _WATCHER = pytest.StashKey[Watcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
 _WATCHING = pytest.StashKey[bool]()
+_ALONE = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,6 +86,13 @@ def _asked(config: pytest.Config) -> str:
     return str(asked)
 
 
+def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tuple[list[Side], str]:
+    try:
+        return sides_of(_asked(config), markers)
+    except ValueError as error:
+        raise pytest.UsageError(f"{test}: {error}") from None
+
+
 # Sides
 
 
@@ -107,10 +115,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if not _is_ours(metafunc):
         return
-    try:
-        sides, why = sides_of(_asked(metafunc.config), markers)
-    except ValueError as error:
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+    sides, why = _chosen(metafunc.config, metafunc.definition.nodeid, markers)
     if "backend" not in metafunc.fixturenames:
         metafunc.fixturenames.append("backend")
     params = [pytest.param(side, id=side) for side in sides]
@@ -122,8 +127,27 @@ def _is_ours(metafunc: pytest.Metafunc) -> bool:
     """Tell whether the test's `backend` is the plugin's: it may be a parameter, or a fixture of the suite's own."""
     if any("backend" in getattr(call, "params", ()) for call in getattr(metafunc, "_calls", ())):
         return False
-    known = getattr(metafunc, "_arg2fixturedefs", {}).get("backend")
+    return _is_our_fixture(getattr(metafunc, "_arg2fixturedefs", {}).get("backend"))
+
+
+def _is_our_fixture(known: Any) -> bool:
     return not known or getattr(known[-1].func, "__module__", __name__) == __name__
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Choose a side for a test that takes part and can't be doubled: one of unittest's, or a doctest."""
+    markers = list(item.iter_markers("adapter_backend"))
+    if hasattr(item, "callspec") or not (markers or "backend" in getattr(item, "fixturenames", ())):
+        return
+    info = getattr(item, "_fixtureinfo", None)
+    if not _is_our_fixture(getattr(info, "name2fixturedefs", {}).get("backend")):
+        return
+    sides, why = _chosen(item.config, item.nodeid, markers)
+    if sides:
+        setattr(item, ALONE, sides[0])
+        item.stash[_ALONE] = len(sides) > 1
+    else:
+        item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -217,7 +241,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     side = side_of(item)
     if side is None:
         return report
-    report.adapter = said_of(side, item.config.stash[_WATCHER])
+    report.adapter = said_of(side, item.config.stash[_WATCHER], alone=item.stash.get(_ALONE, False))
     if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):
         why = strayed(report.adapter["calls"])
         if why:

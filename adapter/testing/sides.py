@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 BACKENDS = ("chat", "responses")
 VARIABLE = "ADAPTER_BACKEND"
+ALONE = "adapter_side"
+"""The attribute of a test that can't be run twice: its one side."""
 
 _SUFFIX = re.compile(r"(?:\[|-)(?:chat|responses)\]$")
 
@@ -40,7 +42,7 @@ def sides_of(option: str, markers: Iterable[Any]) -> tuple[list[Side], str]:
 def side_of(item: Any) -> Side | None:
     """Return the side that the plugin chose for a test; None for a test that it has nothing to do with."""
     params = getattr(getattr(item, "callspec", None), "params", {})
-    side = params.get("backend")
+    side = params.get("backend", getattr(item, ALONE, None))
     return side if isinstance(side, Side) else None
 
 

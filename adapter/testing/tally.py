@@ -73,7 +73,8 @@ class Tally:
         if said is None:
             return
         test = self.tests.setdefault(
-            report.nodeid, {"test": report.nodeid, "side": said["side"], "outcome": "passed", "calls": []}
+            report.nodeid,
+            {"test": report.nodeid, "side": said["side"], "alone": said["alone"], "outcome": "passed", "calls": []},
         )
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
@@ -155,6 +156,10 @@ class Tally:
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
             ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
+            (
+                "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
+                [test["test"] for test in self.tests.values() if test["alone"]],
+            ),
             ("lost or changed on the way:", [f"{what}, {count}×" for what, count in self.losses().most_common()]),
             ("no call seen by the adapter (is the client its own, or installed?):", self.silent()),
         ):
@@ -168,6 +173,6 @@ class Tally:
 _SHOWN = 20
 
 
-def said_of(side: Side, watcher: Watcher) -> dict[str, Any]:
+def said_of(side: Side, watcher: Watcher, *, alone: bool) -> dict[str, Any]:
     """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
-    return {"side": str(side), "calls": watcher.calls()}
+    return {"side": str(side), "alone": alone, "calls": watcher.calls()}
