@@ -60,7 +60,9 @@ SAID = {"chat": "Native hello", "responses": "Hello there"}
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    # Only what is needed: the others cost more than the tests. That it loads by its entry point is seen with xdist below.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(CONFTEST)
     return pytester
 
@@ -68,7 +70,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 def run(suite: pytest.Pytester, source: str, *args: str) -> Any:
     suite.makepyfile(test_it=source if source.startswith('"""') else "import pytest\n" + source)
     return suite.runpytest_inprocess(
-        "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-rs", "-v", *args
+        "-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-rs", "-v", *args
     )
 
 
@@ -283,18 +285,41 @@ def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None
     run(suite, PLAIN, "--adapter-backend=both").stdout.fnmatch_lines(["No test ran on a side:*usefixtures=backend*"])
 
 
-def test_the_report_comes_up_from_workers(
-    suite: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# As observers are told: a worker that makes no client starts in half the time.
+TOLD = """
+from adapter.journal import Decision
+from adapter.telemetry import Observers, Record
+from adapter.translation.ledger import Loss
+
+def told(asked):
+    held = (Loss("seed", "held", "why"),) if asked == "responses" else ()
+    Observers().tell(Record.of(Decision("chat", asked, "unsupported" if held else "use", held, ""), latency=0.1))
+
+def test_a(backend):
+    told(backend)
+
+def test_red(backend):
+    assert backend == "chat"
+
+def test_elsewhere():
+    told("chat")
+"""
+
+
+def test_the_report_comes_up_from_workers(pytester: pytest.Pytester, tmp_path: Path) -> None:
     pytest.importorskip("xdist")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    suite.makepyfile(test_it="import pytest\n" + STRAYING)
+    pytester.makepyfile(test_it=TOLD)
     path = tmp_path / "report.json"
-    result = suite.runpytest_inprocess("-n", "1", "-p", "no:cacheprovider", f"--adapter-report={path}")
-    result.assert_outcomes(passed=10, failed=1)
+    result = pytester.runpytest_inprocess(
+        "-n", "1", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--adapter-report={path}"
+    )
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(
+        ["asked for responses, answered by chat:", "  test_it.py::test_a?responses?: unsupported (seed)"]
+    )
     document = json.loads(path.read_text(encoding="utf-8"))
-    assert [document["sides"][side]["calls"] for side in SAID] == [4, 4]
-    assert document["calls_elsewhere"] == 1
+    assert [document["sides"][side]["calls"] for side in SAID] == [1, 1]
+    assert document["one_side_only"] == ["test_it.py::test_red, on responses"]
 
 
 STREAMS = """

@@ -25,7 +25,12 @@ pytest_plugins = ["pytester"]
 ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, rechunk, http, vcr.stubs.httpx_stubs, yaml)
 
 SERVICE = Path(__file__).parent / "service"
-QUIET = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q")
+QUIET = ("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-q")
+
+
+@pytest.fixture(autouse=True)
+def _only_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -143,9 +148,9 @@ def test_pytest_recording(asking: pytest.Pytester) -> None:
     asking.makepyfile(
         test_asking=ASKING.replace("def test_it(adapter_cassette)", "@pytest.mark.vcr\ndef test_it(backend)")
     )
-    asking.runpytest_inprocess(*QUIET, "--record-mode=once").assert_outcomes(passed=2)
+    asking.runpytest_inprocess(*QUIET, "-p", "recording", "--record-mode=once").assert_outcomes(passed=2)
     folder = asking.path / "cassettes" / "test_asking"
     assert sorted(path.name for path in folder.iterdir()) == ["test_it.chat.yaml", "test_it.responses.yaml"]
     assert hygiene.check(folder, []) == []
-    result: Any = asking.runpytest_inprocess(*QUIET, "--block-network")
+    result: Any = asking.runpytest_inprocess(*QUIET, "-p", "recording", "--block-network")
     result.assert_outcomes(passed=2)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from .sides import Side, without_side
@@ -26,15 +27,17 @@ class Watcher:
 
     def __init__(self) -> None:
         self._kinds: Counter[tuple[Any, ...]] | None = None
+        self._lock = RLock()  # a finalizer may bring a record in the midst of it
         self.outside = 0
 
     def __call__(self, record: Any) -> None:
         """Take a record (an adapter.Record), from any thread."""
-        kinds = self._kinds
-        if kinds is None:
-            self.outside += 1
-        else:
-            kinds[tuple(getattr(record, name) for name in _KIND)] += 1
+        kind = tuple(getattr(record, name) for name in _KIND)
+        with self._lock:
+            if self._kinds is None:
+                self.outside += 1
+            else:
+                self._kinds[kind] += 1
 
     @contextmanager
     def test(self) -> Iterator[None]:
@@ -47,7 +50,8 @@ class Watcher:
 
     def calls(self) -> list[Call]:
         """Give the running test's calls so far, as JSON."""
-        kinds = list((self._kinds or Counter()).items())
+        with self._lock:
+            kinds = list((self._kinds or Counter()).items())
         return [json.loads(json.dumps(dict(zip(_KIND, kind, strict=True)))) | {"calls": count} for kind, count in kinds]
 
 

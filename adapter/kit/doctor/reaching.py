@@ -173,26 +173,20 @@ def endpoints(patient: Patient) -> Iterator[Finding]:
         return
     base = (patient.environment.get("OPENAI_BASE_URL") or OFFICIAL).rstrip("/")
     key = patient.environment.get("OPENAI_API_KEY")
-    with ThreadPoolExecutor(2) as threads:
-        paths = ("/chat/completions", "/responses")
-        yield from threads.map(lambda path: _endpoint(base, path, key), paths)
-
-
-def _endpoint(base: str, path: str, key: str | None) -> Finding:
-    library = sdks_library()
     headers = {"authorization": f"Bearer {key}"} if key else {}
+    with sdks_library().Client(timeout=10.0, headers=headers) as client, ThreadPoolExecutor(2) as threads:
+        paths = ("/chat/completions", "/responses")
+        yield from list(threads.map(lambda path: _endpoint(client, base, path, has_key=bool(key)), paths))
+
+
+def _endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
     try:
-        with library.Client(timeout=10.0) as client:
-            reply = client.post(base + path, json={}, headers=headers)
+        reply = client.post(base + path, json={})
     except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
-        return Finding(
-            path,
-            "failed",
-            f"It can't be reached ({type(error).__name__}).",
-            "Look at OPENAI_BASE_URL, proxies and certificates.",
-        )
+        why = f"It can't be reached ({type(error).__name__})."
+        return Finding(path, "failed", why, "Look at OPENAI_BASE_URL, proxies and certificates.")
     state, says, do = meaning(
-        reply.status_code, reply.headers.get("content-type", ""), reply.content, path, has_key=bool(key)
+        reply.status_code, reply.headers.get("content-type", ""), reply.content, path, has_key=has_key
     )
     return Finding(path, state, says, do, {"status": reply.status_code})
 
