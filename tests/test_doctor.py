@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import subprocess
 import sys
@@ -24,6 +25,14 @@ from tests.support.loopback import Loopback, Reply
 
 SECRETS = ("hunter2", "sk-secret", "Ada's address")
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+PACKAGES = functools.cache(metadata.packages_distributions)  # half a second each time
+
+
+@pytest.fixture(autouse=True)
+def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "packages_distributions", PACKAGES)
 
 
 def found(check: Callable[[Patient], Any], patient: Patient | None = None, **settings: Any) -> list[Finding]:
