@@ -11,7 +11,8 @@ import re
 import weakref
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import RLock
@@ -121,6 +122,9 @@ _Key = tuple[int, int]
 # with its observer. No lock: the callbacks run wherever the collector does, and a dict's single operations are atomic.
 _DROPPED: dict[_Key, Any] = {}
 
+# Those that are told of the calls of every client; see observing.
+_EVERYWHERE: tuple[tuple[_Key, Observer], ...] = ()
+
 
 class Observers:
     """Tell records to observers, in order.
@@ -137,11 +141,11 @@ class Observers:
         self._dropped: dict[_Key, Any] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._observers)
+        return bool(self._observers or _EVERYWHERE)
 
     def tell(self, record: Record) -> None:
         """Call each observer with a record."""
-        for key, observer in self._observers:
+        for key, observer in (*self._observers, *_EVERYWHERE):
             if key in _DROPPED or key in self._dropped:
                 continue
             try:
@@ -166,6 +170,18 @@ class Observers:
             home = _DROPPED
         if home.setdefault(key, entry) is entry:  # of the threads in which it raises at once, one says so
             logger.warning("an observer raised %s and is dropped", type(error).__name__)
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Tell an observer of the calls of every client in this process, for a test run."""
+    global _EVERYWHERE  # noqa: PLW0603
+    entry = (_key(observer), observer)
+    _EVERYWHERE = (*_EVERYWHERE, entry)
+    try:
+        yield
+    finally:
+        _EVERYWHERE = tuple(one for one in _EVERYWHERE if one is not entry)
 
 
 def _key(observer: Observer) -> _Key:

@@ -16,6 +16,8 @@ from adapter.doors import missing
 from adapter.memory import keeper, opening
 from tests.support.loopback import Loopback
 
+collect_ignore = ["service"]  # a service with a suite of its own, which test_plugin_service.py runs
+
 # A developer's own keys, proxies and settings must not decide how a test ends.
 _PRIVATE_PREFIXES = ("OPENAI_", "AZURE_OPENAI_", "ADAPTER_")
 _PROXIES = frozenset({"all_proxy", "http_proxy", "https_proxy", "no_proxy"})

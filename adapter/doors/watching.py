@@ -42,6 +42,15 @@ class Watch:
         if self.first is None and data:
             self.first = time.perf_counter()
 
+    def whole(self, reply: Any) -> None:
+        """Take a reply that has been read already, and tell of the call."""
+        gleaner = Gleaner(reply.headers)
+        with suppress(Exception):  # promise 9: closed, and never read
+            self.piece(reply.content)
+            gleaner.feed(reply.content)
+        self.usage = gleaner.usage
+        self.end()
+
     def end(self) -> None:
         """Tell of the call, unless its client will try again, or tell of it itself."""
         failed = self.status is None or self.status >= 400

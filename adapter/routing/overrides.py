@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from adapter.errors import ConfigurationError
@@ -33,11 +33,27 @@ class Overrides:
 
 NONE = Overrides()
 _CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NONE)
+_EVERYWHERE: Backend | None = None  # see everywhere
 
 
 def current() -> Overrides:
     """Return what holds for a call that starts here and now."""
-    return _CURRENT.get()
+    found = _CURRENT.get()
+    return found if _EVERYWHERE is None or found.backend is not None else replace(found, backend=_EVERYWHERE)
+
+
+@contextmanager
+def everywhere(backend: Backend) -> Iterator[None]:
+    """Put a `use(backend=…)` around the whole process, for a test run: all threads, tasks and clients, also those made before.
+
+    Every `use()` that names a backend, the header and `force` beat it.
+    """
+    global _EVERYWHERE  # noqa: PLW0603
+    before, _EVERYWHERE = _EVERYWHERE, backend
+    try:
+        yield
+    finally:
+        _EVERYWHERE = before
 
 
 @contextmanager

@@ -14,6 +14,7 @@ URL with its path.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from adapter.errors import MissingExtra
+from adapter.testing import level
 from adapter.testing.bodies import as_base64, as_text, from_form, to_form
 
 try:
@@ -34,6 +36,8 @@ try:
     from vcr.persisters.filesystem import CassetteNotFoundError
     from vcr.serialize import deserialize, serialize
 except ImportError as missing:  # pragma: no cover - depends on what is installed
+    if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
+        raise MissingExtra(level.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
     raise MissingExtra(f"cassettes need {missing.name}: install chat-responses-adapter[kit]") from missing
 
 KEPT = frozenset(
@@ -97,17 +101,27 @@ class Serializer:
 
     @staticmethod
     def deserialize(text: str) -> dict[str, Any]:
-        """Read a cassette into what vcrpy wants."""
+        """Read a cassette, of ours or of vcrpy's own form, into what vcrpy wants."""
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
         for each in data["interactions"]:
             request, response = each["request"], each["response"]
-            request["body"] = from_form(request["body"])
-            response["body"] = {"string": from_form(response["body"]) or b""}
+            request["body"] = _raw(request["body"])
+            response["body"] = {"string": _raw(response["body"]) or b""}
             for message in (request, response):
                 message["headers"] = {
                     name: value if isinstance(value, list) else [value] for name, value in message["headers"].items()
                 }
         return data  # type: ignore[no-any-return]
+
+
+def _raw(body: Any) -> bytes | None:
+    """Give a body's bytes: of our forms, or as vcrpy itself writes them, so that a team's earlier cassettes still replay."""
+    if isinstance(body, dict) and body.keys() & {"string", "base64_string"}:
+        encoded = body.get("base64_string")
+        body = base64.b64decode(encoded) if encoded is not None else body["string"]
+    if isinstance(body, str | bytes):
+        return body.encode() if isinstance(body, str) else body
+    return from_form(body)
 
 
 def _dump(data: Any) -> str:
@@ -210,18 +224,21 @@ def same_body(asked: Any, recorded: Any) -> None:
     assert left == right, f"the bodies differ:\n--- asked\n{left}\n--- recorded\n{right}"
 
 
+def options() -> dict[str, Any]:
+    """Give what vcrpy's `VCR` and `use_cassette` are to be told, but for the serializer; `same_body` has to be registered."""
+    return {
+        "match_on": ("method", "path", "query", "same_body"),
+        "before_record_request": _clean_request,
+        "before_record_response": _clean_response,
+        "decode_compressed_response": True,
+        # Only the SDK's own libraries: a test may talk by others to a server of its own.
+        "skip_patchers": tuple(name for name in PATCHER_NAMES if name not in {"httpx", "httpx2"}),
+    }
+
+
 def recorder(record_mode: str = "none") -> vcr.VCR:
     """Give a vcrpy VCR with these settings; modes are vcrpy's, of which `none` only replays."""
-    machine = vcr.VCR(
-        record_mode=record_mode,
-        serializer="readable",
-        match_on=("method", "path", "query", "same_body"),
-        before_record_request=_clean_request,
-        before_record_response=_clean_response,
-        decode_compressed_response=True,
-        # Only the SDK's own libraries: a test may talk by others to a server of its own.
-        skip_patchers=tuple(name for name in PATCHER_NAMES if name not in {"httpx", "httpx2"}),
-    )
+    machine = vcr.VCR(record_mode=record_mode, serializer="readable", **options())
     machine.register_serializer("readable", Serializer)
     machine.register_matcher("same_body", same_body)
     machine.register_persister(Persister)
@@ -278,6 +295,7 @@ __all__ = [
     "Persister",
     "ReplayError",
     "Serializer",
+    "options",
     "recorder",
     "same_body",
     "use_cassette",

@@ -10,8 +10,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 Cut = Callable[[bytes], Iterable[bytes]]
 
@@ -69,6 +72,17 @@ def short_at(length: int, *, then: Exception | None = None, pieces: Cut = per_ev
     return cut
 
 
+def broken(error: Exception) -> Cut:
+    """Give the first half of the events, and then raise `error` as a connection that breaks does."""
+
+    def cut(body: bytes) -> Iterator[bytes]:
+        events = list(per_event(body))
+        yield from events[: len(events) // 2]
+        raise error
+
+    return cut
+
+
 def _libraries() -> list[ModuleType]:
     """Import those of httpx2 and httpx that are here: each checks for its own base classes."""
     found = []
@@ -109,6 +123,12 @@ class _CutStream(*_STREAMS):  # type: ignore[misc]  # the bases depend on what i
         await self._inner.aclose()
 
 
+def _cut(response: Any, cut: Cut, *, every: bool = False) -> Any:
+    if every or response.headers.get("content-type", "").startswith("text/event-stream"):
+        response.stream = _CutStream(response.stream, cut)
+    return response
+
+
 class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
     """Wrap a transport of httpx2 or httpx, sync or async, and cut its server-sent streams (or with `every`, all replies)."""
 
@@ -116,9 +136,7 @@ class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
         self._inner, self._cut, self._every = inner, cut, every
 
     def _wrap(self, response: Any) -> Any:
-        if self._every or response.headers.get("content-type", "").startswith("text/event-stream"):
-            response.stream = _CutStream(response.stream, self._cut)
-        return response
+        return _cut(response, self._cut, every=self._every)
 
     def handle_request(self, request: Any) -> Any:
         """Send the request on and cut its reply."""
@@ -135,3 +153,37 @@ class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
     async def aclose(self) -> None:
         """Close the inner transport."""
         await self._inner.aclose()
+
+
+@contextmanager
+def cutting(cut: Cut | None) -> Iterator[None]:
+    """Cut the server-sent streams of every HTTP client in this process; with None, break them in the middle.
+
+    For code that makes its own clients. It sits where bytes arrive, above vcrpy's replay and below the adapter: enter it
+    inside of the cassette's block. A stream that breaks raises the HTTP library's own `ReadError`.
+    """
+    with ExitStack() as stack:
+        for library in _LIBRARIES:
+            pieces = cut or broken(library.ReadError("the stream was cut here, for the test"))
+            for kind, method, wrapped in (
+                (library.HTTPTransport, "handle_request", _sync_cut),
+                (library.AsyncHTTPTransport, "handle_async_request", _async_cut),
+            ):
+                stack.enter_context(mock.patch.object(kind, method, wrapped(getattr(kind, method), pieces)))
+        yield
+
+
+def _sync_cut(inner: Callable[..., Any], cut: Cut) -> Callable[..., Any]:
+    @wraps(inner)
+    def handle_request(transport: Any, request: Any) -> Any:
+        return _cut(inner(transport, request), cut)
+
+    return handle_request
+
+
+def _async_cut(inner: Callable[..., Any], cut: Cut) -> Callable[..., Any]:
+    @wraps(inner)
+    async def handle_async_request(transport: Any, request: Any) -> Any:
+        return _cut(await inner(transport, request), cut)
+
+    return handle_async_request

@@ -69,7 +69,31 @@ QUERY = call(
     order_by="asc",
 )
 
+DRAFT = """\
+Hello Ada,
+
+your parcel LX-77 left Lyon this morning, and we expect it on Friday.
+
+Kind regards, the support team"""
+
 SCRIPTS: tuple[Script, ...] = (
+    # What the sample service's tickets get (tests/service): JSON that fits its schema, whether a grammar holds the model to it or not.
+    Script(
+        "refund",
+        "'triage' in said and 'refund' in said",
+        '{"team":"billing","priority":1,"summary":"Asks for a refund of a double charge"}',
+        or_calls=None,
+    ),
+    Script(
+        "triage",
+        "'triage' in said",
+        '{"team":"shipping","priority":3,"summary":"Wants to know where a parcel is"}',
+        or_calls=None,
+    ),
+    Script("draft", "'draft' in said", DRAFT, or_calls=None),
+    Script(
+        "summary", "'sum up' in said", "A customer waits for a parcel, and would like it on a weekend.", or_calls=None
+    ),
     # Tool results first: they end the prompt, so they outrank whatever the user said before them.
     Script("track", "answered == 'find_order'", call("track_parcel", parcel="LX-77"), or_calls=None),
     Script(

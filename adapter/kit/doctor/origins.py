@@ -1,0 +1,93 @@
+"""The settings in force, and where each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from adapter.routing.settings import PREFIX, Settings
+
+from .findings import Finding, Patient
+
+_OBJECTS = ("flags", "observers")
+_BOUNDS = ("count", "bytes", "age")
+
+
+def settings(patient: Patient) -> Iterator[Finding]:
+    """Say which settings hold, and where each stands."""
+    if patient.settings is None:
+        yield Finding(
+            "settings", "failed", patient.trouble, "Mend what it names; nothing that needs settings was checked."
+        )
+        return
+    rows = [
+        row(patient.settings, name, patient.environment)
+        for name in type(patient.settings).model_fields
+        if name not in _OBJECTS
+    ]
+    given = [one for one in rows if one["from"] != "default"]
+    says = f"{len(given)} given, {len(rows) - len(given)} defaults; hash {patient.settings.hash}"
+    yield Finding("settings", "ok", says, details={"hash": patient.settings.hash, "settings": rows})
+    if patient.here is not None:
+        yield Finding(
+            "file", "note", f"{patient.here} was found here; a program reads it only where it is named.",
+            f"Set ADAPTER_CONFIG={patient.here}, or give Settings(config_file=…).",
+        )  # fmt: skip
+    if patient.settings.force is not None:
+        where = next(one["from"] for one in rows if one["name"] == "force")
+        yield Finding(
+            "force", "warning", f"Every call goes to {patient.settings.force}, by force ({where}), whatever else is set.",
+            "Take `force` away when the emergency is over.",
+        )  # fmt: skip
+
+
+def row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Give a setting as JSON: `name`, `value` (no secret), `from` (`argument`, a variable, a file's line, or `default`)."""
+    return {"name": name, "value": shown(settings, name), "from": _origin(settings, name, environment)}
+
+
+def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
+    if name == "force" and settings.force == "chat":  # counts wherever it stands
+        for origin, value in _sources(settings, name, environment):
+            if value == "chat":
+                return origin
+    return next((origin for origin, _ in _sources(settings, name, environment)), "default")
+
+
+def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    if name in settings._given:
+        yield "argument", settings._given[name]
+    variable = PREFIX + name.upper()
+    for given, value in environment.items():
+        if given.upper() == variable:
+            yield variable, value
+    document = settings._document
+    if document is not None and name in document.data:
+        yield document.where((name,)), document.data[name]
+
+
+def shown(settings: Settings, name: str) -> Any:
+    """Give a setting's value as JSON, without what may be secret."""
+    value = getattr(settings, name)
+    if name == "memory_key":
+        return f"{len(value)} set, not shown" if value else None
+    if name == "memory":
+        return without_password(value) if isinstance(value, str) else type(value).__qualname__
+    if name == "rules":  # what they say, without the defaults
+        return [rule.model_dump(mode="json", exclude_unset=True) for rule in value]
+    return settings.model_dump(mode="json", include={name})[name]
+
+
+def without_password(url: str) -> str:
+    """Take user, password and every parameter but the bounds out of a store's URL."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    bounds = [(name, value) for name, value in parse_qsl(parts.query) if name in _BOUNDS]
+    plain = urlunsplit(parts._replace(netloc=host, query=urlencode(bounds)))
+    # urlunsplit writes `memory:` for `memory://`.
+    return (
+        plain
+        if plain.startswith(f"{parts.scheme}://")
+        else f"{parts.scheme}://{plain.removeprefix(parts.scheme + ':')}"
+    )

@@ -1,0 +1,116 @@
+"""The rules: those that can never match, and those that send a model where it isn't served."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from adapter.routing.matching import Match
+from adapter.routing.settings import Settings
+from adapter.routing.values import Rule
+from adapter.translation.models import ModelFacts
+
+from .findings import Finding, Patient
+
+_GLOBS = ("model", "tag", "call_site")
+_FLAGS = ("azure", "stream", "tools")
+_ANYTHING = "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007"  # stands for what a `*` may match
+_SOON = dt.timedelta(days=90)
+
+
+def rules(patient: Patient) -> Iterator[Finding]:
+    """Look at each rule."""
+    settings = patient.settings
+    assert settings is not None
+    facts = ModelFacts.from_mapping(settings.models)
+    quiet = True
+    for number, rule in enumerate(settings.rules):
+        name = f"rules[{number}]"
+        where = settings._document.where(("rules", number)) if settings._document is not None else ""
+        earlier = next((one for one in range(number) if takes_all(settings.rules[one].match, rule.match)), None)
+        found = [] if earlier is None else [_never(name, earlier)]
+        found += _models(name, settings, rule, facts) if earlier is None else []
+        for one in found:
+            quiet = False
+            yield Finding(one.name, one.state, one.says, one.do, {"where": where} if where else {})
+    if quiet:
+        yield Finding(
+            "rules", "ok", f"{len(settings.rules)} rules; each can match." if settings.rules else "There are none."
+        )
+
+
+def _never(name: str, earlier: int) -> Finding:
+    return Finding(
+        name, "warning", f"It can never match: rules[{earlier}] stands before it and takes all of its calls.",
+        f"Move it before rules[{earlier}], or delete it.",
+    )  # fmt: skip
+
+
+def takes_all(earlier: Match, later: Match) -> bool:
+    """Tell whether every call that the later match holds for is one of the earlier's; False where it can't be told."""
+    for name in _GLOBS:
+        wide, narrow = getattr(earlier, name), getattr(later, name)
+        if wide and not (narrow and all(any(_covers(one, glob) for one in wide) for glob in narrow)):
+            return False
+    if earlier.format and not (later.format and set(later.format) <= set(earlier.format)):
+        return False
+    return all(getattr(earlier, name) in (None, getattr(later, name)) for name in _FLAGS)
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    return wide == narrow or fnmatchcase(narrow.replace("*", _ANYTHING), wide)
+
+
+def _models(name: str, settings: Settings, rule: Rule, facts: ModelFacts) -> list[Finding]:
+    """Say what is known against sending a rule's models where it sends them."""
+    sides = _sides(settings, rule)
+    said: list[Finding] = []
+    for glob in rule.match.model:
+        model = glob.rstrip("*")
+        if not model or set("*?[") & set(model):
+            continue  # many models, of which nothing is known together
+        family = facts.of(model)
+        if family.responses_only and "chat" in sides:
+            said.append(Finding(
+                name, "warning", f"{glob} is served on the Responses API only, and the rule sends calls to chat.",
+                'Set `backend = "responses"` in the rule, without a rollout.',
+            ))  # fmt: skip
+        elif (
+            family.tools_on_chat in ("effort none only", "never") and "chat" in sides and rule.match.tools is not False
+        ):
+            said.append(Finding(
+                name, "warning", f"{glob} takes tools with reasoning on the Responses API only: such calls fail on chat.",
+                'Add a rule before it with `match = {…, tools = true}` and `backend = "responses"`.',
+            ))  # fmt: skip
+        elif family.tools_on_chat != "free" and "responses" in sides and rule.match.tools is not False:
+            said.append(Finding(
+                name, "note", f"{glob} is one-way with tools and reasoning: such calls can't go back to chat by a veto or a fallback.",
+                "What can't be carried is an error there: see `decision(result).losses` before the move.",
+            ))  # fmt: skip
+        served = rule.model or model
+        if facts.of(served).chat_only and "responses" in sides:
+            said.append(Finding(
+                name, "note", f"{served} is served on Chat Completions only: its calls stay there, whatever the rule says.",
+                'Say `backend = "chat"`, or give another `model`.',
+            ))  # fmt: skip
+        ends = facts.shutdown(model)
+        if ends and dt.date.fromisoformat(ends) < _today() + _SOON:
+            said.append(Finding(name, "note", f"{glob} isn't served after {ends}.", "Choose its successor."))
+    return said
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
+def _sides(settings: Settings, rule: Rule) -> set[str]:
+    """Return the sides that a rule's calls may go to."""
+    if settings.force is not None:
+        return {settings.force}
+    if rule.rollout is None and "backend" in rule.model_fields_set:
+        return {rule.backend}
+    percent = rule.rollout if "rollout" in rule.model_fields_set else settings.rollout
+    if percent is None:
+        return {rule.backend if "backend" in rule.model_fields_set else settings.backend}
+    return {"chat"} if percent <= 0 else {"responses"} if percent >= 100 else {"chat", "responses"}

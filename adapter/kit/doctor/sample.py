@@ -1,0 +1,74 @@
+"""What would become of a call: carried through the real client to the point where it leaves, and no further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from adapter.errors import ConfigurationError
+from adapter.testing.level import sdks_library
+
+from .findings import Finding, Patient, State
+from .reaching import OFFICIAL
+
+BUILT_IN: Mapping[str, Any] = {
+    "model": "gpt-5.4",
+    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is my order?"}],
+    "max_completion_tokens": 200,
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "find_order",
+                "parameters": {"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"]},
+            },
+        }
+    ],
+}
+"""The call that is decided where no other is given."""
+
+_STATES: dict[str, State] = {"adapter-bug": "failed", "refused": "warning", "unsupported": "note", "not-json": "note"}
+_SAID = {"error": {"message": "not sent", "type": "doctor", "param": None, "code": None}}
+
+
+def decision(patient: Patient) -> Iterator[Finding]:
+    """Decide a call, and say where it would go and what would be lost."""
+    settings = patient.settings
+    assert settings is not None
+    import openai
+
+    import adapter
+
+    given = dict(BUILT_IN if patient.sample is None else patient.sample)
+    what = "The built-in sample" if patient.sample is None else "The sample"
+    http = sdks_library()
+    sent: list[str] = []
+
+    def stopped(request: Any) -> Any:
+        sent.append(request.url.path)
+        return http.Response(418, json=_SAID)  # no fallback, no retry: whatever was decided stands
+
+    with adapter.OpenAI(
+        settings=settings, max_retries=0, api_key="unused",
+        base_url=patient.environment.get("OPENAI_BASE_URL") or OFFICIAL,
+        http_client=http.Client(transport=http.MockTransport(stopped)),
+    ) as client:  # fmt: skip
+        try:
+            client.post("/chat/completions", body=given, cast_to=object)
+            raise AssertionError("the sample was answered")
+        except openai.APIStatusError as error:
+            found = adapter.decision(error)
+    if found is None:
+        raise ConfigurationError("sample: nothing was decided: is it the body of a Chat Completions call?")
+    losses = [{"path": loss.path, "action": loss.action, "why": loss.why} for loss in found.losses]
+    goes = f"goes to {found.backend}" if sent else "goes nowhere, with a BadRequestError"
+    says = f"{what} ({given.get('model')}) {goes}: asked {found.asked}, by {found.reason}"
+    says += "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses) if losses else ""
+    do = "Please report it." if found.reason == "adapter-bug" else ""
+    if found.reason in ("unsupported", "refused"):
+        do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
+    details = {
+        "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
+        "settings_hash": found.settings_hash,
+    }  # fmt: skip
+    yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)

@@ -1,0 +1,297 @@
+"""The pytest plugin: run tests on Chat Completions and on the Responses API, and tell where each call went.
+
+    pytest --adapter-backend=both
+
+A test takes part that uses the fixture `backend` (itself, by another fixture, or all of them: `usefixtures = backend` in pytest's
+ini), or is marked `adapter_backend`. It runs once on each side, with the side in force for the whole process: threads, tasks and
+clients made inside or before need no change.
+
+pytest loads this file at every start, so nothing but pytest and the plugin's own small parts is imported at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import naming
+from .sides import ALONE, Side, in_force, side_of, sides_of
+from .tally import Tally, Watcher, said_of, strayed
+
+pytest.register_assert_rewrite("adapter.testing.same_turn")
+
+_CUTS = ("whole", "event", "byte", "cut")
+_WATCHER = pytest.StashKey[Watcher]()
+_CLOSING = pytest.StashKey[ExitStack]()
+_WATCHING = pytest.StashKey[bool]()
+_ALONE = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("adapter", "Chat Completions and the Responses API")
+    group.addoption(
+        "--adapter-backend",
+        choices=("chat", "responses", "both"),
+        help="Run the tests that use the fixture `backend` on this side, or on both (default: ini `adapter_backend`, else both).",
+    )
+    group.addoption(
+        "--adapter-report", metavar="FILE", help="Write where the tests ran and what fell back to FILE, as JSON."
+    )
+    group.addoption(
+        "--adapter-strict",
+        action="store_true",
+        help="Fail a test that asked for responses and of which a call was answered by chat.",
+    )
+    group.addoption(
+        "--adapter-record",
+        action="store_true",
+        help="Record the cassettes of the fixture `adapter_cassette` anew, from the server that OPENAI_BASE_URL names.",
+    )
+    group.addoption(
+        "--adapter-streams",
+        choices=_CUTS[:-1],
+        help="Hand out replayed and real streams whole, an event at a time, or a byte at a time (default: as they come).",
+    )
+    parser.addini("adapter_backend", "the default of --adapter-backend: chat, responses or both", default="both")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    for line in (
+        "adapter_backend(*sides, reason=None): run the test on these sides (chat, responses; default both)",
+        "adapter_cassette(name): name the cassette of the fixture adapter_cassette, without side and .yaml",
+        "adapter_streams(pieces): hand out the test's streams whole, by event, by byte, or cut (broken in the middle)",
+    ):
+        config.addinivalue_line("markers", line)
+    config.stash[_WATCHER] = Watcher()
+    config.stash[_CLOSING] = ExitStack()
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Reporter(config), "adapter-report")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop watching."""
+    config.stash[_CLOSING].close()
+
+
+def _asked(config: pytest.Config) -> str:
+    asked = config.getoption("adapter_backend") or config.getini("adapter_backend")
+    if asked not in ("chat", "responses", "both"):
+        raise pytest.UsageError(f"adapter_backend: expected chat, responses or both, got {asked!r}")
+    return str(asked)
+
+
+def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tuple[list[Side], str]:
+    try:
+        return sides_of(_asked(config), markers)
+    except ValueError as error:
+        raise pytest.UsageError(f"{test}: {error}") from None
+
+
+# Sides
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """Run the test on each side, and give the side: `chat` or `responses`."""
+    side = side_of(request.node)
+    if side is None:  # asked for at run time (getfixturevalue), when the test can't be doubled any more
+        raise pytest.UsageError(
+            "the fixture `backend` can't be asked for at run time: name it as an argument, or mark the test"
+        )
+    return str(side)
+
+
+@pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the side ends its id
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that takes part a run on each side."""
+    markers = list(metafunc.definition.iter_markers("adapter_backend"))
+    if not markers and "backend" not in metafunc.fixturenames:
+        return
+    if not _is_ours(metafunc):
+        return
+    sides, why = _chosen(metafunc.config, metafunc.definition.nodeid, markers)
+    if "backend" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("backend")
+    params = [pytest.param(side, id=side) for side in sides]
+    skipped = [pytest.param(None, id=_asked(metafunc.config), marks=pytest.mark.skip(reason=why))]
+    metafunc.parametrize("backend", params or skipped, indirect=True)
+
+
+def _is_ours(metafunc: pytest.Metafunc) -> bool:
+    """Tell whether the test's `backend` is the plugin's: it may be a parameter, or a fixture of the suite's own."""
+    if any("backend" in getattr(call, "params", ()) for call in getattr(metafunc, "_calls", ())):
+        return False
+    return _is_our_fixture(getattr(metafunc, "_arg2fixturedefs", {}).get("backend"))
+
+
+def _is_our_fixture(known: Any) -> bool:
+    return not known or getattr(known[-1].func, "__module__", __name__) == __name__
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Choose a side for a test that takes part and can't be doubled: one of unittest's, or a doctest."""
+    markers = list(item.iter_markers("adapter_backend"))
+    if hasattr(item, "callspec") or not (markers or "backend" in getattr(item, "fixturenames", ())):
+        return
+    info = getattr(item, "_fixtureinfo", None)
+    if not _is_our_fixture(getattr(info, "name2fixturedefs", {}).get("backend")):
+        return
+    sides, why = _chosen(item.config, item.nodeid, markers)
+    if sides:
+        setattr(item, ALONE, sides[0])
+        item.stash[_ALONE] = len(sides) > 1
+    else:
+        item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Put a test's side in force, from the first of its fixtures to the last, and watch its calls."""
+    side = side_of(item)
+    if side is None:
+        return (yield)
+    watcher = item.config.stash[_WATCHER]
+    if not item.config.stash.get(_WATCHING, False):
+        from adapter.telemetry import observing
+
+        item.config.stash[_CLOSING].enter_context(observing(watcher))
+        item.config.stash[_WATCHING] = True
+    with in_force(side), watcher.test():
+        return (yield)
+
+
+# Streams
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Cut the test's streams as it is marked, or as the option says; the innermost, so inside of any cassette."""
+    marker = item.get_closest_marker("adapter_streams")
+    pieces = item.config.getoption("adapter_streams") if marker is None else (marker.args or ("event",))[0]
+    if pieces is None or (marker is None and side_of(item) is None):
+        return (yield)
+    from . import rechunk
+
+    cuts = {"whole": rechunk.whole, "event": rechunk.per_event, "byte": rechunk.per_byte, "cut": None}
+    if pieces not in cuts:
+        raise pytest.UsageError(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}")
+    with rechunk.cutting(cuts[pieces]):
+        return (yield)
+
+
+# Cassettes
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
+    if (
+        side_of(item) is not None and item.get_closest_marker("vcr") is not None
+    ):  # pytest-recording's mark, and pytest-vcr's
+        _check_vcrpy()
+
+
+def _check_vcrpy() -> None:
+    from . import level
+
+    why = level.refusal()
+    if why is not None:
+        pytest.fail(why, pytrace=False)
+
+
+@pytest.fixture
+def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
+    """Give the folder of the test's cassettes: `cassettes/MODULE` beside the test. Override it to keep them elsewhere."""
+    return Path(request.path).parent / "cassettes" / request.path.stem
+
+
+@pytest.fixture
+def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path) -> Iterator[Any]:
+    """Replay the test's calls from `TEST.SIDE.yaml`, or record them there with `--adapter-record`. Gives vcrpy's cassette.
+
+    A replay never reaches the network, and fails with what was asked or left unasked. Cassettes hold no key, no cookie, no
+    header that isn't known to be harmless, and no host.
+    """
+    _check_vcrpy()
+    from .cassettes import use_cassette
+
+    marker = request.node.get_closest_marker("adapter_cassette")
+    name = marker.args[0] if marker is not None else naming.cassette_name(request.cls, request.node.name)
+    record = bool(request.config.getoption("adapter_record"))
+    path = naming.cassette_path(adapter_cassette_dir, name, backend)
+    if not record and not path.is_file():
+        pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
+    with use_cassette(path, record=record) as cassette:
+        yield cassette
+
+
+# The report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Put side and calls into the test's reports; with `--adapter-strict`, fail what strayed."""
+    report = yield
+    side = side_of(item)
+    if side is None:
+        return report
+    report.adapter = said_of(side, item.config.stash[_WATCHER], alone=item.stash.get(_ALONE, False))
+    if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):
+        why = strayed(report.adapter["calls"])
+        if why:
+            report.outcome = "failed"
+            report.longrepr = f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
+    return report
+
+
+class _Reporter:
+    """Collect the reports of all tests, in the process that reports, and tell of them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._tally = Tally()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a phase of a test; of a worker's test too."""
+        self._tally.add(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of pytest-xdist has left."""
+        self._tally.outside += getattr(node, "workeroutput", {}).get("adapter_outside", 0)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file."""
+        path = self._config.getoption("adapter_report")
+        if path:
+            self._tally.outside += self._config.stash[_WATCHER].outside
+            self._tally.write(Path(path))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the report, where there is something to tell."""
+        if self._tally.tests:
+            terminalreporter.section("adapter: where the tests ran")
+            for line in self._tally.lines():
+                terminalreporter.line(line)
+        elif self._config.getoption("adapter_backend"):
+            terminalreporter.section("adapter: where the tests ran")
+            terminalreporter.line(_NOBODY)
+
+
+_NOBODY = (
+    "No test ran on a side: none uses the fixture `backend` or is marked `adapter_backend`. To run all of them: "
+    "-o usefixtures=backend, or the same in pytest's ini."
+)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send up, from a worker of pytest-xdist, what belongs to no test."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["adapter_outside"] = session.config.stash[_WATCHER].outside

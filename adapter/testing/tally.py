@@ -1,0 +1,182 @@
+"""What became of the calls of each test: which side was asked for, which one answered, and what was lost on the way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from .sides import Side, without_side
+
+Call = dict[str, Any]
+"""Calls of one kind: `asked`, `backend`, `reason`, `model`, `stream`, `held`, `losses` ([path, action]), `status`, `error`, and
+`calls`, how many."""
+
+OUTCOMES = ("passed", "failed", "skipped")
+VERSION = 1
+
+_KIND = ("asked", "backend", "reason", "model", "stream", "held", "losses", "status", "error")
+
+
+class Watcher:
+    """Collect the records of the calls that end while a test runs; those that end elsewhere (in tests without a side, between tests) are `outside`."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[tuple[Any, ...]] | None = None
+        self._lock = RLock()  # a finalizer may bring a record in the midst of it
+        self.outside = 0
+
+    def __call__(self, record: Any) -> None:
+        """Take a record (an adapter.Record), from any thread."""
+        kind = tuple(getattr(record, name) for name in _KIND)
+        with self._lock:
+            if self._kinds is None:
+                self.outside += 1
+            else:
+                self._kinds[kind] += 1
+
+    @contextmanager
+    def test(self) -> Iterator[None]:
+        """Collect for one test."""
+        self._kinds = Counter()
+        try:
+            yield
+        finally:
+            self._kinds = None
+
+    def calls(self) -> list[Call]:
+        """Give the running test's calls so far, as JSON."""
+        with self._lock:
+            kinds = list((self._kinds or Counter()).items())
+        return [json.loads(json.dumps(dict(zip(_KIND, kind, strict=True)))) | {"calls": count} for kind, count in kinds]
+
+
+def strayed(calls: Iterable[Call]) -> list[str]:
+    """Say of each kind of call that was asked for responses and answered by chat why it was: `unsupported (seed)`."""
+    return [
+        call["reason"] + (f" ({', '.join(call['held'])})" if call["held"] else "")
+        for call in calls
+        if call["asked"] == "responses" and call["backend"] == "chat"
+    ]
+
+
+class Tally:
+    """Put together, in the process that reports, what the tests were and did."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, dict[str, Any]] = {}
+        self.outside = 0
+
+    def add(self, report: Any) -> None:
+        """Take a phase's report: its outcome and, with the last one, side and calls."""
+        said: Mapping[str, Any] | None = getattr(report, "adapter", None)
+        if said is None:
+            return
+        test = self.tests.setdefault(
+            report.nodeid,
+            {"test": report.nodeid, "side": said["side"], "alone": said["alone"], "outcome": "passed", "calls": []},
+        )
+        if report.outcome != "passed" and test["outcome"] != "failed":
+            test["outcome"] = report.outcome
+        test["calls"] = said["calls"]
+
+    def document(self) -> dict[str, Any]:
+        """Give all of it as JSON: names, paths and numbers, no contents."""
+        return {
+            "version": VERSION,
+            "sides": {side: self.side(side) for side in ("chat", "responses")},
+            "one_side_only": self.one_side_only(),
+            "calls_elsewhere": self.outside,
+            "tests": list(self.tests.values()),
+        }
+
+    def side(self, side: str) -> dict[str, int]:
+        """Count a side's tests by outcome, and its calls by the backend that answered."""
+        tests = [test for test in self.tests.values() if test["side"] == side]
+        outcomes = Counter(test["outcome"] for test in tests)
+        backends: Counter[str] = Counter()
+        for call in self._calls(tests):
+            backends[call["backend"]] += call["calls"]
+        return {
+            **{outcome: outcomes[outcome] for outcome in OUTCOMES},
+            "calls": backends.total(),
+            "on_chat": backends["chat"],
+            "on_responses": backends["responses"],
+        }
+
+    def one_side_only(self) -> list[str]:
+        """List the tests that failed on one side and passed on the other."""
+        outcomes: dict[str, dict[str, str]] = {}
+        for test in self.tests.values():
+            outcomes.setdefault(without_side(test["test"]), {})[test["side"]] = test["outcome"]
+        return [
+            f"{test}, on {next(side for side, outcome in sides.items() if outcome == 'failed')}"
+            for test, sides in outcomes.items()
+            if sorted(sides.values()) == ["failed", "passed"]
+        ]
+
+    def silent(self) -> list[str]:
+        """List the tests that passed and made no call that the adapter saw."""
+        return [test["test"] for test in self.tests.values() if not test["calls"] and test["outcome"] == "passed"]
+
+    def strayed(self) -> list[tuple[str, str]]:
+        """List the tests with a call that was asked for responses and answered by chat, each with why."""
+        return [(test["test"], why) for test in self.tests.values() for why in dict.fromkeys(strayed(test["calls"]))]
+
+    def losses(self) -> Counter[str]:
+        """Count what was lost or changed, but for what held calls on chat."""
+        counted: Counter[str] = Counter()
+        for call in self._calls(self.tests.values()):
+            for path, action in call["losses"]:
+                if action != "held":
+                    counted[f"{path} {action}"] += call["calls"]
+        return counted
+
+    @staticmethod
+    def _calls(tests: Iterable[Mapping[str, Any]]) -> Iterator[Call]:
+        for test in tests:
+            yield from test["calls"]
+
+    def write(self, path: Path) -> None:
+        """Write the JSON document."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def lines(self) -> Iterator[str]:
+        """Give the report for people."""
+        rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
+        for side in ("chat", "responses"):
+            counts = self.side(side)
+            if any(counts.values()):
+                rows.append((side, *(str(count) for count in counts.values())))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for first, *rest in rows:
+            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+            yield "  ".join([first.ljust(widths[0]), *cells])
+        for title, found in (
+            ("failed on one side only:", self.one_side_only()),
+            ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
+            (
+                "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
+                [test["test"] for test in self.tests.values() if test["alone"]],
+            ),
+            ("lost or changed on the way:", [f"{what}, {count}×" for what, count in self.losses().most_common()]),
+            ("no call seen by the adapter (is the client its own, or installed?):", self.silent()),
+        ):
+            if found:
+                yield title
+                yield from (f"  {line}" for line in found[:_SHOWN])
+                if len(found) > _SHOWN:
+                    yield f"  and {len(found) - _SHOWN} more: --adapter-report=FILE lists all"
+
+
+_SHOWN = 20
+
+
+def said_of(side: Side, watcher: Watcher, *, alone: bool) -> dict[str, Any]:
+    """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
+    return {"side": str(side), "alone": alone, "calls": watcher.calls()}

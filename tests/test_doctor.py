@@ -1,0 +1,489 @@
+"""`adapter doctor`: each check on what is sound and on what isn't, and never a secret in what it says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import adapter
+from adapter.cli.app import app
+from adapter.kit.doctor import CHECKS, Finding, Patient, examine, installed, origins, reaching, rules, sample, workers
+from adapter.kit.doctor.installed import DISTRIBUTION
+from adapter.kit.doctor.reaching import meaning
+from adapter.routing.matching import Match
+from tests.support.loopback import Loopback, Reply
+
+SECRETS = ("hunter2", "sk-secret", "Ada's address")
+KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+PACKAGES = functools.cache(metadata.packages_distributions)  # half a second each time
+
+
+@pytest.fixture(autouse=True)
+def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "packages_distributions", PACKAGES)
+
+
+def found(check: Callable[[Patient], Any], patient: Patient | None = None, **settings: Any) -> list[Finding]:
+    """Make one check."""
+    return list(check(patient or Patient(adapter.Settings(**settings))))
+
+
+def states(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(one.name, one.state) for one in findings]
+
+
+# The settings and where they stand
+
+
+def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('service = "shop"\nbackend = "chat"\ndrop = ["seed"]\n', encoding="utf-8")
+    monkeypatch.setenv("ADAPTER_BACKEND", "responses")
+    settings = adapter.Settings(config_file=file, rollout=5)
+    rows = {row["name"]: (row["value"], row["from"]) for row in found(
+        origins.settings, Patient(settings, environment={"ADAPTER_BACKEND": "responses"})
+    )[0].details["settings"]}  # fmt: skip
+    assert rows["rollout"] == (5.0, "argument")
+    assert rows["backend"] == ("responses", "ADAPTER_BACKEND")
+    assert rows["service"] == ("shop", f"{file}, line 1")
+    assert rows["drop"] == (["seed"], f"{file}, line 3")
+    assert rows["emulate"] == ([], "default")
+    assert rows.keys() == adapter.Settings.model_fields.keys() - {"flags", "observers"}
+
+
+def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('force = "chat"\n', encoding="utf-8")
+    monkeypatch.setenv("ADAPTER_FORCE", "responses")
+    patient = Patient(adapter.Settings(config_file=file), environment={"ADAPTER_FORCE": "responses"})
+    warning = found(origins.settings, patient)[1]
+    assert (warning.name, warning.state) == ("force", "warning")
+    assert f"chat, by force ({file}, line 1)" in warning.says
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("memory://", "memory://"),
+        ("memory://?count=5&age=9", "memory://?count=5&age=9"),
+        ("sqlite:///cache/turns.db", "sqlite:///cache/turns.db"),
+        ("redis://ada:hunter2@host:6379/1?password=hunter2&age=60", "redis://host:6379/1?age=60"),
+    ],
+    ids=["memory", "bounds", "sqlite", "redis"],
+)
+def test_a_stores_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert origins.without_password(url) == shown
+
+
+# What is installed
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        ("1.65.5", "failed"),
+        ("1.66.0", "ok"),
+        ("1.109.1", "ok"),
+        ("3.54.0", "ok"),
+        ("4.0.0", "failed"),
+        (None, "failed"),
+    ],
+)
+def test_the_supported_sdks(version: str | None, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(name: str) -> str:
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(metadata, "version", told)
+    assert states(found(installed.sdk)) == [("sdk", state)]
+
+
+def test_a_missing_key_is_a_note() -> None:
+    assert states(found(installed.key, Patient(None))) == [("key", "note")]
+    (there,) = found(installed.key, Patient(None, environment={"OPENAI_API_KEY": "sk-secret"}))
+    assert (there.state, there.says) == ("ok", "OPENAI_API_KEY set.")
+
+
+SHADOWS = {
+    "a file": ("adapter.py", "", "failed"),
+    "a package": ("adapter/__init__.py", "", "failed"),
+    "a mere folder": ("adapter/notes.txt", "", "ok"),
+    "a file on PYTHONPATH": ("lib/adapter.py", "lib", "failed"),
+    "nothing": ("adaptor.py", "", "ok"),
+}
+
+
+@pytest.mark.parametrize("case", SHADOWS)
+def test_what_shadows_the_package(case: str, tmp_path: Path) -> None:
+    name, path, state = SHADOWS[case]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("", encoding="utf-8")
+    environment = {"PYTHONPATH": str(tmp_path / path)} if path else {}
+    (one,) = found(installed.shadow, Patient(None, folder=tmp_path, environment=environment))
+    assert one.state == state
+    assert (name in one.says) == (state == "failed")
+
+
+def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
+    (tmp_path / "adapter.py").write_text("", encoding="utf-8")
+    (one,) = found(installed.shadow, Patient(None, folder=tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", "import adapter; print(adapter.__file__)"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert one.says.startswith(done.stdout.strip())
+
+
+def test_another_distribution_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"adapter": ["adapter", DISTRIBUTION]})
+    (one,) = found(installed.shadow, Patient(None, folder=tmp_path))
+    assert one.state == "failed"
+    assert "Another distribution, adapter," in one.says
+
+
+# The memory and those who share it
+
+Places = dict[str, tuple[dict[str, str], dict[str, str], str]]
+PROCESSES: Places = {
+    "one": ({}, {}, "ok"),
+    "one, said": ({"WEB_CONCURRENCY": "1"}, {}, "ok"),
+    "WEB_CONCURRENCY": ({"WEB_CONCURRENCY": "3"}, {}, "warning"),
+    "UVICORN_WORKERS": ({"UVICORN_WORKERS": "2"}, {}, "warning"),
+    "gunicorn's arguments": ({"GUNICORN_CMD_ARGS": "--bind=:80 --workers=4"}, {}, "warning"),
+    "gunicorn's short ones": ({"GUNICORN_CMD_ARGS": "-w 4"}, {}, "warning"),
+    "gunicorn's shortest": ({"GUNICORN_CMD_ARGS": "-w4"}, {}, "warning"),
+    "gunicorn's one": ({"GUNICORN_CMD_ARGS": "--workers 1"}, {}, "ok"),
+    "gunicorn's file": ({}, {"gunicorn.conf.py": "import os\nworkers = 5\n"}, "warning"),
+    "gunicorn's file, computed": ({}, {"gunicorn.conf.py": "workers = 2 * cpus() + 1"}, "warning"),
+    "gunicorn's file, broken": ({}, {"gunicorn.conf.py": "workers = ("}, "ok"),
+    "a Procfile": ({}, {"Procfile": "web: uvicorn app:app --workers 4\n"}, "warning"),
+    "a Dockerfile": ({}, {"Dockerfile": 'CMD ["gunicorn", "app", "-w", "4"]\n'}, "warning"),
+    "replicas": ({}, {"k8s/app.yaml": "spec:\n  replicas: 3\n"}, "note"),
+    "Kubernetes": ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {}, "note"),
+}
+
+
+@pytest.mark.parametrize("case", PROCESSES)
+def test_a_memory_that_is_not_shared(case: str, tmp_path: Path) -> None:
+    environment, files, state = PROCESSES[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    settings = adapter.Settings()
+    assert states(found(workers.memory, Patient(settings, environment=environment, folder=tmp_path))) == [
+        ("memory", state)
+    ]
+    shared = adapter.Settings(memory=f"sqlite:///{tmp_path}/turns.db")
+    of_machines = "note" if state == "note" else "ok"
+    assert states(found(workers.memory, Patient(shared, environment=environment, folder=tmp_path))) == [
+        ("memory", of_machines)
+    ]
+    never = adapter.Settings(carry_reasoning="never")
+    assert states(found(workers.memory, Patient(never, environment=environment, folder=tmp_path))) == [("memory", "ok")]
+
+
+# Rules
+
+WIDTHS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "everything": ({}, {"model": "gpt-4o", "tools": True}, True),
+    "the same": ({"model": "gpt-4o"}, {"model": "gpt-4o"}, True),
+    "a wider glob": ({"model": "gpt-*"}, {"model": "gpt-4o*"}, True),
+    "a narrower glob": ({"model": "gpt-4o*"}, {"model": "gpt-*"}, False),
+    "all of several": ({"model": ["gpt-*", "o*"]}, {"model": ["o3", "gpt-5"]}, True),
+    "one of several": ({"model": "gpt-*"}, {"model": ["o3", "gpt-5"]}, False),
+    "one character is not any": ({"model": "gpt-?"}, {"model": "gpt-*"}, False),
+    "one side of a switch": ({"tools": True}, {}, False),
+    "the other side": ({"tools": True}, {"tools": False}, False),
+    "a switch more": ({"model": "gpt-*"}, {"model": "gpt-5", "stream": True}, True),
+    "formats": ({"format": ["text", "json_object"]}, {"format": "text"}, True),
+    "any format": ({"format": "text"}, {}, False),
+    "another thing": ({"tag": "a*"}, {"call_site": "a*"}, False),
+}
+
+
+@pytest.mark.parametrize("case", WIDTHS)
+def test_a_match_that_takes_all(case: str) -> None:
+    earlier, later, takes = WIDTHS[case]
+    assert rules.takes_all(Match(**earlier), Match(**later)) is takes
+
+
+Case = tuple[dict[str, Any], list[tuple[str, str]]]
+RULES: dict[str, Case] = {
+    "none": ({}, [("rules", "ok")]),
+    "sound": ({"rules": [{"match": {"model": "gpt-4o*"}, "backend": "responses"}]}, [("rules", "ok")]),
+    "never": ({"rules": [{"backend": "chat"}, {"match": {"tag": "x"}, "backend": "responses"}]}, [("rules[1]", "warning")]),
+    "responses only": ({"rules": [{"match": {"model": "o1-pro*"}, "backend": "chat"}]}, [("rules[0]", "warning")]),
+    "responses only, by default": ({"rules": [{"match": {"model": "gpt-5.5-pro"}, "drop": ["seed"]}]}, [("rules[0]", "warning")]),
+    "one way": ({"rules": [{"match": {"model": "gpt-5.6*"}, "rollout": 50}]}, [("rules[0]", "warning")]),
+    "one way, without tools": ({"rules": [{"match": {"model": "gpt-5.6*", "tools": False}, "rollout": 50}]}, [("rules", "ok")]),
+    "one way, and there": ({"rules": [{"match": {"model": "gpt-5.6*"}, "backend": "responses"}]}, [("rules[0]", "note")]),
+    "chat only": ({"rules": [{"match": {"model": "gpt-audio-2*"}, "backend": "responses"}]}, [("rules[0]", "note")]),
+    "chat only, renamed": (
+        {"rules": [{"match": {"model": "acme"}, "backend": "responses", "model": "gpt-audio-2"}]}, [("rules[0]", "note")],
+    ),
+    "own facts": (
+        {"models": {"acme-*": {"responses_only": True}}, "rules": [{"match": {"model": "acme-1"}, "backend": "chat"}]},
+        [("rules[0]", "warning")],
+    ),
+    "gone": ({"models": {"acme": {"shutdown": "2020-01-01"}}, "rules": [{"match": {"model": "acme"}}]}, [("rules[0]", "note")]),
+    "forced": ({"force": "responses", "rules": [{"match": {"model": "o1-pro-9"}, "backend": "chat"}]}, [("rules", "ok")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_rules(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, wanted = RULES[case]
+    monkeypatch.setattr(rules, "_today", lambda: dt.date(2026, 1, 1))
+    assert states(found(rules.rules, **settings)) == wanted
+
+
+# What can be reached
+
+
+def test_a_store_is_asked(tmp_path: Path) -> None:
+    assert states(found(reaching.store)) == [("store", "skipped")]
+    here = {"memory": f"sqlite:///{tmp_path}/turns.db", "memory_timeout": 5}
+    assert states(found(reaching.store, **here)) == [("store", "ok"), ("seal", "note")]
+    assert states(found(reaching.store, **here, memory_key=KEY)) == [("store", "ok")]
+
+
+TROUBLE = {
+    "down": ("redis://ada:hunter2@127.0.0.1:1/0", "failed"),
+    "no folder": ("sqlite:////dev/null/turns.db", "failed"),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLE)
+def test_a_store_in_trouble(case: str) -> None:
+    url, state = TROUBLE[case]
+    (one,) = found(reaching.store, memory=url)
+    assert one.state == state
+    assert "hunter2" not in str(one)
+
+
+class Slow(adapter.Store):
+    """A store that keeps what it likes."""
+
+    def __init__(self, *, loses: bool = False) -> None:
+        self.values: dict[str, bytes] = {}
+        self.loses = loses
+
+    def get(self, names: Any) -> Any:
+        return {} if self.loses else {name: self.values[name] for name in names}
+
+    def put(self, name: str, value: bytes) -> None:
+        self.values[name] = value
+
+    def delete(self, names: Any) -> None:
+        for name in names:
+            self.values.pop(name, None)
+
+    def forget(self, pattern: str) -> int:
+        return 0
+
+
+def test_a_store_of_ones_own() -> None:
+    store = Slow()
+    assert states(found(reaching.store, memory=store, memory_key=KEY)) == [("store", "ok")]
+    assert store.values == {}
+    assert states(found(reaching.store, memory=store, memory_timeout=1e-9)) == [("store", "warning")]
+    assert states(found(reaching.store, memory=Slow(loses=True))) == [("store", "failed")]
+
+
+FLAGS = {
+    "chat": ("'chat'", "ok"),
+    "another value": ("'both'", "warning"),
+    "no such flag": (None, "failed"),
+}
+
+
+@pytest.mark.parametrize("case", FLAGS)
+def test_the_flag(case: str, tmp_path: Path) -> None:
+    value, state = FLAGS[case]
+    flags = f"InMemoryFlag('on', {{'on': {value}}})" if value else None
+    name = f"flags_{case.replace(' ', '_')}"
+    (tmp_path / f"{name}.py").write_text(f"""
+from openfeature import api
+from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
+def client():
+    api.set_provider(InMemoryProvider({{"openai-backend": {flags}}} if {flags is not None} else {{}}), "doctor")
+    return api.get_client("doctor")
+""", encoding="utf-8")  # fmt: skip
+    patient = Patient(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
+    try:
+        assert states(found(reaching.flag, patient)) == [("flags", state)]
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+def test_the_flag_that_was_not_named() -> None:
+    assert states(found(reaching.flag)) == [("flags", "skipped")]
+
+
+SHAPED = b'{"error": {"message": "you must provide a model parameter", "type": "invalid_request_error", "param": null, "code": null}}'
+PAGE = b"<html><body>Access denied</body></html>"
+MEANINGS = {
+    "the API's own 400": (400, "application/json", SHAPED, "ok", "The route is there"),
+    "vLLM's 422": (422, "application/json", b'{"detail": [{"loc": ["model"]}]}', "ok", "The route is there"),
+    "no such route": (404, "application/json", b'{"detail": "Not Found"}', "failed", "The route isn't there"),
+    "a plain 404": (404, "text/plain", b"404 page not found", "failed", "The route isn't there"),
+    "no such method": (405, "text/html", PAGE, "failed", "The route isn't there"),
+    "a gateway's page": (403, "text/html", PAGE, "failed", "a gateway or a proxy"),
+    "a login": (302, "text/html", b"", "failed", "a gateway or a proxy"),
+    "a portal": (200, "text/html", PAGE, "failed", "a gateway or a proxy"),
+    "a wrong key": (401, "application/json", SHAPED, "failed", "doesn't take the key"),
+    "too much": (429, "application/json", SHAPED, "warning", "over its limit"),
+    "broken": (500, "application/json", SHAPED, "warning", "failed on an empty request"),
+    "moved": (308, "text/plain", b"", "warning", "redirects"),
+    "something else": (200, "application/json", b"{}", "warning", "may not be the API"),
+}
+
+
+@pytest.mark.parametrize("case", MEANINGS)
+def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
+    status, kind, body, state, says = MEANINGS[case]
+    for path in ("/chat/completions", "/responses"):
+        assert meaning(status, kind, body, path, has_key=True)[0] == state
+        assert says in meaning(status, kind, body, path, has_key=True)[1]
+    loopback.answer = lambda _: Reply(status, (("content-type", kind),), [body])
+    environment = {"OPENAI_BASE_URL": loopback.base_url, "OPENAI_API_KEY": "sk-secret"}
+    both = found(reaching.endpoints, Patient(None, environment=environment, live=True))
+    assert states(both) == [("/chat/completions", state), ("/responses", state)]
+    assert sorted(request.path for request in loopback.requests) == ["/v1/chat/completions", "/v1/responses"]
+    assert {request.body for request in loopback.requests} == {b"{}"}
+    assert "sk-secret" not in str(both)
+
+
+def test_no_key_is_a_note_there_too() -> None:
+    assert meaning(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
+
+
+def test_nobody_is_asked_unasked() -> None:
+    assert states(found(reaching.endpoints, Patient(None))) == [("endpoints", "skipped")]
+
+
+def test_nobody_is_there() -> None:
+    patient = Patient(None, environment={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, live=True)
+    assert [one.state for one in found(reaching.endpoints, patient)] == ["failed", "failed"]
+
+
+# A call
+
+CALL = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Ada's address"}]}
+DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
+    "built in": ({}, None, "ok", "(gpt-5.4) goes to chat: asked chat, by settings."),
+    "built in, there": ({"backend": "responses"}, None, "ok", "goes to responses: asked responses, by settings."),
+    "by a rule": ({"rules": [{"match": {"model": "gpt-4*"}, "backend": "responses"}]}, CALL, "ok", "asked responses, by rule."),
+    "held": ({"backend": "responses"}, {**CALL, "seed": 1}, "note", "goes to chat: asked responses, by unsupported; seed held."),
+    "dropped": ({"backend": "responses", "drop": ["seed"]}, {**CALL, "seed": 1}, "ok", "by settings; seed dropped."),
+    "refused": ({"backend": "responses", "unsupported": "error"}, {**CALL, "seed": 1}, "warning", "goes nowhere, with a BadRequestError"),
+    "with fallbacks": ({"backend": "responses", "fallback": ["rejected", "missing", "blocked"]}, CALL, "ok", "by settings."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECISIONS)
+def test_the_decision_for_a_call(case: str) -> None:
+    settings, body, state, says = DECISIONS[case]
+    (one,) = found(sample.decision, Patient(adapter.Settings(**settings), sample=body))
+    assert (one.state, says in one.says) == (state, True), one.says
+    assert "Ada" not in str(one)
+
+
+# All of it
+
+
+def test_a_check_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "workers", lambda _: 1 / 0)
+    all_of_it = list(examine(Patient(adapter.Settings())))
+    assert {check.name for check in CHECKS} <= {one.name for one in all_of_it}
+    assert [one.name for one in all_of_it if one.state == "failed"] == ["memory"]
+
+
+def doctor(*args: str, **environment: str) -> Any:
+    return CliRunner().invoke(app, ["doctor", *args], env=environment)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_all_is_well(folder: Path) -> None:
+    done = doctor("--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    assert {check.name for check in CHECKS} == {one["name"] for one in document["findings"]}
+    assert doctor().exit_code == 0
+
+
+def test_what_is_wrong_ends_with_1(folder: Path) -> None:
+    (folder / "adapter.py").touch()
+    assert doctor().exit_code == 1
+    broken = doctor("--json", ADAPTER_BACKEND="neither")
+    assert broken.exit_code == 1
+    findings = {one["name"]: one for one in json.loads(broken.stdout)["findings"]}
+    assert findings["settings"]["says"] == "backend: Input should be 'chat' or 'responses' (ADAPTER_BACKEND)"
+    assert findings["decision"]["state"] == "skipped"
+
+
+def test_a_file_that_nothing_names_is_told_of(folder: Path) -> None:
+    (folder / "adapter.toml").write_text('backend = "responses"', encoding="utf-8")
+    assert "a program reads it only where it is named" in " ".join(doctor().stdout.split())
+    assert "only where it is named" not in doctor(ADAPTER_CONFIG="adapter.toml").stdout
+    assert "only where it is named" not in doctor("--settings", "adapter.toml").stdout
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["people", "JSON"])
+def test_no_secret_is_shown(folder: Path, form: list[str]) -> None:
+    (folder / "call.json").write_text(json.dumps({**CALL, "seed": 1}), encoding="utf-8")
+    done = doctor(
+        *form, "--sample", "call.json", OPENAI_API_KEY="sk-secret", ADAPTER_MEMORY_KEY=KEY,
+        ADAPTER_MEMORY="redis://ada:hunter2@127.0.0.1:1/0?password=hunter2", ADAPTER_BACKEND="responses",
+    )  # fmt: skip
+    assert done.exit_code == 1  # nothing is at port 1
+    assert "1 set, not shown" in done.stdout
+    assert [secret for secret in (*SECRETS, KEY) if secret in done.stdout + done.stderr] == []
+
+
+MISTAKES = {
+    "no file": (["--sample", "absent.json"], "--sample absent.json: No such file"),
+    "no JSON": (["--sample", "no.json"], "--sample no.json: not JSON"),
+    "no call": (["--sample", "list.json"], "expected the body of a Chat Completions call"),
+    "no module": (["--flags", "absent_module:x"], "--flags absent_module:x: ModuleNotFoundError"),
+    "no object": (["--flags", "json"], "expected module:object"),
+    "no client": (["--flags", "json:JSONDecoder"], "expected a client of OpenFeature"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_what_was_used_wrongly(case: str, folder: Path) -> None:
+    args, said = MISTAKES[case]
+    (folder / "no.json").write_text("{", encoding="utf-8")
+    (folder / "list.json").write_text("[1]", encoding="utf-8")
+    done = doctor(*args)
+    assert said in str(done.exception)
+    assert type(done.exception).__name__ == "Mistake"
+
+
+def test_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from adapter.cli import main; main()", "doctor", "--sample", "absent.json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "adapter: --sample absent.json: No such file or directory\n"
