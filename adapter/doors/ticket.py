@@ -116,7 +116,7 @@ def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
     router = live.router
     try:
         router = live.now()
-        if router.quiet and not named and current() is NONE:
+        if router.quiet and not named and not router.observers and current() is NONE:
             if router.shared is None:
                 assert router.surely is not None
                 router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))

@@ -33,7 +33,7 @@ class Router:
     """Choose by one state of the settings, made ready to be asked on every call.
 
     `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call. `quiet`:
-    that is Chat, and nobody observes.
+    that is Chat.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,7 +50,7 @@ class Router:
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
-        self.quiet = self.surely is not None and self.surely.backend == "chat" and not settings.observers
+        self.quiet = self.surely is not None and self.surely.backend == "chat"
         self.shared: Any = None  # what the doors have for all calls under these settings
         self._force, self._flags = settings.force, settings.flags
 
