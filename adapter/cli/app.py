@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from adapter.cli.audit import audit
 from adapter.cli.demo import demo
 from adapter.cli.schema import schema
 
@@ -17,5 +18,6 @@ def adapter() -> None:
     """Run Chat Completions code on the Responses API."""
 
 
+app.command("audit")(audit)
 app.command("demo")(demo)
 app.command("schema")(schema)
