@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,14 +26,19 @@ _FATES = {
 }
 
 
-def audit(
+def audit(  # noqa: PLR0917  # a command's options
     logs: Annotated[
         list[Path],
-        typer.Argument(metavar="LOGS…", help="JSON lines (also .gz, .zst, .bz2) or Parquet, or folders of them.", show_default=False),
+        typer.Argument(
+            metavar="LOGS…",
+            help="JSON lines (also .gz, .zst, .bz2) or Parquet, or folders of them.",
+            show_default=False,
+        ),
     ],
     settings: SettingsFile = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs nothing else.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as one page that needs nothing else."),
     ] = None,
     state: Annotated[
         Path | None,
@@ -47,7 +52,9 @@ def audit(
     restart: Annotated[bool, typer.Option("--restart", help="Forget the progress, and begin anew.")] = False,
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option("--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."),
+        typer.Option(
+            "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
+        ),
     ] = "local",
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
     as_json: Json = False,
@@ -71,13 +78,15 @@ def audit(
     try:
         found = find(logs)
         if not found:
-            raise Mistake(f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …")
+            raise Mistake(
+                f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
+            )
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
                 [log.path for log in found], in_force, state=state, restart=restart, engine=engine, jobs=jobs,
                 progress=_in_megabytes(advance),
             )  # fmt: skip
-        document = report(done.summary, in_force, today=datetime.datetime.now(datetime.UTC).date())
+        document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
         document["logs"], document["settings_file"] = len(found), str(source) if source else None
         if html is not None:
             html.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +106,9 @@ def audit(
     if html is not None:
         err().print(f"The page is {html}.", highlight=False)
     if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
-        err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.", highlight=False)
+        err().print(
+            "Rules that match a tag or a call site hold for no logged request: logs don't know them.", highlight=False
+        )
     if document["bad_lines"]["count"] or document["adapter_bugs"]:
         raise typer.Exit(FOUND)
 
@@ -115,7 +126,12 @@ def _in_megabytes(advance: Any) -> Any:
 
 def _show(console: Console, document: dict[str, Any]) -> None:
     total = document["requests"]
-    console.print(Text(f"{total:,} chat requests in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}", style="bold"))
+    console.print(
+        Text(
+            f"{total:,} chat requests in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
+            style="bold",
+        )
+    )
     if not total:
         _show_bad(console, document)
         return
@@ -147,7 +163,9 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         fates = row["fates"]
         moving = fates.get("as it is", 0) + fates.get("with changes", 0)
         more = f"{fates['with settings'] / row['requests']:.0%}" if fates.get("with settings") else ""
-        table.add_row(row["model"], f"{row['requests']:,}", f"{moving / max(1, row['requests']):.0%}", more, _remarks(row))
+        table.add_row(
+            row["model"], f"{row['requests']:,}", f"{moving / max(1, row['requests']):.0%}", more, _remarks(row)
+        )
     _more(table, document["models"])
     console.print(table)
     table = _table("What requests use", "requests", "move")
@@ -177,7 +195,10 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
         console.print(Text(f"Left out: {document['other_endpoints']:,} requests to other endpoints."))
     if document["adapter_bugs"]:
         console.print(
-            Text(f"The adapter itself failed on {document['adapter_bugs']:,} requests; they would stay on Chat. Please report it.", style="red")
+            Text(
+                f"The adapter itself failed on {document['adapter_bugs']:,} requests; they would stay on Chat. Please report it.",
+                style="red",
+            )
         )
     bad = document["bad_lines"]
     if bad["count"]:

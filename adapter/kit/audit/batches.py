@@ -28,10 +28,10 @@ _CHARACTERS_A_TOKEN = 4  # roughly, for English; only where the log doesn't say
 def arrow() -> Any:
     """Import pyarrow. Raises MissingExtra where it isn't installed."""
     try:
-        import pyarrow
+        import pyarrow as pa
     except ImportError:
         raise MissingExtra("audits need pyarrow: pip install 'chat-responses-adapter[kit]'") from None
-    return pyarrow
+    return pa
 
 
 def audit_batch(batch: pa.RecordBatch, settings: Settings | None = None, *, plain: bool = False) -> Summary:

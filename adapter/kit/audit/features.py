@@ -22,7 +22,7 @@ def features_of(body: Any, *, reasons: bool) -> tuple[str, ...]:
     return tuple(name for name in FEATURES if name in found)
 
 
-def _of_parameters(body: dict[str, Any], reasons: bool) -> Iterator[str]:  # noqa: FBT001  # private
+def _of_parameters(body: dict[str, Any], reasons: bool) -> Iterator[str]:
     if body.get("stream") is True:
         yield "stream"
     if body.get("tools") or body.get("functions"):

@@ -21,8 +21,25 @@ LONGEST = 256 << 20
 
 _ROWS = 4096  # of Parquet, in a block
 _EDGE = 1 << 16
-_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst", ".jsonl.bz2", ".parquet", ".log", ".log.gz")
-_MAGIC: tuple[tuple[bytes, str], ...] = ((b"PAR1", "parquet"), (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
+_PIECE = 1 << 18
+_SUFFIXES = (
+    ".jsonl",
+    ".ndjson",
+    ".jsonl.gz",
+    ".ndjson.gz",
+    ".jsonl.zst",
+    ".ndjson.zst",
+    ".jsonl.bz2",
+    ".parquet",
+    ".log",
+    ".log.gz",
+)
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"PAR1", "parquet"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bz2"),
+)
 
 Kind = Literal["lines", "gzip", "zstd", "bz2", "parquet"]
 DAMAGED = "the rest of the file is damaged"
@@ -53,7 +70,9 @@ class Log:
         with Path(path).open("rb") as file:
             head = file.read(_EDGE)
             file.seek(max(0, stat.st_size - _EDGE))
-            digest = hashlib.sha256(b"%d %d " % (stat.st_size, stat.st_mtime_ns) + head + file.read(_EDGE)).hexdigest()[:24]
+            digest = hashlib.sha256(b"%d %d " % (stat.st_size, stat.st_mtime_ns) + head + file.read(_EDGE)).hexdigest()[
+                :24
+            ]
         kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), "lines")
         return cls(path, kind, stat.st_size, digest)  # type: ignore[arg-type]  # of the table above
 
@@ -124,47 +143,54 @@ def _opened(kind: Kind, raw: IO[bytes]) -> Any:
 
 
 def _of_lines(log: Log, raw: IO[bytes], stream: Any, at: Cursor, size: int) -> Iterator[Block]:
-    carry, skipped = b"", 0  # what is left of a line that hasn't ended; how much of it was thrown away
+    carry, skipped = b"", 0  # the beginning of a line that hasn't ended; how much of one was thrown away
     done = False
     while not done:
-        damaged = False
-        try:
-            chunk = stream.read(size)
-        except (EOFError, OSError, zlib.error):  # cut short or overwritten: what came before it counts
-            chunk, damaged = b"", True
-        done = not chunk
-        begun, carry = carry + chunk, b""
+        chunk, damaged = _chunk(stream, size)
+        done = damaged or not chunk
+        begun = carry + chunk
         cut = len(begun) if done else begun.rfind(b"\n") + 1
         data, carry = begun[:cut], begun[cut:]
-        if skipped and cut:  # the end of a line that was too long; its place is taken by an empty one
+        over = 0
+        if skipped and (cut or done):  # the end of a line that was too long; its place is taken by an empty one
             lost, newline, rest = data.partition(b"\n")
-            skipped, data, over = skipped + len(lost), newline + rest, skipped + len(lost)
-        else:
-            over = 0
+            data, over, skipped = newline + rest, skipped + len(lost), 0
         if len(carry) + skipped > LONGEST:
-            skipped, carry = skipped + len(carry), b""
-        if not data and not over and not damaged:
-            continue
-        lines = data.count(b"\n") + (1 if data and not data.endswith(b"\n") else 0)
-        end = Cursor(at.block + 1, at.offset + len(data) + over, at.line + lines)
-        if over:
-            skipped = 0
-            yield Block(log.path, at, end, raw.tell(), data, (at.line,))
-        else:
-            yield Block(log.path, at, end, raw.tell(), data, damaged=damaged)
-        at = end
+            carry, skipped = b"", skipped + len(carry)
+        if data or over or damaged:
+            lines = data.count(b"\n") + (1 if data and not data.endswith(b"\n") else 0)
+            end = Cursor(at.block + 1, at.offset + len(data) + over, at.line + lines)
+            yield Block(log.path, at, end, raw.tell(), data, (at.line,) if over else (), damaged)
+            at = end
+
+
+def _chunk(stream: Any, size: int) -> tuple[bytes, bool]:
+    """Read `size` bytes, or to the end; tell whether the file is damaged behind them: cut short, or overwritten."""
+    read = getattr(stream, "read1", stream.read)  # gives what there is before it finds fault
+    parts: list[bytes] = []
+    missing = size
+    try:
+        while missing and (part := read(min(missing, _PIECE))):
+            parts.append(part)
+            missing -= len(part)
+    except (EOFError, OSError, zlib.error):
+        return b"".join(parts), True
+    return b"".join(parts), False
 
 
 def _of_parquet(log: Log, begin: Cursor) -> Iterator[Block]:
     pa = arrow()
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet
 
     with parquet.ParquetFile(log.path) as file:
         at, rows = Cursor(), max(1, file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=_ROWS):
             end = Cursor(at.block + 1, 0, at.line + batch.num_rows)
             if at.block >= begin.block:
-                named = {"file": pa.repeat(log.path, batch.num_rows), "line": pa.array(range(at.line, end.line), pa.int64())}
+                named = {
+                    "file": pa.repeat(log.path, batch.num_rows),
+                    "line": pa.array(range(at.line, end.line), pa.int64()),
+                }
                 for name, values in named.items():
                     place = batch.schema.get_field_index(name)
                     batch = batch.remove_column(place) if place >= 0 else batch  # noqa: PLW2901  # the same batch

@@ -13,7 +13,10 @@ from adapter.telemetry import OTHER
 
 _MODEL = re.compile(r"(?:ft:)?[A-Za-z][A-Za-z0-9._/+:-]{0,79}", re.ASCII)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII)
-_PATH = re.compile(r"(?:[A-Za-z_$][A-Za-z0-9_$]{0,39}|query\.api-version)(?:\[\])*(?:\.[A-Za-z_][A-Za-z0-9_]{0,39}(?:\[\])*)*", re.ASCII)
+_PATH = re.compile(
+    r"(?:[A-Za-z_$][A-Za-z0-9_$]{0,39}|query\.api-version)(?:\[\])*(?:\.[A-Za-z_][A-Za-z0-9_]{0,39}(?:\[\])*)*",
+    re.ASCII,
+)
 _INDEX = re.compile(r"\[\d+\]")
 # Keys of APIs, tokens, hashes, long numbers: no model and no parameter is called like that. A date (20241022) has eight digits.
 _SECRET = re.compile(r"(?i)^(?:sk|pk|rk|ak|ghp|gho|xox[a-z]|akia|eyj|bearer)[-_A-Z0-9]{8,}|[0-9a-f]{24,}|\d{9,}")
@@ -40,7 +43,9 @@ def path(value: str) -> str:
     if _PATH.fullmatch(blanked):
         shown = ".".join(part if key(part.rstrip("[]")) != OTHER else OTHER for part in blanked.split("."))
         return blanked if shown == blanked or blanked in ("$", "query.api-version") else shown
-    head = re.match(r"(?:messages\[\]|tools\[\]|functions\[\]|stream_options)(?:\.(?:content\[\]|function|custom))?(?=\.)", blanked)
+    head = re.match(
+        r"(?:messages\[\]|tools\[\]|functions\[\]|stream_options)(?:\.(?:content\[\]|function|custom))?(?=\.)", blanked
+    )
     return f"{head[0]}.{OTHER}" if head else OTHER
 
 

@@ -72,7 +72,11 @@ def _head(document: Document) -> str:
         for fate, row in document["fates"].items()
         if row["requests"]
     )
-    bar = _bar([(row["requests"], _CLASSES[fate], _WORDS[fate][0]) for fate, row in document["fates"].items()], total, height=10)
+    bar = _bar(
+        [(row["requests"], _CLASSES[fate], _WORDS[fate][0]) for fate, row in document["fates"].items()],
+        total,
+        height=10,
+    )
     return f"""<header>
 <p class=over>Chat Completions → Responses API · {_number(total)} logged requests{source}</p>
 <h1>{_percent(moves["share"])} would move today</h1>
@@ -93,14 +97,27 @@ def _steps(document: Document) -> str:
         bar = _bar([(before, "f0 dim", "before"), (step["more"], "f2", "more")], total)
         names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
         effects = "; ".join(dict.fromkeys(step["effects"]))
-        rows.append(_row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}", raw=True))
+        rows.append(
+            _row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}", raw=True)
+        )
         before = step["moves"]
-    safe = [name for step in steps for name, what in zip(step["settings"], step["effects"], strict=True) if "another" not in what]
-    lines = f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(toml(dict.fromkeys(safe)))}</pre>" if safe else ""
+    safe = [
+        name
+        for step in steps
+        for name, what in zip(step["settings"], step["effects"], strict=True)
+        if "another" not in what
+    ]
+    lines = (
+        f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(toml(dict.fromkeys(safe)))}</pre>"
+        if safe
+        else ""
+    )
     if safe:
         left_out = len({name for step in steps for name in step["settings"]} - set(safe))
         note = "Put them beside those that you have. " + (
-            "Settings after which the answer may be another are left out: " + _plural(left_out, "setting") + "." if left_out else ""
+            "Settings after which the answer may be another are left out: " + _plural(left_out, "setting") + "."
+            if left_out
+            else ""
         )
         lines += f"<p class=note>{note.strip()}</p></details>"
     return _section(
@@ -123,7 +140,10 @@ def _held(document: Document) -> str:
     if document["kept"]:
         kept = "<h3>No setting moves these</h3>" + _table(
             ("where", "why", "requests"),
-            [(f"<code>{escape(row['path'])}</code>", escape(row["why"]), _number(row["requests"])) for row in document["kept"]],
+            [
+                (f"<code>{escape(row['path'])}</code>", escape(row["why"]), _number(row["requests"]))
+                for row in document["kept"]
+            ],
         )
     return _section(
         "What holds requests on Chat Completions",
@@ -153,9 +173,17 @@ def _models(document: Document) -> str:
         note = f"{_number(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
         rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(moving / max(1, count)), note, raw=True))
     shown, rest = rows[:12], rows[12:]
-    more = f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>" if rest else ""
+    more = (
+        f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>"
+        if rest
+        else ""
+    )
     ways = sorted({row["one_way"]["why"] for row in document["models"] if row["one_way"]})
-    note = f"<p class=note>One way: {escape('; '.join(ways))}. The adapter never sends such calls back to Chat.</p>" if ways else ""
+    note = (
+        f"<p class=note>One way: {escape('; '.join(ways))}. The adapter never sends such calls back to Chat.</p>"
+        if ways
+        else ""
+    )
     return _section(
         "Models",
         "Each bar is all requests of one model; the figure is the share that would move today.",
@@ -169,10 +197,15 @@ def _shutdowns(document: Document) -> str:
     most = max(row["requests"] for row in document["shutdowns"])
     rows = []
     for row in document["shutdowns"]:
-        models = ", ".join(f"<code>{escape(name)}</code>" for name, _ in sorted(row["models"].items(), key=lambda one: (-one[1], one[0])))
+        models = ", ".join(
+            f"<code>{escape(name)}</code>"
+            for name, _ in sorted(row["models"].items(), key=lambda one: (-one[1], one[0]))
+        )
         kind = "f4" if row["gone"] else "f2"
         when = f"{row['date']}{' · past' if row['gone'] else ''}"
-        rows.append(_row(when, _bar([(row["requests"], kind, "requests")], most), _number(row["requests"]), models, raw=True))
+        rows.append(
+            _row(when, _bar([(row["requests"], kind, "requests")], most), _number(row["requests"]), models, raw=True)
+        )
     return _section(
         "Models with a shutdown date",
         f"The day after which a model isn't served, as far as it is known here. Seen from {document['date']}.",
@@ -199,7 +232,9 @@ def _several(document: Document) -> str:
         if row["requests"]:
             about = "≈ " if row["more_prompt_tokens_estimated"] else ""
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
-            rows.append((words, _number(row["requests"]), f"+{_number(row['more_requests'])}", f"+{about}{_number(tokens)}"))
+            rows.append(
+                (words, _number(row["requests"]), f"+{_number(row['more_requests'])}", f"+{about}{_number(tokens)}")
+            )
     if not rows:
         return ""
     return _section(
@@ -212,28 +247,40 @@ def _several(document: Document) -> str:
 
 def _tokens(document: Document) -> str:
     rows = [
-        (escape(_WORDS[fate][0]), *(_number(row.get(name, 0)) for name in ("requests", "prompt", "completion", "reasoning")))
+        (
+            escape(_WORDS[fate][0]),
+            *(_number(row.get(name, 0)) for name in ("requests", "prompt", "completion", "reasoning")),
+        )
         for fate, row in document["tokens"].items()
     ]
     if not rows:
         return ""
     return _section(
-        "Tokens", "Where the answer was logged with its usage.", _table(("", "requests", "prompt", "completion", "of it reasoning"), rows)
+        "Tokens",
+        "Where the answer was logged with its usage.",
+        _table(("", "requests", "prompt", "completion", "of it reasoning"), rows),
     )
 
 
 def _ledger(document: Document) -> str:
     if not document["losses"]:
         return ""
-    rows = [(f"<code>{escape(row['path'])}</code>", escape(row["action"]), _number(row["requests"])) for row in document["losses"]]
+    rows = [
+        (f"<code>{escape(row['path'])}</code>", escape(row["action"]), _number(row["requests"]))
+        for row in document["losses"]
+    ]
     return _section(
-        "What the ledger would say", "Of requests that move today: what would be different.", _table(("where", "what", "requests"), rows)
+        "What the ledger would say",
+        "Of requests that move today: what would be different.",
+        _table(("where", "what", "requests"), rows),
     )
 
 
 def _parameters(document: Document) -> str:
     def table(rows: Sequence[Mapping[str, Any]]) -> str:
-        return _table(("", "requests"), [(f"<code>{escape(row['name'])}</code>", _number(row["requests"])) for row in rows])
+        return _table(
+            ("", "requests"), [(f"<code>{escape(row['name'])}</code>", _number(row["requests"])) for row in rows]
+        )
 
     known = f"<details><summary>{_plural(len(document['parameters']), 'parameter')} in use</summary>{table(document['parameters'])}</details>"
     unknown = ""
@@ -248,7 +295,10 @@ def _parameters(document: Document) -> str:
 def _rules(document: Document) -> str:
     if not document["rules"]:
         return ""
-    rows = [("no rule" if row["rule"] is None else f"rule {row['rule'] + 1}", _number(row["requests"])) for row in document["rules"]]
+    rows = [
+        ("no rule" if row["rule"] is None else f"rule {row['rule'] + 1}", _number(row["requests"]))
+        for row in document["rules"]
+    ]
     return _section("Rules", "Which rule of the settings holds for how many requests.", _table(("", "requests"), rows))
 
 
@@ -258,13 +308,17 @@ def _bad(document: Document) -> str:
     if document["other_endpoints"]:
         parts.append(f"<p>{_plural(document['other_endpoints'], 'row')} went to other endpoints, and are left out.</p>")
     if document["adapter_bugs"]:
-        parts.append(f"<p>The adapter itself failed on {_plural(document['adapter_bugs'], 'request')}: please report it.</p>")
+        parts.append(
+            f"<p>The adapter itself failed on {_plural(document['adapter_bugs'], 'request')}: please report it.</p>"
+        )
     if bad["count"]:
         reasons = ", ".join(f"{_number(count)} {escape(why)}" for why, count in bad["reasons"].items())
         listed = [(f"<code>{escape(row['file'])}:{row['line']}</code>", escape(row["why"])) for row in bad["first"]]
         parts.append(f"<p>{_plural(bad['count'], 'line')} can't be read: {reasons}.</p>")
         if listed:
-            parts.append(f"<details><summary>The first {len(listed)}</summary>{_table(('where', 'why'), listed)}</details>")
+            parts.append(
+                f"<details><summary>The first {len(listed)}</summary>{_table(('where', 'why'), listed)}</details>"
+            )
     return _section("What was left out", "", "".join(parts)) if parts else ""
 
 
@@ -307,7 +361,9 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     right = [all(row[i].lstrip("+≈ ")[:1].isdigit() for row in rows) for i in range(len(columns))]
     kinds = [" class=num" if one else "" for one in right]
     head = "".join(f"<th scope=col{kind}>{escape(name)}</th>" for name, kind in zip(columns, kinds, strict=True))
-    body = "".join(f"<tr>{''.join(f'<td{kind}>{cell}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{cell}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>" for row in rows
+    )
     return f"<div class=scroll tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,7 +36,7 @@ _EMULATION = {
 Document = dict[str, Any]
 
 
-def report(summary: Summary, settings: Settings, *, today: datetime.date | None = None) -> Document:
+def report(summary: Summary, settings: Settings, *, today: dt.date | None = None) -> Document:
     """Work out the report of an audit.
 
     Counts are requests unless they say otherwise, shares are from 0 to 1. `today` is what shutdown dates are told by.
@@ -44,7 +44,7 @@ def report(summary: Summary, settings: Settings, *, today: datetime.date | None 
     total = summary.count("rows", "request")
     fates = {fate: summary.count("fate", fate) for fate in FATES}
     moving = sum(fates[fate] for fate in MOVING)
-    day = (today or datetime.datetime.now(datetime.UTC).date()).isoformat()
+    day = (today or dt.datetime.now(dt.UTC).date()).isoformat()
     return {
         "audit": 1,
         "settings_hash": settings.hash,
@@ -63,7 +63,9 @@ def report(summary: Summary, settings: Settings, *, today: datetime.date | None 
         "features": _features(summary),
         "several_answers": _several(summary),
         "tokens": _tokens(summary),
-        "parameters": [{"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("parameter")],
+        "parameters": [
+            {"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("parameter")
+        ],
         "unknown_parameters": [{"name": name, "requests": n} for name, n in summary.table("extra")],
         "rules": _rules(summary, settings),
         "bad_lines": {
@@ -104,16 +106,22 @@ def _steps(summary: Summary, moving: int, total: int) -> list[Document]:
     taken: set[str] = set()
     steps = []
     while open_:
-        gains = {more: sum(n for needs, n in open_.items() if needs <= taken | more) for more in {needs - taken for needs in open_}}
+        gains = {
+            more: sum(n for needs, n in open_.items() if needs <= taken | more)
+            for more in {needs - taken for needs in open_}
+        }
         more = min(gains, key=lambda one: (-gains[one] / len(one), len(one), sorted(one)))
         taken |= more
         moving += gains[more]
         names = sorted(more)
         steps.append(
             {
-                "settings": names, "effects": [effect(name) for name in names], "more": gains[more], "moves": moving,
+                "settings": names,
+                "effects": [effect(name) for name in names],
+                "more": gains[more],
+                "moves": moving,
                 "share": _share(moving, total),
-            }  # fmt: skip
+            }
         )
         open_ = {needs: n for needs, n in open_.items() if not needs <= taken}
     return steps
@@ -121,25 +129,29 @@ def _steps(summary: Summary, moving: int, total: int) -> list[Document]:
 
 def _models(summary: Summary, day: str) -> list[Document]:
     by: dict[str, dict[str, int]] = {}
+    all_: dict[str, int] = {}
     for key, count in summary.pairs("model fate"):
-        fates = by.setdefault(key[0], dict.fromkeys(FATES, 0))
-        if key[-1] in fates:
-            fates[key[-1]] += count
+        all_[key[0]] = all_.get(key[0], 0) + count
+        fates = by.setdefault(key[0], {})
+        if key[-1] in FATES:  # not so for names beyond the table's bound
+            fates[key[-1]] = fates.get(key[-1], 0) + count
     one_way: dict[str, str] = {key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2}
-    ways = {key[0]: sum(n for other, n in summary.pairs("one way") if other[0] == key[0]) for key, _ in summary.pairs("one way")}
+    ways = {
+        key[0]: sum(n for other, n in summary.pairs("one way") if other[0] == key[0])
+        for key, _ in summary.pairs("one way")
+    }
     ends = {key[-1]: key[0] for key, _ in summary.pairs("shutdown") if len(key) == 2}
     rows = [
         {
             "model": model,
-            "requests": summary_of,
-            "fates": {fate: n for fate, n in fates.items() if n},
+            "requests": all_[model],
+            "fates": fates,
             "one_way": {"requests": ways[model], "why": one_way[model]} if model in one_way else None,
             "chat_only": summary.count("chat only", model) > 0,
             "shutdown": ends.get(model),
             "gone": ends.get(model, "9") < day,
         }
         for model, fates in by.items()
-        if (summary_of := sum(fates.values())) or model == OTHER
     ]
     return sorted(rows, key=lambda row: (row["model"] == OTHER, -row["requests"], row["model"]))
 
@@ -150,7 +162,8 @@ def _shutdowns(summary: Summary, day: str) -> list[Document]:
         if len(key) == 2:
             dates.setdefault(key[0], {})[key[1]] = count
     return [
-        {"date": date, "gone": date < day, "requests": sum(models.values()), "models": models} for date, models in sorted(dates.items())
+        {"date": date, "gone": date < day, "requests": sum(models.values()), "models": models}
+        for date, models in sorted(dates.items())
     ]
 
 
@@ -159,7 +172,12 @@ def _features(summary: Summary) -> list[Document]:
     for key, count in summary.pairs("feature"):
         by.setdefault(key[0], {})[key[-1]] = count
     return [
-        {"feature": name, "requests": sum(by[name].values()), "moves": sum(by[name].get(fate, 0) for fate in MOVING), "fates": by[name]}
+        {
+            "feature": name,
+            "requests": sum(by[name].values()),
+            "moves": sum(by[name].get(fate, 0) for fate in MOVING),
+            "fates": by[name],
+        }
         for name in FEATURES
         if name in by
     ]

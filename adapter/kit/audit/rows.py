@@ -12,7 +12,19 @@ CHAT_PATH = b"/chat/completions"
 _BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
 _PATHS = ("url", "path", "endpoint", "uri")
 _REPLIES = ("response", "response_body", "output", "reply")
-_OTHERS = ("/responses", "/embeddings", "/completions", "/messages", "/moderations", "/images", "/audio", "/models", "/files", "/batches")
+_OTHERS = (
+    "/responses",
+    "/embeddings",
+    "/completions",
+    "/messages",
+    "/moderations",
+    "/images",
+    "/audio",
+    "/models",
+    "/files",
+    "/batches",
+)
+_NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage"})
 _DEPTH = 4
 
 Why = Literal["not JSON", "no chat request in it", "too long"]
@@ -49,16 +61,17 @@ def unwrap(row: Any) -> Logged | Why | object:
     """
     raw_path, host, chat, usage = CHAT_PATH, "", False, None
     for depth in range(_DEPTH):
-        if isinstance(row, (str, bytes)):
-            try:
-                row = parse(row)
-            except ValueError:
-                return "not JSON"
+        try:
+            row = _read(row)
+        except ValueError:
+            return "not JSON"
         if not isinstance(row, dict):
             return "no chat request in it"
-        if usage is None:
-            usage = _usage(row)
-        found = _place(row)
+        if _NOTABLE.isdisjoint(row):
+            found = None
+        else:
+            usage = _usage(row) if usage is None else usage
+            found = _place(row)
         if found is not None:
             where, host = found
             chat = kind_of("POST", where) == "chat"
@@ -76,6 +89,15 @@ def unwrap(row: Any) -> Logged | Why | object:
             return ELSEWHERE if "input" in row else "no chat request in it"
         row = inner
     return "no chat request in it"
+
+
+def _read(row: Any) -> Any:
+    """Read JSON, and JSON that was written into JSON as text."""
+    for _ in range(3):
+        if not isinstance(row, (str, bytes)):
+            break
+        row = parse(row)
+    return row
 
 
 def _place(row: dict[str, Any]) -> tuple[bytes, str] | None:

@@ -43,7 +43,10 @@ def audit(
     known = {log.path: log for log in logs}
     progress(sum(log.size for log in logs if done.logs[log.path].done))
     if engine == "local":
-        jobs = min(jobs or cores(), 1 if sum(log.size for log, _ in work if log.kind != "parquet") < _SMALL and jobs is None else 10_000)
+        jobs = min(
+            jobs or cores(),
+            1 if sum(log.size for log, _ in work if log.kind != "parquet") < _SMALL and jobs is None else 10_000,
+        )
     read: dict[str, int] = {}
     current: str | None = None
     for one in ENGINES[engine](work, settings, jobs=jobs, size=done.block):

@@ -77,7 +77,9 @@ def _deep(value: Any) -> Shape:
 
 def _nested(value: Any, depth: int) -> Shape:
     if depth and type(value) is dict:
-        return tuple([(key, _word(inner) if key == "type" else _nested(inner, depth - 1)) for key, inner in value.items()])
+        return tuple(
+            [(key, _word(inner) if key == "type" else _nested(inner, depth - 1)) for key, inner in value.items()]
+        )
     if depth and type(value) is list:
         return ("list", *dict.fromkeys([_nested(inner, depth - 1) for inner in value]))
     return kind(value)
@@ -107,7 +109,13 @@ def _messages(value: Any) -> Shape:
 
 def _called(message: dict[str, Any]) -> Shape:
     called = message.get("function_call")
-    name = called.get("name") if type(called) is dict else message.get("name") if message.get("role") == "function" else None
+    name = (
+        called.get("name")
+        if type(called) is dict
+        else message.get("name")
+        if message.get("role") == "function"
+        else None
+    )
     return name if type(name) is str else kind(name)
 
 

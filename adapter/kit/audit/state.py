@@ -28,7 +28,7 @@ class Progress:
     """How far a log has been read, and whether to its end."""
 
     fingerprint: str
-    cursor: Cursor = Cursor()
+    cursor: Cursor = field(default_factory=Cursor)
     done: bool = False
 
 
@@ -58,7 +58,10 @@ class State:
             found = cls._read(value, path)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StaleState(f"{path}: not the state of an audit") from None
-        for name, theirs, ours in (("settings", found.settings, settings), ("version of the adapter", found.code, code)):
+        for name, theirs, ours in (
+            ("settings", found.settings, settings),
+            ("version of the adapter", found.code, code),
+        ):
             if theirs != ours:
                 raise StaleState(f"{path}: was made with other {name}; begin anew with --restart")
         return found
@@ -72,7 +75,12 @@ class State:
             for name, log in value["logs"].items()
         }
         return cls(
-            str(value["settings"]), str(value["code"]), int(value["block"]), path, Summary.from_json(value["summary"]), logs
+            str(value["settings"]),
+            str(value["code"]),
+            int(value["block"]),
+            path,
+            Summary.from_json(value["summary"]),
+            logs,
         )
 
     def begin(self, logs: list[Log]) -> None:
@@ -104,7 +112,11 @@ class State:
         if self.path is None:
             return
         logs = {
-            name: {"fingerprint": log.fingerprint, "cursor": [log.cursor.block, log.cursor.offset, log.cursor.line], "done": log.done}
+            name: {
+                "fingerprint": log.fingerprint,
+                "cursor": [log.cursor.block, log.cursor.offset, log.cursor.line],
+                "done": log.done,
+            }
             for name, log in self.logs.items()
         }
         value = {
@@ -113,6 +125,12 @@ class State:
         }  # fmt: skip
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(value, separators=(",", ":")))
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -124,6 +142,7 @@ def write_whole(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+            os.chmod(file.name, 0o666 & ~_umask())  # noqa: PTH101  # as any file that is written here
             Path(file.name).replace(path)
         except BaseException:
             with suppress(OSError):

@@ -94,7 +94,10 @@ class Summary:
         if not isinstance(value, Mapping) or value.get("version") != VERSION:
             raise ValueError("not the summary of an audit of this version")
         try:
-            tables = {str(name): {str(key): int(count) for key, count in counts.items()} for name, counts in value["tables"].items()}
+            tables = {
+                str(name): {str(key): int(count) for key, count in counts.items()}
+                for name, counts in value["tables"].items()
+            }
             return cls(tables, tuple((str(file), int(line), str(why)) for file, line, why in value["bad_lines"]))
         except (KeyError, TypeError, AttributeError, ValueError):
             raise ValueError("not the summary of an audit") from None

@@ -151,7 +151,9 @@ def _ways_out(body: Any, raw_path: bytes, choice: Choice, asked: list[str]) -> t
         new = [name for name in asked if name not in _KEPT and name not in drop and name not in emulate]
         emulate |= {name for name in new if name in _EMULATED and name not in policy.emulate}
         drop |= dict.fromkeys([name for name in new if name not in emulate], "drop")
-        trial = replace(policy, parameters=MappingProxyType({**policy.parameters, **drop}), emulate=policy.emulate | emulate)
+        trial = replace(
+            policy, parameters=MappingProxyType({**policy.parameters, **drop}), emulate=policy.emulate | emulate
+        )
         plan, asked = _plan(body, raw_path, choice, trial)
         if plan.translation is not None or not new:
             return (*(f"emulate {name}" for name in sorted(emulate)), *(f"drop {name}" for name in sorted(drop))), plan
@@ -178,4 +180,3 @@ def _parameters(body: Any) -> dict[str, tuple[str, ...]]:
         elif not rule.is_neutral(value):
             known.append(name)
     return {"parameters": tuple(known), "extras": tuple(dict.fromkeys(extras))}
-
