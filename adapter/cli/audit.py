@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -93,6 +94,9 @@ def audit(  # noqa: PLR0917  # a command's options
             write_whole(html, page(document))
             if own_state and state is not None:
                 state.unlink(missing_ok=True)
+    except BrokenExecutor:
+        again = "; the same command goes on from there" if state is not None else ""
+        raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
     except StaleState as error:
         raise Mistake(str(error)) from None
     except OSError as error:

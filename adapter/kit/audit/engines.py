@@ -6,6 +6,8 @@ import gc
 import multiprocessing
 import os
 import pickle
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -86,9 +88,19 @@ _SETTINGS: list[Settings] = []  # a worker's own
 
 def _take(settings: bytes) -> None:
     _SETTINGS[:] = [pickle.loads(settings)]  # noqa: S301  # from the process that made this one
+    # An interrupt is the first process's to deal with, and where that was killed nobody would ever end this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     # A request's JSON has no cycles; the collector would walk it again and again (an eighth of the time).
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _leave_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _run(block: Block) -> Summary:

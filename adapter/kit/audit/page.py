@@ -91,7 +91,7 @@ def _steps(document: Document) -> str:
     if not steps:
         return ""
     total, now = document["requests"], document["moves"]["now"]
-    rows = [_row("today", _bar([(now, "f0", "move today")], total), _percent(now / total), "")]
+    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(now / total), "", raw=True)]
     before = now
     for step in steps[:_MOST]:
         bar = _bar([(before, "f0 dim", "before"), (step["more"], "f2", "more")], total)
@@ -132,8 +132,8 @@ def _held(document: Document) -> str:
         return ""
     most = max(row["requests"] for row in document["held"])
     rows = "".join(
-        _row(f"<code>{escape(row['name'])}</code>", _bar([(row["requests"], "f3", "requests")], most), _number(row["requests"]),
-             f"{_percent(row['share'])} of all", raw=True)
+        _row(f"<code>{escape(row['name'])}</code>", _bar([(row["requests"], "f3", "requests")], most),
+             f"{_number(row['requests'])} <i>{_percent(row['share'])}</i>", "", raw=True)
         for row in document["held"][:_MOST]
     )  # fmt: skip
     kept = ""
@@ -233,7 +233,7 @@ def _several(document: Document) -> str:
             about = "≈ " if row["more_prompt_tokens_estimated"] else ""
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
             rows.append(
-                (words, _number(row["requests"]), f"+{_number(row['more_requests'])}", f"+{about}{_number(tokens)}")
+                (words, _number(row["requests"]), f"+{_number(row['more_requests'])}", f"{about}+{_number(tokens)}")
             )
     if not rows:
         return ""
@@ -361,8 +361,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     right = [all(row[i].lstrip("+≈ ")[:1].isdigit() for row in rows) for i in range(len(columns))]
     kinds = [" class=num" if one else "" for one in right]
     head = "".join(f"<th scope=col{kind}>{escape(name)}</th>" for name, kind in zip(columns, kinds, strict=True))
+    # On a phone the columns stand below each other, and each figure says what it counts.
+    of = [f' data-of="{escape(name)}"' if name else "" for name in columns]
     body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{cell}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>" for row in rows
+        f"<tr>{''.join(f'<td{kind}{name}>{cell}</td>' for cell, kind, name in zip(row, kinds, of, strict=True))}</tr>"
+        for row in rows
     )
     return f"<div class=scroll tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 

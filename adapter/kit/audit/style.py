@@ -31,10 +31,10 @@ header .bar{border-radius:7px;margin:1.2rem 0 1rem}
 .row small:empty{display:none}
 .label{overflow-wrap:anywhere;min-width:0}
 .figure,.num{font-variant-numeric:tabular-nums;text-align:right;white-space:nowrap}
-.figure{font-weight:600}
+.figure{font-weight:600}.figure i{font-style:normal;font-weight:400;color:var(--soft);margin-left:.4em}
 code,pre{font:.875em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--rail);border-radius:8px;padding:.8rem 1rem;overflow-x:auto;margin:.6rem 0}
-.badge{display:inline-block;padding:0 .5em;border-radius:99px;background:var(--rail);color:var(--soft);white-space:nowrap;margin-left:.25rem}
+.badge{display:inline-block;padding:0 .5em;border-radius:99px;background:var(--rail);color:var(--soft);white-space:nowrap;margin-right:.25rem}
 .badge.warm{background:var(--warm-ground);color:var(--warm)}.badge.hot{background:var(--hot-ground);color:var(--hot)}
 details{margin-top:1.1rem}details+details{margin-top:.4rem}
 summary{cursor:pointer;color:var(--soft);padding:.3rem 0}
@@ -47,9 +47,13 @@ th{font-weight:500;color:var(--soft);text-align:left;font-size:.85rem}th.num{tex
 th,td{padding:.42rem .9rem .42rem 0;border-bottom:1px solid var(--line);vertical-align:baseline}
 th:last-child,td:last-child{padding-right:0}
 tr:last-child td{border-bottom:0}
-td{overflow-wrap:anywhere}td.num{overflow-wrap:normal}
+td{overflow-wrap:break-word;min-width:5rem}td code{overflow-wrap:anywhere}
+@media (max-width:36rem){thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+table,tbody,tr,td{display:block;min-width:0}tr{padding:.55rem 0;border-bottom:1px solid var(--line)}tr:last-child{border-bottom:0}
+td{border:0;padding:.1rem 0;overflow-wrap:anywhere}td:first-child{font-weight:600}td.num{display:flex;justify-content:space-between;gap:1rem;white-space:normal}
+td[data-of]::before{content:attr(data-of);color:var(--soft);font-weight:400}td:not(.num)[data-of]::before{content:none}}
 footer{color:var(--soft);font-size:.85rem;margin-top:2rem}
-@media (min-width:46rem){.row{grid-template-columns:15rem 1fr 6rem;align-items:center}.row .label{grid-row:1;grid-column:1}
+@media (min-width:46rem){.row{grid-template-columns:15rem 1fr 8rem;align-items:center}.row .label{grid-row:1;grid-column:1}
 .row .bar{grid-row:1;grid-column:2}.row .figure{grid-row:1;grid-column:3}.row small{grid-column:2/-1;margin-bottom:.15rem}}
 @media print{section{break-inside:avoid;border-color:#ccc}body{background:#fff}}
 """
