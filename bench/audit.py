@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -67,17 +68,28 @@ def run(folder: Path, *options: str) -> tuple[dict[str, Any], float, int]:
     return json.loads(written), time.perf_counter() - began, peak
 
 
+def _cpu() -> float:
+    """Return the CPU seconds of all processes that have ended; unlike the clock, they don't count the machine's other work."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def kill(folder: Path, state: Path, share: float, total: int) -> int:
-    """Audit a folder, and kill it and its workers when about a share of the requests is counted; return how many were."""
+    """Audit a folder, and kill it when about a share of the requests is counted; return how many were."""
     process = _start(folder, "--state", str(state))
     counted = 0
     while process.poll() is None and counted < share * total:
         time.sleep(0.05)
         if state.exists():
             counted = sum(json.loads(state.read_text())["summary"]["tables"].get("rows", {}).values())
-    for pid in _tree(process.pid):
-        os.kill(pid, signal.SIGKILL)
+    workers = _tree(process.pid)[1:]
+    os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    for _ in range(100):
+        if not any(map(_resident, workers)):
+            break
+        time.sleep(0.1)
+    assert not any(map(_resident, workers)), "workers outlived the process that made them"
     return counted
 
 
@@ -92,13 +104,15 @@ def main() -> None:
             f"{count:,} lines, {size / 1e6:,.0f} MB in {len(list(folder.iterdir()))} files, one of them compressed",
             flush=True,
         )
+        spent = _cpu()
         whole, seconds, peak = run(folder)
+        spent = _cpu() - spent
         wrong = traffic.differences(whole, totals)
         print(f"figures: {'; '.join(wrong) or 'all as they were made'}")
         print(
-            f"rate: {count / seconds:,.0f} a second ({seconds:.1f} s, all cores); memory of all processes: {peak / 1e6:,.0f} MB",
-            flush=True,
+            f"rate: {count / seconds:,.0f} a second ({seconds:.1f} s, all cores), {count / spent:,.0f} a second of CPU"
         )
+        print(f"memory of all processes together: {peak / 1e6:,.0f} MB", flush=True)
         counted = kill(folder, state, 0.4, count)
         resumed, seconds, _ = run(folder, "--state", str(state))
         same = resumed == whole

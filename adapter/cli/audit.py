@@ -16,6 +16,7 @@ from rich.text import Text
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 
 _MEGABYTE = 1_000_000
+_INTERRUPTED = 130  # as shells have it
 _ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
 _STYLES = {"as it is": "green", "with changes": "cyan", "with settings": "yellow", "stays": "", "refused": "red"}
 _FATES = {
@@ -31,7 +32,7 @@ def audit(  # noqa: PLR0917  # a command's options
     logs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="LOGS…",
+            metavar="LOGS",
             help="JSON lines (also .gz, .zst, .bz2) or Parquet, or folders of them.",
             show_default=False,
         ),
@@ -94,6 +95,11 @@ def audit(  # noqa: PLR0917  # a command's options
             write_whole(html, page(document))
             if own_state and state is not None:
                 state.unlink(missing_ok=True)
+    except KeyboardInterrupt:
+        err().print(
+            "Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.", highlight=False
+        )
+        raise typer.Exit(_INTERRUPTED) from None
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
         raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None

@@ -72,7 +72,8 @@ def code() -> str:
     for folder in ("translation", "routing", "kit/audit"):
         for path in sorted((root / folder).glob("*.py")):
             digest.update(path.read_bytes())
-    digest.update((root / "planning.py").read_bytes())
+    for name in ("planning.py", "endpoints.py"):
+        digest.update((root / name).read_bytes())
     return digest.hexdigest()[:12]
 
 
