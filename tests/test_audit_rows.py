@@ -28,6 +28,7 @@ CHAT: dict[str, Any] = {
     "a batch file's": {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": BODY},
     "text in text": json.dumps(json.dumps(BODY)),
     "a path of its own": {"path": "/gateway/llm", "request": BODY},
+    "a file of that name": {"path": "/var/files/models/a.json", "request": BODY},
     "a recording": {
         "id": 1,
         "path": "/v1/chat/completions",

@@ -69,6 +69,7 @@ def audit(  # noqa: PLR0917  # a command's options
     """
     from adapter.kit.audit import audit as run
     from adapter.kit.audit import report
+    from adapter.kit.audit.batches import NoRequests
     from adapter.kit.audit.inputs import find
     from adapter.kit.audit.page import page
     from adapter.kit.audit.state import StaleState, write_whole
@@ -103,12 +104,10 @@ def audit(  # noqa: PLR0917  # a command's options
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
         raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
-    except StaleState as error:
+    except (StaleState, NoRequests) as error:
         raise Mistake(str(error)) from None
     except OSError as error:
         raise Mistake(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
-    except ValueError as error:  # Parquet that is none, or has no column for requests; never contents
-        raise Mistake(str(error).splitlines()[0]) from None
     if as_json:
         print_json(document)
     else:

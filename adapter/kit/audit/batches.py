@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter import codec
-from adapter.errors import MissingExtra
+from adapter.errors import AdapterError, MissingExtra
 from adapter.routing.settings import Settings
 
 from .rows import ELSEWHERE, Logged, parse, unwrap
@@ -25,6 +25,10 @@ _MOST_JUDGES = 4
 _CHARACTERS_A_TOKEN = 4  # roughly, for English; only where the log doesn't say
 
 
+class NoRequests(AdapterError, ValueError):
+    """What was given can't hold requests."""
+
+
 def arrow() -> Any:
     """Import pyarrow. Raises MissingExtra where it isn't installed."""
     try:
@@ -40,7 +44,8 @@ def audit_batch(batch: pa.RecordBatch, settings: Settings | None = None, *, plai
     The column `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
     `rows.unwrap`). Beside it may stand `url`, and `response` with the usage; `file` and `line` name rows that can't be read. A batch
     with a column `messages` is taken for bodies spread over columns. `settings` are those of production; unset: as there, from the
-    environment. `plain` judges each request by itself instead of each shape once.
+    environment. `plain` judges each request by itself instead of each shape once. Raises NoRequests, a ValueError, for a batch without
+    such a column.
     """
     return _audited(_rows(batch), _judge(settings, plain=plain))
 
@@ -124,7 +129,7 @@ def _body_column(batch: pa.RecordBatch) -> str:
     ]  # fmt: skip
     found = next((name for name in (*BODY_COLUMNS, *able) if name in able), None)
     if found is None:
-        raise ValueError("no column that could hold requests: expected JSON as text, or structs, in a column `body`")
+        raise NoRequests("no column that could hold requests: expected JSON as text, or structs, in a column `body`")
     return str(found)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .batches import arrow, batch_of_lines
+from .batches import NoRequests, arrow, batch_of_lines
 
 BLOCK = 4 << 20
 """About how many bytes of JSON lines make a block: some thousands of requests, some tenths of a second."""
@@ -182,6 +182,14 @@ def _of_parquet(log: Log, begin: Cursor) -> Iterator[Block]:
     pa = arrow()
     from pyarrow import parquet
 
+    try:
+        yield from _of_rows(log, begin, parquet)
+    except (pa.ArrowException, OSError):
+        raise NoRequests(f"{log.path}: Parquet that can't be read") from None
+
+
+def _of_rows(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:
+    pa = arrow()
     with parquet.ParquetFile(log.path) as file:
         at, rows = Cursor(), max(1, file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=_ROWS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,18 +13,8 @@ CHAT_PATH = b"/chat/completions"
 _BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
 _PATHS = ("url", "path", "endpoint", "uri")
 _REPLIES = ("response", "response_body", "output", "reply")
-_OTHERS = (
-    "/responses",
-    "/embeddings",
-    "/completions",
-    "/messages",
-    "/moderations",
-    "/images",
-    "/audio",
-    "/models",
-    "/files",
-    "/batches",
-)
+_OTHERS = "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches"
+_ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$")
 _NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage"})
 _DEPTH = 4
 
@@ -113,8 +104,7 @@ def _place(row: dict[str, Any]) -> tuple[bytes, str] | None:
 
 
 def _elsewhere(raw_path: bytes) -> bool:
-    path = raw_path.partition(b"?")[0].rstrip(b"/").decode("utf-8", "replace")
-    return path.endswith(_OTHERS) or any(f"{other}/" in path for other in _OTHERS)
+    return _ELSEWHERE.search(raw_path.partition(b"?")[0].decode("utf-8", "replace")) is not None
 
 
 def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
