@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak matrix frameworks lanes bench lint types fmt clean
+.PHONY: help demo test cover soak matrix frameworks lanes bench audit lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -43,6 +43,9 @@ lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some,
 
 bench: $(READY) ## measure what it costs beside the SDK alone, and write bench/RESULTS.md; SHORT=--short only tries it out
 	$(BIN)/python -m bench $(SHORT)
+
+audit: $(READY) ## audit a million made-up requests, kill it, and go on; COUNT= for another number
+	$(BIN)/python -m bench.audit $(or $(COUNT),1000000)
 
 lint: $(READY) ## check format, style and the import floors
 	$(BIN)/ruff format --check .

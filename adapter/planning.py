@@ -66,7 +66,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         losses = changes + translation.losses
         return Plan(choice.reason, losses, translation, endpoint.path, one_way=one_way)
     except TranslationError as error:
-        return _refused(error.path, error.why, ())
+        return _refused(error.path, error.why, (), one_way)
     except Exception as bug:  # promise 9: our own bugs are ours
         if choice.on_bug == "raise":
             raise
@@ -77,16 +77,17 @@ def _held(reason: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
     if one_way is None:
         return Plan(reason, losses)
     first = losses[0]
-    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses)
+    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses, one_way)
 
 
-def _refused(path: str, why: str, losses: tuple[Loss, ...]) -> Plan:
+def _refused(path: str, why: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
     # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
     losses = losses or (Loss(path, "held", why),)
     return Plan(
         "refused",
         losses,
         refusal=error_reply(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"),
+        one_way=one_way,
     )
 
 

@@ -17,7 +17,7 @@ from tests.support.loopback import Loopback
 
 ROOT = Path(adapter.__file__).parents[1]
 HEAVY = ["openai", "pydantic", "pydantic_settings", "vcr", "yaml", "typer", "click", "rich", "httpx", "httpx2", "redis", "openfeature",
-         "opentelemetry", "anyio", "asyncio"]  # fmt: skip
+         "opentelemetry", "anyio", "asyncio", "pyarrow", "ray"]  # fmt: skip
 
 HTTP = ["httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3"]
 

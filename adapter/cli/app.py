@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from adapter.cli.audit import audit
 from adapter.cli.demo import demo
 from adapter.cli.doctor import doctor
 from adapter.cli.schema import schema
@@ -18,6 +19,7 @@ def adapter() -> None:
     """Run Chat Completions code on the Responses API."""
 
 
+app.command("audit")(audit)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("schema")(schema)

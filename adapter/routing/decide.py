@@ -69,16 +69,27 @@ class Router:
             return self._ground.choices[given]
         if self._matching_needs_body and call.body is UNREAD:
             return Need.BODY
-        ground = self._ground
-        for one in self._rules:
-            if one.matcher.holds(call):
-                ground = one
-                break
+        ground, _ = self._stands_on(call)
         answer = given or self._share(ground, call)
         if answer is Need.BODY:
             return answer
         choice = ground.choices[answer]
         return choice if call.overrides.plain else replace(choice, policy=_with(choice.policy, call.overrides))
+
+    def if_moved(self, call: Call) -> tuple[Choice, int | None]:
+        """Return what a call would be moved with, whoever chooses it, and the index of the rule that holds for it.
+
+        `call.body` must have been read. Neither the kill switch nor a flag nor the rollout is asked: this says what happens on the
+        way, not whether it is gone.
+        """
+        ground, index = self._stands_on(call)
+        return ground.choices["responses", "settings"], index
+
+    def _stands_on(self, call: Call) -> tuple[_Ground, int | None]:
+        for index, one in enumerate(self._rules):
+            if one.matcher.holds(call):
+                return one, index
+        return self._ground, None
 
     def _share(self, ground: _Ground, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
         if ground.percent is None:

@@ -1,0 +1,242 @@
+"""Be `adapter audit`: what of logged traffic would move to the Responses API, what stays, and what would change that."""
+
+from __future__ import annotations
+
+import datetime as dt
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+
+_MEGABYTE = 1_000_000
+_INTERRUPTED = 130  # as shells have it
+_ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
+_STYLES = {"as it is": "green", "with changes": "cyan", "with settings": "yellow", "stays": "", "refused": "red"}
+_FATES = {
+    "as it is": "moves as it is",
+    "with changes": "moves, and the ledger says what is different",
+    "with settings": "would move with a setting",
+    "stays": "stays on Chat Completions",
+    "refused": "would be an error on the Responses API",
+}
+
+
+def audit(  # noqa: PLR0917  # a command's options
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOGS",
+            help="JSON lines (also .gz, .zst, .bz2) or Parquet, or folders of them.",
+            show_default=False,
+        ),
+    ],
+    settings: SettingsFile = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as one page that needs nothing else."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="Keep the progress here, so that the same command goes on after an interruption, and logs can be added later. "
+            "Else, with --html, beside the page until it is written.",
+        ),
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the progress, and begin anew.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
+        ),
+    ] = "local",
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what of logged chat requests would move to the Responses API, what holds the others, and which settings would move them.
+
+    A row is a request's body, or holds one under body, request, json, input …, as logs and batch files do; with the answer beside it
+    tokens are counted too. Each verdict is that of the code that runs in production, with the settings given. No contents are shown:
+    names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines.
+    """
+    from adapter.kit.audit import audit as run
+    from adapter.kit.audit import report
+    from adapter.kit.audit.batches import NoRequests
+    from adapter.kit.audit.inputs import find
+    from adapter.kit.audit.page import page
+    from adapter.kit.audit.state import StaleState, write_whole
+
+    in_force, source = settings_in_force(settings)
+    own_state = state is None and html is not None
+    if html is not None and state is None:
+        state = html.with_name(f"{html.name}.state")
+    try:
+        found = find(logs)
+        if not found:
+            raise Mistake(
+                f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
+            )
+        with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
+            done = run(
+                [log.path for log in found], in_force, state=state, restart=restart, engine=engine, jobs=jobs,
+                progress=_in_megabytes(advance),
+            )  # fmt: skip
+        document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
+        document["logs"], document["settings_file"] = len(found), str(source) if source else None
+        if html is not None:
+            html.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(html, page(document))
+            if own_state and state is not None:
+                state.unlink(missing_ok=True)
+    except KeyboardInterrupt:
+        err().print(
+            "Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.", highlight=False
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenExecutor:
+        again = "; the same command goes on from there" if state is not None else ""
+        raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
+    except (StaleState, NoRequests) as error:
+        raise Mistake(str(error)) from None
+    except OSError as error:
+        raise Mistake(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
+    if as_json:
+        print_json(document)
+    else:
+        _show(out(), document)
+    if html is not None:
+        err().print(f"The page is {html}.", highlight=False)
+    if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
+        err().print(
+            "Rules that match a tag or a call site hold for no logged request: logs don't know them.", highlight=False
+        )
+    if document["bad_lines"]["count"] or document["adapter_bugs"]:
+        raise typer.Exit(FOUND)
+
+
+def _in_megabytes(advance: Any) -> Any:
+    left = 0
+
+    def told(count: int) -> None:
+        nonlocal left
+        whole, left = divmod(left + count, _MEGABYTE)
+        advance(whole)
+
+    return told
+
+
+def _show(console: Console, document: dict[str, Any]) -> None:
+    total = document["requests"]
+    console.print(
+        Text(
+            f"{total:,} chat requests in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
+            style="bold",
+        )
+    )
+    if not total:
+        _show_bad(console, document)
+        return
+    table = _table("", "requests", "share")
+    for fate, row in document["fates"].items():
+        table.add_row(Text(_FATES[fate], style=_STYLES[fate]), f"{row['requests']:,}", f"{row['share']:.1%}")
+    console.print(table)
+    if document["steps"]:
+        table = _table("What would move more", "more", "then move", "what it does", left=(3,))
+        for step in document["steps"][:_ROWS]:
+            effects = "; ".join(dict.fromkeys(step["effects"]))
+            table.add_row(" + ".join(step["settings"]), f"{step['more']:,}", f"{step['share']:.1%}", effects)
+        _more(table, document["steps"])
+        console.print(table)
+    if document["kept"]:
+        table = _table("What no setting moves", "requests", "why", left=(2,))
+        for row in document["kept"][:_ROWS]:
+            table.add_row(row["path"], f"{row['requests']:,}", row["why"])
+        _more(table, document["kept"])
+        console.print(table)
+    if document["losses"]:
+        table = _table("What the ledger would say", "requests", "", left=(2,))
+        for row in document["losses"][:_ROWS]:
+            table.add_row(row["path"], f"{row['requests']:,}", row["action"])
+        _more(table, document["losses"])
+        console.print(table)
+    table = _table("Models", "requests", "move", "with settings", "", left=(4,))
+    for row in document["models"][:_ROWS]:
+        fates = row["fates"]
+        moving = fates.get("as it is", 0) + fates.get("with changes", 0)
+        more = f"{fates['with settings'] / row['requests']:.0%}" if fates.get("with settings") else ""
+        table.add_row(
+            row["model"], f"{row['requests']:,}", f"{moving / max(1, row['requests']):.0%}", more, _remarks(row)
+        )
+    _more(table, document["models"])
+    console.print(table)
+    table = _table("What requests use", "requests", "move")
+    for row in document["features"]:
+        table.add_row(row["feature"], f"{row['requests']:,}", f"{row['moves'] / row['requests']:.0%}")
+    if document["features"]:
+        console.print(table)
+    _show_several(console, document["several_answers"])
+    if document["unknown_parameters"]:
+        names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_ROWS]]
+        console.print(Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"), "")
+    _show_bad(console, document)
+
+
+def _show_several(console: Console, several: dict[str, Any]) -> None:
+    for when, words in (("now", "are sent"), ("with_settings", "would be sent with emulate n")):
+        row = several[when]
+        if row["requests"]:
+            tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
+            about = "about " if row["more_prompt_tokens_estimated"] else ""
+            said = f"Several answers: {row['requests']:,} requests {words}, as {row['more_requests']:,} more requests with {about}{tokens:,} more prompt tokens."
+            console.print(Text(said), "")
+
+
+def _show_bad(console: Console, document: dict[str, Any]) -> None:
+    if document["other_endpoints"]:
+        console.print(Text(f"Left out: {document['other_endpoints']:,} requests to other endpoints."))
+    if document["adapter_bugs"]:
+        console.print(
+            Text(
+                f"The adapter itself failed on {document['adapter_bugs']:,} requests; they would stay on Chat. Please report it.",
+                style="red",
+            )
+        )
+    bad = document["bad_lines"]
+    if bad["count"]:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
+        console.print(Text(f"{bad['count']:,} lines can't be read: {reasons}", style="yellow"))
+        for row in bad["first"][:5]:
+            console.print(Text(f"  {row['file']}:{row['line']}: {row['why']}"))
+        if bad["count"] > 5 and len(bad["first"]) > 5:
+            console.print(Text("  …"))
+
+
+def _remarks(row: dict[str, Any]) -> str:
+    said = []
+    if row["shutdown"]:
+        said.append(f"{'was shut down' if row['gone'] else 'shuts down'} on {row['shutdown']}")
+    if row["chat_only"]:
+        said.append("Chat only")
+    if row["one_way"]:
+        said.append(f"one way, {row['one_way']['requests']:,}")
+    return "; ".join(said)
+
+
+def _more(table: Table, rows: list[Any]) -> None:
+    if len(rows) > _ROWS:
+        table.add_row(f"… {len(rows) - _ROWS} more, in the page and the JSON")
+
+
+def _table(*columns: str, left: tuple[int, ...] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if not i or i in left else "right", overflow="fold")
+    return table

@@ -1,0 +1,211 @@
+"""What an audit says, as one JSON document: the terminal and the page show it, and add nothing to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from adapter.routing.settings import Settings
+from adapter.telemetry import OTHER
+from adapter.translation.rules import CHAT_PARAMETERS
+
+from .features import FEATURES
+from .summary import SEPARATOR, Summary
+from .verdicts import FATES
+
+MOVING = ("as it is", "with changes")
+
+_EFFECTS = {
+    "lossy": "the call goes without it",
+    "emulated": "the call goes without it",
+    "impossible": "the answer may be another",
+    "exact": "the least that the API takes is asked for",  # a limit below 16 is all of these that can be dropped
+}
+_IN_MESSAGES = {
+    "name": "the model doesn't see the names",
+    "input_audio": "the answer may be another",
+    "prompt_cache_breakpoint": "the cache begins elsewhere",
+}
+_EMULATION = {
+    "n": "as many requests at once, each paid for with its prompt",
+    "stop": "the text is cut by the adapter; what comes behind the cut is paid for",
+    "web_search_options": "as a web_search tool",
+}
+
+Document = dict[str, Any]
+
+
+def report(summary: Summary, settings: Settings, *, today: dt.date | None = None) -> Document:
+    """Work out the report of an audit.
+
+    Counts are requests unless they say otherwise, shares are from 0 to 1. `today` is what shutdown dates are told by.
+    """
+    total = summary.count("rows", "request")
+    fates = {fate: summary.count("fate", fate) for fate in FATES}
+    moving = sum(fates[fate] for fate in MOVING)
+    day = (today or dt.datetime.now(dt.UTC).date()).isoformat()
+    return {
+        "audit": 1,
+        "settings_hash": settings.hash,
+        "date": day,
+        "requests": total,
+        "other_endpoints": summary.count("rows", "other endpoint"),
+        "adapter_bugs": summary.count("rows", "adapter bug"),
+        "moves": {"now": moving, "share": _share(moving, total), "with_settings": moving + fates["with settings"]},
+        "fates": {fate: {"requests": count, "share": _share(count, total)} for fate, count in fates.items()},
+        "steps": _steps(summary, moving, total),
+        "held": [{"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("held")],
+        "kept": [{"path": key[0], "why": key[-1], "requests": n} for key, n in summary.pairs("kept")],
+        "losses": [{"path": key[0], "action": key[-1], "requests": n} for key, n in summary.pairs("loss")],
+        "models": _models(summary, day),
+        "shutdowns": _shutdowns(summary, day),
+        "features": _features(summary),
+        "several_answers": _several(summary),
+        "tokens": _tokens(summary),
+        "parameters": [
+            {"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("parameter")
+        ],
+        "unknown_parameters": [{"name": name, "requests": n} for name, n in summary.table("extra")],
+        "rules": _rules(summary, settings),
+        "bad_lines": {
+            "count": summary.count("bad"),
+            "reasons": dict(summary.table("bad")),
+            "first": [{"file": file, "line": line, "why": why} for file, line, why in summary.bad_lines],
+        },
+    }
+
+
+def effect(setting: str) -> str:
+    """Say what a setting (`emulate n`, `drop seed`) does to a call."""
+    action, _, name = setting.partition(" ")
+    if action == "emulate":
+        return _EMULATION[name]
+    return _IN_MESSAGES.get(name) or _EFFECTS[CHAT_PARAMETERS[name].fate]
+
+
+def toml(settings: Iterable[str]) -> str:
+    """Write settings as lines of adapter.toml."""
+    listed: dict[str, list[str]] = {"emulate": [], "drop": []}
+    for setting in settings:
+        action, _, name = setting.partition(" ")
+        listed[action].append(f'"{name}"')
+    return "\n".join(f"{action} = [{', '.join(sorted(names))}]" for action, names in listed.items() if names)
+
+
+def _share(count: int, total: int) -> float:
+    return round(count / total, 6) if total else 0.0
+
+
+def _steps(summary: Summary, moving: int, total: int) -> list[Document]:
+    """Order the settings by what they move: each step the one that, or those few that, move most per setting, given those before."""
+    open_: dict[frozenset[str], int] = {}
+    for key, count in summary.table("settings"):
+        if key != OTHER:
+            open_[frozenset(key.split(" + "))] = count
+    taken: set[str] = set()
+    steps = []
+    while open_:
+        gains = {
+            more: sum(n for needs, n in open_.items() if needs <= taken | more)
+            for more in {needs - taken for needs in open_}
+        }
+        more = min(gains, key=lambda one: (-gains[one] / len(one), len(one), sorted(one)))
+        taken |= more
+        moving += gains[more]
+        names = sorted(more)
+        steps.append(
+            {
+                "settings": names,
+                "effects": [effect(name) for name in names],
+                "more": gains[more],
+                "moves": moving,
+                "share": _share(moving, total),
+            }
+        )
+        open_ = {needs: n for needs, n in open_.items() if not needs <= taken}
+    return steps
+
+
+def _models(summary: Summary, day: str) -> list[Document]:
+    by: dict[str, dict[str, int]] = {}
+    all_: dict[str, int] = {}
+    for key, count in summary.pairs("model fate"):
+        all_[key[0]] = all_.get(key[0], 0) + count
+        fates = by.setdefault(key[0], {})
+        if key[-1] in FATES:  # not so for names beyond the table's bound
+            fates[key[-1]] = fates.get(key[-1], 0) + count
+    one_way: dict[str, str] = {key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2}
+    ways = {
+        key[0]: sum(n for other, n in summary.pairs("one way") if other[0] == key[0])
+        for key, _ in summary.pairs("one way")
+    }
+    ends = {key[-1]: key[0] for key, _ in summary.pairs("shutdown") if len(key) == 2}
+    rows = [
+        {
+            "model": model,
+            "requests": all_[model],
+            "fates": fates,
+            "one_way": {"requests": ways[model], "why": one_way[model]} if model in one_way else None,
+            "chat_only": summary.count("chat only", model) > 0,
+            "shutdown": ends.get(model),
+            "gone": ends.get(model, "9") < day,
+        }
+        for model, fates in by.items()
+    ]
+    return sorted(rows, key=lambda row: (row["model"] == OTHER, -row["requests"], row["model"]))
+
+
+def _shutdowns(summary: Summary, day: str) -> list[Document]:
+    dates: dict[str, dict[str, int]] = {}
+    for key, count in summary.pairs("shutdown"):
+        if len(key) == 2:
+            dates.setdefault(key[0], {})[key[1]] = count
+    return [
+        {"date": date, "gone": date < day, "requests": sum(models.values()), "models": models}
+        for date, models in sorted(dates.items())
+    ]
+
+
+def _features(summary: Summary) -> list[Document]:
+    by: dict[str, dict[str, int]] = {}
+    for key, count in summary.pairs("feature"):
+        by.setdefault(key[0], {})[key[-1]] = count
+    return [
+        {
+            "feature": name,
+            "requests": sum(by[name].values()),
+            "moves": sum(by[name].get(fate, 0) for fate in MOVING),
+            "fates": by[name],
+        }
+        for name in FEATURES
+        if name in by
+    ]
+
+
+def _several(summary: Summary) -> Document:
+    def figures(when: str) -> Document:
+        def count(what: str) -> int:
+            return summary.count("several", when + SEPARATOR + what)
+
+        return {
+            "requests": count("requests"),
+            "more_requests": count("more requests"),
+            "more_prompt_tokens": count("prompt tokens"),
+            "more_prompt_tokens_estimated": count("prompt tokens, estimated"),
+        }
+
+    return {"now": figures("now"), "with_settings": figures("with settings")}
+
+
+def _tokens(summary: Summary) -> Document:
+    by: dict[str, dict[str, int]] = {}
+    for key, count in summary.pairs("usage"):
+        if key[0] in FATES:
+            by.setdefault(key[0], {})[key[-1]] = count
+    return {fate: by[fate] for fate in FATES if fate in by}
+
+
+def _rules(summary: Summary, settings: Settings) -> list[Document]:
+    rows = [{"rule": index, "requests": summary.count("rule", str(index))} for index in range(len(settings.rules))]
+    return [*rows, {"rule": None, "requests": summary.count("rule", "none")}] if rows else []

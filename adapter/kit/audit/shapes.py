@@ -1,0 +1,164 @@
+"""The shape of a request: all that its verdict depends on, and nothing that anybody wrote.
+
+Requests with one shape have one verdict, so that the translation runs once for each shape and not once for each request. A shape
+may tell apart what has the same verdict, never the other way round; tests/test_audit_shapes.py holds it to the plain path.
+
+Values are reduced to their kind: type, and whether they are empty. By their value count only what rules read: models, types, roles,
+efforts, small numbers. Equal messages, parts, calls and tools count once, in the order of their first appearance: what the
+translation says of the second is what it said of the first. Only deprecated function calls are matched by name and order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from adapter.translation.rules import MINIMUM_OUTPUT_TOKENS
+
+Shape = Hashable
+
+_LONGEST = 64  # characters of a value that is kept as it is; longer ones are in no rule
+_KIND: dict[type, tuple[Shape, Shape]] = {  # when it is false, and when it is true
+    str: ("''", "'s'"), int: ("0", "int"), float: ("0.0", "float"), list: ("[]", "[x]"), dict: ("{}", "{x}"), bool: ("false", "true"),
+}  # fmt: skip
+
+
+def shape_of(body: Any, raw_path: bytes, host: str) -> Shape:
+    """Return the shape of a chat request; `raw_path` and `host` are where it went."""
+    if type(body) is not dict:
+        return kind(body)
+    out: list[Shape] = [raw_path, host]
+    for key, value in body.items():
+        out.append(key)
+        special = _SPECIAL.get(key)
+        out.append(special(value) if special is not None else kind(value))
+    return tuple(out)
+
+
+def kind(value: Any) -> Shape:
+    """Reduce a value to its type and whether it is false."""
+    if value is None:
+        return None
+    pair = _KIND.get(type(value))
+    return type(value).__name__ if pair is None else pair[1] if value else pair[0]
+
+
+def _word(value: Any) -> Shape:
+    return ("=", value) if type(value) is str and len(value) <= _LONGEST else kind(value)
+
+
+def _count(value: Any) -> Shape:
+    return ("=", value) if type(value) is int and -1 <= value <= 200 else kind(value)
+
+
+def _limit(value: Any) -> Shape:
+    return "small" if type(value) is int and 0 < value < MINIMUM_OUTPUT_TOKENS else _sign(value)
+
+
+def _sign(value: Any) -> Shape:
+    return "negative" if type(value) is int and value < 0 else kind(value)
+
+
+def _words(value: Any) -> Shape:
+    return tuple(map(_word, value)) if type(value) is list and len(value) <= 8 else kind(value)
+
+
+def _fields(value: Any) -> Shape:
+    """Keep keys, and `type` by its word."""
+    if type(value) is not dict:
+        return kind(value)
+    return tuple([(key, _word(inner) if key == "type" else kind(inner)) for key, inner in value.items()])
+
+
+def _deep(value: Any) -> Shape:
+    """Keep keys at every depth that a choice with its list of tools has."""
+    return _nested(value, 5)
+
+
+def _nested(value: Any, depth: int) -> Shape:
+    if depth and type(value) is dict:
+        return tuple(
+            [(key, _word(inner) if key == "type" else _nested(inner, depth - 1)) for key, inner in value.items()]
+        )
+    if depth and type(value) is list:
+        return ("list", *dict.fromkeys([_nested(inner, depth - 1) for inner in value]))
+    return kind(value)
+
+
+def _messages(value: Any) -> Shape:
+    if type(value) is not list:
+        return kind(value)
+    out: list[Shape] = []
+    legacy = False
+    for message in value:
+        if type(message) is not dict:
+            out.append(kind(message))
+            continue
+        role, content = message.get("role"), message.get("content")
+        if type(role) is str and type(content) is str and len(message) == 2:
+            out.append((role if len(role) <= _LONGEST else "?", "''" if not content else "'s'"))
+            legacy = legacy or role == "function"
+            continue
+        legacy = legacy or role == "function" or message.get("function_call") is not None
+        out.append(tuple([(key, _in_message(key, inner)) for key, inner in message.items()]))
+    if legacy:  # matched by name, in order
+        names = tuple([_called(message) for message in value if type(message) is dict])
+        return ("legacy", tuple(out), names)
+    return tuple(dict.fromkeys(out))
+
+
+def _called(message: dict[str, Any]) -> Shape:
+    called = message.get("function_call")
+    name = (
+        called.get("name")
+        if type(called) is dict
+        else message.get("name")
+        if message.get("role") == "function"
+        else None
+    )
+    return name if type(name) is str else kind(name)
+
+
+def _in_message(key: str, value: Any) -> Shape:
+    if type(value) is str:
+        return _word(value) if key == "role" else "'s'" if value else "''"
+    if key == "content" and type(value) is list:
+        return ("parts", *dict.fromkeys(map(_fields_deeper, value)))
+    if key == "tool_calls" and type(value) is list:
+        return ("calls", *dict.fromkeys(map(_fields_deeper, value)))
+    return _fields(value) if key == "function_call" else kind(value)
+
+
+def _fields_deeper(value: Any) -> Shape:
+    """Keep the keys of a part or a call, and of the object that it wraps."""
+    if type(value) is not dict:
+        return kind(value)
+    return tuple([(key, _word(inner) if key == "type" else _fields(inner)) for key, inner in value.items()])
+
+
+def _tools(value: Any) -> Shape:
+    if type(value) is not list:
+        return kind(value)
+    return ("tools", *dict.fromkeys(map(_fields_deeper, value)))
+
+
+def _stop(value: Any) -> Shape:
+    return tuple([kind(one) for one in value[:8]]) if type(value) is list else kind(value)
+
+
+_SPECIAL: dict[str, Callable[[Any], Shape]] = {
+    "model": lambda value: ("=", value) if type(value) is str else kind(value),
+    "messages": _messages,
+    "n": _count,
+    "max_tokens": _limit,
+    "max_completion_tokens": _limit,
+    "reasoning_effort": _word,
+    "modalities": _words,
+    "response_format": _fields_deeper,
+    "tools": _tools,
+    "functions": _tools,
+    "tool_choice": _deep,
+    "function_call": _fields,
+    "stop": _stop,
+    "stream_options": _fields,
+}

@@ -1,0 +1,182 @@
+"""What would become of one request on the Responses API: asked of the code that decides it in production, and of nothing else.
+
+The router says by which policy the request would move, and `make_plan` what becomes of it. Where it wouldn't move, the same plan is
+made again under a policy that also drops, or emulates, the parameters that the first one was asked about: if that moves it, those are
+the settings that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
+
+from adapter.journal import Choice
+from adapter.planning import Plan, make_plan
+from adapter.routing.calls import Call
+from adapter.routing.decide import Router
+from adapter.routing.overrides import NONE
+from adapter.routing.parameters import Emulated
+from adapter.routing.settings import Settings
+from adapter.translation.models import ModelFacts
+from adapter.translation.policy import Policy, Unsupported
+from adapter.translation.rules import CHAT_PARAMETERS
+
+from . import names, shapes
+from .features import features_of
+from .rows import Logged
+
+Fate = Literal["as it is", "with changes", "with settings", "stays", "refused"]
+"""`as it is`: it moves, and the ledger is empty. `with changes`: it moves, and the ledger says what is different. `with settings`: it
+would move with other settings. `stays`: on Chat Completions, whatever the settings. `refused`: an error there, and Chat can't serve
+it either, or the policy says `error`."""
+
+FATES: Final = get_args(Fate)
+
+_EMULATED = frozenset(get_args(Emulated))
+# What no setting leaves out: there `drop` is as good as `error` (Draft.cannot).
+_KEPT = frozenset({"model", "messages", "response_format", "functions", "function_call"})
+_MOST_SHAPES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would become of every request of one shape: names, paths and numbers, never contents.
+
+    `settings` are what it takes to move, `emulate n` or `drop seed`; `held` what holds it under the settings as they are, by
+    parameter or path; `kept` what no setting removes, by path and reason; `losses` the ledger of what moves, by path and action.
+    `rule` is the index of the rule that holds for it; `n` how many answers it asks for.
+    """
+
+    fate: Fate
+    model: str
+    settings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+    losses: tuple[tuple[str, str], ...] = ()
+    one_way: str | None = None
+    chat_only: bool = False
+    shutdown: str | None = None
+    bug: bool = False
+    rule: int | None = None
+    n: int = 1
+    parameters: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking(Policy):
+    """A policy that notes what it was asked about, and didn't say `drop` to."""
+
+    asked: list[str] = field(default_factory=list, compare=False)
+
+    def of(self, parameter: str) -> Unsupported:
+        said = Policy.of(self, parameter)
+        if said != "drop" and parameter not in self.asked:
+            self.asked.append(parameter)
+        return said
+
+
+class Judge:
+    """Judge requests by one state of the settings; what was judged once is remembered by its shape.
+
+    `plain=True` remembers nothing, and judges every request by itself.
+    """
+
+    def __init__(self, settings: Settings, *, plain: bool = False) -> None:
+        self._router = Router(settings)
+        self._plain = plain
+        self._verdicts: dict[Hashable, Verdict] = {}
+
+    def of(self, logged: Logged) -> Verdict:
+        """Return the verdict on a request."""
+        if self._plain:
+            return self._judged(logged)
+        shape = shapes.shape_of(logged.body, logged.raw_path, logged.host)
+        found = self._verdicts.get(shape)
+        if found is None:
+            if len(self._verdicts) >= _MOST_SHAPES:
+                self._verdicts.clear()
+            found = self._verdicts[shape] = self._judged(logged)
+        return found
+
+    def _judged(self, logged: Logged) -> Verdict:
+        body, raw_path = logged.body, logged.raw_path
+        call = Call(None, {}, NONE, raw_path, logged.host, body=body)
+        choice, rule = self._router.if_moved(call)
+        plan, asked = _plan(body, raw_path, choice, choice.policy)
+        facts = choice.policy.models
+        sent = call.model
+        family = facts.of(sent) if sent is not None else None
+        rest: dict[str, Any] = {
+            "model": names.model(sent),
+            "one_way": plan.one_way or _one_way_anyhow(facts, sent),
+            "chat_only": family.chat_only if family is not None else False,
+            "shutdown": facts.shutdown(sent) if sent is not None else None,
+            "bug": plan.reason == "adapter-bug",
+            "rule": rule,
+            "n": _answers(body),
+            **_parameters(body),
+            "features": features_of(body, reasons=family.reasons if family is not None else False),
+        }
+        if plan.translation is not None:
+            losses = tuple(dict.fromkeys((names.path(loss.path), loss.action) for loss in plan.losses))
+            return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
+        settings, best = _ways_out(body, raw_path, choice, asked)
+        held = tuple(name for name in asked if name not in _KEPT)
+        if best.translation is not None:
+            return Verdict("with settings", settings=settings, held=held, **rest)
+        kept = tuple(dict.fromkeys((names.path(loss.path), loss.why) for loss in best.losses if loss.action == "held"))
+        held += tuple(path for path in dict.fromkeys(path for path, _ in kept) if path not in held)
+        return Verdict("stays" if plan.refusal is None else "refused", held=held, kept=kept, **rest)
+
+
+def _plan(body: Any, raw_path: bytes, choice: Choice, policy: Policy) -> tuple[Plan, list[str]]:
+    asking = _Asking(policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning)
+    # One bug must not end an audit: it is counted.
+    return make_plan(body, replace(choice, policy=asking, on_bug="chat"), raw_path, None), asking.asked
+
+
+def _ways_out(body: Any, raw_path: bytes, choice: Choice, asked: list[str]) -> tuple[tuple[str, ...], Plan]:
+    """Find the settings that would move a request which doesn't; return them, and the plan under them.
+
+    Where the policy says `error` only the first obstacle shows: so they are looked for until nothing new comes up.
+    """
+    policy = choice.policy
+    emulate: set[str] = set()
+    drop: dict[str, Unsupported] = {}
+    while True:
+        new = [name for name in asked if name not in _KEPT and name not in drop and name not in emulate]
+        emulate |= {name for name in new if name in _EMULATED and name not in policy.emulate}
+        drop |= dict.fromkeys([name for name in new if name not in emulate], "drop")
+        trial = replace(
+            policy, parameters=MappingProxyType({**policy.parameters, **drop}), emulate=policy.emulate | emulate
+        )
+        plan, asked = _plan(body, raw_path, choice, trial)
+        if plan.translation is not None or not new:
+            return (*(f"emulate {name}" for name in sorted(emulate)), *(f"drop {name}" for name in sorted(drop))), plan
+
+
+def _one_way_anyhow(facts: ModelFacts, model: str | None) -> str | None:
+    # Where the plan failed before it came to ask: a malformed request to a model that Chat doesn't serve.
+    return facts.one_way(model, tools=False, effort=None)
+
+
+def _answers(body: Any) -> int:
+    n = body.get("n") if isinstance(body, dict) else None
+    return n if type(n) is int and n > 1 else 1
+
+
+def _parameters(body: Any) -> dict[str, tuple[str, ...]]:
+    known: list[str] = []
+    extras: list[str] = []
+    for name, value in body.items() if isinstance(body, dict) else ():
+        rule = CHAT_PARAMETERS.get(name)
+        if rule is None:
+            if value is not None:
+                extras.append(names.key(name))
+        elif not rule.is_neutral(value):
+            known.append(name)
+    return {"parameters": tuple(known), "extras": tuple(dict.fromkeys(extras))}

@@ -1,0 +1,196 @@
+"""Requests with one shape have one verdict: what is remembered by shape equals what the translation says of each request by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapter import Settings
+from adapter.kit.audit.rows import Logged, parse, unwrap
+from adapter.kit.audit.shapes import shape_of
+from adapter.kit.audit.verdicts import Judge
+
+from .support import corpus
+from .support.strategies import chat_requests, texts
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+
+SETTINGS = {
+    "neutral": Settings(),
+    "all dropped and emulated": Settings(unsupported="drop", emulate=("n", "stop", "web_search_options")),
+    "errors, but for some": Settings(unsupported="error", drop=("seed", "name", "max_tokens"), emulate=("n",)),
+    "rules": Settings(
+        rules=(
+            {"match": {"model": "gpt-4*", "stream": True}, "drop": ["seed"]},
+            {"match": {"tools": True}, "unsupported": "drop", "model": "gpt-audio"},
+            {"match": {"format": ["json_schema"]}, "emulate": ["stop"]},
+        )
+    ),
+}
+REMEMBERING = {name: Judge(one) for name, one in SETTINGS.items()}
+PLAIN = {name: Judge(one, plain=True) for name, one in SETTINGS.items()}
+
+
+def agree(body: Any, raw_path: bytes = b"/v1/chat/completions") -> None:
+    for name in SETTINGS:
+        logged = Logged(body, raw_path)
+        assert REMEMBERING[name].of(logged) == PLAIN[name].of(logged), name
+
+
+@slow
+@given(chat_requests(wild=True))
+def test_any_request(body: dict[str, Any]) -> None:
+    agree(body)
+
+
+# The same few keys and values again and again: so that shapes meet which differ in little, and order and repetition matter.
+_odd = st.sampled_from([None, True, False, 0, 0.0, 1, 1.0, -1, 15, 16, 200, "", "none", "low", "auto", [], {}, ["text"], ["audio"], [""],
+                        {"type": "function"}, {"type": "text"}, [{}], [None], {"a": None}, {"include_usage": True}])  # fmt: skip
+_part = st.sampled_from([
+    {"type": "text", "text": "x"}, {"type": "text", "text": 1}, {"type": "image_url", "image_url": {"url": "u"}}, {"type": "image_url", "image_url": "u"},
+    {"type": "image_url", "image_url": {}}, {"type": "file", "file": {"file_id": "f"}}, {"type": "file", "file": {"file_id": None}},
+    {"type": "input_audio", "input_audio": {}}, {"type": "x"}, {"type": []}, {"type": "refusal", "refusal": "r"}, {"type": "text", "text": "x", "more": 1},
+    {"type": "text", "text": "x", "prompt_cache_breakpoint": {}}, 1,
+])  # fmt: skip
+_call = st.sampled_from([
+    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f", "arguments": None}},
+    {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "d", "type": "x"}, {"id": 1}, {"id": "e", "type": "custom"}, 1,
+])  # fmt: skip
+_message = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool", "function", "developer", "x", None])},
+    optional={
+        "content": st.one_of(st.sampled_from([None, "", "x", 1, []]), st.lists(_part, max_size=3)),
+        "name": st.sampled_from(["f", "g", None, 1]),
+        "tool_calls": st.one_of(st.sampled_from([None, [], 1]), st.lists(_call, max_size=3)),
+        "function_call": st.sampled_from(
+            [None, {"name": "f", "arguments": "{}"}, {"name": "g", "arguments": ""}, {"name": 1}, 1]
+        ),
+        "tool_call_id": st.sampled_from(["a", "c", None, 1]),
+        "refusal": st.sampled_from([None, "r", 1]),
+        "audio": st.sampled_from([None, {"id": "a"}]),
+        "extra": st.sampled_from([None, 1]),
+    },
+)
+_tool = st.sampled_from([
+    {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": 1}}, {"type": "function", "name": "f"},
+    {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar"}}}, {"type": "web_search"}, {"type": 1}, {"type": "function"}, 1,
+    {"type": "function", "function": {"name": "f", "more": 1}},
+])  # fmt: skip
+_NAMES = ("n", "stop", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "modalities",
+          "response_format", "stream", "stream_options", "store", "tool_choice", "functions", "function_call", "reasoning_effort", "web_search_options",
+          "include", "reasoning", "text", "input", "more")  # fmt: skip
+
+
+@slow
+@given(
+    st.sampled_from(["gpt-4o", "gpt-5.4", "gpt-5.6-sol", "gpt-audio", "o1-pro", None, 1]),
+    st.one_of(_odd, st.lists(st.one_of(_message, _odd), max_size=5)),
+    st.dictionaries(st.sampled_from(_NAMES), _odd, max_size=5),
+    st.one_of(st.none(), _odd, st.lists(_tool, max_size=3)),
+)
+def test_odd_requests_of_few_pieces(model: Any, messages: Any, more: dict[str, Any], tools: Any) -> None:
+    agree({"model": model, "messages": messages, **more, **({} if tools is None else {"tools": tools})})
+
+
+def message(**more: Any) -> dict[str, Any]:
+    return {"role": "user", "content": "x", **more}
+
+
+CHOICE = {"type": "function", "function": {"name": "f"}}
+NEIGHBOURS: dict[str, tuple[Any, Any]] = {
+    "an audio part held before": ([message(content=[{"type": "input_audio"}])], [message(name="a"), message(content=[{"type": "input_audio"}])]),
+    "0 and false": ({"frequency_penalty": 0}, {"frequency_penalty": False}),
+    "1 and true and 1.0": ({"n": 1}, {"n": True}),
+    "1 and 1.0": ({"n": 1}, {"n": 1.0}),
+    "15 and 16 tokens": ({"max_tokens": 15}, {"max_tokens": 16}),
+    "128 and 129 answers": ({"n": 128}, {"n": 129}),
+    "4 and 5 stops": ({"stop": ["a"] * 4}, {"stop": ["a"] * 5}),
+    "an empty stop": ({"stop": ["a", ""]}, {"stop": ["a", "b"]}),
+    "another function": (
+        [message(role="assistant", function_call={"name": "f", "arguments": ""}), message(role="function", name="f")],
+        [message(role="assistant", function_call={"name": "f", "arguments": ""}), message(role="function", name="g")],
+    ),
+    "a choice without a name": ({"tool_choice": CHOICE}, {"tool_choice": {"type": "function", "function": {}}}),
+    "an allowed tool without one": (
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [CHOICE]}}},
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [CHOICE, {"type": "function", "function": {}}]}}},
+    ),
+    "a schema, and none": (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+    ),
+    "include that is no list": ({"include": ["a"]}, {"include": "a"}),
+    "an option of streams": ({"stream_options": {"include_usage": True}}, {"stream_options": {"other": True}}),
+    "more modalities": ({"modalities": ["text"]}, {"modalities": ["text", "audio"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_what_has_another_verdict_has_another_shape(name: str) -> None:
+    bodies: list[dict[str, Any]] = []
+    for one in NEIGHBOURS[name]:
+        rest = {"messages": one} if isinstance(one, list) else {"messages": [message()], **one}
+        bodies.append({"model": "gpt-5.4", **rest})
+    first, second = bodies
+    assert any(PLAIN[key].of(Logged(first)) != PLAIN[key].of(Logged(second)) for key in SETTINGS), "no neighbours"
+    assert shape_of(first, b"", "") != shape_of(second, b"", "")
+    agree(first)
+    agree(second)
+
+
+@given(st.lists(texts, min_size=2, max_size=2, unique=True))
+def test_what_was_written_is_not_in_a_shape(words: list[str]) -> None:
+    shapes = [
+        shape_of(
+            {
+                "model": "m",
+                "messages": [
+                    {"role": "user", "content": word + "."},
+                    {
+                        "role": "assistant",
+                        "tool_calls": [{"id": "." + word, "function": {"name": "." + word, "arguments": "." + word}}],
+                    },
+                    {"role": "tool", "tool_call_id": "." + word, "content": [{"type": "text", "text": "." + word}]},
+                ],
+                "user": word + ".",
+                "metadata": {"." + word: word},
+                "tools": [
+                    {"type": "function", "function": {"name": "." + word, "parameters": {"properties": {word: {}}}}}
+                ],
+            },
+            b"",
+            "",
+        )
+        for word in words
+    ]
+    assert shapes[0] == shapes[1]
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8,
+))  # fmt: skip
+def test_json_is_read_as_in_production(value: Any) -> None:
+    for ascii_only in (True, False):
+        written = json.dumps(value, ensure_ascii=ascii_only)
+        try:
+            data = written.encode()
+        except UnicodeEncodeError:
+            continue
+        assert parse(data) == json.loads(data) == value
+
+
+@corpus.needs_corpus
+@pytest.mark.parametrize("name", SETTINGS)
+def test_recorded_requests(name: str) -> None:
+    shapes = set()
+    for recording in corpus.select(api="chat", ok=None):
+        logged = unwrap({"path": recording.path, "request": recording.request})
+        if isinstance(logged, Logged):
+            assert REMEMBERING[name].of(logged) == PLAIN[name].of(logged), recording.id
+            shapes.add(shape_of(logged.body, logged.raw_path, logged.host))
+    assert 100 < len(shapes) < 1_200
