@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from adapter.cli.demo import demo
+from adapter.cli.explain import explain_
 from adapter.cli.schema import schema
 
 app = typer.Typer(
@@ -18,4 +19,5 @@ def adapter() -> None:
 
 
 app.command("demo")(demo)
+app.command("explain")(explain_)
 app.command("schema")(schema)
