@@ -6,6 +6,7 @@ import typer
 
 from adapter.cli.demo import demo
 from adapter.cli.explain import explain_
+from adapter.cli.scan import scan_
 from adapter.cli.schema import schema
 
 app = typer.Typer(
@@ -20,4 +21,5 @@ def adapter() -> None:
 
 app.command("demo")(demo)
 app.command("explain")(explain_)
+app.command("scan")(scan_)
 app.command("schema")(schema)

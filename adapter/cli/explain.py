@@ -27,7 +27,7 @@ _STYLES = {
 }  # fmt: skip
 
 
-def explain_(
+def explain_(  # noqa: PLR0917  # typer gives them by name
     request: Annotated[
         str | None,
         typer.Argument(
@@ -121,7 +121,11 @@ def document(explained: Explanation, body: Any, *, contents: bool, settings_file
     """Return what `--json` prints."""
 
     def sent(one: Sent | None) -> dict[str, Any] | None:
-        return one and {"path": one.path, "requests": one.requests, "body": one.body if contents else masked(one.body)}
+        return (
+            None
+            if one is None
+            else {"path": one.path, "requests": one.requests, "body": one.body if contents else masked(one.body)}
+        )
 
     decision = explained.decision
     return {

@@ -104,7 +104,7 @@ class Explanation:
         return self.translated is not None
 
 
-def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:  # noqa: B008  # frozen
+def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:
     """Explain what becomes of a chat request. Raises MalformedRequest for a body that is no chat request, whatever the policy."""
     check(body)
     raw = codec.dumps(body)
@@ -200,8 +200,8 @@ def _first(journey: Journey, ticket: Ticket, request: Any, raw: bytes) -> _Out |
         try:
             effect = journey.send(answer)
         except StopIteration as end:
-            assert isinstance(end.value, Rewritten)
-            return end.value
+            refused: Rewritten = end.value  # no other journey ends before it sends
+            return refused
         match effect:
             case Decide():
                 answer = ticket.decide(effect, request)
@@ -271,7 +271,7 @@ def masked(
 
 def _mask(value: Any, keep: frozenset[str]) -> Any:
     if isinstance(value, str):
-        return f"‹{len(value)} characters›"
+        return f"<{len(value)} characters>"
     if isinstance(value, list):
         return [_mask(one, keep) for one in value]
     if isinstance(value, Mapping):

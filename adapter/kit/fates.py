@@ -39,13 +39,10 @@ _WEIGHT = ("holds", "refused", "dropped", "clamped", "changed")
 def fates(body: Mapping[str, Any], plan: Plan) -> list[Fate]:
     """List the parameters of a body, in the rule table's order, with what the plan does to each; unknown keys come last."""
     losses = plan.losses
-    found = []
-    for name in [
-        *(name for name in CHAT_PARAMETERS if name in body),
-        *(name for name in body if name not in CHAT_PARAMETERS),
-    ]:
-        found.append(_fate(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=plan.refusal is not None))
-    return found
+    known = [name for name in CHAT_PARAMETERS if name in body]
+    others = [name for name in body if name not in CHAT_PARAMETERS]
+    refused = plan.refusal is not None
+    return [_fate(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused) for name in known + others]
 
 
 def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, refused: bool) -> Fate:
