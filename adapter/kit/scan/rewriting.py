@@ -81,6 +81,7 @@ def changes(
                     yield change
                 continue
             text, encoding = sources.decode(change.before)
+            sources.check_depth(text)
             fixed = fix_imports(text, shadowed=_shadow(path))
         except Unreadable as error:
             change.left = [(1, str(error))]
@@ -92,6 +93,10 @@ def changes(
             continue
         except RecursionError:
             change.left = [(1, "nested too deeply")]
+            yield change
+            continue
+        except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the end of all
+            change.left = [(1, f"can't be read ({type(error).__name__})")]
             yield change
             continue
         change.left, change.notes = fixed.left, fixed.notes

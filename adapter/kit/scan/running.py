@@ -138,6 +138,15 @@ def _gather(report: Report, results: Iterable[tuple[Path, Any]], advance: Callab
         advance(1)
 
 
+def _failed(error: Exception) -> str:
+    """Say what can't be read, without quoting it."""
+    return (
+        "not Python"
+        if isinstance(error, (SyntaxError, ValueError))
+        else f"the scan failed on it ({type(error).__name__})"
+    )
+
+
 _ASSESSORS: dict[str, Any] = {}
 
 
@@ -156,6 +165,7 @@ def _scan_file(path: Path, settings: dict[str, Any]) -> list[Finding] | str:
         assessor = _ASSESSORS[key] = Assessor(Settings.model_construct(**settings))
     try:
         source = sources.read_source(path, sources.read_bytes(path))
+        sources.check_depth(source.text)
     except Unreadable as error:
         return str(error)
     try:
@@ -166,6 +176,8 @@ def _scan_file(path: Path, settings: dict[str, Any]) -> list[Finding] | str:
         return f"syntax error at line {line}" + (f" of cell {cell}" if cell else "")
     except RecursionError:
         return "nested too deeply"
+    except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
+        return _failed(error)
     module, in_test = sources.module_name(path), sources.is_test(path)
     found = []
     for site in sites:

@@ -186,17 +186,11 @@ class _Finder(Walker):
     # What isn't a call
 
     def visit_Assign(self, node: cst.Assign) -> None:
-        for target in node.targets:
-            if isinstance(target.target, cst.Attribute) and method_of(
-                self._symbols.of(target.target, self._scope).path
+        for target in (one.target for one in node.targets):
+            if isinstance(target, cst.Attribute) and method_of(
+                f"{self._symbols.of(target.value, self._scope).path}.{target.attr.value}"
             ):
-                self._add(
-                    node,
-                    "test double",
-                    "assignment",
-                    forced="moves",
-                    note="where create is replaced, the adapter steps aside",
-                )
+                self._add(node, "test double", "assignment", forced="moves", note=_REPLACED)
         symbol = self._symbols.of(node.value, self._scope)
         if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
             self._aliases.append((node.value, self._scope, symbol))
@@ -224,7 +218,7 @@ class _Finder(Walker):
                     "test double",
                     _last(call.func),
                     forced="moves",
-                    note="where create is replaced, the adapter steps aside",
+                    note=_REPLACED,
                 )
             return
         if known.ENDPOINT not in text or "\n" in text.strip() or self._is_docstring():
@@ -291,6 +285,7 @@ class _Finder(Walker):
             self._scope = before
 
 
+_REPLACED = "where create is replaced, the adapter steps aside"
 _LOOKS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
 )  # fmt: skip

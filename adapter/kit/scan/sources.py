@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
 import re
 import tokenize
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -106,6 +108,31 @@ def decode(raw: bytes) -> tuple[str, str]:
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         reason = f"not {error.encoding}" if isinstance(error, UnicodeDecodeError) else "an unknown encoding"
         raise Unreadable(reason) from None
+
+
+def check_depth(text: str) -> None:
+    """Raise Unreadable for code that is nested deeper than Python itself can go: LibCST's parser would take the process with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (RecursionError, MemoryError):
+        raise Unreadable("nested too deeply") from None
+    except (SyntaxError, ValueError):  # what is wrong, or newer than this Python, is LibCST's to say
+        if _depth(text) > _DEEPEST:
+            raise Unreadable("nested too deeply") from None
+
+
+_DEEPEST = 100  # brackets; Python takes 200
+
+
+def _depth(text: str) -> int:
+    """Count how deep brackets stand in one another, those in strings and comments too."""
+    deepest = depth = 0
+    for found in re.finditer(r"[(\[{]|[)\]}]", text):
+        depth = depth + 1 if found[0] in "([{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def read_source(path: Path, raw: bytes) -> Source:
