@@ -113,6 +113,7 @@ def test_leaves_alone(text: str) -> None:
 
 
 LEFT = {
+    "old macs' line ends": ("x = 1\rfrom openai import OpenAI\r", 1, "written back"),
     "a star": ("from openai import *\n", 1, "everything"),
     "re-exported": ("from openai import OpenAI\n__all__ = ['OpenAI']\n", 2, "__all__"),
     "re-exported, added": ("from openai import OpenAI as O\n__all__ = []\n__all__ += ['O']\n", 3, "__all__"),
@@ -120,7 +121,7 @@ LEFT = {
     "tested for": ("from openai import OpenAI\nisinstance(x, (str, OpenAI))\n", 2, "openai.OpenAI"),
     "matched": ("from openai import OpenAI\nmatch x:\n    case OpenAI(): pass\n", 3, "openai.OpenAI"),
     "compared": ("from openai import OpenAI\ntype(x) is OpenAI\n", 2, "openai.OpenAI"),
-    "another adapter": ("import openai\nadapter = 1\nopenai.OpenAI()\n", 2, "adapter names something else"),
+    "another adapter": ("import openai\nadapter = 1\nopenai.OpenAI()\n", 3, "adapter names something else"),
     "an adapter parameter": (
         "import openai\ndef f(adapter): return openai.OpenAI()\n",
         2,
@@ -128,7 +129,12 @@ LEFT = {
     ),
     "a module of that name": (
         "import openai\nfrom . import adapter\nopenai.OpenAI()\n",
-        2,
+        3,
+        "adapter names something else",
+    ),
+    "an adapter elsewhere": (
+        "import openai\nfor adapter in x: pass\nopenai.OpenAI()\n",
+        3,
         "adapter names something else",
     ),
     "replaced": ("import openai\nopenai.OpenAI = Fake\nopenai.OpenAI()\n", 2, "replaces"),
@@ -229,7 +235,6 @@ ENCODED = {
     "a mark": b"\xef\xbb\xbf" + "x = 'é'\nfrom openai import OpenAI\n".encode(),
     "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\n".encode("latin-1"),
     "windows": b"x = 1\r\nfrom openai import OpenAI, APIError\r\n",
-    "old macs": b"x = 1\rfrom openai import OpenAI\r",
 }
 
 

@@ -54,7 +54,8 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
     and so on. Folders like .venv, node_modules and site-packages are not entered, unless they are named. Exit codes: 0; 1 with --fail-on where such a
     call was found, and where --fix has shown changes that it didn't write; 2 where it was used wrongly.
     """
-    from adapter.kit.scan.assess import VERDICTS  # LibCST comes with it
+    need_libcst()
+    from adapter.kit.scan.assess import VERDICTS  # needs it
 
     named = paths or [Path()]
     for path in named:
@@ -86,7 +87,6 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
     totals: list[int] = []
-    need_libcst()
     with progress("scanning") as advance:
         return scan(paths, settings, exclude=exclude, jobs=jobs, advance=advance, begin=totals.append)
 

@@ -228,8 +228,16 @@ class _Found(Walker):
         if not starred_only:
             nodes += self.against
             if any(self._homes(one) for one in self.uses):
-                nodes += self._adapter_bound or self._named(module)
+                nodes += self._adapter_bound or self._hidden() or self._named(module)
         return self.lines(module, nodes)
+
+    def _hidden(self) -> list[tuple[cst.CSTNode, str]]:
+        """Object to uses that would find something else under the name adapter."""
+        hidden: list[tuple[cst.CSTNode, str]] = []
+        for name, scope in self.uses:
+            if any(one.dotted != OURS for one in self._symbols.lookup(OURS, scope)):
+                hidden.append((name, "adapter names something else here"))
+        return hidden[:1]
 
     def _named(self, module: cst.Module) -> list[tuple[cst.CSTNode, str]]:
         """Object to anything else that is called adapter here."""
@@ -271,6 +279,7 @@ class _Names(Collector):
         self.bound: list[cst.CSTNode] = []
 
     def visit_Name(self, node: cst.Name) -> None:
+        """Take note of the name, but for attributes and keywords."""
         above = self.stack[-1]
         if (
             node.value != OURS

@@ -105,9 +105,11 @@ def decode(raw: bytes) -> tuple[str, str]:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         return raw.decode(encoding), encoding
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        reason = f"not {error.encoding}" if isinstance(error, UnicodeDecodeError) else "an unknown encoding"
-        raise Unreadable(reason) from None
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not {error.encoding}") from None
+    except (SyntaxError, LookupError) as error:
+        # The first lines are looked at for a declaration, as UTF-8.
+        raise Unreadable("an unknown encoding" if "unknown" in str(error) else "not utf-8") from None
 
 
 def check_depth(text: str) -> None:
