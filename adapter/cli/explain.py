@@ -31,7 +31,7 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     request: Annotated[
         str | None,
         typer.Argument(
-            metavar="[REQUEST.json]",
+            metavar="REQUEST.json",
             help="A chat request: its body, a log's record around it (body, request, json …), a line of JSONL or of a batch file. - or nothing: stdin.",
         ),
     ] = None,

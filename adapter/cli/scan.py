@@ -14,6 +14,7 @@ from rich.text import Text
 
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 from adapter.kit.scan.running import Finding, Report, need_libcst, scan
+from adapter.kit.scan.sources import find_files
 
 _STYLES = {"moves": "green", "setting": "yellow", "unclear": "cyan", "stays": "red", "refused": "bold red"}
 
@@ -86,9 +87,9 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
-    totals: list[int] = []
-    with progress("scanning") as advance:
-        return scan(paths, settings, exclude=exclude, jobs=jobs, advance=advance, begin=totals.append)
+    files = list(find_files(paths, exclude))
+    with progress("scanning", len(files)) as advance:
+        return scan(files, settings, jobs=jobs, advance=advance)
 
 
 def _show(console: Console, report: Report, *, details: bool) -> None:

@@ -80,9 +80,8 @@ def scan(
     exclude: Iterable[str] = (),
     jobs: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
-    begin: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Scan files and folders. `jobs` processes (default: as many as cores); `begin` is told how many files there are, `advance` each that is done.
+    """Scan files and folders. `jobs` processes (default: as many as cores); `advance` is told of each file that is done.
 
     Raises MissingExtra without LibCST. A file that can't be read or parsed is in the report, with the reason.
     """
@@ -90,7 +89,6 @@ def scan(
     report = Report()
     files = list(sources.find_files(paths, exclude))
     report.files = len(files)
-    begin(len(files))
     todo: list[Path] = []
     for path in files:
         try:
