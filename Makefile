@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 SERVERS := $(VENV)/.servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak matrix frameworks lanes bench audit lint types fmt clean
+.PHONY: help demo test cover soak matrix frameworks lanes packages bench audit lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -40,6 +40,9 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	@$(PYTHON) tests/lanes.py $(ONLY) -- $(ARGS)
+
+packages: $(READY) ## scan published packages, and change their imports; ONLY= names some; downloads them
+	$(BIN)/python tests/packages/run.py $(ONLY)
 
 bench: $(READY) ## measure what it costs beside the SDK alone, and write bench/RESULTS.md; SHORT=--short only tries it out
 	$(BIN)/python -m bench $(SHORT)

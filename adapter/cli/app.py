@@ -7,6 +7,8 @@ import typer
 from adapter.cli.audit import audit
 from adapter.cli.demo import demo
 from adapter.cli.doctor import doctor
+from adapter.cli.explain import explain_
+from adapter.cli.scan import scan_
 from adapter.cli.schema import schema
 
 app = typer.Typer(
@@ -22,4 +24,6 @@ def adapter() -> None:
 app.command("audit")(audit)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
+app.command("explain")(explain_)
+app.command("scan")(scan_)
 app.command("schema")(schema)

@@ -1,0 +1,244 @@
+"""Be `adapter explain`: what would become of one call, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, settings_in_force
+from adapter.errors import TranslationError
+from adapter.kit.explaining import URL, Explanation, Sent, Where, explain, masked
+from adapter.kit.request_files import Found, NotARequest, find_request
+
+_STYLES = {
+    "moves": "green", "left out": "dim", "passed on": "green", "changed": "yellow", "clamped": "yellow", "dropped": "yellow",
+    "holds": "bold red", "refused": "bold red",
+}  # fmt: skip
+
+
+def explain_(  # noqa: PLR0917  # typer gives them by name
+    request: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REQUEST.json",
+            help="A chat request: its body, a log's record around it (body, request, json …), a line of JSONL or of a batch file. - or nothing: stdin.",
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+    line: Annotated[int | None, typer.Option(min=1, help="Which line of a JSONL file; else the first.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The endpoint that it is sent to; for Azure, with deployment and api-version.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="As in use(tag=…), for rules.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="As in use(conversation=…), for rollouts.")] = None,
+    call_site: Annotated[str | None, typer.Option(help="The caller as module:function, for rules.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the request; may be repeated.")
+    ] = None,
+    contents: Annotated[
+        bool, typer.Option(help="Show texts; --no-contents puts their length, for tickets and logs.")
+    ] = True,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show the Responses request that a chat request becomes, what happens to each parameter, and where the settings would send it.
+
+    Nothing is sent. The translation is shown whatever `backend` says. Exit codes: 0; 1 with --check, where the call would stay on Chat
+    Completions or be refused even when it is chosen to move; 2 for a request that is none.
+    """
+    in_force, file = settings_in_force(settings)
+    found = _read(request, line)
+    where = Where(_url(url or found.url), _headers(header or []), tag, conversation, call_site)
+    try:
+        explained = explain(found.body, in_force, where)
+    except TranslationError as error:
+        inside = ".".join(found.inside)
+        raise Mistake(f"{error}" + (f" (in {inside})" if inside else "")) from None
+    if found.lines > 1 and line is None:
+        err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
+    body = found.body if contents else masked(found.body)
+    if json_:
+        print_json(document(explained, body, contents=contents, settings_file=file))
+    else:
+        _show(out(), explained, body, contents=contents, settings_file=file, where=where)
+    if check and not explained.moves:
+        raise typer.Exit(FOUND)
+
+
+def _read(request: str | None, line: int | None) -> Found:
+    if request in (None, "-"):
+        if request is None and sys.stdin.isatty():
+            raise Mistake("no request: name a file, or pipe one in (-)")
+        text, name = sys.stdin.buffer.read(), "stdin"
+    else:
+        assert request is not None
+        name = request
+        try:
+            text = Path(request).read_bytes()
+        except OSError as error:
+            raise Mistake(f"{request}: {error.strerror or type(error).__name__}") from None
+    try:
+        return find_request(text, line)
+    except NotARequest as error:
+        raise Mistake(f"{name}: {error}") from None
+
+
+def _url(url: str | None) -> str:
+    if url is None:
+        return URL
+    if url.startswith("/"):  # as batch files name it
+        url = f"https://{urlsplit(URL).netloc}{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise Mistake("--url: expected http(s)://host/path")
+    if not parts.path.rstrip("/").endswith("/chat/completions"):
+        raise Mistake(f"--url: {parts.path or '/'} is not the path of a chat request (…/chat/completions)")
+    return url
+
+
+def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
+    pairs = [one.partition(":") for one in given]
+    for name, colon, _ in pairs:
+        if not colon or not name.strip():
+            raise Mistake("--header: expected NAME:VALUE")
+    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
+def document(explained: Explanation, body: Any, *, contents: bool, settings_file: Path | None) -> dict[str, Any]:
+    """Return what `--json` prints."""
+
+    def sent(one: Sent | None) -> dict[str, Any] | None:
+        return (
+            None
+            if one is None
+            else {"path": one.path, "requests": one.requests, "body": one.body if contents else masked(one.body)}
+        )
+
+    decision = explained.decision
+    return {
+        "moves": explained.moves,
+        "decision": {
+            "backend": decision.backend,
+            "asked": decision.asked,
+            "reason": decision.reason,
+            "losses": [asdict(loss) for loss in decision.losses],
+            "settings_hash": decision.settings_hash,
+            "settings_file": str(settings_file) if settings_file else None,
+            "rule": explained.rule,
+            "rollout": asdict(explained.rollout) if explained.rollout else None,
+            "error": explained.error,
+        },
+        "responses": sent(explained.translated),
+        "losses": [asdict(loss) for loss in explained.losses],
+        "refusal": explained.refusal,
+        "parameters": [asdict(fate) for fate in explained.parameters],
+        "emulated": list(explained.emulated),
+        "one_way": explained.one_way,
+        "fallback": dict(explained.fallback),
+        "model": {"name": explained.model, **explained.model_facts},
+        "chat": {"body": body},
+    }
+
+
+def _show(
+    console: Console, explained: Explanation, body: Any, *, contents: bool, settings_file: Path | None, where: Where
+) -> None:
+    bodies = Table(box=box.HORIZONTALS, expand=True)
+    path = urlsplit(where.url).path
+    bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
+    translated = explained.translated
+    title = f"POST {translated.path}" if translated else "nothing goes to the Responses API"
+    if translated and translated.requests > 1:
+        title += f"  × {translated.requests}"
+    bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
+    right = "" if translated is None else _pretty(translated.body if contents else masked(translated.body))
+    if explained.refusal:
+        right = str(explained.refusal["message"])
+    elif translated is None:
+        right = "\n".join(f"{loss.path}: {loss.why}" for loss in explained.losses)
+    bodies.add_row(Text(_pretty(body)), Text(right))
+    console.print(bodies)
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("parameter", "outcome", "there", "class"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for fate in explained.parameters:
+        table.add_row(
+            Text(fate.name), Text(fate.outcome, style=_STYLES[fate.outcome]), Text(fate.to or "–"), Text(fate.fate or "–"), Text(fate.why)
+        )  # fmt: skip
+    console.print(table)
+    if explained.losses:
+        console.print(Text("ledger", style="bold"))
+        for loss in explained.losses:
+            console.print(Text(f"  {loss}"))
+        console.print()
+    for label, text in _decided(explained, settings_file):
+        console.print(Text.assemble((f"{label:<12}", "bold"), text))
+
+
+def _pretty(body: Any) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+_REASONS = {
+    "force": "force, the kill switch, says so",
+    "header": "its header x-adapter-backend says so",
+    "use": "use(...) says so",
+    "rule": "a rule says so",
+    "rollout": "the rollout says so",
+    "settings": "the setting `backend` says so",
+    "unsupported": "it asks for what only Chat Completions can do",
+    "refused": "the policy refuses it",
+    "adapter-bug": "the adapter itself fails on it: please report it",
+}
+
+
+def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tuple[str, str]]:
+    decision = explained.decision
+    place = f"{decision.settings_hash}, {settings_file or 'defaults and environment'}"
+    yield "settings", place
+    went = (
+        "an error, nothing is sent"
+        if explained.error
+        else {"chat": "Chat Completions", "responses": "the Responses API"}[decision.backend]
+    )
+    yield (
+        "goes to",
+        f"{went}: {_REASONS.get(decision.reason, decision.reason)} ({decision.reason}; asked for {decision.asked})",
+    )
+    if explained.rule is not None:
+        yield "rule", f"rules.{explained.rule} holds for it"
+    if explained.rollout is not None:
+        one = explained.rollout
+        stands = (
+            "by chance, request by request"
+            if one.place is None
+            else f"it stands at {one.place:.2f}, and moves once the rollout passes that"
+        )
+        yield "rollout", f"{one.percent:g} %, by {one.sticky_by}: {stands}"
+    if decision.asked == "chat":
+        would = "it would move as shown" if explained.moves else "it couldn't move"
+        yield "if chosen", f'{would}, with backend = "responses"'
+    for name in explained.emulated:
+        yield "emulates", f"{name}, on this side"
+    if explained.one_way:
+        yield "one way", f"never sent back to Chat Completions: {explained.one_way}"
+    for reason, what in explained.fallback.items():
+        yield "falls back", f"{reason}: {what}"
+    shutdown = explained.model_facts.get("shutdown")
+    if shutdown:
+        yield "model", f"{explained.model} is served until {shutdown}"

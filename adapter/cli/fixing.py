@@ -1,0 +1,75 @@
+"""`adapter scan --fix`: show the diff, ask, write."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+from rich.text import Text
+
+from adapter.cli.saying import FOUND, Mistake, err, out, print_json, progress
+from adapter.kit.scan.rewriting import Change, changes
+from adapter.kit.scan.running import need_libcst
+
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json: bool) -> None:
+    """Change the imports of files and folders. Exits with 1 where changes were shown that weren't written."""
+    need_libcst()
+    with progress("reading") as advance:
+        found = list(changes(paths, exclude, advance))
+    changed = [one for one in found if one.after is not None]
+    if not as_json:
+        _show(found, changed)
+    write = bool(changed) and (
+        yes or (not as_json and _may_ask() and typer.confirm(f"Write {_files(len(changed))}?", err=True))
+    )
+    written = _write(changed) if write else []
+    if as_json:
+        print_json({
+            "changed": [{"file": one.path.as_posix(), "diff": one.diff(), "written": one in written} for one in changed],
+            "left": [{"file": one.path.as_posix(), "line": line, "why": why} for one in found for line, why in one.left],
+            "notes": [{"file": one.path.as_posix(), "line": line, "note": note} for one in found for line, note in one.notes],
+        })  # fmt: skip
+    elif write:
+        err().print(f"{_files(len(written))} written")
+    elif changed:
+        err().print(f"{_files(len(changed))} to change, none written: --yes writes without asking")
+    else:
+        err().print("nothing to change")
+    if changed and not write:
+        raise typer.Exit(FOUND)
+
+
+def _may_ask() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"
+
+
+def _write(changed: list[Change]) -> list[Change]:
+    for one in changed:
+        try:
+            one.write()
+        except OSError as error:
+            raise Mistake(f"{one.path}: {error.strerror or type(error).__name__}") from None
+    return changed
+
+
+def _show(found: list[Change], changed: list[Change]) -> None:
+    console = out()
+    for one in changed:
+        if console.is_terminal:
+            for line in one.diff().split("\n")[:-1]:
+                console.print(Text(line.rstrip("\r"), style=_STYLES.get(line[:1], "")), soft_wrap=True)
+        else:
+            sys.stdout.write(one.diff())  # to the byte, for patch and git apply
+    sys.stdout.flush()
+    for one in found:
+        for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:
+            err().print(Text(f"{one.path.as_posix()}:{number}: {text}"), soft_wrap=True)

@@ -1,0 +1,279 @@
+"""Explain one call: what production would decide for it, and the request that would leave, by running production's own code.
+
+The journey of exchange.py is driven up to the request that it would send, with a real request of the SDK's HTTP library and the real
+router; nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter import codec
+from adapter.doors.ticket import Ticket
+from adapter.effects import (
+    Decide,
+    FanOut,
+    Journey,
+    ReadRequest,
+    Recall,
+    Recalled,
+    Rewritten,
+    Send,
+)
+from adapter.errors import MalformedRequest, Unsupported
+from adapter.exchange import exchange
+from adapter.fallback import WHY
+from adapter.journal import Decision, Journal
+from adapter.planning import Plan, make_plan
+from adapter.routing.calls import Call
+from adapter.routing.decide import HEADER, Router
+from adapter.routing.matching import Matcher
+from adapter.routing.overrides import Overrides
+from adapter.routing.rollout import Hashes, caller_of
+from adapter.routing.settings import Settings
+from adapter.translation.policy import Policy
+from adapter.translation.requests import chat_to_responses
+
+from .fates import Fate, fates
+
+URL = "https://api.openai.com/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a call comes from and goes to, as far as rules and rollouts look at it.
+
+    `url` is the chat endpoint; `headers` the request's; `tag` and `conversation` what `use(...)` would say; `call_site` `module:function`.
+    """
+
+    url: str = URL
+    headers: tuple[tuple[str, str], ...] = ()
+    tag: str | None = None
+    conversation: str | None = None
+    call_site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request that would leave: its path with the query, its JSON, and how many of it."""
+
+    path: str
+    body: Any
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Where a caller stands in a rollout: `place` from 0 up to 100, moved once `percent` passes it; None where each request is chosen by chance."""
+
+    percent: float
+    sticky_by: str
+    place: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that is known of a call before it is sent.
+
+    `decision` is production's; `sent` what would leave by it (None where the call is refused), `error` the error that its caller would get.
+    `translated` is what leaves once the call goes to the Responses API, whatever the settings choose today; None where it can't: `losses` says
+    why. `parameters` and `losses` are those of that translation. `rule` is the matching rule's index. `fallback` says for which replies the call
+    would go to Chat Completions after all.
+    """
+
+    decision: Decision
+    sent: Sent | None
+    error: dict[str, Any] | None
+    translated: Sent | None
+    refusal: dict[str, Any] | None
+    parameters: tuple[Fate, ...]
+    losses: tuple[Any, ...]
+    rule: int | None
+    rollout: Rollout | None
+    one_way: str | None
+    fallback: Mapping[str, str]
+    model: str | None
+    model_facts: Mapping[str, Any]
+    emulated: tuple[str, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Tell whether the call can go to the Responses API under these settings."""
+        return self.translated is not None
+
+
+def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:
+    """Explain what becomes of a chat request. Raises MalformedRequest for a body that is no chat request, whatever the policy."""
+    check(body)
+    raw = codec.dumps(body)
+    router = Router(settings)
+    decision, sent, error, _ = _travel(router, body, raw, where)
+    if decision.asked == "responses":
+        today, translated, refusal, plan = _travel(router, body, raw, where)
+    else:
+        # As the same call once it is chosen: nothing forced, and the header that beats everything else.
+        open_router = Router(Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None}))
+        moved = replace(where, headers=(*where.headers, (HEADER, "responses")))
+        today, translated, refusal, plan = _travel(open_router, body, raw, moved)
+    if today.backend != "responses":
+        translated = None
+    call = _call(body, where)
+    rule = next((k for k, one in enumerate(settings.rules) if Matcher(one.match).holds(call)), None)
+    name = call.model
+    facts = plan.facts.of(name) if isinstance(name, str) else None
+    return Explanation(
+        decision=decision,
+        sent=sent,
+        error=error,
+        translated=translated,
+        refusal=refusal,
+        parameters=tuple(fates(body, plan.plan)) if isinstance(body, dict) else (),
+        losses=today.losses,
+        rule=rule,
+        rollout=_rollout(settings, rule, call) if decision.reason == "rollout" else None,
+        one_way=plan.plan.one_way,
+        fallback=_fallbacks(plan),
+        model=name,
+        model_facts={} if facts is None else {
+            key: list(value) if isinstance(value, tuple) else value
+            for key in ("responses_only", "chat_only", "tools_on_chat", "reasons", "shutdown", "sources")
+            if (value := getattr(facts, key))
+        },
+        emulated=tuple(sorted(plan.emulate & body.keys())) if isinstance(body, dict) else (),
+    )  # fmt: skip
+
+
+def check(body: Any) -> None:
+    """Raise MalformedRequest, which begins with the JSON path, for what is no chat request at all."""
+    lenient = Policy(unsupported="drop", emulate=frozenset({"n", "stop", "web_search_options"}))
+    try:
+        chat_to_responses(body, lenient)
+    except Unsupported:
+        return
+    if not isinstance(body, dict):  # the translation never comes so far
+        raise MalformedRequest("$", "expected a JSON object")
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    plan: Plan
+    facts: Any
+    emulate: frozenset[str]
+    fallback: frozenset[str]
+
+
+def _travel(
+    router: Router, body: Any, raw: bytes, where: Where
+) -> tuple[Decision, Sent | None, dict[str, Any] | None, _Planned]:
+    """Send a call on its way, up to what would go out."""
+    request = _request(raw, where)
+    overrides = Overrides(conversation=where.conversation, tag=where.tag)
+    ticket = Ticket(router, journal=Journal(), overrides=overrides, call_site=where.call_site)
+    outcome = _first(exchange(ticket.journal, request.url.raw_path), ticket, request, raw)
+    decision = ticket.journal.decision()
+    choice = ticket.journal.choice
+    if decision is None or choice is None:  # the header's value is none
+        assert isinstance(outcome, Rewritten)
+        raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
+    plan = make_plan(body, choice, request.url.raw_path, None)
+    planned = _Planned(plan, choice.policy.models, choice.policy.emulate, choice.fallback)
+    if isinstance(outcome, Rewritten):
+        return decision, None, codec.loads(outcome.body)["error"], planned
+    path = (request.url.raw_path if outcome.path is None else outcome.path).decode()
+    sent = Sent(path, body if outcome.body is None else codec.loads(outcome.body), outcome.requests)
+    return decision, sent, None, planned
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    body: bytes | None
+    path: bytes | None
+    requests: int = 1
+
+
+def _first(journey: Journey, ticket: Ticket, request: Any, raw: bytes) -> _Out | Rewritten:
+    """Drive a journey up to the first request that it sends, or to its end where it sends none."""
+    answer: Any = None
+    while True:
+        try:
+            effect = journey.send(answer)
+        except StopIteration as end:
+            refused: Rewritten = end.value  # no other journey ends before it sends
+            return refused
+        match effect:
+            case Decide():
+                answer = ticket.decide(effect, request)
+            case ReadRequest():
+                answer = raw
+            case Recall():
+                answer = Recalled()  # the memory is another process's
+            case Send():
+                journey.close()
+                return _Out(effect.body, effect.path)
+            case FanOut():
+                first = _first(effect.branches[0], ticket, request, raw)
+                assert isinstance(first, _Out)
+                for branch in effect.branches:
+                    branch.close()
+                journey.close()
+                return replace(first, requests=len(effect.branches))
+            case _:
+                answer = None  # notes; and flags, which are objects of a program and not in a file
+
+
+def _request(raw: bytes, where: Where) -> Any:
+    """Make the request as the SDK would, of its own HTTP library."""
+    import openai
+
+    base = next(cls for cls in openai.DefaultHttpxClient.__mro__ if cls.__module__.startswith("httpx"))
+    family = __import__(base.__module__.partition(".")[0])
+    return family.Request("POST", where.url, headers=list(where.headers), content=raw)
+
+
+def _call(body: Any, where: Where) -> Call:
+    request = _request(b"", where)
+    overrides = Overrides(conversation=where.conversation, tag=where.tag)
+    return Call(None, request.headers, overrides, request.url.raw_path, request.url.host, where.call_site, body)
+
+
+def _rollout(settings: Settings, rule: int | None, call: Call) -> Rollout | None:
+    ours = settings.rules[rule] if rule is not None else settings
+    said = ours.model_fields_set
+    percent = ours.rollout if rule is None or "rollout" in said else settings.rollout
+    sticky = ours.sticky_by if rule is None or "sticky_by" in said else settings.sticky_by
+    if percent is None:
+        return None
+    caller = None if sticky == "request" else caller_of(sticky, call)
+    place = Hashes(settings.service).place(caller) if isinstance(caller, str) else None
+    return Rollout(percent, sticky, place)
+
+
+def _fallbacks(planned: _Planned) -> dict[str, str]:
+    if planned.plan.translation is None:
+        return {}
+    if planned.plan.one_way is not None:
+        return dict.fromkeys(sorted(planned.fallback), f"an error all the same: {planned.plan.one_way}")
+    return {reason: f"{WHY[reason]}: to Chat Completions, untouched" for reason in sorted(planned.fallback)}
+
+
+def masked(
+    value: Any, *, keep: Sequence[str] = ("role", "type", "name", "id", "call_id", "tool_call_id", "status")
+) -> Any:
+    """Copy a request without what it says: texts of messages, inputs, tools and predictions become their length."""
+    if not isinstance(value, Mapping):
+        return _mask(value, frozenset(keep))
+    said = ("messages", "input", "instructions", "prediction", "tools", "functions", "metadata", "stop", "logit_bias", "text",
+            "response_format", "user", "safety_identifier", "prompt_cache_key")  # fmt: skip
+    return {key: _mask(one, frozenset(keep)) if key in said else one for key, one in value.items()}
+
+
+def _mask(value: Any, keep: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        return f"<{len(value)} characters>"
+    if isinstance(value, list):
+        return [_mask(one, keep) for one in value]
+    if isinstance(value, Mapping):
+        return {key: one if key in keep and isinstance(one, str) else _mask(one, keep) for key, one in value.items()}
+    return value

@@ -1,0 +1,68 @@
+"""What becomes of each parameter of a request: read off the plan that production makes, never decided a second time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from adapter.planning import Plan
+from adapter.translation.ledger import Loss
+from adapter.translation.rules import CHAT_PARAMETERS, Rule
+
+Outcome = Literal[
+    "moves", "left out", "changed", "clamped", "dropped", "holds", "refused", "passed on", "depends", "option"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One parameter: where it goes (`to`, a dotted path of the Responses body, or empty), its class in the rule table, and the outcome for its value.
+
+    `moves`: carried over. `left out`: says nothing that the other API doesn't do by itself. `changed`, `clamped`, `dropped`: as in the ledger. `holds`:
+    keeps the call on Chat Completions. `refused`: makes it an error. `passed on`: no parameter of Chat, goes as it is. `depends`: on a value
+    that isn't known here. `option`: the SDK's own, which isn't sent in the body.
+    """
+
+    name: str
+    outcome: Outcome
+    to: str = ""
+    fate: str = ""
+    why: str = ""
+
+
+_ACTIONS: dict[str, Outcome] = {"held": "holds", "dropped": "dropped", "changed": "changed", "clamped": "clamped"}
+_WEIGHT = ("holds", "refused", "dropped", "clamped", "changed")
+
+
+def fates(body: Mapping[str, Any], plan: Plan) -> list[Fate]:
+    """List the parameters of a body, in the rule table's order, with what the plan does to each; unknown keys come last."""
+    losses = plan.losses
+    known = [name for name in CHAT_PARAMETERS if name in body]
+    others = [name for name in body if name not in CHAT_PARAMETERS]
+    refused = plan.refusal is not None
+    return [_fate(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused) for name in known + others]
+
+
+def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, refused: bool) -> Fate:
+    own = [loss for loss in losses if parameter_of(loss.path) == name]
+    to, kind = (rule.to, rule.fate) if rule is not None else (name, "")
+    if own:
+        outcomes = [_ACTIONS[loss.action] for loss in own]
+        if refused:
+            outcomes = ["refused" if one == "holds" else one for one in outcomes]
+        worst = min(outcomes, key=_WEIGHT.index)
+        why = "; ".join(dict.fromkeys(loss.why if loss.path == name else f"{loss.path}: {loss.why}" for loss in own))
+        return Fate(name, worst, to, kind, why)
+    if rule is None:
+        return Fate(name, "passed on", to, kind, "no parameter of Chat Completions")
+    if rule.is_neutral(value) and name != "messages":
+        # A neutral value with a counterpart (`store`, …) may still be written out; what it says is the other API's own way.
+        return Fate(name, "left out", to, kind, "the same as not given")
+    return Fate(name, "moves", to, kind, rule.note)
+
+
+def parameter_of(path: str) -> str:
+    """Return the parameter that a ledger's path is about: `messages[0].name` is `messages`."""
+    return re.split(r"[.\[]", path, maxsplit=1)[0]

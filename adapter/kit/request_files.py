@@ -1,0 +1,91 @@
+"""Find a chat request in what people have at hand: a body, a log's line with the body inside, a line of a batch file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter import codec
+
+WRAPPERS = ("body", "request", "json", "data", "payload", "kwargs")
+"""Keys under which logs keep a request."""
+
+_DEEPEST = 4
+
+
+class NotARequest(ValueError):
+    """The text holds no request; the message says what it holds instead, never its contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request's body, the keys that led to it, the path or URL that it was meant for (batch files name one), and its line of how many."""
+
+    body: Any
+    inside: tuple[str, ...] = ()
+    url: str | None = None
+    line: int | None = None
+    lines: int = 1
+
+
+def find_request(text: bytes, line: int | None = None) -> Found:
+    """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
+
+    Raises NotARequest for what is no JSON, is empty, or has no such line.
+    """
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip():
+        raise NotARequest("empty: expected a request as JSON")
+    if line is None:
+        try:
+            return _unwrapped(codec.loads(text), None, 1)
+        except ValueError as error:
+            whole = error
+    else:
+        whole = None
+    numbered = [(number, one) for number, one in enumerate(text.splitlines(), 1) if one.strip()]
+    if line is not None and line not in {number for number, _ in numbered}:
+        raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
+    number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
+    try:
+        return _unwrapped(codec.loads(chosen), number, len(numbered))
+    except ValueError as error:
+        raise NotARequest(_where(whole or error, number if line is not None else None)) from None
+
+
+def _where(error: Exception, line: int | None) -> str:
+    """Say where JSON breaks off, without quoting it."""
+    place = f"line {line}: " if line is not None else ""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{place}not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
+
+
+def _unwrapped(value: Any, line: int | None, lines: int) -> Found:
+    inside: list[str] = []
+    url = None
+    for _ in range(_DEEPEST):
+        if not isinstance(value, Mapping) or "messages" in value:
+            break
+        if isinstance(value.get("url"), str):
+            url = value["url"]
+        key, inner = next(_inner(value), (None, None))
+        if key is None:
+            break
+        inside.append(key)
+        value = inner
+    return Found(value, tuple(inside), url, line, lines)
+
+
+def _inner(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key in WRAPPERS:
+        inner = value.get(key)
+        if isinstance(inner, str) and inner.lstrip().startswith("{"):  # logs often keep it as text
+            try:
+                inner = codec.loads(inner)
+            except ValueError:
+                continue
+        if isinstance(inner, Mapping):
+            yield key, inner

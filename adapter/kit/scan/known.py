@@ -1,0 +1,96 @@
+"""What is known by name: the SDK's clients, other vendors' that look the same, and frameworks that make clients by themselves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+CLIENTS = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI")
+"""The SDK's classes that the adapter has its own of."""
+
+CLIENT = re.compile(r"(openai|adapter)\b(\.\w+)*\.(Client|AsyncClient|(Async)?(Azure)?OpenAI)\(\)")
+"""A client, as a symbol: `openai.OpenAI()`, wherever in the SDK it was imported from."""
+
+METHOD = re.compile(
+    r"(?P<base>.*?)(?P<beta>\.beta)?\.chat\.completions(?P<raw>\.with_raw_response|\.with_streaming_response)?\.(?P<method>create|parse|stream|\*)"
+)
+"""A method of Chat Completions, as a symbol."""
+
+RESOURCE = re.compile(r"openai\.resources\.(beta\.)?chat\.(completions\.)?(completions\.)?(Async)?Completions(\(\))?")
+
+LEGACY = re.compile(r"(.*\.)?openai\.ChatCompletion\.(create|acreate)")
+"""The module-level call of SDK 0.x."""
+
+VENDORS = frozenset(
+    {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub", "litellm", "llama_cpp", "mistralai", "ollama",
+     "portkey_ai", "reka", "sambanova", "together", "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}
+)  # fmt: skip
+"""Packages whose own clients have `chat.completions.create` as well; the adapter can't stand in for them."""
+
+OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "self", "api_key", "api_base", "engine"})
+"""What the SDK's methods take beside the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A thing that calls Chat Completions by itself: the packages it comes from, its names there, and how the adapter gets under it.
+
+    `first` is what the first argument, or `model`, must begin with where the name alone doesn't say that it's OpenAI's.
+    """
+
+    kind: str
+    roots: frozenset[str]
+    names: frozenset[str]
+    wire: str
+    first: tuple[str, ...] = ()
+
+
+def _of(kind: str, roots: str, names: str, wire: str, *first: str) -> Framework:
+    return Framework(kind, frozenset(roots.split()), frozenset(names.split()), wire, first)
+
+
+FRAMEWORKS = (
+    _of("langchain", "langchain_openai langchain langchain_community", "ChatOpenAI AzureChatOpenAI",
+        "adapter.install(model.root_client) and root_async_client, or http_client="),
+    _of("llama-index", "llama_index", "OpenAI AzureOpenAI OpenAILike", "openai_client=adapter.OpenAI(), or http_client="),
+    _of("instructor", "instructor", "from_openai patch apatch", "give it adapter.OpenAI()"),
+    _of("instructor", "instructor", "from_provider", "adapter.install(client.client), or http_client=", "openai/", "azure_openai/"),
+    _of("openai-agents", "agents", "OpenAIChatCompletionsModel", "openai_client=adapter.AsyncOpenAI()"),
+    _of("openai-agents", "agents", "set_default_openai_api", "set_default_openai_client(adapter.AsyncOpenAI())", "chat_completions"),
+    _of("pydantic-ai", "pydantic_ai", "OpenAIModel OpenAIChatModel", "OpenAIProvider(openai_client=adapter.AsyncOpenAI())"),
+    _of("pydantic-ai", "pydantic_ai", "Agent infer_model", "OpenAIChatModel with OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
+        "openai:", "openai-chat:"),
+    _of("litellm", "litellm", "completion acompletion batch_completion", "client=adapter.OpenAI() (or AsyncOpenAI)"),
+    _of("dspy", "dspy", "LM", "it calls litellm, which makes its own client", "openai/", "azure/"),
+    _of("autogen", "autogen_ext", "OpenAIChatCompletionClient AzureOpenAIChatCompletionClient", "adapter.install on its client"),
+    _of("smolagents", "smolagents", "OpenAIServerModel OpenAIModel AzureOpenAIServerModel AzureOpenAIModel", "adapter.install(model.client)"),
+    _of("haystack", "haystack", "OpenAIChatGenerator AzureOpenAIChatGenerator OpenAIGenerator AzureOpenAIGenerator",
+        "adapter.install(generator.client) and async_client"),
+    _of("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
+)  # fmt: skip
+
+SENDERS = {
+    "httpx": "an httpx client takes transport=adapter.Transport()",
+    "httpx2": "an httpx2 client takes transport=adapter.Transport()",
+    "requests": "requests isn't a library that the adapter gets under",
+    "aiohttp": "aiohttp isn't a library that the adapter gets under",
+    "urllib": "urllib isn't a library that the adapter gets under",
+    "urllib3": "urllib3 isn't a library that the adapter gets under",
+    "http": "http.client isn't a library that the adapter gets under",
+}
+"""What is to be said of raw HTTP, by the library that sends it."""
+
+ENDPOINT = "/chat/completions"
+
+HINT = re.compile(
+    rb"chat.completions|\.completions\b|ChatCompletion|OpenAI|openai[:/]|(?:from|import)\s+instructor\b|\blitellm\b|set_default_openai"
+)
+"""What a file must hold to be worth parsing."""
+
+
+def framework(path: str) -> Framework | None:
+    """Return the framework that a symbol is a name of; litellm also where a project hands its module on."""
+    path = re.sub(r"^.*\.(?=litellm\.)", "", path)
+    root, _, rest = path.partition(".")
+    name = rest.rpartition(".")[2]
+    return next((one for one in FRAMEWORKS if root in one.roots and name in one.names), None) if rest else None

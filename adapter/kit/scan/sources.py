@@ -1,0 +1,191 @@
+"""The files that a scan looks at: found, filtered by their bytes, and read; notebooks as one module of their code cells."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import re
+import tokenize
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from .known import HINT
+
+SKIPPED = frozenset(
+    {".eggs", ".git", ".hg", ".ipynb_checkpoints", ".lanes", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv",
+     "__pycache__", "__pypackages__", "node_modules", "site-packages", "venv"}
+)  # fmt: skip
+"""Folders that hold other people's code, or none: not entered, unless the path that is named lies in one."""
+
+CODE = frozenset({".py", ".pyi", ".pyw", ".ipynb"})
+RECORDINGS = frozenset({".yaml", ".yml", ".json", ".jsonl"})
+LARGEST = 20 << 20
+"""Bytes beyond which a file is listed as unread."""
+
+ENDPOINT = b"/chat/completions"
+
+
+class Unreadable(ValueError):
+    """A file that can't be looked at; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module's text; for notebooks `cells` gives for each line its cell (from 1) and line there."""
+
+    text: str
+    cells: tuple[tuple[int, int], ...] = ()
+
+    def place(self, line: int) -> tuple[int | None, int]:
+        """Return the cell (None in a module) and the line in it."""
+        if not self.cells:
+            return None, line
+        return self.cells[min(line, len(self.cells)) - 1]
+
+
+def find_files(paths: Iterable[Path], exclude: Iterable[str] = ()) -> Iterator[Path]:
+    """List the files below paths, each once, in order; `exclude` are globs of names or of paths."""
+    seen: set[Path] = set()
+    globs = tuple(exclude)
+    for path in paths:
+        found = [path] if path.is_file() else _below(path, globs)
+        for one in found:
+            real = one.resolve()
+            if real not in seen:
+                seen.add(real)
+                yield one
+
+
+def _below(root: Path, globs: tuple[str, ...]) -> Iterator[Path]:
+    skipped = SKIPPED - set(root.resolve().parts)
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        folders[:] = sorted(
+            name for name in folders
+            if name not in skipped and not _excluded(here / name, root, globs) and not (here / name / "pyvenv.cfg").is_file()
+        )  # fmt: skip
+        for name in sorted(names):
+            path = here / name
+            if path.suffix.lower() in CODE | RECORDINGS and not _excluded(path, root, globs):
+                yield path
+
+
+def _excluded(path: Path, root: Path, globs: tuple[str, ...]) -> bool:
+    relative = path.relative_to(root).as_posix()
+    return any(
+        fnmatchcase(path.name, glob)
+        or fnmatchcase(relative, glob.rstrip("/"))
+        or fnmatchcase(relative, f"{glob.rstrip('/')}/*")
+        for glob in globs
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file. Raises Unreadable."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unreadable(f"larger than {LARGEST >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(error.strerror or type(error).__name__) from None
+
+
+def worth_parsing(raw: bytes) -> bool:
+    """Tell whether a file may hold a call."""
+    return HINT.search(raw) is not None
+
+
+def decode(raw: bytes) -> tuple[str, str]:
+    """Return a module's text, line endings kept, and its encoding (`utf-8-sig` with a byte order mark). Raises Unreadable."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        return raw.decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not {error.encoding}") from None
+    except (SyntaxError, LookupError) as error:
+        # The first lines are looked at for a declaration, as UTF-8.
+        raise Unreadable("an unknown encoding" if "unknown" in str(error) else "not utf-8") from None
+
+
+def check_depth(text: str) -> None:
+    """Raise Unreadable for code that is nested deeper than Python itself can go: LibCST's parser would take the process with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (RecursionError, MemoryError):
+        raise Unreadable("nested too deeply") from None
+    except (SyntaxError, ValueError):  # what is wrong, or newer than this Python, is LibCST's to say
+        if _depth(text) > _DEEPEST:
+            raise Unreadable("nested too deeply") from None
+
+
+_DEEPEST = 100  # brackets; Python takes 200
+
+
+def _depth(text: str) -> int:
+    """Count how deep brackets stand in one another, those in strings and comments too."""
+    deepest = depth = 0
+    for found in re.finditer(r"[(\[{]|[)\]}]", text):
+        depth = depth + 1 if found[0] in "([{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def read_source(path: Path, raw: bytes) -> Source:
+    """Return what is to be parsed of a file. Raises Unreadable."""
+    return _notebook(raw) if path.suffix.lower() == ".ipynb" else Source(decode(raw)[0])
+
+
+_MAGIC = re.compile(r"^(\s*)(?:[%!?]|\w+\s*=\s*[%!])")
+
+
+def _notebook(raw: bytes) -> Source:
+    try:
+        cells = json.loads(raw)["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        numbers = [k for k, cell in enumerate(cells, 1) if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Unreadable("not a notebook") from None
+    lines: list[str] = []
+    places: list[tuple[int, int]] = []
+    for number, text in zip(numbers, code, strict=True):
+        if text.lstrip().startswith("%%") and not re.match(r"\s*%%(time|timeit|capture)\b", text):
+            continue  # another language
+        for k, line in enumerate(text.splitlines(), 1):
+            found = _MAGIC.match(line)
+            lines.append(f"{found[1]}pass" if found else re.sub(r"\?+\s*$", "", line))
+            places.append((number, k))
+    return Source("\n".join(lines) + "\n", tuple(places))
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name under which a file is imported, as far as its folders' `__init__.py` tell."""
+    path = path.resolve()
+    names = [] if path.stem == "__init__" else [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names) or path.stem
+
+
+def recorded_lines(raw: bytes) -> list[int]:
+    """List the lines (from 1) of a recording that name the endpoint."""
+    return [number for number, line in enumerate(raw.split(b"\n"), 1) if ENDPOINT in line]
+
+
+def is_test(path: Path) -> bool:
+    """Tell whether a file belongs to tests, by its name."""
+    return (
+        path.name.startswith("test_")
+        or path.stem.endswith("_test")
+        or path.name == "conftest.py"
+        or "tests" in path.parts
+        or "test" in path.parts
+    )

@@ -1,0 +1,243 @@
+"""`adapter explain`: what it shows is what production sends and decides."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import adapter
+from adapter import Settings
+from adapter.cli.app import app
+from adapter.kit.explaining import Where, explain
+from adapter.kit.request_files import NotARequest, find_request
+from tests.support.answers import both
+from tests.support.loopback import Loopback
+
+USER = {"role": "user", "content": "What is the airspeed?"}
+PLAIN: dict[str, Any] = {"model": "gpt-4o", "messages": [USER]}
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def run(*arguments: str, body: Any = PLAIN, text: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["explain", *arguments], input=json.dumps(body) if text is None else text)
+
+
+def document(*arguments: str, body: Any = PLAIN) -> dict[str, Any]:
+    done = run("--json", *arguments, body=body)
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert isinstance(shown, dict)
+    return shown
+
+
+# What is shown is what happens
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as it is": ({"temperature": 0.5, "stop": None}, {"backend": "responses"}),
+    "reasoning": ({"model": "gpt-5.4"}, {"backend": "responses"}),
+    "held": ({"seed": 7}, {"backend": "responses"}),
+    "dropped": ({"seed": 7}, {"backend": "responses", "drop": ["seed"]}),
+    "refused": ({"seed": 7}, {"backend": "responses", "unsupported": "error"}),
+    "emulated": ({"n": 2}, {"backend": "responses", "emulate": ["n"]}),
+    "clamped": ({"max_tokens": 5}, {"backend": "responses", "drop": ["max_tokens"]}),
+    "a rule's model": (
+        {},
+        {"rules": [{"match": {"model": "gpt-4*"}, "backend": "responses", "model": "gpt-5.4-mini"}]},
+    ),
+    "off": ({"seed": 7}, {}),
+    "killed": ({}, {"backend": "responses", "force": "chat"}),
+    "tools": ({"tools": TOOLS}, {"backend": "responses"}),
+    "one way": ({"model": "gpt-5.5-pro", "seed": 1}, {"backend": "responses"}),
+    "rolled out": ({}, {"rollout": 50}),
+}
+
+
+@pytest.mark.parametrize(("more", "settings"), CASES.values(), ids=CASES)
+def test_it_agrees_with_a_real_call(loopback: Loopback, more: dict[str, Any], settings: dict[str, Any]) -> None:
+    import openai
+
+    body = {**PLAIN, **more}
+    in_force = Settings(**settings)
+    explained = explain(body, in_force, Where(url=f"{loopback.base_url}/chat/completions"))
+    loopback.answer = both
+    result: Any
+    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=in_force, max_retries=0) as client:
+        try:
+            result = client.chat.completions.create(**body)
+        except openai.BadRequestError as error:
+            result = error
+    decided = adapter.decision(result)
+    assert decided is not None
+    asked = len(explained.decision.losses)
+    assert (decided.backend, decided.asked, decided.reason) == (
+        explained.decision.backend, explained.decision.asked, explained.decision.reason,
+    )  # fmt: skip
+    assert decided.losses[:asked] == explained.decision.losses
+    assert decided.settings_hash == explained.decision.settings_hash
+    if explained.sent is None:
+        assert loopback.requests == []
+        assert isinstance(result, openai.BadRequestError)
+        assert explained.error is not None
+        assert result.code == explained.error["code"]
+        return
+    assert len(loopback.requests) == explained.sent.requests
+    assert [json.loads(one.body) for one in loopback.requests] == [explained.sent.body] * explained.sent.requests
+    assert {one.path for one in loopback.requests} == {explained.sent.path}
+
+
+def test_the_translation_is_shown_whatever_the_backend_says() -> None:
+    off, on = explain(PLAIN, Settings()), explain(PLAIN, Settings(backend="responses"))
+    killed = explain(PLAIN, Settings(force="chat", backend="responses"))
+    assert off.decision.backend == killed.decision.backend == "chat"
+    assert off.translated == on.translated == killed.translated
+    assert on.translated is not None
+    assert on.translated.body["input"][0]["content"] == USER["content"]
+
+
+def test_a_killed_calls_rule_is_still_its_own() -> None:
+    rules = [{"match": {"model": "gpt-4*"}, "drop": ["seed"]}]
+    killed = explain({**PLAIN, "seed": 1}, Settings(force="chat", rules=rules))
+    assert (killed.rule, killed.moves) == (0, True)
+
+
+def test_a_place_in_the_rollout_is_the_one_that_counts() -> None:
+    place = explain(PLAIN, Settings(rollout=50)).rollout
+    assert place is not None
+    assert place.place is not None
+    for percent, backend in ((place.place - 0.01, "chat"), (place.place + 0.01, "responses")):
+        assert explain(PLAIN, Settings(rollout=percent)).decision.backend == backend
+
+
+def test_azure() -> None:
+    url = "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
+    sent = explain(PLAIN, Settings(backend="responses"), Where(url=url)).sent
+    assert sent is not None
+    assert sent.path == "/openai/responses?api-version=2025-03-01-preview"
+    assert sent.body["model"] == "mine"
+
+
+# What it takes
+
+FORMS: dict[str, Any] = {
+    "a body": PLAIN,
+    "body": {"body": PLAIN, "status": 200},
+    "request": {"request": PLAIN},
+    "json": {"method": "POST", "json": PLAIN},
+    "nested": {"request": {"headers": {}, "body": PLAIN}},
+    "body as text": {"body": json.dumps(PLAIN)},
+    "a batch file's line": {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": PLAIN},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_forms(form: Any) -> None:
+    assert find_request(json.dumps(form).encode()).body == PLAIN
+    assert document(body=form)["chat"]["body"] == PLAIN
+
+
+def test_lines() -> None:
+    lines = "\n".join(json.dumps({**PLAIN, "model": f"m{k}"}) for k in range(3))
+    done = run(text=lines)
+    assert "the first of 3" in done.stderr
+    assert '"m0"' in done.stdout
+    assert '"m2"' in run("--line", "3", text=lines).stdout
+    assert "line 9: there is none" in run_main("--line", "9", text=lines)
+
+
+def run_main(*arguments: str, text: str) -> str:
+    """Run the command as it is installed, for what it says of mistakes; exit code 2 and one line."""
+    code = "from adapter.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "explain", *arguments], input=text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("{not json", "not JSON"),
+        ('{"a": ' * 2000, "not JSON"),
+    ],
+    ids=["empty", "no JSON", "deep"],
+)
+def test_what_is_no_json(text: str, said: str) -> None:
+    with pytest.raises(NotARequest, match=said):
+        find_request(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ([1], "$: expected a JSON object"),
+        ({"model": "m"}, "messages: missing"),
+        ({"messages": "secret words"}, "messages: expected an array"),
+        ({**PLAIN, "tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"body": {"model": "m", "messages": 3}}, "(in body)"),
+    ],
+    ids=["no object", "no messages", "messages no list", "a tool", "wrapped"],
+)
+def test_bad_requests_are_named_by_their_path(body: Any, said: str) -> None:
+    done = run(body=body)
+    assert said in str(done.exception)
+    assert "secret" not in str(done.exception)
+
+
+def test_mistakes_are_one_line_with_2(tmp_path: Path) -> None:
+    assert "messages: expected an array" in run_main(text='{"messages": 1}')
+    assert "no such file" in run_main(str(tmp_path / "none.json"), text="").lower()
+
+
+# What it says
+
+
+def test_check() -> None:
+    assert run("--check").exit_code == 0
+    assert run("--check", body={**PLAIN, "seed": 1}).exit_code == 1
+    assert run(body={**PLAIN, "seed": 1}).exit_code == 0
+
+
+def test_settings_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.toml"
+    path.write_text('backend = "responses"\ndrop = ["seed"]\n')
+    shown = document("--settings", str(path), body={**PLAIN, "seed": 1, "temperature": 1})
+    assert shown["decision"]["backend"] == "responses"
+    assert shown["decision"]["settings_file"] == str(path)
+    assert {one["name"]: one["outcome"] for one in shown["parameters"]} == {
+        "model": "moves", "messages": "moves", "seed": "dropped", "temperature": "moves",
+    }  # fmt: skip
+    assert shown["fallback"].keys() == {"blocked", "missing"}
+
+
+def test_no_contents() -> None:
+    body = {**PLAIN, "tools": TOOLS, "seed": 1, "metadata": {"who": "somebody"}}
+    for arguments in (["--no-contents"], ["--no-contents", "--json"]):
+        shown = run(*arguments, body=body).stdout
+        assert "airspeed" not in shown
+        assert "somebody" not in shown
+        assert "<21 characters>" in shown
+
+
+def test_the_terminals_form() -> None:
+    shown = run("--url", "https://gateway.example/v1/chat/completions", body={**PLAIN, "seed": 1}).stdout
+    for expected in (
+        "POST /v1/chat/completions",
+        "nothing goes to the Responses API",
+        "seed",
+        "holds",
+        "goes to",
+        "Chat Completions",
+    ):
+        assert expected in shown
+    assert "POST /v1/responses" in run().stdout
+    assert "\x1b[" not in shown

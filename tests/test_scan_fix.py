@@ -1,0 +1,309 @@
+"""`adapter scan --fix`: what it changes, to the byte; what it leaves, and why."""
+
+from __future__ import annotations
+
+import ast
+import json
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from adapter.cli.app import app
+from adapter.kit.scan.imports import fix_imports
+
+CHANGED: dict[str, tuple[str, str]] = {
+    "alone": ("from openai import OpenAI\n", "from adapter import OpenAI\n"),
+    "all four": (
+        "from openai import OpenAI, AsyncOpenAI, AzureOpenAI, AsyncAzureOpenAI\n",
+        "from adapter import OpenAI, AsyncOpenAI, AzureOpenAI, AsyncAzureOpenAI\n",
+    ),
+    "an alias": ("from openai import OpenAI as Client  # ours\n", "from adapter import OpenAI as Client  # ours\n"),
+    "among others": (
+        "from openai import APIError, OpenAI, NOT_GIVEN\n",
+        "from adapter import OpenAI\nfrom openai import APIError, NOT_GIVEN\n",
+    ),
+    "first": ("from openai import OpenAI, APIError\n", "from adapter import OpenAI\nfrom openai import APIError\n"),
+    "last": ("from openai import APIError, OpenAI as O\n", "from adapter import OpenAI as O\nfrom openai import APIError\n"),
+    "in parentheses": ("from openai import (APIError, OpenAI)\n", "from adapter import OpenAI\nfrom openai import (APIError)\n"),
+    "a name a line": (
+        "from openai import (\n    APIError,\n    OpenAI,\n)\n",
+        "from adapter import OpenAI\nfrom openai import (\n    APIError,\n)\n",
+    ),
+    "with comments": (
+        "from openai import (\n    # errors\n    APIError,  # all\n    OpenAI,  # noqa: X\n)\n",
+        "from adapter import (\n    OpenAI,  # noqa: X\n)\nfrom openai import (\n    # errors\n    APIError,  # all\n)\n",
+    ),
+    "behind a comment": (
+        "from openai import (OpenAI,  # ours\n    APIError)\n",
+        "from adapter import OpenAI\nfrom openai import (  # ours\n    APIError)\n",
+    ),
+    "continued": (
+        "from openai import APIError, \\\n    OpenAI\n",
+        "from adapter import OpenAI\nfrom openai import APIError\n",
+    ),
+    "in a function": (
+        "def f():\n\tfrom openai import OpenAI, APIError\n\treturn OpenAI\n",
+        "def f():\n\tfrom adapter import OpenAI\n\tfrom openai import APIError\n\treturn OpenAI\n",
+    ),
+    "for types": (
+        "if TYPE_CHECKING:\n    from openai import OpenAI\n",
+        "if TYPE_CHECKING:\n    from adapter import OpenAI\n",
+    ),
+    "tried": (
+        "try:\n    from openai import OpenAI\nexcept ImportError:\n    OpenAI = None\n",
+        "try:\n    from adapter import OpenAI\nexcept ImportError:\n    OpenAI = None\n",
+    ),
+    "on one line": ("if x: from openai import OpenAI, APIError\n", "if x: from adapter import OpenAI; from openai import APIError\n"),
+    "behind a semicolon": ("a = 1; from openai import APIError, OpenAI\n", "a = 1; from adapter import OpenAI; from openai import APIError\n"),
+    "windows": ("import os\r\nfrom openai import OpenAI, APIError\r\n", "import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\n"),
+    "no newline at the end": ("from openai import OpenAI", "from adapter import OpenAI"),
+    "a form feed": ("x = 1\n\x0c\nfrom openai import OpenAI\n", "x = 1\n\x0c\nfrom adapter import OpenAI\n"),
+    "by the module": ("import openai\nc = openai.OpenAI(x)\n", "import adapter\nimport openai\nc = adapter.OpenAI(x)\n"),
+    "by the module's alias": ("import openai as o\no.AsyncOpenAI()\n", "import adapter\nimport openai as o\nadapter.AsyncOpenAI()\n"),
+    "by the module, after others": ("import os, openai\nopenai.OpenAI()\n", "import adapter\nimport os, openai\nadapter.OpenAI()\n"),
+    "by the module, known already": ("import adapter\nimport openai\nopenai.OpenAI()\n", "import adapter\nimport openai\nadapter.OpenAI()\n"),
+    "by the module, in a function": (
+        "def f():\n    import openai\n    return openai.OpenAI()\n",
+        "def f():\n    import adapter\n    import openai\n    return adapter.OpenAI()\n",
+    ),
+    "a subclass": ("import openai\nclass C(openai.OpenAI): pass\n", "import adapter\nimport openai\nclass C(adapter.OpenAI): pass\n"),
+    "not annotations, nor tests": (
+        "import openai\ndef f(c: openai.OpenAI):\n    assert isinstance(c, openai.OpenAI)\n    return openai.OpenAI()\n",
+        "import adapter\nimport openai\ndef f(c: openai.OpenAI):\n    assert isinstance(c, openai.OpenAI)\n    return adapter.OpenAI()\n",
+    ),
+    "below the future": (
+        '"""Doc."""\n\nfrom __future__ import annotations\n\nimport openai\n\nopenai.OpenAI()\n',
+        '"""Doc."""\n\nfrom __future__ import annotations\n\nimport adapter\nimport openai\n\nadapter.OpenAI()\n',
+    ),
+    "missing, perhaps": (
+        "try:\n    import openai\nexcept ImportError:\n    openai = None\ndef f(): return openai.OpenAI()\n",
+        "try:\n    import adapter\n    import openai\nexcept ImportError:\n    openai = None\ndef f(): return adapter.OpenAI()\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGED.values(), ids=CHANGED)
+def test_changes(before: str, after: str) -> None:
+    fixed = fix_imports(before)
+    assert (fixed.text, fixed.left) == (after, [])
+    assert fix_imports(after).text is None
+
+
+UNTOUCHED = {
+    "nothing of ours": "from openai import APIError\nimport openai\nopenai.APIError\n",
+    "somebody else's": "from llama_index.llms.openai import OpenAI\nOpenAI()\n",
+    "relative": "from .openai import OpenAI\n",
+    "another openai": "openai = thing()\nopenai.OpenAI()\n",
+    "a parameter": "import openai\ndef f(openai): return openai.OpenAI()\n",
+    "in text": "x = 'from openai import OpenAI'\n",
+    "for types only": "if TYPE_CHECKING:\n    import openai\ndef f(): return openai.OpenAI()\n",
+}
+
+
+@pytest.mark.parametrize("text", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_leaves_alone(text: str) -> None:
+    fixed = fix_imports(text)
+    assert (fixed.text, fixed.left) == (None, [])
+
+
+LEFT = {
+    "old macs' line ends": ("x = 1\rfrom openai import OpenAI\r", 1, "written back"),
+    "a star": ("from openai import *\n", 1, "everything"),
+    "re-exported": ("from openai import OpenAI\n__all__ = ['OpenAI']\n", 2, "__all__"),
+    "re-exported, added": ("from openai import OpenAI as O\n__all__ = []\n__all__ += ['O']\n", 3, "__all__"),
+    "as itself": ("from openai import OpenAI as OpenAI\n", 1, "re-exports OpenAI"),
+    "tested for": ("from openai import OpenAI\nisinstance(x, (str, OpenAI))\n", 2, "openai.OpenAI"),
+    "matched": ("from openai import OpenAI\nmatch x:\n    case OpenAI(): pass\n", 3, "openai.OpenAI"),
+    "compared": ("from openai import OpenAI\ntype(x) is OpenAI\n", 2, "openai.OpenAI"),
+    "another adapter": ("import openai\nadapter = 1\nopenai.OpenAI()\n", 3, "adapter names something else"),
+    "an adapter parameter": (
+        "import openai\ndef f(adapter): return openai.OpenAI()\n",
+        2,
+        "adapter names something else",
+    ),
+    "a module of that name": (
+        "import openai\nfrom . import adapter\nopenai.OpenAI()\n",
+        3,
+        "adapter names something else",
+    ),
+    "an adapter elsewhere": (
+        "import openai\nfor adapter in x: pass\nopenai.OpenAI()\n",
+        3,
+        "adapter names something else",
+    ),
+    "replaced": ("import openai\nopenai.OpenAI = Fake\nopenai.OpenAI()\n", 2, "replaces"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "why"), LEFT.values(), ids=LEFT)
+def test_unsafe_files_are_left_with_the_reason(text: str, line: int, why: str) -> None:
+    fixed = fix_imports(text)
+    assert fixed.text is None
+    assert [(at, why in said) for at, said in fixed.left] == [(line, True)]
+
+
+def test_patches_by_name_are_told_of() -> None:
+    fixed = fix_imports("from openai import OpenAI\npatch('openai.OpenAI')\n")
+    assert fixed.text is not None
+    assert [line for line, _ in fixed.notes] == [2]
+
+
+# Any import
+
+NAMES = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI", "APIError", "NOT_GIVEN", "Stream", "types")
+NAMED = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", " as mine", "  as  _x"]))
+LAYOUTS = ("plain", "continued", "parentheses", "lines", "lines with comments", "ragged")
+
+
+def written(names: list[tuple[str, str]], layout: str, newline: str, indent: str) -> str:
+    """Write an import in one of the ways that people have."""
+    words = [name + alias for name, alias in names]
+    if layout == "plain":
+        return f"from openai import {', '.join(words)}"
+    if layout == "continued":
+        continued = f", \\{newline}{indent}    "
+        return f"from  openai  import {continued.join(words)}"
+    if layout == "parentheses":
+        return f"from openai import ( {' , '.join(words)},)"
+    if layout == "lines":
+        return f"from openai import ({newline}{''.join(f'{indent}    {word},{newline}' for word in words)}{indent})"
+    if layout == "lines with comments":
+        lines = "".join(
+            f"{indent}    # above {k}{newline}{indent}    {word},  # {k}{newline}" for k, word in enumerate(words)
+        )
+        return f"from openai import (  # first{newline}{lines}{indent})  # last"
+    return f"from openai import ({f',{newline}{indent}  '.join(words)}{newline}{indent} )"
+
+
+def imported(text: str) -> list[tuple[str, str, str | None]]:
+    return sorted(
+        (node.module or "", alias.name, alias.asname or "")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+
+
+@given(
+    imports=st.lists(
+        st.tuples(st.lists(NAMED, min_size=1, max_size=5), st.sampled_from(LAYOUTS)), min_size=1, max_size=3
+    ),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    indent=st.sampled_from(["", "    ", "\t"]),
+    final=st.booleans(),
+)
+def test_any_import(imports: list[tuple[list[tuple[str, str]], str]], newline: str, indent: str, final: bool) -> None:
+    head = "def f():" if indent else "# ünï"
+    lines = [indent + written(names, layout, newline, indent) for names, layout in imports]
+    text = newline.join([head, f"{indent}x = 'é'", *lines, f"{indent}y = 2"]) + (newline if final else "")
+    fixed = fix_imports(text)
+    assert fixed.left == []
+    changed = text if fixed.text is None else fixed.text
+    ours = {"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"}
+    assert imported(changed) == sorted(
+        ("adapter" if name in ours else module, name, alias) for module, name, alias in imported(text)
+    )
+    assert changed.count("#") == text.count("#")  # no comment is lost
+    assert fix_imports(changed).text is None
+    if newline == "\r\n":
+        assert changed.count("\n") == changed.count("\r\n")
+    assert changed.endswith(newline) is final
+
+
+# Files
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder, and work in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, answer: str = "") -> Result:
+    return CliRunner().invoke(app, ["scan", "--fix", *arguments], input=answer)
+
+
+ENCODED = {
+    "utf-8": "x = 'é'\nfrom openai import OpenAI\n".encode(),
+    "a mark": b"\xef\xbb\xbf" + "x = 'é'\nfrom openai import OpenAI\n".encode(),
+    "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\n".encode("latin-1"),
+    "windows": b"x = 1\r\nfrom openai import OpenAI, APIError\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", ENCODED.values(), ids=ENCODED)
+def test_files_keep_their_bytes(project: Path, raw: bytes) -> None:
+    path = project / "a.py"
+    path.write_bytes(raw)
+    path.chmod(0o751)
+    done = run("--yes")
+    assert done.exit_code == 0, done.output
+    expected = raw.replace(
+        b"from openai import OpenAI, APIError", b"from adapter import OpenAI\r\nfrom openai import APIError"
+    )
+    assert path.read_bytes() == expected.replace(b"from openai import OpenAI", b"from adapter import OpenAI")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o751
+    assert list(project.iterdir()) == [path]
+    assert "nothing to change" in run("--yes").stderr
+
+
+def test_a_link_goes_on_leading_where_it_led(project: Path) -> None:
+    (project / "real").mkdir()
+    target = project / "real" / "a.py"
+    target.write_text("from openai import OpenAI\n")
+    (project / "link.py").symlink_to(target)
+    assert run("--yes", "link.py").exit_code == 0
+    assert (project / "link.py").is_symlink()
+    assert target.read_text() == "from adapter import OpenAI\n"
+
+
+def test_the_diff_is_one_that_git_applies(project: Path) -> None:
+    (project / "pkg").mkdir()
+    files = {"a.py": b"from openai import OpenAI", "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\n"}
+    for name, raw in files.items():
+        (project / name).write_bytes(raw)
+    done = run()
+    assert (done.exit_code, {name: (project / name).read_bytes() for name in files}) == (1, files)
+    subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], input=done.stdout_bytes, cwd=project, check=True)
+    assert (project / "a.py").read_bytes() == b"from adapter import OpenAI"
+    assert (
+        project / "pkg/b.py"
+    ).read_bytes() == b"import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\n"
+
+
+def test_a_module_of_the_projects_own_comes_first(project: Path) -> None:
+    (project / "adapter.py").touch()
+    (project / "a.py").write_text("from openai import OpenAI\n")
+    done = run("--yes")
+    assert "a.py:1: left: adapter.py would be imported instead of the adapter" in done.stderr
+    assert (project / "a.py").read_text() == "from openai import OpenAI\n"
+
+
+def test_as_json(project: Path) -> None:
+    (project / "a.py").write_text("from openai import OpenAI\n")
+    (project / "b.py").write_text("from openai import *\n")
+    (project / "c.ipynb").write_text(json.dumps({"cells": [{"source": "from openai import OpenAI"}]}))
+    done = run("--json")
+    shown: dict[str, Any] = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [(one["file"], one["written"]) for one in shown["changed"]] == [("a.py", False)]
+    assert [(one["file"], one["line"]) for one in shown["left"]] == [("b.py", 1), ("c.ipynb", 1)]
+    done = run("--json", "--yes")
+    assert (done.exit_code, json.loads(done.stdout)["changed"][0]["written"]) == (0, True)
+
+
+@pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)], ids=["yes", "no"])
+def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool) -> None:
+    monkeypatch.setattr("adapter.cli.fixing._may_ask", lambda: True)
+    (project / "a.py").write_text("from openai import OpenAI\n")
+    done = run(answer=answer)
+    assert "Write 1 file?" in done.stderr
+    assert done.exit_code == (0 if written else 1)
+    assert ("adapter" in (project / "a.py").read_text()) is written
