@@ -62,8 +62,11 @@ def test_a_request_is_found(name: str) -> None:
         (b'{"path": "/v1/messages", "request": {"model": "m", "messages": []}}', ELSEWHERE),
         (b'{"model": "m", "input": "x"}', ELSEWHERE),
     ],
-    ids=str,
-)
+    ids=[
+        "half an object", "not UTF-8", "too deep", "a number", "a list", "nothing", "a body that is none", "no request",
+        "embeddings", "responses", "messages of another API", "a responses body",
+    ],
+)  # fmt: skip
 def test_what_is_no_chat_request(row: bytes, expected: object) -> None:
     assert unwrap(row) == expected
 
