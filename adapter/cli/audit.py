@@ -137,7 +137,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     total = document["requests"]
     console.print(
         Text(
-            f"{total:,} chat requests in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
+            f"{total:,} chat request{'s' * (total != 1)} in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
             style="bold",
         )
     )

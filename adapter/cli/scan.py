@@ -98,7 +98,9 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
 
     _calls(console, report, details=details)
     verdicts = report.by_verdict()
-    line = Text(f"{len(report.findings)} call{'s' * (len(report.findings) != 1)} in {report.files} files")
+    line = Text(
+        f"{len(report.findings)} call{'s' * (len(report.findings) != 1)} in {report.files} file{'s' * (report.files != 1)}"
+    )
     for verdict in VERDICTS:
         if verdicts[verdict]:
             line.append(", ").append(f"{verdicts[verdict]} {SAYS[verdict]}", style=_STYLES[verdict])

@@ -36,7 +36,11 @@ def rules(patient: Patient) -> Iterator[Finding]:
             yield Finding(one.name, one.state, one.says, one.do, {"where": where} if where else {})
     if quiet:
         yield Finding(
-            "rules", "ok", f"{len(settings.rules)} rules; each can match." if settings.rules else "There are none."
+            "rules",
+            "ok",
+            f"{len(settings.rules)} rule{'s' * (len(settings.rules) != 1)}; each can match."
+            if settings.rules
+            else "There are none.",
         )
 
 
