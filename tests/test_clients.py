@@ -9,7 +9,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, Settings, both, paths, sdk, text_of
+from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, Settings, both, error, paths, sdk, text_of
 from tests.support.http import http
 from tests.support.loopback import Loopback
 
@@ -255,3 +255,36 @@ def test_many_threads_install_and_call(loopback: Loopback) -> None:
     assert len(loopback.requests) == 36
     assert doors(shared) == 1
     shared.close()
+
+
+def test_off_a_hook_of_the_http_client_may_still_name_the_backend(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback, Settings())
+    assert "Native" in text_of(sdk.run(client.chat.completions.create(**CALL)))
+
+    def hook(request: Any) -> None:
+        request.headers["x-adapter-backend"] = "responses"
+
+    async def ahook(request: Any) -> None:
+        hook(request)
+
+    client._client.event_hooks = {"request": [sdk.pick(hook, ahook)]}
+    assert "Native" not in text_of(sdk.run(client.chat.completions.create(**CALL)))
+    assert paths(loopback) == [CHAT, RESPONSES]
+    assert loopback.requests[1].header("x-adapter-backend") is None
+
+
+def test_off_every_result_has_a_decision(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    client = sdk.client(loopback, Settings())
+    for more in ({}, {"extra_headers": {"x-other": "1"}}):
+        result = sdk.run(client.chat.completions.create(**CALL, **more))
+        found = adapter.decision(result)
+        assert found is not None
+        assert (found.backend, found.asked, found.reason, found.losses) == ("chat", "chat", "settings", ())
+    raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL))
+    assert adapter.decision(raw) == found
+    loopback.answer = [error(400), error(400)]
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.run(client.chat.completions.create(**CALL))
+    assert adapter.decision(caught.value) == found
