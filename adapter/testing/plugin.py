@@ -72,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_WATCHER] = Watcher()
     config.stash[_CLOSING] = ExitStack()
     config.stash[_MADE_ON] = {}
+    _asked(config)  # a mistake ends the run here, in one line
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(config), "adapter-report")
 
@@ -92,7 +93,7 @@ def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tup
     try:
         return sides_of(_asked(config), markers)
     except ValueError as error:
-        raise pytest.UsageError(f"{test}: {error}") from None
+        raise pytest.Collector.CollectError(f"{test}: {error}") from None  # one line, where UsageError has a traceback
 
 
 # Sides
@@ -207,7 +208,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
     cuts = {"whole": rechunk.whole, "event": rechunk.per_event, "byte": rechunk.per_byte, "cut": None}
     if pieces not in cuts:
-        raise pytest.UsageError(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}")
+        pytest.fail(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}", pytrace=False)
     with rechunk.cutting(cuts[pieces]):
         return (yield)
 
