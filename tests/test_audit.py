@@ -139,6 +139,7 @@ def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> N
         (["good.jsonl", "--settings", "bad.toml"], "bakend"),
         (["good.jsonl", "--state", "bad.toml"], "bad.toml: not the state of an audit"),
         (["good.jsonl", "--html", "good.jsonl/x.html"], "good.jsonl"),
+        (["good.jsonl", "--html", "."], "--html .: Is a directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from adapter import cli
 from adapter.cli import running
 from adapter.cli.app import app
 from adapter.cli.running import PROGRAMS, Outcome, Source
@@ -282,6 +283,18 @@ def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
     run = python(f"import sys; sys.modules[{missing!r}] = None; from adapter.cli import main; main()", "demo")
     assert run.returncode == 1
     assert run.stderr == "The command line needs its extra: pip install 'chat-responses-adapter[cli]'\n"
+
+
+def test_an_interrupt_while_a_command_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert (left.value.code, capsys.readouterr().err) == (130, "Aborted.\n")
 
 
 def test_the_recordings_are_of_the_programs() -> None:

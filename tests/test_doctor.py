@@ -402,6 +402,21 @@ def test_the_decision_for_a_call(case: str) -> None:
     assert "Ada" not in str(one)
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://host/v1?key=hunter2", "has a query"),
+        ("http://[::1", "OPENAI_BASE_URL is no URL."),
+        ("host:8000/v1", "is no URL with http://"),
+        ("not a url", "is no URL with http://"),
+    ],
+)
+def test_a_base_url_that_no_call_survives(url: str, says: str) -> None:
+    patient = Patient(adapter.Settings(), environment={"OPENAI_BASE_URL": url})
+    (one,) = found(sample.decision, patient)
+    assert (one.state, says in one.says, "hunter2" in str(one)) == ("failed", True, False)
+
+
 # All of it
 
 
@@ -463,6 +478,8 @@ def test_no_secret_is_shown(folder: Path, form: list[str]) -> None:
 MISTAKES = {
     "no file": (["--sample", "absent.json"], "--sample absent.json: No such file"),
     "no JSON": (["--sample", "no.json"], "--sample no.json: not JSON"),
+    "no number": (["--sample", "nan.json"], "--sample nan.json: not JSON"),
+    "too deep": (["--sample", "deep.json"], "--sample deep.json: not JSON"),
     "no call": (["--sample", "list.json"], "expected the body of a Chat Completions call"),
     "no module": (["--flags", "absent_module:x"], "--flags absent_module:x: ModuleNotFoundError"),
     "no object": (["--flags", "json"], "expected module:object"),
@@ -475,6 +492,8 @@ def test_what_was_used_wrongly(case: str, folder: Path) -> None:
     args, said = MISTAKES[case]
     (folder / "no.json").write_text("{", encoding="utf-8")
     (folder / "list.json").write_text("[1]", encoding="utf-8")
+    (folder / "nan.json").write_text('{"messages": [], "temperature": NaN}', encoding="utf-8")
+    (folder / "deep.json").write_text("[" * 100_000, encoding="utf-8")
     done = doctor(*args)
     assert said in str(done.exception)
     assert type(done.exception).__name__ == "Mistake"

@@ -168,8 +168,10 @@ def run_main(*arguments: str, text: str) -> str:
         ("", "empty"),
         ("{not json", "not JSON"),
         ('{"a": ' * 2000, "not JSON"),
+        ('{"temperature": NaN}', "not JSON: NaN or"),
+        ('{"body": {"temperature": -1e999}}', "not JSON: NaN or"),
     ],
-    ids=["empty", "no JSON", "deep"],
+    ids=["empty", "no JSON", "deep", "NaN", "infinite"],
 )
 def test_what_is_no_json(text: str, said: str) -> None:
     with pytest.raises(NotARequest, match=said):
@@ -191,6 +193,15 @@ def test_bad_requests_are_named_by_their_path(body: Any, said: str) -> None:
     done = run(body=body)
     assert said in str(done.exception)
     assert "secret" not in str(done.exception)
+
+
+def test_nan_may_be_said() -> None:
+    assert find_request(b'{"messages": "NaN, Infinity"}').body == {"messages": "NaN, Infinity"}
+
+
+def test_what_isnt_text_is_no_json() -> None:
+    with pytest.raises(NotARequest, match="not JSON: not utf-8"):
+        find_request(b"\xff\x81\x82")
 
 
 def test_mistakes_are_one_line_with_2(tmp_path: Path) -> None:

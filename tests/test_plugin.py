@@ -169,7 +169,9 @@ def test_what_cannot_be_is_said(suite: pytest.Pytester, case: str) -> None:
     source, args, message = WRONG[case]
     result = run(suite, source, *args)
     assert result.ret != 0
-    assert message in result.stdout.str() + result.stderr.str()
+    said = result.stdout.str() + result.stderr.str()
+    assert message in said
+    assert "plugin.py" not in said or case == "too late"  # no traceback
 
 
 REACHED = """
@@ -278,6 +280,39 @@ def test_strict(suite: pytest.Pytester) -> None:
     result = run(suite, STRAYING, "--adapter-strict", "-k", "seed or plain")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*asked for responses, answered by chat: unsupported (seed)"])
+
+
+SHARED = """
+@pytest.fixture(scope="module")
+def client(make):
+    return make()
+
+@pytest.fixture(scope="module")
+def told(client):
+    from conftest import said
+    return said(client)
+
+@pytest.fixture(scope="module")
+def make():
+    from conftest import made
+    return made
+
+def test_by_itself(ask, client, backend):
+    assert ask(client)
+
+def test_shared(told, backend):
+    assert told
+"""
+
+
+def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(suite: pytest.Pytester) -> None:
+    result = run(suite, SHARED)
+    result.assert_outcomes(passed=4)
+    title = "used a fixture of a wider scope that made its calls elsewhere:"
+    result.stdout.fnmatch_lines([title, "  test_it.py::test_shared?responses?: told"], consecutive=True)
+    result = run(suite, SHARED, "--adapter-strict")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines([f"--adapter-strict: {title} told"])
 
 
 def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 
 import adapter
 from adapter.testing import assert_same_turn
@@ -62,6 +63,37 @@ def test_what_differs_is_shown(case: str) -> None:
         assert_same_turn(speaking.completion(a), speaking.response(b))
     shown = [" ".join(line.split()) for line in str(caught.value).splitlines()[1:]]
     assert [line for line in shown if not line.startswith("finish:")] == lines
+
+
+@pytest.mark.parametrize(("a", "b"), [("a", "a\n"), ("a\r\nb", "a\nb"), ("a ", "a"), ("é", "e\u0301")])
+def test_what_looks_the_same_is_spelled_out(a: str, b: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_same_turn(speaking.completion(Said((a,))), speaking.response(Said((b,))))
+    assert f"text: {a!a} != {b!a}" in str(caught.value)
+
+
+def several(*texts: str) -> dict[str, Any]:
+    choices = [
+        {"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        for index, text in enumerate(texts)
+    ]
+    return {"object": "chat.completion", "id": "c", "created": 1, "model": "m", "choices": choices}
+
+
+@pytest.mark.parametrize("made", [dict, ChatCompletion.model_validate], ids=["plain", "SDK"])
+def test_all_choices_count(made: Any) -> None:
+    two = made(several("a", "b"))
+    assert_same_turn(two, made({**several(), "choices": several("a", "b")["choices"][::-1]}))
+    with pytest.raises(AssertionError, match=r"choices\[1\] text:\n +- b\n +\+ c"):
+        assert_same_turn(two, made(several("a", "c")))
+    with pytest.raises(AssertionError, match="choices: 2 != 1"):
+        assert_same_turn(two, made(several("a")))
+    with pytest.raises(AssertionError, match="choices: 2 != 1"):
+        assert_same_turn(adapter.read(two), speaking.response(Said(("a",))))
+
+
+def test_of_streams_the_first_choice_counts() -> None:
+    assert_same_turn(several("a", "b"), list(speaking.chunks(Said(("a",)))))
 
 
 def test_spaces_of_json_and_ids_are_no_difference() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -81,6 +82,19 @@ def test_what_cant_be_read_is_listed(project: Path) -> None:
     assert why["latin.py"] == "not utf-8"
     assert why["strange.py"] == "an unknown encoding"
     assert "broken.py: not scanned: syntax error" in run().stderr
+
+
+def test_what_is_no_file_stops_nothing(project: Path) -> None:
+    put(project, {"good.py": CALL})
+    (project / "circle.py").symlink_to("circle.py")
+    os.mkfifo(project / "pipe.py")
+    shown = document()
+    assert [one["file"] for one in shown["calls"]] == ["good.py"]
+    assert {one["file"]: one["why"] for one in shown["unread"]} == {
+        "circle.py": os.strerror(errno.ELOOP),
+        "pipe.py": "not a regular file",
+    }
+    assert "circle.py:1: left" in run("--fix").stderr
 
 
 def test_encodings_and_line_endings(project: Path) -> None:

@@ -148,6 +148,51 @@ def test_unsafe_files_are_left_with_the_reason(text: str, line: int, why: str) -
     assert [(at, why in said) for at, said in fixed.left] == [(line, True)]
 
 
+NOTED: dict[str, tuple[str, str]] = {
+    "the other name": ("import openai\nc = openai.Client()\n", "write OpenAI"),
+    "the other name, imported": ("from openai import AsyncClient, APIError\n", "write AsyncOpenAI"),
+    "a class kept": ("import openai\nMAKE = openai.OpenAI\n", "hands on openai.OpenAI uncalled"),
+    "a class given": ("import openai\nc = partial(openai.OpenAI, timeout=3)\n", "hands on openai.OpenAI uncalled"),
+    "a class returned": ("import openai\ndef f():\n    return openai.OpenAI\n", "hands on openai.OpenAI uncalled"),
+    "the module's own client": (
+        "import openai\nopenai.chat.completions.create(model='m')\n",
+        "adapter.install(openai)",
+    ),
+}
+SAFE = (
+    "isinstance(c, openai.OpenAI)", "cast(openai.OpenAI, c)", "Mock(spec=openai.OpenAI)", "def f(c: openai.OpenAI): ...",
+    "class C(openai.OpenAI): ...", "openai.OpenAI()", "openai.responses.create()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), NOTED.values(), ids=NOTED)
+def test_what_isnt_changed_is_told_of(text: str, said: str) -> None:
+    fixed = fix_imports(text)
+    assert fixed.text is None
+    [(_, note)] = fixed.notes
+    assert said in note
+
+
+@pytest.mark.parametrize("text", SAFE)
+def test_what_needs_no_word(text: str) -> None:
+    assert not fix_imports(f"import openai\n{text}\n").notes
+
+
+def test_a_packages_init_hands_on_what_it_doesnt_use() -> None:
+    text = "from openai import OpenAI\n"
+    assert fix_imports(text, package=True).left == [(1, "re-exports OpenAI")]
+    assert fix_imports(f"{text}client = OpenAI()\n", package=True).text is not None
+    assert fix_imports(f"{text}def f(c: 'OpenAI'): ...\n", package=True).text is not None
+
+
+def test_several_imports_of_the_module_get_one_of_ours() -> None:
+    text = "import openai\nimport openai.types.chat\nimport openai as o\nc = openai.OpenAI(), o.OpenAI()\n"
+    fixed = fix_imports(text).text
+    assert fixed is not None
+    assert fixed.startswith("import adapter\nimport openai\n")
+    assert fixed.count("import adapter") == 1
+
+
 def test_patches_by_name_are_told_of() -> None:
     fixed = fix_imports("from openai import OpenAI\npatch('openai.OpenAI')\n")
     assert fixed.text is not None
@@ -266,7 +311,12 @@ def test_a_link_goes_on_leading_where_it_led(project: Path) -> None:
 
 def test_the_diff_is_one_that_git_applies(project: Path) -> None:
     (project / "pkg").mkdir()
-    files = {"a.py": b"from openai import OpenAI", "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\n"}
+    files = {
+        "a.py": b"from openai import OpenAI",
+        "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\n",
+        "latin.py": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\n".encode("latin-1"),
+        "mark.py": "\ufeffx = 'é'\nfrom openai import OpenAI\n".encode(),
+    }
     for name, raw in files.items():
         (project / name).write_bytes(raw)
     done = run()

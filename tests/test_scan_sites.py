@@ -138,6 +138,7 @@ VERDICTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "tokens unknown": ("max_tokens=limit", "moves", (), ""),
     "tools": ("tools=tools, tool_choice='auto'", "moves", (), ""),
     "stream": ("stream=True, stream_options={'include_usage': True}", "moves", (), ""),
+    "sound": ("messages=[{'role': 'user', 'content': [{'type': 'text', 'text': q}, {'type': 'input_audio', 'input_audio': sound}]}]", "stays", (), "messages[0].content[0]"),
     "a message's name": ("messages=[{'role': 'user', 'content': q, 'name': 'bob'}]", "setting", ('drop = ["name"]',), "messages[0].name"),
     "a chat-only model": ("model='gpt-4o-audio-preview'", "stays", (), "Chat Completions only"),
     "a model of Responses only": ("model='o1-pro', seed=1", "refused", (), "seed"),

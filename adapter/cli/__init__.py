@@ -9,11 +9,20 @@ import sys
 
 from adapter.errors import MissingExtra
 
+_INTERRUPTED = 130  # as shells have it
 _NEEDED = frozenset({"typer", "click", "rich", "vcr", "yaml"})
 
 
 def main() -> None:
     """Run the command line; without the extra `cli`, say so and exit with 1. What the user can mend is one line, and exit 2."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while a command is being imported; later Typer says it
+        print("Aborted.", file=sys.stderr)
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def _run() -> None:
     try:
         from adapter.cli.app import app
         from adapter.cli.saying import WRONG, Mistake

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import os
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,6 +77,8 @@ def audit(  # noqa: PLR0917  # a command's options
     from adapter.kit.audit.state import StaleState, write_whole
 
     in_force, source = settings_in_force(settings)
+    if html is not None and html.is_dir():  # said before the work, not after it
+        raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
     own_state = state is None and html is not None
     if html is not None and state is None:
         state = html.with_name(f"{html.name}.state")

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from adapter import codec
 from adapter.errors import ConfigurationError
 from adapter.kit.doctor import CHECKS, Finding, Patient, State, examine
 
@@ -75,7 +76,8 @@ def doctor(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_bytes())
+        body = codec.loads(path.read_bytes())
+        codec.dumps(body)  # NaN and the infinities are Python's alone
     except OSError as error:
         raise Mistake(f"--sample {path}: {error.strerror}") from None
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,14 @@ WRAPPERS = ("body", "request", "json", "data", "payload", "kwargs")
 """Keys under which logs keep a request."""
 
 _DEEPEST = 4
+_PYTHONS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")  # 1e999 is infinite too
 
 
 class NotARequest(ValueError):
     """The text holds no request; the message says what it holds instead, never its contents."""
+
+
+_NO_NUMBER = "Out of range float values"  # as json.JSONEncoder says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ def find_request(text: bytes, line: int | None = None) -> Found:
         raise NotARequest("empty: expected a request as JSON")
     if line is None:
         try:
-            return _unwrapped(codec.loads(text), None, 1)
+            return _unwrapped(_loads(text), None, 1)
         except ValueError as error:
             whole = error
     else:
@@ -50,9 +55,17 @@ def find_request(text: bytes, line: int | None = None) -> Found:
         raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
     number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
     try:
-        return _unwrapped(codec.loads(chosen), number, len(numbered))
+        return _unwrapped(_loads(chosen), number, len(numbered))
     except ValueError as error:
         raise NotARequest(_where(whole or error, number if line is not None else None)) from None
+
+
+def _loads(text: bytes) -> Any:
+    """Read JSON without NaN and the infinities, which Python alone takes for numbers. Raises ValueError."""
+    value = codec.loads(text)
+    if _PYTHONS.search(text) is not None:  # rarely, and mostly within a text
+        codec.dumps(value)
+    return value
 
 
 def _where(error: Exception, line: int | None) -> str:
@@ -60,6 +73,10 @@ def _where(error: Exception, line: int | None) -> str:
     place = f"line {line}: " if line is not None else ""
     if isinstance(error, json.JSONDecodeError):
         return f"{place}not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{place}not JSON: not {error.encoding}"
+    if str(error).startswith(_NO_NUMBER):
+        return f"{place}not JSON: NaN or an infinite number in it"
     return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
 
 
@@ -84,7 +101,7 @@ def _inner(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         inner = value.get(key)
         if isinstance(inner, str) and inner.lstrip().startswith("{"):  # logs often keep it as text
             try:
-                inner = codec.loads(inner)
+                inner = _loads(inner.encode(errors="surrogatepass"))
             except ValueError:
                 continue
         if isinstance(inner, Mapping):

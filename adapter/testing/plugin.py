@@ -20,7 +20,7 @@ import pytest
 
 from . import naming
 from .sides import ALONE, Side, in_force, side_of, sides_of
-from .tally import Tally, Watcher, said_of, strayed
+from .tally import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
 
 pytest.register_assert_rewrite("adapter.testing.same_turn")
 
@@ -29,6 +29,7 @@ _WATCHER = pytest.StashKey[Watcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
 _WATCHING = pytest.StashKey[bool]()
 _ALONE = pytest.StashKey[bool]()
+_MADE_ON = pytest.StashKey[dict[Any, "Side | None"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--adapter-strict",
         action="store_true",
-        help="Fail a test that asked for responses and of which a call was answered by chat.",
+        help="Fail a test that asked for responses and of which a call was answered by chat, or a wider fixture's on the other side.",
     )
     group.addoption(
         "--adapter-record",
@@ -70,6 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     config.stash[_WATCHER] = Watcher()
     config.stash[_CLOSING] = ExitStack()
+    config.stash[_MADE_ON] = {}
+    _asked(config)  # a mistake ends the run here, in one line
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(config), "adapter-report")
 
@@ -90,7 +93,7 @@ def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tup
     try:
         return sides_of(_asked(config), markers)
     except ValueError as error:
-        raise pytest.UsageError(f"{test}: {error}") from None
+        raise pytest.Collector.CollectError(f"{test}: {error}") from None  # one line, where UsageError has a traceback
 
 
 # Sides
@@ -162,8 +165,33 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
         item.config.stash[_CLOSING].enter_context(observing(watcher))
         item.config.stash[_WATCHING] = True
-    with in_force(side), watcher.test():
+    with in_force(side), watcher.test(side):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Remember on which side a fixture of a wider scope made its calls: the tests of the other side get what it got."""
+    made_on = request.config.stash[_MADE_ON]
+    made_on.pop(fixturedef, None)
+    watcher = request.config.stash[_WATCHER]
+    before = watcher.total
+    try:
+        return (yield)
+    finally:
+        if fixturedef.scope != "function" and watcher.total != before:
+            made_on[fixturedef] = watcher.side
+
+
+def _made_elsewhere(item: pytest.Item, side: Side) -> list[str]:
+    """List the fixtures of a test whose calls were made on another side."""
+    made_on = item.config.stash[_MADE_ON]
+    if not made_on:
+        return []
+    used = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+    return sorted(name for name, one in used.items() if one in made_on and made_on[one] != side)
 
 
 # Streams
@@ -180,7 +208,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
     cuts = {"whole": rechunk.whole, "event": rechunk.per_event, "byte": rechunk.per_byte, "cut": None}
     if pieces not in cuts:
-        raise pytest.UsageError(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}")
+        pytest.fail(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}", pytrace=False)
     with rechunk.cutting(cuts[pieces]):
         return (yield)
 
@@ -241,12 +269,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     side = side_of(item)
     if side is None:
         return report
-    report.adapter = said_of(side, item.config.stash[_WATCHER], alone=item.stash.get(_ALONE, False))
+    alone, elsewhere = item.stash.get(_ALONE, False), _made_elsewhere(item, side)
+    report.adapter = said_of(side, item.config.stash[_WATCHER], alone=alone, made_elsewhere=elsewhere)
     if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):
         why = strayed(report.adapter["calls"])
         if why:
             report.outcome = "failed"
             report.longrepr = f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
+        elif elsewhere:
+            report.outcome = "failed"
+            report.longrepr = f"--adapter-strict: {MADE_ELSEWHERE}: {', '.join(elsewhere)}"
     return report
 
 

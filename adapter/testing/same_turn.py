@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,13 @@ def assert_same_turn(a: Any, b: Any, *, tools: Any = None, output: Any = None) -
 
     `a` and `b` are what `adapter.read` takes, results or sync streams, or `Turn`s; `tools` and `output` go to it. Compared are
     `text`, `refusal`, `finish`, `parsed`, the tool calls in their order with type, name and arguments (as JSON values where they
-    are JSON), and the URLs that are cited. Not compared is what can't be equal: ids, the model's name, usage, summaries of reasoning.
+    are JSON), and the URLs that are cited; of results with several choices (`n`) all of them, of streams the first. Not compared is what can't be equal: ids, the model's name, usage, summaries of reasoning.
     """
     __tracebackhide__ = True
-    differences = list(differing(_turn(a, tools, output), _turn(b, tools, output)))
+    first, second = _turn(a, tools, output), _turn(b, tools, output)
+    differences = list(differing(first, second))
+    if all(isinstance(one, Turn) or _is_result(one) for one in (a, b)):  # of a stream the first choice is all there is
+        differences += _further(first, second, tools, output)
     if differences:
         raise AssertionError("the turns differ (- the first, + the second):\n" + "\n".join(differences))
 
@@ -35,6 +39,31 @@ def _turn(given: Any, tools: Any, output: Any) -> Turn[Any]:
         last = list(found)[-1]
     assert isinstance(last, Finished)
     return last.turn
+
+
+def _is_result(given: Any) -> bool:
+    return isinstance(given, dict) or hasattr(given, "choices") or hasattr(given, "output")
+
+
+def _further(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Iterator[str]:
+    """Compare the choices behind the first, of which alone a turn is made."""
+    ours, theirs = (_choices(turn.raw) for turn in (a, b))
+    if len(ours) != len(theirs):
+        yield f"  choices: {len(ours)} != {len(theirs)}"
+        return
+    for number in range(1, len(ours)):
+        one, other = (
+            _turn({"object": "chat.completion", "choices": [{**choices[number], "index": 0}]}, tools, output)
+            for choices in (ours, theirs)
+        )
+        yield from (f"  choices[{number}]{line[1:]}" if line[2:3] != " " else line for line in differing(one, other))
+
+
+def _choices(raw: Any) -> list[dict[str, Any]]:
+    """Give a completion's choices in their order; one, of which nothing is known, for anything else."""
+    top = raw.model_dump() if hasattr(raw, "model_dump") and hasattr(raw, "choices") else raw
+    choices = top.get("choices") if isinstance(top, dict) else None
+    return sorted(choices, key=lambda choice: choice.get("index") or 0) if choices else [{}]
 
 
 def differing(a: Turn[Any], b: Turn[Any]) -> Iterator[str]:
@@ -96,6 +125,13 @@ def _texts(where: str, a: str | None, b: str | None) -> Iterator[str]:
     if a is None or b is None:
         yield f"  {where}: {a!r} != {b!r}"
         return
+    if _as_seen(a) == _as_seen(b):  # line by line they would look the same
+        yield f"  {where}: {a!a} != {b!a}"
+        return
     yield f"  {where}:"
     lines = difflib.ndiff(a.splitlines() or [""], b.splitlines() or [""])
     yield from (f"    {line.rstrip()}" for line in lines)
+
+
+def _as_seen(text: str) -> list[str]:
+    return [line.rstrip() for line in unicodedata.normalize("NFC", text).rstrip().splitlines()]

@@ -29,24 +29,27 @@ class Watcher:
         self._kinds: Counter[tuple[Any, ...]] | None = None
         self._lock = RLock()  # a finalizer may bring a record in the midst of it
         self.outside = 0
+        self.total = 0
+        self.side: Side | None = None
 
     def __call__(self, record: Any) -> None:
         """Take a record (an adapter.Record), from any thread."""
         kind = tuple(getattr(record, name) for name in _KIND)
         with self._lock:
+            self.total += 1
             if self._kinds is None:
                 self.outside += 1
             else:
                 self._kinds[kind] += 1
 
     @contextmanager
-    def test(self) -> Iterator[None]:
-        """Collect for one test."""
-        self._kinds = Counter()
+    def test(self, side: Side) -> Iterator[None]:
+        """Collect for one test, on its side."""
+        self._kinds, self.side = Counter(), side
         try:
             yield
         finally:
-            self._kinds = None
+            self._kinds = self.side = None
 
     def calls(self) -> list[Call]:
         """Give the running test's calls so far, as JSON."""
@@ -83,6 +86,8 @@ class Tally:
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
         test["calls"] = said["calls"]
+        if said["made_elsewhere"]:
+            test["made_elsewhere"] = said["made_elsewhere"]
 
     def document(self) -> dict[str, Any]:
         """Give all of it as JSON: names, paths and numbers, no contents."""
@@ -127,6 +132,14 @@ class Tally:
         """List the tests with a call that was asked for responses and answered by chat, each with why."""
         return [(test["test"], why) for test in self.tests.values() for why in dict.fromkeys(strayed(test["calls"]))]
 
+    def made_elsewhere(self) -> list[str]:
+        """List the tests that used answers of the other side, with the fixtures that hold them."""
+        return [
+            f"{test['test']}: {', '.join(test.get('made_elsewhere', ()))}"
+            for test in self.tests.values()
+            if "made_elsewhere" in test
+        ]
+
     def losses(self) -> Counter[str]:
         """Count what was lost or changed, but for what held calls on chat."""
         counted: Counter[str] = Counter()
@@ -160,6 +173,7 @@ class Tally:
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
             ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
+            (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
                 "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
                 [test["test"] for test in self.tests.values() if test["alone"]],
@@ -175,8 +189,9 @@ class Tally:
 
 
 _SHOWN = 20
+MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls elsewhere"
 
 
-def said_of(side: Side, watcher: Watcher, *, alone: bool) -> dict[str, Any]:
+def said_of(side: Side, watcher: Watcher, *, alone: bool, made_elsewhere: list[str]) -> dict[str, Any]:
     """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
-    return {"side": str(side), "alone": alone, "calls": watcher.calls()}
+    return {"side": str(side), "alone": alone, "calls": watcher.calls(), "made_elsewhere": made_elsewhere}

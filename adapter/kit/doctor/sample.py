@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapter.errors import ConfigurationError
 from adapter.testing.level import sdks_library
 
 from .findings import Finding, Patient, State
@@ -48,9 +47,13 @@ def decision(patient: Patient) -> Iterator[Finding]:
         sent.append(request.url.path)
         return http.Response(418, json=_SAID)  # no fallback, no retry: whatever was decided stands
 
+    base_url = patient.environment.get("OPENAI_BASE_URL") or OFFICIAL
+    wrong = _wrong_with(base_url, http)
+    if wrong:
+        yield Finding("decision", "failed", f"OPENAI_BASE_URL {wrong}.", "Mend it: no call can be made.")
+        return
     with adapter.OpenAI(
-        settings=settings, max_retries=0, api_key="unused",
-        base_url=patient.environment.get("OPENAI_BASE_URL") or OFFICIAL,
+        settings=settings, max_retries=0, api_key="unused", base_url=base_url,
         http_client=http.Client(transport=http.MockTransport(stopped)),
     ) as client:  # fmt: skip
         try:
@@ -59,7 +62,9 @@ def decision(patient: Patient) -> Iterator[Finding]:
         except openai.APIStatusError as error:
             found = adapter.decision(error)
     if found is None:
-        raise ConfigurationError("sample: nothing was decided: is it the body of a Chat Completions call?")
+        says = "A call to OPENAI_BASE_URL isn't one of Chat Completions, by its path: the adapter leaves it alone."
+        yield Finding("decision", "failed", says, "Let it be what /chat/completions is put behind, such as …/v1.")
+        return
     losses = [{"path": loss.path, "action": loss.action, "why": loss.why} for loss in found.losses]
     goes = f"goes to {found.backend}" if sent else "goes nowhere, with a BadRequestError"
     says = f"{what} ({given.get('model')}) {goes}: asked {found.asked}, by {found.reason}"
@@ -72,3 +77,16 @@ def decision(patient: Patient) -> Iterator[Finding]:
         "settings_hash": found.settings_hash,
     }  # fmt: skip
     yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)
+
+
+def _wrong_with(base_url: str, http: Any) -> str:
+    """Say what keeps the SDK from calling a base URL; nothing of it is quoted, since it may hold a password."""
+    try:
+        url = http.URL(base_url)
+    except (http.InvalidURL, ValueError):
+        return "is no URL"
+    if url.scheme not in ("http", "https") or not url.host:
+        return "is no URL with http:// or https:// and a host"
+    if url.query or url.fragment:
+        return "has a query or a fragment, behind which the SDK puts /chat/completions"
+    return ""

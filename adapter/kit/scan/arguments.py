@@ -13,6 +13,7 @@ from .symbols import Scope, Symbols, text_of
 
 _DEEPEST = 8
 PLACEHOLDER = "…"
+_SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 """Stands for a text that isn't written out where the call is."""
 
 
@@ -197,11 +198,21 @@ class Reader:
             )
             role = self.value(_at(element.value, "role"), scope) if "role" in keys else None
             if role in ("system", "developer", "user"):
-                message = {"role": role, "content": PLACEHOLDER}
+                content = [_SOUND] if role == "user" and self._speaks(element.value, scope) else PLACEHOLDER
+                message: dict[str, Any] = {"role": role, "content": content}
                 if "name" in keys and self.value(_at(element.value, "name"), scope) is not None:
                     message["name"] = PLACEHOLDER
                 found.append(message)
         return found
+
+    def _speaks(self, message: cst.BaseExpression, scope: Scope) -> bool:
+        """Tell whether a message has a part that is sound, as far as its parts stand here."""
+        parts = next((one.value for one in _entries(message) if text_of(one.key) == "content"), None)
+        return any(
+            text_of(one.key) == "type" and self.value(one.value, scope) == "input_audio"
+            for part in (parts.elements if isinstance(parts, cst.List) else ())
+            for one in _entries(part.value)
+        )
 
     def _code(self, node: cst.BaseExpression) -> str:
         code = " ".join(self._module.code_for_node(node).split())
@@ -210,6 +221,10 @@ class Reader:
 
 def _added_to(scope: Scope, name: str) -> bool:
     return bool(scope.items.get(name))
+
+
+def _entries(node: cst.BaseExpression) -> list[cst.DictElement]:
+    return [one for one in node.elements if isinstance(one, cst.DictElement)] if isinstance(node, cst.Dict) else []
 
 
 def _at(node: cst.BaseExpression, key: str) -> cst.BaseExpression:

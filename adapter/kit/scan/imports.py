@@ -15,11 +15,13 @@ from libcst import helpers
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
 
 from .known import CLIENTS
+from .noticing import OTHER_NAMES, other_name, own_client, passed_on, unused
+from .splicing import OURS, Editor, Place
 from .symbols import Binding, Collector, Scope, Symbols, text_of
 from .walking import Walker
 
 _ANNOTATIONS = re.compile(r"openai\.(?:Async)?(?:Azure)?OpenAI")
-OURS, THEIRS = "adapter", "openai"
+THEIRS = "openai"
 
 
 @dataclass(slots=True)
@@ -31,22 +33,17 @@ class Fixed:
     notes: list[tuple[int, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    node: cst.Import | cst.ImportFrom
-    scope: Scope
-    alone: bool  # on its line
-    for_types: bool  # under `if TYPE_CHECKING:`
-
-
-def fix_imports(text: str, *, shadowed: str | None = None) -> Fixed:
+def fix_imports(text: str, *, shadowed: str | None = None, package: bool = False) -> Fixed:
     """Change a module's imports of the SDK's clients. `shadowed` names a module `adapter` of the project's own, which makes it unsafe.
 
-    Raises libcst.ParserSyntaxError for what isn't Python.
+    `package` says that it is an `__init__.py`, where a client that isn't used is there for those who import it. Raises
+    libcst.ParserSyntaxError for what isn't Python.
     """
     module = cst.parse_module(text)
     found = _Found(module)
     found.walk(module)
+    if package:
+        found.handed_out(module)
     if not found.needed():
         return Fixed(left=found.reasons(module, starred_only=True), notes=found.lines(module, found.notes))
     left = found.reasons(module)
@@ -58,7 +55,7 @@ def fix_imports(text: str, *, shadowed: str | None = None) -> Fixed:
         return Fixed(left=left)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     spans = wrapper.resolve(ByteSpanPositionProvider)
-    editor = _Editor(
+    editor = Editor(
         text, {node: (span.start, span.start + span.length) for node, span in spans.items()}, module.default_newline
     )
     found.edit(editor)
@@ -75,8 +72,8 @@ class _Found(Walker):
         super().__init__()
         self._symbols = Symbols(module)
         self._scope = self._symbols.module
-        self.froms: list[_Place] = []
-        self.imports: list[_Place] = []
+        self.froms: list[Place] = []
+        self.imports: list[Place] = []
         self.uses: list[tuple[cst.Name, Scope]] = []  # the `openai` of each `openai.OpenAI(`
         self.stars: list[tuple[cst.CSTNode, str]] = []
         self.against: list[tuple[cst.CSTNode, str]] = []
@@ -103,11 +100,12 @@ class _Found(Walker):
 
     # Imports
 
-    def _place(self, node: cst.Import | cst.ImportFrom) -> _Place:
+    def _place(self, node: cst.Import | cst.ImportFrom) -> Place:
         above = self.stack[-1]
         alone = isinstance(above, cst.SimpleStatementLine) and len(above.body) == 1
         tests = [helpers.get_full_name_for_node(one.test) or "" for one in self.stack if isinstance(one, cst.If)]
-        return _Place(node, self._scope, alone, any(test.rpartition(".")[2] == "TYPE_CHECKING" for test in tests))
+        for_types = any(test.rpartition(".")[2] == "TYPE_CHECKING" for test in tests)
+        return Place(node, self._scope, alone, for_types, self.stack[-2])
 
     def visit_Import(self, node: cst.Import) -> None:
         for alias in node.names:
@@ -125,6 +123,7 @@ class _Found(Walker):
                 return
             if _names_client(node):
                 self.froms.append(self._place(node))
+            self.notes += [(node, said) for alias in node.names if (said := other_name(str(alias.name.value)))]
             self.against += [(node, f"re-exports {one}") for one in (_as_itself(alias) for alias in node.names) if one]
         elif name and name.startswith(f"{THEIRS}.") and _names_client(node):
             self.notes.append((node, f"imports a client from inside the SDK ({name}): left"))
@@ -145,8 +144,18 @@ class _Found(Walker):
 
     def visit_Call(self, node: cst.Call) -> None:
         self._use(node.func)
+        said = own_client(node)
+        if said is not None and self._is_module(_root(node.func)):
+            self.notes.append((node, said))
         if isinstance(node.func, cst.Name) and node.func.value in ("isinstance", "issubclass") and len(node.args) == 2:
             self._tests(node.args[1].value)
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:
+        name = node.attr.value
+        if (name in CLIENTS or name in OTHER_NAMES) and self._is_module(node.value):
+            said = other_name(name) or passed_on(self.stack, node)
+            if said is not None:
+                self.notes.append((node, said))
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
         for target in node.comparisons:
@@ -210,13 +219,25 @@ class _Found(Walker):
                 (node, "names a client of openai as text: a patch of it no longer meets what is imported from adapter")
             )
 
+    def handed_out(self, module: cst.Module) -> None:
+        """Object to clients that the module imports and doesn't use."""
+        for place in self.froms:
+            assert isinstance(place.node, cst.ImportFrom)
+            assert not isinstance(place.node.names, cst.ImportStar)
+            bound = [
+                alias.evaluated_alias or alias.evaluated_name
+                for alias in place.node.names
+                if alias.name.value in CLIENTS
+            ]
+            self.against += [(place.node, f"re-exports {name}") for name in sorted(unused(module, bound))]
+
     # What comes of it
 
     def needed(self) -> bool:
         """Tell whether there is anything to change."""
         return bool(self.froms or [one for one in self.uses if self._homes(one)])
 
-    def _homes(self, use: tuple[cst.Name, Scope]) -> list[_Place]:
+    def _homes(self, use: tuple[cst.Name, Scope]) -> list[Place]:
         """Return the imports that a use of the module goes back to."""
         name, scope = use
         scopes = {id(one.scope) for one in self._symbols.lookup(name.value, scope) if one.dotted == THEIRS}
@@ -252,11 +273,11 @@ class _Found(Walker):
         positions = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
         return sorted({(positions[node].start.line, text) for node, text in nodes})
 
-    def edit(self, editor: _Editor) -> None:
+    def edit(self, editor: Editor) -> None:
         """Make the changes."""
         for place in self.froms:
             editor.from_import(place)
-        scopes: dict[int, tuple[Scope, list[_Place]]] = {}
+        scopes: dict[int, tuple[Scope, list[Place]]] = {}
         for use in self.uses:
             homes = self._homes(use)
             if homes:
@@ -267,8 +288,14 @@ class _Found(Walker):
                     places.append(home)
         for scope, places in scopes.values():
             if not any(one.dotted == OURS for one in self._symbols.lookup(OURS, scope)):
-                for place in places:
+                for place in {id(one.block): one for one in reversed(places)}.values():  # the first of each block
                     editor.before(place, f"import {OURS}")
+
+
+def _root(node: cst.BaseExpression) -> cst.BaseExpression:
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node
 
 
 class _Names(Collector):
@@ -309,114 +336,6 @@ def _as_itself(alias: cst.ImportAlias) -> str | None:
 
 def _is_none(binding: Binding) -> bool:
     return isinstance(binding.value, cst.Name) and binding.value.value == "None"
-
-
-class _Editor:
-    """Splices into a module's text, by bytes of its UTF-8."""
-
-    def __init__(self, text: str, spans: dict[cst.CSTNode, tuple[int, int]], newline: str) -> None:
-        self._raw = text.encode("utf-8", "surrogatepass")
-        self._spans = spans
-        self._newline = newline
-        self._gone: list[tuple[int, int]] = []
-        self._new: list[tuple[int, bytes]] = []
-
-    def text(self) -> str:
-        """Return the text with all changes made."""
-        raw = self._raw
-        marks = [(start, 0, end, b"") for start, end in _merged(self._gone)] + [
-            (at, -1, at, new) for at, new in self._new
-        ]
-        for start, _, end, new in sorted(marks, reverse=True):
-            raw = raw[:start] + new + raw[end:]
-        return raw.decode("utf-8", "surrogatepass")
-
-    def replace(self, node: cst.CSTNode, text: str) -> None:
-        """Put a text in the place of a node."""
-        start, end = self._spans[node]
-        self._gone.append((start, end))
-        self._new.append((start, text.encode()))
-
-    def before(self, place: _Place, statement: str) -> None:
-        """Put a statement before an import: on a line of its own where the import has one."""
-        start = self._spans[place.node][0]
-        indent = self._raw[self._line_start(start) : start]
-        between = self._line_end(start) + indent if place.alone and not indent.strip() else b"; "
-        self._new.append((start, statement.encode() + between))
-
-    def _line_start(self, at: int) -> int:
-        return max(self._raw.rfind(b"\n", 0, at), self._raw.rfind(b"\r", 0, at)) + 1
-
-    def _line_end(self, at: int) -> bytes:
-        found = re.compile(rb"\r\n|\n|\r").search(self._raw, at)
-        return found[0] if found else self._newline.encode()
-
-    def from_import(self, place: _Place) -> None:
-        """Change `from openai import …`: as a whole, or by moving the clients to a statement of their own."""
-        node = place.node
-        assert isinstance(node, cst.ImportFrom)
-        assert not isinstance(node.names, cst.ImportStar)
-        assert node.module is not None
-        ours = [k for k, alias in enumerate(node.names) if alias.name.value in CLIENTS]
-        if len(ours) == len(node.names):
-            self.replace(node.module, OURS)
-            return
-        spans = [self._spans[alias] for alias in node.names]
-        moved = [
-            (
-                " ".join(self._raw[spans[k][0] : spans[k][1]].decode().split()),
-                self._take(k, ours, spans, parenthesised=node.lpar is not None),
-            )
-            for k in ours
-        ]
-        if any(comment for _, comment in moved):
-            start = self._spans[node][0]
-            indent = self._raw[self._line_start(start) : start].decode()
-            newline = self._line_end(start).decode()
-            lines = "".join(
-                f"{indent}    {name},{f'  {comment}' if comment else ''}{newline}" for name, comment in moved
-            )
-            self.before(place, f"from {OURS} import ({newline}{lines}{indent})")
-        else:
-            self.before(place, f"from {OURS} import {', '.join(name for name, _ in moved)}")
-
-    def _take(self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool) -> str:
-        """Take one name out of a list; returns the comment that stood behind it on a line of its own."""
-        raw = self._raw
-        start, end = spans[k]
-        kept = [i for i in range(k) if i not in ours]
-        after = spans[k + 1][0] if k + 1 < len(spans) else None
-        if not parenthesised:
-            if any(i not in ours for i in range(k + 1, len(spans))):
-                assert after is not None
-                self._gone.append((start, after))
-            else:
-                self._gone.append((spans[kept[-1]][1], end))
-            return ""
-        line = self._line_start(start)
-        rest = re.compile(rb"[ \t]*,?[ \t]*(#[^\r\n]*)?(?:\r\n|\n|\r)").match(raw, end)
-        if not raw[line:start].strip() and rest is not None:
-            self._gone.append((line, rest.end()))
-            return (rest[1] or b"").decode().rstrip()
-        gap = raw[end:after] if after is not None else b""
-        if after is not None and b"#" not in gap:
-            self._gone.append((start, after))
-        elif kept and not re.search(rb"[\r\n#]", raw[spans[kept[-1]][1] : start]):
-            self._gone.append((spans[kept[-1]][1], end))
-        else:
-            comma = re.compile(rb"[ \t]*,").match(raw, end)
-            self._gone.append((start if raw[line:start].strip() else line, comma.end() if comma else end))
-        return ""
-
-
-def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _same_names(before: str, after: str) -> bool:

@@ -26,11 +26,17 @@ class Change:
     left: list[tuple[int, str]] = field(default_factory=list)
     notes: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def encoding(self) -> str:
+        """Return the file's encoding."""
+        found = sources.decode(self.before)[1]
+        return "utf-8" if found == "utf-8-sig" else found  # the mark stays a character of the first line
+
     def diff(self) -> str:
         """Return the change as a unified diff."""
         if self.after is None:
             return ""
-        encoding = sources.decode(self.before)[1]
+        encoding = self.encoding
         old, new = (_lines(raw.decode(encoding)) for raw in (self.before, self.after))
         name = self.path.as_posix()
         lines = difflib.unified_diff(old, new, f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
@@ -82,7 +88,7 @@ def changes(
                 continue
             text, encoding = sources.decode(change.before)
             sources.check_depth(text)
-            fixed = fix_imports(text, shadowed=_shadow(path))
+            fixed = fix_imports(text, shadowed=_shadow(path), package=path.name == "__init__.py")
         except Unreadable as error:
             change.left = [(1, str(error))]
             yield change

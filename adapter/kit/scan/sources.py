@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import stat
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -53,9 +54,9 @@ def find_files(paths: Iterable[Path], exclude: Iterable[str] = ()) -> Iterator[P
     seen: set[Path] = set()
     globs = tuple(exclude)
     for path in paths:
-        found = [path] if path.is_file() else _below(path, globs)
+        found = _below(path, globs) if path.is_dir() else [path]
         for one in found:
-            real = one.resolve()
+            real = Path(os.path.realpath(one))  # Path.resolve raises where links lead in a circle
             if real not in seen:
                 seen.add(real)
                 yield one
@@ -88,7 +89,10 @@ def _excluded(path: Path, root: Path, globs: tuple[str, ...]) -> bool:
 def read_bytes(path: Path) -> bytes:
     """Read a file. Raises Unreadable."""
     try:
-        if path.stat().st_size > LARGEST:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise Unreadable("not a regular file")
+        if found.st_size > LARGEST:
             raise Unreadable(f"larger than {LARGEST >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
