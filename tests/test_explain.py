@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import adapter
-from adapter import Settings
+from adapter import Settings, cli
 from adapter.cli.app import app
 from adapter.kit.explaining import Where, explain
 from adapter.kit.request_files import NotARequest, find_request
@@ -202,6 +204,27 @@ def test_nan_may_be_said() -> None:
 def test_what_isnt_text_is_no_json() -> None:
     with pytest.raises(NotARequest, match="not JSON: not utf-8"):
         find_request(b"\xff\x81\x82")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["people", "JSON"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_a_terminal_cant_write_is_spelled_out(
+    form: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding=encoding)
+    request = io.TextIOWrapper(
+        io.BytesIO(rb'{"model": "m", "messages": [{"role": "user", "content": "\u00e9\ud83d"}]}')
+    )
+    monkeypatch.setattr(sys, "stdin", request)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "argv", ["adapter", "explain", *form])
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    stdout.flush()
+    assert b"\\ud83d" in written.getvalue()
+    if form:
+        assert json.loads(written.getvalue())["moves"] is True
 
 
 def test_mistakes_are_one_line_with_2(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_what_is_no_file_stops_nothing(project: Path) -> None:
         "pipe.py": "not a regular file",
     }
     assert "circle.py:1: left" in run("--fix").stderr
+    assert json.loads(run("--sarif").stdout)["runs"]
 
 
 def test_encodings_and_line_endings(project: Path) -> None:

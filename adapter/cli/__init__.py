@@ -6,6 +6,7 @@ The commands need the extra `cli`, and are imported when one is called: `import 
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from adapter.errors import MissingExtra
 
@@ -32,6 +33,9 @@ def _run() -> None:
         print("The command line needs its extra: pip install 'chat-responses-adapter[cli]'", file=sys.stderr)
         raise SystemExit(1) from missing
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # what it can't write is spelled out: a lone surrogate, é in ASCII
+                stream.reconfigure(errors="backslashreplace")
         app()
     except (Mistake, MissingExtra) as mistake:
         print(f"adapter: {mistake}", file=sys.stderr)

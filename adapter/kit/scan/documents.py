@@ -151,7 +151,7 @@ def _location(uri: str, line: int | None, column: int | None) -> dict[str, Any]:
 
 
 def _uri(file: str, root: Path) -> str:
-    relative = os.path.relpath(Path(file).resolve(), root.resolve())
+    relative = os.path.relpath(os.path.realpath(file), os.path.realpath(root))
     return quote(Path(relative).as_posix())
 
 
