@@ -27,7 +27,7 @@ _BLOCK = re.compile(
 _BOTH_SIDES = "asked for responses, answered by chat:"
 
 SAYS = {
-    1: ["app.py:10:", "seed", "3 calls in 1 file", "The page is audit.html"],
+    1: ["app.py:10:", "seed", "3 calls in 2 files"],
     2: ["+from adapter import OpenAI", "Where is my parcel? Indeed.", "backend  ", "7 ok, 3 skipped"],
     3: ["4 passed", _BOTH_SIDES, "test_sort[responses]: unsupported (seed)", "4 passed"],
     4: [
@@ -37,7 +37,7 @@ SAYS = {
         "responses->responses      3",
         "rule          3",
     ],
-    5: ["rollout  ", "adapter.toml, line 2", "responses->responses", "rollout      9"],
+    5: ["rollout  ", "adapter.toml, line 2", "responses->responses      2", "unsupported      4", "seed held      2"],
     6: ["3 calls in 1 file", "3 moves as is", "seed dropped, 1×", "4 passed"],
     7: ["A value went into the sqlite store and came back"],
     8: ["/responses         The route is there", "Where is my parcel? Indeed.", "responses->responses      9"],
@@ -98,7 +98,7 @@ def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
             "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
             "OPENAI_API_KEY": answers.KEY,
             "OPENAI_BASE_URL": upstream.base_url,
-            "COLUMNS": "160",
+            "COLUMNS": "400",
         }
         done = subprocess.run(
             ["bash", "-c", script()],
