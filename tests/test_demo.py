@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -276,6 +277,22 @@ def test_the_command_runs_without_key_and_network() -> None:
     run = python(NO_NETWORK, "demo")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("same outcome on both sides") == len(PROGRAMS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_json_is_one_document(name: str) -> None:
+    done = demo("--json", "--only", name)
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert (document["live"], document["same"]) == (False, True)
+    (program,) = document["programs"]
+    one, other = program["sides"]
+    assert (program["name"], program["same"]) == (name, True)
+    assert one["printed"] == other["printed"]
+    assert one["results"] == other["results"]
+    assert {request["path"] for request in one["requests"]} == {"/v1/chat/completions"}
+    assert "/v1/responses" in {request["path"] for request in other["requests"]}
+    assert [decision["backend"] for decision in other["decisions"]] == other["flags"]
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "vcr", "yaml"])

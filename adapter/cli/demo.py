@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from adapter.cli.running import PROGRAMS, Source, run
-from adapter.cli.showing import side_by_side
+from adapter.cli.saying import Json, print_json
+from adapter.cli.showing import document, side_by_side
 
 _SCRIPTED = (
     "Replayed from recordings, without a key or the network. The server that was recorded and its wire are real (vLLM, which "
@@ -28,6 +29,8 @@ def demo(
     key: Annotated[str | None, typer.Option(help="The key for --server.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this program; may be repeated.")] = None,
     save: Annotated[Path | None, typer.Option(help="Keep the cassettes of a live run in this folder.")] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Run Chat Completions programs on both APIs, and show what each call site saw, what went out and what was decided."""
     console = Console()
@@ -41,16 +44,24 @@ def demo(
         raise typer.BadParameter(
             f"--only: no program {', '.join(sorted(unknown))}; there are {', '.join(program.name for program in PROGRAMS)}"
         )
-    console.print(Text(_LIVE.format(where=server or "the real API") if source.live else _SCRIPTED, style="italic"), "")
-    differing = []
+    if not as_json:
+        where = server or "the real API"
+        console.print(Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), "")
+    differing, shown = [], []
     for program in PROGRAMS:
         if only and program.name not in only:
             continue
         outcomes = [run(program, side, source, save_to=save) for side in program.sides]
         same = outcomes[0].agrees_with(outcomes[1], words=not source.live)
-        side_by_side(console, program, outcomes, same=same)
+        if as_json:
+            shown.append(document(program, outcomes, same=same))
+        else:
+            side_by_side(console, program, outcomes, same=same)
         if not same:
             differing.append(program.name)
-    if differing:
+    if as_json:
+        print_json({"live": source.live, "same": not differing, "programs": shown})
+    elif differing:
         console.print(Text(f"Different outcomes: {', '.join(differing)}", style="bold red"))
+    if differing:
         raise typer.Exit(1)

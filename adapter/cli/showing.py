@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -41,6 +42,24 @@ def _headed(heading: str, body: Text) -> Table:
     grid.add_row(Text(heading, style="bold yellow"))
     grid.add_row(body)
     return grid
+
+
+def document(program: Program, outcomes: Sequence[Outcome], *, same: bool) -> dict[str, Any]:
+    """Return what `side_by_side` shows as JSON, without the bodies that went over the wire."""
+    sides = [
+        {
+            "flags": list(side.flags),
+            "printed": outcome.printed,
+            "results": outcome.shape,
+            "error": outcome.error,
+            "requests": [
+                {"path": one.path, "status": one.status, "streamed": one.streamed} for one in outcome.exchanges
+            ],
+            "decisions": [asdict(decision) for decision in outcome.decisions if decision is not None],
+        }
+        for side, outcome in zip(program.sides, outcomes, strict=True)
+    ]
+    return {"name": program.name, "title": program.title, "same": same, "sides": sides}
 
 
 def _saw(outcome: Outcome) -> Table:
