@@ -1,0 +1,120 @@
+"""JSON by Pydantic's reader and writer: the same values as the codec's; and HTTP headers past the HTTP libraries' own ways."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter import codec, quick
+from adapter.doors import fields
+from tests.support import corpus
+from tests.support.http import http
+
+# JSON
+
+
+TEXTS = {
+    "a lone surrogate": b'{"a":"\\ud83d"}',
+    "a pair": b'{"a":"\\ud83d\\ude00"}',
+    "an integer of 100 digits": b'{"a":' + b"7" * 100 + b"}",
+    "floats": b"[0.1,1e16,1E-7,-0.0,123456789.123456789,5e-324]",
+    "zeros": b"[0,-0,0.0]",
+    "the same key twice": b'{"a":1,"a":2}',
+    "nested": b"[" * 150 + b"]" * 150,
+    "nested deeper than Pydantic goes": b"[" * 300 + b"]" * 300,
+    "control characters": b'{"a":"\\u0000\\u001f\\u007f\\u2028"}',
+    "infinity": b"[Infinity,-Infinity,1e400]",
+    "a byte order mark": b'\xef\xbb\xbf{"a":1}',
+    "blank space": b' \r\n\t{"a" : [ 1 , 2 ] }\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_reads_what_the_codec_reads(name: str) -> None:
+    found = quick.loads(TEXTS[name])
+    assert found == codec.loads(TEXTS[name])
+    assert repr(found) == repr(codec.loads(TEXTS[name]))
+
+
+def test_reads_not_a_number() -> None:
+    assert math.isnan(quick.loads(b'{"a":NaN}')["a"])
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"nul", b'{"a":1}x', b"\xff\xfe", b'{"a":"\x01"}', b"01", b"[" * 100_000, b"'a'"],
+                         ids=["nothing", "half", "half a word", "more behind it", "no text", "a raw control character", "a zero in front", "no end", "quotes"])  # fmt: skip
+def test_what_is_no_json(text: bytes) -> None:
+    for loads in (quick.loads, codec.loads):
+        with pytest.raises(ValueError):  # noqa: PT011  # each has a class of its own
+            loads(text)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_again(value: Any) -> None:
+    written = quick.dumps(value)
+    assert codec.loads(written) == value
+    assert quick.loads(written) == value
+    assert quick.loads(codec.dumps(value)) == value
+
+
+@corpus.needs_corpus
+def test_every_recorded_reply() -> None:
+    count = 0
+    for recording in corpus.recordings():
+        if isinstance(recording.response, (dict, list)):
+            text = json.dumps(recording.response).encode()
+            assert quick.loads(text) == json.loads(text)
+            assert json.loads(quick.dumps(recording.response)) == recording.response
+            count += 1
+    assert count > 1000
+
+
+# Headers
+
+
+class Plain:
+    """Headers of a library that keeps no list: only what is public."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self.raw = raw
+
+
+RAW = [(b"Content-Type", b"text/html"), (b"X-Other", b"1"), (b"x-other", b"2"), (b"CONTENT-LENGTH", b"5")]
+
+
+@pytest.mark.parametrize("kind", [http.Headers, Plain], ids=["the library's", "public parts alone"])
+def test_header_fields(kind: Any) -> None:
+    headers = kind(RAW)
+    assert fields.values(headers, b"x-other") == ["1", "2"]
+    assert fields.value(headers, b"content-type") == "text/html"
+    assert (fields.value(headers, b"absent"), fields.has(headers, b"absent")) == ("", False)
+    assert fields.has(headers, b"content-length")
+    made = fields.edited(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
+    assert type(made) is kind
+    assert made.raw == [(b"Content-Type", b"text/html"), (b"X-New", b"3")]
+    assert headers.raw == RAW
+
+
+def test_edited_headers_are_whole_ones() -> None:
+    made = fields.edited(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
+    assert made == http.Headers([RAW[0], RAW[3], (b"X-New", b"3")])
+    assert (made["x-new"], made.get("x-other"), "content-length" in made) == ("3", None, True)
+    made["x-new"] = "4"
+    assert http.Headers(made)["X-NEW"] == "4"
