@@ -10,7 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -155,13 +156,11 @@ class Keeper:
 
     async def _aanswer(self, ask: _Ask) -> Any:
         """Ask the store. See _answer."""
-        import anyio  # the SDK has imported it: its event loop may be trio's
-
         method, arguments = ask
         if self._trouble.resting:
             return None
         try:
-            with anyio.fail_after(self._seconds):
+            async with _deadline(self._seconds):
                 result = await getattr(self.store, "a" + method)(*arguments)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -187,6 +186,23 @@ class Keeper:
             return self.store.forget(pattern)
         gone: int = await self.store.aforget(pattern)
         return gone
+
+
+def _deadline(seconds: float) -> Any:
+    """Bound what is done in a block; raises TimeoutError. anyio's way, which the SDK's other event loops need, costs more."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _anyios_deadline(seconds)
+    return asyncio.timeout(seconds)
+
+
+@asynccontextmanager
+async def _anyios_deadline(seconds: float) -> AsyncIterator[None]:
+    import anyio  # the SDK has imported it: its event loop may be trio's
+
+    with anyio.fail_after(seconds):
+        yield
 
 
 class Trouble:

@@ -185,12 +185,15 @@ def _watch(store: Redis) -> tuple[Any, Callable[[], Awaitable[None]]] | None:
     sock: Any = getattr(connection, "_sock", None)  # private, in redis-py 5.3 to 8.1; None once it was closed
 
     async def wait() -> None:
-        answered = loop.create_future()
-        loop.add_reader(sock, _settle, answered)
+        answered, number = (
+            loop.create_future(),
+            sock.fileno(),
+        )  # of a socket asyncio would write out the addresses, each time
+        loop.add_reader(number, _settle, answered)
         try:
             await answered
         finally:
-            loop.remove_reader(sock)
+            loop.remove_reader(number)
 
     if sock is not None and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
         return connection, wait
