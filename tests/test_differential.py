@@ -172,7 +172,8 @@ def server() -> Iterator[Server]:
 
 
 def _options(server: Server, scenario: Scenario) -> dict[str, Any]:
-    return {"base_url": server.base_url, "api_key": scenario.key or KEY, "max_retries": 0}
+    # One retry, as llama.cpp closes idle connections after five seconds, perhaps just when the next turn comes.
+    return {"base_url": server.base_url, "api_key": scenario.key or KEY, "max_retries": 1}
 
 
 @pytest.fixture(scope="module")
