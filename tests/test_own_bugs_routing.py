@@ -19,7 +19,7 @@ __all__ = ["sdk"]
 CHOOSING = ("call_site", "calls", "decide", "flags", "live", "matching", "rollout")
 # What runs when settings are made, or told off, and not on a call: a bug there is an error at start.
 AT_START = {
-    "decide": {"Router.__init__", "_Ground.__init__", "_choice", "_over"},
+    "decide": {"Router.__init__", "Ground.__init__", "_choice", "_over"},
     "flags": {"_no_answer", "_complain"},
     "live": {"Live.__init__", "Live.stands_for", "live", "Live._complain"},
     "matching": {"Match._one", "Match.holds", "Matcher.__init__", "_compiled"},

@@ -28,8 +28,7 @@ from adapter.fallback import WHY
 from adapter.journal import Decision, Journal
 from adapter.planning import Plan, make_plan
 from adapter.routing.calls import Call
-from adapter.routing.decide import HEADER, Router
-from adapter.routing.matching import Matcher
+from adapter.routing.decide import HEADER, Ground, Router
 from adapter.routing.overrides import Overrides
 from adapter.routing.rollout import Hashes, caller_of
 from adapter.routing.settings import Settings
@@ -120,7 +119,7 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
     if today.backend != "responses":
         translated = None
     call = _call(body, where)
-    rule = next((k for k, one in enumerate(settings.rules) if Matcher(one.match).holds(call)), None)
+    ground, rule = router.ground_of(call)
     name = call.model
     facts = plan.facts.of(name) if isinstance(name, str) else None
     return Explanation(
@@ -132,7 +131,7 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
         parameters=tuple(fates(body, plan.plan)) if isinstance(body, dict) else (),
         losses=today.losses,
         rule=rule,
-        rollout=_rollout(settings, rule, call) if decision.reason == "rollout" else None,
+        rollout=_rollout(settings, ground, call) if decision.reason == "rollout" else None,
         one_way=plan.plan.one_way,
         fallback=_fallbacks(plan),
         model=name,
@@ -238,16 +237,12 @@ def _call(body: Any, where: Where) -> Call:
     return Call(None, request.headers, overrides, request.url.raw_path, request.url.host, where.call_site, body)
 
 
-def _rollout(settings: Settings, rule: int | None, call: Call) -> Rollout | None:
-    ours = settings.rules[rule] if rule is not None else settings
-    said = ours.model_fields_set
-    percent = ours.rollout if rule is None or "rollout" in said else settings.rollout
-    sticky = ours.sticky_by if rule is None or "sticky_by" in said else settings.sticky_by
-    if percent is None:
+def _rollout(settings: Settings, ground: Ground, call: Call) -> Rollout | None:
+    if ground.percent is None:
         return None
-    caller = None if sticky == "request" else caller_of(sticky, call)
+    caller = None if ground.sticky_by == "request" else caller_of(ground.sticky_by, call)
     place = Hashes(settings.service).place(caller) if isinstance(caller, str) else None
-    return Rollout(percent, sticky, place)
+    return Rollout(ground.percent, ground.sticky_by, place)
 
 
 def _fallbacks(planned: _Planned) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Router:
     """Choose by one state of the settings, made ready to be asked on every call.
 
     `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call. `quiet`:
-    that is Chat.
+    that is Chat. `rules` is what the rules' calls stand on, in their order.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,10 +44,10 @@ class Router:
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = Hashes(settings.service)
         facts = ModelFacts.from_mapping(settings.models)
-        self._ground = _Ground(settings, None, _choice(settings, facts, settings))
+        self._ground = Ground(settings, None, _choice(settings, facts, settings))
         overs = [(_over(settings, rule), rule) for rule in settings.rules]
-        self._rules = tuple(_Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
-        self._matching_needs_body = any(ground.matcher.needs_body for ground in self._rules)
+        self.rules = tuple(Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
+        self._matching_needs_body = any(ground.matcher.needs_body for ground in self.rules)
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
         self.quiet = self.surely is not None and self.surely.backend == "chat"
@@ -69,29 +69,21 @@ class Router:
             return self._ground.choices[given]
         if self._matching_needs_body and call.body is UNREAD:
             return Need.BODY
-        ground, _ = self._stands_on(call)
+        ground, _ = self.ground_of(call)
         answer = given or self._share(ground, call)
         if answer is Need.BODY:
             return answer
         choice = ground.choices[answer]
         return choice if call.overrides.plain else replace(choice, policy=_with(choice.policy, call.overrides))
 
-    def if_moved(self, call: Call) -> tuple[Choice, int | None]:
-        """Return what a call would be moved with, whoever chooses it, and the index of the rule that holds for it.
-
-        `call.body` must have been read. Neither the kill switch nor a flag nor the rollout is asked: this says what happens on the
-        way, not whether it is gone.
-        """
-        ground, index = self._stands_on(call)
-        return ground.choices["responses", "settings"], index
-
-    def _stands_on(self, call: Call) -> tuple[_Ground, int | None]:
-        for index, one in enumerate(self._rules):
+    def ground_of(self, call: Call) -> tuple[Ground, int | None]:
+        """Return what a call stands on, and the index of the rule that holds for it; `call.body` must have been read where a rule needs it."""
+        for index, one in enumerate(self.rules):
             if one.matcher.holds(call):
                 return one, index
         return self._ground, None
 
-    def _share(self, ground: _Ground, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
+    def _share(self, ground: Ground, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
         if ground.percent is None:
             return ground.fixed
         moved = moves(ground.percent, ground.sticky_by, self._hashes, call)
@@ -113,8 +105,11 @@ _MOVED: tuple[Backend, str] = ("responses", "rollout")
 _LEFT: tuple[Backend, str] = ("chat", "rollout")
 
 
-class _Ground:
-    """What a call stands on once its rule is known: the settings with the rule's over them, and every choice that can come of it."""
+class Ground:
+    """What a call stands on once its rule is known: the settings with the rule's over them, and every choice that can come of it.
+
+    `percent` of the calls move, told apart by `sticky_by`; where it is None all go to the backend of `fixed`, for its reason.
+    """
 
     __slots__ = ("choices", "fixed", "matcher", "percent", "sticky_by")
 
@@ -130,6 +125,20 @@ class _Ground:
             for backend in get_args(Backend)
             for reason in ("force", "header", "use", "flag", "rule", "rollout", "settings")
         }
+
+    @property
+    def moved(self) -> Choice:
+        """What a call is moved with, whoever chooses it."""
+        return self.choices["responses", "settings"]
+
+    @property
+    def sides(self) -> frozenset[Backend]:
+        """Where calls go of which nothing else is said."""
+        if self.percent is None:
+            return frozenset({self.fixed[0]})
+        if self.percent <= 0:
+            return frozenset({"chat"})
+        return frozenset(get_args(Backend) if self.percent < 100 else {"responses"})
 
 
 def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:

@@ -105,7 +105,8 @@ class Judge:
     def _judged(self, logged: Logged) -> Verdict:
         body, raw_path = logged.body, logged.raw_path
         call = Call(None, {}, NONE, raw_path, logged.host, body=body)
-        choice, rule = self._router.if_moved(call)
+        ground, rule = self._router.ground_of(call)
+        choice = ground.moved
         plan, asked = _plan(body, raw_path, choice, choice.policy)
         facts = choice.policy.models
         sent = call.model

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 
+from adapter.routing.decide import Router
 from adapter.routing.matching import Match
-from adapter.routing.settings import Settings
 from adapter.routing.values import Rule
 from adapter.translation.models import ModelFacts
 
@@ -24,13 +24,15 @@ def rules(patient: Patient) -> Iterator[Finding]:
     settings = patient.settings
     assert settings is not None
     facts = ModelFacts.from_mapping(settings.models)
+    router = Router(settings)
     quiet = True
     for number, rule in enumerate(settings.rules):
         name = f"rules[{number}]"
         where = settings._document.where(("rules", number)) if settings._document is not None else ""
         earlier = next((one for one in range(number) if takes_all(settings.rules[one].match, rule.match)), None)
         found = [] if earlier is None else [_never(name, earlier)]
-        found += _models(name, settings, rule, facts) if earlier is None else []
+        sides = router.rules[number].sides if settings.force is None else {settings.force}
+        found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
             quiet = False
             yield Finding(one.name, one.state, one.says, one.do, {"where": where} if where else {})
@@ -66,9 +68,8 @@ def _covers(wide: str, narrow: str) -> bool:
     return wide == narrow or fnmatchcase(narrow.replace("*", _ANYTHING), wide)
 
 
-def _models(name: str, settings: Settings, rule: Rule, facts: ModelFacts) -> list[Finding]:
+def _models(name: str, rule: Rule, sides: Collection[str], facts: ModelFacts) -> list[Finding]:
     """Say what is known against sending a rule's models where it sends them."""
-    sides = _sides(settings, rule)
     said: list[Finding] = []
     for glob in rule.match.model:
         model = glob.rstrip("*")
@@ -106,15 +107,3 @@ def _models(name: str, settings: Settings, rule: Rule, facts: ModelFacts) -> lis
 
 def _today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
-
-
-def _sides(settings: Settings, rule: Rule) -> set[str]:
-    """Return the sides that a rule's calls may go to."""
-    if settings.force is not None:
-        return {settings.force}
-    if rule.rollout is None and "backend" in rule.model_fields_set:
-        return {rule.backend}
-    percent = rule.rollout if "rollout" in rule.model_fields_set else settings.rollout
-    if percent is None:
-        return {rule.backend if "backend" in rule.model_fields_set else settings.backend}
-    return {"chat"} if percent <= 0 else {"responses"} if percent >= 100 else {"chat", "responses"}

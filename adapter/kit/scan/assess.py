@@ -10,7 +10,7 @@ from adapter.journal import Choice
 from adapter.kit.fates import Fate, fates, parameter_of
 from adapter.planning import Plan, make_plan
 from adapter.routing.calls import Call
-from adapter.routing.decide import HEADER, Router
+from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
 from adapter.routing.parameters import Emulated
 from adapter.routing.settings import Settings
@@ -62,8 +62,7 @@ class Assessor:
     """Assess call sites under one state of the settings, as if each call were chosen for the Responses API."""
 
     def __init__(self, settings: Settings) -> None:
-        # Whether and how many move is not the question here: nothing is forced, and the header chooses.
-        self._router = Router(Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None}))
+        self._router = Router(settings)
 
     def assess(self, site: Site, module: str) -> Assessment:
         """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
@@ -107,10 +106,8 @@ class Assessor:
 
     def _choice(self, known: dict[str, Any], unknown: Iterable[str], call_site: str) -> Choice:
         sampled = {**known, **{name: _SAMPLES[name] for name in unknown}}
-        call = Call("responses", {HEADER: "responses"}, NONE, _ENDPOINT, "", call_site, sampled)
-        choice = self._router.choose(call)
-        assert isinstance(choice, Choice)
-        return choice
+        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", call_site, sampled))
+        return ground.moved
 
     def _verdict(
         self, site: Site, known: dict[str, Any], plan: Plan, choice: Choice, doubtful: Mapping[str, Plan]
