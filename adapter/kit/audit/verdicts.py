@@ -1,26 +1,21 @@
 """What would become of one request on the Responses API: asked of the code that decides it in production, and of nothing else.
 
-The router says by which policy the request would move, and `make_plan` what becomes of it. Where it wouldn't move, the same plan is
-made again under a policy that also drops, or emulates, the parameters that the first one was asked about: if that moves it, those are
-the settings that it takes.
+The router says by which policy the request would move, and the plan what becomes of it; where it wouldn't move, `ways_out` says
+under which settings it would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from adapter.journal import Choice
-from adapter.planning import Plan, make_plan
+from adapter.kit.ways_out import KEPT, plan_of, ways_out
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
-from adapter.routing.parameters import Emulated
 from adapter.routing.settings import Settings
 from adapter.translation.models import ModelFacts
-from adapter.translation.policy import Policy, Unsupported
 from adapter.translation.rules import CHAT_PARAMETERS
 
 from . import names, shapes
@@ -34,9 +29,6 @@ it either, or the policy says `error`."""
 
 FATES: Final = get_args(Fate)
 
-_EMULATED = frozenset(get_args(Emulated))
-# What no setting leaves out: there `drop` is as good as `error` (Draft.cannot).
-_KEPT = frozenset({"model", "messages", "response_format", "functions", "function_call"})
 _MOST_SHAPES = 20_000
 
 
@@ -64,19 +56,6 @@ class Verdict:
     parameters: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Asking(Policy):
-    """A policy that notes what it was asked about, and didn't say `drop` to."""
-
-    asked: list[str] = field(default_factory=list, compare=False)
-
-    def of(self, parameter: str) -> Unsupported:
-        said = Policy.of(self, parameter)
-        if said != "drop" and parameter not in self.asked:
-            self.asked.append(parameter)
-        return said
 
 
 class Judge:
@@ -107,7 +86,7 @@ class Judge:
         call = Call(None, {}, NONE, raw_path, logged.host, body=body)
         ground, rule = self._router.ground_of(call)
         choice = ground.moved
-        plan, asked = _plan(body, raw_path, choice, choice.policy)
+        plan, asked = plan_of(body, raw_path, choice)
         facts = choice.policy.models
         sent = call.model
         family = facts.of(sent) if sent is not None else None
@@ -125,39 +104,16 @@ class Judge:
         if plan.translation is not None:
             losses = tuple(dict.fromkeys((names.path(loss.path), loss.action) for loss in plan.losses))
             return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
-        settings, best = _ways_out(body, raw_path, choice, asked)
-        held = tuple(name for name in asked if name not in _KEPT)
-        if best.translation is not None:
+        ways = ways_out(body, raw_path, choice, asked)
+        held = tuple(name for name in asked if name not in KEPT)
+        if ways.plan.translation is not None:
+            settings = (*(f"emulate {name}" for name in ways.emulate), *(f"drop {name}" for name in ways.drop))
             return Verdict("with settings", settings=settings, held=held, **rest)
-        kept = tuple(dict.fromkeys((names.path(loss.path), loss.why) for loss in best.losses if loss.action == "held"))
+        kept = tuple(
+            dict.fromkeys((names.path(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
+        )
         held += tuple(path for path in dict.fromkeys(path for path, _ in kept) if path not in held)
         return Verdict("stays" if plan.refusal is None else "refused", held=held, kept=kept, **rest)
-
-
-def _plan(body: Any, raw_path: bytes, choice: Choice, policy: Policy) -> tuple[Plan, list[str]]:
-    asking = _Asking(policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning)
-    # One bug must not end an audit: it is counted.
-    return make_plan(body, replace(choice, policy=asking, on_bug="chat"), raw_path, None), asking.asked
-
-
-def _ways_out(body: Any, raw_path: bytes, choice: Choice, asked: list[str]) -> tuple[tuple[str, ...], Plan]:
-    """Find the settings that would move a request which doesn't; return them, and the plan under them.
-
-    Where the policy says `error` only the first obstacle shows: so they are looked for until nothing new comes up.
-    """
-    policy = choice.policy
-    emulate: set[str] = set()
-    drop: dict[str, Unsupported] = {}
-    while True:
-        new = [name for name in asked if name not in _KEPT and name not in drop and name not in emulate]
-        emulate |= {name for name in new if name in _EMULATED and name not in policy.emulate}
-        drop |= dict.fromkeys([name for name in new if name not in emulate], "drop")
-        trial = replace(
-            policy, parameters=MappingProxyType({**policy.parameters, **drop}), emulate=policy.emulate | emulate
-        )
-        plan, asked = _plan(body, raw_path, choice, trial)
-        if plan.translation is not None or not new:
-            return (*(f"emulate {name}" for name in sorted(emulate)), *(f"drop {name}" for name in sorted(drop))), plan
 
 
 def _one_way_anyhow(facts: ModelFacts, model: str | None) -> str | None:

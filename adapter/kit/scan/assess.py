@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from adapter.journal import Choice
-from adapter.kit.fates import Fate, fates, parameter_of
-from adapter.planning import Plan, make_plan
+from adapter.kit.fates import Fate, fates
+from adapter.kit.ways_out import plan_of, ways_out
+from adapter.planning import Plan
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
-from adapter.routing.parameters import Emulated
 from adapter.routing.settings import Settings
-from adapter.translation.policy import Policy
 from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
 
 from .arguments import UNKNOWN
@@ -119,7 +118,7 @@ class Assessor:
             return "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it", ()
         if plan.translation is None:
             why = "; ".join(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
-            remedy = _remedy(dict.fromkeys(_policy_name(loss.path) for loss in held), known, choice)
+            remedy = _remedy(known, choice)
             if remedy is None:
                 return "stays", why, ()
             return ("unclear", f"{why}; {_more(site)}", remedy) if site.arguments.open else ("setting", why, remedy)
@@ -130,7 +129,7 @@ class Assessor:
             body = {**known, **{name: _SAMPLES[name] for name in doubtful}}
             for name in doubtful:
                 body |= _CARRIED_WITH.get(name, {})
-            remedy = _remedy(doubtful, body, choice)
+            remedy = _remedy(body, choice)
             why = f"depends on the value of {names}"
             return ("unclear", why, ()) if remedy is None else ("setting", why, remedy)
         return "moves", "", ()
@@ -149,7 +148,7 @@ def known_basics(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plan(body: Mapping[str, Any], choice: Choice) -> Plan:
-    return make_plan(dict(body), choice, _ENDPOINT, None)
+    return plan_of(dict(body), _ENDPOINT, choice)[0]
 
 
 def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
@@ -163,31 +162,17 @@ def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
     return replace(fate, outcome="depends", why=f"{what} unless it is {free}: {fate.why}")
 
 
-def _policy_name(path: str) -> str:
-    """Return the name that a policy knows a held value by."""
-    name = parameter_of(path)
-    inner = path.rpartition(".")[2].partition("[")[0]
-    return inner if name == "messages" and inner in MESSAGE_FIELDS else name
-
-
-def _remedy(names: Iterable[str], body: Mapping[str, Any], choice: Choice) -> tuple[str, ...] | None:
+def _remedy(body: Mapping[str, Any], choice: Choice) -> tuple[str, ...] | None:
     """Return the settings with which such a request moves without losing what it asks for; None where none do."""
-    drop, emulate = [], []
-    for name in names:
-        rule = CHAT_PARAMETERS.get(name)
-        if name in get_args(Emulated):
-            emulate.append(name)
-        elif name in _LEFT_IN_MESSAGES or (
-            rule is not None and (rule.fate == "lossy" or (rule.to and name != "messages"))
-        ):
-            drop.append(name)
-        else:
-            return None
-    policy: Policy = replace(
-        choice.policy,
-        parameters={**choice.policy.parameters, **dict.fromkeys(drop, "drop")},
-        emulate=choice.policy.emulate | set(emulate),
-    )
-    if _plan(body, replace(choice, policy=policy)).translation is None:
+    _, asked = plan_of(dict(body), _ENDPOINT, choice)
+    ways = ways_out(dict(body), _ENDPOINT, choice, asked)
+    if ways.plan.translation is None or not all(map(_is_dispensable, ways.drop)):
         return None
-    return tuple(f'{key} = ["{name}"]' for key, some in (("drop", drop), ("emulate", emulate)) for name in some)
+    settings = (("drop", ways.drop), ("emulate", ways.emulate))
+    return tuple(f'{key} = ["{name}"]' for key, names in settings for name in names)
+
+
+def _is_dispensable(name: str) -> bool:
+    """Tell whether a request without this parameter, or with another value of it, is still the same."""
+    rule = CHAT_PARAMETERS.get(name)
+    return name in _LEFT_IN_MESSAGES or (rule is not None and (rule.fate == "lossy" or bool(rule.to)))
