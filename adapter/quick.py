@@ -13,7 +13,7 @@ import pydantic_core
 from . import codec
 
 
-def loads(text: bytes) -> Any:
+def loads(text: bytes | str) -> Any:
     """Read JSON. Raises ValueError for what is none."""
     try:
         return pydantic_core.from_json(text)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter import Settings
-from adapter.kit.audit.rows import Logged, parse, unwrap
+from adapter import Settings, quick
 from adapter.kit.audit.shapes import shape_of
 from adapter.kit.audit.verdicts import Judge
+from adapter.kit.rows import Logged, unwrap
 
 from .support import corpus
 from .support.strategies import chat_requests, texts
@@ -181,7 +181,7 @@ def test_json_is_read_as_in_production(value: Any) -> None:
             data = written.encode()
         except UnicodeEncodeError:
             continue
-        assert parse(data) == json.loads(data) == value
+        assert quick.loads(data) == json.loads(data) == value
 
 
 @corpus.needs_corpus

@@ -132,6 +132,8 @@ FORMS: dict[str, Any] = {
     "request": {"request": PLAIN},
     "json": {"method": "POST", "json": PLAIN},
     "nested": {"request": {"headers": {}, "body": PLAIN}},
+    "a gateway's log": {"request_body": json.dumps(PLAIN), "response": {"usage": {}}},
+    "an evaluation's row": {"input": PLAIN},
     "body as text": {"body": json.dumps(PLAIN)},
     "a batch file's line": {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": PLAIN},
 }
@@ -275,3 +277,8 @@ def test_the_terminals_form() -> None:
         assert expected in shown
     assert "POST /v1/responses" in run().stdout
     assert "\x1b[" not in shown
+
+
+def test_a_request_to_another_endpoint_is_said_to_be_one() -> None:
+    with pytest.raises(NotARequest, match="another endpoint"):
+        find_request(b'{\n "url": "/v1/embeddings",\n "body": {"model": "m", "input": "x"}\n}')

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from adapter import codec
 
-WRAPPERS = ("body", "request", "json", "data", "payload", "kwargs")
-"""Keys under which logs keep a request."""
+from .rows import ELSEWHERE, Logged, unwrap
 
-_DEEPEST = 4
 _PYTHONS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")  # 1e999 is infinite too
 
 
@@ -45,7 +42,9 @@ def find_request(text: bytes, line: int | None = None) -> Found:
         raise NotARequest("empty: expected a request as JSON")
     if line is None:
         try:
-            return _unwrapped(_loads(text), None, 1)
+            return _found(text, None, 1)
+        except NotARequest:
+            raise
         except ValueError as error:
             whole = error
     else:
@@ -55,17 +54,11 @@ def find_request(text: bytes, line: int | None = None) -> Found:
         raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
     number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
     try:
-        return _unwrapped(_loads(chosen), number, len(numbered))
+        return _found(chosen, number, len(numbered))
+    except NotARequest:
+        raise
     except ValueError as error:
         raise NotARequest(_where(whole or error, number if line is not None else None)) from None
-
-
-def _loads(text: bytes) -> Any:
-    """Read JSON without NaN and the infinities, which Python alone takes for numbers. Raises ValueError."""
-    value = codec.loads(text)
-    if _PYTHONS.search(text) is not None:  # rarely, and mostly within a text
-        codec.dumps(value)
-    return value
 
 
 def _where(error: Exception, line: int | None) -> str:
@@ -80,29 +73,17 @@ def _where(error: Exception, line: int | None) -> str:
     return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
 
 
-def _unwrapped(value: Any, line: int | None, lines: int) -> Found:
-    inside: list[str] = []
-    url = None
-    for _ in range(_DEEPEST):
-        if not isinstance(value, Mapping) or "messages" in value:
-            break
-        if isinstance(value.get("url"), str):
-            url = value["url"]
-        key, inner = next(_inner(value), (None, None))
-        if key is None:
-            break
-        inside.append(key)
-        value = inner
-    return Found(value, tuple(inside), url, line, lines)
-
-
-def _inner(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key in WRAPPERS:
-        inner = value.get(key)
-        if isinstance(inner, str) and inner.lstrip().startswith("{"):  # logs often keep it as text
-            try:
-                inner = _loads(inner.encode(errors="surrogatepass"))
-            except ValueError:
-                continue
-        if isinstance(inner, Mapping):
-            yield key, inner
+def _found(text: bytes, line: int | None, lines: int) -> Found:
+    """Read JSON, and find the request in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
+    value = codec.loads(text)
+    logged = unwrap(value)
+    if logged is ELSEWHERE:
+        raise NotARequest("a request to another endpoint, none of Chat Completions")
+    found = (
+        Found(logged.body, logged.inside, logged.url, line, lines)
+        if isinstance(logged, Logged)
+        else Found(value, line=line, lines=lines)
+    )
+    if _PYTHONS.search(text) is not None:  # rarely, and mostly within a text
+        codec.dumps(found.body)
+    return found

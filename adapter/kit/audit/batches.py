@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from adapter import codec
+from adapter import codec, quick
 from adapter.errors import AdapterError, MissingExtra
+from adapter.kit.rows import ELSEWHERE, Logged, unwrap
 from adapter.routing.settings import Settings
 
-from .rows import ELSEWHERE, Logged, parse, unwrap
 from .summary import SEPARATOR, Summary
 from .verdicts import Judge, Verdict
 
@@ -113,7 +113,7 @@ def _read(value: Any) -> Any:
     """Read an answer that stands in its column as text; an address is none."""
     if isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"):
         try:
-            return parse(value)
+            return quick.loads(value)
         except ValueError:
             return None
     return value

@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from adapter.kit.rows import Logged
 from adapter.kit.ways_out import KEPT, plan_of, ways_out
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
@@ -20,7 +21,6 @@ from adapter.translation.rules import CHAT_PARAMETERS
 
 from . import names, shapes
 from .features import features_of
-from .rows import Logged
 
 Fate = Literal["as it is", "with changes", "with settings", "stays", "refused"]
 """`as it is`: it moves, and the ledger is empty. `with changes`: it moves, and the ledger says what is different. `with settings`: it

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from adapter import codec
+from adapter import quick
 from adapter.endpoints import kind_of
 
 CHAT_PATH = b"/chat/completions"
@@ -24,24 +24,21 @@ Why = Literal["not JSON", "no chat request in it", "too long"]
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any."""
+    """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any.
+
+    `inside` are the keys under which the row held the body, `url` is the address as the row has it.
+    """
 
     body: Any
     raw_path: bytes = CHAT_PATH
     host: str = ""
     usage: dict[str, Any] | None = None
+    inside: tuple[str, ...] = ()
+    url: str | None = None
 
 
 ELSEWHERE = object()
 """A row that is a request to another endpoint."""
-
-
-def parse(text: bytes | str) -> Any:
-    """Read JSON as production does, faster where the SDK's own parser can. Raises ValueError."""
-    try:
-        return _from_json(text.encode() if isinstance(text, str) else text)
-    except ValueError:
-        return codec.loads(text)  # has the last word: it takes what the other doesn't, such as halves of surrogates
 
 
 def unwrap(row: Any) -> Logged | Why | object:
@@ -51,6 +48,8 @@ def unwrap(row: Any) -> Logged | Why | object:
     other (`{"request": {"body": …}}`, `{"method", "url", "body"}`); the answer may stand beside it (`response`).
     """
     raw_path, host, chat, usage = CHAT_PATH, "", False, None
+    inside: tuple[str, ...] = ()
+    url: str | None = None
     for depth in range(_DEPTH):
         try:
             row = _read(row)
@@ -64,21 +63,21 @@ def unwrap(row: Any) -> Logged | Why | object:
             usage = _usage(row) if usage is None else usage
             found = _place(row)
         if found is not None:
-            where, host = found
+            where, host, named = found
             chat = kind_of("POST", where) == "chat"
             if chat:
-                raw_path = where
+                raw_path, url = where, named
             elif _elsewhere(where):
                 return ELSEWHERE
         if "messages" in row:
-            return Logged(row, raw_path, host, usage)
-        inner = next((row[name] for name in _BODIES if isinstance(row.get(name), (dict, str, bytes))), None)
-        if inner is None or (isinstance(row.get("model"), str) and "input" in row):
+            return Logged(row, raw_path, host, usage, inside, url)
+        name = next((name for name in _BODIES if isinstance(row.get(name), (dict, str, bytes))), None)
+        if name is None or (isinstance(row.get("model"), str) and "input" in row):
             # A body without messages is a chat request only where its address says so; with `input` it is a Responses request.
             if chat and depth:
-                return Logged(row, raw_path, host, usage)
+                return Logged(row, raw_path, host, usage, inside, url)
             return ELSEWHERE if "input" in row else "no chat request in it"
-        row = inner
+        row, inside = row[name], (*inside, name)
     return "no chat request in it"
 
 
@@ -87,19 +86,19 @@ def _read(row: Any) -> Any:
     for _ in range(3):
         if not isinstance(row, (str, bytes)):
             break
-        row = parse(row)
+        row = quick.loads(row)
     return row
 
 
-def _place(row: dict[str, Any]) -> tuple[bytes, str] | None:
+def _place(row: dict[str, Any]) -> tuple[bytes, str, str] | None:
     for name in _PATHS:
         value = row.get(name)
         if isinstance(value, str) and (value.startswith("/") or "://" in value[:9]):
-            host = ""
+            host, path = "", value
             if not value.startswith("/"):
                 host, slash, rest = value.partition("://")[2].partition("/")
-                value = slash + rest
-            return value.encode("utf-8", "surrogatepass"), host.partition(":")[0]
+                path = slash + rest
+            return path.encode("utf-8", "surrogatepass"), host.partition(":")[0], value
     return None
 
 
@@ -116,15 +115,3 @@ def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
                     return at["usage"]  # type: ignore[no-any-return]  # checked above
     usage = row.get("usage")
     return usage if isinstance(usage, dict) else None
-
-
-try:
-    import jiter
-except ImportError:  # an SDK that doesn't bring it
-
-    def _from_json(text: bytes) -> Any:
-        return codec.loads(text)
-else:
-
-    def _from_json(text: bytes) -> Any:
-        return jiter.from_json(text, cache_mode="keys")

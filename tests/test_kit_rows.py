@@ -11,7 +11,7 @@ import pytest
 from adapter import Settings
 from adapter.kit.audit import names
 from adapter.kit.audit.batches import audit_batch
-from adapter.kit.audit.rows import ELSEWHERE, Logged, unwrap
+from adapter.kit.rows import ELSEWHERE, Logged, unwrap
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
@@ -88,7 +88,8 @@ def test_the_usage_beside_it(row: Any) -> None:
 
 def test_an_azure_deployment_is_the_model() -> None:
     found = unwrap({"url": AZURE, "body": BODY})
-    assert found == Logged(BODY, AZURE.partition(".com")[2].encode(), "acme.openai.azure.com")
+    path = AZURE.partition(".com")[2].encode()
+    assert found == Logged(BODY, path, "acme.openai.azure.com", inside=("body",), url=AZURE)
     summary = audit_batch(pa.RecordBatch.from_pylist([{"body": json.dumps(BODY), "url": AZURE}]), Settings())
     assert summary.table("model") == []
     assert [key for key, _ in summary.pairs("model fate")] == [("chat", "with changes")]
