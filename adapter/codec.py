@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # documented nowhere, there since Python 3.1
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -13,14 +12,6 @@ _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow
 def loads(text: str | bytes) -> Any:
     """Read JSON. Raises ValueError for what is none, and for what is nested deeper than Python can go."""
     try:
-        if type(text) is bytes and text.startswith(b"{"):
-            try:  # past the guess at the encoding and the checks around the scanner, which cost as much as a short text
-                value, end = _scan(decoded := text.decode(), 0)
-            except (ValueError, StopIteration):
-                pass  # said below, as always
-            else:
-                if end == len(decoded):
-                    return value
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None

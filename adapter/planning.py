@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import codec
+from . import quick
 from .effects import Rewritten
 from .endpoints import responses_endpoint
 from .errors import TranslationError
@@ -37,7 +37,7 @@ NOT_JSON = object()
 def parsed(raw: bytes) -> Any:
     """Read a request's JSON; NOT_JSON where it is none."""
     try:
-        return codec.loads(raw)
+        return quick.loads(raw)
     except ValueError:
         return NOT_JSON
 

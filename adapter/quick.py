@@ -1,7 +1,7 @@
-"""JSON of whole replies, by Pydantic's own reader and writer, which take a quarter of the standard library's time.
+"""JSON by Pydantic's own reader and writer, which take a quarter of the standard library's time.
 
 They read and write the same values (every recorded reply is compared in the tests), and what they can't (lone surrogates, for one) is left to
-the codec. Requests are written by the codec alone: their bytes are what the SDK itself would write.
+the codec. Requests are written by the codec alone: their bytes are what the SDK itself would write. The translation has the codec alone, too.
 """
 
 from __future__ import annotations

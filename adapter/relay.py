@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import codec, sse
+from . import quick, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.chunks import Chunk
 from .translation.draft import Asked, IndexMap
@@ -164,7 +164,7 @@ class Relay:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
             return ()
         try:
-            event = codec.loads(data)
+            event = quick.loads(data)
         except ValueError:
             event = None
         if not isinstance(event, dict):
