@@ -33,7 +33,7 @@ class Redis(Store):
 
     def __init__(self, url: str, *, seconds: float, age: float) -> None:
         self._url, self._seconds, self._age = url, seconds, age
-        self.secure = url.startswith("rediss:")
+        self._secure = url.startswith("rediss:")
         self._client: Any = None
         self._idle: deque[tuple[Any, float]] = deque()  # and since when; the pool has them down as in use
         self._pid = os.getpid()
@@ -92,7 +92,7 @@ class Redis(Store):
         A thread costs several times as much as asking. What blocks here are the system's own buffers: the command fits into them, and
         the answer, once it has begun, is read to its end.
         """
-        watched = _watch(self)
+        watched = self._watched()
         if watched is None:
             return await joined(THREADS.start(lambda: self._ask(command)))
         connection, wait = watched
@@ -124,6 +124,35 @@ class Redis(Store):
             if dead:
                 connection.disconnect()  # and is connected when it is written to
         return connection
+
+    def _watched(self) -> tuple[Any, Callable[[], Awaitable[None]]] | None:
+        """Take a connected connection, and what waits for its answer; None where only a thread will do.
+
+        Those are: other event loops than asyncio's, and Windows' (which watches no sockets); TLS, whose socket may have something to read
+        that is no answer; and no connection so far.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+        connection = None if self._secure else self._take()
+        if connection is None:
+            return None
+        sock: Any = getattr(connection, "_sock", None)  # private, in redis-py 5.3 to 8.1; None once it was closed
+
+        async def wait() -> None:
+            answered = loop.create_future()
+            number = sock.fileno()  # of a socket itself asyncio would write out the addresses, each time
+            loop.add_reader(number, _settle, answered)
+            try:
+                await answered
+            finally:
+                loop.remove_reader(number)
+
+        if sock is not None and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
+            return connection, wait
+        self._idle.append((connection, time.monotonic()))
+        return None
 
     def forget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
@@ -167,38 +196,6 @@ def _found(names: Sequence[str], answer: Any) -> Mapping[str, bytes]:
 
 def _deleting(names: Sequence[str]) -> _Command:
     return ("UNLINK", *[_PREFIX + name for name in names])
-
-
-def _watch(store: Redis) -> tuple[Any, Callable[[], Awaitable[None]]] | None:
-    """Take a connected connection, and what waits for its answer; None where only a thread will do.
-
-    Those are: other event loops than asyncio's, and Windows' (which watches no sockets); TLS, whose socket may have something to read
-    that is no answer; and no connection so far.
-    """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-    connection = None if store.secure else store._take()
-    if connection is None:
-        return None
-    sock: Any = getattr(connection, "_sock", None)  # private, in redis-py 5.3 to 8.1; None once it was closed
-
-    async def wait() -> None:
-        answered, number = (
-            loop.create_future(),
-            sock.fileno(),
-        )  # of a socket asyncio would write out the addresses, each time
-        loop.add_reader(number, _settle, answered)
-        try:
-            await answered
-        finally:
-            loop.remove_reader(number)
-
-    if sock is not None and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
-        return connection, wait
-    store._idle.append((connection, time.monotonic()))
-    return None
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -91,15 +91,13 @@ def _steps(document: Document) -> str:
     if not steps:
         return ""
     total, now = document["requests"], document["moves"]["now"]
-    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(now / total), "", raw=True)]
+    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(now / total), "")]
     before = now
     for step in steps[:_MOST]:
         bar = _bar([(before, "f0 dim", "before"), (step["more"], "f2", "more")], total)
         names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
         effects = "; ".join(dict.fromkeys(step["effects"]))
-        rows.append(
-            _row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}", raw=True)
-        )
+        rows.append(_row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
         before = step["moves"]
     safe = [
         name
@@ -133,7 +131,7 @@ def _held(document: Document) -> str:
     most = max(row["requests"] for row in document["held"])
     rows = "".join(
         _row(f"<code>{escape(row['name'])}</code>", _bar([(row["requests"], "f3", "requests")], most),
-             f"{_number(row['requests'])} <i>{_percent(row['share'])}</i>", "", raw=True)
+             f"{_number(row['requests'])} <i>{_percent(row['share'])}</i>", "")
         for row in document["held"][:_MOST]
     )  # fmt: skip
     kept = ""
@@ -171,7 +169,7 @@ def _models(document: Document) -> str:
             said = "was shut down" if row["gone"] else "shuts down"
             badges.append(f'<span class="badge {kind}">{said} {row["shutdown"]}</span>')
         note = f"{_number(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
-        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(moving / max(1, count)), note, raw=True))
+        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(moving / max(1, count)), note))
     shown, rest = rows[:12], rows[12:]
     more = (
         f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>"
@@ -203,9 +201,7 @@ def _shutdowns(document: Document) -> str:
         )
         kind = "f4" if row["gone"] else "f2"
         when = f"{row['date']}{' · past' if row['gone'] else ''}"
-        rows.append(
-            _row(when, _bar([(row["requests"], kind, "requests")], most), _number(row["requests"]), models, raw=True)
-        )
+        rows.append(_row(when, _bar([(row["requests"], kind, "requests")], most), _number(row["requests"]), models))
     return _section(
         "Models with a shutdown date",
         f"The day after which a model isn't served, as far as it is known here. Seen from {document['date']}.",
@@ -219,7 +215,7 @@ def _features(document: Document) -> str:
     most = max(row["requests"] for row in document["features"])
     rows = "".join(
         _row(escape(row["feature"]), _bar([(row["moves"], "f0", "move today"), (row["requests"] - row["moves"], "f3", "don't")], most),
-             _number(row["requests"]), f"{_percent(row['moves'] / row['requests'])} move today", raw=True)
+             _number(row["requests"]), f"{_percent(row['moves'] / row['requests'])} move today")
         for row in document["features"]
     )  # fmt: skip
     return _section("What requests use", "The coloured part moves today.", f"<div class=plot>{rows}</div>")
@@ -335,9 +331,9 @@ def _section(title: str, lead: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{said}{body}</section>"
 
 
-def _row(label: str, bar: str, figure: str, note: str, *, raw: bool = False) -> str:
-    shown, said = (label, note) if raw else (escape(label), escape(note))
-    return f"<div class=row><span class=label>{shown}</span><span class=figure>{figure}</span>{bar}<small>{said}</small></div>"
+def _row(label: str, bar: str, figure: str, note: str) -> str:
+    """Write a row of a plot; all of it is HTML already."""
+    return f"<div class=row><span class=label>{label}</span><span class=figure>{figure}</span>{bar}<small>{note}</small></div>"
 
 
 def _bar(parts: Iterable[tuple[int, str, str]], total: int, *, height: int = 6) -> str:
