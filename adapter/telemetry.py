@@ -299,7 +299,7 @@ class Counters:
             }
 
     def __str__(self) -> str:
-        return "\n\n".join(_aligned(rows) for rows in _printed(self.snapshot()))
+        return "\n\n".join(aligned(rows) for rows in _printed(self.snapshot()))
 
     def _clear(self) -> None:
         self._calls = 0
@@ -371,7 +371,8 @@ def _timed(figures: Mapping[str, Any]) -> list[str]:
     return [str(figures["count"]), *(f"{value:.3f}" for value in seconds)]
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in columns, the first on the left, figures on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *cells in rows:

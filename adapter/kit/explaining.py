@@ -32,6 +32,7 @@ from adapter.routing.decide import HEADER, Ground, Router
 from adapter.routing.overrides import Overrides
 from adapter.routing.rollout import Hashes, caller_of
 from adapter.routing.settings import Settings
+from adapter.testing.level import sdks_library
 from adapter.translation.policy import Policy
 from adapter.translation.requests import chat_to_responses
 
@@ -224,11 +225,7 @@ def _first(journey: Journey, ticket: Ticket, request: Any, raw: bytes) -> _Out |
 
 def _request(raw: bytes, where: Where) -> Any:
     """Make the request as the SDK would, of its own HTTP library."""
-    import openai
-
-    base = next(cls for cls in openai.DefaultHttpxClient.__mro__ if cls.__module__.startswith("httpx"))
-    family = __import__(base.__module__.partition(".")[0])
-    return family.Request("POST", where.url, headers=list(where.headers), content=raw)
+    return sdks_library().Request("POST", where.url, headers=list(where.headers), content=raw)
 
 
 def _call(body: Any, where: Where) -> Call:

@@ -161,15 +161,14 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """Give the report for people."""
+        from adapter.telemetry import aligned
+
         rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
         for side in ("chat", "responses"):
             counts = self.side(side)
             if any(counts.values()):
                 rows.append((side, *(str(count) for count in counts.values())))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for first, *rest in rows:
-            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-            yield "  ".join([first.ljust(widths[0]), *cells])
+        yield from aligned(rows).split("\n")
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
             ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
