@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import os
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -152,35 +153,19 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     for fate, row in document["fates"].items():
         table.add_row(Text(_FATES[fate], style=_STYLES[fate]), f"{row['requests']:,}", f"{row['share']:.1%}")
     console.print(table)
-    if document["steps"]:
-        table = _table("What would move more", "more", "then move", "what it does", left=(3,))
-        for step in document["steps"][:_ROWS]:
-            effects = "; ".join(dict.fromkeys(step["effects"]))
-            table.add_row(" + ".join(step["settings"]), f"{step['more']:,}", f"{step['share']:.1%}", effects)
-        _more(table, document["steps"])
-        console.print(table)
-    if document["kept"]:
-        table = _table("What no setting moves", "requests", "why", left=(2,))
-        for row in document["kept"][:_ROWS]:
-            table.add_row(row["path"], f"{row['requests']:,}", row["why"])
-        _more(table, document["kept"])
-        console.print(table)
-    if document["losses"]:
-        table = _table("What the ledger would say", "requests", "", left=(2,))
-        for row in document["losses"][:_ROWS]:
-            table.add_row(row["path"], f"{row['requests']:,}", row["action"])
-        _more(table, document["losses"])
-        console.print(table)
-    table = _table("Models", "requests", "move", "with settings", "", left=(4,))
-    for row in document["models"][:_ROWS]:
-        fates = row["fates"]
-        moving = fates.get("as it is", 0) + fates.get("with changes", 0)
-        more = f"{fates['with settings'] / row['requests']:.0%}" if fates.get("with settings") else ""
-        table.add_row(
-            row["model"], f"{row['requests']:,}", f"{moving / max(1, row['requests']):.0%}", more, _remarks(row)
-        )
-    _more(table, document["models"])
-    console.print(table)
+    _list(
+        console, _table("What would move more", "more", "then move", "what it does", left=(3,)), document["steps"],
+        lambda row: (" + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1%}", "; ".join(dict.fromkeys(row["effects"]))),
+    )  # fmt: skip
+    _list(
+        console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],
+        lambda row: (row["path"], f"{row['requests']:,}", row["why"]),
+    )  # fmt: skip
+    _list(
+        console, _table("What the ledger would say", "requests", "", left=(2,)), document["losses"],
+        lambda row: (row["path"], f"{row['requests']:,}", row["action"]),
+    )  # fmt: skip
+    _list(console, _table("Models", "requests", "move", "with settings", "", left=(4,)), document["models"], _model)
     table = _table("What requests use", "requests", "move")
     for row in document["features"]:
         table.add_row(row["feature"], f"{row['requests']:,}", f"{row['moves'] / row['requests']:.0%}")
@@ -234,9 +219,21 @@ def _remarks(row: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _more(table: Table, rows: list[Any]) -> None:
+def _model(row: dict[str, Any]) -> tuple[str, ...]:
+    count, fates = row["requests"], row["fates"]
+    moving = fates.get("as it is", 0) + fates.get("with changes", 0)
+    more = f"{fates['with settings'] / count:.0%}" if fates.get("with settings") else ""
+    return row["model"], f"{count:,}", f"{moving / max(1, count):.0%}", more, _remarks(row)
+
+
+def _list(console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]) -> None:
+    """Print the first rows, and how many there are besides; nothing where there are none."""
+    for row in rows[:_ROWS]:
+        table.add_row(*cells(row))
     if len(rows) > _ROWS:
         table.add_row(f"… {len(rows) - _ROWS} more, in the page and the JSON")
+    if rows:
+        console.print(table)
 
 
 def _table(*columns: str, left: tuple[int, ...] = ()) -> Table:
