@@ -16,7 +16,7 @@ from . import codec
 def loads(text: bytes | str) -> Any:
     """Read JSON. Raises ValueError for what is none."""
     try:
-        return pydantic_core.from_json(text)
+        return pydantic_core.from_json(text, cache_strings="keys")  # kept for the process: names, not what was said
     except ValueError:
         return codec.loads(text)
 

@@ -118,3 +118,11 @@ def test_edited_headers_are_whole_ones() -> None:
     assert (made["x-new"], made.get("x-other"), "content-length" in made) == ("3", None, True)
     made["x-new"] = "4"
     assert http.Headers(made)["X-NEW"] == "4"
+
+
+def test_what_was_said_is_not_kept() -> None:
+    """Pydantic's reader keeps strings for all replies to come; here the names alone."""
+    data = b'{"the name of a field": "the words of a person"}'
+    (name, words), (name_again, words_again) = [*quick.loads(data).items(), *quick.loads(data).items()]
+    assert name is name_again
+    assert words is not words_again

@@ -4,6 +4,10 @@ The SDK's reader spends most of its time on building a chunk field by field. Her
 chunk, the last, errors, `[DONE]`); the deltas between them are validated by Pydantic, which gives equal objects: their values have
 the types of the fields, so that there is nothing to coerce. The SDK's reader is under way all the time, suspended between two
 events: it raises, drains and closes as it always does.
+
+A stream of the SDK's holds its reader, which holds the stream: one that is left by a bare `break` stays open until the garbage is
+collected, wherever a thread is by then. In the midst of httpcore's own book-keeping, which may be entered twice, that loses a
+connection (httpcore2 2.16), or waits for ever (httpcore 1.0). Ours reads by way of a twin, and is closed where it is dropped.
 """
 
 from __future__ import annotations
@@ -91,10 +95,20 @@ def _frames(response: Any) -> Any:
     return response.extensions.get(READER)
 
 
+def _twin(stream: Any) -> Any:
+    """Return a stream like this one, that the SDK's reader may hold: this one holds the reader."""
+    twin = object.__new__(type(stream))
+    twin.__dict__.update(stream.__dict__)
+    return twin
+
+
 class ChatStream(_Stream):
     """The SDK's stream of chunks, whose plain chunks are built here."""
 
     def __stream__(self) -> Iterator[ChatCompletionChunk]:
+        return _twin(self)._read()  # type: ignore[no-any-return]
+
+    def _read(self) -> Iterator[ChatCompletionChunk]:
         reading = super().__stream__()
         frames: Frames | None = _frames(self.response)
         if frames is None:
@@ -120,7 +134,10 @@ class ChatStream(_Stream):
 class AsyncChatStream(_AsyncStream):
     """The SDK's async stream of chunks, whose plain chunks are built here."""
 
-    async def __stream__(self) -> AsyncIterator[ChatCompletionChunk]:
+    def __stream__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return _twin(self)._read()  # type: ignore[no-any-return]
+
+    async def _read(self) -> AsyncIterator[ChatCompletionChunk]:
         reading = super().__stream__()
         frames: AFrames | None = _frames(self.response)
         if frames is None:
