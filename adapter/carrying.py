@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import codec
 from .effects import Effect, Forget, Recall, Recalled, Refuse
@@ -17,8 +17,7 @@ from .translation.turns import ENCRYPTED, History, Memo, put_back, read_history
 NOTHING = Recalled()
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """A request as it is sent: `translation` with what was put back, and `body`, written.
 
     `plain` is the translation without anything put back, `history` what turns are bound to (None where nothing is carried), `put`
@@ -69,12 +68,11 @@ def _with(plain: Translation, history: History | None, recalled: Recalled) -> Lo
         items, origins, put = put_back(
             plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids
         )
-        translation = replace(plain, body=plain.body | {"input": items}, index=replace(plain.index, items=origins))
+        translation = replace(plain, body=plain.body | {"input": items}, index=plain.index._replace(items=origins))
     return Load(translation, codec.dumps(translation.body), plain, history, recalled, tuple(put))
 
 
-@dataclass(frozen=True, slots=True)
-class Lighter:
+class Lighter(NamedTuple):
     """The same request with less of ours in it; what is to be noted before it is sent, and what the ledger says."""
 
     load: Load

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _encoder() -> Callable[[Any], str]:
+    """Return an encoder of the standard library's that isn't set up anew for each value, which takes longer than a short request does."""
+    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    make = getattr(json.encoder, "c_make_encoder", None)  # CPython's, without a name of its own in the documentation
+    if make is None:
+        return plain.encode
+    pieces = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = _encoder()
 
 
 def loads(text: str | bytes) -> Any:
@@ -22,9 +35,11 @@ def dumps(value: Any) -> bytes:
 
     Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which
     JSON can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and
-    infinities.
+    infinities, and for what holds itself.
     """
     try:
         return _encode(value).encode()
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -6,7 +6,7 @@ The journey (exchange.py) yields effects and is told their results; what it retu
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -62,8 +62,7 @@ class ReadRequest:
     """Read the request's body. Result: bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send the request, with this body and to this path where they aren't None, else as it came. Result: Head.
 
     A reply that an earlier one brought is closed.
@@ -162,8 +161,7 @@ Effect = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The head of a reply."""
 
     status: int
@@ -178,14 +176,13 @@ class Untouched:
     """Upstream's reply, as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

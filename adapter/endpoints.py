@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -51,6 +52,7 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def responses_endpoint(raw_path: bytes) -> Endpoint:
     """Return the counterpart of a chat path.
 

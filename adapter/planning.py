@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import quick
 from .effects import Rewritten
@@ -16,8 +15,7 @@ from .translation.ledger import Loss
 from .translation.requests import chat_to_responses
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to do with a request: send its translation to `/responses`; or, without one, refuse it or leave it on Chat.
 
     `one_way` says why Chat can't serve the call, where that is so.

@@ -366,7 +366,7 @@ def test_only_so_many_base_urls_are_remembered() -> None:
     for number in range(3000):
         missing.remember(("https", "host", None, str(number).encode()), 60)
     assert len(missing._MISSING._until) <= 1000
-    assert missing.is_missing(("https", "host", None, b"2999"))
+    assert missing._MISSING.holds(("https", "host", None, b"2999"))
 
 
 # `rejected`

@@ -16,6 +16,10 @@ from .ticket import KEY
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _FRAMING = _LENGTHS | {b"content-encoding"}
 _OURS = frozenset({HEADER.encode()})
+_MOVED = HEADER.encode(), b"responses"
+_JSON = "application/json"
+_IS_JSON = b"content-type", _JSON.encode()
+_OF_JSON = _FRAMING | _OURS | {b"content-type"}
 
 
 @lru_cache(maxsize=64)
@@ -50,7 +54,10 @@ def outgoing(request: Any, send: Send) -> Any:
 
 def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
     """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
-    without, added = _FRAMING | _OURS, [(HEADER.encode(), b"responses")]
+    if type(outcome) is Rewritten and upstream is not None and outcome.content_type == _JSON and not outcome.headers:
+        length = b"content-length", str(len(outcome.body)).encode()
+        return fields.edited(upstream.headers, _OF_JSON, [_IS_JSON, length, _MOVED])
+    without, added = _FRAMING | _OURS, [_MOVED]
     if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
         # Where one answer of several came whole, the others needn't have.
         without |= {b"content-type"}

@@ -23,6 +23,15 @@ def value(headers: Any, name: bytes) -> str:
     return found[0] if found else ""
 
 
+def some(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
+    """Return the first values of those of several fields that are there."""
+    try:
+        found = [entry for entry in headers._list if entry[1] in names]
+        return {entry[1]: entry[2].decode("latin-1") for entry in reversed(found)}
+    except (AttributeError, IndexError):
+        return {key.lower(): found.decode("latin-1") for key, found in reversed(headers.raw) if key.lower() in names}
+
+
 def has(headers: Any, name: bytes) -> bool:
     """Tell whether there is such a field."""
     return bool(values(headers, name))
@@ -37,6 +46,8 @@ def edited(headers: Any, without: frozenset[bytes], added: list[tuple[bytes, byt
     except (AttributeError, IndexError):
         return cls([*((key, found) for key, found in headers.raw if key.lower() not in without), *added])
     made = object.__new__(cls)  # its constructor would look at each field again
-    made._list, made._encoding = kept, encoding
     kept += [(key, key.lower(), found) for key, found in added]
+    if encoding is None and b"".join([part for entry in kept for part in entry]).isascii():
+        encoding = "ascii"  # what it would find out, field by field
+    made._list, made._encoding = kept, encoding
     return made

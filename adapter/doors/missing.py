@@ -20,9 +20,9 @@ def remember(base: tuple[object, ...], seconds: float) -> None:
     _MISSING.remember(base, seconds)
 
 
-def is_missing(base: tuple[object, ...]) -> bool:
-    """Tell whether a base URL was found to have no Responses API."""
-    return _MISSING.holds(base)
+def is_missing(url: Any) -> bool:
+    """Tell whether a URL's base was found to have no Responses API."""
+    return bool(_MISSING) and _MISSING.holds(base_of(url))
 
 
 def forget() -> None:

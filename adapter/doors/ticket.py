@@ -28,6 +28,8 @@ KEY = "adapter.ticket"
 
 _OURS = HEADER.encode()
 
+_LOOKED_AT = frozenset({_OURS, b"authorization"})
+
 # Signature version 4 of AWS (Bedrock): made over method, URL and body, before the request comes here (MAPPING §9.8).
 _SIGNED = "AWS4-HMAC-SHA256"
 _SIGNED_VETO = Veto(
@@ -83,10 +85,11 @@ class Ticket:
         """Choose for the call, or say what is missing for a choice."""
         headers = request.headers
         try:
+            found = fields.some(headers, _LOOKED_AT)
             # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
-            ours = fields.values(headers, _OURS)
+            ours = fields.values(headers, _OURS)[-1] if _OURS in found else None
             call = Call(
-                ours[-1] if ours else None, headers, self.overrides, request.url.raw_path, request.url.host,
+                ours, headers, self.overrides, request.url.raw_path, request.url.host,
                 self.call_site, asked.body, asked.flag,
             )  # fmt: skip
             choice = self.router.choose(call)
@@ -98,9 +101,9 @@ class Ticket:
             return _bug(self.router)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
-        if fields.value(headers, b"authorization").startswith(_SIGNED):
+        if found.get(b"authorization", "").startswith(_SIGNED):
             return replace(choice, veto=_SIGNED_VETO)
-        if "missing" in choice.fallback and missing.is_missing(missing.base_of(request.url)):
+        if "missing" in choice.fallback and missing.is_missing(request.url):
             return replace(choice, veto=_MISSING_VETO)
         return choice
 

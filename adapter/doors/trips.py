@@ -49,6 +49,8 @@ from .remembering import whose_of
 from .ticket import Ticket
 from .watching import AWatched, Watch, watched
 
+_HEAD = frozenset({b"location", b"content-type", b"content-encoding"})
+
 
 class TripBase:
     """What the sync and the async trip have in common."""
@@ -59,6 +61,7 @@ class TripBase:
         self.request = request
         self.ticket = ticket
         self.upstream: Any = None
+        self._encoded = False  # upstream's reply, for its way here
         self._branch = branch  # one of several requests of a call, which is put on record as a whole
         self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
 
@@ -104,16 +107,18 @@ class TripBase:
     def head(self, sent: Any) -> Head:
         """Tell the journey of the reply's head."""
         headers = self.upstream.headers
-        location = fields.value(headers, b"location")
+        found = fields.some(headers, _HEAD)
+        self._encoded = b"content-encoding" in found
+        location = found.get(b"location")
         if sent is not self.request and location and not location.startswith("/") and "://" not in location:
             # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
             headers["location"] = str(sent.url.join(location))
-        return Head(self.upstream.status_code, fields.value(headers, b"content-type"))
+        return Head(self.upstream.status_code, found.get(b"content-type", ""))
 
     @property
     def raw(self) -> bool:
         """Tell whether the reply's bytes are as they were sent, and still to be read."""
-        return not self.upstream.is_stream_consumed and not fields.has(self.upstream.headers, b"content-encoding")
+        return not self._encoded and not self.upstream.is_stream_consumed
 
     def _unread(self) -> bool:
         """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
@@ -137,8 +142,9 @@ class TripBase:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
             extensions = {**extensions, READER: frames}
-        headers = reply_headers(self.upstream, outcome, self.family)
-        return self.family.Response(status, headers=headers, stream=body, extensions=extensions)
+        made = self.family.Response(status, stream=body, extensions=extensions)
+        made.headers = reply_headers(self.upstream, outcome, self.family)  # given to the constructor they would be copied
+        return made
 
     def passing(self) -> Any:
         """Return upstream's reply, untouched; watched where somebody observes."""
@@ -194,32 +200,32 @@ class Trip(TripBase):
     def perform(self, effect: Effect) -> Any:
         """Perform one effect."""
         match effect:
-            case Decide():
-                return self.ticket.decide(effect, self.request)
-            case ReadFlag(flag=flag):
-                return flags.ask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
-            case ReadRequest():
-                return self.request.read()
             case Send():
                 self.close()
                 sent = outgoing(self.request, effect)
                 self.upstream = self.inner.handle_request(sent)
                 return self.head(sent)
+            case ReadReply():
+                return self.read()
+            case Note():
+                self.note()
+            case ReadRequest():
+                return self.request.read()
+            case Decide():
+                return self.ticket.decide(effect, self.request)
+            case ReadChunk():
+                return next(self._source(), None)
+            case ReadFlag(flag=flag):
+                return flags.ask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
             case FanOut(branches=branches):
                 self.several = FanOutThreads(self.branches(len(branches)), branches)
                 outcomes, first = self.several.run()
-                self.upstream = first.upstream
+                self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case ReadReply():
-                return self.read()
-            case ReadChunk():
-                return next(self._source(), None)
             case Missing(seconds=seconds):
                 missing.remember(missing.base_of(self.request.url), seconds)
             case Recall() | Remember() | Forget() | Refuse():
                 return self.ticket.router.memory.perform(effect, self.whose)
-            case Note():
-                self.note()
         return None
 
     def read(self) -> bytes:
@@ -232,7 +238,8 @@ class Trip(TripBase):
         try:
             upstream._content = b"".join(upstream.stream)  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
         finally:
-            upstream.close()
+            upstream.is_closed = True  # as its `close` does, which has nothing else to do
+            upstream.stream.close()
         return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
@@ -302,7 +309,7 @@ class Trip(TripBase):
 
     def close(self) -> None:
         """Close upstream's reply."""
-        if self.upstream is not None:
+        if self.upstream is not None and not self.upstream.is_closed:
             self.upstream.close()
 
 
@@ -325,32 +332,32 @@ class AsyncTrip(TripBase):
     async def perform(self, effect: Effect) -> Any:
         """Perform one effect."""
         match effect:
-            case Decide():
-                return self.ticket.decide(effect, self.request)
-            case ReadFlag(flag=flag):
-                return await flags.aask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
-            case ReadRequest():
-                return await self.request.aread()
             case Send():
                 await self.aclose()
                 sent = outgoing(self.request, effect)
                 self.upstream = await self.inner.handle_async_request(sent)
                 return self.head(sent)
+            case ReadReply():
+                return await self.read()
+            case Note():
+                self.note()
+            case ReadRequest():
+                return await self.request.aread()
+            case Decide():
+                return self.ticket.decide(effect, self.request)
+            case ReadChunk():
+                return await anext(self._source(), None)
+            case ReadFlag(flag=flag):
+                return await flags.aask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
             case FanOut(branches=branches):
                 self.several = FanOutTasks(self.branches(len(branches)), branches)
                 outcomes, first = await self.several.run()
-                self.upstream = first.upstream
+                self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case ReadReply():
-                return await self.read()
-            case ReadChunk():
-                return await anext(self._source(), None)
             case Missing(seconds=seconds):
                 missing.remember(missing.base_of(self.request.url), seconds)
             case Recall() | Remember() | Forget() | Refuse():
                 return await self.ticket.router.memory.aperform(effect, self.whose)
-            case Note():
-                self.note()
         return None
 
     async def read(self) -> bytes:
@@ -363,7 +370,8 @@ class AsyncTrip(TripBase):
         try:
             upstream._content = b"".join([data async for data in upstream.stream])
         finally:
-            await upstream.aclose()
+            upstream.is_closed = True  # as its `aclose` does, which has nothing else to do
+            await upstream.stream.aclose()
         return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> APump:
@@ -431,5 +439,5 @@ class AsyncTrip(TripBase):
 
     async def aclose(self) -> None:
         """Close upstream's reply."""
-        if self.upstream is not None:
+        if self.upstream is not None and not self.upstream.is_closed:
             await self.upstream.aclose()

@@ -13,6 +13,8 @@ def _entries(holder: dict[str, Any], source: str | None = None) -> list[dict[str
 
 def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what the filter found in the prompt, in Chat's shape; empty where the server has no such filter."""
+    if "content_filters" not in response:
+        return []
     return [
         {"prompt_index": i, "content_filter_results": entry.get("content_filter_results") or {}}
         for i, entry in enumerate(_entries(response, "prompt"))
@@ -21,6 +23,8 @@ def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
 
 def completion_filter_results(response: dict[str, Any]) -> dict[str, Any] | None:
     """Return what the filter found in the answer, None where the server has no such filter."""
+    if "content_filters" not in response:
+        return None
     entries = _entries(response, "completion")
     if not entries and not _entries(response):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -30,21 +30,20 @@ class Origin(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class IndexMap:
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class IndexMap(NamedTuple):
     """Where the pieces of a Responses body came from: what error paths are translated with (MAPPING §7.2)."""
 
     items: tuple[Origin, ...] = ()
     tools: tuple[
         str, ...
     ] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
-    names: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # Responses path -> the caller's own name
+    names: Mapping[str, str] = _NOTHING  # Responses path -> the caller's own name
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the caller asked for, as far as the reply's shape depends on it.
 
     `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call.
@@ -62,9 +61,7 @@ class Asked:
     stop: tuple[str, ...] = ()
     n: int = 1
     models: ModelFacts = KNOWN
-    call_ids: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # shortened id -> the caller's own
+    call_ids: Mapping[str, str] = _NOTHING  # shortened id -> the caller's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +80,10 @@ class Translation:
     asked: Asked
     asks_reasoning: bool = False
 
+    def sent(self) -> Translation:
+        """Return what the reply is read with: all but the body."""
+        return Translation(None, self.losses, self.held, self.index, self.asked, self.asks_reasoning)
+
 
 class Draft:
     """A Responses body under construction; converters write into it and never into the caller's body."""
@@ -100,11 +101,12 @@ class Draft:
 
     def put(self, path: str, value: Any) -> None:
         """Write `value` at a dotted path of the body."""
-        *parents, last = path.split(".")
         target = self.body
-        for key in parents:
-            target = target.setdefault(key, {})
-        target[last] = value
+        if "." in path:
+            *parents, path = path.split(".")
+            for key in parents:
+                target = target.setdefault(key, {})
+        target[path] = value
 
     def include(self, entry: str) -> None:
         """Ask for one more kind of output with `include`."""

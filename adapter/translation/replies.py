@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapter.errors import MalformedReply, UpstreamFailure
 
@@ -25,8 +24,7 @@ FINISHED = {"completed", "complete", "incomplete", None}  # "complete" in record
 _WAITING = {"mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A translated reply: `body` is the ChatCompletion's JSON, `losses` is the ledger."""
 
     body: dict[str, Any]
@@ -43,15 +41,14 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     asked = asked or Asked()
     check_response(response, index)
     ledger = Ledger()
-    speech = Speech(asked, ledger)
-    calls = _hear(response["output"], speech, asked, ledger)
-    check_answerable(response, spoke=speech.spoke or bool(calls))
+    said = _plainly(response["output"], asked) or _hear(response, asked, ledger)
+    calls = said.calls
 
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": speech.text if speech.text or not (calls or speech.refusal) else None,
-        "refusal": speech.refusal or None,
-        "annotations": speech.annotations(),
+        "content": said.text if said.text or not (calls or said.refusal) else None,
+        "refusal": said.refusal or None,
+        "annotations": said.annotations,
     }
     if calls and asked.legacy_functions:
         message["function_call"] = calls[0].get("function")
@@ -61,10 +58,8 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
         message["tool_calls"] = calls
     choice: dict[str, Any] = {"index": 0, "message": message}
     if writes_logprobs(response, asked):
-        choice["logprobs"] = (
-            {"content": speech.logprobs, "refusal": None} if asked.logprobs and speech.logprobs else None
-        )
-    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), cut=speech.over, ledger=ledger)
+        choice["logprobs"] = {"content": said.logprobs, "refusal": None} if asked.logprobs and said.logprobs else None
+    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), cut=said.cut, ledger=ledger)
     filtered = completion_filter_results(response)
     if filtered is not None:
         choice["content_filter_results"] = filtered
@@ -83,10 +78,44 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     return Reply(body, tuple(ledger))
 
 
-def _hear(output: list[Any], speech: Speech, asked: Asked, ledger: Ledger) -> list[dict[str, Any]]:
-    """Take all items, as far as the answer goes; return the tool calls."""
+class _Said(NamedTuple):
+    """What the one choice of an answer says; `cut` at a stop sequence."""
+
+    text: str
+    refusal: str
+    annotations: list[dict[str, Any]]
+    logprobs: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
+    cut: bool
+
+
+def _plainly(output: list[Any], asked: Asked) -> _Said | None:
+    """Read the answer that most are, one text behind nothing or reasoning, without the machinery for all the others; None for those."""
+    item = output[-1] if output else None
+    if (
+        asked.stop
+        or asked.logprobs
+        or not isinstance(item, dict)
+        or item.get("type") != "message"
+        or item.get("phase") == "commentary"
+    ):
+        return None
+    for other in output[:-1]:
+        if not isinstance(other, dict) or other.get("type") != "reasoning":
+            return None
+    content = item.get("content")
+    part = content[0] if isinstance(content, list) and len(content) == 1 else None
+    if not isinstance(part, dict) or part.get("type") != "output_text" or part.get("annotations"):
+        return None
+    text = part.get("text")
+    return _Said(text, "", [], [], [], cut=False) if isinstance(text, str) and text else None
+
+
+def _hear(response: dict[str, Any], asked: Asked, ledger: Ledger) -> _Said:
+    """Take all items, as far as the answer goes."""
+    speech = Speech(asked, ledger)
     calls: list[dict[str, Any]] = []
-    for i, item in enumerate(output):
+    for i, item in enumerate(response["output"]):
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "message":
             speech.message(f"output[{i}]", item)
@@ -98,7 +127,8 @@ def _hear(output: list[Any], speech: Speech, asked: Asked, ledger: Ledger) -> li
             break
         note_item(ledger, f"output[{i}]", item)
     speech.finish()
-    return calls
+    check_answerable(response, spoke=speech.spoke or bool(calls))
+    return _Said(speech.text, speech.refusal, speech.annotations(), speech.logprobs, calls, cut=speech.over)
 
 
 def check_response(response: Any, index: IndexMap | None) -> None:

@@ -18,6 +18,7 @@ from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, Move
 from .turns import ENCRYPTED
 
 _DEFAULT_POLICY = Policy()
+_ORDER = {name: place for place, name in enumerate(CHAT_PARAMETERS)}
 
 
 def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translation:
@@ -68,7 +69,7 @@ def _translate(draft: Draft, body: Any) -> None:
         raise MalformedRequest("messages", "missing")
     _model(draft, body.get("model"))
     draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
-    for name in [name for name in CHAT_PARAMETERS if name in body]:
+    for name in sorted(body.keys() & CHAT_PARAMETERS.keys(), key=_ORDER.__getitem__):
         rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
             continue
@@ -76,7 +77,8 @@ def _translate(draft: Draft, body: Any) -> None:
             case Move.COPY:
                 draft.put(rule.to, value)
                 draft.names.setdefault(rule.to, name)
-                draft.names.setdefault(rule.to.partition(".")[0], name)
+                if "." in rule.to:
+                    draft.names.setdefault(rule.to.partition(".")[0], name)
             case Move.CONVERT:
                 CONVERTERS[name](draft, value, body)
             case Move.REFUSE:

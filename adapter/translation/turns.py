@@ -8,9 +8,8 @@ whoever writes the history can make one up, and some servers begin every turn wi
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any
@@ -122,7 +121,7 @@ class History:
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
     _user: Callable[[], str]  # names the newest user message; most replies need no name
-    _seen: Counter[str] = field(default_factory=Counter)
+    _seen: Mapping[str, int]
 
     @property
     def names(self) -> list[str]:
@@ -160,14 +159,14 @@ class History:
             return None
         name = _SEPARATOR.join((self._user(), digests[0]))
         turn = ToolTurn(tuple(digests), tuple(before), spoken, tuple(ids))
-        return Memo(f"{name}{_SEPARATOR}{self._seen[name]}", turn)
+        return Memo(f"{name}{_SEPARATOR}{self._seen.get(name, 0)}", turn)
 
 
 def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
     """Read the tool calls of a translated history."""
     calls: list[_Call] = []
     starts: list[int] = []
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     user: int | None = None
     speaker: str | None = None  # names that message once a call follows: it may hold megabytes
     message = -1
@@ -183,8 +182,9 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
                 message = origin.message
                 starts.append(len(calls))
             # The same call after the same words is told apart by how often it came before.
-            calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{seen[name]}", -1 if user is None else user, message))
-            seen[name] += 1
+            before = seen.get(name, 0)
+            calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{before}", -1 if user is None else user, message))
+            seen[name] = before + 1
     last = None if user is None else items[user]  # not the whole history: a stream would hold it to its end
     return History(calls, starts, lambda: speaker or _user_named(last), seen)
 
