@@ -53,7 +53,7 @@ def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     if is_ours(request):
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        ticket = request.extensions[KEY] = decisions.followed() or begin(client._adapter_live)
+        ticket = request.extensions[KEY] = decisions.CALL.get() or begin(client._adapter_live)
         if type(ticket) is not Quiet:
             ticket.token = token_of(client)
     else:
@@ -117,10 +117,17 @@ def _sync(cls: Any) -> Any:
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
-            with decisions.following(begin(self._adapter_live, by_client=True, named=_named(self, kwargs))) as ticket:
+            ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
+            call = decisions.CALL.set(ticket)
+            try:
                 if type(ticket) is not Quiet:
                     read_here(self, ticket, kwargs)
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
+            except BaseException as error:
+                decisions.failed(ticket, error)
+                raise
+            finally:
+                decisions.CALL.reset(call)
 
         def _prepare_request(self, request: Any) -> None:
             super()._prepare_request(request)
@@ -149,10 +156,17 @@ def _async(cls: Any) -> Any:
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
-            with decisions.following(begin(self._adapter_live, by_client=True, named=_named(self, kwargs))) as ticket:
+            ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
+            call = decisions.CALL.set(ticket)
+            try:
                 if type(ticket) is not Quiet:
                     read_here(self, ticket, kwargs)
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
+            except BaseException as error:
+                decisions.failed(ticket, error)
+                raise
+            finally:
+                decisions.CALL.reset(call)
 
         async def _prepare_request(self, request: Any) -> None:
             await super()._prepare_request(request)

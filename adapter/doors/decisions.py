@@ -11,45 +11,43 @@ from adapter.journal import Decision, Journal
 from .ticket import KEY, Ticket
 from .watching import tell
 
-_CALL: ContextVar[Ticket | None] = ContextVar("adapter.call", default=None)
+CALL: ContextVar[Ticket | None] = ContextVar("adapter.call", default=None)
+"""The ticket of the client call that is being made here, for the request that the SDK builds for it."""
+
+
+class _Kept(weakref.ref[Any]):
+    """A result, as long as it lives, and its journal."""
+
+    __slots__ = ("journal", "key")
+
+    journal: Journal
+    key: int
+
 
 # By identity, since completions can't be hashed; an entry leaves with its completion.
-_JOURNALS: dict[int, tuple[weakref.ref[Any], Journal]] = {}
+_JOURNALS: dict[int, _Kept] = {}
 
 
-def followed() -> Ticket | None:
-    """Return the ticket of the client call that is being made here, for the request that the SDK builds for it."""
-    return _CALL.get()
-
-
-class following:  # noqa: N801  # read as a verb: `with following(ticket):`
-    """Let the requests that are built inside carry this ticket; an exception that leaves is remembered with it, and told of."""
-
-    __slots__ = ("_ticket", "_token")
-
-    def __init__(self, ticket: Ticket) -> None:
-        self._ticket = ticket
-
-    def __enter__(self) -> Ticket:
-        self._token = _CALL.set(self._ticket)
-        return self._ticket
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        _CALL.reset(self._token)
-        if error is not None:
-            if isinstance(error, Exception):
-                remember(error, self._ticket.journal)
-            tell(self._ticket, None, status=getattr(error, "status_code", None), error=error)
+def _gone(kept: _Kept) -> None:
+    _JOURNALS.pop(kept.key, None)
 
 
 def remember(result: Any, journal: Journal) -> Any:
     """Keep a result's journal for as long as the result lives; return the result."""
-    key = id(result)
-    try:  # noqa: SIM105  # what it costs counts for every call
-        _JOURNALS[key] = (weakref.ref(result, lambda _: _JOURNALS.pop(key, None)), journal)
-    except TypeError:
-        pass  # not everything can be referred to weakly: a proxy's page is a string
+    try:
+        kept = _Kept(result, _gone)
+    except TypeError:  # not everything can be referred to weakly: a proxy's page is a string
+        return result
+    kept.journal, kept.key = journal, id(result)
+    _JOURNALS[kept.key] = kept
     return result
+
+
+def failed(ticket: Ticket, error: BaseException) -> None:
+    """Remember an exception that leaves a call, and tell of it."""
+    if isinstance(error, Exception):
+        remember(error, ticket.journal)
+    tell(ticket, None, status=getattr(error, "status_code", None), error=error)
 
 
 def decision(result: Any) -> Decision | None:
@@ -59,8 +57,8 @@ def decision(result: Any) -> Decision | None:
     `losses` grow while a stream is being read.
     """
     entry = _JOURNALS.get(id(result))
-    if entry is not None and entry[0]() is result:
-        return entry[1].decision()
+    if entry is not None and entry() is result:
+        return entry.journal.decision()
     ticket = _ticket(result)
     return None if ticket is None else ticket.journal.decision()
 

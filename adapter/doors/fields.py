@@ -34,7 +34,13 @@ def some(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
 
 def has(headers: Any, name: bytes) -> bool:
     """Tell whether there is such a field."""
-    return bool(values(headers, name))
+    try:
+        for entry in headers._list:
+            if entry[1] == name:
+                return True
+    except (AttributeError, IndexError):
+        return bool(values(headers, name))
+    return False
 
 
 def edited(headers: Any, without: frozenset[bytes], added: list[tuple[bytes, bytes]]) -> Any:

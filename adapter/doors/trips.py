@@ -143,7 +143,9 @@ class TripBase:
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
             extensions = {**extensions, READER: frames}
         made = self.family.Response(status, stream=body, extensions=extensions)
-        made.headers = reply_headers(self.upstream, outcome, self.family)  # given to the constructor they would be copied
+        made.headers = reply_headers(
+            self.upstream, outcome, self.family
+        )  # given to the constructor they would be copied
         return made
 
     def passing(self) -> Any:

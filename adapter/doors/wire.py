@@ -22,6 +22,8 @@ from .families import Family, family_of
 from .ticket import KEY, Quiet, Ticket, begin, ticket_of
 from .trips import AsyncTrip, Trip
 
+_OURS = HEADER.encode()
+
 
 def is_ours(request: Any) -> bool:
     """Tell whether a request is a chat call, or a question about a stored completion that is a Response."""
@@ -48,20 +50,11 @@ class _Door:
         made._inner, made._live = inner, None
         return made
 
-    @staticmethod
-    def _quiet(request: Any) -> bool:
-        """Tell whether a request passes because nothing at all is to be done; a hook may have named a backend since, and then it doesn't."""
-        ticket = request.extensions.get(KEY)
-        if type(ticket) is not Quiet:
-            return False
-        if not fields.has(request.headers, HEADER.encode()):
-            return True
-        request.extensions[KEY] = Ticket(ticket.router, ticket.by_client)
-        return False
-
     def _ticket(self, request: Any) -> Ticket | None:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
         ticket = ticket_of(request)
+        if type(ticket) is Quiet:  # and a hook has named a backend since
+            ticket = request.extensions[KEY] = Ticket(ticket.router, ticket.by_client)
         if ticket is None:
             if self._live is None or not is_ours(request):
                 return None
@@ -73,11 +66,11 @@ class _Door:
 
     _made_of: str  # the family's class that is wrapped when nothing was given
 
-    def _inner_for(self, family: Family) -> Any:
-        if self._inner is None:
-            # The SDK's own limits (openai/_constants.py).
-            limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
-            self._inner = getattr(family, self._made_of)(limits=limits)
+    def _made_for(self, family: Family) -> Any:
+        """Make the transport that nobody has given."""
+        # The SDK's own limits (openai/_constants.py).
+        limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
+        self._inner = getattr(family, self._made_of)(limits=limits)
         return self._inner
 
     def __getattr__(self, name: str) -> Any:
@@ -98,16 +91,15 @@ class Transport(_Door):
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        if self._quiet(request):
-            return self._inner_for(family_of(request)).handle_request(request)
-        family = family_of(request)
-        inner = self._inner_for(family)
+        inner = self._inner if self._inner is not None else self._made_for(family_of(request))
+        if type(request.extensions.get(KEY)) is Quiet and not fields.has(request.headers, _OURS):
+            return inner.handle_request(request)  # nothing at all is to be done
         ticket = self._ticket(request)
         if ticket is None:
             return inner.handle_request(_passing(request))
         if ticket.stays(request):
             return inner.handle_request(request)
-        trip = Trip(family, inner, request, ticket)
+        trip = Trip(family_of(request), inner, request, ticket)
         ticket.carried = True
         try:
             outcome = drive(trip.journey(), trip.perform)
@@ -140,16 +132,15 @@ class AsyncTransport(_Door):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        if self._quiet(request):
-            return await self._inner_for(family_of(request)).handle_async_request(request)
-        family = family_of(request)
-        inner = self._inner_for(family)
+        inner = self._inner if self._inner is not None else self._made_for(family_of(request))
+        if type(request.extensions.get(KEY)) is Quiet and not fields.has(request.headers, _OURS):
+            return await inner.handle_async_request(request)  # nothing at all is to be done
         ticket = self._ticket(request)
         if ticket is None:
             return await inner.handle_async_request(_passing(request))
         if ticket.stays(request):
             return await inner.handle_async_request(request)
-        trip = AsyncTrip(family, inner, request, ticket)
+        trip = AsyncTrip(family_of(request), inner, request, ticket)
         ticket.carried = True
         try:
             outcome = await adrive(trip.journey(), trip.perform)
