@@ -184,36 +184,27 @@ class APump:
 
     async def __anext__(self) -> list[Frame]:
         relay = self._relay
+        out: list[Frame] = []
         try:
-            if self._begun or self._error is not None or self.closed or relay.done or relay.unsaved is not None:
+            if not (self._begun or self._error is not None or self.closed or relay.done):  # as for most of a stream
+                with suppress(StopAsyncIteration):  # `_next` says how it ended
+                    out = relay.feed(await self._source.__anext__())
+            if relay.unsaved is not None:
+                await self._remember(relay)
+            if not out:
                 out = await self._next()
-            else:  # the same, shorter, for most of a stream
-                out = await self._plain() or await self._next()
         except Exception as error:
             self._over(None if isinstance(error, StopAsyncIteration) else error)
             raise
-        if self._relay.done:
-            self._over(_ending(self._relay))
-        if self._relay.hang_up and not self._left:
-            self._left = True
-            await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
-        return out
-
-    async def _plain(self) -> list[Frame]:
-        """Read once; nothing where `_next` has to go on, or to say how the stream ended."""
-        try:
-            data = await self._source.__anext__()
-        except StopAsyncIteration:
-            return []
-        out = self._relay.feed(data)
-        if self._relay.unsaved is not None:
-            await self._remember(self._relay)
+        if relay.done:
+            self._over(_ending(relay))
+            if relay.hang_up and not self._left:
+                self._left = True
+                await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
         return out
 
     async def _next(self) -> list[Frame]:
         begun, self._begun = self._begun, []
-        if self._relay.unsaved is not None:
-            await self._remember(self._relay)
         if begun:
             return begun
         if self._error is not None:
@@ -228,6 +219,7 @@ class APump:
                 await self._remember(self._relay)
             if out:
                 return out
+        await self._hang_up()  # it has ended: its connection can be used again
         try:
             self._relay.close()
         except StreamTruncated as error:

@@ -6,7 +6,7 @@ puts back, and lets the SDK's own reader read it as bytes, so that the SDK raise
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 from adapter.relay import Frame, Relay
@@ -88,19 +88,17 @@ class AFrames(_Frames):
     def closed(self, value: bool) -> None:
         self._source.closed = value
 
-    async def chunks(self) -> list[Frame] | None:
-        """Read on; None where nothing but bytes will do: at the end, and where reading failed."""
+    def chunks(self) -> Awaitable[list[Frame]] | None:
+        """Read on; None where nothing but bytes will do: at the end, and where reading failed. What it raises is for `failed`."""
         if self._rest or self._error is not None:
             return None
         self._relay.as_bytes = False
-        try:
-            frames: list[Frame] = await self._source.__anext__()
-        except StopAsyncIteration:
-            return None
-        except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
-            self._error = error
-            return None
-        return frames
+        read: Awaitable[list[Frame]] = self._source.__anext__()
+        return read
+
+    def failed(self, error: Exception) -> None:
+        """Let the SDK's own reader raise this."""
+        self._error = error
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -146,7 +146,14 @@ class AsyncChatStream(_AsyncStream):
             return
         build = _Building().chunk
         try:
-            while (batch := await frames.chunks()) is not None:
+            while (reading_on := frames.chunks()) is not None:
+                try:
+                    batch = await reading_on
+                except StopAsyncIteration:
+                    break
+                except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
+                    frames.failed(error)
+                    break
                 for frame in batch:
                     made = build(frame)
                     if made is None:

@@ -115,14 +115,12 @@ class TripBase:
             headers["location"] = str(sent.url.join(location))
         return Head(self.upstream.status_code, found.get(b"content-type", ""))
 
-    @property
-    def raw(self) -> bool:
-        """Tell whether the reply's bytes are as they were sent, and still to be read."""
-        return not self._encoded and not self.upstream.is_stream_consumed
-
     def _unread(self) -> bool:
         """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
-        return self.raw and not self.upstream.is_closed and "_content" not in self.upstream.__dict__
+        upstream = self.upstream
+        return not (
+            self._encoded or upstream.is_stream_consumed or upstream.is_closed or "_content" in upstream.__dict__
+        )
 
     def truncated(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
@@ -189,6 +187,15 @@ class TripBase:
             self._watch.status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
             self._watch.usage = self.journal.usage
         return self._watch
+
+
+def _unpacked(upstream: Any) -> Iterator[bytes]:
+    """Give a reply's bytes as they come, and close it at their end."""
+    upstream.is_stream_consumed = True
+    try:
+        yield from upstream.stream
+    finally:
+        upstream.close()
 
 
 class Trip(TripBase):
@@ -282,7 +289,7 @@ class Trip(TripBase):
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
-            self.chunks = self.upstream.iter_raw() if self.raw else self.upstream.iter_bytes()
+            self.chunks = _unpacked(self.upstream) if self._unread() else self.upstream.iter_bytes()
         return self.chunks
 
     def finish(self) -> None:
@@ -411,8 +418,11 @@ class AsyncTrip(TripBase):
         return self.response(outcome, body, stream)
 
     def _source(self) -> AsyncIterator[bytes]:
-        if self.chunks is None:
-            self.chunks = self.upstream.aiter_raw() if self.raw else self.upstream.aiter_bytes()
+        if self.chunks is None and self._unread():
+            self.upstream.is_stream_consumed = True
+            self.chunks = aiter(self.upstream.stream)
+        elif self.chunks is None:
+            self.chunks = self.upstream.aiter_bytes()
         return self.chunks
 
     async def finish(self) -> None:

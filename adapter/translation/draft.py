@@ -80,10 +80,6 @@ class Translation:
     asked: Asked
     asks_reasoning: bool = False
 
-    def sent(self) -> Translation:
-        """Return what the reply is read with: all but the body."""
-        return Translation(None, self.losses, self.held, self.index, self.asked, self.asks_reasoning)
-
 
 class Draft:
     """A Responses body under construction; converters write into it and never into the caller's body."""
