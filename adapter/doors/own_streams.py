@@ -1,9 +1,9 @@
 """The client door's streams: the SDK's own, reading a translated reply chunk by chunk and not by way of bytes.
 
-The SDK's reader spends most of its time on building a chunk field by field. Here it builds only what is out of the ordinary (the first
-chunk, the last, errors, `[DONE]`); the deltas between them are validated by Pydantic, which gives equal objects: their values have
-the types of the fields, so that there is nothing to coerce. The SDK's reader is under way all the time, suspended between two
-events: it raises, drains and closes as it always does.
+The SDK's reader spends most of its time on building a chunk field by field. Here it builds only what is out of the ordinary (usage,
+errors, logprobs, `[DONE]`); the others are validated by Pydantic, which gives equal objects: their values have the types of the
+fields, so that there is nothing to coerce. The SDK's reader comes in with the first event that is its own, and stays,
+suspended between two of those: it raises, drains and closes as it always does.
 
 A stream of the SDK's holds its reader, which holds the stream: one that is left by a bare `break` stays open until the garbage is
 collected, wherever a thread is by then. In the midst of httpcore's own book-keeping, which may be entered twice, that loses a
@@ -44,18 +44,23 @@ def _builder() -> Callable[[Any], ChatCompletionChunk]:
     return build
 
 
+_CHOICE = frozenset({"index", "delta", "logprobs", "finish_reason"})
+_OPENING = frozenset({"role", "content", "refusal"})
+_CALL = frozenset({"index", "id", "type", "function"})
+_FUNCTION = frozenset({"name", "arguments"})
+
+
 def _is_plain(chunk: dict[str, Any]) -> bool:
-    """Tell whether a chunk is nothing but one piece of text or of a function's arguments."""
+    """Tell whether a chunk is nothing but a piece of text or of a function's arguments, the first one of an answer, or its finish."""
     choices = chunk["choices"]
-    if len(choices) != 1 or choices[0]["finish_reason"] is not None or choices[0].get("logprobs") is not None:
+    if len(choices) != 1 or not choices[0].keys() <= _CHOICE or choices[0].get("logprobs") is not None:
         return False
     delta = choices[0]["delta"]
-    if len(delta) != 1:
-        return False
-    if "content" in delta or "refusal" in delta:
-        return True
     calls = delta.get("tool_calls")
-    return calls is not None and len(calls[0]) == 2 and "function" in calls[0]
+    if calls is None:
+        plain: bool = delta.keys() <= _OPENING
+        return plain
+    return len(delta) == 1 and calls[0].keys() <= _CALL and calls[0].get("function", {}).keys() <= _FUNCTION
 
 
 class _Building:
@@ -72,9 +77,11 @@ class _Building:
         if type(frame) is bytes or not _is_plain(frame) or self._known is False:
             return None
         padding = None if _PADDING_IS_KNOWN else frame.pop("obfuscation", None)
-        if self._known is None:  # all plain chunks of a stream have the same keys, but for the padding
-            self._known = frame.keys() <= ChatCompletionChunk.model_fields.keys()
-        if self._known:
+        known = self._known
+        if known is None or frame["choices"][0]["finish_reason"] is not None:
+            # All plain chunks of a stream have the same keys, but for the padding; the last may have more.
+            known = self._known = frame.keys() <= ChatCompletionChunk.model_fields.keys()
+        if known:
             try:
                 made = self._build(frame)
             except ValueError:  # Pydantic's own is one: the SDK takes what doesn't validate as well
@@ -108,27 +115,37 @@ class ChatStream(_Stream):
     def __stream__(self) -> Iterator[ChatCompletionChunk]:
         return _twin(self)._read()  # type: ignore[no-any-return]
 
+    def _by_sdk(self) -> Any:
+        """Let the SDK's own reader read on, as if it had from the first byte: a stream that was closed since fails where it is read."""
+        self.response.is_stream_consumed = self.response.is_closed = False
+        return super().__stream__()
+
     def _read(self) -> Iterator[ChatCompletionChunk]:
-        reading = super().__stream__()
         frames: Frames | None = _frames(self.response)
         if frames is None:
-            yield from reading
+            yield from super().__stream__()
             return
+        self.response.is_stream_consumed = True
         build = _Building().chunk
+        reading: Any = None
+        made: list[ChatCompletionChunk] = []
         try:
             while (batch := frames.chunks()) is not None:
-                for frame in batch:
-                    made = build(frame)
-                    if made is None:
+                batch.reverse()
+                while batch:
+                    if (one := build(frame := batch.pop())) is None:
                         frames.put_back(frame)
-                        try:
-                            made = next(reading)
-                        except StopIteration:
+                        reading = reading or self._by_sdk()
+                        if (one := next(reading, None)) is None:
                             return
-                    yield made
-            yield from reading
+                    made.append(one)
+                    del one, frame  # while it waits, a stream holds nothing of what it gave
+                    yield made.pop()
+            yield from reading or self._by_sdk()
         finally:
-            reading.close()  # type: ignore[attr-defined]  # a generator
+            if reading is not None:
+                reading.close()
+            self.response.close()
 
 
 class AsyncChatStream(_AsyncStream):
@@ -137,14 +154,21 @@ class AsyncChatStream(_AsyncStream):
     def __stream__(self) -> AsyncIterator[ChatCompletionChunk]:
         return _twin(self)._read()  # type: ignore[no-any-return]
 
+    def _by_sdk(self) -> Any:
+        """Let the SDK's own reader read on. See ChatStream."""
+        self.response.is_stream_consumed = self.response.is_closed = False
+        return super().__stream__()
+
     async def _read(self) -> AsyncIterator[ChatCompletionChunk]:
-        reading = super().__stream__()
         frames: AFrames | None = _frames(self.response)
         if frames is None:
-            async for chunk in reading:
+            async for chunk in super().__stream__():
                 yield chunk
             return
+        self.response.is_stream_consumed = True
         build = _Building().chunk
+        reading: Any = None
+        made: list[ChatCompletionChunk] = []
         try:
             while (reading_on := frames.chunks()) is not None:
                 try:
@@ -154,16 +178,17 @@ class AsyncChatStream(_AsyncStream):
                 except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
                     frames.failed(error)
                     break
-                for frame in batch:
-                    made = build(frame)
-                    if made is None:
+                batch.reverse()
+                while batch:
+                    if (one := build(frame := batch.pop())) is None:
                         frames.put_back(frame)
-                        try:
-                            made = await anext(reading)
-                        except StopAsyncIteration:
+                        reading = reading or self._by_sdk()
+                        if (one := await anext(reading, None)) is None:
                             return
-                    yield made
-            async for chunk in reading:
+                    made.append(one)
+                    del one, frame
+                    yield made.pop()
+            async for chunk in reading or self._by_sdk():
                 yield chunk
         finally:
             await self.response.aclose()
