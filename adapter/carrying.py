@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from . import codec
@@ -39,7 +38,7 @@ class Load(NamedTuple):
     @property
     def memo(self) -> Callable[[list[Any]], Memo | None] | None:
         """What makes the memo of the reply out of the items that were heard; None where nothing is carried. Holds no body."""
-        return None if self.history is None else partial(self.history.memo, legacy=self.plain.asked.legacy_functions)
+        return None if self.history is None else self.history.memo
 
 
 def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
@@ -47,7 +46,7 @@ def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
     assert plain.body is not None
     if choice.policy.carry_reasoning == "never":
         return Load(plain, codec.dumps(plain.body), plain)
-    history = read_history(plain.body["input"], plain.index.items)
+    history = read_history(plain.body["input"], plain.index.items, legacy=plain.asked.legacy_functions)
     names, recalled = tuple(history.names), NOTHING
     if names or plain.asks_reasoning:
         try:

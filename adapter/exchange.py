@@ -6,9 +6,8 @@ What the generator returns says what the caller gets (effects.py).
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import codec, fallback
@@ -63,7 +62,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
             return error_reply(400, str(error), "invalid_request_error", error.path, "invalid_value")
     choice = journal.choice
     journal.backend, journal.reason = "chat", choice.reason
-    journal.request_losses, journal.reply_losses = (), tuple
+    journal.request_losses, journal.reply = (), None
     if choice.backend == "chat":
         yield Send()
         return Untouched()
@@ -200,18 +199,34 @@ def _judged(head: Head, raw: bytes, choice: Choice) -> str | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """What is known of several replies that are read as one."""
+
+    journals: list[Journal]
+
+    @property
+    def losses(self) -> Iterator[Loss]:
+        """All their ledgers, by the reply's number."""
+        for k, one in enumerate(self.journals):
+            for loss in one.reply_losses():
+                yield replace(loss, path=f"[{k}].{loss.path}")
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What they used together."""
+        return sum_usage([one.usage() for one in self.journals])
+
+
 def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
     """Send the translated request as often as the caller wants answers, and make one reply of what comes back (MAPPING §1.3)."""
     asked = load.plain.asked
     journals = [Journal(choice, "responses", choice.reason, journal.model, written=True) for _ in range(asked.n)]
     # First, since the others may all be cancelled: a redirect of one of them comes back through the door.
     journal.translation = load.translation
-    journal.usage = lambda: sum_usage([one.usage() for one in journals])
+    journal.reply = _Together(journals)
     outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_branch(one, choice, plan, load) for one in journals))
     journal.request_losses += tuple(dict.fromkeys(loss for one in journals for loss in one.request_losses))
-    journal.reply_losses = lambda: chain.from_iterable(
-        (replace(loss, path=f"[{k}].{loss.path}") for loss in one.reply_losses()) for k, one in enumerate(journals)
-    )
     if len(outcomes) < asked.n:
         if isinstance(outcomes[0], Rewritten):  # a redirect and a fallback go on, a stream ends later
             yield Note()
@@ -242,7 +257,7 @@ def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack, way_
     # A retry goes straight to Chat.
     journal.choice = replace(choice, veto=Veto(why.reason, loss))
     journal.backend, journal.reason, journal.translation = "chat", why.reason, None
-    journal.request_losses, journal.reply_losses, journal.usage = (loss,), tuple, lambda: None
+    journal.request_losses, journal.reply = (loss,), None
     return (yield from _on_chat(journal, way_back))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from .translation.draft import Translation
 from .translation.ledger import Loss
@@ -61,6 +61,18 @@ class Decision:
     settings_hash: str
 
 
+class Answer(Protocol):
+    """What is known of a translated reply: its part of the ledger, and its usage in Chat's terms, None where there is none yet."""
+
+    @property
+    def losses(self) -> Iterable[Loss]:
+        """The reply's part of the ledger, as far as it goes."""
+
+    @property
+    def usage(self) -> Any:
+        """The usage."""
+
+
 @dataclass(slots=True)
 class Journal:
     """The record of one call under way; its retries and redirects share it."""
@@ -70,10 +82,17 @@ class Journal:
     reason: str = ""
     model: str = ""
     request_losses: tuple[Loss, ...] = ()
-    reply_losses: Callable[[], Iterable[Loss]] = field(default=tuple)
+    reply: Answer | None = None
     translation: Translation | None = None  # of the request that went to the Responses API
-    usage: Callable[[], Any] = field(default=lambda: None)  # of the translated reply, in Chat's terms
     written: bool = False  # into the log: one line per call
+
+    def reply_losses(self) -> Iterable[Loss]:
+        """Return the reply's part of the ledger, as far as it goes."""
+        return () if self.reply is None else self.reply.losses
+
+    def usage(self) -> Any:
+        """Return the usage of the translated reply, in Chat's terms; None where there is none yet."""
+        return None if self.reply is None else self.reply.usage
 
     def decision(self) -> Decision | None:
         """Return the decision as it stands; None before there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import codec, quick, sse
 from .effects import Effect, Head, Journey, Note, Outcome, ReadChunk, ReadReply, Remember, Rewritten, Streamed
@@ -14,6 +14,7 @@ from .local_replies import bug_in_reply, error_reply, failure_reply
 from .relay import Frame, Relay
 from .translation.draft import IndexMap, Translation
 from .translation.failures import error_to_chat, event_failure
+from .translation.ledger import Loss
 from .translation.replies import check_response, response_to_completion
 from .translation.streams import TERMINAL
 from .translation.turns import Memo, heard
@@ -82,6 +83,13 @@ def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
     return Rewritten(head.status, raw, head.content_type)
 
 
+class _Whole(NamedTuple):
+    """What is known of a whole reply (journal.Answer); its text is the caller's alone."""
+
+    losses: tuple[Loss, ...]
+    usage: Any
+
+
 def _whole(
     journal: Journal, choice: Choice, translation: Translation, raw: bytes, memo: MemoOf | None, *, streamed: bool
 ) -> tuple[Rewritten, Memo | None]:
@@ -89,10 +97,10 @@ def _whole(
     if translation.asked.stream:
         check_response(response, translation.index)
         relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
-        journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
+        journal.reply = relay
         return Rewritten(200, relay.written(relay.finish(response)), "text/event-stream"), relay.take_memo()
     reply = response_to_completion(response, translation.asked, translation.index)
-    journal.reply_losses, journal.usage = lambda: reply.losses, lambda: reply.body.get("usage")
+    journal.reply = _Whole(reply.losses, reply.body.get("usage"))
     unsaved = None
     if memo is not None:
         try:
@@ -139,7 +147,7 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
         if choice.on_bug == "raise":
             raise
         return bug_in_reply(bug)
-    journal.reply_losses, journal.usage = lambda: relay.losses, lambda: relay.usage
+    journal.reply = relay
     begun: list[Frame] = []
     while relay.events < PEEKED_EVENTS and not begun:
         try:

@@ -13,7 +13,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from adapter.effects import Streamed
 from adapter.errors import StreamTruncated
@@ -83,56 +83,78 @@ Over = Callable[[BaseException | str | None], None]
 """Told as soon as the end of a stream is known, with what went wrong: SDKs 1.x don't close a stream that raises."""
 
 
+class Carrier(Protocol):
+    """What a relay asks of the trip that it is part of."""
+
+    def truncated(self, why: str) -> Exception:
+        """Make the exception for a stream that ends before its terminal event."""
+
+    def closed_early(self) -> Exception:
+        """Make the exception for a stream that is read after it was closed."""
+
+    def over(self, error: BaseException | str | None = None) -> None:
+        """Take note of the end, before the reader sees it: SDKs 1.x don't close a stream that raises."""
+
+
+class SyncCarrier(Carrier, Protocol):
+    """A trip in sync code."""
+
+    def remember(self, relay: Relay) -> None:
+        """Remember what is to be remembered, before the reader can act on it."""
+
+    def drain(self) -> Exception | None:
+        """Read upstream to its end after the answer's last word and before `[DONE]`; return the error that stands behind it."""
+
+    def close(self) -> None:
+        """Close upstream."""
+
+
+class AsyncCarrier(Carrier, Protocol):
+    """A trip in async code."""
+
+    async def remember(self, relay: Relay) -> None:
+        """Remember what is to be remembered, before the reader can act on it."""
+
+    async def aclose(self) -> None:
+        """Close upstream."""
+
+
 def _ending(relay: Relay) -> str | None:
     return "APIError" if relay.broken else None  # what the SDK makes of an error frame
 
 
-def pump(
-    stream: Streamed,
-    source: Iterator[bytes],
-    truncated: Callable[[str], Exception],
-    *,
-    over: Over,
-    hang_up: Callable[[], None],
-    remember: Callable[[Relay], None],
-    drain: Callable[[], Exception | None],
-) -> Iterator[list[Frame]]:
-    """Relay a stream, frame by frame.
-
-    `truncated` makes the exception for one that ends before its terminal event, `over` is told of the end before the reader is,
-    `hang_up` closes upstream, `remember` takes what is to be remembered before the reader can act on it, `drain` reads upstream to its
-    end after the answer's last word and before `[DONE]`, and returns the error that stands behind it.
-    """
+def pump(stream: Streamed, source: Iterator[bytes], trip: SyncCarrier) -> Iterator[list[Frame]]:
+    """Relay a stream, frame by frame."""
     relay = stream.relay
     try:
         if relay.unsaved is not None:
-            remember(relay)
+            trip.remember(relay)
         if relay.done:
-            over(_ending(relay))
+            trip.over(_ending(relay))
         if relay.hang_up:
-            hang_up()
+            trip.close()
         if stream.begun:
-            yield from _in_turn(stream.begun, relay, drain)
+            yield from _in_turn(stream.begun, relay, trip.drain)
         if stream.error is not None:
             raise stream.error
         for data in () if relay.hang_up else source:
             out = relay.feed(data)
             if relay.unsaved is not None:
-                remember(relay)
+                trip.remember(relay)
             if out:
                 if relay.done:
-                    over(_ending(relay))
+                    trip.over(_ending(relay))
                 if relay.hang_up:
-                    hang_up()  # before the last of the answer goes out: the reader needn't come back
-                yield from _in_turn(out, relay, drain) if relay.done else (out,)
+                    trip.close()  # before the last of the answer goes out: the reader needn't come back
+                yield from _in_turn(out, relay, trip.drain) if relay.done else (out,)
             if relay.hang_up:
                 return
         try:
             relay.close()
         except StreamTruncated as error:
-            raise truncated(str(error)) from None
+            raise trip.truncated(str(error)) from None
     except Exception as error:
-        over(error)
+        trip.over(error)
         raise
 
 
@@ -156,26 +178,14 @@ class APump:
     closes the same stream; and one that is closed ends as if all had been read.
     """
 
-    def __init__(
-        self,
-        stream: Streamed,
-        source: AsyncIterator[bytes],
-        truncated: Callable[[str], Exception],
-        closed_early: Callable[[], Exception],
-        *,
-        over: Over,
-        hang_up: Callable[[], Awaitable[None]],
-        remember: Callable[[Relay], Awaitable[None]],
-    ) -> None:
+    __slots__ = ("_begun", "_error", "_left", "_relay", "_source", "_trip", "closed")
+
+    def __init__(self, stream: Streamed, source: AsyncIterator[bytes], trip: AsyncCarrier) -> None:
         self._begun = stream.begun
         self._error = stream.error
         self._relay = stream.relay
         self._source = source
-        self._truncated = truncated
-        self._closed_early = closed_early
-        self._over = over
-        self._hang_up = hang_up
-        self._remember = remember
+        self._trip = trip
         self._left = False
         self.closed = False
 
@@ -190,17 +200,17 @@ class APump:
                 with suppress(StopAsyncIteration):  # `_next` says how it ended
                     out = relay.feed(await self._source.__anext__())
             if relay.unsaved is not None:
-                await self._remember(relay)
+                await self._trip.remember(relay)
             if not out:
                 out = await self._next()
         except Exception as error:
-            self._over(None if isinstance(error, StopAsyncIteration) else error)
+            self._trip.over(None if isinstance(error, StopAsyncIteration) else error)
             raise
         if relay.done:
-            self._over(_ending(relay))
+            self._trip.over(_ending(relay))
             if relay.hang_up and not self._left:
                 self._left = True
-                await self._hang_up()  # before the last of the answer goes out: the reader needn't come back
+                await self._trip.aclose()  # before the last of the answer goes out: the reader needn't come back
         return out
 
     async def _next(self) -> list[Frame]:
@@ -210,20 +220,20 @@ class APump:
         if self._error is not None:
             raise self._error
         if self.closed and not self._relay.done:
-            raise self._closed_early()
+            raise self._trip.closed_early()
         if self._left:
             raise StopAsyncIteration
         async for data in self._source:
             out = self._relay.feed(data)
             if self._relay.unsaved is not None:
-                await self._remember(self._relay)
+                await self._trip.remember(self._relay)
             if out:
                 return out
-        await self._hang_up()  # it has ended: its connection can be used again
+        await self._trip.aclose()  # it has ended: its connection can be used again
         try:
             self._relay.close()
         except StreamTruncated as error:
-            raise self._truncated(str(error)) from None
+            raise self._trip.truncated(str(error)) from None
         raise StopAsyncIteration
 
 

@@ -11,19 +11,21 @@ from typing import Any
 
 from adapter.relay import Frame, Relay
 
-from .bodies import Over
+from .bodies import Carrier
 
 READER = "adapter.frames"
 """The key in a reply's `extensions` under which our own streams find the frames of its body."""
 
 
 class _Frames:
-    """What the sync and the async reader share. `over` is told of a chunk that can't be written."""
+    """What the sync and the async reader share. The trip is told of a chunk that can't be written."""
 
-    def __init__(self, relay: Relay, source: Any, over: Over) -> None:
+    __slots__ = ("_error", "_relay", "_rest", "_source", "_trip")
+
+    def __init__(self, relay: Relay, source: Any, trip: Carrier) -> None:
         self._relay = relay
         self._source = source
-        self._over = over
+        self._trip = trip
         self._rest: list[Frame] = []
         self._error: Exception | None = None
 
@@ -35,7 +37,7 @@ class _Frames:
         broken = self._relay.broken
         data = self._relay.written(frames)
         if self._relay.broken and not broken:
-            self._over("APIError")  # what the SDK makes of the error that stands there now
+            self._trip.over("APIError")  # what the SDK makes of the error that stands there now
         return data
 
     def _kept(self) -> bytes | None:
@@ -55,6 +57,8 @@ class _Frames:
 
 class Frames(_Frames):
     """A stream's frames, in sync code: an iterator of bytes, beside `chunks`."""
+
+    __slots__ = ()
 
     def chunks(self) -> list[Frame] | None:
         """Read on; None where nothing but bytes will do: at the end, and where reading failed."""
@@ -78,6 +82,8 @@ class Frames(_Frames):
 
 class AFrames(_Frames):
     """A stream's frames, in async code: an async iterator of bytes, beside `chunks`. `closed` goes through to the source."""
+
+    __slots__ = ()
 
     @property
     def closed(self) -> bool:

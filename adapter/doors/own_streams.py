@@ -178,6 +178,7 @@ class AsyncChatStream(_AsyncStream):
                 except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
                     frames.failed(error)
                     break
+                del reading_on
                 batch.reverse()
                 while batch:
                     if (one := build(frame := batch.pop())) is None:

@@ -179,7 +179,7 @@ class TripBase:
         source = self.pumped(outcome)
         if self._watch is not None:
             source = self._watched(source, self._watch)
-        return self._frames(outcome.relay, source, self.over)
+        return self._frames(outcome.relay, source, self)
 
     def watching(self, outcome: Outcome) -> Watch | None:
         """Begin to watch a reply that is made here."""
@@ -253,10 +253,7 @@ class Trip(TripBase):
 
     def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
         """Relay a stream."""
-        return pump(
-            outcome, self._source(), self.truncated,
-            over=self.over, hang_up=self.close, remember=self.remember, drain=self.drain,
-        )  # fmt: skip
+        return pump(outcome, self._source(), self)
 
     def drain(self) -> Exception | None:
         """Read upstream to its end, so that its connection can be used again; return the error that stands there."""
@@ -385,10 +382,7 @@ class AsyncTrip(TripBase):
 
     def pumped(self, outcome: Streamed) -> APump:
         """Relay a stream."""
-        return APump(
-            outcome, self._source(), self.truncated, self.closed_early,
-            over=self.over, hang_up=self.aclose, remember=self.remember,
-        )  # fmt: skip
+        return APump(outcome, self._source(), self)
 
     async def remember(self, relay: Relay) -> None:
         """Put what a stream has brought into the memory, before the reader has it."""

@@ -18,6 +18,8 @@ class Chunks:
     then stands. `spoke` tells whether the answer was opened.
     """
 
+    __slots__ = ("_asked", "_base", "_logprobs_key", "response", "spoke")
+
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._base: Chunk = {}  # what all chunks share; stands from the first one on

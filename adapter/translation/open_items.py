@@ -120,6 +120,8 @@ class Call(Item):
 class OpenItems:
     """Find the item that an event belongs to; open it where the server has not announced it."""
 
+    __slots__ = ("_by_key", "_order", "annotations")
+
     def __init__(self) -> None:
         self._by_key: dict[object, Item] = {}
         self._order: list[Item] = []

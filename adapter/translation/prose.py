@@ -51,6 +51,8 @@ class Message:
 class Prose:
     """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
 
+    __slots__ = ("_commentary", "_current", "_finals", "_first_only", "_ledger", "_length", "_spoke")
+
     def __init__(self, ledger: Ledger, *, first_only: bool = False) -> None:
         self._ledger = ledger
         self._first_only = first_only

@@ -63,6 +63,10 @@ class ChunksFromEvents:
     to come is neither read nor wanted.
     """
 
+    __slots__ = (
+        "_asked", "_calls", "_chunks", "_cut", "_index", "_items", "_ledger", "_prose", "_refusals", "finished_calls", "hang_up", "lane", "state", "unknown",
+    )  # fmt: skip
+
     def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
         self._asked = asked or Asked(stream=True)
         self._index = index
@@ -74,7 +78,7 @@ class ChunksFromEvents:
         self._chunks = Chunks(self._asked)
         self._cut = Cut(self._asked.stop)
         self.state = State.WAITING
-        self.unknown: Counter[str] = Counter()
+        self.unknown: Counter[str] | None = None
         self.hang_up = False
         self.finished_calls = 0
         self.lane: Lane | None = None
@@ -111,6 +115,7 @@ class ChunksFromEvents:
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None:
             if not isinstance(kind, str) or kind not in IGNORED:
+                self.unknown = self.unknown if self.unknown is not None else Counter()
                 self.unknown[str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"] += 1
             return []
         handler, following = entry
@@ -130,8 +135,8 @@ class ChunksFromEvents:
         response = event.get("response")
         if isinstance(response, dict):
             # Without what servers merely say back: with many tools that is most of what an open stream would hold.
-            own = {key: value for key, value in response.items() if key not in _SAID_BACK}
-            self._chunks.response = {**self._chunks.response, **own}
+            own = {key: value for key, value in response.items() if value is not None and key not in _SAID_BACK}
+            self._chunks.response = {**self._chunks.response, **own} if self._chunks.response else own
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -179,7 +184,7 @@ class ChunksFromEvents:
     def _note_rest(self, output: list[Any]) -> None:
         for path, item in self._items.finished(output):
             replies.note_item(self._ledger, path, item)
-        for kind in self.unknown:
+        for kind in self.unknown or ():
             self._ledger.note(kind, "dropped", "an event that isn't known here")
 
     def _finish(self, response: dict[str, Any]) -> list[Chunk]:
@@ -429,7 +434,11 @@ _ENDING: dict[str, Handler] = {
     "error": ChunksFromEvents._error,
 }
 
-_SAID_BACK = frozenset({"instructions", "prompt", "reasoning", "text", "tool_choice", "tools"})
+_SAID_BACK = frozenset({
+    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
+    "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
+    "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
+})  # fmt: skip
 """Parameters of the request that a Response repeats and no completion has."""
 
 TERMINAL = frozenset(_ENDING) - {"error"}

@@ -8,7 +8,7 @@ whoever writes the history can make one up, and some servers begin every turn wi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from sys import getsizeof
@@ -115,24 +115,26 @@ class _Call:
 class History:
     """The tool calls of a request's history, by what turns are bound to.
 
-    `names` are those of the turns that may be remembered: one for each assistant message with calls.
+    `names` are those of the turns that may be remembered: one for each assistant message with calls. `legacy`: the caller knows
+    calls as `function_call`, which has no id.
     """
 
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
-    _user: Callable[[], str]  # names the newest user message; most replies need no name
+    _speaker: str | None  # names the newest user message, where a call follows it
+    _user: (
+        Item | None
+    )  # it itself, since most replies need no name; not the whole history, which a stream would hold to its end
     _seen: Mapping[str, int]
+    legacy: bool = False
 
     @property
     def names(self) -> list[str]:
         """The names of the turns that may be remembered."""
         return [self.calls[start].name for start in self.starts]
 
-    def memo(self, heard: Sequence[Any], *, legacy: bool = False) -> Memo | None:
-        """Make the memo of a reply, of which `heard` are the items; None where it holds nothing to remember.
-
-        `legacy`: the caller knows the call as `function_call`, which has no id.
-        """
+    def memo(self, heard: Sequence[Any]) -> Memo | None:
+        """Make the memo of a reply, of which `heard` are the items; None where it holds nothing to remember."""
         digests: list[str] = []
         before: list[tuple[Item, ...]] = []
         ids: list[str | None] = []
@@ -148,7 +150,7 @@ class History:
                 at = at if texts else len(lead)
                 texts.append(item)
             elif kind in _CALLS:
-                digests.append(_digest(item, legacy=legacy))
+                digests.append(_digest(item, legacy=self.legacy))
                 before.append(tuple(lead))
                 ids.append(_text(item.get("id")))
                 lead = []
@@ -157,12 +159,12 @@ class History:
         spoken = _spoken(texts, at)
         if not (any(before) or (spoken is not None and spoken.phase is not None)):
             return None
-        name = _SEPARATOR.join((self._user(), digests[0]))
+        name = _SEPARATOR.join((self._speaker or _user_named(self._user), digests[0]))
         turn = ToolTurn(tuple(digests), tuple(before), spoken, tuple(ids))
         return Memo(f"{name}{_SEPARATOR}{self._seen.get(name, 0)}", turn)
 
 
-def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
+def read_history(items: Sequence[Item], origins: Sequence[Origin], *, legacy: bool = False) -> History:
     """Read the tool calls of a translated history."""
     calls: list[_Call] = []
     starts: list[int] = []
@@ -185,8 +187,7 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin]) -> History:
             before = seen.get(name, 0)
             calls.append(_Call(i, digest, f"{name}{_SEPARATOR}{before}", -1 if user is None else user, message))
             seen[name] = before + 1
-    last = None if user is None else items[user]  # not the whole history: a stream would hold it to its end
-    return History(calls, starts, lambda: speaker or _user_named(last), seen)
+    return History(calls, starts, speaker, None if user is None else items[user], seen, legacy)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
