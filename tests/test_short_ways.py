@@ -54,7 +54,7 @@ def test_every_case(case: Any, name: str) -> None:
 
 
 _texts = st.sampled_from(["", "Hello", "Hi.\n\nHello"])
-_parts = st.one_of(
+_parts: st.SearchStrategy[Any] = st.one_of(
     st.fixed_dictionaries(
         {"type": st.just("output_text"), "text": _texts | st.none() | st.just(7)},
         optional={"annotations": st.sampled_from([[], None, {}, [{"type": "file_path", "file_id": "f", "index": 0}]]), "logprobs": st.just([])},
