@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import codec
@@ -67,7 +66,7 @@ def _with(plain: Translation, history: History | None, recalled: Recalled) -> Lo
         items, origins, put = put_back(
             plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids
         )
-        translation = replace(plain, body=plain.body | {"input": items}, index=plain.index._replace(items=origins))
+        translation = plain._replace(body=plain.body | {"input": items}, index=plain.index._replace(items=origins))
     return Load(translation, codec.dumps(translation.body), plain, history, recalled, tuple(put))
 
 
@@ -124,4 +123,4 @@ def _without_include(plain: Translation) -> Translation:
         return plain
     kept = [entry for entry in plain.body["include"] if entry != ENCRYPTED]
     body = {key: value for key, value in plain.body.items() if key != "include"}
-    return replace(plain, body=body | {"include": kept} if kept else body, asks_reasoning=False)
+    return plain._replace(body=body | {"include": kept} if kept else body, asks_reasoning=False)

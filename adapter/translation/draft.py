@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -64,8 +63,7 @@ class Asked(NamedTuple):
     call_ids: Mapping[str, str] = _NOTHING  # shortened id -> the caller's own
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(NamedTuple):
     """A translated request.
 
     `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger,
@@ -76,7 +74,7 @@ class Translation:
     body: dict[str, Any] | None
     losses: tuple[Loss, ...]
     held: tuple[Loss, ...]
-    index: IndexMap
+    index: IndexMap  # type: ignore[assignment]  # a tuple's own `index` is of no use here
     asked: Asked
     asks_reasoning: bool = False
 
