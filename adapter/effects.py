@@ -144,6 +144,9 @@ class Note:
     """Put the call on record: its journal is as complete as it will be."""
 
 
+READ_REQUEST, READ_REPLY, READ_CHUNK, NOTE = ReadRequest(), ReadReply(), ReadChunk(), Note()
+"""Those that are always the same."""
+
 Effect = (
     Decide
     | ReadFlag

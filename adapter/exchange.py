@@ -14,6 +14,9 @@ from . import codec, fallback
 from .carrying import Lighter, Load, lighten, loaded
 from .chorus import Chorus
 from .effects import (
+    NOTE,
+    READ_REPLY,
+    READ_REQUEST,
     UNREAD,
     Decide,
     Effect,
@@ -25,11 +28,8 @@ from .effects import (
     Merged,
     Missing,
     Need,
-    Note,
     Outcome,
     ReadFlag,
-    ReadReply,
-    ReadRequest,
     Rewritten,
     Send,
     Streamed,
@@ -68,7 +68,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
         return Untouched()
 
     if body is UNREAD:
-        body = parsed((yield ReadRequest()))
+        body = parsed((yield READ_REQUEST))
     plan = make_plan(body, choice, raw_path, capacity)
     load: Load | None = None
     if plan.translation is not None:
@@ -81,7 +81,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
     journal.reason, journal.request_losses = plan.reason, plan.losses
     if plan.refusal is not None:
         journal.backend = "responses"
-        yield Note()
+        yield NOTE
         return plan.refusal
     if load is None:
         return (yield from _on_chat(journal))
@@ -106,11 +106,11 @@ def _on_chat(journal: Journal, path: bytes | None = None) -> Journey:
     """Send the untouched call to Chat Completions, for the reason that stands in the journal."""
     rejected = journal.reason == "rejected"
     if not rejected:
-        yield Note()
+        yield NOTE
     head: Head = yield Send(path=path)
     if rejected:
         journal.request_losses = (fallback.second_opinion(head),)
-        yield Note()
+        yield NOTE
     return Untouched()
 
 
@@ -128,7 +128,7 @@ def _decide() -> _Step:
             except Exception:  # noqa: BLE001  # promise 9: a flag that we fail to read has no opinion
                 flag = None
         else:
-            body = parsed((yield ReadRequest()))
+            body = parsed((yield READ_REQUEST))
 
 
 def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
@@ -137,7 +137,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
     raw = None
     notes: list[Effect] = []
     while head.status == 400 and load.refusable:
-        raw = yield ReadReply()
+        raw = yield READ_REPLY
         lighter = _lighter(load, raw, choice)
         if lighter is None:
             break
@@ -154,7 +154,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
         return Untouched()
     if choice.fallback and _may_fall_back(head, choice):
-        raw = (yield ReadReply()) if raw is None else raw
+        raw = (yield READ_REPLY) if raw is None else raw
         reason = _judged(head, raw, choice)
         if reason in choice.fallback:
             return FellBack(reason, head, raw)
@@ -228,7 +228,7 @@ def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journe
     journal.request_losses += tuple(dict.fromkeys(loss for one in journals for loss in one.request_losses))
     if len(outcomes) < asked.n:
         if isinstance(outcomes[0], Rewritten):  # a redirect and a fallback go on, a stream ends later
-            yield Note()
+            yield NOTE
         return outcomes[0]
     parts = tuple(one for one in outcomes if isinstance(one, (Streamed, Rewritten)))
     try:
@@ -240,14 +240,14 @@ def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journe
         if choice.on_bug == "raise":
             raise
         outcome = bug_in_reply(bug)
-    yield Note()
+    yield NOTE
     return outcome
 
 
 def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack, way_back: bytes | None) -> Journey:
     """Send the untouched call to Chat Completions; or say why that can't be."""
     if plan.one_way is not None:
-        yield Note()
+        yield NOTE
         assert plan.translation is not None
         return no_way_back(why, plan.translation.index, plan.one_way)
     if why.reason == "missing":
@@ -280,7 +280,7 @@ def stored(question: Stored) -> Journey:
         head: Head = yield Send(path=path)
         if 300 <= head.status < 400:
             return Untouched()
-        raw = yield ReadReply()
+        raw = yield READ_REPLY
         if head.status >= 400:
             return upstream_error(head, raw, _STORED_NAMES)
         try:

@@ -7,6 +7,7 @@ SDK tries again by itself (408, 409, 429, 5xx) is left to it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Literal
 
 from . import codec
@@ -37,6 +38,7 @@ _THING = re.compile(
 _CHAT, _RESPONSES = b"/chat/completions", b"/responses"
 
 
+@lru_cache(maxsize=64)
 def way_back(raw_path: bytes) -> bytes | None:
     """Return the raw path of Chat Completions for a request that came for this one; None where there is none to be found.
 

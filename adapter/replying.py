@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from . import codec, quick, sse
-from .effects import Effect, Head, Journey, Note, Outcome, ReadChunk, ReadReply, Remember, Rewritten, Streamed
+from .effects import NOTE, READ_CHUNK, READ_REPLY, Effect, Head, Journey, Outcome, Remember, Rewritten, Streamed
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
@@ -42,12 +42,12 @@ def read_reply(
     if translation.asked.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
         streamed = True  # the SDK reads a stream whatever it is called, and gateways call it many names
     if head.status >= 400:
-        raw = (yield ReadReply()) if raw is None else raw
+        raw = (yield READ_REPLY) if raw is None else raw
         outcome: Outcome = upstream_error(head, raw, translation.index)
     elif streamed and translation.asked.stream:
         return (yield from _stream(journal, choice, translation, memo))
     else:
-        raw = (yield ReadReply()) if raw is None else raw
+        raw = (yield READ_REPLY) if raw is None else raw
         try:
             outcome, unsaved = _whole(journal, choice, translation, raw, memo, streamed=streamed)
         except UpstreamFailure as failure:
@@ -61,7 +61,7 @@ def read_reply(
         else:
             if unsaved is not None:
                 yield from _remember(choice, translation, unsaved)
-    yield Note()
+    yield NOTE
     return outcome
 
 
@@ -151,13 +151,13 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
     begun: list[Frame] = []
     while relay.events < PEEKED_EVENTS and not begun:
         try:
-            data: bytes | None = yield ReadChunk()
+            data: bytes | None = yield READ_CHUNK
         except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it
             return Streamed(relay, begun, error)
         if data is None:
             break
         begun = relay.feed(data)
         if relay.failure is not None and len(begun) == 1:
-            yield Note()
+            yield NOTE
             return failure_reply(relay.failure)
     return Streamed(relay, begun)

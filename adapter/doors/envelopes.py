@@ -9,7 +9,7 @@ from adapter.effects import Merged, Outcome, Rewritten, Send
 from adapter.routing.decide import HEADER
 
 from . import fields
-from .families import Family, family_of
+from .families import Family
 from .ticket import KEY
 
 # The message's own framing: it doesn't fit a body that was rewritten.
@@ -28,7 +28,7 @@ def _url(cls: Any, text: str, path: bytes) -> Any:
     return cls(text).copy_with(raw_path=path)
 
 
-def outgoing(request: Any, send: Send) -> Any:
+def outgoing(request: Any, send: Send, family: Family) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
     if send.body is None and send.path is None and not fields.has(request.headers, HEADER.encode()):
         return request
@@ -48,7 +48,7 @@ def outgoing(request: Any, send: Send) -> Any:
     length = b"Content-Length", str(len(send.body)).encode()
     made.url, made.extensions = url, extensions
     made.headers = fields.edited(request.headers, _OURS | _LENGTHS, [length])
-    made.stream, made._content = family_of(request).ByteStream(send.body), send.body
+    made.stream, made._content = family.ByteStream(send.body), send.body
     return made
 
 

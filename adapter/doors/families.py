@@ -27,6 +27,10 @@ class Family:
         self.Headers: Any = module.Headers
         self.Limits: Any = module.Limits
         self.ByteStream: Any = module.ByteStream
+        # What reads bodies that aren't packed, and has no state: a reply made here is spared the search for what packed it. Private, in
+        # httpx 0.27 to httpx2 2.16.
+        decoder = getattr(module.Response(200), "_get_content_decoder", None)
+        self.plain_decoder: Any = None if decoder is None else decoder()
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
         from .bodies import AsyncBody, Body

@@ -144,6 +144,8 @@ class TripBase:
         made.headers = reply_headers(
             self.upstream, outcome, self.family
         )  # given to the constructor they would be copied
+        if self.family.plain_decoder is not None:
+            made._decoder = self.family.plain_decoder
         return made
 
     def passing(self) -> Any:
@@ -211,7 +213,7 @@ class Trip(TripBase):
         match effect:
             case Send():
                 self.close()
-                sent = outgoing(self.request, effect)
+                sent = outgoing(self.request, effect, self.family)
                 self.upstream = self.inner.handle_request(sent)
                 return self.head(sent)
             case ReadReply():
@@ -340,7 +342,7 @@ class AsyncTrip(TripBase):
         match effect:
             case Send():
                 await self.aclose()
-                sent = outgoing(self.request, effect)
+                sent = outgoing(self.request, effect, self.family)
                 self.upstream = await self.inner.handle_async_request(sent)
                 return self.head(sent)
             case ReadReply():

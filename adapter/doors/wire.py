@@ -32,7 +32,7 @@ def is_ours(request: Any) -> bool:
 
 def _passing(request: Any) -> Any:
     """Return a request that passes; one that a redirect made of ours still bears our header."""
-    return request if ticket_of(request) is None else outgoing(request, Send())
+    return request if ticket_of(request) is None else outgoing(request, Send(), family_of(request))
 
 
 class _Door:

@@ -69,7 +69,7 @@ def _translate(draft: Draft, body: Any) -> None:
         raise MalformedRequest("messages", "missing")
     _model(draft, body.get("model"))
     draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
-    for name in sorted(body.keys() & CHAT_PARAMETERS.keys(), key=_ORDER.__getitem__):
+    for name in sorted(filter(CHAT_PARAMETERS.__contains__, body), key=_ORDER.__getitem__):
         rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
             continue
