@@ -1,6 +1,6 @@
 """Where the time goes: the functions that take most of it themselves, for the stream, the short call and the long history.
 
-    python -m bench.profiles            the client door's and, for comparison, the SDK's native chat call
+    python -m bench.profiles            both doors, and for comparison the SDK's native chat call
 
 Under the profiler each function call costs more than it does otherwise: shares are what to read here, not times.
 """
@@ -11,7 +11,7 @@ import cProfile
 import pstats
 import re
 
-from bench.clients import CLIENT, NATIVE, Work, client, history, opened, question, texts, whole
+from bench.clients import CLIENT, NATIVE, WIRE, Work, client, history, opened, question, texts, whole
 from bench.server import Server
 
 SHOWN = 12
@@ -39,7 +39,7 @@ def profile(work: Work, rounds: int) -> list[str]:
 def main() -> None:
     """Print all profiles."""
     with Server() as server:
-        for name in (NATIVE, CLIENT):
+        for name in (NATIVE, CLIENT, WIRE):
             made = client(name, server.base_url, "n200-g0")
 
             def read(name: str = name, made: object = made) -> None:
