@@ -141,9 +141,7 @@ class TripBase:
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
             extensions = {**extensions, READER: frames}
         made = self.family.Response(status, stream=body, extensions=extensions)
-        made.headers = reply_headers(
-            self.upstream, outcome, self.family
-        )  # given to the constructor they would be copied
+        made.headers = reply_headers(self.upstream, outcome, self.family)  # the constructor would copy them
         if self.family.plain_decoder is not None:
             made._decoder = self.family.plain_decoder
         return made

@@ -122,9 +122,7 @@ class History:
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
     _speaker: str | None  # names the newest user message, where a call follows it
-    _user: (
-        Item | None
-    )  # it itself, since most replies need no name; not the whole history, which a stream would hold to its end
+    _user: Item | None  # it itself: most replies need no name, and a stream holds no more than this
     _seen: Mapping[str, int]
     legacy: bool = False
 
