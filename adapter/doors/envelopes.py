@@ -17,9 +17,7 @@ _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _FRAMING = _LENGTHS | {b"content-encoding"}
 _OURS = frozenset({HEADER.encode()})
 _MOVED = HEADER.encode(), b"responses"
-_JSON = "application/json"
-_IS_JSON = b"content-type", _JSON.encode()
-_OF_JSON = _FRAMING | _OURS | {b"content-type"}
+_WITHOUT = _FRAMING | _OURS
 
 
 @lru_cache(maxsize=64)
@@ -54,20 +52,15 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
 
 def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
     """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
-    if type(outcome) is Rewritten and upstream is not None and outcome.content_type == _JSON and not outcome.headers:
-        length = b"content-length", str(len(outcome.body)).encode()
-        return fields.edited(upstream.headers, _OF_JSON, [_IS_JSON, length, _MOVED])
-    without, added = _FRAMING | _OURS, [_MOVED]
+    own: dict[bytes, bytes] = {}
     if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
         # Where one answer of several came whole, the others needn't have.
-        without |= {b"content-type"}
-        added.insert(0, (b"content-type", outcome.parts[0].content_type.encode()))
+        own[b"content-type"] = outcome.parts[0].content_type.encode()
     elif isinstance(outcome, Rewritten):
-        own = {b"content-type": outcome.content_type.encode()} if outcome.content_type else {}
+        if outcome.content_type:
+            own[b"content-type"] = outcome.content_type.encode()
         own[b"content-length"] = str(len(outcome.body)).encode()
-        own |= {name.lower().encode(): value.encode() for name, value in outcome.headers.items()}
-        without |= own.keys() | ({b"content-type"} if outcome.content_type else set())
-        added = [*own.items(), *added]
-    if upstream is None:
-        return family.Headers(added)
-    return fields.edited(upstream.headers, without, added)
+        for name, value in outcome.headers.items():
+            own[name.lower().encode()] = value.encode()
+    added = [*own.items(), _MOVED]
+    return family.Headers(added) if upstream is None else fields.edited(upstream.headers, _WITHOUT | own.keys(), added)

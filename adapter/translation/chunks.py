@@ -10,6 +10,13 @@ from .prose import Piece
 
 Chunk = dict[str, Any]
 
+_SAID_BACK = frozenset({
+    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
+    "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
+    "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
+})  # fmt: skip
+"""Parameters of the request that a Response repeats and no completion has."""
+
 
 class Chunks:
     """Make the chunks of one answer, as JSON objects.
@@ -26,6 +33,13 @@ class Chunks:
         self._logprobs_key = False
         self.response: dict[str, Any] = {}
         self.spoke = False
+
+    def opened(self, response: Any) -> None:
+        """Take what a Response says of itself before it is finished."""
+        if isinstance(response, dict):
+            # Without what servers merely say back: with many tools that is most of what an open stream would hold.
+            own = {key: value for key, value in response.items() if value is not None and key not in _SAID_BACK}
+            self.response = self.response | own
 
     def settle_tier(self, tier: Any) -> None:
         """Take the service tier that the finished response gives: it was `auto` until then (WIRE_FACTS, Responses streams)."""

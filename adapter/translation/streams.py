@@ -132,11 +132,7 @@ class ChunksFromEvents:
     # The response as a whole
 
     def _opened(self, event: Event) -> list[Chunk]:
-        response = event.get("response")
-        if isinstance(response, dict):
-            # Without what servers merely say back: with many tools that is most of what an open stream would hold.
-            own = {key: value for key, value in response.items() if value is not None and key not in _SAID_BACK}
-            self._chunks.response = {**self._chunks.response, **own} if self._chunks.response else own
+        self._chunks.opened(event.get("response"))
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -433,13 +429,6 @@ _ENDING: dict[str, Handler] = {
     "response.cancelled": ChunksFromEvents._failed,
     "error": ChunksFromEvents._error,
 }
-
-_SAID_BACK = frozenset({
-    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
-    "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
-    "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
-})  # fmt: skip
-"""Parameters of the request that a Response repeats and no completion has."""
 
 TERMINAL = frozenset(_ENDING) - {"error"}
 """The event types that end a stream with a Response in them."""
