@@ -6,10 +6,6 @@ import asyncio
 import inspect
 import os
 import pickle
-import sqlite3
-import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +17,6 @@ import pytest
 import adapter
 from adapter.memory import in_process, opening
 from adapter.memory.in_process import InProcess
-from adapter.memory.sqlite import SQLite
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, shared_redis, sqlite_url
 
 __all__ = ["shared_redis"]
@@ -267,114 +262,6 @@ def test_the_protocol_is_what_the_stores_have() -> None:
     assert methods == set(opening._METHODS)
 
 
-# Files: real processes
-
-
-_WRITER = """
-import sys, pathlib
-from adapter.memory.sqlite import SQLite
-path, number, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-store = SQLite(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
-for k in range(count):
-    store.put(f"s:c{number}:{k}", f"{number} {k}".encode() * 50)
-    print(k, flush=True)
-"""
-
-
-def _writer(path: Path, number: int, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _WRITER, str(path), str(number), str(count)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def _read(path: Path) -> SQLite:
-    return SQLite(path, seconds=60, count=10**6, size=10**9, age=3600)
-
-
-def test_eight_processes_write_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "memory.db"
-    writers = [_writer(path, number, 100) for number in range(8)]
-    for writer in writers:
-        writer.communicate()
-        assert writer.returncode == 0
-    names = [f"s:c{number}:{k}" for number in range(8) for k in range(100)]
-    found = _read(path).get(names)
-    assert found == {f"s:c{n}:{k}": f"{n} {k}".encode() * 50 for n in range(8) for k in range(100)}
-
-
-def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    path = tmp_path / "memory.db"
-    writers = [_writer(path, number, 100_000) for number in range(3)]
-    acknowledged: list[int] = []
-    for writer in writers:
-        assert writer.stdout is not None
-        for _ in range(60):
-            last = int(writer.stdout.readline())
-        writer.kill()
-        rest, _ = writer.communicate()
-        acknowledged.append(int(([str(last), *rest.split("\n")[:-1]])[-1]))
-    store = _read(path)
-    for number, last in enumerate(acknowledged):
-        names = [f"s:c{number}:{k}" for k in range(last + 1)]
-        assert store.get(names).keys() == set(names)
-    with store._held() as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    store.put("s:c:after", b"x")
-    assert store.get(["s:c:after"])
-
-
-def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        store = opening.opened(sqlite_url(tmp_path), 5)
-        store.put("s:c:1", b"1")
-    finally:
-        os.umask(before)
-    files = sorted(tmp_path.iterdir())
-    assert {file.name for file in files} == {"memory.db", "memory.db-wal", "memory.db-shm"}
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-
-
-def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
-    store = _read(tmp_path / "memory.db")
-    store.put("s:c:1", b"1")
-    store.close()
-    (tmp_path / "memory.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
-        store.get(["s:c:1"])
-    for file in tmp_path.iterdir():
-        file.unlink()
-    store.put("s:c:2", b"2")
-    assert store.get(["s:c:1", "s:c:2"]) == {"s:c:2": b"2"}
-
-
-def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "memory.db")
-    other.execute("PRAGMA user_version = 7")
-    other.close()
-    with pytest.raises(sqlite3.DatabaseError, match="another version"):
-        _read(tmp_path / "memory.db").get(["s:c:1"])
-
-
-_FORK = """
-import os, sys, pathlib
-from adapter.memory.sqlite import SQLite
-store = SQLite(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
-store.put("s:c:parent", b"1")
-store._lock.acquire()
-child = os.fork()
-if child == 0:
-    store.put("s:c:child", b"2")
-    os._exit(0 if store.get(["s:c:parent", "s:c:child"]).keys() == {"s:c:parent", "s:c:child"} else 1)
-_, status = os.waitpid(child, 0)
-store._lock.release()
-sys.exit(status or store.get(["s:c:child"]) != {"s:c:child": b"2"})
-"""
-
-
-def test_a_file_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "m.db")], check=False).returncode == 0
-
-
 @needs_redis
 def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
     import redis
@@ -389,16 +276,6 @@ def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
         with pytest.raises(redis.RedisError):
             fill()
         store.close()
-
-
-def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "memory.db")
-    other.execute("CREATE TABLE theirs (x)")
-    other.close()
-    before = (tmp_path / "memory.db").read_bytes()
-    with pytest.raises(sqlite3.DatabaseError, match="another program"):
-        _read(tmp_path / "memory.db").get(["s:c:1"])
-    assert (tmp_path / "memory.db").read_bytes() == before
 
 
 def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:

@@ -18,6 +18,7 @@ from .base import Store
 
 _AT_ONCE = 500  # names in one question; old builds of SQLite take 999
 _EVERY = 256  # how many values are put between two looks at the bounds
+_PAUSE = 0.001  # seconds between two attempts at what SQLite doesn't wait for
 _VERSION = 1
 
 # In the order of `number` values grow younger, so that nothing else has to be kept in order: every index is one more page to write.
@@ -118,22 +119,45 @@ class SQLite(Store):
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
         try:
-            version = made.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
+            if _version(made) == 0:
+                self._begin(made)
+            if _version(made) != _VERSION:
                 raise sqlite3.DatabaseError("a file of another version, or of another program")
-            if (
-                version == 0
-                and made.execute("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'turns'").fetchone()[0]
-            ):
-                raise sqlite3.DatabaseError("a file of another program")
-            if version == 0:
-                made.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            made.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead(made)
             made.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             made.close()
             raise
         return made
+
+    def _begin(self, made: sqlite3.Connection) -> None:
+        # Looked at under the lock: another process may be making the same file at this moment.
+        made.execute("BEGIN IMMEDIATE")
+        if _version(made) == 0:
+            if made.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("a file of another program")
+            made.execute(_SCHEMA)
+            made.execute(f"PRAGMA user_version = {_VERSION}")
+        made.execute("COMMIT")
+
+    def _write_ahead(self, made: sqlite3.Connection) -> None:
+        # While others make the same change SQLite says at once that the file is locked, and doesn't wait: to wait could be for ever
+        # (its documentation, "sqlite3_busy_handler").
+        until = time.monotonic() + self._seconds
+        while True:
+            try:
+                made.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
+
+def _version(made: sqlite3.Connection) -> int:
+    version: int = made.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 class _Held:

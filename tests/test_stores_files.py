@@ -1,0 +1,239 @@
+"""What SQLite's files stand: many processes at once, sudden ends, forks, other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.memory import opening
+from adapter.memory import sqlite as sqlite_module
+from adapter.memory.sqlite import SQLite
+from tests.support.stores import sqlite_url
+
+_WRITER = """
+import sys, pathlib
+from adapter.memory.sqlite import SQLite
+path, number, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+store = SQLite(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
+for k in range(count):
+    store.put(f"s:c{number}:{k}", f"{number} {k}".encode() * 50)
+    print(k, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def _running(program: str, arguments: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run a program several times at once; end what is left of them, whatever the test found."""
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for each in arguments:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, *each], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        yield processes
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def _go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def _read(path: Path) -> SQLite:
+    return SQLite(path, seconds=60, count=10**6, size=10**9, age=3600)
+
+
+def test_eight_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with _running(_WRITER, [[str(path), str(number), "100"] for number in range(8)]) as writers:
+        for writer in writers:
+            writer.communicate()
+            assert writer.returncode == 0
+    names = [f"s:c{number}:{k}" for number in range(8) for k in range(100)]
+    found = _read(path).get(names)
+    assert found == {f"s:c{n}:{k}": f"{n} {k}".encode() * 50 for n in range(8) for k in range(100)}
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    acknowledged: list[int] = []
+    with _running(_WRITER, [[str(path), str(number), "100000"] for number in range(3)]) as writers:
+        for writer in writers:
+            for _ in range(60):
+                last = int(_line(writer))
+            writer.kill()
+            rest, _ = writer.communicate()
+            acknowledged.append(int(([str(last), *rest.split("\n")[:-1]])[-1]))
+    store = _read(path)
+    for number, last in enumerate(acknowledged):
+        names = [f"s:c{number}:{k}" for k in range(last + 1)]
+        assert store.get(names).keys() == set(names)
+    with store._held() as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    store.put("s:c:after", b"x")
+    assert store.get(["s:c:after"])
+
+
+_STARTER = """
+import sys, pathlib
+from adapter.memory.sqlite import SQLite
+for k in range(60):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    store = SQLite(pathlib.Path(sys.argv[1]) / f"{k}.db", seconds=60, count=10**6, size=10**9, age=3600)
+    store.put("s:c:" + sys.argv[2], b"1")
+    store.close()
+"""
+
+
+def test_processes_that_start_at_once_share_a_new_file(tmp_path: Path) -> None:
+    with _running(_STARTER, [[str(tmp_path), str(number)] for number in range(4)]) as starters:
+        for _ in range(60):
+            assert [_line(starter) for starter in starters] == ["ready"] * 4
+            for starter in starters:
+                _go(starter)
+        for starter in starters:
+            assert starter.wait() == 0
+    names = [f"s:c:{number}" for number in range(4)]
+    for k in range(60):
+        assert _read(tmp_path / f"{k}.db").get(names).keys() == set(names)
+
+
+def test_a_file_that_another_begins_after_the_first_look_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, own = _read(tmp_path / "memory.db"), _read(tmp_path / "memory.db")
+    look = sqlite_module._version
+
+    def first(made: sqlite3.Connection) -> int:
+        found = look(made)
+        monkeypatch.setattr(sqlite_module, "_version", look)
+        other.put("s:c:other", b"1")
+        return found
+
+    monkeypatch.setattr(sqlite_module, "_version", first)
+    own.put("s:c:own", b"2")
+    assert other.get(["s:c:own", "s:c:other"]) == {"s:c:own": b"2", "s:c:other": b"1"}
+
+
+def test_the_change_of_mode_waits_for_readers(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
+        # As another process leaves it for a moment: begun, and not in WAL mode yet.
+        reader.executescript(f"BEGIN; {sqlite_module._SCHEMA} PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM turns").fetchall()
+        hasty = SQLite(path, seconds=0.02, count=10**6, size=10**9, age=3600)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            hasty.put("s:c:1", b"1")
+        end = threading.Timer(0.05, lambda: reader.execute("COMMIT"))
+        end.start()
+        _read(path).put("s:c:2", b"2")
+        end.join()
+        with contextlib.closing(sqlite3.connect(path)) as anew:
+            assert anew.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert hasty.get(["s:c:1", "s:c:2"]) == {"s:c:2": b"2"}
+
+
+class _Changing(sqlite3.Connection):
+    """A connection to which SQLite says twice, at once, that others are about to change the mode."""
+
+    refused = 0
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement == "PRAGMA journal_mode = WAL" and self.refused < 2:
+            self.refused += 1
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(statement, *values)
+
+
+def test_a_change_of_mode_that_others_make_as_well_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=_Changing))
+    store = _read(tmp_path / "memory.db")
+    store.put("s:c:1", b"1")
+    assert isinstance(store._opened, _Changing)
+    assert store._opened.refused == 2
+    assert store._opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = opening.opened(sqlite_url(tmp_path), 5)
+        store.put("s:c:1", b"1")
+    finally:
+        os.umask(before)
+    files = sorted(tmp_path.iterdir())
+    assert {file.name for file in files} == {"memory.db", "memory.db-wal", "memory.db-shm"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
+    store = _read(tmp_path / "memory.db")
+    store.put("s:c:1", b"1")
+    store.close()
+    (tmp_path / "memory.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        store.get(["s:c:1"])
+    for file in tmp_path.iterdir():
+        file.unlink()
+    store.put("s:c:2", b"2")
+    assert store.get(["s:c:1", "s:c:2"]) == {"s:c:2": b"2"}
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "memory.db")
+    other.execute("PRAGMA user_version = 7")
+    other.close()
+    with pytest.raises(sqlite3.DatabaseError, match="another version"):
+        _read(tmp_path / "memory.db").get(["s:c:1"])
+
+
+_FORK = """
+import os, sys, pathlib
+from adapter.memory.sqlite import SQLite
+store = SQLite(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
+store.put("s:c:parent", b"1")
+store._lock.acquire()
+child = os.fork()
+if child == 0:
+    store.put("s:c:child", b"2")
+    os._exit(0 if store.get(["s:c:parent", "s:c:child"]).keys() == {"s:c:parent", "s:c:child"} else 1)
+_, status = os.waitpid(child, 0)
+store._lock.release()
+sys.exit(status or store.get(["s:c:child"]) != {"s:c:child": b"2"})
+"""
+
+
+def test_a_file_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "m.db")], check=False).returncode == 0
+
+
+def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "memory.db")
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = (tmp_path / "memory.db").read_bytes()
+    with pytest.raises(sqlite3.DatabaseError, match="another program"):
+        _read(tmp_path / "memory.db").get(["s:c:1"])
+    assert (tmp_path / "memory.db").read_bytes() == before
