@@ -173,6 +173,8 @@ class Head(NamedTuple):
 
 # Outcomes
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True, slots=True)
 class Untouched:
@@ -184,7 +186,7 @@ class Rewritten(NamedTuple):
 
     status: int
     body: bytes
-    content_type: str = "application/json"
+    content_type: str = JSON
     headers: Mapping[str, str] = MappingProxyType({})
 
 

@@ -35,6 +35,8 @@ def _adapt(client: Any, settings: Settings | None) -> None:
 
 def _configure(client: Any, settings: Settings) -> None:
     client._adapter_settings, client._adapter_live = settings, live(settings)
+    if SUPPORTED and "chat" in client.__dict__:
+        _own_chat(client, client.chat)
 
 
 def _connect(client: Any) -> None:
@@ -69,14 +71,21 @@ def _named(client: Any, post: dict[str, Any]) -> bool:
     return False
 
 
+def _own_chat(client: Any, chat: Any) -> Any:
+    """Spare a `chat` resource the SDK's transform; where nothing will ever be moved it stays what it is, and costs nothing."""
+    if client._adapter_live.always_quiet:
+        return chat
+    from .own_messages import adopted
+
+    return adopted(chat)
+
+
 def _with_own_chat(cls: Any) -> Any:
-    """Give a class a `chat` resource that is spared the SDK's transform; made when it is asked for, as the SDK's is."""
+    """Give a class a `chat` resource of ours; made when it is asked for, as the SDK's is."""
     if SUPPORTED:
 
         def chat(client: Any) -> Any:
-            from .own_messages import adopted
-
-            return adopted(super(cls, client).chat)
+            return _own_chat(client, super(cls, client).chat)
 
         cls.chat = cached_property(chat)
         cls.chat.__set_name__(cls, "chat")

@@ -18,12 +18,18 @@ _FRAMING = _LENGTHS | {b"content-encoding"}
 _OURS = frozenset({HEADER.encode()})
 _MOVED = HEADER.encode(), b"responses"
 _WITHOUT = _FRAMING | _OURS
+_OF_A_BODY = _WITHOUT | {b"content-type"}
 
 
 @lru_cache(maxsize=64)
-def _url(cls: Any, text: str, path: bytes) -> Any:
+def _url(cls: Any, parsed: Any, path: bytes) -> Any:
     """Return a URL with another path; parsing one costs more than translating a short request."""
-    return cls(text).copy_with(raw_path=path)
+    return cls(str(parsed)).copy_with(raw_path=path)
+
+
+def _parsed(url: Any) -> Any:
+    """Return what a URL is told by: its parts, which are there, before its text, which would have to be written (private in httpx 0.27 to httpx2 2.16)."""
+    return getattr(url, "_uri_reference", None) or str(url)
 
 
 def outgoing(request: Any, send: Send, family: Family) -> Any:
@@ -32,7 +38,7 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
     cls: Any = type(request.url)
-    url = request.url if send.path is None else _url(cls, str(request.url), send.path)
+    url = request.url if send.path is None else _url(cls, _parsed(request.url), send.path)
     cls = type(request)
     if send.body is None:
         headers = fields.edited(request.headers, _OURS, [])
@@ -52,6 +58,10 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
 
 def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
     """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
+    if isinstance(outcome, Rewritten) and outcome.content_type and not outcome.headers:
+        kind, length = outcome.content_type.encode(), str(len(outcome.body)).encode()
+        added = [(b"content-type", kind), (b"content-length", length), _MOVED]
+        return family.Headers(added) if upstream is None else fields.edited(upstream.headers, _OF_A_BODY, added)
     own: dict[bytes, bytes] = {}
     if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
         # Where one answer of several came whole, the others needn't have.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 
@@ -53,7 +54,7 @@ def edited(headers: Any, without: frozenset[bytes], added: list[tuple[bytes, byt
         return cls([*((key, found) for key, found in headers.raw if key.lower() not in without), *added])
     made = object.__new__(cls)  # its constructor would look at each field again
     kept += [(key, key.lower(), found) for key, found in added]
-    if encoding is None and b"".join([part for entry in kept for part in entry]).isascii():
+    if encoding is None and b"".join(chain.from_iterable(kept)).isascii():
         encoding = "ascii"  # what it would find out, field by field
     made._list, made._encoding = kept, encoding
     return made

@@ -65,21 +65,29 @@ class Ticket:
         return self.router.settings
 
     def stays(self, request: Any) -> bool:
-        """Tell whether a chat call goes where it came for by the settings alone, unobserved; then that is what its journal says."""
+        """Choose for a chat call of which the settings alone say where it goes; tell whether that is where it came for, unobserved."""
         router, journal = self.router, self.journal
         only = router.surely
-        if (
-            only is None
-            or only.backend != "chat"
-            or request.method != "POST"
-            or self.overrides is not NONE
-            or router.observers
-        ):
+        if only is None or request.method != "POST" or self.overrides is not NONE:
             return False
-        if (journal.choice is not None and journal.choice is not only) or fields.has(request.headers, _OURS):
+        if only.backend != "chat":
+            if journal.choice is None:
+                journal.choice = self._settled(only, request)
+            return False
+        if router.observers or (journal.choice is not None and journal.choice is not only):
+            return False
+        if fields.has(request.headers, _OURS):
             return False
         journal.choice, journal.reason = only, only.reason
         return True
+
+    def _settled(self, only: Choice, request: Any) -> Choice | None:
+        """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
+        try:
+            found = fields.some(request.headers, _LOOKED_AT)
+            return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request.url)
+        except Exception:  # noqa: BLE001  # promise 9: `decide` knows what is to be done with our own bugs
+            return None
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""
@@ -101,11 +109,16 @@ class Ticket:
             return _bug(self.router)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
-        if found.get(b"authorization", "").startswith(_SIGNED):
-            return replace(choice, veto=_SIGNED_VETO)
-        if "missing" in choice.fallback and missing.is_missing(request.url):
-            return replace(choice, veto=_MISSING_VETO)
-        return choice
+        return _with_veto(choice, found.get(b"authorization", ""), request.url)
+
+
+def _with_veto(choice: Choice, authorization: str, url: Any) -> Choice:
+    """Hold a call on Chat Completions that can't be moved, whatever it holds."""
+    if authorization.startswith(_SIGNED):
+        return replace(choice, veto=_SIGNED_VETO)
+    if "missing" in choice.fallback and missing.is_missing(url):
+        return replace(choice, veto=_MISSING_VETO)
+    return choice
 
 
 class Quiet(Ticket):

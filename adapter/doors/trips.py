@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from adapter.effects import (
+    JSON,
     Decide,
     Effect,
     FanOut,
@@ -275,6 +276,8 @@ class Trip(TripBase):
             watch = self.watching(outcome)
             if watch is not None:
                 watch.end()
+            if outcome.content_type == JSON:
+                return self.response(outcome, self.family.ByteStream(outcome.body))
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
         stream = self.stream(outcome)
         if stream is None:
@@ -400,6 +403,8 @@ class AsyncTrip(TripBase):
             watch = self.watching(outcome)
             if watch is not None:
                 watch.end()
+            if outcome.content_type == JSON:
+                return self.response(outcome, self.family.ByteStream(outcome.body))
             return self.response(outcome, self.family.AsyncBody(AOnce(outcome.body), self.aclose))
         stream = self.stream(outcome)
         if stream is None:

@@ -50,6 +50,11 @@ class Live:
             self._look(self._path)
         return self.router
 
+    @property
+    def always_quiet(self) -> bool:
+        """Tell whether every call goes to Chat by the settings alone, and will: there is no file that could say something else."""
+        return self._path is None and self.router.quiet
+
     def stands_for(self, settings: Settings) -> bool:
         """Tell whether this is what other settings would be made into: from the same file, arguments and environment."""
         document = settings._document
