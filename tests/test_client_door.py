@@ -11,6 +11,7 @@ import functools
 import json
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -21,6 +22,7 @@ from openai.types.chat import ChatCompletionMessage
 
 import adapter
 from adapter.doors.own_streams import SUPPORTED, AsyncChatStream, ChatStream
+from adapter.routing.decide import Router
 from adapter.translation.lane import Lane
 from tests.support import corpus
 from tests.support.answers import Sdk, event, events, hanging, response, sdk
@@ -447,3 +449,33 @@ def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loo
             model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}], stream=True
         ).close()
     assert loopback.requests[0].path.endswith("/chat/completions")
+
+
+@supported
+@pytest.mark.parametrize("where", ["arguments", "file"])
+def test_off_keeps_the_sdks_own_resource_as_long_as_nothing_can_switch_it_on(where: str, tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('backend = "chat"\n')
+    settings = adapter.Settings(backend="chat") if where == "arguments" else adapter.Settings(config_file=file)
+    client = adapter.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", settings=settings)
+    assert (type(client.chat.completions) is Completions) == (where == "arguments")
+    held = client.chat.completions
+    adapter.install(client, settings=adapter.Settings(backend="responses"))
+    assert type(client.chat.completions) is not Completions
+    assert client.chat.completions is held  # somebody may have patched it
+    adapter.install(client, settings=adapter.Settings(backend="chat"))
+    assert client.chat.completions is held
+
+
+def test_a_call_that_the_settings_decide_is_asked_about_once(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Router, "choose", lambda *_: pytest.fail("it was asked"))
+    loopback.answer = lambda _: Served.of_json(response(item()))
+    settings = adapter.Settings(backend="responses", on_bug="raise")
+    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=settings) as client:
+        made = client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
+    found = adapter.decision(made)
+    assert found is not None
+    assert (found.backend, found.reason) == ("responses", "settings")
+    assert loopback.requests[0].path.endswith("/responses")

@@ -148,7 +148,7 @@ ERRORS = {
 def test_of_exceptions(sdk: Sdk, loopback: Loopback, case: str) -> None:
     loopback.answer = ERRORS[case]
     streamed = case not in ("429", "html", "not a response", "dropped")
-    client = sdk.client(loopback, timeout=0.3)
+    client = sdk.client(loopback, timeout=0.6)
     with pytest.raises((openai.APIError, *CONNECTION_ERRORS)) as raised:
         sdk.stream(client) if streamed else sdk.create(client)
     made = adapter.decision(raised.value)

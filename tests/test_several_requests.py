@@ -317,7 +317,7 @@ def test_a_failure_does_not_wait_for_a_slow_one(sdk: Sdk, loopback: Loopback, ca
 def test_a_timeout_of_one(sdk: Sdk, loopback: Loopback, streaming: bool) -> None:
     good = Answer.of_sse(events()) if streaming else Answer.of_json(response())
     loopback.answer = by_turn(good, Answer(200, parts=[HOLD], framing="chunked"), good)
-    client = emulating(sdk, loopback, timeout=0.3)
+    client = emulating(sdk, loopback, timeout=0.6)
     with pytest.raises((openai.APITimeoutError, http.ReadTimeout)):
         sdk.stream(client, n=N) if streaming else sdk.create(client, n=N)
     assert left(sdk) == []
@@ -349,7 +349,7 @@ LEAVING: dict[str, int | None] = {"unread": 0, "after one": 1, "after some": 4}
 @pytest.mark.parametrize("after", LEAVING)
 def test_leaving_early(sdk: Sdk, loopback: Loopback, after: str, how: str) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
-    client = emulating(sdk, loopback, timeout=0.5)
+    client = emulating(sdk, loopback, timeout=2)
     before = _fds()
 
     def leave_sync() -> None:
@@ -453,7 +453,7 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
             await asyncio.sleep(0.2)
             await stream.close()
             with pytest.raises((openai.APIError, *CONNECTION_ERRORS)):
-                await asyncio.wait_for(task, 2)
+                await asyncio.wait_for(task, 20)
 
         sdk.run(read())
         assert left(sdk) == []
@@ -691,7 +691,7 @@ def test_raw_replies(sdk: Sdk, loopback: Loopback) -> None:
 
 def test_helpers_leave_nothing(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
-    client = emulating(sdk, loopback, timeout=0.5)
+    client = emulating(sdk, loopback, timeout=2)
     manager = helpers_of(client).stream(**ASKED)
     sdk.inside(manager, lambda stream: next(iter(stream)) if sdk.mode == "sync" else stream.__anext__())
     assert left(sdk) == []

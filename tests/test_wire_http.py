@@ -223,7 +223,7 @@ def test_a_reply_that_never_comes_times_out(sdk: Sdk, loopback: Loopback) -> Non
     loopback.answer = silent
     try:
         with pytest.raises(openai.APITimeoutError) as raised:
-            sdk.create(sdk.client(loopback, timeout=0.2))
+            sdk.create(sdk.client(loopback, timeout=0.5))
     finally:
         over.set()
     assert str(raised.value.request.url).endswith(CHAT)
@@ -235,7 +235,7 @@ SILENCES = {"after the head": [], "after two events": events()[:2], "after the f
 @pytest.mark.parametrize("sent", SILENCES)
 def test_a_stream_that_falls_silent_times_out_while_it_is_read(sdk: Sdk, loopback: Loopback, sent: str) -> None:
     loopback.answer = [hanging(SILENCES[sent])]
-    stream = sdk.create(sdk.client(loopback, timeout=0.2), stream=True)  # Chat's own head would be up by now
+    stream = sdk.create(sdk.client(loopback, timeout=0.5), stream=True)  # Chat's own head would be up by now
     with pytest.raises(STREAM_TIMEOUT):
         sdk.list(stream)
     assert loopback.wait_for(lambda server: server.open_connections == 0)
@@ -247,7 +247,7 @@ def test_a_body_that_falls_silent_times_out(sdk: Sdk, loopback: Loopback) -> Non
     head = (("content-type", "application/json"),)
     loopback.answer = [Reply(200, head, [body[:20], HOLD], framing="chunked")]
     with pytest.raises(openai.APITimeoutError):
-        sdk.create(sdk.client(loopback, timeout=0.2))
+        sdk.create(sdk.client(loopback, timeout=0.5))
     assert loopback.wait_for(lambda server: server.open_connections == 0)
 
 

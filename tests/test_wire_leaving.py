@@ -251,7 +251,7 @@ def test_an_upstream_that_stays_open_after_the_terminal_event(sdk: Sdk, loopback
     def natively() -> type[Exception] | None:
         loopback.answer = [hanging(chat_events())]
         try:
-            assert text_of(sdk.stream(sdk.client(loopback, plain=True, timeout=0.5))) == "Native hello"
+            assert text_of(sdk.stream(sdk.client(loopback, plain=True, timeout=1))) == "Native hello"
         except http.ReadTimeout as error:  # before 2.0 the SDK reads on after [DONE], to the end
             return type(error)
         return None
@@ -260,7 +260,7 @@ def test_an_upstream_that_stays_open_after_the_terminal_event(sdk: Sdk, loopback
     loopback.answer = [hanging(events())]
     seen: list[Any] = []
     with nullcontext() if expected is None else pytest.raises(expected):
-        sdk.list(sdk.create(sdk.client(loopback, timeout=0.5), stream=True), seen.append)
+        sdk.list(sdk.create(sdk.client(loopback, timeout=1), stream=True), seen.append)
     assert text_of(seen) == "Hello there"
     assert finishes(seen) == ["stop"]
     assert released(loopback)

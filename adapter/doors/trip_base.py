@@ -1,0 +1,161 @@
+"""What a request's trips have in common, sync and async: its record, the reply's head, and the reply that is made of an outcome."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from adapter.effects import Head, Journey, Merged, Outcome, Rewritten, Streamed
+from adapter.endpoints import stored_endpoint
+from adapter.exchange import exchange, follow, stored
+from adapter.journal import Journal
+from adapter.memory.scope import Whose
+from adapter.relay import Relay
+
+from . import fields
+from .envelopes import reply_headers
+from .families import Family
+from .frames import READER
+from .record import note
+from .remembering import whose_of
+from .ticket import Ticket
+from .watching import Watch
+
+_HEAD = frozenset({b"location", b"content-type", b"content-encoding"})
+
+
+class TripBase:
+    """What the sync and the async trip have in common."""
+
+    def __init__(self, family: Family, inner: Any, request: Any, ticket: Ticket, *, branch: bool = False) -> None:
+        self.family = family
+        self.inner = inner
+        self.request = request
+        self.ticket = ticket
+        self.upstream: Any = None
+        self._encoded = False  # upstream's reply, for its way here
+        self._branch = branch  # one of several requests of a call, which is put on record as a whole
+        self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
+
+    @property
+    def journal(self) -> Journal:
+        """The record of the call."""
+        return self.ticket.journal
+
+    @cached_property
+    def whose(self) -> Whose:
+        """Whose turns the call is about."""
+        return whose_of(self.request, self.ticket.overrides.conversation, token=self.ticket.token)
+
+    def journey(self) -> Journey:
+        """Return the journey that this request is to go."""
+        method, raw_path = self.request.method, self.request.url.raw_path
+        if method == "POST":
+            return exchange(self.journal, raw_path, self.capacity())
+        question = stored_endpoint(method, raw_path)
+        return follow(self.journal) if question is None else stored(question)
+
+    def capacity(self) -> int | None:
+        """Return how many connections there can be at once; None where that can't be told."""
+        pool = getattr(self.inner, "_pool", None)  # private, in httpx 0.27 to httpx2 2.12
+        most = getattr(pool, "_max_connections", None)
+        return most if isinstance(most, int) else None
+
+    def branches(self, count: int) -> list[Any]:
+        """Make trips for several requests of this call."""
+        return [type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)]
+
+    def note(self) -> None:
+        """Put the call on record."""
+        if not self._branch:
+            note(self.journal)
+
+    def over(self, error: BaseException | str | None = None) -> None:
+        """Put the call on record and tell of it: the end of its stream is known."""
+        self.note()
+        if self._watch is not None:
+            self._watch.over(error)
+
+    def head(self, sent: Any) -> Head:
+        """Tell the journey of the reply's head."""
+        headers = self.upstream.headers
+        found = fields.some(headers, _HEAD)
+        self._encoded = b"content-encoding" in found
+        location = found.get(b"location")
+        if sent is not self.request and location and not location.startswith("/") and "://" not in location:
+            # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
+            headers["location"] = str(sent.url.join(location))
+        return Head(self.upstream.status_code, found.get(b"content-type", ""))
+
+    def _unread(self) -> bool:
+        """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
+        upstream = self.upstream
+        return not (
+            self._encoded or upstream.is_stream_consumed or upstream.is_closed or "_content" in upstream.__dict__
+        )
+
+    def truncated(self, why: str) -> Exception:
+        """Make the exception for a stream that ends too soon."""
+        error: Exception = self.family.RemoteProtocolError(why, request=self.request)
+        return error
+
+    def closed_early(self) -> Exception:
+        """Make the exception for a stream that is read after it was closed."""
+        error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
+        return error
+
+    def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
+        """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
+        status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
+        extensions = {} if self.upstream is None else self.upstream.extensions
+        if self.upstream is not None and status != self.upstream.status_code:
+            extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
+        if isinstance(outcome, Streamed) and self.ticket.reads_frames:
+            extensions = {**extensions, READER: frames}
+        made = self.family.Response(status, stream=body, extensions=extensions)
+        made.headers = reply_headers(self.upstream, outcome, self.family)  # the constructor would copy them
+        if self.family.plain_decoder is not None:
+            made._decoder = self.family.plain_decoder
+        return made
+
+    def passing(self) -> Any:
+        """Return upstream's reply, untouched; watched where somebody observes."""
+        if self._watch is not None:
+            self._watch.status = self.upstream.status_code
+            if self.upstream.is_closed:  # read before it came: a stand-in's for a test
+                self._watch.whole(self.upstream)
+            else:
+                self.upstream.stream = self.family.Passing(self.upstream.stream, self._watch, self.upstream.headers)
+        return self.upstream
+
+    several: Any = None
+    relay: Relay | None = None  # of the stream under way
+    _watched: Any  # what passes a stream on, watched
+    _frames: Any  # what a stream is read through
+    pumped: Any  # relays a stream
+
+    def stream(self, outcome: Outcome) -> Any:
+        """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
+        if isinstance(outcome, Streamed):
+            self.watching(outcome)
+            return self.pieces(outcome)
+        if not isinstance(outcome, Merged):
+            return None
+        stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
+        watch = self.watching(outcome)
+        return stream if watch is None else self._watched(stream, watch)
+
+    def pieces(self, outcome: Streamed) -> Any:
+        """Give a stream's bytes, or its frames."""
+        self.relay = outcome.relay
+        source = self.pumped(outcome)
+        if self._watch is not None:
+            source = self._watched(source, self._watch)
+        return self._frames(outcome.relay, source, self)
+
+    def watching(self, outcome: Outcome) -> Watch | None:
+        """Begin to watch a reply that is made here."""
+        if self._watch is not None:
+            self._watch.status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
+            self._watch.usage = self.journal.usage
+        return self._watch
