@@ -479,3 +479,16 @@ def test_a_call_that_the_settings_decide_is_asked_about_once(
     assert found is not None
     assert (found.backend, found.reason) == ("responses", "settings")
     assert loopback.requests[0].path.endswith("/responses")
+
+
+def test_a_request_made_inside_a_call_that_is_off_loses_our_header_as_well(loopback: Loopback) -> None:
+    loopback.answer = lambda request: Served.of_json({"object": "list", "data": []})
+    given: Json = {"base_url": loopback.base_url, "api_key": "k"}
+    other = adapter.OpenAI(
+        **given, default_headers={"x-adapter-backend": "responses"}, settings=adapter.Settings(backend="responses")
+    )
+    inside = http.Client(event_hooks={"request": [lambda _: other.models.list()]})
+    with other, adapter.OpenAI(**given, http_client=inside, settings=adapter.Settings(backend="chat")) as client:
+        client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
+    assert [request.path.rpartition("/v1")[2] for request in loopback.requests] == ["/models", "/chat/completions"]
+    assert all(request.header("x-adapter-backend") is None for request in loopback.requests)

@@ -53,11 +53,14 @@ def _connect(client: Any) -> None:
 
 def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
-    if is_ours(request):
+    call = decisions.CALL.get()
+    if type(call) is Quiet:  # it passes, whatever it is
         _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        ticket = request.extensions[KEY] = decisions.CALL.get() or begin(client._adapter_live)
-        if type(ticket) is not Quiet:
-            ticket.token = token_of(client)
+        request.extensions[KEY] = call
+    elif is_ours(request):
+        _connect(client)
+        ticket = request.extensions[KEY] = call or begin(client._adapter_live)
+        ticket.token = token_of(client)
     else:
         request.headers.pop(HEADER, None)
 
@@ -122,7 +125,9 @@ def _sync(cls: Any) -> Any:
 
         def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
-            if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
+            if not hasattr(
+                self, "_adapter_door"
+            ):  # uninstalled, and called through a resource that was held since before
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
@@ -161,7 +166,9 @@ def _async(cls: Any) -> Any:
 
         async def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
-            if not _is_adapted(type(self)):  # uninstalled, and called through a resource that was held since before
+            if not hasattr(
+                self, "_adapter_door"
+            ):  # uninstalled, and called through a resource that was held since before
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
