@@ -40,7 +40,7 @@ from .errors import TranslationError, UpstreamFailure
 from .journal import Choice, Journal, Veto
 from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
 from .planning import Plan, make_plan, parsed, plan_for_bug
-from .replying import json_of, read_reply, upstream_error
+from .replying import MemoOf, json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
 from .translation.draft import IndexMap
 from .translation.ledger import Loss
@@ -159,7 +159,8 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         if reason in choice.fallback:
             return FellBack(reason, head, raw)
     # A stream holds what its reply is read with, and not what was sent.
-    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=load.memo))
+    memo = _memo_of_stream(load, choice) if load.plain.asked.stream else load.memo
+    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=memo))
 
 
 def _noted(notes: list[Effect], choice: Choice) -> _Step:
@@ -178,6 +179,17 @@ def _lighter(load: Load, raw: bytes, choice: Choice) -> Lighter | None:
         if choice.on_bug == "raise":
             raise
         return None
+
+
+def _memo_of_stream(load: Load, choice: Choice) -> MemoOf | None:
+    try:
+        if load.history is not None:
+            load.history.let_go()
+    except Exception:  # a memory that fails costs continuity, never the call
+        if choice.on_bug == "raise":
+            raise
+        return None
+    return load.memo
 
 
 def _may_fall_back(head: Head, choice: Choice) -> bool:

@@ -79,6 +79,23 @@ def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
         loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
 
 
+class Sent:
+    """A request's body, to be let go of when its reply is under way: the HTTP libraries hold it as long as the reply is open."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
+
+    def release(self) -> None:
+        """Let go of it; it isn't sent again."""
+        self._data = b""
+
+
 Over = Callable[[BaseException | str | None], None]
 """Told as soon as the end of a stream is known, with what went wrong: SDKs 1.x don't close a stream that raises."""
 

@@ -52,7 +52,7 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
     length = b"Content-Length", str(len(send.body)).encode()
     made.url, made.extensions = url, extensions
     made.headers = fields.edited(request.headers, _OURS | _LENGTHS, [length])
-    made.stream, made._content = family.ByteStream(send.body), send.body
+    made.stream, made._content = family.Sent(send.body), send.body
     return made
 
 

@@ -33,10 +33,11 @@ class Family:
         self.plain_decoder: Any = None if decoder is None else decoder()
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
-        from .bodies import AsyncBody, Body
+        from .bodies import AsyncBody, Body, Sent
         from .watching import Passing
 
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
+        self.Sent: Any = type("Sent", (Sent, module.ByteStream), {})
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
         # The HTTP libraries' own streams are both as well where a body is at hand.
         self.Passing: Any = type("Passing", (Passing, module.SyncByteStream, module.AsyncByteStream), {})

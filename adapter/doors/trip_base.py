@@ -13,6 +13,7 @@ from adapter.memory.scope import Whose
 from adapter.relay import Relay
 
 from . import fields
+from .bodies import Sent
 from .envelopes import reply_headers
 from .families import Family
 from .frames import READER
@@ -33,6 +34,7 @@ class TripBase:
         self.request = request
         self.ticket = ticket
         self.upstream: Any = None
+        self.sent: Any = None  # the request's body
         self._encoded = False  # upstream's reply, for its way here
         self._branch = branch  # one of several requests of a call, which is put on record as a whole
         self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
@@ -148,6 +150,9 @@ class TripBase:
     def pieces(self, outcome: Streamed) -> Any:
         """Give a stream's bytes, or its frames."""
         self.relay = outcome.relay
+        if isinstance(self.sent, Sent):
+            self.sent.release()  # it may hold megabytes, and a stream minutes
+        self.sent = None
         source = self.pumped(outcome)
         if self._watch is not None:
             source = self._watched(source, self._watch)

@@ -64,6 +64,7 @@ class Trip(TripBase):
                 self.close()
                 sent = outgoing(self.request, effect, self.family)
                 self.upstream = self.inner.handle_request(sent)
+                self.sent = sent.stream
                 return self.head(sent)
             case ReadReply():
                 return self.read()
@@ -195,6 +196,7 @@ class AsyncTrip(TripBase):
                 await self.aclose()
                 sent = outgoing(self.request, effect, self.family)
                 self.upstream = await self.inner.handle_async_request(sent)
+                self.sent = sent.stream
                 return self.head(sent)
             case ReadReply():
                 return await self.read()

@@ -121,8 +121,8 @@ class History:
 
     calls: list[_Call]
     starts: list[int]  # indexes in `calls`
-    _speaker: str | None  # names the newest user message, where a call follows it
-    _user: Item | None  # it itself: most replies need no name, and a stream holds no more than this
+    _speaker: str | None  # names the newest user message, where a call follows it or its words are let go
+    _user: Item | None  # it itself: most whole replies need no name
     _seen: Mapping[str, int]
     legacy: bool = False
 
@@ -130,6 +130,10 @@ class History:
     def names(self) -> list[str]:
         """The names of the turns that may be remembered."""
         return [self.calls[start].name for start in self.starts]
+
+    def let_go(self) -> None:
+        """Let go of the words of the history, which may be megabytes: a stream needs no more than their name."""
+        self._speaker, self._user = self._speaker or _user_named(self._user), None
 
     def memo(self, heard: Sequence[Any]) -> Memo | None:
         """Make the memo of a reply, of which `heard` are the items; None where it holds nothing to remember."""
