@@ -65,12 +65,13 @@ def whole(name: str, made: Any, messages: list[dict[str, Any]]) -> Work:
     return lambda: made.chat.completions.create(model=MODEL, messages=messages)
 
 
-def opened(name: str, made: Any) -> Any:
-    """Open a stream (or, of an async client, return what opens it)."""
+def opened(name: str, made: Any, messages: Any = None) -> Any:
+    """Open a stream (or, of an async client, return what opens it), with these messages or one question."""
+    messages = messages or question()
     if name == RESPONSES:
-        return made.responses.create(model=MODEL, input=question(), store=False, stream=True)
+        return made.responses.create(model=MODEL, input=messages, store=False, stream=True)
     return made.chat.completions.create(
-        model=MODEL, messages=question(), stream=True, stream_options={"include_usage": True}
+        model=MODEL, messages=messages, stream=True, stream_options={"include_usage": True}
     )
 
 

@@ -195,23 +195,24 @@ def imports(rounds: int) -> list[Row]:
     ]
 
 
-def memory(server: Server, count: int) -> list[Row]:
-    """Memory that open streams hold, as tracemalloc counts it, by stream."""
+def memory(server: Server, count: int, messages: int) -> list[Row]:
+    """Memory that open streams hold, as tracemalloc counts it, by stream; with so many messages of history."""
     held: dict[str, float] = {}
-    for name in (NATIVE, CLIENT, WIRE, RESPONSES):
-        held[name] = asyncio.run(_held(name, server, count))
+    for name in (NATIVE, CLIENT, WIRE) if messages > 1 else (NATIVE, CLIENT, WIRE, RESPONSES):
+        held[name] = asyncio.run(_held(name, server, count, messages))
     rows = []
+    what = f"memory of {count} open streams, {messages} message{'s' * (messages > 1)}, each"
     for name, size in held.items():
-        row = Row(f"memory of {count} open streams, each", name, size / 1024, "KiB", size / held[NATIVE])
+        row = Row(what, name, size / 1024, "KiB", size / held[NATIVE])
         rows.append(_goal(row, 1.0) if name in (CLIENT, WIRE) else row)
     return rows
 
 
-async def _held(name: str, server: Server, count: int) -> float:
+async def _held(name: str, server: Server, count: int, messages: int) -> float:
     async with client(name, server.base_url, "n40-g0-hold", asynchronous=True) as made:
 
         async def begin() -> Any:
-            stream = await opened(name, made)
+            stream = await opened(name, made, question() if messages == 1 else history(messages))
             for _ in range(10):
                 await anext(stream)
             return stream

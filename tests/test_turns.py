@@ -96,6 +96,9 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(steps: list[Any]) ->
             continue
         plain = _translated(messages)
         memo = read_history(plain.body["input"], plain.index.items).memo(step)
+        light = read_history(plain.body["input"], plain.index.items)
+        light.let_go()  # as a stream's does
+        assert light.memo(step) == memo
         if memo is not None:
             assert memo.name not in memory
             memory[memo.name] = ToolTurn.from_json(json.loads(json.dumps(memo.turn.to_json())))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from adapter.errors import MalformedRequest
@@ -33,6 +34,10 @@ _FIELDS = {
 }
 
 
+# The same for every conversation, and held as long as a reply is read: a long history's would be as much as its text.
+_origin = lru_cache(maxsize=4096)(Origin)
+
+
 class _Items:
     """The items of one conversation; holds what one message has to know of the ones before it."""
 
@@ -45,7 +50,7 @@ class _Items:
 
     def add(self, item: dict[str, Any], kind: ItemKind, m: int, call: int = 0, parts: tuple[str, ...] = ()) -> None:
         self.items.append(item)
-        self.draft.origins.append(Origin(kind, m, call, parts))
+        self.draft.origins.append(_origin(kind, m, call, parts))
 
     def message(self, m: int, message: Any) -> None:
         path = f"messages[{m}]"

@@ -132,8 +132,10 @@ class History:
         return [self.calls[start].name for start in self.starts]
 
     def let_go(self) -> None:
-        """Let go of the words of the history, which may be megabytes: a stream needs no more than their name."""
+        """Let go of all but what `memo` needs: of the words, which may be megabytes, their name, and no calls of earlier turns."""
         self._speaker, self._user = self._speaker or _user_named(self._user), None
+        self._seen = {name: times for name, times in self._seen.items() if name.startswith(self._speaker)}
+        self.calls, self.starts = [], []
 
     def memo(self, heard: Sequence[Any]) -> Memo | None:
         """Make the memo of a reply, of which `heard` are the items; None where it holds nothing to remember."""
