@@ -125,9 +125,7 @@ def _sync(cls: Any) -> Any:
 
         def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
-            if not hasattr(
-                self, "_adapter_door"
-            ):  # uninstalled, and called through a resource that was held since before
+            if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
                 return self.post(path, **kwargs)
             if path != _PATH:
                 return super().post(path, **kwargs)
@@ -166,9 +164,7 @@ def _async(cls: Any) -> Any:
 
         async def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
-            if not hasattr(
-                self, "_adapter_door"
-            ):  # uninstalled, and called through a resource that was held since before
+            if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
                 return await self.post(path, **kwargs)
             if path != _PATH:
                 return await super().post(path, **kwargs)
