@@ -18,7 +18,6 @@ _FRAMING = _LENGTHS | {b"content-encoding"}
 _OURS = frozenset({HEADER.encode()})
 _MOVED = HEADER.encode(), b"responses"
 _WITHOUT = _FRAMING | _OURS
-_OF_A_BODY = _WITHOUT | {b"content-type"}
 
 
 @lru_cache(maxsize=64)
@@ -58,10 +57,6 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
 
 def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
     """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
-    if isinstance(outcome, Rewritten) and outcome.content_type and not outcome.headers:
-        kind, length = outcome.content_type.encode(), str(len(outcome.body)).encode()
-        added = [(b"content-type", kind), (b"content-length", length), _MOVED]
-        return family.Headers(added) if upstream is None else fields.edited(upstream.headers, _OF_A_BODY, added)
     own: dict[bytes, bytes] = {}
     if isinstance(outcome, Merged) and isinstance(outcome.parts[0], Rewritten):
         # Where one answer of several came whole, the others needn't have.
