@@ -21,6 +21,12 @@ from pydantic import BaseModel
 
 from tests.frameworks.harness import House, Side
 
+# Its memory never closes its SQLite store; where that is collected while a test's loop is there, the store's thread (aiosqlite's) finds
+# the loop closed.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception in thread Thread-\d+ \(_connection_worker_thread\):pytest.PytestUnhandledThreadExceptionWarning"
+)
+
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
 ON_ITS_WAY = "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
