@@ -237,3 +237,13 @@ def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError, match="another program"):
         _read(tmp_path / "memory.db").get(["s:c:1"])
     assert (tmp_path / "memory.db").read_bytes() == before
+
+
+def test_a_store_that_goes_closes_its_file(tmp_path: Path) -> None:
+    store = _read(tmp_path / "memory.db")
+    store.put("s:c:1", b"1")
+    connection = store._opened
+    assert connection is not None
+    del store
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,22 @@ class SQLite(Store):
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        if self._pid != os.getpid():
-            return  # it is the parent's
+        self._leave_to_parent()
         with self._lock:
             if self._opened is not None:
                 self._opened.close()
             self._opened = None
+
+    def __del__(self) -> None:
+        # Python 3.13 warns of a connection that goes without having been closed.
+        with suppress(Exception):  # one that was never made, or an interpreter that ends
+            self.close()
+
+    def _leave_to_parent(self) -> None:
+        """Give up what was opened before a fork: a connection must not cross one, and a thread that isn't here may hold the lock."""
+        if self._pid != os.getpid():
+            _INHERITED.append(self._opened)
+            self._opened, self._lock, self._pid = None, threading.Lock(), os.getpid()
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         gone = f"DELETE FROM turns WHERE number IN ({_OLDEST})"  # noqa: S608  # constants
@@ -108,10 +119,7 @@ class SQLite(Store):
             connection.execute(gone, (rows - int(rows * 0.9 * self._size / used),))
 
     def _held(self) -> _Held:
-        if self._pid != os.getpid():
-            # A connection must not cross a fork, and a thread that isn't here may hold the lock.
-            _INHERITED.append(self._opened)
-            self._opened, self._lock, self._pid = None, threading.Lock(), os.getpid()
+        self._leave_to_parent()
         return _Held(self)
 
     def _connect(self) -> sqlite3.Connection:
