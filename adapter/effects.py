@@ -173,8 +173,6 @@ class Head(NamedTuple):
 
 # Outcomes
 
-JSON = "application/json"
-
 
 @dataclass(frozen=True, slots=True)
 class Untouched:
@@ -186,7 +184,7 @@ class Rewritten(NamedTuple):
 
     status: int
     body: bytes
-    content_type: str = JSON
+    content_type: str = "application/json"
     headers: Mapping[str, str] = MappingProxyType({})
 
 

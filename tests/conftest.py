@@ -74,12 +74,11 @@ def _block_network() -> None:
 
 
 def _register_hypothesis_profiles() -> None:
-    # No deadline anywhere, and no complaint of slow examples: two shared cores make them normal.
-    some = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-    hypothesis.settings.register_profile("dev", max_examples=50, **some)
+    # No deadline anywhere: two shared cores make single slow examples normal.
+    hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
     # The same examples in each run, so that a red run is the change's doing.
-    hypothesis.settings.register_profile("ci", max_examples=100, **some, derandomize=True, print_blob=True)
-    hypothesis.settings.register_profile("deep", max_examples=2000, **some)
+    hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+    hypothesis.settings.register_profile("deep", max_examples=2000, deadline=None)
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 

@@ -174,7 +174,7 @@ async def abreak(events: Any) -> None:
     async for _ in events:
         break
     del events
-    await asyncio.sleep(0.05)  # the loop closes what was dropped
+    await asyncio.sleep(0.01)  # the loop closes what was dropped
 
 
 async def aerror(events: Any) -> None:
@@ -247,7 +247,7 @@ async def test_a_task_that_is_cancelled(api: str) -> None:
             pass
 
     task = asyncio.create_task(reading())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -157,7 +157,7 @@ def _check(decisions: list[Any], hashes: set[str]) -> None:
 
 
 def _settles(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 5
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -453,7 +453,7 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
             await asyncio.sleep(0.2)
             await stream.close()
             with pytest.raises((openai.APIError, *CONNECTION_ERRORS)):
-                await asyncio.wait_for(task, 20)
+                await asyncio.wait_for(task, 2)
 
         sdk.run(read())
         assert left(sdk) == []

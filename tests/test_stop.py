@@ -419,7 +419,7 @@ def test_a_server_sees_that_nobody_listens(mode: str) -> None:
 
 
 def assert_left(upstream: Upstream) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 5
     while upstream.stats()["open"] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert upstream.stats()["open"] == 0

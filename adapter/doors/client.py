@@ -54,15 +54,13 @@ def _connect(client: Any) -> None:
 def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     call = decisions.CALL.get()
-    if type(call) is Quiet:  # it passes, whatever it is
-        _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        request.extensions[KEY] = call
-    elif is_ours(request):
-        _connect(client)
-        ticket = request.extensions[KEY] = call or begin(client._adapter_live)
-        ticket.token = token_of(client)
-    else:
+    if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
         request.headers.pop(HEADER, None)
+        return
+    _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+    ticket = request.extensions[KEY] = call or begin(client._adapter_live)
+    if type(ticket) is not Quiet:
+        ticket.token = token_of(client)
 
 
 def _named(client: Any, post: dict[str, Any]) -> bool:

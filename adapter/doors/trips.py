@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 from adapter.effects import (
-    JSON,
     Decide,
     Effect,
     FanOut,
@@ -127,8 +126,6 @@ class Trip(TripBase):
             watch = self.watching(outcome)
             if watch is not None:
                 watch.end()
-            if outcome.content_type == JSON:
-                return self.response(outcome, self.family.ByteStream(outcome.body))
             return self.response(outcome, self.family.Body(once(outcome.body), self.close))
         stream = self.stream(outcome)
         if stream is None:
@@ -255,8 +252,6 @@ class AsyncTrip(TripBase):
             watch = self.watching(outcome)
             if watch is not None:
                 watch.end()
-            if outcome.content_type == JSON:
-                return self.response(outcome, self.family.ByteStream(outcome.body))
             return self.response(outcome, self.family.AsyncBody(AOnce(outcome.body), self.aclose))
         stream = self.stream(outcome)
         if stream is None:

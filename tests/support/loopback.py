@@ -129,7 +129,7 @@ class Loopback:
         """How many connections are open now."""
         return len(self._open)
 
-    def wait_for(self, condition: Callable[[Loopback], bool], seconds: float = 20.0) -> bool:
+    def wait_for(self, condition: Callable[[Loopback], bool], seconds: float = 5.0) -> bool:
         """Wait until `condition(server)` holds; it is looked at whenever a request, connection or hang-up occurs."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), seconds)
