@@ -77,6 +77,12 @@ def _planted_generator(*args: Any, **kwargs: Any) -> Any:
     yield
 
 
+async def _planted_coroutine(*args: Any, **kwargs: Any) -> Any:
+    from tests.test_own_bugs import go_off as ring
+
+    ring()
+
+
 def _modules() -> list[ModuleType]:
     found = pkgutil.walk_packages(translation.__path__, f"{translation.__name__}.")
     return [importlib.import_module(entry.name) for entry in found] + [adapter.sse]
@@ -162,7 +168,8 @@ def planted(function: FunctionType, server: Loopback) -> Iterator[Alarm]:
 
 def _fitting(original: CodeType) -> CodeType:
     """Return code that raises: of the same kind, and with as many free variables as the function's closure has."""
-    plant = _planted_generator if original.co_flags & inspect.CO_GENERATOR else _planted
+    kinds = {inspect.CO_GENERATOR: _planted_generator, inspect.CO_COROUTINE: _planted_coroutine}
+    plant = next((plant for flag, plant in kinds.items() if original.co_flags & flag), _planted)
     return plant.__code__.replace(co_freevars=original.co_freevars)
 
 
