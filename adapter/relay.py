@@ -7,14 +7,13 @@ from typing import Any
 
 from . import quick, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
-from .translation.chunks import Chunk
+from .translation.chunks import Chunk, Delta
 from .translation.draft import Asked, IndexMap
-from .translation.lane import Lane
 from .translation.streams import ChunksFromEvents
 from .translation.turns import Memo
 
-Frame = Chunk | bytes
-"""What a stream is made of: a chunk as a JSON object, or an event as it is written."""
+Frame = Chunk | Delta | bytes
+"""What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
@@ -27,8 +26,8 @@ _BUG = (
 class Relay:
     """Turn the bytes of a Responses stream into the frames of a Chat Completions stream, event by event.
 
-    `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where
-    the reader wants nothing but bytes (`as_bytes`), text comes as bytes too, the short way. A failure is passed on as Chat's own error frame, on which the SDK
+    `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where it
+    is known who reads (`as_bytes`, or by chunk), text comes the short way: as bytes too, or as what its chunks don't share. A failure is passed on as Chat's own error frame, on which the SDK
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
     the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
     reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
@@ -79,7 +78,9 @@ class Relay:
         try:
             lane = self._machine.lane
             if lane is not None and self.as_bytes is not None and not self.done and self._decoder.between:
-                data = self._fast(lane, data, out)
+                at = lane.frames(data, out) if self.as_bytes else lane.deltas(data, out)
+                self.events += len(out)
+                data = data[at:]
             for event in self._decoder.feed(data) if data else ():
                 if self.done:
                     break
@@ -96,16 +97,6 @@ class Relay:
                 self._finished = finished
                 self._look()
         return out
-
-    def _fast(self, lane: Lane, data: bytes, out: list[Frame]) -> bytes:
-        """Take the text deltas that the data begins with; return the rest."""
-        read: Callable[[bytes, int], Frame | None] = lane.frame if self.as_bytes else lane.chunk
-        at = 0
-        while at < len(data) and (frame := read(data, at)) is not None:
-            out.append(frame)
-            at = lane.last
-            self.events += 1
-        return data[at:] if at else data
 
     def leave(self) -> None:
         """Take note that the caller reads no more: what it has seen may be complete though upstream hasn't said so yet."""
@@ -153,7 +144,7 @@ class Relay:
     def written(self, frames: list[Frame]) -> bytes:
         """Write frames as they stand in a stream."""
         try:
-            return b"".join([frame if isinstance(frame, bytes) else sse.frame(frame) for frame in frames])
+            return b"".join([frame if isinstance(frame, bytes) else sse.frame(_whole(frame)) for frame in frames])
         except Exception:
             if self._strict:
                 raise
@@ -188,3 +179,7 @@ class Relay:
     def _fail(self, message: str, code: str) -> Sequence[Frame]:
         self.done = self.broken = True
         return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)
+
+
+def _whole(frame: Chunk | Delta) -> Chunk:
+    return frame.chunk() if isinstance(frame, Delta) else frame

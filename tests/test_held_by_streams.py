@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import adapter
-from tests.support.answers import Sdk, chat_events, events, hanging, sdk
+from tests.support.answers import Sdk, chat_events, event, events, hanging, sdk
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
 
@@ -67,3 +67,43 @@ def test_a_long_question_is_held_as_often_as_natively(sdk: Sdk, loopback: Loopba
     adapted = held(sdk, client)
     assert natively > SIZE
     assert adapted < natively + SIZE / 10
+
+
+LONG, WORD = 4_000, "word "
+
+
+def test_an_answer_so_far_is_held_by_the_character(sdk: Sdk, loopback: Loopback) -> None:
+    """The answer so far is needed to judge its end by; the SDK's own stream holds nothing of it."""
+    begun, delta = (
+        events()[:4],
+        event("response.output_text.delta", item_id="m", output_index=0, content_index=0, delta=WORD),
+    )
+    loopback.answer = lambda _: hanging([*begun, *[delta] * LONG])
+    client = sdk.client(loopback, adapter.Settings(backend="responses", on_bug="raise"))
+    body: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+    async def aread(stream: Any, count: int) -> None:
+        chunks = aiter(stream)
+        for _ in range(count):
+            await anext(chunks)
+
+    def read(stream: Any, count: int) -> None:
+        if sdk.mode == "async":
+            sdk.run(aread(stream, count))
+        else:
+            chunks = iter(stream)
+            for _ in range(count):
+                next(chunks)
+
+    stream = sdk.create(client, **body)
+    read(stream, 20)
+    gc.collect()
+    tracemalloc.start(1)
+    try:
+        read(stream, LONG - 100)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        sdk.run(stream.close()) if sdk.mode == "async" else stream.close()
+    assert grown < 6 * LONG * len(WORD)

@@ -214,8 +214,9 @@ class APump:
         out: list[Frame] = []
         try:
             if not (self._begun or self._error is not None or self.closed or relay.done):  # as for most of a stream
-                with suppress(StopAsyncIteration):  # `_next` says how it ended
-                    out = relay.feed(await self._source.__anext__())
+                data = await anext(self._source, None)
+                if data is not None:  # else `_next` says how it ended
+                    out = relay.feed(data)
             if relay.unsaved is not None:
                 await self._trip.remember(relay)
             if not out:

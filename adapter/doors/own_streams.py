@@ -1,9 +1,7 @@
 """The client door's streams: the SDK's own, reading a translated reply chunk by chunk and not by way of bytes.
 
-The SDK's reader spends most of its time on building a chunk field by field. Here it builds only what is out of the ordinary (usage,
-errors, logprobs, `[DONE]`); the others are validated by Pydantic, which gives equal objects: their values have the types of the
-fields, so that there is nothing to coerce. The SDK's reader comes in with the first event that is its own, and stays,
-suspended between two of those: it raises, drains and closes as it always does.
+Plain chunks are built by own_chunks.py; the SDK's reader builds only what is out of the ordinary (usage, errors, logprobs, `[DONE]`). It
+comes in with the first event that is its own, and stays, suspended between two of those: it raises, drains and closes as it always does.
 
 A stream of the SDK's holds its reader, which holds the stream: one that is left by a bare `break` stays open until the garbage is
 collected, wherever a thread is by then. In the midst of httpcore's own book-keeping, which may be entered twice, that loses a
@@ -12,14 +10,14 @@ connection (httpcore2 2.16), or waits for ever (httpcore 1.0). Ours reads by way
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import openai
 from openai.types.chat import ChatCompletionChunk
 
 from .frames import READER, AFrames, Frames
+from .own_chunks import Building
 
 if TYPE_CHECKING:
     _Stream = openai.Stream[ChatCompletionChunk]
@@ -30,69 +28,6 @@ else:
 # Older SDKs' readers leave a stream open where it raises, and let the HTTP library's errors through: there the SDK reads everything itself.
 SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.isdecimal()) >= (3, 0)
 """Tells whether the installed SDK's reader is one that can be helped."""
-
-_PADDING_IS_KNOWN = (
-    "obfuscation" in ChatCompletionChunk.model_fields
-)  # since 3.x some time; before, it is an extra field
-
-
-@cache
-def _builder() -> Callable[[Any], ChatCompletionChunk]:
-    """Return what builds a chunk of a plain delta."""
-    ChatCompletionChunk.model_rebuild()  # the SDK's models are made complete when they are first used
-    build: Callable[[Any], ChatCompletionChunk] = ChatCompletionChunk.__pydantic_validator__.validate_python
-    return build
-
-
-_CHOICE = frozenset({"index", "delta", "logprobs", "finish_reason"})
-_OPENING = frozenset({"role", "content", "refusal"})
-_CALL = frozenset({"index", "id", "type", "function"})
-_FUNCTION = frozenset({"name", "arguments"})
-
-
-def _is_plain(chunk: dict[str, Any]) -> bool:
-    """Tell whether a chunk is nothing but a piece of text or of a function's arguments, the first one of an answer, or its finish."""
-    choices = chunk["choices"]
-    if len(choices) != 1 or not choices[0].keys() <= _CHOICE or choices[0].get("logprobs") is not None:
-        return False
-    delta = choices[0]["delta"]
-    calls = delta.get("tool_calls")
-    if calls is None:
-        plain: bool = delta.keys() <= _OPENING
-        return plain
-    return len(delta) == 1 and calls[0].keys() <= _CALL and calls[0].get("function", {}).keys() <= _FUNCTION
-
-
-class _Building:
-    """Build the plain chunks of one stream; None where the SDK is to do it."""
-
-    __slots__ = ("_build", "_known")
-
-    def __init__(self) -> None:
-        self._build = _builder()
-        self._known: bool | None = None
-
-    def chunk(self, frame: Any) -> ChatCompletionChunk | None:
-        """Build a chunk."""
-        if type(frame) is bytes or not _is_plain(frame) or self._known is False:
-            return None
-        padding = None if _PADDING_IS_KNOWN else frame.pop("obfuscation", None)
-        known = self._known
-        if known is None or frame["choices"][0]["finish_reason"] is not None:
-            # All plain chunks of a stream have the same keys, but for the padding; the last may have more.
-            known = self._known = frame.keys() <= ChatCompletionChunk.model_fields.keys()
-        if known:
-            try:
-                made = self._build(frame)
-            except ValueError:  # Pydantic's own is one: the SDK takes what doesn't validate as well
-                pass
-            else:
-                if padding is not None:
-                    made.__pydantic_extra__["obfuscation"] = padding  # type: ignore[index]  # extras are allowed
-                return made
-        if padding is not None:
-            frame["obfuscation"] = padding
-        return None
 
 
 def _frames(response: Any) -> Any:
@@ -126,7 +61,7 @@ class ChatStream(_Stream):
             yield from super().__stream__()
             return
         self.response.is_stream_consumed = True
-        build = _Building().chunk
+        build = Building().chunk
         reading: Any = None
         made: list[ChatCompletionChunk] = []
         try:
@@ -166,7 +101,7 @@ class AsyncChatStream(_AsyncStream):
                 yield chunk
             return
         self.response.is_stream_consumed = True
-        build = _Building().chunk
+        build = Building().chunk
         reading: Any = None
         made: list[ChatCompletionChunk] = []
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import replies
 from .draft import Asked
@@ -16,6 +16,20 @@ _SAID_BACK = frozenset({
     "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
 })  # fmt: skip
 """Parameters of the request that a Response repeats and no completion has."""
+
+
+class Delta(NamedTuple):
+    """A piece of text on its way, where the chunks of an answer differ in nothing else: `like` is one of them, and `chunk` the whole of this one."""
+
+    text: str
+    padding: str | None
+    like: Chunk
+
+    def chunk(self) -> Chunk:
+        """Make the chunk, as a JSON object."""
+        choice = self.like["choices"][0] | {"delta": {"content": self.text}}
+        made = self.like | {"choices": [choice]}
+        return made if self.padding is None else made | {"obfuscation": self.padding}
 
 
 class Chunks:

@@ -11,31 +11,33 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from adapter import codec
 
-from .chunks import Chunk, Chunks
+from .chunks import Chunk, Chunks, Delta
 from .prose import Message, Prose
 
-_PLAIN = rb'[^"\\\x00-\x1f]*'
-_LITERAL = rb'"' + _PLAIN + rb'(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})' + _PLAIN + rb')*"'
-_NUMBER = rb"(?:0|[1-9][0-9]{0,15})"
+# Nothing is tried twice (`*+`, `?+`): what doesn't match at once goes the long way.
+_PLAIN = rb'[^"\\\x00-\x1f]*+'
+_LITERAL = rb'"' + _PLAIN + rb'(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})' + _PLAIN + rb')*+"'
+_NUMBER = rb"(?:0|[1-9][0-9]{0,15}+)"
 _FIELDS = {
-    "type": rb'"type": ?"response\.output_text\.delta"',
-    "sequence_number": rb'"sequence_number": ?' + _NUMBER,
-    "item_id": rb'"item_id": ?"[ !#-\[\]-~]*"',
-    "output_index": rb'"output_index": ?(?P<output>' + _NUMBER + rb")",
-    "content_index": rb'"content_index": ?(?P<content>' + _NUMBER + rb")",
-    "delta": rb'"delta": ?(?P<text>' + _LITERAL + rb")",
-    "logprobs": rb'"logprobs": ?\[\]',
-    "obfuscation": rb'"obfuscation": ?(?P<padding>' + _LITERAL + rb")",
+    "type": rb'"type": ?+"response\.output_text\.delta"',
+    "sequence_number": rb'"sequence_number": ?+' + _NUMBER,
+    "item_id": rb'"item_id": ?+"[ !#-\[\]-~]*+"',
+    "output_index": rb'"output_index": ?+(?P<output>' + _NUMBER + rb")",
+    "content_index": rb'"content_index": ?+(?P<content>' + _NUMBER + rb")",
+    "delta": rb'"delta": ?+(?P<text>' + _LITERAL + rb")",
+    "logprobs": rb'"logprobs": ?+\[\]',
+    "obfuscation": rb'"obfuscation": ?+(?P<padding>' + _LITERAL + rb")",
 }
 
 
 def _form(first: str, *names: str) -> re.Pattern[bytes]:
     """Make the form of one event; a name with a question mark may be missing."""
     keys = b"".join(
-        rb"(?:, ?" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"") for name in names
+        rb"(?:, ?+" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"") for name in names
     )
     return re.compile(rb"(?:event: response\.output_text\.delta\n)?data: \{" + _FIELDS[first] + keys + rb"\}\n\n")
 
@@ -47,53 +49,68 @@ _BY_MODEL = _form(
     "content_index", "delta", "item_id", "logprobs", "output_index", "sequence_number", "type", "obfuscation?"
 ).match
 
+_MOST = 64  # deltas that are read before they are entered into the books
+
 _TEXT, _PADDING = "@text@", "@padding@"  # in a template, where the literals go
 
 
 class Lane:
-    """One part's text on its way: `read` tells whether an event belongs to it, and gives what the caller is to see of it.
+    """One part's text on its way: `deltas` and `frames` take the events that belong to it, and give what the caller is to see of them.
 
-    Stands only as long as nothing but its own deltas comes; it writes down what the long way would.
+    Stands only as long as nothing but its own deltas comes; `close` enters them into the same books as the long way.
     """
 
-    __slots__ = ("_before", "_behind", "_chunks", "_content", "_message", "_output", "_prose", "_texts", "last")
+    __slots__ = (
+        "_before",
+        "_behind",
+        "_chunks",
+        "_content",
+        "_like",
+        "_message",
+        "_output",
+        "_pending",
+        "_prose",
+        "_text",
+    )
 
-    def __init__(self, key: tuple[int, int], texts: list[str], message: Message, prose: Prose, chunks: Chunks) -> None:
+    def __init__(self, key: tuple[int, int], text: list[str], message: Message, prose: Prose, chunks: Chunks) -> None:
         self._output, self._content = (b"%d" % index for index in key)
-        self._texts = texts
+        self._text = text
+        self._pending: list[str] = []  # and not in the books yet
         self._message = message
         self._prose = prose
         self._chunks = chunks
+        self._like: Chunk | None = None
         self._before: bytes | None = None
         self._behind: tuple[bytes, bytes, bytes] = (b"", b"", b"")
-        self.last = 0
 
-    def chunk(self, data: bytes, at: int) -> Chunk | None:
-        """Read the event that begins there as a chunk, or None where it goes the long way; `last` is where it ends."""
-        found = self._read(data, at)
-        if found is None:
-            return None
-        padding = found["padding"]
-        return self._chunks.delta(
-            {"content": self._texts[-1]}, obfuscation=None if padding is None else _said(padding.decode())
-        )
+    def deltas(self, data: bytes, out: list[Any]) -> int:
+        """Add the text deltas that the data begins with; return where they end, and what goes the long way begins."""
+        at = 0
+        while at < len(data) and (found := self._read(data, at)):
+            at, text, _, padding = found
+            if self._like is None:
+                self._like = self._chunks.delta({"content": ""})
+            out.append(Delta(text, None if padding is None else _said(padding), self._like))
+        return at
 
-    def frame(self, data: bytes, at: int) -> bytes | None:
-        """Read the event that begins there as an event of a Chat stream, or None; `last` is where it ends."""
-        found = self._read(data, at)
-        if found is None:
-            return None
-        if self._before is None:
-            self._make_template()
-            assert self._before is not None
-        bare, padded, end = self._behind
-        padding = found["padding"]
-        if padding is None:
-            return b"".join((self._before, found["text"], bare))
-        return b"".join((self._before, found["text"], padded, padding, end))
+    def frames(self, data: bytes, out: list[Any]) -> int:
+        """Add the same as events of a Chat stream, as bytes."""
+        at = 0
+        while at < len(data) and (found := self._read(data, at)):
+            at, _, literal, padding = found
+            if self._before is None:
+                self._make_template()
+                assert self._before is not None
+            bare, padded, end = self._behind
+            if padding is None:
+                out.append(b"".join((self._before, literal, bare)))
+            else:
+                out.append(b"".join((self._before, literal, padded, padding.encode(), end)))
+        return at
 
-    def _read(self, data: bytes, at: int) -> re.Match[bytes] | None:
-        """Take an event of this part, where it is one, into the books."""
+    def _read(self, data: bytes, at: int) -> tuple[int, str, bytes, str | None] | None:
+        """Take an event of this part, where it is one; give its end, its text, and the literals of the text and the padding."""
         found = _DOCUMENTED(data, at) or _BY_MODEL(data, at)
         if found is None:
             return None
@@ -102,16 +119,24 @@ class Lane:
             return None
         try:
             text = _said(literal.decode())  # strictly: what is copied must be UTF-8
-            if padding is not None:
-                padding.decode()
+            padding = None if padding is None else padding.decode()
         except UnicodeDecodeError:
             return None
         if not text:
             return None
-        self._texts.append(text)
-        self._prose.go_on(self._message, text)
-        self.last = found.end()
-        return found
+        pending = self._pending
+        pending.append(text)
+        if len(pending) == _MOST:
+            self.close()
+        return found.end(), text, literal, padding
+
+    def close(self) -> None:
+        """Enter what was read into the books, as one piece: an open stream holds an answer by the character and not by the delta."""
+        text = "".join(self._pending)
+        self._pending.clear()
+        if text:
+            self._text.append(text)
+            self._prose.go_on(self._message, text)
 
     def _make_template(self) -> None:
         bare = _written(self._chunks.delta({"content": _TEXT}))

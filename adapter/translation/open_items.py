@@ -59,7 +59,7 @@ class OpenMessage(Item):
         """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""
         number = content_index if isinstance(content_index, int) else max(self.parts, default=0)
         if number not in self.parts:
-            self.parts[number] = _Part(number, len(self.text.written))
+            self.parts[number] = _Part(number, self.text.length)
         return self.parts[number]
 
 

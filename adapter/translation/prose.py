@@ -38,14 +38,29 @@ class _State(Enum):
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown."""
+    """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
+
+    `twins` are the earlier texts that it may still turn out to repeat; None before its first word.
+    """
 
     path: str
     commentary: bool
     state: _State = _State.HELD
     offset: int | None = None
-    written: str = ""
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
     held: list[Piece] = field(default_factory=list)
+    twins: list[str] | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        return "".join(self.pieces)
+
+    def add(self, text: str) -> None:
+        """Take the next piece."""
+        self.pieces.append(text)
+        self.length += len(text)
 
 
 class Prose:
@@ -73,7 +88,8 @@ class Prose:
         if message is not self._current:
             out += self.end()
             self._current = message
-        message.written += text
+        at = message.length
+        message.add(text)
         piece = Piece(text, logprobs)
         if message.commentary:
             if message not in self._commentary:
@@ -86,9 +102,15 @@ class Prose:
             message.held.append(piece)
             if self._first_only and self._finals:
                 self._drop(message, "JSON was asked for, and the first text is the answer")
-            elif not any(earlier.startswith(message.written) for earlier in self._finals):
+            elif not self._may_repeat(message, text, at):
                 out += self._show(message)
         return out
+
+    def _may_repeat(self, message: Message, text: str, at: int) -> bool:
+        """Tell whether a message that goes on with this text, there, may still turn out to repeat an earlier one."""
+        twins = self._finals if message.twins is None else message.twins
+        message.twins = [earlier for earlier in twins if earlier.startswith(text, at)]
+        return bool(message.twins)
 
     def runs(self, message: Message) -> bool:
         """Tell whether the next piece of this message is read by the caller as it comes, whatever it says."""
@@ -96,7 +118,7 @@ class Prose:
 
     def go_on(self, message: Message, text: str) -> None:
         """Take the next piece of a message that runs; the caller reads it as it is."""
-        message.written += text
+        message.add(text)
         self._length += len(text)
 
     def end(self) -> list[Piece]:
@@ -105,12 +127,13 @@ class Prose:
         if message is None or message.commentary or message.state is _State.DROPPED:
             return []
         out: list[Piece] = []
+        text = message.text
         if message.state is _State.HELD:
-            if message.written in self._finals:
+            if text in self._finals:
                 self._drop(message, "an identical message stands before it")
                 return []
             out = self._show(message)
-        self._finals.append(message.written)
+        self._finals.append(text)
         return out
 
     def call(self) -> list[Piece]:
@@ -126,12 +149,13 @@ class Prose:
         out: list[Piece] = []
         shown: list[str] = []
         for message in pending:
+            text = message.text
             if self._spoke:
                 self._drop(message, "commentary beside a final text")
-            elif message.written in shown:
+            elif text in shown:
                 self._drop(message, "an identical message stands before it")
             else:
-                shown.append(message.written)
+                shown.append(text)
                 out += self._release(message)
         return out
 

@@ -58,7 +58,7 @@ class Speech:
     def annotate(self, message: Message, path: str, annotations: Any) -> None:
         """Take the annotations of the part that begins where the message's text ends now."""
         for a, value in enumerate(annotations if isinstance(annotations, list) else ()):
-            self._annotations.append(Annotation(message, len(message.written), value, f"{path}.annotations[{a}]"))
+            self._annotations.append(Annotation(message, message.length, value, f"{path}.annotations[{a}]"))
 
     def call(self) -> None:
         """Note that a call follows."""

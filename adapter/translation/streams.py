@@ -107,7 +107,9 @@ class ChunksFromEvents:
     def feed(self, event: Event) -> list[Chunk]:
         """Take one event; return the chunks that it completes."""
         kind = event.get("type")
-        self.lane = None  # whatever comes may change what the next delta is for
+        if self.lane is not None:
+            self.lane.close()
+            self.lane = None  # whatever comes may change what the next delta is for
         if self.state is State.ENDED:
             return []
         if kind is None and event.get("error"):
