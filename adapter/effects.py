@@ -180,12 +180,16 @@ class Untouched:
 
 
 class Rewritten(NamedTuple):
-    """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere."""
+    """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere.
+
+    `value` is the JSON that it was written from, where nobody else has it.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = MappingProxyType({})
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _whole(
         except Exception:  # promise 9: the answer is worth more than the memory of it
             if choice.on_bug == "raise":
                 raise
-    return Rewritten(200, quick.dumps(reply.body)), unsaved
+    return Rewritten(200, quick.dumps(reply.body), value=reply.body), unsaved
 
 
 def json_of(raw: bytes) -> Any:

@@ -253,24 +253,3 @@ class APump:
         except StreamTruncated as error:
             raise self._trip.truncated(str(error)) from None
         raise StopAsyncIteration
-
-
-class AOnce:
-    """Give a whole body in one piece, asynchronously."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = [data]
-        self.closed = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._data:
-            raise StopAsyncIteration
-        return self._data.pop()
-
-
-def once(data: bytes) -> Iterator[bytes]:
-    """Give a whole body in one piece."""
-    yield data

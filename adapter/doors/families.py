@@ -27,13 +27,10 @@ class Family:
         self.Headers: Any = module.Headers
         self.Limits: Any = module.Limits
         self.ByteStream: Any = module.ByteStream
-        # What reads bodies that aren't packed, and has no state: a reply made here is spared the search for what packed it. Private, in
-        # httpx 0.27 to httpx2 2.16.
-        decoder = getattr(module.Response(200), "_get_content_decoder", None)
-        self.plain_decoder: Any = None if decoder is None else decoder()
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
         from .bodies import AsyncBody, Body, Sent
+        from .made import made_by
         from .watching import Passing
 
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
@@ -41,6 +38,23 @@ class Family:
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
         # The HTTP libraries' own streams are both as well where a body is at hand.
         self.Passing: Any = type("Passing", (Passing, module.SyncByteStream, module.AsyncByteStream), {})
+
+        self.Made: Any = made_by(module)
+        # What a made reply begins as: its constructor would cost more than translating a short answer.
+        self._empty = module.Response(200, stream=module.ByteStream(b""))
+        # What reads bodies that aren't packed, and has no state: a reply made here is spared the search for what packed it. Private, in
+        # httpx 0.27 to httpx2 2.16.
+        decoder = getattr(module.Response(200), "_get_content_decoder", None)
+        if decoder is not None:
+            self._empty._decoder = decoder()
+
+    def reply(self, status: int, headers: Any, stream: Any, extensions: dict[str, Any]) -> Any:
+        """Make a reply whose body is a stream of ours."""
+        made = object.__new__(self.Made)
+        made.__dict__.update(self._empty.__dict__)
+        made.status_code, made.headers, made.extensions, made.history = status, headers, extensions, []
+        made.stream = made._ours = stream
+        return made
 
     def __repr__(self) -> str:
         return f"<Family {self.name}>"

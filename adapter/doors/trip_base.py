@@ -109,15 +109,20 @@ class TripBase:
     def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
         """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
-        extensions = {} if self.upstream is None else self.upstream.extensions
+        extensions = {} if self.upstream is None else {**self.upstream.extensions}
         if self.upstream is not None and status != self.upstream.status_code:
-            extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
+            extensions.pop("reason_phrase", None)
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
-            extensions = {**extensions, READER: frames}
-        made = self.family.Response(status, stream=body, extensions=extensions)
-        made.headers = reply_headers(self.upstream, outcome, self.family)  # the constructor would copy them
-        if self.family.plain_decoder is not None:
-            made._decoder = self.family.plain_decoder
+            extensions[READER] = frames
+        return self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
+
+    def whole(self, outcome: Rewritten) -> Any:
+        """Make a reply whose body is at hand."""
+        watch = self.watching(outcome)
+        if watch is not None:
+            watch.end()
+        made = self.response(outcome, self.family.ByteStream(outcome.body))
+        made._whole, made._value = outcome.body, outcome.value
         return made
 
     def passing(self) -> Any:

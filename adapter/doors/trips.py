@@ -30,7 +30,7 @@ from adapter.relay import Frame, Relay
 from adapter.routing import flags
 
 from . import missing
-from .bodies import AOnce, APump, once, outlive, pump
+from .bodies import APump, outlive, pump
 from .draining import drain
 from .envelopes import outgoing
 from .fan_out import FanOutTasks, FanOutThreads
@@ -123,10 +123,7 @@ class Trip(TripBase):
             if self.several is not None:
                 self.several.cancel()
             self.close()
-            watch = self.watching(outcome)
-            if watch is not None:
-                watch.end()
-            return self.response(outcome, self.family.Body(once(outcome.body), self.close))
+            return self.whole(outcome)
         stream = self.stream(outcome)
         if stream is None:
             return self.passing()
@@ -249,10 +246,7 @@ class AsyncTrip(TripBase):
             if self.several is not None:
                 await self.several.cancel()
             await self.aclose()
-            watch = self.watching(outcome)
-            if watch is not None:
-                watch.end()
-            return self.response(outcome, self.family.AsyncBody(AOnce(outcome.body), self.aclose))
+            return self.whole(outcome)
         stream = self.stream(outcome)
         if stream is None:
             return self.passing()

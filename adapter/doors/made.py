@@ -1,0 +1,135 @@
+"""The replies that a door makes: the HTTP library's own `Response`, reading a body that is at hand without the library's detours.
+
+A `Response` reads through two generators of its own, two more of its context managers and two objects that cut pieces to size, and what
+the client puts around the stream; half of what a short reply costs, and half of what an open stream of ours would hold beyond the
+SDK's. Made replies give the same bytes, set the same attributes and close at the same moments in one step; only where nobody has put
+a stream of his own in between, and with the library's own methods for everything else (httpx 0.27 to httpx2 2.16, `_models.py`).
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+_Response: Any = object  # the library's own stands behind it; see made_by
+
+
+class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
+    """A reply with a stream of ours; `whole` is its body where that is known, `value` what stands in it as JSON."""
+
+    _plain: Any  # the library's own class
+    _bound: Any  # what its clients put around a reply's stream, to take the time
+    _abound: Any
+    _failure: Any  # what reading raises, to be told the request
+
+    _ours: Any = None
+    _whole: bytes | None = None
+    _value: Any = None
+
+    def _straight(self, bound: Any) -> bool:
+        """Tell whether the body is still to be read, in sync code or in async code as `bound` is, and ours to be read by itself."""
+        if self.is_stream_consumed or self.is_closed or "_content" in self.__dict__:
+            return False
+        return type(self.stream) is bound and self.stream._stream is self._ours
+
+    def _begin(self, size: int = 0) -> None:
+        self.is_stream_consumed = True
+        self._num_bytes_downloaded = size
+
+    def read(self) -> bytes:
+        """Read and return the body."""
+        if self._whole is None or not self._straight(self._bound):
+            body: bytes = super().read()
+            return body
+        self._begin(len(self._whole))
+        self._content = self._whole
+        self.close()
+        return self._whole
+
+    async def aread(self) -> bytes:
+        """Read and return the body."""
+        if self._whole is None or not self._straight(self._abound):
+            body: bytes = await super().aread()
+            return body
+        self._begin(len(self._whole))
+        self._content = self._whole
+        await self.aclose()
+        return self._whole
+
+    def json(self, **options: Any) -> Any:
+        """Return the body's JSON; what it was made of, where nobody has asked for it yet."""
+        if self._value is None or options or "_content" not in self.__dict__:
+            return super().json(**options)
+        value, self._value = self._value, None
+        return value
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Give the body's bytes as they come."""
+        given: Iterator[bytes] = self._pieces() if chunk_size is None else super().iter_bytes(chunk_size)
+        return given
+
+    def _pieces(self) -> Iterator[bytes]:
+        if not self._straight(self._bound):
+            yield from super().iter_bytes()
+            return
+        self._begin()
+        try:
+            for data in self._ours:
+                self._num_bytes_downloaded += len(data)
+                if data:
+                    yield data
+        except self._failure as error:
+            self._tell(error)
+            raise
+        finally:
+            self.close()
+
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """Give the body's bytes as they come."""
+        given: AsyncIterator[bytes] = self._apieces() if chunk_size is None else super().aiter_bytes(chunk_size)
+        return given
+
+    async def _apieces(self) -> AsyncIterator[bytes]:
+        if not self._straight(self._abound):
+            async for data in super().aiter_bytes():
+                yield data
+            return
+        self._begin()
+        try:
+            async for data in self._ours:
+                self._num_bytes_downloaded += len(data)
+                if data:
+                    yield data
+        except self._failure as error:
+            self._tell(error)
+            raise
+        finally:
+            await self.aclose()
+
+    def _tell(self, error: Any) -> None:
+        if self._request is not None:
+            error.request = self._request
+
+    def __getstate__(self) -> Any:
+        # A copy is one of the library's own replies, and has nothing of ours.
+        return {
+            name: value for name, value in super().__getstate__().items() if name not in ("_ours", "_whole", "_value")
+        }
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copyreg.__newobj__, (self._plain,), self.__getstate__()  # type: ignore[attr-defined]  # not in typeshed
+
+
+def made_by(module: Any) -> Any:
+    """Return the class of the replies that are made for an HTTP library."""
+    client = getattr(module, "_client", None)
+    attributes = {
+        "_plain": module.Response,
+        "_bound": getattr(client, "BoundSyncStream", None),
+        "_abound": getattr(client, "BoundAsyncStream", None),
+        "_failure": module.RequestError,
+        "__module__": module.Response.__module__,
+        "__doc__": module.Response.__doc__,
+    }
+    return type("Response", (Made, module.Response), attributes)
