@@ -147,7 +147,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         head = yield Send(load.body, plan.path)
     if head.status < 400:  # else it was refused for something else, perhaps
         yield from _noted(notes, choice)
-    journal.translation = load.translation._replace(body=None)
+    journal.translation = load.translation.without_body()
     if head.status == 302 and "blocked" in choice.fallback:
         return FellBack("blocked", head, b"")
     if 300 <= head.status < 400:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapter.doors import own_chunks
 from adapter.doors.own_chunks import Building
 from adapter.doors.own_streams import SUPPORTED
-from adapter.translation.chunks import Delta
+from adapter.translation.chunks import Delta, Like
 from tests.support.http import needs
 
 Json = dict[str, Any]
@@ -36,43 +36,51 @@ def parts(chunk: Any) -> list[Any]:
     ]
 
 
+def like(kind: str) -> Like:
+    return Like(LIKE[kind], logprobs_key="without" not in kind)
+
+
 @supported
 @pytest.mark.parametrize("padding", [None, "", "abc"], ids=["bare", "empty padding", "padded"])
 @pytest.mark.parametrize("kind", LIKE)
 def test_a_chunk_that_is_cast_is_what_pydantic_builds(kind: str, padding: str | None) -> None:
-    logprobs: Json = {} if "without" in kind else {"logprobs": None}
-    like: Json = LIKE[kind] | {"choices": [{"index": 0, "delta": {"content": ""}, **logprobs, "finish_reason": None}]}
-    before = copy.deepcopy(like)
+    shared, before = like(kind), copy.deepcopy(LIKE[kind])
     cast, built = Building(), Building()
-    texts = ["Hi", "é 你好", "\ud83d", ""]
-    made = [cast.chunk(Delta(text, padding, like)) for text in texts]
-    same = [built.chunk(Delta(text, padding, like).chunk()) for text in texts]
+    texts = ["Hi", "é 你好", "\\ud83d", ""]
+    made = [cast.chunk(Delta(text, padding, shared)) for text in texts]
+    same = [built.chunk(Delta(text, padding, shared).chunk()) for text in texts]
     assert (made[0] is None) == (kind in ("with a field of its own", "not valid"))
+    assert (cast._cast is None) == (made[0] is None)
     assert made == same
-    assert like == before
     for one, other in zip(made, same, strict=True):
-        if one is not None:
+        if one is not None and other is not None:
             assert parts(one) == parts(other)
             one.choices[0].delta.role = "user"  # each is its own
-    assert made[0] is None or made[1].choices[0].delta.role == "user"
-    assert cast.chunk(Delta("Hi", padding, like)) == same[0]
+            one.model = "another"
+    assert LIKE[kind] == before
+    assert cast.chunk(Delta("Hi", padding, shared)) == same[0]
 
 
+@supported
 def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_chunks, "mould", lambda sample: lambda text, padding: sample)
-    assert not own_chunks._casts.__wrapped__()
-    monkeypatch.setattr(own_chunks, "_casts", lambda: False)
-    like: Json = LIKE["plain"] | {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]}
-    chunk = Building().chunk(Delta("Hi", None, like))
-    assert chunk is not None
-    assert chunk.choices[0].delta.content == "Hi"
+    sample = Building().chunk(Delta("no", None, like("plain")))
+    for wrong in (lambda: None, lambda: lambda *_: sample):
+        monkeypatch.setattr(own_chunks, "_cast", wrong)
+        chunk = Building().chunk(Delta("Hi", None, like("plain")))
+        assert chunk is not None
+        assert chunk.choices[0].delta.content == "Hi"
+
+
+@supported
+def test_another_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_chunks, "BaseModel", object)
+    assert own_chunks._cast.__wrapped__() is None
 
 
 @supported
 @given(st.text(), st.none() | st.text())
 def test_any_text(text: str, padding: str | None) -> None:
-    like: Json = LIKE["plain"] | {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]}
-    delta = Delta(text, padding, like)
+    delta = Delta(text, padding, like("plain"))
     cast, built = Building().chunk(delta), Building().chunk(delta.chunk())
     assert cast is not None
     assert built is not None

@@ -118,7 +118,8 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         }
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return copyreg.__newobj__, (self._plain,), self.__getstate__()  # type: ignore[attr-defined]  # not in typeshed
+        # As objects are pickled by the first protocols, which need nothing of ours to be read.
+        return copyreg._reconstructor, (self._plain, object, None), self.__getstate__()  # type: ignore[attr-defined]
 
 
 def made_by(module: Any) -> Any:

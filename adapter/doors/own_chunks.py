@@ -1,9 +1,9 @@
 """The chunks of our own clients' streams, built without the SDK's reader, which spends most of its time on building them field by field.
 
 Plain ones are validated by Pydantic, which gives equal objects: their values have the types of the fields, so that there is nothing
-to coerce. Deltas that differ in nothing but their text are cast after one that was validated: with the four attributes that Pydantic's
-models consist of (those that its own `model_construct` sets), in two thirds of the time. Where that doesn't give what Pydantic gives,
-which is tried once, all are validated.
+to coerce. Deltas that differ in nothing but their text are cast: given the four attributes that Pydantic's models consist of (those that
+its own `model_construct` sets), in two thirds of the time. Where that doesn't give what Pydantic gives, which is tried with the first
+one of each stream, all are validated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-from adapter.translation.chunks import Delta
+from adapter.translation.chunks import Delta, Like
 
 _PADDING_IS_KNOWN = (
     "obfuscation" in ChatCompletionChunk.model_fields
@@ -49,52 +49,47 @@ def _is_plain(chunk: dict[str, Any]) -> bool:
     return len(delta) == 1 and calls[0].keys() <= _CALL and calls[0].get("function", {}).keys() <= _FUNCTION
 
 
-Cast = Callable[[str, str | None], ChatCompletionChunk]
+Cast = Callable[[str, str | None, Like], ChatCompletionChunk]
 """Makes a chunk of a text and its padding."""
 
 
-def mould(sample: ChatCompletionChunk) -> Cast | None:
-    """Return what makes chunks like this one, of one choice with a text; None where they would share what can be changed."""
-    choice = sample.choices[0]
-    models: tuple[BaseModel, ...] = (sample, choice, choice.delta)
-    if any(model.__pydantic_extra__ or model.__pydantic_private__ for model in models):
-        return None
-    (top, top_set), (one, one_set), (delta, delta_set) = [(m.__dict__, m.__pydantic_fields_set__) for m in models]
-    shared = [*top.values(), *one.values(), *delta.values()]
-    if not all(
-        value is None or isinstance(value, (str, int))
-        for value in shared
-        if value not in (sample.choices, choice.delta)
-    ):
-        return None
-    new, top_class, one_class, delta_class = object.__new__, type(sample), type(choice), type(choice.delta)
-    as_field = _PADDING_IS_KNOWN
+def mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
+    """Return what makes chunks with a text as `build` would."""
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
+    top = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
+    bare, keyed = (build(top | {"choices": [one]}) for one in (choice, choice | {"logprobs": None}))
+    said = bare.choices[0].delta
+    top_class, choice_class, delta_class = type(bare), type(bare.choices[0]), type(said)
+    fields, choice_values, delta_values = bare.__dict__, bare.choices[0].__dict__, said.__dict__
+    delta_set = said.__pydantic_fields_set__
+    choice_sets = bare.choices[0].__pydantic_fields_set__, keyed.choices[0].__pydantic_fields_set__
+    new, as_field = object.__new__, _PADDING_IS_KNOWN
     # The slots' own descriptors: the models' `__setattr__` would validate.
     values, fields_set, extra, private = (
         BaseModel.__dict__[name].__set__
         for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
     )
 
-    def cast(text: str, padding: str | None) -> ChatCompletionChunk:
-        said = new(delta_class)
-        held = delta.copy()
+    def cast(text: str, padding: str | None, like: Like) -> ChatCompletionChunk:
+        delta = new(delta_class)
+        held = delta_values.copy()
         held["content"] = text
-        values(said, held)
-        fields_set(said, {*delta_set})
-        extra(said, {})
-        private(said, None)
-        chosen = new(one_class)
-        held = one.copy()
-        held["delta"] = said
+        values(delta, held)
+        fields_set(delta, {*delta_set})
+        extra(delta, {})
+        private(delta, None)
+        chosen = new(choice_class)
+        held = choice_values.copy()
+        held["delta"] = delta
         values(chosen, held)
-        fields_set(chosen, {*one_set})
+        fields_set(chosen, {*choice_sets[like.logprobs_key]})
         extra(chosen, {})
         private(chosen, None)
         made = new(top_class)
-        held = top.copy()
+        held = fields | like.top
         held["choices"] = [chosen]
         values(made, held)
-        names = {*top_set}
+        names = {"choices", *like.top}
         fields_set(made, names)
         more = {}
         if padding is not None:
@@ -111,16 +106,12 @@ def mould(sample: ChatCompletionChunk) -> Cast | None:
 
 
 @cache
-def _casts() -> bool:
-    """Tell whether what is cast is what Pydantic builds."""
-    plain = {"index": 0, "delta": {"content": ""}, "logprobs": None, "finish_reason": None}
-    chunk = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": "", "choices": [plain]}
+def _cast() -> Cast | None:
+    """Return what makes chunks; None where Pydantic's models don't consist of what they do here."""
     try:
-        cast = mould(_builder()(chunk))
-        built = _builder()(chunk | {"choices": [plain | {"delta": {"content": "text"}}]})
-        return cast is not None and _parts(cast("text", None)) == _parts(built)
+        return mould(_builder())
     except Exception:  # noqa: BLE001  # another Pydantic: its validator does the same
-        return False
+        return None
 
 
 def _parts(chunk: ChatCompletionChunk) -> list[Any]:
@@ -131,6 +122,9 @@ def _parts(chunk: ChatCompletionChunk) -> list[Any]:
     ]
 
 
+_SCALARS = frozenset({str, int, type(None)})
+
+
 class Building:
     """Build the plain chunks of one stream; None where the SDK is to do it."""
 
@@ -139,7 +133,7 @@ class Building:
     def __init__(self) -> None:
         self._build = _builder()
         self._known: bool | None = None
-        self._like: Any = None  # the chunk that `_cast` makes others like
+        self._like: Like | None = None  # what `_cast` was tried with
         self._cast: Cast | None = None
 
     def chunk(self, frame: Any) -> ChatCompletionChunk | None:
@@ -147,13 +141,17 @@ class Building:
         if type(frame) is Delta:
             text, padding, like = frame
             if like is not self._like:
-                self._like, self._cast = like, self._mould(like)
-            return self._built(frame.chunk()) if self._cast is None else self._cast(text, padding)
+                self._like, self._cast = like, self._tried(like)
+            return self._built(frame.chunk()) if self._cast is None else self._cast(text, padding, like)
         return None if type(frame) is bytes else self._built(frame)
 
-    def _mould(self, like: dict[str, Any]) -> Cast | None:
-        sample = self._built(like) if _casts() else None
-        return None if sample is None else mould(sample)
+    def _tried(self, like: Like) -> Cast | None:
+        """Return what makes chunks like this, if that gives what Pydantic builds; they would share what can be changed, if there were any."""
+        cast = _cast()
+        built = None if cast is None else self._built(Delta("", None, like).chunk())
+        if cast is None or built is None or not all(type(value) in _SCALARS for value in like.top.values()):
+            return None
+        return cast if _parts(cast("", None, like)) == _parts(built) else None
 
     def _built(self, chunk: dict[str, Any]) -> ChatCompletionChunk | None:
         if not _is_plain(chunk) or self._known is False:

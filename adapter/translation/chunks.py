@@ -18,18 +18,34 @@ _SAID_BACK = frozenset({
 """Parameters of the request that a Response repeats and no completion has."""
 
 
+class Like(NamedTuple):
+    """What the plain chunks of an answer share: the top level, and whether their choices have the key `logprobs`."""
+
+    top: Chunk
+    logprobs_key: bool
+
+
 class Delta(NamedTuple):
-    """A piece of text on its way, where the chunks of an answer differ in nothing else: `like` is one of them, and `chunk` the whole of this one."""
+    """A piece of text on its way, where its chunk differs from others in nothing else; `chunk` makes the whole of it."""
 
     text: str
     padding: str | None
-    like: Chunk
+    like: Like
 
     def chunk(self) -> Chunk:
         """Make the chunk, as a JSON object."""
-        choice = self.like["choices"][0] | {"delta": {"content": self.text}}
-        made = self.like | {"choices": [choice]}
-        return made if self.padding is None else made | {"obfuscation": self.padding}
+        return _plain(self.like, {"content": self.text}, None, None, self.padding)
+
+
+def _plain(like: Like, delta: Chunk, finish: str | None, logprobs: Any, obfuscation: Any) -> Chunk:
+    choice: Chunk = {"index": 0, "delta": delta}
+    if like.logprobs_key:
+        choice["logprobs"] = logprobs
+    choice["finish_reason"] = finish
+    chunk = like.top | {"choices": [choice]}
+    if obfuscation is not None:
+        chunk["obfuscation"] = obfuscation
+    return chunk
 
 
 class Chunks:
@@ -39,12 +55,11 @@ class Chunks:
     then stands. `spoke` tells whether the answer was opened.
     """
 
-    __slots__ = ("_asked", "_base", "_logprobs_key", "response", "spoke")
+    __slots__ = ("_asked", "_like", "response", "spoke")
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._base: Chunk = {}  # what all chunks share; stands from the first one on
-        self._logprobs_key = False
+        self._like: Like | None = None  # stands from the first chunk on
         self.response: dict[str, Any] = {}
         self.spoke = False
 
@@ -57,8 +72,8 @@ class Chunks:
 
     def settle_tier(self, tier: Any) -> None:
         """Take the service tier that the finished response gives: it was `auto` until then (WIRE_FACTS, Responses streams)."""
-        if self._base and tier is not None:
-            self._base["service_tier"] = tier
+        if self._like is not None and tier is not None:  # anew: chunks may be under way that are like the old one
+            self._like = self._like._replace(top=self._like.top | {"service_tier": tier})
 
     def say(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
         """Write text."""
@@ -93,24 +108,18 @@ class Chunks:
 
     def delta(self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None) -> Chunk:
         """Make a chunk with one delta."""
-        chunk = self._top()
-        choice: Chunk = {"index": 0, "delta": delta}
-        if self._logprobs_key:
-            choice["logprobs"] = logprobs
-        choice["finish_reason"] = finish
-        chunk["choices"] = [choice]
-        if obfuscation is not None:
-            chunk["obfuscation"] = obfuscation
-        return chunk
+        return _plain(self.like, delta, finish, logprobs, obfuscation)
 
     def beside(self, key: str, value: Any) -> Chunk:
         """Make a chunk without a choice."""
-        return self._top() | {"choices": [], key: value}
+        return self.like.top | {"choices": [], key: value}
 
-    def _top(self) -> Chunk:
-        if not self._base:
-            self._base = replies.envelope(self.response, self._asked, "chat.completion.chunk")
-            self._logprobs_key = replies.writes_logprobs(self.response, self._asked)
+    @property
+    def like(self) -> Like:
+        """What the next chunk shares with others."""
+        if self._like is None:
+            top = replies.envelope(self.response, self._asked, "chat.completion.chunk")
             if self._asked.include_usage:
-                self._base["usage"] = None
-        return dict(self._base)
+                top["usage"] = None
+            self._like = Like(top, replies.writes_logprobs(self.response, self._asked))
+        return self._like

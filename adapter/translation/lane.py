@@ -80,18 +80,15 @@ class Lane:
         self._message = message
         self._prose = prose
         self._chunks = chunks
-        self._like: Chunk | None = None
         self._before: bytes | None = None
         self._behind: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
     def deltas(self, data: bytes, out: list[Any]) -> int:
         """Add the text deltas that the data begins with; return where they end, and what goes the long way begins."""
-        at = 0
+        at, like = 0, self._chunks.like
         while at < len(data) and (found := self._read(data, at)):
             at, text, _, padding = found
-            if self._like is None:
-                self._like = self._chunks.delta({"content": ""})
-            out.append(Delta(text, None if padding is None else _said(padding), self._like))
+            out.append(Delta(text, None if padding is None else _said(padding), like))
         return at
 
     def frames(self, data: bytes, out: list[Any]) -> int:
