@@ -42,7 +42,7 @@ from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
 from .planning import Plan, make_plan, parsed, plan_for_bug
 from .replying import MemoOf, json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
-from .translation.draft import IndexMap
+from .translation.draft import IndexMap, Translation
 from .translation.ledger import Loss
 from .translation.several import merge_completions, sum_usage
 
@@ -147,7 +147,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
         head = yield Send(load.body, plan.path)
     if head.status < 400:  # else it was refused for something else, perhaps
         yield from _noted(notes, choice)
-    journal.translation = load.translation.without_body()
+    journal.translation = Translation(None, *load.translation[1:])
     if head.status == 302 and "blocked" in choice.fallback:
         return FellBack("blocked", head, b"")
     if 300 <= head.status < 400:

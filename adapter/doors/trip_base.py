@@ -109,11 +109,11 @@ class TripBase:
     def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
         """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
-        extensions = {} if self.upstream is None else {**self.upstream.extensions}
+        extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
-            extensions.pop("reason_phrase", None)
+            extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         if isinstance(outcome, Streamed) and self.ticket.reads_frames:
-            extensions[READER] = frames
+            extensions = {**extensions, READER: frames}
         return self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
 
     def whole(self, outcome: Rewritten) -> Any:

@@ -78,10 +78,6 @@ class Translation(NamedTuple):
     asked: Asked
     asks_reasoning: bool = False
 
-    def without_body(self) -> Translation:
-        """Return what a reply is read with, which may take minutes: the body isn't needed any more."""
-        return Translation(None, *self[1:])
-
 
 class Draft:
     """A Responses body under construction; converters write into it and never into the caller's body."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from adapter import codec
 
-from .chunks import Chunk, Chunks, Delta
+from .chunks import Chunk, Chunks, Delta, Like
 from .prose import Message, Prose
 
 # Nothing is tried twice (`*+`, `?+`): what doesn't match at once goes the long way.
@@ -49,7 +50,7 @@ _BY_MODEL = _form(
     "content_index", "delta", "item_id", "logprobs", "output_index", "sequence_number", "type", "obfuscation?"
 ).match
 
-_MOST = 64  # deltas that are read before they are entered into the books
+_MOST = 16  # deltas that are read before they are entered into the books
 
 _TEXT, _PADDING = "@text@", "@padding@"  # in a template, where the literals go
 
@@ -60,18 +61,7 @@ class Lane:
     Stands only as long as nothing but its own deltas comes; `close` enters them into the same books as the long way.
     """
 
-    __slots__ = (
-        "_before",
-        "_behind",
-        "_chunks",
-        "_content",
-        "_like",
-        "_message",
-        "_output",
-        "_pending",
-        "_prose",
-        "_text",
-    )
+    __slots__ = ("_before", "_chunks", "_content", "_message", "_output", "_pending", "_prose", "_text")
 
     def __init__(self, key: tuple[int, int], text: list[str], message: Message, prose: Prose, chunks: Chunks) -> None:
         self._output, self._content = (b"%d" % index for index in key)
@@ -81,7 +71,6 @@ class Lane:
         self._prose = prose
         self._chunks = chunks
         self._before: bytes | None = None
-        self._behind: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
     def deltas(self, data: bytes, out: list[Any]) -> int:
         """Add the text deltas that the data begins with; return where they end, and what goes the long way begins."""
@@ -93,17 +82,15 @@ class Lane:
 
     def frames(self, data: bytes, out: list[Any]) -> int:
         """Add the same as events of a Chat stream, as bytes."""
-        at = 0
+        at, like = 0, self._chunks.like
+        before = self._before = self._before or _before(like)
+        bare, padded, end = _behind(like.logprobs_key)
         while at < len(data) and (found := self._read(data, at)):
             at, _, literal, padding = found
-            if self._before is None:
-                self._make_template()
-                assert self._before is not None
-            bare, padded, end = self._behind
             if padding is None:
-                out.append(b"".join((self._before, literal, bare)))
+                out.append(b"".join((before, literal, bare)))
             else:
-                out.append(b"".join((self._before, literal, padded, padding.encode(), end)))
+                out.append(b"".join((before, literal, padded, padding.encode(), end)))
         return at
 
     def _read(self, data: bytes, at: int) -> tuple[int, str, bytes, str | None] | None:
@@ -135,15 +122,21 @@ class Lane:
             self._text.append(text)
             self._prose.go_on(self._message, text)
 
-    def _make_template(self) -> None:
-        bare = _written(self._chunks.delta({"content": _TEXT}))
-        padded = _written(self._chunks.delta({"content": _TEXT}, obfuscation=_PADDING))
-        text, padding = (json.dumps(mark).encode() for mark in (_TEXT, _PADDING))
-        # From the right: what the server says of itself stands before the delta.
-        self._before, _, behind = bare.rpartition(text)
-        _, _, behind_padded = padded.rpartition(text)
-        between, _, end = behind_padded.rpartition(padding)
-        self._behind = (behind, between, end)
+
+@lru_cache(maxsize=2)
+def _behind(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
+    """Return what stands behind the text, without padding; between the text and its padding; and behind the padding."""
+    like = Like({}, logprobs_key)
+    bare, padded = (_written(Delta(_TEXT, padding, like).chunk()) for padding in (None, _PADDING))
+    text, padding = (json.dumps(mark).encode() for mark in (_TEXT, _PADDING))
+    between, _, end = padded.partition(text)[2].partition(padding)
+    return bare.partition(text)[2], between, end
+
+
+def _before(like: Like) -> bytes:
+    """Return what stands before the text."""
+    # From the right: what the server says of itself stands before the delta.
+    return _written(Delta(_TEXT, None, like).chunk()).rpartition(json.dumps(_TEXT).encode())[0]
 
 
 def _said(literal: str) -> str:
