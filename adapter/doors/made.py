@@ -1,9 +1,9 @@
 """The replies that a door makes: the HTTP library's own `Response`, reading a body that is at hand without the library's detours.
 
-A `Response` reads through two generators of its own, two more of its context managers and two objects that cut pieces to size, and what
-the client puts around the stream; half of what a short reply costs, and half of what an open stream of ours would hold beyond the
-SDK's. Made replies give the same bytes, set the same attributes and close at the same moments in one step; only where nobody has put
-a stream of his own in between, and with the library's own methods for everything else (httpx 0.27 to httpx2 2.16, `_models.py`).
+A `Response` reads by way of two generators of its own, two of its context managers, two objects that cut pieces to size, and what the client
+puts around the stream: for a short answer that takes longer than translating it, and for an open stream it holds 2 KiB. Made
+replies give the same bytes, set the same attributes and close at the same moments in one step; only where nobody has put a
+stream of his own in between, and with the library's own methods for everything else (httpx 0.27 to httpx2 2.16, `_models.py`).
 """
 
 from __future__ import annotations
