@@ -29,7 +29,7 @@ class Origin(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class IndexMap(NamedTuple):
@@ -39,7 +39,7 @@ class IndexMap(NamedTuple):
     tools: tuple[
         str, ...
     ] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
-    names: Mapping[str, str] = _NOTHING  # Responses path -> the caller's own name
+    names: Mapping[str, str] = NOTHING  # Responses path -> the caller's own name
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
     stop: tuple[str, ...] = ()
     n: int = 1
     models: ModelFacts = KNOWN
-    call_ids: Mapping[str, str] = _NOTHING  # shortened id -> the caller's own
+    call_ids: Mapping[str, str] = NOTHING  # shortened id -> the caller's own
 
 
 class Translation(NamedTuple):

@@ -43,8 +43,8 @@ class OpenMessage(Item):
 
     commentary: bool = False
     text: Message = field(init=False)
-    refusal: Message = field(init=False)
     parts: dict[int, _Part] = field(default_factory=dict)
+    _refusal: Message | None = None  # most answers have none
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> OpenMessage:
@@ -53,7 +53,12 @@ class OpenMessage(Item):
 
     def __post_init__(self) -> None:
         self.text = Message(self.path, self.commentary)
-        self.refusal = Message(self.path, self.commentary)
+
+    @property
+    def refusal(self) -> Message:
+        """Its refusal."""
+        self._refusal = self._refusal or Message(self.path, self.commentary)
+        return self._refusal
 
     def part(self, content_index: Any) -> _Part:
         """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""

@@ -10,7 +10,7 @@ from adapter.errors import MalformedRequest, Unsupported
 
 from . import emulation, tools
 from .content import json_type
-from .draft import Asked, Draft, IndexMap, Translation
+from .draft import NOTHING, Asked, Draft, IndexMap, Translation
 from .formats import response_format
 from .items import messages_to_input
 from .policy import Policy
@@ -55,7 +55,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             metadata=body.get("metadata") is not None,
             moderation=body.get("moderation") is not None,
             models=policy.models,
-            call_ids=MappingProxyType(draft.call_ids),
+            call_ids=MappingProxyType(draft.call_ids) if draft.call_ids else NOTHING,
             **draft.asked,
         ),
         asks_reasoning=asks_reasoning,

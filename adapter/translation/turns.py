@@ -15,7 +15,7 @@ from sys import getsizeof
 from typing import Any
 
 from . import identifiers
-from .draft import Origin
+from .draft import NOTHING, Origin
 
 Item = dict[str, Any]
 
@@ -119,8 +119,8 @@ class History:
     calls as `function_call`, which has no id.
     """
 
-    calls: list[_Call]
-    starts: list[int]  # indexes in `calls`
+    calls: Sequence[_Call]
+    starts: Sequence[int]  # indexes in `calls`
     _speaker: str | None  # names the newest user message, where a call follows it or its words are let go
     _user: Item | None  # it itself: most whole replies need no name
     _seen: Mapping[str, int]
@@ -134,8 +134,8 @@ class History:
     def let_go(self) -> None:
         """Let go of all but what `memo` needs: of the words, which may be megabytes, their name, and no calls of earlier turns."""
         self._speaker, self._user = self._speaker or _user_named(self._user), None
-        self._seen = {name: times for name, times in self._seen.items() if name.startswith(self._speaker)}
-        self.calls, self.starts = [], []
+        self._seen = {name: times for name, times in self._seen.items() if name.startswith(self._speaker)} or NOTHING
+        self.calls = self.starts = ()
 
     def memo(self, heard: Sequence[Any]) -> Memo | None:
         """Make the memo of a reply, of which `heard` are the items; None where it holds nothing to remember."""
