@@ -57,6 +57,7 @@ SHORT = (
     "test_edge_replies",
     "test_edge_streams",
     "test_edge_errors",
+    "test_made_replies",
     "test_off",
     "test_helpers",
     "test_clients",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 _Response: Any = object  # the library's own stands behind it; see made_by
@@ -22,6 +23,7 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
     _bound: Any  # what its clients put around a reply's stream, to take the time
     _abound: Any
     _failure: Any  # what reading raises, to be told the request
+    _closes: bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
 
     _ours: Any = None
     _whole: bytes | None = None
@@ -83,7 +85,9 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
             self._tell(error)
             raise
         finally:
-            self.close()
+            if self._closes:
+                self.close()
+        self.close()
 
     def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """Give the body's bytes as they come."""
@@ -105,7 +109,9 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
             self._tell(error)
             raise
         finally:
-            await self.aclose()
+            if self._closes:
+                await self.aclose()
+        await self.aclose()
 
     def _tell(self, error: Any) -> None:
         if self._request is not None:
@@ -130,7 +136,20 @@ def made_by(module: Any) -> Any:
         "_bound": getattr(client, "BoundSyncStream", None),
         "_abound": getattr(client, "BoundAsyncStream", None),
         "_failure": module.RequestError,
+        "_closes": _closes(module),
         "__module__": module.Response.__module__,
         "__doc__": module.Response.__doc__,
     }
     return type("Response", (Made, module.Response), attributes)
+
+
+def _closes(module: Any) -> bool:
+    """Tell whether a library closes a reply that it fails to read."""
+
+    def broken(_: object) -> Iterator[bytes]:
+        raise module.ReadError("")
+
+    reply = module.Response(200, stream=type("Broken", (module.SyncByteStream,), {"__iter__": broken})())
+    with suppress(module.ReadError):
+        list(reply.iter_raw())
+    return bool(reply.is_closed)
