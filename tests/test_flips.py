@@ -15,7 +15,7 @@ from adapter.testing.cassettes import use_cassette
 from tests import flips
 from tests.flips import ARMS, Flag, Side
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
-from tests.support.live import KEY, RETRIES, server
+from tests.support.live import KEY, server
 
 __all__ = ["server"]
 FLIPPING = ("chat_first", "responses_first")
@@ -121,7 +121,7 @@ async def test_on_cassettes_async(arm: str, switch: str, tmp_path: Path, unflipp
 
 
 def _live(base_url: str, settings: adapter.Settings) -> AbstractContextManager[adapter.OpenAI]:
-    return adapter.OpenAI(base_url=base_url, api_key=KEY, max_retries=RETRIES, settings=settings)
+    return adapter.OpenAI(base_url=base_url, api_key=KEY, max_retries=0, settings=settings)
 
 
 @pytest.mark.server
@@ -140,6 +140,6 @@ def test_on_a_real_server(arm: str, switch: str, tmp_path: Path, server: str, un
 async def test_on_a_real_server_async(arm: str, tmp_path: Path, server: str, unflipped: str) -> None:
     seen: list[adapter.Record] = []
     settings, flag = by_file(tmp_path, seen)
-    async with adapter.AsyncOpenAI(base_url=server, api_key=KEY, max_retries=RETRIES, settings=settings) as client:
+    async with adapter.AsyncOpenAI(base_url=server, api_key=KEY, max_retries=0, settings=settings) as client:
         assert flips.state(await flips.hold_async(client, arm, flag)) == unflipped
     assert [(one.backend, one.status) for one in seen] == [(side, 200) for side in _sides(arm)]

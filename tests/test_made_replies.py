@@ -31,9 +31,10 @@ class Pieces(http.SyncByteStream, http.AsyncByteStream):
     """A body; `error` comes at its end."""
 
     def __init__(self, pieces: list[bytes], error: Exception | None) -> None:
-        self.pieces, self.error, self.closed = pieces, error, 0
+        self.pieces, self.error, self.closed, self.begun = pieces, error, 0, 0
 
     def __iter__(self) -> Iterator[bytes]:
+        self.begun += 1
         yield from self.pieces
         if self.error is not None:
             raise self.error
@@ -248,9 +249,20 @@ def test_a_hook_reads_first() -> None:
     assert reply.json() is not reply.json()
 
 
+def test_a_body_that_is_known_is_not_gone_through() -> None:
+    transport = Transport([BODY], ours=True)
+    with http.Client(transport=transport) as client:
+        reply = client.get("http://x/")
+    value = reply._value
+    assert reply.json() is value
+    assert reply.json() is not value
+    assert transport.stream.begun == 0
+
+
 def test_a_library_that_keeps_its_streams_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what a client puts around a stream isn't known, the library's own methods read."""
-    made = family_of(http.Request("GET", "http://x/")).Made
+    made, transport = family_of(http.Request("GET", "http://x/")).Made, Transport([BODY], ours=True)
     monkeypatch.setattr(made, "_bound", None)
-    with http.Client(transport=Transport([BODY], ours=True)) as client:
+    with http.Client(transport=transport) as client:
         assert client.get("http://x/").json() == VALUE
+    assert transport.stream.begun == 1

@@ -16,7 +16,7 @@ from adapter.testing.cassettes import use_cassette
 from tests import flips
 from tests.scenarios import ANSWERS
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
-from tests.support.live import KEY, RETRIES, server
+from tests.support.live import KEY, server
 
 __all__ = ["server"]
 Api = Literal["chat", "responses"]
@@ -107,7 +107,7 @@ each_arm = pytest.mark.parametrize("arm", ARMS)
 def client(kind: Any, settings: dict[str, Any], base_url: str = "http://replayed.invalid/v1", **more: Any) -> Any:
     if settings:
         more["settings"] = adapter.Settings(unsupported="error", on_bug="raise", fallback=(), **settings)
-    return kind(base_url=base_url, api_key=KEY, **{"max_retries": 0, **more})
+    return kind(base_url=base_url, api_key=KEY, max_retries=0, **more)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def beginning(transcript: str) -> str:
 @pytest.mark.parametrize("way", ["whole", "streamed"])
 def test_on_a_real_server(arm: str, way: Way, server: str, beginning: str) -> None:
     kind, api, _, settings = ARMS[arm]
-    with client(kind, settings, server, max_retries=RETRIES) as made:
+    with client(kind, settings, server) as made:
         assert hold(made, api, way, flips.QUESTIONS[:1]) == beginning
 
 
@@ -157,7 +157,7 @@ def test_on_a_real_server(arm: str, way: Way, server: str, beginning: str) -> No
 async def test_on_a_real_server_async(arm: str, server: str, beginning: str) -> None:
     kind, api, _, settings = ARMS[arm]
     kind = (openai if kind is openai.OpenAI else adapter).AsyncOpenAI
-    async with client(kind, settings, server, max_retries=RETRIES) as made:
+    async with client(kind, settings, server) as made:
         assert await hold_async(made, api, "streamed", flips.QUESTIONS[:1]) == beginning
 
 

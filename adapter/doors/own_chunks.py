@@ -53,7 +53,7 @@ Cast = Callable[[str, str | None, Like], ChatCompletionChunk]
 """Makes a chunk of a text and its padding."""
 
 
-def mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
+def _mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
     """Return what makes chunks with a text as `build` would."""
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
     top = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
@@ -109,7 +109,7 @@ def mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
 def _cast() -> Cast | None:
     """Return what makes chunks; None where Pydantic's models don't consist of what they do here."""
     try:
-        return mould(_builder())
+        return _mould(_builder())
     except Exception:  # noqa: BLE001  # another Pydantic: its validator does the same
         return None
 

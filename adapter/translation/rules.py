@@ -39,9 +39,7 @@ class Rule:
     def is_neutral(self, value: Any) -> bool:
         """Say whether this value is a no-op, to be left out without a word."""
         # True == 1 in Python, and `n: true` isn't `n: 1`.
-        return value is None or (
-            len(self.neutral) > 0 and any(type(value) is type(n) and value == n for n in self.neutral)
-        )
+        return value is None or any(type(value) is type(n) and value == n for n in self.neutral)
 
 
 _C, _F, _R = Move.COPY, Move.CONVERT, Move.REFUSE

@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 
-import openai
 import pytest
 
 from tests.servers import llamacpp
 
 KEY = "fake-key"
-# It closes the connection of a stream right behind its end, though it says that it keeps it; on a busy machine the next call may come first.
-RETRIES = openai.DEFAULT_MAX_RETRIES
 
 
 @pytest.fixture(scope="module")
