@@ -17,7 +17,7 @@ import pytest
 
 import adapter
 from adapter.translation import Policy, chat_to_responses
-from tests.support.doors import DOORS, Door, Reply, Sent, both, each_door, plain_body
+from tests.support.doors import DOORS, Door, Reply, Sent, both, each_door, plain_body, routing_fields_lead
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body
 
 Json = dict[str, Any]
@@ -514,6 +514,7 @@ def test_the_pure_function(case: Case) -> None:
     before = copy.deepcopy(case.input)
     made = chat_to_responses(case.input, Policy(emulate=frozenset(case.settings.get("emulate", ()))))
     assert made.body == case.expected
+    assert routing_fields_lead(made.body)
     assert [(loss.path, loss.action) for loss in made.losses] == list(case.ledger)
     assert made.held == ()
     assert case.input == before
@@ -537,6 +538,22 @@ def test_all_doors_send_the_same_bytes(case: Case) -> None:
     run = [door.stream if case.input.get("stream") else door.create for door in DOORS]
     sent = {one(case.input, answer, **case.settings).sent[0].body for one in run}
     assert len(sent) == 1
+
+
+ROUTED = chat(seed=7, max_tokens=50, service_tier="flex", logprobs=True, stream=True)
+
+
+@pytest.mark.parametrize("model", [None, "gpt-5.4-mini"])
+@each_door
+def test_routing_fields_lead_however_the_caller_orders_them(door: Door, model: str | None) -> None:
+    rules = [{"match": {"model": "gpt-4.1"}, "model": model}] if model else []
+    said = dict(reversed(ROUTED.items())) | {"extra_body": {"include": ["file_search_call.results"]}}
+    seen = door.stream(said, answer, drop=("seed",), rules=rules, carry_reasoning="always")
+    seen.reraise()
+    sent = seen.sent[0].json()
+    assert list(sent)[:3] == ["model", "stream", "service_tier"]
+    assert sent["model"] == model or "gpt-4.1"
+    assert len(sent["include"]) == 3
 
 
 @needs_current_types

@@ -13,6 +13,7 @@ from adapter.errors import MalformedRequest, Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
 
 from .support import oracle
+from .support.doors import routing_fields_lead
 from .support.openapi import available as document_available
 from .support.openapi import problems_of_openapi_body
 from .support.strategies import arguments, chat_requests, conversations, extend, texts
@@ -36,6 +37,7 @@ def test_any_request_moves_valid_or_stays(body: dict[str, Any]) -> None:
     assert (translation.body is None) == bool(translation.held)
     if translation.body is not None:
         assert json.dumps(translation.body) == json.dumps(chat_to_responses(before).body)
+        assert routing_fields_lead(translation.body)
         assert problems(translation.body) == []
 
 

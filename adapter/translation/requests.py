@@ -14,7 +14,7 @@ from .draft import NOTHING, Asked, Draft, IndexMap, Translation
 from .formats import response_format
 from .items import messages_to_input
 from .policy import Policy
-from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, Move
+from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ROUTING_FIELDS, Move
 from .turns import ENCRYPTED
 
 _DEFAULT_POLICY = Policy()
@@ -84,6 +84,7 @@ def _translate(draft: Draft, body: Any) -> None:
             case Move.REFUSE:
                 draft.cannot(name, name, rule.note.rstrip("."))
     _extras(draft, body)
+    draft.body = {name: draft.body[name] for name in ROUTING_FIELDS if name in draft.body} | draft.body
 
 
 def _reasoning(draft: Draft, body: dict[str, Any]) -> bool:

@@ -95,6 +95,9 @@ _TABLE = (
 CHAT_PARAMETERS: dict[str, Rule] = {rule.name: rule for rule in _TABLE}
 """Every parameter of `chat.completions.create`, in the order in which the Responses body is written."""
 
+ROUTING_FIELDS = ("model", "stream", "service_tier")
+"""What a body begins with, as the SDK writes both APIs' bodies: gateways route by a body's head."""
+
 BUILT_HERE = frozenset({"input", "max_output_tokens"})
 """Keys of the Responses body that only the translation writes; a Chat body that brings one of them is refused."""
 

@@ -9,7 +9,6 @@ harness never retries, and lets the adapter's own bugs raise.
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import json
 import threading
@@ -112,6 +111,12 @@ class Seen:
             raise self.error
 
 
+def routing_fields_lead(body: Mapping[str, Any]) -> bool:
+    """Tell whether `model`, `stream` and `service_tier` come before everything else, in this order."""
+    expected = [name for name in ("model", "stream", "service_tier") if name in body]
+    return list(body)[: len(expected)] == expected
+
+
 def wire_json(value: Any) -> Any:
     """Return what an SDK object was built from: only the keys that were there."""
     return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
@@ -203,12 +208,15 @@ class Door:
 
     def _run(self, call: _Call, upstream: Upstream, settings: Mapping[str, Any]) -> Seen:
         transport = HTTP.MockTransport(_handler(upstream, call.seen))
-        chosen = _settings(**{"backend": "responses", "on_bug": "raise", **settings})
+        chosen = _settings({"backend": "responses", "on_bug": "raise", **settings})
         if self.asynchronous:
             asyncio.run(self._arun(call, transport, chosen))
         else:
             self._srun(call, transport, chosen)
         gc.collect(0)  # what a caller just dropped
+        for sent in call.seen.sent:
+            if sent.method == "POST" and sent.path.endswith("/responses"):
+                assert routing_fields_lead(sent.json()), "gateways route by a body's head"
         return call.seen
 
     def _srun(self, call: _Call, transport: Any, settings: Settings) -> None:
@@ -251,9 +259,14 @@ class Door:
                 return sdk(**plain, http_client=wrapped)
 
 
-@functools.cache
-def _settings(**values: Any) -> Settings:
-    return Settings(**values)
+_MADE: dict[str, Settings] = {}
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    key = repr(sorted(values.items()))
+    if key not in _MADE:
+        _MADE[key] = Settings(**values)
+    return _MADE[key]
 
 
 def _decision(result: Any, seen: Seen) -> Decision | None:
