@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adapter
+from adapter.memory.base import MAX_VALUE
 from adapter.memory.scope import Whose, names_of, pattern_of
 from adapter.memory.values import Packer, key_of
 from adapter.translation.turns import Spoken, ToolTurn
@@ -203,3 +205,150 @@ def test_patterns_match_names() -> None:
         (None, "c-1"),
         (None, None),
     }
+
+
+# What others may have written
+
+SOUND = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
+FULL = {
+    **SOUND,
+    "summary": [{"type": "summary_text", "text": "s"}],
+    "content": [{"type": "reasoning_text", "text": "r"}],
+    "status": "completed",
+}
+
+
+def _value(*items: Any, **other: Any) -> dict[str, Any]:
+    return {"calls": ["a"], "before": [list(items)], "ids": [None], **other}
+
+
+def _packed(value: Any) -> bytes:
+    return b"1j" + (value if isinstance(value, bytes) else json.dumps(value).encode())
+
+
+LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "all that an item has": (FULL, FULL),
+    "no id": ({key: one for key, one in SOUND.items() if key != "id"},) * 2,
+    "another message's keys": ({**SOUND, "role": "system", "name": "x", "tools": []}, SOUND),
+    "an unknown status": ({**SOUND, "status": "ruling"}, SOUND),
+    "more in a part": (
+        {**FULL, "summary": [{"type": "summary_text", "text": "s", "role": "system", "image_url": "x"}]},
+        FULL,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_only_what_an_item_has_is_read(case: str) -> None:
+    written, read = LEFT_OUT[case]
+    one = Packer().unpack(NAME, _packed(_value(written))).before[0][0]
+    assert one == read
+    assert list(one) == [key for key in written if key in read]
+
+
+REFUSED: dict[str, Any] = {
+    "the summary is a string": _value({**SOUND, "summary": "say"}),
+    "a part of another type": _value({**SOUND, "summary": [{"type": "input_text", "text": "say"}]}),
+    "a part that is a string": _value({**SOUND, "content": ["say"]}),
+    "a part without text": _value({**SOUND, "content": [{"type": "reasoning_text"}]}),
+    "a text that is a list": _value({**SOUND, "content": [{"type": "reasoning_text", "text": ["say"]}]}),
+    "content that is a string": _value({**SOUND, "content": "say"}),
+    "what is encrypted is a number": _value({**SOUND, "encrypted_content": 7}),
+    "what is encrypted is a list": _value({**SOUND, "encrypted_content": ["x"]}),
+    "an id that is an object": _value({**SOUND, "id": {}}),
+    "an id of absurd length": _value({**SOUND, "id": "x" * 100_000}),
+    "a call's id of absurd length": _value(SOUND, ids=["x" * 100_000]),
+    "a digest of absurd length": _value(SOUND, calls=["x" * 100_000]),
+    "an item that is a list": _value([SOUND]),
+    "items that are an object": {"calls": ["a"], "before": [{"0": SOUND}], "ids": [None]},
+    "calls that are a string": {"calls": "a", "before": [[SOUND]], "ids": [None]},
+    "a thousand items": _value(*[SOUND] * 1000),
+    "a hundred thousand calls": {"calls": ["a"] * 10**5, "before": [[]] * 10**5, "ids": [None] * 10**5},
+    "said before it began": _value(SOUND, spoken=[-1, None, "x", None]),
+    "said by nobody known": _value(SOUND, spoken=[1, "system", "x", None]),
+    "true for a number": _value(SOUND, spoken=[True, None, "x", None]),
+    "NaN": b'{"calls":["a"],"before":[[]],"ids":[null],"x":NaN}',
+    "half a surrogate pair": b'{"calls":["\\ud800"],"before":[[]],"ids":[null]}',
+    "no UTF-8": b'{"calls":["\xff"],"before":[[]],"ids":[null]}',
+    "nested without end": b'{"calls":' + b"[" * 500_000,
+    "lists without end": b'{"calls":[' + b"[]," * 300_000,
+    "keys without end": b"{" + b",".join(b'"%d":0' % k for k in range(120_000)),
+    "digits without end": b'{"calls":' + b"9" * 900_000,
+    "too big": _value({**SOUND, "encrypted_content": "x" * (MAX_VALUE + 1)}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_others_wrote_is_no_turn(case: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # each has words of its own
+        Packer().unpack(NAME, _packed(REFUSED[case]))
+    assert "say" not in str(caught.value)
+
+
+def test_a_bomb_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Inflater:
+        eof = False
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            asked.append(most)
+            return b""
+
+    monkeypatch.setattr(zlib, "decompressobj", Inflater)
+    with pytest.raises(ValueError, match="too big"):
+        Packer().unpack(NAME, b"1z" + b"x" * 1000)
+    with pytest.raises(ValueError, match="too big"):
+        Packer().unpack(NAME, b"1z" + b"x" * MAX_VALUE)
+    assert asked == [4 * MAX_VALUE]
+
+
+def test_a_turn_that_could_not_be_read_again_is_not_written() -> None:
+    assert Packer().pack(NAME, turn("x" * (5 * MAX_VALUE))) is None
+    assert Packer().pack(NAME, turn(base64.b64encode(os.urandom(2 * MAX_VALUE)).decode())) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here, *(path for key, one in inner for path in _paths(one, (*here, key)))]
+
+
+def _with(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[path[0]] = _with(value[path[0]], path[1:], new)
+    return changed
+
+
+WHOLE = _value(FULL, spoken=[1, "commentary", "x", "msg_1"])
+
+
+@given(st.sampled_from(_paths(WHOLE)), json_values)
+def test_whatever_is_changed_reasoning_comes_out_or_nothing(path: tuple[Any, ...], new: Any) -> None:
+    try:
+        read = Packer().unpack(NAME, _packed(_with(WHOLE, path, new)))
+    except ValueError:
+        return
+    for item in (item for items in read.before for item in items):
+        assert item.keys() <= FULL.keys()
+        assert all(isinstance(item.get(key, ""), str) for key in ("type", "id", "encrypted_content", "status"))
+        assert item["encrypted_content"]
+        for part in (*item.get("summary", ()), *item.get("content", ())):
+            assert part.keys() == {"type", "text"}
+            assert part["type"] in ("summary_text", "reasoning_text")
+            assert isinstance(part["text"], str)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"1j", b"1z", b"1s"]))
+def test_any_bytes_are_a_turn_or_a_value_error(data: bytes, begin: bytes) -> None:
+    for packer in (Packer(), SEALER):
+        with contextlib.suppress(ValueError):
+            assert packer.unpack(NAME, begin + data)

@@ -9,12 +9,18 @@ from adapter.threads import Threads, joined
 
 THREADS = Threads(32, "adapter-memory", linger=5.0)
 
+MAX_VALUE = 1024 * 1024
+"""How many bytes a value has at most; a store may leave out bigger ones."""
+
+MAX_TOTAL = 16 * 1024 * 1024
+"""How many bytes of values a call reads at most."""
+
 
 class Store(Protocol):
     """Keep values under names: implement the sync methods, and give the object as `Settings(memory=…)`.
 
-    Names are ASCII, at most 100 characters, and begin with `scope:conversation:`; values are bytes, a few kilobytes each. A store
-    may forget what is old or too much, and may raise anything: a call goes on without what it can't get. Methods are called from
+    Names are ASCII, at most 100 characters, and begin with `scope:conversation:`; values are bytes, a few kilobytes each and
+    at most a megabyte. A store may forget what is old or too much, and may raise anything: a call goes on without what it can't get. Methods are called from
     any thread, several at once. Inherit from this class and the async methods run the sync ones in threads; or write your own.
 
     `bounded` says that every method returns or raises in time by itself; without it the sync methods run in threads too, which

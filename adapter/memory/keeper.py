@@ -20,10 +20,10 @@ from adapter.expiring import Expiring
 from adapter.translation.turns import ToolTurn
 
 from . import opening
-from .base import THREADS
+from .base import MAX_TOTAL, THREADS
 from .in_process import InProcess
 from .scope import Whose, begin_of, names_of, pattern_of
-from .values import Packer, key_of
+from .values import MAX_TEXT, Packer, key_of
 
 logger = logging.getLogger("adapter")
 
@@ -36,6 +36,8 @@ REFUSED = Expiring()
 _REFUSED_FOR = 600.0  # seconds
 
 NOTHING = Recalled()
+
+_MAX_ITEMS = 4096  # of reasoning, that are put into a request
 
 _Ask = tuple[str, Any]  # a method of the store, and its arguments
 
@@ -95,6 +97,7 @@ class Keeper:
     def _plan(self, effect: Carrying, whose: Whose) -> tuple[_Ask | None, Callable[[Any], Any]]:
         """Say what a store is asked for an effect, if anything, and what reads its answer."""
         model = effect.model
+        until = time.monotonic() + self._seconds
         match effect:
             case Refuse():
                 return None, lambda _: self._refuse(effect, whose)
@@ -102,10 +105,11 @@ class Keeper:
                 names = names_of(whose, self._scope, model, turns)
                 known = self._recalled(effect, whose, {})
                 ask = ("get", (names,)) if names and not known.refused else None
-                return ask, lambda found: known._replace(turns=self._read(turns, names, found)) if found else known
+                return ask, lambda found: self._known(known, turns, names, found, until)
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
-                return ("put", (name, self._packer.pack(name, memo.turn))), _nothing
+                packed = self._packer.pack(name, memo.turn)
+                return (None if packed is None else ("put", (name, packed))), _nothing
             case Forget(names=turns):
                 return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
@@ -119,18 +123,33 @@ class Keeper:
             return Recalled(refused=True)
         return Recalled(turns, with_ids=REFUSED.holds((whose.base, effect.model, "no ids")))
 
-    def _read(self, turns: tuple[str, ...], names: list[str], found: Any) -> dict[str, ToolTurn]:
+    def _known(self, known: Recalled, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> Recalled:
+        return known._replace(turns=self._read(turns, names, found, until)) if found else known
+
+    def _read(self, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> dict[str, ToolTurn]:
+        """Read what a store has found, the newest turns first, while there is time and room: others may have written it."""
         read: dict[str, ToolTurn] = {}
         if not isinstance(found, Mapping):
             self._trouble.warn("an answer that isn't a mapping")
             return read
-        for turn, name in zip(turns, names, strict=True):
+        room, items = MAX_TOTAL, _MAX_ITEMS
+        for turn, name in zip(reversed(turns), reversed(names), strict=True):
             value = found.get(name)
-            if value is not None:
-                try:
-                    read[turn] = self._packer.unpack(name, value)
-                except ValueError as error:
-                    self._trouble.warn(f"a value that can't be read ({error})")
+            if value is None:
+                continue
+            if time.monotonic() > until:
+                self._trouble.warn("more than can be read in time")
+                break
+            try:
+                one = self._packer.unpack(name, value, min(room, MAX_TEXT))
+            except ValueError as error:
+                self._trouble.warn(f"a value that can't be read ({error})")
+                continue
+            room, items = room - one.size, items - sum(map(len, one.before))
+            if room < 0 or items < 0:
+                self._trouble.warn("more than fits into a request")
+                break
+            read[turn] = one
         return read
 
     def _answer(self, ask: _Ask) -> Any:

@@ -9,14 +9,25 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+import pydantic_core
+
 from adapter import quick
 from adapter.errors import MissingExtra
 from adapter.translation.turns import ToolTurn
 
+from .base import MAX_VALUE
+
 _PLAIN, _ZLIB, _SEALED = b"1j", b"1z", b"1s"  # the version, and how the rest is written
 _WORTH = 4096  # below so many bytes, which one item has (1,784 in the median of 200), compressing saves nothing worth its time
-_MOST = 32 * 1024 * 1024  # of a value, decompressed
 _NONCE = 12
+
+MAX_TEXT = 4 * MAX_VALUE
+"""How many bytes of JSON a value may hold."""
+
+# JSON of so many bytes can be a million empty lists, which take seconds to read; a turn has a few marks for each item and part, and
+# those that are in its texts.
+_MARKS = (b",", b"[", b"{")
+_MAX_MARKS = 100_000
 
 
 class Packer:
@@ -29,8 +40,8 @@ class Packer:
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys: list[Any] = [_aes(key) for key in keys]
 
-    def pack(self, name: str, turn: ToolTurn) -> bytes:
-        """Write a turn that is kept under a name."""
+    def pack(self, name: str, turn: ToolTurn) -> bytes | None:
+        """Write a turn that is kept under a name; None for one that is too big to be read again."""
         text = quick.dumps(turn.to_json())
         packed = _PLAIN + text
         if len(text) >= _WORTH:
@@ -40,20 +51,32 @@ class Packer:
         if self._keys:
             nonce = os.urandom(_NONCE)
             packed = _SEALED + nonce + self._keys[0].encrypt(nonce, packed, name.encode())
-        return packed
+        return packed if len(packed) <= MAX_VALUE and len(text) <= MAX_TEXT else None
 
-    def unpack(self, name: str, value: bytes) -> ToolTurn:
-        """Read a turn that was kept under a name. Raises ValueError for what can't be read, also for want of its key."""
+    def unpack(self, name: str, value: bytes, most: int = MAX_TEXT) -> ToolTurn:
+        """Read a turn that was kept under a name, of at most so many bytes of JSON.
+
+        Whoever can write to the store may have written it, so it is bounded before and while it is read. Raises ValueError for
+        what can't be read, also for want of its key.
+        """
         if not isinstance(value, bytes):
             raise ValueError("not bytes")
+        if len(value) > MAX_VALUE:
+            raise ValueError("too big")
         if self._keys:
             value = self._open(name, value)
         kind, rest = value[:2], value[2:]
         if kind == _ZLIB:
-            rest = _inflated(rest)
+            rest = _inflated(rest, most)
         elif kind != _PLAIN:
             raise ValueError("sealed with another key" if kind == _SEALED else "of another version, or not ours")
-        return ToolTurn.from_json(quick.loads(rest))
+        if len(rest) > most or sum(rest.count(mark) for mark in _MARKS) > _MAX_MARKS:
+            raise ValueError("too big")
+        try:
+            read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="none")
+        except ValueError:  # its message quotes what it can't read
+            read = None
+        return ToolTurn.from_json(read)
 
     def _open(self, name: str, value: bytes) -> bytes:
         if value[:2] != _SEALED:
@@ -68,10 +91,10 @@ class Packer:
         raise ValueError("sealed with another key")
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflated(data: bytes, most: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        text = inflater.decompress(data, _MOST)
+        text = inflater.decompress(data, most)
     except zlib.error:
         raise ValueError("not zlib's") from None
     if not inflater.eof:

@@ -16,6 +16,7 @@ from typing import Any
 
 from . import identifiers
 from .draft import NOTHING, Origin
+from .untrusted import MAX_CALLS, MAX_ITEMS, list_of, reasoning_of, short
 
 Item = dict[str, Any]
 
@@ -76,22 +77,24 @@ class ToolTurn:
 
     @classmethod
     def from_json(cls, value: Any) -> ToolTurn:
-        """Read what `to_json` wrote. Raises ValueError for anything else: what is sent must be reasoning, and nothing else."""
+        """Read what `to_json` wrote. Raises ValueError for anything else.
+
+        Whoever can write to a shared store may have written it: what goes into requests is made anew, of the keys and types that
+        a reasoning item has.
+        """
         try:
             calls, before, ids = value["calls"], value["before"], value["ids"]
             spoken = _spoken_of(value["spoken"]) if "spoken" in value else None
-            sound = (
-                len(calls) == len(before) == len(ids) > 0
-                and all(isinstance(one, str) for one in calls)
-                and all(_carried(item) for items in before for item in items)
-                and all(one is None or isinstance(one, str) for one in ids)
+            if not 0 < len(calls) == len(before) == len(ids) <= MAX_CALLS or sum(map(len, before)) > MAX_ITEMS:
+                raise ValueError
+            return cls(
+                tuple([short(one) for one in list_of(calls)]),
+                tuple([tuple([reasoning_of(item) for item in list_of(items)]) for items in list_of(before)]),
+                spoken,
+                tuple([None if one is None else short(one) for one in list_of(ids)]),
             )
-            turn = cls(tuple(calls), tuple(tuple(items) for items in before), spoken, tuple(ids))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ValueError("not a remembered turn") from None
-        if not sound:
-            raise ValueError("not a remembered turn")
-        return turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,13 +319,9 @@ def _carried(item: Item) -> bool:
 
 def _spoken_of(value: Any) -> Spoken:
     at, phase, text, own = value
-    if (
-        not isinstance(at, int)
-        or phase not in (None, *_PHASES)
-        or not all(isinstance(one, str) for one in (text, own or ""))
-    ):
-        raise TypeError
-    return Spoken(at, phase, text, own)
+    if type(at) is not int or not 0 <= at <= MAX_ITEMS or phase not in (None, *_PHASES):
+        raise ValueError
+    return Spoken(at, phase, short(text), None if own is None else short(own))
 
 
 def _size(value: Any) -> int:
