@@ -63,6 +63,16 @@ class Relay:
         self.failure: UpstreamFailure | None = None
 
     @property
+    def heard(self) -> bool:
+        """Tell whether the stream has begun: an event has come, or a comment, whole."""
+        try:
+            return self.events > 0 or self._decoder.between
+        except Exception:  # a bug of ours, which reading on meets again
+            if self._strict:
+                raise
+            return True
+
+    @property
     def losses(self) -> list[Any]:
         """The ledger so far."""
         return self._machine.losses

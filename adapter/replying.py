@@ -22,10 +22,6 @@ from .translation.turns import Memo, heard
 MemoOf = Callable[[list[Any]], Memo | None]
 """Makes the memo of a reply out of the items that the caller has heard."""
 
-PEEKED_EVENTS = 3
-"""How many events of a stream are read before its headers go up: `created` and `in_progress` come at once, and with them most
-failures that Chat reports by status (recording 3989; MAPPING §5.4)."""
-
 
 def read_reply(
     journal: Journal,
@@ -149,7 +145,9 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
         return bug_in_reply(bug)
     journal.reply = relay
     begun: list[Frame] = []
-    while relay.events < PEEKED_EVENTS and not begun:
+    # A failure that came with the first event, usually `created`, becomes a status, as Chat's own do. Nothing else is waited
+    # for: whatever a slow model has still to say, its stream is there.
+    while not relay.heard:
         try:
             data: bytes | None = yield READ_CHUNK
         except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it

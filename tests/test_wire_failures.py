@@ -73,8 +73,15 @@ FAILURES: dict[str, tuple[Callable[[], bytes], type[openai.APIStatusError], str]
 def test_a_failure_among_the_first_events_is_raised_by_create(
     sdk: Sdk, loopback: Loopback, cut: str, case: str, before: int
 ) -> None:
+    """It is where it came together with the first event; what comes later is raised as the stream is read."""
     make, expected, code = FAILURES[case]
     loopback.answer = [Reply.of_sse(CUTS[cut](b"".join([*first_events(before), make()])))]
+    if before and cut != "whole":
+        seen, failure = read_all(sdk, sdk.client(loopback))
+        assert seen == []
+        assert type(failure) is openai.APIError
+        assert failure.code == code
+        return
     with pytest.raises(openai.APIStatusError) as raised:
         sdk.create(sdk.client(loopback), stream=True)
     assert type(raised.value) is expected
@@ -86,7 +93,7 @@ def test_a_failure_among_the_first_events_is_raised_by_create(
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("before", range(3))
 def test_it_is_retried_like_chats_429(sdk: Sdk, loopback: Loopback, before: int) -> None:
-    failing = Reply.of_sse([*first_events(before), FAILURES["nested"][0]()])
+    failing = Reply.of_sse([b"".join([*first_events(before), FAILURES["nested"][0]()])])
     loopback.answer = [failing, failing, Reply.of_sse(events())]
     client = sdk.client(loopback, max_retries=2)
     assert text_of(sdk.stream(client)) == "Hello there"

@@ -22,10 +22,12 @@ from tests.support.answers import (
     chat_events,
     delta,
     ending,
+    event,
     events,
     finishes,
     opening,
     paths,
+    response,
     sdk,
     text_of,
 )  # fmt: skip
@@ -245,17 +247,82 @@ def test_threads_share_a_client(loopback: Loopback) -> None:
     assert sorted(set(paths(loopback))) == ["/v1/chat/completions", RESPONSES]
 
 
-def test_create_returns_before_any_text(sdk: Sdk, loopback: Loopback) -> None:
-    returned = threading.Event()
+_CREATED, _IN_PROGRESS, _ADDED, _PART = opening()
+_QUEUED = event("response.queued", response=response(status="queued", output=[], usage=None))
+FIRST_WORDS = {
+    "created": [_CREATED],
+    "created-and-in-progress": [_CREATED + _IN_PROGRESS],
+    "created-and-half-an-event": [_CREATED + _IN_PROGRESS[:40]],
+    "queued": [_QUEUED],
+    "an-item": [_ADDED],
+    "a-delta": [delta("Hello ")],
+    "a-keepalive": [event("keepalive", sequence_number=1)],
+    "a-comment": [b": hold on\n\n"],
+    "an-event-in-pieces": [_CREATED[:10], _CREATED[10:-1], _CREATED[-1:]],
+    "the-middle-of-a-line-end": [_CREATED.replace(b"\n", b"\r\n")[:-1]],
+}
+
+
+@pytest.mark.parametrize("first", FIRST_WORDS.values(), ids=FIRST_WORDS)
+@pytest.mark.parametrize("way", ["create", "raw", "helper"])
+def test_a_stream_is_handed_over_with_its_first_event(
+    sdk: Sdk, loopback: Loopback, way: str, first: list[bytes]
+) -> None:
+    """The server goes on only when the caller has its stream."""
+    handed_over = threading.Event()
     waited: list[bool] = []
 
     def parts() -> Iterator[bytes]:
-        yield from events()[:3]
-        waited.append(returned.wait(5))
-        yield from events()[3:]
+        yield from first
+        waited.append(handed_over.wait(5))
+        rest = events()
+        begun = b"".join(first)
+        if begun.startswith(delta("Hello ")):
+            rest = [_CREATED, delta("there"), rest[-1]]
+        elif begun.endswith(_IN_PROGRESS[:40]):
+            rest = [_IN_PROGRESS[40:], *rest[2:]]
+        elif begun.endswith(b"\r"):
+            rest = [b"\n", *rest[1:]]
+        yield from rest
 
     loopback.answer = [Reply.of_sse(parts())]
-    stream = sdk.create(sdk.client(loopback), stream=True)
-    returned.set()
-    assert text_of(sdk.list(stream)) == "Hello there"
+    completions = sdk.client(loopback).chat.completions
+    if way == "helper":
+        manager = completions.stream(**CALL)
+        text = sdk.inside(manager, lambda stream: _text_of_helper(sdk, stream, handed_over))
+    else:
+        create = completions.with_raw_response.create if way == "raw" else completions.create
+        stream = sdk.run(create(**CALL, stream=True))
+        handed_over.set()
+        text = text_of(sdk.list(stream.parse() if way == "raw" else stream))
+    assert text == "Hello there"
     assert waited == [True]
+
+
+def _text_of_helper(one: Sdk, stream: Any, handed_over: threading.Event) -> Any:
+    handed_over.set()
+    if one.mode == "sync":
+        return stream.get_final_completion().choices[0].message.content
+
+    async def read() -> str:
+        completion = await stream.get_final_completion()
+        return str(completion.choices[0].message.content)
+
+    return read()
+
+
+def test_several_streams_are_handed_over_with_their_first_events(sdk: Sdk, loopback: Loopback) -> None:
+    handed_over = threading.Event()
+    waited: list[bool] = []
+
+    def parts() -> Iterator[bytes]:
+        yield _CREATED
+        waited.append(handed_over.wait(5))
+        yield from events()[1:]
+
+    loopback.answer = lambda _: Reply.of_sse(parts())
+    client = sdk.client(loopback, settings=Settings(backend="responses", emulate={"n"}))
+    stream = sdk.create(client, stream=True, n=3)
+    handed_over.set()
+    assert finishes(sdk.list(stream)) == ["stop"] * 3
+    assert waited == [True] * 3
