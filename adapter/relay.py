@@ -28,15 +28,15 @@ class Relay:
 
     `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where it
     is known who reads (`as_bytes`, or by chunk), text comes the short way: as bytes too, or as what its chunks don't share. A failure is passed on as Chat's own error frame, on which the SDK
-    raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. After
-    the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
+    raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. `heard`
+    tells that the stream has begun: an event has come, or a comment. After the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
     reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
 
     `memo` makes the memo of what was heard; whenever there is a new one, `unsaved` holds it until it is taken.
     """
 
     __slots__ = (
-        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "model", "unsaved",
+        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "heard", "model", "unsaved",
     )  # fmt: skip
 
     def __init__(
@@ -56,21 +56,12 @@ class Relay:
         self._machine = ChunksFromEvents(asked, index)
         self._strict = on_bug_raise
         self.events = 0
+        self.heard = False
         self.as_bytes: bool | None = None
         self.done = False
         self.broken = False
         self.hang_up = False
         self.failure: UpstreamFailure | None = None
-
-    @property
-    def heard(self) -> bool:
-        """Tell whether the stream has begun: an event has come, or a comment, whole."""
-        try:
-            return self.events > 0 or self._decoder.between
-        except Exception:  # a bug of ours, which reading on meets again
-            if self._strict:
-                raise
-            return True
 
     @property
     def losses(self) -> list[Any]:
@@ -96,10 +87,12 @@ class Relay:
                     break
                 self.events += 1
                 out += self._event(event.data)
+            if not self.heard:
+                self.heard = self.events > 0 or self._decoder.between
         except Exception:
             if self._strict:
                 raise
-            self.done = self.broken = True
+            self.done = self.broken = self.heard = True
             out.append(_BUG)
         if self._memo is not None and not self.broken:
             finished = self._machine.finished_calls
