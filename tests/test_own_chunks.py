@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.doors import own_chunks
 from adapter.doors.own_chunks import Building
-from adapter.doors.own_streams import SUPPORTED
+from adapter.doors.own_reading import SUPPORTED
 from adapter.translation.chunks import Delta, Like
 from tests.support.http import needs
 

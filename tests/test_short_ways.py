@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter import codec
-from adapter.doors.own_streams import SUPPORTED
+from adapter.doors.own_reading import SUPPORTED
 from adapter.errors import AdapterError
 from adapter.translation import replies, response_to_completion
 from adapter.translation.draft import Asked

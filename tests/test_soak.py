@@ -23,7 +23,7 @@ import openai
 import pytest
 
 import adapter
-from adapter.doors.own_streams import SUPPORTED
+from adapter.doors.own_reading import SUPPORTED
 from tests.support.held import Held, Ledger, figures, listening, settled
 from tests.support.http import LEFT_OPEN, http, needs
 from tests.support.upstream import TEXT, Upstream

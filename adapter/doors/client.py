@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
+from inspect import Parameter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,15 +15,16 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
-from .own_reading import Ready, read_here
-from .own_streams import SUPPORTED
+from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
 from .remembering import token_of
+from .signatures import like
 from .ticket import KEY, Quiet, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Given = TypeVar("_Given")
 
 _PATH = "/chat/completions"
+_SETTINGS = Parameter("settings", Parameter.KEYWORD_ONLY, default=None, annotation="Settings | None")
 
 # The clients that go through the doors of an HTTP client: the doors come off when the last one is uninstalled.
 _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
@@ -93,6 +95,21 @@ def _with_own_chat(cls: Any) -> Any:
     return cls
 
 
+def _with_own_reading(own: Any, cls: Any) -> Any:
+    """Give a class its own way to read replies; `cls` is what it was made of."""
+
+    @like(cls._process_response_data)
+    def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
+        made = read_completion(self, cls, cast_to, response)
+        if made is not None:
+            return made
+        return super(own, self)._process_response_data(data=data, cast_to=cast_to, response=response)
+
+    own._process_response_data = process
+    setattr(own.post, BASE, cls)
+    return own
+
+
 def _unwrap(post: dict[str, Any]) -> None:
     messages = post["body"].get("messages") if type(post.get("body")) is dict else None
     if type(messages) is Ready:
@@ -115,12 +132,13 @@ def _sync(cls: Any) -> Any:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
+        @like(cls.copy, _SETTINGS)
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            """Create a client with other options, like the SDK's `copy`; the settings stay unless others are given."""
             return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
 
+        @like(cls.post)
         def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
             if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
@@ -130,8 +148,6 @@ def _sync(cls: Any) -> Any:
             ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
             call = decisions.CALL.set(ticket)
             try:
-                if type(ticket) is not Quiet:
-                    read_here(self, ticket, kwargs)
                 return decisions.remember(super().post(path, **kwargs), ticket.journal)
             except BaseException as error:
                 decisions.failed(ticket, error)
@@ -139,11 +155,16 @@ def _sync(cls: Any) -> Any:
             finally:
                 decisions.CALL.reset(call)
 
+        @like(cls._prepare_request)
         def _prepare_request(self, request: Any) -> None:
             super()._prepare_request(request)
             _mark(self, request)
 
-    return _with_own_chat(Adapted)
+        @like(cls._process_response)
+        def _process_response(self, **kwargs: Any) -> Any:
+            return read_stream(self, cls, Adapted, super()._process_response(**kwargs))
+
+    return _with_own_chat(_with_own_reading(Adapted, cls))
 
 
 def _async(cls: Any) -> Any:
@@ -154,12 +175,13 @@ def _async(cls: Any) -> Any:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
+        @like(cls.copy, _SETTINGS)
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            """Create a client with other options, like the SDK's `copy`; the settings stay unless others are given."""
             return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
 
+        @like(cls.post)
         async def post(self, path: str, **kwargs: Any) -> Any:
             _unwrap(kwargs)
             if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
@@ -169,8 +191,6 @@ def _async(cls: Any) -> Any:
             ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
             call = decisions.CALL.set(ticket)
             try:
-                if type(ticket) is not Quiet:
-                    read_here(self, ticket, kwargs)
                 return decisions.remember(await super().post(path, **kwargs), ticket.journal)
             except BaseException as error:
                 decisions.failed(ticket, error)
@@ -178,11 +198,16 @@ def _async(cls: Any) -> Any:
             finally:
                 decisions.CALL.reset(call)
 
+        @like(cls._prepare_request)
         async def _prepare_request(self, request: Any) -> None:
             await super()._prepare_request(request)
             _mark(self, request)
 
-    return _with_own_chat(Adapted)
+        @like(cls._process_response)
+        async def _process_response(self, **kwargs: Any) -> Any:
+            return read_stream(self, cls, Adapted, await super()._process_response(**kwargs))
+
+    return _with_own_chat(_with_own_reading(Adapted, cls))
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force

@@ -9,12 +9,11 @@ the method, or where it isn't certain by the settings alone that the call goes t
 
 from __future__ import annotations
 
-from functools import cache, wraps
-from pathlib import Path
-from types import FunctionType
+import inspect
+from functools import cache
+from types import MethodType
 from typing import Any, get_args, get_type_hints, is_typeddict
 
-import openai
 from openai._compat import model_dump  # private, in all versions: it is what the SDK's transform calls
 from openai._models import BaseModel
 from openai.resources.chat.completions import AsyncCompletions, Completions
@@ -23,10 +22,11 @@ from openai.types.chat import ChatCompletionMessageParam
 from adapter.routing import overrides
 from adapter.routing.decide import HEADER
 
-from .own_reading import Ready
+from .own_reading import BASE, Ready, is_sdks
+from .signatures import like
 
-_CLIENTS = "adapter.doors.client"
-_SDK = str(Path(openai.__file__).parent)
+_ON_THE_WAY = ("request", "_request", "_prepare_options", "_build_request")  # of those, what an SDK has
+_OURS_TOO = ("post", "_process_response")
 
 
 def _is_off(resource: Any) -> bool:
@@ -41,10 +41,9 @@ def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, An
     if surely is None or surely.backend != "responses" or overrides.current() is not overrides.NONE:
         return given
     messages = given.get("messages")
-    if type(messages) is not list or not _is_sdks(method) or not _has_no_alias():
+    if type(messages) is not list or not is_sdks(method) or not _has_no_alias():
         return given
-    post = getattr(resource._post, "__func__", None)
-    if post is not type(client).post or post.__module__ != _CLIENTS:  # somebody's own, who would see the wrapper
+    if not _goes_untouched(client, resource._post):
         return given
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
@@ -54,6 +53,19 @@ def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, An
     except RecursionError:  # the SDK has an error for what holds itself
         return given
     return given if mapped is None else {**given, "messages": Ready(mapped)}
+
+
+def _goes_untouched(client: Any, post: Any) -> bool:
+    """Tell whether nobody sees the body of a call on its way: he would see the wrapper, or could change the caller's own messages."""
+    cls, found = type(client), getattr(post, "__func__", None)
+    base = getattr(found, BASE, None)
+    return (
+        base is not None
+        and found is cls.post
+        and client.__dict__.keys().isdisjoint(_OURS_TOO + _ON_THE_WAY)
+        and all(is_sdks(getattr(base, name)) for name in _OURS_TOO)
+        and all(is_sdks(getattr(cls, name)) for name in _ON_THE_WAY if hasattr(cls, name))
+    )
 
 
 def _mapped(messages: list[Any]) -> list[Any] | None:
@@ -85,22 +97,6 @@ def _is_json(value: Any) -> bool:
     return type(value) is list and all(type(one) in _SCALARS or _is_json(one) for one in value)
 
 
-def _is_sdks(method: Any) -> bool:
-    """Tell whether a method is the SDK's own, and not what somebody (tracing does) has put in its place."""
-    # The type first: wrapt's wrappers are equal to what they wrap, and would be found in its place.
-    return type(method) is FunctionType and _is_from_sdk(method)
-
-
-@cache
-def _is_from_sdk(method: Any) -> bool:
-    while type(method) is FunctionType and method.__code__.co_filename.startswith(_SDK):
-        inner = getattr(method, "__wrapped__", None)
-        if inner is None:
-            return True
-        method = inner
-    return False
-
-
 @cache
 def _has_no_alias() -> bool:
     """Tell whether messages are sent under the names that they are written with."""
@@ -123,19 +119,45 @@ def _has_no_alias() -> bool:
         return False
 
 
+class _Method:
+    """A method of the SDK's resource: the very same where somebody has put his own in its place, else one that spares the transform."""
+
+    def __init__(self, native: Any) -> None:
+        @like(native)
+        def quick(resource: Any, *args: Any, **kwargs: Any) -> Any:
+            method = getattr(self._cls, self._name)
+            return method(resource, *args, **(kwargs if _is_off(resource) else _wrapping(resource, method, kwargs)))
+
+        @like(native)
+        async def quick_coroutine(resource: Any, *args: Any, **kwargs: Any) -> Any:
+            return await quick(resource, *args, **kwargs)
+
+        self._quick = quick_coroutine if inspect.iscoroutinefunction(native) else quick
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self._owner, self._cls, self._name = owner, owner.__base__, name
+
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        if resource is None:
+            return getattr(self._cls, self._name)
+        if not is_sdks(getattr(self._cls, self._name)):
+            return getattr(super(self._owner, resource), self._name)
+        return MethodType(self._quick, resource)
+
+
 def _own(cls: Any) -> Any:
     """Make a resource like the SDK's."""
 
     class Own(cls):  # type: ignore[misc]  # a base that is known at run time
-        @wraps(cls.create)
-        def create(self, *args: Any, **kwargs: Any) -> Any:
-            return super().create(*args, **(kwargs if _is_off(self) else _wrapping(self, cls.create, kwargs)))
+        create = _Method(cls.create)
+        parse = _Method(cls.parse)
 
-        @wraps(cls.parse)
-        def parse(self, *args: Any, **kwargs: Any) -> Any:
-            return super().parse(*args, **(kwargs if _is_off(self) else _wrapping(self, cls.parse, kwargs)))
-
-    Own.__name__, Own.__qualname__, Own.__doc__ = cls.__name__, cls.__qualname__, cls.__doc__
+    Own.__name__, Own.__qualname__, Own.__doc__, Own.__module__ = (
+        cls.__name__,
+        cls.__qualname__,
+        cls.__doc__,
+        cls.__module__,
+    )
     return Own
 
 

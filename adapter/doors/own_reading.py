@@ -1,30 +1,38 @@
-"""Which replies a client reads itself (DESIGN §5, the client door), and which it leaves to the SDK's own way over the wire door.
+"""How the client door reads replies: inside the SDK's response processing, below all that is public or made to be overridden.
 
 The request goes through the wire door either way, which decides, translates, retries and falls back; what is chosen here is how the
-translated reply becomes an object. Whatever is out of the ordinary is left as it is: raw responses, strict validation, other types
-asked for.
+translated reply becomes an object. What a call passes on its way (`post`, `request`, a subclass's or a tracer's own version of them) is
+given the SDK's own classes and gives the SDK's own objects. A completion is validated instead of constructed field by field
+(own_results.py), and a stream of the SDK's is given another iterator (own_streams.py).
+
+Whatever is out of the ordinary is left to the SDK, which gives the same, more slowly: strict validation, other types asked for, raw
+responses' streams, and an SDK whose processing isn't the one known here, or is somebody's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from adapter.routing.overrides import NONE
+from .frames import READER
+from .own_results import completion
+from .own_streams import aread, read
 
-from .own_results import BuiltCompletion
-from .own_streams import SUPPORTED, AsyncChatStream, ChatStream
-from .ticket import Ticket
+_SDK = str(Path(openai.__file__).parent)
 
-_RAW = "x-stainless-raw-response"  # set by the SDK's raw and streaming-response wrappers
+# Older SDKs' readers leave a stream open where it raises, and let the HTTP library's errors through: there the SDK reads everything itself.
+SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.isdecimal()) >= (3, 0)
+"""Tells whether the installed SDK's reader is one that can be helped."""
 
-_STREAMS: Mapping[Any, Any] = {
-    openai.Stream[ChatCompletionChunk]: ChatStream,
-    openai.AsyncStream[ChatCompletionChunk]: AsyncChatStream,
-}
+
+BASE = "adapter_base"
+"""The name under which our `post` has the class that it was made for."""
 
 
 class Ready:
@@ -36,22 +44,65 @@ class Ready:
         self.messages = messages
 
 
-def read_here(client: Any, ticket: Ticket, post: dict[str, Any]) -> None:
-    """Let our own types read what this `post` brings, where it is an ordinary one; `post` are its arguments."""
-    if not SUPPORTED or client._strict_response_validation:
-        return
-    surely = ticket.router.surely
+def is_sdks(method: Any) -> bool:
+    """Tell whether a function is the SDK's own, and not what somebody (tracing does) has put in its place."""
+    # The type first: wrapt's wrappers are equal to what they wrap, and would be found in its place.
+    return type(method) is FunctionType and _is_from_sdk(method)
+
+
+@cache
+def _is_from_sdk(method: Any) -> bool:
+    while type(method) is FunctionType and method.__code__.co_filename.startswith(_SDK):
+        inner = getattr(method, "__wrapped__", None)
+        if inner is None:
+            return True
+        method = inner
+    return False
+
+
+def read_completion(client: Any, base: Any, cast_to: Any, response: Any) -> ChatCompletion | None:
+    """Build what a reply of a client holds; None where the SDK is to do it. `base`: the client's class without what is ours."""
+    if cast_to is not ChatCompletion or client._strict_response_validation:
+        return None
+    return completion(response) if SUPPORTED and is_sdks(base._process_response_data) else None
+
+
+def read_stream(client: Any, base: Any, own: Any, stream: Any) -> Any:
+    """Let a new stream of the SDK's read its chunks here, where nobody else takes part; return the stream.
+
+    `own` is `base` with what is ours.
+    """
+    if type(stream) not in _READERS:
+        return stream
+    with suppress(Exception):  # another SDK, whose streams consist of something else: it reads them itself
+        if (
+            not client._strict_response_validation
+            and getattr(client._process_response_data, "__func__", None) is own._process_response_data
+            and is_sdks(base._process_response_data)
+        ):
+            _help(stream)
+    return stream
+
+
+def _help(stream: Any) -> None:
+    response, options = stream.response, stream._options
     if (
-        surely is not None and surely.backend == "chat" and ticket.overrides is NONE
-    ) or ticket.settings.force == "chat":
+        READER not in response.extensions
+        or response.is_closed
+        or response.is_stream_consumed
+        or stream._cast_to is not ChatCompletionChunk
+        or (options is not None and options.synthesize_event_and_data)
+        or type(stream._decoder).__module__ != type(stream).__stream__.__module__
+    ):
         return
-    headers = (post.get("options") or {}).get("headers")
-    if headers and any(name.lower() == _RAW for name in headers):
-        return
-    if post.get("stream"):
-        own = _STREAMS.get(post.get("stream_cls"))
-        if own is not None:
-            post["stream_cls"] = own
-            ticket.reads_frames = True
-    elif post.get("cast_to") is ChatCompletion:
-        post["cast_to"] = BuiltCompletion
+    cls, given = type(stream), stream._iterator
+    code = given.gi_code if cls is openai.Stream else given.ag_code
+    if code is _CODES[cls] and is_sdks(cls.__stream__) and is_sdks(cls._iter_events):
+        twin = object.__new__(cls)  # what reads may hold the twin; the stream itself holds what reads
+        twin.__dict__.update(stream.__dict__)
+        del twin._iterator
+        stream._iterator = _READERS[cls](twin)
+
+
+_READERS: dict[type, Any] = {openai.Stream: read, openai.AsyncStream: aread} if SUPPORTED else {}
+_CODES = {cls: getattr(cls.__dict__.get("__stream__"), "__code__", None) for cls in _READERS}

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import pydantic
-from openai._models import construct_type  # private, in all versions since 1.x
 from openai.types.chat import ChatCompletion
 
 from .ticket import ticket_of
@@ -39,19 +38,13 @@ def _has_extras(model: pydantic.BaseModel) -> bool:
     return False
 
 
-class BuiltCompletion(ChatCompletion):
-    """What the SDK is told to make of a reply; it makes ChatCompletions."""
-
-    @classmethod
-    def build(cls, *, response: Any, data: Any) -> Any:
-        """Make the completion (the SDK's protocol for classes that build themselves)."""
-        ticket = ticket_of(response.request)
-        if ticket is not None and ticket.journal.backend == "responses":
-            try:
-                made = _validator().validate_json(response.content, strict=True)
-            except ValueError:  # Pydantic's own is one
-                pass
-            else:
-                if not _has_extras(made):
-                    return made
-        return construct_type(type_=ChatCompletion, value=data)
+def completion(response: Any) -> ChatCompletion | None:
+    """Make the completion that a translated reply holds; None where the SDK is to do it."""
+    ticket = ticket_of(response.request)
+    if ticket is None or ticket.journal.backend != "responses":
+        return None
+    try:
+        made: ChatCompletion = _validator().validate_json(response.content, strict=True)
+    except ValueError:  # Pydantic's own is one
+        return None
+    return None if _has_extras(made) else made

@@ -57,7 +57,6 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
     token: str | None = None  # stands in the place of an API key; see remembering.token_of
-    reads_frames: bool = False  # a stream of the client's own reads the reply (own_streams.py)
 
     @property
     def settings(self) -> Settings:

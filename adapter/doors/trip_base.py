@@ -107,12 +107,12 @@ class TripBase:
         return error
 
     def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
-        """Make a reply with a body of ours; a stream of our own finds the `frames` that the body is made of."""
+        """Make a reply with a body of ours; a client of ours finds the `frames` that the body is made of."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        if isinstance(outcome, Streamed) and self.ticket.reads_frames:
+        if isinstance(outcome, Streamed):
             extensions = {**extensions, READER: frames}
         return self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
 
