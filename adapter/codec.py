@@ -30,11 +30,30 @@ def loads(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def loads_strictly(text: bytes) -> Any:
+    """Read JSON as the APIs do: UTF-8 without a byte order mark, no NaN, no infinities. Raises ValueError for anything else."""
+    try:
+        return _decode(text.decode())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+
+
+class Unwritable(ValueError):
+    """A value that JSON has no spelling for: NaN, an infinity, an integer beyond Python's limit, or nested too deeply."""
+
+
 def dumps(value: Any) -> bytes:
     r"""Write `value` as compact UTF-8 JSON.
 
     Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which
-    JSON can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises ValueError for NaN and
+    JSON can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises Unwritable, a ValueError, for NaN and
     infinities, and for what holds itself.
     """
     try:
@@ -42,4 +61,6 @@ def dumps(value: Any) -> bytes:
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise Unwritable("nested too deeply") from None
+    except ValueError as error:
+        raise Unwritable(str(error)) from None

@@ -74,9 +74,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
     if plan.translation is not None:
         try:
             load = yield from loaded(plan.translation, choice)
-        except Exception as bug:  # promise 9: our own bugs are ours
-            if choice.on_bug == "raise":
-                raise
+        except Exception as bug:  # noqa: BLE001  # our own bugs are ours
             plan = plan_for_bug(body, choice, bug)
     journal.reason, journal.request_losses = plan.reason, plan.losses
     if plan.refusal is not None:

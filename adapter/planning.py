@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from . import quick
+from . import codec, quick
 from .effects import Rewritten
 from .endpoints import responses_endpoint
 from .errors import TranslationError
@@ -35,7 +35,7 @@ NOT_JSON = object()
 def parsed(raw: bytes) -> Any:
     """Read a request's JSON; NOT_JSON where it is none."""
     try:
-        return quick.loads(raw)
+        return quick.loads_strictly(raw)
     except ValueError:
         return NOT_JSON
 
@@ -65,9 +65,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         return Plan(choice.reason, losses, translation, endpoint.path, one_way=one_way)
     except TranslationError as error:
         return _refused(error.path, error.why, (), one_way)
-    except Exception as bug:  # promise 9: our own bugs are ours
-        if choice.on_bug == "raise":
-            raise
+    except Exception as bug:  # noqa: BLE001  # our own bugs are ours
         return plan_for_bug(body, choice, bug)
 
 
@@ -90,7 +88,15 @@ def _refused(path: str, why: str, losses: tuple[Loss, ...], one_way: str | None)
 
 
 def plan_for_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
-    """Say what to do with a request on which the adapter itself fails (DESIGN §2, promise 9)."""
+    """Say what to do with a request on which the adapter itself fails; raises `bug` where `choice.on_bug` says so.
+
+    A request with a number that can be read and not be written again (`1e999` is an infinity) is no bug of ours.
+    """
+    if isinstance(bug, codec.Unwritable):
+        loss = Loss("$", "held", "holds a value that JSON can't spell")
+        return _held("not-json", (loss,), _one_way(body, choice))
+    if choice.on_bug == "raise":
+        raise bug
     why = f"the adapter failed on this call ({type(bug).__name__})"
     losses = (Loss("$", "held", why),)
     try:

@@ -21,6 +21,14 @@ def loads(text: bytes | str) -> Any:
         return codec.loads(text)
 
 
+def loads_strictly(text: bytes) -> Any:
+    """Read JSON as the APIs do; see the codec's."""
+    try:
+        return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return codec.loads_strictly(text)
+
+
 def dumps(value: Any) -> bytes:
     """Write a value as compact UTF-8 JSON."""
     try:

@@ -188,15 +188,35 @@ def test_what_is_no_json(text: str, said: str) -> None:
         ([1], "$: expected a JSON object"),
         ({"model": "m"}, "messages: missing"),
         ({"messages": "secret words"}, "messages: expected an array"),
-        ({**PLAIN, "tools": [{"type": "function"}]}, "tools[0].function"),
         ({"body": {"model": "m", "messages": 3}}, "(in body)"),
     ],
-    ids=["no object", "no messages", "messages no list", "a tool", "wrapped"],
+    ids=["no object", "no messages", "messages no list", "wrapped"],
 )
 def test_bad_requests_are_named_by_their_path(body: Any, said: str) -> None:
     done = run(body=body)
     assert said in str(done.exception)
     assert "secret" not in str(done.exception)
+
+
+ODD: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "n dropped": ({"n": 0}, {"unsupported": "drop"}, "responses", "dropped"),
+    "stop dropped": ({"stop": 5}, {"drop": ["stop"]}, "responses", "dropped"),
+    "stop emulated": ({"stop": 5}, {"emulate": ["stop"]}, "chat", "holds"),
+    "n neutral": ({"n": 1}, {"emulate": ["n"]}, "responses", "left out"),
+    "no tool": ({"tools": [{"type": "function"}]}, {}, "chat", "holds"),
+    "no tool, refused": ({"tools": [{"type": "function"}]}, {"unsupported": "drop"}, "responses", "refused"),
+}
+
+
+@pytest.mark.parametrize(("more", "settings", "backend", "outcome"), ODD.values(), ids=ODD)
+def test_an_odd_value_has_productions_answer(
+    more: dict[str, Any], settings: dict[str, Any], backend: str, outcome: str
+) -> None:
+    explained = explain({**PLAIN, **more}, Settings(backend="responses", **settings))
+    (name,) = more
+    assert explained.decision.backend == backend
+    assert {fate.name: fate.outcome for fate in explained.parameters}[name] == outcome
+    assert explained.emulated == ()
 
 
 def test_nan_may_be_said() -> None:

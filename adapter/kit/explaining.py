@@ -22,10 +22,10 @@ from adapter.effects import (
     Rewritten,
     Send,
 )
-from adapter.errors import MalformedRequest, Unsupported
+from adapter.errors import MalformedRequest
 from adapter.exchange import exchange
 from adapter.fallback import WHY
-from adapter.journal import Decision, Journal
+from adapter.journal import Backend, Decision, Journal
 from adapter.planning import Plan, make_plan
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Ground, Router
@@ -33,8 +33,7 @@ from adapter.routing.overrides import Overrides
 from adapter.routing.rollout import Hashes, caller_of
 from adapter.routing.settings import Settings
 from adapter.testing.level import sdks_library
-from adapter.translation.policy import Policy
-from adapter.translation.requests import chat_to_responses
+from adapter.translation.content import json_type
 
 from .fates import Fate, fates
 
@@ -105,7 +104,7 @@ class Explanation:
 
 
 def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:
-    """Explain what becomes of a chat request. Raises MalformedRequest for a body that is no chat request, whatever the policy."""
+    """Explain what becomes of a chat request. Raises MalformedRequest for what is no chat request at all."""
     check(body)
     raw = codec.dumps(body)
     router = Router(settings)
@@ -113,10 +112,10 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
     if decision.asked == "responses":
         today, translated, refusal, plan = _travel(router, body, raw, where)
     else:
-        # As the same call once it is chosen: nothing forced, and the header that beats everything else.
+        # As the same call once it is chosen: nothing forced, and no header against what `use()` says.
         open_router = Router(Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None}))
-        moved = replace(where, headers=(*where.headers, (HEADER, "responses")))
-        today, translated, refusal, plan = _travel(open_router, body, raw, moved)
+        others = tuple(one for one in where.headers if one[0].lower() != HEADER)
+        today, translated, refusal, plan = _travel(open_router, body, raw, replace(where, headers=others), "responses")
     if today.backend != "responses":
         translated = None
     call = _call(body, where)
@@ -129,7 +128,7 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
         error=error,
         translated=translated,
         refusal=refusal,
-        parameters=tuple(fates(body, plan.plan)) if isinstance(body, dict) else (),
+        parameters=tuple(fates(body, plan.plan)),
         losses=today.losses,
         rule=rule,
         rollout=_rollout(settings, ground, call) if decision.reason == "rollout" else None,
@@ -141,19 +140,18 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
             for key in ("responses_only", "chat_only", "tools_on_chat", "reasons", "shutdown", "sources")
             if (value := getattr(facts, key))
         },
-        emulated=tuple(sorted(plan.emulate & body.keys())) if isinstance(body, dict) else (),
+        emulated=tuple(sorted(plan.emulate & {loss.path for loss in plan.plan.losses if loss.action == "changed"})),
     )  # fmt: skip
 
 
 def check(body: Any) -> None:
-    """Raise MalformedRequest, which begins with the JSON path, for what is no chat request at all."""
-    lenient = Policy(unsupported="drop", emulate=frozenset({"n", "stop", "web_search_options"}))
-    try:
-        chat_to_responses(body, lenient)
-    except Unsupported:
-        return
-    if not isinstance(body, dict):  # the translation never comes so far
-        raise MalformedRequest("$", "expected a JSON object")
+    """Raise MalformedRequest, which begins with the JSON path, for what is no chat request at all: a file of something else."""
+    if not isinstance(body, dict):
+        raise MalformedRequest("$", f"expected a JSON object, got {json_type(body)}")
+    if "messages" not in body:
+        raise MalformedRequest("messages", "missing")
+    if not isinstance(body["messages"], list):
+        raise MalformedRequest("messages", f"expected an array, got {json_type(body['messages'])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +163,11 @@ class _Planned:
 
 
 def _travel(
-    router: Router, body: Any, raw: bytes, where: Where
+    router: Router, body: Any, raw: bytes, where: Where, backend: Backend | None = None
 ) -> tuple[Decision, Sent | None, dict[str, Any] | None, _Planned]:
-    """Send a call on its way, up to what would go out."""
+    """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
     request = _request(raw, where)
-    overrides = Overrides(conversation=where.conversation, tag=where.tag)
+    overrides = Overrides(backend=backend, conversation=where.conversation, tag=where.tag)
     ticket = Ticket(router, journal=Journal(), overrides=overrides, call_site=where.call_site)
     outcome = _first(exchange(ticket.journal, request.url.raw_path), ticket, request, raw)
     decision = ticket.journal.decision()

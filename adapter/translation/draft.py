@@ -103,9 +103,11 @@ class Draft:
         target[path] = value
 
     def include(self, entry: str) -> None:
-        """Ask for one more kind of output with `include`."""
-        entries = self.body.setdefault("include", [])
-        if entry not in entries:
+        """Ask for one more kind of output with `include`; what is no list is the caller's and stays."""
+        entries = self.body.get("include")
+        if entries is None:
+            entries = self.body["include"] = []
+        if isinstance(entries, list) and entry not in entries:
             entries.append(entry)
 
     def cannot(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:

@@ -22,7 +22,6 @@ def response_format(draft: Draft, value: Any) -> None:
     match string(value.get("type"), "response_format.type"):
         case "text" | "json_object" as kind:
             draft.put("text.format", {"type": kind})
-            draft.asked["json_format"] = kind == "json_object"
         case "json_schema":
             _json_schema(draft, value.get("json_schema"))
         case _:
@@ -45,4 +44,3 @@ def _json_schema(draft: Draft, wrapped: Any) -> None:
     known = {"name", "schema", "description", "strict"}
     shape |= {key: v for key, v in wrapped.items() if key not in known and v is not None}
     draft.put("text.format", shape)
-    draft.asked["json_format"] = True

@@ -44,6 +44,8 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             raise
         draft.held.note(error.path, "held", error.why)
         body = body if isinstance(body, dict) else {}
+    if not draft.held:
+        draft.asked["json_format"] = _asks_json(draft.body)
     return Translation(
         body=None if draft.held else draft.body,
         losses=tuple(draft.ledger),
@@ -51,7 +53,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
         index=IndexMap(tuple(draft.origins), tuple(draft.tools), MappingProxyType(draft.names)),
         asked=Asked(
             model=body["model"] if isinstance(body.get("model"), str) else "",
-            stream=body.get("stream") is True,
+            stream=bool(body.get("stream")),  # as the SDK takes it, which reads a stream then
             metadata=body.get("metadata") is not None,
             moderation=body.get("moderation") is not None,
             models=policy.models,
@@ -89,10 +91,19 @@ def _translate(draft: Draft, body: Any) -> None:
 
 def _reasoning(draft: Draft, body: dict[str, Any]) -> bool:
     """Ask for encrypted reasoning where the policy says so, last of all; tell whether it wasn't asked for already."""
-    if not draft.policy.carries(body.get("model")) or ENCRYPTED in draft.body.get("include", ()):
+    asked = draft.body.get("include")
+    if not draft.policy.carries(body.get("model")) or not (asked is None or isinstance(asked, list)):
+        return False
+    if asked is not None and ENCRYPTED in asked:
         return False
     draft.include(ENCRYPTED)
     return True
+
+
+def _asks_json(body: dict[str, Any]) -> bool:
+    text = body.get("text")
+    shape = text.get("format") if isinstance(text, dict) else None
+    return isinstance(shape, dict) and shape.get("type") in ("json_object", "json_schema")
 
 
 def _model(draft: Draft, model: Any) -> None:
@@ -206,18 +217,23 @@ def _extras(draft: Draft, body: dict[str, Any]) -> None:
         if key in BUILT_HERE:
             raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")
         draft.names.setdefault(key, key)
-        made = draft.body.get(key)
         if key == "include" and isinstance(value, list):
             for entry in value:
                 draft.include(entry)
-        elif isinstance(made, dict) and isinstance(value, dict):
-            draft.body[key] = _merged(made, value)
-        else:
+        elif key not in draft.body:
             draft.body[key] = value
+        elif isinstance(made := draft.body[key], dict) and isinstance(value, dict):
+            both = [name for name in value if name in made]
+            inside = {name: _over(draft, f"{key}.{name}", made[name], value[name]) for name in both}
+            draft.body[key] = made | value | inside
+        else:
+            draft.body[key] = _over(draft, key, made, value)
 
 
-def _merged(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Merge what the caller wrote in the Responses API's own terms over what was translated."""
-    both = {key: _merged(made[key], given[key]) for key in made.keys() & given.keys()
-            if isinstance(made[key], dict) and isinstance(given[key], dict)}  # fmt: skip
-    return {**made, **given, **both}
+def _over(draft: Draft, path: str, made: Any, given: Any) -> Any:
+    """Choose between what was translated and what the caller wrote in Responses terms; null says nothing."""
+    if given is None or (type(given) is type(made) and given == made):
+        return made
+    why = f"`{path}` was given as well, in the Responses API's own terms, and stands"
+    draft.ledger.note(draft.names.get(path, path), "changed", why)
+    return given
