@@ -56,10 +56,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
     """
     body = UNREAD
     if journal.choice is None:
-        try:
-            journal.choice, body = yield from _decide()
-        except TranslationError as error:
-            return error_reply(400, str(error), "invalid_request_error", error.path, "invalid_value")
+        journal.choice, body = yield from _decide()
     choice = journal.choice
     journal.backend, journal.reason = "chat", choice.reason
     journal.request_losses, journal.reply = (), None

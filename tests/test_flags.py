@@ -6,6 +6,8 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import adapter
 from adapter import Settings
 from adapter.routing import rollout
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, both, paths, sdk
-from tests.support.flagging import Provider, client_of, flags_anew, in_memory, saying, settings
+from tests.support.flagging import Provider, client_of, flags_anew, in_memory, saying, settings, unready
 from tests.support.http import default_client
 from tests.support.loopback import Loopback, Reply
 
@@ -37,9 +39,10 @@ def test_the_flag_chooses(sdk: Sdk, value: str, given: Any, loopback: Loopback) 
     assert paths(loopback) == [RESPONSES if value == "responses" else CHAT]
 
 
-def test_force_chat_beats_everything(sdk: Sdk, loopback: Loopback) -> None:
+@pytest.mark.parametrize("value", ["force-chat", "force-native"])
+def test_a_forcing_flag_beats_everything(sdk: Sdk, value: str, loopback: Loopback) -> None:
     loopback.answer = both
-    client = sdk.client(loopback, settings(in_memory("force-chat"), backend="responses", force="responses"))
+    client = sdk.client(loopback, settings(in_memory(value), backend="responses", force="responses"))
     with adapter.use(backend="responses"):
         result = sdk.create(client, extra_headers={"x-adapter-backend": "responses"})
     made = adapter.decision(result)
@@ -48,10 +51,11 @@ def test_force_chat_beats_everything(sdk: Sdk, loopback: Loopback) -> None:
     assert paths(loopback) == [CHAT]
 
 
-def test_a_forced_chat_asks_nobody(sdk: Sdk, loopback: Loopback) -> None:
+@pytest.mark.parametrize("force", ["chat", "native"])
+def test_a_forced_chat_asks_nobody(sdk: Sdk, force: Any, loopback: Loopback) -> None:
     loopback.answer = both
     provider = Provider(lambda _: pytest.fail("asked"))
-    sdk.create(sdk.client(loopback, settings(client_of(provider), force="chat")))
+    sdk.create(sdk.client(loopback, settings(client_of(provider), force=force)))
     assert provider.asked == []
 
 
@@ -59,23 +63,33 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
-NOTHING: dict[str, tuple[Callable[[], Any], str | None]] = {
-    "unknown flag": (lambda: in_memory("responses", "another-flag"), None),
-    "empty": (lambda: saying(""), None),
+NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
+    "unknown flag": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
+    "empty": (lambda: saying(""), ""),
     "unknown value": (lambda: saying("SECRET"), "a value that means nothing"),
     "another case": (lambda: saying("Responses"), "a value that means nothing"),
-    "a switch": (lambda: saying(True), None),
-    "a number": (lambda: in_memory(5), None),
-    "an object": (lambda: saying({"backend": "responses"}), None),
-    "nothing at all": (lambda: saying(None), None),
-    "raises": (lambda: client_of(Provider(lambda _: _raise(ConnectionError("SECRET")))), None),
-    "raises what ends programs": (lambda: client_of(Provider(lambda _: _raise(SystemExit("SECRET")))), None),
+    "a switch": (lambda: saying(True), "TYPE_MISMATCH"),
+    "a switch of OpenFeature's own provider": (lambda: in_memory(True), "TYPE_MISMATCH"),
+    "a number": (lambda: in_memory(5), "TYPE_MISMATCH"),
+    "an object": (lambda: saying({"backend": "responses"}), "TYPE_MISMATCH"),
+    "nothing at all": (lambda: saying(None), "TYPE_MISMATCH"),
+    "raises": (lambda: client_of(Provider(lambda _: _raise(ConnectionError("SECRET")))), "GENERAL"),
+    "raises what ends programs": (lambda: client_of(Provider(lambda _: _raise(SystemExit("SECRET")))), ""),
+    "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
+    "broken for good": (lambda: unready("FATAL"), "PROVIDER_FATAL"),
     "a client that raises": (lambda: Bare(lambda: _raise(RuntimeError("SECRET"))), "RuntimeError"),
     "a client that ends programs": (lambda: Bare(lambda: _raise(SystemExit("SECRET"))), "RuntimeError"),
     "a client that gives nothing": (lambda: Bare(lambda: None), "a value that means nothing"),
-    "a client that gives a list": (lambda: Bare(type("Details", (), {"value": ["responses"]})), "a value that means nothing"),
+    "a client that gives a list": (lambda: Bare(_details(value=["responses"])), "a value that means nothing"),
     "a client that times out": (lambda: Bare(lambda: _raise(TimeoutError("SECRET"))), "TimeoutError"),
+    "an error without a code": (lambda: Bare(_details(value="", reason="ERROR")), "(ERROR)"),
+    "an error beside a value": (lambda: Bare(_details(value="responses", error_code="GENERAL")), "(GENERAL)"),
+    "a code of the provider's own": (lambda: Bare(_details(value="", error_code="SECRET: 5")), "(ERROR)"),
 }  # fmt: skip
+
+
+def _details(**given: Any) -> Callable[[], Any]:
+    return lambda: SimpleNamespace(**given)
 
 
 class Bare:
@@ -100,10 +114,36 @@ def test_no_opinion(sdk: Sdk, case: str, loopback: Loopback, caplog: pytest.LogC
             assert made is not None
             assert (made.backend, made.reason) == (backend, "settings")
     ours = [record.getMessage() for record in caplog.records if record.name == "adapter"]
-    assert len(ours) <= 1
+    assert len(ours) == (case != "empty")
     assert "SECRET" not in "".join(ours)
-    if complaint is not None:
-        assert complaint in ours[0]
+    assert complaint in "".join(ours)
+    assert all(record.levelname == "WARNING" for record in caplog.records if record.name == "adapter")
+
+
+def test_each_kind_is_said_once_and_anew_when_the_settings_change(
+    tmp_path: Path, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    loopback.answer = both
+    said: list[Any] = ["SECRET", "other", 5, True, ConnectionError("SECRET")]
+
+    def answer(_: Any) -> Any:
+        value = said[len(provider.asked) % len(said) - 1]
+        return _raise(value) if isinstance(value, Exception) else value
+
+    provider = Provider(answer)
+    file = tmp_path / "adapter.toml"
+    file.write_text('service = "one"\n')
+    made = settings(client_of(provider), config_file=file)
+    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=made, http_client=default_client()) as client:
+        for service in ("one", "two", "one"):
+            file.write_text(f'service = "{service}"\n')
+            with caplog.at_level(logging.WARNING, "adapter"):
+                for _ in range(10):
+                    client.chat.completions.create(**CALL)
+            ours = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+            assert len(ours) == 3, ours  # a value, a type, a failure
+            assert "SECRET" not in "".join(ours)
+            caplog.clear()
 
 
 # What a flag is told

@@ -1,7 +1,7 @@
 """Which backend gets a call: every combination of the sources of a choice, against DESIGN §4's sentence written down again.
 
-force → header → use() → flag → rules → rollout → backend; a `chat` force anywhere beats a `responses`, and the flag's value
-`force-chat` is one. Then the request may veto, and only ever moves a call from the Responses API to Chat.
+force → header → use() → flag → rules → rollout → backend; a `native` force anywhere beats a `chat`, and that a `responses`; the
+flag's values `force-chat` and `force-native` are such. Then the request may veto, and only ever moves a call from the Responses API to Chat.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from adapter.routing.overrides import current
 from tests.support.answers import response
 from tests.support.doors import DOORS, Door, Reply, Seen, both, each_door
 
-FORCE = [None, *itertools.product(["argument", "environment", "file"], ["chat", "responses"])]
-FLAG = ["no client", "no opinion", "failing", "garbage", "chat", "responses", "force-chat"]
+FORCE = [None, *itertools.product(["argument", "environment", "file"], ["chat", "responses"]), ("file", "native")]
+FLAG = ["no client", "no opinion", "failing", "garbage", "chat", "responses", "force-chat", "force-native"]
 if find_spec("openfeature") is None:  # an extra
     FLAG = FLAG[:1]
 HEADERS = [None, "chat", "responses"]
@@ -61,10 +61,10 @@ class Case(NamedTuple):
 
 def sentence(case: Case) -> tuple[str, str]:
     """Say the backend and the reason by DESIGN's sentence: the first source that has an opinion counts."""
-    forces = {case.force and case.force[1], "chat" if case.flag == "force-chat" else None}
+    forces = {case.force and case.force[1], case.flag.partition("force-")[2]}
     share = {"rollout 0": 0, "rollout 100": 100}.get(case.rule, case.rollout)
     opinions = {
-        "force": "chat" if "chat" in forces else "responses" if "responses" in forces else None,
+        "force": "chat" if forces & {"chat", "native"} else "responses" if "responses" in forces else None,
         "header": case.header,
         "use": case.use,
         "flag": case.flag if case.flag in ("chat", "responses") else None,
@@ -211,12 +211,50 @@ def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
     assert count == len(EVERY)
 
 
-def test_a_force_beats_a_header_that_means_nothing() -> None:
-    assert carry(Router(Settings(force="chat")), PLAIN, None, "sideways").to == "chat"
-    refused = carry(Router(Settings()), PLAIN, None, "sideways")
-    assert refused.to is None
-    assert refused.outcome.status == 400
-    assert b"sideways" not in refused.outcome.body
+@pytest.mark.parametrize("backend", BACKEND)
+def test_a_header_that_means_nothing_chooses_nothing(backend: Any) -> None:
+    made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.journal.reason) == (backend, "settings")
+    with adapter.use(backend="responses"):
+        made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.journal.reason) == ("responses", "use")
+
+
+@pytest.mark.parametrize("force", ["chat", "native"])
+@pytest.mark.parametrize("header", ["sideways", "responses", None])
+def test_a_force_beats_any_header(force: Any, header: str | None) -> None:
+    made = carry(Router(Settings(force=force)), PLAIN, "responses", header)
+    assert (made.to, made.journal.reason) == ("chat", "force")
+
+
+def test_a_header_that_is_not_allowed_chooses_nothing() -> None:
+    for header, backend in itertools.product(BACKEND, BACKEND):
+        made = carry(Router(Settings(backend=backend, allow_header=False)), PLAIN, None, header)  # type: ignore[arg-type]
+        assert (made.to, made.journal.reason) == (backend, "settings")
+
+
+STRENGTH = ["responses", "chat", "native"]
+
+
+@pytest.mark.parametrize("flag", [None, "force-chat", "force-native"])
+@pytest.mark.parametrize("said", [*itertools.product([None, *STRENGTH], repeat=3)], ids=str)
+def test_the_strongest_force_of_all_sources_holds(
+    said: tuple[str | None, ...], flag: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "adapter.toml"
+    argument, environment, file = said
+    path.write_text("# nothing" if file is None else f'force = "{file}"')
+    if environment is not None:
+        monkeypatch.setenv("ADAPTER_FORCE", environment)
+    made = Settings(config_file=path, **({} if argument is None else {"force": argument}))  # type: ignore[arg-type]
+    strongest = max((one for one in said if one is not None), key=STRENGTH.index, default=None)
+    assert made.force == strongest
+    router = Router(made)
+    if strongest is not None or flag is not None:
+        with adapter.use(backend="responses"):
+            carried = carry(router, PLAIN, flag, "responses")
+        moved = strongest == "responses" and flag is None
+        assert (carried.to, carried.journal.reason) == ("responses" if moved else "chat", "force")
 
 
 def test_chat_from_one_source_beats_responses_from_a_higher_one(tmp_path: Path) -> None:
@@ -240,7 +278,7 @@ def through(door: Door, case: Case, path: Path, body: dict[str, Any]) -> Seen:
 
 
 _FROM_BELOW = [case for case in EVERY if (case.force, case.header, case.use) == (None, None, None)]
-SAMPLE = EVERY[::401] + _FROM_BELOW[::19]  # primes: they step through all values of all sources
+SAMPLE = EVERY[::509] + _FROM_BELOW[::19]  # primes: they step through all values of all sources
 
 
 def test_the_sample_has_everything_in_it() -> None:

@@ -33,6 +33,7 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     "fallback": (("[]", "", ()), ('["rejected"]', "rejected", ("rejected",))),
     "on_bug": (('"raise"', "raise", "raise"), ('"chat"', "chat", "chat")),
     "force": (('"responses"', "responses", "responses"), ('"chat"', "chat", "chat")),
+    "allow_header": (("false", "false", False), ("true", "1", True)),
     "service": (('"billing"', "billing", "billing"), ('"search"', "search", "search")),
     "rules": (
         ('[{backend = "responses", match = {tag = "x"}}]', '[{"backend": "responses", "match": {"tag": "x"}}]',

@@ -18,7 +18,7 @@ from . import decisions
 from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
 from .remembering import token_of
 from .signatures import like
-from .ticket import KEY, Quiet, begin
+from .ticket import BARE, KEY, Quiet, begin
 from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
 
 _Given = TypeVar("_Given")
@@ -56,10 +56,11 @@ def _connect(client: Any) -> None:
 def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     call = decisions.CALL.get()
+    _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
     if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
         request.headers.pop(HEADER, None)
+        request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
         return
-    _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
     ticket = request.extensions[KEY] = call or begin(client._adapter_live)
     if type(ticket) is not Quiet:
         ticket.token = token_of(client)

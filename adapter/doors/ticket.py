@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.effects import Decide, Flag, Need
-from adapter.errors import TranslationError
 from adapter.journal import Choice, Journal, Veto
 from adapter.routing.call_site import call_site
 from adapter.routing.calls import Call
@@ -25,6 +24,9 @@ from adapter.translation.policy import Policy
 from . import fields, missing
 
 KEY = "adapter.ticket"
+
+BARE = "bare"
+"""Stands in the place of the ticket of a request that no call is carried with: it only loses our header."""
 
 _OURS = HEADER.encode()
 
@@ -100,8 +102,6 @@ class Ticket:
                 self.call_site, asked.body, asked.flag,
             )  # fmt: skip
             choice = self.router.choose(call)
-        except TranslationError:
-            raise
         except Exception:  # promise 9: our own bugs are ours
             if self.settings.on_bug == "raise":
                 raise

@@ -30,11 +30,6 @@ def is_ours(request: Any) -> bool:
     return kind_of(request.method, request.url.raw_path) is not None
 
 
-def _passing(request: Any) -> Any:
-    """Return a request that passes; one that a redirect made of ours still bears our header."""
-    return request if ticket_of(request) is None else outgoing(request, Send(), family_of(request))
-
-
 class _Door:
     """What the sync and the async transport have in common."""
 
@@ -42,6 +37,12 @@ class _Door:
         self._inner = inner
         # Read here: bad settings are an error at start, not in the first call.
         self._live: Live | None = live(settings if settings is not None else Settings())
+
+    def _passing(self, request: Any) -> Any:
+        """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
+        if self._live is None and KEY not in request.extensions:
+            return request
+        return outgoing(request, Send(), family_of(request))
 
     @classmethod
     def for_tickets(cls, inner: Any) -> Self:
@@ -96,7 +97,7 @@ class Transport(_Door):
             return inner.handle_request(request)  # nothing at all is to be done
         ticket = self._ticket(request)
         if ticket is None:
-            return inner.handle_request(_passing(request))
+            return inner.handle_request(self._passing(request))
         if ticket.stays(request):
             return inner.handle_request(request)
         trip = Trip(family_of(request), inner, request, ticket)
@@ -137,7 +138,7 @@ class AsyncTransport(_Door):
             return await inner.handle_async_request(request)  # nothing at all is to be done
         ticket = self._ticket(request)
         if ticket is None:
-            return await inner.handle_async_request(_passing(request))
+            return await inner.handle_async_request(self._passing(request))
         if ticket.stays(request):
             return await inner.handle_async_request(request)
         trip = AsyncTrip(family_of(request), inner, request, ticket)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from adapter.effects import UNREAD, Flag, Need
-from adapter.errors import TranslationError
 from adapter.journal import Backend, Choice
 from adapter.memory.keeper import Keeper
 from adapter.telemetry import Observers
@@ -17,6 +17,7 @@ from adapter.translation.policy import Policy
 from . import overrides as overriding
 from .calls import Call
 from .matching import Match, Matcher
+from .once import ONCE
 from .overrides import Overrides
 from .rollout import Hashes, moves
 from .settings import Settings
@@ -25,8 +26,14 @@ from .values import PerCall, Rule
 HEADER = "x-adapter-backend"
 """The request header that chooses the backend of one call; it is never sent on."""
 
-FLAG_VALUES = frozenset({"chat", "responses", "force-chat"})
+FLAG_VALUES = frozenset({"chat", "responses", "force-chat", "force-native"})
 """What a feature flag may say; anything else, and no answer, leaves the choice to what stands below."""
+
+_KILLED = frozenset({"force-chat", "force-native"})
+
+_BACKENDS = frozenset(get_args(Backend))
+
+logger = logging.getLogger("adapter")
 
 
 class Router:
@@ -52,19 +59,21 @@ class Router:
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
         self.quiet = self.surely is not None and self.surely.backend == "chat"
         self.shared: Any = None  # what the doors have for all calls under these settings
-        self._force, self._flags = settings.force, settings.flags
+        # A call of Chat Completions was written for Chat Completions.
+        self._force: Backend | None = "chat" if settings.force == "native" else settings.force
+        self._flags, self._allow_header = settings.flags, settings.allow_header
 
     def choose(self, call: Call) -> Choice | Need | Flag:
-        """Choose for a call; or say what is missing: its body, or a flag. Raises TranslationError for a header with another value."""
+        """Choose for a call; or say what is missing: its body, or a flag."""
         if self.surely is not None and call.overrides is overriding.NONE and call.header is None:
             return self.surely
         if self._force == "chat":
             return self._ground.choices["chat", "force"]
         if self._flags is not None and call.flag is UNREAD:
             return self._flag(call)
-        if call.flag == "force-chat":
+        if call.flag in _KILLED:
             return self._ground.choices["chat", "force"]
-        given = _given(self._force, call)
+        given = self._given(call)
         if given is not None and given[0] == "chat":
             return self._ground.choices[given]
         if self._matching_needs_body and call.body is UNREAD:
@@ -82,6 +91,28 @@ class Router:
             if one.matcher.holds(call):
                 return one, index
         return self._ground, None
+
+    def _given(self, call: Call) -> tuple[Backend, str] | None:
+        """Return what was said about just this call."""
+        if self._force is not None:
+            return self._force, "force"
+        if call.header is not None and self._allow_header:
+            if call.header in _BACKENDS:
+                return call.header, "header"  # type: ignore[return-value]  # just seen
+            self._ignored(call.header)
+        if call.overrides.backend is not None:
+            return call.overrides.backend, "use"
+        return (call.flag, "flag") if call.flag in _BACKENDS else None
+
+    def _ignored(self, header: str) -> None:
+        """Say that a header's value means nothing, once for each kind of value: it may be a stranger's, and isn't shown."""
+        like = header.strip().lower() in _BACKENDS
+        kind = "empty" if not header.strip() else "spelled otherwise" if like else "unknown"
+        if ONCE.first(f"header {kind}"):
+            logger.warning(
+                "headers.%s: ignored, its value is %s; expected chat or responses. settings=%s",
+                HEADER, kind, self.settings.hash,
+            )  # fmt: skip
 
     def _share(self, ground: Ground, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
         if ground.percent is None:
@@ -139,19 +170,6 @@ class Ground:
         if self.percent <= 0:
             return frozenset({"chat"})
         return frozenset(get_args(Backend) if self.percent < 100 else {"responses"})
-
-
-def _given(force: Backend | None, call: Call) -> tuple[Backend, str] | None:
-    """Return what was said about just this call."""
-    if force is not None:
-        return force, "force"
-    if call.header is not None:
-        if call.header not in get_args(Backend):
-            raise TranslationError(f"headers.{HEADER}", "expected chat or responses")
-        return call.header, "header"  # type: ignore[return-value]  # checked above
-    if call.overrides.backend is not None:
-        return call.overrides.backend, "use"
-    return (call.flag, "flag") if call.flag in FLAG_VALUES else None
 
 
 def _choice(some: PerCall, facts: ModelFacts, settings: Settings) -> Choice:

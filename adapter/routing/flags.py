@@ -9,19 +9,20 @@ time is up. A stuck provider holds a few such threads, and then isn't asked at a
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from adapter.effects import Flag
 from adapter.threads import Threads, joined
 
 from .decide import FLAG_VALUES
+from .once import ONCE
 
 KEY = "openai-backend"
 
 logger = logging.getLogger("adapter")
 
-_complained: set[str] = set()
-
+_CODE = re.compile("[A-Z_]{1,40}")
 
 _THREADS = Threads(32, "adapter-flag")
 
@@ -72,24 +73,34 @@ def _is_async(client: Any) -> bool:
 
 
 def _value(details: Any) -> str | None:
-    value = getattr(details, "value", None)
-    if getattr(details, "error_code", None) is not None or value == "":
+    """Read an answer. The client of OpenFeature raises nothing itself: what went wrong stands in the answer, beside the default."""
+    code, value = getattr(details, "error_code", None), getattr(details, "value", None)
+    if code is not None or _name(getattr(details, "reason", None)) == "ERROR":
+        _complain(_name(code) or "ERROR")
+        return None
+    if value == "":  # what was asked with, or a flag that leaves it to the settings
         return None
     if not isinstance(value, str) or value not in FLAG_VALUES:
-        _complain(
-            "value", "the flag %s has a value that means nothing here; expected chat, responses or force-chat", KEY
-        )
+        _complain("a value that means nothing here")
         return None
     return value
 
 
+def _name(code: Any) -> str:
+    """Return an error code or a reason by its name in the specification; the empty string for what has none."""
+    code = getattr(code, "value", code)
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
 def _no_answer(error: Exception) -> None:
-    name = type(error).__name__
-    _complain(name, "the provider of the flag %s gave no answer (%s): the settings decide", KEY, name)
+    _complain(type(error).__name__)
 
 
-def _complain(what: str, message: str, *args: object) -> None:
-    """Say it once: a provider that is down is down for every call."""
-    if what not in _complained:
-        _complained.add(what)
-        logger.warning(message, *args)
+def _complain(what: str) -> None:
+    """Say it once: a provider that is down is down for every call. Messages of providers may hold anything, and aren't shown."""
+    if ONCE.first(f"flag {what}"):
+        logger.warning(
+            "flags: %s gave no answer (%s): the settings decide; expected a string flag with chat, responses, force-chat or "
+            "force-native",
+            KEY, what,
+        )  # fmt: skip

@@ -13,6 +13,7 @@ from adapter.errors import ConfigurationError
 
 from . import files
 from .decide import Router
+from .once import ONCE
 from .settings import Settings
 
 logger = logging.getLogger("adapter")
@@ -97,6 +98,7 @@ class Live:
         news = self._complaint or router.settings.hash != self.router.settings.hash
         self._raw, self.router, self._bad, self._complaint = raw, router, None, ""
         if news:
+            ONCE.anew()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
     def _complain(self, why: str) -> None:

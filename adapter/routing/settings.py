@@ -36,7 +36,7 @@ class Settings(BaseSettings, Values):
 
     Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists with commas, the rest as
     JSON) or in a file: the one that `config_file` or `ADAPTER_CONFIG` names, TOML, with the settings at its top or in the table
-    `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force = "chat"` counts wherever it stands. The
+    `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force` counts wherever it stands. The
     file is read again when it changes; what was given as an argument stays.
 
     Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none.
@@ -164,7 +164,7 @@ class _Whole(PydanticBaseSettingsSource):
 
 
 class _Kill(PydanticBaseSettingsSource):
-    """`force = "chat"` from any source, before everything else (DESIGN §4)."""
+    """The kill switch from any source, before everything else."""
 
     def __init__(self, settings_cls: type[BaseSettings], sources: tuple[PydanticBaseSettingsSource, ...]) -> None:
         super().__init__(settings_cls)
@@ -174,8 +174,8 @@ class _Kill(PydanticBaseSettingsSource):
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        killed = any(source().get("force") == "chat" for source in self._sources)
-        return {"force": "chat"} if killed else {}
+        said = [source().get("force") for source in self._sources]
+        return next(({"force": force} for force in ("native", "chat") if force in said), {})
 
 
 def _environment() -> dict[str, str]:

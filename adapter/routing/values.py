@@ -24,6 +24,7 @@ from .parameters import Emulated, known_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Force = Literal["chat", "native", "responses"]
 Fallback = Literal["blocked", "missing", "rejected"]
 
 STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -135,8 +136,12 @@ class Rule(PerCall):
 class Values(PerCall):
     """All settings but those that are objects of the program."""
 
-    force: Literal["chat", "responses"] | None = None
-    """The kill switch: beats everything else. `chat` from any source beats `responses` from any other."""
+    force: Force | None = None
+    """The kill switch: beats everything else. `native` sends each call to the API that it was written for. `native` from any source
+    beats `chat`, and that beats `responses`."""
+
+    allow_header: bool = True
+    """Whether the header `x-adapter-backend` chooses a call's backend. It is never sent on, whatever this says."""
 
     service: str = "adapter"
     """This service's name: the salt of every hash that spreads or names callers."""

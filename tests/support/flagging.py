@@ -12,14 +12,15 @@ import pytest
 
 from adapter import Settings
 from adapter.effects import Flag
-from adapter.routing import flags
+from adapter.routing import flags, live
+from adapter.routing.once import Once
 from adapter.threads import Threads
 
 pytest.importorskip("openfeature")
 
 from openfeature import api  # an extra, see above
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
-from openfeature.provider import AbstractProvider, Metadata
+from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
 QUESTION = Flag("adapter", {"stream": False})
@@ -31,7 +32,9 @@ SHORT = 0.02
 def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
     monkeypatch.setattr(flags, "_THREADS", Threads(32, "adapter-flag"))
-    monkeypatch.setattr(flags, "_complained", set())
+    once = Once()
+    for module in (flags, live):
+        monkeypatch.setattr(module, "ONCE", once)
     yield
     api.shutdown()
     api.clear_providers()
@@ -90,6 +93,13 @@ def saying(value: Any) -> Any:
 def in_memory(value: Any, key: str = "openai-backend") -> Any:
     """Make a client of OpenFeature's own provider."""
     return client_of(InMemoryProvider({key: InMemoryFlag("on", {"on": value})}))
+
+
+def unready(status: str) -> Any:
+    """Make a client whose provider is in a state in which it isn't asked."""
+    made = in_memory("responses")
+    made.get_provider_status = lambda: ProviderStatus[status]
+    return made
 
 
 def settings(client: Any, **more: Any) -> Settings:

@@ -131,7 +131,7 @@ def flag(patient: Patient) -> Iterator[Finding]:
             "flags",
             "warning",
             f"The flag `{KEY}` has a value that means nothing here.",
-            "Give it chat, responses or force-chat.",
+            "Give it chat, responses, force-chat or force-native.",
             said,
         )
     elif took > settings.flag_timeout:
