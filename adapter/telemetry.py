@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
 import weakref
 from bisect import bisect_left
@@ -249,6 +250,9 @@ class Histogram:
 _TOKENS = ("prompt", "completion", "reasoning", "cached")
 
 
+_COUNTERS: weakref.WeakSet[Counters] = weakref.WeakSet()
+
+
 class Counters:
     """Count records: an observer to give to the settings, with figures to print (`str`) or to send on (`snapshot`).
 
@@ -264,6 +268,7 @@ class Counters:
         self._lock = RLock()
         self._counting = False
         self._clear()
+        _COUNTERS.add(self)
 
     def __call__(self, record: Record) -> None:
         """Count a record."""
@@ -379,3 +384,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *right]))
     return "\n".join(lines)
+
+
+def _unlock() -> None:
+    for one in list(_COUNTERS):
+        one._lock, one._counting = RLock(), False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock

@@ -15,7 +15,7 @@ from adapter.routing.decide import HEADER
 from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
-from . import fields
+from . import fields, forks
 from .drive import adrive, drive
 from .envelopes import outgoing
 from .families import Family, family_of
@@ -37,6 +37,7 @@ class _Door:
         self._inner = inner
         # Read here: bad settings are an error at start, not in the first call.
         self._live: Live | None = live(settings if settings is not None else Settings())
+        forks.watch(self)
 
     def _passing(self, request: Any) -> Any:
         """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
@@ -49,6 +50,7 @@ class _Door:
         """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
         made = cls.__new__(cls)
         made._inner, made._live = inner, None
+        forks.watch(made)
         return made
 
     def _ticket(self, request: Any) -> Ticket | None:
