@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -22,6 +21,7 @@ OLDEST_AZURE_VERSION = "2025-03-01-preview"
 """The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", MAPPING §7.4)."""
 
 _CHAT = re.compile(rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL)
+_END = b"/chat/completions"
 _STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
@@ -52,13 +52,14 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
     return None
 
 
-@lru_cache(maxsize=64)
 def responses_endpoint(raw_path: bytes) -> Endpoint:
     """Return the counterpart of a chat path.
 
     Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before
     the Responses API is raised to the first one that has it (MAPPING §9.7).
     """
+    if raw_path.endswith(_END) and b"?" not in raw_path and b"/deployments/" not in raw_path:
+        return Endpoint(raw_path[: -len(_END)] + b"/responses")  # as nearly all of them
     path, mark, query = raw_path.partition(b"?")
     found = _CHAT.fullmatch(path)
     if found is None:

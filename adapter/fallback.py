@@ -7,7 +7,6 @@ SDK tries again by itself (408, 409, 429, 5xx) is left to it.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Literal
 
 from . import codec
@@ -38,12 +37,13 @@ _THING = re.compile(
 _CHAT, _RESPONSES = b"/chat/completions", b"/responses"
 
 
-@lru_cache(maxsize=64)
 def way_back(raw_path: bytes) -> bytes | None:
     """Return the raw path of Chat Completions for a request that came for this one; None where there is none to be found.
 
     A request that the HTTP client has redirected comes for `…/responses`, still with its chat body (MAPPING §9.4).
     """
+    if raw_path.endswith(_CHAT) and b"?" not in raw_path:
+        return raw_path  # as nearly all of them
     path, mark, query = raw_path.partition(b"?")
     bare = path.rstrip(b"/")
     if bare.endswith(_CHAT):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from adapter.effects import Merged, Outcome, Rewritten, Send
 from adapter.routing.decide import HEADER
 
-from . import fields
+from . import fields, urls
 from .families import Family
 from .ticket import KEY
 
@@ -20,25 +19,13 @@ _MOVED = HEADER.encode(), b"responses"
 _WITHOUT = _FRAMING | _OURS
 
 
-@lru_cache(maxsize=64)
-def _url(cls: Any, parsed: Any, path: bytes) -> Any:
-    """Return a URL with another path; parsing one costs more than translating a short request."""
-    return cls(str(parsed)).copy_with(raw_path=path)
-
-
-def _parsed(url: Any) -> Any:
-    """Return what a URL is told by: its parts, which are there, before its text, which would have to be written (private in httpx 0.27 to httpx2 2.16)."""
-    return getattr(url, "_uri_reference", None) or str(url)
-
-
 def outgoing(request: Any, send: Send, family: Family) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
     if send.body is None and send.path is None and not fields.has(request.headers, HEADER.encode()):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
-    cls: Any = type(request.url)
-    url = request.url if send.path is None else _url(cls, _parsed(request.url), send.path)
-    cls = type(request)
+    url = request.url if send.path is None else urls.moved(request.url, send.path)
+    cls: Any = type(request)
     if send.body is None:
         headers = fields.edited(request.headers, _OURS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)

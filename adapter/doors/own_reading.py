@@ -12,7 +12,6 @@ responses' streams, and an SDK whose processing isn't the one known here, or is 
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -50,11 +49,18 @@ def is_sdks(method: Any) -> bool:
     return type(method) is FunctionType and _is_from_sdk(method)
 
 
-@cache
+# Only what is the SDK's own, which lives as long as the process: what others put there may hold anything.
+_KNOWN: set[Any] = set()
+
+
 def _is_from_sdk(method: Any) -> bool:
+    if method in _KNOWN:
+        return True
+    given = method
     while type(method) is FunctionType and method.__code__.co_filename.startswith(_SDK):
         inner = getattr(method, "__wrapped__", None)
         if inner is None:
+            _KNOWN.add(given)
             return True
         method = inner
     return False

@@ -36,6 +36,7 @@ _FIELDS = {
 
 # The same for every conversation, and held as long as a reply is read: a long history's would be as much as its text.
 _origin = lru_cache(maxsize=4096)(Origin)
+_FEW_PARTS = 8  # more of them are made anew: what is kept is bounded
 
 
 class _Items:
@@ -50,7 +51,8 @@ class _Items:
 
     def add(self, item: dict[str, Any], kind: ItemKind, m: int, call: int = 0, parts: tuple[str, ...] = ()) -> None:
         self.items.append(item)
-        self.draft.origins.append(_origin(kind, m, call, parts))
+        make = _origin if len(parts) <= _FEW_PARTS else Origin
+        self.draft.origins.append(make(kind, m, call, parts))
 
     def message(self, m: int, message: Any) -> None:
         path = f"messages[{m}]"

@@ -158,6 +158,7 @@ BUILT_IN = _FACTS + tuple(
 """The facts that come with the adapter."""
 
 _REMEMBERED = 512  # names; what a service calls models is up to its callers
+_LONGEST = 256  # characters of a name that is remembered, and that the built-in facts can be about
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +186,11 @@ class ModelFacts:
         """Return the facts of a model."""
         found = self._known.get(model)
         if found is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[model] = self._find(model)
+            found = self._find(model)
+            if len(model) <= _LONGEST:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[model] = found
         return found
 
     def _find(self, model: str) -> Family:
@@ -195,7 +198,8 @@ class ModelFacts:
         own = [fact for fact in self.overrides if _matches(fact, bare) or _matches(fact, model.lower())]
         said: dict[str, Any] = {}
         sources = []
-        for fact in own + [fact for fact in BUILT_IN if _matches(fact, bare)]:
+        built_in = BUILT_IN if len(bare) <= _LONGEST else ()
+        for fact in own + [fact for fact in built_in if _matches(fact, bare)]:
             new = {name: value for name, value in fact.said().items() if name not in said}
             # No model is missing on both: who says first where it is served has said it of both.
             if new.get("responses_only"):

@@ -35,6 +35,13 @@ def shape_of(body: Any, raw_path: bytes, host: str) -> Shape:
     return tuple(out)
 
 
+def characters(shape: Shape) -> int:
+    """Return how many characters a shape holds: names in a log may be of any length."""
+    if isinstance(shape, tuple):
+        return sum(map(characters, shape))
+    return len(shape) if isinstance(shape, (str, bytes)) else 0
+
+
 def kind(value: Any) -> Shape:
     """Reduce a value to its type and whether it is false."""
     if value is None:

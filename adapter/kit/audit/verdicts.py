@@ -30,6 +30,7 @@ it either, or the policy says `error`."""
 FATES: Final = get_args(Fate)
 
 _MOST_SHAPES = 20_000
+_MOST_CHARACTERS = 32 * 1024 * 1024  # of the names in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Judge:
         self._router = Router(settings)
         self._plain = plain
         self._verdicts: dict[Hashable, Verdict] = {}
+        self._characters = 0
 
     def of(self, logged: Logged) -> Verdict:
         """Return the verdict on a request."""
@@ -76,8 +78,10 @@ class Judge:
         shape = shapes.shape_of(logged.body, logged.raw_path, logged.host)
         found = self._verdicts.get(shape)
         if found is None:
-            if len(self._verdicts) >= _MOST_SHAPES:
+            self._characters += shapes.characters(shape)
+            if len(self._verdicts) >= _MOST_SHAPES or self._characters > _MOST_CHARACTERS:
                 self._verdicts.clear()
+                self._characters = shapes.characters(shape)
             found = self._verdicts[shape] = self._judged(logged)
         return found
 
