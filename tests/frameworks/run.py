@@ -31,6 +31,15 @@ SHOWN = {
     "openai_agents": ("openai-agents",),
     "instructor": ("instructor",),
     "llama_index": ("llama-index-llms-openai", "llama-index-core"),
+    "tracers": (
+        "langfuse",
+        "langsmith",
+        "logfire",
+        "openinference-instrumentation-openai",
+        "opentelemetry-instrumentation-openai",
+        "opentelemetry-instrumentation-openai-v2",
+        "sentry-sdk",
+    ),
 }
 """The packages whose versions the table shows, by framework."""
 
