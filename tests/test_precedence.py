@@ -236,7 +236,7 @@ def test_a_header_that_is_not_allowed_chooses_nothing() -> None:
 STRENGTH = ["responses", "chat", "native"]
 
 
-@pytest.mark.parametrize("flag", [None, "force-chat", "force-native"])
+@pytest.mark.parametrize("flag", [None, *FLAG[-2:]] if len(FLAG) > 1 else [None])
 @pytest.mark.parametrize("said", [*itertools.product([None, *STRENGTH], repeat=3)], ids=str)
 def test_the_strongest_force_of_all_sources_holds(
     said: tuple[str | None, ...], flag: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -246,7 +246,10 @@ def test_the_strongest_force_of_all_sources_holds(
     path.write_text("# nothing" if file is None else f'force = "{file}"')
     if environment is not None:
         monkeypatch.setenv("ADAPTER_FORCE", environment)
-    made = Settings(config_file=path, **({} if argument is None else {"force": argument}))  # type: ignore[arg-type]
+    given: dict[str, Any] = {} if argument is None else {"force": argument}
+    if flag is not None:
+        given["flags"] = PROVIDERS[flag]
+    made = Settings(config_file=path, **given)
     strongest = max((one for one in said if one is not None), key=STRENGTH.index, default=None)
     assert made.force == strongest
     router = Router(made)

@@ -193,7 +193,6 @@ WRONG: dict[str, tuple[str, str]] = {
     "dotted match": ('[[rules]]\nmatch.tag = "x"\nmatch.azure = "perhaps"', r"^rules\.0\.match\.azure: .*line 3"),
     "format": ('[[rules]]\nmatch.format = "xml"', r"^rules\.0\.match\.format.*line 2"),
     "rules in one": ('rules = [{rollout = 1}, {bakend = "chat"}]', r"^rules\.1\.bakend: .*backend\?.*line 1"),
-    "force in a rule": ('[[rules]]\nforce = "chat"', r"^rules\.0\.force: no such setting"),
     "fact": ('[models."my-[1-3]*"]\nresponses_only = true\nshutdwn = "2027-01-01"', r"^models\..*shutdwn: .*shutdown\?.*line 3"),
     "value of a fact": ('backend = "chat"\n[models."gpt-5.5"]\nchat_only = 1', r"^models\.gpt-5\.5\.chat_only: .*line 3"),
     "no TOML": ('backend = "chat"\nforce = chat', r"^config_file: .*adapter\.toml: not TOML: at line 2"),
@@ -262,7 +261,6 @@ VARIABLES: dict[str, tuple[str, str, str]] = {
     "no policy": ("ADAPTER_UNSUPPORTED_PARAMETERS", "seed", r"^unsupported_parameters\.seed: "),
     "value": ("ADAPTER_BACKEND", "both", r"^backend: .*\(ADAPTER_BACKEND\)$"),
     "inside": ("ADAPTER_RULES", '[{"match": {"modle": "x"}}]', r"^rules\.0\.match\.modle: .*model\?.*\(ADAPTER_RULES\)"),
-    "case": ("ADAPTER_FORCE", "Chat", r"^force: .*\(ADAPTER_FORCE\)"),
     "a file that isn't there": ("ADAPTER_CONFIG", "/nowhere/adapter.toml", r"^config_file: /nowhere/adapter\.toml: "),
 }  # fmt: skip
 

@@ -49,7 +49,7 @@ def doctor(
     """
     trouble, held, file = "", None, None
     try:
-        held, file = settings_in_force(settings)
+        held, file = settings_in_force(settings, forced=True)
     except Mistake as mistake:
         trouble = str(mistake)
     patient = Patient(

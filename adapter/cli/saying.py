@@ -79,16 +79,19 @@ def progress(description: str, total: int | None = None) -> Iterator[Any]:
         yield advance
 
 
-def settings_in_force(path: Path | None) -> tuple[Settings, Path | None]:
+def settings_in_force(path: Path | None, *, forced: bool = False) -> tuple[Settings, Path | None]:
     """Read the settings as production would: the file named, else ADAPTER_CONFIG's, else the one in the working directory.
 
-    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be used.
+    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be used; `forced`: not for those
+    that only a kill switch holds up.
     """
     named = path or os.environ.get("ADAPTER_CONFIG") or _here()
     try:
         settings = Settings(config_file=named)
     except ConfigurationError as error:
         raise Mistake(str(error)) from None
+    if settings._trouble and not forced:  # what a command says must not rest on the half of a file
+        raise Mistake(settings._trouble)
     return settings, Path(named) if named else None
 
 
@@ -99,7 +102,7 @@ def _here() -> Path | None:
     if not project.is_file():
         return None
     try:
-        files.read(project)
+        found = files.read(project)
     except ConfigurationError:
         return None  # somebody's project, which says nothing of the adapter
-    return project
+    return None if found.trouble else project

@@ -11,7 +11,10 @@ from typing import Any
 
 from adapter.errors import ConfigurationError
 
-Location = tuple[str | int, ...]
+from . import force
+from .force import Found, Location
+
+_PROJECT, _TABLE = "pyproject.toml", ("tool", "adapter")
 
 _ONE = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_ONE}(?:\s*\.\s*{_ONE})*)"
@@ -22,21 +25,33 @@ _NAME = re.compile(_ONE)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A settings file as it was read: its path, its text, the settings in it, and the table that they stand in."""
+    """A settings file as it was read: its path, its text, the settings in it, and the table that they stand in.
+
+    `data` is without the kill switch: `forces` are all of it, wherever they stand. `trouble` is why there are no settings in it;
+    then there is a force, or something else will have to say that this doesn't matter.
+    """
 
     path: Path
     raw: bytes
     data: dict[str, Any]
     table: tuple[str, ...] = ()
+    forces: tuple[Found, ...] = ()
+    trouble: str = ""
 
     def where(self, location: Location) -> str:
         """Say where a setting stands, as far as it can be told: `adapter.toml, line 3`."""
-        line = self._line(location)
+        return self._place(self._line((*self.table, *location), len(self.table)))
+
+    def where_force(self, one: Found) -> str:
+        """Say where a force stands."""
+        (number, *_) = one.location
+        return self._place(number if isinstance(number, int) else self._line(one.location, 0))
+
+    def _place(self, line: int | None) -> str:
         return f"{self.path}, line {line}" if line else str(self.path)
 
-    def _line(self, location: Location) -> int | None:
+    def _line(self, wanted: Location, given: int) -> int | None:
         """Find the line that names the most of a setting's path. Inline tables and several lines of one value count as one."""
-        wanted = (*self.table, *location)
         best, line = 0, None
         seen: dict[tuple[str | int, ...], int] = {}
         table: tuple[str | int, ...] = ()
@@ -55,7 +70,7 @@ class Document:
             # A table's header stands for what is in it; an entry only for itself and what is below.
             if shared > best and (shared == len(here)):
                 best, line = shared, number
-        return line if best > len(self.table) else None
+        return line if best > given else None
 
 
 def read(path: str | os.PathLike[str]) -> Document:
@@ -68,19 +83,44 @@ def read(path: str | os.PathLike[str]) -> Document:
     return parse(path, raw)
 
 
-def parse(path: Path, raw: bytes) -> Document:
-    """Take a settings file's bytes. Raises ConfigurationError for what is no TOML, or has no table for the adapter."""
+def unread(path: str | os.PathLike[str], why: str) -> Document:
+    """Stand for a file that can't be read now: it may be mended while the process runs."""
+    return Document(Path(path).absolute(), b"", {}, trouble=why)
+
+
+def parse(path: Path, raw: bytes, *, running: bool = False) -> Document:
+    """Take a settings file's bytes.
+
+    Raises ConfigurationError for what is no TOML, or has no table for the adapter; but not where a force can be seen in it all the
+    same. `running`: the file has changed under a process that goes on whatever it says.
+    """
     try:
         data = tomllib.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"config_file: {path}: not TOML: {_complaint(error)}") from None
+        why = f"config_file: {path}: not TOML: {_complaint(error)}"
+        lines = force.legible(raw.decode("utf-8", "replace"), running=running)
+        return _in_trouble(path, raw, why, [one for one in lines if one.known or path.name != _PROJECT])
     tool = data.get("tool")
-    if path.name != "pyproject.toml" and not (isinstance(tool, dict) and "adapter" in tool):
-        return Document(path, raw, data)
-    inner = tool.get("adapter") if isinstance(tool, dict) else None
+    if path.name != _PROJECT and not (isinstance(tool, dict) and "adapter" in tool):
+        bare, forces = force.lifted(data)
+        return Document(path, raw, bare, forces=tuple(forces))
+    bare, forces = force.lifted(data, table=_TABLE)
+    forces = [one for one in forces if one.location[:2] == _TABLE or _meant(one)]
+    inner = bare["tool"].get("adapter") if isinstance(tool, dict) else None
     if not isinstance(inner, dict):
-        raise ConfigurationError(f"config_file: {path}: has no table [tool.adapter]")
-    return Document(path, raw, inner, ("tool", "adapter"))
+        return _in_trouble(path, raw, f"config_file: {path}: has no table [tool.adapter]", forces)
+    return Document(path, raw, inner, _TABLE, tuple(forces))
+
+
+def _in_trouble(path: Path, raw: bytes, why: str, forces: list[Found]) -> Document:
+    if not any(one.value for one in forces):
+        raise ConfigurationError(why)
+    return Document(path, raw, {}, (), tuple(forces), why)
+
+
+def _meant(one: Found) -> bool:
+    """Tell whether a force outside of our table is ours: another tool may have a setting of that name, with values of its own."""
+    return one.known or (len(one.location) == 1 and one.text)
 
 
 def _complaint(error: Exception) -> str:

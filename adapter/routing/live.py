@@ -9,12 +9,13 @@ import time
 import weakref
 from pathlib import Path
 
-from adapter.errors import ConfigurationError
+from adapter.errors import AdapterError, ConfigurationError
 
 from . import files
 from .decide import Router
+from .force import strongest
 from .once import ONCE
-from .settings import Settings
+from .settings import Settings, forces_of
 
 logger = logging.getLogger("adapter")
 
@@ -29,18 +30,21 @@ class Live:
     """Give the router of the settings in force; one `stat` a call where there is a file, nothing where there is none.
 
     A file that is bad, empty (an editor or a copy has just begun to write it) or gone leaves the last good settings in force, and
-    is logged once. Safe to ask from any thread: the settings are replaced as a whole.
+    is logged once. A `force` in a bad file is obeyed: it is laid over the last good settings, and stays until a good file says
+    otherwise, since nothing may be moved by accident. Safe to ask from any thread: the settings are replaced as a whole.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._given = settings._given
         self.router = Router(settings)
+        # The last one that nothing was wrong with; None where the process started in trouble, by grace of the kill switch.
+        self._good = None if settings._trouble else self.router
         document = settings._document
         self._path: Path | None = None if document is None else document.path
-        self._raw = b"" if document is None else document.raw
+        self._raw = b"" if document is None or settings._trouble else document.raw
         self._lock = threading.RLock()  # a signal, or a handler of our log line, may make a call in the middle
-        self._bad: bytes | None = None
-        self._complaint = ""
+        self._bad = document.raw if document is not None and settings._trouble else None
+        self._complaint = f"stay in force: {settings._trouble}" if settings._trouble else ""  # it was said at start
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
         self._seen: Signature | None = None
@@ -92,19 +96,45 @@ class Live:
         self._bad = raw  # until it has proved good
         if not raw.strip():
             raise ConfigurationError(f"config_file: {path}: empty")
-        router = self.router
-        if raw != self._raw:
-            router = Router(Settings.at(files.parse(path, raw), self._given))
+        router = self._good
+        if router is None or raw != self._raw:
+            document = files.parse(path, raw, running=True)
+            try:
+                router = Router(Settings.at(document, self._given))
+            except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
+                self._obey(document, error)
+                return
         news = self._complaint or router.settings.hash != self.router.settings.hash
-        self._raw, self.router, self._bad, self._complaint = raw, router, None, ""
+        self._raw, self.router, self._good, self._bad, self._complaint = raw, router, router, None, ""
+        if router.settings._remarks:
+            logger.error("%s", router.settings.said_of_force())
         if news:
             ONCE.anew()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
+    def _obey(self, document: files.Document, error: Exception) -> None:
+        """Obey the force in a file that is bad. Raises the error where there is none."""
+        if not any(one.value for one in document.forces):
+            raise error
+        settings = self._good.settings if self._good is not None else Settings.at(document, self._given, lenient=True)
+        force = strongest(one.value for one, _ in forces_of(document, self._given))
+        if force is not None and force != settings.force:
+            settings = settings.forced(force)
+        if settings.hash != self.router.settings.hash:
+            self.router = Router(settings)
+            ONCE.anew()
+        why = str(error) if isinstance(error, AdapterError) else type(error).__name__
+        self._say(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
+
     def _complain(self, why: str) -> None:
-        if why != self._complaint:
-            self._complaint = why
-            logger.warning("settings=%s stay in force: %s", self.router.settings.hash, why)
+        held = self.router.settings.force is not None
+        self._say(logging.ERROR if held else logging.WARNING, f"stay in force: {why}")
+
+    def _say(self, level: int, what: str) -> None:
+        if what != self._complaint:
+            self._complaint = what
+            settings = self.router.settings
+            logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, what)
 
 
 def _signature(path: Path) -> Signature:

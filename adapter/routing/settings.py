@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,17 +21,31 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from adapter.errors import ConfigurationError, MissingExtra
+from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
 from . import files
-from .values import Values
+from .force import Found, Location, found, lifted, strongest
+from .values import Force, Values
 
 PREFIX = "ADAPTER_"
 CONFIG = "ADAPTER_CONFIG"
 _OBJECTS = frozenset({"flags", "observers"})
 _NEAR = 0.78  # `STICKY` is meant for `STICKY_BY`, `SERVICE_HOST` not for `SERVICE`
-_FILE: ContextVar[dict[str, Any]] = ContextVar("adapter.settings.file")
+
+logger = logging.getLogger("adapter")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What settings are read from beside arguments: the file's values, the variables that count (None: all), and what holds before all."""
+
+    file: Mapping[str, Any]
+    first: Mapping[str, Any]
+    variables: frozenset[str] | None = None
+
+
+_READING: ContextVar[_Reading] = ContextVar("adapter.settings.reading")
 
 
 class Settings(BaseSettings, Values):
@@ -39,7 +56,8 @@ class Settings(BaseSettings, Values):
     `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force` counts wherever it stands. The
     file is read again when it changes; what was given as an argument stays.
 
-    Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none.
+    Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none. Where
+    there is a `force`, only for arguments: what is wrong in the file or the environment is logged then, and its default holds.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -56,36 +74,103 @@ class Settings(BaseSettings, Values):
     _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
     _document: files.Document | None = pydantic.PrivateAttr(default=None)
     _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
+    _trouble: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
+    _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
 
     def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
         named = config_file or _environment().get(CONFIG)
-        document = files.read(named) if named else None
-        self._load(document, values)
+        document = None
+        if named:
+            try:
+                document = files.read(named)
+            except ConfigurationError as error:
+                document = files.unread(named, str(error))
+        self._load(document, values, lenient=True)
+        if self._trouble or self._remarks:
+            logger.error("%s", self.said_of_force())
 
     @classmethod
-    def at(cls, document: files.Document | None, given: dict[str, Any]) -> Self:
-        """Make the settings that the arguments of before give with another state of their file."""
+    def at(cls, document: files.Document | None, given: dict[str, Any], *, lenient: bool = False) -> Self:
+        """Make the settings that the arguments of before give with another state of their file.
+
+        `lenient`: where there is a force, what is wrong is left out.
+        """
         made = cls.__new__(cls)
-        made._load(document, given)
+        made._load(document, given, lenient=lenient)
         return made
 
-    def _load(self, document: files.Document | None, values: dict[str, Any]) -> None:
-        _check_environment()
-        data = {} if document is None else document.data
-        if document is not None:
-            _check_file(document)
-        token = _FILE.set(data)
+    def forced(self, force: Force) -> Self:
+        """Make a copy with a force laid over it."""
+        made = self.__copy__()
+        made.__dict__ = {**self.__dict__, "force": force}
+        made.__dict__.pop("hash", None)
+        made._live = None
+        return made
+
+    def said_of_force(self) -> str:
+        """Say that the kill switch holds, and what is wrong beside it."""
+        why = "; ".join(filter(None, (self._remarks, self._trouble)))
+        return f"settings={self.hash} force={self.force}: the kill switch holds, and something is wrong: {why}"
+
+    def _load(self, document: files.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
+        force, remarks = _force(document, given)
+        values = {name: value for name, value in given.items() if name != "force"}
+        if "rules" in values:
+            values["rules"], _ = lifted(values["rules"])
+        reading = _Reading({} if document is None else document.data, {"force": force})
+        trouble = ""
+        try:
+            _check_environment()
+            if document is not None:
+                _check_file(document)
+            self._read(reading, values, document)
+        except Exception as error:
+            if force is None or not lenient:
+                raise
+            trouble = str(error) if isinstance(error, AdapterError) else type(error).__name__
+            self._read_what_can_be(reading, values)
+        self._given, self._document, self._trouble, self._remarks = given, document, trouble, remarks
+
+    def _read(self, reading: _Reading, values: dict[str, Any], document: files.Document | None = None) -> None:
+        token = _READING.set(reading)
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
             raise ConfigurationError(_explain(error, lambda loc: _source(loc, values, document))) from None
         except SettingsError as error:  # a variable's JSON, which pydantic-settings reads
-            found = re.search(r'field "(\w+)"', str(error))
-            name = found[1] if found else "settings"
+            named = re.search(r'field "(\w+)"', str(error))
+            name = named[1] if named else "settings"
             raise ConfigurationError(f"{name}: not JSON ({PREFIX}{name.upper()})") from None
         finally:
-            _FILE.reset(token)
-        self._given, self._document = values, document
+            _READING.reset(token)
+
+    def _read_what_can_be(self, all_: _Reading, values: dict[str, Any]) -> None:
+        """Read arguments, and of the file and the environment what is sound, one after the other. Raises for wrong arguments."""
+        kept = replace(all_, file={}, variables=frozenset())
+        self._read(kept, values)
+        names = list(type(self).model_fields)
+        tried = [replace(kept, file={name: all_.file[name]}) for name in names if name in all_.file]
+        tried += [
+            replace(kept, variables=frozenset({name})) for name in names if PREFIX + name.upper() in _environment()
+        ]
+        unsound: list[str] = []
+        for one in tried:
+            wider = replace(
+                kept,
+                file={**kept.file, **one.file},
+                variables=(kept.variables or frozenset()) | (one.variables or frozenset()),
+            )
+            try:
+                self._read(wider, values)
+                kept = wider
+            except Exception:  # noqa: BLE001  # whatever is wrong with it, it is left out
+                unsound += [*one.file, *(one.variables or ())]
+        if any(name.startswith("memory") for name in unsound):
+            # Half of what was said of the memory may be another memory, or an unsealed one: rather none.
+            file = {name: value for name, value in kept.file.items() if not name.startswith("memory")}
+            variables = frozenset(name for name in kept.variables or () if not name.startswith("memory"))
+            kept = _Reading(file, {**kept.first, "carry_reasoning": "never"}, variables)
+        self._read(kept, values)
 
     @classmethod
     def settings_customise_sources(
@@ -97,8 +182,8 @@ class Settings(BaseSettings, Values):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources, with the kill switch before all of them."""
-        ranked = (init_settings, _Whole(settings_cls, env_settings), _Whole(settings_cls, _File(settings_cls)))
-        return (_Kill(settings_cls, ranked), *ranked)
+        variables, file = _Variables(settings_cls, env_settings), _Whole(settings_cls, _File(settings_cls))
+        return _First(settings_cls), init_settings, variables, file
 
     @pydantic.field_validator("flags")
     @classmethod
@@ -146,7 +231,7 @@ class _File(PydanticBaseSettingsSource):
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        return dict(_FILE.get())
+        return dict(_READING.get().file)
 
 
 class _Whole(PydanticBaseSettingsSource):
@@ -163,24 +248,69 @@ class _Whole(PydanticBaseSettingsSource):
         return {name: value for name, value in self._source().items() if name not in self.current_state}
 
 
-class _Kill(PydanticBaseSettingsSource):
-    """The kill switch from any source, before everything else."""
+class _Variables(_Whole):
+    """The variables that count."""
 
-    def __init__(self, settings_cls: type[BaseSettings], sources: tuple[PydanticBaseSettingsSource, ...]) -> None:
-        super().__init__(settings_cls)
-        self._sources = sources
+    def __call__(self) -> dict[str, Any]:
+        count = _READING.get().variables
+        if count is not None:
+            source: Any = self._source
+            begin = PREFIX.lower()
+            source.env_vars = {name: one for name, one in source.env_vars.items() if name.removeprefix(begin) in count}
+        values = super().__call__()
+        if "rules" in values:
+            values["rules"], _ = lifted(values["rules"])
+        return values
+
+
+class _First(PydanticBaseSettingsSource):
+    """What holds before everything else: the kill switch, from whatever source."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        said = [source().get("force") for source in self._sources]
-        return next(({"force": force} for force in ("native", "chat") if force in said), {})
+        return dict(_READING.get().first)
 
 
 def _environment() -> dict[str, str]:
     """Return the variables that may be settings, in upper case: as for pydantic-settings, their case doesn't count."""
     return {upper: value for name, value in os.environ.items() if (upper := name.upper()).startswith(PREFIX)}
+
+
+def forces_of(document: files.Document | None, given: Mapping[str, Any]) -> Iterator[tuple[Found, str]]:
+    """Give every force of the arguments, the environment and the file, with the place that it stands in."""
+    if "force" in given:
+        yield found(("force",), given["force"]), "argument"
+    for one in lifted(given.get("rules"), ("rules",))[1]:
+        yield one, "argument"
+    environment = _environment()
+    variable = f"{PREFIX}FORCE"
+    if variable in environment:
+        yield found(("force",), environment[variable]), variable
+    variable = f"{PREFIX}RULES"
+    with suppress(ValueError, RecursionError):
+        for one in lifted(json.loads(environment.get(variable, "null")), ("rules",))[1]:
+            yield one, variable
+    if document is not None:
+        for one in document.forces:
+            yield one, document.where_force(one)
+
+
+def _force(document: files.Document | None, given: Mapping[str, Any]) -> tuple[Force | None, str]:
+    """Return the force that beats all others, and what is odd about how some of them are said."""
+    said: list[Force | None] = []
+    odd = []
+    for one, place in forces_of(document, given):
+        said.append(one.value)
+        if not one.known:
+            odd.append(f"force: unknown, so it counts as native; expected chat, native or responses ({place})")
+        if one.value is not None and one.misplaced:
+            odd.append(f"{'.'.join(map(str, one.location))}: counts as force, at the top ({place})")
+    force = strongest(said)
+    if force == "responses" and given.get("force", "") is None:  # a program that says that there is none
+        force = None
+    return force, "; ".join(dict.fromkeys(odd))
 
 
 def _check_environment() -> None:
@@ -206,13 +336,15 @@ def _check_file(document: files.Document) -> None:
         raise ConfigurationError(
             f"{name}: an object, which can only be given as an argument ({document.where((name,))})"
         )
+    if document.trouble:
+        raise ConfigurationError(document.trouble)
     try:
         Values.model_validate(document.data)
     except pydantic.ValidationError as error:
         raise ConfigurationError(_explain(error, document.where)) from None
 
 
-def _source(location: files.Location, values: dict[str, Any], document: files.Document | None) -> str:
+def _source(location: Location, values: dict[str, Any], document: files.Document | None) -> str:
     name = str(location[0]) if location else ""
     if name in values:
         return ""
@@ -240,7 +372,7 @@ def _explain(error: pydantic.ValidationError, where: Any) -> str:
     return "; ".join(problems)
 
 
-def _known_at(location: files.Location) -> list[str]:
+def _known_at(location: Location) -> list[str]:
     """Return the names that could stand where an unknown one stands."""
     from .matching import Match
     from .values import Rule

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from adapter.routing.settings import PREFIX, Settings
+from adapter.routing.force import Found
+from adapter.routing.settings import PREFIX, Settings, forces_of
 
 from .findings import Finding, Patient
 
@@ -21,6 +22,11 @@ def settings(patient: Patient) -> Iterator[Finding]:
             "settings", "failed", patient.trouble, "Mend what it names; nothing that needs settings was checked."
         )
         return
+    if patient.settings._trouble:
+        yield Finding(
+            "settings", "failed", f"{patient.settings._trouble}: the kill switch holds all the same, with defaults for what is wrong.",
+            "Mend what it names before the kill switch is taken away: until then it stays.",
+        )  # fmt: skip
     rows = [
         row(patient.settings, name, patient.environment)
         for name in type(patient.settings).model_fields
@@ -36,10 +42,12 @@ def settings(patient: Patient) -> Iterator[Finding]:
         )  # fmt: skip
     if patient.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")
-        yield Finding(
-            "force", "warning", f"Every call goes to {patient.settings.force}, by force ({where}), whatever else is set.",
-            "Take `force` away when the emergency is over.",
-        )  # fmt: skip
+        to = "the API that it was written for" if patient.settings.force == "native" else patient.settings.force
+        says = f"Every call goes to {to}, by force ({where}), whatever else is set."
+        if patient.settings._remarks:
+            says += f" {patient.settings._remarks}."
+        said = [{"place": place, "value": one.value} for one, place in _forces(patient.settings)]
+        yield Finding("force", "warning", says, "Take `force` away when the emergency is over.", {"forces": said})
 
 
 def row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -48,11 +56,13 @@ def row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[s
 
 
 def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
-    if name == "force" and settings.force == "chat":  # counts wherever it stands
-        for origin, value in _sources(settings, name, environment):
-            if value == "chat":
-                return origin
+    if name == "force":  # counts wherever it stands
+        return next((place for one, place in _forces(settings) if one.value == settings.force), "default")
     return next((origin for origin, _ in _sources(settings, name, environment)), "default")
+
+
+def _forces(settings: Settings) -> list[tuple[Found, str]]:
+    return [(one, place) for one, place in forces_of(settings._document, settings._given) if one.value is not None]
 
 
 def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

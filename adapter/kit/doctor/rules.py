@@ -31,7 +31,9 @@ def rules(patient: Patient) -> Iterator[Finding]:
         where = settings._document.where(("rules", number)) if settings._document is not None else ""
         earlier = next((one for one in range(number) if takes_all(settings.rules[one].match, rule.match)), None)
         found = [] if earlier is None else [_never(name, earlier)]
-        sides = router.rules[number].sides if settings.force is None else {settings.force}
+        sides = router.rules[number].sides
+        if settings.force is not None:
+            sides = frozenset({"responses" if settings.force == "responses" else "chat"})
         found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
             quiet = False

@@ -1,0 +1,97 @@
+"""The kill switch, found wherever it stands: whoever needs it is in a hurry, and no mistake beside it may keep it from working.
+
+A line that was appended to a file may have come behind any table, and counts all the same. A value that isn't known counts as
+`native`, which changes nothing about a call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from .values import Force
+
+Location = tuple[str | int, ...]
+
+_STRENGTH: Mapping[Force | None, int] = {None: 0, "responses": 1, "chat": 2, "native": 3}
+_DEPTH = 10  # tables in tables; a file that is nested deeper is no settings file
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A `force`: where it stands, and what it says; None where it is empty, which means unset."""
+
+    location: Location
+    value: Force | None
+    known: bool
+    text: bool
+    misplaced: bool
+
+
+def found(location: Location, value: Any, table: Location = ()) -> Found:
+    """Read a value of `force`; `table` is where it belongs."""
+    text = isinstance(value, str)
+    empty = value is None or (text and not value.strip())
+    known = empty or (text and value in get_args(Force))
+    said: Force | None = None if empty else value if known else "native"
+    return Found(location, said, known, text, location != (*table, "force") and not isinstance(location[0], int))
+
+
+def strongest(said: Iterable[Force | None]) -> Force | None:
+    """Return the force that beats the others."""
+    return max(said, key=lambda one: _STRENGTH[one], default=None)
+
+
+def lifted(data: Any, at: Location = (), table: Location = ()) -> tuple[Any, list[Found]]:
+    """Take every `force` out of tables and lists: return a copy without them, and what they say; `table` is where one belongs.
+
+    The name's case doesn't count. A table of that name below `models` is a model's.
+    """
+    if len(at) >= _DEPTH or not isinstance(data, (Mapping, list, tuple)):
+        return data, []
+    out: list[Found] = []
+    if not isinstance(data, Mapping):
+        items: list[Any] = []
+        for number, item in enumerate(data):
+            kept, some = lifted(item, (*at, number), table)
+            items.append(kept)
+            out += some
+        return items, out
+    bare: dict[Any, Any] = {}
+    for name, value in data.items():
+        if is_name(name) and not (at[-1:] == ("models",) and isinstance(value, Mapping)):
+            out.append(found((*at, name), value, table))
+            continue
+        bare[name], some = lifted(value, (*at, name), table)
+        out += some
+    return bare, out
+
+
+def is_name(name: Any) -> bool:
+    """Tell whether a key means `force`."""
+    return isinstance(name, str) and name.strip().lower() == "force"
+
+
+_LINE = re.compile(
+    r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:][ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
+    re.IGNORECASE,
+)
+_STRICT = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
+
+
+def legible(text: str, *, running: bool) -> list[Found]:
+    """Find a force in the lines of a text that isn't TOML; the location is the line's number.
+
+    Only what keeps calls where they were written for: nothing is moved by a file that can't be read. Where the process starts the
+    line has to be TOML by itself, since an error is seen then; where it is running, whatever a person would read as one counts.
+    """
+    out = []
+    # A shell that appends to a file may write another encoding than the file's.
+    for number, line in enumerate(text.translate(dict.fromkeys(map(ord, "\x00\ufeff\ufffd"))).splitlines(), 1):
+        if strict := _STRICT.fullmatch(line):
+            out.append(found((number,), strict[2]))
+        elif running and (loose := _LINE.match(line)):
+            out.append(found((number,), (loose[2] if loose[1] else loose[3]).lstrip("\"'")))
+    return [one for one in out if one.value in ("chat", "native")]
