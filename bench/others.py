@@ -1,6 +1,7 @@
 """The same stream and call through libraries that bridge the two APIs as well, each in its own environment where there is one.
 
-    make frameworks ONLY=langchain      makes LangChain's; for LiteLLM: python -m venv .lanes/bench-litellm, and install litellm there
+    make frameworks ONLY=langchain           makes LangChain's
+    python3 -m tests.environments litellm    makes LiteLLM's
 
 Each runs in a process of its own, native SDK and library in turns, against the same server; what isn't installed is left out.
 """

@@ -1,34 +1,52 @@
 #!/usr/bin/env bash
-# Remake the pinned, hashed requirements for Python 3.11 and later on every platform. Needs `uv` on the PATH.
-# The output names no registry, no address and no path of the machine that made it.
+# Remake the exact lists of packages, for Python 3.11 and later on every platform. README.md says what they are. Needs `uv` on the PATH.
+# A version that stands in a list stays, unless UPGRADE=1. The output names no registry, no address and no path of this machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 compile() {
-    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-header --no-emit-index-url --no-emit-find-links "$@"
+    uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+        ${UPGRADE:+--upgrade} "$@"
+}
+# Where a `.overrides` stands beside what is wanted, a bound of somebody's is set aside there, with the reason.
+overrides() {
+    overriding=()
+    if [[ -e $1.overrides ]]; then overriding=(--override "$1.overrides"); fi
 }
 
-compile pyproject.toml requirements/dev.in \
+# What installs the project itself.
+builder=requirements/demo.in
+
+compile --universal pyproject.toml requirements/dev.in \
     --extra test --extra cli --extra kit --extra redis --extra seal --extra openfeature --extra otel \
     --output-file requirements/dev.txt
-# Held to the versions in dev.txt, so that both can be installed into one environment.
-compile requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
+# Held to the versions in dev.txt, so that these can be installed into one environment with it.
+compile --universal pyproject.toml $builder --extra cli --constraint requirements/dev.txt --output-file requirements/demo.txt
+compile --universal requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
 
-# One environment for each framework: the framework, what its tests need, and the project's own dependencies. Where a `.overrides`
-# stands beside it, a framework's bound is set aside there, with the reason.
+# One environment for each framework: the framework, what its tests need, and the project's own dependencies.
 for wanted in requirements/frameworks/*.in; do
-    framework=${wanted%.in}
-    overrides=()
-    [[ -e $framework.overrides ]] && overrides=(--override "$framework.overrides")
-    compile pyproject.toml requirements/frameworks.in "$wanted" ${overrides[@]+"${overrides[@]}"} \
-        --output-file "$framework.txt"
+    overrides "${wanted%.in}"
+    compile --universal pyproject.toml requirements/frameworks.in "$wanted" ${overriding[@]+"${overriding[@]}"} \
+        --output-file "${wanted%.in}.txt"
 done
 
 # One environment for each version of the SDK that is held to. The newest on httpx2 is the main environment.
 for wanted in requirements/lanes/*.in; do
-    compile pyproject.toml requirements/lanes.in "$wanted" --output-file "${wanted%.in}.txt"
+    compile --universal pyproject.toml requirements/lanes.in "$wanted" --output-file "${wanted%.in}.txt"
 done
+
+# One environment for each published package that is scanned.
+for wanted in requirements/packages/*.in; do
+    overrides "${wanted%.in}"
+    compile --universal pyproject.toml $builder "$wanted" ${overriding[@]+"${overriding[@]}"} --output-file "${wanted%.in}.txt"
+done
+
+compile --universal pyproject.toml $builder --extra kit --extra ray --constraint requirements/dev.txt --output-file requirements/ray.txt
+compile --universal pyproject.toml $builder requirements/litellm.in --output-file requirements/litellm.txt
+# torch's CPU wheel is on its makers' own index: name that to uv and to pip (UV_FIND_LINKS or UV_EXTRA_INDEX_URL; PIP_…).
+overrides requirements/vllm
+compile --python-platform x86_64-manylinux_2_28 requirements/vllm.in "${overriding[@]}" --output-file requirements/vllm.txt
 
 if grep -nE '://|^ *#.*/(home|root|opt|usr)/' requirements/*.txt requirements/*/*.txt; then
     echo "requirements name an address or a path" >&2

@@ -1,17 +1,16 @@
 """Run the same tests on every SDK, HTTP library and Python that is held to, and print a table. Standard library only.
 
-    python tests/lanes.py                      every lane whose Python is there
-    python tests/lanes.py sdk-1.66 sdk-2       some of them
-    python tests/lanes.py --short              the tables of cases only, in the lanes that differ most
-    python tests/lanes.py sdk-2 -- -k stream   arguments after -- go to pytest
+    python -m tests.lanes                      every lane whose Python is there
+    python -m tests.lanes sdk-1.66 sdk-2       some of them
+    python -m tests.lanes --short              the tables of cases only, in the lanes that differ most
+    python -m tests.lanes sdk-2 -- -k stream   arguments after -- go to pytest
 
-An environment is kept in `.lanes/` until its requirements change.
+Environments are kept in `.lanes/` (see environments.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -20,8 +19,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-LANES = ROOT / ".lanes"
+from tests.environments import LANES, ROOT, CannotBeMadeError, Environment, ready
 
 
 @dataclass(frozen=True)
@@ -78,31 +76,18 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def environment(lane: Lane, python: str) -> Path:
-    """Make a lane's environment, or keep the one that fits; give its Python."""
-    wanted, folder = ROOT / "requirements" / lane.requirements, LANES / lane.name
-    inside, stamp = folder / "bin" / "python", folder / "stamp"
-    digest = hashlib.sha256(wanted.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == digest:
-        return inside
-    print(f"{lane.name}: making its environment", flush=True)
-    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
-    pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet", "install"]
-    subprocess.run([*pip, "--require-hashes", "--requirement", str(wanted)], check=True, cwd=ROOT)
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], check=True, cwd=ROOT)
-    stamp.write_text(digest)
-    return inside
-
-
 def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str], int]:
     """Run a lane's tests; give its line of the table and pytest's exit code."""
     found = interpreter(lane.python)
     if found is None:
         return _untested(lane, "not here"), 0
     try:
-        python, report = environment(lane, found), LANES / f"{lane.name}.xml"
-    except subprocess.CalledProcessError as error:
-        print(f"{lane.name}: its environment can't be made: {error}", flush=True)
+        python, report = (
+            ready(Environment(LANES / lane.name, (lane.requirements,)), python=found),
+            LANES / f"{lane.name}.xml",
+        )
+    except CannotBeMadeError as error:
+        print(f"{lane.name}: {error}", flush=True)
         return _untested(lane, "no environment"), 1
     report.unlink(missing_ok=True)
     tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in EVERYWHERE_THE_SAME)

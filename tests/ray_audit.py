@@ -1,6 +1,6 @@
 """Audit on a Ray cluster of two nodes, one of which is killed on the way: the figures are those of one machine.
 
-Run by hand, where Ray is installed: `python -m tests.ray_audit [COUNT]`. It isn't part of the suite: Ray is big, and slow to start.
+Run by hand, `$(python3 -m tests.environments ray) -m tests.ray_audit [COUNT]`. It isn't part of the suite: Ray is big, and slow to start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> int:
         import ray
         from ray.cluster_utils import Cluster
     except ImportError:
-        print("skipped: Ray isn't installed (pip install 'chat-responses-adapter[ray]')")
+        print("skipped: Ray isn't installed (python3 -m tests.environments ray)")
         return 0
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
     failed = False

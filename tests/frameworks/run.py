@@ -1,28 +1,24 @@
 """Make an environment for each framework, run its tests there, and print a table. Standard library only.
 
-    python tests/frameworks/run.py                       every framework
-    python tests/frameworks/run.py langchain             one, or several
-    python tests/frameworks/run.py langchain -- -k tool  arguments after -- go to pytest
-    python tests/frameworks/run.py --record URL          record the cassettes anew from a server (base URL, key `key`)
+    python -m tests.frameworks.run                       every framework
+    python -m tests.frameworks.run langchain             one, or several
+    python -m tests.frameworks.run langchain -- -k tool  arguments after -- go to pytest
+    python -m tests.frameworks.run --record URL          record the cassettes anew from a server (base URL, key `key`)
 
-An environment is kept in `.lanes/` until its requirements change.
+Environments are kept in `.lanes/` (see environments.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ROOT / "requirements" / "frameworks"
-LANES = ROOT / ".lanes"
+from tests.environments import LANES, REQUIREMENTS, ROOT, CannotBeMadeError, Environment, ready
 
 SHOWN = {
     "langchain": ("langchain-openai", "langchain", "langchain-tests"),
@@ -73,30 +69,18 @@ print(json.dumps({"family": family, **versions}))
 
 def frameworks() -> list[str]:
     """List the frameworks that have pinned requirements."""
-    return sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
-
-
-def environment(name: str) -> Path:
-    """Make a framework's environment, or keep the one that fits; give its Python."""
-    wanted, folder = REQUIREMENTS / f"{name}.txt", LANES / f"framework-{name}"
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    stamp = folder / "stamp"
-    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == digest:
-        return python
-    print(f"{name}: making its environment", flush=True)
-    venv.create(folder, with_pip=True, clear=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet", "install", "--no-deps"]
-    # The list is complete, and `--no-deps` lets it hold a version that a framework's bounds exclude (see `.overrides`).
-    subprocess.run([*pip, "--require-hashes", "--requirement", str(wanted)], check=True, cwd=ROOT)
-    subprocess.run([*pip, "--no-build-isolation", "--editable", "."], check=True, cwd=ROOT)
-    stamp.write_text(digest)
-    return python
+    return sorted(path.stem for path in REQUIREMENTS.glob("frameworks/*.txt"))
 
 
 def run(name: str, options: list[str], record: str | None) -> tuple[dict[str, str], int]:
     """Run one framework's tests; give its line of the table and pytest's exit code."""
-    python, report = environment(name), LANES / f"{name}.xml"
+    report = LANES / f"{name}.xml"
+    try:
+        # Its list holds versions that a framework's bounds exclude, where a file `.overrides` stands beside it.
+        python = ready(Environment(LANES / f"framework-{name}", (f"frameworks/{name}.txt",)))
+    except CannotBeMadeError as error:
+        print(f"{name}: {error}", flush=True)
+        return {"framework": name, "version": "no environment", "SDK": "", "HTTP": "", **_counts(None)}, 1
     report.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", f"tests/frameworks/test_{name}.py", f"--junitxml={report}", "-q"]
     command += [*OPTIONS.get(name, ()), *(f"-W{each}" for each in TOLERATED.get(name, ()))]
@@ -115,8 +99,8 @@ def run(name: str, options: list[str], record: str | None) -> tuple[dict[str, st
     return row, code
 
 
-def _counts(report: Path) -> dict[str, str]:
-    if not report.is_file():
+def _counts(report: Path | None) -> dict[str, str]:
+    if report is None or not report.is_file():
         return dict.fromkeys(("passed", "failed", "skipped"), "?")
     suites = list(ET.parse(report).getroot().iter("testsuite"))
     total, failed, skipped = (

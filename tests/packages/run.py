@@ -1,9 +1,9 @@
 """Scan published packages: every call site against a list made by hand, and every changed import against the package's own modules.
 
-    python tests/packages/run.py              all packages of sites.json
-    python tests/packages/run.py ragas        one, or several
+    python -m tests.packages.run              all packages of sites.json
+    python -m tests.packages.run ragas        one, or several
 
-Needs the network: packages come by name with pip, into `.lanes/packages`. `sites.json` holds facts only: versions, files, lines, kinds; `missed` lists
+Needs the network: each package gets an environment of its own in `.lanes/packages`, from `requirements/packages`. `sites.json` holds facts only: versions, files, lines, kinds; `missed` lists
 sites that a reader finds and the scan doesn't. For each package: what is on the list and not found, what is found and not on the list; then a copy has its
 imports changed, each changed module is compiled, its names are compared, a second run changes nothing, and the modules that could be imported
 before still can.
@@ -15,14 +15,20 @@ import json
 import shutil
 import subprocess
 import sys
-import venv
-import zipfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".lanes" / "packages"
+from tests.environments import LANES, Environment, ready
+
+HOME = LANES / "packages"
 SITES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("sites.json").read_text(encoding="utf-8"))
+
+_FILES = """
+import importlib.metadata, json, sys
+package = importlib.metadata.distribution(sys.argv[1])
+files = [str(file) for file in package.files if not str(file).startswith("..") and "__pycache__" not in file.parts]
+print(json.dumps([package.version, str(package.locate_file("")), files]))
+"""
 
 _IMPORT = """
 import importlib, json, os, sys, warnings
@@ -39,25 +45,18 @@ os._exit(0)
 """
 
 
-def source(package: str) -> Path:
-    """Give a package's source, downloaded once."""
-    version = SITES[package]["version"]
-    folder = HOME / f"{package}-{version}"
-    if not folder.is_dir():
-        HOME.mkdir(parents=True, exist_ok=True)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--quiet",
-            "--quiet",
-            "--disable-pip-version-check",
-            "download",
-            "--no-deps",
-        ]
-        subprocess.run([*pip, "--only-binary=:all:", "--dest", str(HOME), f"{package}=={version}"], check=True)
-        (wheel,) = HOME.glob(f"{package.replace('-', '_')}-{version}-*.whl")
-        zipfile.ZipFile(wheel).extractall(folder)
+def source(package: str, python: Path) -> Path:
+    """Copy a package's own files, and nothing else, out of its environment."""
+    folder = HOME / f"{package}-source"
+    shutil.rmtree(folder, ignore_errors=True)
+    done = subprocess.run([python, "-c", _FILES, package], capture_output=True, text=True, check=True)
+    version, home, files = json.loads(done.stdout)
+    if version != SITES[package]["version"]:
+        msg = f"requirements/packages/{package}.txt has {version}, sites.json {SITES[package]['version']}"
+        raise ValueError(msg)
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(home, file), folder / file)
     return folder
 
 
@@ -65,21 +64,6 @@ def adapter(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would."""
     command = [sys.executable, "-c", "from adapter.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
-def environment(package: str) -> Path | None:
-    """Make an environment with the package's own dependencies, and this adapter; give its Python, or None where they can't be had."""
-    folder = HOME / f"{package}-venv"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").is_file():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check", "install"]
-        wanted = [f"{package}=={SITES[package]['version']}", str(ROOT)]
-        if subprocess.run([*pip, *wanted], check=False).returncode:
-            print("  its dependencies can't be had here: nothing is imported")
-            return None
-        (folder / "ready").touch()
-    return python
 
 
 def importable(python: Path, folder: Path, modules: list[str]) -> set[str]:
@@ -95,7 +79,8 @@ def importable(python: Path, folder: Path, modules: list[str]) -> set[str]:
 
 def check(package: str, *, with_imports: bool) -> bool:
     """Check one package; prints what was found."""
-    folder = source(package)
+    python = ready(Environment(HOME / package, (f"packages/{package}.txt",)))
+    folder = source(package, python)
     report = json.loads(adapter("scan", ".", "--json", cwd=folder).stdout)
     found = {(one["file"], one["line"], one["kind"]) for one in report["calls"]}
     listed = {tuple(one) for one in SITES[package]["sites"]}
@@ -126,9 +111,6 @@ def check(package: str, *, with_imports: bool) -> bool:
     )
     fine = found == listed and not broken and not again["changed"]
     if with_imports and changed:
-        python = environment(package)
-        if python is None:
-            return fine
         modules = [
             file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             for file in changed

@@ -32,9 +32,7 @@ def serve(*, api_key: str | None = None, port: int = 0, patience: float = 60.0) 
     """
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise ServerUnavailable(
-            f"llama.cpp's server needs {', '.join(missing)}: pip install -r requirements/servers.txt"
-        )
+        raise ServerUnavailable(f"llama.cpp's server needs {', '.join(missing)}: python3 -m tests.environments servers")
     from tests.servers.formats import write_gguf
     from tests.servers.network import build
 

@@ -1,0 +1,341 @@
+"""Make the project's environments, each from an exact list of hashed packages. Standard library only.
+
+    python -m tests.environments demo                what `adapter demo` needs, in .venv
+    python -m tests.environments dev                 what the tests and the static checks need, in .venv
+    python -m tests.environments servers --optional  the big packages of some tests as well; without them if they can't be had
+    python -m tests.environments ray                 for tests/ray_audit.py, in .lanes/ray; litellm and vllm likewise
+
+Nothing is resolved: a list names every package with its version and hashes, so a release of tomorrow changes nothing (see
+requirements/README.md). An environment is kept while it is whole and its lists stay the same. Otherwise it is made anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = ROOT / "requirements"
+LANES = ROOT / ".lanes"
+STAMP = "environment.json"
+
+PROJECT = "chat-responses-adapter"
+EXACTLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
+"""How a list is installed: what it names and nothing else, from wheels, since building one would fetch what builds it."""
+EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", ".")
+"""How the project itself is installed: what builds it is on the list."""
+
+_FROM_THE_USER = frozenset({
+    "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links", "index-url", "keyring-provider",
+    "no-cache-dir", "no-index", "proxy", "retries", "timeout", "trusted-host", "use-deprecated", "use-feature",
+})  # fmt: skip
+"""What counts of a user's own pip configuration: where packages come from and how they are reached. Other options, such as
+`user`, `target`, `no-binary` and `constraint`, would change what is installed, or where to."""
+_TRANSPORT_FEATURES = frozenset({"legacy-certs", "truststore"})
+
+_WHO = """
+import json, platform, sys, sysconfig
+who = [sys.version, sys.base_prefix, platform.machine()]
+base = getattr(sys, "_base_executable", sys.executable)  # the one that stays when an environment that is active is made anew
+print(json.dumps([who, platform.python_version(), base, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]))
+"""
+
+
+class CannotBeMadeError(RuntimeError):
+    """An environment that can't be had on this machine, or not now; pip has said why."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A folder, the lists (files in requirements/) that it holds, and whether it holds the project."""
+
+    folder: Path
+    lists: tuple[str, ...]
+    project: bool = True
+
+
+NAMED = {
+    "demo": Environment(ROOT / ".venv", ("demo.txt",)),
+    "dev": Environment(ROOT / ".venv", ("demo.txt", "dev.txt")),
+    "servers": Environment(ROOT / ".venv", ("demo.txt", "dev.txt", "servers.txt")),
+    "ray": Environment(LANES / "ray", ("ray.txt",)),
+    "litellm": Environment(LANES / "bench-litellm", ("litellm.txt",)),
+    "vllm": Environment(LANES / "vllm", ("vllm.txt",), project=False),
+}
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """What an interpreter says of itself."""
+
+    who: list[str]
+    version: str
+    base: str
+    prefix: str
+    packages: frozenset[Path]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an environment still needs: lists, the project; or, with the reason, everything."""
+
+    lists: tuple[str, ...] = ()
+    project: bool = False
+    anew: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.lists or self.project or self.anew)
+
+
+def ready(wanted: Environment, *, python: str | Path = sys.executable, pip: str | None = None) -> Path:
+    """Make an environment, or keep the one that is there and whole; give its Python.
+
+    With `pip`, a requirement such as `pip==23.2.1`, that pip does the installing instead of the one that comes with Python.
+    """
+    if not (maker := _ask(python)):
+        msg = f"{python} doesn't work"
+        raise CannotBeMadeError(msg)
+    if _work(wanted, maker):
+        with _alone(wanted.folder):
+            _make(wanted, maker, pip)
+    return interpreter_in(wanted.folder)
+
+
+def interpreter_in(folder: Path) -> Path:
+    """Give where an environment's Python is."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def pinned(name: str) -> dict[str, set[str]]:
+    """Read a list: the versions of each package, of which there are several where platforms differ."""
+    found: dict[str, set[str]] = {}
+    for package, version in re.findall(
+        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", (REQUIREMENTS / name).read_text(), re.MULTILINE
+    ):
+        found.setdefault(_normal(package), set()).add(version)
+    return found
+
+
+def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
+    began, folder, name = time.monotonic(), wanted.folder, os.path.relpath(wanted.folder, ROOT)
+    if not (work := _work(wanted, maker)):  # whoever had the lock has made it
+        return
+    stamp, kept = folder / STAMP, b""
+    if work.anew:
+        _tell(f"{name}: making it {f'anew, since {work.anew}' if folder.exists() else f'with Python {maker.version}'}")
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([maker.base, "-I", "-m", "venv", "--clear", str(folder)], f"{name} can't be made")
+        work = Work(wanted.lists, wanted.project)
+        if pip:
+            _run([*_pip(folder), "--upgrade", pip], f"{pip} can't be installed")
+    else:
+        kept = stamp.read_bytes()
+        stamp.unlink()  # so that an interrupted installation leaves none behind
+    try:
+        if work.lists:
+            lists = " and ".join(f"requirements/{one}" for one in work.lists)
+            _tell(f"{name}: installing the packages of {lists}")
+            given = [word for one in work.lists for word in ("--requirement", str(REQUIREMENTS / one))]
+            _run([*_pip(folder), *EXACTLY, *given], f"{lists} can't be installed")
+        if work.project:
+            _tell(f"{name}: installing the project itself")
+            _run([*_pip(folder), *EDITABLE], "the project can't be installed")
+    except CannotBeMadeError:
+        if kept:  # pip fetches everything before it changes anything: what was there may still be whole
+            stamp.write_bytes(kept)
+        raise
+    held = json.loads(kept)["lists"] if kept else {}
+    _stamp(wanted, maker, {**held, **{one: _digest(one) for one in wanted.lists}})
+    _tell(f"{name}: ready ({time.monotonic() - began:.0f} s)")
+
+
+def _work(wanted: Environment, maker: Interpreter) -> Work:
+    try:
+        stamp = json.loads((wanted.folder / STAMP).read_bytes())
+        made_by, root, held, project, there = (stamp[key] for key in ("python", "root", "lists", "project", "packages"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Work(anew="it isn't finished")
+    inside = _ask(interpreter_in(wanted.folder))
+    if inside is None or Path(inside.prefix).resolve() != wanted.folder.resolve():
+        return Work(anew="its Python doesn't work")
+    if not made_by == inside.who == maker.who:
+        return Work(anew=f"Python is {maker.version} now")
+    if root != str(ROOT):
+        return Work(anew="the repository has moved")
+    if any(_digest(one) != digest for one, digest in held.items()):
+        return Work(anew="the packages wanted have changed")
+    if broken := _broken(inside, there):
+        return Work(anew=f"{broken} is gone or incomplete")
+    return Work(tuple(one for one in wanted.lists if one not in held), wanted.project and project != _project())
+
+
+def _stamp(wanted: Environment, maker: Interpreter, lists: dict[str, str]) -> None:
+    inside = _ask(interpreter_in(wanted.folder))
+    assert inside is not None
+    names = {"pip", *([PROJECT] if wanted.project else []), *(name for one in lists for name in pinned(one))}
+    there = [found.name for found in _installed(inside) if _normal(found.name.partition("-")[0]) in names]
+    whole = {
+        "python": maker.who, "root": str(ROOT), "lists": lists, "project": _project() if wanted.project else None, "packages": sorted(there),
+    }  # fmt: skip
+    written = wanted.folder / f"{STAMP}.new"
+    written.write_text(json.dumps(whole, indent=1))
+    written.replace(wanted.folder / STAMP)
+
+
+def _broken(inside: Interpreter, wanted: list[str]) -> str | None:
+    """Name a package of which something is missing, or which has another version than the one that was installed."""
+    there = {found.name: found for found in _installed(inside)}
+    for name in wanted:
+        try:
+            record = (there[name] / "RECORD").read_text(encoding="utf-8")
+        except (KeyError, OSError):
+            return name.removesuffix(".dist-info")
+        home = f"{there[name].parent}{os.sep}"
+        files = [row[0] for row in csv.reader(record.splitlines()) if not row[0].endswith(".pyc")]
+        if not all(os.path.exists(home + file) for file in files):  # noqa: PTH110 - thousands of them
+            return name.removesuffix(".dist-info")
+    return None
+
+
+def _installed(inside: Interpreter) -> list[Path]:
+    return [found for folder in inside.packages if folder.is_dir() for found in folder.glob("*.dist-info")]
+
+
+def _ask(python: str | Path) -> Interpreter | None:
+    try:
+        said = subprocess.run([str(python), "-I", "-c", _WHO], capture_output=True, text=True, check=True, env=_clean())
+        who, version, base, prefix, *packages = json.loads(said.stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+    return Interpreter(who, version, base, prefix, frozenset(Path(one).resolve() for one in packages))
+
+
+def _digest(name: str) -> str | None:
+    file = REQUIREMENTS / name
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _project() -> str:
+    """Give a digest of what pyproject.toml says about installing the project: its tools' options are of no account."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    counts: list[Any] = [told["build-system"], told["project"], told["tool"]["hatch"]]
+    return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _pip(folder: Path) -> list[str]:
+    # Twice quiet: pip warns about each of a machine's extra package folders that lacks a package. Errors still show.
+    return [
+        str(interpreter_in(folder)),
+        "-I",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--quiet",
+        "install",
+    ]
+
+
+def _run(command: Sequence[str], otherwise: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=_pips_own(command[0]) if "pip" in command else _clean(), check=False)
+    if done.returncode:
+        raise CannotBeMadeError(otherwise)
+
+
+def _clean() -> dict[str, str]:
+    """Give the environment variables without those that would lead Python or pip elsewhere."""
+    unwanted = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.upper().startswith(("PIP_", "PYTHON")) and key not in unwanted
+    }
+
+
+def _pips_own(python: str) -> dict[str, str]:
+    """Give pip's environment variables: of a user's configuration, files included, only what is allowed to count."""
+    asked = [python, "-I", "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    # pip reads its variables before anything else, and stops at some; its files it reads for this.
+    listed = subprocess.run(
+        asked, env=_clean() | {key: value for key, value in os.environ.items() if key == "PIP_CONFIG_FILE"}, capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    told: dict[str, str] = {}
+    for section in ("global", "install"):  # the latter wins
+        for key, value in re.findall(rf"^{section}\.([a-z-]+)=(.*)$", listed, re.MULTILINE):
+            told[key] = str(ast.literal_eval(value))
+    told |= {
+        key[4:].lower().replace("_", "-"): value
+        for key, value in os.environ.items()
+        if key.startswith("PIP_") and value
+    }
+    for key in ("use-feature", "use-deprecated"):
+        told[key] = " ".join(word for word in told.get(key, "").split() if word in _TRANSPORT_FEATURES)
+    passed = {
+        "PIP_" + key.upper().replace("-", "_"): value for key, value in told.items() if key in _FROM_THE_USER and value
+    }
+    return {**_clean(), **passed, "PIP_CONFIG_FILE": os.devnull}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of this kind from working on the same environment."""
+    LANES.mkdir(exist_ok=True)
+    with (LANES / f"{folder.name}.lock").open("w") as lock:
+        try:
+            import fcntl
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _tell(f"{os.path.relpath(folder, ROOT)}: another process is making it, waiting")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass  # a system without such locks
+        yield
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Make the environments that are named, and print the Python of each."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("names", nargs="+", choices=NAMED, metavar="NAME", help=", ".join(NAMED))
+    parser.add_argument("--optional", action="store_true", help="say so and exit with 0 where one can't be made")
+    parser.add_argument("--quiet", action="store_true", help="don't print where its Python is")
+    asked = parser.parse_args()
+    for name in asked.names:
+        try:
+            python = ready(NAMED[name])
+        except CannotBeMadeError as error:
+            _tell(f"{name}: {error}" + (": the tests that need it will be skipped" if asked.optional else ""))
+            if not asked.optional:
+                return 1
+        else:
+            if not asked.quiet:
+                print(os.path.relpath(python, ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
