@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from adapter.errors import MissingExtra
-from adapter.testing import level
+from adapter.testing import credentials, level
 from adapter.testing.bodies import as_base64, as_text, from_form, to_form
 
 try:
@@ -47,12 +45,6 @@ KEPT = frozenset(
 
 HOST = "recorded.invalid"
 """The host that stands in cassettes in place of the real one; the top-level domain is reserved and never resolves."""
-
-_SECRETS = (
-    (re.compile(r"\b(?:sk|rk|sess|ek)-[A-Za-z0-9*_-]{8,}"), "sk-removed"),
-    (re.compile(r"\borg-[A-Za-z0-9]{8,}"), "org-removed"),
-    (re.compile(r"\bproj_[A-Za-z0-9]{8,}"), "proj_removed"),
-)
 
 
 class ReplayError(AssertionError):
@@ -178,37 +170,43 @@ class Persister:
 
 def without_secrets(text: str) -> str:
     """Take keys and the ids of organisations and projects out of a text."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    return credentials.clean_text(text)
 
 
-def _may_stay(name: str) -> bool:
+def may_stay(name: str) -> bool:
+    """Tell whether a header may stand in a cassette."""
     return name.lower() in KEPT or name.lower().startswith("x-adapter-")
 
 
-def _clean_body(body: Any) -> Any:
-    if not isinstance(body, bytes | str):
-        return body
-    try:
-        text = body if isinstance(body, str) else body.decode()
-    except UnicodeDecodeError:
-        return body
-    return without_secrets(text) if isinstance(body, str) else without_secrets(text).encode()
+def _clean_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in headers.items():
+        if may_stay(name):
+            clean = [clean_value(name, one) for one in _listed(value)]
+            kept[name] = clean if isinstance(value, list | tuple) else clean[0]
+    return kept
+
+
+def clean_value(name: str, value: Any, found: credentials.Found = lambda _: None) -> str:
+    """Clean the value of a header that may stay; an address in it loses its host, which may be a private one."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return (
+        credentials.clean_url(text, HOST, found) if name.lower() == "location" else credentials.clean_text(text, found)
+    )
 
 
 def _clean_request(request: Any) -> Any:
-    request.headers = {name: value for name, value in request.headers.items() if _may_stay(name)}
-    parts = urlsplit(request.uri)
-    request.uri = urlunsplit(("https", HOST, parts.path, parts.query, ""))
-    request.body = _clean_body(request.body)
+    request.headers = _clean_headers(request.headers)
+    request.uri = credentials.clean_url(request.uri, HOST)
+    request.body = (
+        credentials.unpacked(made) if isinstance(made := credentials.clean_body(request.body), bytes) else made
+    )
     return request
 
 
 def _clean_response(response: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in response["headers"].items() if _may_stay(name)}
-    body = {**response["body"], "string": _clean_body(response["body"].get("string"))}
-    return {**response, "headers": kept, "body": body}
+    body = {**response["body"], "string": credentials.clean_body(response["body"].get("string"))}
+    return {**response, "headers": _clean_headers(response["headers"]), "body": body}
 
 
 def same_body(asked: Any, recorded: Any) -> None:

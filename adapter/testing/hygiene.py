@@ -13,27 +13,33 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from adapter.testing import credentials
 from adapter.testing.bodies import from_form
+from adapter.testing.credentials import PATTERNS, REMOVED
 
 HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org|errors\.pydantic\.dev"
 """The stand-in, the API's own, documentation's; Pydantic's is in the errors that libraries send back to the model."""
 
+_HEADER = "a header that carries credentials or identities"
+_TELLING = frozenset({
+    "authorization", "auth", "cookie", "token", "key", "apikey", "secret", "session", "signature", "credential", "credentials", "password",
+    "organization", "project", "account", "tenant", "user", "subscription", "principal", "azureml", "apim",
+})  # fmt: skip
+"""Words in the name of such a header."""
+
 FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an API key", re.compile(r"\b(?:sk|rk|sess|ek)-(?!removed\b)[A-Za-z0-9*_-]{8,}")),
-    ("a bearer token", re.compile(r"\bbearer\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)),
-    ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
-    ("a cloud access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
-    ("an organisation's id", re.compile(r"\borg-(?!removed\b)[A-Za-z0-9]{8,}")),
-    ("a project's id", re.compile(r"\bproj_(?!removed\b)[A-Za-z0-9]{8,}")),
+    *((kind, pattern) for kind, pattern, _ in PATTERNS),
     (
-        "a header that carries credentials or identities",
+        _HEADER,
         re.compile(
-            r"^\s*-?\s*(?:authorization|proxy-authorization|(?:set-)?cookie|(?:x-)?api-key|openai-organization|openai-project):",
+            r"^\s*-?\s*['\"]?(?:(?:proxy-|x-)?authorization|(?:set-)?cookie|(?:x-|x-goog-)?api-key|x-amz-[\w-]+|(?:ocp-)?apim-[\w-]+|"
+            r"azureml-[\w-]+|x-ms-[\w-]+|x-forwarded-[\w-]+|(?:x-)?(?:auth|access)-token|(?:openai|anthropic)-(?:organization|project)(?:-id)?)['\"]?:"
+            rf"(?!\s*(?:['\"]?{REMOVED}['\"]?|''|\"\"|null)\s*$)",
             re.IGNORECASE | re.MULTILINE,
         ),
     ),
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
     ("a path of some machine", re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|var/folders)/[\w.-]+")),
     ("a path of some machine", re.compile(r"\b[A-Za-z]:\\\\?(?:Users|Temp)\\")),
     ("an address of a network", re.compile(r"\b(?:localhost|(?:\d{1,3}\.){3}\d{1,3}):\d+")),
@@ -64,21 +70,45 @@ def secrets_in(path: Path, text: str) -> Iterator[Finding]:
             yield Finding(path, text.count("\n", 0, match.start()) + 1, f"holds {what}")
 
 
-def encoded_secrets_in(path: Path, text: str) -> Iterator[Finding]:
-    """Look into bodies that stand there as base64, where a search of the text is blind."""
+def hidden_secrets_in(path: Path, text: str) -> Iterator[Finding]:
+    """Find what a search of the text doesn't: in addresses, headers and JSON by their keys, and in packed bodies."""
     import yaml
 
     try:
         interactions = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["interactions"]  # noqa: S506 - safe
         for number, each in enumerate(interactions):
             for side in ("request", "response"):
-                form = each[side]["body"]
-                raw = from_form(form) or b""  # fails where the form isn't one that replays
-                if form and "base64" in form:
-                    for finding in secrets_in(path, raw.decode(errors="replace")):
-                        yield Finding(path, 0, f"interactions[{number}].{side}.body: {finding.what}")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+                for where, what in _hidden(each[side]):
+                    yield Finding(path, 0, f"interactions[{number}].{side}.{where}: holds {what}")
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         yield Finding(path, 0, f"is not a cassette of ours ({type(error).__name__})")
+
+
+def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what recording would have taken out of a request or a response, and the place."""
+    found: list[str] = []
+    if "uri" in message:
+        credentials.clean_url(str(message["uri"]), None, found.append)
+        yield from (("uri", what) for what in dict.fromkeys(found))
+    for name, values in (message.get("headers") or {}).items():
+        found.clear()
+        if not _TELLING.isdisjoint(re.split("[-_]", name.lower())):
+            found.append(_HEADER)
+        for value in values if isinstance(values, list) else [values]:
+            text = str(value)
+            if name.lower() == "location":
+                credentials.clean_url(text, None, found.append)
+            else:
+                credentials.clean_text(text, found.append)
+        yield from (("headers", what) for what in dict.fromkeys(found))
+    found.clear()
+    form = message["body"]
+    raw = from_form(form) or b""  # fails where the form isn't one that replays
+    credentials.clean_body(raw, found.append)
+    if form and "base64" in form:
+        shown = credentials.unpacked(raw).decode(errors="replace")
+        found += [what for what, pattern in FORBIDDEN if pattern.search(shown)]
+    yield from (("body", what) for what in dict.fromkeys(found))
 
 
 def names_in(folders: Iterable[Path]) -> str:
@@ -110,8 +140,11 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
         return [Finding(cassettes, 0, "holds no cassette")]
     for path in files:
         text = path.read_text(encoding="utf-8")
-        findings += secrets_in(path, text)
-        findings += encoded_secrets_in(path, text)
+        shown = list(secrets_in(path, text))
+        said = {one.what for one in shown}
+        findings += shown
+        # What the text shows has a line, and is said once.
+        findings += [one for one in hidden_secrets_in(path, text) if one.what.rpartition(": ")[2] not in said]
         if users and not is_named(path, cassettes, names):
             findings.append(Finding(path, 0, "is an orphan: nothing names it"))
     findings += [

@@ -1,0 +1,173 @@
+"""Take credentials out of what is recorded, and find them in what was: one table for both.
+
+What is found is what cleaning would change; cleaning what is clean changes nothing. Words of a conversation are left alone unless they
+look like a credential: a secret that a stream cuts into several deltas is beyond this.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from .bodies import STYLES, dumps
+
+REMOVED = "removed"
+
+Found = Callable[[str], object]
+"""Told the kind of each credential that was taken out."""
+
+_QUERY_NAME = (
+    r"(?:[\w.-]*(?:api[-_]?key|access[-_]?key|subscription[-_]?key|token|secret|signature|password|passwd|credential|authorization)"
+    r"|(?:[\w.]*[-_])?(?:sig|key|code|auth|sas|pwd|jwt))"
+)
+_SECRET_QUERY = re.compile(rf"(?P<name>[?&;]{_QUERY_NAME}=)(?!{REMOVED}\b)[^&;#\s\"'<>\\]+", re.IGNORECASE)
+
+PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("an API key", re.compile(r"\b(?P<kind>sk|rk|sess|ek)-(?!removed\b)[A-Za-z0-9*_-]{8,}"), "sk-removed"),
+    ("an API key", re.compile(r"\b(?:AIza[A-Za-z0-9_-]{30,}|gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|"
+                              r"xox[abeprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,})"), REMOVED),
+    ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*"), "jwt-removed"),
+    (
+        "a bearer token",
+        re.compile(rf"\b(bearer)(\s+)(?!(?:jwt-|sk-)?{REMOVED}\b)[A-Za-z0-9._~+/=-]{{8,}}", re.IGNORECASE), rf"\1\2{REMOVED}",
+    ),
+    ("a password", re.compile(r"\b(basic)(\s+)(?=[A-Za-z]*[0-9+/=])[A-Za-z0-9+/]{8,}={0,2}", re.IGNORECASE), rf"\1\2{REMOVED}"),
+    ("a password", re.compile(r"(?<=://)(?:[^/\s:@\"'\\<>?#]+):[^/\s@\"'\\<>?#]+@"), ""),
+    ("a cloud access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "aws-removed"),
+    ("a cloud access key", re.compile(rf"\b((?:Account|SharedAccess)Key=)(?!{REMOVED}\b)[A-Za-z0-9+/=]{{16,}}"), rf"\1{REMOVED}"),
+    ("a cloud signature", re.compile(rf"\b(Signature=)(?!{REMOVED}\b)[A-Za-z0-9%+/=]{{32,}}"), rf"\1{REMOVED}"),
+    ("a secret in an address", _SECRET_QUERY, rf"\g<name>{REMOVED}"),
+    ("an organisation's id", re.compile(r"\borg-(?!removed\b)[A-Za-z0-9]{8,}"), "org-removed"),
+    ("a project's id", re.compile(r"\bproj_(?!removed\b)[A-Za-z0-9]{8,}"), "proj_removed"),
+    (
+        "a private key",
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----)?", re.DOTALL), "private-key-removed",
+    ),
+)  # fmt: skip
+"""What looks like a credential wherever it stands: the kind, the pattern, and what is put in its place."""
+
+_KEYS = frozenset({
+    "authorization", "proxyauthorization", "apikey", "xapikey", "ocpapimsubscriptionkey", "subscriptionkey", "accesstoken",
+    "refreshtoken", "idtoken", "bearertoken", "authtoken", "sessiontoken", "clientsecret", "secretkey", "secretaccesskey",
+    "privatekey", "connectionstring", "accountkey", "encodedapikey", "password", "cookie", "setcookie",
+})  # fmt: skip
+"""Keys of JSON objects whose text is a credential, without case, `-` and `_`."""
+
+
+def _nothing(_: str) -> None:
+    """Be told, and do nothing."""
+
+
+def clean_text(text: str, found: Found = _nothing) -> str:
+    """Take out what looks like a credential."""
+    for kind, pattern, replacement in PATTERNS:
+        text, count = pattern.subn(replacement, text)
+        if count:
+            found(kind)
+    return text
+
+
+def clean_url(url: str, host: str | None = None, found: Found = _nothing) -> str:
+    """Take user, password and the secrets of the query out of a URL; an absolute one gets `host` in place of its own."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        found("an address that can't be read")
+        return REMOVED
+    scheme, netloc = parts.scheme, parts.netloc
+    if netloc and host is not None:
+        scheme, netloc = "https", host
+    if "@" in netloc:
+        found("a password")
+        netloc = netloc.rpartition("@")[2]
+    query = clean_text(f"?{parts.query}", found)[1:]  # the table knows a query by its mark
+    return urlunsplit((scheme, netloc, clean_text(parts.path, found), query, ""))
+
+
+def clean_body(body: Any, found: Found = _nothing) -> Any:
+    """Take credentials out of a body, packed ones unpacked; anything but text and bytes is left as it is."""
+    if isinstance(body, str):
+        return _clean(body, found)
+    if not isinstance(body, bytes):
+        return body
+    raw = unpacked(body)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+        made = clean_text(text, found).encode("latin-1")
+    else:
+        made = _clean(text, found).encode()
+    return made if made != raw else body
+
+
+def unpacked(raw: bytes) -> bytes:
+    """Unpack gzip and zlib, by what they begin with; anything else is returned as it is."""
+    try:
+        if raw[:2] == b"\x1f\x8b":
+            return gzip.decompress(raw)
+        if raw[:2] in {b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"}:
+            return zlib.decompress(raw)
+    except (OSError, EOFError, zlib.error):
+        pass
+    return raw
+
+
+def _clean(text: str, found: Found) -> str:
+    if text.lstrip()[:1] in ("{", "["):
+        text = _clean_json(text, found)
+    elif text.startswith(("data:", "event:")) or "\ndata:" in text:
+        text = "".join(_clean_event(line, found) for line in text.splitlines(keepends=True))
+    return clean_text(text, found)
+
+
+def _clean_event(line: str, found: Found) -> str:
+    head, mark, data = line.partition(":")
+    if head != "data" or not mark:
+        return line
+    value = data.strip()
+    return line if value[:1] not in ("{", "[") else line.replace(value, _clean_json(value, found))
+
+
+def _clean_json(text: str, found: Found) -> str:
+    """Clean JSON by its keys; it is written anew, as it was spaced where that can be told, only where something is taken out."""
+    try:
+        tree = json.loads(text)
+        changed = [spot for spot in _spots(tree) if spot[0][spot[1]] != REMOVED]
+        if not changed:
+            return text
+        style = next((one for one in STYLES if dumps(tree, one) == text), "compact")
+        for home, key, kind in changed:
+            home[key] = REMOVED
+            found(kind)
+        return dumps(tree, style)
+    except (ValueError, RecursionError):
+        return text  # what looks like a credential is still found
+
+
+def _spots(tree: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Give the places of a tree that hold a credential, by the keys on the way: the object, its key, and the kind."""
+    pending = [(tree, False)]
+    while pending:
+        value, in_source = pending.pop()
+        if isinstance(value, list):
+            pending += [(one, in_source) for one in value]
+        if not isinstance(value, dict):
+            continue
+        headers = value.get("headers") if value.get("type") == "mcp" else None
+        for name in headers if isinstance(headers, dict) else ():
+            if isinstance(headers[name], str) and headers[name]:  # type: ignore[index]  # a dict, as was seen
+                yield headers, name, "a credential of an MCP server"
+        for key, inner in value.items():
+            plain = key.lower().replace("-", "").replace("_", "")
+            if isinstance(inner, str):
+                if inner and (plain in _KEYS or (in_source and plain == "key")):
+                    mcp = value.get("type") == "mcp"
+                    yield value, key, "a credential of an MCP server" if mcp else "a credential by its key"
+            else:
+                pending.append((inner, in_source or key == "data_sources"))
