@@ -20,6 +20,7 @@ from adapter.cli.app import app
 from adapter.kit.doctor import CHECKS, Finding, Patient, examine, installed, origins, reaching, rules, sample, workers
 from adapter.kit.doctor.installed import DISTRIBUTION
 from adapter.kit.doctor.reaching import meaning
+from adapter.memory.address import without_secrets
 from adapter.routing.matching import Match
 from tests.support.loopback import Loopback, Reply
 
@@ -84,7 +85,7 @@ def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch
     ids=["memory", "bounds", "sqlite", "redis"],
 )
 def test_a_stores_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert origins.without_password(url) == shown
+    assert without_secrets(url) == shown
 
 
 # What is installed
@@ -262,7 +263,7 @@ def test_a_store_is_asked(tmp_path: Path) -> None:
 
 TROUBLE = {
     "down": ("redis://ada:hunter2@127.0.0.1:1/0", "failed"),
-    "no folder": ("sqlite:////dev/null/turns.db", "failed"),
+    "sentinels that are down": ("redis+sentinel://:hunter2@127.0.0.1:1/shop", "failed"),
 }
 
 

@@ -9,6 +9,9 @@ from adapter.threads import Threads, joined
 
 THREADS = Threads(32, "adapter-memory", linger=5.0)
 
+OPENING = 0.5
+"""How many seconds are waited for a store that is opened, once, outside of what a call may cost."""
+
 MAX_VALUE = 1024 * 1024
 """How many bytes a value has at most; a store may leave out bigger ones."""
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
 from adapter.effects import Forget, Recall, Recalled, Refuse, Remember
+from adapter.errors import AdapterError
 from adapter.expiring import Expiring
+from adapter.threads import Threads, joined
 from adapter.translation.turns import ToolTurn
 
 from . import opening
-from .base import MAX_TOTAL, THREADS
+from .base import MAX_TOTAL, OPENING, THREADS
+from .files import UnsafeFile
 from .in_process import InProcess
 from .scope import Whose, begin_of, names_of, pattern_of
 from .values import MAX_TEXT, Packer, key_of
@@ -36,6 +42,10 @@ REFUSED = Expiring()
 _REFUSED_FOR = 600.0  # seconds
 
 NOTHING = Recalled()
+
+_PROCESS: object = object()  # another one in each forked process, which opens its stores anew
+_OPENERS = Threads(8, "adapter-memory-opening")
+_TROUBLES: weakref.WeakSet[Trouble] = weakref.WeakSet()
 
 _MAX_ITEMS = 4096  # of reasoning, that are put into a request
 
@@ -57,11 +67,52 @@ class Keeper:
         self._memory, self._scope, self._seconds = memory, scope, seconds
         self._packer = Packer([key_of(key) for key in keys])
         self._trouble = Trouble()
+        self._prepared: object = None
 
     @cached_property
     def store(self) -> Any:
-        """The store; opened on first use."""
+        """The store."""
         return opening.opened(self._memory, self._seconds)
+
+    def prepare(self, seconds: float = OPENING) -> None:
+        """Begin to open the store, so that no call has to, and wait for it so long; one that can't be opened is a warning."""
+        begun = self._begun()
+        if begun is not None:
+            wait([begun], seconds)
+            begun.add_done_callback(self._opened)  # at once, in this thread, where it is over
+
+    def _begun(self) -> Future[None] | None:
+        """Begin to open the store, once in each process."""
+        if self._prepared is _PROCESS:
+            return None
+        self._prepared = _PROCESS
+        begin = getattr(self.store, "_open", None)
+        if begin is None:
+            return None
+        try:
+            return _OPENERS.start(begin)
+        except (TimeoutError, RuntimeError):  # no more threads: the call itself will open it
+            return None
+
+    def _opened(self, done: Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._trouble.warn(_said(error))
+
+    async def _aprepare(self) -> None:
+        begun = self._begun()
+        begin = getattr(self.store, "_aopen", None)
+        try:
+            async with _deadline(OPENING):
+                if begun is not None:
+                    await joined(begun)
+                elif begin is not None:
+                    await begin()
+        except Exception as error:  # noqa: BLE001  # whatever a store raises, and where the time is up
+            if begun is None:
+                self._trouble.warn(_said(error))
+        if begun is not None:
+            begun.add_done_callback(self._opened)
 
     def perform(self, effect: Carrying, whose: Whose) -> Any:
         """Perform an effect."""
@@ -156,6 +207,8 @@ class Keeper:
         """Ask the store. A store in trouble has nothing."""
         method, arguments = ask
         store = self.store
+        if self._prepared is not _PROCESS:
+            self.prepare()
         if self._trouble.resting:
             return None
         try:
@@ -176,6 +229,8 @@ class Keeper:
     async def _aanswer(self, ask: _Ask) -> Any:
         """Ask the store. See _answer."""
         method, arguments = ask
+        if self._prepared is not _PROCESS:
+            await self._aprepare()
         if self._trouble.resting:
             return None
         try:
@@ -224,6 +279,11 @@ async def _anyios_deadline(seconds: float) -> AsyncIterator[None]:
         yield
 
 
+def _said(error: BaseException) -> str:
+    """Say what went wrong: messages of others may hold an address with its password, or what was remembered."""
+    return f"no answer ({error if isinstance(error, (AdapterError, UnsafeFile)) else type(error).__name__})"
+
+
 class Trouble:
     """What is known of a store's trouble: whether to leave it alone, and whether to say so again."""
 
@@ -233,6 +293,7 @@ class Trouble:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        _TROUBLES.add(self)
         self._failures = 0
         self._rests_until = 0.0
         self._rest = self.first_rest
@@ -250,7 +311,7 @@ class Trouble:
         if self._failures >= self.patience:
             self._rests_until = time.monotonic() + self._rest
             self._rest = min(2 * self._rest, self.longest_rest)
-        self.warn(f"no answer ({type(error).__name__})")
+        self.warn(_said(error))
 
     def over(self) -> None:
         """Take note that all is well."""
@@ -271,3 +332,14 @@ class Trouble:
             self._lock.release()
         often = f", {count} times" if count > 1 else ""
         logger.warning("memory: %s from the store%s: reasoning isn't carried between some turns", what, often)
+
+
+def _begin_anew() -> None:
+    global _PROCESS  # noqa: PLW0603
+    _PROCESS = object()
+    for one in list(_TROUBLES):
+        one._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)  # a thread that the child doesn't have may hold a lock

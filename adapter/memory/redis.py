@@ -1,4 +1,4 @@
-"""`redis://…`, `rediss://…`: what the processes of many machines remember."""
+"""`redis://…`, `rediss://…`, `unix://…`: what the processes of many machines remember, in one server."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from adapter.errors import MissingExtra
 from adapter.threads import joined
 
-from .base import THREADS, Store
+from .base import MAX_TOTAL, MAX_VALUE, OPENING, THREADS, Store
 
-_PREFIX = "adapter:"
+PREFIX = "adapter:"
 _FRESH = 1.0  # seconds, for which an idle connection is taken to be open
 _MUCH = 32_768  # bytes; more than that may not fit into a socket's buffer
 _INHERITED: list[Any] = []  # connections of a parent process, which must not be closed here
@@ -35,7 +35,7 @@ class Redis(Store):
         self._url, self._seconds, self._age = url, seconds, age
         self._secure = url.startswith("rediss:")
         self._client: Any = None
-        self._idle: deque[tuple[Any, float]] = deque()  # and since when; the pool has them down as in use
+        self._idle: deque[tuple[Any, float]] = deque()  # and since when
         self._pid = os.getpid()
         self.bounded = (
             False  # before there is a connection the name of the host must be looked up, which nothing bounds
@@ -68,17 +68,17 @@ class Redis(Store):
         """Forget values."""
         await self._aask(_deleting(names))
 
-    def _putting(self, name: str, value: bytes) -> _Command:
-        return "SET", _PREFIX + name, value, "PX", int(self._age * 1000)
+    def _putting(self, name: str, value: bytes) -> list[_Command]:
+        return [("SET", PREFIX + name, value, "PX", int(self._age * 1000))]
 
-    def _ask(self, command: _Command) -> Any:
+    def _ask(self, commands: list[_Command]) -> list[Any]:
         """Ask the server, on a connection that is kept here: the client's own way costs more than the server's answer does."""
-        connection = self._take() or self._connected().connection_pool.get_connection()
+        connection = self._take() or self._fresh()
         try:
-            connection.send_packed_command(connection.pack_command(*command), check_health=False)
-            answer = connection.read_response()
+            _send(connection, commands)
+            answers = self._read(connection, len(commands))
             self.bounded = True
-            return answer
+            return answers
         except BaseException:
             self.bounded = False
             connection.disconnect()  # an answer may still come, to whoever asks next
@@ -86,20 +86,21 @@ class Redis(Store):
         finally:
             self._idle.append((connection, time.monotonic()))
 
-    async def _aask(self, command: _Command) -> Any:
+    async def _aask(self, commands: list[_Command]) -> list[Any]:
         """Ask the server without a thread where there is a connection already, whose socket this event loop can watch.
 
         A thread costs several times as much as asking. What blocks here are the system's own buffers: the command fits into them, and
         the answer, once it has begun, is read to its end.
         """
-        watched = self._watched()
+        watched = self._watched() if len(commands) < _MUCH // 128 else None
         if watched is None:
-            return await joined(THREADS.start(lambda: self._ask(command)))
+            answers: list[Any] = await joined(THREADS.start(lambda: self._ask(commands)))
+            return answers
         connection, wait = watched
         try:
-            connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            _send(connection, commands)
             await wait()
-            return connection.read_response()
+            return self._read(connection, len(commands))
         except BaseException:  # also a task that is cancelled
             self.bounded = False
             connection.disconnect()
@@ -107,11 +108,29 @@ class Redis(Store):
         finally:
             self._idle.append((connection, time.monotonic()))
 
+    def _read(self, connection: Any, count: int) -> list[Any]:
+        """Read answers while there is time and room for them. One that is an error stands in its place where there are others."""
+        answers: list[Any] = []
+        until, room = time.monotonic() + self._seconds, MAX_TOTAL
+        for _ in range(count):
+            if answers and time.monotonic() > until:
+                raise TimeoutError
+            if room < 0:
+                connection.disconnect()  # the rest is left unread
+                break
+            try:
+                answer = connection.read_response()
+            except Exception as error:
+                if count == 1 or not isinstance(error, library().ResponseError):
+                    raise
+                answer = error
+            room -= len(answer) if isinstance(answer, bytes) else 0
+            answers.append(answer)
+        return answers
+
     def _take(self) -> Any:
         """Take a connection that nobody uses, if there is one; after a pause the server may have closed it, and it is opened again."""
-        if self._pid != os.getpid():
-            _INHERITED.append(self._idle)
-            self._idle, self._pid = deque(), os.getpid()
+        self._leave_to_parent()
         try:
             connection, since = self._idle.pop()
         except IndexError:
@@ -124,6 +143,12 @@ class Redis(Store):
             if dead:
                 connection.disconnect()  # and is connected when it is written to
         return connection
+
+    def _leave_to_parent(self) -> None:
+        """Give up what was opened before a fork: both would read each other's answers."""
+        if self._pid != os.getpid():
+            _INHERITED.append((self._idle, self._client))
+            self._idle, self._client, self._pid = deque(), None, os.getpid()
 
     def _watched(self) -> tuple[Any, Callable[[], Awaitable[None]]] | None:
         """Take a connected connection, and what waits for its answer; None where only a thread will do.
@@ -156,46 +181,79 @@ class Redis(Store):
 
     def forget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
+        self._leave_to_parent()
         client, gone = self._connected(), 0
         some: list[bytes] = []
-        for name in client.scan_iter(match=_PREFIX + pattern, count=1000):
+        for name in client.scan_iter(match=PREFIX + pattern, count=1000):
             some.append(name)
             if len(some) == 1000:
                 gone += client.unlink(*some)
                 some = []
         return gone + (client.unlink(*some) if some else 0)
 
+    def _open(self) -> None:
+        """Connect before anybody waits for it: to look up a name, to greet and to secure takes longer than to answer."""
+        self._leave_to_parent()
+        if self._idle:
+            return
+        connection = self._fresh()
+        told = connection.socket_timeout, connection.socket_connect_timeout
+        connection.socket_timeout = connection.socket_connect_timeout = max(OPENING, self._seconds)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        connection.socket_timeout, connection.socket_connect_timeout = told
+        connection._sock.settimeout(self._seconds)
+        connection._parser.on_connect(connection)  # it keeps the time, too
+        self.bounded = True
+        self._idle.append((connection, time.monotonic()))
+
     def close(self) -> None:
         """Close the connections; the next use opens them again."""
+        self._leave_to_parent()
         client, self._client = self._client, None
-        self._idle.clear()
+        while self._idle:
+            self._idle.pop()[0].disconnect()
         if client is not None:
             client.close()
 
+    def _fresh(self) -> Any:
+        """Make a connection, which is opened when it is written to. The pool would have it down as in use for ever."""
+        pool = self._connected().connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
+
     def _connected(self) -> Any:
         if self._client is None:
-            redis = library()
-            # The client of its own accord tries again, with pauses: then a server that is down would cost a call seconds.
-            never = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-            self._client = redis.Redis.from_url(
-                self._url, socket_timeout=self._seconds, socket_connect_timeout=self._seconds, retry=never
-            )
+            self._client = library().Redis.from_url(self._url, **patience(self._seconds))
         return self._client
 
 
-def _getting(names: Sequence[str]) -> _Command:
-    if len(names) == 1:  # a shorter answer to read
-        return "GET", _PREFIX + names[0]
-    return ("MGET", *[_PREFIX + name for name in names])
+def patience(seconds: float, tries: int = 0) -> dict[str, Any]:
+    """Return what bounds a client: of its own accord it tries again, with pauses, and a server that is down would cost a call seconds."""
+    redis = library()
+    again = redis.retry.Retry(redis.backoff.NoBackoff(), tries)
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": again}
 
 
-def _found(names: Sequence[str], answer: Any) -> Mapping[str, bytes]:
-    values = (answer,) if len(names) == 1 else answer
-    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+def _send(connection: Any, commands: list[_Command]) -> None:
+    packed = connection.pack_command(*commands[0]) if len(commands) == 1 else connection.pack_commands(commands)
+    connection.send_packed_command(packed, check_health=False)
 
 
-def _deleting(names: Sequence[str]) -> _Command:
-    return ("UNLINK", *[_PREFIX + name for name in names])
+def _getting(names: Sequence[str]) -> list[_Command]:
+    # A range, since others may have written half a gigabyte. The newest first, for what there is room for.
+    return [("GETRANGE", PREFIX + name, 0, MAX_VALUE) for name in reversed(names)]
+
+
+def _found(names: Sequence[str], answers: list[Any]) -> Mapping[str, bytes]:
+    pairs = zip(reversed(names), answers, strict=False)
+    return {name: value for name, value in pairs if isinstance(value, bytes) and value}
+
+
+def _deleting(names: Sequence[str]) -> list[_Command]:
+    return [("UNLINK", *[PREFIX + name for name in names])]
 
 
 def _settle(future: asyncio.Future[None]) -> None:
@@ -208,7 +266,10 @@ def library() -> Any:
     try:
         import redis
         import redis.backoff
+        import redis.cluster
+        import redis.connection
         import redis.retry
+        import redis.sentinel
     except ImportError:
         raise MissingExtra("redis:// needs redis-py: pip install 'chat-responses-adapter[redis]'") from None
     return redis

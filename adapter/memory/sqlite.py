@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .base import Store
+from . import files
+from .base import MAX_TOTAL, MAX_VALUE, Store
 
 _AT_ONCE = 500  # names in one question; old builds of SQLite take 999
 _EVERY = 256  # how many values are put between two looks at the bounds
@@ -54,16 +55,20 @@ class SQLite(Store):
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the values that are there."""
         found: dict[str, bytes] = {}
+        room = MAX_TOTAL
         with self._held() as connection:
-            for begin in range(0, len(names), _AT_ONCE):
-                some = names[begin : begin + _AT_ONCE]
+            for end in range(len(names), 0, -_AT_ONCE):  # the newest first, for what there is room for
+                some = names[max(end - _AT_ONCE, 0) : end]
                 marks = ",".join("?" * len(some))
-                found.update(
-                    connection.execute(
-                        f"SELECT name, value FROM turns WHERE name IN ({marks}) AND expires > ?",  # noqa: S608  # marks alone
-                        (*some, int(time.time())),
-                    )
+                rows = connection.execute(
+                    f"SELECT name, value FROM turns WHERE name IN ({marks}) AND expires > ? AND typeof(value) = 'blob' AND length(value) <= ?",  # noqa: S608  # marks alone
+                    (*some, int(time.time()), MAX_VALUE),
                 )
+                for name, value in rows:
+                    room -= len(value)
+                    if room < 0:
+                        return found
+                    found[name] = value
         return found
 
     def put(self, name: str, value: bytes) -> None:
@@ -100,6 +105,11 @@ class SQLite(Store):
         with suppress(Exception):  # one that was never made, or an interpreter that ends
             self.close()
 
+    def _open(self) -> None:
+        """Open the file before anybody waits for it."""
+        with self._held():
+            pass
+
     def _leave_to_parent(self) -> None:
         """Give up what was opened before a fork: a connection must not cross one, and a thread that isn't here may hold the lock."""
         if self._pid != os.getpid():
@@ -124,10 +134,12 @@ class SQLite(Store):
 
     def _connect(self) -> sqlite3.Connection:
         # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        one = files.opened(self._path)
         made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
         try:
-            if _version(made) == 0:
+            version = _version(made)  # by now the file is open
+            files.unchanged(self._path, one)
+            if version == 0:
                 self._begin(made)
             if _version(made) != _VERSION:
                 raise sqlite3.DatabaseError("a file of another version, or of another program")

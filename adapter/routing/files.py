@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Document:
     """
 
     path: Path
-    raw: bytes
-    data: dict[str, Any]
+    raw: bytes = field(repr=False)  # there may be passwords in it
+    data: dict[str, Any] = field(repr=False)
     table: tuple[str, ...] = ()
     forces: tuple[Found, ...] = ()
     trouble: str = ""
@@ -94,10 +94,13 @@ def parse(path: Path, raw: bytes, *, running: bool = False) -> Document:
     Raises ConfigurationError for what is no TOML, or has no table for the adapter; but not where a force can be seen in it all the
     same. `running`: the file has changed under a process that goes on whatever it says.
     """
+    complaint, data = "", {}
     try:
         data = tomllib.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except (ValueError, RecursionError) as error:
-        why = f"config_file: {path}: not TOML: {_complaint(error)}"
+        complaint = _complaint(error)
+    if complaint:  # outside of the handler: its exception may hold the whole text
+        why = f"config_file: {path}: not TOML: {complaint}"
         lines = force.legible(raw.decode("utf-8", "replace"), running=running)
         return _in_trouble(path, raw, why, [one for one in lines if one.known or path.name != _PROJECT])
     tool = data.get("tool")

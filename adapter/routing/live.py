@@ -48,6 +48,8 @@ class Live:
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
         self._seen: Signature | None = None
+        if not self.always_quiet:
+            self.router.memory.prepare()
 
     def now(self) -> Router:
         """Return the router of the settings in force."""
@@ -67,7 +69,7 @@ class Live:
             document is not None
             and document.path == self._path
             and settings._given == self._given
-            and self.now().settings.hash == settings.hash
+            and _same(self.now().settings, settings)
         )
 
     def _look(self, path: Path) -> None:
@@ -104,6 +106,7 @@ class Live:
             except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
                 self._obey(document, error)
                 return
+            router.memory.prepare(0)  # in the midst of a call
         news = self._complaint or router.settings.hash != self.router.settings.hash
         self._raw, self.router, self._good, self._bad, self._complaint = raw, router, router, None, ""
         if router.settings._remarks:
@@ -144,6 +147,11 @@ def _signature(path: Path) -> Signature:
     except OSError:
         return ()
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+
+
+def _same(one: Settings, other: Settings) -> bool:
+    """Tell whether settings are equal, secrets included, which the hash leaves out."""
+    return all(getattr(one, name) == getattr(other, name) for name in type(one).model_fields)
 
 
 _MAKING = threading.RLock()

@@ -31,6 +31,7 @@ from .values import Force, Values
 PREFIX = "ADAPTER_"
 CONFIG = "ADAPTER_CONFIG"
 _OBJECTS = frozenset({"flags", "observers"})
+_SECRET = frozenset({"memory", "memory_key"})
 _NEAR = 0.78  # `STICKY` is meant for `STICKY_BY`, `SERVICE_HOST` not for `SERVICE`
 
 logger = logging.getLogger("adapter")
@@ -60,7 +61,9 @@ class Settings(BaseSettings, Values):
     there is a `force`, only for arguments: what is wrong in the file or the environment is logged then, and its default holds.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     flags: Any = Field(default=None, exclude=True)
     """A client of OpenFeature, which is asked for the flag `openai-backend`."""
@@ -69,7 +72,9 @@ class Settings(BaseSettings, Values):
     """Callables that get one `Record` for every call."""
 
     memory: Any = Field(default="memory://", repr=False)
-    """The same as in a file, or a store of the program's own (`adapter.Store`)."""
+    """The same as in a file, a client of redis-py (`redis.Redis`, `redis.RedisCluster`, `redis.asyncio.Redis` for async calls alone),
+    or a store of the program's own (`adapter.Store`). A URL with a password in it is kept as a `pydantic.SecretStr`, which shows
+    itself, in dumps and in JSON without it; `get_secret_value()` gives it whole, and settings take it as it is."""
 
     _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
     _document: files.Document | None = pydantic.PrivateAttr(default=None)
@@ -129,20 +134,24 @@ class Settings(BaseSettings, Values):
                 raise
             trouble = str(error) if isinstance(error, AdapterError) else type(error).__name__
             self._read_what_can_be(reading, values)
-        self._given, self._document, self._trouble, self._remarks = given, document, trouble, remarks
+        self._given = {name: getattr(self, name) if name in _SECRET else value for name, value in given.items()}
+        self._document, self._trouble, self._remarks = document, trouble, remarks
 
     def _read(self, reading: _Reading, values: dict[str, Any], document: files.Document | None = None) -> None:
         token = _READING.set(reading)
+        problem = ""
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise ConfigurationError(_explain(error, lambda loc: _source(loc, values, document))) from None
+            problem = _explain(error, lambda loc: _source(loc, values, document))
         except SettingsError as error:  # a variable's JSON, which pydantic-settings reads
             named = re.search(r'field "(\w+)"', str(error))
             name = named[1] if named else "settings"
-            raise ConfigurationError(f"{name}: not JSON ({PREFIX}{name.upper()})") from None
+            problem = f"{name}: not JSON ({PREFIX}{name.upper()})"
         finally:
             _READING.reset(token)
+        if problem:  # outside of the handlers: their exceptions hold what was given, passwords included
+            raise ConfigurationError(problem)
 
     def _read_what_can_be(self, all_: _Reading, values: dict[str, Any]) -> None:
         """Read arguments, and of the file and the environment what is sound, one after the other. Raises for wrong arguments."""
@@ -202,11 +211,14 @@ class Settings(BaseSettings, Values):
 
     @pydantic.field_serializer("memory", when_used="json")
     def _named(self, value: Any) -> str:
-        return value if isinstance(value, str) else type(value).__qualname__
+        return str(value) if isinstance(value, (str, pydantic.SecretStr)) else type(value).__qualname__
 
     @cached_property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that tell one set of settings from another, the same in every process."""
+        """Twelve hexadecimal digits that tell one set of settings from another, the same in every process.
+
+        Passwords and keys are left out: whoever sees the hash in a log could try out guesses.
+        """
         # Of rules only what they say: a default that is written down is said.
         rules = [rule.model_dump(mode="json", exclude_unset=True) for rule in self.rules]
         written = json.dumps(self.model_dump(mode="json", exclude={"rules"}) | {"rules": rules}, sort_keys=True)
@@ -338,10 +350,13 @@ def _check_file(document: files.Document) -> None:
         )
     if document.trouble:
         raise ConfigurationError(document.trouble)
+    problem = ""
     try:
         Values.model_validate(document.data)
     except pydantic.ValidationError as error:
-        raise ConfigurationError(_explain(error, document.where)) from None
+        problem = _explain(error, document.where)
+    if problem:
+        raise ConfigurationError(problem)
 
 
 def _source(location: Location, values: dict[str, Any], document: files.Document | None) -> str:

@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 
 from adapter.errors import MissingExtra
 from adapter.memory import opening
+from adapter.memory.address import kept, text_of
 from adapter.memory.values import key_of
 from adapter.translation.models import ModelFacts
 from adapter.translation.policy import CarryReasoning, Unsupported
@@ -33,7 +34,7 @@ STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'
 class PerCall(pydantic.BaseModel):
     """The settings that one call can differ in from another: those that a rule may set."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     backend: Literal["chat", "responses"] = "chat"
     """Where calls go: `chat` changes nothing at all."""
@@ -157,7 +158,8 @@ class Values(PerCall):
 
     memory: str = Field(default="memory://", repr=False)
     """Where reasoning is remembered from one tool turn to the next: `memory://` (this process), `sqlite:///path` (this machine),
-    `redis://…` or `rediss://…` (many machines)."""
+    or for many machines `redis://…`, `rediss://…` (TLS), `unix:///path`, `redis+cluster://host,host` or
+    `redis+sentinel://host:26379,host:26379/SERVICE` (with TLS `rediss+…`). A URL with a password in it shows itself without."""
 
     memory_scope: str | None = Field(default=None, min_length=1)
     """Who shares what is remembered, by a name; without one: base URL, organisation, project and API key."""
@@ -176,11 +178,16 @@ class Values(PerCall):
     def _unset(cls, value: Any) -> Any:
         return unset(value)
 
+    @pydantic.field_validator("memory", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        return text_of(value)
+
     @pydantic.field_validator("memory", mode="after")
     @classmethod
     def _store(cls, value: Any) -> Any:
         opening.check(value)
-        return value
+        return kept(value)
 
     @pydantic.field_validator("memory_key", mode="before")
     @classmethod

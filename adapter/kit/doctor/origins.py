@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from adapter.memory.address import text_of, without_secrets
 from adapter.routing.force import Found
 from adapter.routing.settings import PREFIX, Settings, forces_of
 
 from .findings import Finding, Patient
 
 _OBJECTS = ("flags", "observers")
-_BOUNDS = ("count", "bytes", "age")
 
 
 def settings(patient: Patient) -> Iterator[Finding]:
@@ -83,21 +82,8 @@ def shown(settings: Settings, name: str) -> Any:
     if name == "memory_key":
         return f"{len(value)} set, not shown" if value else None
     if name == "memory":
-        return without_password(value) if isinstance(value, str) else type(value).__qualname__
+        url = text_of(value)
+        return without_secrets(url) if isinstance(url, str) else type(value).__qualname__
     if name == "rules":  # what they say, without the defaults
         return [rule.model_dump(mode="json", exclude_unset=True) for rule in value]
     return settings.model_dump(mode="json", include={name})[name]
-
-
-def without_password(url: str) -> str:
-    """Take user, password and every parameter but the bounds out of a store's URL."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    bounds = [(name, value) for name, value in parse_qsl(parts.query) if name in _BOUNDS]
-    plain = urlunsplit(parts._replace(netloc=host, query=urlencode(bounds)))
-    # urlunsplit writes `memory:` for `memory://`.
-    return (
-        plain
-        if plain.startswith(f"{parts.scheme}://")
-        else f"{parts.scheme}://{plain.removeprefix(parts.scheme + ':')}"
-    )

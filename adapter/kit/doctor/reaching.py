@@ -14,6 +14,7 @@ from adapter import fallback
 from adapter.effects import Head
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.memory import opening
+from adapter.memory.address import kind_of
 from adapter.routing.decide import FLAG_VALUES
 from adapter.routing.flags import KEY
 from adapter.testing.level import sdks_library
@@ -38,7 +39,8 @@ def store(patient: Patient) -> Iterator[Finding]:
     """Put a value into the memory's store, get it, and take it out again."""
     settings = patient.settings
     assert settings is not None
-    kind = settings.memory.partition(":")[0] if isinstance(settings.memory, str) else type(settings.memory).__qualname__
+    kind = kind_of(settings.memory)
+    kind = type(settings.memory).__qualname__ if kind == "own" else kind
     if kind == "memory" or settings.carry_reasoning == "never":
         says = (
             "There is none to reach: what is remembered stays in the process." if kind == "memory" else "It isn't used."
@@ -83,7 +85,7 @@ def store(patient: Patient) -> Iterator[Finding]:
             "seal",
             "note",
             f"What the {kind} store keeps isn't sealed.",
-            "Set `memory_key` (the extra `seal`) where others can read it.",
+            "Set `memory_key` (the extra `seal`) where others can read it, or write to it.",
         )
 
 

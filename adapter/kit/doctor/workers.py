@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapter.memory.address import kind_of
+
 from .findings import Finding, Patient
 
 _WORKERS = re.compile(r"(?:gunicorn|uvicorn|hypercorn|fastapi|granian)\b.*?\s(?:--workers|-w)[ =]+(\d+)")
@@ -23,7 +25,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
     if settings.carry_reasoning == "never":
         yield Finding("memory", "ok", "Nothing is remembered: `carry_reasoning` is never.")
         return
-    kind = settings.memory.partition(":")[0] if isinstance(settings.memory, str) else "own"
+    kind = kind_of(settings.memory)
     several = list(workers(patient))
     many = list(machines(patient))
     if kind == "memory" and several:

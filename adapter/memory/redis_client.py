@@ -1,0 +1,240 @@
+"""Stores on clients of redis-py: a cluster, a server that sentinels know, and a client that the program made itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from adapter.errors import AdapterError
+
+from .address import Address
+from .base import MAX_TOTAL, MAX_VALUE, OPENING, Store
+from .redis import PREFIX, library, patience
+
+_AT_ONCE = 100  # names in one pipeline
+_TRIES = 3  # a cluster's client must ask again where a slot has moved
+
+_ASYNC = "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
+
+_INHERITED: list[Any] = []  # clients of a parent process, which must not be closed here
+
+
+class RedisClient(Store):
+    """Keep values by a sync client, each for `age` seconds. Commands name one value each, so that a cluster's slots don't matter.
+
+    `make` makes the client, when it is first needed and anew in a forked process; a program's own client is left as it is.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, age: float, own: bool = False) -> None:
+        self._make, self._age, self._own = make, age, own
+        self._client: Any = None
+        self._pid = os.getpid()
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the values that are there."""
+        found: dict[str, bytes] = {}
+        for some in _newest_first(names):
+            pipe = self._connected().pipeline(transaction=False)
+            for name in some:
+                pipe.getrange(PREFIX + name, 0, MAX_VALUE)
+            if _take(found, some, pipe.execute(raise_on_error=False)):
+                break
+        return found
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep a value, in place of an earlier one."""
+        self._connected().set(PREFIX + name, value, px=int(self._age * 1000))
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Forget values."""
+        self._unlink([PREFIX + name for name in names])
+
+    def forget(self, pattern: str) -> int:
+        """Forget every value whose name matches a pattern; return how many there were. Every primary is walked."""
+        return sum(map(self._unlink, _batches(self._connected().scan_iter(match=PREFIX + pattern, count=1000))))
+
+    def _unlink(self, keys: list[Any]) -> int:
+        pipe = self._connected().pipeline(transaction=False)
+        for key in keys:
+            pipe.unlink(key)
+        return sum(pipe.execute())
+
+    def _open(self) -> None:
+        """Connect before anybody waits for it."""
+        self._connected().ping()
+
+    def close(self) -> None:
+        """Close the connections; the next use opens them again."""
+        client = None if self._pid != os.getpid() or self._own else self._client
+        self._client = None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> Any:
+        if self._pid != os.getpid():
+            _INHERITED.append(self._client)  # a thread that isn't here may hold its locks
+            self._client, self._pid = None, os.getpid()
+        if self._client is None:
+            self._client = self._make()
+        return self._client
+
+
+class AsyncRedisClient(Store):
+    """Keep values by an async client of the program's own, in the event loop that it belongs to."""
+
+    def __init__(self, client: Any, *, age: float) -> None:
+        self._client, self._age = client, age
+
+    async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the values that are there."""
+        found: dict[str, bytes] = {}
+        for some in _newest_first(names):
+            pipe = self._client.pipeline(transaction=False)
+            for name in some:
+                pipe.getrange(PREFIX + name, 0, MAX_VALUE)
+            if _take(found, some, await pipe.execute(raise_on_error=False)):
+                break
+        return found
+
+    async def aput(self, name: str, value: bytes) -> None:
+        """Keep a value, in place of an earlier one."""
+        await self._client.set(PREFIX + name, value, px=int(self._age * 1000))
+
+    async def adelete(self, names: Sequence[str]) -> None:
+        """Forget values."""
+        await self._unlink([PREFIX + name for name in names])
+
+    async def aforget(self, pattern: str) -> int:
+        """Forget every value whose name matches a pattern; return how many there were. Every primary is walked."""
+        gone = 0
+        async for some in _abatches(self._client.scan_iter(match=PREFIX + pattern, count=1000)):
+            gone += await self._unlink(some)
+        return gone
+
+    async def _unlink(self, keys: list[Any]) -> int:
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipe.unlink(key)
+        return sum(await pipe.execute())
+
+    async def _aopen(self) -> None:
+        """Connect before anybody waits for it."""
+        await self._client.ping()
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Refuse: see _ASYNC."""
+        raise AdapterError(_ASYNC)
+
+    def put(self, name: str, value: bytes) -> None:
+        """Refuse: see _ASYNC."""
+        raise AdapterError(_ASYNC)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Refuse: see _ASYNC."""
+        raise AdapterError(_ASYNC)
+
+    def forget(self, pattern: str) -> int:
+        """Refuse: see _ASYNC."""
+        raise AdapterError(_ASYNC)
+
+    def close(self) -> None:
+        """Leave the client to its program."""
+
+
+def _newest_first(names: Sequence[str]) -> Iterator[list[str]]:
+    for end in range(len(names), 0, -_AT_ONCE):
+        yield list(names[max(end - _AT_ONCE, 0) : end])
+
+
+def _take(found: dict[str, bytes], names: list[str], answers: list[Any]) -> bool:
+    """Take values out of answers, and tell whether that is all there is room for. An error is raised where it isn't one value's."""
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if errors and len(errors) == len(answers):
+        raise errors[0]
+    found.update(
+        (name, value) for name, value in zip(names, answers, strict=True) if value and isinstance(value, bytes)
+    )
+    return sum(map(len, found.values())) > MAX_TOTAL
+
+
+def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
+    some: list[Any] = []
+    for key in keys:
+        some.append(key)
+        if len(some) == _AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+async def _abatches(keys: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
+    some: list[Any] = []
+    async for key in keys:
+        some.append(key)
+        if len(some) == _AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def made(where: Address, seconds: float) -> RedisClient:
+    """Make the store of a cluster, or of a server that sentinels know."""
+    make = _sentinels_server if where.hosts and where.service else _cluster
+    return RedisClient(lambda: make(where, seconds), age=where.age)
+
+
+def _cluster(where: Address, seconds: float) -> Any:
+    redis = library()
+    nodes = [redis.cluster.ClusterNode(host, port) for host, port in where.hosts]
+    waits = {**patience(max(seconds, OPENING)), "retry": patience(seconds, _TRIES)["retry"]}
+    kwargs = {name: value for name, value in _kwargs(where).items() if name not in ("host", "port", "db")}
+    return redis.RedisCluster(startup_nodes=nodes, **kwargs, **waits)
+
+
+def _sentinels_server(where: Address, seconds: float) -> Any:
+    redis = library()
+    kwargs = {name: value for name, value in _kwargs(where).items() if name not in ("host", "port")}
+    waits = patience(max(seconds, OPENING))
+    secured = {name: value for name, value in kwargs.items() if name.startswith("ssl")}
+    theirs = {name.removeprefix("sentinel_"): value for name, value in where.sentinels}
+    sentinels = redis.sentinel.Sentinel(
+        list(where.hosts), sentinel_kwargs={**secured, **theirs, **waits}, **kwargs, **waits
+    )
+    return sentinels.master_for(where.service)
+
+
+def _kwargs(where: Address) -> dict[str, Any]:
+    """Return what redis-py's clients are told for a URL."""
+    kwargs: dict[str, Any] = library().connection.parse_url(where.place)
+    del kwargs["connection_class"]
+    if where.kind.startswith("rediss"):
+        kwargs["ssl"] = True
+    return kwargs
+
+
+def check(where: Address) -> None:
+    """Raise ValueError for options that redis-py doesn't take; nothing is connected."""
+    redis = library()
+    try:
+        pool = redis.Redis.from_url(where.place).connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except Exception as error:  # noqa: BLE001  # its own, TypeError, ValueError; the message may quote the URL
+        problem = type(error).__name__
+    else:
+        return
+    raise ValueError(f"has an option with a value that redis-py doesn't take ({problem})")
+
+
+def store_of(client: Any, age: float) -> Store | None:
+    """Return the store on a client of redis-py; None for any other object. Raises ValueError for a client that doesn't give bytes."""
+    modules = [cls.__module__ for cls in type(client).__mro__]
+    if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(client, "pipeline"):
+        return None
+    if client.get_encoder().decode_responses:
+        raise ValueError("a client with decode_responses gives text, and values are bytes: give one without it")
+    if any(module.startswith("redis.asyncio") for module in modules):
+        return AsyncRedisClient(client, age=age)
+    return RedisClient(lambda: client, age=age, own=True)
