@@ -25,8 +25,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import translation as translate
-    from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI, install, uninstall
+    from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from .doors.decisions import decision
+    from .doors.installing import install, uninstall
     from .doors.wire import AsyncTransport, Transport
     from .journal import Decision
     from .memory.base import Store
@@ -125,11 +126,11 @@ _LAZY = {
     "aforget": "routing.forgetting",
     "decision": "doors.decisions",
     "forget": "routing.forgetting",
-    "install": "doors.client",
+    "install": "doors.installing",
     "read": "reading",
     "tool_result": "reading",
     "tools_for": "reading",
-    "uninstall": "doors.client",
+    "uninstall": "doors.installing",
     "use": "routing.overrides",
 }
 

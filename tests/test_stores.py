@@ -226,7 +226,9 @@ def test_a_url_that_is_none(url: str, why: str) -> None:
 
 
 def test_an_object_that_is_none() -> None:
-    with pytest.raises(adapter.ConfigurationError, match=r"^memory: expected the URL of a store, a client of redis-py, or an object"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^memory: expected the URL of a store, a client of redis-py, or an object"
+    ):
         adapter.Settings(memory=object())
 
 

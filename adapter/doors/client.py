@@ -4,66 +4,79 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from inspect import Parameter
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from typing import TYPE_CHECKING, Any
 
 import openai
 
-from adapter.errors import AdapterError
 from adapter.routing.decide import HEADER
 from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
+from .connecting import CHANGING, connect
+from .families import family_of
+from .internal_errors import failing, raises, retaken
 from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
 from .remembering import token_of
 from .signatures import like
 from .ticket import BARE, KEY, Quiet, begin
-from .wire import AsyncTransport, Transport, is_ours, unwrap, wrap
-
-_Given = TypeVar("_Given")
+from .wire import AsyncTransport, Transport, is_ours
 
 _PATH = "/chat/completions"
 _SETTINGS = Parameter("settings", Parameter.KEYWORD_ONLY, default=None, annotation="Settings | None")
 
-# The clients that go through the doors of an HTTP client: the doors come off when the last one is uninstalled.
-_USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
-
 
 def _adapt(client: Any, settings: Settings | None) -> None:
-    _configure(client, settings if settings is not None else Settings())
-    _connect(client)
+    configure(client, settings if settings is not None else Settings())
+    connect(client)
 
 
-def _configure(client: Any, settings: Settings) -> None:
+def configure(client: Any, settings: Settings) -> None:
+    """Put settings in force for a client."""
     client._adapter_settings, client._adapter_live = settings, live(settings)
     if SUPPORTED and "chat" in client.__dict__:
         _own_chat(client, client.chat)
 
 
-def _connect(client: Any) -> None:
-    """Put the doors around the client's HTTP client, once."""
-    known = (id(client), client._client)  # a shallow copy has another id
-    if client.__dict__.get("_adapter_connected") == known:
-        return
-    users = _USERS.setdefault(client._client, WeakSet())
-    if client not in users:
-        wrap(client._client, client._adapter_door)
-        users.add(client)
-    client._adapter_connected = known
-
-
 def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     call = decisions.CALL.get()
-    _connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-    if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
+    live = client.__dict__.get("_adapter_live")
+    try:
+        connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+        if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
+            request.headers.pop(HEADER, None)
+            request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
+            return
+        if live is None and call is None:  # uninstalled meanwhile
+            return
+        ticket = request.extensions[KEY] = call or begin(live)
+        if type(ticket) is not Quiet:
+            ticket.token = token_of(client)
+            _as_at_first(request, ticket)
+    except Exception as bug:
+        if call is not None and call.sent:
+            raise
+        failed = failing(live.router if call is None else call.router, bug, by_client=call is not None)
         request.headers.pop(HEADER, None)
-        request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
-        return
-    ticket = request.extensions[KEY] = call or begin(client._adapter_live)
-    if type(ticket) is not Quiet:
-        ticket.token = token_of(client)
+        if call is None or type(call) is Quiet:
+            request.extensions[KEY] = failed
+        else:  # the client's own record of the call
+            call.journal, request.extensions[KEY] = failed.journal, call
+
+
+def _as_at_first(request: Any, ticket: Any) -> None:
+    """Let a call that is tried again send what it sent at first, though the caller has changed what it gave since.
+
+    A call that goes to Chat Completions sends what the SDK sends.
+    """
+    body = request.__dict__.get("_content")
+    if ticket.body is None:
+        ticket.body = body
+    elif body is not None and body != ticket.body and ticket.journal.choice.backend == "responses":
+        family = family_of(request)
+        request._content, request.stream = ticket.body, family.ByteStream(ticket.body)
+        request.headers["Content-Length"] = str(len(ticket.body))
 
 
 def _named(client: Any, post: dict[str, Any]) -> bool:
@@ -77,7 +90,8 @@ def _named(client: Any, post: dict[str, Any]) -> bool:
 
 def _own_chat(client: Any, chat: Any) -> Any:
     """Spare a `chat` resource the SDK's transform; where nothing will ever be moved it stays what it is, and costs nothing."""
-    if client._adapter_live.always_quiet:
+    live = client.__dict__.get("_adapter_live")
+    if live is None or live.always_quiet:
         return chat
     from .own_messages import adopted
 
@@ -89,7 +103,12 @@ def _with_own_chat(cls: Any) -> Any:
     if SUPPORTED:
 
         def chat(client: Any) -> Any:
-            return _own_chat(client, super(cls, client).chat)
+            made = super(cls, client).chat if isinstance(client, cls) else type(client).chat.func(client)
+            try:
+                return _own_chat(client, made)
+            except Exception as bug:  # noqa: BLE001  # the SDK's own does the same
+                failing(client._adapter_live.router, bug)
+                return made
 
         cls.chat = cached_property(chat)
         cls.chat.__set_name__(cls, "chat")
@@ -101,10 +120,18 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
 
     @like(cls._process_response_data)
     def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
-        made = read_completion(self, cls, cast_to, response)
-        if made is not None:
-            return made
-        return super(own, self)._process_response_data(data=data, cast_to=cast_to, response=response)
+        made = None
+        try:
+            native = super(own, self)._process_response_data
+        except TypeError:  # uninstalled meanwhile
+            native = self._process_response_data
+        else:
+            try:
+                made = read_completion(self, cls, cast_to, response)
+            except Exception:  # the SDK makes the same
+                if raises(self):
+                    raise
+        return native(data=data, cast_to=cast_to, response=response) if made is None else made
 
     own._process_response_data = process
     setattr(own.post, BASE, cls)
@@ -117,15 +144,41 @@ def _unwrap(post: dict[str, Any]) -> None:
         post["body"] = {**post["body"], "messages": messages.messages}
 
 
-def _copy(copy: Any, client: Any, settings: Settings | None, extra: Any, kwargs: dict[str, Any]) -> Any:
-    return copy(_extra_kwargs={"settings": settings or client._adapter_settings, **(extra or {})}, **kwargs)
+def _copy(cls: Any, client: Any, settings: Settings | None, extra: Any, kwargs: dict[str, Any]) -> Any:
+    with CHANGING:  # the SDK's `copy` asks the client for its class
+        if not isinstance(client, cls):  # uninstalled meanwhile
+            return client.copy(_extra_kwargs=extra or {}, **kwargs)
+        given = {"settings": settings or client._adapter_settings, **(extra or {})}
+        return super(cls, client).copy(_extra_kwargs=given, **kwargs)
+
+
+def _failing(live: Any, post: dict[str, Any], bug: Exception) -> Any:
+    """Return the ticket of a call on which the adapter failed before it had one, and let the SDK have what it was given."""
+    body = post.get("body")
+    messages = body.get("messages") if type(body) is dict else None
+    if type(messages) is Ready:
+        post["body"] = {**body, "messages": messages.messages}  # type: ignore[dict-item]  # it is a dict
+    return None if live is None else failing(live.router, bug, by_client=True)
+
+
+def _after(ticket: Any, error: BaseException) -> Any:
+    """Tell of an exception that leaves a call; return a ticket to make the call anew with, or what is raised."""
+    again = None
+    try:
+        again = retaken(ticket, error)
+        if again is None or isinstance(again, Exception):
+            decisions.failed(ticket, again or error)
+    except Exception:
+        if ticket.settings.on_bug == "raise":
+            raise
+    return error if again is None else again
 
 
 # The adapted form of a client class is made as its only child: `install` changes the class of a living object, which CPython allows
 # where the new class grew from the old one alone. So there are functions here where there would be mixins.
 
 
-def _sync(cls: Any) -> Any:
+def _sync(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = Transport
 
@@ -135,40 +188,75 @@ def _sync(cls: Any) -> Any:
 
         @like(cls.copy, _SETTINGS)
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
+            return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
 
         @like(cls.post)
         def post(self, path: str, **kwargs: Any) -> Any:
-            _unwrap(kwargs)
-            if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
-                return self.post(path, **kwargs)
-            if path != _PATH:
-                return super().post(path, **kwargs)
-            ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
-            call = decisions.CALL.set(ticket)
+            live, ticket = self.__dict__.get("_adapter_live"), None
             try:
-                return decisions.remember(super().post(path, **kwargs), ticket.journal)
-            except BaseException as error:
-                decisions.failed(ticket, error)
-                raise
+                native = super().post
+            except TypeError:  # uninstalled, and called through a resource from before
+                native, live = self.post, None
+            try:
+                _unwrap(kwargs)
+                if live is not None and path == _PATH:
+                    ticket = begin(live, by_client=True, named=_named(self, kwargs))
+            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                ticket = _failing(live, kwargs, bug)
+            if ticket is None:
+                return native(path, **kwargs)
+            call, result = decisions.CALL.set(ticket), None
+            try:
+                while True:
+                    try:
+                        result = native(path, **kwargs)
+                        break
+                    except BaseException as error:
+                        again = _after(ticket, error)
+                        if again is error:
+                            raise
+                        if isinstance(again, Exception):
+                            raise again from error
+                        ticket = again
+                        decisions.CALL.set(ticket)
             finally:
                 decisions.CALL.reset(call)
+            try:
+                decisions.remember(result, ticket.journal)
+            except Exception:  # a call is not lost for what is known of it
+                if ticket.settings.on_bug == "raise":
+                    raise
+            return result
 
         @like(cls._prepare_request)
         def _prepare_request(self, request: Any) -> None:
-            super()._prepare_request(request)
+            try:
+                native = super()._prepare_request
+            except TypeError:  # uninstalled meanwhile
+                native = self._prepare_request
+            native(request)
             _mark(self, request)
 
         @like(cls._process_response)
         def _process_response(self, **kwargs: Any) -> Any:
-            return read_stream(self, cls, Adapted, super()._process_response(**kwargs))
+            try:
+                native = super()._process_response
+            except TypeError:  # uninstalled meanwhile
+                return self._process_response(**kwargs)
+            made = native(**kwargs)
+            try:
+                read_stream(self, cls, Adapted, made)
+            except Exception:  # the SDK reads it itself
+                if raises(self):
+                    raise
+            return made
 
     return _with_own_chat(_with_own_reading(Adapted, cls))
 
 
-def _async(cls: Any) -> Any:
+def _async(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = AsyncTransport
 
@@ -178,35 +266,70 @@ def _async(cls: Any) -> Any:
 
         @like(cls.copy, _SETTINGS)
         def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            return _copy(super().copy, self, settings, _extra_kwargs, kwargs)
+            return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
 
         @like(cls.post)
         async def post(self, path: str, **kwargs: Any) -> Any:
-            _unwrap(kwargs)
-            if not hasattr(self, "_adapter_door"):  # uninstalled, and called through a resource from before
-                return await self.post(path, **kwargs)
-            if path != _PATH:
-                return await super().post(path, **kwargs)
-            ticket = begin(self._adapter_live, by_client=True, named=_named(self, kwargs))
-            call = decisions.CALL.set(ticket)
+            live, ticket = self.__dict__.get("_adapter_live"), None
             try:
-                return decisions.remember(await super().post(path, **kwargs), ticket.journal)
-            except BaseException as error:
-                decisions.failed(ticket, error)
-                raise
+                native = super().post
+            except TypeError:  # uninstalled, and called through a resource from before
+                native, live = self.post, None
+            try:
+                _unwrap(kwargs)
+                if live is not None and path == _PATH:
+                    ticket = begin(live, by_client=True, named=_named(self, kwargs))
+            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                ticket = _failing(live, kwargs, bug)
+            if ticket is None:
+                return await native(path, **kwargs)
+            call, result = decisions.CALL.set(ticket), None
+            try:
+                while True:
+                    try:
+                        result = await native(path, **kwargs)
+                        break
+                    except BaseException as error:
+                        again = _after(ticket, error)
+                        if again is error:
+                            raise
+                        if isinstance(again, Exception):
+                            raise again from error
+                        ticket = again
+                        decisions.CALL.set(ticket)
             finally:
                 decisions.CALL.reset(call)
+            try:
+                decisions.remember(result, ticket.journal)
+            except Exception:  # a call is not lost for what is known of it
+                if ticket.settings.on_bug == "raise":
+                    raise
+            return result
 
         @like(cls._prepare_request)
         async def _prepare_request(self, request: Any) -> None:
-            await super()._prepare_request(request)
+            try:
+                native = super()._prepare_request
+            except TypeError:  # uninstalled meanwhile
+                native = self._prepare_request
+            await native(request)
             _mark(self, request)
 
         @like(cls._process_response)
         async def _process_response(self, **kwargs: Any) -> Any:
-            return read_stream(self, cls, Adapted, await super()._process_response(**kwargs))
+            try:
+                native = super()._process_response
+            except TypeError:  # uninstalled meanwhile
+                return await self._process_response(**kwargs)
+            made = await native(**kwargs)
+            try:
+                read_stream(self, cls, Adapted, made)
+            except Exception:  # the SDK reads it itself
+                if raises(self):
+                    raise
+            return made
 
     return _with_own_chat(_with_own_reading(Adapted, cls))
 
@@ -263,7 +386,7 @@ _OURS: dict[type, type] = {
 
 
 @lru_cache(maxsize=64)
-def _adapted(cls: Any) -> Any:
+def adapted(cls: Any) -> Any:
     """Return the adapted form of a client class; a subclass of the SDK's keeps everything of its own."""
     if cls in _OURS:
         return _OURS[cls]
@@ -272,55 +395,3 @@ def _adapted(cls: Any) -> Any:
         cls.__name__, cls.__qualname__, cls.__module__, cls.__doc__,
     )  # fmt: skip
     return made
-
-
-def _is_adapted(cls: type) -> bool:
-    return hasattr(cls, "_adapter_door")
-
-
-def install(client: _Given, settings: Settings | None = None) -> _Given:
-    """Turn an existing SDK client into an adapted one, in place, and return it.
-
-    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings
-    replaces them; without settings an adapted client is left as it is. The module `openai` itself stands for its
-    module-level client, as it is configured then. Raises AdapterError for what is no client of the SDK.
-    """
-    target = _target(client)
-    if not _is_adapted(type(target)):
-        cls: Any = type(target)
-        target.__class__ = _adapted(cls)
-        _adapt(target, settings)
-        _forget_resources(target)
-    elif settings is not None:
-        _configure(target, settings)
-    return client
-
-
-def uninstall(client: _Given) -> _Given:
-    """Turn an adapted client back into what it was, in place, and return it."""
-    target = _target(client)
-    cls: Any = type(target)
-    if _is_adapted(cls):
-        users = _USERS.get(target._client, WeakSet())
-        users.discard(target)
-        if not users:
-            unwrap(target._client)
-        target.__class__ = next(base for base in cls.__mro__ if not _is_adapted(base))
-        del target._adapter_settings, target._adapter_live, target._adapter_connected
-        _forget_resources(target)
-    return client
-
-
-def _target(given: object) -> Any:
-    client: object = openai._load_client() if given is openai else given  # private, in all versions
-    if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
-        raise AdapterError(f"expected a client of the openai SDK, got {type(client).__name__}")
-    return client
-
-
-def _forget_resources(client: Any) -> None:
-    """Let the client make its resources anew: those it has hold its `post` from before."""
-    for name in ("chat", "beta"):
-        resource = client.__dict__.pop(name, None)
-        if resource is not None and not hasattr(type(client), name):  # SDK 1.66 makes them in its constructor
-            client.__dict__[name] = type(resource)(client)

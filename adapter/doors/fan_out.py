@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import queue
 import threading
 import weakref
@@ -17,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from adapter.chorus import Chorus
-from adapter.effects import Effect, Journey, Outcome, Streamed
+from adapter.effects import Effect, Journey, Outcome, Send, Streamed
 
 from .bodies import Over
 from .drive import adrive, drive
@@ -72,8 +73,10 @@ class FanOutThreads:
         kept = False
 
         def perform(effect: Effect) -> Any:
-            if self._gathering.over:
-                raise _Cancelled
+            with self._claiming:  # whoever ends all knows then whether anything has been sent
+                if self._gathering.over:
+                    raise _Cancelled
+                trip.ticket.sent += type(effect) is Send
             return trip.perform(effect)
 
         try:
@@ -88,7 +91,10 @@ class FanOutThreads:
         except _Cancelled:
             pass
         except BaseException as error:  # noqa: BLE001  # it is the caller's
-            self._bring(number, error)
+            try:
+                self._bring(number, error)
+            except Exception as bug:  # noqa: BLE001  # somebody waits
+                self._queue.put(Brought(number, bug))
         finally:
             if not kept:
                 with suppress(Exception):
@@ -100,6 +106,12 @@ class FanOutThreads:
             kept = self._gathering.claim(number, what)
             self._queue.put(Brought(number, what))
         return kept
+
+    def give_up(self) -> None:
+        """End all, whatever it is in; nothing is sent any more."""
+        with self._claiming:
+            self._gathering.over = True
+        self._end(None)
 
     def cancel(self) -> None:
         """Let the threads end as soon as they can, and wake who is reading; they close what they opened."""
@@ -158,7 +170,9 @@ class FanOutTasks:
         gathering = self._gathering
         try:
             for number in range(len(gathering.trips)):
-                self._tasks.append(asyncio.create_task(self._go(number), name="adapter-n"))
+                task = asyncio.create_task(self._go(number), name="adapter-n")
+                task.add_done_callback(functools.partial(self._died, number))
+                self._tasks.append(task)
             while not gathering.complete:
                 brought = await self._queue.get()
                 failed = gathering.take(brought)
@@ -183,7 +197,10 @@ class FanOutTasks:
         except BaseException as error:
             # Also a cancellation that isn't ours: a transport's own, which a single call would let through.
             if not self._gathering.over:
-                self._bring(number, error)
+                try:
+                    self._bring(number, error)
+                except Exception as bug:  # noqa: BLE001  # somebody waits
+                    self._queue.put_nowait(Brought(number, bug))
             if isinstance(error, asyncio.CancelledError):
                 raise
         finally:
@@ -191,6 +208,12 @@ class FanOutTasks:
             if not kept:
                 with suppress(Exception):
                     await trip.aclose()
+
+    def _died(self, number: int, task: asyncio.Task[None]) -> None:
+        """Wake whoever waits for a task that has failed."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._queue.put_nowait(Brought(number, error))
 
     def _bring(self, number: int, what: Outcome | bytes | BaseException | None) -> bool:
         """Hand over what a trip brought; tell whether its reply is the caller's now."""
@@ -213,6 +236,15 @@ class FanOutTasks:
             else:
                 task.cancel()
         self._queue.put_nowait(CLOSED)
+
+    async def give_up(self) -> None:
+        """End all, whatever it is in; nothing is sent any more."""
+        self._gathering.over = True
+        for task in () if self._stopped else self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.cancel()
 
     async def cancel(self, taken: int | None = None) -> None:
         """Cancel what is still under way, and wait until it has closed its replies, all but the one that is taken."""

@@ -22,6 +22,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from adapter.routing import overrides
 from adapter.routing.decide import HEADER
 
+from .internal_errors import raises
 from .own_reading import BASE, Ready, is_sdks
 from .signatures import like
 
@@ -73,9 +74,10 @@ def _mapped(messages: list[Any]) -> list[Any] | None:
     out = []
     for message in messages:
         if type(message) is dict:
-            if not _is_json(message):
+            copied = _copied(message)
+            if copied is _OTHER:
                 return None
-            out.append(message)
+            out.append(copied)
         elif isinstance(message, BaseModel):
             exclude = getattr(message, "__api_exclude__", None)
             out.append(model_dump(message, exclude_unset=True, mode="json", exclude=exclude))
@@ -85,16 +87,33 @@ def _mapped(messages: list[Any]) -> list[Any] | None:
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_OTHER: Any = object()
 
 
-def _is_json(value: Any) -> bool:
-    """Tell whether a dict or list holds nothing but JSON, in Python's own types."""
+def _copied(value: Any) -> Any:
+    """Copy a dict or list that holds nothing but JSON, in Python's own types; _OTHER where it holds anything else.
+
+    What is sent is fixed at the call, as the SDK's transform does it: the caller may change its messages before they are sent again.
+    """
     if type(value) is dict:
-        for key, one in value.items():
-            if type(key) is not str or not (type(one) in _SCALARS or _is_json(one)):
-                return False
-        return True
-    return type(value) is list and all(type(one) in _SCALARS or _is_json(one) for one in value)
+        made: Any = value.copy()
+        for key, one in made.items():
+            if type(key) is not str:
+                return _OTHER
+            if type(one) not in _SCALARS:
+                made[key] = copied = _copied(one)
+                if copied is _OTHER:
+                    return _OTHER
+        return made
+    if type(value) is not list:
+        return _OTHER
+    made = value.copy()
+    for index, one in enumerate(made):
+        if type(one) not in _SCALARS:
+            made[index] = copied = _copied(one)
+            if copied is _OTHER:
+                return _OTHER
+    return made
 
 
 @cache
@@ -126,7 +145,13 @@ class _Method:
         @like(native)
         def quick(resource: Any, *args: Any, **kwargs: Any) -> Any:
             method = getattr(self._cls, self._name)
-            return method(resource, *args, **(kwargs if _is_off(resource) else _wrapping(resource, method, kwargs)))
+            try:
+                if not _is_off(resource):
+                    kwargs = _wrapping(resource, method, kwargs)
+            except Exception:  # the SDK transforms them itself
+                if raises(resource._client):
+                    raise
+            return method(resource, *args, **kwargs)
 
         @like(native)
         async def quick_coroutine(resource: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,7 +19,6 @@ from adapter.routing.live import Live
 from adapter.routing.overrides import NONE, Overrides, current
 from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
-from adapter.translation.policy import Policy
 
 from . import fields, missing
 
@@ -27,6 +26,9 @@ KEY = "adapter.ticket"
 
 BARE = "bare"
 """Stands in the place of the ticket of a request that no call is carried with: it only loses our header."""
+
+PASSED_ON = "_adapter_passed_on"
+"""The attribute that exceptions get which come from a transport, or the caller's own stream, and aren't the adapter's."""
 
 _OURS = HEADER.encode()
 
@@ -59,6 +61,8 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
     token: str | None = None  # stands in the place of an API key; see remembering.token_of
+    sent: int = 0  # how many requests have been sent for it
+    body: bytes | None = None  # of the first request: what is sent is fixed at the call
 
     @property
     def settings(self) -> Settings:
@@ -84,28 +88,20 @@ class Ticket:
 
     def _settled(self, only: Choice, request: Any) -> Choice | None:
         """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
-        try:
-            found = fields.some(request.headers, _LOOKED_AT)
-            return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request.url)
-        except Exception:  # noqa: BLE001  # promise 9: `decide` knows what is to be done with our own bugs
-            return None
+        found = fields.some(request.headers, _LOOKED_AT)
+        return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request.url)
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""
         headers = request.headers
-        try:
-            found = fields.some(headers, _LOOKED_AT)
-            # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
-            ours = fields.values(headers, _OURS)[-1] if _OURS in found else None
-            call = Call(
-                ours, headers, self.overrides, request.url.raw_path, request.url.host,
-                self.call_site, asked.body, asked.flag,
-            )  # fmt: skip
-            choice = self.router.choose(call)
-        except Exception:  # promise 9: our own bugs are ours
-            if self.settings.on_bug == "raise":
-                raise
-            return _bug(self.router)
+        found = fields.some(headers, _LOOKED_AT)
+        # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
+        ours = fields.values(headers, _OURS)[-1] if _OURS in found else None
+        call = Call(
+            ours, headers, self.overrides, request.url.raw_path, request.url.host,
+            self.call_site, asked.body, asked.flag,
+        )  # fmt: skip
+        choice = self.router.choose(call)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
         return _with_veto(choice, found.get(b"authorization", ""), request.url)
@@ -128,24 +124,14 @@ class Quiet(Ticket):
 
 def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
     """Begin a call with the settings that are in force now; `named`: one of its headers may name a backend."""
-    router = live.router
-    try:
-        router = live.now()
-        if router.quiet and not named and not router.observers and current() is NONE:
-            if router.shared is None:
-                assert router.surely is not None
-                router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
-            shared: Ticket = router.shared
-            return shared
-        return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
-    except Exception:  # promise 9: our own bugs are ours
-        if router.settings.on_bug == "raise":
-            raise
-        return Ticket(router, by_client, Journal(_bug(router)))
-
-
-def _bug(router: Router) -> Choice:
-    return Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
+    router = live.now()
+    if router.quiet and not named and not router.observers and current() is NONE:
+        if router.shared is None:
+            assert router.surely is not None
+            router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
+        shared: Ticket = router.shared
+        return shared
+    return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
 
 
 def ticket_of(request: Any) -> Ticket | None:

@@ -35,6 +35,7 @@ class TripBase:
         self.ticket = ticket
         self.upstream: Any = None
         self.sent: Any = None  # the request's body
+        self.native = False  # what was sent last is the call as it came
         self._encoded = False  # upstream's reply, for its way here
         self._branch = branch  # one of several requests of a call, which is put on record as a whole
         self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
@@ -63,6 +64,12 @@ class TripBase:
         most = getattr(pool, "_max_connections", None)
         return most if isinstance(most, int) else None
 
+    @property
+    def strict(self) -> bool:
+        """Tell whether the adapter's own bugs are to be raised."""
+        choice = self.journal.choice
+        return self.ticket.settings.on_bug == "raise" or (choice is not None and choice.on_bug == "raise")
+
     def branches(self, count: int) -> list[Any]:
         """Make trips for several requests of this call."""
         return [type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)]
@@ -77,6 +84,12 @@ class TripBase:
         self.note()
         if self._watch is not None:
             self._watch.over(error)
+
+    def ended(self, error: BaseException) -> None:
+        """Put a call on record that brought nothing, and tell of it."""
+        self.note()
+        if self._watch is not None:
+            self._watch.fail(error)
 
     def head(self, sent: Any) -> Head:
         """Tell the journey of the reply's head."""
@@ -118,21 +131,29 @@ class TripBase:
 
     def whole(self, outcome: Rewritten) -> Any:
         """Make a reply whose body is at hand."""
-        watch = self.watching(outcome)
-        if watch is not None:
-            watch.end()
         made = self.response(outcome, self.family.ByteStream(outcome.body))
         made._whole, made._value = outcome.body, outcome.value
+        if self._watch is not None:
+            try:
+                self.watching(outcome)
+                self._watch.end()
+            except Exception:  # a call is not lost for its record
+                if self.strict:
+                    raise
         return made
 
     def passing(self) -> Any:
         """Return upstream's reply, untouched; watched where somebody observes."""
         if self._watch is not None:
-            self._watch.status = self.upstream.status_code
-            if self.upstream.is_closed:  # read before it came: a stand-in's for a test
-                self._watch.whole(self.upstream)
-            else:
-                self.upstream.stream = self.family.Passing(self.upstream.stream, self._watch, self.upstream.headers)
+            try:
+                self._watch.status = self.upstream.status_code
+                if self.upstream.is_closed:  # read before it came: a stand-in's for a test
+                    self._watch.whole(self.upstream)
+                else:
+                    self.upstream.stream = self.family.Passing(self.upstream.stream, self._watch, self.upstream.headers)
+            except Exception:  # as above
+                if self.strict:
+                    raise
         return self.upstream
 
     several: Any = None

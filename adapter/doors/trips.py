@@ -12,6 +12,7 @@ from adapter.effects import (
     Effect,
     FanOut,
     Forget,
+    Head,
     Missing,
     Note,
     Outcome,
@@ -32,9 +33,12 @@ from adapter.routing import flags
 from . import missing
 from .bodies import APump, outlive, pump
 from .draining import drain
+from .drive import adrive, drive
 from .envelopes import outgoing
 from .fan_out import FanOutTasks, FanOutThreads
 from .frames import AFrames, Frames
+from .internal_errors import after_sending, before_sending
+from .ticket import PASSED_ON
 from .trip_base import TripBase
 from .watching import AWatched, watched
 
@@ -44,6 +48,9 @@ def _unpacked(upstream: Any) -> Iterator[bytes]:
     upstream.is_stream_consumed = True
     try:
         yield from upstream.stream
+    except Exception as error:
+        setattr(error, PASSED_ON, True)
+        raise
     finally:
         upstream.close()
 
@@ -56,21 +63,52 @@ class Trip(TripBase):
     _frames = Frames
     several: FanOutThreads | None = None
 
+    def go(self) -> Any:
+        """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
+        self.ticket.carried = True
+        try:
+            outcome = drive(self.journey(), self.perform)
+        except BaseException as error:
+            if not isinstance(error, Exception) or hasattr(error, PASSED_ON):
+                self.fail(error)
+            raise
+        finally:
+            self.ticket.carried = False
+        return self.reply(outcome)
+
+    def rescued(self, bug: Exception) -> Any:
+        """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
+        with suppress(Exception):
+            if self.several is not None:
+                self.several.give_up()
+        if self.ticket.sent == 0:
+            return before_sending(self.request, self.ticket, self.ticket.router, bug)
+        made = None if self.strict else after_sending(self, bug)
+        if made is not self.upstream:
+            with suppress(Exception):
+                self.ended(bug)
+            if self.upstream is not None:
+                with suppress(Exception):
+                    self.upstream.close()
+        if made is None:
+            raise bug
+        return made
+
     def perform(self, effect: Effect) -> Any:
         """Perform one effect."""
         match effect:
             case Send():
-                self.close()
-                sent = outgoing(self.request, effect, self.family)
-                self.upstream = self.inner.handle_request(sent)
-                self.sent = sent.stream
-                return self.head(sent)
+                return self.send(effect)
             case ReadReply():
                 return self.read()
             case Note():
-                self.note()
+                try:
+                    self.note()
+                except Exception:  # a call is not lost for its log line
+                    if self.strict:
+                        raise
             case ReadRequest():
-                return self.request.read()
+                return self.read_request()
             case Decide():
                 return self.ticket.decide(effect, self.request)
             case ReadChunk():
@@ -88,18 +126,46 @@ class Trip(TripBase):
                 return self.ticket.router.memory.perform(effect, self.whose)
         return None
 
+    def send(self, effect: Send) -> Head:
+        """Send a request, and return the head of its reply."""
+        self.close()
+        sent = outgoing(self.request, effect, self.family)
+        self.native = effect.body is None
+        self.ticket.sent += 1
+        try:
+            self.upstream = self.inner.handle_request(sent)
+        except BaseException as error:
+            setattr(error, PASSED_ON, True)
+            raise
+        self.sent = sent.stream
+        return self.head(sent)
+
+    def read_request(self) -> bytes:
+        """Read the caller's request, to its end."""
+        try:
+            body: bytes = self.request.read()
+        except Exception as error:  # the caller's own stream
+            setattr(error, PASSED_ON, True)
+            raise
+        return body
+
     def read(self) -> bytes:
         """Read upstream's reply, to its end."""
         upstream = self.upstream
-        if not self._unread():
-            body: bytes = upstream.read()
-            return body
-        upstream.is_stream_consumed = True
+        unread = self._unread()
         try:
+            if not unread:
+                body: bytes = upstream.read()
+                return body
+            upstream.is_stream_consumed = True
             upstream._content = b"".join(upstream.stream)  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
+        except Exception as error:
+            setattr(error, PASSED_ON, True)
+            raise
         finally:
-            upstream.is_closed = True  # as its `close` does, which has nothing else to do
-            upstream.stream.close()
+            if unread:
+                upstream.is_closed = True  # as its `close` does, which has nothing else to do
+                upstream.stream.close()
         return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
@@ -156,10 +222,9 @@ class Trip(TripBase):
 
     def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
-        self.note()
+        with suppress(Exception):
+            self.ended(error)
         self.close()
-        if self._watch is not None:
-            self._watch.fail(error)
 
     def close(self) -> None:
         """Close upstream's reply."""
@@ -183,21 +248,52 @@ class AsyncTrip(TripBase):
             return 1
         return super().capacity()
 
+    async def go(self) -> Any:
+        """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
+        self.ticket.carried = True
+        try:
+            outcome = await adrive(self.journey(), self.perform)
+        except BaseException as error:
+            if not isinstance(error, Exception) or hasattr(error, PASSED_ON):
+                await self.fail(error)
+            raise
+        finally:
+            self.ticket.carried = False
+        return await self.reply(outcome)
+
+    async def rescued(self, bug: Exception) -> Any:
+        """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
+        with suppress(Exception):
+            if self.several is not None:
+                await self.several.give_up()
+        if self.ticket.sent == 0:
+            return before_sending(self.request, self.ticket, self.ticket.router, bug)
+        made = None if self.strict else after_sending(self, bug)
+        if made is not self.upstream:
+            with suppress(Exception):
+                self.ended(bug)
+            if self.upstream is not None:
+                with suppress(Exception):
+                    await self.upstream.aclose()
+        if made is None:
+            raise bug
+        return made
+
     async def perform(self, effect: Effect) -> Any:
         """Perform one effect."""
         match effect:
             case Send():
-                await self.aclose()
-                sent = outgoing(self.request, effect, self.family)
-                self.upstream = await self.inner.handle_async_request(sent)
-                self.sent = sent.stream
-                return self.head(sent)
+                return await self.send(effect)
             case ReadReply():
                 return await self.read()
             case Note():
-                self.note()
+                try:
+                    self.note()
+                except Exception:  # a call is not lost for its log line
+                    if self.strict:
+                        raise
             case ReadRequest():
-                return await self.request.aread()
+                return await self.read_request()
             case Decide():
                 return self.ticket.decide(effect, self.request)
             case ReadChunk():
@@ -215,18 +311,46 @@ class AsyncTrip(TripBase):
                 return await self.ticket.router.memory.aperform(effect, self.whose)
         return None
 
+    async def send(self, effect: Send) -> Head:
+        """Send a request, and return the head of its reply."""
+        await self.aclose()
+        sent = outgoing(self.request, effect, self.family)
+        self.native = effect.body is None
+        self.ticket.sent += 1
+        try:
+            self.upstream = await self.inner.handle_async_request(sent)
+        except BaseException as error:
+            setattr(error, PASSED_ON, True)
+            raise
+        self.sent = sent.stream
+        return self.head(sent)
+
+    async def read_request(self) -> bytes:
+        """Read the caller's request, to its end."""
+        try:
+            body: bytes = await self.request.aread()
+        except Exception as error:  # the caller's own stream
+            setattr(error, PASSED_ON, True)
+            raise
+        return body
+
     async def read(self) -> bytes:
         """Read upstream's reply, to its end."""
         upstream = self.upstream
-        if not self._unread():
-            body: bytes = await upstream.aread()
-            return body
-        upstream.is_stream_consumed = True
+        unread = self._unread()
         try:
+            if not unread:
+                body: bytes = await upstream.aread()
+                return body
+            upstream.is_stream_consumed = True
             upstream._content = b"".join([data async for data in upstream.stream])
+        except Exception as error:
+            setattr(error, PASSED_ON, True)
+            raise
         finally:
-            upstream.is_closed = True  # as its `aclose` does, which has nothing else to do
-            await upstream.stream.aclose()
+            if unread:
+                upstream.is_closed = True  # as its `aclose` does, which has nothing else to do
+                await upstream.stream.aclose()
         return upstream._content  # type: ignore[no-any-return]
 
     def pumped(self, outcome: Streamed) -> APump:
@@ -284,10 +408,9 @@ class AsyncTrip(TripBase):
 
     async def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
-        self.note()
+        with suppress(Exception):
+            self.ended(error)
         await self.aclose()
-        if self._watch is not None:
-            self._watch.fail(error)
 
     async def aclose(self) -> None:
         """Close upstream's reply."""

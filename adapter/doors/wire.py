@@ -7,7 +7,8 @@ that aren't ours pass untouched.
 
 from __future__ import annotations
 
-from typing import Any, Self
+import sys
+from typing import Any, Self, TypeVar
 
 from adapter.effects import Send
 from adapter.endpoints import kind_of
@@ -16,13 +17,15 @@ from adapter.routing.live import Live, live
 from adapter.routing.settings import Settings
 
 from . import fields, forks
-from .drive import adrive, drive
 from .envelopes import outgoing
 from .families import Family, family_of
-from .ticket import KEY, Quiet, Ticket, begin, ticket_of
+from .internal_errors import before_sending, unmoved
+from .ticket import KEY, PASSED_ON, Quiet, Ticket, begin, ticket_of
 from .trips import AsyncTrip, Trip
 
 _OURS = HEADER.encode()
+
+_Trip = TypeVar("_Trip", Trip, AsyncTrip)
 
 
 def is_ours(request: Any) -> bool:
@@ -67,6 +70,30 @@ class _Door:
             return None
         return ticket
 
+    def _trip(self, kind: type[_Trip], inner: Any, request: Any) -> tuple[_Trip | None, Any]:
+        """Return the trip that a request is to go; or none, and the request that passes."""
+        ticket = self._ticket(request)
+        if ticket is None:
+            return None, self._passing(request)
+        if ticket.stays(request):
+            return None, request
+        return kind(family_of(request), inner, request, ticket), request
+
+    def _rescued(self, request: Any, bug: Exception) -> Any:
+        """Return the reply for a request on which the adapter failed before it was on its way; None where it is to be sent as it came."""
+        ticket = request.extensions.get(KEY)
+        router = ticket.router if isinstance(ticket, Ticket) else None if self._live is None else self._live.router
+        return before_sending(request, ticket, router, bug)
+
+    def _untouched(self, request: Any) -> Any:
+        """Return a request as it came, without our header. See `_passing`, which may be what has failed."""
+        return request if self._live is None and KEY not in request.extensions else unmoved(request)
+
+    def _bare(self, request: Any) -> Any:
+        """Make the transport that nobody has given, where `_made_for` fails."""
+        self._inner = getattr(sys.modules[type(request).__module__.partition(".")[0]], self._made_of)()
+        return self._inner
+
     _made_of: str  # the family's class that is wrapped when nothing was given
 
     def _made_for(self, family: Family) -> Any:
@@ -94,24 +121,22 @@ class Transport(_Door):
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        inner = self._inner if self._inner is not None else self._made_for(family_of(request))
-        if type(request.extensions.get(KEY)) is Quiet and not fields.has(request.headers, _OURS):
-            return inner.handle_request(request)  # nothing at all is to be done
-        ticket = self._ticket(request)
-        if ticket is None:
-            return inner.handle_request(self._passing(request))
-        if ticket.stays(request):
-            return inner.handle_request(request)
-        trip = Trip(family_of(request), inner, request, ticket)
-        ticket.carried = True
+        inner, trip, coming = self._inner, None, request
         try:
-            outcome = drive(trip.journey(), trip.perform)
-        except BaseException as error:
-            trip.fail(error)
-            raise
-        finally:
-            ticket.carried = False
-        return trip.reply(outcome)
+            if inner is None:
+                inner = self._made_for(family_of(request))
+            if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
+                trip, request = self._trip(Trip, inner, request)
+                if trip is not None:
+                    return trip.go()
+        except Exception as bug:
+            if hasattr(bug, PASSED_ON):
+                raise
+            made = self._rescued(coming, bug) if trip is None else trip.rescued(bug)
+            if made is not None:
+                return made
+            inner, request = inner or self._bare(coming), self._untouched(coming)
+        return inner.handle_request(request)
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -135,24 +160,22 @@ class AsyncTransport(_Door):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        inner = self._inner if self._inner is not None else self._made_for(family_of(request))
-        if type(request.extensions.get(KEY)) is Quiet and not fields.has(request.headers, _OURS):
-            return await inner.handle_async_request(request)  # nothing at all is to be done
-        ticket = self._ticket(request)
-        if ticket is None:
-            return await inner.handle_async_request(self._passing(request))
-        if ticket.stays(request):
-            return await inner.handle_async_request(request)
-        trip = AsyncTrip(family_of(request), inner, request, ticket)
-        ticket.carried = True
+        inner, trip, coming = self._inner, None, request
         try:
-            outcome = await adrive(trip.journey(), trip.perform)
-        except BaseException as error:
-            await trip.fail(error)
-            raise
-        finally:
-            ticket.carried = False
-        return await trip.reply(outcome)
+            if inner is None:
+                inner = self._made_for(family_of(request))
+            if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
+                trip, request = self._trip(AsyncTrip, inner, request)
+                if trip is not None:
+                    return await trip.go()
+        except Exception as bug:
+            if hasattr(bug, PASSED_ON):
+                raise
+            made = self._rescued(coming, bug) if trip is None else await trip.rescued(bug)
+            if made is not None:
+                return made
+            inner, request = inner or self._bare(coming), self._untouched(coming)
+        return await inner.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close the inner transport."""

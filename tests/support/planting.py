@@ -49,26 +49,26 @@ ALARM: Alarm = Alarm()
 
 
 def _function(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planting
+    from tests.support import planting  # noqa: PLW0406  # its code stands in for another module's
 
     raise planting.ALARM.go_off()
 
 
 def _generator(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planting
+    from tests.support import planting  # noqa: PLW0406  # its code stands in for another module's
 
     raise planting.ALARM.go_off()
     yield
 
 
 async def _coroutine(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planting
+    from tests.support import planting  # noqa: PLW0406  # its code stands in for another module's
 
     raise planting.ALARM.go_off()
 
 
 async def _async_generator(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planting
+    from tests.support import planting  # noqa: PLW0406  # its code stands in for another module's
 
     raise planting.ALARM.go_off()
     yield
@@ -84,7 +84,8 @@ _PLANTS = {
 def _bad(code: CodeType) -> CodeType:
     """Return code that raises: of the same kind, and with as many free variables as the function's closure has."""
     plant = next((plant for flag, plant in _PLANTS.items() if code.co_flags & flag), _function)
-    return plant.__code__.replace(co_freevars=code.co_freevars)
+    names = {"co_filename": code.co_filename, "co_name": code.co_name, "co_qualname": code.co_qualname}
+    return plant.__code__.replace(co_freevars=code.co_freevars, **names)
 
 
 def name_of(code: CodeType) -> str:

@@ -64,9 +64,7 @@ class Upstream:
 
         def handle(request: Any) -> Any:
             headers = tuple((key.decode(), value.decode()) for key, value in request.headers.raw)
-            sent = Request(
-                request.method, request.url.path, request.url.query.decode(), headers, request.content, 0
-            )
+            sent = Request(request.method, request.url.path, request.url.query.decode(), headers, request.content, 0)
             self.requests.append(sent)
             reply = self.answer(sent)
             return http.Response(reply.status, headers=reply.headers, stream=_body_of(library)(reply.parts, self.open))
@@ -102,9 +100,7 @@ class Way:
             return client if settings is None else adapter.install(client, settings)
         if self.kind == "client":
             return ours(**given, http_client=of(transport=transport, follow_redirects=True), settings=settings)
-        return plain(
-            **given, http_client=of(transport=door(transport, settings=settings), follow_redirects=True)
-        )
+        return plain(**given, http_client=of(transport=door(transport, settings=settings), follow_redirects=True))
 
 
 LIBRARIES = tuple(dict.fromkeys((NAME, "httpx") if SDK >= (3, 0) else (NAME,)))
@@ -216,9 +212,7 @@ def _broken_off(session: Session) -> Any:
 
 
 def _parse(session: Session) -> Any:
-    return session.sdk.run(
-        helpers_of(session.client).parse(model="gpt-4o", **rich.PLAIN, response_format=Answered)
-    )
+    return session.sdk.run(helpers_of(session.client).parse(model="gpt-4o", **rich.PLAIN, response_format=Answered))
 
 
 def _helper(session: Session) -> Any:
@@ -331,13 +325,16 @@ RULES = (
 )
 
 
+_RICHLY = _always(rich.answer)
+
+
 @dataclass(frozen=True)
 class Call:
     """A call, the settings that it is made under, and what answers it. `sent` is how many requests it takes by itself."""
 
     run: Callable[[Session], Any]
     settings: Mapping[str, Any] = field(default_factory=lambda: ON)
-    answer: Callable[[], Answer] = _always(rich.answer)
+    answer: Callable[[], Answer] = _RICHLY
     retries: int = 0
     fails: bool = False
 

@@ -1,0 +1,42 @@
+"""Which clients go through the doors of which HTTP client: the doors come off when the last client is uninstalled."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from .wire import unwrap, wrap
+
+_USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+CHANGING = RLock()
+"""Held while a client is installed, uninstalled or connected."""
+
+
+def is_adapted(cls: type) -> bool:
+    """Tell whether a client's class is one of ours."""
+    return hasattr(cls, "_adapter_door")
+
+
+def connect(client: Any) -> None:
+    """Put the doors around the client's HTTP client, once."""
+    known = (id(client), client._client)  # a shallow copy has another id
+    if client.__dict__.get("_adapter_connected") == known:
+        return
+    door = getattr(client, "_adapter_door", None)
+    with CHANGING:
+        if door is None or not is_adapted(type(client)):  # uninstalled meanwhile
+            return
+        users = _USERS.setdefault(client._client, WeakSet())
+        if client not in users:
+            wrap(client._client, door)
+            users.add(client)
+        client._adapter_connected = known
+
+
+def disconnect(client: Any) -> None:
+    """Take a client off the doors of its HTTP client, and those off where nobody else needs them."""
+    users = _USERS.get(client._client, WeakSet())
+    users.discard(client)
+    if not users:
+        unwrap(client._client)

@@ -1,0 +1,145 @@
+"""What becomes of a call in which the adapter itself fails: before anything was sent it goes to Chat Completions as it came, after that it is an error.
+
+One guard stands at each way in (wire.py, client.py), and each asks here. What is here uses as little of the package as it can: any of it
+may be what has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from adapter.errors import AdapterError
+from adapter.journal import Choice, Journal
+from adapter.planning import plan_for_bug
+from adapter.routing.decide import HEADER
+from adapter.routing.overrides import NONE
+from adapter.translation.ledger import Loss
+from adapter.translation.policy import Policy
+
+from .ticket import KEY, PASSED_ON, Quiet, Ticket
+
+_HERE = str(Path(__file__).parents[1])
+_SDK = str(Path(openai.__file__).parent)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
+    at, ours = error.__traceback__, False
+    while at is not None:
+        file = at.tb_frame.f_code.co_filename
+        if file.startswith(_HERE):
+            ours = True
+        elif file.startswith(_SDK):
+            ours = False
+        at = at.tb_next
+    return ours
+
+
+def raises(client: Any) -> bool:
+    """Tell whether a client's settings let the adapter's own bugs be raised."""
+    live = client.__dict__.get("_adapter_live")
+    return live is not None and live.router.settings.on_bug == "raise"
+
+
+def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket:
+    """Return the ticket of a call that goes to Chat Completions because of a bug. Raises the bug where the settings say so."""
+    if router.settings.on_bug == "raise":
+        raise bug
+    choice = Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
+    return Ticket(router, by_client, Journal(choice, reason="adapter-bug", request_losses=_losses(bug)), NONE)
+
+
+def _losses(bug: Exception) -> tuple[Loss, ...]:
+    return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
+
+
+def retaken(ticket: Ticket, bug: BaseException) -> Ticket | Exception | None:
+    """Say how a client's call goes on that was left by an exception: with this ticket, anew; by raising this; None: by raising what it was.
+
+    The SDK's own errors, and those of hooks, validators and transports that aren't the adapter's, stay as they are.
+    """
+    if not isinstance(bug, Exception) or isinstance(bug, (openai.OpenAIError, AdapterError)) or not is_ours(bug):
+        return None
+    if hasattr(bug, PASSED_ON) or ticket.settings.on_bug == "raise":
+        return None
+    if type(ticket) is Quiet or ticket.sent or ticket.journal.reason == "adapter-bug":
+        return api_error(bug)
+    return failing(ticket.router, bug, by_client=True)
+
+
+def api_error(bug: Exception, response: Any = None) -> Exception:
+    """Make the SDK's error for a call on which the adapter has failed."""
+    request: Any = getattr(response, "_request", None)
+    body = {"message": _why(bug, "call"), "type": "server_error", "param": None, "code": "adapter_bug"}
+    return openai.APIError(body["message"] or "", request, body=body)
+
+
+def _why(bug: Exception, what: str) -> str:
+    return f"$: the adapter failed on the {what} ({type(bug).__name__})"
+
+
+def unmoved(request: Any) -> Any:
+    """Return a request without our header."""
+    if HEADER not in request.headers:
+        return request
+    headers = request.headers.copy()
+    del headers[HEADER]
+    cls: Any = type(request)
+    return cls(request.method, request.url, headers=headers, extensions=request.extensions, stream=request.stream)
+
+
+def _error(request: Any, status: int, message: str) -> Any:
+    """Make a reply of the request's own HTTP library; the SDK doesn't try again."""
+    library: Any = next(
+        module
+        for cls in type(request).__mro__
+        if (module := sys.modules.get(cls.__module__.partition(".")[0])) is not None and hasattr(module, "Response")
+    )
+    error = {"message": message, "type": "server_error", "param": None, "code": "adapter_bug"}
+    headers = {"content-type": "application/json", "x-should-retry": "false", HEADER: "responses"}
+    return library.Response(status, headers=headers, content=json.dumps({"error": error}).encode(), request=request)
+
+
+def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Exception) -> Any:
+    """Return the reply of a call on which the adapter failed before it sent anything; None where the call is to be sent as it came.
+
+    Calls of models that Chat Completions doesn't serve get an error. Raises the bug where the settings say so.
+    """
+    if type(bug) is AdapterError or (router is not None and router.settings.on_bug == "raise"):
+        raise bug
+    if router is None or not request.url.path.endswith("/chat/completions"):
+        return None
+    choice = None if ticket is None else ticket.journal.choice
+    if ticket is None or type(ticket) is Quiet or choice is None:
+        surely = router.surely
+        choice = surely if choice is None and surely is not None and surely.backend == "responses" else choice
+        ticket = request.extensions[KEY] = failing(router, bug, by_client=ticket is not None and ticket.by_client)
+    journal = ticket.journal
+    if choice is not None and choice.backend == "responses":
+        if choice.on_bug == "raise":
+            raise bug
+        journal.choice = choice
+        with suppress(Exception):  # what tells may be what is broken; then nothing speaks against Chat
+            plan = plan_for_bug(json.loads(request.content), choice, bug)
+            if plan.refusal is not None:
+                journal.backend, journal.reason, journal.request_losses = "responses", plan.reason, plan.losses
+                return _error(request, 500, json.loads(plan.refusal.body)["error"]["message"])
+    journal.backend, journal.reason, journal.request_losses = "chat", "adapter-bug", _losses(bug)
+    journal.reply = journal.translation = None
+    return None
+
+
+def after_sending(trip: Any, bug: Exception) -> Any:
+    """Return the reply of a call on which the adapter failed once it had sent something: Chat's own, if that is there, else an error."""
+    upstream = trip.upstream
+    if trip.native and upstream is not None and (not upstream.is_stream_consumed or "_content" in upstream.__dict__):
+        return upstream
+    with suppress(Exception):
+        trip.journal.reply = None
+    return _error(trip.request, 502, _why(bug, "reply"))
