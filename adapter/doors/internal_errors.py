@@ -116,10 +116,13 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
     if router is None or not request.url.path.endswith("/chat/completions"):
         return None
     choice = None if ticket is None else ticket.journal.choice
-    if ticket is None or type(ticket) is Quiet or choice is None:
-        surely = router.surely
-        choice = surely if choice is None and surely is not None and surely.backend == "responses" else choice
-        ticket = request.extensions[KEY] = failing(router, bug, by_client=ticket is not None and ticket.by_client)
+    failed = failing(router, bug)
+    if choice is None and router.surely is not None and router.surely.backend == "responses":
+        choice = router.surely
+    if ticket is None or type(ticket) is Quiet:
+        ticket = request.extensions[KEY] = failed
+    elif ticket.journal.choice is None:
+        ticket.journal.choice = failed.journal.choice
     journal = ticket.journal
     if choice is not None and choice.backend == "responses":
         if choice.on_bug == "raise":
