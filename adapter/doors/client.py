@@ -15,9 +15,10 @@ from adapter.routing.settings import Settings
 from . import decisions
 from .connecting import CHANGING, connect
 from .families import family_of
-from .internal_errors import failing, raises, retaken
+from .internal_errors import failing, raises
 from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
 from .remembering import token_of
+from .sdk_errors import retaken
 from .signatures import like
 from .ticket import BARE, KEY, Quiet, begin
 from .wire import AsyncTransport, Transport, is_ours

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
-
-import openai
 
 from adapter.errors import AdapterError
 from adapter.journal import Choice, Journal
@@ -22,23 +19,7 @@ from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
 
-from .ticket import KEY, PASSED_ON, Quiet, Ticket
-
-_HERE = str(Path(__file__).parents[1])
-_SDK = str(Path(openai.__file__).parent)
-
-
-def is_ours(error: BaseException) -> bool:
-    """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
-    at, ours = error.__traceback__, False
-    while at is not None:
-        file = at.tb_frame.f_code.co_filename
-        if file.startswith(_HERE):
-            ours = True
-        elif file.startswith(_SDK):
-            ours = False
-        at = at.tb_next
-    return ours
+from .ticket import KEY, Quiet, Ticket
 
 
 def raises(client: Any) -> bool:
@@ -59,28 +40,8 @@ def _losses(bug: Exception) -> tuple[Loss, ...]:
     return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
 
 
-def retaken(ticket: Ticket, bug: BaseException) -> Ticket | Exception | None:
-    """Say how a client's call goes on that was left by an exception: with this ticket, anew; by raising this; None: by raising what it was.
-
-    The SDK's own errors, and those of hooks, validators and transports that aren't the adapter's, stay as they are.
-    """
-    if not isinstance(bug, Exception) or isinstance(bug, (openai.OpenAIError, AdapterError)) or not is_ours(bug):
-        return None
-    if hasattr(bug, PASSED_ON) or ticket.settings.on_bug == "raise":
-        return None
-    if type(ticket) is Quiet or ticket.sent or ticket.journal.reason == "adapter-bug":
-        return api_error(bug)
-    return failing(ticket.router, bug, by_client=True)
-
-
-def api_error(bug: Exception, response: Any = None) -> Exception:
-    """Make the SDK's error for a call on which the adapter has failed."""
-    request: Any = getattr(response, "_request", None)
-    body = {"message": _why(bug, "call"), "type": "server_error", "param": None, "code": "adapter_bug"}
-    return openai.APIError(body["message"] or "", request, body=body)
-
-
-def _why(bug: Exception, what: str) -> str:
+def why(bug: Exception, what: str) -> str:
+    """Say on what the adapter failed, and with which exception; never with what text."""
     return f"$: the adapter failed on the {what} ({type(bug).__name__})"
 
 
@@ -145,4 +106,4 @@ def after_sending(trip: Any, bug: Exception) -> Any:
         return upstream
     with suppress(Exception):
         trip.journal.reply = None
-    return _error(trip.request, 502, _why(bug, "reply"))
+    return _error(trip.request, 502, why(bug, "reply"))
