@@ -8,6 +8,7 @@ from adapter.cli.audit import audit
 from adapter.cli.demo import demo
 from adapter.cli.doctor import doctor
 from adapter.cli.explain import explain_
+from adapter.cli.force import force_
 from adapter.cli.scan import scan_
 from adapter.cli.schema import schema
 
@@ -25,5 +26,6 @@ app.command("audit")(audit)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("explain")(explain_)
+app.command("force")(force_)
 app.command("scan")(scan_)
 app.command("schema")(schema)

@@ -14,7 +14,7 @@ from adapter.errors import ConfigurationError
 from . import force
 from .force import Found, Location
 
-_PROJECT, _TABLE = "pyproject.toml", ("tool", "adapter")
+PROJECT, TABLE = "pyproject.toml", ("tool", "adapter")
 
 _ONE = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_ONE}(?:\s*\.\s*{_ONE})*)"
@@ -44,8 +44,12 @@ class Document:
 
     def where_force(self, one: Found) -> str:
         """Say where a force stands."""
+        return self._place(self.line_of(one))
+
+    def line_of(self, one: Found) -> int | None:
+        """Return the line on which a force stands, where it can be told."""
         (number, *_) = one.location
-        return self._place(number if isinstance(number, int) else self._line(one.location, 0))
+        return number if isinstance(number, int) else self._line(one.location, 0)
 
     def _place(self, line: int | None) -> str:
         return f"{self.path}, line {line}" if line else str(self.path)
@@ -102,17 +106,17 @@ def parse(path: Path, raw: bytes, *, running: bool = False) -> Document:
     if complaint:  # outside of the handler: its exception may hold the whole text
         why = f"config_file: {path}: not TOML: {complaint}"
         lines = force.legible(raw.decode("utf-8", "replace"), running=running)
-        return _in_trouble(path, raw, why, [one for one in lines if one.known or path.name != _PROJECT])
+        return _in_trouble(path, raw, why, [one for one in lines if one.known or path.name != PROJECT])
     tool = data.get("tool")
-    if path.name != _PROJECT and not (isinstance(tool, dict) and "adapter" in tool):
+    if path.name != PROJECT and not (isinstance(tool, dict) and "adapter" in tool):
         bare, forces = force.lifted(data)
         return Document(path, raw, bare, forces=tuple(forces))
-    bare, forces = force.lifted(data, table=_TABLE)
-    forces = [one for one in forces if one.location[:2] == _TABLE or _meant(one)]
+    bare, forces = force.lifted(data, table=TABLE)
+    forces = [one for one in forces if one.location[:2] == TABLE or _meant(one)]
     inner = bare["tool"].get("adapter") if isinstance(tool, dict) else None
     if not isinstance(inner, dict):
         return _in_trouble(path, raw, f"config_file: {path}: has no table [tool.adapter]", forces)
-    return Document(path, raw, inner, _TABLE, tuple(forces))
+    return Document(path, raw, inner, TABLE, tuple(forces))
 
 
 def _in_trouble(path: Path, raw: bytes, why: str, forces: list[Found]) -> Document:
@@ -132,6 +136,12 @@ def _complaint(error: Exception) -> str:
     # Python's message may quote a character of the file; where it stands is all that is needed.
     place = re.search(r"\(at (.*)\)$", str(error))
     return f"at {place[1]}" if place else "unreadable"
+
+
+def header(line: str) -> tuple[str, ...]:
+    """Return the table that a line begins; nothing for any other line."""
+    match = _HEADER.match(line)
+    return _names(match[2]) if match else ()
 
 
 def _names(dotted: str) -> tuple[str, ...]:

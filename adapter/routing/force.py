@@ -74,11 +74,22 @@ def is_name(name: Any) -> bool:
     return isinstance(name, str) and name.strip().lower() == "force"
 
 
+_NOISE = dict.fromkeys([0, 0xFEFF, 0xFFFD, *range(0xDC80, 0xDD00)])
 _LINE = re.compile(
     r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:][ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
     re.IGNORECASE,
 )
 _STRICT = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
+
+
+def is_line(line: str) -> bool:
+    """Tell whether a person would read a line as a force."""
+    return _LINE.match(cleaned(line)) is not None
+
+
+def cleaned(text: str) -> str:
+    """Return a text without what a shell puts in that appends in another encoding than the file's."""
+    return text.translate(_NOISE)
 
 
 def legible(text: str, *, running: bool) -> list[Found]:
@@ -88,8 +99,7 @@ def legible(text: str, *, running: bool) -> list[Found]:
     line has to be TOML by itself, since an error is seen then; where it is running, whatever a person would read as one counts.
     """
     out = []
-    # A shell that appends to a file may write another encoding than the file's.
-    for number, line in enumerate(text.translate(dict.fromkeys(map(ord, "\x00\ufeff\ufffd"))).splitlines(), 1):
+    for number, line in enumerate(cleaned(text).splitlines(), 1):
         if strict := _STRICT.fullmatch(line):
             out.append(found((number,), strict[2]))
         elif running and (loose := _LINE.match(line)):

@@ -127,7 +127,7 @@ class Settings(BaseSettings, Values):
         try:
             _check_environment()
             if document is not None:
-                _check_file(document)
+                check_file(document)
             self._read(reading, values, document)
         except Exception as error:
             if force is None or not lenient:
@@ -342,7 +342,7 @@ def _check_environment() -> None:
             raise ConfigurationError(f"{name}: no such setting; did you mean {known[near[0]]}?")
 
 
-def _check_file(document: files.Document) -> None:
+def check_file(document: files.Document) -> None:
     """Refuse what is wrong in the file itself, also where something else has the last word."""
     for name in _OBJECTS & document.data.keys():
         raise ConfigurationError(

@@ -1,0 +1,62 @@
+"""Be `adapter force`: the kill switch, written into a settings file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from adapter.cli.saying import FOUND, Mistake, err, out
+from adapter.kit.forcing import CantForce, Forced, force_file
+
+_CONFIG = "ADAPTER_CONFIG"
+_GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
+
+
+def force_(
+    value: Annotated[
+        Literal["chat", "native", "off"],
+        typer.Argument(
+            metavar="chat|native|off",
+            help="chat: every call to Chat Completions; native: each to the API that it was written for; off: as the settings say.",
+            show_default=False,
+        ),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="The settings file that the program reads; else ADAPTER_CONFIG.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write the kill switch into a settings file, or take it out; running programs follow within a call.
+
+    The file is replaced in one step, and what else is in it stays as it is. Ends with 1 where something about the file is to be seen to,
+    with 2 where it can't be written.
+    """
+    named = file or next((Path(one) for name, one in os.environ.items() if name.upper() == _CONFIG and one), None)
+    if named is None:
+        raise Mistake(f"FILE: name the settings file, or set {_CONFIG}")
+    try:
+        done = force_file(named, value)
+    except CantForce as error:
+        raise Mistake(str(error)) from None
+    out().print(_said(done), highlight=False, markup=False, soft_wrap=True)
+    for remark in done.remarks:
+        err().print(f"{named}: {remark}", highlight=False, markup=False, soft_wrap=True)
+    if any(name.upper() == "ADAPTER_FORCE" and said for name, said in os.environ.items()):
+        err().print("ADAPTER_FORCE is set here, and counts beside what the file says.", highlight=False)
+    if done.remarks:
+        raise typer.Exit(FOUND)
+
+
+def _said(done: Forced) -> str:
+    if done.value is not None:
+        how = "now says" if done.written else "says already"
+        return f'{done.path} {how} force = "{done.value}" (line {done.line}): {_GOES.get(done.value, "every call is forced")}.'
+    if not done.written:
+        return f"{done.path} forces nothing: there was nothing to take out."
+    lines = f"line{'s' * (len(done.taken_from) > 1)} {', '.join(map(str, done.taken_from))}"
+    return f"{done.path} forces nothing any more (taken from {lines}): calls go where the settings say."

@@ -1,0 +1,278 @@
+"""Write the kill switch into a settings file, and take it out: the rest of the file stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from adapter.errors import ConfigurationError
+from adapter.routing import files, force
+from adapter.routing.settings import check_file
+from adapter.routing.values import Force
+
+Wanted = Literal["chat", "native", "off"]
+
+_BOM = "\ufeff"
+_VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|\[[^\]\n]*\]|[^\s,#}\]]+)"""
+_ENTRY = re.compile(rf"""^(\s*["']?force["']?\s*=\s*){_VALUE}(\s*(?:#.*)?)$""", re.IGNORECASE)
+_INSIDE = re.compile(rf"""(["']?\bforce["']?\s*=\s*){_VALUE}()""", re.IGNORECASE)
+_INLINE = re.compile(rf"""(?P<before>,\s*)?["']?\bforce["']?\s*=\s*{_VALUE}(?P<after>\s*,\s*)?""", re.IGNORECASE)
+
+
+class CantForce(Exception):
+    """Why a file can't be changed, for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """What became of a file: whether it was written, the force that it now says and on which line, and what is left to be seen to."""
+
+    path: Path
+    written: bool
+    value: str | None
+    line: int | None
+    taken_from: tuple[int, ...]
+    remarks: tuple[str, ...]
+
+
+def force_file(path: Path, wanted: Wanted) -> Forced:
+    """Make a settings file say `force = "chat"`, `force = "native"`, or nothing of it. Raises CantForce where that can't be."""
+    target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
+    try:
+        mode = target.stat().st_mode
+        if not stat.S_ISREG(mode):  # reading a pipe could wait for ever
+            raise CantForce(f"{path}: not a file")
+        raw = target.read_bytes()
+    except OSError as error:
+        raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None
+    text = raw.decode("utf-8", "surrogateescape")
+    new = _edited(path, text, wanted)
+    if wanted == "off" and not new.strip(f"{_BOM} \r\n") and new != text:
+        new += "# No settings.\n"  # a file that is empty is taken for one that is being written
+    made = new.encode("utf-8", "surrogateescape")
+    remarks = [replace_file(target, made)] if made != raw else []
+    before, after = _lines(path, text), _lines(path, new)
+    taken = tuple(sorted({line for line, _ in before})) if wanted == "off" else ()
+    value = force.strongest(one for _, one in after)
+    line = next((line for line, one in after if one == value), None)
+    if value != (None if wanted == "off" else wanted):
+        remarks.append(
+            f"it still says {value}, on line {line}, which can't be taken out without writing the file anew: do it by hand"
+        )
+    wrong = _wrong_with(path, made)
+    if wrong:
+        keeps = (
+            "what runs keeps the force that it has until this is mended"
+            if wanted == "off"
+            else "the force holds all the same"
+        )
+        remarks.append(f"{wrong}: {keeps}")
+    return Forced(path, made != raw, value, line, taken, tuple(filter(None, remarks)))
+
+
+def _wrong_with(path: Path, raw: bytes) -> str:
+    """Say what is wrong with a file, whatever it forces."""
+    try:
+        document = files.parse(path, raw, running=True)
+        check_file(document)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+def _parse(path: Path, text: str) -> files.Document | None:
+    """Take a text as the file's; None for one in which nothing of ours can be read."""
+    try:
+        return files.parse(path.absolute(), text.encode("utf-8", "surrogateescape"), running=True)
+    except ConfigurationError:
+        return None
+
+
+def _lines(path: Path, text: str) -> list[tuple[int, Force | None]]:
+    """Return the lines on which a force stands, and what each says."""
+    document = _parse(path, text)
+    return [] if document is None else [(document.line_of(one) or 1, one.value) for one in document.forces]
+
+
+# The text
+
+
+def _edited(path: Path, text: str, wanted: Wanted) -> str:
+    bom, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    line = "" if wanted == "off" else f'force = "{wanted}"'
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError):
+        # What a person takes for a force goes, and the new one stands where it is read before all else.
+        kept = ["" if one and not force.cleaned(one) else one for one in text.split("\n") if not force.is_line(one)]
+        return bom + (line + newline if line else "") + "\n".join(kept)
+    rest = _rest(text)
+    if line:
+        text = _replaced(path, text, wanted, rest)
+    text = _without(path, text, rest, keep=bool(line))
+    if line and not any(value == wanted for _, value in _lines(path, text)):
+        text = next(_with(path, text, line, newline, rest), text)
+    return bom + text
+
+
+def _rest(text: str) -> Any:
+    """Return what a text says beside the force; None for what is no TOML."""
+    try:
+        bare, _ = force.lifted(tomllib.loads(text))
+    except (ValueError, RecursionError):
+        return None
+    return bare
+
+
+def _replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> str:
+    """Write another value where a force stands as it should, with what is said behind it."""
+    document = _parse(path, text)
+    for one in () if document is None else document.forces:
+        number = None if document is None else document.line_of(one)
+        if one.misplaced or number is None:
+            continue
+        lines = text.split("\n")
+        body, end = _cut(lines[number - 1])
+        for pattern in (_ENTRY, _INSIDE):
+            lines[number - 1] = pattern.sub(rf'\g<1>"{wanted}"\g<2>', body) + end
+            changed = "\n".join(lines)
+            if _rest(changed) == rest and (number, wanted) in _lines(path, changed):
+                return changed
+    return text
+
+
+def _cut(line: str) -> tuple[str, str]:
+    return (line[:-1], "\r") if line.endswith("\r") else (line, "")
+
+
+def _without(path: Path, text: str, rest: Any, *, keep: bool) -> str:
+    """Take every force out; `keep`: but for the one that stands as it should. What is written in a form that isn't read here stays."""
+    left = 0
+    while True:
+        document = _parse(path, text)
+        wrong = [] if document is None else [one for one in document.forces if not keep or one.misplaced]
+        if document is None or len(wrong) <= left:
+            return text
+        number = (document.line_of(wrong[-1 - left]) or 1) - 1
+        fewer = len(document.forces) - 1
+        changed = (made for made in _cuts(text, number) if _rest(made) == rest and len(_lines(path, made)) == fewer)
+        made = next(changed, None)
+        if made is None:
+            left += 1
+        else:
+            text = made
+
+
+def _cuts(text: str, number: int) -> Iterator[str]:
+    """Give the texts that can be made by taking a force out of a line."""
+    lines = text.split("\n")
+    yield "\n".join([*lines[:number], *lines[number + 1 :]])
+    for match in _INLINE.finditer(lines[number]):
+        between = match["before"] if match["before"] and match["after"] else ""
+        line = lines[number][: match.start()] + between + lines[number][match.end() :]
+        yield "\n".join([*lines[:number], line, *lines[number + 1 :]])
+
+
+def _with(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator[str]:
+    """Give the texts that say the force: where it belongs, else at the top, where it counts in any file."""
+    document = _parse(path, text)
+    table = files.TABLE if document is None else document.table
+    lines = text.split("\n")
+    end = newline.removesuffix("\n")
+    tried = []
+    if table:
+        header = f"[{'.'.join(table)}]{newline}{line}{newline}"
+        heads = [number for number, one in enumerate(lines) if files.header(one)[: len(table)] == table]
+        if heads and files.header(lines[heads[0]]) == table:
+            tried.append("\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]]))
+            tried.append(text + newline + line + newline)  # it is the last line, and doesn't end
+        if heads:
+            tried.append("\n".join([*lines[: heads[0]], header + end, *lines[heads[0] :]]))
+        tried.append(text + ("" if text.endswith("\n") or not text else newline) + newline * bool(text) + header)
+    said = next((number for number, one in enumerate(lines) if not one.startswith("#")), len(lines))
+    tried.append("\n".join([*lines[:said], line + end, *lines[said:]]))
+    tried.append(line + newline + text)
+    for made in tried:
+        if _same(_rest(made), rest) and _lines(path, made):
+            yield made
+
+
+def _same(made: Any, rest: Any) -> bool:
+    """Tell whether two texts say the same beside the force; a table of ours without anything in it says nothing."""
+    if made is None:
+        return False
+    return bool(_plain(made) == _plain(rest))
+
+
+def _plain(data: Any) -> Any:
+    tool = data.get("tool")
+    if not isinstance(tool, dict) or tool.get("adapter") != {}:
+        return data
+    tool = {name: value for name, value in tool.items() if name != "adapter"}
+    return {name: value for name, value in data.items() if name != "tool"} | ({"tool": tool} if tool else {})
+
+
+# The file
+
+
+def replace_file(path: Path, raw: bytes) -> str:
+    """Replace a file's contents in one step, with its mode and owner; return a remark where it had to be written in place."""
+    try:
+        found = path.stat()
+        if found.st_nlink > 1:
+            raise _InPlace("another name leads to the same file")
+        _replace(path, raw, found)
+        return ""
+    except _InPlace as error:
+        why = str(error)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    try:
+        with path.open("r+b") as file:  # as it is: owner, links and mounts stay
+            file.write(raw)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None
+    return f"written in place, not in one step ({why})"
+
+
+class _InPlace(Exception):
+    pass
+
+
+def _replace(path: Path, raw: bytes, found: os.stat_result) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            if hasattr(os, "fchown") and (os.fstat(handle).st_uid, os.fstat(handle).st_gid) != (
+                found.st_uid,
+                found.st_gid,
+            ):
+                os.fchown(handle, found.st_uid, found.st_gid)
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, stat.S_IMODE(found.st_mode))
+            os.fsync(handle)
+        os.replace(name, path)  # noqa: PTH105  # as a whole, or not at all
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+    with suppress(OSError):  # some file systems have no folders to sync
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
