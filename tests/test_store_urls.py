@@ -110,6 +110,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "a path with a NUL": ("sqlite:///a%00b", "NUL"),
     "a folder that isn't there": ("sqlite:///absent/turns.db", "the folder .*absent isn't there"),
     "a folder": ("sqlite:///here", "is a folder"),
+    "a name that is too long": (f"sqlite:///{'x' * 300}", "name too long"),
     "a fragment": ("memory://#hunter2", "# as %23"),
     "a host of this process": ("memory://hunter2", "expected memory://"),
 }

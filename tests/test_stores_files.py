@@ -10,12 +10,13 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import adapter
 from adapter.memory import opening
 from adapter.memory import sqlite as sqlite_module
 from adapter.memory.sqlite import SQLite
@@ -247,3 +248,181 @@ def test_a_store_that_goes_closes_its_file(tmp_path: Path) -> None:
     del store
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+# Whose file it is
+
+needs_rights = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights of another kind")
+
+
+def _used(path: Path) -> None:
+    store = _read(path)
+    store.put("s:c:1", b"1")
+    store.close()
+
+
+def _linked(path: Path) -> None:
+    _used(path.with_name("other.db"))
+    path.symlink_to(path.with_name("other.db"))
+
+
+def _named_twice(path: Path) -> None:
+    _used(path)
+    path.with_name("other.db").hardlink_to(path)
+
+
+def _with_mode(mode: int, side: str = "") -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        _used(path)
+        beside = path.with_name(path.name + side)
+        beside.touch()
+        beside.chmod(mode)
+
+    return make
+
+
+def _beside(side: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def both(path: Path) -> None:
+        _used(path)
+        make(path.with_name(path.name + side))
+
+    return both
+
+
+def _anothers(path: Path) -> None:
+    _used(path)
+    os.chown(path, 65534, 65534)
+
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+
+UNSAFE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a link": (_linked, "memory.db is a link"),
+    "a link to nothing": (lambda path: path.symlink_to(path.with_name("absent")), "memory.db is a link"),
+    "a second name": (_named_twice, "memory.db has another name as well"),
+    "a pipe": (os.mkfifo, "no file"),
+    "a folder": (Path.mkdir, "is a folder"),
+    "written by everybody": (_with_mode(0o666), r"memory.db can be written by others.*chmod 600"),
+    "written by a group": (_with_mode(0o660), "memory.db can be written by others"),
+    "a log that others write": (_with_mode(0o666, "-wal"), "memory.db-wal can be written by others"),
+    "an index that others write": (_with_mode(0o622, "-shm"), "memory.db-shm can be written by others"),
+    "a journal that others write": (_with_mode(0o602, "-journal"), "memory.db-journal can be written by others"),
+    "a log that is a link": (_beside("-wal", lambda path: path.symlink_to("there")), "memory.db-wal is a link"),
+    "an index that is a link": (_beside("-shm", lambda path: path.symlink_to("there")), "memory.db-shm is a link"),
+    "a journal that is a pipe": (_beside("-journal", os.mkfifo), "no file"),
+}
+
+
+@needs_rights
+@pytest.mark.parametrize("case", UNSAFE)
+def test_a_file_that_is_not_ones_own_alone(case: str, tmp_path: Path) -> None:
+    make, why = UNSAFE[case]
+    path = tmp_path / "memory.db"
+    make(path)
+    before = {one.name: one.lstat() for one in tmp_path.iterdir()}
+    with pytest.raises(adapter.ConfigurationError, match=rf"^memory: .*{why}"):
+        adapter.Settings(memory=sqlite_url(tmp_path))
+    with pytest.raises(OSError, match=why):  # and where it came about later
+        _read(path).put("s:c:2", b"2")
+    after = {one.name: one.lstat() for one in tmp_path.iterdir()}
+    assert {name: (found.st_mode, found.st_size) for name, found in before.items()} == {
+        name: (found.st_mode, found.st_size) for name, found in after.items()
+    }
+
+
+@as_root
+@pytest.mark.parametrize("side", ["", "-wal", "-shm", "-journal"])
+def test_a_file_of_another_user(side: str, tmp_path: Path) -> None:
+    _used(tmp_path / "memory.db")
+    beside = tmp_path / f"memory.db{side}"
+    beside.touch(0o600)
+    os.chown(beside, 65534, 65534)
+    with pytest.raises(adapter.ConfigurationError, match=r"^memory: .* belongs to another user"):
+        adapter.Settings(memory=sqlite_url(tmp_path))
+    with pytest.raises(OSError, match="belongs to another user"):
+        _used(tmp_path / "memory.db")
+
+
+@needs_rights
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o700, 0o400])
+@pytest.mark.parametrize("side", ["", "-wal", "-shm"])
+def test_what_others_may_only_read_is_closed_to_them(mode: int, side: str, tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    _with_mode(mode, side)(path)
+    adapter.Settings(memory=sqlite_url(tmp_path))
+    store = _read(path)
+    store.put("s:c:2", b"2")
+    assert store.get(["s:c:1", "s:c:2"]) == {"s:c:1": b"1", "s:c:2": b"2"}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()} == {0o600}
+
+
+@needs_rights
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o277, 0o777], ids=oct)
+def test_the_umask_says_nothing(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        store = _read(tmp_path / "memory.db")
+        store.put("s:c:1", b"1")
+        files = list(tmp_path.iterdir())
+    finally:
+        os.umask(before)
+    assert len(files) == 3
+    assert {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o600}
+
+
+@needs_rights
+def test_the_folder_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    adapter.Settings(memory=sqlite_url(tmp_path / "link"))
+    _used(tmp_path / "link" / "memory.db")
+    assert (tmp_path / "real" / "memory.db").exists()
+
+
+@needs_rights
+def test_a_file_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "memory.db"
+    _used(tmp_path / "other.db")
+    connect = sqlite3.connect
+
+    def replaced(*given: Any, **named: Any) -> sqlite3.Connection:
+        path.unlink()
+        path.symlink_to("other.db")
+        return connect(*given, **named)
+
+    monkeypatch.setattr(sqlite3, "connect", replaced)
+    with pytest.raises(OSError, match="is a link"):
+        _read(path).put("s:c:2", b"2")
+    monkeypatch.undo()
+    assert _read(tmp_path / "other.db").get(["s:c:1", "s:c:2"]) == {"s:c:1": b"1"}
+
+
+def test_a_second_connection_leaves_the_first_ones_locks_alone(tmp_path: Path) -> None:
+    """A process loses all its locks on a file when it closes the file anywhere."""
+    path = tmp_path / "memory.db"
+    one, other = _read(path), _read(path)
+    one.put("s:c:1", b"1")
+    with one._held() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        other._open()
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+        connection.execute("ROLLBACK")
+    assert "database is locked" in done.stderr
+
+
+def test_what_others_wrote_into_a_file_is_left_out(tmp_path: Path) -> None:
+    store = _read(tmp_path / "memory.db")
+    store.put("s:c:sound", b"1")
+    with store._held() as connection:
+        for name, value in {"text": "x", "number": 7, "null": b"", "big": b"x" * 3_000_000}.items():
+            connection.execute("INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:c:{name}", value))
+    names = [f"s:c:{name}" for name in ("sound", "text", "number", "null", "big")]
+    assert store.get(names) == {"s:c:sound": b"1", "s:c:null": b""}
+    with store._held() as connection:
+        for k in range(40):
+            connection.execute(
+                "INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:m:{k}", b"x" * 900_000)
+            )
+    found = store.get([f"s:m:{k}" for k in range(40)])
+    assert 10 < len(found) < 20

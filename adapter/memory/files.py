@@ -7,12 +7,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_OTHERS = 0o077
+_OWN = 0o600
 _WRITE = 0o022
 _SIDES = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file, with the file's mode."""
-
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class UnsafeFile(OSError):
@@ -21,38 +19,61 @@ class UnsafeFile(OSError):
 
 def check(path: Path) -> None:
     """Look whether a file could be made, or used if it is there, and change nothing. Raises ValueError."""
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder {path.parent} isn't there")
-    problem = None
-    for one in _all(path):
-        problem = problem or _problem(one, _found(one))
+    problem: str | None = None
+    try:
+        if not path.parent.is_dir():
+            problem = f"the folder {path.parent} isn't there"
+        for one in _all(path):
+            problem = problem or _problem(one, _found(one))
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
     if problem:
         raise ValueError(problem)
 
 
-def opened(path: Path) -> tuple[int, int]:
+def made(path: Path) -> tuple[int, int]:
     """Make a file for its owner alone, or see that it is one; return what identifies it.
 
     Others' reading rights are taken away; others' writing rights are refused, since what is in it may be theirs. A folder may be a
-    link, the file itself not. Raises UnsafeFile, and OSError for a file that can't be made.
+    link, the file itself not. No file is opened that is there: when it is closed again, the locks of this process's connections to it
+    would be gone. Raises UnsafeFile, and OSError for a file that can't be made.
     """
     for one in _all(path):
         found = _found(one)
-        problem = _problem(one, found)
-        if problem:
-            raise UnsafeFile(problem)
-        if one == path:
-            _tighten(one, os.O_CREAT)
-        elif found is not None:
-            with suppress(FileNotFoundError):  # SQLite takes them away, too
-                _tighten(one)
+        _refuse(one, found)
+        if found is None and one == path:
+            _make(one)
+            found = one.lstat()
+            _refuse(one, found)
+        if found is not None and _mode_counts() and stat.S_IMODE(found.st_mode) != _OWN:
+            with suppress(FileNotFoundError):  # SQLite takes those beside it away, too
+                one.chmod(_OWN)  # whatever the umask
     return _identity(path)
 
 
 def unchanged(path: Path, before: tuple[int, int]) -> None:
     """Raise UnsafeFile where a file is another one than before: SQLite opens it by its name."""
+    _refuse(path, _found(path))
     if _identity(path) != before:
         raise UnsafeFile(f"{path} was replaced while it was opened")
+
+
+def _make(path: Path) -> None:
+    with suppress(FileExistsError):  # another process makes it at this moment; what it is will be seen
+        try:
+            os.mknod(path, _OWN | stat.S_IFREG)
+        except (AttributeError, PermissionError):  # elsewhere than on Linux
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWN))
+
+
+def _refuse(path: Path, found: os.stat_result | None) -> None:
+    problem = _problem(path, found)
+    if problem:
+        raise UnsafeFile(problem)
+
+
+def _mode_counts() -> bool:
+    return hasattr(os, "geteuid")  # not on Windows, whose rights are others
 
 
 def _all(path: Path) -> list[Path]:
@@ -74,7 +95,7 @@ def _problem(path: Path, found: os.stat_result | None) -> str | None:
         return f"{path} is a link; name the file that it leads to"
     if not stat.S_ISREG(found.st_mode):
         return f"{path} is a folder, or otherwise no file"
-    if not hasattr(os, "geteuid"):  # Windows, whose rights are others
+    if not _mode_counts():
         return None
     if found.st_uid != os.geteuid():
         return f"{path} belongs to another user, who can read and write what is remembered"
@@ -83,20 +104,6 @@ def _problem(path: Path, found: os.stat_result | None) -> str | None:
     if found.st_mode & _WRITE:
         return f"{path} can be written by others: delete it, or see to what is in it and `chmod 600` it"
     return None
-
-
-def _tighten(path: Path, create: int = 0) -> None:
-    """Take others' rights to a file away, whatever the process's umask."""
-    made = os.open(path, os.O_RDWR | create | _NO_FOLLOW, 0o600)
-    try:
-        found = os.fstat(made)
-        problem = _problem(path, found)  # of the file itself, whatever has become of its name since
-        if problem:
-            raise UnsafeFile(problem)
-        if hasattr(os, "fchmod") and stat.S_IMODE(found.st_mode) != 0o600:
-            os.fchmod(made, 0o600)
-    finally:
-        os.close(made)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -118,6 +118,8 @@ class Keeper:
         """Perform an effect."""
         if type(self.store) is InProcess:
             return self._at_once(self.store, effect, whose)
+        if self._prepared is not _PROCESS:
+            self.prepare()
         ask, read = self._plan(effect, whose)
         return read(None if ask is None else self._answer(ask))
 
@@ -125,6 +127,8 @@ class Keeper:
         """Perform an effect without blocking the event loop."""
         if type(self.store) is InProcess:
             return self._at_once(self.store, effect, whose)
+        if self._prepared is not _PROCESS:
+            await self._aprepare()
         ask, read = self._plan(effect, whose)
         return read(None if ask is None else await self._aanswer(ask))
 
@@ -207,8 +211,6 @@ class Keeper:
         """Ask the store. A store in trouble has nothing."""
         method, arguments = ask
         store = self.store
-        if self._prepared is not _PROCESS:
-            self.prepare()
         if self._trouble.resting:
             return None
         try:
@@ -229,8 +231,6 @@ class Keeper:
     async def _aanswer(self, ask: _Ask) -> Any:
         """Ask the store. See _answer."""
         method, arguments = ask
-        if self._prepared is not _PROCESS:
-            await self._aprepare()
         if self._trouble.resting:
             return None
         try:

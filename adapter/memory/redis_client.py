@@ -57,7 +57,7 @@ class RedisClient(Store):
     def _unlink(self, keys: list[Any]) -> int:
         pipe = self._connected().pipeline(transaction=False)
         for key in keys:
-            pipe.unlink(key)
+            pipe.execute_command("UNLINK", key)  # `unlink` of a cluster takes several apart
         return sum(pipe.execute())
 
     def _open(self) -> None:
@@ -115,7 +115,7 @@ class AsyncRedisClient(Store):
     async def _unlink(self, keys: list[Any]) -> int:
         pipe = self._client.pipeline(transaction=False)
         for key in keys:
-            pipe.unlink(key)
+            pipe.execute_command("UNLINK", key)  # `unlink` of a cluster takes several apart
         return sum(await pipe.execute())
 
     async def _aopen(self) -> None:
@@ -209,7 +209,7 @@ def _sentinels_server(where: Address, seconds: float) -> Any:
 def _kwargs(where: Address) -> dict[str, Any]:
     """Return what redis-py's clients are told for a URL."""
     kwargs: dict[str, Any] = library().connection.parse_url(where.place)
-    del kwargs["connection_class"]
+    kwargs.pop("connection_class", None)
     if where.kind.startswith("rediss"):
         kwargs["ssl"] = True
     return kwargs

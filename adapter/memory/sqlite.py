@@ -134,7 +134,7 @@ class SQLite(Store):
 
     def _connect(self) -> sqlite3.Connection:
         # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
-        one = files.opened(self._path)
+        one = files.made(self._path)
         made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
         try:
             version = _version(made)  # by now the file is open
