@@ -9,7 +9,7 @@ from . import quick, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.chunks import Chunk, Delta
 from .translation.draft import Asked, IndexMap
-from .translation.streams import ChunksFromEvents
+from .translation.streams import OPENING, ChunksFromEvents
 from .translation.turns import Memo
 
 Frame = Chunk | Delta | bytes
@@ -86,7 +86,7 @@ class Relay:
                 if self.done:
                     break
                 self.events += 1
-                out += self._event(event.data)
+                out += self._event(event.name, event.data)
             if not self.heard:
                 self.heard = self.events > 0 or self._decoder.between
         except Exception:
@@ -154,13 +154,15 @@ class Relay:
             self.done = self.broken = True
             return _BUG
 
-    def _event(self, data: bytes) -> Sequence[Frame]:
+    def _event(self, name: str, data: bytes) -> Sequence[Frame]:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
             return ()
         try:
             event = quick.loads(data)
         except ValueError:
             event = None
+        if event is None and name in OPENING:
+            return ()  # what it says isn't needed
         if not isinstance(event, dict):
             return self._fail("the stream has an event that is not a JSON object", "invalid_event")
         try:

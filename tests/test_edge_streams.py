@@ -698,7 +698,9 @@ KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
     "call": (call(), lambda oi: called(oi, call(), '{"c":', '"Oslo"}')),
     "refusal": (
         _REFUSED,
-        lambda oi: [event | {"output_index": oi} for event in [added(0, _REFUSED), *_REFUSAL_EVENTS]],
+        lambda oi: [
+            event | {"output_index": oi} for event in [added(0, _REFUSED | {"id": f"msg_r{oi}"}), *_REFUSAL_EVENTS]
+        ],
     ),
     "thought": (REASONING, lambda oi: [event | {"output_index": oi} for event in THOUGHT]),
 }

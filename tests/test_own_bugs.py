@@ -179,7 +179,7 @@ STRICT = ON.model_copy(update={"on_bug": "raise"})
 # What only remembers: once the answer is there, a bug in it costs the memory of it.
 REMEMBERING = re.compile(
     r"adapter\.translation\.(turns\..*|identifiers\.call_id|streams\.ChunksFromEvents\.heard"
-    r"|open_items\.(OpenItems\.heard.*|Call\.(heard|complete)|_is_json|_is_reasoning))"
+    r"|open_items\.(OpenItems\.heard.*|_is_reasoning)|item_states\.(Call\.(heard|complete)|_is_json))"
 )
 
 MODULES = {module.__name__.removeprefix("adapter."): module for module in _modules()}

@@ -12,9 +12,11 @@ from openai.types.responses import ResponseStreamEvent
 from adapter.translation import ChunksFromEvents
 from adapter.translation.streams import IGNORED, TABLE, State
 
-TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "error"})
-# On the wire and in no type of the SDK.
-UNTYPED = frozenset({"keepalive", "response.cancelled"})
+# On the wire, of some servers, and in no type of the SDK.
+UNTYPED = frozenset({"keepalive", "response.cancelled", "response.done", "response.error"})
+TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "error"}) | UNTYPED - {
+    "keepalive"
+}
 
 HANDLED = frozenset(kind for _, kind in TABLE)
 

@@ -1,207 +1,235 @@
-"""The items of a stream under way: which event belongs to which item, and how much of it was passed on."""
+"""The items of a stream under way: which event belongs to which item, and how much of it was passed on.
+
+An event means the item of its kind that was announced at its `output_index`. Where there were several, or none, its `item_id`
+decides (a call is known by its `call_id` before all), and without either it means the newest item of the kind that isn't
+finished. So an item stays open while others come at its index, and servers may number items anew, change an item's id with
+every event, or leave out either.
+"""
 
 from __future__ import annotations
 
-import json
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from adapter.errors import StreamTruncated
-
 from .annotations import Annotation
-from .prose import Message
+from .item_states import Call, Item, OpenMessage
+from .output_items import CALLS, call_id_of, name_of
 
-_CALLS = {"function_call", "custom_tool_call"}
-
-
-@dataclass(slots=True)
-class _Part:
-    number: int
-    offset: int  # where its text begins in the message's
-    text: list[str] = field(default_factory=list)
-    refusal: list[str] = field(default_factory=list)
-    annotations: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """Any item; `done` is its finished form once that has come."""
-
-    path: str
-    done: dict[str, Any] | None = None
-
-    @classmethod
-    def of(cls, path: str, item: dict[str, Any]) -> Item:
-        """Open an item in the form in which it is announced."""
-        return cls(path)
-
-
-@dataclass(slots=True, eq=False)
-class OpenMessage(Item):
-    """A message: its text and refusal on their way to the caller, and what of each part was passed on."""
-
-    commentary: bool = False
-    text: Message = field(init=False)
-    parts: dict[int, _Part] = field(default_factory=dict)
-    _refusal: Message | None = None  # most answers have none
-
-    @classmethod
-    def of(cls, path: str, item: dict[str, Any]) -> OpenMessage:
-        """Open a message."""
-        return cls(path, commentary=item.get("phase") == "commentary")
-
-    def __post_init__(self) -> None:
-        self.text = Message(self.path, self.commentary)
-
-    @property
-    def refusal(self) -> Message:
-        """Its refusal."""
-        self._refusal = self._refusal or Message(self.path, self.commentary)
-        return self._refusal
-
-    def part(self, content_index: Any) -> _Part:
-        """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""
-        number = content_index if isinstance(content_index, int) else max(self.parts, default=0)
-        if number not in self.parts:
-            self.parts[number] = _Part(number, self.text.length)
-        return self.parts[number]
-
-
-@dataclass(slots=True, eq=False)
-class Call(Item):
-    """A tool call: `sent` is what came of its arguments, `index` its place among the caller's tool calls."""
-
-    custom: bool = False
-    name: str | None = None
-    call_id: str | None = None
-    index: int = 0
-    opened: bool = False
-    dropped: bool = False
-    sent: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, path: str, item: dict[str, Any]) -> Call:
-        """Open a call; name and id may come later."""
-        return cls(path, custom=item.get("type") == "custom_tool_call")
-
-    @property
-    def kind(self) -> str:
-        """Chat's word for the kind of call."""
-        return "custom" if self.custom else "function"
-
-    @property
-    def written(self) -> str:
-        """Chat's word, and the Responses API's, for what the model wrote for the tool."""
-        return "input" if self.custom else "arguments"
-
-    @property
-    def unfinished(self) -> bool:
-        """Tell whether the caller has seen the beginning of the call, and there may be more of it."""
-        return self.opened and not self.dropped and self.done is None
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether the caller has seen all of the call: it was finished, or what was passed on is a JSON text already."""
-        if not self.opened or self.dropped:
-            return False
-        return self.done is not None or (not self.custom and _is_json("".join(self.sent)))
-
-    def heard(self) -> dict[str, Any]:
-        """Return it as an item, with as much as the caller has seen."""
-        kind = "custom_tool_call" if self.custom else "function_call"
-        own = (self.done or {}).get("id")
-        return {"type": kind, "id": own, "call_id": self.call_id, "name": self.name, self.written: "".join(self.sent)}
-
-    def learn(self, item: dict[str, Any]) -> None:
-        """Take name and id from an item, as far as it has them."""
-        if isinstance(item.get("name"), str):
-            self.name = item["name"]
-        call_id = item.get("call_id")
-        if isinstance(call_id, str) and call_id:
-            self.call_id = call_id
+_NEAR = 4
+"""How many items of one kind at one index are looked at, where no id tells which is meant."""
 
 
 class OpenItems:
-    """Find the item that an event belongs to; open it where the server has not announced it."""
+    """Find the item that an event belongs to; open it where the server has not announced it.
 
-    __slots__ = ("_by_key", "_order", "annotations")
+    `calls` and `messages` are those so far, in order of appearance.
+    """
+
+    __slots__ = (
+        "_by_call", "_by_id", "_by_place", "_firsts", "_matched", "_open", "_order", "_unfinished", "annotations", "calls", "messages",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self._by_key: dict[object, Item] = {}
         self._order: list[Item] = []
+        self._by_id: dict[str, Item] = {}
+        self._by_call: dict[str, Call] = {}
+        self._by_place: dict[tuple[type[Item], int], list[Item]] = {}
+        self._open: dict[type[Item], list[Item]] = {}  # the unfinished ones at the end
+        self._unfinished: dict[type[Item], deque[Item]] = {}  # and at the beginning
+        self._firsts: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
+        self._matched: list[Item | None] = []  # for each item of the finished response, the open one
         self.annotations: list[Annotation] = []
+        self.calls: list[Call] = []
+        self.messages: list[OpenMessage] = []
 
-    @property
-    def calls(self) -> list[Call]:
-        """The calls, in order of appearance."""
-        return [item for item in self._order if isinstance(item, Call)]
+    # Which item is meant
 
-    @property
-    def newest_message(self) -> OpenMessage | None:
-        """The message that was opened last."""
-        return next((item for item in reversed(self._order) if isinstance(item, OpenMessage)), None)
-
-    def open(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
-        """Open the item that an event announces."""
-        found = self._make(item)
-        for key in _keys(event, item):
-            self._by_key[key] = found
+    def announce(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
+        """Return the item that an event announces: a new one, unless it is one that isn't finished."""
+        kind = _class(item.get("type"))
+        own_id, call_id = _id(event, item), name_of(item.get("call_id"))
+        found = self._announced(kind, event, own_id, call_id) or self._make(item)
+        if found.announced is None:
+            found.announced, found.own_id = item, own_id
+        self._enter(found, event, own_id, call_id)
         return found
+
+    def _announced(
+        self, kind: type[Item], event: dict[str, Any], own_id: str | None, call_id: str | None
+    ) -> Item | None:
+        by_call = self._by_call.get(call_id) if kind is Call and call_id else None
+        if by_call is not None and by_call.done is None:
+            return by_call
+        by_id = self._by_id.get(own_id) if own_id else None
+        for found in (by_id, *reversed(self._at(kind, event)[-_NEAR:])):
+            if type(found) is kind and found.done is None and not _another(found, own_id, call_id):
+                return found
+        if own_id is None and _index(event) < 0:
+            newest = self._newest_open(kind)
+            return newest if newest is not None and newest.announced is None else None
+        return None
 
     def get(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
         """Return the item that an event finishes."""
         kind = _class(item.get("type"))
-        for key in _keys(event, item):
-            found = self._by_key.get(key)
-            if type(found) is kind:
-                return found
-        if "output_index" not in event:
+        own_id, call_id = _id(event, item), name_of(item.get("call_id"))
+        found = self._finished(kind, event, item, own_id, call_id)
+        if found is None and _index(event) < 0 and kind is not Item:
             # No index, and an id that was never announced: the oldest one of the kind that isn't finished (llama.cpp
             # finishes all items at the very end).
-            for found in self._order:
-                if type(found) is kind and found.done is None and kind is not Item:
-                    return found
-        return self.open(event, item)
+            found = self._oldest_open(kind, call_id)
+        found = found or self._make(item)
+        self._enter(found, event, own_id, call_id)
+        return found
+
+    def _finished(
+        self, kind: type[Item], event: dict[str, Any], item: dict[str, Any], own_id: str | None, call_id: str | None
+    ) -> Item | None:
+        if kind is Call and call_id and call_id in self._by_call:
+            return self._by_call[call_id]
+        by_id = self._by_id.get(own_id) if own_id else None
+        there = self._at(kind, event)
+        candidates = (by_id, *reversed(there[-_NEAR:])) if len(there) != 1 else (there[0], by_id)
+        for found in candidates:
+            if type(found) is not kind or (found is not by_id and call_id and _another(found, own_id, None)):
+                continue
+            if found.done is None or found.done == item or (own_id is not None and found.done.get("id") == own_id):
+                return found
+        return None
 
     def message(self, event: dict[str, Any]) -> OpenMessage:
         """Return the message that a text event belongs to."""
-        found = self._find(event, OpenMessage) or self.open(event, {"type": "message"})
+        found = self._meant(event, OpenMessage, {"type": "message"})
         assert isinstance(found, OpenMessage)
         return found
 
     def call(self, event: dict[str, Any]) -> Call:
         """Return the call that an arguments event belongs to."""
         kind = "custom_tool_call" if "custom_tool_call" in event["type"] else "function_call"
-        found = self._find(event, Call) or self.open(event, {"type": kind})
+        found = self._meant(event, Call, {"type": kind})
         assert isinstance(found, Call)
         return found
 
-    def _find(self, event: dict[str, Any], kind: type[Item]) -> Item | None:
-        for key in _keys(event, {}):
-            if key in self._by_key and type(self._by_key[key]) is kind:
-                return self._by_key[key]
-        if "output_index" in event:
-            return None
-        return next((item for item in reversed(self._order) if type(item) is kind and item.done is None), None)
+    def _meant(self, event: dict[str, Any], kind: type[Item], item: dict[str, Any]) -> Item:
+        own_id = name_of(event.get("item_id"))
+        by_id = self._by_id.get(own_id) if own_id else None
+        there = self._at(kind, event)
+        if len(there) == 1 and there[0].done is None:
+            return there[0]
+        # One that is finished as well: that it goes on is an error, and not another item.
+        if type(by_id) is kind and (by_id.done is None or by_id in there[-_NEAR:] or _index(event) < 0):
+            return by_id
+        found = there[-1] if there and there[-1].done is None else None
+        if found is None and _index(event) < 0:
+            found = self._newest_open(kind)
+        found = found or self._make(item)
+        self._enter(found, event, own_id, None)
+        return found
+
+    def first_of(self, call: Call) -> Call:
+        """Return the first call with this one's `call_id`."""
+        assert call.call_id is not None
+        return self._firsts.setdefault(call.call_id, call)
+
+    def _at(self, kind: type[Item], event: dict[str, Any]) -> list[Item]:
+        """List the items of a kind that were at an event's index, the newest last."""
+        return self._by_place.get((kind, _index(event)), [])
+
+    def alone(self, message: OpenMessage, output_index: int) -> bool:
+        """Tell whether this index can mean no other message."""
+        return self._by_place.get((OpenMessage, output_index)) == [message] and message.done is None
+
+    def _newest_open(self, kind: type[Item]) -> Item | None:
+        stack = self._open.get(kind, [])
+        while stack and stack[-1].done is not None:
+            stack.pop()
+        return stack[-1] if stack else None
+
+    def _oldest_open(self, kind: type[Item], call_id: str | None) -> Item | None:
+        line = self._unfinished.get(kind, deque())
+        while line and line[0].done is not None:
+            line.popleft()
+        return next((found for found in islice(line, _NEAR) if not _another(found, None, call_id)), None)
 
     def _make(self, item: dict[str, Any]) -> Item:
         kind = _class(item.get("type"))
         made = kind.of(f"output[{len(self._order)}]", item)
         self._order.append(made)
+        if isinstance(made, Call):
+            self.calls.append(made)
+        elif isinstance(made, OpenMessage):
+            self.messages.append(made)
+        self._open.setdefault(kind, []).append(made)
+        self._unfinished.setdefault(kind, deque()).append(made)
         return made
+
+    def _enter(self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None) -> None:
+        """Let an item be found by what an event calls it."""
+        if own_id and (own_id not in self._by_id or self._by_id[own_id].done is not None):
+            self._by_id[own_id] = found
+        if call_id and isinstance(found, Call):
+            self._by_call.setdefault(call_id, found)
+            if self._by_call[call_id].done is not None:
+                self._by_call[call_id] = found
+        index = _index(event)
+        if index >= 0:
+            there = self._by_place.setdefault((type(found), index), [])
+            if found not in there[-_NEAR:]:
+                there.append(found)
+
+    # The end
+
+    @property
+    def all_finished(self) -> bool:
+        """Tell whether there were messages or calls, and all of them are finished."""
+        said = [*self.messages, *self.calls]
+        return bool(said) and all(item.done is not None for item in said)
 
     def settled(self, output: list[Any]) -> Iterator[tuple[Item, dict[str, Any]]]:
         """Pair the messages and calls of the finished response with the open ones, opening those that never came.
 
-        Matched by kind and order, not by id: some servers change ids in the finished response (recording 663).
+        Calls are matched by their `call_id`. Messages and calls that have none yet are matched by their own id, else in order:
+        some servers change ids in the finished response (recording 663).
         """
-        opened: dict[type[Item], Iterator[Item]] = {
-            kind: iter([i for i in self._order if type(i) is kind]) for kind in (OpenMessage, Call)
-        }
+        self._matched = []
+        calls: dict[str | None, deque[Call]] = {}
+        for call in self.calls:
+            calls.setdefault(call.call_id, deque()).append(call)
+        messages = dict.fromkeys(self.messages)
+        fewer = len(messages) > sum(_class(item.get("type")) is OpenMessage for item in output)
+        by_id = _distinct([(one.own_id or (one.done or {}).get("id"), one) for one in self.messages])
+        ids = _distinct([(item.get("id"), item) for item in output])
         for item in output:
-            if isinstance(item, dict) and (same := opened.get(_class(item.get("type")))) is not None:
-                yield next(same, None) or self._make(item), item
+            kind = _class(item.get("type"))
+            found: Item | None = None
+            if kind is Call:
+                line = calls.get(call_id_of(item)) or calls.get(None)
+                found = line.popleft() if line else self._make(item)
+            elif kind is OpenMessage:
+                found = by_id.get(item["id"]) if name_of(item.get("id")) in ids else None
+                if found not in messages:
+                    # Where the finished response lists fewer, those that said nothing are the ones that it leaves out.
+                    found = next((one for one in messages if not fewer or one.text.length or one.refused), None)
+                if found is None:
+                    found = self._make(item)
+                else:
+                    del messages[found]
+            self._matched.append(found)
+            if found is not None:
+                yield found, item
+
+    @property
+    def unlisted(self) -> Iterator[Item]:
+        """The messages and calls that the finished response doesn't list."""
+        listed = {id(item) for item in self._matched}
+        return (item for item in self._order if type(item) is not Item and id(item) not in listed)
+
+    @property
+    def listed(self) -> Iterator[Item]:
+        """The messages and calls that the finished response lists, in its order."""
+        return (item for item in self._matched if item is not None)
 
     def heard(self) -> list[Any]:
         """List the finished items so far, up to the first call that isn't complete; calls as they were passed on."""
@@ -211,7 +239,7 @@ class OpenItems:
                 out.append(item.done)
             elif item.complete:
                 out.append(item.heard())
-            else:
+            elif item.first is None:
                 break
         return out
 
@@ -220,15 +248,16 @@ class OpenItems:
 
         The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
         """
-        calls = iter(self.calls)
         thoughts = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
+        matched: list[Item | None] = self._matched if output else [*self._order]
         out: list[Any] = []
-        for item in output or [one.done for one in self._order]:
-            if _class(item.get("type") if isinstance(item, dict) else None) is Call:
-                call = next(calls, None)
-                if call is None or call.dropped:
+        for item, found in zip(output or [one.done for one in self._order], matched, strict=False):
+            if isinstance(found, Call):
+                if found.first is not None:
+                    continue
+                if found.dropped:
                     break
-                out.append(call.heard())
+                out.append(found.heard())
             elif _is_reasoning(item):
                 own = next(thoughts, None)
                 out.append(item if item.get("encrypted_content") or own is None else own)
@@ -251,41 +280,34 @@ class OpenItems:
             yield f"output[{i}]", item
 
 
+def _distinct(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """Return what has an id that nothing else has."""
+    times = Counter(own_id for own_id, _ in pairs if isinstance(own_id, str))
+    return {own_id: one for own_id, one in pairs if isinstance(own_id, str) and own_id and times[own_id] == 1}
+
+
+def _another(found: Item, own_id: str | None, call_id: str | None) -> bool:
+    """Tell whether an item is known by other ids than these."""
+    if isinstance(found, Call) and found.call_id and call_id:
+        return found.call_id != call_id
+    return found.announced is not None and found.own_id is not None and own_id is not None and found.own_id != own_id
+
+
+def _index(event: dict[str, Any]) -> int:
+    """Return an event's index; -1 where it has none."""
+    index = event.get("output_index")
+    return index if type(index) is int else -1
+
+
+def _id(event: dict[str, Any], item: dict[str, Any]) -> str | None:
+    return name_of(item.get("id")) or name_of(event.get("item_id"))
+
+
 def _is_reasoning(item: Any) -> bool:
     return isinstance(item, dict) and item.get("type") == "reasoning"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _class(item_type: object) -> type[Item]:
     if item_type == "message":
         return OpenMessage
-    return Call if isinstance(item_type, str) and item_type in _CALLS else Item
-
-
-def _keys(event: dict[str, Any], item: dict[str, Any]) -> Iterator[object]:
-    """The keys of an item, the surest first."""
-    if isinstance(event.get("output_index"), int):
-        yield "index", event["output_index"]
-        return
-    for name in (event.get("item_id"), item.get("id")):
-        if isinstance(name, str) and name:
-            yield "id", name
-
-
-def rest_of(path: str, sent: list[str], whole: Any) -> str:
-    """Return what is missing of a finished text; raise where it contradicts what was passed on."""
-    if not isinstance(whole, str):
-        return ""
-    so_far = "".join(sent)
-    if so_far and not whole.startswith(so_far):
-        if not whole:
-            return ""  # an empty field says nothing: some servers leave it so
-        raise StreamTruncated(path, "what was streamed is not how the finished text begins")
-    return whole[len(so_far) :]
+    return Call if isinstance(item_type, str) and item_type in CALLS else Item

@@ -14,9 +14,12 @@ Results are fed message by message, streams piece by piece; both come out the sa
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
+
+from adapter.errors import StreamTruncated
 
 from .ledger import Ledger
 
@@ -40,7 +43,8 @@ class _State(Enum):
 class Message:
     """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
 
-    `twins` are the earlier texts that it may still turn out to repeat; None before its first word.
+    `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word.
+    `repeats` tells that it turned out to repeat one.
     """
 
     path: str
@@ -50,7 +54,8 @@ class Message:
     pieces: list[str] = field(default_factory=list)
     length: int = 0
     held: list[Piece] = field(default_factory=list)
-    twins: list[str] | None = None
+    twins: tuple[int, int] | None = None
+    repeats: bool = False
 
     @property
     def text(self) -> str:
@@ -66,14 +71,15 @@ class Message:
 class Prose:
     """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
 
-    __slots__ = ("_commentary", "_current", "_finals", "_first_only", "_ledger", "_length", "_spoke")
+    __slots__ = ("_commentary", "_current", "_finals", "_first_only", "_last", "_ledger", "_length", "_spoke")
 
     def __init__(self, ledger: Ledger, *, first_only: bool = False) -> None:
         self._ledger = ledger
         self._first_only = first_only
         self._current: Message | None = None
         self._commentary: list[Message] = []
-        self._finals: list[str] = []  # the finished final texts
+        self._finals: list[str] = []  # the finished final texts, sorted
+        self._last: Message | None = None  # the last one that was shown
         self._length = 0
         self._spoke = False  # a final text is or was being shown
 
@@ -91,16 +97,17 @@ class Prose:
         at = message.length
         message.add(text)
         piece = Piece(text, logprobs)
-        if message.commentary:
-            if message not in self._commentary:
-                self._commentary.append(message)
-            message.held.append(piece)
-        elif message.state is _State.SHOWN:
+        if message.repeats or (message.state is _State.SHOWN and message is not self._last):
+            raise StreamTruncated(message.path, "it goes on after other messages were shown")
+        if message.state is _State.SHOWN:
             self._length += len(text)
             out.append(piece)
         elif message.state is _State.HELD:
             message.held.append(piece)
-            if self._first_only and self._finals:
+            if message.commentary:
+                if at == 0:
+                    self._commentary.append(message)
+            elif self._first_only and self._finals:
                 self._drop(message, "JSON was asked for, and the first text is the answer")
             elif not self._may_repeat(message, text, at):
                 out += self._show(message)
@@ -108,9 +115,16 @@ class Prose:
 
     def _may_repeat(self, message: Message, text: str, at: int) -> bool:
         """Tell whether a message that goes on with this text, there, may still turn out to repeat an earlier one."""
-        twins = self._finals if message.twins is None else message.twins
-        message.twins = [earlier for earlier in twins if earlier.startswith(text, at)]
-        return bool(message.twins)
+        low, high = message.twins or (0, len(self._finals))
+
+        def begins(earlier: str) -> str:
+            return earlier[at : at + len(text)]
+
+        # All in the range are the same up to here, so that what follows is in order as well.
+        low = bisect_left(self._finals, text, low, high, key=begins)
+        high = bisect_right(self._finals, text, low, high, key=begins)
+        message.twins = low, high
+        return low < high
 
     def runs(self, message: Message) -> bool:
         """Tell whether the next piece of this message is read by the caller as it comes, whatever it says."""
@@ -128,12 +142,14 @@ class Prose:
             return []
         out: list[Piece] = []
         text = message.text
+        at = bisect_left(self._finals, text)
         if message.state is _State.HELD:
-            if text in self._finals:
+            if self._finals[at : at + 1] == [text]:
                 self._drop(message, "an identical message stands before it")
+                message.repeats = True
                 return []
             out = self._show(message)
-        self._finals.append(text)
+        self._finals.insert(at, text)
         return out
 
     def call(self) -> list[Piece]:
@@ -147,7 +163,7 @@ class Prose:
     def _preamble(self) -> list[Piece]:
         pending, self._commentary = self._commentary, []
         out: list[Piece] = []
-        shown: list[str] = []
+        shown: set[str] = set()
         for message in pending:
             text = message.text
             if self._spoke:
@@ -155,7 +171,7 @@ class Prose:
             elif text in shown:
                 self._drop(message, "an identical message stands before it")
             else:
-                shown.append(text)
+                shown.add(text)
                 out += self._release(message)
         return out
 
@@ -170,6 +186,7 @@ class Prose:
         out = [Piece(SEPARATOR)] if self._length else []
         out += message.held
         message.state = _State.SHOWN
+        self._last = message
         message.held = []
         message.offset = self._length + (len(SEPARATOR) if self._length else 0)
         self._length += sum(len(piece.text) for piece in out)

@@ -15,6 +15,7 @@ from .finish import finish_reason
 from .identifiers import completion_id
 from .ledger import Ledger, Loss
 from .moderation import moderation_to_chat
+from .output_items import check_items, longer_of, parts_of
 from .speech import Speech, call_to_chat
 from .usage import usage_to_chat
 
@@ -95,13 +96,14 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
     if (
         asked.stop
         or asked.logprobs
-        or not isinstance(item, dict)
+        or item is None
         or item.get("type") != "message"
         or item.get("phase") == "commentary"
+        or "tool_calls" in item
     ):
         return None
     for other in output[:-1]:
-        if not isinstance(other, dict) or other.get("type") != "reasoning":
+        if other.get("type") != "reasoning":
             return None
     content = item.get("content")
     part = content[0] if isinstance(content, list) and len(content) == 1 else None
@@ -114,21 +116,25 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
 def _hear(response: dict[str, Any], asked: Asked, ledger: Ledger) -> _Said:
     """Take all items, as far as the answer goes."""
     speech = Speech(asked, ledger)
-    calls: list[dict[str, Any]] = []
+    calls: dict[str, dict[str, Any]] = {}
     for i, item in enumerate(response["output"]):
-        kind = item.get("type") if isinstance(item, dict) else None
+        kind, path = item.get("type"), f"output[{i}]"
         if kind == "message":
-            speech.message(f"output[{i}]", item)
+            speech.message(path, item)
         elif kind in ("function_call", "custom_tool_call"):
             speech.call()
             if not speech.over:
-                calls.append(call_to_chat(item, asked))
+                call = call_to_chat(path, item, asked)
+                first = calls.setdefault(call["id"], call)
+                if first is not call:
+                    calls[call["id"]] = longer_of(path, first, call)
+                    ledger.note(path, "dropped", "the same call stands before it")
         if speech.over:
             break
-        note_item(ledger, f"output[{i}]", item)
+        note_item(ledger, path, item)
     speech.finish()
     check_answerable(response, spoke=speech.spoke or bool(calls))
-    return _Said(speech.text, speech.refusal, speech.annotations(), speech.logprobs, calls, cut=speech.over)
+    return _Said(speech.text, speech.refusal, speech.annotations(), speech.logprobs, [*calls.values()], cut=speech.over)
 
 
 def check_response(response: Any, index: IndexMap | None) -> None:
@@ -146,14 +152,17 @@ def check_response(response: Any, index: IndexMap | None) -> None:
         raise MalformedReply("object", "expected a Response, got an object of another kind")
     if not isinstance(response.get("output"), list):
         raise MalformedReply("output", f"expected an array, got {json_type(response.get('output'))}")
+    check_items(response["output"])
 
 
 def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
-    """Raise where the only thing that came back waits for an answer: an empty message would look like success."""
+    """Raise where the only thing that came back waits for an answer, or can't be told: an empty message would look like success."""
     if spoke:
         return
     for i, item in enumerate(response["output"]):
-        if isinstance(item, dict) and isinstance(item.get("type"), str) and item["type"] in _WAITING:
+        if not isinstance(item.get("type"), str):
+            raise MalformedReply(f"output[{i}].type", f"expected a string, got {json_type(item.get('type'))}")
+        if item["type"] in _WAITING:
             why = f"an item of the type {item['type']} waits for an answer that Chat Completions can't give"
             error = {
                 "message": f"output[{i}]: {why}",
@@ -164,14 +173,18 @@ def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
             raise UpstreamFailure(f"output[{i}]", error, 400, spoke=True)
 
 
-def note_item(ledger: Ledger, path: str, item: Any) -> None:
-    """Enter what Chat can't show of an item: whole items of other types, and fields that calls have there only."""
-    kind = item.get("type") if isinstance(item, dict) else None
+def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
+    """Enter what Chat can't show of an item: whole items of other types, parts of messages, and fields that calls have there only."""
+    kind = item.get("type")
     if kind in ("function_call", "custom_tool_call"):
         for key in ("namespace", "caller", "async"):
             if item.get(key):
                 ledger.note(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")
-    elif kind not in ("message", "reasoning"):  # Chat never shows reasoning: nothing is lost against it
+    elif kind == "message":
+        for p, part in enumerate(parts_of(path, item)):
+            if part.kind is None:
+                ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
+    elif kind != "reasoning":  # Chat never shows reasoning: nothing is lost against it
         ledger.note(path, "dropped", f"Chat has no item of the type {kind}" if isinstance(kind, str) else "not an item")
 
 

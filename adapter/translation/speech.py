@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.errors import MalformedReply
+
 from .annotations import Annotation, annotation_to_chat
 from .cut import Cut
 from .draft import Asked
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
+from .output_items import call_id_of, name_of, parts_of, written_of
 from .prose import Message, Piece, Prose
 
 
@@ -39,19 +42,16 @@ class Speech:
         """Take a message item."""
         commentary = item.get("phase") == "commentary"
         text, refusal = Message(path, commentary), Message(path, commentary)
-        content = item.get("content")
-        for p, part in enumerate(content if isinstance(content, list) else ()):
-            kind = part.get("type") if isinstance(part, dict) else None
-            if kind == "output_text":
-                self.annotate(text, f"{path}.content[{p}]", part.get("annotations"))
-                if isinstance(part.get("text"), str) and part["text"]:
-                    entries = logprobs_to_chat(part.get("logprobs")) if self._asked.logprobs else []
-                    self._say(self._prose.write(text, part["text"], entries))
-            elif kind == "refusal":
-                if isinstance(part.get("refusal"), str) and part["refusal"]:
-                    self._refuse(self._refusals.write(refusal, part["refusal"], []))
+        for p, part in enumerate(parts_of(path, item)):
+            if part.kind == "text":
+                self.annotate(text, f"{path}.content[{p}]", part.given.get("annotations"))
+            if not part.text:
+                continue
+            if part.kind == "text":
+                entries = logprobs_to_chat(part.given.get("logprobs")) if self._asked.logprobs else []
+                self._say(self._prose.write(text, part.text, entries))
             else:
-                self._ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
+                self._refuse(self._refusals.write(refusal, part.text, []))
         self._say(self._prose.end())
         self._refuse(self._refusals.end())
 
@@ -87,12 +87,14 @@ class Speech:
             self.refusal += piece.text
 
 
-def call_to_chat(item: dict[str, Any], asked: Asked) -> dict[str, Any]:
+def call_to_chat(path: str, item: dict[str, Any], asked: Asked) -> dict[str, Any]:
     """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (EDGE_CASES 12, 14)."""
-    call_id = item.get("call_id")
-    if not isinstance(call_id, str):
-        call_id = item.get("id")
-    made: dict[str, Any] = {"id": asked.call_ids.get(call_id, call_id) if isinstance(call_id, str) else call_id}
-    if item["type"] == "custom_tool_call":
-        return made | {"type": "custom", "custom": {"name": item.get("name"), "input": item.get("input") or ""}}
-    return made | {"type": "function", "function": {"name": item.get("name"), "arguments": item.get("arguments") or ""}}
+    call_id, name = call_id_of(item), name_of(item.get("name"))
+    if name is None or call_id is None:
+        raise MalformedReply(f"{path}.{'call_id' if name else 'name'}", "a tool call without a name or an id")
+    made: dict[str, Any] = {"id": asked.call_ids.get(call_id, call_id)}
+    kind, key = ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
+    written = written_of(f"{path}.{key}", item.get(key))
+    if written is None:
+        written = "{}" if key == "arguments" and key in item else ""
+    return made | {"type": kind, kind: {"name": name, key: written}}

@@ -31,7 +31,10 @@ def messages(body: Any, *, newest_first: bool = False) -> dict[str, Any]:
     """
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise MalformedReply("data", f"expected an array, got {json_type(body)}")
-    items = [item for item in body["data"] if isinstance(item, dict)]
+    items = body["data"]
+    for i, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise MalformedReply(f"data[{i}]", f"expected an object, got {json_type(item)}")
     page: list[dict[str, Any]] = []
     for item in reversed(items) if newest_first else items:
         _add(page, item, newest_first=newest_first)
@@ -55,7 +58,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
             page.append({"id": None, "role": "assistant", "content": None, "content_parts": None, "name": None})
         if not newest_first or page[-1]["id"] is None:
             page[-1]["id"] = item.get("id")
-        page[-1].setdefault("tool_calls", []).append(call_to_chat(item, Asked()))
+        page[-1].setdefault("tool_calls", []).append(call_to_chat("data", item, Asked()))
     elif kind in ("function_call_output", "custom_tool_call_output"):
         text = _content(item.get("output"))
         page.append({"id": item.get("id"), "role": "tool", "tool_call_id": item.get("call_id"), **text, "name": None})

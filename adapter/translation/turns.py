@@ -198,16 +198,27 @@ def read_history(items: Sequence[Item], origins: Sequence[Origin], *, legacy: bo
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
-    """List the items of a Response's output that the caller has heard of: up to the first call that the completion doesn't show."""
+    """List the items of a Response's output that the caller has heard of: up to the first call that the completion doesn't show.
+
+    Calls have the arguments that the completion gives, and stand there once.
+    """
     message = completion["choices"][0]["message"]
-    shown = len(message.get("tool_calls") or ([1] if message.get("function_call") else []))
+    legacy = message.get("function_call")
+    shown = iter(message.get("tool_calls") or ([{"function": legacy}] if legacy else []))
     out: list[Any] = []
+    known: set[str] = set()
     for item in output:
         if isinstance(item, dict) and item.get("type") in _CALLS:
-            if not shown:
+            call_id = item.get("call_id") or item.get("id") or ""
+            if call_id in known:
+                continue
+            if (call := next(shown, None)) is None:
                 break
-            shown -= 1
-        out.append(item)
+            known.add(call_id)
+            key = _CALLS[item["type"]]
+            out.append({**item, key: (call.get("function") or call.get("custom"))[key]})
+        else:
+            out.append(item)
     return out
 
 

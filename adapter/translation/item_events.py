@@ -1,0 +1,357 @@
+"""What the events of single items do: text, refusals and tool calls on their way into chunks, and how their ends are held against them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.errors import StreamTruncated
+
+from .agreement import rest_of, same_text
+from .chunks import Chunk, Chunks
+from .cut import Cut
+from .draft import Asked
+from .item_states import Call, Item, OpenMessage
+from .lane import Lane
+from .ledger import Ledger
+from .logprobs import logprobs_to_chat
+from .open_items import OpenItems
+from .output_items import call_id_of, name_of, object_in, part_of, parts_of, text_of, written_of
+from .prose import Piece, Prose
+
+Event = dict[str, Any]
+
+
+class ItemEvents:
+    """Turn the events of items into chunks. `finished_calls` counts finished tool calls, `lane` is the short way for the next deltas."""
+
+    __slots__ = (
+        "_asked", "_calls", "_chunks", "_cut", "_items", "_ledger", "_prose", "_refusals", "finished_calls", "lane",
+    )  # fmt: skip
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._ledger = Ledger()
+        self._prose = Prose(self._ledger, first_only=asked.json_format)
+        self._refusals = Prose(self._ledger)
+        self._items = OpenItems()
+        self._calls = 0
+        self._chunks = Chunks(asked)
+        self._cut = Cut(asked.stop)
+        self.finished_calls = 0
+        self.lane: Lane | None = None
+
+    # Items
+
+    def _item_added(self, event: Event) -> list[Chunk]:
+        item = object_in(event, "item")
+        found = self._items.announce(event, item)
+        return self._open_call(found, item) if isinstance(found, Call) else []
+
+    def _item_done(self, event: Event) -> list[Chunk]:
+        item = object_in(event, "item")
+        found = self._items.get(event, item)
+        self.finished_calls += isinstance(found, Call) and found.done is None
+        found.done = item
+        return self._settle(found, item)
+
+    def _settle(self, found: Item, item: dict[str, Any], *, last: bool = False) -> list[Chunk]:
+        """Bring what was passed on up to what the finished item says; in the finished response (`last`) nothing is left out."""
+        if isinstance(found, Call):
+            if found.call_id is None:
+                found.call_id = call_id_of(item)
+            out = self._open_call(found, item)
+            return out + self._rest_of_call(found, item, last=last)
+        if not isinstance(found, OpenMessage):
+            return []
+        out = self._settle_message(found, item, last=last)
+        if found is self._items.messages[-1]:
+            out += self._say(self._prose.end()) + self._refuse(self._refusals.end())
+        return out
+
+    def _settle_message(self, found: OpenMessage, item: dict[str, Any], *, last: bool) -> list[Chunk]:
+        """Bring a message up to its finished form, told by its whole text: servers differ in how they number parts."""
+        parts = parts_of(found.path, item)
+        path = f"{found.path}.content"
+        sent = {"text": found.text.text, "refusal": found.refused}
+        missing = {}
+        for of, so_far in sent.items():
+            whole = "".join([part.text for part in parts if part.kind == of])
+            as_json = self._asked.json_format and of == "text"
+            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last)
+        out: list[Chunk] = []
+        at = {"text": 0, "refusal": 0}
+        for p, (kind, text, given) in enumerate(parts):
+            if kind is None:
+                continue
+            rest = text[max(len(sent[kind]) - at[kind], 0) :] if missing[kind] else ""
+            if kind == "text":
+                state = found.part(p, at[kind])
+                self._items.annotate(found, p, given.get("annotations"), seen=state.annotations)
+                out += self._text(found, p, rest, given.get("logprobs") if rest == text else None)
+            else:
+                out += self._refusal(found, p, rest)
+            at[kind] += len(text)
+        return out
+
+    def _missing(self, item: Item, path: str, sent: str, whole: str, *, as_json: bool, last: bool = False) -> str:
+        """Return what an event says beyond what was sent; raise where it contradicts that."""
+        if not whole and not last:
+            return ""  # an empty field says nothing: some servers leave it so
+        missing = rest_of(path, sent, whole, as_json=as_json, agreed=item.agreed)
+        item.agreed = True
+        if missing is None and not item.reworded:
+            item.reworded = True
+            self._ledger.note(
+                path, "changed", "given as it was streamed; the finished text is formatted in another way"
+            )
+        return missing or ""
+
+    # Text and refusals
+
+    def _part_added(self, event: Event) -> list[Chunk]:
+        # What an announcement quotes is said again by deltas, or by what ends the part.
+        part = event.get("part")
+        if part is not None and part_of("part", part).kind is not None:
+            message = self._items.message(event)
+            if message.done is None:
+                message.part(event.get("content_index")).announced = part if part_of("part", part).text else None
+        return []
+
+    def _part_done(self, event: Event) -> list[Chunk]:
+        part = event.get("part")
+        if part is None or part_of("part", part).kind is None:
+            return []  # a reasoning item's part
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _text_delta(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        p = event.get("content_index")
+        text = _delta_of(message, text_of("delta", event.get("delta")))
+        out = self._text(message, p, text, event.get("logprobs"), event.get("obfuscation"))
+        self.lane = self._lane(message, event.get("output_index"), p)
+        return out
+
+    def _lane(self, message: OpenMessage, output_index: Any, p: Any) -> Lane | None:
+        """Open the short way for the deltas that follow, where all that they do is to be read."""
+        plain = self._chunks.spoke and not (self._asked.logprobs or self._asked.stop)
+        numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
+        if not (plain and numbered and self._prose.runs(message.text) and self._items.alone(message, output_index)):
+            return None
+        return Lane((output_index, p), message.parts[p].text, message.text, self._prose, self._chunks)
+
+    def _text_done(self, event: Event) -> list[Chunk]:
+        part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _refusal_delta(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        text = _delta_of(message, text_of("delta", event.get("delta")))
+        return self._refusal(message, event.get("content_index"), text, event.get("obfuscation"))
+
+    def _refusal_done(self, event: Event) -> list[Chunk]:
+        part = {"type": "refusal", "refusal": event.get("refusal")}
+        return self._rest_of_part(self._items.message(event), event.get("content_index"), part)
+
+    def _annotation(self, event: Event) -> list[Chunk]:
+        message = self._items.message(event)
+        self._items.annotate(message, event.get("content_index"), [event.get("annotation")], seen=0)
+        return []
+
+    def _rest_of_part(self, message: OpenMessage, p: Any, given: dict[str, Any]) -> list[Chunk]:
+        state = message.part(p)
+        path = f"{message.path}.content[{state.number}]"
+        kind, text, _ = part_of(path, given)
+        if kind == "refusal":
+            sent = "".join(state.refusal)
+            return self._refusal(message, p, self._missing(message, f"{path}.refusal", sent, text, as_json=False))
+        self._items.annotate(message, p, given.get("annotations"), seen=state.annotations)
+        sent = "".join(state.text)
+        rest = self._missing(message, f"{path}.text", sent, text, as_json=self._asked.json_format)
+        return self._text(message, p, rest, None if sent else given.get("logprobs"))
+
+    def _text(
+        self, message: OpenMessage, p: Any, text: str | None, logprobs: Any, obfuscation: Any = None
+    ) -> list[Chunk]:
+        if not text:
+            return []
+        message.part(p).text.append(text)
+        entries = logprobs_to_chat(logprobs) if self._asked.logprobs else []
+        return self._say(self._prose.write(message.text, text, entries), obfuscation)
+
+    def _refusal(self, message: OpenMessage, p: Any, text: str | None, obfuscation: Any = None) -> list[Chunk]:
+        if not text:
+            return []
+        message.part(p).refusal.append(text)
+        return self._refuse(self._refusals.write(message.refusal, text, []), obfuscation)
+
+    # Tool calls
+
+    def _arguments_delta(self, event: Event) -> list[Chunk]:
+        call = self._items.call(event)
+        text = _delta_of(call, written_of("delta", event.get("delta")))
+        return self._arguments(call, text, event.get("obfuscation"))
+
+    def _arguments_done(self, event: Event) -> list[Chunk]:
+        call = self._items.call(event)
+        return self._rest_of_call(call, event)
+
+    def _rest_of_call(self, call: Call, given: dict[str, Any], *, last: bool = False) -> list[Chunk]:
+        path = f"{call.path}.{call.written}"
+        whole = written_of(path, given.get(call.written))
+        if whole is None and last and call.written in given and not call.custom:
+            whole = "{}"  # null: a call without arguments
+        sent = "".join(call.sent)
+        return self._arguments(call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last))
+
+    def _open_call(self, call: Call, item: dict[str, Any]) -> list[Chunk]:
+        _learn(call, item)
+        if call.opened or call.first is not None or call.name is None or call.call_id is None:
+            return []
+        first = self._items.first_of(call)
+        if first is not call:
+            call.first = first  # what it says is known at the end
+            return []
+        call.opened = True
+        out = self._say(self._prose.call(), last=True) + self._refuse(self._refusals.call())
+        if self._cut.over:
+            call.dropped = True  # it stands behind the cut
+            return out
+        if self._asked.legacy_functions and self._calls:
+            call.dropped = True
+            self._ledger.note(call.path, "dropped", "the deprecated function_call holds one call")
+            return out
+        call.index = self._calls
+        self._calls += 1
+        body = {"name": call.name, call.written: ""}
+        if self._asked.legacy_functions:
+            out += self._chunks.first({"function_call": body})
+        else:
+            call_id = self._asked.call_ids.get(call.call_id, call.call_id)
+            out += self._chunks.first(
+                {"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]}
+            )
+        if call.sent:
+            out.append(self._fragment(call, "".join(call.sent)))
+        return out
+
+    def _arguments(self, call: Call, text: str | None, obfuscation: Any = None) -> list[Chunk]:
+        if not text:
+            return []
+        call.sent.append(text)
+        return [self._fragment(call, text, obfuscation)] if call.opened and not call.dropped else []
+
+    def _fragment(self, call: Call, text: str, obfuscation: Any = None) -> Chunk:
+        body = {call.written: text}
+        if self._asked.legacy_functions:
+            return self._chunks.delta({"function_call": body}, obfuscation=obfuscation)
+        return self._chunks.delta({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
+
+    # The end
+
+    def _settle_all(self, output: list[Any]) -> list[Chunk]:
+        """Bring everything up to the finished response; where that lists nothing, to what came one by one."""
+        out: list[Chunk] = []
+        for found, item in self._items.settled(output):
+            out += self._settle(found, item, last=True)
+        if not output:
+            out += self._settle_announced()
+        out += self._settle_repeated()
+        out += self._say(self._prose.finish(), last=True) + self._refuse(self._refusals.finish())
+        for call in self._items.calls:
+            if not call.opened and call.first is None:
+                raise StreamTruncated(f"{call.path}.name", "a tool call without a name or an id")
+        if output:
+            self._check_listed()
+        else:
+            self._check_finished()
+        return out
+
+    def _settle_announced(self) -> list[Chunk]:
+        """Take what nothing but an announcement has said, and null arguments for none."""
+        out: list[Chunk] = []
+        for message in self._items.messages:
+            for p, state in message.parts.items():
+                if state.announced is not None and not state.text and not state.refusal:
+                    out += self._rest_of_part(message, p, state.announced)
+        for call in self._items.calls:
+            if not call.sent:
+                out += self._rest_of_call(call, call.done or call.announced or {}, last=True)
+        return out
+
+    def _settle_repeated(self) -> list[Chunk]:
+        """Make one of calls that came twice, with the longer arguments; raise where they aren't the same call."""
+        out: list[Chunk] = []
+        for call in self._items.calls:
+            first = call.first
+            if first is None:
+                continue
+            sent, before = "".join(call.sent), "".join(first.sent)
+            same = not sent or not before or same_text(sent, before, as_json=not call.custom)
+            if not same or (call.name, call.custom) != (first.name, first.custom):
+                raise StreamTruncated(f"{call.path}.call_id", "the id of another call")
+            if not before:
+                out += self._arguments(first, sent)
+            self._ledger.note(call.path, "dropped", "the same call stands before it")
+        return out
+
+    def _check_listed(self) -> None:
+        """Raise where the caller was given what the finished response doesn't list, or in another order."""
+        for item in self._items.unlisted:
+            if item.first is None if isinstance(item, Call) else isinstance(item, OpenMessage) and item.shown:
+                raise StreamTruncated(item.path, "the finished response doesn't list what was streamed")
+        text = refusal = -1
+        for item in self._items.listed:
+            if isinstance(item, OpenMessage):
+                at = item.text.offset
+                if at is not None and at < text:
+                    raise StreamTruncated(item.path, "the finished response lists messages in another order")
+                text = text if at is None else at
+                at = item.refusal.offset if item.refused else None
+                if at is not None and at < refusal:
+                    raise StreamTruncated(item.path, "the finished response lists messages in another order")
+                refusal = refusal if at is None else at
+
+    def _check_finished(self) -> None:
+        """Raise where a server that finishes its items has left one open, and says nothing about it at the end."""
+        for items in (self._items.calls, self._items.messages):
+            if any(item.done is not None for item in items):
+                for item in items:
+                    if item.done is None and (isinstance(item, OpenMessage) or item.first is None):
+                        raise StreamTruncated(item.path, "the stream ended before it was finished")
+
+    # What the caller reads
+
+    def _say(self, pieces: list[Piece], obfuscation: Any = None, *, last: bool = False) -> list[Chunk]:
+        """Write what comes out of the prose; `last` where a call or the end follows."""
+        before = self._cut.over
+        out = self._chunks.say(self._cut.take(pieces, last=last), obfuscation)
+        return out + self._stop() if self._cut.over and not before else out
+
+    def _refuse(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
+        return [] if self._cut.over else self._chunks.refuse(pieces, obfuscation)
+
+    def _stop(self) -> list[Chunk]:
+        """Finish the answer where its text is cut."""
+        raise NotImplementedError
+
+
+def _delta_of(item: Item, delta: str | None) -> str | None:
+    if delta and item.done is not None:
+        raise StreamTruncated(item.path, "it goes on after it was finished")
+    return delta
+
+
+def _learn(call: Call, item: dict[str, Any]) -> None:
+    """Take name, id and kind of a call, as far as an item has them; raise where the caller knows others."""
+    name, call_id = name_of(item.get("name")), name_of(item.get("call_id"))
+    custom = item.get("type") == "custom_tool_call"
+    if not call.opened and call.first is None:
+        call.name, call.call_id, call.custom = name or call.name, call_id or call.call_id, custom
+        return
+    for key, new, known in (
+        ("name", name, call.name),
+        ("call_id", call_id, call.call_id),
+        ("type", custom, call.custom),
+    ):
+        if new is not None and new != known:
+            raise StreamTruncated(f"{call.path}.{key}", "not what the call was announced with")

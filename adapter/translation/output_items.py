@@ -1,0 +1,110 @@
+"""Output items as servers write them: the values that Chat has a place for, read once for whole replies and for streams.
+
+What is plain in another type is converted (a string for a message's content, an object for a call's arguments). What can't
+be read is an error: it must not look like an answer without it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NamedTuple
+
+from adapter.errors import MalformedReply
+
+from .agreement import same_text
+from .content import json_type
+
+CALLS = frozenset({"function_call", "custom_tool_call"})
+_NESTED_CALLS = CALLS | {"tool_call", "tool_calls", "tool_use"}
+_TEXTS: dict[str, tuple[Literal["text", "refusal"], str]] = {
+    "output_text": ("text", "text"),
+    "text": ("text", "text"),  # as some servers call it
+    "refusal": ("refusal", "refusal"),
+}
+
+
+class Part(NamedTuple):
+    """A part of a message: its kind (None where Chat has none like it), its text and the whole of it."""
+
+    kind: Literal["text", "refusal"] | None
+    text: str
+    given: dict[str, Any]
+
+
+def check_items(output: list[Any]) -> None:
+    """Raise MalformedReply unless all items are objects."""
+    for i, item in enumerate(output):
+        if not isinstance(item, dict):
+            raise MalformedReply(f"output[{i}]", f"expected an object, got {json_type(item)}")
+
+
+def object_in(event: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the object that an event holds. Raises MalformedReply where it is none."""
+    value = event.get(key)
+    if not isinstance(value, dict):
+        raise MalformedReply(key, f"expected an object, got {json_type(value)}")
+    return value
+
+
+def parts_of(path: str, item: dict[str, Any]) -> list[Part]:
+    """Read a message's content."""
+    if item.get("tool_calls"):
+        raise MalformedReply(f"{path}.tool_calls", "a call inside a message")
+    content = item.get("content")
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Part("text", content, {"type": "output_text", "text": content})]
+    if not isinstance(content, list):
+        raise MalformedReply(f"{path}.content", f"expected an array, got {json_type(content)}")
+    return [part_of(f"{path}.content[{p}]", part) for p, part in enumerate(content)]
+
+
+def part_of(path: str, part: Any) -> Part:
+    """Read a part of a message."""
+    if not isinstance(part, dict):
+        raise MalformedReply(path, f"expected an object, got {json_type(part)}")
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _TEXTS:
+        if isinstance(kind, str) and kind in _NESTED_CALLS:
+            raise MalformedReply(path, "a call inside a message")
+        return Part(None, "", part)
+    of, key = _TEXTS[kind]
+    return Part(of, text_of(f"{path}.{key}", part.get(key)) or "", part)
+
+
+def text_of(path: str, value: Any) -> str | None:
+    """Return a text, or None where there is none."""
+    if value is not None and not isinstance(value, str):
+        raise MalformedReply(path, f"expected a string, got {json_type(value)}")
+    return value
+
+
+def written_of(path: str, value: Any) -> str | None:
+    """Return a call's arguments or input, or None where there is none; an object is written as JSON."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text_of(path, value)
+
+
+def name_of(value: Any) -> str | None:
+    """Return a name or an id; an empty one is none."""
+    return value if isinstance(value, str) and value else None
+
+
+def call_id_of(item: dict[str, Any]) -> str | None:
+    """Return the id under which a finished call is answered; servers that have but one id write that."""
+    return name_of(item.get("call_id")) or name_of(item.get("id"))
+
+
+def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """Return one of two tool calls of Chat's with the same id, that with the longer arguments; raise where they are two calls."""
+    kind = first["type"]
+    key = "input" if kind == "custom" else "arguments"
+    if again["type"] == kind and again[kind]["name"] == first[kind]["name"]:
+        one, other = first[kind][key], again[kind][key]
+        if not other or same_text(one, other, as_json=kind == "function"):
+            return first
+        if not one:
+            return again
+    raise MalformedReply(f"{path}.call_id", "the id of another call")

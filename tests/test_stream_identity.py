@@ -1,0 +1,382 @@
+"""Streams that number, name or tell their items in odd ways: one item stays one, and an end that contradicts what was streamed is none.
+
+What is right is the answer that the finished response gives; the table says where there is none to give.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import openai
+import pytest
+
+from adapter.errors import TranslationError
+from adapter.translation import ChunksFromEvents, chat_to_responses
+from tests.support.doors import DOORS, Door, Reply, both, each_door
+from tests.test_edge_streams import (
+    FUNCTION,
+    ROME,
+    SCHEMA,
+    THOUGHT,
+    accumulated,
+    added,
+    asked,
+    call,
+    called,
+    deltas,
+    done,
+    ending,
+    message,
+    on_arguments,
+    on_part,
+    on_text,
+    opening,
+    spoken,
+    text,
+    wire,
+)
+
+Json = dict[str, Any]
+PAY, OSLO = '{"amount":100}', '{"c":"Oslo"}'
+FIRST, SECOND = call("call_A", OSLO, id="fc_1"), call("call_B", '{"c":"Rome"}', id="fc_2")
+
+
+def arguments(kind: str, value: str, item_id: str, index: int = 0) -> Json:
+    return on_arguments(kind, index, value) | {"item_id": item_id}
+
+
+def said(kind: str, value: str, item_id: str = "msg_1", index: int = 0) -> Json:
+    return on_text(kind, index, value) | {"item_id": item_id}
+
+
+def without(*keys: str) -> Callable[[Json], Json]:
+    return lambda event: {key: value for key, value in event.items() if key not in keys}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Events without the opening ones; the text, calls (id, name, arguments) and ledger, or None where an error is due."""
+
+    id: str
+    input: Sequence[Json]
+    text: str | None = None
+    calls: Sequence[tuple[str, str, str]] | None = ()
+    ledger: Sequence[tuple[str, str]] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+ONE = [("call_A", "f", OSLO)]
+TWO = [*ONE, ("call_B", "f", '{"c":"Rome"}')]
+
+ONE_ITEM = (
+    Case("announced-late", [arguments("delta", OSLO, "fc_1"), *called(0, FIRST), ending(FIRST)], None, ONE),
+    Case(
+        "announced-twice",
+        [added(0, FIRST), added(0, FIRST), arguments("delta", OSLO, "fc_1"), done(0, FIRST), ending(FIRST)],
+        None,
+        ONE,
+    ),
+    Case(
+        "announced-again-under-another-index",
+        [added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), added(1, FIRST), arguments("delta", OSLO[4:], "fc_1", 1), done(1, FIRST), ending(FIRST)],
+        None,
+        ONE,
+    ),
+    Case(
+        "announced-again-under-another-id",
+        [added(0, FIRST), arguments("delta", OSLO, "fc_1"), added(1, FIRST | {"id": "fc_9"}), done(1, FIRST), ending(FIRST)],
+        None,
+        ONE,
+    ),
+    Case(
+        "a-delta-under-another-index",
+        [added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), arguments("delta", OSLO[4:], "fc_1", 3), done(0, FIRST), ending(FIRST)],
+        None,
+        ONE,
+    ),
+    Case(
+        "two-calls-at-one-index",
+        [added(0, FIRST), added(0, SECOND), arguments("delta", '{"c":', "fc_2"), arguments("delta", '{"c":', "fc_1"), arguments("delta", '"Rome"}', "fc_2"), arguments("delta", '"Oslo"}', "fc_1"), done(0, SECOND), done(0, FIRST), ending(FIRST, SECOND)],
+        None,
+        TWO,
+    ),
+    Case(
+        "two-calls-at-one-index-one-after-the-other",
+        [*called(0, FIRST, OSLO), *(e | {"item_id": "fc_2"} for e in called(0, SECOND, '{"c":"Rome"}')), ending(FIRST, SECOND)],
+        None,
+        TWO,
+    ),
+    Case(
+        "other-items-come-at-its-index",
+        [added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), *THOUGHT, *spoken(0, "Hello"), arguments("delta", OSLO[4:], "x"), done(0, FIRST), ending(FIRST, message("Hello"))],
+        "Hello",
+        ONE,
+    ),
+    Case(
+        "a-message-stays-open-as-well",
+        [added(0, message("")), said("delta", "Hel"), *THOUGHT, *called(0, FIRST, OSLO), said("delta", "lo", "x"), done(0, message("Hello")), ending(message("Hello"), FIRST)],
+        "Hello",
+        ONE,
+    ),
+    Case(
+        "no-indexes-and-finished-at-the-end",
+        list(
+            map(
+                without("output_index"),
+                [added(0, FIRST), arguments("delta", OSLO, "fc_1"), added(0, SECOND), arguments("delta", '{"c":"Rome"}', "fc_2"), done(0, FIRST), done(0, SECOND), ending(FIRST, SECOND)],
+            )
+        ),
+        None,
+        TWO,
+    ),
+    Case(
+        "no-indexes-and-no-ids",
+        [*list(map(without("output_index", "item_id"), [*spoken(0, "Hel", "lo"), *called(0, FIRST, OSLO)])), ending(message("Hello"), FIRST)],
+        "Hello",
+        ONE,
+    ),
+    Case(
+        "a-message-announced-twice-under-two-indexes",
+        [added(0, message("")), said("delta", "Hel"), added(1, message("")), said("delta", "lo", index=1), done(1, message("Hello")), ending(message("Hello"))],
+        "Hello",
+    ),
+    Case(
+        "ids-that-change-in-the-finished-response",
+        [*spoken(0, "One."), *spoken(1, "Two."), ending(message("One.", id="z1"), message("Two.", id="z2"))],
+        "One.\n\nTwo.",
+    ),
+    Case(
+        "the-same-ids-for-all",
+        [e | {"item_id": "msg_1"} for e in [*spoken(0, "One."), *spoken(1, "Two.")]] + [ending(message("One."), message("Two."))],
+        "One.\n\nTwo.",
+    ),
+    Case("an-empty-message-that-isn't-listed", [added(0, message("", id="msg_0")), *spoken(1, "Hi"), ending(message("Hi", id="z"))], "Hi"),
+)  # fmt: skip
+
+SNAPSHOTS = (
+    Case(
+        "text-in-an-announcement",
+        [added(0, message("")), on_part("added", 0, text("Hello")), said("delta", "Hel"), said("delta", "lo"), said("done", "Hello"), ending(message("Hello"))],
+        "Hello",
+    ),
+    Case("text-in-an-announced-message", [added(0, message("x")) | {"item": message("Hello")}, said("delta", "Hello"), ending(message("Hello"))], "Hello"),
+    Case("text-in-an-announcement-alone", [added(0, message("")), on_part("added", 0, text("Hello")), ending()], "Hello"),
+    Case("arguments-in-an-announcement", [{**added(0, FIRST), "item": FIRST}, arguments("delta", OSLO, "fc_1"), ending(FIRST)], None, ONE),
+    Case("arguments-in-an-announcement-alone", [{**added(0, FIRST), "item": FIRST}, ending()], None, ONE),
+    Case(
+        "a-refusal-in-an-announcement",
+        [on_part("added", 0, {"type": "refusal", "refusal": "No."}), said("delta", "Hi"), done(0, message("Hi")), ending(message("Hi"))],
+        "Hi",
+    ),
+)  # fmt: skip
+
+SPACED, LONGER = '{"c": "Oslo"}', '{"c":"Oslo","d":1}'
+FORMATS = (
+    Case("text-trimmed-by-done", [said("delta", " Hello\n"), said("done", "Hello"), ending(message("Hello"))], " Hello\n", (), [("output[0].content[0].text", "changed")]),
+    Case("text-trimmed-at-the-end", [*spoken(0, "Hello "), ending(message("Hello"))], "Hello ", (), [("output[0].content", "changed")]),
+    Case("arguments-written-anew", [*called(0, FIRST, OSLO), ending(FIRST | {"arguments": SPACED})], None, ONE, [("output[0].arguments", "changed")]),
+    Case(
+        "arguments-in-another-order",
+        [*called(0, call(arguments=LONGER), LONGER), ending(call(arguments='{"d": 1, "c": "Oslo"}'))],
+        None, [("call_A", "f", LONGER)], [("output[0].arguments", "changed")],
+    ),
+    Case("a-format-written-anew", [*spoken(0, '{"a":1}'), ending(message('{ "a": 1 }'))], '{"a":1}', (), [("output[0].content", "changed")], SCHEMA),
+    Case("text-that-is-json-after-an-agreement", [*spoken(0, '{"a":1}'), ending(message('{"a": 1}'))], '{"a":1}', (), [("output[0].content", "changed")]),
+    Case("text-that-is-json-without-one", [said("delta", '{"a":1}'), ending(message('{"a": 1}'))], calls=None),
+    Case("other-types", [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":1.0}'))], calls=None),
+    Case("a-truth-for-a-number", [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":true}'))], calls=None),
+    Case("a-key-that-comes-twice", [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":2,"a":1}'))], calls=None),
+    Case("a-format-with-another-value", [*spoken(0, '{"a":1}'), ending(message('{"a": 2}'))], calls=None, request=SCHEMA),
+)  # fmt: skip
+
+AGAIN = call("call_A", OSLO, id="fc_7")
+REPEATED = (
+    Case("the-same-call-again", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("listed-again", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending(FIRST, AGAIN)], None, ONE, [("output[1]", "dropped")]),
+    Case("listed-twice-at-the-end", [*called(0, FIRST, OSLO), ending(FIRST, AGAIN)], None, ONE, [("output[1]", "dropped")]),
+    Case("nothing-listed", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending()], None, ONE, [("output[1]", "dropped")]),
+    Case("again-without-arguments", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": ""}), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("first-without-arguments", [*called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO), ending(FIRST | {"arguments": ""}, AGAIN)], None, ONE, [("output[1]", "dropped")]),
+    Case("again-in-other-words", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": SPACED}, SPACED), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("announced-again-after-its-end", [*called(0, FIRST, OSLO), added(0, FIRST), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("other-arguments", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": PAY}, PAY), ending(FIRST, AGAIN | {"arguments": PAY})], calls=None),
+    Case("another-name", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"name": "g"}, OSLO), ending(FIRST)], calls=None),
+)  # fmt: skip
+
+ABSENT = (
+    Case("a-name-that-comes-late", [added(0, FIRST | {"name": ""}), arguments("delta", OSLO, "fc_1"), done(0, FIRST), ending(FIRST)], None, ONE),
+    Case("a-call-id-that-comes-late", [added(0, FIRST | {"call_id": ""}), arguments("delta", OSLO, "fc_1"), done(0, FIRST), ending(FIRST)], None, ONE),
+    Case(
+        "no-call-id",
+        [added(0, without("call_id")(FIRST)), arguments("delta", OSLO, "fc_1"), done(0, without("call_id")(FIRST)), ending(without("call_id")(FIRST))],
+        None, [("fc_1", "f", OSLO)],
+    ),
+    Case("no-name-at-all", [*called(0, FIRST | {"name": ""}, OSLO), ending(FIRST | {"name": ""})], calls=None),
+    Case("null-arguments", [added(0, FIRST), done(0, FIRST | {"arguments": None}), ending(FIRST | {"arguments": None})], None, [("call_A", "f", "{}")]),
+    Case("null-arguments-and-nothing-listed", [added(0, FIRST), done(0, FIRST | {"arguments": None}), ending()], None, [("call_A", "f", "{}")]),
+    Case("empty-arguments", [added(0, FIRST), done(0, FIRST | {"arguments": ""}), ending(FIRST | {"arguments": ""})], None, [("call_A", "f", "")]),
+)  # fmt: skip
+
+OTHER_WORDS = (
+    Case("response.done", [*spoken(0, "Hello"), ending(message("Hello")) | {"type": "response.done"}], "Hello"),
+    Case("an-end-without-a-response", [*spoken(0, "Hello"), {"type": "response.completed"}], "Hello"),
+    Case("an-end-without-a-response-or-an-end", [said("delta", "Hello"), {"type": "response.completed"}], calls=None),
+    Case("response.error", [said("delta", "Hello"), {"type": "response.error", "error": {"message": "No.", "code": "x"}}], calls=None),
+    Case("content-that-is-a-string", [ending(message() | {"content": "Hello"})], "Hello"),
+    Case("text-for-output-text", [added(0, message("")), done(0, message({"type": "text", "text": "Hello"})), ending(message({"type": "text", "text": "Hello"}))], "Hello"),
+    Case(
+        "other-parts",
+        [added(0, message("")), on_part("added", 0, {"type": "reasoning_text", "text": "Hm"}), on_part("done", 0, {"type": "reasoning_text", "text": "Hm"}), said("delta", "Hello"), ending(message({"type": "reasoning_text", "text": "Hm"}, "Hello"))],
+        "Hello", (), [("output[0].content[0]", "dropped")],
+    ),
+    Case("arguments-that-are-an-object", [added(0, FIRST), done(0, FIRST | {"arguments": {"c": "Oslo"}}), ending(FIRST | {"arguments": {"c": "Oslo"}})], None, ONE),
+    Case("a-delta-that-is-an-object", [added(0, FIRST), arguments("delta", {"c": "Oslo"}, "fc_1"), done(0, FIRST), ending(FIRST)], None, ONE),  # type: ignore[arg-type]
+)  # fmt: skip
+
+_PAYS = call("call_A", PAY, name="pay")
+CONTRADICTIONS = tuple(
+    Case(name, events, calls=None)
+    for name, events in {
+        "more-calls": [*called(0, FIRST, OSLO), *called(1, SECOND, '{"c":"Rome"}'), ending(FIRST)],
+        "fewer-calls-and-a-message": [*called(0, FIRST, OSLO), ending(message("Hello"))],
+        "only-reasoning-is-listed": [*spoken(0, "Hello"), ending({"type": "reasoning", "id": "rs_1", "summary": []})],
+        "more-messages": [*spoken(0, "One."), *spoken(1, "Two."), ending(message("One."))],
+        "another-message": [*spoken(0, "One."), ending(message("Two."))],
+        "an-empty-message": [*spoken(0, "One."), ending(message(""))],
+        "messages-in-another-order": [*spoken(0, "One."), *spoken(1, "Two."), ending(message("Two."), message("One."))],
+        "a-message-before-it": [*spoken(0, "One."), ending(message("Zero.", id="m0"), message("One."))],
+        "another-call-id": [*called(0, _PAYS, PAY), ending(_PAYS | {"call_id": "call_Z"})],
+        "another-name": [*called(0, _PAYS, PAY), ending(_PAYS | {"name": "refund"})],
+        "another-kind": [*called(0, _PAYS, PAY), ending({**_PAYS, "type": "custom_tool_call", "input": PAY})],
+        "other-arguments": [*called(0, _PAYS, PAY), ending(_PAYS | {"arguments": '{"amount":1000}'})],
+        "no-arguments": [*called(0, _PAYS, PAY), ending(_PAYS | {"arguments": ""})],
+        "paid-twice-under-two-ids": [*called(0, _PAYS, PAY), *called(1, _PAYS | {"call_id": "call_B", "id": "x"}, PAY), ending(_PAYS)],
+        "finished-with-another-id": [added(0, _PAYS), done(0, _PAYS | {"call_id": "call_Z"}), ending()],
+        "finished-with-another-name": [added(0, _PAYS), done(0, _PAYS | {"name": "refund"}), ending()],
+        "one-of-two-is-never-finished": [*called(0, FIRST, OSLO), added(1, SECOND), ending()],
+        "it-goes-on-after-its-end": [*spoken(0, "Hello"), said("delta", " there"), ending(message("Hello"))],
+        "it-goes-on-after-its-end-and-nothing-is-listed": [*spoken(0, "Hello"), said("delta", " there"), ending()],
+        "two-messages-at-once": [said("delta", "a", "m1", 0), said("delta", "b", "m2", 1), said("delta", "c", "m1", 0), ending(message("ac"), message("b"))],
+        "a-part-that-isn't-listed": [said("delta", "Hel"), on_text("delta", 0, "lo", 1), ending(message("Hel"))],
+        "a-refusal-that-isn't-listed": [said("delta", "Hel"), {**said("delta", "No."), "type": "response.refusal.delta"}, ending(message("Hel"))],
+    }.items()
+)  # fmt: skip
+
+NO_OBJECTS = ["x", None, 7, True, ["x"], []]
+SHAPES = tuple(
+    Case(f"{where}-{json.dumps(value)}", events, calls=None)
+    for value in NO_OBJECTS
+    for where, events in {
+        "added": [{**added(0, FIRST), "item": value}, ending(message("Hello"))],
+        "done": [{**done(0, FIRST), "item": value}, ending(message("Hello"))],
+        "listed": [ending(value)],  # type: ignore[arg-type]
+        "listed-beside-text": [*spoken(0, "Hello"), ending(message("Hello"), value)],  # type: ignore[arg-type]
+        "a-part": [done(0, message("") | {"content": [value]}), ending()],
+        "a-part-listed": [ending(message("") | {"content": [value]})],
+    }.items()
+) + tuple(
+    Case(name, events, calls=None)
+    for name, events in {
+        "text-that-is-a-number": [ending(message({"type": "output_text", "text": 7}))],
+        "text-that-is-an-object": [ending(message({"type": "output_text", "text": {"value": "Hi"}}))],
+        "content-that-is-an-object": [ending(message("") | {"content": {"text": "Hi"}})],
+        "a-delta-that-is-an-object": [said("delta", {"text": "Hi"}), ending()],  # type: ignore[arg-type]
+        "a-delta-that-is-a-number": [said("delta", 7), ending()],  # type: ignore[arg-type]
+        "arguments-that-are-a-number": [ending(call(arguments=7))],  # type: ignore[arg-type]
+        "a-call-inside-a-message": [ending(message(call()))],
+        "calls-beside-a-message's-content": [ending(message("") | {"tool_calls": [call()]})],
+        "an-item-without-a-type": [ending({"content": "Hello"})],
+    }.items()
+)  # fmt: skip
+
+CASES = (*ONE_ITEM, *SNAPSHOTS, *FORMATS, *REPEATED, *ABSENT, *OTHER_WORDS, *CONTRADICTIONS, *SHAPES)
+each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+
+
+def _outcome(chunks: Sequence[Json]) -> tuple[str | None, list[tuple[str, str, str]]]:
+    message = accumulated(chunks)["message"]
+    calls = [
+        (one["id"], one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls", ())
+    ]
+    return message["content"] or None, calls
+
+
+@each_case
+def test_the_pure_machine(case: Case) -> None:
+    made = chat_to_responses(asked(stream=True, **case.request))
+    machine = ChunksFromEvents(made.asked, made.index)
+    chunks: list[Json] = []
+    try:
+        for event in [*opening(), *case.input]:
+            chunks += machine.feed(event)
+        machine.close()
+    except TranslationError:
+        assert case.calls is None
+        assert not [finish for _, finish in deltas(chunks) if finish]
+        return
+    assert case.calls is not None, _outcome(chunks)
+    assert _outcome(chunks) == (case.text, list(case.calls))
+    assert [(loss.path, loss.action) for loss in machine.losses] == list(case.ledger)
+
+
+@each_door
+def test_a_door(door: Door) -> None:
+    for n, case in enumerate(CASES):
+        events = wire([*opening(), *case.input])
+        pieces = [b"".join(events)] if (n + DOORS.index(door)) % 2 else events
+        seen = door.stream(asked(tools=[FUNCTION], **case.request), both(Reply.of_sse(pieces)))
+        if case.calls is None:
+            assert isinstance(seen.error, openai.APIError), case.id
+            assert not [finish for _, finish in deltas(seen.chunks_json()) if finish], case.id
+        else:
+            seen.reraise()
+            assert _outcome(seen.chunks_json()) == (case.text, list(case.calls)), case.id
+
+
+_STREAMED_ONLY = ("added-", "done-", "a-delta-", "another-name")
+WHOLE = [
+    case
+    for case in (*REPEATED, *ABSENT, *OTHER_WORDS, *SHAPES)
+    if case.input[-1].get("response", {}).get("output") and not case.id.startswith(_STREAMED_ONLY)
+]
+
+
+@each_door
+def test_whole_replies_are_read_alike(door: Door) -> None:
+    """Where the finished response says all of it."""
+    for case in WHOLE:
+        reply = both(Reply.of_json(case.input[-1]["response"]))
+        seen = door.create(asked(tools=[FUNCTION], **case.request), reply)
+        if case.calls is None:
+            assert isinstance(seen.error, openai.APIStatusError), case.id
+            assert (seen.error.status_code, seen.error.code) == (502, "invalid_response"), case.id
+            continue
+        (choice,) = seen.json()["choices"]
+        made = choice["message"].get("tool_calls", ())
+        calls = [(one["id"], one["function"]["name"], one["function"]["arguments"]) for one in made]
+        assert (choice["message"]["content"], calls) == (case.text, list(case.calls)), case.id
+
+
+@pytest.mark.parametrize("event", ["response.created", "response.in_progress"])
+@each_door
+def test_an_opening_that_is_cut_is_not_needed(door: Door, event: str) -> None:
+    cut = f'event: {event}\ndata: {{"type": "{event}", "respon\n\n'.encode()
+    seen = door.stream(asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])])))
+    seen.reraise()
+    assert _outcome(seen.chunks_json()) == ("Hello", [])
+
+
+def test_every_order_of_two_calls_and_their_ends() -> None:
+    """Two calls whose events are interleaved in every way, each in its own order."""
+    one = [added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), arguments("delta", OSLO[4:], "fc_1"), done(0, FIRST)]
+    other = [e | {"output_index": 1} for e in called(1, ROME, '{"c":"Rome"}')]
+    for places in itertools.combinations(range(len(one) + len(other)), len(one)):
+        mine, theirs = iter(one), iter(other)
+        events = [next(mine) if n in places else next(theirs) for n in range(len(one) + len(other))]
+        machine = ChunksFromEvents()
+        chunks = [chunk for event in [*opening(), *events, ending(FIRST, ROME)] for chunk in machine.feed(event)]
+        assert sorted(_outcome(chunks)[1]) == TWO
