@@ -9,8 +9,9 @@ from . import codec
 from .effects import Effect, Forget, Recall, Recalled, Refuse
 from .journal import Choice
 from .translation.draft import Translation
+from .translation.histories import History, put_back, read_history
 from .translation.ledger import Loss
-from .translation.turns import ENCRYPTED, History, Memo, put_back, read_history
+from .translation.turns import ENCRYPTED, Memo
 
 NOTHING = Recalled()
 
@@ -19,7 +20,7 @@ class Load(NamedTuple):
     """A request as it is sent: `translation` with what was put back, and `body`, written.
 
     `plain` is the translation without anything put back, `history` what turns are bound to (None where nothing is carried), `put`
-    the indexes of the items that were put in.
+    the indexes of the items that were put in, `names` the turns that they belong to, `losses` what the ledger says of the others.
     """
 
     translation: Translation
@@ -28,6 +29,8 @@ class Load(NamedTuple):
     history: History | None = None
     recalled: Recalled = NOTHING
     put: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     @property
     def refusable(self) -> bool:
@@ -40,16 +43,19 @@ class Load(NamedTuple):
         return None if self.history is None else self.history.memo
 
 
-def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
-    """Make a translated request ready to be sent, with what is remembered of its history."""
+def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Generator[Effect, Any, Load]:
+    """Make a translated request ready to be sent, with what is remembered of its history; `named`: the conversation has a name."""
     assert plain.body is not None
     if choice.policy.carry_reasoning == "never":
         return Load(plain, codec.dumps(plain.body), plain)
-    history = read_history(plain.body["input"], plain.index.items, legacy=plain.asked.legacy_functions)
+    asked, items = plain.asked, plain.body["input"]
+    history = read_history(
+        items, plain.index.items, legacy=asked.legacy_functions, named=named, call_ids=asked.call_ids
+    )
     names, recalled = tuple(history.names), NOTHING
     if names or plain.asks_reasoning:
         try:
-            recalled = yield Recall(plain.asked.model, names)
+            recalled = yield Recall(asked.model, names)
         except Exception:  # a memory that fails costs continuity, never the call
             if choice.on_bug == "raise":
                 raise
@@ -58,16 +64,19 @@ def loaded(plain: Translation, choice: Choice) -> Generator[Effect, Any, Load]:
     return _with(plain, history, recalled)
 
 
-def _with(plain: Translation, history: History | None, recalled: Recalled) -> Load:
+def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
     assert plain.body is not None
+    history.keeps_empty = ENCRYPTED in plain.body.get("include", ())
+    if not recalled.turns:
+        return Load(plain, codec.dumps(plain.body), plain, history, recalled)
+    back = put_back(plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids)
     translation = plain
-    put: list[int] = []
-    if recalled.turns and history is not None:
-        items, origins, put = put_back(
-            plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids
+    if back.put or back.names:
+        translation = plain._replace(
+            body=plain.body | {"input": back.items}, index=plain.index._replace(items=back.origins)
         )
-        translation = plain._replace(body=plain.body | {"input": items}, index=plain.index._replace(items=origins))
-    return Load(translation, codec.dumps(translation.body), plain, history, recalled, tuple(put))
+    body = codec.dumps(translation.body)
+    return Load(translation, body, plain, history, recalled, back.put, back.names, back.losses)
 
 
 class Lighter(NamedTuple):
@@ -80,6 +89,8 @@ class Lighter(NamedTuple):
 
 def lighten(refused: Load, raw: bytes) -> Lighter | None:
     """Judge a 400 by its body: give the request without what it was refused for, where that is ours; None where it isn't."""
+    if refused.history is None:
+        return None
     error = _error(raw)
     said, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
     model, plain, recalled = refused.plain.asked.model, refused.plain, refused.recalled
@@ -96,7 +107,7 @@ def lighten(refused: Load, raw: bytes) -> Lighter | None:
     if refused.put and (blamed or code == "invalid_encrypted_content" or "encrypted content" in said.lower()):
         lighter = _with(plain, refused.history, NOTHING)
         why = "the API refused what was remembered of the model's reasoning"
-        return Lighter(lighter, Forget(model, tuple(recalled.turns)), _losses(refused, why))
+        return Lighter(lighter, Forget(model, refused.names), _losses(refused, why))
     return None
 
 

@@ -49,10 +49,11 @@ from .translation.several import merge_completions, sum_usage
 _Step = Generator[Effect, Any, Any]
 
 
-def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> Journey:
+def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None, *, named: bool = False) -> Journey:
     """Carry one chat request from the door to its outcome, keeping `journal`.
 
-    `raw_path` is the path that it came for, with the query; `capacity` how many requests may run at once (None: unlimited).
+    `raw_path` is the path that it came for, with the query; `capacity` how many requests may run at once (None: unlimited);
+    `named` says that the caller has named the conversation.
     """
     body = UNREAD
     if journal.choice is None:
@@ -70,10 +71,10 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None) -> 
     load: Load | None = None
     if plan.translation is not None:
         try:
-            load = yield from loaded(plan.translation, choice)
+            load = yield from loaded(plan.translation, choice, named=named)
         except Exception as bug:  # noqa: BLE001  # our own bugs are ours
             plan = plan_for_bug(body, choice, bug)
-    journal.reason, journal.request_losses = plan.reason, plan.losses
+    journal.reason, journal.request_losses = plan.reason, plan.losses + (() if load is None else load.losses)
     if plan.refusal is not None:
         journal.backend = "responses"
         yield NOTE

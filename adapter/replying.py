@@ -14,10 +14,11 @@ from .local_replies import bug_in_reply, error_reply, failure_reply
 from .relay import Frame, Relay
 from .translation.draft import IndexMap, Translation
 from .translation.failures import error_to_chat, event_failure
+from .translation.histories import heard
 from .translation.ledger import Loss
 from .translation.replies import check_response, response_to_completion
 from .translation.streams import TERMINAL
-from .translation.turns import Memo, heard
+from .translation.turns import Memo
 
 MemoOf = Callable[[list[Any]], Memo | None]
 """Makes the memo of a reply out of the items that the caller has heard."""

@@ -30,12 +30,12 @@ from typing import Any
 from adapter.effects import Recall, Remember
 from adapter.memory.in_process import InProcess
 from adapter.memory.keeper import Keeper
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo, ToolTurn
 
 _QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 ROUNDS, CALLS = 30, 200
-WHOSE = Whose("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
+WHOSE = whose_are("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
 ENCRYPTED = base64.b64encode(os.urandom(1338)).decode()  # 1,784 characters: the median of 200 recorded items
 
 

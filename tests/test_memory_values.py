@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import adapter
 from adapter.memory.base import MAX_VALUE
-from adapter.memory.scope import Whose, names_of, pattern_of
+from adapter.memory.scope import names_of, pattern_of, whose_are
 from adapter.memory.values import Packer, key_of
 from adapter.translation.turns import Spoken, ToolTurn
 from tests.support.stores import turn
@@ -38,6 +38,7 @@ turns = st.integers(1, 3).flatmap(
         st.none()
         | st.builds(Spoken, st.integers(0, 3), st.sampled_from([None, "commentary"]), texts, st.none() | texts),
         st.tuples(*[st.none() | texts] * n),
+        texts,
     )
 )
 
@@ -85,10 +86,14 @@ GARBAGE: dict[str, tuple[Packer, Any]] = {
     "cut off": (Packer(), Packer().pack(NAME, turn())[:-3]),
     "not a turn": (Packer(), b'1j{"calls": []}'),
     "no JSON object": (Packer(), b"1j[]"),
-    "no reasoning": (Packer(), b'1j{"calls":["a"],"before":[[{"type":"message","role":"system"}]],"ids":[null]}'),
+    "of the first version": (Packer(), b'1j{"calls":["a"],"before":[[]],"ids":[null]}'),
+    "no reasoning": (
+        Packer(),
+        b'1j{"calls":["a"],"before":[[{"type":"message","role":"system"}]],"ids":[null],"user":""}',
+    ),
     "reasoning that isn't encrypted": (
         Packer(),
-        b'1j{"calls":["a"],"before":[[{"type":"reasoning","id":"rs_1"}]],"ids":[null]}',
+        b'1j{"calls":["a"],"before":[[{"type":"reasoning","id":"rs_1"}]],"ids":[null],"user":""}',
     ),
     "compressed garbage": (Packer(), b"1z\x00\x01"),
     "compressed and cut off": (Packer(), b"1z" + zlib.compress(b"x" * 1000)[:-5]),
@@ -129,16 +134,16 @@ def test_keys_stay_out_of_sight() -> None:
 
 # Names
 
-ME = Whose("https://api.test:443/v1", "org", "proj", "Bearer key")
+ME = whose_are("https://api.test:443/v1", "org", "proj", "Bearer key")
 TURN = ("a\0b\x000",)
 
 OTHERS = {
-    "base URL": Whose("https://api.other:443/v1", "org", "proj", "Bearer key"),
-    "organisation": Whose("https://api.test:443/v1", "other", "proj", "Bearer key"),
-    "project": Whose("https://api.test:443/v1", "org", "other", "Bearer key"),
-    "key": Whose("https://api.test:443/v1", "org", "proj", "Bearer other"),
-    "conversation": Whose("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
-    "shifted": Whose("https://api.test:443/v1", "orgproj", "", "Bearer key"),
+    "base URL": whose_are("https://api.other:443/v1", "org", "proj", "Bearer key"),
+    "organisation": whose_are("https://api.test:443/v1", "other", "proj", "Bearer key"),
+    "project": whose_are("https://api.test:443/v1", "org", "other", "Bearer key"),
+    "key": whose_are("https://api.test:443/v1", "org", "proj", "Bearer other"),
+    "conversation": whose_are("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
+    "shifted": whose_are("https://api.test:443/v1", "orgproj", "", "Bearer key"),
 }
 
 
@@ -179,8 +184,8 @@ def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
     assert name.isascii()
     assert len(name) <= 100
     code = (
-        "from adapter.memory.scope import *\n"
-        "whose = Whose('https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
+        "from adapter.memory.scope import names_of, whose_are\n"
+        "whose = whose_are('https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
         "print(names_of(whose, None, 'gpt-5', ('a\\0b\\x000',))[0])"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
@@ -219,7 +224,7 @@ FULL = {
 
 
 def _value(*items: Any, **other: Any) -> dict[str, Any]:
-    return {"calls": ["a"], "before": [list(items)], "ids": [None], **other}
+    return {"calls": ["a"], "before": [list(items)], "ids": [None], "user": "", **other}
 
 
 def _packed(value: Any) -> bytes:
@@ -260,16 +265,16 @@ REFUSED: dict[str, Any] = {
     "a call's id of absurd length": _value(SOUND, ids=["x" * 100_000]),
     "a digest of absurd length": _value(SOUND, calls=["x" * 100_000]),
     "an item that is a list": _value([SOUND]),
-    "items that are an object": {"calls": ["a"], "before": [{"0": SOUND}], "ids": [None]},
-    "calls that are a string": {"calls": "a", "before": [[SOUND]], "ids": [None]},
+    "items that are an object": {"calls": ["a"], "before": [{"0": SOUND}], "ids": [None], "user": ""},
+    "calls that are a string": {"calls": "a", "before": [[SOUND]], "ids": [None], "user": ""},
     "a thousand items": _value(*[SOUND] * 1000),
-    "a hundred thousand calls": {"calls": ["a"] * 10**5, "before": [[]] * 10**5, "ids": [None] * 10**5},
+    "a hundred thousand calls": {"calls": ["a"] * 10**5, "before": [[]] * 10**5, "ids": [None] * 10**5, "user": ""},
     "said before it began": _value(SOUND, spoken=[-1, None, "x", None]),
     "said by nobody known": _value(SOUND, spoken=[1, "system", "x", None]),
     "true for a number": _value(SOUND, spoken=[True, None, "x", None]),
-    "NaN": b'{"calls":["a"],"before":[[]],"ids":[null],"x":NaN}',
-    "half a surrogate pair": b'{"calls":["\\ud800"],"before":[[]],"ids":[null]}',
-    "no UTF-8": b'{"calls":["\xff"],"before":[[]],"ids":[null]}',
+    "NaN": b'{"calls":["a"],"before":[[]],"ids":[null],"user":"","x":NaN}',
+    "half a surrogate pair": b'{"calls":["\\ud800"],"before":[[]],"ids":[null],"user":""}',
+    "no UTF-8": b'{"calls":["\xff"],"before":[[]],"ids":[null],"user":""}',
     "nested without end": b'{"calls":' + b"[" * 500_000,
     "lists without end": b'{"calls":[' + b"[]," * 300_000,
     "keys without end": b"{" + b",".join(b'"%d":0' % k for k in range(120_000)),

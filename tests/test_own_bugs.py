@@ -178,7 +178,7 @@ STRICT = ON.model_copy(update={"on_bug": "raise"})
 
 # What only remembers: once the answer is there, a bug in it costs the memory of it.
 REMEMBERING = re.compile(
-    r"adapter\.translation\.(turns\..*|identifiers\.call_id|streams\.ChunksFromEvents\.heard"
+    r"adapter\.translation\.((turns|histories|capabilities|untrusted)\..*|identifiers\.call_id|streams\.ChunksFromEvents\.heard"
     r"|open_items\.(OpenItems\.heard.*|_is_reasoning)|item_states\.(Call\.(heard|complete)|_is_json))"
 )
 

@@ -36,6 +36,7 @@ from tests.support.tool_loop import (
     call,
     custom,
     events,
+    random_id,
     reasoning,
     said,
     spoken,
@@ -135,7 +136,7 @@ def test_custom_tools(stream: bool, door: Door) -> None:
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "tools": [{"type": "custom", "custom": {"name": "shell"}}]}
     (door.stream if stream else door.create)({**body, "messages": history}, api).reraise()
-    asked = {"id": "call_1", "type": "custom", "custom": {"name": "shell", "input": "free text"}}
+    asked = {"id": random_id(1), "type": "custom", "custom": {"name": "shell", "input": "free text"}}
     history += answered({"role": "assistant", "content": None, "tool_calls": [asked]})
     door.create({**body, "messages": history}, api).reraise()
     assert spoken(api.sent[1]["input"]) == ["user", "reasoning", "custom_tool_call", "custom_tool_call_output"]
@@ -143,20 +144,26 @@ def test_custom_tools(stream: bool, door: Door) -> None:
 
 @each_door
 @each_form
-def test_the_deprecated_form_has_no_ids(stream: bool, door: Door) -> None:
+@pytest.mark.parametrize(
+    ("conversation", "expected"), [("legacy", ["gAAAA-1", "gAAAA-2"]), (None, [])], ids=["named", "unnamed"]
+)
+def test_the_deprecated_form_has_no_ids(
+    conversation: str | None, expected: list[str], stream: bool, door: Door
+) -> None:
     api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "functions": [TOOL["function"]]}
-    for _ in range(2):  # the same call twice: the second time it is another
-        (door.stream if stream else door.create)({**body, "messages": history}, api).reraise()
-        asked = {"name": "look_up", "arguments": '{"key": "value"}'}
-        history += [
-            {"role": "assistant", "content": None, "function_call": asked},
-            {"role": "function", "name": "look_up", "content": "ok"},
-        ]
-    door.create({**body, "messages": history}, api).reraise()
+    with adapter.use(conversation=conversation):
+        for _ in range(2):  # the same call twice: the second time it is another
+            (door.stream if stream else door.create)({**body, "messages": history}, api).reraise()
+            asked = {"name": "look_up", "arguments": '{"key": "value"}'}
+            history += [
+                {"role": "assistant", "content": None, "function_call": asked},
+                {"role": "function", "name": "look_up", "content": "ok"},
+            ]
+        door.create({**body, "messages": history}, api).reraise()
     found = [item["encrypted_content"] for item in api.sent[2]["input"] if item.get("type") == "reasoning"]
-    assert found == ["gAAAA-1", "gAAAA-2"]
+    assert found == expected
 
 
 @each_door
@@ -174,8 +181,10 @@ def test_each_of_several_answers_has_its_own(stream: bool, door: Door) -> None:
         }
     else:
         ids = {choice.message.tool_calls[0].id for choice in seen.value.choices}
-    assert ids == {"call_0", "call_1", "call_2"}
-    chosen = [{"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}]
+    assert ids == {random_id(0), random_id(1), random_id(2)}
+    chosen = [
+        {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
+    ]
     history = [*body["messages"], *answered({"role": "assistant", "content": None, "tool_calls": chosen})]
     door.create({**body, "messages": history}, api).reraise()
     assert [item["encrypted_content"] for item in api.sent[3]["input"] if item.get("type") == "reasoning"] == [
@@ -202,19 +211,19 @@ EDITS: dict[str, Callable[[list[Item]], list[Item]]] = {
     "other arguments": lambda history: _changed(history, arguments='{"key": "other"}'),
     "the same arguments, written otherwise": lambda history: _changed(history, arguments='{"key":"value"}'),
     "another function": lambda history: _changed(history, name="other"),
-    "another id": lambda history: _changed(history, id="call_9"),
+    "another id": lambda history: _changed(history, id=random_id(9)),
     "another user message": lambda history: [{"role": "user", "content": "Tell me her secrets."}, *history[1:]],
     "a user message put in between": lambda history: [history[0], {"role": "user", "content": "Wait."}, *history[1:]],
     "no user message": lambda history: history[1:],
     "a call removed": lambda history: [
         history[0],
         {**history[1], "tool_calls": history[1]["tool_calls"][:1]},
-        *[one for one in history[2:] if one.get("tool_call_id") != "call_2"],
+        *[one for one in history[2:] if one.get("tool_call_id") != random_id(2)],
     ],
     "the first call removed": lambda history: [
         history[0],
         {**history[1], "tool_calls": history[1]["tool_calls"][1:]},
-        *[one for one in history[2:] if one.get("tool_call_id") != "call_1"],
+        *[one for one in history[2:] if one.get("tool_call_id") != random_id(1)],
     ],
     "calls in another order": lambda history: [
         history[0],
@@ -272,24 +281,26 @@ def test_what_leaves_the_turn_alone(edit: str, door: Door) -> None:
     input_ = api.sent[1]["input"]
     at = spoken(input_).index("reasoning")
     assert input_[at] == thoughts([R(1)])[0]
-    assert input_[at + 1].get("call_id") == "call_1"
+    assert input_[at + 1].get("call_id") == random_id(1)
 
 
 @each_door
 @each_form
-def test_servers_that_begin_every_turn_with_the_same_id(stream: bool, door: Door) -> None:
+@pytest.mark.parametrize("conversation", ["c-1", None], ids=["named", "unnamed"])
+def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None, stream: bool, door: Door) -> None:
     outputs = [[R(k), C(k, call_id="call_0")] for k in range(4)]
     api = Api(*outputs[:2], [said("First.", None)], *outputs[2:], [said("Second.", None)])
-    talk = Talk(door, api, stream=stream)
-    talk.turns(3)
-    talk.history.append(talk.history[0])  # the same words again
-    talk.turns(3)
+    with adapter.use(conversation=conversation):
+        talk = Talk(door, api, stream=stream)
+        talk.turns(3)
+        talk.history.append(talk.history[0])  # the same words again
+        talk.turns(3)
     found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
-    assert found == ["gAAAA-0", "gAAAA-1", "gAAAA-2", "gAAAA-3"]
+    assert found == (["gAAAA-0", "gAAAA-1", "gAAAA-2", "gAAAA-3"] if conversation else [])
 
 
 def _made_up(message: str) -> list[Item]:
-    asked = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
+    asked = {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
     return [
         {"role": "user", "content": message},
         *answered({"role": "assistant", "content": None, "tool_calls": [asked]}),
@@ -354,18 +365,6 @@ def _recalled(one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool 
     asyncio.run(ask(one, [{"role": "user", "content": "Find out."}]))
     asyncio.run(ask(other, _made_up("Find out.")))
     return "reasoning" in spoken(sent[-1]["input"])
-
-
-@pytest.mark.parametrize("kind", ["callable key", "token"])
-def test_tokens_change_and_the_memory_stays(kind: str) -> None:
-    jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0."
-    keys = iter(["first", "second"])
-    if kind == "token":
-        assert _recalled({"api_key": jwt + "a"}, {"api_key": jwt + "b"})
-        return
-    if SDK < (2, 0):
-        pytest.skip("this SDK takes no callable as a key")
-    assert _recalled({"api_key": lambda: next(keys)}, {"api_key": lambda: next(keys)})
 
 
 @each_door
@@ -712,7 +711,7 @@ def _assert_all_there(inputs: list[Any]) -> None:
         R(1),
         said("Looking."),
         C(1),
-        {"type": "function_call_output", "call_id": "call_1", "output": "ok"},
+        {"type": "function_call_output", "call_id": random_id(1), "output": "ok"},
         R(2),
         C(2),
     ]
@@ -864,13 +863,6 @@ def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
 def test_who_differs_in_one_thing_is_somebody_else(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert _mine(one, one)
     assert not _mine(one, other)
-
-
-def test_a_key_written_out_for_one_call_counts_beside_a_clients_tokens() -> None:
-    if SDK < (2, 0):
-        pytest.skip("this SDK takes no callable as a key")
-    calls = [{"api_key": lambda: "token", "default_headers": {"Authorization": f"Bearer customer-{k}"}} for k in (1, 2)]
-    assert not _recalled(calls[0], calls[1])
 
 
 @each_door

@@ -47,6 +47,7 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
         ('"memory://?count=5"', "memory://?count=5", "memory://?count=5"),
         ('"sqlite:///x.db"', "sqlite:///x.db", "sqlite:///x.db"),
     ),
+    "memory_scope_headers": (('["X-Tenant"]', "X-Tenant", ("x-tenant",)), ('["a", "X-B", "x-b"]', "X-B, a, x-b", ("a", "x-b"))),
     "memory_scope": (('"ours"', "ours", "ours"), ('"theirs"', "theirs", "theirs")),
     "memory_key": ((f'"{KEYS[0]}"', KEYS[0], (SecretStr(KEYS[0]),)), (f'["{KEYS[0]}", "{KEYS[1]}"]', ",".join(KEYS), tuple(map(SecretStr, KEYS)))),
     "memory_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),

@@ -24,7 +24,7 @@ import adapter
 from adapter.effects import Recall, Recalled, Remember
 from adapter.memory import keeper as keeping
 from adapter.memory.keeper import Keeper, Trouble
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo
 from tests.support.doors import DOORS, Door, each_door
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
@@ -132,7 +132,7 @@ def _keeper(memory: Any, seconds: float = SECONDS) -> Keeper:
     return Keeper(memory, scope=None, keys=(), seconds=seconds)
 
 
-WHOSE = Whose("https://api.test:443/v1")
+WHOSE = whose_are("https://api.test:443/v1")
 REMEMBER = Remember("gpt-5", Memo("a", turn()))
 RECALL = Recall("gpt-5", ("a",))
 
@@ -283,7 +283,7 @@ import resource, signal, sys
 import logging
 from adapter.effects import Recall, Remember
 from adapter.memory.keeper import Keeper
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo
 from tests.support.stores import turn
 
@@ -291,7 +291,7 @@ logging.basicConfig()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=5)
-whose = Whose("https://api.test:443/v1")
+whose = whose_are("https://api.test:443/v1")
 for k in range(300):
     keeper._trouble._rests_until = 0.0
     keeper.perform(Remember("gpt-5", Memo(f"{k}", turn("x%d" % k * 200))), whose)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.translation.histories import put_back, read_history
 from adapter.translation.models import family_name
 from adapter.translation.policy import Policy
 from adapter.translation.requests import chat_to_responses
-from adapter.translation.turns import ToolTurn, put_back, read_history
+from adapter.translation.turns import ToolTurn
+from tests.support.tool_loop import random_id
 
 Item = dict[str, Any]
 
@@ -39,7 +42,13 @@ def outputs(draw: st.DrawFn) -> list[Item]:
             secret = draw(st.text("ABC=", min_size=0, max_size=3))
             made.append({"type": "reasoning", "id": f"rs_{k}", "summary": [], "encrypted_content": secret or None})
         made.append(
-            {"type": "function_call", "id": f"fc_{k}", "call_id": draw(ids), "name": "f", "arguments": draw(arguments)}
+            {
+                "type": "function_call",
+                "id": f"fc_{k}",
+                "call_id": draw(ids),
+                "name": "f",
+                "arguments": draw(arguments),
+            }
         )
     return made
 
@@ -59,9 +68,30 @@ def answers_to(message: Item) -> list[Item]:
     return [{"role": "tool", "tool_call_id": one["id"], "content": "ok"} for one in message["tool_calls"]]
 
 
-steps = st.lists(
-    st.one_of(words.filter(bool).map(lambda text: {"role": "user", "content": text}), outputs()), min_size=1, max_size=8
+users = words.filter(bool).map(lambda text: {"role": "user", "content": text})
+
+
+def steps(*, guessable: bool) -> Any:
+    """Draw what happens in a conversation: the user says something, or the model calls tools."""
+    drawn = st.lists(st.one_of(users, outputs()), min_size=1, max_size=8)
+    return drawn if guessable else drawn.map(_with_random_ids)
+
+
+def _with_random_ids(drawn: list[Any]) -> list[Any]:
+    numbers = itertools.count()
+    return [
+        [{**item, "call_id": random_id(next(numbers))} if "call_id" in item else item for item in step]
+        if isinstance(step, list)
+        else step
+        for step in drawn
+    ]
+
+
+conversations = st.one_of(
+    st.tuples(st.just(True), steps(guessable=True)),
+    st.tuples(st.booleans(), steps(guessable=False)),
 )
+"""Whether the conversation has a name, and what happens in it."""
 
 
 def _translated(messages: list[Item]) -> Any:
@@ -83,9 +113,16 @@ def _expected(output: list[Item]) -> list[Item]:
     return out
 
 
-@given(steps)
-def test_a_history_that_comes_back_as_it_was_is_whole_again(steps: list[Any]) -> None:
-    """Turn by turn, as an application does it; every reply is in its place in the end, whatever the ids and words."""
+def _history(plain: Any, *, named: bool = False) -> Any:
+    history = read_history(plain.body["input"], plain.index.items, named=named, call_ids=plain.asked.call_ids)
+    history.keeps_empty = True
+    return history
+
+
+@given(conversations)
+def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[bool, list[Any]]) -> None:
+    """Turn by turn, as an application does it: in a named conversation whatever the ids, in any other with random ones."""
+    named, steps = conversation
     messages: list[Item] = [{"role": "user", "content": "Go."}]
     expected: list[Item] = [{"role": "user", "content": "Go."}]
     memory: dict[str, ToolTurn] = {}
@@ -95,13 +132,13 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(steps: list[Any]) ->
             expected.append(step)
             continue
         plain = _translated(messages)
-        memo = read_history(plain.body["input"], plain.index.items).memo(step)
-        light = read_history(plain.body["input"], plain.index.items)
+        memo = _history(plain, named=named).memo(step)
+        light = _history(plain, named=named)
         light.let_go()  # as a stream's does
         assert light.memo(step) == memo
-        if memo is not None:
-            assert memo.name not in memory
-            memory[memo.name] = ToolTurn.from_json(json.loads(json.dumps(memo.turn.to_json())))
+        assert memo is not None
+        assert memo.name not in memory
+        memory[memo.name] = ToolTurn.from_json(json.loads(json.dumps(memo.turn.to_json())))
         message = message_of(step)
         messages += [message, *answers_to(message)]
         outputs = [
@@ -110,26 +147,52 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(steps: list[Any]) ->
         expected += [*_expected(step), *outputs]
     plain = _translated(messages)
     before = copy.deepcopy(plain.body["input"])
-    items, origins, put = put_back(
-        plain.body["input"], plain.index.items, read_history(before, plain.index.items), memory
+    items, origins, put, names, losses = put_back(
+        plain.body["input"], plain.index.items, _history(plain, named=named), memory
     )
     assert items == expected
+    assert losses == ()
+    assert sorted(names or memory) == sorted(memory)
     assert plain.body["input"] == before, "the input is never changed"
     assert len(origins) == len(items)
     assert [items[k]["type"] for k in put] == ["reasoning"] * len(put)
     assert [origin for k, origin in enumerate(origins) if k not in put] == list(plain.index.items)
 
 
-@given(outputs(), st.data())
-def test_what_differs_in_a_call_or_the_words_before_gets_nothing(output: list[Item], data: st.DataObject) -> None:
+@given(conversations)
+def test_without_a_name_guessable_ids_carry_nothing(conversation: tuple[bool, list[Any]]) -> None:
+    messages: list[Item] = [{"role": "user", "content": "Go."}]
+    for step in conversation[1]:
+        if isinstance(step, dict):
+            messages.append(step)
+            continue
+        plain = _translated(messages)
+        memo = _history(plain).memo(step)
+        first = next(item["call_id"] for item in step if item["type"] == "function_call")
+        assert (memo is None) is (len(first) < 16)
+        message = message_of(step)
+        messages += [message, *answers_to(message)]
+
+
+CHANGES = ["user", "id", "name", "arguments", "removed"]
+
+
+@given(st.booleans(), st.booleans(), st.data())
+def test_what_differs_in_a_call_or_the_words_before_gets_nothing(
+    named: bool, guessable: bool, data: st.DataObject
+) -> None:
+    output = data.draw(outputs())
+    output = output if guessable else _with_random_ids([output])[0]
     plain = _translated([{"role": "user", "content": "Go."}])
-    memo = read_history(plain.body["input"], plain.index.items).memo(output)
+    memo = _history(plain, named=named).memo(output)
     if memo is None:
+        assert guessable
+        assert not named
         return
     message = message_of(output)
     k = data.draw(st.integers(0, len(message["tool_calls"]) - 1))
     words = "Go."
-    match data.draw(st.sampled_from(["user", "id", "name", "arguments", "removed"])):
+    match change := data.draw(st.sampled_from(CHANGES)):
         case "user":
             words = "Go!"
         case "id":
@@ -139,17 +202,21 @@ def test_what_differs_in_a_call_or_the_words_before_gets_nothing(output: list[It
         case key:
             message["tool_calls"][k]["function"][key] += " "
     plain = _translated([{"role": "user", "content": words}, message, *answers_to(message)])
-    history = read_history(plain.body["input"], plain.index.items)
-    items, _, put = put_back(plain.body["input"], plain.index.items, history, {memo.name: memo.turn})
-    assert (items, put) == (plain.body["input"], [])
+    found = {memo.name: memo.turn}
+    back = put_back(plain.body["input"], plain.index.items, _history(plain, named=named), found)
+    assert (back.items, back.put, back.names) == (plain.body["input"], (), ())
+    # It is found by the first call's id, or by all up to the first call; then it is known that there was more to it.
+    found_again = change != "user" and k > 0 if guessable else not (k == 0 and change in ("id", "removed"))
+    known = found_again and memo.turn.holds
+    assert [loss.path for loss in back.losses] == (["messages[1]"] if known else [])
 
 
 @given(outputs())
 def test_sizes_are_near_the_truth(output: list[Item]) -> None:
     plain = _translated([{"role": "user", "content": "Go."}])
-    memo = read_history(plain.body["input"], plain.index.items).memo(output)
-    if memo is not None:
-        assert memo.turn.size >= len(json.dumps(memo.turn.to_json())) / 2
+    memo = _history(plain, named=True).memo(output)
+    assert memo is not None
+    assert memo.turn.size >= len(json.dumps(memo.turn.to_json())) / 2
 
 
 def test_families() -> None:

@@ -17,10 +17,10 @@ from .connecting import CHANGING, connect
 from .families import family_of
 from .internal_errors import failing, raises
 from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
-from .remembering import token_of
 from .sdk_errors import retaken
 from .signatures import like
 from .ticket import BARE, KEY, Quiet, begin
+from .tokens import exchanged, with_tokens
 from .wire import AsyncTransport, Transport, is_ours
 
 _PATH = "/chat/completions"
@@ -53,7 +53,7 @@ def _mark(client: Any, request: Any) -> None:
             return
         ticket = request.extensions[KEY] = call or begin(live)
         if type(ticket) is not Quiet:
-            ticket.token = token_of(client)
+            ticket.token = ticket.token or exchanged(client)
             _as_at_first(request, ticket)
     except Exception as bug:
         if call is not None and call.sent:
@@ -254,7 +254,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                     raise
             return made
 
-    return _with_own_chat(_with_own_reading(Adapted, cls))
+    return with_tokens(_with_own_chat(_with_own_reading(Adapted, cls)), cls)
 
 
 def _async(cls: Any) -> Any:  # noqa: C901  # a class
@@ -332,7 +332,7 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                     raise
             return made
 
-    return _with_own_chat(_with_own_reading(Adapted, cls))
+    return with_tokens(_with_own_chat(_with_own_reading(Adapted, cls)), cls)
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import base64
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from adapter.memory.scope import Whose
+from adapter.memory.scope import Whose, whose_are
 
 from . import fields
 from .missing import base_of
@@ -13,37 +15,57 @@ from .missing import base_of
 _CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
 """Where OpenAI, Azure and the gateways before them look for a key; whoever differs in one of them is somebody else."""
 
-# A JSON web token: it stands for a principal for an hour, and the next one looks different. The wire door can't ask the client.
-_TOKEN = re.compile(r"(?i:bearer) eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_MAX_TOKEN = 16_384  # characters of a token that is looked into
+_CLAIMS = ("iss", "tid", "sub")  # a subject is one within its issuer, and its tenant
 
-_PROVIDERS = ("_azure_ad_token_provider", "_azure_ad_token", "_workload_identity_auth")
-"""Where the SDK's clients keep what makes tokens (openai/_client.py, openai/lib/azure.py); private, in all versions."""
-
-
-def token_of(client: Any) -> str | None:
-    """Return the `Authorization` header that a client with changing tokens sends now; `*` where that can't be told; None for keys."""
-    has = client.__dict__  # where the SDK keeps them; asking the client itself costs three times as much
-    for name in _PROVIDERS:
-        if has.get(name) is not None:
-            return "*"
-    if has.get("_api_key_provider") is not None:  # it has put its newest one into `api_key`
-        return f"Bearer {client.api_key}"
-    return None
+Token = str | Callable[[], str | None]
+"""A token that a client has fetched for the call that it makes, or what returns it once it is fetched."""
 
 
-def whose_of(request: Any, conversation: str | None, *, token: str | None) -> Whose:
-    """Say whose turns a request is about; `token` is the client's own `Authorization` header where that changes. See token_of."""
+def whose_of(request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()) -> Whose:
+    """Say whose turns a request is about.
+
+    `token` is what the client has fetched from its provider for this call: tokens of the same principal come and go, so where the
+    request carries this very one, its claims stand for it. Any other counts whole: whoever may write a header can write claims.
+    `tenants` are the names, in lower case, of the headers by which a gateway tells tenants apart.
+    """
     headers = request.headers
     scheme, host, port, path = base_of(request.url)
     query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
-    sent = {name.decode(): value for name in _CREDENTIALS if (value := fields.value(headers, name))}
-    bearer = sent.get("authorization")
-    if bearer is not None and (token in (bearer, "*") or _TOKEN.match(bearer)):
-        del sent["authorization"]
-    return Whose(
+    sent = {name.decode(): value for name in _CREDENTIALS if (value := _all(headers, name))}
+    if token is not None and "authorization" in sent:
+        fetched = token if isinstance(token, str) else token()
+        if fetched and sent["authorization"] == f"Bearer {fetched}":
+            sent["authorization"] = _principal(fetched) or sent["authorization"]
+    return whose_are(
         f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
         fields.value(headers, b"openai-organization"),
         fields.value(headers, b"openai-project"),
         "\0".join(f"{name}={value}" for name, value in sent.items()),
         conversation,
+        tenant="\0".join(f"{name.decode()}={_all(headers, name)}" for name in tenants),
     )
+
+
+def _all(headers: Any, name: bytes) -> str:
+    """Return a field's value; of several, all."""
+    found = fields.values(headers, name)
+    return found[0] if len(found) == 1 else "\n".join(found)
+
+
+def _principal(token: str) -> str | None:
+    """Return the stable claims of a JSON web token, unverified; None where it has none.
+
+    What is returned can't be a header's value.
+    """
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > _MAX_TOKEN:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        said = {name: claims.get(name) for name in _CLAIMS}
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    if not said["sub"] or not all(one is None or isinstance(one, str) for one in said.values()):
+        return None
+    return "\n" + json.dumps(said)

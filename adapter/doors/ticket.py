@@ -21,6 +21,7 @@ from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
 
 from . import fields, missing
+from .remembering import Token
 
 KEY = "adapter.ticket"
 
@@ -60,7 +61,7 @@ class Ticket:
     carried: bool = False
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
-    token: str | None = None  # stands in the place of an API key; see remembering.token_of
+    token: Token | None = None  # fetched by the client for this call, in the place of an API key
     sent: int = 0  # how many requests have been sent for it
     body: bytes | None = None  # of the first request: what is sent is fixed at the call
 

@@ -48,13 +48,16 @@ class TripBase:
     @cached_property
     def whose(self) -> Whose:
         """Whose turns the call is about."""
-        return whose_of(self.request, self.ticket.overrides.conversation, token=self.ticket.token)
+        ticket = self.ticket
+        tenants = ticket.router.memory.tenants
+        return whose_of(self.request, ticket.overrides.conversation, token=ticket.token, tenants=tenants)
 
     def journey(self) -> Journey:
         """Return the journey that this request is to go."""
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
-            return exchange(self.journal, raw_path, self.capacity())
+            named = bool(self.ticket.overrides.conversation)
+            return exchange(self.journal, raw_path, self.capacity(), named=named)
         question = stored_endpoint(method, raw_path)
         return follow(self.journal) if question is None else stored(question)
 

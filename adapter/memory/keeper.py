@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -28,7 +28,7 @@ from . import opening
 from .base import MAX_TOTAL, OPENING, THREADS
 from .files import UnsafeFile
 from .in_process import InProcess
-from .scope import Whose, begin_of, names_of, pattern_of
+from .scope import Whose, begin_of, bounded, names_of, pattern_of
 from .values import MAX_TEXT, Packer, key_of
 
 logger = logging.getLogger("adapter")
@@ -59,11 +59,14 @@ def _nothing(_: Any) -> None:
 class Keeper:
     """Perform the memory's effects with the store of one setting.
 
-    `scope` is `memory_scope`, `keys` what values are sealed with, the first one for new values; `seconds` is what the store may
-    cost a call, each time that it is asked.
+    `scope` is `memory_scope`, `tenants` the names of `memory_scope_headers`, `keys` what values are sealed with, the first one for
+    new values; `seconds` is what the store may cost a call, each time that it is asked.
     """
 
-    def __init__(self, memory: Any, *, scope: str | None, keys: tuple[str, ...], seconds: float) -> None:
+    def __init__(
+        self, memory: Any, *, scope: str | None, keys: tuple[str, ...], seconds: float, tenants: Sequence[str] = ()
+    ) -> None:
+        self.tenants = tuple(name.encode() for name in tenants)
         self._memory, self._scope, self._seconds = memory, scope, seconds
         self._packer = Packer([key_of(key) for key in keys])
         self._trouble = Trouble()
@@ -169,14 +172,15 @@ class Keeper:
                 return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
     def _refuse(self, effect: Refuse, whose: Whose) -> None:
-        REFUSED.remember((whose.base, effect.model, effect.what), _REFUSED_FOR)
+        REFUSED.remember((whose.base, bounded(effect.model), effect.what), _REFUSED_FOR)
 
     def _recalled(self, effect: Recall, whose: Whose, turns: dict[str, ToolTurn]) -> Recalled:
         if not REFUSED:
             return Recalled(turns) if turns else NOTHING
-        if REFUSED.holds((whose.base, effect.model, "encrypted")):
+        model = bounded(effect.model)
+        if REFUSED.holds((whose.base, model, "encrypted")):
             return Recalled(refused=True)
-        return Recalled(turns, with_ids=REFUSED.holds((whose.base, effect.model, "no ids")))
+        return Recalled(turns, with_ids=REFUSED.holds((whose.base, model, "no ids")))
 
     def _known(self, known: Recalled, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> Recalled:
         return known._replace(turns=self._read(turns, names, found, until)) if found else known

@@ -1,7 +1,7 @@
 """Under which names turns are kept: nothing crosses keys, organisations, base URLs or model families (DESIGN §6).
 
 A name is `scope:conversation:turn`, all digests, the same in every process. Names of turns are keyed with the scope's own secret,
-so that whoever reads a store learns nothing from them.
+so that whoever reads a store learns nothing from them. Nothing here holds a key or a token for longer than it takes to hash it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,49 @@ from adapter.translation.models import family_name
 _SEPARATOR = "\0"
 _ANY = "*"
 _NONE = "-"  # stands for a conversation that wasn't named
+_LONG = (
+    64  # characters of a model's name, beyond which a digest stands for it: what is kept by it is bounded in bytes too
+)
 
 
 class Whose(NamedTuple):
-    """Whose turns they are.
+    """Whose turns they are, in digests alone. See whose_are.
 
-    `credential` is every key that was sent, without tokens: those change. `conversation` is what
-    `use(conversation=…)` says.
+    `base` is the server's, `scope` and `secret` are of the server and of who asks it, `tenant` is of what a gateway tells its tenants
+    apart by, `conversation` of what `use(conversation=…)` says.
     """
 
     base: str
-    organization: str = ""
-    project: str = ""
-    credential: str = ""
-    conversation: str | None = None
+    scope: str
+    secret: bytes
+    tenant: str = ""
+    conversation: str = _NONE
+
+
+def whose_are(
+    base: str,
+    organization: str = "",
+    project: str = "",
+    credential: str = "",
+    conversation: str | None = None,
+    *,
+    tenant: str = "",
+) -> Whose:
+    """Say whose turns they are. `credential` is all that was sent to say who asks, `tenant` the fields of `memory_scope_headers`."""
+    scope, secret = _hashed(_SEPARATOR.join(("", base, organization, project, credential)))
+    return Whose(
+        _digest(base, b"adapter.base"),
+        scope,
+        secret,
+        _digest(tenant, b"adapter.tenant") if tenant else "",
+        _NONE if not conversation else _conversation(conversation),
+    )
 
 
 def names_of(whose: Whose, scope: str | None, model: str, turns: tuple[str, ...]) -> list[str]:
     """Name turns for a store."""
-    begin, keyed = _keyed(whose, scope, model)
+    named, secret = (whose.scope, whose.secret) if scope is None else _named(scope)
+    begin, keyed = _keyed(named, secret, whose.tenant, whose.conversation, _family(model))
     made = []
     for turn in turns:
         hashed = keyed.copy()
@@ -42,41 +66,61 @@ def names_of(whose: Whose, scope: str | None, model: str, turns: tuple[str, ...]
     return made
 
 
-@lru_cache(maxsize=4096)
 def begin_of(whose: Whose, scope: str | None, model: str) -> str:
     """Return what names begin with in a store that nobody can read: the turn's own name follows as it is.
 
-    Hashing is left out there, which would cost more than everything else; the model's family takes its place.
+    Hashing is left out there, which would cost more than everything else; the tenant and the model's family take its place.
     """
-    return f"{_keyed(whose, scope, model)[0]}{family_name(model)}{_SEPARATOR}"
+    named = whose.scope if scope is None else _named(scope)[0]
+    return f"{named}:{whose.conversation}:{whose.tenant}:{_family(model)}{_SEPARATOR}"
 
 
 def pattern_of(scope: str | None, conversation: str | None) -> str:
     """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
-    begin = _ANY if scope is None else _scoped("", "", "", "", scope)[0]
+    begin = _ANY if scope is None else _named(scope)[0]
     return f"{begin}:{_ANY if conversation is None else _conversation(conversation)}:*"
 
 
+def bounded(name: str) -> str:
+    """Return a name, or a digest in place of one that is long."""
+    return name if len(name) <= _LONG else _digest(name, b"adapter.long")
+
+
+def _family(model: str) -> str:
+    return _known_family(model) if len(model) <= _LONG else bounded(family_name(model))
+
+
+@lru_cache(maxsize=1024)
+def _known_family(model: str) -> str:
+    return family_name(model)
+
+
 @lru_cache(maxsize=4096)
-def _keyed(whose: Whose, scope: str | None, model: str) -> tuple[str, Any]:
+def _keyed(scope: str, secret: bytes, tenant: str, conversation: str, family: str) -> tuple[str, Any]:
     """Return what names begin with, and what their last part is hashed with."""
-    prefix, keyed = _scoped(whose.base, whose.organization, whose.project, whose.credential, scope)
-    hashed = keyed.copy()
-    hashed.update(_bytes(family_name(model) + _SEPARATOR))
-    return f"{prefix}:{_conversation(whose.conversation)}:", hashed
+    hashed = blake2b(digest_size=16, key=secret)
+    hashed.update(_bytes(_SEPARATOR.join((family, tenant, ""))))
+    return f"{scope}:{conversation}:", hashed
 
 
-@lru_cache(maxsize=256)
-def _scoped(base: str, organization: str, project: str, credential: str, scope: str | None) -> tuple[str, Any]:
-    """Return a scope's digest, and what its names are hashed with."""
-    who = _SEPARATOR.join(("named", scope) if scope is not None else ("", base, organization, project, credential))
-    secret = blake2b(_bytes(who), digest_size=32, person=b"adapter.secret").digest()
-    digest = blake2b(_bytes(who), digest_size=16, person=b"adapter.scope").hexdigest()
-    return digest, blake2b(digest_size=16, key=secret)
+@lru_cache(maxsize=16)
+def _named(scope: str) -> tuple[str, bytes]:
+    """Return the digests of a `memory_scope`, which is a setting and no secret."""
+    return _hashed(_SEPARATOR.join(("named", scope)))
 
 
-def _conversation(name: str | None) -> str:
-    return _NONE if name is None else blake2b(_bytes(name), digest_size=12, person=b"adapter.talk").hexdigest()
+def _hashed(who: str) -> tuple[str, bytes]:
+    """Return a scope's digest, which stands in names, and its secret, which doesn't."""
+    hashed = blake2b(_bytes(who), digest_size=48, person=b"adapter.scope").digest()
+    return hashed[:16].hex(), hashed[16:]
+
+
+def _conversation(name: str) -> str:
+    return blake2b(_bytes(name), digest_size=12, person=b"adapter.talk").hexdigest()
+
+
+def _digest(text: str, person: bytes) -> str:
+    return blake2b(_bytes(text), digest_size=16, person=person).hexdigest()
 
 
 def _bytes(text: str) -> bytes:

@@ -47,7 +47,10 @@ class Router:
         self.settings = settings
         self.observers = Observers(settings.observers)
         keys = tuple(key.get_secret_value() for key in settings.memory_key)
-        self.memory = Keeper(settings.memory, scope=settings.memory_scope, keys=keys, seconds=settings.memory_timeout)
+        self.memory = Keeper(
+            settings.memory, scope=settings.memory_scope, keys=keys, seconds=settings.memory_timeout,
+            tenants=settings.memory_scope_headers,
+        )  # fmt: skip
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = Hashes(settings.service)
         facts = ModelFacts.from_mapping(settings.models)

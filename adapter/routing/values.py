@@ -26,6 +26,7 @@ from .parameters import Emulated, known_parameter
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Force = Literal["chat", "native", "responses"]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 Fallback = Literal["blocked", "missing", "rejected"]
 
 STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -162,7 +163,10 @@ class Values(PerCall):
     `redis+sentinel://host:26379,host:26379/SERVICE` (with TLS `rediss+…`). A URL with a password in it shows itself without."""
 
     memory_scope: str | None = Field(default=None, min_length=1)
-    """Who shares what is remembered, by a name; without one: base URL, organisation, project and API key."""
+    """Who shares what is remembered, by a name; without one: base URL, organisation, project and API key or token."""
+
+    memory_scope_headers: Annotated[tuple[HeaderName, ...], NoDecode] = ()
+    """Headers by which a gateway tells its tenants apart: who differs in one of them shares nothing of what is remembered."""
 
     memory_key: Annotated[tuple[pydantic.SecretStr, ...], NoDecode] = ()
     """Seals what is remembered outside this process: 32 bytes in URL-safe base64. Of several, the first seals and all open."""
@@ -182,6 +186,20 @@ class Values(PerCall):
     @classmethod
     def _whole(cls, value: Any) -> Any:
         return text_of(value)
+
+    @pydantic.field_validator("memory_scope_headers", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value.lstrip().startswith("["):
+                return json.loads(value)
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @pydantic.field_validator("memory_scope_headers", mode="after")
+    @classmethod
+    def _headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({name.lower() for name in value}))
 
     @pydantic.field_validator("memory", mode="after")
     @classmethod

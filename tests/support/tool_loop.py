@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -19,17 +20,24 @@ def reasoning(k: int | str, **more: Any) -> Item:
     return {"type": "reasoning", "id": f"rs_{k}", "summary": [], "encrypted_content": f"gAAAA-{k}", **more}
 
 
+def random_id(k: int | str) -> str:
+    """Return a call id like the API's own, which nobody can guess; always the same for the same `k`."""
+    letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    digest = hashlib.sha256(str(k).encode()).digest()
+    return "call_" + "".join(letters[byte % len(letters)] for byte in digest[:24])
+
+
 def call(
     k: int | str, arguments: str = '{"key": "value"}', *, call_id: str | None = None, name: str = "look_up"
 ) -> Item:
     """Make a function call item."""
-    own = {"type": "function_call", "id": f"fc_{k}", "call_id": call_id or f"call_{k}", "status": "completed"}
+    own = {"type": "function_call", "id": f"fc_{k}", "call_id": call_id or random_id(k), "status": "completed"}
     return {**own, "name": name, "arguments": arguments}
 
 
 def custom(k: int | str, text: str = "free text") -> Item:
     """Make a custom tool call item."""
-    return {"type": "custom_tool_call", "id": f"ctc_{k}", "call_id": f"call_{k}", "name": "shell", "input": text}
+    return {"type": "custom_tool_call", "id": f"ctc_{k}", "call_id": random_id(k), "name": "shell", "input": text}
 
 
 def said(text: str, phase: str | None = "commentary") -> Item:

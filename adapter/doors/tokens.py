@@ -1,0 +1,90 @@
+"""Tokens that a client fetches for its calls: of those alone it is known that they come from its own provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from inspect import iscoroutinefunction
+from typing import Any
+
+from . import decisions
+from .internal_errors import raises
+from .remembering import Token
+from .signatures import like
+from .ticket import PASSED_ON, Quiet
+
+_FETCHING: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "_refresh_api_key": lambda has: has.get("_api_key_provider") is not None,
+    "_get_azure_ad_token": lambda has: has.get("_azure_ad_token") is None,
+}
+"""The SDK's methods that return a token, and when it is one that was fetched, by the client's attributes; private, in all versions
+that have such tokens."""
+
+
+def with_tokens(own: Any, cls: Any) -> Any:
+    """Let a client class note the tokens that it fetches; `cls` is what it was made of."""
+    for name in _FETCHING:
+        native = getattr(cls, name, None)
+        if native is not None:
+            setattr(own, name, (_async if iscoroutinefunction(native) else _sync)(own, name, native))
+    return own
+
+
+def _sync(own: Any, name: str, native: Any) -> Any:
+    @like(native)
+    def fetch(self: Any) -> Any:
+        with _passing():
+            token = _native(own, self, name)()
+        _note(self, name, token)
+        return token
+
+    return fetch
+
+
+def _async(own: Any, name: str, native: Any) -> Any:
+    @like(native)
+    async def fetch(self: Any) -> Any:
+        with _passing():
+            token = await _native(own, self, name)()
+        _note(self, name, token)
+        return token
+
+    return fetch
+
+
+def _native(own: Any, client: Any, name: str) -> Any:
+    try:
+        return getattr(super(own, client), name)
+    except TypeError:  # uninstalled meanwhile
+        return getattr(client, name)
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Say of an exception that it is the provider's."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(Exception):  # of a kind that takes no attributes
+            setattr(error, PASSED_ON, True)
+        raise
+
+
+def _note(client: Any, name: str, token: Any) -> None:
+    """Note a token for the call that is being made here; where that fails the whole token counts."""
+    try:
+        ticket = decisions.CALL.get()
+        if ticket is not None and type(ticket) is not Quiet and isinstance(token, str):
+            ticket.token = token if _FETCHING[name](client.__dict__) else None
+    except Exception:
+        if raises(client):
+            raise
+
+
+def exchanged(client: Any) -> Token | None:
+    """Return what returns the token that a client has got for its workload's identity; None for other clients.
+
+    The SDK puts it in when the request is on its way already.
+    """
+    auth = client.__dict__.get("_workload_identity_auth")  # private, since 2.30
+    return None if auth is None else lambda: getattr(auth, "_cached_token", None)
