@@ -75,8 +75,9 @@ def _rich_item(text: str, phase: str | None = None) -> dict[str, Any]:
     return message_item(text) | {"content": [part, {"type": "refusal", "refusal": "No."}], "phase": phase}
 
 
+CALL = call_item() | {"call_id": "call_4hRkXw0ZqT7bNf2LmC9sVdYp"}  # nobody can guess it: the turn is remembered
 CUSTOM_CALL = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_2", "name": "run", "input": "abc"}
-OUTPUT = [{"type": "reasoning", "id": "rs_1", "summary": []}, _rich_item("Thinking.", "commentary"), _rich_item("Hi"), call_item(),
+OUTPUT = [{"type": "reasoning", "id": "rs_1", "summary": []}, _rich_item("Thinking.", "commentary"), _rich_item("Hi"), CALL,
           CUSTOM_CALL, {"type": "web_search_call", "id": "ws_1"}]  # fmt: skip
 MODERATION = {
     "input": {"type": "moderation_result", "flagged": False},
