@@ -124,6 +124,16 @@ def test_a_duplicate_makes_a_file_whole_again(tmp_path: Path) -> None:
     assert file.read_text() == 'force = "native"\nrollout = 5\n'
 
 
+def test_what_was_appended_to_a_line_is_taken_off_it(tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('rollout = 5force = "chat"\n')
+    assert force_file(file, "native").remarks == ()
+    assert file.read_text() == 'force = "native"\nrollout = 5\n'
+    file.write_text('rollout = 5force = "chat"\n')
+    assert force_file(file, "off").remarks == ()
+    assert file.read_text() == "rollout = 5\n"
+
+
 def test_another_encoding_is_taken_out(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_bytes(b"rollout = 5\n" + 'force = "chat"\r\n'.encode("utf-16"))

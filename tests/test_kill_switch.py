@@ -251,6 +251,34 @@ def test_half_a_memory_is_none(file: Path) -> None:
     assert (made.memory, made.memory_scope, made.carry_reasoning) == ("memory://", None, "never")
 
 
+def test_what_is_not_installed_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = WRITTEN["memory_key"][0][0]
+    file.write_text(f'memory_key = {key}\nforce = "chat"\n')
+    monkeypatch.setattr("adapter.routing.values.find_spec", lambda _: None)
+    with pytest.raises(adapter.MissingExtra):
+        Settings(memory_key=key.strip('"'))
+    assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")
+
+
+def test_a_store_that_fails_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise ConnectionError("SECRET")
+
+    reader = _running(file)
+    monkeypatch.setattr("adapter.memory.opening.opened", down)
+    file.write_text('memory = "sqlite:///nowhere/x.db"\nforce = "chat"\n')
+    assert goes_to(reader.now()) == ("chat", "force")
+    assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")
+
+
+def test_a_copy_of_what_started_in_trouble(file: Path) -> None:
+    file.write_text('rolout = 5\nforce = "chat"\n')
+    made = Settings(config_file=file).model_copy(update={"service": "x"})
+    assert (made.force, made.service) == ("chat", "x")
+    with pytest.raises(adapter.ConfigurationError, match=r"^backend: "):
+        made.model_copy(update={"backend": "both"})
+
+
 def test_observers_are_told(file: Path) -> None:
     seen: list[Any] = []
     file.write_text('force = "chat"\nrolout = 5\n')
@@ -356,6 +384,13 @@ UNREADABLE: dict[str, tuple[str | bytes, str | None, str | None]] = {  # the tex
     "in capitals": ('FORCE = "chat"\nx = \n', None, "chat"),
     "of a table": ('adapter.force = "chat"\nx = \n', None, "chat"),
     "in another encoding": (b"backend = 'responses'\n" + 'force = "chat"\r\n'.encode("utf-16"), "chat", "chat"),
+    "appended to a line": ('backend = "responses"\nrollout = 5force = "chat"', "chat", "chat"),
+    "appended to a list": ('drop = ["seed"]force = "native"\r\n', "native", "native"),
+    "appended to a switch": ('allow_header = trueforce = "chat"\n', "chat", "chat"),
+    "inside an open list": ('drop = [\n  "seed",\nforce = "chat"\n', "chat", "chat"),
+    "smart quotes": ("force = \u201cchat\u201d\nx = \n", None, "native"),
+    "of another word": ('x = 5enforce = "chat"\n', None, None),
+    "in a comment behind": ('x = 5 # force = "chat"\ny = \n', None, None),
     "a comment": ('# force = "chat"\nx = \n', None, None),
     "another key": ('enforce = "chat"\nforced = "chat"\nx = \n', None, None),
     "no value": ("force =\n", None, None),

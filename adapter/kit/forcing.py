@@ -113,7 +113,8 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
         tomllib.loads(text)
     except (ValueError, RecursionError):
         # What a person takes for a force goes, and the new one stands where it is read before all else.
-        kept = ["" if one and not force.cleaned(one) else one for one in text.split("\n") if not force.is_line(one)]
+        lines = [force.unglued(one) for one in text.split("\n") if not force.is_line(one)]
+        kept = ["" if one and not force.cleaned(one) else one for one in lines]
         return bom + (line + newline if line else "") + "\n".join(kept)
     rest = _rest(text)
     if line:

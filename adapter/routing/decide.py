@@ -40,7 +40,7 @@ class Router:
     """Choose by one state of the settings, made ready to be asked on every call.
 
     `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call. `quiet`:
-    that is Chat. `rules` is what the rules' calls stand on, in their order.
+    that is Chat; `killed`: a force sends everything there. `rules` is what the rules' calls stand on, in their order.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,13 +64,14 @@ class Router:
         self.shared: Any = None  # what the doors have for all calls under these settings
         # A call of Chat Completions was written for Chat Completions.
         self._force: Backend | None = "chat" if settings.force == "native" else settings.force
+        self.killed = self._force == "chat"
         self._flags, self._allow_header = settings.flags, settings.allow_header
 
     def choose(self, call: Call) -> Choice | Need | Flag:
         """Choose for a call; or say what is missing: its body, or a flag."""
         if self.surely is not None and call.overrides is overriding.NONE and call.header is None:
             return self.surely
-        if self._force == "chat":
+        if self.killed:
             return self._ground.choices["chat", "force"]
         if self._flags is not None and call.flag is UNREAD:
             return self._flag(call)

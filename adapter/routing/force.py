@@ -79,12 +79,20 @@ _LINE = re.compile(
     r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:][ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
     re.IGNORECASE,
 )
+# Appended to a line that doesn't end: `rollout = 5force = "chat"`.
+_GLUED = re.compile(r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?""")
 _STRICT = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
 
 
 def is_line(line: str) -> bool:
     """Tell whether a person would read a line as a force."""
     return _LINE.match(cleaned(line)) is not None
+
+
+def unglued(line: str) -> str:
+    """Take away a force that was appended to a line."""
+    glued = _GLUED.fullmatch(cleaned(line))
+    return glued[1] if glued and not is_line(line) else line
 
 
 def cleaned(text: str) -> str:
@@ -96,12 +104,15 @@ def legible(text: str, *, running: bool) -> list[Found]:
     """Find a force in the lines of a text that isn't TOML; the location is the line's number.
 
     Only what keeps calls where they were written for: nothing is moved by a file that can't be read. Where the process starts the
-    line has to be TOML by itself, since an error is seen then; where it is running, whatever a person would read as one counts.
+    line has to be TOML by itself, also where it was appended to a line that doesn't end, since an error is seen then; where it is
+    running, whatever a person would read as one counts.
     """
     out = []
     for number, line in enumerate(cleaned(text).splitlines(), 1):
         if strict := _STRICT.fullmatch(line):
             out.append(found((number,), strict[2]))
+        elif glued := _GLUED.fullmatch(line):
+            out.append(found((number,), glued[3]))
         elif running and (loose := _LINE.match(line)):
             out.append(found((number,), (loose[2] if loose[1] else loose[3]).lstrip("\"'")))
     return [one for one in out if one.value in ("chat", "native")]

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from adapter.errors import AdapterError, ConfigurationError
@@ -48,7 +49,7 @@ class Live:
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
         self._seen: Signature | None = None
-        if not self.always_quiet:
+        if not self.always_quiet and not self.router.killed:
             self.router.memory.prepare()
 
     def now(self) -> Router:
@@ -106,9 +107,9 @@ class Live:
             except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
                 self._obey(document, error)
                 return
-            router.memory.prepare(0)  # in the midst of a call
         news = self._complaint or router.settings.hash != self.router.settings.hash
-        self._raw, self.router, self._good, self._bad, self._complaint = raw, router, router, None, ""
+        self._put(router)
+        self._raw, self._good, self._bad, self._complaint = raw, router, None, ""
         if router.settings._remarks:
             logger.error("%s", router.settings.said_of_force())
         if news:
@@ -124,10 +125,17 @@ class Live:
         if force is not None and force != settings.force:
             settings = settings.forced(force)
         if settings.hash != self.router.settings.hash:
-            self.router = Router(settings)
+            self._put(Router(settings))
             ONCE.anew()
         why = str(error) if isinstance(error, AdapterError) else type(error).__name__
         self._say(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
+
+    def _put(self, router: Router) -> None:
+        """Put a router in force; its store is opened meanwhile, unless nothing will ask it: a kill switch waits for no store."""
+        self.router = router
+        if not router.killed:
+            with suppress(Exception):  # the call that needs it says so
+                router.memory.prepare(0)  # in the midst of a call
 
     def _complain(self, why: str) -> None:
         held = self.router.settings.force is not None

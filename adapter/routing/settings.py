@@ -228,7 +228,7 @@ class Settings(BaseSettings, Values):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Make a copy; what `update` gives is checked, and counts as arguments."""
-        return type(self).at(self._document, {**self._given, **update}) if update else self.__copy__()
+        return type(self).at(self._document, {**self._given, **update}, lenient=True) if update else self.__copy__()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()
