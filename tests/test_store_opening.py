@@ -21,7 +21,7 @@ from adapter.effects import Recall, Recalled, Remember
 from adapter.memory import keeper as keeping
 from adapter.memory.base import OPENING
 from adapter.memory.keeper import Keeper
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 from adapter.routing.live import live
 from adapter.translation.turns import Memo
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url, turn
@@ -29,7 +29,7 @@ from tests.support.stores import DictStore, RedisServer, needs_redis, shared_red
 __all__ = ["shared_redis"]
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
-WHOSE = Whose("https://api.test:443/v1")
+WHOSE = whose_are("https://api.test:443/v1")
 RECALL = Recall("gpt-5", ("a",))
 REMEMBER = Remember("gpt-5", Memo("a", turn()))
 
@@ -52,7 +52,7 @@ socket.getaddrinfo = lambda *given, **named: (time.sleep(0.3), look_up(*given, *
 
 import adapter
 from adapter.effects import Recall
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 
 settings = adapter.Settings(backend="responses", memory=url, memory_key=key, memory_timeout=0.2)
 client = adapter.OpenAI(api_key="key", settings=settings)
@@ -61,7 +61,7 @@ assert {name.partition(".")[0] for name in sys.modules} & SLOW
 
 def first():
     memory = client._adapter_live.now().memory
-    effect, whose = Recall("gpt-5", ("a",)), Whose("https://api.test:443/v1")
+    effect, whose = Recall("gpt-5", ("a",)), whose_are("https://api.test:443/v1")
     return len((asyncio.run(memory.aperform(effect, whose)) if asynchronous else memory.perform(effect, whose)).turns)
 
 
@@ -89,6 +89,59 @@ def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_r
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"here": 1, "child": 1}
+
+
+FORKED = """
+import os, sys
+from adapter.effects import Recall, Remember
+from adapter.memory.keeper import Keeper
+from adapter.memory.scope import whose_are
+from adapter.translation.turns import Memo
+from tests.support.stores import turn
+
+whose = whose_are("https://api.test:443/v1")
+keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=20)
+
+
+def remember(name):
+    keeper.perform(Remember("gpt-5", Memo(name, turn("gAAAA" + name))), whose)
+
+
+def sound(*names):
+    found = keeper.perform(Recall("gpt-5", names), whose).turns
+    return found == {name: turn("gAAAA" + name) for name in names}
+
+
+remember("parent")
+assert sound("parent")
+keeper._trouble._lock.acquire()
+children = []
+for k in range(8):
+    child = os.fork()
+    if child == 0:
+        good = True
+        for i in range(20):
+            remember(f"{k} {i}")
+            good = good and sound(f"{k} {i}", "parent")
+        keeper._trouble.warn("the lock is free here")
+        keeper.store.close()
+        os._exit(0 if good and keeper._trouble._unsaid == 0 else 1)
+    children.append(child)
+good = all([sound("parent") for _ in range(20)])
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+assert good and sound("parent", *(f"{k} 19" for k in range(8)))
+keeper.store.close()
+print(codes)
+"""
+
+
+@needs_redis
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_children_ask_on_connections_of_their_own(kind: str, tmp_path: Path, shared_redis: RedisServer) -> None:
+    url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url
+    command = [sys.executable, "-c", FORKED, url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert (done.returncode, done.stdout.strip()) == (0, str([0] * 8)), done.stderr
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from adapter.effects import Recall, Recalled, Remember
 from adapter.memory import opening
 from adapter.memory.address import address
 from adapter.memory.keeper import Keeper
-from adapter.memory.scope import Whose
+from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until
 from tests.support.stores import SERVER, needs_redis, turn
@@ -26,7 +26,7 @@ pytestmark = needs_redis
 
 URLS = ("tls", "unix", "cluster", "sentinel")
 CLIENTS = ("client", "cluster client", "async client", "async cluster client")
-WHOSE = Whose("https://api.test:443/v1")
+WHOSE = whose_are("https://api.test:443/v1")
 
 
 @pytest.fixture(scope="session")

@@ -277,6 +277,17 @@ def test_no_error_quotes_a_file(text: str, tmp_path: Path) -> None:
     assert "hunter2" not in repr(caught.value)
 
 
+def test_no_error_quotes_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_MEMORY", SECRETS[0])
+    for name in ("MODELS", "RULES", "MEMORY_TIMEOUT"):
+        monkeypatch.setenv(f"ADAPTER_{name}", "{'hunter2'")
+        with pytest.raises(adapter.ConfigurationError) as caught:
+            adapter.Settings()
+        monkeypatch.delenv(f"ADAPTER_{name}")
+        assert "hunter2" not in repr(caught.value)
+        assert caught.value.__context__ is None
+
+
 def test_a_store_that_is_down_is_told_of_without_its_password(caplog: pytest.LogCaptureFixture) -> None:
     settings = adapter.Settings(backend="responses", memory="redis://ada:hunter2@127.0.0.1:1/0")
     with caplog.at_level(logging.DEBUG), adapter.OpenAI(api_key="key", settings=settings):

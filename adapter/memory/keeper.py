@@ -167,7 +167,10 @@ class Keeper:
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
                 packed = self._packer.pack(name, memo.turn)
-                return (None if packed is None else ("put", (name, packed))), _nothing
+                if packed is None:
+                    self._trouble.warn("a turn that is too big to be kept")
+                    return None, _nothing
+                return ("put", (name, packed)), _nothing
             case Forget(names=turns):
                 return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
@@ -193,16 +196,19 @@ class Keeper:
             return read
         room, items = MAX_TOTAL, _MAX_ITEMS
         for turn, name in zip(reversed(turns), reversed(names), strict=True):
-            value = found.get(name)
-            if value is None:
-                continue
             if time.monotonic() > until:
                 self._trouble.warn("more than can be read in time")
                 break
             try:
+                value = found.get(name)
+                if value is None:
+                    continue
                 one = self._packer.unpack(name, value, min(room, MAX_TEXT))
             except ValueError as error:
                 self._trouble.warn(f"a value that can't be read ({error})")
+                continue
+            except Exception as error:  # noqa: BLE001  # a mapping of the program's own
+                self._trouble.warn(f"a value that can't be read ({type(error).__name__})")
                 continue
             room, items = room - one.size, items - sum(map(len, one.before))
             if room < 0 or items < 0:

@@ -70,10 +70,10 @@ class Packer:
             rest = _inflated(rest, most)
         elif kind != _PLAIN:
             raise ValueError("sealed with another key" if kind == _SEALED else "of another version, or not ours")
-        if len(rest) > most or sum(rest.count(mark) for mark in _MARKS) > _MAX_MARKS:
+        if len(rest) > most or (len(rest) > _MAX_MARKS and sum(map(rest.count, _MARKS)) > _MAX_MARKS):
             raise ValueError("too big")
         try:
-            read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="none")
+            read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="keys")
         except ValueError:  # its message quotes what it can't read
             read = None
         return ToolTurn.from_json(read)

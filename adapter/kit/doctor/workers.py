@@ -35,7 +35,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
             "conversation meets another worker.",
             'Set `memory = "sqlite:///…"` (one machine) or "redis://…" (many).',
         )  # fmt: skip
-    elif kind in ("memory", "sqlite") and many:
+    elif kind in ("memory", "sqlite", "unix") and many:
         what = "this process" if kind == "memory" else "this machine"
         yield Finding(
             "memory", "note", f"What is remembered is known to {what} alone, and there may be several machines: {'; '.join(many)}.",
@@ -48,6 +48,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
 _SHARED = {
     "memory": "Each process remembers for itself (memory://), and nothing here speaks of several.",
     "sqlite": "The processes of this machine share what is remembered.",
+    "unix": "The processes of this machine share what is remembered.",
     "own": "A store of the program's own.",
 }
 
