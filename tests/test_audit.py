@@ -135,7 +135,6 @@ def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> N
     [
         (["nowhere.jsonl"], "nowhere.jsonl: No such file"),
         (["empty"], "no logs in empty"),
-        (["bad.parquet"], "Parquet"),
         (["good.jsonl", "--settings", "bad.toml"], "bakend"),
         (["good.jsonl", "--state", "bad.toml"], "bad.toml: not the state of an audit"),
         (["good.jsonl", "--html", "good.jsonl/x.html"], "good.jsonl"),
@@ -145,7 +144,6 @@ def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> N
 )
 def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing more")
     (tmp_path / "bad.toml").write_text('bakend = "chat"', encoding="utf-8")
     (tmp_path / "good.jsonl").write_text("{}\n", encoding="utf-8")
     code = "import sys; from adapter.cli import main; sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"

@@ -92,7 +92,7 @@ def test_what_is_no_file_stops_nothing(project: Path) -> None:
     assert [one["file"] for one in shown["calls"]] == ["good.py"]
     assert {one["file"]: one["why"] for one in shown["unread"]} == {
         "circle.py": os.strerror(errno.ELOOP),
-        "pipe.py": "not a regular file",
+        "pipe.py": "not a regular file: a named pipe",
     }
     assert "circle.py:1: left" in run("--fix").stderr
     assert json.loads(run("--sarif").stdout)["runs"]

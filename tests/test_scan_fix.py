@@ -299,12 +299,16 @@ def test_files_keep_their_bytes(project: Path, raw: bytes) -> None:
     assert "nothing to change" in run("--yes").stderr
 
 
-def test_a_link_goes_on_leading_where_it_led(project: Path) -> None:
+def test_nothing_is_written_through_a_link(project: Path) -> None:
     (project / "real").mkdir()
     target = project / "real" / "a.py"
     target.write_text("from openai import OpenAI\n")
     (project / "link.py").symlink_to(target)
-    assert run("--yes", "link.py").exit_code == 0
+    assert "link.py:1: left: a symbolic link: name what it leads to" in run("--yes", "link.py").stderr
+    assert target.read_text() == "from openai import OpenAI\n"
+    done = run("--yes")  # what it leads to is there as well
+    assert "1 file written" in done.stderr
+    assert "left" not in done.stderr
     assert (project / "link.py").is_symlink()
     assert target.read_text() == "from adapter import OpenAI\n"
 

@@ -68,14 +68,14 @@ def audit(  # noqa: PLR0917  # a command's options
 
     A row is a request's body, or holds one under body, request, json, input …, as logs and batch files do; with the answer beside it
     tokens are counted too. Each verdict is that of the code that runs in production, with the settings given. No contents are shown:
-    names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines.
+    names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
     """
     from adapter.kit.audit import audit as run
     from adapter.kit.audit import report
     from adapter.kit.audit.batches import NoRequests
-    from adapter.kit.audit.inputs import find
     from adapter.kit.audit.page import page
     from adapter.kit.audit.state import StaleState, write_whole
+    from adapter.regular import Unreadable
 
     in_force, source = settings_in_force(settings)
     if html is not None and html.is_dir():  # said before the work, not after it
@@ -83,12 +83,9 @@ def audit(  # noqa: PLR0917  # a command's options
     own_state = state is None and html is not None
     if html is not None and state is None:
         state = html.with_name(f"{html.name}.state")
+    refused: dict[str, str] = {}
     try:
-        found = find(logs)
-        if not found:
-            raise Mistake(
-                f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
-            )
+        found = _found(logs, refused)
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
                 [log.path for log in found], in_force, state=state, restart=restart, engine=engine, jobs=jobs,
@@ -96,6 +93,7 @@ def audit(  # noqa: PLR0917  # a command's options
             )  # fmt: skip
         document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
         document["logs"], document["settings_file"] = len(found), str(source) if source else None
+        document["unread"] = [{"file": path, "why": why} for path, why in refused.items()]
         if html is not None:
             html.parent.mkdir(parents=True, exist_ok=True)
             write_whole(html, page(document))
@@ -109,7 +107,7 @@ def audit(  # noqa: PLR0917  # a command's options
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
         raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
-    except (StaleState, NoRequests) as error:
+    except (StaleState, NoRequests, Unreadable) as error:
         raise Mistake(str(error)) from None
     except OSError as error:
         raise Mistake(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
@@ -123,8 +121,22 @@ def audit(  # noqa: PLR0917  # a command's options
         err().print(
             "Rules that match a tag or a call site hold for no logged request: logs don't know them.", highlight=False
         )
-    if document["bad_lines"]["count"] or document["adapter_bugs"]:
+    if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
         raise typer.Exit(FOUND)
+
+
+def _found(logs: list[Path], refused: dict[str, str]) -> Any:
+    """Find the logs; say which files can't be read, and put them into `refused`."""
+    from adapter.kit.audit.inputs import find
+
+    found = find(logs, lambda path, why: refused.update({path: why}))
+    for path, why in refused.items():
+        err().print(Text(f"{path}: not audited: {why}"), soft_wrap=True)
+    if not found:
+        raise Mistake(
+            f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
+        )
+    return found
 
 
 def _in_megabytes(advance: Any) -> Any:

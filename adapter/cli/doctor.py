@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,10 @@ from rich.text import Text
 from adapter import codec
 from adapter.errors import ConfigurationError
 from adapter.kit.doctor import CHECKS, Finding, Patient, State, examine
+from adapter.kit.doctor.origins import is_of_file, shown
+from adapter.memory.address import kind_of
 
-from .saying import FOUND, Json, Mistake, SettingsFile, out, print_json, progress, settings_in_force
+from .saying import FOUND, Json, Mistake, SettingsFile, out, print_json, progress, read_named, settings_in_force
 
 _SIGNS: dict[State, tuple[str, str]] = {
     "ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"),
@@ -52,10 +55,12 @@ def doctor(
         held, file = settings_in_force(settings, forced=True)
     except Mistake as mistake:
         trouble = str(mistake)
+    here = None if settings is not None or os.environ.get("ADAPTER_CONFIG") else file
+    strange = here is not None and held is not None and is_of_file(held, "memory", os.environ)
     patient = Patient(
         held, trouble, dict(os.environ), Path.cwd(), flags, live,
-        sample=None if sample is None else _read(sample),
-        here=None if settings is not None or "ADAPTER_CONFIG" in os.environ else file,
+        sample=None if sample is None else _read(sample), here=here,
+        may_reach=not strange or (not as_json and _may_open(here, held)),
     )  # fmt: skip
     found: list[Finding] = []
     with progress("checking", total=len(CHECKS)) as advance:
@@ -74,12 +79,17 @@ def doctor(
         raise typer.Exit(FOUND)
 
 
+def _may_open(file: Path | None, settings: Any) -> bool:
+    """Ask whether to open a store that only a file in the working directory names: in a checkout it may be anybody's."""
+    if kind_of(settings.memory) == "memory" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return typer.confirm(f"{file} names the store {shown(settings, 'memory')}. Open it?", default=False, err=True)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = codec.loads(path.read_bytes())
-        codec.dumps(body)  # NaN and the infinities are Python's alone
-    except OSError as error:
-        raise Mistake(f"--sample {path}: {error.strerror}") from None
+        body = codec.loads_strictly(read_named(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
+        codec.dumps(body)  # 1e999 is an infinity
     except ValueError:
         raise Mistake(f"--sample {path}: not JSON") from None
     if not isinstance(body, dict) or "messages" not in body:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, settings_in_force
+from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, settings_in_force
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain, masked
 from adapter.kit.request_files import Found, NotARequest, find_request
@@ -86,10 +86,7 @@ def _read(request: str | None, line: int | None) -> Found:
     else:
         assert request is not None
         name = request
-        try:
-            text = Path(request).read_bytes()
-        except OSError as error:
-            raise Mistake(f"{request}: {error.strerror or type(error).__name__}") from None
+        text = read_named(Path(request))
     try:
         return find_request(text, line)
     except NotARequest as error:

@@ -9,9 +9,10 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from adapter.cli.saying import FOUND, Mistake, err, out, print_json, progress
+from adapter.cli.saying import FOUND, err, out, print_json, progress
 from adapter.kit.scan.rewriting import Change, changes
 from adapter.kit.scan.running import need_libcst
+from adapter.regular import Unreadable
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -27,20 +28,26 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
     write = bool(changed) and (
         yes or (not as_json and _may_ask() and typer.confirm(f"Write {_files(len(changed))}?", err=True))
     )
-    written = _write(changed) if write else []
+    refused = _write(changed) if write else {}
+    written = [one for one in changed if write and one.path not in refused]
     if as_json:
         print_json({
-            "changed": [{"file": one.path.as_posix(), "diff": one.diff(), "written": one in written} for one in changed],
+            "changed": [
+                {"file": one.path.as_posix(), "diff": one.diff(), "written": one in written, "why": refused.get(one.path)}
+                for one in changed
+            ],
             "left": [{"file": one.path.as_posix(), "line": line, "why": why} for one in found for line, why in one.left],
             "notes": [{"file": one.path.as_posix(), "line": line, "note": note} for one in found for line, note in one.notes],
         })  # fmt: skip
     elif write:
+        for path, why in refused.items():
+            err().print(Text(f"{path.as_posix()}: not written: {why}"), soft_wrap=True)
         err().print(f"{_files(len(written))} written")
     elif changed:
         err().print(f"{_files(len(changed))} to change, none written: --yes writes without asking")
     else:
         err().print("nothing to change")
-    if changed and not write:
+    if len(written) < len(changed):
         raise typer.Exit(FOUND)
 
 
@@ -52,13 +59,15 @@ def _files(count: int) -> str:
     return f"{count} file{'s' * (count != 1)}"
 
 
-def _write(changed: list[Change]) -> list[Change]:
+def _write(changed: list[Change]) -> dict[Path, str]:
+    """Write the files; give those that weren't written, and why."""
+    refused: dict[Path, str] = {}
     for one in changed:
         try:
             one.write()
-        except OSError as error:
-            raise Mistake(f"{one.path}: {error.strerror or type(error).__name__}") from None
-    return changed
+        except Unreadable as error:
+            refused[one.path] = str(error)
+    return refused
 
 
 def _show(found: list[Change], changed: list[Change]) -> None:

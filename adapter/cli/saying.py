@@ -18,8 +18,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from adapter import Settings
+from adapter import Settings, regular
 from adapter.errors import ConfigurationError
+from adapter.regular import Unreadable
 from adapter.routing import files
 
 FOUND = 1
@@ -79,6 +80,22 @@ def progress(description: str, total: int | None = None) -> Iterator[Any]:
         yield advance
 
 
+_MOST_SETTINGS = 1 << 20  # bytes of a settings file that nobody has named
+_LARGEST = 256 << 20  # bytes of a request
+
+
+def read_named(path: Path, option: str = "") -> bytes:
+    """Read a file that the user names: a regular one, or what a shell has opened (`<(…)`). Raises Mistake."""
+    try:
+        if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+            return path.read_bytes()
+        return regular.read(path, _LARGEST)
+    except Unreadable as error:
+        raise Mistake(f"{option}{path}: {error}") from None
+    except OSError as error:
+        raise Mistake(f"{option}{path}: {regular.why(error)}") from None
+
+
 def settings_in_force(path: Path | None, *, forced: bool = False) -> tuple[Settings, Path | None]:
     """Read the settings as production would: the file named, else ADAPTER_CONFIG's, else the one in the working directory.
 
@@ -97,12 +114,15 @@ def settings_in_force(path: Path | None, *, forced: bool = False) -> tuple[Setti
 
 def _here() -> Path | None:
     own, project = Path("adapter.toml"), Path("pyproject.toml")
-    if own.is_file():
+    if regular.is_file(own):
+        try:
+            regular.read(own, _MOST_SETTINGS)
+        except Unreadable as error:
+            raise Mistake(f"{own}: {error}") from None
         return own
-    if not project.is_file():
-        return None
     try:
+        regular.read(project, _MOST_SETTINGS)
         found = files.read(project)
-    except ConfigurationError:
+    except (Unreadable, ConfigurationError):
         return None  # somebody's project, which says nothing of the adapter
     return None if found.trouble else project

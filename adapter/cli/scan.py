@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +61,7 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
     named = paths or [Path()]
     for path in named:
-        if not path.exists():
+        if not os.path.lexists(path):
             raise Mistake(f"{path}: no such file or folder")
     unknown = set(fail_on or ()) - set(VERDICTS)
     if unknown:
@@ -87,9 +88,12 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
-    files = list(find_files(paths, exclude))
+    refused: dict[str, str] = {}
+    files = list(find_files(paths, exclude, lambda path, why: refused.update({path.as_posix(): why})))
     with progress("scanning", len(files)) as advance:
-        return scan(files, settings, jobs=jobs, advance=advance)
+        report = scan(files, settings, jobs=jobs, advance=advance)
+    report.unread |= refused
+    return report
 
 
 def _show(console: Console, report: Report, *, details: bool) -> None:

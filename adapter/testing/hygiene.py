@@ -8,6 +8,7 @@ line, and exits with 1 where there is something.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapter import regular
 from adapter.testing import credentials
 from adapter.testing.bodies import from_form
 from adapter.testing.credentials import PATTERNS, REMOVED
@@ -46,6 +48,9 @@ FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     # Package registries, internal hosts and the like: whatever isn't the stand-in, documentation or the API's own.
     ("a host", re.compile(rf"\bhttps?://(?!(?:{HARMLESS_HOSTS})(?![\w.-]))[\w.-]+")),
 )
+
+LARGEST = 64 << 20
+"""Bytes beyond which a cassette isn't read."""
 
 NAMING = frozenset({".py", ".toml", ".yaml", ".yml", ".json"})
 """The kinds of files that can name a cassette. Not prose: what only a README names is used by nothing."""
@@ -113,8 +118,21 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def names_in(folders: Iterable[Path]) -> str:
     """Join the texts of all files that could name a cassette."""
-    files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in NAMING and file.is_file())
-    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+    files = [file for folder in folders for file in _files(folder) if file.suffix in NAMING]
+    return "\n".join(text for file in files if (text := _text(file)[0]) is not None)
+
+
+def _files(folder: Path) -> list[Path]:
+    """List what is below a folder and is none itself; links to folders aren't followed."""
+    return sorted(Path(here) / name for here, _, names in os.walk(folder) for name in names)
+
+
+def _text(path: Path) -> tuple[str | None, str]:
+    """Read a file as text; or give None, and why it can't be."""
+    try:
+        return regular.read(path, LARGEST).decode("utf-8", "surrogateescape"), ""
+    except regular.Unreadable as error:
+        return None, f"can't be read: {error}"
 
 
 def is_named(cassette: Path, root: Path, names: str) -> bool:
@@ -135,11 +153,15 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
     """List everything that is wrong with the cassettes of a folder."""
     findings: list[Finding] = []
     names = names_in(users)
-    files = sorted(cassettes.rglob("*.yaml"))
+    below = _files(cassettes)
+    files = [path for path in below if path.suffix == ".yaml"]
     if not files:
         return [Finding(cassettes, 0, "holds no cassette")]
     for path in files:
-        text = path.read_text(encoding="utf-8")
+        text, why = _text(path)
+        if text is None:
+            findings.append(Finding(path, 0, why))
+            continue
         shown = list(secrets_in(path, text))
         said = {one.what for one in shown}
         findings += shown
@@ -149,8 +171,8 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
             findings.append(Finding(path, 0, "is an orphan: nothing names it"))
     findings += [
         Finding(path, 0, "is neither a cassette nor a README")
-        for path in sorted(cassettes.rglob("*"))
-        if path.is_file() and path.suffix != ".yaml" and path.name != "README.md" and not path.name.startswith(".")
+        for path in below
+        if path.suffix != ".yaml" and path.name != "README.md" and not path.name.startswith(".")
     ]
     return findings
 

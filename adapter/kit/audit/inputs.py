@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
+import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .batches import NoRequests, arrow, batch_of_lines
+from adapter import regular
+from adapter.regular import Unreadable
+
+from .batches import arrow, batch_of_lines
 
 BLOCK = 4 << 20
 """About how many bytes of JSON lines make a block: some thousands of requests, some tenths of a second."""
@@ -65,9 +70,9 @@ class Log:
 
     @classmethod
     def at(cls, path: str) -> Log:
-        """Look at a file. Raises OSError."""
-        stat = Path(path).stat()
-        with Path(path).open("rb") as file:
+        """Look at a file. Raises Unreadable."""
+        with regular.opened(path) as file:
+            stat = os.fstat(file.fileno())
             head = file.read(_EDGE)
             file.seek(max(0, stat.st_size - _EDGE))
             digest = hashlib.sha256(b"%d %d " % (stat.st_size, stat.st_mtime_ns) + head + file.read(_EDGE)).hexdigest()[
@@ -97,7 +102,7 @@ class Block:
         """Return the block with its data, where it was left out of a file of plain lines."""
         if self.data is not None:
             return self
-        with Path(self.path).open("rb") as file:
+        with regular.opened(self.path) as file:
             file.seek(self.begin.offset)
             return replace(self, data=file.read(self.end.offset - self.begin.offset))
 
@@ -106,14 +111,39 @@ class Block:
         return batch_of_lines(self.data, self.path, self.begin.line) if isinstance(self.data, bytes) else self.data
 
 
-def find(paths: Iterable[str | Path]) -> list[Log]:
-    """List the logs that paths name, each once; of a folder those with a log's suffix. Raises OSError for what isn't there."""
+def find(paths: Iterable[str | Path], refused: Callable[[str, str], object] | None = None) -> list[Log]:
+    """List the logs that paths name, each once; of a folder those with a log's suffix.
+
+    `refused` is told of files and folders that can't be read, and why; without it they raise Unreadable. What isn't there, though it is
+    named, always does.
+    """
     found: dict[str, Log] = {}
+
+    def tell(path: str, why: str) -> None:
+        if refused is None:
+            raise Unreadable(f"{path}: {why}")
+        refused(path, why)
+
     for path in map(Path, paths):
-        files = sorted(one for one in path.rglob("*") if one.name.endswith(_SUFFIXES)) if path.is_dir() else [path]
-        for one in files:
-            found.setdefault(str(one), Log.at(str(one)))
+        if not os.path.lexists(path):
+            raise Unreadable(f"{path}: {os.strerror(errno.ENOENT)}")
+        for one in _below(path, tell) if regular.is_folder(path) else [str(path)]:
+            if one not in found:
+                try:
+                    found[one] = Log.at(one)
+                except Unreadable as error:
+                    tell(one, str(error))
+                except OSError as error:
+                    tell(one, regular.why(error))
     return list(found.values())
+
+
+def _below(root: Path, refused: Callable[[str, str], object]) -> list[str]:
+    def failed(error: OSError) -> None:
+        refused(str(Path(error.filename or root)), regular.why(error))
+
+    walk = os.walk(root, onerror=failed)
+    return sorted(str(Path(folder) / name) for folder, _, names in walk for name in names if name.endswith(_SUFFIXES))
 
 
 def blocks(log: Log, begin: Cursor = Cursor(), *, size: int = BLOCK) -> Iterator[Block]:
@@ -121,7 +151,11 @@ def blocks(log: Log, begin: Cursor = Cursor(), *, size: int = BLOCK) -> Iterator
     if log.kind == "parquet":
         yield from _of_parquet(log, begin)
         return
-    with Path(log.path).open("rb") as raw:
+    try:
+        raw = regular.opened(log.path)
+    except Unreadable as error:  # it has vanished, say
+        raise Unreadable(f"{log.path}: {error}") from None
+    with raw:
         if log.kind == "lines":
             raw.seek(begin.offset)
             yield from _of_lines(log, raw, raw, begin, size)
@@ -182,10 +216,13 @@ def _of_parquet(log: Log, begin: Cursor) -> Iterator[Block]:
     pa = arrow()
     from pyarrow import parquet
 
+    at = begin
     try:
-        yield from _of_rows(log, begin, parquet)
+        for block in _of_rows(log, begin, parquet):
+            at = block.end
+            yield block
     except (pa.ArrowException, OSError):
-        raise NoRequests(f"{log.path}: Parquet that can't be read") from None
+        yield Block(log.path, at, Cursor(at.block + 1, 0, at.line), log.size, b"", (), damaged=True)
 
 
 def _of_rows(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:

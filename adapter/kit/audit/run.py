@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from adapter.regular import Unreadable
 from adapter.routing.settings import Settings
 from adapter.translation.models import BUILT_IN
 from adapter.translation.rules import CHAT_PARAMETERS
@@ -32,7 +33,7 @@ def audit(
     """Audit logs, and go on where `state` says that an earlier run was interrupted.
 
     `jobs` is the number of processes (all cores), `size` the bytes in a block; `progress` is told of bytes that were read. Raises
-    OSError for logs that can't be read, StaleState for a state that doesn't fit, and for a log that changes while it is read.
+    Unreadable for logs that can't be read, StaleState for a state that doesn't fit, and for a log that changes while it is read.
     """
     if restart and state is not None:
         state.unlink(missing_ok=True)
@@ -78,6 +79,10 @@ def code() -> str:
 
 
 def _finish(state: State, log: Log) -> None:
-    if Log.at(log.path).fingerprint != log.fingerprint:
+    try:
+        now = Log.at(log.path).fingerprint
+    except (Unreadable, OSError):
+        now = ""
+    if now != log.fingerprint:
         raise StaleState(f"{log.path}: changed while it was read; begin anew with --restart")
     state.finish(log.path)

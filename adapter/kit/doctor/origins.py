@@ -60,6 +60,15 @@ def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> st
     return next((origin for origin, _ in _sources(settings, name, environment)), "default")
 
 
+def is_of_file(settings: Settings, name: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether a setting's value is the file's."""
+    given = [
+        value for origin, value in _sources(settings, name, environment) if value != ""
+    ]  # an empty variable is unset
+    document = settings._document
+    return len(given) == 1 and document is not None and name in document.data
+
+
 def _forces(settings: Settings) -> list[tuple[Found, str]]:
     return [(one, place) for one, place in forces_of(settings._document, settings._given) if one.value is not None]
 

@@ -34,6 +34,9 @@ def decision(patient: Patient) -> Iterator[Finding]:
     """Decide a call, and say where it would go and what would be lost."""
     settings = patient.settings
     assert settings is not None
+    digest = settings.hash
+    if not patient.may_reach:  # a client opens its store
+        settings = settings.model_copy(update={"memory": "memory://"})
     import openai
 
     import adapter
@@ -74,7 +77,7 @@ def decision(patient: Patient) -> Iterator[Finding]:
         do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
     details = {
         "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
-        "settings_hash": found.settings_hash,
+        "settings_hash": found.settings_hash if patient.may_reach else digest,
     }  # fmt: skip
     yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapter import regular
 from adapter.memory.address import kind_of
+from adapter.regular import Unreadable
 
 from .findings import Finding, Patient
 
@@ -91,8 +94,10 @@ def _of_arguments(text: str) -> int | None:
 def _of_gunicorn(path: Path) -> str:
     """Read `workers` from gunicorn's configuration without running it."""
     try:
-        tree = ast.parse(_text(path))
-    except (SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(_text(path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
@@ -118,8 +123,6 @@ def machines(patient: Patient) -> Iterator[str]:
 
 def _text(path: Path) -> str:
     try:
-        if path.is_file() and path.stat().st_size <= _MOST:
-            return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        pass
-    return ""
+        return regular.read(path, _MOST).decode(errors="replace")
+    except Unreadable:
+        return ""

@@ -152,7 +152,7 @@ def _location(uri: str, line: int | None, column: int | None) -> dict[str, Any]:
 
 def _uri(file: str, root: Path) -> str:
     relative = os.path.relpath(os.path.realpath(file), os.path.realpath(root))
-    return quote(Path(relative).as_posix())
+    return quote(os.fsencode(Path(relative).as_posix()))  # a name needn't be text
 
 
 def _version() -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
+
+from adapter import regular
+from adapter.regular import Unreadable
 
 from . import sources
-from .sources import Unreadable
 
 _HINT = b"openai"
 
@@ -43,19 +44,53 @@ class Change:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def write(self) -> None:
-        """Write the new text in one step, with the file's mode kept; a symbolic link goes on leading where it led. Raises OSError."""
+        """Write the new text in place: the file keeps its owner, its mode and its other names.
+
+        Raises Unreadable for what isn't to be written: a link, a file that nobody may write or that has changed since it was read; and
+        where writing fails, which puts back what stood there.
+        """
         assert self.after is not None
-        target = self.path.resolve()
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.after)
-            Path(name).chmod(target.stat().st_mode)
-            Path(name).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        if self.path.is_symlink():
+            raise Unreadable("a symbolic link: name what it leads to")
+        with writable(self.path) as file:
+            if file.read(len(self.before) + 1) != self.before:
+                raise Unreadable("it has changed since it was read")
+            try:
+                _fill(file, self.after)
+            except BaseException as error:
+                _fill(file, self.before)  # there is room for it: it was there
+                if isinstance(error, OSError):
+                    raise Unreadable(f"it can't be written: {regular.why(error)}") from None
+                raise
+
+
+def writable(path: Path) -> IO[bytes]:
+    """Open a regular file to be read and written, unbuffered. Raises Unreadable."""
+    try:
+        mode = os.lstat(path)
+        regular.check(mode)
+        if not mode.st_mode & 0o222:  # a superuser may write it all the same
+            raise Unreadable("it is read-only")
+        handle = os.open(
+            path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except OSError as error:
+        raise Unreadable(regular.why(error)) from None
+    try:
+        regular.check(os.fstat(handle))
+        return os.fdopen(handle, "r+b", buffering=0)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _fill(file: IO[bytes], data: bytes) -> None:
+    file.seek(0)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    file.truncate()
+    os.fsync(file.fileno())
 
 
 def _lines(text: str) -> list[str]:
@@ -72,7 +107,8 @@ def changes(
 
     from .imports import fix_imports
 
-    for path in sources.find_files(paths, exclude):
+    refused: list[tuple[Path, str]] = []
+    for path in sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))):
         advance(1)
         if path.suffix.lower() not in sources.CODE:
             continue
@@ -108,8 +144,11 @@ def changes(
         change.left, change.notes = fixed.left, fixed.notes
         if fixed.text is not None:
             change.after = fixed.text.encode(encoding)
+        if change.after is not None and path.is_symlink():
+            change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
         if change.after is not None or change.left or change.notes:
             yield change
+    yield from (Change(path, left=[(1, why)]) for path, why in refused)
 
 
 def _shadow(path: Path) -> str | None:
@@ -119,11 +158,11 @@ def _shadow(path: Path) -> str | None:
     ours = Path(adapter.__file__).resolve().parent
     folder = path.resolve().parent
     above = folder
-    while (above / "__init__.py").is_file():
+    while regular.is_file(above / "__init__.py"):
         above = above.parent
     for home in dict.fromkeys((folder, above)):
-        if (home / "adapter.py").is_file():
+        if regular.is_file(home / "adapter.py"):
             return "adapter.py"
-        if (home / "adapter" / "__init__.py").is_file() and (home / "adapter").resolve() != ours:
+        if regular.is_file(home / "adapter" / "__init__.py") and (home / "adapter").resolve() != ours:
             return "adapter/__init__.py"
     return None

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapter.errors import MissingExtra
+from adapter.regular import Unreadable
 from adapter.routing.settings import Settings
 
 from . import sources
-from .sources import Unreadable
 
 if TYPE_CHECKING:
     from .assess import Assessment
@@ -87,7 +87,7 @@ def scan(
     """
     need_libcst()
     report = Report()
-    files = list(sources.find_files(paths, exclude))
+    files = list(sources.find_files(paths, exclude, lambda path, why: report.unread.update({path.as_posix(): why})))
     report.files = len(files)
     todo: list[Path] = []
     for path in files:

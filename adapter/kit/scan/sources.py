@@ -7,13 +7,15 @@ import io
 import json
 import os
 import re
-import stat
 import tokenize
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from adapter import regular
+from adapter.regular import Unreadable
 
 from .known import HINT
 
@@ -31,10 +33,6 @@ LARGEST = 20 << 20
 ENDPOINT = b"/chat/completions"
 
 
-class Unreadable(ValueError):
-    """A file that can't be looked at; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A module's text; for notebooks `cells` gives for each line its cell (from 1) and line there."""
@@ -49,26 +47,36 @@ class Source:
         return self.cells[min(line, len(self.cells)) - 1]
 
 
-def find_files(paths: Iterable[Path], exclude: Iterable[str] = ()) -> Iterator[Path]:
-    """List the files below paths, each once, in order; `exclude` are globs of names or of paths."""
-    seen: set[Path] = set()
+def find_files(
+    paths: Iterable[Path],
+    exclude: Iterable[str] = (),
+    refused: Callable[[Path, str], object] = lambda _path, _why: None,
+) -> Iterator[Path]:
+    """List the files below paths, each once, in order; `exclude` are globs of names or of paths.
+
+    A link is listed only where what it leads to isn't. `refused` is told of folders that can't be read, and why.
+    """
     globs = tuple(exclude)
-    for path in paths:
-        found = _below(path, globs) if path.is_dir() else [path]
-        for one in found:
-            real = Path(os.path.realpath(one))  # Path.resolve raises where links lead in a circle
-            if real not in seen:
-                seen.add(real)
-                yield one
+    found = [one for path in paths for one in (_below(path, globs, refused) if regular.is_folder(path) else [path])]
+    real = {one: os.path.realpath(one) for one in found}  # Path.resolve raises where links lead in a circle
+    seen = {real[one]: one for one in reversed(found)}
+    seen |= {real[one]: one for one in reversed(found) if not one.is_symlink()}
+    for one in dict.fromkeys(found):
+        if seen[real[one]] == one:
+            yield one
 
 
-def _below(root: Path, globs: tuple[str, ...]) -> Iterator[Path]:
-    skipped = SKIPPED - set(root.resolve().parts)
-    for folder, folders, names in os.walk(root):
+def _below(root: Path, globs: tuple[str, ...], refused: Callable[[Path, str], object]) -> Iterator[Path]:
+    skipped = SKIPPED - set(Path(os.path.realpath(root)).parts)
+
+    def failed(error: OSError) -> None:
+        refused(Path(error.filename or root), regular.why(error))
+
+    for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
         folders[:] = sorted(
             name for name in folders
-            if name not in skipped and not _excluded(here / name, root, globs) and not (here / name / "pyvenv.cfg").is_file()
+            if name not in skipped and not _excluded(here / name, root, globs) and not regular.is_file(here / name / "pyvenv.cfg")
         )  # fmt: skip
         for name in sorted(names):
             path = here / name
@@ -88,15 +96,7 @@ def _excluded(path: Path, root: Path, globs: tuple[str, ...]) -> bool:
 
 def read_bytes(path: Path) -> bytes:
     """Read a file. Raises Unreadable."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise Unreadable("not a regular file")
-        if found.st_size > LARGEST:
-            raise Unreadable(f"larger than {LARGEST >> 20} MiB")
-        return path.read_bytes()
-    except OSError as error:
-        raise Unreadable(error.strerror or type(error).__name__) from None
+    return regular.read(path, LARGEST)
 
 
 def worth_parsing(raw: bytes) -> bool:
@@ -104,13 +104,26 @@ def worth_parsing(raw: bytes) -> bool:
     return HINT.search(raw) is not None
 
 
+_ASCII = bytes([9, 10, 13, *range(32, 127)])
+
+
+def _keeps_ascii(encoding: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _ASCII.decode(encoding) == _ASCII.decode()
+
+
 def decode(raw: bytes) -> tuple[str, str]:
     """Return a module's text, line endings kept, and its encoding (`utf-8-sig` with a byte order mark). Raises Unreadable."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        if encoding not in ("utf-8", "utf-8-sig") and not _keeps_ascii(encoding):
+            raise Unreadable("an encoding in which ASCII is something else")  # punycode takes minutes, too
         return raw.decode(encoding), encoding
     except UnicodeDecodeError as error:
         raise Unreadable(f"not {error.encoding}") from None
+    except UnicodeError:
+        raise Unreadable("an encoding in which ASCII is something else") from None
     except (SyntaxError, LookupError) as error:
         # The first lines are looked at for a declaration, as UTF-8.
         raise Unreadable("an unknown encoding" if "unknown" in str(error) else "not utf-8") from None
@@ -173,7 +186,7 @@ def module_name(path: Path) -> str:
     path = path.resolve()
     names = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
-    while (folder / "__init__.py").is_file():
+    while regular.is_file(folder / "__init__.py"):
         names.insert(0, folder.name)
         folder = folder.parent
     return ".".join(names) or path.stem
