@@ -18,13 +18,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter import names
+
+_LONGEST_MESSAGE = 4000
+
 
 class AdapterError(Exception):
     """Base of everything the adapter raises for misuse and misconfiguration."""
 
 
 class ConfigurationError(AdapterError):
-    """Settings that can't be used; the message begins with the name of the setting."""
+    """Settings that can't be used; the message begins with the name of the setting, and is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(names.printable(message, _LONGEST_MESSAGE))
 
 
 class MissingExtra(AdapterError, ImportError):
@@ -35,9 +42,9 @@ class TranslationError(AdapterError):
     """Something about one value of one call; the message begins with the value's JSON path."""
 
     def __init__(self, path: str, why: str) -> None:
-        self.path = path
+        self.path = names.printable(path)  # true to the caller, who wrote it
         self.why = why
-        super().__init__(f"{path}: {why}")
+        super().__init__(f"{self.path}: {why}")
 
 
 class MalformedRequest(TranslationError):

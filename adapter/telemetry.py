@@ -20,15 +20,13 @@ from threading import RLock
 from types import MethodType
 from typing import Any
 
+from . import names
 from .journal import Backend, Decision
+from .names import OTHER
 
 logger = logging.getLogger("adapter")
 
-_INDEX = re.compile(r"\[\d+\]")
-_PLAIN = re.compile(r"[\w$.\[\]-]{1,120}", re.ASCII)
-
-OTHER = "other"
-"""What stands for everything that isn't counted by its own name."""
+_LONGEST_TAG = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +79,17 @@ class Record:
         `error` is the exception, or its class's name.
         """
         usage = usage if isinstance(usage, dict) else {}
-        held = [_plain(re.split(r"[.\[]", loss.path)[0]) for loss in decision.losses if loss.action == "held"]
+        held = [re.split(r"[.\[]", loss.path)[0] for loss in decision.losses if loss.action == "held"]
         return cls(
             asked=decision.asked,
             backend=decision.backend,
             reason=decision.reason,
-            model=model,
-            tag=tag,
+            model=None if model is None else names.name(model),
+            tag=None if tag is None else names.printable(tag, _LONGEST_TAG),
             stream=stream,
             azure=azure,
             held=tuple(dict.fromkeys(held)),
-            losses=tuple((_plain(loss.path), loss.action) for loss in decision.losses),
+            losses=tuple((names.blank(loss.path), loss.action) for loss in decision.losses),
             status=status,
             error=error if error is None or isinstance(error, str) else type(error).__name__,
             latency=latency,
@@ -102,12 +100,6 @@ class Record:
             cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
             settings_hash=decision.settings_hash,
         )
-
-
-def _plain(path: str) -> str:
-    """Blank the indexes of a path. One with a key that is no name may hold what somebody wrote, and is `other`."""
-    blanked = _INDEX.sub("[]", path)
-    return blanked if _PLAIN.fullmatch(blanked) else OTHER
 
 
 def _count(counts: Any, key: str) -> int | None:

@@ -103,8 +103,8 @@ PATHS: Mapping[str, str] = {
     "output[0]": "output[]",
     "query.api-version": "query.api-version",
     "$": "$",
-    f"messages[0].{CANARY}": "other",
-    "tools[0].é": "other",
+    f"messages[0].{CANARY}": "messages[].other",
+    "tools[0].é": "tools[].other",
     "x" * 200: "other",
     "two\nlines": "other",
 }

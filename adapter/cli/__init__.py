@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 
+from adapter import names
 from adapter.errors import MissingExtra
 
+_LONGEST_MISTAKE = 4000
 _INTERRUPTED = 130  # as shells have it
 _NEEDED = frozenset({"typer", "click", "rich", "vcr", "yaml"})
 
@@ -38,5 +40,5 @@ def _run() -> None:
                 stream.reconfigure(errors="backslashreplace")
         app()
     except (Mistake, MissingExtra) as mistake:
-        print(f"adapter: {mistake}", file=sys.stderr)
+        print(f"adapter: {names.printable(mistake, _LONGEST_MISTAKE)}", file=sys.stderr)
         raise SystemExit(WRONG) from None

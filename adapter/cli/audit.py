@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from adapter.names import printable
 
 _MEGABYTE = 1_000_000
 _INTERRUPTED = 130  # as shells have it
@@ -100,9 +101,7 @@ def audit(  # noqa: PLR0917  # a command's options
             if own_state and state is not None:
                 state.unlink(missing_ok=True)
     except KeyboardInterrupt:
-        err().print(
-            "Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.", highlight=False
-        )
+        err().print("Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.")
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
@@ -116,11 +115,9 @@ def audit(  # noqa: PLR0917  # a command's options
     else:
         _show(out(), document)
     if html is not None:
-        err().print(f"The page is {html}.", highlight=False)
+        err().print(f"The page is {printable(html)}.")
     if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
-        err().print(
-            "Rules that match a tag or a call site hold for no logged request: logs don't know them.", highlight=False
-        )
+        err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
     if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
         raise typer.Exit(FOUND)
 
@@ -131,7 +128,7 @@ def _found(logs: list[Path], refused: dict[str, str]) -> Any:
 
     found = find(logs, lambda path, why: refused.update({path: why}))
     for path, why in refused.items():
-        err().print(Text(f"{path}: not audited: {why}"), soft_wrap=True)
+        err().print(Text(f"{printable(path)}: not audited: {why}"), soft_wrap=True)
     if not found:
         raise Mistake(
             f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"

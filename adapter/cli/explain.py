@@ -18,7 +18,7 @@ from rich.text import Text
 
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, settings_in_force
 from adapter.errors import TranslationError
-from adapter.kit.explaining import URL, Explanation, Sent, Where, explain, masked
+from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request
 
 _STYLES = {
@@ -47,7 +47,7 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the request; may be repeated.")
     ] = None,
     contents: Annotated[
-        bool, typer.Option(help="Show texts; --no-contents puts their length, for tickets and logs.")
+        bool, typer.Option(help="Show texts; --no-contents leaves the structure only, for tickets and logs.")
     ] = True,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API.")
@@ -66,16 +66,27 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         explained = explain(found.body, in_force, where)
     except TranslationError as error:
         inside = ".".join(found.inside)
-        raise Mistake(f"{error}" + (f" (in {inside})" if inside else "")) from None
+        path = error.path if contents else _masking().masked_path(error.path)
+        raise Mistake(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
     if found.lines > 1 and line is None:
         err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
-    body = found.body if contents else masked(found.body)
+    body, path = found.body, urlsplit(where.url).path
+    if not contents:
+        hide = _masking()
+        explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
     if json_:
-        print_json(document(explained, body, contents=contents, settings_file=file))
+        print_json(document(explained, body, settings_file=file))
     else:
-        _show(out(), explained, body, contents=contents, settings_file=file, where=where)
+        _show(out(), explained, body, settings_file=file, path=path)
     if check and not explained.moves:
         raise typer.Exit(FOUND)
+
+
+def _masking() -> Any:
+    """Import what masks a request: it looks through all of the SDK's types."""
+    from adapter.kit import masking
+
+    return masking
 
 
 def _read(request: str | None, line: int | None) -> Found:
@@ -114,15 +125,11 @@ def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), value.strip()) for name, _, value in pairs)
 
 
-def document(explained: Explanation, body: Any, *, contents: bool, settings_file: Path | None) -> dict[str, Any]:
+def document(explained: Explanation, body: Any, *, settings_file: Path | None) -> dict[str, Any]:
     """Return what `--json` prints."""
 
     def sent(one: Sent | None) -> dict[str, Any] | None:
-        return (
-            None
-            if one is None
-            else {"path": one.path, "requests": one.requests, "body": one.body if contents else masked(one.body)}
-        )
+        return None if one is None else {"path": one.path, "requests": one.requests, "body": one.body}
 
     decision = explained.decision
     return {
@@ -150,18 +157,15 @@ def document(explained: Explanation, body: Any, *, contents: bool, settings_file
     }
 
 
-def _show(
-    console: Console, explained: Explanation, body: Any, *, contents: bool, settings_file: Path | None, where: Where
-) -> None:
+def _show(console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str) -> None:
     bodies = Table(box=box.HORIZONTALS, expand=True)
-    path = urlsplit(where.url).path
     bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
     translated = explained.translated
     title = f"POST {translated.path}" if translated else "nothing goes to the Responses API"
     if translated and translated.requests > 1:
         title += f"  × {translated.requests}"
     bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
-    right = "" if translated is None else _pretty(translated.body if contents else masked(translated.body))
+    right = "" if translated is None else _pretty(translated.body)
     if explained.refusal:
         right = str(explained.refusal["message"])
     elif translated is None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from adapter.cli.saying import FOUND, err, out, print_json, progress
 from adapter.kit.scan.rewriting import Change, changes
 from adapter.kit.scan.running import need_libcst
+from adapter.names import printable
 from adapter.regular import Unreadable
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -41,7 +42,7 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
         })  # fmt: skip
     elif write:
         for path, why in refused.items():
-            err().print(Text(f"{path.as_posix()}: not written: {why}"), soft_wrap=True)
+            err().print(Text(f"{printable(path.as_posix())}: not written: {why}"), soft_wrap=True)
         err().print(f"{_files(len(written))} written")
     elif changed:
         err().print(f"{_files(len(changed))} to change, none written: --yes writes without asking")
@@ -83,4 +84,4 @@ def _show(found: list[Change], changed: list[Change]) -> None:
     sys.stdout.flush()
     for one in found:
         for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:
-            err().print(Text(f"{one.path.as_posix()}:{number}: {text}"), soft_wrap=True)
+            err().print(Text(f"{printable(one.path.as_posix())}:{number}: {text}"), soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 
 from adapter.cli.saying import FOUND, Mistake, err, out
 from adapter.kit.forcing import CantForce, Forced, force_file
+from adapter.names import printable
 
 _CONFIG = "ADAPTER_CONFIG"
 _GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
@@ -43,11 +44,11 @@ def force_(
         done = force_file(named, value)
     except CantForce as error:
         raise Mistake(str(error)) from None
-    out().print(_said(done), highlight=False, markup=False, soft_wrap=True)
+    out().print(_said(done), soft_wrap=True)
     for remark in done.remarks:
-        err().print(f"{named}: {remark}", highlight=False, markup=False, soft_wrap=True)
+        err().print(printable(f"{named}: {remark}", 4000), soft_wrap=True)
     if any(name.upper() == "ADAPTER_FORCE" and said for name, said in os.environ.items()):
-        err().print("ADAPTER_FORCE is set here, and counts beside what the file says.", highlight=False)
+        err().print("ADAPTER_FORCE is set here, and counts beside what the file says.")
     if done.remarks:
         raise typer.Exit(FOUND)
 

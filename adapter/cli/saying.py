@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 
-from adapter import Settings, regular
+from adapter import Settings, names, regular
 from adapter.errors import ConfigurationError
 from adapter.regular import Unreadable
 from adapter.routing import files
@@ -43,7 +44,7 @@ class Mistake(Exception):
 
 def print_json(document: Any) -> None:
     """Print the one document that `--json` promises."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # another encoding than UTF-8, or half a surrogate pair
@@ -51,9 +52,22 @@ def print_json(document: Any) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+class _Console(Console):
+    """A console that prints what it is given: no markup in it, and nothing that the terminal would act on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Give the pieces of what is printed."""
+        for piece in super().render(renderable, options):
+            text = piece.text if piece.control else names.visible(piece.text)
+            yield piece if text == piece.text else Segment(text, piece.style)
+
+
 def out() -> Console:
     """Return the console for results. Where stdout is no terminal its width is 120, since rich would take 80."""
-    console = Console()
+    console = _Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
     return console
@@ -61,7 +75,7 @@ def out() -> Console:
 
 def err() -> Console:
     """Return the console for remarks and progress: stderr."""
-    return Console(stderr=True)
+    return _Console(stderr=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from rich.text import Text
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 from adapter.kit.scan.running import Finding, Report, need_libcst, scan
 from adapter.kit.scan.sources import find_files
+from adapter.names import printable
 
 _STYLES = {"moves": "green", "setting": "yellow", "unclear": "cyan", "stays": "red", "refused": "bold red"}
 
@@ -115,11 +116,13 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
     _parameters(console, report)
     for file, lines in sorted(report.recordings.items()):
         console.print(
-            Text(f"{file}:{lines[0]}: a recording, {len(lines)} × /chat/completions: record the other side beside it"),
+            Text(
+                f"{printable(file)}:{lines[0]}: a recording, {len(lines)} × /chat/completions: record the other side beside it"
+            ),
             soft_wrap=True,
         )
     for file, why in sorted(report.unread.items()):
-        err().print(Text(f"{file}: not scanned: {why}"), soft_wrap=True)
+        err().print(Text(f"{printable(file)}: not scanned: {why}"), soft_wrap=True)
 
 
 def _calls(console: Console, report: Report, *, details: bool) -> None:
@@ -129,13 +132,13 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
     for one in report.findings:
         site, assessed = one.site, one.assessed
         place = (
-            f"{one.file}:{site.line}:{site.column}"
+            f"{printable(one.file)}:{site.line}:{site.column}"
             if one.cell is None
-            else f"{one.file} cell {one.cell}:{site.line}:{site.column}"
+            else f"{printable(one.file)} cell {one.cell}:{site.line}:{site.column}"
         )
         line = Text(f"{place}: ")
         line.append(SAYS[assessed.verdict], style=_STYLES[assessed.verdict]).append(
-            f"  {site.kind} {site.call}", style="dim"
+            f"  {site.kind} {printable(site.call)}", style="dim"
         )
         console.print(line, soft_wrap=True)
         for text in _remarks(one):
@@ -144,7 +147,7 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
             table = Table(box=None, padding=(0, 2), show_header=False)
             for fate in assessed.fates:
                 value = shown(fate.name, site.arguments.values.get(fate.name))
-                table.add_row("", fate.name, Text(str(value)), fate.outcome, Text(fate.why))
+                table.add_row("", printable(fate.name, 64), Text(str(value)), fate.outcome, Text(fate.why))
             console.print(table)
     if report.findings:
         console.print()
@@ -172,5 +175,5 @@ def _parameters(console: Console, report: Report) -> None:
     for heading in ("parameter", *used):
         table.add_column(heading, justify="left" if heading == "parameter" else "right")
     for name, found in counts.items():
-        table.add_row(name, *(str(found[column] or "") for column in used))
+        table.add_row(printable(name, 64), *(str(found[column] or "") for column in used))
     console.print(table)

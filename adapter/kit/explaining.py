@@ -6,7 +6,7 @@ router; nothing is sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -246,24 +246,3 @@ def _fallbacks(planned: _Planned) -> dict[str, str]:
     if planned.plan.one_way is not None:
         return dict.fromkeys(sorted(planned.fallback), f"an error all the same: {planned.plan.one_way}")
     return {reason: f"{WHY[reason]}: to Chat Completions, untouched" for reason in sorted(planned.fallback)}
-
-
-def masked(
-    value: Any, *, keep: Sequence[str] = ("role", "type", "name", "id", "call_id", "tool_call_id", "status")
-) -> Any:
-    """Copy a request without what it says: texts of messages, inputs, tools and predictions become their length."""
-    if not isinstance(value, Mapping):
-        return _mask(value, frozenset(keep))
-    said = ("messages", "input", "instructions", "prediction", "tools", "functions", "metadata", "stop", "logit_bias", "text",
-            "response_format", "user", "safety_identifier", "prompt_cache_key")  # fmt: skip
-    return {key: _mask(one, frozenset(keep)) if key in said else one for key, one in value.items()}
-
-
-def _mask(value: Any, keep: frozenset[str]) -> Any:
-    if isinstance(value, str):
-        return f"<{len(value)} characters>"
-    if isinstance(value, list):
-        return [_mask(one, keep) for one in value]
-    if isinstance(value, Mapping):
-        return {key: one if key in keep and isinstance(one, str) else _mask(one, keep) for key, one in value.items()}
-    return value

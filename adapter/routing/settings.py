@@ -21,6 +21,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from adapter import names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
@@ -32,6 +33,7 @@ PREFIX = "ADAPTER_"
 CONFIG = "ADAPTER_CONFIG"
 _OBJECTS = frozenset({"flags", "observers"})
 _SECRET = frozenset({"memory", "memory_key"})
+_LONGEST_NAME, _LONGEST_LINE = 100, 4000  # of what is asked after, and of what is said
 _NEAR = 0.78  # `STICKY` is meant for `STICKY_BY`, `SERVICE_HOST` not for `SERVICE`
 
 logger = logging.getLogger("adapter")
@@ -115,7 +117,10 @@ class Settings(BaseSettings, Values):
     def said_of_force(self) -> str:
         """Say that the kill switch holds, and what is wrong beside it."""
         why = "; ".join(filter(None, (self._remarks, self._trouble)))
-        return f"settings={self.hash} force={self.force}: the kill switch holds, and something is wrong: {why}"
+        return names.printable(
+            f"settings={self.hash} force={self.force}: the kill switch holds, and something is wrong: {why}",
+            _LONGEST_LINE,
+        )
 
     def _load(self, document: files.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
         force, remarks = _force(document, given)
@@ -373,14 +378,14 @@ def _explain(error: pydantic.ValidationError, where: Any) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = problem["loc"]
-        name = ".".join(map(str, location)) or "settings"
+        name = ".".join(map(names.setting, location)) or "settings"
         message = problem["msg"].removeprefix("Value error, ")
         if message.startswith("models."):  # says by itself where in the table
             name, _, message = message.partition(": ")
             location = ("models", *name.removeprefix("models.").rsplit(".", 1))
         if problem["type"] == "extra_forbidden":
             message = "no such setting"
-            near = get_close_matches(str(location[-1]), _known_at(location), n=1)
+            near = get_close_matches(str(location[-1])[:_LONGEST_NAME], _known_at(location), n=1)
             message += f"; did you mean {near[0]}?" if near else ""
         place = where(location)
         problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))

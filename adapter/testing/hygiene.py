@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter import regular
+from adapter.names import printable
 from adapter.testing import credentials
 from adapter.testing.bodies import from_form
 from adapter.testing.credentials import PATTERNS, REMOVED
@@ -65,7 +66,8 @@ class Finding:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.what}" if self.line else f"{self.path}: {self.what}"
+        path = printable(self.path)
+        return f"{path}:{self.line}: {self.what}" if self.line else f"{path}: {self.what}"
 
 
 def secrets_in(path: Path, text: str) -> Iterator[Finding]:

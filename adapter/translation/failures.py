@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from adapter import names
 from adapter.errors import UpstreamFailure
 
 from .azure import error_details
@@ -79,7 +80,7 @@ def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> Upstr
 def response_failure(response: dict[str, Any], index: IndexMap | None = None) -> UpstreamFailure:
     """Make the exception for a response that failed, was cancelled or has not run."""
     status = response.get("status")
-    why = "The response failed." if status in (None, "failed") else f"The response is {status}."
+    why = "The response failed." if status in (None, "failed") else f"The response is {names.printable(status)}."
     return failure("error", response.get("error"), index, why=why, spoke=bool(response.get("output")))
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from adapter import names
+
+_LONGEST_WHY = 500
+
 Action = Literal["dropped", "changed", "clamped", "held"]
 
 
@@ -14,12 +18,19 @@ class Loss:
 
     `dropped`: the value is not carried over. `changed`: carried over with another meaning. `clamped`: moved to the
     nearest value the API takes. `held`: the reason why the call stays on Chat Completions. An entry never holds a
-    value.
+    value, and a key that doesn't look like a name stands as `other` in its path.
     """
 
     path: str
     action: Action
     why: str
+
+    def __post_init__(self) -> None:
+        shown, why = names.path(self.path), names.printable(self.why, _LONGEST_WHY)
+        if shown != self.path:
+            object.__setattr__(self, "path", shown)
+        if why != self.why:
+            object.__setattr__(self, "why", why)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.action} ({self.why})"

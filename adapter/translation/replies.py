@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any, NamedTuple
 
+from adapter import names
 from adapter.errors import MalformedReply, UpstreamFailure
 
 from .azure import completion_filter_results, prompt_filter_results
@@ -185,7 +186,11 @@ def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
             if part.kind is None:
                 ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
     elif kind != "reasoning":  # Chat never shows reasoning: nothing is lost against it
-        ledger.note(path, "dropped", f"Chat has no item of the type {kind}" if isinstance(kind, str) else "not an item")
+        ledger.note(
+            path,
+            "dropped",
+            f"Chat has no item of the type {names.name(kind)}" if isinstance(kind, str) else "not an item",
+        )
 
 
 def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
+
+from adapter.names import visible
 
 from .report import Document, toml
 from .style import STYLE
@@ -19,6 +21,11 @@ _WORDS = {
     "refused": ("would be errors", "neither API can serve them as they are"),
 }
 _MOST = 40  # rows of a plot; tables below it hold the rest
+
+
+def escape(text: object) -> str:
+    """Write a text into the page, where it is nothing but text."""
+    return html.escape(visible(str(text)))
 
 
 def page(document: Document) -> str:

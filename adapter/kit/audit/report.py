@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+from adapter.names import OTHER
 from adapter.routing.settings import Settings
-from adapter.telemetry import OTHER
 from adapter.translation.rules import CHAT_PARAMETERS
 
 from .features import FEATURES

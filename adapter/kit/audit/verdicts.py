@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from adapter import names
 from adapter.kit.rows import Logged
 from adapter.kit.ways_out import KEPT, plan_of, ways_out
 from adapter.routing.calls import Call
@@ -19,7 +20,7 @@ from adapter.routing.settings import Settings
 from adapter.translation.models import ModelFacts
 from adapter.translation.rules import CHAT_PARAMETERS
 
-from . import names, shapes
+from . import shapes
 from .features import features_of
 
 Fate = Literal["as it is", "with changes", "with settings", "stays", "refused"]
@@ -106,7 +107,7 @@ class Judge:
             "features": features_of(body, reasons=family.reasons if family is not None else False),
         }
         if plan.translation is not None:
-            losses = tuple(dict.fromkeys((names.path(loss.path), loss.action) for loss in plan.losses))
+            losses = tuple(dict.fromkeys((names.blank(loss.path), loss.action) for loss in plan.losses))
             return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
         ways = ways_out(body, raw_path, choice, asked)
         held = tuple(name for name in asked if name not in KEPT)
@@ -114,7 +115,7 @@ class Judge:
             settings = (*(f"emulate {name}" for name in ways.emulate), *(f"drop {name}" for name in ways.drop))
             return Verdict("with settings", settings=settings, held=held, **rest)
         kept = tuple(
-            dict.fromkeys((names.path(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
+            dict.fromkeys((names.blank(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
         )
         held += tuple(path for path in dict.fromkeys(path for path, _ in kept) if path not in held)
         return Verdict("stays" if plan.refusal is None else "refused", held=held, kept=kept, **rest)
