@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import adapter
 from adapter.memory.base import MAX_VALUE
 from adapter.memory.scope import names_of, pattern_of, whose_are
-from adapter.memory.values import Packer, key_of
+from adapter.memory.values import MAX_TEXT, Packer, key_of
 from adapter.translation.turns import Spoken, ToolTurn
 from tests.support.stores import turn
 
@@ -277,6 +277,9 @@ REFUSED: dict[str, Any] = {
     "no UTF-8": b'{"calls":["\xff"],"before":[[]],"ids":[null],"user":""}',
     "nested without end": b'{"calls":' + b"[" * 500_000,
     "lists without end": b'{"calls":[' + b"[]," * 300_000,
+    "parts without end": _value({**SOUND, "summary": FULL["summary"] * 1000}),
+    "a key twice, a message last": b'{"calls":["a"],"before":[[{"type":"reasoning","encrypted_content":"x","type":"message"}]],'
+    b'"ids":[null],"user":"u"}',
     "keys without end": b"{" + b",".join(b'"%d":0' % k for k in range(120_000)),
     "digits without end": b'{"calls":' + b"9" * 900_000,
     "too big": _value({**SOUND, "encrypted_content": "x" * (MAX_VALUE + 1)}),
@@ -305,7 +308,7 @@ def test_a_bomb_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> None:
         Packer().unpack(NAME, b"1z" + b"x" * 1000)
     with pytest.raises(ValueError, match="too big"):
         Packer().unpack(NAME, b"1z" + b"x" * MAX_VALUE)
-    assert asked == [4 * MAX_VALUE]
+    assert asked == [MAX_TEXT]
 
 
 def test_a_turn_that_could_not_be_read_again_is_not_written() -> None:

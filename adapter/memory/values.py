@@ -21,13 +21,13 @@ _PLAIN, _ZLIB, _SEALED = b"1j", b"1z", b"1s"  # the version, and how the rest is
 _WORTH = 4096  # below so many bytes, which one item has (1,784 in the median of 200), compressing saves nothing worth its time
 _NONCE = 12
 
-MAX_TEXT = 4 * MAX_VALUE
+MAX_TEXT = 2 * MAX_VALUE
 """How many bytes of JSON a value may hold."""
 
 # JSON of so many bytes can be a million empty lists, which take seconds to read; a turn has a few marks for each item and part, and
 # those that are in its texts.
 _MARKS = (b",", b"[", b"{")
-_MAX_MARKS = 100_000
+_MAX_MARKS = 30_000
 
 
 class Packer:

@@ -15,6 +15,7 @@ MAX_ITEMS = 256
 """How many reasoning items a turn may have."""
 
 _MAX_SHORT = 512
+_MAX_PARTS = 256
 
 
 def reasoning_of(value: Any) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def reasoning_of(value: Any) -> dict[str, Any]:
         elif key in ("type", "encrypted_content"):
             item[key] = _string(one)
         elif key in _PARTS:
+            if len(one) > _MAX_PARTS:
+                raise ValueError
             item[key] = [_part_of(part, _PARTS[key]) for part in list_of(one)]
         elif key == "status" and one in _STATUSES:
             item[key] = one
