@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +17,22 @@ import adapter
 from adapter.effects import Flag
 from adapter.routing import flags, rollout
 from adapter.threads import Threads
-from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, sdk
-from tests.support.flagging import LONG, QUESTION, SHORT, AsyncProvider, Provider, client_of, flags_anew, settings
+from tests.support import doors
+from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, response, sdk
+from tests.support.doors import Door, each_door
+from tests.support.flagging import (
+    LONG,
+    QUESTION,
+    SHORT,
+    AsyncProvider,
+    Provider,
+    client_of,
+    flags_anew,
+    in_memory,
+    saying,
+    settings,
+    unready,
+)  # fmt: skip
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["flags_anew", "sdk"]
@@ -26,6 +40,8 @@ __all__ = ["flags_anew", "sdk"]
 pytestmark = pytest.mark.usefixtures("flags_anew")
 
 KEYED = rollout.Hashes("adapter")
+
+both_sides = doors.both(doors.Reply.of_json(response()))
 
 
 # Slow providers
@@ -149,6 +165,44 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
 
 
+# What is wrong is said once, through every way in, and the configured default holds
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "a switch": (lambda: saying(True), "TYPE_MISMATCH"),
+    "missing": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
+    "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
+    "raises": (lambda: client_of(Provider(_raise)), "GENERAL"),
+    "unknown value": (lambda: saying("SECRET"), "a value that means nothing here"),
+    "slow": (lambda: client_of(Provider(lambda _: time.sleep(0.2) or "force-chat")), "TimeoutError"),
+    "slow, async": (lambda: client_of(AsyncProvider(lambda _: asyncio.sleep(0.2, "force-chat"))), "TimeoutError"),
+}
+
+
+def _raise(_: Any) -> Any:
+    raise ConnectionError("SECRET")
+
+
+@each_door
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_once(case: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    if case == "slow, async" and not door.asynchronous:
+        return  # there it isn't asked by that method
+    make, said = WRONG[case]
+    flag_client = make()
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    timeout = SHORT if case.startswith("slow") else LONG
+    with caplog.at_level("WARNING", "adapter"):
+        for backend in ("chat", "responses", "chat", "responses"):
+            seen = door.create(body, both_sides, backend=backend, flags=flag_client, flag_timeout=timeout)
+            seen.reraise()
+            assert seen.decision is not None
+            assert (seen.decision.backend, seen.decision.reason) == (backend, "settings")
+    ours = [record for record in caplog.records if record.name == "adapter"]
+    assert [record.levelname for record in ours] == ["WARNING"]
+    assert f"({said})" in ours[0].getMessage()
+    assert "SECRET" not in ours[0].getMessage()
+
+
 # Providers with async methods
 
 
@@ -180,6 +234,21 @@ async def test_an_async_provider_that_never_answers() -> None:
 
     assert await flags.aask(client_of(AsyncProvider(lambda _: answer())), QUESTION, SHORT) is None
     assert cancelled.is_set()
+
+
+async def test_a_call_that_is_cancelled_while_an_async_provider_is_asked() -> None:
+    begun = asyncio.Event()
+
+    async def answer() -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return "responses"
+
+    asking = asyncio.create_task(flags.aask(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG))
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 async def test_an_async_provider_that_raises() -> None:

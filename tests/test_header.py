@@ -30,6 +30,7 @@ class Upstream:
     """What is behind all doors: it keeps the requests, and answers."""
 
     broken: int = 0  # so many first requests fail
+    moved: int = 0  # so many first requests are redirected
     requests: list[Any] = field(default_factory=list)
 
     def __call__(self, request: Any) -> Any:
@@ -39,11 +40,13 @@ class Upstream:
             return http.Response(500, json={})
         if path == RESPONSES and self.broken:
             return http.Response(404, json={})
+        if len(self.requests) <= self.moved:
+            return http.Response(307, headers={"location": f"{path}?again"})
         if path.endswith("/moved"):
             return http.Response(307, headers={"location": "/v1/models"})
-        if path not in (CHAT, RESPONSES):
+        if not path.endswith(("/chat/completions", "/responses")):
             return http.Response(200, json=EMBEDDINGS)
-        said = (response(), events()) if path == RESPONSES else (completion(), chat_events())
+        said = (response(), events()) if path.endswith("/responses") else (completion(), chat_events())
         if json.loads(request.content).get("stream"):
             return http.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(said[1]))
         return http.Response(200, json=said[0])
@@ -111,6 +114,11 @@ def _client(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **given:
         inner = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=settings)
     kind = http.AsyncClient if asynchronous else http.Client
     http_client = kind(transport=inner, follow_redirects=True, **more)
+    if way == "azure":
+        azure = adapter.AsyncAzureOpenAI if asynchronous else adapter.AzureOpenAI
+        del named["base_url"]
+        named |= {"azure_endpoint": "https://x.openai.azure.com", "api_version": "2025-04-01-preview"}
+        return azure(**named, http_client=http_client, settings=settings)
     if way == "client":
         ours = adapter.AsyncOpenAI if asynchronous else adapter.OpenAI
         return ours(**named, http_client=http_client, settings=settings)
@@ -130,7 +138,7 @@ PLACES: dict[str, tuple[Given, Given]] = {
 }
 
 
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", ["client", "install", "transport", "azure"])
 @pytest.mark.parametrize("place", PLACES)
 def test_it_is_never_sent_on(sdk: Sdk, place: str, way: str, upstream: Upstream) -> None:
     of_client, of_call = PLACES[place]
@@ -172,6 +180,16 @@ def test_a_retry_and_a_fallback_are_without_it_too(
     client = _client(sdk, way, upstream, Settings(), max_retries=2, base_url=f"https://{sdk.mode}-{way}.test/v1")
     sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: "responses"}))
     assert upstream.paths == [RESPONSES, RESPONSES, CHAT]
+    assert upstream.headers == [None] * 3
+
+
+@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("backend", ["chat", "responses"])
+def test_a_redirect_is_without_it_too(sdk: Sdk, backend: str, way: str, upstream: Upstream) -> None:
+    upstream.moved = 2
+    client = _client(sdk, way, upstream, Settings())
+    sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: backend}))
+    assert upstream.paths == [RESPONSES if backend == "responses" else CHAT] * 3
     assert upstream.headers == [None] * 3
 
 

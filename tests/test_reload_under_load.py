@@ -203,17 +203,25 @@ class Wire:
         began = {"x-began": "after" if self.flipped.is_set() else "before"}
         return {**given, "extra_headers": {**given.get("extra_headers", {}), **began}}
 
-    def flip(self, file: Path) -> None:
-        _replace(file, f'force = "chat"\n{OPEN}')
+    def flip(self, file: Path, text: str) -> None:
+        _replace(file, text)
         self.flipped.set()
 
 
-def _flip_when_busy(wire: Wire, file: Path) -> None:
+def _flip_when_busy(wire: Wire, file: Path, text: str) -> None:
     assert _settles(lambda: len(wire.early) >= 50)
-    wire.flip(file)
+    wire.flip(file, text)
 
 
-def test_the_kill_switch_reaches_every_thread(file: Path) -> None:
+FLIPS = {
+    "in a good file": f'force = "chat"\n{OPEN}',
+    "appended, beside a typo": f'rolout = 5\n{OPEN}\nforce = "chat"\n',
+    "in what is no TOML": f'force = "responses"\nforce = "chat"\n{OPEN}',
+}
+
+
+@pytest.mark.parametrize("how", FLIPS)
+def test_the_kill_switch_reaches_every_thread(how: str, file: Path) -> None:
     _replace(file, OPEN)
     wire = Wire()
     settings = Settings(config_file=file, force="responses", drop=["seed"])
@@ -233,7 +241,7 @@ def test_the_kill_switch_reaches_every_thread(file: Path) -> None:
                     return reached
             raise AssertionError
 
-        flipping = threading.Thread(target=_flip_when_busy, args=(wire, file))
+        flipping = threading.Thread(target=_flip_when_busy, args=(wire, file, FLIPS[how]))
         flipping.start()
         assert _threads(work) == [10] * THREADS
         flipping.join(30)
@@ -260,7 +268,7 @@ async def test_the_kill_switch_reaches_every_task(file: Path) -> None:
                 if reached == 2:
                     return
 
-        flipping = asyncio.create_task(asyncio.to_thread(_flip_when_busy, wire, file))
+        flipping = asyncio.create_task(asyncio.to_thread(_flip_when_busy, wire, file, FLIPS["appended, beside a typo"]))
         await asyncio.gather(flipping, *(work(number) for number in range(TASKS)))
     assert set(wire.early) >= {RESPONSES}
     assert set(wire.late) == {CHAT}

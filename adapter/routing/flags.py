@@ -46,15 +46,20 @@ async def aask(client: Any, flag: Flag, seconds: float) -> str | None:
     """Ask for the flag without blocking the event loop. See ask."""
     import anyio  # the SDK has imported it: its event loop may be trio's
 
+    scope = anyio.CancelScope()
     try:
         context = _context(flag)
-        with anyio.fail_after(seconds):
+        with anyio.fail_after(seconds) as scope:
             if _is_async(client):
                 details = await client.get_string_details_async(KEY, "", context)
             else:
                 details = await joined(_THREADS.start(lambda: client.get_string_details(KEY, "", context)))
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
-        _no_answer(error)
+        # OpenFeature's client makes another error of it when its time is up, and when the call is cancelled.
+        cancelled = error.__context__
+        if isinstance(cancelled, anyio.get_cancelled_exc_class()) and not scope.cancel_called:
+            raise cancelled from None
+        _no_answer(TimeoutError() if scope.cancel_called else error)
         return None
     return _value(details)
 
