@@ -11,7 +11,7 @@ from .journal import Choice
 from .translation.draft import Translation
 from .translation.histories import History, put_back, read_history
 from .translation.ledger import Loss
-from .translation.turns import ENCRYPTED, Memo
+from .translation.turns import ENCRYPTED, Memo, asks_encrypted
 
 NOTHING = Recalled()
 
@@ -66,7 +66,7 @@ def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Genera
 
 def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
     assert plain.body is not None
-    history.keeps_empty = ENCRYPTED in plain.body.get("include", ())
+    history.keeps_empty = asks_encrypted(plain.body)
     if not recalled.turns:
         return Load(plain, codec.dumps(plain.body), plain, history, recalled)
     back = put_back(plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids)

@@ -15,7 +15,7 @@ from .formats import response_format
 from .items import messages_to_input
 from .policy import Policy
 from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ROUTING_FIELDS, Move
-from .turns import ENCRYPTED
+from .turns import ENCRYPTED, asks_encrypted
 
 _DEFAULT_POLICY = Policy()
 _ORDER = {name: place for place, name in enumerate(CHAT_PARAMETERS)}
@@ -91,13 +91,10 @@ def _translate(draft: Draft, body: Any) -> None:
 
 def _reasoning(draft: Draft, body: dict[str, Any]) -> bool:
     """Ask for encrypted reasoning where the policy says so, last of all; tell whether it wasn't asked for already."""
-    asked = draft.body.get("include")
-    if not draft.policy.carries(body.get("model")) or not (asked is None or isinstance(asked, list)):
-        return False
-    if asked is not None and ENCRYPTED in asked:
+    if not draft.policy.carries(body.get("model")) or asks_encrypted(draft.body):
         return False
     draft.include(ENCRYPTED)
-    return True
+    return asks_encrypted(draft.body)
 
 
 def _asks_json(body: dict[str, Any]) -> bool:

@@ -17,6 +17,13 @@ Item = dict[str, Any]
 ENCRYPTED = "reasoning.encrypted_content"
 """What `include` asks for, so that reasoning can be sent back without being stored on the server."""
 
+
+def asks_encrypted(body: dict[str, Any]) -> bool:
+    """Tell whether a Responses body asks for encrypted reasoning; its `include` may be anything."""
+    included = body.get("include")
+    return isinstance(included, list) and ENCRYPTED in included
+
+
 PHASES = ("commentary", "final_answer")
 """The phases of messages that are remembered."""
 
