@@ -14,6 +14,7 @@ import pytest
 
 from adapter.doors import missing
 from adapter.memory import keeper, opening
+from tests.support.depth import examples
 from tests.support.loopback import Loopback
 
 collect_ignore = ["service"]  # a service with a suite of its own, which test_plugin_service.py runs
@@ -75,10 +76,11 @@ def _block_network() -> None:
 
 def _register_hypothesis_profiles() -> None:
     # No deadline anywhere: two shared cores make single slow examples normal.
-    hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
+    hypothesis.settings.register_profile("dev", max_examples=examples(50), deadline=None)
     # The same examples in each run, so that a red run is the change's doing.
-    hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
-    hypothesis.settings.register_profile("deep", max_examples=2000, deadline=None)
+    hypothesis.settings.register_profile(
+        "ci", max_examples=examples(100), deadline=None, derandomize=True, print_blob=True
+    )
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 

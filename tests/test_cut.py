@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapter.translation.cut import Cut
 from adapter.translation.prose import Piece
+from tests.support.depth import examples
 
 # Few letters, so that sequences overlap, nest and begin within themselves; one of two bytes, one of four.
 LETTERS = "abü👋"
@@ -46,7 +47,7 @@ def split(data: st.DataObject, text: str) -> list[str]:
     return [text[a:b] for a, b in pairwise(places)]
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(150))
 @given(stops, texts, st.data())
 def test_any_split_gives_the_reference_cut(sequences: tuple[str, ...], text: str, data: st.DataObject) -> None:
     expected = reference(text, sequences)
@@ -55,7 +56,7 @@ def test_any_split_gives_the_reference_cut(sequences: tuple[str, ...], text: str
     assert shown == text[:expected]
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(150))
 @given(stops, texts)
 def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: str) -> None:
     cut, shown = Cut(sequences), ""
@@ -70,7 +71,7 @@ def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: s
         assert shown + held == seen
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(50))
 @given(stops, texts)
 def test_a_match_is_known_as_soon_as_nothing_can_beat_it(sequences: tuple[str, ...], text: str) -> None:
     cut = Cut(sequences)
@@ -87,7 +88,7 @@ def test_a_match_is_known_as_soon_as_nothing_can_beat_it(sequences: tuple[str, .
             return
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(100))
 @given(stops, st.lists(st.text(LETTERS, min_size=1, max_size=3), max_size=12), st.data())
 @example(("l",), ["He", "l", "lo"], None)
 def test_logprobs_go_with_their_text(

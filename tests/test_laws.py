@@ -13,6 +13,7 @@ from adapter.errors import MalformedRequest, Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
 
 from .support import oracle
+from .support.depth import examples
 from .support.doors import routing_fields_lead
 from .support.openapi import available as document_available
 from .support.openapi import problems_of_openapi_body
@@ -27,7 +28,7 @@ def problems(body: dict[str, Any]) -> list[str]:
 
 
 @needs_current_types
-@settings(slow, max_examples=2000)
+@settings(slow, max_examples=examples(200))
 @given(chat_requests())
 def test_any_request_moves_valid_or_stays(body: dict[str, Any]) -> None:
     before = copy.deepcopy(body)
@@ -42,7 +43,7 @@ def test_any_request_moves_valid_or_stays(body: dict[str, Any]) -> None:
 
 
 @needs_current_types
-@settings(slow, max_examples=300)
+@settings(slow, max_examples=examples(50))
 @given(chat_requests())
 def test_dropping_says_so_and_leaves_a_valid_body(body: dict[str, Any]) -> None:
     held = chat_to_responses(body).held
@@ -58,7 +59,7 @@ def test_dropping_says_so_and_leaves_a_valid_body(body: dict[str, Any]) -> None:
         assert {entry.path for entry in held} <= noted, "something was dropped without a word"
 
 
-@settings(slow, max_examples=300)
+@settings(slow, max_examples=examples(50))
 @given(chat_requests(wild=True))
 def test_contradictory_requests_never_crash(body: dict[str, Any]) -> None:
     translation = chat_to_responses(body)
@@ -73,7 +74,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(slow, max_examples=500)
+@settings(slow, max_examples=examples(50))
 @given(json_values, json_values, json_values)
 def test_garbage_is_held_with_a_path(messages: Any, tools: Any, choice: Any) -> None:
     body = {"model": "m", "messages": messages, "tools": tools, "tool_choice": choice}
@@ -84,7 +85,7 @@ def test_garbage_is_held_with_a_path(messages: Any, tools: Any, choice: Any) -> 
     assert all(entry.path for entry in translation.held)
 
 
-@settings(slow, max_examples=300)
+@settings(slow, max_examples=examples(50))
 @given(conversations(), st.data())
 def test_a_longer_conversation_begins_with_the_shorter_one(messages: list[dict[str, Any]], data: st.DataObject) -> None:
     longer = data.draw(extend(messages))
@@ -195,7 +196,7 @@ def loosened(value: Any) -> Any:
     return [loosened(inner) for inner in value] if isinstance(value, list) else value
 
 
-@settings(slow, max_examples=500)
+@settings(slow, max_examples=examples(50))
 @given(_items, st.integers(1, 7), st.sampled_from(["completed", "incomplete"]), st.booleans(), st.booleans())
 def test_a_stream_says_what_the_result_says(
     items: list[dict[str, Any]], cut: int, status: str, json_format: bool, bare: bool

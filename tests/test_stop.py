@@ -20,6 +20,7 @@ import adapter
 from adapter.errors import MalformedRequest, StreamTruncated
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
 from tests.support.chunking import CUTS
+from tests.support.depth import examples
 from tests.support.doors import Door, Reply, both, each_door
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.upstream import Upstream
@@ -548,7 +549,7 @@ _items = st.lists(st.one_of(_messages, _messages, st.builds(lambda one: call(arg
 _stops = st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=3).map(tuple)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(100))
 @given(_items, _stops, st.booleans(), st.booleans(), st.sampled_from(["completed", "incomplete"]))
 def test_the_result_is_the_accumulated_stream(
     items: list[Json], stops: tuple[str, ...], json_format: bool, usage: bool, status: str

@@ -1,0 +1,12 @@
+"""How many examples property tests draw: a few by default, `ADAPTER_TEST_DEPTH` times as many where it is set."""
+
+from __future__ import annotations
+
+import os
+
+DEPTH = int(os.environ.get("ADAPTER_TEST_DEPTH") or 1)  # read at once: conftest removes all variables of this prefix
+
+
+def examples(usual: int) -> int:
+    """Give the number of examples for a test that usually draws `usual` of them."""
+    return usual * DEPTH
