@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 LANES = ROOT / ".lanes"
 STAMP = "environment.json"
+EXTRAS = ("test", "cli", "kit", "redis", "seal", "openfeature", "otel")
+"""What of the project's extras the tests need, as in requirements/compile.sh."""
 
 PROJECT = "chat-responses-adapter"
 EXACTLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
@@ -114,6 +116,28 @@ def ready(wanted: Environment, *, python: str | Path = sys.executable, pip: str 
         with _alone(wanted.folder):
             _make(wanted, maker, pip)
     return interpreter_in(wanted.folder)
+
+
+def newest(folder: Path, *, python: str | Path = sys.executable) -> tuple[Path, dict[str, str]]:
+    """Make an environment anew from the newest release of everything; give its Python and the versions found.
+
+    Here, and only here, something is resolved: this is how tomorrow's releases are met. The lists bind nothing.
+    """
+    if not (maker := _ask(python)):
+        msg = f"{python} doesn't work"
+        raise CannotBeMadeError(msg)
+    name = os.path.relpath(folder, ROOT)
+    with _alone(folder):
+        _tell(f"{name}: making it with Python {maker.version} and the newest release of everything")
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([maker.base, "-I", "-m", "venv", "--clear", str(folder)], f"{name} can't be made")
+        _run([*_pip(folder), "--upgrade", "pip"], "pip can't be had")
+        wanted = ["--requirement", str(REQUIREMENTS / "dev.in"), "--editable", f".[{','.join(EXTRAS)}]"]
+        _run([*_pip(folder), "--upgrade", *wanted], "the newest releases can't be installed")
+    inside = _ask(interpreter_in(folder))
+    assert inside is not None
+    found = (path.name.removesuffix(".dist-info").rpartition("-") for path in _installed(inside))
+    return interpreter_in(folder), {_normal(package): version for package, _, version in found}
 
 
 def interpreter_in(folder: Path) -> Path:

@@ -4,8 +4,9 @@
     python -m tests.lanes sdk-1.66 sdk-2       some of them
     python -m tests.lanes --short              the tables of cases only, in the lanes that differ most
     python -m tests.lanes sdk-2 -- -k stream   arguments after -- go to pytest
+    python -m tests.lanes newest               all tests on the newest release of every dependency, whatever is pinned
 
-Environments are kept in `.lanes/` (see environments.py).
+Environments are kept in `.lanes/` (see environments.py); the one of `newest` is made anew each time.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.environments import LANES, ROOT, CannotBeMadeError, Environment, ready
+from tests.environments import LANES, ROOT, CannotBeMadeError, Environment, newest, pinned, ready
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One environment: its Python, its pinned requirements, and what the tests are told."""
+    """One environment: its Python, its list of packages (none: the newest of everything), and what the tests are told."""
 
     name: str
     requirements: str
@@ -41,6 +42,7 @@ ALL = (
     Lane("sdk-1.66", "lanes/sdk-1.66.txt", short=True),
     Lane("python-3.12", "dev.txt", python="3.12"),
     Lane("python-3.13", "dev.txt", python="3.13"),
+    Lane("newest", ""),
 )
 
 # What says nothing about an SDK: the tests' own support, pure functions, settings and the choice made by them, documentation, the
@@ -49,7 +51,7 @@ EVERYWHERE_THE_SAME = (
     "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules",
     "test_models", "test_cut", "test_several", "test_telemetry", "test_own_bugs", "test_own_bugs_routing",
     "test_settings_file", "test_settings_live", "test_precedence", "test_rollout", "test_flags", "test_flag_providers", "test_flips", "test_typing",
-    "test_doctor", "test_plugin", "test_plugin_service", "test_same_turn", "test_stores", "test_stores_files", "test_store_trouble", "test_memory_values", "test_turns",
+    "test_doctor", "test_environments", "test_plugin", "test_plugin_service", "test_same_turn", "test_stores", "test_stores_files", "test_store_trouble", "test_memory_values", "test_turns",
 )  # fmt: skip
 SHORT = (
     "test_edge_replies",
@@ -61,6 +63,8 @@ SHORT = (
     "test_clients",
     "test_decisions",
 )
+
+ALWAYS_TOLD = ("openai", "httpx2", "pydantic", "pytest", "pip")
 
 _VERSIONS = "import openai, sys, importlib.metadata as m; f = sys.argv[1]; print(openai.VERSION, f, m.version(f))"
 
@@ -82,24 +86,40 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
     if found is None:
         return _untested(lane, "not here"), 0
     try:
-        python, report = (
-            ready(Environment(LANES / lane.name, (lane.requirements,)), python=found),
-            LANES / f"{lane.name}.xml",
-        )
+        python, report = _environment(lane, found), LANES / f"{lane.name}.xml"
     except CannotBeMadeError as error:
         print(f"{lane.name}: {error}", flush=True)
         return _untested(lane, "no environment"), 1
     report.unlink(missing_ok=True)
-    tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in EVERYWHERE_THE_SAME)
+    tests = sorted((ROOT / "tests").glob("test_*.py"))
+    if lane.requirements:
+        tests = [path for path in tests if path.stem not in EVERYWHERE_THE_SAME]
     chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
     spread = ["-n", "auto", "--dist", "loadfile"]  # as `make test` does; a -n among the options wins
     command = [str(python), "-m", "pytest", "-q", "--no-header", *spread, f"--junitxml={report}", *options, *chosen]
     print(f"{lane.name}: {len(chosen)} files", flush=True)
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
-    family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements == "dev.txt" else "httpx")
+    family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements in {"dev.txt", ""} else "httpx")
     asked = subprocess.run([str(python), "-c", _VERSIONS, family], check=True, capture_output=True, text=True).stdout
     sdk, name, version = asked.split()
     return {"lane": lane.name, "Python": lane.python, "SDK": sdk, "HTTP": f"{name} {version}", **_counts(report)}, code
+
+
+def _environment(lane: Lane, python: str) -> Path:
+    if lane.requirements:
+        return ready(Environment(LANES / lane.name, (lane.requirements,)), python=python)
+    inside, found = newest(LANES / lane.name, python=python)
+    held = pinned("dev.txt")
+    print(f"{lane.name}: {', '.join(f'{name} {found[name]}' for name in ALWAYS_TOLD)}")
+    for name, version in sorted(found.items()):
+        if name in held and version not in held[name]:
+            print(f"  {name} {version}; pinned {', '.join(sorted(held[name]))}")
+    more, less = sorted(found.keys() - held.keys()), sorted(held.keys() - found.keys())
+    print(
+        f"  not among the pinned: {', '.join(more) or 'none'}; of the pinned absent: {', '.join(less) or 'none'}",
+        flush=True,
+    )
+    return inside
 
 
 def _untested(lane: Lane, why: str) -> dict[str, str]:
