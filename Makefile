@@ -1,7 +1,7 @@
 # Everything runs in .venv, which tests/environments.py makes and keeps up to date.
 
-# A user's own settings must not decide what is imported, or how.
-unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONINSPECT
+# A user's own settings must not decide what is imported, or how; and without compiled files every start takes a second longer.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONINSPECT PYTHONDONTWRITEBYTECODE
 
 # The first Python that truly runs: a version manager's shim may exist and still fail. Looked for once, when it is first needed.
 PYTHON ?= $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -14,19 +14,23 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak matrix frameworks lanes packages setup-check bench audit lint types fmt clean
+.PHONY: help demo environment test cover soak matrix frameworks lanes packages setup-check bench audit lint types fmt clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: ## show one program on both APIs, from recordings, without a key
 	$(call environment,demo)
 	@$(BIN)/adapter demo
 
+environment: ## make the environment of the tests, and nothing else
+	$(call environment,dev)
+	$(call environment,servers --optional)
+
 test: ## run the tests, on all cores; ARGS= goes to pytest (-n 0 shows the figures that tests print)
 	$(call environment,dev)
 	$(call environment,servers --optional)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 # Without our own pytest plugin: pytest would import it before the measuring begins.
 cover: ## run the tests and measure the branches they take

@@ -24,6 +24,22 @@ _PRIVATE_PREFIXES = ("OPENAI_", "AZURE_OPENAI_", "ADAPTER_")
 _PROXIES = frozenset({"all_proxy", "http_proxy", "https_proxy", "no_proxy"})
 
 
+# Single tests that take longest. They come first, so that no worker is left alone with one at the end.
+_LONGEST = (
+    "test_migration_guide",
+    "test_typing",
+    "test_soak",
+    "test_corpus_replies",
+    "test_flips",
+    "test_differential",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first; else the order stays."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
+
+
 def pytest_collection_finish() -> None:
     """Take what is there by now out of the garbage collector's sight: tests that collect would walk all of it each time."""
     gc.collect()

@@ -80,6 +80,15 @@ def interpreter(version: str) -> str | None:
     return None
 
 
+def prepare(lane: Lane) -> bool:
+    """Make a lane's environment where its Python is there; return whether it could be."""
+    try:
+        return not (found := interpreter(lane.python)) or bool(_environment(lane, found))
+    except CannotBeMadeError as error:
+        print(f"{lane.name}: {error}", flush=True)
+        return False
+
+
 def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str], int]:
     """Run a lane's tests; give its line of the table and pytest's exit code."""
     found = interpreter(lane.python)
@@ -95,7 +104,7 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
     if lane.requirements:
         tests = [path for path in tests if path.stem not in EVERYWHERE_THE_SAME]
     chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
-    spread = ["-n", "auto", "--dist", "loadfile"]  # as `make test` does; a -n among the options wins
+    spread = ["-n", "auto", "--dist", "worksteal"]  # as `make test` does; a -n among the options wins
     command = [str(python), "-m", "pytest", "-q", "--no-header", *spread, f"--junitxml={report}", *options, *chosen]
     print(f"{lane.name}: {len(chosen)} files", flush=True)
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
@@ -146,10 +155,13 @@ def main() -> int:
         "names", nargs="*", metavar="LANE", help=f"of {', '.join(lane.name for lane in ALL)}; default: all"
     )
     parser.add_argument("--short", action="store_true", help="the tables of cases only, in the lanes that differ most")
+    parser.add_argument("--prepare", action="store_true", help="make the environments, and run nothing")
     asked = parser.parse_args(given[:cut])
     if unknown := set(asked.names) - {lane.name for lane in ALL}:
         parser.error(f"no such lane: {', '.join(sorted(unknown))}")
     lanes = [lane for lane in ALL if (lane.name in asked.names if asked.names else lane.short or not asked.short)]
+    if asked.prepare:
+        return int(not all(prepare(lane) for lane in lanes))
     results = [run(lane, given[cut + 1 :], short=asked.short) for lane in lanes]
     rows = [row for row, _ in results]
     heads = list(rows[0])

@@ -286,3 +286,16 @@ def test_the_project_is_installed_again_when_its_description_changes(
     monkeypatch.setattr(environments, "_project", lambda: "changed")
     assert made.needs(with_project) == Work(project=True)
     stamp.write_text(before)
+
+
+def test_only_the_newest_lane_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wants what compile.sh compiles for the tests, and no list binds it."""
+    recorded = Recorded()
+    monkeypatch.setattr(subprocess, "run", recorded)
+    environments.newest(tmp_path / "venv")
+    installing = [command[command.index("install") + 1 :] for command in recorded.commands if "install" in command]
+    extras = f".[{','.join(environments.EXTRAS)}]"
+    wanted = ["--upgrade", "--requirement", str(REQUIREMENTS / "dev.in"), "--editable", extras]
+    assert installing == [["--upgrade", "pip"], wanted]
+    compiled = (REQUIREMENTS / "compile.sh").read_text(encoding="utf-8").partition("dev.txt")[0]
+    assert re.findall(r"--extra (\w+)", compiled) == list(environments.EXTRAS)
