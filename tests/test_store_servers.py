@@ -25,7 +25,8 @@ __all__ = ["TestEveryStore"]  # once more, with this file's stores
 pytestmark = needs_redis
 
 URLS = ("tls", "unix", "cluster", "sentinel")
-CLIENTS = ("client", "cluster client", "async client", "async cluster client")
+CLIENTS = ("client", "cluster client", "client of text", "cluster client of text")
+ASYNC_CLIENTS = tuple(f"async {kind}" for kind in CLIENTS)
 WHOSE = whose_are("https://api.test:443/v1")
 
 
@@ -57,8 +58,10 @@ def _client(kind: str, servers: Kinds) -> Any:
     if "cluster" in kind:
         host, port = address(servers.url("cluster")).hosts[0]
         cluster = AsyncRedisCluster if "async" in kind else redis.RedisCluster
-        return cluster(host=host, port=port, password=PASSWORD)
-    return (AsyncRedis if "async" in kind else redis.Redis).from_url(servers.url("unix"))
+        return cluster(host=host, port=port, password=PASSWORD, decode_responses="text" in kind)
+    return (AsyncRedis if "async" in kind else redis.Redis).from_url(
+        servers.url("unix"), decode_responses="text" in kind
+    )
 
 
 class InLoop(Asked):
@@ -72,10 +75,10 @@ class InLoop(Asked):
         return asyncio.run_coroutine_threadsafe(getattr(self.store, f"a{method}")(*arguments), self._loop).result(60)
 
 
-PARAMS = [f"{mode}-{kind}" for kind in (*URLS, *CLIENTS[:2]) for mode in ("sync", "async")]
+PARAMS = [*(f"{mode}-{kind}" for kind in URLS for mode in ("sync", "async")), *(f"sync-{kind}" for kind in CLIENTS)]
 
 
-@pytest.fixture(params=[*PARAMS, *(f"async-{kind}" for kind in CLIENTS[2:])])
+@pytest.fixture(params=[*PARAMS, *(f"async-{kind}" for kind in ASYNC_CLIENTS)])
 def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
     mode, _, kind = request.param.partition("-")
     if kind.startswith("async"):
@@ -144,16 +147,6 @@ def test_an_async_client_in_sync_calls_is_a_warning(servers: Kinds, caplog: pyte
     keeper = Keeper(_client("async client", servers), scope=None, keys=(), seconds=5)
     assert keeper.perform(Recall("gpt-5", ("a",)), WHOSE) == Recalled()
     assert "a client of redis.asyncio serves async calls alone" in caplog.text
-
-
-@pytest.mark.parametrize("kind", CLIENTS)
-def test_clients_that_give_text_are_refused(kind: str, servers: Kinds) -> None:
-    import redis
-    from redis.asyncio import Redis as AsyncRedis
-
-    cls = AsyncRedis if "async" in kind else redis.Redis
-    with pytest.raises(adapter.ConfigurationError, match=r"^memory: a client with decode_responses gives text"):
-        adapter.Settings(memory=cls(decode_responses=True))
 
 
 def test_a_pool_is_no_client() -> None:

@@ -17,6 +17,8 @@ _TRIES = 3  # a cluster's client must ask again where a slot has moved
 
 _ASYNC = "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
 
+_AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # also where the client gives its program text
+
 _INHERITED: list[Any] = []  # clients of a parent process, which must not be closed here
 
 
@@ -37,7 +39,7 @@ class RedisClient(Store):
         for some in _newest_first(names):
             pipe = self._connected().pipeline(transaction=False)
             for name in some:
-                pipe.getrange(PREFIX + name, 0, MAX_VALUE)
+                pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
             if _take(found, some, pipe.execute(raise_on_error=False)):
                 break
         return found
@@ -92,7 +94,7 @@ class AsyncRedisClient(Store):
         for some in _newest_first(names):
             pipe = self._client.pipeline(transaction=False)
             for name in some:
-                pipe.getrange(PREFIX + name, 0, MAX_VALUE)
+                pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
             if _take(found, some, await pipe.execute(raise_on_error=False)):
                 break
         return found
@@ -229,12 +231,10 @@ def check(where: Address) -> None:
 
 
 def store_of(client: Any, age: float) -> Store | None:
-    """Return the store on a client of redis-py; None for any other object. Raises ValueError for a client that doesn't give bytes."""
+    """Return the store on a client of redis-py; None for any other object."""
     modules = [cls.__module__ for cls in type(client).__mro__]
     if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(client, "pipeline"):
         return None
-    if client.get_encoder().decode_responses:
-        raise ValueError("a client with decode_responses gives text, and values are bytes: give one without it")
     if any(module.startswith("redis.asyncio") for module in modules):
         return AsyncRedisClient(client, age=age)
     return RedisClient(lambda: client, age=age, own=True)
