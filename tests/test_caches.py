@@ -120,7 +120,8 @@ def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:
     for place in ("refusing", "missing"):
         for k in range(3):
             base = f"https://api.test/{place}/{k}{'y' * 20_000}/v1"
-            call(kind, asynchronous=asynchronous, bodies=names(4), api_key="key", base_url=base, max_retries=0)
+            with adapter.use(conversation=f"c{k}" + "x" * LONG, tag=f"t{k}" + "x" * LONG):
+                call(kind, asynchronous=asynchronous, bodies=names(4), api_key="key", base_url=base, max_retries=0)
     gc.collect()
     assert {where: texts(one) for where, one in held() if texts(one) > 10_000} == {}
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from adapter import regular
 from adapter.errors import AdapterError
 
 from .inputs import Cursor, Log
 from .summary import Summary
 
 VERSION = 1
+_LARGEST = 1 << 30  # bytes
 
 
 class StaleState(AdapterError):
@@ -51,11 +53,13 @@ class State:
     def open(cls, path: Path | None, settings: str, code: str, block: int) -> State:
         """Read the state at `path`, or begin a new one. Raises StaleState for one that can't be gone on with."""
         fresh = cls(settings, code, block, path)
-        if path is None or not path.exists():
+        if path is None or not os.path.lexists(path):
             return fresh
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(regular.read(path, _LARGEST))
             found = cls._read(value, path)
+        except regular.Unreadable as error:
+            raise StaleState(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StaleState(f"{path}: not the state of an audit") from None
         for name, theirs, ours in (
