@@ -23,6 +23,10 @@ _BUG = (
 )
 
 
+_EACH = 16
+"""After each of how many calls a turn is remembered; with more, whenever there are twice as many, and at the end."""
+
+
 class Relay:
     """Turn the bytes of a Responses stream into the frames of a Chat Completions stream, event by event.
 
@@ -36,7 +40,7 @@ class Relay:
     """
 
     __slots__ = (
-        "_decoder", "_finished", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "heard", "model", "unsaved",
+        "_decoder", "_due", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "heard", "model", "unsaved",
     )  # fmt: skip
 
     def __init__(
@@ -50,7 +54,7 @@ class Relay:
         self.model = asked.model
         self._memo = memo
         self._saved: Memo | None = None
-        self._finished = 0
+        self._due = 1  # with how many finished calls there is something to remember
         self.unsaved: Memo | None = None
         self._decoder = sse.Decoder()
         self._machine = ChunksFromEvents(asked, index)
@@ -96,8 +100,9 @@ class Relay:
             out.append(_BUG)
         if self._memo is not None and not self.broken:
             finished = self._machine.finished_calls
-            if finished != self._finished or (finished and self.done):
-                self._finished = finished
+            if finished >= self._due or (finished and self.done):
+                # Each time anew from the first call on: of many calls not after every one, so that it stays linear.
+                self._due = finished + 1 if finished < _EACH else 2 * finished
                 self._look()
         return out
 
