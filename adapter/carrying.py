@@ -50,7 +50,12 @@ def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Genera
         return Load(plain, codec.dumps(plain.body), plain)
     asked, items = plain.asked, plain.body["input"]
     history = read_history(
-        items, plain.index.items, legacy=asked.legacy_functions, named=named, call_ids=asked.call_ids
+        items,
+        plain.index.items,
+        legacy=asked.legacy_functions,
+        named=named,
+        tools="tools" in plain.body,
+        call_ids=asked.call_ids,
     )
     names, recalled = tuple(history.names), NOTHING
     if names or plain.asks_reasoning:

@@ -205,8 +205,9 @@ def test_what_differs_in_a_call_or_the_words_before_gets_nothing(
     found = {memo.name: memo.turn}
     back = put_back(plain.body["input"], plain.index.items, _history(plain, named=named), found)
     assert (back.items, back.put, back.names) == (plain.body["input"], (), ())
-    # It is found by the first call's id, or by all up to the first call; then it is known that there was more to it.
-    found_again = change != "user" and k > 0 if guessable else not (k == 0 and change in ("id", "removed"))
+    # Where it is found, by the first call's id, or by all up to the first call, it is known that there was more to it.
+    found_again = memo.name in _history(plain, named=named).names
+    assert guessable or found_again is not (k == 0 and change in ("id", "removed"))
     known = found_again and memo.turn.holds
     assert [loss.path for loss in back.losses] == (["messages[1]"] if known else [])
 

@@ -19,6 +19,7 @@ LEAST = 16
 _UUID = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})", re.IGNORECASE
 )
+_PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
 _PREFIX = re.compile(r"[a-z]{2,9}")  # `call`, `chatcmpl`, `toolu`, `functions`
 _CLOCK = re.compile(r"(?<![0-9])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
@@ -45,6 +46,9 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
     """
     if len(call_id) < LEAST:
         return False
+    plain = _PLAIN.fullmatch(call_id)
+    if plain is not None and not (tool and tool in call_id) and _CLOCK.search(call_id) is None:
+        return _is_random(plain[1])  # the same as below, for most
     if tool and tool in call_id:
         call_id = call_id.replace(tool, "-")
     runs = _RUNS.findall(_CLOCK.sub("-", _UUID.sub(_of_uuid, call_id)))
@@ -67,28 +71,25 @@ def _of_uuid(match: re.Match[str]) -> str:
 
 
 def _is_random(text: str) -> bool:
-    if 2 * sum(map(_follows, text, text[2:])) > len(text):  # `a1b2c3d4`
+    weights, following = _tables()
+    if 2 * sum(map(following.__contains__, zip(text, text[2:], strict=False))) > len(text):  # `a1b2c3d4`
         return False
     pairs = set(pairwise(text))
     if _HEX.fullmatch(text):
         # Words can't be written in these letters, but for a few.
         digits = sum(map(str.isdigit, text))
         even = min(digits, len(text) - digits) >= len(text) // 12
-        return (
-            even
-            and len(set(text)) >= 7
-            and sum(not _follows(*pair) for pair in pairs) >= min(0.4 * len(text) + 1.6, 30)
-        )
-    weights = _weights()
+        return even and len(set(text)) >= 7 and len(pairs - following) >= min(0.4 * len(text) + 1.6, 30)
     enough = max(11.0, min(0.6 * len(text), 60.0))
     return len(set(text.lower())) >= 9 and sum(map(weights.__getitem__, pairs)) >= enough
 
 
 @cache
-def _weights() -> dict[tuple[str, str], int]:
-    """Say for each pair of characters how little it looks like a part of a word, a number or a sequence: 0 to 2."""
+def _tables() -> tuple[dict[tuple[str, str], int], frozenset[tuple[str, str]]]:
+    """Say for each pair of characters how little it looks like a part of a word, a number or a sequence: 0 to 2; and which are sequences."""
     characters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return {(one, other): _weight(one, other) for one in characters for other in characters}
+    pairs = [(one, other) for one in characters for other in characters]
+    return {pair: _weight(*pair) for pair in pairs}, frozenset(pair for pair in pairs if _follows(*pair))
 
 
 def _weight(one: str, other: str) -> int:

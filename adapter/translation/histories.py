@@ -26,6 +26,8 @@ _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _CALL_KINDS = frozenset({"function_call", "custom_call", "legacy_call"})
 _TEXT = {"type", "text"}  # of a part that is text and nothing else
 _NOBODY = "nobody"  # stands for the user where a history begins with calls
+_KNOWN: dict[str, bool] = {}  # calls, by their digests: whether their ids can't be guessed
+_MOST_KNOWN = 8192
 _VERSION = "2"  # of names; those of the first version can't be mistaken for them
 
 _CHANGED = "sent without its reasoning: the user message before it, or a call's id, name or arguments, isn't what it was when it was remembered"
@@ -117,7 +119,7 @@ class History:
 
     def _name(self, own: str, tool: str, digest: str) -> str | None:
         """Name a turn that begins with a call: by the call's id, else by everything before it in a named conversation."""
-        if is_unguessable(own, tool):
+        if _names_a_turn(own, tool, digest):
             return _by_id(own)
         return None if self._chain is None else _by_chain(_after(self._chain, digest))
 
@@ -128,25 +130,27 @@ def read_history(
     *,
     legacy: bool = False,
     named: bool = False,
+    tools: bool = True,
     call_ids: Mapping[str, str] = NOTHING,
 ) -> History:
     """Read the tool calls of a translated history.
 
-    `named` says that the conversation has a name, `call_ids` are the caller's own ids where the request has others.
+    `named` says that the conversation has a name, `tools` that the reply may have calls; `call_ids` are the caller's own ids where the
+    request has others.
     """
     calls: list[_Call] = []
     starts: list[int] = []
     user: int | None = None
     speaker: str | None = None  # names that message once a call follows: it may hold megabytes
     chain = blake2b(digest_size=16) if named else None
+    said: list[int] = []  # what the user has said since the last call
     message = -1
     for i, origin in enumerate(origins):
         if origin.kind == "message":
             if items[i].get("role") == "user":
                 user, speaker = i, None
                 if chain is not None:
-                    speaker = _user_named(items[i])
-                    chain.update(f"u{speaker}".encode())
+                    said.append(i)
         elif origin.kind in _CALL_KINDS:
             item = items[i]
             speaker = speaker or _user_named(None if user is None else items[user])
@@ -155,6 +159,7 @@ def read_history(
             name: str | None = None
             begun = chain
             if chain is not None:
+                _hear(chain, items, said)
                 chain = _after(chain, digest)
             if origin.message != message:
                 message = origin.message
@@ -162,11 +167,13 @@ def read_history(
                 if begun is None:
                     # Where nothing may be remembered under it, nothing is: all that has to be seen here is whether to ask.
                     name = _by_id(own) if len(own) >= LEAST else None
-                elif is_unguessable(own, item["name"]):
+                elif _names_a_turn(own, item["name"], digest):
                     name = _by_id(own)
                 else:
                     name = _by_chain(chain)
             calls.append(_Call(i, digest, name, speaker, -1 if user is None else user, message))
+    if chain is not None and tools:
+        _hear(chain, items, said)
     return History(calls, starts, speaker, None if user is None else items[user], chain, call_ids, legacy)
 
 
@@ -230,22 +237,21 @@ def put_back(
         first = history.calls[start]
         if start < done:
             continue
-        turn = None if first.name is None else found.get(first.name)
-        if first.name is None or turn is None:
-            if first.name is not None and _is_missing(items[first.item], history):
-                cut = first.message if leads or phases else cut
-                leads, phases, names = {}, {}, []
+        turn = found.get(first.name or "")
+        if turn is None:
+            if (leads or phases) and _is_missing(first, items, history):
+                cut, leads, phases, names = first.message, {}, {}, []
             continue
         behind = start + len(turn.calls)
         theirs = history.calls[start:behind]
-        if turn.user != first.user or not _unchanged(turn, theirs, history.calls[behind : behind + 1]):
+        if not _unchanged(turn, theirs, history.calls[behind : behind + 1]):
             if turn.holds:
                 losses.append(Loss(f"messages[{first.message}]", "dropped", _CHANGED))
-            cut = first.message if leads or phases else cut
-            leads, phases, names = {}, {}, []
+            if leads or phases:
+                cut, leads, phases, names = first.message, {}, {}, []
             continue
         done = behind
-        names.append(first.name)
+        names.append(first.name or "")
         leads |= {call.item: lead for call, lead in zip(theirs, turn.before, strict=True) if lead}
         said, at = turn.spoken, first.item - 1
         if said is not None and at >= 0 and origins[at].message == origins[first.item].message:
@@ -259,6 +265,18 @@ def put_back(
         losses.append(Loss(f"messages[{cut}]", "dropped", _CUT))
     if not leads and not phases:
         return PutBack(items, tuple(origins), losses=tuple(losses))
+    whole = _with_leads(items, origins, leads, phases, with_ids=with_ids)
+    return PutBack(*whole, tuple(names), tuple(losses))
+
+
+def _with_leads(
+    items: list[Item],
+    origins: Sequence[Origin],
+    leads: Mapping[int, tuple[Item, ...]],
+    phases: Mapping[int, str],
+    *,
+    with_ids: bool,
+) -> tuple[list[Item], tuple[Origin, ...], tuple[int, ...]]:
     out: list[Item] = []
     whence: list[Origin] = []
     put: list[int] = []
@@ -269,16 +287,31 @@ def put_back(
             whence.append(Origin("reasoning", origin.message))
         out.append({**item, "phase": phases[i]} if i in phases else item)
         whence.append(origin)
-    return PutBack(out, tuple(whence), tuple(put), tuple(names), tuple(losses))
+    return out, tuple(whence), tuple(put)
 
 
-def _is_missing(item: Item, history: History) -> bool:
+def _is_missing(first: _Call, items: list[Item], history: History) -> bool:
     """Tell whether a turn that isn't found could have been: by an id that may be guessed no memory has any, and none will."""
-    return history.named or is_unguessable(history.own_id(item), item["name"])
+    if first.name is None:
+        return False
+    item = items[first.item]
+    return history.named or _names_a_turn(history.own_id(item), item["name"], first.digest)
+
+
+def _names_a_turn(own: str, tool: str, digest: str) -> bool:
+    """Tell whether a call's id can't be guessed; a history comes back with the same calls each time."""
+    known = _KNOWN.get(digest)
+    if known is None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[digest] = is_unguessable(own, tool)
+    return known
 
 
 def _unchanged(turn: ToolTurn, theirs: Sequence[_Call], following: Sequence[_Call]) -> bool:
-    """Tell whether these are the turn's calls, all of them, and no more in the same message."""
+    """Tell whether these are the turn's calls, all of them, behind the same words, and no more in the same message."""
+    if turn.user != theirs[0].user:
+        return False
     digests = tuple(call.digest for call in theirs if call.turn == theirs[0].turn)
     return digests == turn.calls and all(call.message != theirs[-1].message for call in following)
 
@@ -293,6 +326,12 @@ def _digest(item: Item, own: str) -> str:
     written = _text(item.get(_CALLS[item["type"]])) or ""
     name = _text(item.get("name")) or ""
     return _hash(f"{len(own)} {len(name)} {own}{name}{written}")
+
+
+def _hear(chain: Any, items: Sequence[Item], said: list[int]) -> None:
+    for i in said:
+        chain.update(f"u{_user_named(items[i])}".encode())
+    said.clear()
 
 
 def _after(chain: Any, digest: str) -> Any:
