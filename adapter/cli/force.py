@@ -28,7 +28,7 @@ def force_(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="The settings file that the program reads; else ADAPTER_CONFIG.", show_default=False
+            metavar="FILE", help="The settings file that the program reads; else ADAPTER_CONFIG.", show_default=False
         ),
     ] = None,
 ) -> None:
