@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from .translation.identifiers import response_id
@@ -26,8 +26,7 @@ _STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a translated request goes.
 
     `path` is the raw path with its query; `model` the deployment that the chat URL named, which wins over the body's
