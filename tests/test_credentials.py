@@ -90,6 +90,13 @@ PLACES: dict[str, Place] = {
         body=lambda s: {"tools": [_tool(s)]}, pack=zlib.compress, headers=lambda _: {"content-encoding": "deflate"}
     ),
     "a body that isn't text": Place(body=lambda s: b"\xff\xfe\x00" + _jwt(s).encode() + b"\xff"),
+    "a separator of lines in a stream": Place(
+        reply=lambda s: "data: " + json.dumps({"text": "\u2028", "tools": [_tool(s)]}, ensure_ascii=False) + "\n\n"
+    ),
+    "lines of JSON": Place(body=lambda s: b"\n".join(json.dumps({"body": {"tools": [_tool(s)]}}).encode() for _ in range(2))),
+    "lines of JSON in a form": Place(
+        body=lambda s: b"--x\r\nname=file\r\n\r\n" + json.dumps({"body": {"tools": [_tool(s)]}}).encode() + b"\r\n--x--"
+    ),
     "spaced JSON": Place(body=lambda s: json.dumps({"tools": [_tool(s)]}, indent=3).encode()),
     "a form": Place(body=lambda s: f"--x\r\ncontent-disposition: form-data; name=a\r\n\r\nBearer {s}\r\n--x--".encode()),
 }  # fmt: skip

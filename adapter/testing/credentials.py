@@ -119,23 +119,24 @@ def unpacked(raw: bytes) -> bytes:
 
 
 def _clean(text: str, found: Found) -> str:
-    if text.lstrip()[:1] in ("{", "["):
-        text = _clean_json(text, found)
-    elif text.startswith(("data:", "event:")) or "\ndata:" in text:
-        text = "".join(_clean_event(line, found) for line in text.splitlines(keepends=True))
-    return clean_text(text, found)
+    made = _clean_json(text, found) if text.lstrip()[:1] in ("{", "[") else None
+    if made is None:  # a stream's events, JSON lines, parts of a form
+        made = "\n".join(_clean_line(line, found) for line in text.split("\n"))
+    return clean_text(made, found)
 
 
-def _clean_event(line: str, found: Found) -> str:
-    head, mark, data = line.partition(":")
-    if head != "data" or not mark:
-        return line
-    value = data.strip()
-    return line if value[:1] not in ("{", "[") else line.replace(value, _clean_json(value, found))
+def _clean_line(line: str, found: Found) -> str:
+    mark = "data:" if line.startswith("data:") else ""
+    value = line.removeprefix(mark).strip()
+    made = _clean_json(value, found) if value[:1] in ("{", "[") else None
+    return line if made is None else mark + line.removeprefix(mark).replace(value, made, 1)
 
 
-def _clean_json(text: str, found: Found) -> str:
-    """Clean JSON by its keys; it is written anew, as it was spaced where that can be told, only where something is taken out."""
+def _clean_json(text: str, found: Found) -> str | None:
+    """Clean JSON by its keys; None for what is none.
+
+    It is written anew, as it was spaced where that can be told, only where something is taken out.
+    """
     try:
         tree = json.loads(text)
         changed = [spot for spot in _spots(tree) if spot[0][spot[1]] != REMOVED]
@@ -147,7 +148,7 @@ def _clean_json(text: str, found: Found) -> str:
             found(kind)
         return dumps(tree, style)
     except (ValueError, RecursionError):
-        return text  # what looks like a credential is still found
+        return None  # what looks like a credential is still found
 
 
 def _spots(tree: Any) -> Iterator[tuple[Any, Any, str]]:
