@@ -17,7 +17,7 @@ Frame = Chunk | Delta | bytes
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
-_BUG = (
+BUG = (
     b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'
 )
@@ -97,13 +97,17 @@ class Relay:
             if self._strict:
                 raise
             self.done = self.broken = self.heard = True
-            out.append(_BUG)
+            out.append(BUG)
         if self._memo is not None and not self.broken:
             finished = self._machine.finished_calls
             if finished >= self._due or (finished and self.done):
                 # Each time anew from the first call on: of many calls not after every one, so that it stays linear.
                 self._due = finished + 1 if finished < _EACH else 2 * finished
-                self._look()
+                try:
+                    self._look()
+                except Exception:  # the answer is worth more than the memory of it
+                    if self._strict:
+                        raise
         return out
 
     def leave(self) -> None:
@@ -113,12 +117,7 @@ class Relay:
 
     def _look(self) -> None:
         assert self._memo is not None
-        try:
-            memo = self._memo(self._machine.heard())
-        except Exception:  # promise 9: the answer is worth more than the memory of it
-            if self._strict:
-                raise
-            return
+        memo = self._memo(self._machine.heard())
         if memo is not None and memo != self._saved:
             self.unsaved = self._saved = memo
 
@@ -132,7 +131,11 @@ class Relay:
         self.done = True
         chunks = self._machine.feed({"type": "response.completed", "response": response})
         if self._memo is not None:
-            self._look()
+            try:
+                self._look()
+            except Exception:  # as above
+                if self._strict:
+                    raise
         return [*chunks, sse.DONE]
 
     def close(self) -> None:
@@ -157,7 +160,7 @@ class Relay:
             if self._strict:
                 raise
             self.done = self.broken = True
-            return _BUG
+            return BUG
 
     def _event(self, name: str, data: bytes) -> Sequence[Frame]:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -19,30 +19,37 @@ from adapter.effects import Streamed
 from adapter.errors import StreamTruncated
 from adapter.relay import Frame, Relay
 
+from .ticket import PASSED_ON
+
 
 class Body:
-    """A sync byte stream over a pump; `close` closes upstream, once."""
+    """A sync byte stream over a pump; `close` ends its trip and closes upstream, once."""
 
-    def __init__(self, pump: Iterator[bytes], close: Callable[[], None]) -> None:
+    def __init__(self, pump: Iterator[bytes], trip: Any) -> None:
         self._pump = pump
-        self._close: Callable[[], None] | None = close
+        self._trip = trip
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pump
 
     def close(self) -> None:
         """Close upstream."""
-        close, self._close = self._close, None
-        if close is not None:
-            close()
+        trip, self._trip = self._trip, None
+        if trip is not None:
+            try:
+                trip.finish()
+            except Exception as bug:
+                if hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+                    raise
+                trip.upstream.close()
 
 
 class AsyncBody:
-    """An async byte stream over a pump; `aclose` closes upstream, once."""
+    """An async byte stream over a pump; `aclose` ends its trip and closes upstream, once."""
 
-    def __init__(self, pump: Any, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, pump: Any, trip: Any) -> None:
         self._pump = pump
-        self._close: Callable[[], Awaitable[None]] | None = close
+        self._trip = trip
         self.outlived: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -51,10 +58,16 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """Close upstream."""
-        self._pump.closed = True
-        close, self._close = self._close, None
-        if close is not None:
-            await close()
+        with suppress(Exception):
+            self._pump.closed = True
+        trip, self._trip = self._trip, None
+        if trip is not None:
+            try:
+                await trip.finish()
+            except Exception as bug:
+                if hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+                    raise
+                await trip.upstream.aclose()
         if self.outlived is not None:
             self.outlived.detach()
 
@@ -109,6 +122,10 @@ class Carrier(Protocol):
     def closed_early(self) -> Exception:
         """Make the exception for a stream that is read after it was closed."""
 
+    @property
+    def strict(self) -> bool:
+        """Tell whether the adapter's own bugs are to be raised."""
+
     def over(self, error: BaseException | str | None = None) -> None:
         """Take note of the end, before the reader sees it: SDKs 1.x don't close a stream that raises."""
 
@@ -116,8 +133,8 @@ class Carrier(Protocol):
 class SyncCarrier(Carrier, Protocol):
     """A trip in sync code."""
 
-    def remember(self, relay: Relay) -> None:
-        """Remember what is to be remembered, before the reader can act on it."""
+    def book(self, relay: Relay) -> None:
+        """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
 
     def drain(self) -> Exception | None:
         """Read upstream to its end after the answer's last word and before `[DONE]`; return the error that stands behind it."""
@@ -129,25 +146,27 @@ class SyncCarrier(Carrier, Protocol):
 class AsyncCarrier(Carrier, Protocol):
     """A trip in async code."""
 
-    async def remember(self, relay: Relay) -> None:
-        """Remember what is to be remembered, before the reader can act on it."""
+    async def book(self, relay: Relay) -> None:
+        """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
 
     async def aclose(self) -> None:
         """Close upstream."""
 
 
-def _ending(relay: Relay) -> str | None:
-    return "APIError" if relay.broken else None  # what the SDK makes of an error frame
-
-
-def pump(stream: Streamed, source: Iterator[bytes], trip: SyncCarrier) -> Iterator[list[Frame]]:
+def pump(  # noqa: C901  # one stream, from its first byte to its last
+    stream: Streamed, source: Iterator[bytes], trip: SyncCarrier
+) -> Iterator[list[Frame]]:
     """Relay a stream, frame by frame."""
     relay = stream.relay
+    first = True
     try:
-        if relay.unsaved is not None:
-            trip.remember(relay)
-        if relay.done:
-            trip.over(_ending(relay))
+        if relay.unsaved is not None or relay.done or stream.begun:
+            first = False
+            try:
+                trip.book(relay)
+            except Exception:  # an answer is worth more than what is known of it
+                if trip.strict:
+                    raise
         if relay.hang_up:
             trip.close()
         if stream.begun:
@@ -156,11 +175,14 @@ def pump(stream: Streamed, source: Iterator[bytes], trip: SyncCarrier) -> Iterat
             raise stream.error
         for data in () if relay.hang_up else source:
             out = relay.feed(data)
-            if relay.unsaved is not None:
-                trip.remember(relay)
+            if relay.unsaved is not None or relay.done or first:
+                first = False
+                try:
+                    trip.book(relay)
+                except Exception:  # as above
+                    if trip.strict:
+                        raise
             if out:
-                if relay.done:
-                    trip.over(_ending(relay))
                 if relay.hang_up:
                     trip.close()  # before the last of the answer goes out: the reader needn't come back
                 yield from _in_turn(out, relay, trip.drain) if relay.done else (out,)
@@ -171,7 +193,8 @@ def pump(stream: Streamed, source: Iterator[bytes], trip: SyncCarrier) -> Iterat
         except StreamTruncated as error:
             raise trip.truncated(str(error)) from None
     except Exception as error:
-        trip.over(error)
+        with suppress(Exception):
+            trip.over(error)
         raise
 
 
@@ -195,7 +218,7 @@ class APump:
     closes the same stream; and one that is closed ends as if all had been read.
     """
 
-    __slots__ = ("_begun", "_error", "_left", "_relay", "_source", "_trip", "closed")
+    __slots__ = ("_begun", "_error", "_first", "_left", "_relay", "_source", "_trip", "closed")
 
     def __init__(self, stream: Streamed, source: AsyncIterator[bytes], trip: AsyncCarrier) -> None:
         self._begun = stream.begun
@@ -204,6 +227,7 @@ class APump:
         self._source = source
         self._trip = trip
         self._left = False
+        self._first = True
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[list[Frame]]:
@@ -218,18 +242,27 @@ class APump:
                 if data is not None:  # else `_next` says how it ended
                     out = relay.feed(data)
             if relay.unsaved is not None:
-                await self._trip.remember(relay)
+                await self._book()
             if not out:
                 out = await self._next()
         except Exception as error:
-            self._trip.over(None if isinstance(error, StopAsyncIteration) else error)
+            with suppress(Exception):
+                self._trip.over(None if isinstance(error, StopAsyncIteration) else error)
             raise
-        if relay.done:
-            self._trip.over(_ending(relay))
+        if relay.done or self._first:
+            self._first = False
+            await self._book()
             if relay.hang_up and not self._left:
                 self._left = True
                 await self._trip.aclose()  # before the last of the answer goes out: the reader needn't come back
         return out
+
+    async def _book(self) -> None:
+        try:
+            await self._trip.book(self._relay)
+        except Exception:  # an answer is worth more than what is known of it
+            if self._trip.strict:
+                raise
 
     async def _next(self) -> list[Frame]:
         begun, self._begun = self._begun, []
@@ -241,10 +274,10 @@ class APump:
             raise self._trip.closed_early()
         if self._left:
             raise StopAsyncIteration
-        async for data in self._source:
+        while (data := await anext(self._source, None)) is not None:
             out = self._relay.feed(data)
             if self._relay.unsaved is not None:
-                await self._trip.remember(self._relay)
+                await self._book()
             if out:
                 return out
         await self._trip.aclose()  # it has ended: its connection can be used again

@@ -43,27 +43,30 @@ def _mark(client: Any, request: Any) -> None:
     """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
     call = decisions.CALL.get()
     live = client.__dict__.get("_adapter_live")
-    try:
-        connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-        if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
-            request.headers.pop(HEADER, None)
-            request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
-            return
-        if live is None and call is None:  # uninstalled meanwhile
-            return
-        ticket = request.extensions[KEY] = call or begin(live)
-        if type(ticket) is not Quiet:
-            ticket.token = ticket.token or exchanged(client)
-            _as_at_first(request, ticket)
-    except Exception as bug:
-        if call is not None and call.sent:
-            raise
-        failed = failing(live.router if call is None else call.router, bug, by_client=call is not None)
+    connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+    if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
         request.headers.pop(HEADER, None)
-        if call is None or type(call) is Quiet:
-            request.extensions[KEY] = failed
-        else:  # the client's own record of the call
-            call.journal, request.extensions[KEY] = failed.journal, call
+        request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
+        return
+    if live is None and call is None:  # uninstalled meanwhile
+        return
+    ticket = request.extensions[KEY] = call or begin(live)
+    if type(ticket) is not Quiet:
+        ticket.token = ticket.token or exchanged(client)
+        _as_at_first(request, ticket)
+
+
+def _unmarked(client: Any, request: Any, bug: Exception) -> None:
+    """Let a request go as it came, to which the adapter failed to give its ticket. Raises the bug where anything has been sent before."""
+    call, live = decisions.CALL.get(), client.__dict__.get("_adapter_live")
+    if call is not None and call.sent:
+        raise bug
+    failed = failing(live.router if call is None else call.router, bug, by_client=call is not None)
+    request.headers.pop(HEADER, None)
+    if call is None or type(call) is Quiet:
+        request.extensions[KEY] = failed
+    else:  # the client's own record of the call
+        call.journal, request.extensions[KEY] = failed.journal, call
 
 
 def _as_at_first(request: Any, ticket: Any) -> None:
@@ -164,14 +167,9 @@ def _failing(live: Any, post: dict[str, Any], bug: Exception) -> Any:
 
 def _after(ticket: Any, error: BaseException) -> Any:
     """Tell of an exception that leaves a call; return a ticket to make the call anew with, or what is raised."""
-    again = None
-    try:
-        again = retaken(ticket, error)
-        if again is None or isinstance(again, Exception):
-            decisions.failed(ticket, again or error)
-    except Exception:
-        if ticket.settings.on_bug == "raise":
-            raise
+    again = retaken(ticket, error)
+    if again is None or isinstance(again, Exception):
+        decisions.failed(ticket, again or error)
     return error if again is None else again
 
 
@@ -215,7 +213,12 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                         result = native(path, **kwargs)
                         break
                     except BaseException as error:
-                        again = _after(ticket, error)
+                        again: Any = error
+                        try:
+                            again = _after(ticket, error)
+                        except Exception:  # what the caller gets is worth more than what is known of it
+                            if ticket.router.settings.on_bug == "raise":
+                                raise
                         if again is error:
                             raise
                         if isinstance(again, Exception):
@@ -227,7 +230,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
             try:
                 decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
-                if ticket.settings.on_bug == "raise":
+                if ticket.router.settings.on_bug == "raise":
                     raise
             return result
 
@@ -238,7 +241,10 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
             except TypeError:  # uninstalled meanwhile
                 native = self._prepare_request
             native(request)
-            _mark(self, request)
+            try:
+                _mark(self, request)
+            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                _unmarked(self, request, bug)
 
         @like(cls._process_response)
         def _process_response(self, **kwargs: Any) -> Any:
@@ -293,7 +299,12 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                         result = await native(path, **kwargs)
                         break
                     except BaseException as error:
-                        again = _after(ticket, error)
+                        again: Any = error
+                        try:
+                            again = _after(ticket, error)
+                        except Exception:  # what the caller gets is worth more than what is known of it
+                            if ticket.router.settings.on_bug == "raise":
+                                raise
                         if again is error:
                             raise
                         if isinstance(again, Exception):
@@ -305,7 +316,7 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
             try:
                 decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
-                if ticket.settings.on_bug == "raise":
+                if ticket.router.settings.on_bug == "raise":
                     raise
             return result
 
@@ -316,7 +327,10 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
             except TypeError:  # uninstalled meanwhile
                 native = self._prepare_request
             await native(request)
-            _mark(self, request)
+            try:
+                _mark(self, request)
+            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                _unmarked(self, request, bug)
 
         @like(cls._process_response)
         async def _process_response(self, **kwargs: Any) -> Any:

@@ -56,11 +56,14 @@ def decision(result: Any) -> Decision | None:
     Complete for results of the adapter's own and of installed clients; None where there is nothing to know it by. Its
     `losses` grow while a stream is being read.
     """
-    entry = _JOURNALS.get(id(result))
-    if entry is not None and entry() is result:
-        return entry.journal.decision()
-    ticket = _ticket(result)
-    return None if ticket is None else ticket.journal.decision()
+    try:
+        entry = _JOURNALS.get(id(result))
+        if entry is not None and entry() is result:
+            return entry.journal.decision()
+        ticket = _ticket(result)
+        return None if ticket is None else ticket.journal.decision()
+    except Exception:  # noqa: BLE001  # nobody's answer is lost for a question about it
+        return None
 
 
 def _ticket(result: Any) -> Ticket | None:

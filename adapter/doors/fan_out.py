@@ -20,7 +20,6 @@ from typing import Any
 from adapter.chorus import Chorus
 from adapter.effects import Effect, Journey, Outcome, Send, Streamed
 
-from .bodies import Over
 from .drive import adrive, drive
 from .gathering import CLOSED, Brought, Gathering, Reading
 
@@ -32,6 +31,9 @@ class _Cancelled(BaseException):
 _GRACE = 1.0
 """How many seconds a stream that has said its last word may take to end."""
 
+_WAITING = 1.0
+"""After how many seconds of waiting it is seen whether anybody is left to wait for."""
+
 
 class FanOutThreads:
     """Run journeys in threads."""
@@ -41,6 +43,16 @@ class FanOutThreads:
         self._branches = branches
         self._queue: queue.SimpleQueue[Brought] = queue.SimpleQueue()
         self._claiming = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def _next(self) -> Brought:
+        """Wait for what the threads bring; raises where they have all ended without a word."""
+        while True:
+            try:
+                return self._queue.get(timeout=_WAITING)
+            except queue.Empty:
+                if not any(thread.is_alive() for thread in self._threads) and self._queue.empty():
+                    raise RuntimeError("the threads have ended") from None
 
     def run(self) -> tuple[tuple[Outcome, ...], Any]:
         """Wait for all outcomes, or the first that fails; give them, and the trip whose headers the reply has."""
@@ -48,9 +60,11 @@ class FanOutThreads:
         try:
             for number in range(len(gathering.trips)):
                 context = contextvars.copy_context()
-                threading.Thread(target=context.run, args=(self._go, number), name="adapter-n", daemon=True).start()
+                thread = threading.Thread(target=context.run, args=(self._go, number), name="adapter-n", daemon=True)
+                self._threads.append(thread)
+                thread.start()
             while not gathering.complete:
-                brought = self._queue.get()
+                brought = self._next()
                 failed = gathering.take(brought)
                 if failed is not None:
                     self._end(brought.trip)
@@ -122,26 +136,19 @@ class FanOutThreads:
         """Cancel everything once a body that nobody closed is garbage."""
         weakref.finalize(body, self.cancel).atexit = False
 
-    def pump(
-        self,
-        chorus: Chorus,
-        truncated: Callable[[str], Exception],
-        closed_early: Callable[[], Exception],
-        *,
-        over: Over,
-    ) -> Iterator[bytes]:
+    def pump(self, chorus: Chorus, trip: Any) -> Iterator[bytes]:
         """Give the merged stream's bytes."""
-        reading = Reading(self._gathering, chorus, truncated, over)
+        reading = Reading(self._gathering, chorus, trip)
         try:
             while not reading.over:
                 if reading.whole:
                     out = reading.take_whole()
                 else:
-                    brought = reading.early.pop(0) if reading.early else self._queue.get()
+                    brought = reading.early.pop(0) if reading.early else self._next()
                     if brought is CLOSED:
                         if reading.said:
                             return
-                        raise closed_early()
+                        raise trip.closed_early()
                     out = reading.take(brought)
                 if out:
                     if reading.ending():
@@ -261,16 +268,9 @@ class FanOutTasks:
         final = weakref.finalize(body, _abandoned, asyncio.get_running_loop(), self.stop)
         final.atexit = False
 
-    def pump(
-        self,
-        chorus: Chorus,
-        truncated: Callable[[str], Exception],
-        closed_early: Callable[[], Exception],
-        *,
-        over: Over,
-    ) -> _Pump:
+    def pump(self, chorus: Chorus, trip: Any) -> _Pump:
         """Give the merged stream's bytes."""
-        return _Pump(Reading(self._gathering, chorus, truncated, over), self._queue, closed_early, self.cancel)
+        return _Pump(Reading(self._gathering, chorus, trip), self._queue, self.cancel, trip)
 
 
 def _abandoned(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
@@ -285,12 +285,12 @@ class _Pump:
         self,
         reading: Reading,
         pieces: asyncio.Queue[Brought],
-        closed_early: Callable[[], Exception],
         cancel: Callable[[], Awaitable[None]],
+        trip: Any,
     ) -> None:
         self._reading = reading
         self._queue = pieces
-        self._closed_early = closed_early
+        self._trip = trip
         self._cancel = cancel
         self.closed = False
 
@@ -316,7 +316,7 @@ class _Pump:
             if self.closed:
                 if reading.said:
                     break
-                raise self._closed_early()
+                raise self._trip.closed_early()
             if reading.whole:
                 out = reading.take_whole()
             else:

@@ -7,6 +7,7 @@ puts back, and lets the SDK's own reader read it as bytes, so that the SDK raise
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from adapter.relay import Frame, Relay
@@ -37,7 +38,8 @@ class _Frames:
         broken = self._relay.broken
         data = self._relay.written(frames)
         if self._relay.broken and not broken:
-            self._trip.over("APIError")  # what the SDK makes of the error that stands there now
+            with suppress(Exception):
+                self._trip.over("APIError")  # what the SDK makes of the error that stands there now
         return data
 
     def _kept(self) -> bytes | None:

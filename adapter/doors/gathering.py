@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapter.chorus import Chorus
 from adapter.effects import Outcome, Rewritten, Streamed
 from adapter.errors import StreamTruncated
-
-from .bodies import Over
 
 
 class Brought(NamedTuple):
@@ -106,20 +104,23 @@ class Reading:
         self,
         gathering: Gathering,
         chorus: Chorus,
-        truncated: Callable[[str], Exception],
-        over: Over,
+        trip: Any,
     ) -> None:
         self.early = gathering.early
         self.whole = [(n, one.body) for n, one in enumerate(gathering.in_order()) if isinstance(one, Rewritten)]
         self._open = {n for n, one in enumerate(gathering.in_order()) if isinstance(one, Streamed)}
         self._chorus = chorus
-        self._truncated = truncated
-        self._tell = over
+        self._trip = trip
+        self._first = True
 
     def ending(self, error: BaseException | None = None) -> bool:
         """Tell of the end as soon as it is known; return whether it is an error: SDKs 1.x don't close a stream that raises."""
-        if error is not None or self._chorus.done:
-            self._tell("APIError" if error is None and self._chorus.failed else error)
+        with suppress(Exception):  # an answer is worth more than what is known of it
+            if self._first and error is None:
+                self._first = False
+                self._trip.heard()
+            if error is not None or self._chorus.done:
+                self._trip.over("APIError" if error is None and self._chorus.failed else error)
         return error is not None or self._chorus.failed
 
     @property
@@ -159,4 +160,4 @@ class Reading:
         try:
             self._chorus.close(number)
         except StreamTruncated as error:
-            raise self._truncated(str(error)) from None
+            raise self._trip.truncated(str(error)) from None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from adapter.errors import AdapterError
-from adapter.journal import Choice, Journal
-from adapter.planning import plan_for_bug
+from adapter.journal import Choice, Journal, Veto
 from adapter.routing.decide import HEADER
 from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
@@ -32,8 +32,13 @@ def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket:
     """Return the ticket of a call that goes to Chat Completions because of a bug. Raises the bug where the settings say so."""
     if router.settings.on_bug == "raise":
         raise bug
-    choice = Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
-    return Ticket(router, by_client, Journal(choice, reason="adapter-bug", request_losses=_losses(bug)), NONE)
+    losses, surely = _losses(bug), router.surely
+    if surely is not None and surely.backend == "responses":
+        # A veto that doesn't hold for the models that Chat Completions doesn't serve.
+        choice = replace(surely, veto=Veto("adapter-bug", losses[0], binding=False))
+    else:
+        choice = Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
+    return Ticket(router, by_client, Journal(choice, reason="adapter-bug", request_losses=losses), NONE)
 
 
 def _losses(bug: Exception) -> tuple[Loss, ...]:
@@ -90,10 +95,12 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
             raise bug
         journal.choice = choice
         with suppress(Exception):  # what tells may be what is broken; then nothing speaks against Chat
-            plan = plan_for_bug(json.loads(request.content), choice, bug)
-            if plan.refusal is not None:
-                journal.backend, journal.reason, journal.request_losses = "responses", plan.reason, plan.losses
-                return _error(request, 500, json.loads(plan.refusal.body)["error"]["message"])
+            body = json.loads(request.content)
+            tools = bool(body.get("tools") or body.get("functions"))
+            one_way = choice.policy.models.one_way(body.get("model"), tools=tools, effort=body.get("reasoning_effort"))
+            if one_way is not None:
+                journal.backend, journal.reason, journal.request_losses = "responses", "adapter-bug", _losses(bug)
+                return _error(request, 500, f"{why(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")
     journal.backend, journal.reason, journal.request_losses = "chat", "adapter-bug", _losses(bug)
     journal.reply = journal.translation = None
     return None

@@ -13,6 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
+from adapter.relay import BUG
+
+from .ticket import PASSED_ON
+
 _Response: Any = object  # the library's own stands behind it; see made_by
 
 
@@ -22,12 +26,14 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
     _plain: Any  # the library's own class
     _bound: Any  # what its clients put around a reply's stream, to take the time
     _abound: Any
+    _unread: Any  # what reading raises where there is nothing to be read any more
     _failure: Any  # what reading raises, to be told the request
     _closes: bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
 
     _ours: Any = None
     _whole: bytes | None = None
     _value: Any = None
+    _trip: Any = None  # that brought it
 
     def _straight(self, bound: Any) -> bool:
         """Tell whether the body is still to be read, in sync code or in async code as `bound` is, and ours to be read by itself."""
@@ -41,23 +47,29 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
 
     def read(self) -> bytes:
         """Read and return the body."""
-        if self._whole is None or not self._straight(self._bound):
-            body: bytes = super().read()
-            return body
-        self._begin(len(self._whole))
-        self._content = self._whole
-        self.close()
-        return self._whole
+        try:
+            if self._whole is not None and self._straight(self._bound):
+                self._begin(len(self._whole))
+                self._content = self._whole
+                self.close()
+                return self._whole
+        except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+            self._passed(bug)
+        body: bytes = super().read()
+        return body
 
     async def aread(self) -> bytes:
         """Read and return the body."""
-        if self._whole is None or not self._straight(self._abound):
-            body: bytes = await super().aread()
-            return body
-        self._begin(len(self._whole))
-        self._content = self._whole
-        await self.aclose()
-        return self._whole
+        try:
+            if self._whole is not None and self._straight(self._abound):
+                self._begin(len(self._whole))
+                self._content = self._whole
+                await self.aclose()
+                return self._whole
+        except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+            self._passed(bug)
+        body: bytes = await super().aread()
+        return body
 
     def json(self, **options: Any) -> Any:
         """Return the body's JSON; what it was made of, where nobody has asked for it yet."""
@@ -72,11 +84,11 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         return given
 
     def _pieces(self) -> Iterator[bytes]:
-        if not self._straight(self._bound):
-            yield from super().iter_bytes()
-            return
-        self._begin()
         try:
+            if not self._straight(self._bound):
+                yield from super().iter_bytes()
+                return
+            self._begin()
             for data in self._ours:
                 self._num_bytes_downloaded += len(data)
                 if data:
@@ -84,6 +96,9 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         except self._failure as error:
             self._tell(error)
             raise
+        except Exception as bug:  # noqa: BLE001  # as above
+            self._passed(bug, reading=True)
+            yield BUG
         finally:
             if self._closes:
                 self.close()
@@ -95,12 +110,12 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         return given
 
     async def _apieces(self) -> AsyncIterator[bytes]:
-        if not self._straight(self._abound):
-            async for data in super().aiter_bytes():
-                yield data
-            return
-        self._begin()
         try:
+            if not self._straight(self._abound):
+                async for data in super().aiter_bytes():
+                    yield data
+                return
+            self._begin()
             async for data in self._ours:
                 self._num_bytes_downloaded += len(data)
                 if data:
@@ -108,10 +123,24 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         except self._failure as error:
             self._tell(error)
             raise
+        except Exception as bug:  # noqa: BLE001  # as above
+            self._passed(bug, reading=True)
+            yield BUG
         finally:
             if self._closes:
                 await self.aclose()
         await self.aclose()
+
+    def _passed(self, bug: Exception, *, reading: bool = False) -> None:
+        """Raise an exception that isn't the adapter's, or is to be raised; a bug while a stream is read ends it with an error."""
+        trip = self._trip
+        if trip is None or hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+            raise bug
+        if reading and not isinstance(bug, self._unread):
+            with suppress(Exception):
+                trip.over("APIError")
+        elif reading:
+            raise bug
 
     def _tell(self, error: Any) -> None:
         if self._request is not None:
@@ -120,7 +149,9 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
     def __getstate__(self) -> Any:
         # A copy is one of the library's own replies, and has nothing of ours.
         return {
-            name: value for name, value in super().__getstate__().items() if name not in ("_ours", "_whole", "_value")
+            name: value
+            for name, value in super().__getstate__().items()
+            if name not in ("_ours", "_whole", "_value", "_trip")
         }
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -136,6 +167,7 @@ def made_by(module: Any) -> Any:
         "_bound": getattr(client, "BoundSyncStream", None),
         "_abound": getattr(client, "BoundAsyncStream", None),
         "_failure": module.RequestError,
+        "_unread": module.StreamError,
         "_closes": _closes(module),
         "__module__": module.Response.__module__,
         "__doc__": module.Response.__doc__,

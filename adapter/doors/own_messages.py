@@ -165,9 +165,13 @@ class _Method:
     def __get__(self, resource: Any, owner: Any = None) -> Any:
         if resource is None:
             return getattr(self._cls, self._name)
-        if not is_sdks(getattr(self._cls, self._name)):
-            return getattr(super(self._owner, resource), self._name)
-        return MethodType(self._quick, resource)
+        try:
+            if is_sdks(getattr(self._cls, self._name)):
+                return MethodType(self._quick, resource)
+        except Exception:  # the SDK's does the same
+            if raises(resource._client):
+                raise
+        return getattr(super(self._owner, resource), self._name)
 
 
 def _own(cls: Any) -> Any:

@@ -18,6 +18,8 @@ from openai.types.chat import ChatCompletionChunk
 
 from .frames import READER, AFrames, Frames
 from .own_chunks import Building
+from .sdk_errors import api_error, is_bug
+from .ticket import ticket_of
 
 
 def _frames(response: Any) -> Any:
@@ -33,21 +35,34 @@ def _by_sdk(cls: Any, twin: Any) -> Any:
     return cls.__stream__(twin)
 
 
+def _raises(twin: Any) -> bool:
+    """Tell whether the adapter's own bugs are to be raised."""
+    ticket = ticket_of(twin.response.request)
+    return ticket is not None and ticket.router.settings.on_bug == "raise"
+
+
 def read(twin: Any) -> Iterator[ChatCompletionChunk]:
     """Read a stream; `twin` is one like it, that the reader may hold."""
-    frames: Frames | None = _frames(twin.response)
-    if frames is None:
-        yield from openai.Stream.__stream__(twin)
-        return
-    twin.response.is_stream_consumed = True
-    build = Building().chunk
     reading: Any = None
     made: list[ChatCompletionChunk] = []
     try:
+        frames: Frames | None = _frames(twin.response)
+        if frames is None:
+            yield from openai.Stream.__stream__(twin)
+            return
+        twin.response.is_stream_consumed = True
+        build = Building().chunk
         while (batch := frames.chunks()) is not None:
             batch.reverse()
             while batch:
-                if (one := build(frame := batch.pop())) is None:
+                frame = batch.pop()
+                try:
+                    one = build(frame)
+                except Exception:  # the SDK makes the same
+                    if _raises(twin):
+                        raise
+                    one = None
+                if one is None:
                     frames.put_back(frame)
                     reading = reading or _by_sdk(openai.Stream, twin)
                     if (one := next(reading, None)) is None:
@@ -56,24 +71,30 @@ def read(twin: Any) -> Iterator[ChatCompletionChunk]:
                 del one, frame  # while it waits, a stream holds nothing of what it gave
                 yield made.pop()
         yield from reading or _by_sdk(openai.Stream, twin)
+    except openai.OpenAIError:
+        raise
+    except Exception as error:
+        if not is_bug(error) or _raises(twin):
+            raise
+        raise api_error(error, twin.response) from error
     finally:
         if reading is not None:
             reading.close()
         twin.response.close()
 
 
-async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:
+async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901  # as `read`
     """Read an async stream. See `read`."""
-    frames: AFrames | None = _frames(twin.response)
-    if frames is None:
-        async for chunk in openai.AsyncStream.__stream__(twin):
-            yield chunk
-        return
-    twin.response.is_stream_consumed = True
-    build = Building().chunk
     reading: Any = None
     made: list[ChatCompletionChunk] = []
     try:
+        frames: AFrames | None = _frames(twin.response)
+        if frames is None:
+            async for chunk in openai.AsyncStream.__stream__(twin):
+                yield chunk
+            return
+        twin.response.is_stream_consumed = True
+        build = Building().chunk
         while (reading_on := frames.chunks()) is not None:
             try:
                 batch = await reading_on
@@ -85,7 +106,14 @@ async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:
             del reading_on
             batch.reverse()
             while batch:
-                if (one := build(frame := batch.pop())) is None:
+                frame = batch.pop()
+                try:
+                    one = build(frame)
+                except Exception:  # the SDK makes the same
+                    if _raises(twin):
+                        raise
+                    one = None
+                if one is None:
                     frames.put_back(frame)
                     reading = reading or _by_sdk(openai.AsyncStream, twin)
                     if (one := await anext(reading, None)) is None:
@@ -95,5 +123,11 @@ async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:
                 yield made.pop()
         async for chunk in reading or _by_sdk(openai.AsyncStream, twin):
             yield chunk
+    except openai.OpenAIError:
+        raise
+    except Exception as error:
+        if not is_bug(error) or _raises(twin):
+            raise
+        raise api_error(error, twin.response) from error
     finally:
         await twin.response.aclose()

@@ -29,18 +29,25 @@ def is_ours(error: BaseException) -> bool:
     return ours
 
 
+def is_bug(error: BaseException) -> bool:
+    """Tell whether an exception is a bug of the adapter's: none of the SDK's own, of a transport's, or of misuse."""
+    if not isinstance(error, Exception) or isinstance(error, (openai.OpenAIError, AdapterError)):
+        return False
+    return not hasattr(error, PASSED_ON) and is_ours(error)
+
+
 def retaken(ticket: Ticket, bug: BaseException) -> Ticket | Exception | None:
     """Say how a client's call goes on that was left by an exception: with this ticket, anew; by raising this; None: by raising what it was.
 
     The SDK's own errors, and those of hooks, validators and transports that aren't the adapter's, stay as they are.
     """
-    if not isinstance(bug, Exception) or isinstance(bug, (openai.OpenAIError, AdapterError)) or not is_ours(bug):
+    if not isinstance(bug, Exception) or ticket.router.settings.on_bug == "raise" or not is_bug(bug):
         return None
-    if hasattr(bug, PASSED_ON) or ticket.settings.on_bug == "raise":
-        return None
-    if type(ticket) is Quiet or ticket.sent or ticket.journal.reason == "adapter-bug":
+    if type(ticket) is Quiet or ticket.sent or ticket.retaken:
         return api_error(bug)
-    return failing(ticket.router, bug, by_client=True)
+    again = failing(ticket.router, bug, by_client=True)
+    again.retaken = True
+    return again
 
 
 def api_error(bug: Exception, response: Any = None) -> Exception:

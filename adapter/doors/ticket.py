@@ -16,7 +16,7 @@ from adapter.routing.call_site import call_site
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router
 from adapter.routing.live import Live
-from adapter.routing.overrides import NONE, Overrides, current
+from adapter.routing.overrides import FAILED, NONE, Overrides, current
 from adapter.routing.settings import Settings
 from adapter.translation.ledger import Loss
 
@@ -62,6 +62,7 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
     token: Token | None = None  # fetched by the client for this call, in the place of an API key
+    retaken: bool = False  # it is the second one of a call on which the adapter failed
     sent: int = 0  # how many requests have been sent for it
     body: bytes | None = None  # of the first request: what is sent is fixed at the call
 
@@ -125,14 +126,17 @@ class Quiet(Ticket):
 
 def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
     """Begin a call with the settings that are in force now; `named`: one of its headers may name a backend."""
-    router = live.now()
-    if router.quiet and not named and not router.observers and current() is NONE:
+    router, overrides = live.now(), current()
+    if overrides is FAILED:
+        raise RuntimeError("the adapter failed in use()")
+    if router.quiet and not named and not router.observers and overrides is NONE:
         if router.shared is None:
             assert router.surely is not None
             router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
         shared: Ticket = router.shared
         return shared
-    return Ticket(router, by_client, call_site=call_site() if router.needs_call_site else None)
+    site = call_site() if router.needs_call_site else None
+    return Ticket(router, by_client, overrides=overrides, call_site=site)
 
 
 def ticket_of(request: Any) -> Ticket | None:

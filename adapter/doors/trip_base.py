@@ -71,7 +71,7 @@ class TripBase:
     def strict(self) -> bool:
         """Tell whether the adapter's own bugs are to be raised."""
         choice = self.journal.choice
-        return self.ticket.settings.on_bug == "raise" or (choice is not None and choice.on_bug == "raise")
+        return self.ticket.router.settings.on_bug == "raise" or (choice is not None and choice.on_bug == "raise")
 
     def branches(self, count: int) -> list[Any]:
         """Make trips for several requests of this call."""
@@ -87,6 +87,17 @@ class TripBase:
         self.note()
         if self._watch is not None:
             self._watch.over(error)
+
+    def heard(self) -> None:
+        """Take note of the first piece of a stream."""
+        if self._watch is not None:
+            self._watch.piece(b" ")
+
+    def booked(self, relay: Relay) -> None:
+        """Take note of how far a stream is, before its reader sees it."""
+        self.heard()
+        if relay.done:
+            self.over("APIError" if relay.broken else None)  # what the SDK makes of an error frame
 
     def ended(self, error: BaseException) -> None:
         """Put a call on record that brought nothing, and tell of it."""
@@ -130,7 +141,9 @@ class TripBase:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         if isinstance(outcome, Streamed):
             extensions = {**extensions, READER: frames}
-        return self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
+        made = self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
+        made._trip = self
+        return made
 
     def whole(self, outcome: Rewritten) -> Any:
         """Make a reply whose body is at hand."""
@@ -138,7 +151,7 @@ class TripBase:
         made._whole, made._value = outcome.body, outcome.value
         if self._watch is not None:
             try:
-                self.watching(outcome)
+                self._watch.status, self._watch.usage = outcome.status, self.journal.usage
                 self._watch.end()
             except Exception:  # a call is not lost for its record
                 if self.strict:
@@ -161,20 +174,18 @@ class TripBase:
 
     several: Any = None
     relay: Relay | None = None  # of the stream under way
-    _watched: Any  # what passes a stream on, watched
     _frames: Any  # what a stream is read through
     pumped: Any  # relays a stream
 
     def stream(self, outcome: Outcome) -> Any:
         """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
         if isinstance(outcome, Streamed):
-            self.watching(outcome)
+            self._begin_watching(outcome)
             return self.pieces(outcome)
         if not isinstance(outcome, Merged):
             return None
-        stream = self.several.pump(outcome.chorus, self.truncated, self.closed_early, over=self.over)
-        watch = self.watching(outcome)
-        return stream if watch is None else self._watched(stream, watch)
+        self._begin_watching(outcome)
+        return self.several.pump(outcome.chorus, self)
 
     def pieces(self, outcome: Streamed) -> Any:
         """Give a stream's bytes, or its frames."""
@@ -182,14 +193,9 @@ class TripBase:
         if isinstance(self.sent, Sent):
             self.sent.release()  # it may hold megabytes, and a stream minutes
         self.sent = None
-        source = self.pumped(outcome)
-        if self._watch is not None:
-            source = self._watched(source, self._watch)
-        return self._frames(outcome.relay, source, self)
+        return self._frames(outcome.relay, self.pumped(outcome), self)
 
-    def watching(self, outcome: Outcome) -> Watch | None:
-        """Begin to watch a reply that is made here."""
+    def _begin_watching(self, outcome: Outcome) -> None:
         if self._watch is not None:
             self._watch.status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
             self._watch.usage = self.journal.usage
-        return self._watch

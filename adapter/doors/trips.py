@@ -40,7 +40,6 @@ from .frames import AFrames, Frames
 from .internal_errors import after_sending, before_sending
 from .ticket import PASSED_ON
 from .trip_base import TripBase
-from .watching import AWatched, watched
 
 
 def _unpacked(upstream: Any) -> Iterator[bytes]:
@@ -59,7 +58,6 @@ class Trip(TripBase):
     """A request's trip in sync code."""
 
     chunks: Iterator[bytes] | None = None
-    _watched = staticmethod(watched)
     _frames = Frames
     several: FanOutThreads | None = None
 
@@ -176,12 +174,14 @@ class Trip(TripBase):
         """Read upstream to its end, so that its connection can be used again; return the error that stands there."""
         return drain(self.upstream, self._source())
 
-    def remember(self, relay: Relay) -> None:
-        """Put what a stream has brought into the memory, before the reader has it."""
-        memo = relay.take_memo()
-        if memo is not None:
-            with suppress(Exception):  # promise 9: the answer is worth more than the memory of it
+    def book(self, relay: Relay) -> None:
+        """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
+        try:
+            memo = relay.take_memo()
+            if memo is not None:
                 self.perform(Remember(relay.model, memo))
+        finally:
+            self.booked(relay)
 
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -193,7 +193,7 @@ class Trip(TripBase):
         stream = self.stream(outcome)
         if stream is None:
             return self.passing()
-        body = self.family.Body(stream, self.finish)
+        body = self.family.Body(stream, self)
         if self.several is not None:
             self.several.abandon(body)
         return self.response(outcome, body, stream)
@@ -205,8 +205,8 @@ class Trip(TripBase):
 
     def finish(self) -> None:
         """End a reply that was read, or left."""
-        self.over()
         try:
+            self.over()
             self.leave()
         finally:
             if self.several is not None:
@@ -218,7 +218,9 @@ class Trip(TripBase):
         """Remember what the reader of a stream has seen, who reads no more."""
         if self.relay is not None:
             self.relay.leave()
-            self.remember(self.relay)
+            memo = self.relay.take_memo()
+            if memo is not None:
+                self.perform(Remember(self.relay.model, memo))
 
     def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
@@ -229,14 +231,17 @@ class Trip(TripBase):
     def close(self) -> None:
         """Close upstream's reply."""
         if self.upstream is not None and not self.upstream.is_closed:
-            self.upstream.close()
+            try:
+                self.upstream.close()
+            except Exception as error:
+                setattr(error, PASSED_ON, True)
+                raise
 
 
 class AsyncTrip(TripBase):
     """A request's trip in async code."""
 
     chunks: AsyncIterator[bytes] | None = None
-    _watched = AWatched
     _frames = AFrames
     several: FanOutTasks | None = None
 
@@ -343,7 +348,10 @@ class AsyncTrip(TripBase):
                 body: bytes = await upstream.aread()
                 return body
             upstream.is_stream_consumed = True
-            upstream._content = b"".join([data async for data in upstream.stream])
+            parts = []
+            async for data in upstream.stream:
+                parts.append(data)  # noqa: PERF401  # a comprehension would be a function of ours
+            upstream._content = b"".join(parts)
         except Exception as error:
             setattr(error, PASSED_ON, True)
             raise
@@ -357,12 +365,14 @@ class AsyncTrip(TripBase):
         """Relay a stream."""
         return APump(outcome, self._source(), self)
 
-    async def remember(self, relay: Relay) -> None:
-        """Put what a stream has brought into the memory, before the reader has it."""
-        memo = relay.take_memo()
-        if memo is not None:
-            with suppress(Exception):  # promise 9: the answer is worth more than the memory of it
+    async def book(self, relay: Relay) -> None:
+        """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
+        try:
+            memo = relay.take_memo()
+            if memo is not None:
                 await self.perform(Remember(relay.model, memo))
+        finally:
+            self.booked(relay)
 
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
@@ -374,7 +384,7 @@ class AsyncTrip(TripBase):
         stream = self.stream(outcome)
         if stream is None:
             return self.passing()
-        body = self.family.AsyncBody(stream, self.finish)
+        body = self.family.AsyncBody(stream, self)
         if self.several is not None:
             self.several.abandon(body)
         else:
@@ -391,8 +401,8 @@ class AsyncTrip(TripBase):
 
     async def finish(self) -> None:
         """End a reply that was read, or left."""
-        self.over()
         try:
+            self.over()
             await self.leave()
         finally:  # also where the task is cancelled while the store is asked
             if self.several is not None:
@@ -404,7 +414,9 @@ class AsyncTrip(TripBase):
         """Remember what the reader of a stream has seen, who reads no more."""
         if self.relay is not None:
             self.relay.leave()
-            await self.remember(self.relay)
+            memo = self.relay.take_memo()
+            if memo is not None:
+                await self.perform(Remember(self.relay.model, memo))
 
     async def fail(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
@@ -415,4 +427,8 @@ class AsyncTrip(TripBase):
     async def aclose(self) -> None:
         """Close upstream's reply."""
         if self.upstream is not None and not self.upstream.is_closed:
-            await self.upstream.aclose()
+            try:
+                await self.upstream.aclose()
+            except Exception as error:
+                setattr(error, PASSED_ON, True)
+                raise

@@ -9,15 +9,13 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from adapter import codec, sse
 from adapter.endpoints import is_azure
 from adapter.telemetry import Record
 
 from .ticket import Ticket
-
-_Piece = TypeVar("_Piece")
 
 _MOST_JSON = 8 << 20
 _TAIL = 64 << 10  # of a stream: the chunk with the usage is among its last
@@ -159,48 +157,6 @@ class Gleaner:
         return found
 
 
-def watched(stream: Iterator[_Piece], watch: Watch) -> Iterator[_Piece]:
-    """Pass a stream on, watched."""
-    try:
-        for data in stream:
-            watch.piece(data)
-            yield data
-    except Exception as error:
-        watch.error = error
-        raise
-
-
-class AWatched:
-    """Pass a stream on, watched, asynchronously. `closed` goes through to the stream."""
-
-    def __init__(self, stream: Any, watch: Watch) -> None:
-        self._stream = stream
-        self._watch = watch
-
-    @property
-    def closed(self) -> bool:
-        """Tell whether the stream was closed."""
-        return bool(self._stream.closed)
-
-    @closed.setter
-    def closed(self, value: bool) -> None:
-        self._stream.closed = value
-
-    def __aiter__(self) -> AWatched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            data = await self._stream.__anext__()
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            self._watch.error = error
-            raise
-        self._watch.piece(data)
-        return data
-
-
 class Passing:
     """A reply's own byte stream, sync or async, passed on as it is and looked at on the way."""
 
@@ -211,8 +167,9 @@ class Passing:
         watch.usage = self._gleaner.usage
 
     def _see(self, data: bytes) -> bytes:
-        self._watch.piece(data)
-        self._gleaner.feed(data)
+        with suppress(Exception):  # what passes is worth more than what is known of it
+            self._watch.piece(data)
+            self._gleaner.feed(data)
         return data
 
     def __iter__(self) -> Iterator[bytes]:
@@ -236,11 +193,13 @@ class Passing:
         try:
             self._stream.close()
         finally:
-            self._watch.end()
+            with suppress(Exception):
+                self._watch.end()
 
     async def aclose(self) -> None:
         """Close the stream, and tell of the call."""
         try:
             await self._stream.aclose()
         finally:
-            self._watch.end()
+            with suppress(Exception):
+                self._watch.end()

@@ -32,6 +32,8 @@ class Overrides:
 
 
 NONE = Overrides()
+FAILED = Overrides(backend="chat")
+"""What holds inside a `use(...)` on which the adapter itself failed."""
 _CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NONE)
 _EVERYWHERE: Backend | None = None  # see everywhere
 
@@ -73,6 +75,30 @@ def use(
     given stays as it is outside; `drop` and `emulate` add to what holds already. `force` can't be overridden. Raises
     ConfigurationError for values that don't exist.
     """
+    outer = _CURRENT.get()
+    try:
+        inner = _over(outer, backend, conversation, tag, drop, emulate, unsupported)
+    except (ConfigurationError, TypeError):  # misuse
+        raise
+    except Exception:  # noqa: BLE001  # the calls inside go to Chat
+        inner = FAILED
+    token = _CURRENT.set(inner)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def _over(  # noqa: PLR0917  # what `use` takes
+    outer: Overrides,
+    backend: Backend | None,
+    conversation: str | None,
+    tag: str | None,
+    drop: Iterable[str],
+    emulate: Iterable[str],
+    unsupported: Unsupported | None,
+) -> Overrides:
+    """Put what a `use(...)` says over what holds outside of it. Raises ConfigurationError for values that don't exist."""
     _check("backend", backend, get_args(Backend))
     _check("unsupported", unsupported, get_args(Unsupported))
     for name, value in (("conversation", conversation), ("tag", tag)):
@@ -86,8 +112,7 @@ def use(
             known_parameter(name)
         except ValueError as error:
             raise ConfigurationError(f"drop: {error}") from None
-    outer = _CURRENT.get()
-    inner = Overrides(
+    return Overrides(
         backend or outer.backend,
         outer.conversation if conversation is None else conversation,
         outer.tag if tag is None else tag,
@@ -95,11 +120,6 @@ def use(
         (*outer.drop, *dropped),
         (*outer.emulate, *emulated),
     )
-    token = _CURRENT.set(inner)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
 
 
 def _listed(given: Iterable[str]) -> tuple[str, ...]:

@@ -118,7 +118,12 @@ def _index() -> tuple[dict[CodeType, list[FunctionType]], dict[CodeType, list[Co
     """Find the package's functions by their code, and what code makes which."""
     functions: dict[CodeType, list[FunctionType]] = {}
     makers: dict[CodeType, list[CodeType]] = {}
-    for one in gc.get_objects():
+    frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()  # what is frozen isn't among the objects
+    objects = gc.get_objects()
+    if frozen:
+        gc.freeze()
+    for one in objects:
         if isinstance(one, FunctionType) and one.__code__.co_filename.startswith(ROOT):
             functions.setdefault(one.__code__, []).append(one)
     todo = list(functions)

@@ -8,7 +8,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import openai
 import pydantic
@@ -56,6 +56,7 @@ class Upstream:
 
     answer: Answer
     requests: list[Request] = field(default_factory=list)
+    before: int = 0  # how many there were when the call under way began
     open: list[Any] = field(default_factory=list)
 
     def transport(self, library: str) -> Any:
@@ -181,10 +182,13 @@ class Session:
 
     sdk: Sdk
     client: Any
+    upstream: Upstream
+    model: ClassVar[str] = "gpt-4o"
 
     def create(self, **more: Any) -> Any:
         """Call `create`, and read a stream to its end."""
-        made = self.sdk.run(self.client.chat.completions.create(**arguments({"model": "gpt-4o", **more})))
+        self.upstream.before = len(self.upstream.requests)
+        made = self.sdk.run(self.client.chat.completions.create(**arguments({"model": self.model, **more})))
         if not more.get("stream"):
             return made
         chunks = self.sdk.list(made)
@@ -282,7 +286,7 @@ def _named(session: Session) -> Any:
 
 def _derived(session: Session) -> Any:
     client = session.client.with_options(timeout=5)
-    return Session(session.sdk, client).create(**rich.PLAIN)
+    return Session(session.sdk, client, session.upstream).create(**rich.PLAIN)
 
 
 def _stored(name: str) -> Callable[[Session], Any]:
@@ -297,6 +301,47 @@ def _stored(name: str) -> Callable[[Session], Any]:
 def _long(session: Session) -> Any:
     messages = [{"role": "user", "content": [{"type": "text", "text": f"message {k}"}]} for k in range(5)]
     return session.create(messages=messages)
+
+
+class Shelf:
+    """A store of the program's own."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def get(self, names: Any) -> dict[str, bytes]:
+        """Get what there is."""
+        return {name: self.kept[name] for name in names if name in self.kept}
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep it."""
+        self.kept[name] = value
+
+    def delete(self, names: Any) -> None:
+        """Drop them."""
+        for name in names:
+            self.kept.pop(name, None)
+
+    def forget(self, _: str) -> int:
+        """Drop all."""
+        self.kept.clear()
+        return 0
+
+    async def aget(self, names: Any) -> dict[str, bytes]:
+        """Get what there is."""
+        return self.get(names)
+
+    async def aput(self, name: str, value: bytes) -> None:
+        """Keep it."""
+        self.put(name, value)
+
+    async def adelete(self, names: Any) -> None:
+        """Drop them."""
+        self.delete(names)
+
+    async def aforget(self, pattern: str) -> int:
+        """Drop all."""
+        return self.forget(pattern)
 
 
 class _Details:
@@ -408,14 +453,14 @@ def calls() -> dict[str, Call]:
         "retried stream": Call(_create(stream=True), answer=server_error, retries=2),
         "redirected": Call(_create(), answer=moved),
         "redirected stream": Call(_create(stream=True), answer=moved),
-        "sqlite": Call(_turns(), answer=_always(_tool_turns), settings={**ON, "memory": "sqlite:///:memory:"}),
+        "store": Call(_turns(), answer=_always(_tool_turns), settings={**ON, "memory": Shelf(), "memory_timeout": 1}),
     }
     try:
         import openfeature  # noqa: F401
     except ImportError:
         pass
     else:
-        made["flag"] = Call(_create(), settings={"flags": Provider(), "flag_timeout": 5})
+        made["flag"] = Call(_create(), settings={"flags": Provider(), "flag_timeout": 0.5})
     return made
 
 
