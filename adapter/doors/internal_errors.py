@@ -21,6 +21,18 @@ from adapter.translation.policy import Policy
 
 from .ticket import KEY, Quiet, Ticket
 
+_OTHERS = frozenset({"openai", "httpx", "httpx2"})
+
+
+def is_ours(error: BaseException) -> bool:
+    """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
+    at, ours = error.__traceback__, False
+    while at is not None:
+        package = at.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        ours = package == "adapter" or (ours and package not in _OTHERS)
+        at = at.tb_next
+    return ours
+
 
 def raises(client: Any) -> bool:
     """Tell whether a client's settings let the adapter's own bugs be raised."""

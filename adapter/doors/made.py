@@ -15,6 +15,7 @@ from typing import Any
 
 from adapter.relay import BUG
 
+from .internal_errors import is_ours
 from .ticket import PASSED_ON
 
 _Response: Any = object  # the library's own stands behind it; see made_by
@@ -84,8 +85,10 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         return given
 
     def _pieces(self) -> Iterator[bytes]:
+        straight = False
         try:
-            if not self._straight(self._bound):
+            straight = self._straight(self._bound)
+            if not straight:
                 yield from super().iter_bytes()
                 return
             self._begin()
@@ -100,7 +103,7 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
             self._passed(bug, reading=True)
             yield BUG
         finally:
-            if self._closes:
+            if straight and self._closes:
                 self.close()
         self.close()
 
@@ -110,8 +113,10 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         return given
 
     async def _apieces(self) -> AsyncIterator[bytes]:
+        straight = False
         try:
-            if not self._straight(self._abound):
+            straight = self._straight(self._abound)
+            if not straight:
                 async for data in super().aiter_bytes():
                     yield data
                 return
@@ -127,7 +132,7 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
             self._passed(bug, reading=True)
             yield BUG
         finally:
-            if self._closes:
+            if straight and self._closes:
                 await self.aclose()
         await self.aclose()
 
@@ -136,11 +141,11 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         trip = self._trip
         if trip is None or hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
             raise bug
-        if reading and not isinstance(bug, self._unread):
+        if isinstance(bug, self._unread) or not is_ours(bug):
+            raise bug
+        if reading:
             with suppress(Exception):
                 trip.over("APIError")
-        elif reading:
-            raise bug
 
     def _tell(self, error: Any) -> None:
         if self._request is not None:

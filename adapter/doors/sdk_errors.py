@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import openai
 
 from adapter.errors import AdapterError
 
-from .internal_errors import failing, why
+from .internal_errors import failing, is_ours, why
 from .ticket import PASSED_ON, Quiet, Ticket
-
-_HERE = str(Path(__file__).parents[1])
-_SDK = str(Path(openai.__file__).parent)
-
-
-def is_ours(error: BaseException) -> bool:
-    """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
-    at, ours = error.__traceback__, False
-    while at is not None:
-        file = at.tb_frame.f_code.co_filename
-        if file.startswith(_HERE):
-            ours = True
-        elif file.startswith(_SDK):
-            ours = False
-        at = at.tb_next
-    return ours
 
 
 def is_bug(error: BaseException) -> bool:
