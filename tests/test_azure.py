@@ -27,6 +27,7 @@ from tests.support.answers import (
     text_of,
 )
 from tests.support.chunking import CUTS
+from tests.support.doors import routing_fields_lead
 from tests.support.http import SDK, http
 from tests.support.openapi import available as document_available
 from tests.support.openapi import problems_of_openapi_body
@@ -586,7 +587,9 @@ def arrived(recording: corpus.Recording, query: str, sent: Any, body: dict[str, 
     if document_available():
         problems += problems_of_openapi_body(body)
     model = unquote(deployment) or recording.request["model"]  # type: ignore[index]
-    return sent.url.raw_path.decode() == target and body["model"] == model and not problems
+    return (
+        sent.url.raw_path.decode() == target and body["model"] == model and routing_fields_lead(body) and not problems
+    )
 
 
 @corpus.needs_corpus

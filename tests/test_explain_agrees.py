@@ -1,13 +1,12 @@
 """`explain` and production say the same of the same call: backend, reason, ledger, error, and the request that leaves.
 
-`EXPLAIN_EVERY=1` compares every recorded request, instead of each 40th.
+Of the recorded requests each 40th is compared; more of them where `ADAPTER_TEST_DEPTH` is set.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 from typing import Any
 
 import pytest
@@ -20,12 +19,13 @@ from adapter.kit.audit.verdicts import Judge
 from adapter.kit.explaining import Where, explain
 from adapter.kit.rows import Logged
 from tests.support import corpus, odd
+from tests.support.depth import DEPTH, examples
 from tests.support.http import http
 from tests.support.odd import Json
 from tests.support.strategies import chat_requests
 from tests.test_edge_requests import CASES, LOSSY
 
-EVERY = int(os.environ.get("EXPLAIN_EVERY", "40"))
+EVERY = max(1, 40 // DEPTH)
 AZURE = "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
 PLAIN = "https://api.openai.com/v1/chat/completions"
 
@@ -114,7 +114,7 @@ def test_odd_requests(base: str, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_drawn_requests(way: str) -> None:
-    @hypothesis_settings(max_examples=8, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
     @given(chat_requests(wild=True))
     def drawn(body: Json) -> None:
         agree(body, way)

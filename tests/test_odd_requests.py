@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import gzip
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -173,6 +175,44 @@ def test_every_parameter_of_another_type(door: Door, unsupported: Any) -> None:
         assert code == ("theirs" if seen.sent else "unsupported_by_responses"), name
 
 
+def _deep(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+_LOOP: Json = {}
+_LOOP["itself"] = _LOOP
+
+UNWRITABLE: dict[str, Any] = {
+    "NaN": float("nan"), "infinity": float("inf"), "many digits": 10**5000, "half a surrogate": "\ud83d", "deep": _deep(3000),
+    "a loop": _LOOP, "bytes": b"x", "a set": {1}, "an object": object(), "a number for a key": {1: 2},
+}  # fmt: skip
+UNWRITABLE_IN: dict[str, Callable[[Any], Json]] = {
+    "a message": lambda value: {"messages": [USER, {"role": "user", "content": value}]},
+    "a message's key": lambda value: {"messages": [{**USER, "more": value}]},
+    "a tool": lambda value: {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": value}}}]},
+    "a parameter": lambda value: {"temperature": value},
+    "a body": lambda value: {"extra_body": {"more": value}},
+}
+
+
+@pytest.mark.parametrize("value", UNWRITABLE.values(), ids=UNWRITABLE)
+@each_door
+def test_what_the_sdk_cant_write_is_its_own_error(door: Door, value: Any) -> None:
+    for make in UNWRITABLE_IN.values():
+        body = {"model": "gpt-4.1", "messages": [USER], **make(value)}
+        native: type[Exception] | None = None
+        try:
+            plain_body(body)
+        except Exception as error:  # noqa: BLE001  # whatever the SDK has to say
+            native = type(error)
+        seen = door.create(body, answering)
+        assert type(seen.error) is (type(None) if native is None else native)
+        assert bool(seen.sent) == (native is None)
+
+
 STRICT: dict[str, bytes] = {
     "NaN": b'{"model":"gpt-4.1","messages":[{"role":"user","content":"x"}],"temperature":NaN}',
     "infinity": b'{"model":"gpt-4.1","messages":[{"role":"user","content":"x"}],"temperature":-Infinity}',
@@ -200,20 +240,27 @@ def post(raw: bytes, *, asynchronous: bool = False, headers: Any = (), **given_:
         return http.Response(400, json={"error": {"message": "no", "type": "x", "param": None, "code": None}})
 
     in_force = Settings(backend="responses", on_bug="raise", **given_)
-    transport = adapter.Transport(http.MockTransport(answer), settings=in_force)
-    with http.Client(transport=transport) as client:
-        request = client.build_request(
-            "POST", "https://api.test/v1/chat/completions", content=raw, headers=dict(headers)
-        )
-        reply = client.send(request)
+    given = {"method": "POST", "url": "https://api.test/v1/chat/completions", "content": raw, "headers": dict(headers)}
+    if not asynchronous:
+        with http.Client(transport=adapter.Transport(http.MockTransport(answer), settings=in_force)) as client:
+            reply = client.request(**given)
+        return arrived, reply, adapter.decision(reply)
+
+    async def send() -> Any:
+        transport = adapter.AsyncTransport(http.MockTransport(answer), settings=in_force)
+        async with http.AsyncClient(transport=transport) as client:
+            return await client.request(**given)
+
+    reply = asyncio.run(send())
     return arrived, reply, adapter.decision(reply)
 
 
 @pytest.mark.parametrize("unsupported", ["chat", "drop"])
 @pytest.mark.parametrize("raw", STRICT.values(), ids=STRICT)
 def test_what_is_no_json_goes_to_chat_untouched(raw: bytes, unsupported: Any) -> None:
+    asynchronous = unsupported == "drop"
     headers = {"content-encoding": "gzip"} if raw[:2] == b"\x1f\x8b" else {}
-    (arrived,), _, decision = post(raw, headers=headers, unsupported=unsupported)
+    (arrived,), _, decision = post(raw, headers=headers, asynchronous=asynchronous, unsupported=unsupported)
     assert arrived.url.path == "/v1/chat/completions"
     assert arrived.content == raw
     assert arrived.headers.get("content-encoding") == headers.get("content-encoding")
