@@ -65,11 +65,28 @@ class ReadRequest:
 class Send(NamedTuple):
     """Send the request, with this body and to this path where they aren't None, else as it came. Result: Head.
 
-    A reply that an earlier one brought is closed.
+    With a `method` it is another request to the same server, with the same credentials and no body. A reply that an earlier one
+    brought is closed.
     """
 
     body: bytes | None = None
     path: bytes | None = None
+    method: Literal["GET", "POST"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for some seconds, and no longer than the call may last. Result: whether there is time left."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OnLeaving:
+    """Say where to POST if the caller leaves before the journey ends, or None for nowhere any more; `leave` says that it has left."""
+
+    path: bytes | None
+    leave: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +169,8 @@ Effect = (
     | ReadFlag
     | ReadRequest
     | Send
+    | Wait
+    | OnLeaving
     | FanOut
     | ReadReply
     | ReadChunk
@@ -165,10 +184,11 @@ Effect = (
 
 
 class Head(NamedTuple):
-    """The head of a reply."""
+    """The head of a reply; `retry_after` is how many seconds it asks to wait."""
 
     status: int
     content_type: str
+    retry_after: float | None = None
 
 
 # Outcomes

@@ -156,7 +156,7 @@ def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey
             return FellBack(reason, head, raw)
     # A stream holds what its reply is read with, and not what was sent.
     memo = _memo_of_stream(load, choice) if load.plain.asked.stream else load.memo
-    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=memo))
+    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=memo, path=plan.path))
 
 
 def _noted(notes: list[Effect], choice: Choice) -> _Step:

@@ -68,6 +68,11 @@ class Relay:
         self.failure: UpstreamFailure | None = None
 
     @property
+    def response_id(self) -> Any:
+        """The id of the Response, as upstream gave it; None before."""
+        return self._machine.response_id
+
+    @property
     def losses(self) -> list[Any]:
         """The ledger so far."""
         return self._machine.losses

@@ -7,7 +7,20 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from . import codec, quick, sse
-from .effects import NOTE, READ_CHUNK, READ_REPLY, Effect, Head, Journey, Outcome, Remember, Rewritten, Streamed
+from .background import awaited, cancel_path, is_under_way
+from .effects import (
+    NOTE,
+    READ_CHUNK,
+    READ_REPLY,
+    Effect,
+    Head,
+    Journey,
+    OnLeaving,
+    Outcome,
+    Remember,
+    Rewritten,
+    Streamed,
+)
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
@@ -32,8 +45,12 @@ def read_reply(
     raw: bytes | None = None,
     *,
     memo: MemoOf | None = None,
+    path: bytes | None = None,
 ) -> Journey:
-    """Read a reply to a translated request; `raw` is its body where that has been read already, `memo` what makes its memo."""
+    """Read a reply to a translated request; `raw` is its body where that has been read already, `memo` what makes its memo.
+
+    `path` is where the request was sent: what runs in the background is asked for below it.
+    """
     kind = head.content_type.lower().partition(";")[0].strip()
     streamed = kind == "text/event-stream"
     if translation.asked.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
@@ -42,9 +59,16 @@ def read_reply(
         raw = (yield READ_REPLY) if raw is None else raw
         outcome: Outcome = upstream_error(head, raw, translation.index)
     elif streamed and translation.asked.stream:
-        return (yield from _stream(journal, choice, translation, memo))
+        return (yield from _stream(journal, choice, translation, memo, path))
     else:
         raw = (yield READ_REPLY) if raw is None else raw
+        under_way = _under_way(choice, raw) if translation.asked.background and not streamed else None
+        if under_way is not None:
+            finished = yield from awaited(under_way, translation.asked, path)
+            if isinstance(finished, Rewritten):
+                yield NOTE
+                return finished
+            raw = finished
         try:
             outcome, unsaved = _whole(journal, choice, translation, raw, memo, streamed=streamed)
         except UpstreamFailure as failure:
@@ -60,6 +84,15 @@ def read_reply(
                 yield from _remember(choice, translation, unsaved)
     yield NOTE
     return outcome
+
+
+def _under_way(choice: Choice, raw: bytes) -> dict[str, Any] | None:
+    try:
+        return is_under_way(raw)
+    except Exception:  # a bug of ours: it is read as it came
+        if choice.on_bug == "raise":
+            raise
+        return None
 
 
 def _remember(choice: Choice, translation: Translation, unsaved: Memo) -> Generator[Effect, Any, None]:
@@ -137,7 +170,9 @@ def _last_response(raw: bytes) -> dict[str, Any]:
     return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
 
 
-def _stream(journal: Journal, choice: Choice, translation: Translation, memo: MemoOf | None) -> Journey:
+def _stream(
+    journal: Journal, choice: Choice, translation: Translation, memo: MemoOf | None, path: bytes | None
+) -> Journey:
     try:
         relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
     except Exception as bug:
@@ -159,4 +194,7 @@ def _stream(journal: Journal, choice: Choice, translation: Translation, memo: Me
         if relay.failure is not None and len(begun) == 1:
             yield NOTE
             return failure_reply(relay.failure)
+    asked = translation.asked
+    if asked.background and asked.stored and not relay.done:
+        yield OnLeaving(cancel_path(relay.response_id, path))
     return Streamed(relay, begun)

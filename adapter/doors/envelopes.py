@@ -14,6 +14,7 @@ from .ticket import KEY
 # The message's own framing: it doesn't fit a body that was rewritten.
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _FRAMING = _LENGTHS | {b"content-encoding"}
+_OF_THE_BODY = frozenset({b"content-type", b"content-encoding", b"idempotency-key"})
 _OURS = frozenset({HEADER.encode()})
 _MOVED = HEADER.encode(), b"responses"
 _WITHOUT = _FRAMING | _OURS
@@ -26,6 +27,9 @@ def outgoing(request: Any, send: Send, family: Family) -> Any:
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
     url = request.url if send.path is None else urls.moved(request.url, send.path)
     cls: Any = type(request)
+    if send.method is not None:
+        headers = fields.edited(request.headers, _OURS | _LENGTHS | _OF_THE_BODY, [])
+        return cls(send.method, url, headers=headers, extensions=extensions)
     if send.body is None:
         headers = fields.edited(request.headers, _OURS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)

@@ -103,7 +103,7 @@ class FanOutThreads:
                         return
                 self._bring(number, None)
         except _Cancelled:
-            pass
+            trip.cancel_run()
         except BaseException as error:  # noqa: BLE001  # it is the caller's
             try:
                 self._bring(number, error)
@@ -215,6 +215,7 @@ class FanOutTasks:
             if not kept:
                 with suppress(Exception):
                     await trip.aclose()
+                await trip.cancel_run()
 
     def _died(self, number: int, task: asyncio.Task[None]) -> None:
         """Wake whoever waits for a task that has failed."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from typing import Any
 
-from adapter.effects import Head, Journey, Merged, Outcome, Rewritten, Streamed
+from adapter.effects import Head, Journey, Merged, Outcome, Rewritten, Send, Streamed
 from adapter.endpoints import stored_endpoint
 from adapter.exchange import exchange, follow, stored
 from adapter.journal import Journal
 from adapter.memory.scope import Whose
 from adapter.relay import Relay
 
-from . import fields
+from . import fields, waiting
 from .bodies import Sent
-from .envelopes import reply_headers
+from .envelopes import outgoing, reply_headers
 from .families import Family
 from .frames import READER
 from .record import note
@@ -22,7 +23,18 @@ from .remembering import whose_of
 from .ticket import Ticket
 from .watching import Watch
 
-_HEAD = frozenset({b"location", b"content-type", b"content-encoding"})
+_HEAD = frozenset({b"location", b"content-type", b"content-encoding", b"retry-after"})
+
+GRACE = 5.0
+"""How many seconds a caller who leaves may have to wait until the run that it left is cancelled."""
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None  # a date, or nothing
+    return seconds if 0 <= seconds < inf else None
 
 
 class TripBase:
@@ -37,6 +49,8 @@ class TripBase:
         self.sent: Any = None  # the request's body
         self.native = False  # what was sent last is the call as it came
         self._encoded = False  # upstream's reply, for its way here
+        self.on_leaving: bytes | None = None  # where to POST if the caller leaves
+        self._began = waiting.now()
         self._branch = branch  # one of several requests of a call, which is put on record as a whole
         self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
 
@@ -77,6 +91,21 @@ class TripBase:
         """Make trips for several requests of this call."""
         return [type(self)(self.family, self.inner, self.request, self.ticket, branch=True) for _ in range(count)]
 
+    @property
+    def left(self) -> float:
+        """How many seconds the call may still last: as long as its timeout says that reading may."""
+        most = (self.request.extensions.get("timeout") or {}).get("read")
+        return inf if most is None else most - (waiting.now() - self._began)
+
+    def farewell(self) -> Any:
+        """Return the request that cancels what the caller leaves behind, once; None where there is nothing."""
+        path, self.on_leaving = self.on_leaving, None
+        if path is None or (self.relay is not None and self.relay.done):
+            return None
+        made = outgoing(self.request, Send(path=path, method="POST"), self.family)
+        made.extensions = {**made.extensions, "timeout": dict.fromkeys(("connect", "read", "write", "pool"), GRACE)}
+        return made
+
     def note(self) -> None:
         """Put the call on record."""
         if not self._branch:
@@ -84,6 +113,8 @@ class TripBase:
 
     def over(self, error: BaseException | str | None = None) -> None:
         """Put the call on record and tell of it: the end of its stream is known."""
+        if error is not None:
+            self.on_leaving = None  # it broke off, and nobody has left: what runs can still be asked for
         self.note()
         if self._watch is not None:
             self._watch.over(error)
@@ -114,7 +145,10 @@ class TripBase:
         if sent is not self.request and location and not location.startswith("/") and "://" not in location:
             # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
             headers["location"] = str(sent.url.join(location))
-        return Head(self.upstream.status_code, found.get(b"content-type", ""))
+        status = self.upstream.status_code
+        return Head(
+            status, found.get(b"content-type", ""), _seconds(found.get(b"retry-after")) if status >= 400 else None
+        )
 
     def _unread(self) -> bool:
         """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""

@@ -15,6 +15,7 @@ from adapter.effects import (
     Head,
     Missing,
     Note,
+    OnLeaving,
     Outcome,
     ReadChunk,
     ReadFlag,
@@ -26,11 +27,11 @@ from adapter.effects import (
     Rewritten,
     Send,
     Streamed,
+    Wait,
 )
 from adapter.relay import Frame, Relay
 from adapter.routing import flags
 
-from . import missing
 from .bodies import APump, outlive, pump
 from .draining import drain
 from .drive import adrive, drive
@@ -38,6 +39,7 @@ from .envelopes import outgoing
 from .fan_out import FanOutTasks, FanOutThreads
 from .frames import AFrames, Frames
 from .internal_errors import after_sending, before_sending
+from .runs import AsyncRuns, Runs
 from .ticket import PASSED_ON
 from .trip_base import TripBase
 
@@ -54,7 +56,7 @@ def _unpacked(upstream: Any) -> Iterator[bytes]:
         upstream.close()
 
 
-class Trip(TripBase):
+class Trip(Runs, TripBase):
     """A request's trip in sync code."""
 
     chunks: Iterator[bytes] | None = None
@@ -118,8 +120,8 @@ class Trip(TripBase):
                 outcomes, first = self.several.run()
                 self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case Missing(seconds=seconds):
-                missing.remember(missing.base_of(self.request.url), seconds)
+            case Missing() | Wait() | OnLeaving():
+                return self.aside(effect)
             case Recall() | Remember() | Forget() | Refuse():
                 return self.ticket.router.memory.perform(effect, self.whose)
         return None
@@ -128,7 +130,7 @@ class Trip(TripBase):
         """Send a request, and return the head of its reply."""
         self.close()
         sent = outgoing(self.request, effect, self.family)
-        self.native = effect.body is None
+        self.native = effect.body is None and effect.method is None
         self.ticket.sent += 1
         try:
             self.upstream = self.inner.handle_request(sent)
@@ -213,6 +215,7 @@ class Trip(TripBase):
                 self.several.cancel()
             else:
                 self.close()
+                self.cancel_run()
 
     def leave(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
@@ -227,6 +230,7 @@ class Trip(TripBase):
         with suppress(Exception):
             self.ended(error)
         self.close()
+        self.cancel_run()
 
     def close(self) -> None:
         """Close upstream's reply."""
@@ -238,7 +242,7 @@ class Trip(TripBase):
                 raise
 
 
-class AsyncTrip(TripBase):
+class AsyncTrip(AsyncRuns, TripBase):
     """A request's trip in async code."""
 
     chunks: AsyncIterator[bytes] | None = None
@@ -310,8 +314,8 @@ class AsyncTrip(TripBase):
                 outcomes, first = await self.several.run()
                 self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case Missing(seconds=seconds):
-                missing.remember(missing.base_of(self.request.url), seconds)
+            case Missing() | Wait() | OnLeaving():
+                return await self.aside(effect)
             case Recall() | Remember() | Forget() | Refuse():
                 return await self.ticket.router.memory.aperform(effect, self.whose)
         return None
@@ -320,7 +324,7 @@ class AsyncTrip(TripBase):
         """Send a request, and return the head of its reply."""
         await self.aclose()
         sent = outgoing(self.request, effect, self.family)
-        self.native = effect.body is None
+        self.native = effect.body is None and effect.method is None
         self.ticket.sent += 1
         try:
             self.upstream = await self.inner.handle_async_request(sent)
@@ -408,7 +412,10 @@ class AsyncTrip(TripBase):
             if self.several is not None:
                 await self.several.cancel()
             else:
-                await self.aclose()
+                try:
+                    await self.aclose()
+                finally:
+                    await self.cancel_run()
 
     async def leave(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
@@ -422,7 +429,10 @@ class AsyncTrip(TripBase):
         """End a trip that brought nothing."""
         with suppress(Exception):
             self.ended(error)
-        await self.aclose()
+        try:
+            await self.aclose()
+        finally:
+            await self.cancel_run()
 
     async def aclose(self) -> None:
         """Close upstream's reply."""

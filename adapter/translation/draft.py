@@ -45,7 +45,8 @@ class IndexMap(NamedTuple):
 class Asked(NamedTuple):
     """What the caller asked for, as far as the reply's shape depends on it.
 
-    `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call.
+    `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call. `background` and `stored`
+    tell that the answer may come later, and that it can be asked for then.
     """
 
     model: str = ""
@@ -56,6 +57,8 @@ class Asked(NamedTuple):
     legacy_functions: bool = False
     named_choice: bool = False
     metadata: bool = False
+    background: bool = False
+    stored: bool = False
     moderation: bool = False
     stop: tuple[str, ...] = ()
     n: int = 1

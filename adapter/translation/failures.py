@@ -77,9 +77,23 @@ def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> Upstr
     return failure("error", nested if isinstance(nested, dict) else event, index, why="The stream failed.")
 
 
+UNFINISHED = ("queued", "in_progress")
+"""The states of a response that is still to come."""
+
+
+def shown_id(response: dict[str, Any]) -> str:
+    """Return a response's id, for messages."""
+    own = response.get("id")
+    return own if isinstance(own, str) and re.fullmatch(r"[\w.:-]{1,128}", own, re.ASCII) else "without an id"
+
+
 def response_failure(response: dict[str, Any], index: IndexMap | None = None) -> UpstreamFailure:
     """Make the exception for a response that failed, was cancelled or has not run."""
     status = response.get("status")
+    if status in UNFINISHED and response.get("error") is None:
+        why = f"The response {shown_id(response)} is {status}, and isn't waited for."
+        error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
+        return UpstreamFailure("status", error, 400, spoke=True)  # another try would start another run
     why = "The response failed." if status in (None, "failed") else f"The response is {names.printable(status)}."
     return failure("error", response.get("error"), index, why=why, spoke=bool(response.get("output")))
 

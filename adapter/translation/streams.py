@@ -30,12 +30,15 @@ from .chunks import Chunk
 from .content import json_type
 from .draft import Asked, IndexMap
 from .event_types import IGNORED
-from .failures import event_failure, response_failure
+from .failures import event_failure, response_failure, shown_id
 from .finish import finish_reason
 from .item_events import Event, ItemEvents
 from .ledger import Ledger
 from .moderation import moderation_to_chat
 from .usage import usage_to_chat
+
+_BARE = {"type", "sequence_number", "event_id", "response_id"}
+"""What a terminal event may consist of where it doesn't bring the response: one with more in it is something else."""
 
 
 class State(Enum):
@@ -76,6 +79,11 @@ class ChunksFromEvents(ItemEvents):
         """The usage of the finished response, in Chat's terms; None before, and where the server sent none."""
         return usage_to_chat(self._chunks.response.get("usage"))
 
+    @property
+    def response_id(self) -> Any:
+        """The response's id, as it was given; None before."""
+        return self._chunks.response.get("id")
+
     def heard(self) -> list[Any]:
         """List the items of which the caller has seen all so far, in the form of a Response's `output`."""
         if self.state is State.ENDED and not self._cut.over:
@@ -111,7 +119,10 @@ class ChunksFromEvents(ItemEvents):
         """Take the end of the stream."""
         if self.state is not State.ENDED:
             self.state = State.ENDED
-            raise StreamTruncated("$", "the stream ended before its terminal event")
+            why = "the stream ended before its terminal event"
+            if self._asked.background:
+                why += f"; the response {shown_id(self._chunks.response)} may still be running"
+            raise StreamTruncated("$", why)
         return []
 
     # The response as a whole
@@ -145,7 +156,7 @@ class ChunksFromEvents(ItemEvents):
     def _terminal(self, event: Event) -> dict[str, Any]:
         """Return the finished response of a terminal event; raise where it is none."""
         given = event.get("response")
-        if "response" not in event and self._items.all_finished:
+        if event.keys() <= _BARE and self._items.all_finished:
             given = {}  # everything was said
         if not isinstance(given, dict):
             raise MalformedReply("response", f"expected a Response, got {json_type(given)}")

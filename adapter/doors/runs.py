@@ -1,0 +1,67 @@
+"""What a trip does beside carrying its request: it waits for a run in the background, and cancels it for a caller who leaves."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from adapter.effects import Missing, OnLeaving, Wait
+
+from . import missing, waiting
+from .trip_base import GRACE, TripBase
+
+
+class Runs(TripBase):
+    """In sync code."""
+
+    def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
+        """Perform an effect that sends nothing for the caller."""
+        match effect:
+            case Missing(seconds=seconds):
+                missing.remember(missing.base_of(self.request.url), seconds)
+            case Wait(seconds=seconds):
+                waiting.sleep(max(min(seconds, self.left), 0.0))
+            case OnLeaving(path=path, leave=leave):
+                if leave:
+                    self.cancel_run()
+                self.on_leaving = path
+        return self.left > 0
+
+    def cancel_run(self) -> None:
+        """Cancel what runs in the background for a caller who has left."""
+        with suppress(Exception):  # nobody is there who could do more
+            request = self.farewell()
+            if request is not None:
+                reply: Any = self.inner.handle_request(request)
+                reply.read()
+                reply.close()
+
+
+class AsyncRuns(TripBase):
+    """In async code."""
+
+    async def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
+        """Perform an effect that sends nothing for the caller."""
+        match effect:
+            case Missing(seconds=seconds):
+                missing.remember(missing.base_of(self.request.url), seconds)
+            case Wait(seconds=seconds):
+                await waiting.asleep(max(min(seconds, self.left), 0.0))
+            case OnLeaving(path=path, leave=leave):
+                if leave:
+                    await self.cancel_run()
+                self.on_leaving = path
+        return self.left > 0
+
+    async def cancel_run(self) -> None:
+        """Cancel what runs in the background for a caller who has left."""
+        with suppress(Exception):  # nobody is there who could do more
+            request = self.farewell()
+            if request is None:
+                return
+            import anyio  # the SDK has imported it
+
+            with anyio.move_on_after(GRACE, shield=True):  # the caller may have left by being cancelled
+                reply: Any = await self.inner.handle_async_request(request)
+                await reply.aread()
+                await reply.aclose()
