@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.memory.untrusted import turn_of
 from adapter.translation.histories import put_back, read_history
 from adapter.translation.models import family_name
 from adapter.translation.policy import Policy
@@ -138,7 +139,7 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[
         assert light.memo(step) == memo
         assert memo is not None
         assert memo.name not in memory
-        memory[memo.name] = ToolTurn.from_json(json.loads(json.dumps(memo.turn.to_json())))
+        memory[memo.name] = turn_of(json.loads(json.dumps(memo.turn.to_json())))
         message = message_of(step)
         messages += [message, *answers_to(message)]
         outputs = [

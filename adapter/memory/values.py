@@ -16,6 +16,7 @@ from adapter.errors import MissingExtra
 from adapter.translation.turns import ToolTurn
 
 from .base import MAX_VALUE
+from .untrusted import turn_of
 
 _PLAIN, _ZLIB, _SEALED = b"1j", b"1z", b"1s"  # the version, and how the rest is written
 _WORTH = 4096  # below so many bytes, which one item has (1,784 in the median of 200), compressing saves nothing worth its time
@@ -76,7 +77,7 @@ class Packer:
             read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="keys")
         except ValueError:  # its message quotes what it can't read
             read = None
-        return ToolTurn.from_json(read)
+        return turn_of(read)
 
     def _open(self, name: str, value: bytes) -> bytes:
         if value[:2] != _SEALED:

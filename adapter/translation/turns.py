@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
-from .untrusted import MAX_CALLS, MAX_ITEMS, list_of, reasoning_of, short
-
 Item = dict[str, Any]
 
 ENCRYPTED = "reasoning.encrypted_content"
@@ -69,7 +67,7 @@ class ToolTurn:
         return size
 
     def to_json(self) -> Item:
-        """Return it as JSON; `from_json` reads it."""
+        """Return it as JSON, which memory/untrusted.py reads."""
         said = self.spoken
         spoken = {"spoken": [said.at, said.phase, said.text, said.id]} if said is not None else {}
         return {
@@ -80,28 +78,6 @@ class ToolTurn:
             **spoken,
         }
 
-    @classmethod
-    def from_json(cls, value: Any) -> ToolTurn:
-        """Read what `to_json` wrote. Raises ValueError for anything else.
-
-        Whoever can write to a shared store may have written it: what goes into requests is made anew, of the keys and types that
-        a reasoning item has.
-        """
-        try:
-            calls, before, ids = value["calls"], value["before"], value["ids"]
-            spoken = _spoken_of(value["spoken"]) if "spoken" in value else None
-            if not 0 < len(calls) == len(before) == len(ids) <= MAX_CALLS or sum(map(len, before)) > MAX_ITEMS:
-                raise ValueError
-            return cls(
-                tuple([short(one) for one in list_of(calls)]),
-                tuple([tuple([reasoning_of(item) for item in list_of(items)]) for items in list_of(before)]),
-                spoken,
-                tuple([None if one is None else short(one) for one in list_of(ids)]),
-                short(value["user"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise ValueError("not a remembered turn") from None
-
 
 @dataclass(frozen=True, slots=True)
 class Memo:
@@ -109,13 +85,6 @@ class Memo:
 
     name: str
     turn: ToolTurn
-
-
-def _spoken_of(value: Any) -> Spoken:
-    at, phase, text, own = value
-    if type(at) is not int or not 0 <= at <= MAX_ITEMS or phase not in (None, *PHASES):
-        raise ValueError
-    return Spoken(at, phase, short(text), None if own is None else short(own))
 
 
 def _size(value: Any) -> int:

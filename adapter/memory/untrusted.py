@@ -4,21 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.translation.turns import PHASES, Spoken, ToolTurn
+
 _PARTS = {"summary": "summary_text", "content": "reasoning_text"}
 _STATUSES = ("in_progress", "completed", "incomplete")
 
 # Bounds far beyond what replies have.
-MAX_CALLS = 4096
-"""How many calls a turn may have."""
-
-MAX_ITEMS = 256
-"""How many reasoning items a turn may have."""
-
-_MAX_SHORT = 512
-_MAX_PARTS = 256
+_MAX_CALLS = 4096
+_MAX_ITEMS = 256
+_MAX_PARTS = 256  # of an item
+_MAX_SHORT = 512  # characters of a digest or an id
 
 
-def reasoning_of(value: Any) -> dict[str, Any]:
+def turn_of(value: Any) -> ToolTurn:
+    """Read the JSON of a turn, which anybody may have written. Raises ValueError for what is none."""
+    try:
+        calls, before, ids = value["calls"], value["before"], value["ids"]
+        spoken = _spoken_of(value["spoken"]) if "spoken" in value else None
+        if not 0 < len(calls) == len(before) == len(ids) <= _MAX_CALLS or sum(map(len, before)) > _MAX_ITEMS:
+            raise ValueError
+        return ToolTurn(
+            tuple([_short(one) for one in _list(calls)]),
+            tuple([tuple([_reasoning_of(item) for item in _list(items)]) for items in _list(before)]),
+            spoken,
+            tuple([None if one is None else _short(one) for one in _list(ids)]),
+            _short(value["user"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError("not a remembered turn") from None
+
+
+def _spoken_of(value: Any) -> Spoken:
+    at, phase, text, own = value
+    if type(at) is not int or not 0 <= at <= _MAX_ITEMS or phase not in (None, *PHASES):
+        raise ValueError
+    return Spoken(at, phase, _short(text), None if own is None else _short(own))
+
+
+def _reasoning_of(value: Any) -> dict[str, Any]:
     """Make a reasoning item anew of the keys and types that may stand in one (the SDK's ResponseReasoningItemParam).
 
     Other keys are left out, since a later API may have them. Raises ValueError, TypeError, KeyError or AttributeError for what is
@@ -29,13 +52,13 @@ def reasoning_of(value: Any) -> dict[str, Any]:
     item: dict[str, Any] = {}
     for key, one in value.items():  # in its order, as it came
         if key == "id":
-            item[key] = short(one)
+            item[key] = _short(one)
         elif key in ("type", "encrypted_content"):
             item[key] = _string(one)
         elif key in _PARTS:
             if len(one) > _MAX_PARTS:
                 raise ValueError
-            item[key] = [_part_of(part, _PARTS[key]) for part in list_of(one)]
+            item[key] = [_part_of(part, _PARTS[key]) for part in _list(one)]
         elif key == "status" and one in _STATUSES:
             item[key] = one
     return item
@@ -47,14 +70,14 @@ def _part_of(value: Any, kind: str) -> dict[str, Any]:
     return {"type": kind, "text": _string(value["text"])}
 
 
-def short(value: Any) -> str:
+def _short(value: Any) -> str:
     """Return a string that is a digest or an id. Raises TypeError or ValueError for anything else."""
     if len(_string(value)) > _MAX_SHORT:
         raise ValueError
     return str(value)
 
 
-def list_of(value: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     """Return a list. Raises TypeError for anything else."""
     if not isinstance(value, list):
         raise TypeError
