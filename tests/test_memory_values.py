@@ -360,3 +360,9 @@ def test_any_bytes_are_a_turn_or_a_value_error(data: bytes, begin: bytes) -> Non
     for packer in (Packer(), SEALER):
         with contextlib.suppress(ValueError):
             assert packer.unpack(NAME, begin + data)
+
+
+def test_patterns_match_what_older_versions_have_kept() -> None:
+    """The turn's own part is of another kind, so that nobody takes one for the other."""
+    assert pattern_of("ours", None) == "c34fd310b404e70b19fc7284f2938cde:*:*"
+    assert pattern_of(None, "c-1") == "*:e854dbf04aea02ed61646ddc:*"

@@ -105,8 +105,12 @@ def _keyed(scope: str, secret: bytes, tenant: str, conversation: str, family: st
 
 @lru_cache(maxsize=16)
 def _named(scope: str) -> tuple[str, bytes]:
-    """Return the digests of a `memory_scope`, which is a setting and no secret."""
-    return _hashed(_SEPARATOR.join(("named", scope)))
+    """Return the digests of a `memory_scope`, which is a setting and no secret.
+
+    What stands in names is what it always was, so that `forget` finds what older versions have kept too.
+    """
+    who = _SEPARATOR.join(("named", scope))
+    return _digest(who, b"adapter.scope"), _hashed(who)[1]
 
 
 def _hashed(who: str) -> tuple[str, bytes]:
