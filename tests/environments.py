@@ -26,6 +26,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,8 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
             lists = " and ".join(f"requirements/{one}" for one in work.lists)
             _tell(f"{name}: installing the packages of {lists}")
             given = [word for one in work.lists for word in ("--requirement", str(REQUIREMENTS / one))]
-            _run([*_pip(folder), *EXACTLY, *given], f"{lists} can't be installed")
+            _run([*_pip(folder), "--no-compile", *EXACTLY, *given], f"{lists} can't be installed")
+            _compile(folder)
         if work.project:
             _tell(f"{name}: installing the project itself")
             _run([*_pip(folder), *EDITABLE], "the project can't be installed")
@@ -285,6 +287,14 @@ def _run(command: Sequence[str], otherwise: str) -> None:
         raise CannotBeMadeError(otherwise)
 
 
+def _compile(folder: Path) -> None:
+    """Compile what is installed, on all cores; pip would use one. What can't be compiled, templates for example, stays as it is."""
+    inside = _ask(interpreter_in(folder))
+    assert inside is not None
+    command = [str(interpreter_in(folder)), "-I", "-m", "compileall", "-q", "-q", "-j", "0", *map(str, inside.packages)]
+    subprocess.run(command, env=_clean(), capture_output=True, check=False)
+
+
 def _clean() -> dict[str, str]:
     """Give the environment variables without those that would lead Python or pip elsewhere."""
     unwanted = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
@@ -295,6 +305,7 @@ def _clean() -> dict[str, str]:
     }
 
 
+@cache
 def _pips_own(python: str) -> dict[str, str]:
     """Give pip's environment variables: of a user's configuration, files included, only what is allowed to count."""
     asked = [python, "-I", "-m", "pip", "--disable-pip-version-check", "config", "list"]

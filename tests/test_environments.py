@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def test_every_installation_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyP
     environments.ready(Environment(tmp_path / "venv", wanted.lists, wanted.project))
     installing = [command[command.index("install") + 1 :] for command in recorded.commands if "install" in command]
     given = [word for one in wanted.lists for word in ("--requirement", str(REQUIREMENTS / one))]
-    assert installing == [[*EXACTLY, *given], *([[*EDITABLE]] if wanted.project else [])]
+    assert installing == [["--no-compile", *EXACTLY, *given], *([[*EDITABLE]] if wanted.project else [])]
     assert {"--no-deps", "--require-hashes"} <= set(EXACTLY)
     assert {"--no-deps", "--no-build-isolation"} <= set(EDITABLE)
 
@@ -114,7 +114,9 @@ def test_a_users_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for key, value in stray.items():
         monkeypatch.setenv(key, value)
     allowed = {"PIP_" + key.upper().replace("-", "_") for key in environments._FROM_THE_USER}
+    environments._pips_own.cache_clear()
     told = environments._pips_own(sys.executable)
+    environments._pips_own.cache_clear()
     expected = {"PIP_CONFIG_FILE": os.devnull, "PIP_PROXY": "file.invalid", "PIP_TIMEOUT": "4", "PIP_TRUSTED_HOST": "variable.invalid",
                 "PIP_USE_FEATURE": "truststore"}  # fmt: skip
     assert {key: told.get(key) for key in {*stray, *expected} if key.startswith("PIP_") and key in told} == expected
@@ -160,6 +162,11 @@ class Made:
         self.one = Environment(self.folder, ("one.txt",), project=False)
         self.two = Environment(self.folder, ("one.txt", "two.txt"), project=False)
 
+    def use(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(environments, "REQUIREMENTS", self.requirements)
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(self.wheels))
+
     def write(self, name: str, text: str) -> None:
         (self.requirements / name).write_text(text)
 
@@ -176,18 +183,22 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with pytest.MonkeyPatch.context() as patch:
         made = Made(tmp_path_factory.mktemp("environment"))
-        patch.setattr(environments, "REQUIREMENTS", made.requirements)
-        patch.setenv("PIP_NO_INDEX", "1")
-        patch.setenv("PIP_FIND_LINKS", str(made.wheels))
+        made.use(patch)
         assert made.needs(made.one) == Work(anew="it isn't finished")
         environments.ready(made.one)
         assert made.needs(made.one) == Work()
         assert made.needs() == Work(lists=("two.txt",))  # what a second list brings is added
         environments.ready(made.two)
-        yield made
+        return made
+
+
+@pytest.fixture
+def made(made_once: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
+    made_once.use(monkeypatch)
+    return made_once
 
 
 def test_a_whole_environment_is_kept(made: Made, capfd: pytest.CaptureFixture[str]) -> None:
