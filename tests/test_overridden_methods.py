@@ -339,13 +339,24 @@ def test_methods_look_as_they_look_natively(
             if hasattr(theirs, name):
                 assert looks(getattr(ours, name)) == looks(getattr(theirs, name)), name
                 assert getattr(type(ours), name) is getattr(type(theirs), name)
+        for kind in ("with_raw_response", "with_streaming_response"):
+            for name in ("create", "parse"):
+                method, other = (getattr(getattr(one, kind), name, None) for one in (ours, theirs))
+                if other is not None:
+                    assert inspect.iscoroutinefunction(method) == inspect.iscoroutinefunction(other)
+                    # `parse` has a signature of its own on our side, which the SDK's raw wrapper copies with its `self`.
+                    shown, expected = (
+                        [p for p in inspect.signature(m).parameters.values() if p.name != "self"]
+                        for m in (method, other)
+                    )
+                    assert shown == expected
     for name in CLIENT_METHODS:
         if hasattr(native, name):
             ours_look, theirs_look = looks(getattr(client, name)), looks(getattr(native, name))
             assert ours_look == theirs_look, name
 
 
-@pytest.mark.parametrize("name", ["copy", "with_options"])
+@pytest.mark.parametrize("name", ["copy", "with_options", "__init__"])
 def test_copying_takes_the_settings_beside_what_it_takes_natively(sdk: Sdk, name: str) -> None:
     ours, native = (inspect.signature(getattr(cls, name)).parameters for cls in (sdk.adapted, sdk.plain))
     assert {*ours} - {*native} == {"settings"}

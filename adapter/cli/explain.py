@@ -148,7 +148,7 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None) -
         "responses": sent(explained.translated),
         "losses": [asdict(loss) for loss in explained.losses],
         "refusal": explained.refusal,
-        "parameters": [asdict(fate) for fate in explained.parameters],
+        "parameters": [asdict(fate.shown()) for fate in explained.parameters],
         "emulated": list(explained.emulated),
         "one_way": explained.one_way,
         "fallback": dict(explained.fallback),
@@ -177,7 +177,7 @@ def _show(console: Console, explained: Explanation, body: Any, *, settings_file:
     for heading in ("parameter", "outcome", "there", "class"):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
-    for fate in explained.parameters:
+    for fate in (one.shown() for one in explained.parameters):
         table.add_row(
             Text(fate.name), Text(fate.outcome, style=_STYLES[fate.outcome]), Text(fate.to or "–"), Text(fate.fate or "–"), Text(fate.why)
         )  # fmt: skip

@@ -147,7 +147,7 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
             table = Table(box=None, padding=(0, 2), show_header=False)
             for fate in assessed.fates:
                 value = shown(fate.name, site.arguments.values.get(fate.name))
-                table.add_row("", printable(fate.name, 64), Text(str(value)), fate.outcome, Text(fate.why))
+                table.add_row("", fate.shown().name, Text(str(value)), fate.outcome, Text(fate.why))
             console.print(table)
     if report.findings:
         console.print()
@@ -175,5 +175,5 @@ def _parameters(console: Console, report: Report) -> None:
     for heading in ("parameter", *used):
         table.add_column(heading, justify="left" if heading == "parameter" else "right")
     for name, found in counts.items():
-        table.add_row(printable(name, 64), *(str(found[column] or "") for column in used))
+        table.add_row(name, *(str(found[column] or "") for column in used))
     console.print(table)

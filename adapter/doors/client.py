@@ -181,6 +181,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = Transport
 
+        @like(cls.__init__, _SETTINGS)
         def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
@@ -267,6 +268,7 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = AsyncTransport
 
+        @like(cls.__init__, _SETTINGS)
         def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)

@@ -26,9 +26,6 @@ from .internal_errors import raises
 from .own_reading import BASE, Ready, is_sdks
 from .signatures import like
 
-_ON_THE_WAY = ("request", "_request", "_prepare_options", "_build_request")  # of those, what an SDK has
-_OURS_TOO = ("post", "_process_response")
-
 
 def _is_off(resource: Any) -> bool:
     own = resource._client.__dict__.get("_adapter_live")
@@ -44,7 +41,7 @@ def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, An
     messages = given.get("messages")
     if type(messages) is not list or not is_sdks(method) or not _has_no_alias():
         return given
-    if not _goes_untouched(client, resource._post):
+    if not _is_ours(client, resource._post):
         return given
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
@@ -56,17 +53,10 @@ def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, An
     return given if mapped is None else {**given, "messages": Ready(mapped)}
 
 
-def _goes_untouched(client: Any, post: Any) -> bool:
-    """Tell whether nobody sees the body of a call on its way: he would see the wrapper, or could change the caller's own messages."""
-    cls, found = type(client), getattr(post, "__func__", None)
-    base = getattr(found, BASE, None)
-    return (
-        base is not None
-        and found is cls.post
-        and client.__dict__.keys().isdisjoint(_OURS_TOO + _ON_THE_WAY)
-        and all(is_sdks(getattr(base, name)) for name in _OURS_TOO)
-        and all(is_sdks(getattr(cls, name)) for name in _ON_THE_WAY if hasattr(cls, name))
-    )
+def _is_ours(client: Any, post: Any) -> bool:
+    """Tell whether a `post` is the client's own of ours, which unwraps; anybody else's would see the wrapper."""
+    found = getattr(post, "__func__", None)
+    return found is type(client).post and hasattr(found, BASE)
 
 
 def _mapped(messages: list[Any]) -> list[Any] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from adapter import names
 from adapter.planning import Plan
 from adapter.translation.ledger import Loss
 from adapter.translation.rules import CHAT_PARAMETERS, Rule
@@ -31,6 +32,12 @@ class Fate:
     fate: str = ""
     why: str = ""
 
+    def shown(self) -> Fate:
+        """Return it as it may be shown: a name that somebody else has made up may be anything."""
+        return (
+            self if self.name in CHAT_PARAMETERS else replace(self, name=names.key(self.name), to=names.path(self.to))
+        )
+
 
 _ACTIONS: dict[str, Outcome] = {"held": "holds", "dropped": "dropped", "changed": "changed", "clamped": "clamped"}
 _WEIGHT = ("holds", "refused", "dropped", "clamped", "changed")
@@ -46,7 +53,8 @@ def fates(body: Mapping[str, Any], plan: Plan) -> list[Fate]:
 
 
 def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, refused: bool) -> Fate:
-    own = [loss for loss in losses if parameter_of(loss.path) == name]
+    shown = name if rule is not None else names.path(name)  # as it stands in the ledger
+    own = [loss for loss in losses if parameter_of(loss.path) == parameter_of(shown)]
     to, kind = (rule.to, rule.fate) if rule is not None else (name, "")
     if own:
         outcomes = [_ACTIONS[loss.action] for loss in own]

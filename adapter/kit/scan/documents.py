@@ -58,7 +58,9 @@ def finding_json(one: Finding) -> dict[str, Any]:
         "settings": list(assessed.settings),
         "wire": site.wire or None,
         "one_way": assessed.one_way,
-        "parameters": [{**asdict(fate), "value": shown(fate.name, values.get(fate.name))} for fate in assessed.fates],
+        "parameters": [
+            {**asdict(fate.shown()), "value": shown(fate.name, values.get(fate.name))} for fate in assessed.fates
+        ],
         "more": list(dict.fromkeys(site.arguments.open)),
     }
 

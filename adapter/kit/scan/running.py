@@ -61,7 +61,7 @@ class Report:
         for one in self.findings:
             for fate in one.assessed.fates:
                 if fate.outcome not in ("option", "passed on"):
-                    found.setdefault(fate.name, Counter())[fate.outcome] += 1
+                    found.setdefault(fate.shown().name, Counter())[fate.outcome] += 1
         return dict(sorted(found.items()))
 
 
