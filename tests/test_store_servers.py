@@ -1,4 +1,7 @@
-"""The contract of every store on every kind of Redis: TLS, a socket, a cluster, sentinels, and clients that the program made."""
+"""The contract of every store on every kind of Redis.
+
+TLS, a socket, a cluster, sentinels, and clients that the program made.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Leaving a parent process its connections: a forked child begins with empty pools.
 
-A connection that was idle at the fork would be used by both: their requests mix, and one gets the other's answer. The HTTP libraries
-look after threads and not after forks, so what our transports lead to is emptied here, whether a call is translated or not. Nothing is sent
-and nothing shut down, which the parent would notice.
+A connection that was idle at the fork would be used by both: their requests mix, and one gets the
+other's answer. The HTTP libraries look after threads and not after forks, so what our transports
+lead to is emptied here, whether a call is translated or not. Nothing is sent and nothing shut
+down, which the parent would notice.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def _empty(pool: Any) -> None:
 
 
 def _let_go(connection: Any) -> None:
-    """Close this process's end of an idle connection of sync code: a system's socket lives as long as one process has it open."""
+    """Close this process's end of an idle connection of sync code.
+
+    A system's socket lives as long as one process has it open.
+    """
     with suppress(Exception):  # private, in httpcore 1.0 to httpcore2 2.16
         if connection.is_idle():
             while not hasattr(connection, "_network_stream"):

@@ -28,7 +28,10 @@ _LIMITS: Mapping[str, Mapping[str, float]] = {
     "redis+sentinel": _REDIS,
     "rediss+sentinel": _REDIS,
 }
-"""What each kind of store is bounded by, and the defaults: values, bytes, seconds. A URL's query may say otherwise."""
+"""What each kind of store is bounded by, and the defaults: values, bytes, seconds.
+
+A URL's query may say otherwise.
+"""
 
 _EXPECTED = (
     "expected memory://, sqlite:///path, redis://…, rediss://…, unix:///path, redis+cluster://…, or redis+sentinel://…"
@@ -55,8 +58,9 @@ _HIDDEN = "**********"
 class Address:
     """Where a store is: its kind, its place, and its bounds.
 
-    `hosts` are a cluster's or the sentinels' (host, port), `service` the name under which sentinels know their servers; for these
-    `place` is the URL that any one of the servers would have. It may hold a password.
+    `hosts` are a cluster's or the sentinels' (host, port), `service` the name under which
+    sentinels know their servers; for these `place` is the URL that any one of the servers would
+    have. It may hold a password.
     """
 
     kind: str
@@ -70,7 +74,10 @@ class Address:
 
 
 class StoreURL(pydantic.SecretStr):
-    """A store's URL with something secret in it, which shows itself without; `get_secret_value` gives it whole."""
+    """A store's URL with something secret in it, which shows itself without.
+
+    `get_secret_value` gives it whole.
+    """
 
     def _display(self) -> str:
         return without_secrets(self._secret_value, hidden=f"{_HIDDEN}@")
@@ -115,7 +122,10 @@ def _is_secret(parts: Any) -> bool:
 
 
 def address(url: str) -> Address:
-    """Read a store's URL. Raises ValueError for what is none, without the URL in it: it may hold a password."""
+    """Read a store's URL. Raises ValueError for what is none, without the URL in it.
+
+    It may hold a password.
+    """
     parts = _split(url)
     limits = _LIMITS[parts.scheme]
     given = parse_qsl(parts.query, keep_blank_values=True)

@@ -1,4 +1,7 @@
-"""Files that nobody else can write or read: what is remembered in a file is as trustworthy as its owner and mode are."""
+"""Files that nobody else can write or read.
+
+What is remembered in a file is as trustworthy as its owner and mode are.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ class UnsafeFile(OSError):
 
 
 def check(path: Path) -> None:
-    """Look whether a file could be made, or used if it is there, and change nothing. Raises ValueError."""
+    """Look whether a file could be made, or used if it is there, and change nothing.
+
+    Raises ValueError.
+    """
     problem: str | None = None
     try:
         if not path.parent.is_dir():
@@ -34,9 +40,10 @@ def check(path: Path) -> None:
 def made(path: Path) -> tuple[int, int]:
     """Make a file for its owner alone, or see that it is one; return what identifies it.
 
-    Others' reading rights are taken away; others' writing rights are refused, since what is in it may be theirs. A folder may be a
-    link, the file itself not. No file is opened that is there: when it is closed again, the locks of this process's connections to it
-    would be gone. Raises UnsafeFile, and OSError for a file that can't be made.
+    Others' reading rights are taken away; others' writing rights are refused, since what is in it
+    may be theirs. A folder may be a link, the file itself not. No file is opened that is there:
+    when it is closed again, the locks of this process's connections to it would be gone. Raises
+    UnsafeFile, and OSError for a file that can't be made.
     """
     for one in _all(path):
         found = _found(one)

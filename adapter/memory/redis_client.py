@@ -1,4 +1,7 @@
-"""Stores on clients of redis-py: a cluster, a server that sentinels know, and a client that the program made itself."""
+"""Stores on clients of redis-py.
+
+A cluster, a server that sentinels know, and a client that the program made itself.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ _INHERITED: list[Any] = []  # clients of a parent process, which must not be clo
 
 
 class RedisClient(Store):
-    """Keep values by a sync client, each for `age` seconds. Commands name one value each, so that a cluster's slots don't matter.
+    """Keep values by a sync client, each for `age` seconds.
 
-    `make` makes the client, when it is first needed and anew in a forked process; a program's own client is left as it is.
+    Commands name one value each, so that a cluster's slots don't matter. `make` makes the client, when it is first needed and anew in a forked process; a program's own
+    client is left as it is.
     """
 
     def __init__(self, make: Callable[[], Any], *, age: float, own: bool = False) -> None:
@@ -53,7 +57,10 @@ class RedisClient(Store):
         self._unlink([PREFIX + name for name in names])
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were. Every primary is walked."""
+        """Forget every value whose name matches a pattern; return how many there were.
+
+        Every primary is walked.
+        """
         return sum(map(self._unlink, _batches(self._connected().scan_iter(match=PREFIX + pattern, count=1000))))
 
     def _unlink(self, keys: list[Any]) -> int:
@@ -108,7 +115,10 @@ class AsyncRedisClient(Store):
         await self._unlink([PREFIX + name for name in names])
 
     async def aforget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were. Every primary is walked."""
+        """Forget every value whose name matches a pattern; return how many there were.
+
+        Every primary is walked.
+        """
         gone = 0
         async for some in _abatches(self._client.scan_iter(match=PREFIX + pattern, count=1000)):
             gone += await self._unlink(some)
@@ -150,7 +160,10 @@ def _newest_first(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _take(found: dict[str, bytes], names: list[str], answers: list[Any]) -> bool:
-    """Take values out of answers, and tell whether that is all there is room for. An error is raised where it isn't one value's."""
+    """Take values out of answers, and tell whether that is all there is room for.
+
+    An error is raised where it isn't one value's.
+    """
     errors = [answer for answer in answers if isinstance(answer, Exception)]
     if errors and len(errors) == len(answers):
         raise errors[0]

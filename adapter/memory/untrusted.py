@@ -1,4 +1,7 @@
-"""Reading reasoning out of a store that others can write to: only what a reasoning item has goes into a request."""
+"""Reading reasoning out of a store that others can write to.
+
+Only what a reasoning item has goes into a request.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +45,11 @@ def _spoken_of(value: Any) -> Spoken:
 
 
 def _reasoning_of(value: Any) -> dict[str, Any]:
-    """Make a reasoning item anew of the keys and types that may stand in one (the SDK's ResponseReasoningItemParam).
+    """Make a reasoning item anew of the keys and types that may stand in one.
 
-    Other keys are left out, since a later API may have them. Raises ValueError, TypeError, KeyError or AttributeError for what is
-    no item, or has nothing encrypted, which alone stands for itself.
+    They are those of the SDK's ResponseReasoningItemParam. Other keys are left out, since a later API may have them. Raises ValueError, TypeError,
+    KeyError or AttributeError for what is no item, or has nothing encrypted, which alone stands
+    for itself.
     """
     if value["type"] != "reasoning" or not value["encrypted_content"]:
         raise ValueError

@@ -1,4 +1,7 @@
-"""Redis servers of every kind on the loopback: with TLS, on a socket, a cluster of three, and one that a sentinel watches."""
+"""Redis servers of every kind on the loopback.
+
+With TLS, on a socket, a cluster of three, and one that a sentinel watches.
+"""
 
 from __future__ import annotations
 
