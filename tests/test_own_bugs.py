@@ -123,7 +123,7 @@ def _settings(call: Call, **more: Any) -> adapter.Settings:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _prepared() -> Iterator[None]:
+def prepared() -> Iterator[None]:
     """Log without a word, retry without waiting, and let nobody be told of what the plants break."""
     logger = logging.getLogger("adapter")
     before = logger.level, logger.propagate, sys.unraisablehook, threading.excepthook
@@ -195,7 +195,7 @@ def _planted(name: str, way: Way, code: CodeType, **more: Any) -> tuple[Shot, An
     return shot, got, seen
 
 
-def _outcome(shot: Shot, got: Any, run: Run) -> str:
+def outcome_of(shot: Shot, got: Any, run: Run) -> str:
     """Name what came of a call."""
     result, sent = snapshot = shot.snapshot(got)
     if snapshot == run.good:
@@ -219,7 +219,7 @@ def _is_untouched(sent: list[Any], run: Run) -> bool:
     return len(sent) == len(native) and sent[-1] == native[-1] and all(one in (*native, *good) for one in sent)
 
 
-def _is_fine(name: str, function: str, when: str, outcome: str) -> bool:
+def is_fine(name: str, function: str, when: str, outcome: str) -> bool:
     if outcome == "answer":
         return True
     if when == "before":
@@ -252,9 +252,9 @@ def test_every_function_that_a_call_runs() -> None:
             continue
         plants += 1
         when = "after" if seen else "before"
-        outcome = _outcome(shot, got, run_of(name, way))
+        outcome = outcome_of(shot, got, run_of(name, way))
         table[function][f"{when}: {outcome}"] += 1
-        if not _is_fine(name, function, when, outcome):
+        if not is_fine(name, function, when, outcome):
             problems.append(f"{function}, {when} sending, {way.name}, {name!r}: {outcome}: {got!r:.200}")
         if shot.upstream.open:
             problems.append(f"{function}, {when} sending, {way.name}, {name!r}: left {len(shot.upstream.open)} open")
@@ -306,7 +306,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 }  # fmt: skip
 
 
-def _code(function: str, way: Way, *names: str) -> tuple[str, CodeType]:
+def code_of(function: str, way: Way, *names: str) -> tuple[str, CodeType]:
     for name in names:
         for code in run_of(name, way).codes:
             if name_of(code) == function:
@@ -321,11 +321,11 @@ def test_whatever_the_exception_is(way: Way, kind: str) -> None:
     for function in SAMPLE:
         if (kind, function) == ("StopIteration", "relay:Relay.feed"):
             continue
-        name, code = _code(function, way, "plain", "plain stream")
+        name, code = code_of(function, way, "plain", "plain stream")
         shot, got, seen = _planted(name, way, code, error=ERRORS[kind])
         when = "after" if seen else "before"
-        outcome = _outcome(shot, got, run_of(name, way))
-        if seen is None or not _is_fine(name, function, when, outcome):
+        outcome = outcome_of(shot, got, run_of(name, way))
+        if seen is None or not is_fine(name, function, when, outcome):
             problems.append(f"{function} {when}: {outcome}: {got!r}")
     assert not problems, "\n".join(problems)
 
@@ -338,7 +338,7 @@ class _Stop(BaseException):
 @pytest.mark.parametrize("function", SAMPLE)
 def test_what_is_no_error_passes(function: str, kind: type[BaseException]) -> None:
     way = Way("client", False)
-    name, code = _code(function, way, "plain", "plain stream")
+    name, code = code_of(function, way, "plain", "plain stream")
     shot = Shot(name, way)
     with _garden().planted(code, shot.sent, kind), pytest.raises(kind):
         shot.run()
@@ -350,7 +350,7 @@ def test_a_cancellation_passes() -> None:
 
     way = Way("client", True)
     for function in SAMPLE:
-        name, code = _code(function, way, "plain", "plain stream")
+        name, code = code_of(function, way, "plain", "plain stream")
         shot = Shot(name, way)
         with _garden().planted(code, shot.sent, asyncio.CancelledError), pytest.raises(asyncio.CancelledError):
             shot.run()
@@ -408,7 +408,7 @@ def test_one_way_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_the_text_of_a_bug_shows_nothing_of_the_call(way: Way) -> None:
     canary = "canary-4711"
-    name, code = _code("translation.replies:response_to_completion", way, "plain")
+    name, code = code_of("translation.replies:response_to_completion", way, "plain")
     _, got, _ = _planted(name, way, code, error=lambda: PlantedError(canary))
     assert isinstance(got, openai.APIStatusError)
     assert got.code == "adapter_bug"
@@ -419,7 +419,7 @@ def test_the_text_of_a_bug_shows_nothing_of_the_call(way: Way) -> None:
 @pytest.mark.parametrize("function", ["fallback:needs_body", "fallback:judge"])
 def test_a_bug_in_the_judgement_of_a_reply_passes_it_on(function: str) -> None:
     way = Way("client", False)
-    name, code = _code(function, way, "missing")
+    name, code = code_of(function, way, "missing")
     shot, got, _ = _planted(name, way, code)
     assert got.status_code == 404
     assert [one.path for one in shot.upstream.requests] == [RESPONSES]

@@ -50,8 +50,8 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         """Read and return the body."""
         try:
             if self._whole is not None and self._straight(self._bound):
-                self._begin(len(self._whole))
                 self._content = self._whole
+                self._begin(len(self._whole))
                 self.close()
                 return self._whole
         except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
@@ -63,8 +63,8 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         """Read and return the body."""
         try:
             if self._whole is not None and self._straight(self._abound):
-                self._begin(len(self._whole))
                 self._content = self._whole
+                self._begin(len(self._whole))
                 await self.aclose()
                 return self._whole
         except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
