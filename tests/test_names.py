@@ -16,6 +16,7 @@ import adapter
 from adapter import Counters, names
 from adapter.cli.app import app
 from adapter.errors import ConfigurationError
+from adapter.routing.live import live
 from adapter.translation.ledger import Loss
 from tests.support.answers import completion, message_item, response
 from tests.support.doors import DOORS, Door, Reply, both
@@ -308,6 +309,23 @@ def test_names_in_settings(case: str, tmp_path: Path, caplog: pytest.LogCaptureF
         adapter.Settings(config_file=file)
     assert str(failure.value).isprintable()
     assert_safe(str(failure.value).replace(str(file), ""))
+
+
+def test_names_in_a_file_that_went_bad(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "adapter")
+    file = tmp_path / "adapter.toml"
+    file.write_text('backend = "chat"\n')
+    held = live(adapter.Settings(config_file=file))
+    held.now()
+    for force in ("", 'force = "chat"\n'):
+        for number, name in enumerate(HOSTILE.values()):
+            file.write_text(f"{force}{json.dumps(name)} = {number}\n", encoding="utf-8")
+            held.now()
+    lines = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    assert len(lines) > 2
+    for line in lines:
+        assert line.isprintable()
+        assert_safe(line.replace(str(file), ""))
 
 
 # Commands

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapter.errors import AdapterError, ConfigurationError
+from adapter.names import printable
 
 from . import files
 from .decide import Router
@@ -19,6 +20,8 @@ from .once import ONCE
 from .settings import Settings, forces_of
 
 logger = logging.getLogger("adapter")
+
+_LONGEST_LINE = 4000
 
 _RACY_NS = 1_000_000_000
 """A file changed this recently may have changed again with the same size and time, and is read again to be sure. File systems
@@ -145,7 +148,7 @@ class Live:
         if what != self._complaint:
             self._complaint = what
             settings = self.router.settings
-            logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, what)
+            logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, printable(what, _LONGEST_LINE))
 
 
 def _signature(path: Path) -> Signature:
