@@ -17,7 +17,7 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter.doors.remembering import whose_of
-from adapter.memory.scope import names_of
+from adapter.memory.scope import names_of, server_of
 from tests.support.answers import response
 from tests.support.http import SDK, http
 from tests.support.tool_loop import TOOL, answered, call, random_id, reasoning, spoken
@@ -121,7 +121,8 @@ def test_digests_alone_are_kept() -> None:
     sent = {"Authorization": f"Bearer {secret}", "x-tenant": secret, "openai-organization": secret}
     request = http.Request("POST", f"https://{secret}.test/v1/chat/completions?code={secret}", headers=sent)
     whose = whose_of(request, secret, token=secret, tenants=(b"x-tenant",))
-    assert secret not in repr(whose)
+    assert secret not in repr(whose[1:])
+    assert secret not in server_of(whose)
     assert secret not in repr(names_of(whose, None, "gpt-5", ("turn",)))
 
 

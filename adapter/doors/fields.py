@@ -33,6 +33,19 @@ def some(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
         return {key.lower(): found.decode("latin-1") for key, found in reversed(headers.raw) if key.lower() in names}
 
 
+def joined(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
+    """Return the values of those of several fields that are there; of each all, a line each, which no value has."""
+    try:
+        entries = [(entry[1], entry[2]) for entry in headers._list if entry[1] in names]
+    except (AttributeError, IndexError):
+        entries = [(key.lower(), found) for key, found in headers.raw if key.lower() in names]
+    found: dict[bytes, str] = {}
+    for key, one in entries:
+        value = one.decode("latin-1")
+        found[key] = f"{found[key]}\n{value}" if key in found else value
+    return found
+
+
 def has(headers: Any, name: bytes) -> bool:
     """Tell whether there is such a field."""
     try:

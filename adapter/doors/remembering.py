@@ -22,6 +22,9 @@ Token = str | Callable[[], str | None]
 """A token that a client has fetched for the call that it makes, or what returns it once it is fetched."""
 
 
+_SENDER = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
+
+
 def whose_of(request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()) -> Whose:
     """Say whose turns a request is about.
 
@@ -29,28 +32,22 @@ def whose_of(request: Any, conversation: str | None, *, token: Token | None, ten
     request carries this very one, its claims stand for it. Any other counts whole: whoever may write a header can write claims.
     `tenants` are the names, in lower case, of the headers by which a gateway tells tenants apart.
     """
-    headers = request.headers
     scheme, host, port, path = base_of(request.url)
     query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
-    sent = {name.decode(): value for name in _CREDENTIALS if (value := _all(headers, name))}
-    if token is not None and "authorization" in sent:
+    sent = fields.joined(request.headers, _SENDER.union(tenants) if tenants else _SENDER)
+    bearer = sent.get(b"authorization")
+    if token is not None and bearer:
         fetched = token if isinstance(token, str) else token()
-        if fetched and sent["authorization"] == f"Bearer {fetched}":
-            sent["authorization"] = _principal(fetched) or sent["authorization"]
+        if fetched and bearer == f"Bearer {fetched}":
+            sent[b"authorization"] = _principal(fetched) or bearer
     return whose_are(
         f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
-        fields.value(headers, b"openai-organization"),
-        fields.value(headers, b"openai-project"),
-        "\0".join(f"{name}={value}" for name, value in sent.items()),
+        sent.get(b"openai-organization", ""),
+        sent.get(b"openai-project", ""),
+        "\0".join([f"{name.decode()}={sent[name]}" for name in _CREDENTIALS if sent.get(name)]),
         conversation,
-        tenant="\0".join(f"{name.decode()}={_all(headers, name)}" for name in tenants),
+        tenant="\0".join([f"{name.decode()}={sent.get(name, '')}" for name in tenants]),
     )
-
-
-def _all(headers: Any, name: bytes) -> str:
-    """Return a field's value; of several, all."""
-    found = fields.values(headers, name)
-    return found[0] if len(found) == 1 else "\n".join(found)
 
 
 def _principal(token: str) -> str | None:

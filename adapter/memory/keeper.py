@@ -28,7 +28,7 @@ from . import opening
 from .base import MAX_TOTAL, OPENING, THREADS
 from .files import UnsafeFile
 from .in_process import InProcess
-from .scope import Whose, begin_of, bounded, names_of, pattern_of
+from .scope import Whose, begin_of, bounded, names_of, pattern_of, server_of
 from .values import MAX_TEXT, Packer, key_of
 
 logger = logging.getLogger("adapter")
@@ -175,15 +175,15 @@ class Keeper:
                 return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
     def _refuse(self, effect: Refuse, whose: Whose) -> None:
-        REFUSED.remember((whose.base, bounded(effect.model), effect.what), _REFUSED_FOR)
+        REFUSED.remember((server_of(whose), bounded(effect.model), effect.what), _REFUSED_FOR)
 
     def _recalled(self, effect: Recall, whose: Whose, turns: dict[str, ToolTurn]) -> Recalled:
         if not REFUSED:
             return Recalled(turns) if turns else NOTHING
-        model = bounded(effect.model)
-        if REFUSED.holds((whose.base, model, "encrypted")):
+        server, model = server_of(whose), bounded(effect.model)
+        if REFUSED.holds((server, model, "encrypted")):
             return Recalled(refused=True)
-        return Recalled(turns, with_ids=REFUSED.holds((whose.base, model, "no ids")))
+        return Recalled(turns, with_ids=REFUSED.holds((server, model, "no ids")))
 
     def _known(self, known: Recalled, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> Recalled:
         return known._replace(turns=self._read(turns, names, found, until)) if found else known

@@ -21,10 +21,10 @@ _LONG = (
 
 
 class Whose(NamedTuple):
-    """Whose turns they are, in digests alone. See whose_are.
+    """Whose turns they are. See whose_are.
 
-    `base` is the server's, `scope` and `secret` are of the server and of who asks it, `tenant` is of what a gateway tells its tenants
-    apart by, `conversation` of what `use(conversation=…)` says.
+    `base` is the server. The others are digests: `scope` and `secret` of the server and of who asks it, `tenant` of what a gateway tells
+    its tenants apart by, `conversation` of what `use(conversation=…)` says.
     """
 
     base: str
@@ -46,7 +46,7 @@ def whose_are(
     """Say whose turns they are. `credential` is all that was sent to say who asks, `tenant` the fields of `memory_scope_headers`."""
     scope, secret = _hashed(_SEPARATOR.join(("", base, organization, project, credential)))
     return Whose(
-        _digest(base, b"adapter.base"),
+        base,
         scope,
         secret,
         _digest(tenant, b"adapter.tenant") if tenant else "",
@@ -79,6 +79,11 @@ def pattern_of(scope: str | None, conversation: str | None) -> str:
     """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
     begin = _ANY if scope is None else _named(scope)[0]
     return f"{begin}:{_ANY if conversation is None else _conversation(conversation)}:*"
+
+
+def server_of(whose: Whose) -> str:
+    """Return what stands for the server in what outlives the call: its address may hold a key."""
+    return _digest(whose.base, b"adapter.base")
 
 
 def bounded(name: str) -> str:
