@@ -189,7 +189,8 @@ def pump(  # noqa: C901  # one stream, from its first byte to its last
             if relay.hang_up:
                 return
         try:
-            relay.close()
+            if not relay.done:
+                relay.close()
         except StreamTruncated as error:
             raise trip.truncated(str(error)) from None
     except Exception as error:
@@ -282,7 +283,8 @@ class APump:
                 return out
         await self._trip.aclose()  # it has ended: its connection can be used again
         try:
-            self._relay.close()
+            if not self._relay.done:
+                self._relay.close()
         except StreamTruncated as error:
             raise self._trip.truncated(str(error)) from None
         raise StopAsyncIteration
