@@ -127,7 +127,7 @@ def newest(folder: Path, *, python: str | Path = sys.executable) -> tuple[Path, 
     if not (maker := _ask(python)):
         msg = f"{python} doesn't work"
         raise CannotBeMadeError(msg)
-    name = os.path.relpath(folder, ROOT)
+    name = _shown(folder)
     with _alone(folder):
         _tell(f"{name}: making it with Python {maker.version} and the newest release of everything")
         shutil.rmtree(folder, ignore_errors=True)
@@ -157,7 +157,7 @@ def pinned(name: str) -> dict[str, set[str]]:
 
 
 def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
-    began, folder, name = time.monotonic(), wanted.folder, os.path.relpath(wanted.folder, ROOT)
+    began, folder, name = time.monotonic(), wanted.folder, _shown(wanted.folder)
     if not (work := _work(wanted, maker)):  # whoever had the lock has made it
         return
     stamp, kept = folder / STAMP, b""
@@ -341,11 +341,15 @@ def _alone(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _tell(f"{os.path.relpath(folder, ROOT)}: another process is making it, waiting")
+                _tell(f"{_shown(folder)}: another process is making it, waiting")
                 fcntl.flock(lock, fcntl.LOCK_EX)
         except (ImportError, OSError):
             pass  # a system without such locks
         yield
+
+
+def _shown(folder: Path) -> str:
+    return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else folder.name
 
 
 def _tell(text: str) -> None:
