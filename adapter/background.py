@@ -1,7 +1,7 @@
-"""Runs in the background: a Response that isn't finished when its reply comes is asked for until it is.
+"""Runs in the background: a Response that isn't finished when it comes is asked for until it is.
 
-Only where the caller has asked for that, with `background` and `store`. Anything else that isn't finished is an error which the SDK
-doesn't try again: each try would start another run, and each is paid for.
+Only where the caller has asked for that, with `background` and `store`. Anything else that isn't
+finished is an error which the SDK doesn't try again: each try would start another run.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def is_under_way(raw: bytes) -> dict[str, Any] | None:
 
 
 def awaited(response: dict[str, Any], asked: Asked, path: bytes | None) -> Generator[Effect, Any, bytes | Rewritten]:
-    """Ask for a Response until it is finished; give the reply's body, or the error that the caller gets.
+    """Ask for a Response until it is finished; give its body, or the error that the caller gets.
 
-    `path` is that of the request which started it. When the caller leaves, or the call's time is over, the run is cancelled.
+    `path` is that of the request which started it. When the caller leaves, or the call's time is
+    over, the run is cancelled.
     """
     run = _path_of(response, path)
     if run is None or not (asked.background and asked.stored):

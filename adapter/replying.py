@@ -161,7 +161,7 @@ def _last_response(raw: bytes) -> dict[str, Any]:
         kind = data.get("type") if isinstance(data, dict) else None
         if kind == "response.output_item.done":
             finished[data.get("output_index", number)] = data.get("item")
-        elif kind == "error" or (kind is None and isinstance(data, dict) and data.get("error")):
+        elif kind in ("error", "response.error") or (kind is None and isinstance(data, dict) and data.get("error")):
             raise event_failure(data)
         elif kind in TERMINAL and isinstance(data.get("response"), dict):
             response = data["response"]

@@ -475,6 +475,18 @@ TEXTS = (
         ((ROLE, None), says("Let me see."), opens(first=False), fills('{"c":"Oslo"}'), ends("tool_calls")),
     ),
     Case(
+        "38-commentary-that-comes-again-behind-its-call",
+        [
+            *opening(),
+            *spoken(0, "Let me see.", phase="commentary"),
+            *called(1, call(), '{"c":"Oslo"}'),
+            *spoken(2, "Let me see.", phase="commentary"),
+            ending(message("Let me see.", phase="commentary"), call(), message("Let me see.", phase="commentary")),
+        ],
+        ((ROLE, None), says("Let me see."), opens(first=False), fills('{"c":"Oslo"}'), ends("tool_calls")),
+        (("output[2]", "dropped"),),
+    ),
+    Case(
         "38-commentary-alone",
         [
             *opening(),

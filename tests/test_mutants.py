@@ -157,7 +157,7 @@ def _report(outcomes: Counter[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
 def test_a_door_gives_the_same(door: Any) -> None:
-    for mutant in itertools.islice(sample("600"), 0, None, 15):
+    for mutant in itertools.islice(sample("600"), 0, None, 30):
         events = mutant.make()
         pieces = _wire(events)
         seen = door.stream(_asked(mutant.stream), both(Reply.of_sse(pieces)))

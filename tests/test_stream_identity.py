@@ -222,6 +222,16 @@ ABSENT = (
 )  # fmt: skip
 
 OTHER_WORDS = (
+    Case(
+        "a-phase-that-is-told-too-late",
+        [*spoken(0, "Hm."), done(0, message("Hm.", phase="commentary")), *spoken(1, "Yes."), ending(message("Hm.", phase="commentary"), message("Yes."))],
+        "Hm.\n\nYes.", (), [("output[0].phase", "changed")],
+    ),
+    Case(
+        "a-phase-that-is-told-just-in-time",
+        [added(0, message("")), done(0, message("Hm.", phase="commentary")), *spoken(1, "Yes."), ending(message("Hm.", phase="commentary"), message("Yes."))],
+        "Yes.", (), [("output[0]", "dropped")],
+    ),
     Case("response.done", [*spoken(0, "Hello"), ending(message("Hello")) | {"type": "response.done"}], "Hello"),
     Case("an-end-without-a-response", [*spoken(0, "Hello"), {"type": "response.completed"}], "Hello"),
     Case("an-end-without-a-response-or-an-end", [said("delta", "Hello"), {"type": "response.completed"}], calls=None),
@@ -337,7 +347,7 @@ def test_a_door(door: Door) -> None:
             assert _outcome(seen.chunks_json()) == (case.text, list(case.calls)), case.id
 
 
-_STREAMED_ONLY = ("added-", "done-", "a-delta-", "another-name")
+_STREAMED_ONLY = ("a-phase-that-is-told-too-late", "added-", "done-", "a-delta-", "another-name")
 WHOLE = [
     case
     for case in (*REPEATED, *ABSENT, *OTHER_WORDS, *SHAPES)

@@ -1,4 +1,7 @@
-"""What a trip does beside carrying its request: it waits for a run in the background, and cancels it for a caller who leaves."""
+"""What a trip does beside carrying its request.
+
+It waits for a run in the background, and cancels it for a caller who leaves.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether two texts of one answer say the same: what was streamed, and what an event or the finished response says it was.
+"""Whether two texts of one answer say the same: what was streamed, and what it is said to have been.
 
-Plain text is the same but for white space around it. Arguments and JSON formats are the same as JSON: with types, and
-never where a key comes twice, since readers differ in which one they take.
+Plain text is the same but for white space around it. Arguments and JSON formats are the same as JSON:
+with types, and never where a key comes twice, since readers differ in which one they take.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the events of single items do: text, refusals and tool calls on their way into chunks, and how their ends are held against them."""
+"""What the events of single items do: text, refusals and tool calls on their way into chunks.
+
+What ends an item is held against what was passed on of it, and so is the finished response.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ Event = dict[str, Any]
 
 
 class ItemEvents:
-    """Turn the events of items into chunks. `finished_calls` counts finished tool calls, `lane` is the short way for the next deltas."""
+    """Turn the events of items into chunks.
+
+    `finished_calls` counts finished tool calls, `lane` is the short way for the next deltas.
+    """
 
     __slots__ = (
         "_asked", "_calls", "_chunks", "_cut", "_items", "_ledger", "_prose", "_refusals", "finished_calls", "lane",
@@ -45,6 +51,8 @@ class ItemEvents:
     def _item_added(self, event: Event) -> list[Chunk]:
         item = object_in(event, "item")
         found = self._items.announce(event, item)
+        if isinstance(found, OpenMessage) and item.get("phase") == "commentary":
+            self._call_commentary(found)
         return self._open_call(found, item) if isinstance(found, Call) else []
 
     def _item_done(self, event: Event) -> list[Chunk]:
@@ -55,7 +63,10 @@ class ItemEvents:
         return self._settle(found, item)
 
     def _settle(self, found: Item, item: dict[str, Any], *, last: bool = False) -> list[Chunk]:
-        """Bring what was passed on up to what the finished item says; in the finished response (`last`) nothing is left out."""
+        """Bring what was passed on up to what the finished item says.
+
+        In the finished response (`last`) an empty field says that there is nothing.
+        """
         if isinstance(found, Call):
             if found.call_id is None:
                 found.call_id = call_id_of(item)
@@ -69,8 +80,13 @@ class ItemEvents:
         return out
 
     def _settle_message(self, found: OpenMessage, item: dict[str, Any], *, last: bool) -> list[Chunk]:
-        """Bring a message up to its finished form, told by its whole text: servers differ in how they number parts."""
+        """Bring a message up to its finished form.
+
+        Told by its whole text, since servers differ in how they number parts.
+        """
         parts = parts_of(found.path, item)
+        if item.get("phase") == "commentary":
+            self._call_commentary(found)
         path = f"{found.path}.content"
         sent = {"text": found.text.text, "refusal": found.refused}
         missing = {}
@@ -92,6 +108,16 @@ class ItemEvents:
                 out += self._refusal(found, p, rest)
             at[kind] += len(text)
         return out
+
+    def _call_commentary(self, found: OpenMessage) -> None:
+        """Take the phase of a message that was announced without one; what was streamed of it stays."""
+        if found.commentary:
+            return
+        found.commentary = True
+        if found.shown:
+            self._ledger.note(f"{found.path}.phase", "changed", "told after its text, which was taken for the answer")
+        else:
+            found.become_commentary()
 
     def _missing(self, item: Item, path: str, sent: str, whole: str, *, as_json: bool, last: bool = False) -> str:
         """Return what an event says beyond what was sent; raise where it contradicts that."""
@@ -313,10 +339,12 @@ class ItemEvents:
 
     def _check_finished(self) -> None:
         """Raise where a server that finishes its items has left one open, and says nothing about it at the end."""
-        for items in (self._items.calls, self._items.messages):
+        calls = [call for call in self._items.calls if call.first is None]
+        messages = [message for message in self._items.messages if message.shown]
+        for items in (calls, messages):
             if any(item.done is not None for item in items):
                 for item in items:
-                    if item.done is None and (isinstance(item, OpenMessage) or item.first is None):
+                    if item.done is None:
                         raise StreamTruncated(item.path, "the stream ended before it was finished")
 
     # What the caller reads

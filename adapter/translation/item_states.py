@@ -75,6 +75,12 @@ class OpenMessage(Item):
         """Tell whether the caller has read anything of it."""
         return self.text.offset is not None or (self._refusal is not None and self._refusal.offset is not None)
 
+    def become_commentary(self) -> None:
+        """Take note that it is commentary, before anybody has read it."""
+        for message in (self.text, self._refusal):
+            if message is not None and not message.length:
+                message.commentary = True
+
     def part(self, content_index: Any, offset: int | None = None) -> OpenPart:
         """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""
         number = content_index if isinstance(content_index, int) else self._newest

@@ -1,4 +1,4 @@
-"""The items of a stream under way: which event belongs to which item, and how much of it was passed on.
+"""The items of a stream under way: which event belongs to which item.
 
 An event means the item of its kind that was announced at its `output_index`. Where there were several, or none, its `item_id`
 decides (a call is known by its `call_id` before all), and without either it means the newest item of the kind that isn't
@@ -52,7 +52,7 @@ class OpenItems:
         own_id, call_id = _id(event, item), name_of(item.get("call_id"))
         found = self._announced(kind, event, own_id, call_id) or self._make(item)
         if found.announced is None:
-            found.announced, found.own_id = item, own_id
+            found.announced, found.own_id = item, own_id or found.own_id
         self._enter(found, event, own_id, call_id)
         return found
 
@@ -125,7 +125,9 @@ class OpenItems:
         if found is None and _index(event) < 0:
             found = self._newest_open(kind)
         found = found or self._make(item)
-        self._enter(found, event, own_id, None)
+        # By one id: some servers change it with every event.
+        self._enter(found, event, own_id if found.own_id is None else None, None)
+        found.own_id = found.own_id or own_id
         return found
 
     def first_of(self, call: Call) -> Call:
@@ -190,8 +192,8 @@ class OpenItems:
     def settled(self, output: list[Any]) -> Iterator[tuple[Item, dict[str, Any]]]:
         """Pair the messages and calls of the finished response with the open ones, opening those that never came.
 
-        Calls are matched by their `call_id`. Messages and calls that have none yet are matched by their own id, else in order:
-        some servers change ids in the finished response (recording 663).
+        Calls are matched by their `call_id`. Messages, and calls that have none yet, are matched by
+        their own id, else in order: some servers change ids in the finished response (recording 663).
         """
         self._matched = []
         calls: dict[str | None, deque[Call]] = {}

@@ -1,7 +1,8 @@
-"""Output items as servers write them: the values that Chat has a place for, read once for whole replies and for streams.
+"""Output items as servers write them: the values that Chat has a place for.
 
-What is plain in another type is converted (a string for a message's content, an object for a call's arguments). What can't
-be read is an error: it must not look like an answer without it.
+Read once for whole replies and for streams. What is plain in another type is converted (a string for a
+message's content, an object for a call's arguments). What can't be read is an error: it must not look
+like an answer without it.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ def call_id_of(item: dict[str, Any]) -> str | None:
 
 
 def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """Return one of two tool calls of Chat's with the same id, that with the longer arguments; raise where they are two calls."""
+    """Return one of two tool calls of Chat's with the same id: that with the longer arguments.
+
+    Raises MalformedReply where they are two calls.
+    """
     kind = first["type"]
     key = "input" if kind == "custom" else "arguments"
     if again["type"] == kind and again[kind]["name"] == first[kind]["name"]:

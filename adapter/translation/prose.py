@@ -71,7 +71,17 @@ class Message:
 class Prose:
     """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
 
-    __slots__ = ("_commentary", "_current", "_finals", "_first_only", "_last", "_ledger", "_length", "_spoke")
+    __slots__ = (
+        "_commentary",
+        "_current",
+        "_finals",
+        "_first_only",
+        "_last",
+        "_ledger",
+        "_length",
+        "_preambles",
+        "_spoke",
+    )
 
     def __init__(self, ledger: Ledger, *, first_only: bool = False) -> None:
         self._ledger = ledger
@@ -79,6 +89,7 @@ class Prose:
         self._current: Message | None = None
         self._commentary: list[Message] = []
         self._finals: list[str] = []  # the finished final texts, sorted
+        self._preambles: set[str] = set()  # the commentary that was shown
         self._last: Message | None = None  # the last one that was shown
         self._length = 0
         self._spoke = False  # a final text is or was being shown
@@ -163,7 +174,7 @@ class Prose:
     def _preamble(self) -> list[Piece]:
         pending, self._commentary = self._commentary, []
         out: list[Piece] = []
-        shown: set[str] = set()
+        shown = self._preambles
         for message in pending:
             text = message.text
             if self._spoke:

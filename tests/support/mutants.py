@@ -221,8 +221,41 @@ def expected(events: Events) -> oracle.Seen | None:
     for event in events:
         if isinstance(event, dict) and event.get("type") in _TERMINAL and isinstance(event.get("response"), dict):
             output = event["response"].get("output")
-            return oracle.seen({**event["response"], "output": list(_once(output))}) if output else None
+            once = _told([_as_streamed(item, events) for item in _once(output or [])])
+            return oracle.seen({**event["response"], "output": once}) if once else None
     return None
+
+
+def _as_streamed(item: Json, events: Events) -> Json:
+    """Take a commentary's phase away where its text was streamed before anything told it: then it was read as the answer."""
+    if item.get("phase") != "commentary":
+        return item
+    for event in filter(_is_object, events):
+        kind, given = event.get("type"), event.get("item")
+        if kind == "response.output_item.added" and isinstance(given, dict) and given.get("phase") == "commentary":
+            return item
+        if kind == "response.output_text.delta" and event.get("item_id") == item.get("id") and event.get("delta"):
+            return {**item, "phase": None}
+    return item
+
+
+def _is_object(event: Any) -> bool:
+    return isinstance(event, dict)
+
+
+def _told(output: list[Json]) -> list[Json]:
+    """Count commentary as said where a call follows it before any final text: by then a caller has read it."""
+    out, pending = list(output), []
+    for i, item in enumerate(output):
+        if item.get("type") in _CALLS:
+            for k in pending:
+                out[k] = {**output[k], "phase": None}
+            pending = []
+        elif item.get("type") == "message" and item.get("phase") == "commentary":
+            pending.append(i)
+        elif item.get("type") == "message":
+            break
+    return out
 
 
 def _once(output: list[Json]) -> Iterator[Json]:
