@@ -25,13 +25,15 @@ class Turn:
     input: list[Item]
 
 
-def _two_workers(seed: int, turns: int = 12, *, quiet: float = 0.3, on_chat: float = 0.0) -> list[Turn]:
+def _two_workers(
+    seed: int, turns: int = 12, *, quiet: float = 0.3, on_chat: float = 0.0, in_turns: bool = False
+) -> list[Turn]:
     chance = random.Random(seed)
     services = [Service(f"memory://?count={1000 + k}", memory_scope=f"two workers {seed}") for k in range(2)]
     tenant = Tenant(seed, "a", "random", ENDS[seed % len(ENDS)], None)
     taken: list[Turn] = []
     for turn in range(turns):
-        worker = chance.randrange(2)
+        worker = turn % 2 if in_turns else chance.randrange(2)
         service = services[worker]
         if chance.random() < quiet:
             tenant.reply = lambda own=Tenant.reply: own(tenant)[1:]  # type: ignore[method-assign]  # a reply without reasoning
@@ -78,6 +80,16 @@ def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
                 begun = k
             reasons += len(recalled(now.input))
     assert reasons > CONVERSATIONS, "and what is put back is worth it"
+
+
+def test_two_workers_in_turns_extend_each_request() -> None:
+    """Where a balancer gives each turn to the other worker, nobody knows the turn before."""
+    for seed in range(CONVERSATIONS):
+        taken = _two_workers(seed, in_turns=True)
+        assert len(taken) == 12
+        for last, now in zip(taken, taken[1:], strict=False):
+            assert now.input[: len(last.input)] == last.input
+            assert len(now.input) > len(last.input)
 
 
 def test_one_worker_extends_each_request() -> None:
