@@ -1,0 +1,74 @@
+"""The pages in docs/: the tests that they name exist, their links lead somewhere, and their examples run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.routing.values import Values
+from tests.support import speaking
+from tests.support.speaking import Said
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+
+@cache
+def _tests_of(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(one.name for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def _cited(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tests_that_it_names_exist(page: Path) -> None:
+    missing = [
+        (file, name)
+        for file, name in _cited(page)
+        if not (ROOT / file).is_file() or (name and name not in _tests_of(ROOT / file))
+    ]
+    assert missing == []
+
+
+def test_each_threat_has_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    threats = text.partition("## What others can write")[2].partition("## What leaves the process")[0]
+    rows = [line for line in threats.splitlines() if line.startswith("| ") and not line.startswith("| what could")]
+    assert len(rows) > 30
+    assert [row for row in rows if "`tests/" not in row] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_tenants_settings_are_some() -> None:
+    text = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    settings = Values.model_validate(tomllib.loads(example))
+    assert settings.memory_scope_headers == ("x-tenant-id",)
+
+
+def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setenv("OPENAI_API_KEY", "made-up")
+    names: dict[str, Any] = {}
+    exec(compile(program, "tenants.md", "exec"), names)
+    upstream = speaking.Upstream(json.dumps(speaking.completion(Said(("Hello.",)))).encode())
+    names["client"] = speaking.client(upstream)
+    reply = names["answer"]("acme", "7", [{"role": "user", "content": "Hi"}])
+    assert reply.choices[0].message.content == "Hello."
