@@ -91,13 +91,14 @@ class Relay:
                 at = lane.frames(data, out) if self.as_bytes else lane.deltas(data, out)
                 self.events += len(out)
                 data = data[at:]
-            for event in self._decoder.feed(data) if data else ():
-                if self.done:
-                    break
-                self.events += 1
-                out += self._event(event.name, event.data)
-            if not self.heard:
-                self.heard = self.events > 0 or self._decoder.between
+            if data:
+                for event in self._decoder.feed(data):
+                    if self.done:
+                        break
+                    self.events += 1
+                    out += self._event(event.name, event.data)
+                if not self.heard:
+                    self.heard = self.events > 0 or self._decoder.between
         except Exception:
             if self._strict:
                 raise
