@@ -276,6 +276,20 @@ CONTRADICTIONS = tuple(
     }.items()
 )  # fmt: skip
 
+_LATE = [*spoken(0, "Hm."), done(0, message("Hm.", phase="commentary")), *spoken(1, '{"a":1}', id="m1")]
+_HM, _JSON = message("Hm.", id="msg_0", phase="commentary"), message('{"a":1}', id="m1")
+READ_OTHERWISE = (
+    Case("json-behind-a-phase-told-too-late", [*_LATE, ending(_HM, _JSON)], calls=None, request=SCHEMA),
+    Case("json-behind-a-phase-told-too-late-and-nothing-listed", [*_LATE, ending()], calls=None, request=SCHEMA),
+    Case("json-behind-a-phase-told-at-the-end", [*spoken(0, "Hm."), *spoken(1, '{"a":1}'), ending(_HM, _JSON)], calls=None, request={"response_format": {"type": "json_object"}}),
+    Case("json-in-another-order", [*spoken(0, '{"a":2}', id="m0"), *spoken(1, '{"a":1}', id="m1"), ending(_JSON, message('{"a":2}', id="m0"))], calls=None, request=SCHEMA),
+    Case("commentary-that-is-final-at-the-end", [*spoken(0, "Hm.", phase="commentary", id="m0"), *spoken(1, "Yes.", id="m1"), ending(message("Hm.", id="m0", phase="final_answer"), message("Yes.", id="m1"))], calls=None),
+    Case("commentary-that-stood-before-a-call", [*spoken(0, "Hm.", phase="commentary", id="m0"), *called(1, FIRST, OSLO), *spoken(2, "Yes.", id="m2"), ending(message("Hm.", id="m0", phase="commentary"), message("Yes.", id="m2"), FIRST)], calls=None),
+    Case("a-twin-of-what-goes-on", [on_text("delta", 0, "Hello", item_id="m0"), on_text("delta", 1, "Hello", item_id="m1"), done(1, message("Hello", id="m1")), done(0, message("Hello", "Hello", id="m0")), ending(message("Hello", "Hello", id="m0"), message("Hello", id="m1"))], calls=None),
+    Case("twins-in-another-order", [*spoken(0, "Hello", id="m0"), *spoken(1, "Hello", id="m1"), ending(message("Hello", id="m1"), message("Hello", id="m0"))], "Hello", (), [("output[1]", "dropped")]),
+    Case("arguments-of-a-twin-that-isn't-listed", [*called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO), ending(FIRST | {"arguments": ""})], calls=None),
+)  # fmt: skip
+
 NO_OBJECTS = ["x", None, 7, True, ["x"], []]
 SHAPES = tuple(
     Case(f"{where}-{json.dumps(value)}", events, calls=None)
@@ -303,7 +317,7 @@ SHAPES = tuple(
     }.items()
 )  # fmt: skip
 
-CASES = (*ONE_ITEM, *SNAPSHOTS, *FORMATS, *REPEATED, *ABSENT, *OTHER_WORDS, *CONTRADICTIONS, *SHAPES)
+CASES = (*ONE_ITEM, *SNAPSHOTS, *FORMATS, *REPEATED, *ABSENT, *OTHER_WORDS, *CONTRADICTIONS, *READ_OTHERWISE, *SHAPES)
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 
 

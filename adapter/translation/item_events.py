@@ -19,7 +19,7 @@ from .ledger import Ledger
 from .logprobs import logprobs_to_chat
 from .open_items import OpenItems
 from .output_items import call_id_of, name_of, object_in, part_of, parts_of, text_of, written_of
-from .prose import Piece, Prose
+from .prose import Message, Piece, Prose
 
 Event = dict[str, Any]
 
@@ -281,7 +281,7 @@ class ItemEvents:
             out += self._settle(found, item, last=True)
         if not output:
             out += self._settle_announced()
-        out += self._settle_repeated()
+        out += self._settle_repeated(output)
         out += self._say(self._prose.finish(), last=True) + self._refuse(self._refusals.finish())
         for call in self._items.calls:
             if not call.opened and call.first is None:
@@ -290,6 +290,7 @@ class ItemEvents:
             self._check_listed()
         else:
             self._check_finished()
+        self._check_placed(output)
         return out
 
     def _settle_announced(self) -> list[Chunk]:
@@ -304,7 +305,7 @@ class ItemEvents:
                 out += self._rest_of_call(call, call.done or call.announced or {}, last=True)
         return out
 
-    def _settle_repeated(self) -> list[Chunk]:
+    def _settle_repeated(self, output: list[Any]) -> list[Chunk]:
         """Make one of calls that came twice, with the longer arguments; raise where they aren't the same call."""
         out: list[Chunk] = []
         for call in self._items.calls:
@@ -315,27 +316,46 @@ class ItemEvents:
             same = not sent or not before or same_text(sent, before, as_json=not call.custom)
             if not same or (call.name, call.custom) != (first.name, first.custom):
                 raise StreamTruncated(f"{call.path}.call_id", "the id of another call")
-            if not before:
+            if not before and sent:
+                if output and call in self._items.unlisted:
+                    raise StreamTruncated(f"{first.path}.{first.written}", "not what the call with the same id says")
                 out += self._arguments(first, sent)
             self._ledger.note(call.path, "dropped", "the same call stands before it")
         return out
 
     def _check_listed(self) -> None:
-        """Raise where the caller was given what the finished response doesn't list, or in another order."""
+        """Raise where the caller was given what the finished response doesn't list."""
         for item in self._items.unlisted:
             if item.first is None if isinstance(item, Call) else isinstance(item, OpenMessage) and item.shown:
                 raise StreamTruncated(item.path, "the finished response doesn't list what was streamed")
-        text = refusal = -1
-        for item in self._items.listed:
-            if isinstance(item, OpenMessage):
-                at = item.text.offset
-                if at is not None and at < text:
-                    raise StreamTruncated(item.path, "the finished response lists messages in another order")
-                text = text if at is None else at
-                at = item.refusal.offset if item.refused else None
-                if at is not None and at < refusal:
-                    raise StreamTruncated(item.path, "the finished response lists messages in another order")
-                refusal = refusal if at is None else at
+
+    def _check_placed(self, output: list[Any]) -> None:
+        """Raise where the answer reads otherwise than it was streamed: in the order of the finished response, with what was told late.
+
+        A phase that was told too late changes nothing but where JSON was asked for: there another text is the answer.
+        """
+        if len(self._items.messages) < 2:
+            return
+        ledger = Ledger()  # all of it is in the books
+        again = Prose(ledger, first_only=self._asked.json_format), Prose(ledger)
+        pairs: list[tuple[list[Message], list[Message]]] = [([], []), ([], [])]
+        for found, item in self._items.placed(output):
+            if isinstance(found, Call):
+                for prose in again:
+                    prose.call()
+                continue
+            for prose, streamed, (before, after) in zip(again, found.said, pairs, strict=True):
+                commentary = found.commentary if self._asked.json_format else streamed.commentary
+                read = Message(found.path, commentary and item.get("phase") != "final_answer")
+                if streamed.length:
+                    prose.write(read, streamed.text, [])
+                prose.end()
+                before.append(streamed)
+                after.append(read)
+        for prose, (before, after) in zip(again, pairs, strict=True):
+            prose.finish()
+            if _shown(before) != _shown(after):
+                raise StreamTruncated("output", "the finished response doesn't read as it was streamed")
 
     def _check_finished(self) -> None:
         """Raise where a server that finishes its items has left one open, and says nothing about it at the end."""
@@ -361,6 +381,11 @@ class ItemEvents:
     def _stop(self) -> list[Chunk]:
         """Finish the answer where its text is cut."""
         raise NotImplementedError
+
+
+def _shown(messages: list[Message]) -> list[tuple[int, str]]:
+    """Tell what is read of messages, and where."""
+    return sorted((message.offset, message.text) for message in messages if message.offset is not None)
 
 
 def _delta_of(item: Item, delta: str | None) -> str | None:

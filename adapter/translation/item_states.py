@@ -66,6 +66,11 @@ class OpenMessage(Item):
         return self._refusal
 
     @property
+    def said(self) -> tuple[Message, Message]:
+        """Its text and its refusal."""
+        return self.text, self.refusal
+
+    @property
     def refused(self) -> str:
         """All of its refusal so far."""
         return "" if self._refusal is None else self._refusal.text

@@ -228,10 +228,12 @@ class OpenItems:
         listed = {id(item) for item in self._matched}
         return (item for item in self._order if type(item) is not Item and id(item) not in listed)
 
-    @property
-    def listed(self) -> Iterator[Item]:
-        """The messages and calls that the finished response lists, in its order."""
-        return (item for item in self._matched if item is not None)
+    def placed(self, output: list[Any]) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
+        """Walk the messages and calls that the finished response lists, in its order; all so far where it lists none."""
+        pairs = zip(self._matched, output, strict=True) if output else ((item, item.done) for item in self._order)
+        for found, item in pairs:
+            if isinstance(found, (OpenMessage, Call)):
+                yield found, item or {}
 
     def heard(self) -> list[Any]:
         """List the finished items so far, up to the first call that isn't complete; calls as they were passed on."""
