@@ -208,6 +208,17 @@ def test_no_other_run_is_started(sdk: Sdk, loopback: Loopback, given: Any, statu
     assert len(loopback.requests) == 1
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("status", ["cancelled", "pending", 7])
+@pytest.mark.parametrize("given", [{}, {"background": True, "store": True}], ids=["nobody-asked", "asked"])
+def test_a_run_that_was_cancelled_is_not_started_again(sdk: Sdk, loopback: Loopback, given: Any, status: Any) -> None:
+    loopback.answer = lambda _: Answer.of_json(run("queued") | {"status": status})
+    client = sdk.client(loopback, max_retries=2)
+    with pytest.raises(openai.InternalServerError):
+        sdk.create(client, extra_body=given)
+    assert len(loopback.requests) == 1
+
+
 # Leaving
 
 

@@ -142,7 +142,7 @@ WRONG: dict[str, tuple[Reply, type[openai.APIError], int]] = {
     ),
     "failed, null error": (Reply.of_json(response(status="failed") | {"output": []}), openai.InternalServerError, 500),
     "cancelled": (Reply.of_json(response(status="cancelled") | {"output": []}), openai.InternalServerError, 500),
-    "in progress": (Reply.of_json(response(status="in_progress") | {"output": []}), openai.InternalServerError, 500),
+    "in progress": (Reply.of_json(response(status="in_progress") | {"output": []}), openai.BadRequestError, 400),
     "a chat completion": (Reply.of_json(completion()), openai.InternalServerError, 502),
     "a list object": (Reply.of_json({"object": "list", "data": []}), openai.InternalServerError, 502),
     "deeply nested": (Reply(200, JSON, [b'{"output":' + b"[" * 100_000]), openai.InternalServerError, 502),

@@ -95,7 +95,9 @@ def response_failure(response: dict[str, Any], index: IndexMap | None = None) ->
         error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
         return UpstreamFailure("status", error, 400, spoke=True)  # another try would start another run
     why = "The response failed." if status in (None, "failed") else f"The response is {names.printable(status)}."
-    return failure("error", response.get("error"), index, why=why, spoke=bool(response.get("output")))
+    # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
+    spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
+    return failure("error", response.get("error"), index, why=why, spoke=spoke)
 
 
 def error_to_chat(body: Any, index: IndexMap | None) -> Any:
