@@ -65,6 +65,11 @@ GUESSABLE = {
     "no UUID": "00000000-0000-0000-0000-000000000001",
     "a UUID of a clock": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
     "a UUID of a name": str(uuid.uuid5(uuid.NAMESPACE_DNS, "confirm")),
+    "a UUID of a clock, without hyphens": "call_f81d4fae7dec11f0a76500a0c91e6bf6",
+    "names and numbers": "call_user1_session2_turn3_call4",
+    "names and numbers, joined": "call_tenant1user42step0007seq1",
+    "names and numbers, capitals": "call_Agent1Turn2Tool3Call4",
+    "eight characters and words": "call_x7Kq9Lp2_look_up_the_forecast",
     "long, and nothing in it": "call_" + "x" * 200,
 }
 

@@ -21,9 +21,11 @@ _UUID = re.compile(
 )
 _PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
-_PREFIX = re.compile(r"[a-z]{2,9}")  # `call`, `chatcmpl`, `toolu`, `functions`
+_PLACE = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
+_PLACES = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")  # `User7Turn12Call0`
 _CLOCK = re.compile(r"(?<![0-9])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_CLOCKS_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)  # version 1, of 2010 to 2038
 
 # Pairs of letters that make up some 85 % of English text and of programs' names, and a fifth of what is random.
 _PAIRS = """
@@ -55,9 +57,8 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
     longest = max(runs, key=len, default="")
     if len(longest) >= LEAST:
         return any(_is_random(run) for run in runs if len(run) >= LEAST)
-    while runs and _PREFIX.fullmatch(runs[0]):
-        del runs[0]
-    joined = "".join(runs)  # base 64 for URLs has `-` and `_` among its characters
+    # Base 64 for URLs has `-` and `_` among its characters; otherwise they stand between names and numbers.
+    joined = "".join([run for run in runs if not _PLACE.fullmatch(run)])
     return len(joined) >= LEAST and _is_random(joined)
 
 
@@ -76,10 +77,16 @@ def _is_random(text: str) -> bool:
         return False
     pairs = set(pairwise(text))
     if _HEX.fullmatch(text):
+        if len(text) == 32 and _CLOCKS_UUID.fullmatch(text):
+            return False
         # Words can't be written in these letters, but for a few.
         digits = sum(map(str.isdigit, text))
         even = min(digits, len(text) - digits) >= len(text) // 12
         return even and len(set(text)) >= 7 and len(pairs - following) >= min(0.4 * len(text) + 1.6, 30)
+    if _PLACES.fullmatch(text):
+        letters = [(one + other).lower() for one, other in pairwise(text) if (one + other).isalpha()]
+        if 5 * sum(map(_COMMON.__contains__, letters)) >= 3 * len(letters):
+            return False
     enough = max(11.0, min(0.6 * len(text), 60.0))
     return len(set(text.lower())) >= 9 and sum(map(weights.__getitem__, pairs)) >= enough
 
