@@ -141,6 +141,15 @@ def test_another_encoding_is_taken_out(tmp_path: Path) -> None:
     assert file.read_bytes() == b'force = "chat"\nrollout = 5\n'
 
 
+def test_a_file_in_another_encoding_keeps_its_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_bytes(before := 'service = "é"\nrollout = 5\n'.encode("latin-1"))
+    force_file(file, "chat")
+    assert file.read_bytes() == b'force = "chat"\n' + before
+    force_file(file, "off")
+    assert file.read_bytes() == before
+
+
 def test_what_cannot_be_taken_out_is_said(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('rollout = 5\n[[rules]]\nforce = """\nnative"""\n')

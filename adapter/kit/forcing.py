@@ -110,7 +110,7 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     line = "" if wanted == "off" else f'force = "{wanted}"'
     try:
-        tomllib.loads(text)
+        tomllib.loads(text.encode("utf-8", "surrogateescape").decode())  # other encodings are no TOML
     except (ValueError, RecursionError):
         # What a person takes for a force goes, and the new one stands where it is read before all else.
         lines = [force.unglued(one) for one in text.split("\n") if not force.is_line(one)]

@@ -209,6 +209,8 @@ def _server(parts: Any, rest: list[tuple[str, str]], age: float) -> Address:
     user, at, netloc = parts.netloc.rpartition("@")
     sentinel, cluster = scheme.endswith("+sentinel"), scheme.endswith("+cluster")
     plain = scheme.partition("+")[0]
+    if any(name == "db" and not re.fullmatch(r"\d{1,9}", value, re.ASCII) for name, value in rest):
+        raise ValueError("db: expected the number of a database")
     if scheme == "unix":
         if netloc or parts.path in ("", "/"):
             raise ValueError("expected unix:///path, with three slashes")
