@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_two_workers_in_turns_extend_each_request() -> None:
     for seed in range(CONVERSATIONS):
         taken = _two_workers(seed, in_turns=True)
         assert len(taken) == 12
-        for last, now in zip(taken, taken[1:], strict=False):
+        for last, now in pairwise(taken):
             assert now.input[: len(last.input)] == last.input
             assert len(now.input) > len(last.input)
 
