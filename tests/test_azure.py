@@ -318,6 +318,19 @@ def test_token_providers(sdk: Sdk, azure: Azure, kind: str, backend: str, awaite
 
 
 @each_kind
+def test_a_bug_in_what_is_noted_of_a_token(sdk: Sdk, azure: Azure, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("adapter.doors.tokens._note", fail)
+    azure.json(response())
+    given: Any = {"azure_endpoint": ENDPOINT, "azure_ad_token_provider": Tokens(), **V}
+    client = make(sdk, azure, kind, adapter.Settings(backend="responses", on_bug="chat"), **given)
+    assert text_of(ask(sdk, client)) == "Hello there"
+    assert azure.sent[0].headers["authorization"] == "Bearer token-1"
+
+
+@each_kind
 def test_a_given_token(sdk: Sdk, azure: Azure, kind: str) -> None:
     ask(sdk, make(sdk, azure, kind, azure_endpoint=ENDPOINT, azure_ad_token="given", **V))
     assert azure.sent[0].headers["authorization"] == "Bearer given"

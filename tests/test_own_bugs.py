@@ -29,6 +29,8 @@ import pytest
 
 import adapter
 from adapter.doors import missing
+from adapter.doors.ticket import Ticket
+from adapter.journal import Journal
 from adapter.memory.keeper import REFUSED
 from tests.support.answers import CHAT, RESPONSES, Sdk
 from tests.support.http import SDK, http
@@ -437,3 +439,18 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
         if name_of(code).startswith("routing.overrides") and name_of(code) != "routing.overrides:use":
             _, got, seen = _planted("use", way, code)
             assert seen is None or plain(got) == run_of("use", way).native[0], name_of(code)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("broken", [Ticket, Journal], ids=lambda cls: cls.__name__)
+def test_a_bug_in_what_travels_with_a_call(way: Way, broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dataclasses make for themselves has no code of the package's that a plant could replace."""
+    shot = Shot("plain", way)
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise PlantedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broken, "__init__", fail)
+        got = shot.run()
+    assert shot.snapshot(got) == run_of("plain", way).native

@@ -63,7 +63,9 @@ def _unmarked(client: Any, request: Any, bug: Exception) -> None:
         raise bug
     failed = failing(live.router if call is None else call.router, bug, by_client=call is not None)
     request.headers.pop(HEADER, None)
-    if call is None or type(call) is Quiet:
+    if failed is None:
+        request.extensions[KEY] = BARE
+    elif call is None or type(call) is Quiet:
         request.extensions[KEY] = failed
     else:  # the client's own record of the call
         call.journal, request.extensions[KEY] = failed.journal, call

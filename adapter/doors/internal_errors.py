@@ -40,10 +40,19 @@ def raises(client: Any) -> bool:
     return live is not None and live.router.settings.on_bug == "raise"
 
 
-def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket:
-    """Return the ticket of a call that goes to Chat Completions because of a bug. Raises the bug where the settings say so."""
+def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket | None:
+    """Return the ticket of a call that goes to Chat Completions because of a bug; None where tickets are what fails.
+
+    Raises the bug where the settings say so.
+    """
     if router.settings.on_bug == "raise":
         raise bug
+    with suppress(Exception):
+        return _ticket(router, bug, by_client)
+    return None
+
+
+def _ticket(router: Any, bug: Exception, by_client: bool) -> Ticket:
     losses, surely = _losses(bug), router.surely
     if surely is not None and surely.backend == "responses":
         # A veto that doesn't hold for the models that Chat Completions doesn't serve.
@@ -95,6 +104,8 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
         return None
     choice = None if ticket is None else ticket.journal.choice
     failed = failing(router, bug)
+    if failed is None:
+        return None
     if choice is None and router.surely is not None and router.surely.backend == "responses":
         choice = router.surely
     if ticket is None or type(ticket) is Quiet:

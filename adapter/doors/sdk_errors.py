@@ -29,6 +29,8 @@ def retaken(ticket: Ticket, bug: BaseException) -> Ticket | Exception | None:
     if type(ticket) is Quiet or ticket.sent or ticket.retaken:
         return api_error(bug)
     again = failing(ticket.router, bug, by_client=True)
+    if again is None:
+        return api_error(bug)
     again.retaken = True
     return again
 

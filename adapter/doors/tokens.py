@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -30,12 +30,27 @@ def with_tokens(own: Any, cls: Any) -> Any:
     return own
 
 
+# What a client calls for its token fails as the SDK's own does, and in nothing else: see client.py for its form.
+
+
 def _sync(own: Any, name: str, native: Any) -> Any:
     @like(native)
     def fetch(self: Any) -> Any:
-        with _passing():
-            token = _native(own, self, name)()
-        _note(self, name, token)
+        try:
+            fetched = getattr(super(own, self), name)
+        except TypeError:  # uninstalled meanwhile
+            fetched = getattr(self, name)
+        try:
+            token = fetched()
+        except Exception as error:
+            with suppress(Exception):  # of a kind that takes no attributes
+                setattr(error, PASSED_ON, True)  # it is the provider's
+            raise
+        try:
+            _note(self, name, token)
+        except Exception:  # the whole token counts
+            if raises(self):
+                raise
         return token
 
     return fetch
@@ -44,41 +59,31 @@ def _sync(own: Any, name: str, native: Any) -> Any:
 def _async(own: Any, name: str, native: Any) -> Any:
     @like(native)
     async def fetch(self: Any) -> Any:
-        with _passing():
-            token = await _native(own, self, name)()
-        _note(self, name, token)
+        try:
+            fetched = getattr(super(own, self), name)
+        except TypeError:  # uninstalled meanwhile
+            fetched = getattr(self, name)
+        try:
+            token = await fetched()
+        except Exception as error:
+            with suppress(Exception):  # of a kind that takes no attributes
+                setattr(error, PASSED_ON, True)  # it is the provider's
+            raise
+        try:
+            _note(self, name, token)
+        except Exception:  # the whole token counts
+            if raises(self):
+                raise
         return token
 
     return fetch
 
 
-def _native(own: Any, client: Any, name: str) -> Any:
-    try:
-        return getattr(super(own, client), name)
-    except TypeError:  # uninstalled meanwhile
-        return getattr(client, name)
-
-
-@contextmanager
-def _passing() -> Iterator[None]:
-    """Say of an exception that it is the provider's."""
-    try:
-        yield
-    except Exception as error:
-        with suppress(Exception):  # of a kind that takes no attributes
-            setattr(error, PASSED_ON, True)
-        raise
-
-
 def _note(client: Any, name: str, token: Any) -> None:
-    """Note a token for the call that is being made here; where that fails the whole token counts."""
-    try:
-        ticket = decisions.CALL.get()
-        if ticket is not None and type(ticket) is not Quiet and isinstance(token, str):
-            ticket.token = token if _FETCHING[name](client.__dict__) else None
-    except Exception:
-        if raises(client):
-            raise
+    """Note a token for the call that is being made here."""
+    ticket = decisions.CALL.get()
+    if ticket is not None and type(ticket) is not Quiet and isinstance(token, str):
+        ticket.token = token if _FETCHING[name](client.__dict__) else None
 
 
 def exchanged(client: Any) -> Token | None:
