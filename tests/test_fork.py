@@ -121,7 +121,8 @@ def make(way, asynchronous, base_url, protocol, certificate):
     if way != "transport":
         # A transport of the program's own around the library's, as they are written to retry or to log.
         inner = (http.AsyncHTTPTransport if asynchronous else http.HTTPTransport)(verify=trust, **versions)
-        given["http_client"] = kind(transport=(Around if way == "around" else lambda inner: inner)(inner))
+        arounds = {"around": Around, "slots": InSlots}
+        given["http_client"] = kind(transport=arounds.get(way, lambda inner: inner)(inner))
         if way == "install":
             return adapter.install(theirs(**given), on)
         return ours(**given, settings=off if way == "off" else on)
@@ -141,6 +142,16 @@ class Around(http.BaseTransport, http.AsyncBaseTransport):
         self.inner.close()
     async def aclose(self):
         await self.inner.aclose()
+
+
+class InSlots:
+    __slots__ = ("inners",)
+    def __init__(self, inner):
+        self.inners = {"all://": [inner]}
+    def handle_request(self, request):
+        return self.inners["all://"][0].handle_request(request)
+    def close(self):
+        self.inners["all://"][0].close()
 
 
 def text(chunks):
@@ -231,6 +242,7 @@ print(json.dumps(seen))
 WAYS = ("client", "install", "transport", "around", "off")
 CASES = [
     *((way, asynchronous, "plain") for way in WAYS for asynchronous in (False, True)),
+    ("slots", False, "plain"),
     *(("client", asynchronous, protocol) for protocol in ("tls", "http2") for asynchronous in (False, True)),
 ]
 

@@ -8,13 +8,15 @@ down, which the parent would notice.
 
 from __future__ import annotations
 
+import gc
 import os
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-_DEPTH = 4  # of transports around transports
+_DEPTH = 8  # of transports around transports, and of what holds them
+_MANY = 100  # of what a list or dictionary holds; one with more is no list of transports
 
 _TRANSPORTS: weakref.WeakSet[Any] = weakref.WeakSet()
 _INHERITED: list[Any] = []  # closing them could disturb the parent: an event loop's are registered in what both share
@@ -25,15 +27,27 @@ def watch(transport: Any) -> None:
     _TRANSPORTS.add(transport)
 
 
-def _pools(transport: Any, depth: int = _DEPTH) -> Iterator[Any]:
-    """Find the connection pools of a transport, and of those that it wraps."""
-    has = getattr(transport, "__dict__", {})
-    pool = has.get("_pool")  # private, in httpx 0.27 to httpx2 2.16
-    if isinstance(getattr(pool, "_connections", None), list):
-        yield pool
-    for inner in list(has.values()) if depth else ():
-        if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
-            yield from _pools(inner, depth - 1)
+def _pools(transport: Any) -> Iterator[Any]:
+    """Find the connection pools of a transport, and of those that it wraps, wherever it keeps them."""
+    seen: set[int] = set()
+    found = [transport]
+    for _ in range(_DEPTH):
+        fresh = [one for one in found if id(one) not in seen]
+        seen.update(map(id, fresh))
+        for one in fresh:
+            pool = getattr(one, "__dict__", {}).get("_pool")  # private, in httpx 0.27 to httpx2 2.16
+            if isinstance(getattr(pool, "_connections", None), list):
+                yield pool
+        found = [inner for one in fresh for inner in gc.get_referents(one) if _may_lead_on(inner)]
+
+
+def _may_lead_on(inner: Any) -> bool:
+    """Tell whether something is a transport, or a collection that may hold some."""
+    if isinstance(inner, (dict, list, tuple)):
+        return len(inner) <= _MANY
+    if isinstance(inner, type):
+        return False
+    return hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request")
 
 
 def _empty(pool: Any) -> None:
