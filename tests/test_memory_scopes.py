@@ -69,6 +69,8 @@ ALICE, BOB = jwt(sub="alice", tid="t1"), jwt(sub="bob", tid="t1")
 def test_a_fetched_token_counts_by_its_claims(one: str, other: str, *, same: bool) -> None:
     scopes = {_scope({"Authorization": f"Bearer {token}"}, token=token) for token in (one, other)}
     assert (len(scopes) == 1) is same
+    azure = {_scope({"api-key": token}, token=token) for token in (one, other)}
+    assert (len(azure) == 1) is same, "a callable's key, where Azure's client sends it"
     late = {_scope({"Authorization": f"Bearer {token}"}, token=lambda token=token: token) for token in (one, other)}
     assert late == scopes
     assert len({_scope({"Authorization": f"Bearer {token}"}) for token in (one, other)}) == 2, "not fetched: whole"

@@ -35,11 +35,11 @@ def whose_of(request: Any, conversation: str | None, *, token: Token | None, ten
     scheme, host, port, path = base_of(request.url)
     query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
     sent = fields.joined(request.headers, _SENDER.union(tenants) if tenants else _SENDER)
-    bearer = sent.get(b"authorization")
-    if token is not None and bearer:
-        fetched = token if isinstance(token, str) else token()
-        if fetched and bearer == f"Bearer {fetched}":
-            sent[b"authorization"] = _principal(fetched) or bearer
+    fetched = token() if callable(token) else token
+    if fetched:
+        for name, value in ((b"authorization", f"Bearer {fetched}"), (b"api-key", fetched)):
+            if sent.get(name) == value:
+                sent[name] = _principal(fetched) or value
     return whose_are(
         f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
         sent.get(b"openai-organization", ""),
