@@ -92,6 +92,13 @@ def test_a_tools_name_counts_for_nothing(tool: str, call_id: str) -> None:
     assert not is_unguessable(made, tool)
 
 
+@pytest.mark.parametrize("tool", ["a", "f", "1", "go", "add"])
+def test_a_short_name_stands_in_an_id_by_chance(tool: str) -> None:
+    for call_id in ("call_a1f09ad6e2fa7b3f1c4a5e0d", "call-7b2ad7c2-75ce-47f2-9606-a7b7003d683e-0"):
+        assert is_unguessable(call_id, tool)
+    assert not is_unguessable(f"call_{tool}_x7Kq9Lp2Rt5V", tool)
+
+
 @pytest.mark.parametrize("odd", ["\0" * 40, "🜂" * 40, "\ud800" * 40, "é" * 40, "-" * 40, "call_" + "\n" * 30])
 def test_odd_characters_are_no_chance(odd: str) -> None:
     assert not is_unguessable(odd)

@@ -16,6 +16,8 @@ from itertools import pairwise
 LEAST = 16
 """How many random characters make an id unguessable: at least 64 bits, where they are hexadecimal digits."""
 
+_NAMED = 4  # characters of a tool's name; shorter ones stand in what is random by chance
+
 _UUID = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})", re.IGNORECASE
 )
@@ -48,10 +50,11 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
     """
     if len(call_id) < LEAST:
         return False
+    named = len(tool) >= _NAMED and tool in call_id
     plain = _PLAIN.fullmatch(call_id)
-    if plain is not None and not (tool and tool in call_id) and _CLOCK.search(call_id) is None:
+    if plain is not None and not named and _CLOCK.search(call_id) is None:
         return _is_random(plain[1])  # the same as below, for most
-    if tool and tool in call_id:
+    if named:
         call_id = call_id.replace(tool, "-")
     runs = _RUNS.findall(_CLOCK.sub("-", _UUID.sub(_of_uuid, call_id)))
     longest = max(runs, key=len, default="")
