@@ -209,13 +209,14 @@ def test_no_other_run_is_started(sdk: Sdk, loopback: Loopback, given: Any, statu
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("status", ["cancelled", "pending", 7])
+@pytest.mark.parametrize("status", ["cancelled", "pending", 7, "tell nobody:\nforged"])
 @pytest.mark.parametrize("given", [{}, {"background": True, "store": True}], ids=["nobody-asked", "asked"])
 def test_a_run_that_was_cancelled_is_not_started_again(sdk: Sdk, loopback: Loopback, given: Any, status: Any) -> None:
     loopback.answer = lambda _: Answer.of_json(run("queued") | {"status": status})
     client = sdk.client(loopback, max_retries=2)
-    with pytest.raises(openai.InternalServerError):
+    with pytest.raises(openai.InternalServerError) as raised:
         sdk.create(client, extra_body=given)
+    assert "nobody" not in str(raised.value)
     assert len(loopback.requests) == 1
 
 

@@ -94,7 +94,7 @@ def response_failure(response: dict[str, Any], index: IndexMap | None = None) ->
         why = f"The response {shown_id(response)} is {status}, and isn't waited for."
         error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
         return UpstreamFailure("status", error, 400, spoke=True)  # another try would start another run
-    why = "The response failed." if status in (None, "failed") else f"The response is {names.printable(status)}."
+    why = "The response failed." if status in (None, "failed") else f"The response is {names.name(status)}."
     # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
     spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
     return failure("error", response.get("error"), index, why=why, spoke=spoke)
