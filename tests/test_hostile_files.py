@@ -21,12 +21,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from adapter import ConfigurationError, Settings
 from adapter.cli import doctor as doctor_command
 from adapter.cli.app import app
 from adapter.cli.saying import Mistake
 from adapter.kit.audit import inputs
 from adapter.kit.scan import rewriting
 from adapter.regular import Unreadable
+from adapter.routing.live import live
 from adapter.testing import hygiene
 from tests.test_testing import GOOD
 
@@ -211,6 +213,31 @@ def test_one_that_is_named(here: Path, make: Callable[[Path], object], why: str 
 
 
 @some_things
+def test_a_settings_file(here: Path, make: Callable[[Path], object], why: str | None) -> None:
+    make(here / "thing")
+    for command in (["explain", "good.jsonl", "--settings", "thing"], ["force", "chat", "thing"]):
+        with pytest.raises(Mistake, match="thing: "):
+            run(*command)
+    with pytest.raises(ConfigurationError, match="config_file: "):
+        Settings(config_file="thing")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_a_settings_file_that_becomes_one(here: Path, make: Callable[[Path], object]) -> None:
+    path = here / "thing"
+    path.write_text('backend = "responses"\n')
+    running = live(Settings(config_file=path))
+    path.unlink()
+    make(path)
+    running._seen = None
+    assert running.now().settings.backend == "responses"
+
+
+def test_nothing_is_a_settings_file(here: Path) -> None:
+    assert Settings(config_file=os.devnull).backend == "chat"
+
+
+@some_things
 def test_a_doctor_beside_it(here: Path, make: Callable[[Path], object], why: str | None) -> None:
     for name in ("gunicorn.conf.py", "Procfile", "pyproject.toml", "adapter.toml", "deploy.yaml"):
         make(here / name)
@@ -263,6 +290,7 @@ LOGS: dict[str, tuple[bytes, int]] = {
     "deep": (b"[" * 100_000 + b"\n" + _LINE, 1),
     "NUL bytes": (b"\0" * 100 + b"\n" + _LINE, 1),
     "bytes": (bytes(range(256)) + b"\n" + _LINE, 1),
+    "text with a lone surrogate": (b'"\\ud800"\n' + _LINE, 1),
 }
 
 
@@ -334,6 +362,16 @@ def test_a_file_is_written_in_place(here: Path) -> None:
         assert getattr(after, name) == getattr(before, name), name
     assert "from adapter import OpenAI" in other.read_text()
     other.unlink()
+
+
+def test_a_patch_is_told_to_the_byte(here: Path) -> None:
+    (here / "good.py").unlink()
+    for name, coding in (('odd\n\x1b"\\ü.py', "utf-8"), ("größe.py", "latin-1"), ("empty.py", "idna")):
+        (here / name).write_bytes(f"# coding: {coding}\n{CALL}".encode())
+    patch = run("scan", "--fix", ".").stdout_bytes
+    assert b'--- "a/odd\\012\\033\\042\\134\\303\\274.py"\n' in patch
+    assert "--- a/größe.py\n".encode() in patch
+    assert b"--- a/empty.py\n" in patch
 
 
 def test_what_may_not_be_written_is_left_and_the_others_are_written(here: Path) -> None:

@@ -78,9 +78,8 @@ def _show(found: list[Change], changed: list[Change]) -> None:
             for line in one.diff().split("\n")[:-1]:
                 console.print(Text(line.rstrip("\r"), style=_STYLES.get(line[:1], "")), soft_wrap=True)
         else:
-            # To the byte, for patch and git apply: in the file's own encoding.
             sys.stdout.flush()
-            sys.stdout.buffer.write(one.diff().encode(one.encoding))
+            sys.stdout.buffer.write(one.patch())
     sys.stdout.flush()
     for one in found:
         for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:

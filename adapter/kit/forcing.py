@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from adapter import regular
 from adapter.errors import ConfigurationError
 from adapter.routing import files, force
 from adapter.routing.settings import check_file
@@ -47,10 +48,13 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
     """Make a settings file say `force = "chat"`, `force = "native"`, or nothing of it. Raises CantForce where that can't be."""
     target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
     try:
-        mode = target.stat().st_mode
-        if not stat.S_ISREG(mode):  # reading a pipe could wait for ever
+        found = target.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
             raise CantForce(f"{path}: not a file")
+        regular.check(found)
         raw = target.read_bytes()
+    except regular.Unreadable as error:
+        raise CantForce(f"{path}: {error}") from None
     except OSError as error:
         raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None
     text = raw.decode("utf-8", "surrogateescape")

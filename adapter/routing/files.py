@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapter import regular
 from adapter.errors import ConfigurationError
 
 from . import force
 from .force import Found, Location
 
 PROJECT, TABLE = "pyproject.toml", ("tool", "adapter")
+
+_THAT_END = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/", os.devnull)  # what a shell has opened (`<(…)`), and nothing
 
 _ONE = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_ONE}(?:\s*\.\s*{_ONE})*)"
@@ -81,10 +85,22 @@ def read(path: str | os.PathLike[str]) -> Document:
     """Read a settings file; raises ConfigurationError, which names the file and the line, for one that can't be read."""
     path = Path(path).absolute()  # it is read again later, when the program may work in another directory
     try:
-        raw = path.read_bytes()
+        raw = contents(path)
     except OSError as error:
         raise ConfigurationError(f"config_file: {path}: {error.strerror or type(error).__name__}") from None
     return parse(path, raw)
+
+
+def contents(path: Path) -> bytes:
+    """Read a settings file's bytes. Raises OSError, and ConfigurationError for a pipe or a device, which may never end."""
+    if not path.as_posix().startswith(_THAT_END):
+        found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):  # reading says so
+            try:
+                regular.check(found)
+            except regular.Unreadable as error:
+                raise ConfigurationError(f"config_file: {path}: {error}") from None
+    return path.read_bytes()
 
 
 def unread(path: str | os.PathLike[str], why: str) -> Document:

@@ -83,7 +83,7 @@ class Live:
                 return  # another thread was faster
             now = time.time_ns()
             try:
-                self._take(path, path.read_bytes())
+                self._take(path, files.contents(path))
             except ConfigurationError as error:
                 self._complain(str(error))
             except OSError as error:

@@ -37,11 +37,16 @@ class Change:
         """Return the change as a unified diff."""
         if self.after is None:
             return ""
-        encoding = self.encoding
-        old, new = (_lines(raw.decode(encoding)) for raw in (self.before, self.after))
-        name = self.path.as_posix()
-        lines = difflib.unified_diff(old, new, f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        return self.patch().decode(self.encoding, "replace")
+
+    def patch(self) -> bytes:
+        """Return the change as a unified diff, to the byte, for patch and git apply: in the file's own encoding."""
+        if self.after is None:
+            return b""
+        old, new = _lines(self.before), _lines(self.after)
+        name = self.path.as_posix().lstrip("/")
+        lines = difflib.diff_bytes(difflib.unified_diff, old, new, _quoted(f"a/{name}"), _quoted(f"b/{name}"))
+        return b"".join(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
 
     def write(self) -> None:
         """Write the new text in place: the file keeps its owner, its mode and its other names.
@@ -93,10 +98,18 @@ def _fill(file: IO[bytes], data: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def _lines(text: str) -> list[str]:
+def _lines(raw: bytes) -> list[bytes]:
     """Split into lines as editors do: a form feed ends none."""
-    parts = text.split("\n")
-    return [f"{part}\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+    parts = raw.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _quoted(name: str) -> bytes:
+    """Write a file's name as git does in a patch: one that holds controls or quotes is quoted."""
+    if name.isprintable() and not set(name) & {'"', "\\"}:
+        return name.encode()
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in os.fsencode(name))
+    return f'"{"".join(plain)}"'.encode()
 
 
 def changes(
