@@ -25,7 +25,8 @@ _PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
 _PLACE = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
 _PLACES = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")  # `User7Turn12Call0`
-_CLOCK = re.compile(r"(?<![0-9])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
+_CLOCK = re.compile(r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
+_USUAL = re.compile(r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})")  # where seconds stand by chance
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _CLOCKS_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)  # version 1, of 2010 to 2038
 
@@ -45,14 +46,14 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
 
     Chance can't be told from a rule that one doesn't know, so this looks for the signs of chance and says no where they are missing: words,
     counters, timestamps, sequences and repetitions fail, and so do UUIDs that are made of clocks or names. Of 100,000 ids of
-    24 random letters and digits it refuses fewer than 10; of 16, which is the least, about 1,000. A digest of something
+    24 random letters and digits it refuses some 15; of 16, which is the least, about 500. A digest of something
     guessable, or a counter in disguise, passes: what a server gives out as random is taken for random.
     """
     if len(call_id) < LEAST:
         return False
     named = len(tool) >= _NAMED and tool in call_id
     plain = _PLAIN.fullmatch(call_id)
-    if plain is not None and not named and _CLOCK.search(call_id) is None:
+    if plain is not None and not named and (_USUAL.fullmatch(plain[1]) or _CLOCK.search(call_id) is None):
         return _is_random(plain[1])  # the same as below, for most
     if named:
         call_id = call_id.replace(tool, "-")
@@ -84,8 +85,8 @@ def _is_random(text: str) -> bool:
             return False
         # Words can't be written in these letters, but for a few.
         digits = sum(map(str.isdigit, text))
-        even = min(digits, len(text) - digits) >= len(text) // 12
-        return even and len(set(text)) >= 7 and len(pairs - following) >= min(0.4 * len(text) + 1.6, 30)
+        even = min(digits, len(text) - digits) >= len(text) // 16
+        return even and len(set(text)) >= 7 and len(pairs - following) >= min(len(text) / 8 + 6, 30)
     if _PLACES.fullmatch(text):
         letters = [(one + other).lower() for one, other in pairwise(text) if (one + other).isalpha()]
         if 5 * sum(map(_COMMON.__contains__, letters)) >= 3 * len(letters):
