@@ -7,6 +7,7 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 import openai
+from openai.types.chat import ChatCompletion
 
 from adapter.routing.decide import HEADER
 from adapter.routing.live import live
@@ -132,11 +133,12 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
         except TypeError:  # uninstalled meanwhile
             native = self._process_response_data
         else:
-            try:
-                made = read_completion(self, cls, cast_to, response)
-            except Exception:  # the SDK makes the same
-                if raises(self):
-                    raise
+            if cast_to is ChatCompletion:  # and not each chunk of a stream
+                try:
+                    made = read_completion(self, cls, response)
+                except Exception:  # the SDK makes the same
+                    if raises(self):
+                        raise
         return native(data=data, cast_to=cast_to, response=response) if made is None else made
 
     own._process_response_data = process

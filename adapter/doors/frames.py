@@ -14,9 +14,6 @@ from adapter.relay import Frame, Relay
 
 from .bodies import Carrier
 
-READER = "adapter.frames"
-"""The key in a reply's `extensions` under which our own streams find the frames of its body."""
-
 
 class _Frames:
     """What the sync and the async reader share. The trip is told of a chunk that can't be written."""
@@ -55,6 +52,12 @@ class _Frames:
                 del error
         self._relay.as_bytes = True
         return None
+
+
+def frames_of(response: Any) -> Any:
+    """Return the frames that a reply's body is made of; None where it has none."""
+    found = getattr(getattr(response, "_ours", None), "_pump", None)
+    return found if isinstance(found, _Frames) else None
 
 
 class Frames(_Frames):

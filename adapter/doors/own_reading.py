@@ -19,7 +19,7 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from .frames import READER
+from .frames import frames_of
 from .own_results import completion
 from .own_streams import aread, read
 
@@ -66,11 +66,11 @@ def _is_from_sdk(method: Any) -> bool:
     return False
 
 
-def read_completion(client: Any, base: Any, cast_to: Any, response: Any) -> ChatCompletion | None:
-    """Build what a reply of a client holds; None where the SDK is to do it. `base`: the client's class without what is ours."""
-    if cast_to is not ChatCompletion or client._strict_response_validation:
+def read_completion(client: Any, base: Any, response: Any) -> ChatCompletion | None:
+    """Build the completion that a client's reply holds; None where the SDK is to do it. `base`: its class without what is ours."""
+    if client._strict_response_validation or not SUPPORTED or not is_sdks(base._process_response_data):
         return None
-    return completion(response) if SUPPORTED and is_sdks(base._process_response_data) else None
+    return completion(response)
 
 
 def read_stream(client: Any, base: Any, own: Any, stream: Any) -> Any:
@@ -93,7 +93,7 @@ def read_stream(client: Any, base: Any, own: Any, stream: Any) -> Any:
 def _help(stream: Any) -> None:
     response, options = stream.response, stream._options
     if (
-        READER not in response.extensions
+        frames_of(response) is None
         or response.is_closed
         or response.is_stream_consumed
         or stream._cast_to is not ChatCompletionChunk

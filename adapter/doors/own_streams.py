@@ -16,7 +16,7 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from .frames import READER, AFrames, Frames
+from .frames import AFrames, Frames, frames_of
 from .own_chunks import Building
 from .sdk_errors import api_error, is_bug
 from .ticket import ticket_of
@@ -26,7 +26,7 @@ def _frames(response: Any) -> Any:
     """Return the frames that a reply is made of; None where it has none, or somebody has read or closed it already."""
     if response.is_closed or response.is_stream_consumed:
         return None
-    return response.extensions.get(READER)
+    return frames_of(response)
 
 
 def _by_sdk(cls: Any, twin: Any) -> Any:

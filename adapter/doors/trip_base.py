@@ -17,7 +17,6 @@ from . import fields, waiting
 from .bodies import Sent
 from .envelopes import outgoing, reply_headers
 from .families import Family
-from .frames import READER
 from .record import note
 from .remembering import whose_of
 from .ticket import Ticket
@@ -153,9 +152,7 @@ class TripBase:
     def _unread(self) -> bool:
         """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
         upstream = self.upstream
-        return not (
-            self._encoded or upstream.is_stream_consumed or upstream.is_closed or "_content" in upstream.__dict__
-        )
+        return not (self._encoded or upstream.is_stream_consumed or upstream.is_closed or hasattr(upstream, "_content"))
 
     def truncated(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
@@ -167,14 +164,12 @@ class TripBase:
         error: Exception = self.family.ReadError("the stream was closed before its end", request=self.request)
         return error
 
-    def response(self, outcome: Outcome, body: Any, frames: Any = None) -> Any:
-        """Make a reply with a body of ours; a client of ours finds the `frames` that the body is made of."""
+    def response(self, outcome: Outcome, body: Any) -> Any:
+        """Make a reply with a body of ours."""
         status = outcome.status if isinstance(outcome, Rewritten) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        if isinstance(outcome, Streamed):
-            extensions = {**extensions, READER: frames}
         made = self.family.reply(status, reply_headers(self.upstream, outcome, self.family), body, extensions)
         made._trip = self
         return made

@@ -198,7 +198,7 @@ class Trip(Runs, TripBase):
         body = self.family.Body(stream, self)
         if self.several is not None:
             self.several.abandon(body)
-        return self.response(outcome, body, stream)
+        return self.response(outcome, body)
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
@@ -393,7 +393,7 @@ class AsyncTrip(AsyncRuns, TripBase):
             self.several.abandon(body)
         else:
             outlive(body, self)
-        return self.response(outcome, body, stream)
+        return self.response(outcome, body)
 
     def _source(self) -> AsyncIterator[bytes]:
         if self.chunks is None and self._unread():

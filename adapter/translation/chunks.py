@@ -17,6 +17,8 @@ _SAID_BACK = frozenset({
 })  # fmt: skip
 """Parameters of the request that a Response repeats and no completion has."""
 
+_NOTHING: tuple[Any, ...] = (None, [], {})
+
 
 class Like(NamedTuple):
     """What the plain chunks of an answer share: the top level, and whether their choices have the key `logprobs`."""
@@ -66,8 +68,13 @@ class Chunks:
     def opened(self, response: Any) -> None:
         """Take what a Response says of itself before it is finished."""
         if isinstance(response, dict):
-            # Without what servers merely say back: with many tools that is most of what an open stream would hold.
-            own = {key: value for key, value in response.items() if value is not None and key not in _SAID_BACK}
+            # Without what servers merely say back: with many tools that is most of what an open stream would hold. And
+            # without the status, which only counts at the end.
+            own = {
+                key: value
+                for key, value in response.items()
+                if value not in _NOTHING and key not in _SAID_BACK and key != "status"
+            }
             self.response = self.response | own
 
     def settle_tier(self, tier: Any) -> None:

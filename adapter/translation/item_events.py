@@ -31,20 +31,26 @@ class ItemEvents:
     """
 
     __slots__ = (
-        "_asked", "_calls", "_chunks", "_cut", "_items", "_ledger", "_prose", "_refusals", "finished_calls", "lane",
+        "_asked", "_calls", "_chunks", "_cut", "_items", "_ledger", "_prose", "_refused", "finished_calls", "lane",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._ledger = Ledger()
         self._prose = Prose(self._ledger, first_only=asked.json_format)
-        self._refusals = Prose(self._ledger)
+        self._refused: Prose | None = None  # made when first needed
         self._items = OpenItems()
         self._calls = 0
         self._chunks = Chunks(asked)
         self._cut = Cut(asked.stop)
         self.finished_calls = 0
         self.lane: Lane | None = None
+
+    @property
+    def _refusals(self) -> Prose:
+        if self._refused is None:
+            self._refused = Prose(self._ledger)
+        return self._refused
 
     # Items
 
@@ -302,7 +308,7 @@ class ItemEvents:
                     out += self._rest_of_part(message, p, state.announced)
         for call in self._items.calls:
             if not call.sent:
-                out += self._rest_of_call(call, call.done or call.announced or {}, last=True)
+                out += self._rest_of_call(call, call.done or call.announcement or {}, last=True)
         return out
 
     def _settle_repeated(self, output: list[Any]) -> list[Chunk]:

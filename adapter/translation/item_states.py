@@ -31,7 +31,7 @@ class Item:
     path: str
     done: dict[str, Any] | None = None
     own_id: str | None = None
-    announced: dict[str, Any] | None = None
+    announced: bool = False
     agreed: bool = False
     reworded: bool = False
 
@@ -99,7 +99,7 @@ class OpenMessage(Item):
 class Call(Item):
     """A tool call: `sent` is what came of its arguments, `index` its place among the caller's tool calls.
 
-    `first` is the call whose id it repeats.
+    `first` is the call whose id it repeats, `announcement` the form in which it was announced.
     """
 
     custom: bool = False
@@ -109,6 +109,7 @@ class Call(Item):
     opened: bool = False
     dropped: bool = False
     first: Call | None = None
+    announcement: dict[str, Any] | None = None
     sent: list[str] = field(default_factory=list)
 
     @classmethod

@@ -9,7 +9,7 @@ every event, or leave out either.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -28,7 +28,7 @@ class OpenItems:
     """
 
     __slots__ = (
-        "_by_call", "_by_id", "_by_place", "_firsts", "_matched", "_open", "_order", "_unfinished", "annotations", "calls", "messages",
+        "_by_call", "_by_id", "_by_place", "_firsts", "_matched", "_open", "_order", "annotations", "calls", "messages",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -36,10 +36,9 @@ class OpenItems:
         self._by_id: dict[str, Item] = {}
         self._by_call: dict[str, Call] = {}
         self._by_place: dict[tuple[type[Item], int], list[Item]] = {}
-        self._open: dict[type[Item], list[Item]] = {}  # the unfinished ones at the end
-        self._unfinished: dict[type[Item], deque[Item]] = {}  # and at the beginning
+        self._open: dict[type[Item], deque[Item]] = {}  # made where events have neither index nor id
         self._firsts: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
-        self._matched: list[Item | None] = []  # for each item of the finished response, the open one
+        self._matched: Sequence[Item | None] = ()  # for each item of the finished response, the open one
         self.annotations: list[Annotation] = []
         self.calls: list[Call] = []
         self.messages: list[OpenMessage] = []
@@ -51,8 +50,10 @@ class OpenItems:
         kind = _class(item.get("type"))
         own_id, call_id = _id(event, item), name_of(item.get("call_id"))
         found = self._announced(kind, event, own_id, call_id) or self._make(item)
-        if found.announced is None:
-            found.announced, found.own_id = item, own_id or found.own_id
+        if not found.announced:
+            found.announced, found.own_id = True, own_id or found.own_id
+            if isinstance(found, Call):
+                found.announcement = item
         self._enter(found, event, own_id, call_id)
         return found
 
@@ -68,7 +69,7 @@ class OpenItems:
                 return found
         if own_id is None and _index(event) < 0:
             newest = self._newest_open(kind)
-            return newest if newest is not None and newest.announced is None else None
+            return newest if newest is not None and not newest.announced else None
         return None
 
     def get(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
@@ -144,16 +145,22 @@ class OpenItems:
         return self._by_place.get((OpenMessage, output_index)) == [message] and message.done is None
 
     def _newest_open(self, kind: type[Item]) -> Item | None:
-        stack = self._open.get(kind, [])
-        while stack and stack[-1].done is not None:
-            stack.pop()
-        return stack[-1] if stack else None
+        line = self._open_ones(kind)
+        while line and line[-1].done is not None:
+            line.pop()
+        return line[-1] if line else None
 
     def _oldest_open(self, kind: type[Item], call_id: str | None) -> Item | None:
-        line = self._unfinished.get(kind, deque())
+        line = self._open_ones(kind)
         while line and line[0].done is not None:
             line.popleft()
         return next((found for found in islice(line, _NEAR) if not _another(found, None, call_id)), None)
+
+    def _open_ones(self, kind: type[Item]) -> deque[Item]:
+        """Return the items of a kind, the newest last, of which finished ones may be taken off at either end."""
+        if kind not in self._open:  # most servers number their items
+            self._open[kind] = deque(item for item in self._order if type(item) is kind)
+        return self._open[kind]
 
     def _make(self, item: dict[str, Any]) -> Item:
         kind = _class(item.get("type"))
@@ -163,8 +170,8 @@ class OpenItems:
             self.calls.append(made)
         elif isinstance(made, OpenMessage):
             self.messages.append(made)
-        self._open.setdefault(kind, []).append(made)
-        self._unfinished.setdefault(kind, deque()).append(made)
+        if kind in self._open:
+            self._open[kind].append(made)
         return made
 
     def _enter(self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None) -> None:
@@ -195,7 +202,7 @@ class OpenItems:
         Calls are matched by their `call_id`. Messages, and calls that have none yet, are matched by
         their own id, else in order: some servers change ids in the finished response (recording 663).
         """
-        self._matched = []
+        self._matched = matched = []
         calls: dict[str | None, deque[Call]] = {}
         for call in self.calls:
             calls.setdefault(call.call_id, deque()).append(call)
@@ -218,7 +225,7 @@ class OpenItems:
                     found = self._make(item)
                 else:
                     del messages[found]
-            self._matched.append(found)
+            matched.append(found)
             if found is not None:
                 yield found, item
 
@@ -253,7 +260,7 @@ class OpenItems:
         The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
         """
         thoughts = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
-        matched: list[Item | None] = self._matched if output else [*self._order]
+        matched: Sequence[Item | None] = self._matched if output else self._order
         out: list[Any] = []
         for item, found in zip(output or [one.done for one in self._order], matched, strict=False):
             if isinstance(found, Call):
@@ -294,7 +301,7 @@ def _another(found: Item, own_id: str | None, call_id: str | None) -> bool:
     """Tell whether an item is known by other ids than these."""
     if isinstance(found, Call) and found.call_id and call_id:
         return found.call_id != call_id
-    return found.announced is not None and found.own_id is not None and own_id is not None and found.own_id != own_id
+    return found.announced and found.own_id is not None and own_id is not None and found.own_id != own_id
 
 
 def _index(event: dict[str, Any]) -> int:

@@ -43,7 +43,8 @@ class _State(Enum):
 class Message:
     """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
 
-    `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word.
+    `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word,
+    and once it is shown.
     `repeats` tells that it turned out to repeat one.
     """
 
@@ -89,7 +90,7 @@ class Prose:
         self._current: Message | None = None
         self._commentary: list[Message] = []
         self._finals: list[str] = []  # the finished final texts, sorted
-        self._preambles: set[str] = set()  # the commentary that was shown
+        self._preambles: set[str] | None = None  # the commentary that was shown
         self._last: Message | None = None  # the last one that was shown
         self._length = 0
         self._spoke = False  # a final text is or was being shown
@@ -174,7 +175,9 @@ class Prose:
     def _preamble(self) -> list[Piece]:
         pending, self._commentary = self._commentary, []
         out: list[Piece] = []
-        shown = self._preambles
+        if not pending:
+            return out
+        shown = self._preambles = self._preambles or set()
         for message in pending:
             text = message.text
             if self._spoke:
@@ -198,7 +201,7 @@ class Prose:
         out += message.held
         message.state = _State.SHOWN
         self._last = message
-        message.held = []
+        message.held, message.twins = [], None
         message.offset = self._length + (len(SEPARATOR) if self._length else 0)
         self._length += sum(len(piece.text) for piece in out)
         return out
