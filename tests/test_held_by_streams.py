@@ -69,6 +69,17 @@ def test_a_long_question_is_held_as_often_as_natively(sdk: Sdk, loopback: Loopba
     assert adapted < natively + SIZE / 10
 
 
+def test_what_announces_an_item_is_not_held(sdk: Sdk, loopback: Loopback) -> None:
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x" * SIZE}
+    opening, *begun = events()[:5]
+    announced = event("response.output_item.added", output_index=1, item=thought)
+    client = sdk.client(loopback, adapter.Settings(backend="responses", on_bug="raise"))
+    loopback.answer = lambda _: hanging([opening, *begun])
+    without = held(sdk, client)
+    loopback.answer = lambda _: hanging([opening, announced, *begun])
+    assert held(sdk, client) < without + SIZE / 10
+
+
 LONG, WORD = 4_000, "word "
 
 
