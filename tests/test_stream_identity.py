@@ -404,3 +404,29 @@ def test_every_order_of_two_calls_and_their_ends() -> None:
         machine = ChunksFromEvents()
         chunks = [chunk for event in [*opening(), *events, ending(FIRST, ROME)] for chunk in machine.feed(event)]
         assert sorted(_outcome(chunks)[1]) == TWO
+
+
+_REASON, _FILTER = {"status": "incomplete"}, {"source_type": "completion", "blocked": False}
+ODD_FIELDS: dict[str, Json] = {
+    "an-item's-type": {"output": [message("Hello"), {"type": ["x"]}, {"type": {"a": 1}}]},
+    "a-call's-id": {"output": [message("Hello"), FIRST | {"call_id": ["x"]}, SECOND | {"call_id": {"a": 1}}]},
+    "a-reason": {"output": [message("Hello")], "incomplete_details": {"reason": ["x"]}, **_REASON},
+    "filters": {"output": [message("Hello")], "content_filters": [_FILTER | {"content_filter_results": x} for x in (7, ["x"], True)]},
+    "logprobs": {"output": [message(text("Hello", logprobs=[{"token": "Hello", "logprob": 0, "top_logprobs": True}]))]},
+    "an-endless-time": {"output": [message("Hello")], "created_at": float("inf")},
+    "a-long-time": {"output": [message("Hello")], "created_at": 10**400},
+}  # fmt: skip
+
+
+@each_door
+def test_fields_of_other_types_cost_nobody_the_answer(door: Door) -> None:
+    body = asked(logprobs=True)
+    for name, odd in ODD_FIELDS.items():
+        end = ending(**{"status": "completed", **{key: odd[key] for key in odd if key != "output"}})
+        end["response"]["output"] = odd["output"]
+        whole = door.create(body, both(Reply.of_json(end["response"])), memory="memory://")
+        whole.reraise()
+        assert whole.value.choices[0].message.content == "Hello", name
+        streamed = door.stream(body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://")
+        streamed.reraise()
+        assert _outcome(streamed.chunks_json())[0] == "Hello", name

@@ -16,7 +16,7 @@ def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
     if "content_filters" not in response:
         return []
     return [
-        {"prompt_index": i, "content_filter_results": entry.get("content_filter_results") or {}}
+        {"prompt_index": i, "content_filter_results": _results(entry)}
         for i, entry in enumerate(_entries(response, "prompt"))
     ]
 
@@ -30,8 +30,13 @@ def completion_filter_results(response: dict[str, Any]) -> dict[str, Any] | None
         return None
     merged: dict[str, Any] = {}
     for entry in entries:
-        merged |= entry.get("content_filter_results") or {}
+        merged |= _results(entry)
     return merged
+
+
+def _results(entry: dict[str, Any]) -> dict[str, Any]:
+    results = entry.get("content_filter_results")
+    return results if isinstance(results, dict) else {}
 
 
 def error_details(error: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger
     if response.get("status") == "incomplete" and not cut:
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
-        if reason in _DOCUMENTED:
+        if isinstance(reason, str) and reason in _DOCUMENTED:
             return _DOCUMENTED[reason]
         ledger.note("incomplete_details.reason", "changed", "Chat has no such reason; given as length")
         return "length"

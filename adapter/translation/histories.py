@@ -93,7 +93,7 @@ class History:
         name: str | None = None
         at = 0
         for item in heard:
-            kind = item.get("type") if isinstance(item, dict) else None
+            kind = _text(item.get("type")) if isinstance(item, dict) else None
             if kind == "reasoning":
                 if _carried(item):
                     lead.append({key: value for key, value in item.items() if value is not None})
@@ -188,8 +188,8 @@ def heard(output: Sequence[Any], completion: Item) -> list[Any]:
     out: list[Any] = []
     known: set[str] = set()
     for item in output:
-        if isinstance(item, dict) and item.get("type") in _CALLS:
-            call_id = item.get("call_id") or item.get("id") or ""
+        if isinstance(item, dict) and _text(item.get("type")) in _CALLS:
+            call_id = _text(item.get("call_id")) or _text(item.get("id")) or ""
             if call_id in known:
                 continue
             if (call := next(shown, None)) is None:

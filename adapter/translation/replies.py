@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -201,14 +202,18 @@ def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:
 
 def envelope(response: dict[str, Any], asked: Asked, kind: str) -> dict[str, Any]:
     """Make the top level that completions and chunks share (MAPPING §4.2)."""
-    created = response.get("created_at")
     top = {
         "id": completion_id(response.get("id")),
         "object": kind,
-        "created": int(created) if isinstance(created, (int, float)) else 0,
+        "created": _seconds(response.get("created_at")),
         "model": response["model"] if isinstance(response.get("model"), str) else asked.model,
         "system_fingerprint": None,
     }
     if response.get("service_tier") is not None:
         top["service_tier"] = response["service_tier"]
     return top
+
+
+def _seconds(value: Any) -> int:
+    known = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+    return int(value) if known else 0
