@@ -64,3 +64,14 @@ def dumps(value: Any) -> bytes:
         raise Unwritable("nested too deeply") from None
     except ValueError as error:
         raise Unwritable(str(error)) from None
+
+
+_encode_anything = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+
+def dumps_reply(value: Any) -> bytes:
+    """Write what a server has said; also NaN and infinities, which servers send as logprobs and the SDK reads."""
+    try:
+        return dumps(value)
+    except Unwritable:
+        return _encode_anything(value).encode()

@@ -243,7 +243,7 @@ def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journe
         if asked.stream:
             return Merged(parts, Chorus(asked.n, on_bug_raise=choice.on_bug == "raise"))
         merged = merge_completions([codec.loads(one.body) for one in parts if isinstance(one, Rewritten)])
-        outcome = Rewritten(200, codec.dumps(merged))
+        outcome = Rewritten(200, codec.dumps_reply(merged))
     except Exception as bug:
         if choice.on_bug == "raise":
             raise
@@ -310,7 +310,7 @@ def stored(question: Stored) -> Journey:
             return error_reply(502, str(error), "server_error", None, "invalid_response")
         except Exception as bug:  # noqa: BLE001  # promise 9
             return bug_in_reply(bug)
-        return Rewritten(200, codec.dumps(answer))
+        return Rewritten(200, codec.dumps_reply(answer))
 
 
 _STORED_NAMES = IndexMap(names={"response_id": "completion_id"})

@@ -109,7 +109,7 @@ def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
     with suppress(Exception):
         body = codec.loads(raw)
         translated = error_to_chat(body, index)
-        raw = raw if translated is body else codec.dumps(translated)
+        raw = raw if translated is body else codec.dumps_reply(translated)
     return Rewritten(head.status, raw, head.content_type)
 
 

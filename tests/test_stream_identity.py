@@ -430,3 +430,20 @@ def test_fields_of_other_types_cost_nobody_the_answer(door: Door) -> None:
         streamed = door.stream(body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://")
         streamed.reraise()
         assert _outcome(streamed.chunks_json())[0] == "Hello", name
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@each_door
+def test_a_probability_of_nothing(door: Door, n: int) -> None:
+    entry = {"token": "Hello", "logprob": float("-inf"), "bytes": [72]}
+    logprobs = [entry | {"top_logprobs": [entry]}]
+    end = ending(message(text("Hello", logprobs=logprobs)))
+    body = asked(logprobs=True, **({"n": n} if n > 1 else {}))
+    whole = door.create(body, both(Reply.of_json(end["response"])), emulate=("n",))
+    whole.reraise()
+    assert [one.logprobs.content[0].logprob for one in whole.value.choices] == [float("-inf")] * n
+    events = [*opening(), on_text("delta", 0, "Hello") | {"logprobs": logprobs}, end]
+    streamed = door.stream(body, both(Reply.of_sse(wire(events))), emulate=("n",))
+    streamed.reraise()
+    choices = [choice for chunk in streamed.chunks for choice in chunk.choices]
+    assert [one.logprobs.content[0].logprob for one in choices if one.delta.content] == [float("-inf")] * n
