@@ -123,7 +123,6 @@ NEIGHBOURS: dict[str, tuple[Any, Any]] = {
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
     ),
-    "include that is no list": ({"include": ["a"]}, {"include": "a"}),
     "an option of streams": ({"stream_options": {"include_usage": True}}, {"stream_options": {"other": True}}),
     "more modalities": ({"modalities": ["text"]}, {"modalities": ["text", "audio"]}),
 }  # fmt: skip

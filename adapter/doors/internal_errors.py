@@ -62,8 +62,13 @@ def _ticket(router: Any, bug: Exception, by_client: bool) -> Ticket:
     return Ticket(router, by_client, Journal(choice, reason="adapter-bug", request_losses=losses), NONE)
 
 
+_WITHOUT_NAME = (Loss("$", "held", "the adapter failed on this call"),)
+
+
 def _losses(bug: Exception) -> tuple[Loss, ...]:
-    return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
+    with suppress(Exception):  # what makes entries of the ledger may be what has failed
+        return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
+    return _WITHOUT_NAME
 
 
 def why(bug: Exception, what: str) -> str:

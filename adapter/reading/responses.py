@@ -12,6 +12,7 @@ from typing import Any
 from adapter.translation import Asked, ChunksFromEvents
 from adapter.translation.annotations import placed
 from adapter.translation.chunks import Chunks
+from adapter.translation.item_states import Call
 from adapter.translation.prose import Piece
 from adapter.translation.replies import check_response
 
@@ -53,6 +54,11 @@ class _Machine(ChunksFromEvents):
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
         """Let an answer pass that waits for something which Chat can't give: here the caller has it in `raw`."""
+
+    def _other_call(self, call: Call) -> list[Any]:
+        """Give a call that bears another one's id: a reader is told what the model said, and tells calls apart by their places."""
+        call.first = None
+        return self._begin_call(call)
 
     def citations(self) -> Iterator[Citation]:
         """Give all citations of what is shown, those that Chat has no form for as well."""

@@ -243,6 +243,10 @@ class ItemEvents:
         if first is not call:
             call.first = first  # what it says is known at the end
             return []
+        return self._begin_call(call)
+
+    def _begin_call(self, call: Call) -> list[Chunk]:
+        """Tell the caller of a call, with what is known of it."""
         call.opened = True
         out = self._say(self._prose.call(), last=True) + self._refuse(self._refusals.call())
         if self._cut.over:
@@ -321,13 +325,18 @@ class ItemEvents:
             sent, before = "".join(call.sent), "".join(first.sent)
             same = not sent or not before or same_text(sent, before, as_json=not call.custom)
             if not same or (call.name, call.custom) != (first.name, first.custom):
-                raise StreamTruncated(f"{call.path}.call_id", "the id of another call")
+                out += self._other_call(call)
+                continue
             if not before and sent:
                 if output and call in self._items.unlisted:
                     raise StreamTruncated(f"{first.path}.{first.written}", "not what the call with the same id says")
                 out += self._arguments(first, sent)
             self._ledger.note(call.path, "dropped", "the same call stands before it")
         return out
+
+    def _other_call(self, call: Call) -> list[Chunk]:
+        """Raise for a call that bears another one's id: whoever answers by the id could answer the wrong one."""
+        raise StreamTruncated(f"{call.path}.call_id", "the id of another call")
 
     def _check_listed(self) -> None:
         """Raise where the caller was given what the finished response doesn't list."""
