@@ -247,6 +247,8 @@ class ItemEvents:
 
     def _begin_call(self, call: Call) -> list[Chunk]:
         """Tell the caller of a call, with what is known of it."""
+        assert call.name is not None
+        assert call.call_id is not None
         call.opened = True
         out = self._say(self._prose.call(), last=True) + self._refuse(self._refusals.call())
         if self._cut.over:
