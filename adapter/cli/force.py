@@ -34,8 +34,8 @@ def force_(
 ) -> None:
     """Write the kill switch into a settings file, or take it out; running programs follow within a call.
 
-    The file is replaced in one step, and what else is in it stays as it is. Ends with 1 where something about the file is to be seen to,
-    with 2 where it can't be written.
+    The file must exist. It is replaced in one step, and everything else in it stays as it is. Exits with 1 if the file needs attention
+    (it has a mistake, for example), and with 2 if nothing was written.
     """
     named = file or next((Path(one) for name, one in os.environ.items() if name.upper() == _CONFIG and one), None)
     if named is None:
