@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,8 @@ def test_a_store_of_ones_own() -> None:
 FLAGS = {
     "chat": ("'chat'", "ok"),
     "another value": ("'both'", "warning"),
+    "force-chat": ("'force-chat'", "warning"),
+    "force-native": ("'force-native'", "warning"),
     "no such flag": (None, "failed"),
 }
 
@@ -315,7 +319,7 @@ FLAGS = {
 def test_the_flag(case: str, tmp_path: Path) -> None:
     value, state = FLAGS[case]
     flags = f"InMemoryFlag('on', {{'on': {value}}})" if value else None
-    name = f"flags_{case.replace(' ', '_')}"
+    name = f"flags_{re.sub('[ -]', '_', case)}"
     (tmp_path / f"{name}.py").write_text(f"""
 from openfeature import api
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
@@ -326,8 +330,14 @@ def client():
     patient = Patient(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
     try:
         assert states(found(reaching.flag, patient)) == [("flags", state)]
+        (one,) = found(sample.decision, replace(patient, settings=adapter.Settings(backend="responses")))
+        forced = case.startswith("force-")
+        assert (one.details["backend"], one.details["reason"]) == {
+            True: ("chat", "force"), False: ("chat", "flag") if case == "chat" else ("responses", "settings"),
+        }[forced]  # fmt: skip
     finally:
-        sys.path.remove(str(tmp_path))
+        while str(tmp_path) in sys.path:
+            sys.path.remove(str(tmp_path))
 
 
 def test_the_flag_that_was_not_named() -> None:

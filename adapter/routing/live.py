@@ -48,7 +48,9 @@ class Live:
         self._raw = b"" if document is None or settings._trouble else document.raw
         self._lock = threading.RLock()  # a signal, or a handler of our log line, may make a call in the middle
         self._bad = document.raw if document is not None and settings._trouble else None
-        self._complaint = f"stay in force: {settings._trouble}" if settings._trouble else ""  # it was said at start
+        self._complaint = (
+            f"the last good settings stay in force: {settings._trouble}" if settings._trouble else ""
+        )  # it was said at start
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
         self._seen: Signature | None = None
@@ -142,7 +144,7 @@ class Live:
 
     def _complain(self, why: str) -> None:
         held = self.router.settings.force is not None
-        self._say(logging.ERROR if held else logging.WARNING, f"stay in force: {why}")
+        self._say(logging.ERROR if held else logging.WARNING, f"the last good settings stay in force: {why}")
 
     def _say(self, level: int, what: str) -> None:
         if what != self._complaint:

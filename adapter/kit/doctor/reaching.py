@@ -148,7 +148,11 @@ def flag(patient: Patient) -> Iterator[Finding]:
             "Raise `flag_timeout`, or let the provider keep its flags in the process.", said,
         )  # fmt: skip
     else:
-        yield Finding("flags", "ok", f"`{KEY}` says {details.value}.", details=said | {"value": details.value})
+        forced = details.value.startswith("force-")
+        yield Finding(
+            "flags", "warning" if forced else "ok", f"`{KEY}` says {details.value}.",
+            "Set the flag back when the emergency is over." if forced else "", said | {"value": details.value},
+        )  # fmt: skip
 
 
 def client_of(spec: str, folder: str) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from adapter.errors import AdapterError
 from adapter.testing.level import sdks_library
 
 from .findings import Finding, Patient, State
-from .reaching import OFFICIAL
+from .reaching import OFFICIAL, client_of
 
 BUILT_IN: Mapping[str, Any] = {
     "model": "gpt-5.4",
@@ -37,6 +39,9 @@ def decision(patient: Patient) -> Iterator[Finding]:
     digest = settings.hash
     if not patient.may_reach:  # a client opens its store
         settings = settings.model_copy(update={"memory": "memory://"})
+    if patient.flags is not None:
+        with suppress(AdapterError):  # of which the check of the flag tells
+            settings = settings.model_copy(update={"flags": client_of(patient.flags, str(patient.folder))})
     import openai
 
     import adapter
