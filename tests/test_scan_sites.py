@@ -92,6 +92,22 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     ),
     "litellm": ("import litellm\nlitellm.completion(model='m')", [(2, "litellm", "completion")]),
     "raw HTTP": ("import requests\nrequests.post(f'{base}/v1/chat/completions')", [(2, "http", "post")]),
+    "a batch": (
+        "from openai import OpenAI\nOpenAI().batches.create(input_file_id=f, endpoint='/v1/chat/completions')",
+        [(2, "batch", "batches.create")],
+    ),
+    "a batch, by a constant": (
+        "E = '/v1/chat/completions'\nclient.batches.with_raw_response.create(endpoint=E, input_file_id=f)",
+        [(1, "http", "text"), (2, "batch", "batches.create")],
+    ),
+    "a batch of who knows what": (
+        "import openai\nopenai.AsyncOpenAI().batches.create(endpoint=where, input_file_id=f)",
+        [(2, "batch", "batches.create")],
+    ),
+    "a batch's input": (
+        "import json\njson.dumps({'custom_id': i, 'method': 'POST', 'url': '/v1/chat/completions', 'body': b})",
+        [(2, "batch", "input file")],
+    ),
     "a URL": ("URL = 'https://host.example/v1/chat/completions'", [(1, "http", "text")]),
     "replaced": ("c.chat.completions.create = fake", [(1, "test double", "assignment")]),
     "patched": (
@@ -101,6 +117,9 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     # What isn't one
     "the other completions": ("from openai import OpenAI\nOpenAI().completions.create(model='m')", []),
     "responses": ("from openai import OpenAI\nOpenAI().responses.create(model='m')", []),
+    "a batch of embeddings": ("import openai\nopenai.batches.create(endpoint='/v1/embeddings', input_file_id=f)", []),
+    "a batch of responses": ("import openai\nopenai.OpenAI().batches.create(endpoint='/v1/responses')", []),
+    "another vendor's batch": ("# chat.completions\nclient.messages.batches.create(requests=[])", []),
     "stored ones": ("c.chat.completions.list()\nc.chat.completions.retrieve('x')", []),
     "a docstring": ('"""POST /v1/chat/completions, or c.chat.completions.create()."""', []),
     "a comment": ("# c.chat.completions.create()", []),
@@ -218,3 +237,10 @@ def test_call_sites_are_named_as_at_run_time(tmp_path: Path) -> None:
         {"client": Client(), "__name__": "package_of_sites.module"},
     )
     assert seen == [found.call_site]
+
+
+def test_a_batch_stays_and_says_why(tmp_path: Path) -> None:
+    code = "import openai\nopenai.batches.create(endpoint='/v1/chat/completions')\nopenai.batches.create(endpoint=e)"
+    stays, unclear = find(tmp_path, code)
+    assert (stays.assessed.verdict, unclear.assessed.verdict) == ("stays", "unclear")
+    assert all(one.assessed.why.startswith("the Batch API isn't moved") for one in (stays, unclear))

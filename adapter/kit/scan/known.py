@@ -21,6 +21,9 @@ RESOURCE = re.compile(r"openai\.resources\.(beta\.)?chat\.(completions\.)?(compl
 LEGACY = re.compile(r"(.*\.)?openai\.ChatCompletion\.(create|acreate)")
 """The module-level call of SDK 0.x."""
 
+BATCH = re.compile(r".*\.batches(\.with_raw_response|\.with_streaming_response)?\.create")
+"""What starts a run of the Batch API, as a symbol; its `endpoint` names the API that the input file was written for."""
+
 VENDORS = frozenset(
     {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub", "litellm", "llama_cpp", "mistralai", "ollama",
      "portkey_ai", "reka", "sambanova", "together", "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}

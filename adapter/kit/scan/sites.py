@@ -97,6 +97,8 @@ class _Finder(Walker):
             note = "the SDK of the 0.x days: move to a client's chat.completions first (openai migrate)"
             self._add(node, "legacy", name, arguments=self._given(node, symbol), forced="stays", note=note)
             return
+        if known.BATCH.fullmatch(symbol.path) and self._batch(node, symbol):
+            return
         framework = known.framework(symbol.path)
         if framework is not None and self._is_openais(node, framework):
             self._framework(node, symbol, framework)
@@ -135,6 +137,19 @@ class _Finder(Walker):
                 self._wrappers[id(owner)] = (owner, site)
                 break
             owner = owner.parent
+
+    def _batch(self, node: cst.Call, symbol: Symbol) -> bool:
+        """Tell of a batch of chat requests; False where it is one of another endpoint."""
+        given = self._given(node, symbol)
+        endpoint = given.values.get("endpoint", UNKNOWN if given.open else None)
+        if endpoint == _BATCHED:
+            self._add(node, "batch", "batches.create", forced="stays", note=_BATCH)
+        elif endpoint is UNKNOWN and symbol.path.startswith(("openai", "adapter")):
+            note = f"{_BATCH}; which endpoint it names isn't known here"
+            self._add(node, "batch", "batches.create", forced="unclear", note=note)
+        else:
+            return False
+        return True
 
     def _is_openais(self, node: cst.Call, framework: known.Framework) -> bool:
         if not framework.first:
@@ -223,8 +238,13 @@ class _Finder(Walker):
             return
         if known.ENDPOINT not in text or "\n" in text.strip() or self._is_docstring():
             return
+        if self._is_batched():
+            self._add(node, "batch", "input file", forced="stays", note=_BATCH)
+            return
         call = self._caller()
         symbol = self._symbols.of(call.func, self._scope) if call is not None else Symbol()
+        if known.BATCH.fullmatch(symbol.path):
+            return  # told of as a call
         root = symbol.path.partition(".")[0].removesuffix("()")
         note = known.SENDERS.get(root, "a request that is made by hand: the adapter gets under httpx and httpx2 only")
         site = self._add(node, "http", _last(call.func) if call is not None else "text", note=note)
@@ -237,6 +257,12 @@ class _Finder(Walker):
             if isinstance(node, (cst.BaseStatement, cst.BaseSmallStatement)):
                 return None
         return None
+
+    def _is_batched(self) -> bool:
+        """Tell whether a string stands in a line of the Batch API's input file."""
+        line = next((node for node in reversed(self.stack) if isinstance(node, cst.Dict)), None)
+        keys = line.elements if line is not None else ()
+        return any(isinstance(one, cst.DictElement) and text_of(one.key) == "custom_id" for one in keys)
 
     def _is_docstring(self) -> bool:
         return any(
@@ -285,6 +311,8 @@ class _Finder(Walker):
             self._scope = before
 
 
+_BATCHED = "/v1/chat/completions"
+_BATCH = "the Batch API isn't moved: its input file is written for the endpoint that it names"
 _REPLACED = "where create is replaced, the adapter steps aside"
 _LOOKS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
