@@ -47,7 +47,7 @@ matrix: ## show what a caller sees of each fault of the network, natively and th
 	$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/test_fault_matrix.py -k test_the_table
 
 frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
-	$(python) -m tests.frameworks.run $(ONLY) -- $(ARGS)
+	$(python) -m tests.isolated frameworks $(ONLY) -- $(ARGS)
 
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	$(python) -m tests.lanes $(ONLY) -- $(ARGS)

@@ -18,7 +18,7 @@ from bench.server import Server
 
 BRIDGES = Path(__file__).resolve().with_name("bridges.py")
 LANES = BRIDGES.parents[1] / ".lanes"
-FOUND = {"langchain": LANES / "framework-langchain", "litellm": LANES / "bench-litellm"}
+FOUND = {"langchain": LANES / "frameworks" / "langchain", "litellm": LANES / "bench-litellm"}
 NAMES = {"langchain": "LangChain, use_responses_api", "litellm": "LiteLLM's bridge"}
 DELTAS = 200
 OFFLINE = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # else it looks for prices on the net

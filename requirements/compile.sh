@@ -24,11 +24,13 @@ compile --universal pyproject.toml requirements/dev.in \
 compile --universal pyproject.toml $builder --extra cli --constraint requirements/dev.txt --output-file requirements/demo.txt
 compile --universal requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
 
-# One environment for each framework: the framework, what its tests need, and the project's own dependencies.
-for wanted in requirements/frameworks/*.in; do
-    overrides "${wanted%.in}"
-    compile --universal pyproject.toml requirements/frameworks.in "$wanted" ${overriding[@]+"${overriding[@]}"} \
-        --output-file "${wanted%.in}.txt"
+# One environment for each of a kind: that, what its tests need, and the project's own dependencies.
+for kind in frameworks; do
+    for wanted in requirements/$kind/*.in; do
+        overrides "${wanted%.in}"
+        compile --universal pyproject.toml "requirements/$kind.in" "$wanted" ${overriding[@]+"${overriding[@]}"} \
+            --output-file "${wanted%.in}.txt"
+    done
 done
 
 # One environment for each version of the SDK that is held to. The newest on httpx2 is the main environment.

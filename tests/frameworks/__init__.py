@@ -1,5 +1,5 @@
 """Run frameworks that are built on the openai SDK, unchanged, on both backends.
 
 Each framework has an environment of its own (`requirements/frameworks/NAME.txt`) and a module `test_NAME.py`, which is collected only
-where `ADAPTER_FRAMEWORK` names it. `make frameworks` makes the environments, runs the modules and prints a table.
+when it is under test. `make frameworks` (tests/isolated.py) makes the environments, runs the modules and prints a table.
 """

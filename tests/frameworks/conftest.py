@@ -1,4 +1,4 @@
-"""Collect the one framework that `ADAPTER_FRAMEWORK` names, and give its tests a server, cassettes and doors."""
+"""Collect the one framework that is under test, and give its tests a server, cassettes and doors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests import isolated
+
 # Read when this is imported, before the tests' clean environment takes the names away.
-FRAMEWORK = os.environ.get("ADAPTER_FRAMEWORK")
-RECORD_FROM = os.environ.get("ADAPTER_FRAMEWORK_RECORD")
+FRAMEWORK = os.environ.get(isolated.UNDER_TEST)
+RECORD_FROM = os.environ.get(isolated.RECORD_FROM)
 
 pytest.register_assert_rewrite("tests.frameworks.harness")  # so that a difference is shown in full
 

@@ -1,0 +1,33 @@
+"""How the tests of frameworks are run; see tests/isolated.py."""
+
+from __future__ import annotations
+
+from tests.isolated import Suite
+
+SUITE = Suite(
+    tests="tests/frameworks/test_{}.py".format,
+    shown={
+        "langchain": ("langchain-openai", "langchain", "langchain-tests"),
+        "pydantic_ai": ("pydantic-ai-slim",),
+        "opentelemetry": ("opentelemetry-instrumentation-openai-v2", "opentelemetry-instrumentation-openai"),
+        "openai_agents": ("openai-agents",),
+        "instructor": ("instructor",),
+        "llama_index": ("llama-index-llms-openai", "llama-index-core"),
+    },
+    tolerated={
+        "opentelemetry": (
+            "ignore:Support for class-based `config`:DeprecationWarning",  # Traceloop's models, when they are imported
+        ),
+        "llama_index": (
+            "ignore:The `__fields:DeprecationWarning",  # an agent looks through all its attributes when it is made
+            "ignore:The `model_:DeprecationWarning",  # same
+            "ignore:Accessing the 'model_:DeprecationWarning",  # same
+            "ignore:<aiosqlite.core.Connection object:ResourceWarning",  # its memory never closes its SQLite store
+        ),
+    },
+    options={
+        "langchain": (
+            "-pno:asyncio",  # its standard tests bring pytest-asyncio; async tests run under anyio's plugin here
+        ),
+    },
+)
