@@ -139,12 +139,68 @@ def __getattr__(name: str) -> Any:
     home = "translation" if name == "translate" else _LAZY.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{home}")
+    module = _imported(home)
     value = module if name == "translate" else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def _imported(home: str) -> Any:
+    """Import a module by a statement of its own: what makes one executable of a program (Nuitka) sees no other import."""
+    match home:
+        case "doors.client":
+            from .doors import client
+
+            return client
+        case "doors.decisions":
+            from .doors import decisions
+
+            return decisions
+        case "doors.installing":
+            from .doors import installing
+
+            return installing
+        case "doors.wire":
+            from .doors import wire
+
+            return wire
+        case "journal":
+            from . import journal
+
+            return journal
+        case "memory.base":
+            from .memory import base
+
+            return base
+        case "reading":
+            from . import reading
+
+            return reading
+        case "routing.forgetting":
+            from .routing import forgetting
+
+            return forgetting
+        case "routing.overrides":
+            from .routing import overrides
+
+            return overrides
+        case "routing.settings":
+            from .routing import settings
+
+            return settings
+        case "telemetry":
+            from . import telemetry
+
+            return telemetry
+        case "translation":
+            from . import translation
+
+            return translation
+        case "translation.ledger":
+            from .translation import ledger
+
+            return ledger
+    raise AssertionError(home)
 
 
 def __dir__() -> list[str]:

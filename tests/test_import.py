@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import subprocess
@@ -252,6 +253,7 @@ def test_every_module_can_be_imported_first() -> None:
     for name in names:
         assert importlib.import_module(name)
     code = f"""
+import ast
 import importlib
 for name in {names!r}:
     for loaded in [one for one in sys.modules if one.partition(".")[0] == "adapter"]:
@@ -259,3 +261,39 @@ for name in {names!r}:
     importlib.import_module(name)
 """
     run(code)
+
+
+def test_every_module_is_seen_by_what_makes_one_executable() -> None:
+    """Follow what stands in import statements that run: Nuitka and PyInstaller leave out what is imported in another way."""
+    files = {_module(path): path for path in (ROOT / "adapter").rglob("*.py") if "programs" not in path.parts}
+    begun = {name for name in files if name in ("adapter", "adapter.cli") or name.startswith("adapter.testing.")}
+    seen, left = set(), begun
+    while left:
+        name = left.pop()
+        seen.add(name)
+        left |= (_stated(name, files[name]) & files.keys()) - seen
+    assert seen == files.keys()
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _stated(name: str, file: Path) -> set[str]:
+    """Name what a module's statements import, except those for type checkers."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    checked = [each for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING" for each in node.body]
+    unseen = {id(node) for each in checked for node in ast.walk(each)}
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found = {name.rpartition(".")[0]}
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            home = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            home = ".".join(filter(None, [home, node.module]))
+            found |= {home, *(f"{home}.{each.name}" for each in node.names)}
+    return found
