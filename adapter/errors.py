@@ -68,10 +68,20 @@ class UpstreamFailure(TranslationError):
 
     `error` is the error object in Chat's shape (`message`, `type`, `param`, `code`), `status` the HTTP status that Chat
     Completions uses for such an error, `spoke` tells whether there was output already: a retry would be paid for again.
+    `given` is the error object as upstream wrote it; None where it said no more than that something failed.
     """
 
-    def __init__(self, path: str, error: dict[str, Any], status: int, *, spoke: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        error: dict[str, Any],
+        status: int,
+        *,
+        spoke: bool = False,
+        given: dict[str, Any] | None = None,
+    ) -> None:
         self.error = error
         self.status = status
         self.spoke = spoke
+        self.given = given
         super().__init__(path, str(error.get("message")))

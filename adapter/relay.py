@@ -9,7 +9,8 @@ from . import quick, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.chunks import Chunk, Delta
 from .translation.draft import Asked, IndexMap
-from .translation.streams import OPENING, ChunksFromEvents
+from .translation.failures import error_event
+from .translation.streams import OPENING, ChunksFromEvents, State
 from .translation.turns import Memo
 
 Frame = Chunk | Delta | bytes
@@ -23,6 +24,8 @@ BUG = (
 )
 
 
+_LONGEST_ERROR = 1000  # of an error event that is a text, in bytes
+
 _EACH = 16
 """After each of how many calls a turn is remembered; with more, whenever there are twice as many, and at the end."""
 
@@ -34,7 +37,8 @@ class Relay:
     is known who reads (`as_bytes`, or by chunk), text comes the short way: as bytes too, or as what its chunks don't share. A failure is passed on as Chat's own error frame, on which the SDK
     raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. `heard`
     tells that the stream has begun: an event has come, or a comment. After the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
-    reading on would only cost. `close()` raises StreamTruncated where the terminal event never came.
+    reading on would only cost. `failing` tells that it has failed, and that what comes next may say why.
+    `close()` raises StreamTruncated where the terminal event never came, and gives the error of a failure that nothing has explained.
 
     `memo` makes the memo of what was heard; whenever there is a new one, `unsaved` holds it until it is taken.
     """
@@ -81,6 +85,11 @@ class Relay:
     def usage(self) -> dict[str, Any] | None:
         """The usage of the finished response, in Chat's terms."""
         return self._machine.usage
+
+    @property
+    def failing(self) -> bool:
+        """Tell whether it has failed without saying why."""
+        return self._machine.state is State.FAILING
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the stream."""
@@ -144,13 +153,15 @@ class Relay:
                     raise
         return [*chunks, sse.DONE]
 
-    def close(self) -> None:
+    def close(self) -> Sequence[Frame]:
         """Take the end of the stream."""
         if self.done:
-            return
+            return ()
         self.done = True
         try:
-            self._machine.close()
+            return self._machine.close()
+        except UpstreamFailure as failure:
+            return self._failed(failure)
         except Exception as error:
             if self._strict or isinstance(error, StreamTruncated):
                 raise
@@ -170,21 +181,22 @@ class Relay:
 
     def _event(self, name: str, data: bytes) -> Sequence[Frame]:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
-            return ()
+            return self.close() if data and self.failing else ()
         try:
             event = quick.loads(data)
         except ValueError:
             event = None
         if event is None and name in OPENING:
             return ()  # what it says isn't needed
+        if name == "error":
+            text = data[:_LONGEST_ERROR].decode("utf-8", "replace")
+            event = error_event(event, name) or {"type": "error", "error": text}
         if not isinstance(event, dict):
             return self._fail("the stream has an event that is not a JSON object", "invalid_event")
         try:
             chunks = self._machine.feed(event)
         except UpstreamFailure as failure:
-            self.failure = failure
-            self.done = self.broken = True
-            return (sse.frame({"error": failure.error}),)
+            return self._failed(failure)
         except StreamTruncated as error:
             return self._fail(str(error), "stream_inconsistent")
         except TranslationError as error:
@@ -194,6 +206,11 @@ class Relay:
             self.hang_up = self._machine.hang_up
             return (*chunks, sse.DONE)
         return chunks
+
+    def _failed(self, failure: UpstreamFailure) -> Sequence[Frame]:
+        self.failure = failure
+        self.done = self.broken = True
+        return (sse.frame({"error": failure.error}),)
 
     def _fail(self, message: str, code: str) -> Sequence[Frame]:
         self.done = self.broken = True

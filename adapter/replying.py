@@ -26,7 +26,7 @@ from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
 from .relay import Frame, Relay
 from .translation.draft import IndexMap, Translation
-from .translation.failures import error_to_chat, event_failure
+from .translation.failures import error_event, error_to_chat, event_failure
 from .translation.histories import heard
 from .translation.ledger import Loss
 from .translation.replies import check_response, response_to_completion
@@ -154,17 +154,24 @@ def _last_response(raw: bytes) -> dict[str, Any]:
     """Read the answer out of a stream nobody asked for: one server always streams (MAPPING §5.7)."""
     finished: dict[int, Any] = {}
     response: dict[str, Any] | None = None
+    failed: UpstreamFailure | None = None
     for number, event in enumerate(sse.Decoder().feed(raw + b"\n\n")):
         if not event.data or event.data.startswith(b"[DONE]"):
             continue
         data = json_of(event.data)
+        told = error_event(data, event.name)
         kind = data.get("type") if isinstance(data, dict) else None
         if kind == "response.output_item.done":
             finished[data.get("output_index", number)] = data.get("item")
-        elif kind in ("error", "response.error") or (kind is None and isinstance(data, dict) and data.get("error")):
-            raise event_failure(data)
+        elif told is not None:
+            failure = event_failure(told)
+            if failure.given is not None:
+                raise failure
+            failed = failed or failure
         elif kind in TERMINAL and isinstance(data.get("response"), dict):
             response = data["response"]
+    if failed is not None and (response is None or not response.get("error")):
+        raise failed
     if response is None:
         raise StreamTruncated("$", "the stream ended before its terminal event")
     return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
@@ -182,15 +189,18 @@ def _stream(
     journal.reply = relay
     begun: list[Frame] = []
     # A failure that came with the first event, usually `created`, becomes a status, as Chat's own do. Nothing else is waited
-    # for: whatever a slow model has still to say, its stream is there.
-    while not relay.heard:
+    # for, but for what a failure that says nothing of itself is followed by: whatever a slow model has still to say, its stream
+    # is there.
+    while not relay.heard or (relay.failing and not begun):
         try:
             data: bytes | None = yield READ_CHUNK
         except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it
-            return Streamed(relay, begun, error)
-        if data is None:
+            if not relay.failing:
+                return Streamed(relay, begun, error)
+            data = None
+        if data is None and not relay.failing:
             break
-        begun = relay.feed(data)
+        begun = relay.feed(data) if data is not None else [*relay.close()]
         if relay.failure is not None and len(begun) == 1:
             yield NOTE
             return failure_reply(relay.failure)

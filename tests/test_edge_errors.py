@@ -110,6 +110,7 @@ class Row:
     input: str
     expected: str
     request: Mapping[str, Any] = field(default_factory=lambda: RICH)
+    message: str = "No."  # of the error, which was "No."
 
     @property
     def id(self) -> str:
@@ -157,7 +158,12 @@ ROWS = (
     Row("text", "response_format"),
     Row("text.format", "response_format"),
     Row("text.format.type", "response_format.type"),
-    Row("text.format.schema", "response_format.json_schema.schema"),
+    Row("text.format.schema", "response_format", message="No. (response_format.json_schema.schema)"),
+    Row(
+        "text.format.schema.properties.a[0]",
+        "response_format",
+        message="No. (response_format.json_schema.schema.properties.a[0])",
+    ),
     Row("text.format.name", "response_format.json_schema.name"),
     Row("text.format.strict", "response_format.json_schema.strict"),
     Row("text.format.description", "response_format.json_schema.description"),
@@ -169,6 +175,11 @@ ROWS = (
     Row("tools[0].name", "tools[0].function.name"),
     Row("tools[0].description", "tools[0].function.description"),
     Row("tools[0].parameters", "tools[0].function.parameters"),
+    Row(
+        "tools[0].parameters.properties.q",
+        "tools[0].function.parameters",
+        message="No. (tools[0].function.parameters.properties.q)",
+    ),
     Row("tools[0].strict", "tools[0].function.strict"),
     Row("tools[1].name", "tools[1].custom.name"),
     Row("tools[1].description", "tools[1].custom.description"),
@@ -178,6 +189,7 @@ ROWS = (
     Row("tools[0]", "functions[0]", LEGACY),
     Row("tools[0].name", "functions[0].name", LEGACY),
     Row("tools[0].parameters", "functions[0].parameters", LEGACY),
+    Row("tools[0].parameters.type", "functions[0].parameters", LEGACY, "No. (functions[0].parameters.type)"),
     Row("tools[1]", "web_search_options", SEARCH),
     Row("tools[0].name", "tools[0].function.name", SEARCH),
     Row("tool_choice", "tool_choice"),
@@ -213,7 +225,10 @@ def test_45_param_by_the_pure_functions(row: Row) -> None:
     assert param_to_chat(row.input, made.index) == row.expected
     body = {"error": {"message": "No.", "type": "t", "param": row.input, "code": "c", "extra": [1]}, "beside": 1}
     before = copy.deepcopy(body)
-    expected = {"error": {"message": "No.", "type": "t", "param": row.expected, "code": "c", "extra": [1]}, "beside": 1}
+    expected = {
+        "error": {"message": row.message, "type": "t", "param": row.expected, "code": "c", "extra": [1]},
+        "beside": 1,
+    }
     assert error_to_chat(body, made.index) == expected
     assert body == before
 
@@ -225,7 +240,7 @@ def test_45_param_through_a_door(door: Door, row: Row) -> None:
     seen = door.create(row.request, both(Reply.of_json({"error": error}, 400)), emulate=_EMULATE)
     assert type(seen.error) is openai.BadRequestError
     assert seen.error.param == row.expected
-    assert seen.error.body == error | {"param": row.expected}
+    assert seen.error.body == error | {"param": row.expected, "message": row.message}
     assert seen.paths == ["/v1/responses"]
 
 
@@ -328,7 +343,7 @@ FAILED = (
     _failed("vector_store_timeout", openai.InternalServerError, 504),
     _failed("invalid_prompt", openai.BadRequestError, 400),
     _failed("data_residency_mismatch", openai.BadRequestError, 400),
-    _failed("bio_policy", openai.PermissionDeniedError, 403),
+    _failed("bio_policy", openai.BadRequestError, 400),
     _failed("misalignment_policy_violation", openai.PermissionDeniedError, 403),
     *(_failed(code, openai.BadRequestError, 400) for code in _IMAGE_CODES),
     Failed("44-no-error-object", None, openai.InternalServerError, 500),

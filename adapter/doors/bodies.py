@@ -189,10 +189,13 @@ def pump(  # noqa: C901  # one stream, from its first byte to its last
             if relay.hang_up:
                 return
         try:
-            if not relay.done:
-                relay.close()
+            ending = [] if relay.done else [*relay.close()]
         except StreamTruncated as error:
             raise trip.truncated(str(error)) from None
+        if ending:
+            with suppress(Exception):
+                trip.book(relay)
+            yield ending
     except Exception as error:
         with suppress(Exception):
             trip.over(error)
@@ -283,8 +286,9 @@ class APump:
                 return out
         await self._trip.aclose()  # it has ended: its connection can be used again
         try:
-            if not self._relay.done:
-                self._relay.close()
+            ending = [] if self._relay.done else [*self._relay.close()]
         except StreamTruncated as error:
             raise self._trip.truncated(str(error)) from None
+        if ending:
+            return ending
         raise StopAsyncIteration

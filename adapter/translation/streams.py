@@ -10,7 +10,7 @@ Rules (MAPPING §5, WIRE_FACTS, EDGE_CASES 50 to 61):
 4. The role comes once, in the first chunk, together with what kind of answer it is. A call's id, name and type come once; its index
    counts calls only.
 5. One finish chunk, after everything else; then moderation, then usage where it was asked for.
-6. A failure raises. A stream that closes before its terminal event raises. Nothing looks like an end that isn't one.
+6. A failure raises; one that says nothing of itself waits for the event that does, or for the end. A stream that closes before its terminal event raises. Nothing looks like an end that isn't one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from enum import Enum
 from types import NoneType
 from typing import Any
 
-from adapter.errors import MalformedReply, StreamTruncated
+from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
 
 from . import replies
 from .annotations import annotation_to_chat
@@ -30,7 +30,7 @@ from .chunks import Chunk
 from .content import json_type
 from .draft import Asked, IndexMap
 from .event_types import IGNORED
-from .failures import event_failure, response_failure, shown_id
+from .failures import error_event, event_failure, response_failure, shown_id
 from .finish import finish_reason
 from .item_events import Event, ItemEvents
 from .ledger import Ledger
@@ -46,6 +46,7 @@ class State(Enum):
 
     WAITING = "waiting"  # nothing has been heard of the response yet
     RUNNING = "running"
+    FAILING = "failing"  # it has failed, and nothing says why as yet
     CUT = "cut"  # the answer is finished, at a stop sequence; the terminal event still brings the usage
     ENDED = "ended"  # after the terminal event or a failure, or after the cut where nothing more is wanted
 
@@ -55,16 +56,17 @@ class ChunksFromEvents(ItemEvents):
 
     `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
     more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
-    `close` raises StreamTruncated when the terminal event never came. `losses` is the ledger so far, `unknown` counts
+    `close` raises StreamTruncated when the terminal event never came, and the failure that was never explained. `losses` is the ledger so far, `unknown` counts
     skipped event types, `finished_calls` finished tool calls, `lane` is the short way for the next events where there is one. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
     to come is neither read nor wanted.
     """
 
-    __slots__ = ("_index", "hang_up", "state", "unknown")
+    __slots__ = ("_failure", "_index", "hang_up", "state", "unknown")
 
     def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
         super().__init__(asked or Asked(stream=True))
         self._index = index
+        self._failure: UpstreamFailure | None = None  # the one that says nothing of itself
         self.state = State.WAITING
         self.unknown: Counter[str] | None = None
         self.hang_up = False
@@ -103,9 +105,9 @@ class ChunksFromEvents(ItemEvents):
             self.lane = None  # whatever comes may change what the next delta is for
         if self.state is State.ENDED:
             return []
-        if kind is None and event.get("error"):
-            kind = "error"  # the shape of Chat's own stream errors, which some servers send here as well
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
+        if entry is None and (told := error_event(event)) is not None:
+            entry, event = TABLE[self.state, "error"], told
         if entry is None:
             if not isinstance(kind, str) or kind not in IGNORED:
                 self.unknown = self.unknown if self.unknown is not None else Counter()
@@ -117,6 +119,9 @@ class ChunksFromEvents(ItemEvents):
 
     def close(self) -> list[Chunk]:
         """Take the end of the stream."""
+        if self._failure is not None and self.state is State.FAILING:
+            self.state = State.ENDED
+            raise self._failure
         if self.state is not State.ENDED:
             self.state = State.ENDED
             why = "the stream ended before its terminal event"
@@ -132,15 +137,38 @@ class ChunksFromEvents(ItemEvents):
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
-        response = event.get("response")
-        raise response_failure(response if isinstance(response, dict) else {}, self._index)
+        given = event.get("response")
+        response = given if isinstance(given, dict) else {}
+        if response.get("status") not in ("failed", "cancelled"):  # as it was when it began
+            response = response | {"status": event["type"].rpartition(".")[2]}
+        return self._fail(response_failure(response, self._index))
 
     def _error(self, event: Event) -> list[Chunk]:
+        return self._fail(event_failure(event, self._index))
+
+    def _fail(self, failure: UpstreamFailure) -> list[Chunk]:
+        """Raise a failure; but one that says nothing of itself only when nothing else does."""
+        first, self._failure = self._failure, failure
+        if first is None and failure.given is None:
+            self.state = State.FAILING
+            return []
         self.state = State.ENDED
-        raise event_failure(event, self._index)
+        if first is None:
+            raise failure
+        if failure.given is None:
+            raise first
+        failure.spoke = failure.spoke or first.spoke
+        raise failure
+
+    def _unexplained(self, event: Event) -> list[Chunk]:
+        assert self._failure is not None
+        raise self._failure
 
     def _finished(self, event: Event) -> list[Chunk]:
-        response = self._terminal(event)
+        try:
+            response = self._terminal(event)
+        except UpstreamFailure as failure:
+            return self._fail(failure)
         output = response["output"]
         out = self._settle_all(output)
         self._note_rest(output)
@@ -266,6 +294,12 @@ TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     for state in (State.WAITING, State.RUNNING)  # a resumed stream begins in the middle (WIRE_FACTS, order)
     for handlers, following in ((_SPEAKING, State.RUNNING), (_ENDING, State.ENDED))
     for kind, handler in handlers.items()
+}
+TABLE |= {(State.FAILING, kind): (ChunksFromEvents._unexplained, State.ENDED) for kind in (*_SPEAKING, *_ENDING)}
+TABLE |= {
+    (State.FAILING, kind): (handler, State.ENDED)
+    for kind, handler in _ENDING.items()
+    if handler in (ChunksFromEvents._failed, ChunksFromEvents._error)
 }
 TABLE |= {(State.CUT, kind): (handler, State.ENDED) for kind, handler in _ENDING.items()}
 TABLE |= {

@@ -1,0 +1,158 @@
+"""The `param` of an error, responses → chat: where in the caller's own request it is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .draft import IndexMap, Origin
+
+_STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
+
+# What the API's names come from, where the request's own map doesn't say it.
+_USUAL = {
+    "max_output_tokens": "max_completion_tokens",
+    "text": "response_format",
+    "text.format": "response_format",
+    "text.verbosity": "verbosity",
+    "reasoning": "reasoning_effort",
+    "reasoning.effort": "reasoning_effort",
+    "include": "logprobs",
+}
+
+
+def _steps(path: str) -> list[str | int]:
+    return [int(number) if number else name for number, name in _STEP.findall(path)]
+
+
+def _join(base: str, steps: list[str | int]) -> str:
+    out = base
+    for step in steps:
+        out += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return out
+
+
+# Chat's own errors name no more than this of what lies deeper, in recordings of both APIs.
+_CHATS_OWN = (
+    re.compile(r"(response_format)\.json_schema\.schema\b.*", re.DOTALL),
+    re.compile(r"((?:tools\[\d+\]\.function|functions\[\d+\])\.parameters)[.\[].*", re.DOTALL),
+)
+
+
+def param_to_chat(param: Any, index: IndexMap | None) -> Any:
+    """Translate an error's `param` into what Chat's own error of the kind says."""
+    path = path_to_chat(param, index)
+    if isinstance(path, str):
+        for pattern in _CHATS_OWN:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return found[1]
+    return path
+
+
+def with_path(message: str, param: Any, index: IndexMap | None) -> str:
+    """Add the whole path to an error's message, where `param_to_chat` gives less of it."""
+    path = path_to_chat(param, index)
+    if path == param_to_chat(param, index) or path in message:
+        return message
+    return f"{message} ({path})"
+
+
+def path_to_chat(param: Any, index: IndexMap | None) -> Any:
+    """Translate an error's `param` into the path that the Chat caller knows (MAPPING §7.2); what isn't known stays.
+
+    `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two
+    names the caller used.
+    """
+    if not isinstance(param, str) or not param:
+        return param
+    index = index or IndexMap()
+    steps = _steps(param)
+    if steps and index.names.get(str(steps[0])) == steps[0]:
+        return param  # the caller wrote this in the Responses API's own terms
+    names = {**_USUAL, **index.names}
+    match steps:
+        case ["input"]:
+            return "messages"
+        case ["input", int(i), *rest]:
+            return _input(i, rest, index) if i < len(index.items) else _join(f"messages[{i}]", rest)
+        case ["tools", int(i), *rest]:
+            return _tool(i, rest, index)
+        case ["text", "format", *rest]:
+            inner = {(): "response_format", ("type",): "response_format.type"}.get(tuple(map(str, rest)))
+            return inner or _join("response_format.json_schema", rest)
+        case ["tool_choice", *rest]:
+            return _tool_choice(param, rest, index)
+        case ["include", *_]:
+            return names["include"]
+        case _:
+            return names.get(param, param)
+
+
+def _tool_choice(param: str, rest: list[str | int], index: IndexMap) -> str:
+    base = index.names.get("tool_choice", "tool_choice")
+    if base == "function_call":
+        return _join(base, rest)
+    if rest and rest[0] in ("mode", "tools"):
+        return _join("tool_choice.allowed_tools", rest)
+    if param == "tool_choice.name":
+        return index.names.get(param, "tool_choice.function.name")
+    return _join(base, rest)
+
+
+def _tool(i: int, rest: list[str | int], index: IndexMap) -> str:
+    base = index.tools[i] if i < len(index.tools) else f"tools[{i}]"
+    if base == "web_search_options" or not rest or rest[0] == "type":
+        return base if base == "web_search_options" else _join(base, rest)
+    if base.startswith("functions"):
+        return _join(base, rest)
+    if rest[0] == "format":
+        deep = rest[1:] and rest[1] in ("definition", "syntax")
+        return _join(f"{base}.custom.format.grammar" if deep else f"{base}.custom.format", rest[1:])
+    return _join(f"{base}.{index.names.get(base, 'function')}", rest)
+
+
+_PART = {
+    "image_url": ["image_url", "url"],
+    "detail": ["image_url", "detail"],
+    "file_id": ["file", "file_id"],
+    "file_data": ["file", "file_data"],
+    "filename": ["file", "filename"],
+}
+
+
+def _input(i: int, rest: list[str | int], index: IndexMap) -> str:
+    origin = index.items[i]
+    base = f"messages[{origin.message}]"
+    match origin.kind, rest:
+        case "message", ["content", int(p), *deeper]:
+            return _part(base, origin, p, deeper)
+        case "output", ["output", int(p), *deeper]:
+            return _part(base, origin, p, deeper)
+        case "output", ["output", *deeper]:
+            return _join(f"{base}.content", deeper)
+        case "output", ["call_id"]:
+            return f"{base}.tool_call_id"
+        case (("message" | "output"), _):
+            return _join(base, rest)
+        case "reasoning", _:
+            return base  # the caller doesn't know of it
+        case "legacy_call", _:
+            return _join(f"{base}.function_call", rest)
+    call = f"{base}.tool_calls[{origin.call}]"
+    match rest:
+        case ["call_id"]:
+            return f"{call}.id"
+        case ["name" | "arguments" | "input", *_]:
+            return _join(f"{call}.{'custom' if origin.kind == 'custom_call' else 'function'}", rest)
+        case _:
+            return _join(call, rest)
+
+
+def _part(base: str, origin: Origin, p: int, deeper: list[str | int]) -> str:
+    where = origin.parts[p] if p < len(origin.parts) else "content"
+    if not where.startswith("content["):
+        return f"{base}.{where}"  # the message held a string
+    if deeper and deeper[0] in _PART:
+        deeper = [*_PART[str(deeper[0])], *deeper[1:]]
+    return _join(f"{base}.{where}", deeper)

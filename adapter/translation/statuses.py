@@ -1,0 +1,92 @@
+"""Errors' codes and types → the HTTP status that Chat Completions gives for them.
+
+An error in a reply with status 200 has no status of its own. It comes from the error's code where
+that is known, else from a status that the error names, else from its type; what isn't known is 500.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+UNKNOWN = 500
+
+# Codes and types, in lower case and without `_error` or `_exception` at the end. Those without a star
+# are looked for first, then the others in this order.
+_STATUSES: tuple[tuple[int, str], ...] = (
+    (401, "authentication invalid_api_key incorrect_api_key missing_api_key invalid_organization"),
+    (401, "unauthorized unauthenticated invalid_token token_expired account_deactivated"),
+    (403, "permission permission_denied forbidden access_denied insufficient_permissions"),
+    (403, "unsupported_country_region_territory ip_not_authorized misalignment_policy_violation"),
+    (404, "not_found unknown_url unknown_model no_such_model"),
+    (405, "method_not_allowed"),
+    (408, "request_timeout"),
+    (409, "conflict"),
+    (422, "unprocessable_entity"),
+    (400, "previous_response_not_found invalid_request bad_request validation invalid_argument"),
+    (400, "failed_precondition data_residency_mismatch operation_not_supported model_not_supported"),
+    (400, "tool_use_failed json_validate_failed recitation jailbreak"),
+    (429, "rate_limit too_many_requests slow_down requests tokens input_tokens output_tokens"),
+    (429, "requests_usage_based tokens_usage_based resource_exhausted request_limit_exceeded"),
+    (429, "usage_not_included payment_required throttled flex_unavailable limit_exceeded"),
+    (500, "server internal internal_server internal_failure image_generation_server"),
+    (502, "bad_gateway"),
+    (401, "invalid_auth* invalid_*key invalid_credential* expired_*"),
+    (400, "invalid_* unsupported_* missing_* unknown_* malformed_* duplicate_*"),
+    (429, "*rate_limit* *ratelimit* *quota* *usage_limit* *spend_limit* *billing* *throttling* *_budget*"),
+    (429, "*insufficient_credit* *insufficient_balance* *insufficient_funds* *credit_balance*"),
+    (429, "*concurrency_limit* *too_many_requests* *_hard_limit*"),
+    (400, "*image* *content_filter* *filtered* *policy* *policies* *moderation* *safety* *guardrail*"),
+    (400, "*violation* *responsible_ai* *flagged* *blocked* *prohibited* *sensitive* *guideline*"),
+    (503, "*overload* *unavailable* *capacity* *_busy* busy* *not_ready* try_again* *temporarily*"),
+    (504, "*timeout* *timed_out* *deadline*"),
+    (400, "*too_large* *too_long* *too_big* *too_small* *too_short* *too_many* *too_few*"),
+    (400, "*above_max* *below_min* *max_length* *context_length* *context_window* *length_exceeded*"),
+    (400, "*max_tokens* *token_limit* *encrypted_content* *not_supported* *unsupported*"),
+    (403, "permission_* access_denied* *_forbidden *not_permitted* *unauthorized_region*"),
+    (404, "*not_found* *does_not_exist*"),
+)
+_EXACT = {word: status for status, words in _STATUSES for word in words.split() if "*" not in word}
+_PATTERNS = tuple((word, status) for status, words in _STATUSES for word in words.split() if "*" in word)
+
+# Where else errors name their status, as a number or a word (Groq's streams, Gemini).
+_NAMED = ("status_code", "http_status", "status")
+_LONGEST = 100
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_END = re.compile(r"_?(?:error|exception)$")
+
+
+def status_of(error: Mapping[str, Any]) -> int:
+    """Return the HTTP status that Chat Completions uses for an error object."""
+    for value in (error.get("code"), *map(error.get, _NAMED), error.get("type")):
+        status = known_status(value)
+        if status is not None:
+            return status
+    return UNKNOWN
+
+
+def known_status(value: object) -> int | None:
+    """Return the status that a code or type stands for, None for one that isn't known.
+
+    Some servers write the HTTP status itself, as a number or in digits (vLLM, llama.cpp, LiteLLM).
+    """
+    if isinstance(value, int):
+        return value if 400 <= value <= 599 else None
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    return _known(value)
+
+
+@lru_cache(maxsize=256)
+def _known(value: str) -> int | None:
+    if re.fullmatch(r"[45][0-9]{2}", value):
+        return int(value)
+    word = _HUMP.sub("_", value).lower().replace("-", "_").replace(" ", "_").replace(".", "_")
+    word = _END.sub("", word)
+    if word in _EXACT:
+        return _EXACT[word]
+    return next((status for pattern, status in _PATTERNS if fnmatchcase(word, pattern)), None)
