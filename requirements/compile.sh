@@ -44,6 +44,12 @@ for wanted in requirements/packages/*.in; do
     compile --universal pyproject.toml $builder "$wanted" ${overriding[@]+"${overriding[@]}"} --output-file "${wanted%.in}.txt"
 done
 
+# One environment for each published application that is run.
+for wanted in requirements/apps/*.in; do
+    overrides "${wanted%.in}"
+    compile --universal pyproject.toml $builder "$wanted" ${overriding[@]+"${overriding[@]}"} --output-file "${wanted%.in}.txt"
+done
+
 compile --universal pyproject.toml $builder --extra kit --extra ray --constraint requirements/dev.txt --output-file requirements/ray.txt
 compile --universal pyproject.toml $builder requirements/litellm.in --output-file requirements/litellm.txt
 # torch's CPU wheel is on its makers' own index: name that to uv and to pip (UV_FIND_LINKS or UV_EXTRA_INDEX_URL; PIP_…).

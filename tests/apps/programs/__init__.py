@@ -1,0 +1,1 @@
+"""One module for each application: how it is wired, and what it is asked to do."""

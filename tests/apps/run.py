@@ -1,0 +1,252 @@
+"""Run published applications natively, with the adapter off, on, and on with drops and emulation, and compare. Standard library only.
+
+    python -m tests.apps.run                     every application
+    python -m tests.apps.run llm                 one, or several
+    python -m tests.apps.run llm --show          also print what each scenario's native run did
+
+Each application has an environment of its own in `.lanes/apps`, from `requirements/apps`, and each mode a process of its own, which can reach a
+scripted server on the loopback and nothing else. What the application did must be the same in all of them, and what it asked for must mean the same. Exits with 1
+where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from tests.apps import meaning
+from tests.environments import LANES, REQUIREMENTS, ROOT, CannotBeMadeError, Environment, ready
+from tests.frameworks.run import show
+
+Json = dict[str, Any]
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+SECONDS = 300
+"""What one application may take in one mode."""
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where homes are made: applications that keep a database wait long for a busy disk."""
+
+MODES: dict[str, dict[str, str]] = {
+    "native": {},
+    "off": {"ADAPTER_BACKEND": "chat"},
+    "on": {"ADAPTER_BACKEND": "responses", "ADAPTER_ON_BUG": "raise"},
+    "drops": {
+        "ADAPTER_BACKEND": "responses",
+        "ADAPTER_ON_BUG": "raise",
+        "ADAPTER_UNSUPPORTED": "drop",
+        "ADAPTER_EMULATE": "n,stop",
+    },
+}
+"""The modes, each with its settings, as a user would set them."""
+EMULATED = ("n", "stop")
+BAD = ("adapter-bug", "missing", "blocked", "rejected", "refused")
+"""Reasons that no call may have: each is a fault of the adapter's, or of the server's."""
+
+
+@dataclass
+class Found:
+    """What came of one application: its row, why calls stayed, and what differs."""
+
+    row: dict[str, str]
+    stayed: list[dict[str, str]] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    excused: Counter[str] = field(default_factory=Counter)
+
+
+def apps() -> list[str]:
+    """List the applications that have both a list of packages and a module."""
+    programs = ROOT / "tests" / "apps" / "programs"
+    names = sorted(path.stem for path in REQUIREMENTS.glob("apps/*.txt"))
+    return [name for name in names if (programs / f"{name.replace('-', '_')}.py").is_file()]
+
+
+def play(name: str, mode: str, python: Path) -> Json:
+    """Run one application in one mode, in a home of its own; give its report."""
+    with tempfile.TemporaryDirectory(prefix="adapter-apps-", dir=MEMORY) as folder:
+        home, report = Path(folder).resolve() / "home", Path(folder) / "report.json"
+        home.mkdir()
+        command = [str(python), "-m", "tests.apps.child", name, mode, str(report)]
+        done = subprocess.run(
+            command, cwd=ROOT, env=_environment(home) | MODES[mode], timeout=SECONDS, stdin=subprocess.DEVNULL, check=False
+        )  # fmt: skip
+        if not report.is_file():
+            msg = f"{name}, {mode}: the process ended with {done.returncode} and left no report"
+            raise RuntimeError(msg)
+        told: Json = json.loads(report.read_text(encoding="utf-8"))
+        return told
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "APPS_TRACEBACK")
+    made = {
+        "HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home / ".config", "XDG_CACHE_HOME": home / ".cache", "XDG_DATA_HOME": home / ".data",
+        "XDG_STATE_HOME": home / ".state", "TMPDIR": home / "tmp", "PYTHONHASHSEED": "0", "TZ": "UTC", "COLUMNS": "120", "TERM": "dumb",
+        "NO_COLOR": "1", "DO_NOT_TRACK": "1", "OTEL_SDK_DISABLED": "true", "HF_HUB_OFFLINE": "1", "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    (home / "tmp").mkdir()
+    return {key: os.environ[key] for key in kept if key in os.environ} | {
+        key: str(value) for key, value in made.items()
+    }
+
+
+def check(name: str, *, shown: bool = False) -> Found:
+    """Run one application in every mode, and compare."""
+    try:
+        python = ready(Environment(LANES / "apps" / name, (f"apps/{name}.txt",)))
+        reports = {mode: play(name, mode, python) for mode in MODES}
+    except (CannotBeMadeError, RuntimeError, subprocess.TimeoutExpired) as error:
+        row = dict.fromkeys(("version", "SDK", "wired by", "private", "scenarios", "off", "on", "drops", "same"), "")
+        return Found({"application": name, **row, "same": "no"}, differences=[str(error)])
+    native = reports["native"]
+    versions = dict(native["versions"])
+    found = Found({
+        "application": name,
+        "version": ", ".join(f"{version}" for package, version in versions.items() if package != "openai") or versions["openai"],
+        "SDK": versions["openai"],
+        "wired by": native["app"]["wired"],
+        "private": native["app"]["private"] or "-",
+        "scenarios": str(len(native["scenarios"])),
+    })  # fmt: skip
+    for mode, report in reports.items():
+        found.differences += [f"{mode}: tried to reach the network: {each}" for each in report["refused"]]
+        for scenario, told in report["scenarios"].items():
+            found.differences += [
+                f"{mode} {scenario}: {asked['path']}: {asked['trouble']}" for asked in told["asked"] if asked["trouble"]
+            ]
+        if mode != "native":
+            _compare(mode, native, report, found)
+            found.row[mode] = _moved(name, mode, report, found)
+    found.row["same"] = "no" if found.differences else f"yes, but {len(found.excused)}" if found.excused else "yes"
+    if shown:
+        print(
+            json.dumps(
+                {key: told["outcome"] for key, told in native["scenarios"].items()}, indent=1, ensure_ascii=False
+            )
+        )
+    return found
+
+
+def _compare(mode: str, native: Json, report: Json, found: Found) -> None:
+    for scenario, told in report["scenarios"].items():
+        lost, before = _let_go(mode, told["records"]), native["scenarios"][scenario]
+        pairs = {
+            "outcome": (before["outcome"], told["outcome"]),
+            "asked": ([*_meant(before["asked"], lost, several=mode == "drops")], [*_meant(told["asked"], lost)]),
+        }
+        for key, (left, right) in pairs.items():
+            for path, one, other in differences(left, right, key):
+                excuses = native["app"]["but"][scenario].items()
+                excuse = next((why for glob, why in excuses if fnmatchcase(f"{mode} {path}", glob)), None)
+                if excuse is None:
+                    found.differences.append(f"{mode} {scenario} {path}: natively {one!r}, here {other!r}")
+                else:
+                    found.excused[f"{scenario}: {excuse}"] += 1
+        for record in told["records"]:
+            if record["reason"] in BAD:
+                found.differences.append(f"{mode} {scenario}: a call went to {record['backend']}: {record['reason']}")
+
+
+def _let_go(mode: str, records: list[Json]) -> set[str]:
+    """Name what the ledger says that calls went without, and what was emulated."""
+    lost = {
+        path.partition("[")[0] if path.count(".") == 0 else path
+        for each in records
+        for path, action in each["losses"]
+        if action == "dropped"
+    }
+    return lost | set(EMULATED if mode == "drops" else ())
+
+
+def _meant(asked: list[Json], lost: set[str], *, several: bool = False) -> Iterator[Any]:
+    """Give what each request means; where `n` is emulated, as often as it was asked for."""
+    for each in asked:
+        body = each["body"]
+        if each["path"] == CHAT:
+            times = body.get("n") or 1 if several else 1
+            yield from [meaning.of_chat(body, lost)] * times
+        else:
+            yield meaning.of_responses(body, lost) if each["path"] == RESPONSES else each
+
+
+def _moved(name: str, mode: str, report: Json, found: Found) -> str:
+    """Say how many calls moved, of how many; note why the others stayed."""
+    records = [record for told in report["scenarios"].values() for record in told["records"]]
+    asked = [each["path"] for told in report["scenarios"].values() for each in told["asked"]]
+    moved = sum(record["backend"] == "responses" for record in records)
+    why: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        if record["asked"] == "responses" != record["backend"]:
+            held = sorted({path for path, action in record["losses"] if action == "held"})
+            why[record["reason"], ", ".join(held)] += 1
+    # A call may be asked for several times; but one that no record tells of went past the adapter.
+    past = asked.count(CHAT) if mode != "off" and not any(record["backend"] == "chat" for record in records) else 0
+    if past:
+        why["past the adapter", ""] += past
+    if mode == "off" and CHAT in asked and not records:
+        found.differences.append("off: no call went through the adapter")
+    rows = [
+        {"application": name, "mode": mode, "stayed": str(times), "reason": reason, "path": path}
+        for (reason, path), times in why.items()
+    ]
+    found.stayed += rows
+    return f"{moved} of {len(records) + past}"
+
+
+def differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Walk two pieces of JSON; give each place where they differ, and what is there."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in sorted({*left, *right}):
+            yield from differences(left.get(key, ABSENT), right.get(key, ABSENT), f"{path}.{key}")
+    elif isinstance(left, list) and isinstance(right, list):
+        for index, (one, other) in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif type(left) is not type(right) or left != right:  # to Python, `True == 1 == 1.0`
+        yield path, left, right
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT = _Absent()
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(apps())}; default: all")
+    parser.add_argument("--show", action="store_true", help="also print what each scenario's native run did")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(apps()):
+        parser.error(f"no such application: {', '.join(sorted(unknown))}")
+    results = []
+    for name in asked.names or apps():
+        results.append(check(name, shown=asked.show))
+        found = results[-1]
+        print(f"{name}: {'the same' if not found.differences else f'{len(found.differences)} differences'}", flush=True)
+        for line in found.differences:
+            print(f"  {line}", flush=True)
+    print()
+    show([found.row for found in results])
+    if stayed := [row for found in results for row in found.stayed]:
+        print("\nCalls that stayed on Chat Completions:\n")
+        show(stayed)
+    if excused := [(found.row["application"], *each) for found in results for each in found.excused.items()]:
+        print("\nDifferences that are known:\n")
+        show([{"application": name, "scenario and reason": why, "places": str(times)} for name, why, times in excused])
+    return int(any(found.differences for found in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
