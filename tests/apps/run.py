@@ -27,7 +27,7 @@ from typing import Any
 
 from tests.apps import meaning
 from tests.environments import LANES, REQUIREMENTS, ROOT, CannotBeMadeError, Environment, ready
-from tests.frameworks.run import show
+from tests.isolated import show
 
 Json = dict[str, Any]
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
