@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import re
 import weakref
 from bisect import bisect_left
 from collections import deque
@@ -34,7 +33,7 @@ class Record:
     """What became of one call.
 
     `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` why. `held` are the
-    parameters that held it on Chat, `losses` the ledger's paths, without indexes (`messages[].name`), each with what
+    places in the request that held it on Chat, `losses` all of the ledger's, without indexes (`messages[].name`), each with what
     happened there. `status` is the HTTP status, None where no reply came; `error` the class of the exception that the
     caller got. `latency` and `first_token` are seconds from the call's beginning, to its end and to the first piece of
     the answer; tokens are None where the server told of none.
@@ -79,7 +78,7 @@ class Record:
         `error` is the exception, or its class's name.
         """
         usage = usage if isinstance(usage, dict) else {}
-        held = [re.split(r"[.\[]", loss.path)[0] for loss in decision.losses if loss.action == "held"]
+        held = [names.blank(loss.path) for loss in decision.losses if loss.action == "held"]
         return cls(
             asked=decision.asked,
             backend=decision.backend,
@@ -280,7 +279,7 @@ class Counters:
     def snapshot(self) -> dict[str, Any]:
         """Give all figures as JSON.
 
-        `calls` is their number; `routes` (asked -> actual backend), `reasons`, `held` (parameters), `losses` (path and
+        `calls` is their number; `routes` (asked -> actual backend), `reasons`, `held` (places in requests), `losses` (path and
         action) and `outcomes` (status and error) are tables of counts; `tokens` sums per backend; `latency_seconds` and
         `first_token_seconds` a histogram per backend: `count`, `sum`, cumulative `buckets` by upper bound, and the
         estimates `p50`, `p90`, `p99`.
@@ -321,8 +320,8 @@ class Counters:
         self._calls += 1
         self._add("routes", f"{record.asked}->{record.backend}")
         self._add("reasons", record.reason)
-        for parameter in record.held:
-            self._add("held", parameter)
+        for path in record.held:
+            self._add("held", path)
         for path, action in record.losses:
             self._add("losses", f"{path} {action}")
         said = [str(part) for part in (record.status, record.error) if part is not None]

@@ -81,13 +81,13 @@ def test_a_record_of_an_error() -> None:
 HELD: Mapping[str, tuple[list[Loss], tuple[str, ...]]] = {
     "none": ([Loss("seed", "dropped", "")], ()),
     "one": ([held("logit_bias")], ("logit_bias",)),
-    "inside": ([held("messages[0].content[1]")], ("messages",)),
-    "a key": ([held("stream_options.include_obfuscation")], ("stream_options",)),
-    "in order, once each": ([held("stop"), held("messages[1].name"), held("n"), held("messages[2].name")], ("stop", "messages", "n")),
+    "inside": ([held("messages[0].content[1]")], ("messages[].content[]",)),
+    "a key": ([held("stream_options.include_obfuscation")], ("stream_options.include_obfuscation",)),
+    "in order, once each": ([held("stop"), held("messages[1].name"), held("n"), held("messages[2].name")], ("stop", "messages[].name", "n")),
     "the whole": ([held("$")], ("$",)),
-    "a header": ([held("headers.authorization")], ("headers",)),
+    "a header": ([held("headers.authorization")], ("headers.authorization",)),
     "beside others": ([Loss("seed", "dropped", ""), held("n"), Loss("user", "changed", "")], ("n",)),
-    "a key that somebody wrote": ([held(f"metadata.{CANARY}")], ("metadata",)),
+    "a key that somebody wrote": ([held(f"metadata.{CANARY}")], ("metadata.other",)),
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from adapter.routing.rollout import Hashes, caller_of
 from adapter.routing.settings import Settings
 from adapter.testing.level import sdks_library
 from adapter.translation.content import json_type
+from adapter.translation.rules import named_at
 
 from .fates import Fate, fates
 
@@ -140,7 +141,7 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
             for key in ("responses_only", "chat_only", "tools_on_chat", "reasons", "shutdown", "sources")
             if (value := getattr(facts, key))
         },
-        emulated=tuple(sorted(plan.emulate & {loss.path for loss in plan.plan.losses if loss.action == "changed"})),
+        emulated=tuple(sorted(plan.emulate & {named_at(loss.path) for loss in plan.plan.losses if loss.action == "changed"})),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
 
-Emulated = Literal["n", "stop", "web_search_options"]
+Emulated = Literal["n", "name", "stop", "web_search_options"]
 
 
 def known_parameter(name: str) -> None:

@@ -52,8 +52,8 @@ class PerCall(pydantic.BaseModel):
     it (`drop`)."""
 
     unsupported_parameters: Annotated[Mapping[str, Unsupported], NoDecode] = Field(default_factory=dict)
-    """The same, parameter by parameter; also for `name` of messages, `input_audio` parts and `prompt_cache_breakpoint` of
-    answers."""
+    """The same, parameter by parameter; also for `name` of messages, `input_audio` parts, `prompt_cache_breakpoint` of
+    answers, and `cache_control` (which is left out unless it stands here)."""
 
     drop: Annotated[tuple[str, ...], NoDecode] = ()
     """The short form of `unsupported_parameters` for what is left out where it can't be carried."""

@@ -63,10 +63,13 @@ def _file(part: Part, path: str) -> Part:
     file = {key: value for key, value in _object(part, "file", path).items() if value is not None}
     if not file.keys() & {"file_id", "file_data", "file_url"}:
         raise MalformedRequest(f"{path}.file", "neither file_id nor file_data is given")
-    return {"type": "input_file", **file}
+    return {"type": "input_file"} | {key: value for key, value in file.items() if key in _WRAPPED["file"]}
 
 
 _INPUT: dict[str, Callable[[Part, str], Part]] = {"text": _text, "image_url": _image, "file": _file}
+
+# What is read of the object that a part wraps.
+_WRAPPED = {"image_url": {"url", "detail"}, "file": {"file_id", "file_data", "file_url", "filename", "detail"}}
 
 
 def _parts(content: Any, path: str) -> list[Part]:
@@ -91,7 +94,7 @@ def _unknown(draft: Draft, part: Part, path: str) -> None:
 def _whitelist(draft: Draft, part: Part, path: str, known: set[str]) -> None:
     for key, value in part.items():
         if value is not None and key not in known:
-            draft.ledger.note(f"{path}.{key}", "dropped", "not a field of this kind of part")
+            draft.leave_out(path, key, "not a field of this kind of part")
 
 
 def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Part], tuple[str, ...]]:
@@ -113,6 +116,8 @@ def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Par
         if part.get("prompt_cache_breakpoint") is not None:
             new["prompt_cache_breakpoint"] = part["prompt_cache_breakpoint"]
         _whitelist(draft, part, here, {"type", kind, "prompt_cache_breakpoint"})
+        if isinstance(wrapped := part[kind], dict):
+            _whitelist(draft, wrapped, f"{here}.{kind}", _WRAPPED[kind])
         parts.append(new)
         origins.append(f"content[{p}]")
     if content and not parts and not draft.held:

@@ -19,14 +19,15 @@ class Origin(NamedTuple):
     """Where one input item came from.
 
     `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of
-    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string). Reasoning was put in front
-    of the message's calls; the caller doesn't know of it.
+    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string), `prefix` how many characters
+    were put in front of its text. Reasoning was put in front of the message's calls; the caller doesn't know of it.
     """
 
     kind: ItemKind
     message: int
     call: int = 0
     parts: tuple[str, ...] = ()
+    prefix: int = 0
 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -112,6 +113,13 @@ class Draft:
             entries = self.body["include"] = []
         if isinstance(entries, list) and entry not in entries:
             entries.append(entry)
+
+    def leave_out(self, path: str, key: str, why: str) -> None:
+        """Go on without a key that the Responses API doesn't have; Chat passes over such keys."""
+        if key == "cache_control":
+            self.cannot(f"{path}.{key}" if path else key, key, "a mark for the prompt caches of other vendors")
+        else:
+            self.ledger.note(f"{path}.{key}" if path else key, "dropped", why)
 
     def cannot(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
         """Let the policy decide about a value that can't be carried: note it, hold the call on Chat, or raise Unsupported.

@@ -1,8 +1,7 @@
-"""`stop` and `n`: parameters that the Responses API doesn't have, and that are done here where that is asked for.
+"""`stop`, `n` and the `name` of messages: what the Responses API doesn't have, and what is done here where that is asked for.
 
-Both change what a call costs, so they are opted in to; otherwise the policy decides (DESIGN §4 `emulate`, MAPPING §1.3,
-§1.4). The request only says what is to be done (`Asked`): the cut is made in the reply (cut.py), and who sends the
-request sends it `n` times.
+They change what a call costs, or what the model reads, so they are opted in to; otherwise the policy decides. Of `stop` and `n` the
+request only says what is to be done (`Asked`): the cut is made in the reply (cut.py), and who sends the request sends it `n` times.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
-from .content import json_type
+from .content import json_type, string
 from .draft import Draft
 
 MOST_STOPS = 4
@@ -33,6 +32,18 @@ def stop(draft: Draft, value: Any, _: dict[str, Any]) -> None:
         _check(f"stop[{i}]", sequence)
     draft.asked["stop"] = tuple(value)
     draft.ledger.note("stop", "changed", "the text is cut here; what the model writes behind the cut is paid for")
+
+
+def name(draft: Draft, value: Any, path: str) -> str:
+    """Return what tells the model a message's name: what goes in front of its text; nothing where it isn't emulated."""
+    path = f"{path}.name"
+    if "name" not in draft.policy.emulate:
+        draft.cannot(path, "name", "messages have no name on the Responses API; opt in with emulate")
+        return ""
+    if not string(value, path):
+        draft.ledger.note(path, "dropped", "it is empty")
+        return ""
+    return f"[{value}]: "
 
 
 def _check(path: str, sequence: Any) -> None:

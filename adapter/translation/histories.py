@@ -255,7 +255,7 @@ def put_back(
         leads |= {call.item: lead for call, lead in zip(theirs, turn.before, strict=True) if lead}
         said, at = turn.spoken, first.item - 1
         if said is not None and at >= 0 and origins[at].message == origins[first.item].message:
-            if _shown(items[at]) != said.text:
+            if _shown(items[at], origins[at].prefix) != said.text:
                 continue  # other words than the model's: what is known of it doesn't fit
             lead = turn.before[0]
             leads[at], leads[first.item] = lead[: said.at], lead[said.at :]
@@ -375,8 +375,8 @@ def _spoken(messages: list[Item], at: int) -> Spoken | None:
     return Spoken(at, phase if phase in PHASES else None, text, own)
 
 
-def _shown(message: Item) -> str:
-    return _hash(_words(message))
+def _shown(message: Item, prefix: int) -> str:
+    return _hash(_words(message)[prefix:])
 
 
 def _words(message: Item) -> str:

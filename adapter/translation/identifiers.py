@@ -33,4 +33,13 @@ def call_id(chat_id: str) -> str:
     """
     if _FITS(chat_id):
         return chat_id
-    return "call_" + hashlib.sha256(chat_id.encode("utf-8", "surrogatepass")).hexdigest()[:48]
+    return _digest(chat_id)
+
+
+def repeated(chat_id: str, times: int) -> str:
+    """Return the `call_id` for a tool call whose id so many calls before it have: the same in every process."""
+    return _digest(f"{times} {chat_id}")
+
+
+def _digest(text: str) -> str:
+    return "call_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:48]

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
-from . import identifiers
+from . import emulation, identifiers
 from .content import input_content, json_type, output_content, output_text, string
 from .draft import Draft, ItemKind, Origin
 
@@ -36,7 +36,32 @@ _FIELDS = {
 
 # The same for every conversation, and held as long as a reply is read: a long history's would be as much as its text.
 _origin = lru_cache(maxsize=4096)(Origin)
+# Of calls: `index` and `parsed_arguments` stand on the SDK's own objects.
+_CALL_FIELDS = {"id", "type", "function", "custom", "index"}
+_FUNCTION_FIELDS = {"name", "arguments", "parsed_arguments"}
 _FEW_PARTS = 8  # more of them are made anew: what is kept is bounded
+
+
+class _Called:
+    """The calls of one id: how many there were, and those of the newest message that has it, which outputs answer in order."""
+
+    __slots__ = ("answers", "calls", "message", "times")
+
+    def __init__(self, message: int, sent: str, output: str) -> None:
+        self.times = 1
+        self.message = message
+        self.calls = [(sent, output)]  # the id that is sent, and the type of its output
+        self.answers = 0
+
+    def again(self, message: int, sent: str, output: str) -> None:
+        self.times += 1
+        if self.message != message:
+            self.message, self.calls, self.answers = message, [], 0
+        self.calls.append((sent, output))
+
+    def answer(self) -> tuple[str, str]:
+        self.answers += 1
+        return self.calls[min(self.answers, len(self.calls)) - 1]
 
 
 class _Items:
@@ -45,7 +70,7 @@ class _Items:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.items: list[dict[str, Any]] = []
-        self.custom: set[str] = set()  # ids of custom tool calls: their outputs have a type of their own
+        self.called: dict[str, _Called] = {}  # by the caller's own ids
         self.pending: deque[tuple[str, str]] = deque()  # deprecated calls without their output: (name, invented id)
         self.invented = 0
 
@@ -65,10 +90,32 @@ class _Items:
             return
         for key, value in message.items():
             if value is not None and key not in _FIELDS[role]:
-                self.draft.ledger.note(f"{path}.{key}", "dropped", f"not a field of a message with the role {role}")
+                self.draft.leave_out(path, key, f"not a field of a message with the role {role}")
+        said = ""
         if role not in ("tool", "function") and message.get("name") is not None:
-            self.draft.cannot(f"{path}.name", "name", "messages have no name on the Responses API")
+            said = emulation.name(self.draft, message["name"], path)
+        first = len(self.items)
         convert(self, m, path, message)
+        if said:
+            self.say(said, path, first)
+
+    def say(self, said: str, path: str, first: int) -> None:
+        """Write who speaks in front of a message's first text; its items begin at `first`."""
+        item = self.items[first] if first < len(self.items) else {}
+        content = item.get("content")
+        if isinstance(content, str):
+            item["content"] = said + content
+        elif (text := next((part for part in content or () if "text" in part), None)) is not None:
+            text["text"] = said + text["text"]
+        elif content and item["role"] != "assistant":
+            content.insert(0, {"type": "input_text", "text": said})
+            origin = self.draft.origins[first]
+            self.draft.origins[first] = origin._replace(parts=("name", *origin.parts))
+        else:
+            self.draft.ledger.note(f"{path}.name", "dropped", "there is no text to write it in front of")
+            return
+        self.draft.origins[first] = self.draft.origins[first]._replace(prefix=len(said))
+        self.draft.ledger.note(f"{path}.name", "changed", "written in front of the message's text")
 
     def input_message(self, m: int, path: str, message: dict[str, Any]) -> None:
         content, parts = input_content(self.draft, message.get("content"), f"{path}.content")
@@ -91,17 +138,25 @@ class _Items:
             self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
         if legacy is not None:
             name, arguments = _function(legacy, f"{path}.function_call")
-            made = self.invent()
+            made = self.call_id(f"call_fn_{self.invented}", "function_call_output", m, f"{path}.function_call")
+            self.invented += 1
             self.pending.append((name, made))
             self.add(_call("function_call", made, name, arguments=arguments), "legacy_call", m)
 
     def tool_call(self, m: int, k: int, path: str, call: Any) -> None:
         if not isinstance(call, dict):
             raise MalformedRequest(path, f"expected an object, got {json_type(call)}")
-        call_id = self.call_id(call.get("id"), f"{path}.id")
-        match call.get("type") or "function":
+        own = string(call.get("id"), f"{path}.id")
+        kind = call.get("type") or "function"
+        if not call.keys() <= _CALL_FIELDS:
+            self.whitelist(call, path, _CALL_FIELDS)
+        match kind:
             case "function":
-                name, arguments = _function(call.get("function"), f"{path}.function")
+                function = call.get("function")
+                name, arguments = _function(function, f"{path}.function")
+                if not function.keys() <= _FUNCTION_FIELDS:
+                    self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)
+                call_id = self.call_id(own, "function_call_output", m, f"{path}.id")
                 self.add(_call("function_call", call_id, name, arguments=arguments), "function_call", m, k)
             case "custom":
                 custom = call.get("custom")
@@ -109,7 +164,8 @@ class _Items:
                     raise MalformedRequest(f"{path}.custom", f"expected an object, got {json_type(custom)}")
                 name = string(custom.get("name"), f"{path}.custom.name")
                 text = string(custom.get("input"), f"{path}.custom.input")
-                self.custom.add(call_id)
+                self.whitelist(custom, f"{path}.custom", {"name", "input"})
+                call_id = self.call_id(own, "custom_tool_call_output", m, f"{path}.id")
                 self.add(_call("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
             case _:
                 self.draft.cannot(
@@ -117,9 +173,10 @@ class _Items:
                 )
 
     def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
-        call_id = self.call_id(message.get("tool_call_id"), f"{path}.tool_call_id")
+        own = string(message.get("tool_call_id"), f"{path}.tool_call_id")
         output, parts = input_content(self.draft, message.get("content"), f"{path}.content")
-        kind = "custom_tool_call_output" if call_id in self.custom else "function_call_output"
+        called = self.called.get(own)
+        call_id, kind = (self.shortened(own), "function_call_output") if called is None else called.answer()
         self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
 
     def function(self, m: int, path: str, message: dict[str, Any]) -> None:
@@ -134,17 +191,33 @@ class _Items:
         output, parts = input_content(self.draft, "" if content is None else content, f"{path}.content")
         self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
 
-    def invent(self) -> str:
-        made = f"call_fn_{self.invented}"
-        self.invented += 1
-        return made
+    def call_id(self, own: str, output: str, m: int, path: str) -> str:
+        """Return the id under which a call is sent; `output` is the type of what answers it.
 
-    def call_id(self, value: Any, path: str) -> str:
-        original = string(value, path)
-        short = identifiers.call_id(original)
-        if short != original:
-            self.draft.call_ids[short] = original
+        The API takes an id once. The first call keeps it, so that prompts begin as before; those of the same id that follow get others, the
+        same each time, as some servers begin every turn with `call_0`.
+        """
+        called = self.called.get(own)
+        if called is None:
+            sent = self.shortened(own)
+            self.called[own] = _Called(m, sent, output)
+            return sent
+        sent = identifiers.repeated(own, called.times)
+        self.draft.call_ids[sent] = own
+        called.again(m, sent, output)
+        self.draft.ledger.note(path, "changed", "sent as another id, since a call before it has the same one")
+        return sent
+
+    def shortened(self, own: str) -> str:
+        short = identifiers.call_id(own)
+        if short != own:
+            self.draft.call_ids[short] = own
         return short
+
+    def whitelist(self, call: dict[str, Any], path: str, known: set[str]) -> None:
+        for key, value in call.items():
+            if value is not None and key not in known:
+                self.draft.leave_out(path, key, "not a field of a tool call")
 
 
 _ROLES: dict[str, Callable[[_Items, int, str, dict[str, Any]], None]] = {

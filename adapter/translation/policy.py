@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from .models import KNOWN, ModelFacts
+from .rules import DEFAULT_POLICIES
 
 Unsupported = Literal["chat", "error", "drop"]
 CarryReasoning = Literal["auto", "always", "never"]
@@ -37,4 +38,5 @@ class Policy:
 
     def of(self, parameter: str) -> Unsupported:
         """Return what is to happen to a value of this parameter."""
-        return self.parameters.get(parameter, self.unsupported)
+        said = self.parameters.get(parameter)
+        return said if said is not None else DEFAULT_POLICIES.get(parameter, self.unsupported)

@@ -14,7 +14,7 @@ from .draft import NOTHING, Asked, Draft, IndexMap, Translation
 from .formats import response_format
 from .items import messages_to_input
 from .policy import Policy
-from .rules import BUILT_HERE, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ROUTING_FIELDS, Move
+from .rules import BUILT_HERE, CHAT_ONLY, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ROUTING_FIELDS, Move
 from .turns import ENCRYPTED, asks_encrypted
 
 _DEFAULT_POLICY = Policy()
@@ -108,10 +108,18 @@ def _asks_json(body: dict[str, Any]) -> bool:
 def _model(draft: Draft, model: Any) -> None:
     """Hold what only Chat serves; leaving the model out is no way to move the call, so `drop` holds it as well."""
     if isinstance(model, str) and draft.policy.models.of(model).chat_only:
-        why = "the model is served on Chat Completions only"
-        if draft.policy.of("model") == "error":
-            raise Unsupported("model", why)
-        draft.held.note("model", "held", why)
+        _hold(draft, "model", "the model is served on Chat Completions only")
+
+
+def _chat_only(draft: Draft, name: str, value: Any) -> None:
+    if value is not None:
+        _hold(draft, name, "Azure answers from data sources on Chat Completions only")
+
+
+def _hold(draft: Draft, name: str, why: str) -> None:
+    if draft.policy.of(name) == "error":
+        raise Unsupported(name, why)
+    draft.held.note(name, "held", why)
 
 
 def _logprobs(draft: Draft, value: Any, _: dict[str, Any]) -> None:
@@ -212,6 +220,13 @@ CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
 def _extras(draft: Draft, body: dict[str, Any]) -> None:
     for key, value in body.items():
         if key in CHAT_PARAMETERS:
+            continue
+        if key in CHAT_ONLY:
+            _chat_only(draft, key, value)
+            continue
+        if key == "cache_control":
+            if value is not None:
+                draft.leave_out("", key, "")
             continue
         if key in BUILT_HERE:
             raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")

@@ -6,11 +6,14 @@ from here. Classes and targets: MAPPING §1; neutral values (the API's own defau
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
 Fate = Literal["exact", "emulated", "lossy", "impossible"]
+
+_INDEX = re.compile(r"\[\d*\]")
 
 
 class Move(Enum):
@@ -46,7 +49,13 @@ _C, _F, _R = Move.COPY, Move.CONVERT, Move.REFUSE
 
 _TABLE = (
     Rule("model", "model", "exact", _C, "The same name."),
-    Rule("messages", "input", "exact", _F, "Item by item, in order; message `name` and audio can't be carried."),
+    Rule(
+        "messages",
+        "input",
+        "exact",
+        _F,
+        "Item by item, in order; audio can't be carried, message `name` where emulation is asked for.",
+    ),
     Rule("audio", "", "impossible", _R, "The Responses API has no speech output."),
     Rule("frequency_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
     Rule("function_call", "tool_choice", "emulated", _F, "As `tool_choice`; the answer comes back as `function_call`."),
@@ -104,5 +113,18 @@ BUILT_HERE = frozenset({"input", "max_output_tokens"})
 MINIMUM_OUTPUT_TOKENS = 16
 """The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; MAPPING §1, row 9)."""
 
-MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint"})
-"""What can't be carried inside messages, by the names that a policy knows it by."""
+MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "cache_control"})
+"""What can't be carried inside messages (and tools), by the names that a policy knows it by."""
+
+DEFAULT_POLICIES: dict[str, Literal["drop"]] = {"cache_control": "drop"}
+"""What a policy says of a value unless it names it: such a mark, which other vendors take, concerns nothing but cost."""
+
+CHAT_ONLY = frozenset({"data_sources", "dataSources"})
+"""Parameters of Azure's that only its Chat Completions have; an answer without them would be another one."""
+
+
+def named_at(path: str) -> str:
+    """Return the name by which policies know what stands at a path of a chat request: `messages[0].name` is `name`."""
+    parts = _INDEX.sub("", path).split(".")
+    inner = parts[-1] if len(parts) > 1 else ""
+    return inner if inner in MESSAGE_FIELDS or inner == "audio" else parts[0]

@@ -9,6 +9,11 @@ from adapter.errors import MalformedRequest
 from .content import json_type, string
 from .draft import Draft
 
+_NEWER = {"allowed_callers", "async", "defer_loading"}
+FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "output_schema", *_NEWER})
+CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER})
+"""What the Responses API has for tools of these kinds."""
+
 
 def _function_tool(draft: Draft, function: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten a function's definition.
@@ -27,16 +32,13 @@ def _function_tool(draft: Draft, function: dict[str, Any], path: str) -> dict[st
         tool["description"] = function["description"]
     tool["parameters"] = parameters
     tool["strict"] = strict
-    for key, value in function.items():
-        if value is not None and key not in ("name", "description", "parameters", "strict"):
-            # Chat takes such keys and passes over them (recordings 6943, 6944); the Responses API refuses them.
-            draft.ledger.note(f"{path}.{key}", "dropped", "not a field of a function")
+    _rest(draft, tool, function, path, FUNCTION_FIELDS)
     return tool
 
 
-def _custom_tool(_: Draft, custom: dict[str, Any], path: str) -> dict[str, Any]:
+def _custom_tool(draft: Draft, custom: dict[str, Any], path: str) -> dict[str, Any]:
     tool = {"type": "custom", "name": string(custom.get("name"), f"{path}.name")}
-    tool |= {key: value for key, value in custom.items() if key not in ("name", "format") and value is not None}
+    _rest(draft, tool, custom, path, CUSTOM_FIELDS)
     shape = custom.get("format")
     if isinstance(shape, dict) and isinstance(shape.get("grammar"), dict):
         shape = {**{key: value for key, value in shape.items() if key != "grammar"}, **shape["grammar"]}
@@ -46,6 +48,35 @@ def _custom_tool(_: Draft, custom: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 _WRAPPED = {"function": _function_tool, "custom": _custom_tool}
+_FIELDS = {"function": FUNCTION_FIELDS, "custom": CUSTOM_FIELDS}
+
+
+def _rest(draft: Draft, tool: dict[str, Any], given: dict[str, Any], path: str, known: frozenset[str]) -> None:
+    """Take over the other keys of a definition that the Responses API has as well; Chat passes over any."""
+    for key, value in given.items():
+        if value is None or key in tool:
+            continue
+        if key not in known:
+            draft.leave_out(path, key, "not a field of such a tool")
+        elif key != "format":
+            tool[key] = value
+
+
+def _joined(draft: Draft, tool: dict[str, Any], kind: str, path: str) -> dict[str, Any]:
+    """Return a tool's definition with what stands beside it, where the Responses API has that; inside it stands what counts."""
+    inside: dict[str, Any] = tool[kind]
+    beside: dict[str, Any] = {}
+    for key, value in tool.items():
+        if key in ("type", kind) or value is None:
+            continue
+        given = inside.get(key)
+        if key not in _FIELDS[kind]:
+            draft.leave_out(path, key, "not a field of such a tool")
+        elif given is None:
+            beside[key] = value
+        elif type(given) is not type(value) or given != value:
+            draft.ledger.note(f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else")
+    return {**inside, **beside} if beside else inside
 
 
 def _tool(draft: Draft, tool: Any, path: str) -> dict[str, Any]:
@@ -59,6 +90,8 @@ def _tool(draft: Draft, tool: Any, path: str) -> dict[str, Any]:
         return tool  # already in the Responses API's own shape
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
+    if len(tool) > 2:
+        wrapped = _joined(draft, tool, kind, path)
     return _WRAPPED[kind](draft, wrapped, f"{path}.{kind}")
 
 
@@ -100,9 +133,16 @@ def function_call(draft: Draft, value: Any) -> None:
     if not isinstance(value, dict):
         raise MalformedRequest("function_call", f"expected a string or an object, got {json_type(value)}")
     draft.put("tool_choice", {"type": "function", "name": string(value.get("name"), "function_call.name")})
+    _only(draft, value, "function_call", {"name"})
 
 
-def _flat_choice(value: dict[str, Any], path: str) -> dict[str, Any]:
+def _only(draft: Draft, choice: dict[str, Any], path: str, known: set[str]) -> None:
+    for key, value in choice.items():
+        if value is not None and key not in known:
+            draft.leave_out(path, key, "not a field of such a choice")
+
+
+def _flat_choice(draft: Draft, value: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten `{type, <type>: {name}}`; hosted tools, and what is flat already, stay as they are."""
     kind = string(value.get("type"), f"{path}.type")
     wrapped = value.get(kind)
@@ -110,6 +150,8 @@ def _flat_choice(value: dict[str, Any], path: str) -> dict[str, Any]:
         return value
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
+    _only(draft, value, path, {"type", kind})
+    _only(draft, wrapped, f"{path}.{kind}", {"name"})
     return {"type": kind, "name": string(wrapped.get("name"), f"{path}.{kind}.name")}
 
 
@@ -128,10 +170,12 @@ def tool_choice(draft: Draft, value: Any) -> None:
         listed = allowed.get("tools")
         if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
             raise MalformedRequest(f"{path}.tools", "expected an array of objects")
-        flat = [_flat_choice(tool, f"{path}.tools[{i}]") for i, tool in enumerate(listed)]
+        flat = [_flat_choice(draft, tool, f"{path}.tools[{i}]") for i, tool in enumerate(listed)]
+        _only(draft, value, "tool_choice", {"type", "allowed_tools"})
+        _only(draft, allowed, path, {"mode", "tools"})
         draft.put("tool_choice", {"type": "allowed_tools", "mode": allowed.get("mode"), "tools": flat})
         return
-    choice = _flat_choice(value, "tool_choice")
+    choice = _flat_choice(draft, value, "tool_choice")
     draft.put("tool_choice", choice)
     draft.asked["named_choice"] = choice.get("type") in _WRAPPED
     if choice.get("type") in _WRAPPED:

@@ -109,7 +109,7 @@ KINDS = (
          shutdown="2027-01-14", n=2),
     Kind(10, "gpt-4o-mini", {"frequency_penalty": 0.5, "presence_penalty": 0}, "with settings", "drop frequency_penalty",
          shutdown="2027-01-14"),
-    Kind(10, "gpt-4o-mini", {}, "with settings", "drop name", shutdown="2027-01-14", name=True),
+    Kind(10, "gpt-4o-mini", {}, "with settings", "emulate name", shutdown="2027-01-14", name=True),
     Kind(10, "gpt-5.6-sol", {"tools": [WEATHER], "reasoning_effort": "low"}, features=("tools", "tools with reasoning"), one_way=True),
     Kind(5, "gpt-5.6-sol", {"tools": [WEATHER], "reasoning_effort": "low", "seed": 3}, "with settings", "drop seed",
          features=("tools", "tools with reasoning"), one_way=True),

@@ -26,8 +26,10 @@ _IN_MESSAGES = {
     "name": "the model doesn't see the names",
     "input_audio": "the answer may be another",
     "prompt_cache_breakpoint": "the cache begins elsewhere",
+    "cache_control": "nothing but cost depends on it",
 }
 _EMULATION = {
+    "name": "written in front of the message's text",
     "n": "as many requests at once, each paid for with its prompt",
     "stop": "the text is cut by the adapter; what comes behind the cut is paid for",
     "web_search_options": "as a web_search tool",

@@ -111,7 +111,21 @@ def _messages(value: Any) -> Shape:
     if legacy:  # matched by name, in order
         names = tuple([_called(message) for message in value if type(message) is dict])
         return ("legacy", tuple(out), names)
-    return tuple(dict.fromkeys(out))
+    return ("again", *dict.fromkeys(out)) if _repeats(value) else tuple(dict.fromkeys(out))
+
+
+def _repeats(messages: list[Any]) -> bool:
+    """Tell whether an id names two calls, of which the second gets another one."""
+    known: set[str] = set()
+    for message in messages:
+        calls = message.get("tool_calls") if type(message) is dict else None
+        for call in calls if type(calls) is list else ():
+            own = call.get("id") if type(call) is dict else None
+            if type(own) is str:
+                if own in known:
+                    return True
+                known.add(own)
+    return False
 
 
 def _called(message: dict[str, Any]) -> Shape:

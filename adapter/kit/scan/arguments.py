@@ -60,13 +60,21 @@ class Reader:
         """Read a call's arguments; positional ones are no parameters of Chat."""
         found = Arguments() if into is None else into
         for arg in args:
-            if arg.keyword is not None:
+            if arg.keyword is not None and arg.keyword.value == "extra_body":
+                found.add("extra_body", self._extra(arg.value, scope))
+            elif arg.keyword is not None:
                 found.add(arg.keyword.value, self.value(arg.value, scope))
             elif arg.star == "**":
                 self._spread(arg.value, scope, found, 0)
             elif arg.star == "*":
                 found.open.append(f"*{self._code(arg.value)}")
         return found
+
+    def _extra(self, node: cst.BaseExpression, scope: Scope) -> Any:
+        """Return what is known of the parameters that are given in the body itself, also where a value isn't."""
+        inside = Arguments()
+        self._spread(node, scope, inside, 0)
+        return inside.values or self.value(node, scope)
 
     def _spread(self, node: cst.BaseExpression, scope: Scope, found: Arguments, depth: int) -> None:
         deeper = depth + 1

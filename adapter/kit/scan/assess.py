@@ -14,9 +14,9 @@ from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
 from adapter.routing.settings import Settings
-from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS, MESSAGE_FIELDS
 
-from .arguments import UNKNOWN
+from .arguments import PLACEHOLDER, UNKNOWN
 from .known import OPTIONS
 from .sites import Site
 
@@ -96,7 +96,9 @@ class Assessor:
                 unknown.append(name)
         extra = site.arguments.values.get("extra_body")
         if isinstance(extra, dict):
-            body |= {name: value for name, value in extra.items() if name not in OPTIONS}
+            body |= {name: value for name, value in extra.items() if name not in OPTIONS and value is not UNKNOWN}
+            unknown += [name for name in extra if extra[name] is UNKNOWN and name in _SAMPLES and name not in unknown]
+            body |= {name: PLACEHOLDER for name in CHAT_ONLY if extra.get(name) is UNKNOWN}
         if site.call.endswith("parse") and "response_format" in unknown:  # a model class: the SDK makes its schema
             unknown.remove("response_format")
             schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
