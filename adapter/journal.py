@@ -29,7 +29,7 @@ class Veto:
 class Choice:
     """What the settings say about one call, before the request itself is translated.
 
-    `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`); `model` is the name that
+    `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, `hosts`); `model` is the name that
     a rule puts in place of the caller's; `fallback` says which replies send the call to Chat Completions.
     """
 
@@ -49,9 +49,9 @@ class Decision:
     """What was decided for one call.
 
     `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why: `force`, `header`,
-    `use`, `flag`, `rule`, `rollout` or `settings` where the choice stood; `unsupported`, `not-json`, `missing`, `blocked`,
-    `rejected` or `adapter-bug` where the call went to Chat after all; `refused` where it went nowhere. `losses` is the ledger so
-    far: complete once the reply, or the stream, has been read. `settings_hash` tells settings apart without showing them.
+    `use`, `flag`, `rule`, `rollout`, `settings`, or `hosts` for a host that isn't among those, where the choice stood;
+    `unsupported`, `not-json`, `missing`, `blocked`, `rejected` or `adapter-bug` where the call went to Chat after all; `refused`
+    where it went nowhere. `losses` is the ledger so far, with the paths that `held` it on Chat: complete once the reply, or the stream, has been read. `settings_hash` tells settings apart without showing them.
     """
 
     backend: Backend

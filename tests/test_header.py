@@ -97,7 +97,7 @@ SETTINGS: dict[str, Given] = {
 }
 
 
-def _client(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **given: Any) -> Any:
+def client_of(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **given: Any) -> Any:
     """Make a client whose HTTP client's own hook puts the header into everything, where `hook` is given."""
     hook = given.pop("hook", None)
     named = {"base_url": "https://api.test/v1", "api_key": KEY, "max_retries": 0, **given}
@@ -143,7 +143,7 @@ PLACES: dict[str, tuple[Given, Given]] = {
 def test_it_is_never_sent_on(sdk: Sdk, place: str, way: str, upstream: Upstream) -> None:
     of_client, of_call = PLACES[place]
     for named, settings in SETTINGS.items():
-        client = _client(sdk, way, upstream, Settings(**settings), **of_client)
+        client = client_of(sdk, way, upstream, Settings(**settings), **of_client)
         for name, call in CALLS.items():
             if not hasattr(client, name.partition(" ")[0]) and name in ("responses", "responses stream"):
                 continue  # an SDK from before
@@ -177,7 +177,7 @@ def test_a_retry_and_a_fallback_are_without_it_too(
 ) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
     upstream.broken = 1
-    client = _client(sdk, way, upstream, Settings(), max_retries=2, base_url=f"https://{sdk.mode}-{way}.test/v1")
+    client = client_of(sdk, way, upstream, Settings(), max_retries=2, base_url=f"https://{sdk.mode}-{way}.test/v1")
     sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: "responses"}))
     assert upstream.paths == [RESPONSES, RESPONSES, CHAT]
     assert upstream.headers == [None] * 3
@@ -187,7 +187,7 @@ def test_a_retry_and_a_fallback_are_without_it_too(
 @pytest.mark.parametrize("backend", ["chat", "responses"])
 def test_a_redirect_is_without_it_too(sdk: Sdk, backend: str, way: str, upstream: Upstream) -> None:
     upstream.moved = 2
-    client = _client(sdk, way, upstream, Settings())
+    client = client_of(sdk, way, upstream, Settings())
     sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: backend}))
     assert upstream.paths == [RESPONSES if backend == "responses" else CHAT] * 3
     assert upstream.headers == [None] * 3
@@ -206,7 +206,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_means_nothing_is_said_once_for_each_kind(
     sdk: Sdk, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = _client(sdk, way, upstream, Settings(backend="responses"))
+    client = client_of(sdk, way, upstream, Settings(backend="responses"))
     with caplog.at_level(logging.WARNING, "adapter"):
         for value in ("SECRET", "SECRET\x1b[31m", "CHAT", " chat", "", "SECRET" * 100, "Responses"):
             sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: value}))
@@ -224,7 +224,7 @@ def test_what_means_nothing_is_said_once_for_each_kind(
 def test_a_value_that_is_not_allowed_chooses_nothing_and_is_not_complained_of(
     sdk: Sdk, backend: Any, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = _client(sdk, way, upstream, Settings(backend=backend, allow_header=False))
+    client = client_of(sdk, way, upstream, Settings(backend=backend, allow_header=False))
     with caplog.at_level(logging.WARNING, "adapter"):
         for value in ("chat", "responses", "sideways"):
             sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: value}))

@@ -71,7 +71,8 @@ class TripBase:
         if method == "POST":
             named = bool(self.ticket.overrides.conversation)
             return exchange(self.journal, raw_path, self.capacity(), named=named)
-        question = stored_endpoint(method, raw_path)
+        ours = self.ticket.router.adapts(self.request.url.host)
+        question = stored_endpoint(method, raw_path) if ours else None
         return follow(self.journal) if question is None else stored(question)
 
     def capacity(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Which backend gets a call: force over header over `use()` over flag over rules over rollout over `backend` (DESIGN §4)."""
+"""Which backend gets a call: force over header over `use()` over flag over rules over rollout over `backend`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adapter.translation.policy import Policy
 
 from . import overrides as overriding
 from .calls import Call
-from .matching import Match, Matcher
+from .matching import Match, Matcher, compiled
 from .once import ONCE
 from .overrides import Overrides
 from .rollout import Hashes, moves
@@ -58,7 +58,9 @@ class Router:
         overs = [(_over(settings, rule), rule) for rule in settings.rules]
         self.rules = tuple(Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self.rules)
+        self._adapts = None if "*" in settings.hosts else compiled(settings.hosts) or _nothing
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
+        plain = plain and (self._adapts is None or settings.backend == "chat")
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None
         self.quiet = self.surely is not None and self.surely.backend == "chat"
         self.shared: Any = None  # what the doors have for all calls under these settings
@@ -71,6 +73,8 @@ class Router:
         """Choose for a call; or say what is missing: its body, or a flag."""
         if self.surely is not None and call.overrides is overriding.NONE and call.header is None:
             return self.surely
+        if not self.adapts(call.host):
+            return self._ground.choices["chat", "hosts"]
         if self.killed:
             return self._ground.choices["chat", "force"]
         if self._flags is not None and call.flag is UNREAD:
@@ -88,6 +92,10 @@ class Router:
             return answer
         choice = ground.choices[answer]
         return choice if call.overrides.plain else replace(choice, policy=_with(choice.policy, call.overrides))
+
+    def adapts(self, host: str) -> bool:
+        """Tell whether calls to a host are any of ours: `hosts` says so."""
+        return self._adapts is None or bool(self._adapts(host))
 
     def ground_of(self, call: Call) -> tuple[Ground, int | None]:
         """Return what a call stands on, and the index of the rule that holds for it; `call.body` must have been read where a rule needs it."""
@@ -136,6 +144,10 @@ class Router:
         return Flag(target, {name: value for name, value in attributes.items() if value is not None})
 
 
+def _nothing(_: str) -> bool:
+    return False
+
+
 _MOVED: tuple[Backend, str] = ("responses", "rollout")
 _LEFT: tuple[Backend, str] = ("chat", "rollout")
 
@@ -158,7 +170,7 @@ class Ground:
         self.choices: dict[tuple[Backend, str], Choice] = {
             (backend, reason): replace(choice, backend=backend, reason=reason, model=model)
             for backend in get_args(Backend)
-            for reason in ("force", "header", "use", "flag", "rule", "rollout", "settings")
+            for reason in ("force", "header", "use", "flag", "rule", "rollout", "settings", "hosts")
         }
 
     @property
@@ -181,7 +193,7 @@ def _choice(some: PerCall, facts: ModelFacts, settings: Settings) -> Choice:
         some.unsupported, MappingProxyType(some.policies), frozenset(some.emulate), facts, some.carry_reasoning
     )
     return Choice(
-        some.backend, "settings", policy, some.on_bug, settings.hash,
+        some.backend, "settings", policy, some.on_internal_error, settings.hash,
         fallback=frozenset(some.fallback), fallback_expiry=settings.fallback_expiry,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -13,14 +13,25 @@ from .calls import Call
 
 Globs = tuple[str, ...]
 
+
+def _host(glob: str) -> str:
+    if _NO_HOST.search(glob):
+        raise ValueError("expected a host or a glob of hosts, without scheme, port and path")
+    return glob.lower()
+
+
+Host = Annotated[str, pydantic.AfterValidator(_host)]
+
+_NO_HOST = re.compile(r"^$|[/@\s]|^[^:]*:\d*$")  # an IPv6 address has more colons
+
 _IN_BODY = ("model", "stream", "tools", "format")
 
 
 class Match(pydantic.BaseModel):
     """What a call must be like; all that is given must hold, and an empty match holds for every call.
 
-    `model`, `tag` and `call_site` (`module:function` of the caller) are globs, or lists of them; `format` is the type of the
-    `response_format` (`text` where there is none).
+    `model`, `tag`, `call_site` (`module:function` of the caller) and `host` (of the URL, without a port) are globs, or lists of them;
+    `format` is the type of the `response_format` (`text` where there is none); `api` the API that the call was written for.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -28,12 +39,14 @@ class Match(pydantic.BaseModel):
     model: Globs = ()
     tag: Globs = ()
     call_site: Globs = ()
+    host: tuple[Host, ...] = ()
+    api: tuple[Literal["chat"], ...] = ()
     format: tuple[Literal["text", "json_object", "json_schema"], ...] = ()
     azure: bool | None = None
     stream: bool | None = None
     tools: bool | None = None
 
-    @pydantic.field_validator("model", "tag", "call_site", "format", mode="before")
+    @pydantic.field_validator("model", "tag", "call_site", "host", "api", "format", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -42,16 +55,19 @@ class Match(pydantic.BaseModel):
 class Matcher:
     """A match made ready to be asked on every call."""
 
-    __slots__ = ("_azure", "_call_site", "_format", "_model", "_stream", "_tag", "_tools", "needs_body")
+    __slots__ = ("_azure", "_call_site", "_format", "_host", "_model", "_stream", "_tag", "_tools", "needs_body")
 
     def __init__(self, match: Match) -> None:
-        self._model, self._tag, self._call_site = map(_compiled, (match.model, match.tag, match.call_site))
+        globs = (match.model, match.tag, match.call_site, match.host)
+        self._model, self._tag, self._call_site, self._host = map(compiled, globs)
         self._format, self._azure, self._stream, self._tools = match.format, match.azure, match.stream, match.tools
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call is meant; `call.body` has been read where `needs_body` says so."""
         if self._azure is not None and call.azure is not self._azure:
+            return False
+        if self._host is not None and not self._host(call.host):
             return False
         if self._tag is not None and not (call.overrides.tag is not None and self._tag(call.overrides.tag)):
             return False
@@ -69,7 +85,8 @@ class Matcher:
         return not self._format or _format(body.get("response_format")) in self._format
 
 
-def _compiled(globs: Globs) -> Callable[[str], object] | None:
+def compiled(globs: Globs) -> Callable[[str], object] | None:
+    """Make what tells whether a name fits one of several globs; None where there are none."""
     # One expression for all of them: matched on every call.
     return re.compile("|".join(translate(glob) for glob in globs)).match if globs else None
 

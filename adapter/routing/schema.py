@@ -29,7 +29,7 @@ def settings_schema() -> dict[str, Any]:
 def _write_types(schema: dict[str, Any]) -> None:
     """Write down what the validators take or refuse beyond the types."""
     parameters = sorted(CHAT_PARAMETERS.keys() | MESSAGE_FIELDS)
-    for name in ("model", "tag", "call_site", "format"):
+    for name in ("model", "tag", "call_site", "host", "api", "format"):
         found = schema["$defs"]["Match"]["properties"][name]
         many = {"type": "array", "items": found.pop("items")}
         del found["type"]
@@ -39,6 +39,10 @@ def _write_types(schema: dict[str, Any]) -> None:
         properties["drop"]["items"] = {"enum": parameters}
         properties["unsupported_parameters"]["propertyNames"] = {"enum": parameters}
         properties["sticky_by"]["pattern"] = f"^({values.STICKY.pattern})$"
+        properties["rollout"]["anyOf"].insert(1, {"type": "string", "pattern": r"^\s*\d+(\.\d*)?\s*%\s*$"})
+        del properties["on_bug"]["default"]
+        properties["on_bug"]["deprecated"] = True
+        described["not"] = {"required": ["on_bug", "on_internal_error"]}
 
 
 def _docstrings(module: Any) -> dict[str, dict[str, str]]:

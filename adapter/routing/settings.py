@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -25,28 +24,29 @@ from adapter import names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
-from . import files
+from . import environment, files
+from .environment import CONFIG, PREFIX, Environment
 from .force import Found, Location, found, lifted, strongest
-from .values import Force, Values
+from .hashing import hash_of
+from .values import OTHER_NAME, Force, Values
 
-PREFIX = "ADAPTER_"
-CONFIG = "ADAPTER_CONFIG"
 _OBJECTS = frozenset({"flags", "observers"})
 _SECRET = frozenset({"memory", "memory_key"})
 _LONGEST_NAME, _LONGEST_LINE = 100, 4000  # of what is asked after, and of what is said
-_NEAR = 0.78  # `STICKY` is meant for `STICKY_BY`, `SERVICE_HOST` not for `SERVICE`
 
 logger = logging.getLogger("adapter")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What settings are read from beside arguments: the file's values, the variables that count (None: all), and what holds before all."""
+    """What settings are read from beside arguments: the file's values, the variables, and what holds before all."""
 
     file: Mapping[str, Any]
     first: Mapping[str, Any]
-    variables: frozenset[str] | None = None
+    variables: Mapping[str, str]
 
+
+Where = Callable[[Location], str]
 
 _READING: ContextVar[_Reading] = ContextVar("adapter.settings.reading")
 
@@ -55,9 +55,10 @@ class Settings(BaseSettings, Values):
     """What the adapter does with the calls of one client.
 
     Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists with commas, the rest as
-    JSON) or in a file: the one that `config_file` or `ADAPTER_CONFIG` names, TOML, with the settings at its top or in the table
-    `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force` counts wherever it stands. The
-    file is read again when it changes; what was given as an argument stays.
+    JSON; an empty one is unset) or in a file: the one that `config_file` or `ADAPTER_CONFIG` names, TOML, with the settings at
+    its top or in the table `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force` counts wherever it
+    stands. The file is read again when it changes; what was given as an argument stays. `_env_file` and `_secrets_dir` are those of
+    pydantic-settings: files with variables, and a folder with a file for each, below the environment and above the file.
 
     Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none. Where
     there is a `force`, only for arguments: what is wrong in the file or the environment is logged then, and its default holds.
@@ -85,7 +86,10 @@ class Settings(BaseSettings, Values):
     _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
 
     def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
-        named = config_file or _environment().get(CONFIG)
+        environment.check_options(values)
+        options = {name: self.model_config.get(name[1:]) for name in environment.OPTIONS if name not in values}
+        values |= environment.absolute({**options, **{n: values[n] for n in environment.OPTIONS if n in values}})
+        named = config_file or environment.read(values).get(CONFIG)
         document = None
         if named:
             try:
@@ -123,17 +127,21 @@ class Settings(BaseSettings, Values):
         )
 
     def _load(self, document: files.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
-        force, remarks = _force(document, given)
-        values = {name: value for name, value in given.items() if name != "force"}
+        variables = environment.read(given)
+        force, remarks = _force(forces_of(document, given, variables), given)
+        values = {name: value for name, value in given.items() if name not in ("force", *environment.OPTIONS)}
         if "rules" in values:
             values["rules"], _ = lifted(values["rules"])
-        reading = _Reading({} if document is None else document.data, {"force": force})
+        reading = _Reading({} if document is None else document.data, {"force": force}, variables.values())
+        environment.warn_of_unknown(variables, type(self).model_fields)
         trouble = ""
         try:
-            _check_environment()
+            if variables.trouble:
+                raise ConfigurationError(variables.trouble)
+            environment.check_objects(variables, _OBJECTS)
             if document is not None:
                 check_file(document)
-            self._read(reading, values, document)
+            self._read(reading, values, lambda location: _source(location, values, variables, document))
         except Exception as error:
             if force is None or not lenient:
                 raise
@@ -142,17 +150,17 @@ class Settings(BaseSettings, Values):
         self._given = {name: getattr(self, name) if name in _SECRET else value for name, value in given.items()}
         self._document, self._trouble, self._remarks = document, trouble, remarks
 
-    def _read(self, reading: _Reading, values: dict[str, Any], document: files.Document | None = None) -> None:
+    def _read(self, reading: _Reading, values: dict[str, Any], where: Where = lambda _: "") -> None:
         token = _READING.set(reading)
         problem = ""
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            problem = _explain(error, lambda loc: _source(loc, values, document))
+            problem = _explain(error, where)
         except SettingsError as error:  # a variable's JSON, which pydantic-settings reads
             named = re.search(r'field "(\w+)"', str(error))
             name = named[1] if named else "settings"
-            problem = f"{name}: not JSON ({PREFIX}{name.upper()})"
+            problem = f"{name}: not JSON ({where((name,))})"
         finally:
             _READING.reset(token)
         if problem:  # outside of the handlers: their exceptions hold what was given, passwords included
@@ -160,29 +168,28 @@ class Settings(BaseSettings, Values):
 
     def _read_what_can_be(self, all_: _Reading, values: dict[str, Any]) -> None:
         """Read arguments, and of the file and the environment what is sound, one after the other. Raises for wrong arguments."""
-        kept = replace(all_, file={}, variables=frozenset())
+        kept = replace(all_, file={}, variables={})
         self._read(kept, values)
         names = list(type(self).model_fields)
         tried = [replace(kept, file={name: all_.file[name]}) for name in names if name in all_.file]
         tried += [
-            replace(kept, variables=frozenset({name})) for name in names if PREFIX + name.upper() in _environment()
+            replace(kept, variables={variable: all_.variables[variable]})
+            for name in names
+            if (variable := PREFIX + name.upper()) in all_.variables
         ]
         unsound: list[str] = []
         for one in tried:
-            wider = replace(
-                kept,
-                file={**kept.file, **one.file},
-                variables=(kept.variables or frozenset()) | (one.variables or frozenset()),
-            )
+            wider = replace(kept, file={**kept.file, **one.file}, variables={**kept.variables, **one.variables})
             try:
                 self._read(wider, values)
                 kept = wider
             except Exception:  # noqa: BLE001  # whatever is wrong with it, it is left out
-                unsound += [*one.file, *(one.variables or ())]
-        if any(name.startswith("memory") for name in unsound):
+                unsound += [*one.file, *one.variables]
+        of_memory = ("memory", f"{PREFIX}MEMORY")
+        if any(name.startswith(of_memory) for name in unsound):
             # Half of what was said of the memory may be another memory, or an unsealed one: rather none.
-            file = {name: value for name, value in kept.file.items() if not name.startswith("memory")}
-            variables = frozenset(name for name in kept.variables or () if not name.startswith("memory"))
+            file = {name: value for name, value in kept.file.items() if not name.startswith(of_memory)}
+            variables = {name: value for name, value in kept.variables.items() if not name.startswith(of_memory)}
             kept = _Reading(file, {**kept.first, "carry_reasoning": "never"}, variables)
         self._read(kept, values)
 
@@ -220,20 +227,17 @@ class Settings(BaseSettings, Values):
 
     @cached_property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that tell one set of settings from another, the same in every process.
-
-        Passwords and keys are left out: whoever sees the hash in a log could try out guesses.
-        """
-        # Of rules only what they say: a default that is written down is said.
-        rules = [rule.model_dump(mode="json", exclude_unset=True) for rule in self.rules]
-        written = json.dumps(self.model_dump(mode="json", exclude={"rules"}) | {"rules": rules}, sort_keys=True)
-        return hashlib.sha256(written.encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits that tell one set of settings from another; see hashing.py."""
+        return hash_of(self)
 
     # What reads the file again belongs to this object alone: copies with other values have their own, and it can't be pickled.
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Make a copy; what `update` gives is checked, and counts as arguments."""
-        return type(self).at(self._document, {**self._given, **update}, lenient=True) if update else self.__copy__()
+        if not update:
+            return self.__copy__()
+        given = {name: value for name, value in self._given.items() if OTHER_NAME.get(name) not in update}
+        return type(self).at(self._document, {**given, **update}, lenient=True)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()
@@ -266,14 +270,11 @@ class _Whole(PydanticBaseSettingsSource):
 
 
 class _Variables(_Whole):
-    """The variables that count."""
+    """The variables that count, read as pydantic-settings reads those of the process."""
 
     def __call__(self) -> dict[str, Any]:
-        count = _READING.get().variables
-        if count is not None:
-            source: Any = self._source
-            begin = PREFIX.lower()
-            source.env_vars = {name: one for name, one in source.env_vars.items() if name.removeprefix(begin) in count}
+        source: Any = self._source
+        source.env_vars = {name.lower(): value for name, value in _READING.get().variables.items()}
         values = super().__call__()
         if "rules" in values:
             values["rules"], _ = lifted(values["rules"])
@@ -290,35 +291,31 @@ class _First(PydanticBaseSettingsSource):
         return dict(_READING.get().first)
 
 
-def _environment() -> dict[str, str]:
-    """Return the variables that may be settings, in upper case: as for pydantic-settings, their case doesn't count."""
-    return {upper: value for name, value in os.environ.items() if (upper := name.upper()).startswith(PREFIX)}
-
-
-def forces_of(document: files.Document | None, given: Mapping[str, Any]) -> Iterator[tuple[Found, str]]:
-    """Give every force of the arguments, the environment and the file, with the place that it stands in."""
+def forces_of(
+    document: files.Document | None, given: Mapping[str, Any], variables: Environment | None = None
+) -> Iterator[tuple[Found, str]]:
+    """Give every force of the arguments, the variables and the file, with the place that it stands in."""
     if "force" in given:
         yield found(("force",), given["force"]), "argument"
     for one in lifted(given.get("rules"), ("rules",))[1]:
         yield one, "argument"
-    environment = _environment()
-    variable = f"{PREFIX}FORCE"
-    if variable in environment:
-        yield found(("force",), environment[variable]), variable
-    variable = f"{PREFIX}RULES"
-    with suppress(ValueError, RecursionError):
-        for one in lifted(json.loads(environment.get(variable, "null")), ("rules",))[1]:
-            yield one, variable
+    variables = variables or environment.read(given)
+    for value, place in variables.each(f"{PREFIX}FORCE"):
+        yield found(("force",), value), place
+    for value, place in variables.each(f"{PREFIX}RULES"):
+        with suppress(ValueError, RecursionError):
+            for one in lifted(json.loads(value), ("rules",))[1]:
+                yield one, place
     if document is not None:
         for one in document.forces:
             yield one, document.where_force(one)
 
 
-def _force(document: files.Document | None, given: Mapping[str, Any]) -> tuple[Force | None, str]:
+def _force(forces: Iterable[tuple[Found, str]], given: Mapping[str, Any]) -> tuple[Force | None, str]:
     """Return the force that beats all others, and what is odd about how some of them are said."""
     said: list[Force | None] = []
     odd = []
-    for one, place in forces_of(document, given):
+    for one, place in forces:
         said.append(one.value)
         if not one.known:
             odd.append(f"force: unknown, so it counts as native; expected chat, native or responses ({place})")
@@ -328,23 +325,6 @@ def _force(document: files.Document | None, given: Mapping[str, Any]) -> tuple[F
     if force == "responses" and given.get("force", "") is None:  # a program that says that there is none
         force = None
     return force, "; ".join(dict.fromkeys(odd))
-
-
-def _check_environment() -> None:
-    """Refuse variables that look like a setting and are none: a switch that does nothing is found out too late.
-
-    Those that look like no setting are other programs': Kubernetes makes `ADAPTER_PORT` and `ADAPTER_SERVICE_HOST` of a service
-    called `adapter`.
-    """
-    known = {name.upper(): PREFIX + name.upper() for name in Settings.model_fields}
-    known |= dict.fromkeys(("CONFIG", "CONFIG_FILE"), CONFIG)
-    for name in _environment():
-        rest = name.removeprefix(PREFIX)
-        if rest.lower() in _OBJECTS:
-            raise ConfigurationError(f"{name}: an object, which can only be given as an argument")
-        near = [] if known.get(rest) == name else get_close_matches(rest, known, n=1, cutoff=_NEAR)
-        if near:
-            raise ConfigurationError(f"{name}: no such setting; did you mean {known[near[0]]}?")
 
 
 def check_file(document: files.Document) -> None:
@@ -364,17 +344,17 @@ def check_file(document: files.Document) -> None:
         raise ConfigurationError(problem)
 
 
-def _source(location: Location, values: dict[str, Any], document: files.Document | None) -> str:
+def _source(location: Location, values: dict[str, Any], variables: Environment, document: files.Document | None) -> str:
     name = str(location[0]) if location else ""
     if name in values:
         return ""
-    variable = PREFIX + name.upper()
-    if variable in _environment():
+    variable = variables.where(PREFIX + name.upper())
+    if variable is not None:
         return variable
     return "" if document is None else document.where(location)
 
 
-def _explain(error: pydantic.ValidationError, where: Any) -> str:
+def _explain(error: pydantic.ValidationError, where: Where) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = problem["loc"]

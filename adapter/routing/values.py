@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -20,7 +20,7 @@ from adapter.memory.values import key_of
 from adapter.translation.models import ModelFacts
 from adapter.translation.policy import CarryReasoning, Unsupported
 
-from .matching import Match
+from .matching import Host, Match
 from .parameters import Emulated, known_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -28,6 +28,12 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Force = Literal["chat", "native", "responses"]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 Fallback = Literal["blocked", "missing", "rejected"]
+OnInternalError = Literal["chat", "raise"]
+
+_UNSET: Any = None
+
+OTHER_NAME = {"on_bug": "on_internal_error", "on_internal_error": "on_bug"}
+"""Settings with an older name, both ways."""
 
 STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -41,7 +47,8 @@ class PerCall(pydantic.BaseModel):
     """Where calls go: `chat` changes nothing at all."""
 
     rollout: Percent | None = None
-    """The percentage of calls that go to the Responses API, fractions allowed; without it all follow `backend`."""
+    """The percentage of calls that go to the Responses API, from 0 to 100, fractions allowed (`0.5` is one call in 200, and so is
+    `"0.5%"`); without it all follow `backend`."""
 
     sticky_by: str = "conversation"
     """What keeps a caller on one side while `rollout` stands: `conversation`, `user`, `safety_identifier`, `header:NAME`, or
@@ -69,8 +76,29 @@ class PerCall(pydantic.BaseModel):
     """Which models are asked for their reasoning in a form that can be put back into the next request: those that reason
     (`auto`), `always`, or `never`; then nothing is remembered either."""
 
-    on_bug: Literal["chat", "raise"] = "chat"
+    # Before the other, whose validator looks at it.
+    on_bug: OnInternalError = Field(default=_UNSET, validate_default=False, exclude=True, repr=False)
+    """The older name of `on_internal_error`; only one of the two can be given."""
+
+    on_internal_error: OnInternalError = Field(default="chat", validate_default=False)
     """What happens when the adapter itself fails before anything was sent: the call goes to `chat`, or the exception is raised."""
+
+    @pydantic.field_validator("on_internal_error")
+    @classmethod
+    def _once(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        if info.data.get("on_bug") is not None:
+            raise ValueError("given as on_bug as well, which is the older name of the same setting: give one of them")
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _both_names(self) -> Self:
+        said = self.__pydantic_fields_set__
+        if "on_bug" in said:
+            self.__dict__["on_internal_error"] = self.on_bug
+            said.remove("on_bug")
+            said.add("on_internal_error")
+        self.__dict__["on_bug"] = self.on_internal_error
+        return self
 
     @pydantic.field_validator("drop", "emulate", "fallback", mode="before")
     @classmethod
@@ -108,10 +136,12 @@ class PerCall(pydantic.BaseModel):
 
     @pydantic.field_validator("rollout", mode="before")
     @classmethod
-    def _no_switch(cls, value: Any) -> Any:
+    def _percent(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("expected a percentage from 0 to 100")  # pydantic takes ValueErrors
-        return unset(value)
+        if not isinstance(value, str):
+            return value
+        return value.strip().removesuffix("%").rstrip() if value.strip() else None
 
     @pydantic.field_validator("drop", mode="after")
     @classmethod
@@ -144,6 +174,9 @@ class Values(PerCall):
 
     allow_header: bool = True
     """Whether the header `x-adapter-backend` chooses a call's backend. It is never sent on, whatever this says."""
+
+    hosts: Annotated[tuple[Host, ...], NoDecode] = ("*",)
+    """Globs of the hosts whose calls are adapted; calls to any other are left as they are, whatever else says something about them."""
 
     service: str = "adapter"
     """This service's name: the salt of every hash that spreads or names callers."""
@@ -187,7 +220,7 @@ class Values(PerCall):
     def _whole(cls, value: Any) -> Any:
         return text_of(value)
 
-    @pydantic.field_validator("memory_scope_headers", mode="before")
+    @pydantic.field_validator("memory_scope_headers", "hosts", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         if isinstance(value, str):

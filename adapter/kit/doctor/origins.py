@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.memory.address import text_of, without_secrets
+from adapter.routing.environment import PREFIX
 from adapter.routing.force import Found
-from adapter.routing.settings import PREFIX, Settings, forces_of
+from adapter.routing.settings import Settings, forces_of
 
 from .findings import Finding, Patient
 

@@ -1,0 +1,177 @@
+"""The variables that settings are read from: the process's own, over those of `.env` files, over a directory of secrets.
+
+A variable that is empty, or holds nothing but white space, is unset, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from adapter import names, regular
+from adapter.errors import ConfigurationError
+
+from .once import Once
+
+PREFIX = "ADAPTER_"
+CONFIG, LOG = "ADAPTER_CONFIG", "ADAPTER_LOG"
+
+OPTIONS = ("_env_file", "_env_file_encoding", "_secrets_dir")
+"""The options of pydantic-settings that `Settings` takes; their defaults are those of the class's `model_config`."""
+
+_LARGEST = 1 << 20  # bytes of a file
+_LONGEST_NAME, _LONGEST_LINE = 100, 400
+
+# What Kubernetes makes of a service called `adapter`, or `adapter-…`.
+_SERVICE = re.compile(r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)")
+
+_WARNED = Once()
+
+logger = logging.getLogger("adapter")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The variables of one source by their names in upper case, and the file or folder that they stand in; empty for the process's own."""
+
+    values: Mapping[str, str] = field(repr=False)  # there may be passwords among them
+    place: str = ""
+
+    def where(self, name: str) -> str:
+        """Say where a variable stands."""
+        return f"{name} in {self.place}" if self.place else name
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """All sources of variables, the strongest first."""
+
+    layers: tuple[Layer, ...]
+    trouble: str = ""
+    """Why some of them couldn't be read, beginning with the option that names them."""
+
+    def values(self) -> dict[str, str]:
+        """Give every variable that counts."""
+        return {name: value for layer in reversed(self.layers) for name, value in layer.values.items()}
+
+    def get(self, name: str) -> str | None:
+        """Return a variable's value; None where it is unset."""
+        return next((value for value, _ in self.each(name)), None)
+
+    def where(self, name: str) -> str | None:
+        """Say where a variable stands; None where it is unset."""
+        return next((place for _, place in self.each(name)), None)
+
+    def each(self, name: str) -> Iterator[tuple[str, str]]:
+        """Give a variable's values with the places that they stand in, the one that counts first."""
+        for layer in self.layers:
+            if name in layer.values:
+                yield layer.values[name], layer.where(name)
+
+
+def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os.environ) -> Environment:
+    """Read the variables; `given` are the arguments of the settings, of which OPTIONS are looked at.
+
+    An `.env` file or a directory of secrets that isn't there is no trouble, as for pydantic-settings.
+    """
+    given = given or {}
+    layers, trouble = [Layer(_ours(process))], []
+    readers: dict[str, Callable[[Path], Mapping[str, str | None]]] = {
+        "_env_file": lambda path: _of_file(path, given.get("_env_file_encoding")),
+        "_secrets_dir": lambda path: dict(_secrets(path)),
+    }
+    for option, reader in readers.items():
+        for path in reversed(_paths(option, given.get(option))):
+            try:
+                layers.append(Layer(_ours(reader(path)), str(path)))
+            except ConfigurationError as error:
+                trouble.append(str(error))
+    return Environment(tuple(layers), "; ".join(trouble))
+
+
+def absolute(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with their paths as they are meant now: they are read again when the settings' file changes."""
+    files = {name: _paths(name, given[name]) for name in ("_env_file", "_secrets_dir") if given.get(name) is not None}
+    return {**given, **files}
+
+
+def check_options(given: Collection[str]) -> None:
+    """Refuse the other options of pydantic-settings, which would be ignored, or half."""
+    for name in given:
+        if name.startswith("_") and name not in OPTIONS:
+            raise ConfigurationError(f"{names.setting(name)}: not supported; expected one of {', '.join(OPTIONS)}")
+
+
+def check_objects(environment: Environment, objects: Collection[str]) -> None:
+    """Refuse variables for settings that are objects of the program."""
+    for name in objects:
+        place = environment.where(PREFIX + name.upper())
+        if place is not None:
+            raise ConfigurationError(f"{place}: an object, which can only be given as an argument")
+
+
+def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
+    """Warn of variables that are no settings, each once in a process: a misspelled switch does nothing, and other programs have theirs."""
+    known = {name.upper(): PREFIX + name.upper() for name in fields}
+    known |= {"CONFIG": CONFIG, "LOG": LOG, "CONFIG_FILE": CONFIG}
+    for name in environment.values():
+        rest = name.removeprefix(PREFIX)
+        if known.get(rest) == name or _SERVICE.fullmatch(rest) or not _WARNED.first(name):
+            continue
+        near = get_close_matches(rest[:_LONGEST_NAME], known, n=1)
+        hint = f"; did you mean {known[near[0]]}?" if near else ""
+        place = names.printable(environment.where(name), _LONGEST_LINE)
+        logger.warning("%s: no such setting, ignored%s", place, hint)
+
+
+def _ours(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Choose the variables that may be settings and aren't empty: as for pydantic-settings, the case of their names doesn't count."""
+    named = ((name.upper(), value) for name, value in variables.items() if value is not None and value.strip())
+    return {name: value for name, value in named if name.startswith(PREFIX)}
+
+
+def _paths(option: str, given: Any) -> tuple[Path, ...]:
+    """Take a path, or several of which the last is the strongest."""
+    if given is None:
+        return ()
+    listed = given if isinstance(given, (list, tuple)) else (given,)
+    if not all(isinstance(one, (str, os.PathLike)) for one in listed):
+        raise ConfigurationError(f"{option}: expected a path, or a list of paths")
+    return tuple(Path(one).expanduser().absolute() for one in listed)
+
+
+def _of_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
+    from dotenv import dotenv_values  # comes with pydantic-settings
+
+    if not (path.is_file() or path.is_fifo()):
+        return {}
+    try:
+        return dotenv_values(path, encoding=encoding or "utf-8")
+    except (OSError, ValueError, LookupError) as error:  # LookupError: no such encoding
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    raise ConfigurationError(f"_env_file: {path}: {why}")
+
+
+def _secrets(folder: Path) -> Iterator[tuple[str, str]]:
+    """Read the files of a directory, each of which is a variable's value. What leads out of the directory doesn't count."""
+    if not folder.exists():
+        if _WARNED.first(f"_secrets_dir {folder}"):
+            logger.warning("_secrets_dir: %s: no such directory", names.printable(folder))
+        return
+    if not folder.is_dir():
+        raise ConfigurationError(f"_secrets_dir: {folder}: not a directory")
+    inside = folder.resolve()
+    for path in sorted(folder.iterdir()):
+        if not path.name.upper().startswith(PREFIX) or inside not in path.resolve().parents:
+            continue
+        try:
+            yield path.name, regular.read(path, _LARGEST).decode("utf-8").strip()
+        except (regular.Unreadable, ValueError) as error:
+            why = str(error) if isinstance(error, regular.Unreadable) else "not UTF-8"
+            raise ConfigurationError(f"_secrets_dir: {path}: {why}") from None

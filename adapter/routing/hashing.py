@@ -1,0 +1,61 @@
+"""The hash that tells one set of settings from another: of what they say beyond the defaults, so that a setting added later changes none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from adapter.memory.address import text_of, without_secrets
+
+_SECRET = frozenset({"memory_key"})
+_UNORDERED = frozenset({"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"})
+_POLICIES = ("unsupported_parameters", "drop")  # two ways to say one thing
+
+
+def hash_of(settings: Any) -> str:
+    """Return twelve hexadecimal digits, the same in every process, from every source and in whatever order things are listed.
+
+    Passwords and keys don't count: whoever sees the hash in a log could try out guesses.
+    """
+    fields = type(settings).model_fields
+    names = {name for name, field in fields.items() if not field.exclude and name not in _SECRET}
+    said = settings.model_dump(mode="json", include=names - {"rules", "memory"})
+    defaults = {name: fields[name].get_default(call_default_factory=True) for name in said}
+    said = _plain(said)
+    said = {name: value for name, value in said.items() if value != _plain(_json(defaults)).get(name, {})}
+    if settings.memory != fields["memory"].default:
+        url = text_of(settings.memory)
+        said["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__
+    if settings.rules:
+        # Their order counts, and so does a default that is written down: it beats what stands outside.
+        said["rules"] = [_rule(rule) for rule in settings.rules]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _rule(rule: Any) -> dict[str, Any]:
+    said = rule.model_dump(mode="json", exclude_unset=True, exclude={"match"})
+    match = rule.match.model_dump(mode="json", exclude_defaults=True)
+    return _plain(said) | ({"match": _plain(match)} if match else {})
+
+
+def _json(values: Mapping[str, Any]) -> Any:
+    return pydantic.TypeAdapter(Any).dump_python(dict(values), mode="json")
+
+
+def _plain(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what can be said in several ways into one."""
+    plain = {
+        name: sorted(set(value)) if name in _UNORDERED else value
+        for name, value in said.items()
+        if name not in _POLICIES
+    }
+    if any(name in said for name in _POLICIES):
+        plain["policies"] = {
+            **(said.get("unsupported_parameters") or {}),
+            **dict.fromkeys(said.get("drop") or (), "drop"),
+        }
+    return plain
