@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -63,7 +64,44 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
     assert rows["service"] == ("shop", f"{file}, line 1")
     assert rows["drop"] == (["seed"], f"{file}, line 3")
     assert rows["emulate"] == ([], "default")
-    assert rows.keys() == adapter.Settings.model_fields.keys() - {"flags", "observers"}
+    assert rows.keys() == adapter.Settings.model_fields.keys() - {"flags", "observers", "on_bug"}
+
+
+@pytest.mark.parametrize("spelled", ["on_bug", "on_internal_error"])
+def test_a_setting_with_two_names_says_where_it_came_from(
+    spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text(f'{spelled} = "raise"\n', encoding="utf-8")
+    assert origins.row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
+    assert origins.row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
+    variables = {f"ADAPTER_{spelled.upper()}": "raise"}
+    monkeypatch.setenv(*variables.popitem())
+    assert (
+        origins.row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"] == f"ADAPTER_{spelled.upper()}"
+    )
+
+
+def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_SERVICE", " ")
+    assert origins.row(adapter.Settings(), "service", dict(os.environ)) == {
+        "name": "service",
+        "value": "adapter",
+        "from": "default",
+    }
+
+
+def test_a_variable_of_a_file_is_from_there(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ADAPTER_SERVICE=shop\n", encoding="utf-8")
+    settings = adapter.Settings(_env_file=tmp_path / ".env")
+    assert origins.row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
+
+
+def test_a_share_for_a_percentage_is_told_of() -> None:
+    settings = adapter.Settings(rollout=0.25, rules=[{"rollout": "0.5%"}, {"rollout": 1}])  # type: ignore[list-item]
+    notes = [one for one in found(origins.settings, Patient(settings)) if one.state == "note"]
+    assert [one.name for one in notes] == ["rollout", "rules[0].rollout"]
+    assert notes[0].do == "Write 25 where 25 % is meant."
 
 
 def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,11 +505,48 @@ def test_what_is_wrong_ends_with_1(folder: Path) -> None:
     assert findings["decision"]["state"] == "skipped"
 
 
-def test_a_file_that_nothing_names_is_told_of(folder: Path) -> None:
-    (folder / "adapter.toml").write_text('backend = "responses"', encoding="utf-8")
-    assert "a program reads it only where it is named" in " ".join(doctor().stdout.split())
-    assert "only where it is named" not in doctor(ADAPTER_CONFIG="adapter.toml").stdout
-    assert "only where it is named" not in doctor("--settings", "adapter.toml").stdout
+@pytest.mark.parametrize("name", ["adapter.toml", "pyproject.toml"])
+@pytest.mark.parametrize("variable", [None, "", " "])
+def test_a_file_that_nothing_names_is_told_of_and_not_read(name: str, variable: str | None, folder: Path) -> None:
+    table = "[tool.adapter]\n" if name == "pyproject.toml" else ""
+    (folder / name).write_text(f'{table}backend = "responses"\n', encoding="utf-8")
+    plain = {} if variable is None else {"ADAPTER_CONFIG": variable}
+    done = doctor("--json", **plain)
+    findings = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    assert (done.exit_code, findings["file"]["state"]) == (0, "warning")
+    assert f"{name} was found here" in findings["file"]["says"]
+    assert findings["settings"]["details"]["hash"] == adapter.Settings().hash
+    assert "asked chat" in findings["decision"]["says"]
+    for named in (doctor("--json", ADAPTER_CONFIG=name), doctor("--json", "--settings", name)):
+        findings = {one["name"]: one for one in json.loads(named.stdout)["findings"]}
+        assert "file" not in findings
+        assert "asked responses" in findings["decision"]["says"]
+
+
+def test_a_file_that_nothing_names_may_be_bad(folder: Path) -> None:
+    (folder / "adapter.toml").write_text("backend = ", encoding="utf-8")
+    done = doctor("--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+REQUEST = json.dumps(CALL)
+
+
+@pytest.mark.parametrize("name", ["adapter.toml", "pyproject.toml"])
+def test_other_commands_read_the_file_here_and_say_so(name: str, folder: Path) -> None:
+    table = "[tool.adapter]\n" if name == "pyproject.toml" else ""
+    (folder / name).write_text(f'{table}backend = "responses"\n', encoding="utf-8")
+    (folder / "other.toml").write_text('backend = "chat"\n', encoding="utf-8")
+
+    def explained(*arguments: str, **variables: str) -> tuple[str, str]:
+        done = CliRunner().invoke(app, ["explain", "--json", *arguments], input=REQUEST, env=variables)
+        return json.loads(done.stdout)["decision"]["asked"], done.stderr
+
+    line = f"settings: {name}, found here; a program reads it only where ADAPTER_CONFIG names it\n"
+    assert explained() == ("responses", line)
+    assert explained(ADAPTER_CONFIG=" ") == ("responses", line)
+    assert explained(ADAPTER_CONFIG="other.toml") == ("chat", "")
+    assert explained("--settings", "other.toml", ADAPTER_CONFIG=name) == ("chat", "")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["people", "JSON"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +15,19 @@ from rich.text import Text
 from adapter import codec
 from adapter.errors import ConfigurationError
 from adapter.kit.doctor import CHECKS, Finding, Patient, State, examine
-from adapter.kit.doctor.origins import is_of_file, shown
-from adapter.memory.address import kind_of
 
-from .saying import FOUND, Json, Mistake, SettingsFile, out, print_json, progress, read_named, settings_in_force
+from .saying import (
+    FOUND,
+    Json,
+    Mistake,
+    SettingsFile,
+    file_here,
+    out,
+    print_json,
+    progress,
+    read_named,
+    settings_in_force,
+)
 
 _SIGNS: dict[State, tuple[str, str]] = {
     "ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"),
@@ -48,19 +56,16 @@ def doctor(
 ) -> None:
     """Check this installation: package, SDK, settings and their origins, rules, memory, flag, endpoints, and a call's decision.
 
-    Run it where your program runs, with its environment. Ends with 0 where no check failed, with 1 where one did; shows no secret.
+    Run it where your program runs, with its environment: the settings are those that the program would have. Ends with 0 where no check failed, with 1 where one did; shows no secret.
     """
     trouble, held, file = "", None, None
     try:
-        held, file = settings_in_force(settings, forced=True)
+        held, file = settings_in_force(settings, forced=True, look_here=False)
     except Mistake as mistake:
         trouble = str(mistake)
-    here = None if settings is not None or os.environ.get("ADAPTER_CONFIG") else file
-    strange = here is not None and held is not None and is_of_file(held, "memory", os.environ)
     patient = Patient(
         held, trouble, dict(os.environ), Path.cwd(), flags, live,
-        sample=None if sample is None else _read(sample), here=here,
-        may_reach=not strange or (not as_json and _may_open(here, held)),
+        sample=None if sample is None else _read(sample), here=_here() if held is not None and file is None else None,
     )  # fmt: skip
     found: list[Finding] = []
     with progress("checking", total=len(CHECKS)) as advance:
@@ -79,11 +84,12 @@ def doctor(
         raise typer.Exit(FOUND)
 
 
-def _may_open(file: Path | None, settings: Any) -> bool:
-    """Ask whether to open a store that only a file in the working directory names: in a checkout it may be anybody's."""
-    if kind_of(settings.memory) == "memory" or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    return typer.confirm(f"{file} names the store {shown(settings, 'memory')}. Open it?", default=False, err=True)
+def _here() -> Path | None:
+    """Find the settings file that no program would read."""
+    try:
+        return file_here()
+    except Mistake:
+        return Path("adapter.toml")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +10,8 @@ import typer
 from adapter.cli.saying import FOUND, Mistake, err, out
 from adapter.kit.forcing import CantForce, Forced, force_file
 from adapter.names import printable
+from adapter.routing import environment
 
-_CONFIG = "ADAPTER_CONFIG"
 _GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
 
 
@@ -37,9 +36,11 @@ def force_(
     The file must exist. It is replaced in one step, and everything else in it stays as it is. Exits with 1 if the file needs attention
     (it has a mistake, for example), and with 2 if nothing was written.
     """
-    named = file or next((Path(one) for name, one in os.environ.items() if name.upper() == _CONFIG and one), None)
+    variables = environment.read()
+    config = variables.get(environment.CONFIG)
+    named = file or (None if config is None else Path(config))
     if named is None:
-        raise Mistake(f"FILE: name the settings file, or set {_CONFIG}")
+        raise Mistake(f"FILE: name the settings file, or set {environment.CONFIG}")
     try:
         done = force_file(named, value)
     except CantForce as error:
@@ -47,7 +48,7 @@ def force_(
     out().print(_said(done), soft_wrap=True)
     for remark in done.remarks:
         err().print(printable(f"{named}: {remark}", 4000), soft_wrap=True)
-    if any(name.upper() == "ADAPTER_FORCE" and said for name, said in os.environ.items()):
+    if variables.get("ADAPTER_FORCE") is not None:
         err().print("ADAPTER_FORCE is set here, and counts beside what the file says.")
     if done.remarks:
         raise typer.Exit(FOUND)

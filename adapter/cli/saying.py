@@ -22,7 +22,7 @@ from rich.segment import Segment
 from adapter import Settings, names, regular
 from adapter.errors import ConfigurationError
 from adapter.regular import Unreadable
-from adapter.routing import files
+from adapter.routing import environment, files
 
 FOUND = 1
 WRONG = 2
@@ -33,7 +33,7 @@ SettingsFile = Annotated[
     typer.Option(
         "--settings",
         metavar="FILE",
-        help="The settings file, as in production; else ADAPTER_CONFIG, adapter.toml or [tool.adapter] of pyproject.toml here.",
+        help="The settings file, as in production; else ADAPTER_CONFIG's, else (not for the doctor) adapter.toml or [tool.adapter] of pyproject.toml here.",
     ),
 ]
 
@@ -110,13 +110,21 @@ def read_named(path: Path, option: str = "") -> bytes:
         raise Mistake(f"{option}{path}: {regular.why(error)}") from None
 
 
-def settings_in_force(path: Path | None, *, forced: bool = False) -> tuple[Settings, Path | None]:
-    """Read the settings as production would: the file named, else ADAPTER_CONFIG's, else the one in the working directory.
+def settings_in_force(
+    path: Path | None, *, forced: bool = False, look_here: bool = True
+) -> tuple[Settings, Path | None]:
+    """Read the settings from the file named, else ADAPTER_CONFIG's, else the one in the working directory, of which it tells on stderr.
 
     Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be used; `forced`: not for those
-    that only a kill switch holds up.
+    that only a kill switch holds up. `look_here`: not as a program would, which reads a file only where it is named.
     """
-    named = path or os.environ.get("ADAPTER_CONFIG") or _here()
+    named = path or environment.read().get(environment.CONFIG)
+    if named is None and look_here:
+        named = file_here()
+        if named is not None:
+            err().print(
+                f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it", soft_wrap=True
+            )
     try:
         settings = Settings(config_file=named)
     except ConfigurationError as error:
@@ -126,7 +134,8 @@ def settings_in_force(path: Path | None, *, forced: bool = False) -> tuple[Setti
     return settings, Path(named) if named else None
 
 
-def _here() -> Path | None:
+def file_here() -> Path | None:
+    """Find a settings file in the working directory. Raises Mistake for one that can't be read."""
     own, project = Path("adapter.toml"), Path("pyproject.toml")
     if regular.is_file(own):
         try:

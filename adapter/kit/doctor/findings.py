@@ -40,9 +40,8 @@ class Finding:
 class Patient:
     """What is examined: the settings (or why there are none), the environment, the working directory, and what was asked for.
 
-    `here` is a settings file that was found in the working directory, and that nothing names; `may_reach` allows the store
-    to be opened: not where that file alone names it, which may be anybody's, unless the user says so. `flags` is `module:object`, a client of OpenFeature or what makes one; `live` allows requests to the API; `sample` is the
-    body of a Chat Completions call.
+    `here` is a settings file in the working directory that nothing names, and that is therefore not read. `flags` is `module:object`, a
+    client of OpenFeature or what makes one; `live` allows requests to the API; `sample` is the body of a Chat Completions call.
     """
 
     settings: Settings | None
@@ -53,7 +52,6 @@ class Patient:
     live: bool = False
     sample: Mapping[str, Any] | None = None
     here: Path | None = None
-    may_reach: bool = True
 
     def number(self, name: str) -> int | None:
         """Read a number from the environment."""

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.memory.address import text_of, without_secrets
-from adapter.routing.environment import PREFIX
+from adapter.routing.environment import PREFIX, read
 from adapter.routing.force import Found
 from adapter.routing.settings import Settings, forces_of
+from adapter.routing.values import OTHER_NAME
 
 from .findings import Finding, Patient
 
-_OBJECTS = ("flags", "observers")
+_OTHERS = ("flags", "observers", "on_bug")  # objects, and the older name of another setting
 
 
 def settings(patient: Patient) -> Iterator[Finding]:
@@ -30,16 +31,17 @@ def settings(patient: Patient) -> Iterator[Finding]:
     rows = [
         row(patient.settings, name, patient.environment)
         for name in type(patient.settings).model_fields
-        if name not in _OBJECTS
+        if name not in _OTHERS
     ]
     given = [one for one in rows if one["from"] != "default"]
     says = f"{len(given)} given, {len(rows) - len(given)} defaults; hash {patient.settings.hash}"
     yield Finding("settings", "ok", says, details={"hash": patient.settings.hash, "settings": rows})
     if patient.here is not None:
         yield Finding(
-            "file", "note", f"{patient.here} was found here; a program reads it only where it is named.",
+            "file", "warning", f"{patient.here} was found here, and nothing above is from it: a program reads it only where it is named.",
             f"Set ADAPTER_CONFIG={patient.here}, or give Settings(config_file=…).",
         )  # fmt: skip
+    yield from _tiny(patient.settings)
     if patient.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")
         to = "the API that it was written for" if patient.settings.force == "native" else patient.settings.force
@@ -58,32 +60,35 @@ def row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[s
 def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
     if name == "force":  # counts wherever it stands
         return next((place for one, place in _forces(settings) if one.value == settings.force), "default")
-    return next((origin for origin, _ in _sources(settings, name, environment)), "default")
+    return next(_sources(settings, name, environment), "default")
 
 
-def is_of_file(settings: Settings, name: str, environment: Mapping[str, str]) -> bool:
-    """Tell whether a setting's value is the file's."""
-    given = [
-        value for origin, value in _sources(settings, name, environment) if value != ""
-    ]  # an empty variable is unset
-    document = settings._document
-    return len(given) == 1 and document is not None and name in document.data
+def _tiny(settings: Settings) -> Iterator[Finding]:
+    """Tell of percentages that may have been meant as shares from 0 to 1."""
+    for place, said in (("rollout", settings), *((f"rules[{i}].rollout", one) for i, one in enumerate(settings.rules))):
+        if said.rollout is not None and 0 < said.rollout < 1:
+            yield Finding(
+                place, "note", f"{place} is {said.rollout:g} %: it is a percentage, from 0 to 100.",
+                f"Write {said.rollout * 100:g} where {said.rollout * 100:g} % is meant.",
+            )  # fmt: skip
 
 
 def _forces(settings: Settings) -> list[tuple[Found, str]]:
     return [(one, place) for one, place in forces_of(settings._document, settings._given) if one.value is not None]
 
 
-def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    if name in settings._given:
-        yield "argument", settings._given[name]
-    variable = PREFIX + name.upper()
-    for given, value in environment.items():
-        if given.upper() == variable:
-            yield variable, value
+def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[str]:
+    spelled = (name, OTHER_NAME[name]) if name in OTHER_NAME else (name,)
+    for one in spelled:
+        if one in settings._given:
+            yield "argument"
+    variables = read(settings._given, environment)
+    for one in spelled:
+        yield from (place for _, place in variables.each(PREFIX + one.upper()))
     document = settings._document
-    if document is not None and name in document.data:
-        yield document.where((name,)), document.data[name]
+    for one in spelled:
+        if document is not None and one in document.data:
+            yield document.where((one,))
 
 
 def shown(settings: Settings, name: str) -> Any:

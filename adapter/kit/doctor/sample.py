@@ -36,9 +36,6 @@ def decision(patient: Patient) -> Iterator[Finding]:
     """Decide a call, and say where it would go and what would be lost."""
     settings = patient.settings
     assert settings is not None
-    digest = settings.hash
-    if not patient.may_reach:  # a client opens its store
-        settings = settings.model_copy(update={"memory": "memory://"})
     if patient.flags is not None:
         with suppress(AdapterError):  # of which the check of the flag tells
             settings = settings.model_copy(update={"flags": client_of(patient.flags, str(patient.folder))})
@@ -82,7 +79,7 @@ def decision(patient: Patient) -> Iterator[Finding]:
         do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
     details = {
         "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
-        "settings_hash": found.settings_hash if patient.may_reach else digest,
+        "settings_hash": found.settings_hash,
     }  # fmt: skip
     yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)
 
