@@ -10,6 +10,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from adapter.routing.decide import HEADER
+from adapter.routing.given import Given, settings_of
 from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
@@ -25,11 +26,13 @@ from .tokens import exchanged, with_tokens
 from .wire import AsyncTransport, Transport, is_ours
 
 _PATH = "/chat/completions"
-_SETTINGS = Parameter("settings", Parameter.KEYWORD_ONLY, default=None, annotation="Settings | None")
+_SETTINGS = Parameter(
+    "settings", Parameter.KEYWORD_ONLY, default=None, annotation="Settings | Mapping[str, Any] | None"
+)
 
 
-def _adapt(client: Any, settings: Settings | None) -> None:
-    configure(client, settings if settings is not None else Settings())
+def _adapt(client: Any, settings: Given) -> None:
+    configure(client, settings_of(settings))
     connect(client)
 
 
@@ -152,11 +155,11 @@ def _unwrap(post: dict[str, Any]) -> None:
         post["body"] = {**post["body"], "messages": messages.messages}
 
 
-def _copy(cls: Any, client: Any, settings: Settings | None, extra: Any, kwargs: dict[str, Any]) -> Any:
+def _copy(cls: Any, client: Any, settings: Given, extra: Any, kwargs: dict[str, Any]) -> Any:
     with CHANGING:  # the SDK's `copy` asks the client for its class
         if not isinstance(client, cls):  # uninstalled meanwhile
             return client.copy(_extra_kwargs=extra or {}, **kwargs)
-        given = {"settings": settings or client._adapter_settings, **(extra or {})}
+        given = {"settings": client._adapter_settings if settings is None else settings, **(extra or {})}
         return super(cls, client).copy(_extra_kwargs=given, **kwargs)
 
 
@@ -186,12 +189,12 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
         _adapter_door = Transport
 
         @like(cls.__init__, _SETTINGS)
-        def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, settings: Given = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
         @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
+        def copy(self, *, settings: Given = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
             return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
@@ -273,12 +276,12 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
         _adapter_door = AsyncTransport
 
         @like(cls.__init__, _SETTINGS)
-        def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, settings: Given = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
         @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Settings | None = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
+        def copy(self, *, settings: Given = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
             return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
 
         with_options = copy
@@ -356,18 +359,10 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force
-
-    class _Settings:
-        def __init__(self, *, settings: Settings | None = None, **kwargs: Any) -> None: ...
-
-    class _OpenAI(_Settings, openai.OpenAI): ...
-
-    class _AsyncOpenAI(_Settings, openai.AsyncOpenAI): ...
-
-    class _AzureOpenAI(_Settings, openai.AzureOpenAI): ...
-
-    class _AsyncAzureOpenAI(_Settings, openai.AsyncAzureOpenAI): ...
-
+    from .constructors import AsyncAzureOpenAI as _AsyncAzureOpenAI
+    from .constructors import AsyncOpenAI as _AsyncOpenAI
+    from .constructors import AzureOpenAI as _AzureOpenAI
+    from .constructors import OpenAI as _OpenAI
 else:
     _OpenAI = _sync(openai.OpenAI)
     _AsyncOpenAI = _async(openai.AsyncOpenAI)

@@ -5,21 +5,22 @@ Both are atomic: a call that another thread has under way goes as the adapter wo
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any, TypeVar
 
 import openai
 
 from adapter.errors import AdapterError
+from adapter.routing.given import Given, settings_of
 from adapter.routing.live import live
-from adapter.routing.settings import Settings
 
 from .client import adapted, configure
 from .connecting import CHANGING, connect, disconnect, is_adapted
 
-_Given = TypeVar("_Given")
+_Client = TypeVar("_Client", bound=openai.OpenAI | openai.AsyncOpenAI | ModuleType)
 
 
-def install(client: _Given, settings: Settings | None = None) -> _Given:
+def install(client: _Client, settings: Given = None) -> _Client:
     """Turn an existing SDK client into an adapted one, in place, and return it.
 
     Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings
@@ -32,7 +33,7 @@ def install(client: _Given, settings: Settings | None = None) -> _Given:
         if not is_adapted(cls):
             # The class comes last, in one step: a call under way in another thread finds all or nothing.
             own = adapted(cls)
-            target._adapter_settings = settings if settings is not None else Settings()
+            target._adapter_settings = settings_of(settings)
             target._adapter_live = live(target._adapter_settings)
             try:
                 target.__class__ = own
@@ -42,11 +43,11 @@ def install(client: _Given, settings: Settings | None = None) -> _Given:
             connect(target)
             _forget_resources(target)
         elif settings is not None:
-            configure(target, settings)
+            configure(target, settings_of(settings))
     return client
 
 
-def uninstall(client: _Given) -> _Given:
+def uninstall(client: _Client) -> _Client:
     """Turn an adapted client back into what it was, in place, and return it."""
     target = _target(client)
     with CHANGING:

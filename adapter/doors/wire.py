@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar
 from adapter.effects import Send
 from adapter.endpoints import kind_of
 from adapter.routing.decide import HEADER
+from adapter.routing.given import Given, settings_of
 from adapter.routing.live import Live, live
-from adapter.routing.settings import Settings
 
 from . import fields, forks
 from .envelopes import outgoing
@@ -36,10 +36,10 @@ def is_ours(request: Any) -> bool:
 class _Door:
     """What the sync and the async transport have in common."""
 
-    def __init__(self, inner: Any = None, *, settings: Settings | None = None) -> None:
+    def __init__(self, inner: Any = None, *, settings: Given = None) -> None:
         self._inner = inner
         # Read here: bad settings are an error at start, not in the first call.
-        self._live: Live | None = live(settings if settings is not None else Settings())
+        self._live: Live | None = live(settings_of(settings))
         forks.watch(self)
 
     def _passing(self, request: Any) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from adapter.errors import AdapterError
 from adapter.memory.keeper import Keeper
 
+from .given import Given, settings_of
 from .live import live
-from .settings import Settings
 
 
-def forget(*, conversation: str | None = None, scope: str | None = None, settings: Settings | None = None) -> int:
+def forget(*, conversation: str | None = None, scope: str | None = None, settings: Given = None) -> int:
     """Forget what was remembered of a conversation, a scope, or the one in the other; return how many turns there were.
 
     `conversation` is what `use(conversation=…)` said when the calls were made, `scope` the `memory_scope` of then. `settings` say
@@ -23,9 +23,7 @@ def forget(*, conversation: str | None = None, scope: str | None = None, setting
         raise _failed(error) from error
 
 
-async def aforget(
-    *, conversation: str | None = None, scope: str | None = None, settings: Settings | None = None
-) -> int:
+async def aforget(*, conversation: str | None = None, scope: str | None = None, settings: Given = None) -> int:
     """Forget without blocking the event loop. See forget."""
     keeper = _keeper(conversation, scope, settings)
     try:
@@ -34,10 +32,10 @@ async def aforget(
         raise _failed(error) from error
 
 
-def _keeper(conversation: str | None, scope: str | None, settings: Settings | None) -> Keeper:
+def _keeper(conversation: str | None, scope: str | None, settings: Given) -> Keeper:
     if conversation is None and scope is None:
         raise AdapterError("forget: say which conversation, or which scope")
-    return live(settings if settings is not None else Settings()).now().memory
+    return live(settings_of(settings)).now().memory
 
 
 def _failed(error: Exception) -> AdapterError:
