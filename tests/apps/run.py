@@ -49,6 +49,19 @@ MODES: dict[str, dict[str, str]] = {
 }
 """The modes, each with its settings, as a user would set them."""
 EMULATED = ("n", "stop")
+UNWATCHED = {
+    "AGNO_TELEMETRY": "false",
+    "ANONYMIZED_TELEMETRY": "false",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_DISABLE_VERSION_CHECK": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "HAYSTACK_TELEMETRY_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "MEM0_TELEMETRY": "False",
+    "OTEL_SDK_DISABLED": "true",
+}
+"""What turns the applications' telemetry off, and what else they would ask of the network."""
 BAD = ("adapter-bug", "missing", "blocked", "rejected", "refused")
 """Reasons that no call may have: each is a fault of the adapter's, or of the server's."""
 
@@ -88,10 +101,10 @@ def play(name: str, mode: str, python: Path) -> Json:
 
 def _environment(home: Path) -> dict[str, str]:
     kept = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "APPS_TRACEBACK")
-    made = {
+    made = UNWATCHED | {
         "HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home / ".config", "XDG_CACHE_HOME": home / ".cache", "XDG_DATA_HOME": home / ".data",
         "XDG_STATE_HOME": home / ".state", "TMPDIR": home / "tmp", "PYTHONHASHSEED": "0", "TZ": "UTC", "COLUMNS": "120", "TERM": "dumb",
-        "NO_COLOR": "1", "DO_NOT_TRACK": "1", "OTEL_SDK_DISABLED": "true", "HF_HUB_OFFLINE": "1", "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1", "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     (home / "tmp").mkdir()
     return {key: os.environ[key] for key in kept if key in os.environ} | {
