@@ -50,8 +50,10 @@ pytestmark = [
 
 # What can't be guarded, and why. What these call is: the bodies of the outermost are one guarded block.
 UNGUARDED = {
-    r"doors\.client:_a?sync\.<locals>\.Adapted\.(post|_prepare_request|_process_response)": "outermost: the SDK calls it",
-    r"doors\.client:_with_own_chat\.<locals>\.chat": "outermost: the caller asks for it",
+    r"doors\.client:_a?sync\.<locals>\.Adapted\.(request|_prepare_request|_process_response)": "outermost: the SDK calls it",
+    r"doors\.client:_with_marking\.<locals>\.(build|failed)": "outermost: the SDK calls it",
+    r"doors\.adopting:(Adopting\.__get__|above)": "outermost: the caller asks for it",
+    r"doors\.own_messages:_Ready\.post": "outermost: the SDK calls it",
     r"doors\.client:_with_own_reading\.<locals>\.process": "outermost: the SDK calls it",
     r"doors\.own_messages:_Method\.(__get__|__init__\.<locals>\.quick(_coroutine)?)": "outermost: the caller calls it",
     r"doors\.own_streams:a?read": "outermost: the SDK's stream calls it",
@@ -63,7 +65,7 @@ UNGUARDED = {
     r"doors\.decisions:decision|routing\.overrides:use": "outermost: the caller calls it",
     r"doors\.decisions:_gone": "the garbage collector calls it, of no call's",
     r"doors\.fan_out:FanOutTasks\._died": "the event loop calls it",
-    r"doors\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy)|_copy|_adapt|configure)": "makes a client: it raises",
+    r"doors\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)|_copied|_adapt|configure)": "makes a client: it raises",
     r"doors\.connecting:is_adapted|doors\.wire:(wrap|_wrapped|_is_for_tickets|_Door\.for_tickets)": "makes a client: it raises",
     r"doors\.forks:.*|routing\.live:live": "makes a client: it raises",
 }  # fmt: skip
@@ -288,7 +290,7 @@ def test_the_list_of_what_is_not_guarded_is_not_too_long() -> None:
 
 
 SAMPLE = (
-    "translation.requests:chat_to_responses", "doors.ticket:begin", "doors.client:_mark", "doors.envelopes:outgoing",
+    "translation.requests:chat_to_responses", "doors.ticket:begin", "doors.marking:mark", "doors.envelopes:outgoing",
     "doors.trip_base:TripBase.journey", "translation.replies:response_to_completion", "doors.envelopes:reply_headers",
     "doors.families:Family.reply", "doors.decisions:remember", "doors.own_results:completion", "relay:Relay.feed",
 )  # fmt: skip

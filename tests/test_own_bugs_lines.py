@@ -17,7 +17,8 @@ from tests.test_own_bugs import Shot, code_of, is_fine, outcome_of, prepared, py
 __all__ = ["prepared", "pytestmark"]
 
 OUTERMOST = (
-    ("doors.client:_sync.<locals>.Adapted.post", "plain"), ("doors.client:_sync.<locals>.Adapted._prepare_request", "plain"),
+    ("doors.client:_sync.<locals>.Adapted.request", "plain"), ("doors.client:_sync.<locals>.Adapted._prepare_request", "plain"),
+    ("doors.client:_with_marking.<locals>.build", "plain"), ("doors.client:_with_marking.<locals>.failed", "error body"),
     ("doors.client:_sync.<locals>.Adapted._process_response", "plain stream"),
     ("doors.client:_with_own_reading.<locals>.process", "plain"), ("doors.own_messages:_Method.__get__", "plain"),
     ("doors.own_messages:_Method.__init__.<locals>.quick", "plain"), ("doors.wire:Transport.handle_request", "plain"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from contextvars import ContextVar
+from functools import lru_cache, partial
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,16 @@ from adapter.routing.live import live
 from adapter.routing.settings import Settings
 
 from . import decisions
-from .connecting import CHANGING, connect
-from .families import family_of
+from .adopting import Adopting, adopt
+from .connecting import CHANGING, connect, is_adapted
 from .internal_errors import failing, raises
-from .own_reading import BASE, SUPPORTED, Ready, read_completion, read_stream
+from .marking import concluded, mark, unmarked
+from .own_reading import SUPPORTED, read_completion, read_stream
 from .sdk_errors import retaken
 from .signatures import like
-from .ticket import BARE, KEY, Quiet, begin
-from .tokens import exchanged, with_tokens
-from .wire import AsyncTransport, Transport, is_ours
+from .ticket import Ticket, begin
+from .tokens import with_tokens
+from .wire import AsyncTransport, Transport
 
 _PATH = "/chat/completions"
 _SETTINGS = Parameter(
@@ -32,6 +34,9 @@ _SETTINGS = Parameter(
 
 
 def _adapt(client: Any, settings: Given) -> None:
+    if settings is None:
+        copying = _COPYING.get()
+        settings = copying[1] if copying is not None and copying[0] is type(client) else None
     configure(client, settings_of(settings))
     connect(client)
 
@@ -40,89 +45,73 @@ def configure(client: Any, settings: Settings) -> None:
     """Put settings in force for a client."""
     client._adapter_settings, client._adapter_live = settings, live(settings)
     if SUPPORTED and "chat" in client.__dict__:
-        _own_chat(client, client.chat)
+        adopt(client.__dict__["chat"])
 
 
-def _mark(client: Any, request: Any) -> None:
-    """Give a request of ours its ticket; take our header, which may stand in `default_headers`, off any other."""
-    call = decisions.CALL.get()
-    live = client.__dict__.get("_adapter_live")
-    connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
-    if type(call) is not Quiet and not is_ours(request):  # in a quiet call all passes, whatever it is
-        request.headers.pop(HEADER, None)
-        request.extensions[KEY] = BARE  # a hook of the HTTP client may put it in again
-        return
-    if live is None and call is None:  # uninstalled meanwhile
-        return
-    ticket = request.extensions[KEY] = call or begin(live)
-    if type(ticket) is not Quiet:
-        ticket.token = ticket.token or exchanged(client)
-        _as_at_first(request, ticket)
+def _begun(client: Any, live: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Ticket | None:
+    """Begin a call, if a request is one: of the second argument, a request's options."""
+    options = given["options"] if "options" in given else args[1] if len(args) > 1 else None
+    url = getattr(options, "url", None)
+    if type(url) is not str or not url.endswith(_PATH):
+        return None
+    return begin(live, by_client=True, named=_named(client, options))
 
 
-def _unmarked(client: Any, request: Any, bug: Exception) -> None:
-    """Let a request go as it came, to which the adapter failed to give its ticket. Raises the bug where anything has been sent before."""
-    call, live = decisions.CALL.get(), client.__dict__.get("_adapter_live")
-    if call is not None and call.sent:
-        raise bug
-    failed = failing(live.router if call is None else call.router, bug, by_client=call is not None)
-    request.headers.pop(HEADER, None)
-    if failed is None:
-        request.extensions[KEY] = BARE
-    elif call is None or type(call) is Quiet:
-        request.extensions[KEY] = failed
-    else:  # the client's own record of the call
-        call.journal, request.extensions[KEY] = failed.journal, call
-
-
-def _as_at_first(request: Any, ticket: Any) -> None:
-    """Let a call that is tried again send what it sent at first, though the caller has changed what it gave since.
-
-    A call that goes to Chat Completions sends what the SDK sends.
-    """
-    body = request.__dict__.get("_content")
-    if ticket.body is None:
-        ticket.body = body
-    elif body is not None and body != ticket.body and ticket.journal.choice.backend == "responses":
-        family = family_of(request)
-        request._content, request.stream = ticket.body, family.ByteStream(ticket.body)
-        request.headers["Content-Length"] = str(len(ticket.body))
-
-
-def _named(client: Any, post: dict[str, Any]) -> bool:
+def _named(client: Any, options: Any) -> bool:
     """Tell whether a header of a call, or of its client, names a backend."""
-    for headers in (client._custom_headers, (post.get("options") or {}).get("headers")):
+    for headers in (client._custom_headers, options.headers):
         for name in headers or ():
             if name.lower() == HEADER:
                 return True
     return False
 
 
-def _own_chat(client: Any, chat: Any) -> Any:
-    """Spare a `chat` resource the SDK's transform; where nothing will ever be moved it stays what it is, and costs nothing."""
-    live = client.__dict__.get("_adapter_live")
-    if live is None or live.always_quiet:
-        return chat
-    from .own_messages import adopted
-
-    return adopted(chat)
+def _of_class(client: Any, name: str) -> Any:
+    """Return a method of what a client has become, whatever stands on the client itself, which may be what calls."""
+    return partial(getattr(type(client), name), client)
 
 
-def _with_own_chat(cls: Any) -> Any:
-    """Give a class a `chat` resource of ours; made when it is asked for, as the SDK's is."""
+def _with_resources(own: Any) -> Any:
+    """Let a class adopt the client's `chat` when it is made."""
     if SUPPORTED:
+        chat = Adopting()
+        chat.__set_name__(own, "chat")
+        own.chat = chat
+    return own
 
-        def chat(client: Any) -> Any:
-            made = super(cls, client).chat if isinstance(client, cls) else type(client).chat.func(client)
-            try:
-                return _own_chat(client, made)
-            except Exception as bug:  # noqa: BLE001  # the SDK's own does the same
-                failing(client._adapter_live.router, bug)
-                return made
 
-        cls.chat = cached_property(chat)
-        cls.chat.__set_name__(cls, "chat")
-    return cls
+def _with_marking(own: Any, cls: Any) -> Any:
+    """Let a class mark its requests where they are built, and tell how those end that nothing of ours stands above."""
+
+    @like(cls._build_request)
+    def build(self: Any, options: Any, *, retries_taken: int = 0) -> Any:
+        try:
+            native = super(own, self)._build_request
+        except TypeError:  # uninstalled meanwhile
+            native = _of_class(self, "_build_request")
+        request = native(options, retries_taken=retries_taken)
+        try:
+            mark(self, request, retries_taken)
+        except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+            unmarked(self, request, bug)
+        return request
+
+    @like(cls._make_status_error_from_response)
+    def failed(self: Any, response: Any) -> Any:
+        try:
+            native = super(own, self)._make_status_error_from_response
+        except TypeError:  # uninstalled meanwhile
+            native = _of_class(self, "_make_status_error_from_response")
+        error = native(response)
+        try:
+            concluded(self, response, error)
+        except Exception:  # what the caller gets is worth more than what is known of it
+            if raises(self):
+                raise
+        return error
+
+    own._build_request, own._make_status_error_from_response = build, failed
+    return own
 
 
 def _with_own_reading(own: Any, cls: Any) -> Any:
@@ -134,7 +123,7 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
         try:
             native = super(own, self)._process_response_data
         except TypeError:  # uninstalled meanwhile
-            native = self._process_response_data
+            native = _of_class(self, "_process_response_data")
         else:
             if cast_to is ChatCompletion:  # and not each chunk of a stream
                 try:
@@ -145,31 +134,29 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
         return native(data=data, cast_to=cast_to, response=response) if made is None else made
 
     own._process_response_data = process
-    setattr(own.post, BASE, cls)
     return own
 
 
-def _unwrap(post: dict[str, Any]) -> None:
-    messages = post["body"].get("messages") if type(post.get("body")) is dict else None
-    if type(messages) is Ready:
-        post["body"] = {**post["body"], "messages": messages.messages}
+_COPYING: ContextVar[tuple[type, Settings] | None] = ContextVar("adapter.copying", default=None)
+"""The class of a client that is being copied, and its settings."""
 
 
-def _copy(cls: Any, client: Any, settings: Given, extra: Any, kwargs: dict[str, Any]) -> Any:
-    with CHANGING:  # the SDK's `copy` asks the client for its class
+def _copied(name: str, cls: Any, client: Any, settings: Given, given: dict[str, Any]) -> Any:
+    """Copy a client as its own `copy` or `with_options` does it, which may take other arguments than the SDK's."""
+    with CHANGING:  # the SDK's asks the client for its class
         if not isinstance(client, cls):  # uninstalled meanwhile
-            return client.copy(_extra_kwargs=extra or {}, **kwargs)
-        given = {"settings": client._adapter_settings if settings is None else settings, **(extra or {})}
-        return super(cls, client).copy(_extra_kwargs=given, **kwargs)
+            return _of_class(client, name)(**given)
+        chosen = client._adapter_settings if settings is None else settings_of(settings)
+        copying = _COPYING.set((type(client), chosen))
+        try:
+            made = getattr(super(cls, client), name)(**given)
+        finally:
+            _COPYING.reset(copying)
+    if settings is not None or not is_adapted(type(made)):
+        from .installing import install  # which needs what is here
 
-
-def _failing(live: Any, post: dict[str, Any], bug: Exception) -> Any:
-    """Return the ticket of a call on which the adapter failed before it had one, and let the SDK have what it was given."""
-    body = post.get("body")
-    messages = body.get("messages") if type(body) is dict else None
-    if type(messages) is Ready:
-        post["body"] = {**body, "messages": messages.messages}  # type: ignore[dict-item]  # it is a dict
-    return None if live is None else failing(live.router, bug, by_client=True)
+        install(made, chosen)
+    return made
 
 
 def _after(ticket: Any, error: BaseException) -> Any:
@@ -194,35 +181,37 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
             _adapt(self, settings)
 
         @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Given = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
+        def copy(self, *, settings: Given = None, **kwargs: Any) -> Any:
+            return _copied("copy", Adapted, self, settings, kwargs)
 
-        with_options = copy
+        @like(cls.with_options, _SETTINGS)
+        def with_options(self, *, settings: Given = None, **kwargs: Any) -> Any:
+            return _copied("with_options", Adapted, self, settings, kwargs)
 
-        @like(cls.post)
-        def post(self, path: str, **kwargs: Any) -> Any:
+        @like(cls.request)
+        def request(self, *args: Any, **kwargs: Any) -> Any:
             live, ticket = self.__dict__.get("_adapter_live"), None
             try:
-                native = super().post
-            except TypeError:  # uninstalled, and called through a resource from before
-                native, live = self.post, None
-            try:
-                _unwrap(kwargs)
-                if live is not None and path == _PATH:
-                    ticket = begin(live, by_client=True, named=_named(self, kwargs))
-            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                ticket = _failing(live, kwargs, bug)
+                native = super().request
+            except TypeError:  # uninstalled, and held from before
+                native, live = _of_class(self, "request"), None
+            if live is not None:
+                try:
+                    ticket = _begun(self, live, args, kwargs)
+                except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                    ticket = failing(live.router, bug, by_client=True)
             if ticket is None:
-                return native(path, **kwargs)
-            call, result = decisions.CALL.set(ticket), None
+                return native(*args, **kwargs)
+            call, result = decisions.CALL.set((self, ticket)), None
             try:
                 while True:
                     try:
-                        result = native(path, **kwargs)
+                        result = native(*args, **kwargs)
                         break
                     except BaseException as error:
                         again: Any = error
                         try:
+                            ticket = decisions.call_of(self) or ticket
                             again = _after(ticket, error)
                         except Exception:  # what the caller gets is worth more than what is known of it
                             if ticket.router.settings.on_bug == "raise":
@@ -232,11 +221,12 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                         if isinstance(again, Exception):
                             raise again from error
                         ticket = again
-                        decisions.CALL.set(ticket)
+                        decisions.CALL.set((self, ticket))
             finally:
                 decisions.CALL.reset(call)
             try:
-                decisions.remember(result, ticket.journal)
+                if not decisions.is_known(result):
+                    decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
                 if ticket.router.settings.on_bug == "raise":
                     raise
@@ -247,28 +237,29 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
             try:
                 native = super()._prepare_request
             except TypeError:  # uninstalled meanwhile
-                native = self._prepare_request
+                native = _of_class(self, "_prepare_request")
             native(request)
             try:
-                _mark(self, request)
+                mark(self, request)  # unless it was where it was built
             except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                _unmarked(self, request, bug)
+                unmarked(self, request, bug)
 
         @like(cls._process_response)
         def _process_response(self, **kwargs: Any) -> Any:
             try:
                 native = super()._process_response
             except TypeError:  # uninstalled meanwhile
-                return self._process_response(**kwargs)
+                return _of_class(self, "_process_response")(**kwargs)
             made = native(**kwargs)
             try:
+                decisions.remember_of(kwargs["response"], made)
                 read_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
                 if raises(self):
                     raise
             return made
 
-    return with_tokens(_with_own_chat(_with_own_reading(Adapted, cls)), cls)
+    return with_tokens(_with_resources(_with_marking(_with_own_reading(Adapted, cls), cls)), cls)
 
 
 def _async(cls: Any) -> Any:  # noqa: C901  # a class
@@ -281,35 +272,37 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
             _adapt(self, settings)
 
         @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Given = None, _extra_kwargs: Any = None, **kwargs: Any) -> Any:
-            return _copy(Adapted, self, settings, _extra_kwargs, kwargs)
+        def copy(self, *, settings: Given = None, **kwargs: Any) -> Any:
+            return _copied("copy", Adapted, self, settings, kwargs)
 
-        with_options = copy
+        @like(cls.with_options, _SETTINGS)
+        def with_options(self, *, settings: Given = None, **kwargs: Any) -> Any:
+            return _copied("with_options", Adapted, self, settings, kwargs)
 
-        @like(cls.post)
-        async def post(self, path: str, **kwargs: Any) -> Any:
+        @like(cls.request)
+        async def request(self, *args: Any, **kwargs: Any) -> Any:
             live, ticket = self.__dict__.get("_adapter_live"), None
             try:
-                native = super().post
-            except TypeError:  # uninstalled, and called through a resource from before
-                native, live = self.post, None
-            try:
-                _unwrap(kwargs)
-                if live is not None and path == _PATH:
-                    ticket = begin(live, by_client=True, named=_named(self, kwargs))
-            except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                ticket = _failing(live, kwargs, bug)
+                native = super().request
+            except TypeError:  # uninstalled, and held from before
+                native, live = _of_class(self, "request"), None
+            if live is not None:
+                try:
+                    ticket = _begun(self, live, args, kwargs)
+                except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+                    ticket = failing(live.router, bug, by_client=True)
             if ticket is None:
-                return await native(path, **kwargs)
-            call, result = decisions.CALL.set(ticket), None
+                return await native(*args, **kwargs)
+            call, result = decisions.CALL.set((self, ticket)), None
             try:
                 while True:
                     try:
-                        result = await native(path, **kwargs)
+                        result = await native(*args, **kwargs)
                         break
                     except BaseException as error:
                         again: Any = error
                         try:
+                            ticket = decisions.call_of(self) or ticket
                             again = _after(ticket, error)
                         except Exception:  # what the caller gets is worth more than what is known of it
                             if ticket.router.settings.on_bug == "raise":
@@ -319,11 +312,12 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                         if isinstance(again, Exception):
                             raise again from error
                         ticket = again
-                        decisions.CALL.set(ticket)
+                        decisions.CALL.set((self, ticket))
             finally:
                 decisions.CALL.reset(call)
             try:
-                decisions.remember(result, ticket.journal)
+                if not decisions.is_known(result):
+                    decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
                 if ticket.router.settings.on_bug == "raise":
                     raise
@@ -334,28 +328,29 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
             try:
                 native = super()._prepare_request
             except TypeError:  # uninstalled meanwhile
-                native = self._prepare_request
+                native = _of_class(self, "_prepare_request")
             await native(request)
             try:
-                _mark(self, request)
+                mark(self, request)  # unless it was where it was built
             except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                _unmarked(self, request, bug)
+                unmarked(self, request, bug)
 
         @like(cls._process_response)
         async def _process_response(self, **kwargs: Any) -> Any:
             try:
                 native = super()._process_response
             except TypeError:  # uninstalled meanwhile
-                return await self._process_response(**kwargs)
+                return await _of_class(self, "_process_response")(**kwargs)
             made = await native(**kwargs)
             try:
+                decisions.remember_of(kwargs["response"], made)
                 read_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
                 if raises(self):
                     raise
             return made
 
-    return with_tokens(_with_own_chat(_with_own_reading(Adapted, cls)), cls)
+    return with_tokens(_with_resources(_with_marking(_with_own_reading(Adapted, cls), cls)), cls)
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force

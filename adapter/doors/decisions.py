@@ -11,8 +11,14 @@ from adapter.journal import Decision, Journal
 from .ticket import KEY, Ticket
 from .watching import tell
 
-CALL: ContextVar[Ticket | None] = ContextVar("adapter.call", default=None)
-"""The ticket of the client call that is being made here, for the request that the SDK builds for it."""
+CALL: ContextVar[tuple[Any, Ticket] | None] = ContextVar("adapter.call", default=None)
+"""The client whose call is being made here, and the call's ticket, for the requests that the SDK builds for it."""
+
+
+def call_of(client: Any) -> Ticket | None:
+    """Return the ticket of the call that a client is making here. Another client's call may be what makes it."""
+    call = CALL.get()
+    return call[1] if call is not None and call[0] is client else None
 
 
 class _Kept(weakref.ref[Any]):
@@ -41,6 +47,19 @@ def remember(result: Any, journal: Journal) -> Any:
     kept.journal, kept.key = journal, id(result)
     _JOURNALS[kept.key] = kept
     return result
+
+
+def remember_of(response: Any, result: Any) -> None:
+    """Keep the journal of the request that brought a result."""
+    ticket = response.request.extensions.get(KEY)
+    if isinstance(ticket, Ticket):
+        remember(result, ticket.journal)
+
+
+def is_known(result: Any) -> bool:
+    """Tell whether a result has been remembered."""
+    kept = _JOURNALS.get(id(result))
+    return kept is not None and kept() is result
 
 
 def failed(ticket: Ticket, error: BaseException) -> None:

@@ -1,11 +1,13 @@
 """`install` and `uninstall`: existing clients of the SDK, adapted in place.
 
 Both are atomic: a call that another thread has under way goes as the adapter would have it, or as the SDK would, and never fails for it.
+Everything that sits on a client stays there, and in force: only the class of the client, and of resources that are the SDK's own, is
+another one meanwhile.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
 import openai
@@ -14,25 +16,38 @@ from adapter.errors import AdapterError
 from adapter.routing.given import Given, settings_of
 from adapter.routing.live import live
 
+from .adopting import adopt, release
 from .client import adapted, configure
 from .connecting import CHANGING, connect, disconnect, is_adapted
+from .own_reading import SUPPORTED, is_in_sdk
 
 _Client = TypeVar("_Client", bound=openai.OpenAI | openai.AsyncOpenAI | ModuleType)
+
+_PROXIES = {
+    ("braintrust", "NamedWrapper"): "_NamedWrapper__wrapped",
+    ("instructor", "Instructor"): "client",
+    ("lazy_object_proxy", "Proxy"): "__wrapped__",
+    ("wrapt", "BaseObjectProxy"): "__wrapped__",
+    ("wrapt", "ObjectProxy"): "__wrapped__",
+}
+"""What stands around a client and passes calls on to it: the package and the name of a class, and the attribute that holds the client."""
 
 
 def install(client: _Client, settings: Given = None) -> _Client:
     """Turn an existing SDK client into an adapted one, in place, and return it.
 
-    Its HTTP client stays what it is, with its proxies, certificates, limits and hooks. Once more with other settings
+    Everything that sits on it stays in force: its HTTP client with its proxies, certificates, limits and hooks, methods and
+    resources that somebody has patched or replaced, and those that are held from before. Once more with other settings
     replaces them; without settings an adapted client is left as it is. The module `openai` itself stands for its
-    module-level client, as it is configured then. Raises AdapterError for what is no client of the SDK.
+    module-level client, as it is configured then, and a proxy of a known kind for the client in it. Raises AdapterError for
+    anything else.
     """
     target = _target(client)
     with CHANGING:
         cls: Any = type(target)
         if not is_adapted(cls):
             # The class comes last, in one step: a call under way in another thread finds all or nothing.
-            own = adapted(cls)
+            own, before = adapted(cls), frozenset(target.__dict__)
             target._adapter_settings = settings_of(settings)
             target._adapter_live = live(target._adapter_settings)
             try:
@@ -40,8 +55,10 @@ def install(client: _Client, settings: Given = None) -> _Client:
             except TypeError:
                 _forget_settings(target)
                 raise
+            target._adapter_before = before
             connect(target)
-            _forget_resources(target)
+            if SUPPORTED and "chat" in target.__dict__:
+                adopt(target.__dict__["chat"])
         elif settings is not None:
             configure(target, settings_of(settings))
     return client
@@ -55,26 +72,63 @@ def uninstall(client: _Client) -> _Client:
         if is_adapted(cls):
             target.__class__ = next(base for base in cls.__mro__ if not is_adapted(base))
             disconnect(target)
-            _forget_settings(target)
+            release(target)
             _forget_resources(target)
+            _forget_settings(target)
     return client
 
 
 def _target(given: object) -> Any:
+    """Return the client that is meant. Raises AdapterError where there is none."""
     client: object = openai._load_client() if given is openai else given  # private, in all versions
-    if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
-        raise AdapterError(f"expected a client of the openai SDK, got {type(client).__name__}")
+    seen: list[object] = []
+    while not issubclass(type(client), (openai.OpenAI, openai.AsyncOpenAI)):
+        inside = _inside(client)
+        if inside is None or any(inside is one for one in seen):
+            raise AdapterError(
+                f"expected a client of the openai SDK, got {type(client).__name__}. "
+                "If it stands around a client, install the client first, and then put it around: "
+                "wrap(adapter.install(client))."
+            )
+        seen.append(client)
+        client = inside
     return client
 
 
+def _inside(client: object) -> object:
+    """Return what a proxy stands around; None for what is no proxy of a known kind."""
+    for cls in type(client).__mro__:
+        attribute = _PROXIES.get((cls.__module__.partition(".")[0], cls.__name__))
+        if attribute is not None:
+            return getattr(client, attribute, None)
+    return None
+
+
 def _forget_settings(client: Any) -> None:
-    for name in ("_adapter_settings", "_adapter_live", "_adapter_connected"):
+    for name in ("_adapter_settings", "_adapter_live", "_adapter_connected", "_adapter_before"):
         client.__dict__.pop(name, None)
 
 
 def _forget_resources(client: Any) -> None:
-    """Let the client make its resources anew: those it has hold its `post` from before."""
-    for name in ("chat", "beta"):
-        resource = client.__dict__.pop(name, None)
-        if resource is not None and not hasattr(type(client), name):  # SDK 1.66 makes them in its constructor
-            client.__dict__[name] = type(resource)(client)
+    """Let go of resources that weren't there before `install`, unless somebody has put something on them."""
+    before = client.__dict__.get("_adapter_before")
+    if before is None:  # it has always been ours
+        return
+    for name in [name for name in client.__dict__ if name not in before and not name.startswith("_")]:
+        if _is_bare(client.__dict__[name], {id(client)}):
+            del client.__dict__[name]
+
+
+def _is_bare(thing: Any, seen: set[int]) -> bool:
+    """Tell whether a resource is as the SDK made it, with all that is in it."""
+    if id(thing) in seen:
+        return True
+    seen.add(id(thing))
+    match thing:
+        case MethodType():
+            return id(thing.__self__) in seen and thing.__func__ is getattr(type(thing.__self__), thing.__name__, None)
+        case FunctionType():
+            return is_in_sdk(thing)
+    if not type(thing).__module__.startswith("openai.resources."):
+        return False
+    return all(_is_bare(inside, seen) for inside in vars(thing).values())

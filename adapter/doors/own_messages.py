@@ -1,10 +1,13 @@
 """Long histories: messages that are JSON already are spared the SDK's transform, which costs more for each than anything else.
 
-`create` and `parse` of the SDK run as they are; `messages` go through them in a wrapper that the transform doesn't look into, and come out
-of it in the client's `post`. Equal results, since the transform does nothing to plain JSON: it lists iterables, dumps Pydantic
-objects, leaves out what wasn't given, and renames keys that have an alias (none has one here, which is looked up once). Messages that
-are anything but dicts of plain JSON or the SDK's own objects go the SDK's way, and so do all calls where somebody has patched
-the method, or where it isn't certain by the settings alone that the call goes to the Responses API.
+`create` and `parse` of the SDK run as they are, for a twin of the resource, whose `messages` are in a wrapper that the transform
+doesn't look into, and come out of it before the resource's own `post` is called: nobody's code but the SDK's sees it. Equal results,
+since the transform does nothing to plain JSON: it lists iterables, dumps Pydantic objects, leaves out what wasn't given, and renames
+keys that have an alias (none has one here, which is looked up once). Messages that are anything but dicts of plain JSON or
+the SDK's own objects go the SDK's way, and so do all calls where somebody has patched the method, or where it isn't certain by the
+settings alone that the call goes to the Responses API.
+
+The class of a resource of the SDK's is changed for that, and of nothing else that may be in its place; `released` changes it back.
 """
 
 from __future__ import annotations
@@ -13,50 +16,66 @@ import inspect
 from functools import cache
 from types import MethodType
 from typing import Any, get_args, get_type_hints, is_typeddict
+from weakref import WeakKeyDictionary, WeakSet
 
 from openai._compat import model_dump  # private, in all versions: it is what the SDK's transform calls
 from openai._models import BaseModel
+from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.types.chat import ChatCompletionMessageParam
 
 from adapter.routing import overrides
 from adapter.routing.decide import HEADER
 
+from .adopting import Adopting, above
+from .connecting import CHANGING
 from .internal_errors import raises
-from .own_reading import BASE, Ready, is_sdks
-from .signatures import like
+from .own_reading import is_sdks
+from .signatures import like, mirrored
 
 
-def _is_off(resource: Any) -> bool:
-    own = resource._client.__dict__.get("_adapter_live")
-    return own is None or own.router.quiet
+class _Ready:
+    """Messages on their way through the SDK's method, which need nothing done to them, and the `post` that they come out for."""
+
+    __slots__ = ("_messages", "_post")
+
+    def __init__(self, messages: list[Any], post: Any) -> None:
+        self._messages, self._post = messages, post
+
+    def post(self, path: str, **kwargs: Any) -> Any:
+        return self._post(path, **{**kwargs, "body": {**kwargs["body"], "messages": self._messages}})
 
 
-def _wrapping(resource: Any, method: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, with its messages in the wrapper where they may be."""
-    client = resource._client
-    surely = client._adapter_live.router.surely
-    if surely is None or surely.backend != "responses" or overrides.current() is not overrides.NONE:
-        return given
+def _moves(resource: Any) -> bool:
+    """Tell whether all calls of a resource's client go to the Responses API by the settings alone."""
+    live = resource._client.__dict__.get("_adapter_live")
+    if live is None:
+        return False
+    surely = live.router.surely
+    return surely is not None and surely.backend == "responses"
+
+
+def _wrapping(cls: Any, resource: Any, method: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    """Return what a method is to be called with, a twin of its resource and its arguments with wrapped messages; or None."""
+    if overrides.current() is not overrides.NONE or not _moves(resource):
+        return None
     messages = given.get("messages")
     if type(messages) is not list or not is_sdks(method) or not _has_no_alias():
-        return given
-    if not _is_ours(client, resource._post):
-        return given
+        return None
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
-        return given
+        return None
     try:
         mapped = _mapped(messages)
     except RecursionError:  # the SDK has an error for what holds itself
-        return given
-    return given if mapped is None else {**given, "messages": Ready(mapped)}
-
-
-def _is_ours(client: Any, post: Any) -> bool:
-    """Tell whether a `post` is the client's own of ours, which unwraps; anybody else's would see the wrapper."""
-    found = getattr(post, "__func__", None)
-    return found is type(client).post and hasattr(found, BASE)
+        return None
+    if mapped is None:
+        return None
+    ready = _Ready(mapped, resource._post)
+    twin = object.__new__(cls)
+    twin.__dict__.update(resource.__dict__)
+    twin._post = ready.post
+    return twin, {**given, "messages": ready}
 
 
 def _mapped(messages: list[Any]) -> list[Any] | None:
@@ -132,22 +151,22 @@ class _Method:
     """A method of the SDK's resource: the very same where somebody has put his own in its place, else one that spares the transform."""
 
     def __init__(self, native: Any) -> None:
-        @like(native)
         def quick(resource: Any, *args: Any, **kwargs: Any) -> Any:
-            method = getattr(self._cls, self._name)
+            method, held = getattr(self._cls, self._name), resource
             try:
-                if not _is_off(resource):
-                    kwargs = _wrapping(resource, method, kwargs)
+                held, kwargs = _wrapping(self._cls, resource, method, kwargs) or (resource, kwargs)
             except Exception:  # the SDK transforms them itself
                 if raises(resource._client):
                     raise
-            return method(resource, *args, **kwargs)
+            return method(held, *args, **kwargs)
 
-        @like(native)
         async def quick_coroutine(resource: Any, *args: Any, **kwargs: Any) -> Any:
             return await quick(resource, *args, **kwargs)
 
-        self._quick = quick_coroutine if inspect.iscoroutinefunction(native) else quick
+        if not hasattr(native, "__wrapped__"):
+            self._quick = mirrored(native, quick)
+        else:
+            self._quick = like(native)(quick_coroutine if inspect.iscoroutinefunction(native) else quick)
 
     def __set_name__(self, owner: Any, name: str) -> None:
         self._owner, self._cls, self._name = owner, owner.__base__, name
@@ -156,36 +175,48 @@ class _Method:
         if resource is None:
             return getattr(self._cls, self._name)
         try:
-            if is_sdks(getattr(self._cls, self._name)):
+            if _moves(resource) and is_sdks(getattr(self._cls, self._name)):
                 return MethodType(self._quick, resource)
         except Exception:  # the SDK's does the same
             if raises(resource._client):
                 raise
-        return getattr(super(self._owner, resource), self._name)
+        return above(self._owner, resource, self._name)
 
 
-def _own(cls: Any) -> Any:
-    """Make a resource like the SDK's."""
-
-    class Own(cls):  # type: ignore[misc]  # a base that is known at run time
-        create = _Method(cls.create)
-        parse = _Method(cls.parse)
-
-    Own.__name__, Own.__qualname__, Own.__doc__, Own.__module__ = (
-        cls.__name__,
-        cls.__qualname__,
-        cls.__doc__,
-        cls.__module__,
-    )
-    return Own
+def _own(cls: Any, **attributes: Any) -> Any:
+    """Make the class of a resource like the SDK's."""
+    named = {name: getattr(cls, name) for name in ("__qualname__", "__doc__", "__module__")}
+    return type(cls.__name__, (cls,), {**named, **attributes})
 
 
-_OWN = {cls: _own(cls) for cls in (Completions, AsyncCompletions)}
+_OWN: dict[type, Any] = {
+    cls: _own(cls, create=_Method(cls.create), parse=_Method(cls.parse)) for cls in (Completions, AsyncCompletions)
+}
+_OWN |= {cls: _own(cls, completions=Adopting()) for cls in (Chat, AsyncChat)}
+_ADOPTED: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 
 
-def adopted(chat: Any) -> Any:
-    """Let a client's `chat` resource have our completions; one that is something else stays what it is."""
-    own = _OWN.get(type(chat.completions))
-    if own is not None:
-        chat.completions.__class__ = own
-    return chat
+def adopt(resource: Any) -> None:
+    """Let a client's `chat` or its `completions` be of a class of ours; what isn't the SDK's own stays what it is.
+
+    Where nothing will ever be moved it stays what it is as well, and costs nothing.
+    """
+    own = _OWN.get(type(resource))
+    if own is None:
+        return
+    client = resource._client
+    with CHANGING:
+        live = client.__dict__.get("_adapter_live")
+        if live is None or live.always_quiet:  # or uninstalled meanwhile
+            return
+        resource.__class__ = own
+        _ADOPTED.setdefault(client, WeakSet()).add(resource)
+    if "completions" in resource.__dict__:
+        adopt(resource.__dict__["completions"])
+
+
+def release(client: Any) -> None:
+    """Give all that was adopted of a client's its class back."""
+    for resource in _ADOPTED.pop(client, ()):
+        if type(resource) in _OWN.values():
+            resource.__class__ = type(resource).__base__

@@ -30,23 +30,15 @@ SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.is
 """Tells whether the installed SDK's reader is one that can be helped."""
 
 
-BASE = "adapter_base"
-"""The name under which our `post` has the class that it was made for."""
-
-
-class Ready:
-    """Messages on their way through the SDK, which need nothing done to them (own_messages.py)."""
-
-    __slots__ = ("messages",)
-
-    def __init__(self, messages: list[Any]) -> None:
-        self.messages = messages
-
-
 def is_sdks(method: Any) -> bool:
     """Tell whether a function is the SDK's own, and not what somebody (tracing does) has put in its place."""
     # The type first: wrapt's wrappers are equal to what they wrap, and would be found in its place.
     return type(method) is FunctionType and _is_from_sdk(method)
+
+
+def is_in_sdk(function: FunctionType) -> bool:
+    """Tell whether a function is written in the SDK, whatever it may wrap."""
+    return function.__code__.co_filename.startswith(_SDK)
 
 
 # Only what is the SDK's own, which lives as long as the process: what others put there may hold anything.
@@ -57,7 +49,7 @@ def _is_from_sdk(method: Any) -> bool:
     if method in _KNOWN:
         return True
     given = method
-    while type(method) is FunctionType and method.__code__.co_filename.startswith(_SDK):
+    while type(method) is FunctionType and is_in_sdk(method):
         inner = getattr(method, "__wrapped__", None)
         if inner is None:
             _KNOWN.add(given)

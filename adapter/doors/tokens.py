@@ -81,7 +81,7 @@ def _async(own: Any, name: str, native: Any) -> Any:
 
 def _note(client: Any, name: str, token: Any) -> None:
     """Note a token for the call that is being made here."""
-    ticket = decisions.CALL.get()
+    ticket = decisions.call_of(client)
     if ticket is not None and type(ticket) is not Quiet and isinstance(token, str):
         ticket.token = token if _FETCHING[name](client.__dict__) else None
 
