@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from . import quick, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .translation.chunks import Chunk, Delta
 from .translation.draft import Asked, IndexMap
+from .translation.event_types import is_idle
 from .translation.failures import error_event
 from .translation.streams import OPENING, ChunksFromEvents, State
 from .translation.turns import Memo
@@ -24,6 +26,7 @@ BUG = (
 )
 
 
+_TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z._]{1,40})"')
 _LONGEST_ERROR = 1000  # of an error event that is a text, in bytes
 
 _EACH = 16
@@ -186,8 +189,10 @@ class Relay:
             event = quick.loads(data)
         except ValueError:
             event = None
-        if event is None and name in OPENING:
+        if event is None and (name in OPENING or _opens(data)):
             return ()  # what it says isn't needed
+        if not isinstance(event, dict) and (is_idle(name) or not data.strip()):
+            return ()
         if name == "error":
             text = data[:_LONGEST_ERROR].decode("utf-8", "replace")
             event = error_event(event, name) or {"type": "error", "error": text}
@@ -215,6 +220,12 @@ class Relay:
     def _fail(self, message: str, code: str) -> Sequence[Frame]:
         self.done = self.broken = True
         return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)
+
+
+def _opens(data: bytes) -> bool:
+    """Tell whether an event that can't be read is one that says nothing but that a response is under way."""
+    found = _TYPE.match(data)
+    return found is not None and found[1].decode() in OPENING
 
 
 def _whole(frame: Chunk | Delta) -> Chunk:

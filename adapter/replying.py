@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from . import codec, quick, sse
+from . import codec, quick
 from .background import awaited, cancel_path, is_under_way
 from .effects import (
     NOTE,
@@ -21,17 +21,17 @@ from .effects import (
     Rewritten,
     Streamed,
 )
-from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .errors import TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
 from .relay import Frame, Relay
 from .translation.draft import IndexMap, Translation
-from .translation.failures import error_event, error_to_chat, event_failure
+from .translation.failures import error_to_chat
 from .translation.histories import heard
 from .translation.ledger import Loss
-from .translation.replies import check_response, response_to_completion
-from .translation.streams import TERMINAL
+from .translation.replies import checked_response, response_to_completion
 from .translation.turns import Memo
+from .unasked import last_response
 
 MemoOf = Callable[[list[Any]], Memo | None]
 """Makes the memo of a reply out of the items that the caller has heard."""
@@ -123,9 +123,9 @@ class _Whole(NamedTuple):
 def _whole(
     journal: Journal, choice: Choice, translation: Translation, raw: bytes, memo: MemoOf | None, *, streamed: bool
 ) -> tuple[Rewritten, Memo | None]:
-    response = _last_response(raw) if streamed else json_of(raw)
+    response = last_response(raw) if streamed else json_of(raw)
     if translation.asked.stream:
-        check_response(response, translation.index)
+        response = checked_response(response, translation.index)
         relay = Relay(translation.asked, translation.index, on_bug_raise=choice.on_bug == "raise", memo=memo)
         journal.reply = relay
         return Rewritten(200, relay.written(relay.finish(response)), "text/event-stream"), relay.take_memo()
@@ -134,7 +134,7 @@ def _whole(
     unsaved = None
     if memo is not None:
         try:
-            unsaved = memo(heard(response["output"], reply.body))
+            unsaved = memo(heard(response["output"] or [], reply.body))
         except Exception:  # promise 9: the answer is worth more than the memory of it
             if choice.on_bug == "raise":
                 raise
@@ -148,33 +148,6 @@ def json_of(raw: bytes) -> Any:
     except ValueError:
         # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
         raise TranslationError("$", "the reply to POST /responses is not JSON") from None
-
-
-def _last_response(raw: bytes) -> dict[str, Any]:
-    """Read the answer out of a stream nobody asked for: one server always streams (MAPPING §5.7)."""
-    finished: dict[int, Any] = {}
-    response: dict[str, Any] | None = None
-    failed: UpstreamFailure | None = None
-    for number, event in enumerate(sse.Decoder().feed(raw + b"\n\n")):
-        if not event.data or event.data.startswith(b"[DONE]"):
-            continue
-        data = json_of(event.data)
-        told = error_event(data, event.name)
-        kind = data.get("type") if isinstance(data, dict) else None
-        if kind == "response.output_item.done":
-            finished[data.get("output_index", number)] = data.get("item")
-        elif told is not None:
-            failure = event_failure(told)
-            if failure.given is not None:
-                raise failure
-            failed = failed or failure
-        elif kind in TERMINAL and isinstance(data.get("response"), dict):
-            response = data["response"]
-    if failed is not None and (response is None or not response.get("error")):
-        raise failed
-    if response is None:
-        raise StreamTruncated("$", "the stream ended before its terminal event")
-    return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
 
 
 def _stream(

@@ -440,7 +440,7 @@ RESULTS: dict[str, tuple[Json, type[Exception]]] = {
     "a_chunk": (TEXT, adapter.MalformedReply),
     "an_event": ({"type": "response.completed", "response": response()}, adapter.MalformedReply),
     "no_choices": ({"object": "chat.completion", "choices": []}, adapter.MalformedReply),
-    "no_output": (response() | {"output": None}, adapter.MalformedReply),
+    "no_output": (response() | {"output": "x"}, adapter.MalformedReply),
     "empty": ({}, adapter.MalformedReply),
 }
 
@@ -480,7 +480,7 @@ def test_streams_of_something_else(lines: list[Any]) -> None:
         list(read(lines))
 
 
-@pytest.mark.parametrize("given", ["x", 7, None, []])
+@pytest.mark.parametrize("given", ["x", 7, []])
 def test_an_end_without_a_response(given: Any) -> None:
     lines = speaking.events(Said(("Hello",)))
     with pytest.raises(adapter.MalformedReply):

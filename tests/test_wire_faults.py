@@ -132,7 +132,11 @@ WRONG: dict[str, tuple[Reply, type[openai.APIError], int]] = {
     "a list": (Reply.of_json([response()]), openai.InternalServerError, 502),
     "a string": (Reply.of_json("hi"), openai.InternalServerError, 502),
     "an empty object": (Reply.of_json({}), openai.InternalServerError, 502),
-    "output null": (Reply.of_json(response() | {"output": None}), openai.InternalServerError, 502),
+    "no output": (
+        Reply.of_json({key: value for key, value in response().items() if key != "output"}),
+        openai.InternalServerError,
+        502,
+    ),
     "output object": (Reply.of_json(response() | {"output": {"a": 1}}), openai.InternalServerError, 502),
     "error in a 200": (Reply.of_json({"error": LIMITED}), openai.RateLimitError, 429),
     "failed": (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 IGNORED = frozenset(
     {
-        "keepalive",  # on the wire, in no SDK type
+        "keepalive",  # on the wire, in no SDK type; and see is_idle
+        *(f"response.apply_patch_call_operation_diff.{part}" for part in ("delta", "done")),  # as well
         *(f"response.reasoning_{part}" for part in (
             "summary_part.added", "summary_part.done", "summary_text.delta", "summary_text.done", "text.delta", "text.done")),
         *(f"response.audio.{part}" for part in ("delta", "done", "transcript.delta", "transcript.done")),
@@ -23,3 +26,10 @@ IGNORED = frozenset(
     }
 )  # fmt: skip
 """Event types that are known and have nothing in them that Chat shows; the items they belong to are in the ledger."""
+
+_IDLE = re.compile(r"(?:.*[._-])?(?:keep[._-]?alive|ping|pong|heart[._-]?beat)", re.IGNORECASE)
+
+
+def is_idle(kind: str) -> bool:
+    """Tell whether events of a type, or of a name, say only that the connection is alive: servers call them differently."""
+    return len(kind) <= 100 and _IDLE.fullmatch(kind) is not None

@@ -10,6 +10,20 @@ from .ledger import Ledger
 _DOCUMENTED = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
+def is_cut(response: dict[str, Any]) -> bool:
+    """Tell whether a response that has not failed is incomplete.
+
+    Some servers give the reason and call it completed all the same.
+    """
+    return response.get("status") == "incomplete" or _reason(response) is not None
+
+
+def _reason(response: dict[str, Any]) -> str | None:
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return reason if isinstance(reason, str) and reason else None
+
+
 def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger: Ledger, cut: bool = False) -> str:
     """Return the finish reason of a response that has not failed.
 
@@ -17,10 +31,9 @@ def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger
     entry; but a text that was `cut` at a stop sequence ended there, whatever became of the rest (MAPPING §1.4). With a
     named `tool_choice` old models say `stop` on Chat (WIRE_FACTS, chat streams).
     """
-    if response.get("status") == "incomplete" and not cut:
-        details = response.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, dict) else None
-        if isinstance(reason, str) and reason in _DOCUMENTED:
+    if is_cut(response) and not cut:
+        reason = _reason(response)
+        if reason in _DOCUMENTED:
             return _DOCUMENTED[reason]
         ledger.note("incomplete_details.reason", "changed", "Chat has no such reason; given as length")
         return "length"

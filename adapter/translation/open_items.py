@@ -192,9 +192,9 @@ class OpenItems:
 
     @property
     def all_finished(self) -> bool:
-        """Tell whether there were messages or calls, and all of them are finished."""
+        """Tell whether there were messages or calls, and something has said of each that this was all of it."""
         said = [*self.messages, *self.calls]
-        return bool(said) and all(item.done is not None for item in said)
+        return bool(said) and all(item.done is not None or item.agreed for item in said)
 
     def settled(self, output: list[Any]) -> Iterator[tuple[Item, dict[str, Any]]]:
         """Pair the messages and calls of the finished response with the open ones, opening those that never came.

@@ -7,8 +7,9 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 from adapter import names
-from adapter.errors import MalformedReply, UpstreamFailure
+from adapter.errors import MalformedReply
 
+from .answerless import check_answerable
 from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
@@ -22,9 +23,6 @@ from .speech import Speech, call_to_chat
 from .usage import usage_to_chat
 
 FINISHED = {"completed", "complete", "incomplete", None}  # "complete" in recording 573; some servers send no status
-
-# Items that wait for the client's answer, which a Chat caller can't give (MAPPING §4.1).
-_WAITING = {"mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"}
 
 
 class Reply(NamedTuple):
@@ -42,7 +40,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     what is no Response.
     """
     asked = asked or Asked()
-    check_response(response, index)
+    response = checked_response(response, index)
     ledger = Ledger()
     said = _plainly(response["output"], asked) or _hear(response, asked, ledger)
     calls = said.calls
@@ -70,6 +68,8 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     usage = usage_to_chat(response.get("usage"))
     if usage is not None:
         body["usage"] = usage
+    elif response.get("usage"):
+        note_usage(ledger)
     if asked.metadata and "metadata" in response:  # a compatible server may not say it back, on either API
         body["metadata"] = response["metadata"]
     moderation = moderation_to_chat(response.get("moderation"))
@@ -105,7 +105,7 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
     ):
         return None
     for other in output[:-1]:
-        if other.get("type") != "reasoning":
+        if other.get("type") != "reasoning" or other.get("summary") or other.get("content"):
             return None
     content = item.get("content")
     part = content[0] if isinstance(content, list) and len(content) == 1 else None
@@ -135,44 +135,35 @@ def _hear(response: dict[str, Any], asked: Asked, ledger: Ledger) -> _Said:
             break
         note_item(ledger, path, item)
     speech.finish()
-    check_answerable(response, spoke=speech.spoke or bool(calls))
+    items = [(f"output[{i}]", item) for i, item in enumerate(response["output"])]
+    check_answerable(response, items, spoke=speech.spoke or bool(calls))
     return _Said(speech.text, speech.refusal, speech.annotations(), speech.logprobs, [*calls.values()], cut=speech.over)
 
 
+def checked_response(response: Any, index: IndexMap | None) -> dict[str, Any]:
+    """Return a Response that ran, with an empty `output` for a null one; raise for what is none."""
+    check_response(response, index)
+    given: dict[str, Any] = response
+    return given if given["output"] is not None else given | {"output": []}
+
+
 def check_response(response: Any, index: IndexMap | None) -> None:
-    """Raise unless `response` is a Response that ran."""
+    """Raise unless `response` is a Response that ran. Its `output` may be null."""
     if not isinstance(response, dict):
         raise MalformedReply("$", f"expected a Response, got {json_type(response)}")
     status = response.get("status")
     if (
         not isinstance(status, (str, NoneType))
         or status not in FINISHED
-        or (response.get("error") is not None and not response.get("output"))
+        or (response.get("error") and not response.get("output"))
     ):
         raise response_failure(response, index)
     if response.get("object") not in ("response", None):
         raise MalformedReply("object", "expected a Response, got an object of another kind")
-    if not isinstance(response.get("output"), list):
-        raise MalformedReply("output", f"expected an array, got {json_type(response.get('output'))}")
-    check_items(response["output"])
-
-
-def check_answerable(response: dict[str, Any], *, spoke: bool) -> None:
-    """Raise where the only thing that came back waits for an answer, or can't be told: an empty message would look like success."""
-    if spoke:
-        return
-    for i, item in enumerate(response["output"]):
-        if not isinstance(item.get("type"), str):
-            raise MalformedReply(f"output[{i}].type", f"expected a string, got {json_type(item.get('type'))}")
-        if item["type"] in _WAITING:
-            why = f"an item of the type {item['type']} waits for an answer that Chat Completions can't give"
-            error = {
-                "message": f"output[{i}]: {why}",
-                "type": "invalid_request_error",
-                "param": None,
-                "code": "unsupported_by_chat",
-            }
-            raise UpstreamFailure(f"output[{i}]", error, 400, spoke=True)
+    output = response.get("output")
+    if not isinstance(output, (list, NoneType)) or "output" not in response:
+        raise MalformedReply("output", f"expected an array, got {json_type(output)}")
+    check_items(output or [])
 
 
 def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
@@ -186,12 +177,21 @@ def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
         for p, part in enumerate(parts_of(path, item)):
             if part.kind is None:
                 ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
-    elif kind != "reasoning":  # Chat never shows reasoning: nothing is lost against it
+    elif kind == "reasoning":  # encrypted it is nobody's loss; what can be read of it is
+        for key in ("summary", "content"):
+            if item.get(key):
+                ledger.note(f"{path}.{key}", "dropped", "Chat shows no reasoning")
+    else:
         ledger.note(
             path,
             "dropped",
             f"Chat has no item of the type {names.name(kind)}" if isinstance(kind, str) else "not an item",
         )
+
+
+def note_usage(ledger: Ledger) -> None:
+    """Enter a usage that can't be read."""
+    ledger.note("usage", "dropped", "it doesn't count what Chat's counts")
 
 
 def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:

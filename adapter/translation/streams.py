@@ -25,11 +25,12 @@ from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
 
 from . import replies
 from .annotations import annotation_to_chat
+from .answerless import check_answerable
 from .azure import completion_filter_results, prompt_filter_results
 from .chunks import Chunk
 from .content import json_type
 from .draft import Asked, IndexMap
-from .event_types import IGNORED
+from .event_types import IGNORED, is_idle
 from .failures import error_event, event_failure, response_failure, shown_id
 from .finish import finish_reason
 from .item_events import Event, ItemEvents
@@ -37,8 +38,9 @@ from .ledger import Ledger
 from .moderation import moderation_to_chat
 from .usage import usage_to_chat
 
-_BARE = {"type", "sequence_number", "event_id", "response_id"}
-"""What a terminal event may consist of where it doesn't bring the response: one with more in it is something else."""
+_BARE = {"type", "sequence_number", "event_id", "response_id", "response"}
+_BESIDE = ("error", "incomplete_details", "service_tier", "usage")
+"""What a terminal event may say of a response that it doesn't bring."""
 
 
 class State(Enum):
@@ -109,7 +111,7 @@ class ChunksFromEvents(ItemEvents):
         if entry is None and (told := error_event(event)) is not None:
             entry, event = TABLE[self.state, "error"], told
         if entry is None:
-            if not isinstance(kind, str) or kind not in IGNORED:
+            if event and not (isinstance(kind, str) and (kind in IGNORED or is_idle(kind))):
                 self.unknown = self.unknown if self.unknown is not None else Counter()
                 self.unknown[str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"] += 1
             return []
@@ -176,7 +178,8 @@ class ChunksFromEvents(ItemEvents):
         return out + self._finish(response) + self._trailers(response)
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
-        replies.check_answerable(response, spoke=self._chunks.spoke or self._calls > 0 or self._cut.over)
+        spoke = self._chunks.spoke or self._calls > 0 or self._cut.over
+        check_answerable(response, self._items.finished(response["output"]), spoke=spoke)
 
     def _usage_came(self, event: Event) -> list[Chunk]:
         return self._trailers(self._terminal(event))
@@ -184,19 +187,29 @@ class ChunksFromEvents(ItemEvents):
     def _terminal(self, event: Event) -> dict[str, Any]:
         """Return the finished response of a terminal event; raise where it is none."""
         given = event.get("response")
-        if event.keys() <= _BARE and self._items.all_finished:
-            given = {}  # everything was said
+        if given is None:
+            given = self._said_already(event)
         if not isinstance(given, dict):
             raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
         response = self._chunks.response | {"status": None} | given
         kind = event["type"].rpartition(".")[2]
-        response["status"] = response.get("status") or ("completed" if kind == "done" else kind)
+        if not response.get("status") or (kind == "incomplete" and response["status"] == "completed"):
+            response["status"] = "completed" if kind == "done" else kind
         listed = response.get("output")
         response["output"] = [] if listed is None else listed
         replies.check_response(response, self._index)
         self._chunks.response = response
         self._chunks.settle_tier(response.get("service_tier"))
         return response
+
+    def _said_already(self, event: Event) -> dict[str, Any] | None:
+        """Return the finished response of a terminal event without one: as the event itself, or as it was streamed; None for neither."""
+        own = {key: value for key, value in event.items() if key not in _BARE}
+        if isinstance(own.get("output"), list):
+            return own
+        if self._items.all_finished:
+            return {key: own[key] for key in _BESIDE if own.get(key)}
+        return None
 
     def _note_rest(self, output: list[Any]) -> None:
         for path, item in self._items.finished(output):
@@ -234,6 +247,8 @@ class ChunksFromEvents(ItemEvents):
         usage = usage_to_chat(response.get("usage")) if self._asked.include_usage else None
         if usage is not None:
             out.append(self._chunks.beside("usage", usage))
+        elif response.get("usage") and usage_to_chat(response["usage"]) is None:
+            replies.note_usage(self._ledger)
         return out
 
     def _behind_the_cut(self, event: Event) -> list[Chunk]:

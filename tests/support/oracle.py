@@ -30,7 +30,15 @@ def must_raise(response: dict[str, Any]) -> bool:
     items = response.get("output") or []
     spoken = any(item["type"] in ("function_call", "custom_tool_call") for item in items)
     spoken = spoken or any(_texts(item, "output_text") or _texts(item, "refusal") for item in items)
-    return response.get("status") in RAISES or (not spoken and any(item["type"] in WAITING for item in items))
+    hidden = any(item["type"] in WAITING or _is_the_answer(item) for item in items)
+    return response.get("status") in RAISES or (hidden and not spoken)
+
+
+def _is_the_answer(item: dict[str, Any]) -> bool:
+    """Tell whether an item is something itself, or waits for the client, that Chat has no form for."""
+    if item["type"] == "tool_search_call":
+        return bool(item.get("execution") == "client")
+    return item["type"] == "image_generation_call"
 
 
 def _texts(item: dict[str, Any], kind: str) -> str:

@@ -1,0 +1,91 @@
+"""Answers without a word: which of them are empty, and which are something that Chat can't show.
+
+A Response may consist of items that Chat has no place for. One whose items were only steps on the way
+is an empty answer, as it is natively. One that is something itself (an image), or waits for the
+client, mustn't look like success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from adapter import names
+from adapter.errors import MalformedReply, UpstreamFailure
+
+from .content import json_type
+from .finish import is_cut
+
+# Items that wait for the client's answer, which a Chat caller can't give (MAPPING §4.1).
+_WAITING = frozenset({
+    "apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call", "tool_search_call",
+})  # fmt: skip
+
+# Items that are steps on the way: what came of them is in the model's context, and no answer.
+_STEPS = frozenset({
+    "additional_tools", "compaction", "configuration_update", "custom_tool_call", "file_search_call",
+    "function_call", "mcp_call", "mcp_list_tools", "reasoning", "tool_search_call", "tool_search_output",
+    "web_search_call",
+})  # fmt: skip
+
+# Parts of a message that are no answer either.
+_SILENT_PARTS = frozenset({"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"})
+
+
+def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, spoke: bool) -> None:
+    """Raise where the only thing that came back waits for an answer, or can't be told.
+
+    An empty message would look like success. One that was cut says so by how it finished.
+    """
+    if spoke:
+        return
+    items = list(items)
+    for path, item in items:
+        if not isinstance(item.get("type"), str):
+            raise MalformedReply(f"{path}.type", f"expected a string, got {json_type(item.get('type'))}")
+    if is_cut(response):
+        return
+    answered = {item.get("call_id") for _, item in items if item["type"].endswith("_output")}
+    for path, item in items:
+        kind = item["type"]
+        if _waits(item) and item.get("call_id") not in answered:
+            why = f"an item of the type {kind} waits for an answer that Chat Completions can't give"
+            raise _refusal(path, why)
+    for path, item in items:
+        shown = _shown(path, item)
+        if shown is not None:
+            raise _refusal(*shown)
+
+
+def _waits(item: dict[str, Any]) -> bool:
+    return item["type"] in _WAITING and item.get("execution") != "server"
+
+
+def _shown(path: str, item: dict[str, Any]) -> tuple[str, str] | None:
+    """Say which answer an item is, of a kind that Chat can't show; None where it is none."""
+    kind = item["type"]
+    if kind == "message":
+        content = item.get("content")
+        for p, part in enumerate(content if isinstance(content, list) else ()):
+            of = part.get("type") if isinstance(part, dict) else None
+            if of is not None and of not in _SILENT_PARTS:
+                return f"{path}.content[{p}]", f"the answer is content of the type {names.name(of)}, {_CANT}"
+        return None
+    if kind in _STEPS or (kind.endswith("_output") and kind != "shell_call_output"):
+        return None
+    if kind == "code_interpreter_call" and not item.get("outputs"):
+        return None
+    return path, f"the answer is an item of the type {names.name(kind)}, {_CANT}"
+
+
+_CANT = "which Chat Completions can't show"
+
+
+def _refusal(path: str, why: str) -> UpstreamFailure:
+    error = {
+        "message": f"{path}: {why}",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "unsupported_by_chat",
+    }
+    return UpstreamFailure(path, error, 400, spoke=True, given={})

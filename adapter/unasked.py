@@ -1,0 +1,60 @@
+"""A whole answer out of a stream that nobody asked for: some servers always stream (MAPPING §5.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import codec, sse
+from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .translation.event_types import is_idle
+from .translation.failures import error_event, event_failure
+from .translation.streams import OPENING, TERMINAL
+
+
+def last_response(raw: bytes) -> dict[str, Any]:
+    """Return the finished Response of a stream; raises what the stream's own reader would raise.
+
+    Where the finished Response lists no items, or there is none, they are those that came one by one.
+    """
+    finished: dict[int, Any] = {}
+    begun: dict[str, Any] = {}
+    response: dict[str, Any] | None = None
+    failed: UpstreamFailure | None = None
+    for number, (name, event) in enumerate(_events(raw)):
+        kind = event.get("type") if isinstance(event, dict) else None
+        given = event.get("response") if isinstance(event, dict) else None
+        told = error_event(event, name)
+        if told is not None:
+            failure = event_failure(told)
+            if failure.given is not None:
+                raise failure
+            failed = failed or failure
+        elif kind == "response.output_item.done":
+            index = event.get("output_index")
+            finished[index if isinstance(index, int) else number] = event.get("item")
+        elif kind in OPENING and isinstance(given, dict):
+            begun = given
+        elif kind in TERMINAL and (isinstance(given, dict) or (given is None and finished)):
+            response = given or begun | {"status": _STATUS.get(kind, "completed")}
+    if failed is not None and (response is None or not response.get("error")):
+        raise failed
+    if response is None:
+        raise StreamTruncated("$", "the stream ended before its terminal event")
+    return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
+
+
+_STATUS = {"response.incomplete": "incomplete", "response.failed": "failed", "response.cancelled": "cancelled"}
+
+
+def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
+    for event in sse.Decoder().feed(raw + b"\n\n"):
+        if not event.data.strip() or event.data.startswith(b"[DONE]"):
+            continue
+        try:
+            yield event.name, codec.loads(event.data)
+        except ValueError:
+            if event.name == "error":
+                yield event.name, {"type": "error", "error": event.data.decode("utf-8", "replace")}
+            elif event.name not in OPENING and not is_idle(event.name):
+                raise TranslationError("$", "the stream has an event that is not JSON") from None
