@@ -56,6 +56,7 @@ def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Genera
         named=named,
         tools="tools" in plain.body,
         call_ids=asked.call_ids,
+        json_format=asked.json_format,
     )
     names, recalled = tuple(history.names), NOTHING
     if names or plain.asks_reasoning:

@@ -290,6 +290,71 @@ READ_OTHERWISE = (
     Case("arguments-of-a-twin-that-isn't-listed", [*called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO), ending(FIRST | {"arguments": ""})], calls=None),
 )  # fmt: skip
 
+
+def phased(oi: int, phase: str | None, *pieces: str, announced: str | None = None) -> list[Json]:
+    """All events of one message whose phase is told when it is finished, or was another one when it was announced."""
+    before, *between, _ = spoken(oi, *pieces, id=f"msg_{oi}")
+    first = {**before, "item": before["item"] | ({"phase": announced} if announced else {})}
+    return [first, *between, done(oi, whole(oi, phase, *pieces))]
+
+
+def whole(oi: int, phase: str | None, *pieces: str) -> Json:
+    return message("".join(pieces), id=f"msg_{oi}", **({"phase": phase} if phase else {}))
+
+
+def told(*messages: tuple[str | None, str, str | None]) -> list[Json]:
+    """A stream of messages: the phase when it is finished, its text, and the phase when it is announced."""
+    events = [
+        phased(oi, phase, said[:2], said[2:], announced=before) for oi, (phase, said, before) in enumerate(messages)
+    ]
+    return [
+        *itertools.chain(*events),
+        ending(*(whole(oi, phase, said) for oi, (phase, said, _) in enumerate(messages))),
+    ]
+
+
+_ANSWER = '{"a":1}'
+_HMS, _TOLD = ("commentary", "Hm. Hm.", None), [("output[0].phase", "changed")]
+_ASIDE, _SECOND_ASIDE = [("output[0]", "dropped")], [("output[1]", "dropped")]
+PHASES = (
+    Case("json-behind-commentary-told-late", told(_HMS, ("final_answer", _ANSWER, None)), _ANSWER, (), _ASIDE, SCHEMA),
+    Case("json-without-a-phase-behind-commentary-told-late", told(_HMS, (None, _ANSWER, None)), _ANSWER, (), _ASIDE, SCHEMA),
+    Case("json-behind-an-unknown-phase-told-late", told(("analysis", "Hm. Hm.", None), ("final_answer", _ANSWER, None)), _ANSWER, (), _ASIDE, SCHEMA),
+    Case("json-behind-an-unknown-phase", told(("analysis", _ANSWER, "analysis"), ("final_answer", '{"a":2}', "final_answer")), '{"a":2}', (), _ASIDE, SCHEMA),
+    Case("json-behind-json-told-late", told(("commentary", _ANSWER, None), ("final_answer", '{"a":2}', None)), calls=None, request=SCHEMA),
+    Case("json-told-final-at-its-end", told(("final_answer", _ANSWER, "commentary")), _ANSWER, (), (), SCHEMA),
+    Case("nothing-but-commentary-told-late", told(_HMS), "Hm. Hm.", (), (), SCHEMA),
+    Case("commentary-told-late", told(_HMS, ("final_answer", "Yes.", None)), "Hm. Hm.\n\nYes.", (), _TOLD),
+    Case("an-unknown-phase-told-late", told(("draft", "Hm. Hm.", None), ("final_answer", "Yes.", None)), "Hm. Hm.\n\nYes.", (), _TOLD),
+    Case("an-unknown-phase", told(("draft", "Hm. Hm.", "draft"), (None, "Yes.", None)), "Yes.", (), _ASIDE),
+    Case("an-unknown-phase-alone", told(("draft", "Hm. Hm.", "draft")), "Hm. Hm."),
+    Case("an-empty-phase", told((None, "Yes.", "")), "Yes."),
+    Case("final-at-its-end", told(("final_answer", "Yes. ", "commentary"), ("final_answer", "No.", None)), "Yes. \n\nNo."),
+    Case("a-twin-told-late", told((None, "Yes.", None), ("commentary", "Yes.", None)), "Yes.", (), _SECOND_ASIDE),
+    Case("the-beginning-of-a-twin-told-late", told((None, "Yes. No.", None), ("commentary", "Yes.", None)), "Yes. No.", (), _SECOND_ASIDE),
+    Case(
+        "a-twin-that-ends-in-a-line", [*spoken(0, "Yes.", id="m0"), *spoken(1, "Yes.", id="m1"), ending(message("Yes.\n", id="m0"), message("Yes.\n", id="m1"))],
+        "Yes.", (), [*_SECOND_ASIDE, ("output[0].content", "changed"), ("output[1].content", "changed")],
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", [None, "final_answer"])
+def test_json_is_passed_on_as_it_comes(phase: str | None) -> None:
+    machine = ChunksFromEvents(chat_to_responses(asked(**SCHEMA)).asked)
+    seen = []
+    for event in [*opening(), *phased(0, phase, ' {"a"', ":1}", announced=phase)]:
+        out = machine.feed(event)
+        if event["type"].endswith("text.delta"):
+            seen.append([chunk["choices"][0]["delta"]["content"] for chunk in map(as_json, out)])
+    assert seen == [["", ' {"a"'], [":1}"]]
+
+
+def as_json(chunk: Any) -> Json:
+    made: Json = chunk if isinstance(chunk, dict) else chunk.chunk()
+    return made
+
+
 NO_OBJECTS = ["x", None, 7, True, ["x"], []]
 SHAPES = tuple(
     Case(f"{where}-{json.dumps(value)}", events, calls=None)
@@ -317,7 +382,18 @@ SHAPES = tuple(
     }.items()
 )  # fmt: skip
 
-CASES = (*ONE_ITEM, *SNAPSHOTS, *FORMATS, *REPEATED, *ABSENT, *OTHER_WORDS, *CONTRADICTIONS, *READ_OTHERWISE, *SHAPES)
+CASES = (
+    *ONE_ITEM,
+    *SNAPSHOTS,
+    *FORMATS,
+    *REPEATED,
+    *ABSENT,
+    *OTHER_WORDS,
+    *CONTRADICTIONS,
+    *READ_OTHERWISE,
+    *PHASES,
+    *SHAPES,
+)
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 
 

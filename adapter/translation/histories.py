@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 
 from .capabilities import LEAST, is_unguessable
 from .draft import NOTHING, Origin
-from .ledger import Loss
+from .ledger import Ledger, Loss
+from .output_items import is_commentary
+from .prose import Message, Prose
 from .turns import PHASES, Item, Memo, Spoken, ToolTurn
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -63,6 +65,7 @@ class History:
     _call_ids: Mapping[str, str]
     legacy: bool = False
     keeps_empty: bool = False
+    json_format: bool = False
 
     @property
     def named(self) -> bool:
@@ -89,17 +92,17 @@ class History:
         before: list[tuple[Item, ...]] = []
         ids: list[str | None] = []
         lead: list[Item] = []
-        texts: list[Item] = []
+        said: list[
+            tuple[Item, int] | None
+        ] = []  # messages, each with how much reasoning is in front of it; None for a call
         name: str | None = None
-        at = 0
         for item in heard:
             kind = _text(item.get("type")) if isinstance(item, dict) else None
             if kind == "reasoning":
                 if _carried(item):
                     lead.append({key: value for key, value in item.items() if value is not None})
-            elif kind == "message" and not digests:
-                at = at if texts else len(lead)
-                texts.append(item)
+            elif kind == "message":
+                said.append((item, 0 if digests else len(lead)))
             elif kind in _CALLS:
                 own = "" if self.legacy else self.own_id(item)
                 digest = _digest(item, own)
@@ -107,6 +110,7 @@ class History:
                     name = self._name(own, _text(item.get("name")) or "", digest)
                     if name is None:
                         return None
+                said.append(None)
                 digests.append(digest)
                 before.append(tuple(lead))
                 ids.append(_text(item.get("id")))
@@ -114,7 +118,7 @@ class History:
         if name is None:
             return None
         user = self._speaker or _user_named(self._user)
-        turn = ToolTurn(tuple(digests), tuple(before), _spoken(texts, at), tuple(ids), user)
+        turn = ToolTurn(tuple(digests), tuple(before), _spoken(said, json_format=self.json_format), tuple(ids), user)
         return Memo(name, turn) if turn.holds or self.keeps_empty else None
 
     def _name(self, own: str, tool: str, digest: str) -> str | None:
@@ -132,11 +136,12 @@ def read_history(
     named: bool = False,
     tools: bool = True,
     call_ids: Mapping[str, str] = NOTHING,
+    json_format: bool = False,
 ) -> History:
     """Read the tool calls of a translated history.
 
     `named` says that the conversation has a name, `tools` that the reply may have calls; `call_ids` are the caller's own ids where the
-    request has others.
+    request has others, `json_format` that JSON was asked for.
     """
     calls: list[_Call] = []
     starts: list[int] = []
@@ -174,7 +179,8 @@ def read_history(
             calls.append(_Call(i, digest, name, speaker, -1 if user is None else user, message))
     if chain is not None and tools:
         _hear(chain, items, said)
-    return History(calls, starts, speaker, None if user is None else items[user], chain, call_ids, legacy)
+    asker = None if user is None else items[user]
+    return History(calls, starts, speaker, asker, chain, call_ids, legacy, json_format=json_format)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
@@ -365,13 +371,30 @@ def _user_named(message: Item | None) -> str:
     return _hash("p" + json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
 
 
-def _spoken(messages: list[Item], at: int) -> Spoken | None:
-    if not messages:
+def _spoken(said: Sequence[tuple[Item, int] | None], *, json_format: bool) -> Spoken | None:
+    """Describe the text that the caller has read: of several messages those that are shown."""
+    shown = [one for one in said if one is not None]
+    if len(shown) > 1:
+        prose = Prose(Ledger(), first_only=json_format)
+        read: list[tuple[Message, tuple[Item, int]]] = []
+        for one in said:
+            if one is None:
+                prose.call()
+                continue
+            read.append((Message("", is_commentary(one[0]), certain=True), one))
+            if words := _words(one[0]):
+                prose.write(read[-1][0], words, [])
+        prose.finish()
+        shown = [
+            one for message, one in sorted(read, key=lambda pair: pair[0].offset or 0) if message.offset is not None
+        ]
+    if not shown:
         return None
-    phases = {message.get("phase") for message in messages}
+    phases = {_text(message.get("phase")) for message, _ in shown}
     phase = phases.pop() if len(phases) == 1 else None
-    own = _text(messages[0].get("id")) if len(messages) == 1 else None
-    text = _hash("\n\n".join(_words(message) for message in messages))
+    first, at = shown[0]
+    own = _text(first.get("id")) if len(shown) == 1 else None
+    text = _hash("\n\n".join(_words(message) for message, _ in shown))
     return Spoken(at, phase if phase in PHASES else None, text, own)
 
 

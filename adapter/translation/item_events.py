@@ -18,7 +18,7 @@ from .lane import Lane
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
 from .open_items import OpenItems
-from .output_items import call_id_of, name_of, object_in, part_of, parts_of, text_of, written_of
+from .output_items import FINAL, call_id_of, is_commentary, name_of, object_in, part_of, parts_of, text_of, written_of
 from .prose import Message, Piece, Prose
 
 Event = dict[str, Any]
@@ -57,8 +57,8 @@ class ItemEvents:
     def _item_added(self, event: Event) -> list[Chunk]:
         item = object_in(event, "item")
         found = self._items.announce(event, item)
-        if isinstance(found, OpenMessage) and item.get("phase") == "commentary":
-            self._call_commentary(found)
+        if isinstance(found, OpenMessage):
+            self._take_phase(found, item)
         return self._open_call(found, item) if isinstance(found, Call) else []
 
     def _item_done(self, event: Event) -> list[Chunk]:
@@ -91,8 +91,7 @@ class ItemEvents:
         Told by its whole text, since servers differ in how they number parts.
         """
         parts = parts_of(found.path, item)
-        if item.get("phase") == "commentary":
-            self._call_commentary(found)
+        self._take_phase(found, item)
         path = f"{found.path}.content"
         sent = {"text": found.text.text, "refusal": found.refused}
         missing = {}
@@ -115,15 +114,19 @@ class ItemEvents:
             at[kind] += len(text)
         return out
 
-    def _call_commentary(self, found: OpenMessage) -> None:
-        """Take the phase of a message that was announced without one; what was streamed of it stays."""
-        if found.commentary:
+    def _take_phase(self, found: OpenMessage, item: dict[str, Any]) -> None:
+        """Take the phase of a message that was announced without one, or with another; what was streamed of it stays."""
+        commentary = is_commentary(item)
+        if commentary == found.commentary or (found.commentary and item.get("phase") != FINAL):
             return
-        found.commentary = True
+        found.commentary = commentary
         if found.shown:
-            self._ledger.note(f"{found.path}.phase", "changed", "told after its text, which was taken for the answer")
-        else:
-            found.become_commentary()
+            if commentary:
+                why = "told after its text, which was taken for the answer"
+                self._ledger.note(f"{found.path}.phase", "changed", why)
+            return
+        self._prose.recast(found.text, commentary=commentary)
+        self._refusals.recast(found.refusal, commentary=commentary)
 
     def _missing(self, item: Item, path: str, sent: str, whole: str, *, as_json: bool, last: bool = False) -> str:
         """Return what an event says beyond what was sent; raise where it contradicts that."""
@@ -363,7 +366,7 @@ class ItemEvents:
                 continue
             for prose, streamed, (before, after) in zip(again, found.said, pairs, strict=True):
                 commentary = found.commentary if self._asked.json_format else streamed.commentary
-                read = Message(found.path, commentary and item.get("phase") != "final_answer")
+                read = Message(found.path, commentary and item.get("phase") != FINAL, certain=True)
                 if streamed.length:
                     prose.write(read, streamed.text, [])
                 prose.end()

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from .output_items import FINAL, is_commentary
 from .prose import Message
 
 
@@ -46,6 +47,7 @@ class OpenMessage(Item):
     """A message: its text and refusal on their way to the caller, and what of each part was passed on."""
 
     commentary: bool = False
+    certain: bool = False
     text: Message = field(init=False)
     parts: dict[int, OpenPart] = field(default_factory=dict)
     _newest: int = 0
@@ -54,10 +56,10 @@ class OpenMessage(Item):
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> OpenMessage:
         """Open a message."""
-        return cls(path, commentary=item.get("phase") == "commentary")
+        return cls(path, commentary=is_commentary(item), certain=item.get("phase") == FINAL)
 
     def __post_init__(self) -> None:
-        self.text = Message(self.path, self.commentary)
+        self.text = Message(self.path, self.commentary, certain=self.certain)
 
     @property
     def refusal(self) -> Message:
@@ -79,12 +81,6 @@ class OpenMessage(Item):
     def shown(self) -> bool:
         """Tell whether the caller has read anything of it."""
         return self.text.offset is not None or (self._refusal is not None and self._refusal.offset is not None)
-
-    def become_commentary(self) -> None:
-        """Take note that it is commentary, before anybody has read it."""
-        for message in (self.text, self._refusal):
-            if message is not None and not message.length:
-                message.commentary = True
 
     def part(self, content_index: Any, offset: int | None = None) -> OpenPart:
         """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""

@@ -15,6 +15,9 @@ from adapter.errors import MalformedReply
 from .agreement import same_text
 from .content import json_type
 
+FINAL = "final_answer"
+"""The phase of messages that are the answer; those without a phase are as well."""
+
 CALLS = frozenset({"function_call", "custom_tool_call"})
 _NESTED_CALLS = CALLS | {"tool_call", "tool_calls", "tool_use"}
 _TEXTS: dict[str, tuple[Literal["text", "refusal"], str]] = {
@@ -30,6 +33,11 @@ class Part(NamedTuple):
     kind: Literal["text", "refusal"] | None
     text: str
     given: dict[str, Any]
+
+
+def is_commentary(item: dict[str, Any]) -> bool:
+    """Tell whether a message isn't the answer: it has a phase, and another one than that of answers."""
+    return item.get("phase") not in (None, "", FINAL)
 
 
 def check_items(output: list[Any]) -> None:

@@ -1,12 +1,12 @@
 """Which of several messages a Chat caller reads: one decision for results and for streams.
 
 A Response may hold several message items; a ChatCompletion has one text. Rules (DESIGN §6, EDGE_CASES 38, 39):
-1. Messages of the phase `commentary` are held. A final text drops them; without one they are the text, as Chat's own
+1. Commentary (messages of any phase but `final_answer`) is held. A final text drops them; without one they are the text, as Chat's own
    preambles are: from the call that follows them on, or at the end.
 2. A final message is read as it comes. The next one is held while it still equals an earlier one: an identical twin is
    dropped, anything else follows after a blank line.
 3. Where JSON was asked for, only the first final text counts: two documents in one string are none. There commentary is
-   held until the end.
+   held until the end; and a message whose phase may still come, unless it begins as a document does.
 4. Messages without text are nothing.
 
 Results are fed message by message, streams piece by piece; both come out the same.
@@ -24,6 +24,8 @@ from adapter.errors import StreamTruncated
 from .ledger import Ledger
 
 SEPARATOR = "\n\n"
+
+_SECOND = "JSON was asked for, and the first text is the answer"
 
 
 class Piece(NamedTuple):
@@ -43,7 +45,7 @@ class _State(Enum):
 class Message:
     """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
 
-    `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word,
+    `certain` tells that it is known whether it is commentary: servers may say so as late as when they finish it. `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word,
     and once it is shown.
     `repeats` tells that it turned out to repeat one.
     """
@@ -57,6 +59,7 @@ class Message:
     held: list[Piece] = field(default_factory=list)
     twins: tuple[int, int] | None = None
     repeats: bool = False
+    certain: bool = False
 
     @property
     def text(self) -> str:
@@ -120,10 +123,30 @@ class Prose:
                 if at == 0:
                     self._commentary.append(message)
             elif self._first_only and self._finals:
-                self._drop(message, "JSON was asked for, and the first text is the answer")
-            elif not self._may_repeat(message, text, at):
+                self._drop(message, _SECOND)
+            elif self._may_be_shown(message) and not self._may_repeat(message, text, at):
                 out += self._show(message)
         return out
+
+    def _may_be_shown(self, message: Message) -> bool:
+        """Tell whether a text can be taken for the answer: a JSON document is one even before its phase is known."""
+        if not self._first_only or message.certain:
+            return True
+        begun = next(filter(None, map(str.lstrip, message.pieces)), "")
+        return begun.startswith(("{", "["))
+
+    def recast(self, message: Message, *, commentary: bool) -> None:
+        """Take note of what a message is, before anybody has read it; once others have followed it keeps its place."""
+        if message.state is not _State.HELD or message.commentary == commentary:
+            return
+        if not message.length:
+            message.commentary = commentary
+        elif commentary:
+            message.commentary = True
+            self._commentary.append(message)
+        elif message is self._current:
+            message.commentary = False
+            self._commentary.remove(message)
 
     def _may_repeat(self, message: Message, text: str, at: int) -> bool:
         """Tell whether a message that goes on with this text, there, may still turn out to repeat an earlier one."""
@@ -156,6 +179,9 @@ class Prose:
         text = message.text
         at = bisect_left(self._finals, text)
         if message.state is _State.HELD:
+            if self._first_only and self._finals:
+                self._drop(message, _SECOND)
+                return []
             if self._finals[at : at + 1] == [text]:
                 self._drop(message, "an identical message stands before it")
                 message.repeats = True

@@ -18,7 +18,7 @@ from .finish import finish_reason
 from .identifiers import completion_id
 from .ledger import Ledger, Loss
 from .moderation import moderation_to_chat
-from .output_items import check_items, longer_of, parts_of
+from .output_items import check_items, is_commentary, longer_of, parts_of
 from .speech import Speech, call_to_chat
 from .usage import usage_to_chat
 
@@ -100,7 +100,7 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
         or asked.logprobs
         or item is None
         or item.get("type") != "message"
-        or item.get("phase") == "commentary"
+        or is_commentary(item)
         or "tool_calls" in item
     ):
         return None

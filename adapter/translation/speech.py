@@ -11,7 +11,7 @@ from .cut import Cut
 from .draft import Asked
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
-from .output_items import call_id_of, name_of, parts_of, written_of
+from .output_items import call_id_of, is_commentary, name_of, parts_of, written_of
 from .prose import Message, Piece, Prose
 
 
@@ -40,8 +40,8 @@ class Speech:
 
     def message(self, path: str, item: dict[str, Any]) -> None:
         """Take a message item."""
-        commentary = item.get("phase") == "commentary"
-        text, refusal = Message(path, commentary), Message(path, commentary)
+        commentary = is_commentary(item)
+        text, refusal = Message(path, commentary, certain=True), Message(path, commentary)
         for p, part in enumerate(parts_of(path, item)):
             if part.kind == "text":
                 self.annotate(text, f"{path}.content[{p}]", part.given.get("annotations"))
