@@ -60,6 +60,10 @@ class App:
         return add
 
 
+_KEPT: list[Any] = []
+"""Clients for asyncio: one that is collected closes itself in whatever loop runs then, and complains when that is another."""
+
+
 @dataclasses.dataclass
 class Wired:
     """What a scenario is told: where the server is, and clients with the adapter or, natively, without it."""
@@ -90,7 +94,9 @@ class Wired:
 
     def async_openai(self, **options: Any) -> Any:
         """Give the same for asyncio."""
-        return _classes(self.adapted).AsyncOpenAI(**self.where, **options)
+        client = _classes(self.adapted).AsyncOpenAI(**self.where, **options)
+        _KEPT.append(client)
+        return client
 
     def install(self, client: Any) -> Any:
         """Install the adapter on a client that the application made."""
