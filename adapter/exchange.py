@@ -75,6 +75,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None, *, 
         except Exception as bug:  # noqa: BLE001  # our own bugs are ours
             plan = plan_for_bug(body, choice, bug)
     journal.reason, journal.request_losses = plan.reason, plan.losses + (() if load is None else load.losses)
+    journal.droppable = plan.droppable
     if plan.refusal is not None:
         journal.backend = "responses"
         yield NOTE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -85,6 +85,7 @@ class Journal:
     reply: Answer | None = None
     translation: Translation | None = None  # of the request that went to the Responses API
     written: bool = False  # into the log: one line per call
+    droppable: Mapping[str, str] | None = None  # of the plan that kept the call on Chat Completions
 
     def reply_losses(self) -> Iterable[Loss]:
         """Return the reply's part of the ledger, as far as it goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import codec, quick
@@ -10,7 +11,7 @@ from .endpoints import responses_endpoint
 from .errors import TranslationError
 from .journal import Choice
 from .local_replies import error_reply
-from .translation.draft import Translation
+from .translation.draft import NOTHING, Translation
 from .translation.ledger import Loss
 from .translation.requests import chat_to_responses
 
@@ -18,7 +19,7 @@ from .translation.requests import chat_to_responses
 class Plan(NamedTuple):
     """What to do with a request: send its translation to `/responses`; or, without one, refuse it or leave it on Chat.
 
-    `one_way` says why Chat can't serve the call, where that is so.
+    `one_way` says why Chat can't serve the call, where that is so; `droppable` is the translation's.
     """
 
     reason: str
@@ -27,6 +28,7 @@ class Plan(NamedTuple):
     path: bytes | None = None
     refusal: Rewritten | None = None
     one_way: str | None = None
+    droppable: Mapping[str, str] = NOTHING
 
 
 NOT_JSON = object()
@@ -58,7 +60,8 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
             changes += (Loss("model", "changed", "to the name that a rule gives"),)
         translation = chat_to_responses(body, choice.policy)
         if translation.body is None:
-            return _held("unsupported", translation.held + translation.losses, one_way)
+            held = _held("unsupported", translation.held + translation.losses, one_way)
+            return held._replace(droppable=translation.droppable)
         if capacity is not None and translation.asked.n > capacity:
             return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), one_way)
         losses = changes + translation.losses

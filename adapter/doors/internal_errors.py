@@ -19,6 +19,7 @@ from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
 
+from .record import note
 from .ticket import KEY, Quiet, Ticket
 
 _OTHERS = frozenset({"openai", "httpx", "httpx2"})
@@ -131,6 +132,8 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
                 return _error(request, 500, f"{why(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")
     journal.backend, journal.reason, journal.request_losses = "chat", "adapter-bug", _losses(bug)
     journal.reply = journal.translation = None
+    with suppress(Exception):  # a call is not lost for its log line
+        note(journal)
     return None
 
 

@@ -1,30 +1,72 @@
-"""The log line of a call that the adapter changed, held or refused: names and paths, never contents."""
+"""What the log says of a call: where it went, what the adapter changed, and what kept it on Chat Completions; names and paths, never contents."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import get_args
 
-from adapter.journal import Journal
+from adapter import names
+from adapter.journal import Decision, Journal
+from adapter.routing.once import HELD
+from adapter.routing.parameters import Emulated
+from adapter.translation.policy import Policy
 
 logger = logging.getLogger("adapter")
 
+_PATHS = {"responses": "POST /responses", "chat": "POST /chat/completions"}  # below the base URL, which may hold a key
+_EMULATED = frozenset(get_args(Emulated))
+
 
 def note(journal: Journal) -> None:
-    """Write the call's line, once, if anything about it is worth one."""
+    """Write the call's lines, once, if anything about it is worth one."""
     if journal.written:
         return
     journal.written = True
-    if not logger.isEnabledFor(logging.INFO):
-        return
-    try:
-        decision = journal.decision()
-    except Exception:  # noqa: BLE001  # promise 9: a call is not lost for its log line
-        decision = None
-    if decision is None:
-        return
-    if decision.losses or decision.backend != decision.asked or decision.reason == "refused":
+    choice = journal.choice
+    kept = choice is not None and choice.backend == "responses" and journal.backend == "chat"
+    if choice is not None and (logger.isEnabledFor(logging.INFO) or (kept and logger.isEnabledFor(logging.WARNING))):
+        with suppress(Exception):  # a call is not lost for its log line
+            _write(journal, choice.policy, kept=kept)
+
+
+def _write(journal: Journal, policy: Policy, *, kept: bool) -> None:
+    decision = journal.decision()
+    assert decision is not None
+    if kept:
+        _warn(decision, journal.droppable or {}, policy)
+    if decision.losses or "responses" in (decision.backend, decision.asked):
         entries = ", ".join(f"{loss.path} {loss.action}" for loss in decision.losses)
         logger.info(
-            "asked=%s backend=%s reason=%s ledger=[%s] settings=%s",
+            "%s asked=%s backend=%s reason=%s ledger=[%s] settings=%s",
+            "not sent" if decision.reason == "refused" else _PATHS[decision.backend],
             decision.asked, decision.backend, decision.reason, entries, decision.settings_hash,
         )  # fmt: skip
+
+
+def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> None:
+    """Say what kept the call on Chat Completions, and which setting would let it go; once for each reason and path."""
+    for loss in decision.losses:
+        path = names.blank(loss.path)
+        if loss.action == "held" and HELD.first((decision.reason, path)):
+            logger.warning(
+                "asked for responses, kept on chat: %s%s (%s: %s) settings=%s",
+                path, _remedy(droppable.get(loss.path), policy), decision.reason, loss.why,
+                decision.settings_hash,
+            )  # fmt: skip
+
+
+def _remedy(parameter: str | None, policy: Policy) -> str:
+    """Name the setting that lets a value be carried, or left out; the empty string where there is none."""
+    if parameter is None:
+        return ""
+    # Where the parameter has a policy of its own, the short form would contradict it.
+    said = (
+        f'unsupported_parameters = {{{parameter} = "drop"}}'
+        if parameter in policy.parameters
+        else f'drop = ["{parameter}"]'
+    )
+    if parameter in _EMULATED - policy.emulate:
+        return f'; drop or emulate it with {said} or emulate = ["{parameter}"]'
+    return f"; drop it with {said}"

@@ -16,7 +16,7 @@ from adapter.names import printable
 from . import files
 from .decide import Router
 from .force import strongest
-from .once import ONCE
+from .once import HELD, ONCE
 from .settings import Settings, forces_of
 
 logger = logging.getLogger("adapter")
@@ -118,7 +118,7 @@ class Live:
         if router.settings._remarks:
             logger.error("%s", router.settings.said_of_force())
         if news:
-            ONCE.anew()
+            _say_anew()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
     def _obey(self, document: files.Document, error: Exception) -> None:
@@ -131,7 +131,7 @@ class Live:
             settings = settings.forced(force)
         if settings.hash != self.router.settings.hash:
             self._put(Router(settings))
-            ONCE.anew()
+            _say_anew()
         why = str(error) if isinstance(error, AdapterError) else type(error).__name__
         self._say(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
 
@@ -151,6 +151,11 @@ class Live:
             self._complaint = what
             settings = self.router.settings
             logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, printable(what, _LONGEST_LINE))
+
+
+def _say_anew() -> None:
+    ONCE.anew()
+    HELD.anew()
 
 
 def _signature(path: Path) -> Signature:

@@ -24,7 +24,7 @@ from adapter import names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
-from . import environment, files
+from . import environment, files, logs
 from .environment import CONFIG, PREFIX, Environment
 from .force import Found, Location, found, lifted, strongest
 from .hashing import hash_of
@@ -133,6 +133,7 @@ class Settings(BaseSettings, Values):
         if "rules" in values:
             values["rules"], _ = lifted(values["rules"])
         reading = _Reading({} if document is None else document.data, {"force": force}, variables.values())
+        logs.switch_on(variables)
         environment.warn_of_unknown(variables, type(self).model_fields)
         trouble = ""
         try:

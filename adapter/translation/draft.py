@@ -72,7 +72,8 @@ class Translation(NamedTuple):
 
     `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger,
     `index` leads error paths back, `asked` is what the reply's translation needs to know. `asks_reasoning`: the body asks for
-    encrypted reasoning because the policy says so, not the caller.
+    encrypted reasoning because the policy says so, not the caller. `droppable` leads from the paths in `held` to the names by which
+    the policy can be told to leave them out, where that would do.
     """
 
     body: dict[str, Any] | None
@@ -81,6 +82,7 @@ class Translation(NamedTuple):
     index: IndexMap  # type: ignore[assignment]  # a tuple's own `index` is of no use here
     asked: Asked
     asks_reasoning: bool = False
+    droppable: Mapping[str, str] = NOTHING
 
 
 class Draft:
@@ -96,6 +98,7 @@ class Draft:
         self.names: dict[str, str] = {}
         self.asked: dict[str, Any] = {}
         self.call_ids: dict[str, str] = {}
+        self.droppable: dict[str, str] = {}
 
     def put(self, path: str, value: Any) -> None:
         """Write `value` at a dotted path of the body."""
@@ -130,6 +133,8 @@ class Draft:
         match self.policy.of(parameter):
             case "chat":
                 self.held.note(path, "held", why)
+                if droppable:
+                    self.droppable[self.held[-1].path] = parameter
             case "drop" if droppable:
                 self.ledger.note(path, "dropped", why)
             case _:

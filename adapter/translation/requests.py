@@ -63,6 +63,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
             **draft.asked,
         ),
         asks_reasoning=asks_reasoning,
+        droppable=MappingProxyType(draft.droppable) if draft.held else NOTHING,
     )
 
 
