@@ -1,6 +1,7 @@
 """Real recorded traffic, where it stands beside this repository. Nothing of it is committed.
 
-`recordings()` and `pairs()` read it once, on first use. Tests that need it carry `@needs_corpus`.
+`recordings()` and `pairs()` read it once, on first use: the first part of it, or the newer second one. Tests that need it carry
+`@needs_corpus`; those that take each part in its turn, `@each_part` as well.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,7 +28,7 @@ class Recording:
     string such as `[DONE]`) exactly one is set, except for the few replies without a body.
     """
 
-    id: int
+    id: int | str
     api: str
     op: str
     host: str
@@ -59,9 +60,14 @@ class Pair:
     facts: dict[str, Any] = field(repr=False)
 
 
-def available() -> bool:
+Part = Literal[1, 2]
+
+_NAMES: dict[Part, str] = {1: "", 2: "-2"}
+
+
+def available(part: Part = 1) -> bool:
     """Tell whether the recordings are there."""
-    return (FOLDER / "recordings.jsonl").is_file()
+    return (FOLDER / f"recordings{_NAMES[part]}.jsonl").is_file()
 
 
 def needs_corpus(test: Any) -> Any:
@@ -70,27 +76,39 @@ def needs_corpus(test: Any) -> Any:
     return pytest.mark.corpus(skip(test))
 
 
+_MISSING = "this part of the recordings is not beside this repository (shared/corpus)"
+
+each_part = pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(one, id=name, marks=pytest.mark.skipif(not available(one), reason=_MISSING))
+        for one, name in ((1, "first"), (2, "second"))
+    ],
+)
+"""Run a test on each part of the recordings; the test takes `part`."""
+
+
 @functools.cache
-def recordings() -> tuple[Recording, ...]:
-    """Read all recordings, in file order; none where the folder is absent."""
-    if not available():
+def recordings(part: Part = 1) -> tuple[Recording, ...]:
+    """Read all recordings, in file order; none where the file is absent."""
+    if not available(part):
         return ()
-    with (FOLDER / "recordings.jsonl").open(encoding="utf-8") as lines:
+    with (FOLDER / f"recordings{_NAMES[part]}.jsonl").open(encoding="utf-8") as lines:
         return tuple(_recording(json.loads(line)) for line in lines)
 
 
 @functools.cache
-def pairs() -> tuple[Pair, ...]:
-    """Read all pairs; none where the folder is absent."""
-    if not available():
+def pairs(part: Part = 1) -> tuple[Pair, ...]:
+    """Read all pairs; none where the file is absent."""
+    if not available(part):
         return ()
-    rows = json.loads((FOLDER / "pairs.json").read_bytes())
+    rows = json.loads((FOLDER / f"pairs{_NAMES[part]}.json").read_bytes())
     return tuple(Pair(by_id(row["chat"]), by_id(row["responses"]), row) for row in rows)
 
 
-def by_id(identifier: int) -> Recording:
-    """Return the recording that notes refer to as `#identifier`."""
-    return _index()[identifier]
+def by_id(identifier: int | str) -> Recording:
+    """Return the recording that notes refer to as `#identifier`; those of the second part have strings."""
+    return _index(2 if isinstance(identifier, str) else 1)[identifier]
 
 
 def select(
@@ -102,11 +120,12 @@ def select(
     ok: bool | None = True,
     features: frozenset[str] | set[str] = frozenset(),
     whole: bool = False,
+    part: Part = 1,
 ) -> list[Recording]:
     """Pick recordings; None means any. `ok` is a status below 400, `host` a part of the name, `features` all needed."""
     return [
         one
-        for one in recordings()
+        for one in recordings(part)
         if (api is None or one.api == api)
         and (op is None or one.op == op)
         and (host is None or host in one.host)
@@ -142,8 +161,8 @@ def _block(name: str | None, data: Any) -> bytes:
 
 
 @functools.cache
-def _index() -> dict[int, Recording]:
-    return {one.id: one for one in recordings()}
+def _index(part: Part) -> dict[int | str, Recording]:
+    return {one.id: one for one in recordings(part)}
 
 
 def _recording(row: dict[str, Any]) -> Recording:
@@ -158,7 +177,7 @@ def _recording(row: dict[str, Any]) -> Recording:
         model=row["model"],
         stream=bool(row["stream"]),
         status=row["status"],
-        request=row["request"],
+        request=row.get("request"),
         response=row.get("response"),
         sse=tuple((name, data) for name, data in sse) if sse is not None else None,
         features=frozenset(row["features"]),
