@@ -67,7 +67,7 @@ UNGUARDED = {
     r"doors\.fan_out:FanOutTasks\._died": "the event loop calls it",
     r"doors\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)|_copied|_adapt|configure)": "makes a client: it raises",
     r"doors\.connecting:is_adapted|doors\.wire:(wrap|_wrapped|_is_for_tickets|_Door\.for_tickets)": "makes a client: it raises",
-    r"doors\.forks:.*|routing\.live:live": "makes a client: it raises",
+    r"doors\.forks:.*|routing\.(live:live|given:settings_of)": "makes a client: it raises",
 }  # fmt: skip
 _UNGUARDED = re.compile("|".join(f"(?:{one})" for one in UNGUARDED))
 

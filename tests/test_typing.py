@@ -89,6 +89,14 @@ OURS = {
     "use": (True, "adapter.use(backend='responses', tag='t', drop=['seed'], emulate=['stop'])"),
     "use, misspelt": (False, "adapter.use(backnd='responses')"),
     "use, no backend": (False, "adapter.use(backend='respones')"),
+    "transport": (True, "httpx2.Client(transport=adapter.Transport())"),
+    "transport of something else": (False, "adapter.Transport(httpx2.Client())"),
+    "transport of an async one": (False, "adapter.Transport(httpx2.AsyncHTTPTransport())"),
+    "transport, async_inner of a sync one": (False, "adapter.Transport(async_inner=httpx2.HTTPTransport())"),
+    "transport, async_inner by position": (False, "adapter.Transport(None, httpx2.AsyncHTTPTransport())"),
+    "transport, misspelt": (False, "adapter.Transport(setings=adapter.Settings())"),
+    "transport with a name": (False, "adapter.AsyncTransport(settings='responses')"),
+    "async transport of a sync one": (False, "adapter.AsyncTransport(httpx2.HTTPTransport())"),
     "use by position": (False, "adapter.use('responses')"),
 }
 

@@ -7,8 +7,9 @@ shows in the request. Nothing is imported that the application has not imported 
 from __future__ import annotations
 
 import importlib
+import sys
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapter.errors import AdapterError
 
@@ -80,3 +81,40 @@ def family_of(thing: object) -> Family:
     """Return the family of a request or client; raises AdapterError for one of another library."""
     cls: Any = type(thing)
     return _family_of_type(cls)
+
+
+if TYPE_CHECKING:
+    # Of a library that isn't there checkers make something that fits everywhere.
+    import httpx
+    import httpx2
+
+    BaseTransport = httpx2.BaseTransport | httpx.BaseTransport
+    AsyncBaseTransport = httpx2.AsyncBaseTransport | httpx.AsyncBaseTransport
+
+    class Bases(httpx2.BaseTransport, httpx2.AsyncBaseTransport, httpx.BaseTransport, httpx.AsyncBaseTransport):
+        """What `Bases` says that it is."""
+
+        def handle_request(self, request: Any) -> Any:
+            """Fit both libraries."""
+
+        async def handle_async_request(self, request: Any) -> Any:
+            """Fit both libraries."""
+
+else:
+
+    class Bases:
+        """An instance of the base classes of both libraries, of those that are imported by the time that somebody asks."""
+
+        @property
+        def __class__(self) -> type:
+            modules = filter(None, map(sys.modules.get, _NAMES))
+            found = (getattr(one, name, None) for one in modules for name in ("BaseTransport", "AsyncBaseTransport"))
+            return _with_bases(type(self), tuple(base for base in found if base is not None))
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return object.__new__, (type(self),), self.__dict__  # the usual way compares classes
+
+
+@lru_cache(maxsize=64)
+def _with_bases(cls: Any, bases: tuple[Any, ...]) -> Any:
+    return type(cls.__name__, (cls, *bases), {"__module__": cls.__module__, "__doc__": cls.__doc__})

@@ -8,7 +8,8 @@ that aren't ours pass untouched.
 from __future__ import annotations
 
 import sys
-from typing import Any, Self, TypeVar
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from adapter.effects import Send
 from adapter.endpoints import kind_of
@@ -18,14 +19,30 @@ from adapter.routing.live import Live, live
 
 from . import fields, forks
 from .envelopes import outgoing
-from .families import Family, family_of
+from .families import Bases, Family, family_of
 from .internal_errors import before_sending, unmoved
 from .ticket import KEY, PASSED_ON, Quiet, Ticket, begin, ticket_of
 from .trips import AsyncTrip, Trip
 
+if TYPE_CHECKING:
+    from .families import AsyncBaseTransport, BaseTransport
+
 _OURS = HEADER.encode()
 
 _Trip = TypeVar("_Trip", Trip, AsyncTrip)
+
+
+class Protocol(NamedTuple):
+    """What one kind of clients asks of a transport."""
+
+    clients: str
+    method: str
+    argument: str
+    made_of: str  # the library's own class
+
+
+SYNC = Protocol("sync clients", "handle_request", "inner", "HTTPTransport")
+ASYNC = Protocol("async clients", "handle_async_request", "async_inner", "AsyncHTTPTransport")
 
 
 def is_ours(request: Any) -> bool:
@@ -34,27 +51,15 @@ def is_ours(request: Any) -> bool:
 
 
 class _Door:
-    """What the sync and the async transport have in common."""
+    """What both protocols have in common."""
 
-    def __init__(self, inner: Any = None, *, settings: Given = None) -> None:
-        self._inner = inner
-        # Read here: bad settings are an error at start, not in the first call.
-        self._live: Live | None = live(settings_of(settings))
-        forks.watch(self)
+    _live: Live | None  # None: it acts on requests with a ticket alone
 
     def _passing(self, request: Any) -> Any:
         """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
         if self._live is None and KEY not in request.extensions:
             return request
         return outgoing(request, Send(), family_of(request))
-
-    @classmethod
-    def for_tickets(cls, inner: Any) -> Self:
-        """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
-        made = cls.__new__(cls)
-        made._inner, made._live = inner, None
-        forks.watch(made)
-        return made
 
     def _ticket(self, request: Any) -> Ticket | None:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
@@ -89,42 +94,48 @@ class _Door:
         """Return a request as it came, without our header. See `_passing`, which may be what has failed."""
         return request if self._live is None and KEY not in request.extensions else unmoved(request)
 
-    def _bare(self, request: Any) -> Any:
-        """Make the transport that nobody has given, where `_made_for` fails."""
-        self._inner = getattr(sys.modules[type(request).__module__.partition(".")[0]], self._made_of)()
-        return self._inner
 
-    _made_of: str  # the family's class that is wrapped when nothing was given
+class Transport(_Door, Bases):
+    """Wrap a transport of httpx2 or httpx, for any library that accepts an `http_client`.
 
-    def _made_for(self, family: Family) -> Any:
-        """Make the transport that nobody has given."""
-        # The SDK's own limits (openai/_constants.py).
-        limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
-        self._inner = getattr(family, self._made_of)(limits=limits)
-        return self._inner
-
-    def __getattr__(self, name: str) -> Any:
-        # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
-        if name.startswith("__") or name == "_inner" or self._inner is None:
-            raise AttributeError(name)
-        return getattr(self._inner, name)
-
-
-class Transport(_Door):
-    """Wrap a sync transport of httpx2 or httpx; one is made on first use when none is given.
-
-    For any library that accepts an `http_client`. Acts on every `POST …/chat/completions` that passes, as `settings`
-    say (default: from the environment); everything else goes through untouched.
+    One object serves sync clients, through `inner`, and async ones, through `async_inner`; where neither is given, one is
+    made on first use. One that is given for both, or has both protocols, serves both. Acts on every
+    `POST …/chat/completions` that passes, as `settings` say (default: from the environment); everything else goes through
+    untouched. `close` closes what serves sync clients, `aclose` everything. Raises TypeError in a call of a client for
+    which nothing that was given has the protocol.
     """
 
-    _made_of = "HTTPTransport"
+    def __init__(
+        self,
+        inner: BaseTransport | None = None,
+        *,
+        async_inner: AsyncBaseTransport | None = None,
+        settings: Given = None,
+    ) -> None:
+        self._given = tuple(one for one in (inner, async_inner) if one is not None)
+        self._inner = _serving(SYNC, inner, async_inner)
+        self._async_inner = _serving(ASYNC, async_inner, inner)
+        self._made: dict[tuple[str, str], Any] = {}
+        # Read here: bad settings are an error at start, not in the first call.
+        self._live = live(settings_of(settings))
+        forks.watch(self)
+
+    @classmethod
+    def for_tickets(cls, inner: Any) -> Self:
+        """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
+        made = cls.__new__(cls)
+        made._given, made._inner, made._async_inner, made._made, made._live = (inner,), inner, inner, {}, None
+        forks.watch(made)
+        return made
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
         inner, trip, coming = self._inner, None, request
+        if inner is None and self._given:
+            raise self._unfit(request, SYNC)
         try:
             if inner is None:
-                inner = self._made_for(family_of(request))
+                inner = self._default(family_of(request), SYNC)
             if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
                 trip, request = self._trip(Trip, inner, request)
                 if trip is not None:
@@ -135,35 +146,17 @@ class Transport(_Door):
             made = self._rescued(coming, bug) if trip is None else trip.rescued(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._bare(coming), self._untouched(coming)
+            inner, request = inner or self._bare(coming, SYNC), self._untouched(coming)
         return inner.handle_request(request)
-
-    def close(self) -> None:
-        """Close the inner transport."""
-        if self._inner is not None:
-            self._inner.close()
-
-    def __enter__(self) -> Self:
-        if self._inner is not None:
-            self._inner.__enter__()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        if self._inner is not None:
-            self._inner.__exit__(*args)
-
-
-class AsyncTransport(_Door):
-    """Wrap an async transport of httpx2 or httpx; one is made on first use when none is given. See Transport."""
-
-    _made_of = "AsyncHTTPTransport"
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        inner, trip, coming = self._inner, None, request
+        inner, trip, coming = self._async_inner, None, request
+        if inner is None and self._given:
+            raise self._unfit(request, ASYNC)
         try:
             if inner is None:
-                inner = self._made_for(family_of(request))
+                inner = self._default(family_of(request), ASYNC)
             if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
                 trip, request = self._trip(AsyncTrip, inner, request)
                 if trip is not None:
@@ -174,25 +167,102 @@ class AsyncTransport(_Door):
             made = self._rescued(coming, bug) if trip is None else await trip.rescued(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._bare(coming), self._untouched(coming)
+            inner, request = inner or self._bare(coming, ASYNC), self._untouched(coming)
         return await inner.handle_async_request(request)
 
+    def _unfit(self, request: Any, protocol: Protocol) -> TypeError:
+        """Make what is raised where nothing that was given serves a client."""
+        library = type(request).__module__.partition(".")[0]
+        given = " and ".join(type(one).__name__ for one in self._given)
+        return TypeError(
+            f"{type(self).__name__} wraps {given}, which can't serve {protocol.clients}: "
+            f"give {protocol.argument}={library}.{protocol.made_of}()"
+        )
+
+    def _default(self, family: Family, protocol: Protocol) -> Any:
+        """Return the transport that nobody has given, one for each library that asks."""
+        key = (family.name, protocol.made_of)
+        made = self._made.get(key)
+        if made is None:
+            # The SDK's own limits (openai/_constants.py).
+            limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
+            # Of two threads that both make one, one wins.
+            made = self._made.setdefault(key, getattr(family, protocol.made_of)(limits=limits))
+        return made
+
+    def _bare(self, request: Any, protocol: Protocol) -> Any:
+        """Make the transport that nobody has given, where `_default` fails."""
+        library = type(request).__module__.partition(".")[0]
+        key = (library, protocol.made_of)
+        return self._made.get(key) or self._made.setdefault(key, getattr(sys.modules[library], protocol.made_of)())
+
+    def _of(self, protocol: Protocol) -> list[Any]:
+        """Return all that serves one kind of clients, or will when it is asked."""
+        given = self._inner if protocol is SYNC else self._async_inner
+        made = [one for (_, made_of), one in self._made.items() if made_of == protocol.made_of]
+        return made if given is None else [given, *made]
+
+    def _sync_alone(self) -> list[Any]:
+        return [one for one in self._of(SYNC) if one is not self._async_inner]
+
+    def close(self) -> None:
+        """Close what serves sync clients."""
+        with ExitStack() as closing:
+            for one in self._of(SYNC):
+                closing.callback(one.close)
+
     async def aclose(self) -> None:
-        """Close the inner transport."""
+        """Close what serves async clients, and sync ones."""
+        async with AsyncExitStack() as closing:
+            for one in self._of(ASYNC):
+                closing.push_async_callback(one.aclose)
+            for one in self._sync_alone():
+                closing.callback(one.close)
+
+    def __enter__(self) -> Self:
         if self._inner is not None:
-            await self._inner.aclose()
+            self._inner.__enter__()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        with ExitStack() as closing:
+            for one in self._of(SYNC):
+                closing.callback(one.__exit__, *args)
 
     async def __aenter__(self) -> Self:
-        if self._inner is not None:
-            await self._inner.__aenter__()
+        if self._async_inner is not None:
+            await self._async_inner.__aenter__()
         return self
 
     async def __aexit__(self, *args: object) -> None:
-        if self._inner is not None:
-            await self._inner.__aexit__(*args)
+        async with AsyncExitStack() as closing:
+            for one in self._of(ASYNC):
+                closing.push_async_callback(one.__aexit__, *args)
+            for one in self._sync_alone():
+                closing.callback(one.close)
+
+    def __getattr__(self, name: str) -> Any:
+        # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
+        if not name.startswith("__") and "_made" in self.__dict__:
+            for one in (*self._given, *self._made.values()):
+                if hasattr(one, name):
+                    return getattr(one, name)
+        raise AttributeError(name)
 
 
-def wrap(http_client: Any, door: type[_Door]) -> None:
+class AsyncTransport(Transport):
+    """A `Transport` whose argument is the transport for async clients."""
+
+    def __init__(self, async_inner: AsyncBaseTransport | None = None, *, settings: Given = None) -> None:
+        super().__init__(async_inner=async_inner, settings=settings)
+
+
+def _serving(protocol: Protocol, *given: Any) -> Any:
+    """Return the first of what was given that has a protocol."""
+    return next((one for one in given if one is not None and hasattr(one, protocol.method)), None)
+
+
+def wrap(http_client: Any, door: type[Transport]) -> None:
     """Put a door around each transport of an HTTP client, in place and once: proxies, CA settings and limits stay in force.
 
     The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (MAPPING §9.5).
@@ -203,12 +273,12 @@ def wrap(http_client: Any, door: type[_Door]) -> None:
             http_client._mounts[pattern] = _wrapped(transport, door)
 
 
-def _wrapped(transport: Any, door: type[_Door]) -> Any:
+def _wrapped(transport: Any, door: type[Transport]) -> Any:
     return transport if _is_for_tickets(transport) else door.for_tickets(transport)
 
 
 def _is_for_tickets(transport: Any) -> bool:
-    return isinstance(transport, _Door) and transport._live is None
+    return isinstance(transport, Transport) and transport._live is None
 
 
 def unwrap(http_client: Any) -> None:
