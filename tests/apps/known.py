@@ -28,7 +28,7 @@ _MESSAGES = {
     "system": ({"role", "content"}, {"name"}),
     "developer": ({"role", "content"}, {"name"}),
     "user": ({"role", "content"}, {"name"}),
-    "assistant": ({"role"}, {"content", "name", "refusal", "audio", "tool_calls", "function_call"}),
+    "assistant": ({"role"}, {"annotations", "content", "name", "refusal", "audio", "tool_calls", "function_call"}),
     "tool": ({"role", "content", "tool_call_id"}, set()),
     "function": ({"role", "content", "name"}, set()),
 }

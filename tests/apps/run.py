@@ -90,7 +90,7 @@ def play(name: str, mode: str, python: Path) -> Json:
         home.mkdir()
         command = [str(python), "-m", "tests.apps.child", name, mode, str(report)]
         done = subprocess.run(
-            command, cwd=ROOT, env=_environment(home) | MODES[mode], timeout=SECONDS, stdin=subprocess.DEVNULL, check=False
+            command, cwd=ROOT, env=_environment(home) | MODES[mode], timeout=SECONDS, stdin=subprocess.DEVNULL, start_new_session=True, check=False
         )  # fmt: skip
         if not report.is_file():
             msg = f"{name}, {mode}: the process ended with {done.returncode} and left no report"

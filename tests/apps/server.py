@@ -215,14 +215,20 @@ class _Chat(_Form):
         """Write chunks."""
         answer, counted = self.answer, (self.body.get("stream_options") or {}).get("include_usage")
         top = self._top("chat.completion.chunk") | ({"usage": None} if counted else {})
-        role = {"role": "assistant", "content": None if answer.calls and not answer.text else "", "refusal": None}
-        steps: list[tuple[Json, Json | None, str | None]] = [(role, None, None)]
+        role: Json = {
+            "role": "assistant",
+            "content": "" if answer.text or not (answer.calls or answer.refusal) else None,
+        }
+        if len(answer.calls) < 2 or answer.text:
+            role["refusal"] = "" if answer.refusal else None
+        alone = len(answer.calls) == 1 and not answer.text  # such a call begins in the first chunk
+        steps: list[tuple[Json, Json | None, str | None]] = [] if alone else [(role, None, None)]
         steps += [({"content": piece}, self._logprobs([piece]), None) for piece in _pieces(self.text())]
         steps += [({"refusal": piece}, None, None) for piece in _pieces(answer.refusal)]
         for at, made in enumerate(self._calls()):
             function = made["function"]
             opening = {"index": at, **made, "function": {**function, "arguments": ""}}
-            steps.append(({"tool_calls": [opening]}, None, None))
+            steps.append(({**(role if alone else {}), "tool_calls": [opening]}, None, None))
             for piece in _pieces(function["arguments"]):
                 steps.append(({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, None, None))
         if len(answer.calls) == 1 and not answer.text:
@@ -238,10 +244,12 @@ class _Chat(_Form):
 
     def _top(self, kind: str) -> Json:
         top = {"id": f"chatcmpl-resp_{self.number}", "object": kind, "created": CREATED, "model": self.body["model"]}
-        return {**top, "service_tier": "default"}
+        return {**top, "service_tier": "default", "system_fingerprint": None}
 
     def _finish(self) -> str:
-        return "tool_calls" if self.answer.calls and self.answer.finish == "stop" else self.answer.finish
+        named = isinstance(self.body.get("tool_choice"), dict)  # a call that was demanded by name ends with `stop`
+        calls = self.answer.calls and self.answer.finish == "stop" and not named
+        return "tool_calls" if calls else self.answer.finish
 
     def _calls(self) -> list[Json]:
         return [
@@ -258,6 +266,7 @@ class _Chat(_Form):
 
     def _usage(self) -> Json:
         asked, said = self.counts()
+        said *= self.body.get("n") or 1
         return {
             "prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0, "cache_write_tokens": 0},
