@@ -177,7 +177,7 @@ CLOCKS = re.compile(
 """Keys whose values are times."""
 _VARIES = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b|\b0x[0-9a-f]{6,}\b"
-    r"|\b01[0-9a-hjkmnp-tv-z]{24}\b|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+    r"|\b01[0-9a-hjkmnp-tv-z]{24}\b|\b\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     r"|\b\d+\.\d+ ?(?:ms|s|sec|seconds)\b"
 )
 """What in a text is another one each time: UUIDs, addresses in memory, ULIDs, moments, durations."""

@@ -20,11 +20,15 @@ ONLY_CHAT = ("frequency_penalty", "presence_penalty", "logit_bias", "seed", "sto
 
 
 def of_chat(body: Json, without: Iterable[str] = ()) -> Json:
-    """Reduce a chat request; `without` names parameters (and `messages[].name`) that the ledger says were let go."""
+    """Reduce a chat request.
+
+    `without` names parameters (and `messages[].name`) that the ledger says were let go, or that are emulated: then a
+    message's name stands in front of its text.
+    """
     dropped = set(without)
     turns: list[Any] = []
     for message in body["messages"]:
-        turns += _message(message, named="messages[].name" not in dropped)
+        turns += _message(message, dropped)
     form = body.get("response_format") or {"type": "text"}
     if form["type"] == "json_schema":
         form = {"type": "json_schema", **form["json_schema"]}
@@ -86,17 +90,19 @@ def _tool(tool: Json, kind: str) -> Json:
     return said | {"strict": bool(tool.get("strict"))} if kind == "function" else said
 
 
-def _message(message: Json, *, named: bool) -> Iterator[Any]:
+def _message(message: Json, without: set[str]) -> Iterator[Any]:
     role = message["role"]
     if role in ("tool", "function"):
         yield ["output", message.get("tool_call_id"), _parts(message["content"])]
         return
-    name = [message["name"]] if named and message.get("name") else []
     parts = _parts(message.get("content"))
     if message.get("refusal"):
         parts.append(["refusal", message["refusal"]])
+    name = message.get("name") if "messages[].name" not in without else None
+    if name and "name" in without:
+        name, parts = None, [["text", f"[{name}]: {parts[0][1]}"], *parts[1:]]
     if parts or role != "assistant":
-        yield [role, *name, parts]
+        yield [role, *([name] if name else []), parts]
     for each in message.get("tool_calls") or ():
         yield ["call", each["id"], each["function"]["name"], _arguments(each["function"]["arguments"])]
 

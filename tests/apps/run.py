@@ -44,11 +44,11 @@ MODES: dict[str, dict[str, str]] = {
         "ADAPTER_BACKEND": "responses",
         "ADAPTER_ON_BUG": "raise",
         "ADAPTER_UNSUPPORTED": "drop",
-        "ADAPTER_EMULATE": "n,stop",
+        "ADAPTER_EMULATE": "n,name,stop",
     },
 }
 """The modes, each with its settings, as a user would set them."""
-EMULATED = ("n", "stop")
+EMULATED = ("n", "name", "stop")
 UNWATCHED = {
     "AGNO_TELEMETRY": "false",
     "ANONYMIZED_TELEMETRY": "false",
