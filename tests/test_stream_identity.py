@@ -203,6 +203,8 @@ REPEATED = (
     Case("first-without-arguments", [*called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO), ending(FIRST | {"arguments": ""}, AGAIN)], None, ONE, [("output[1]", "dropped")]),
     Case("again-in-other-words", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": SPACED}, SPACED), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
     Case("announced-again-after-its-end", [*called(0, FIRST, OSLO), added(0, FIRST), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("again-with-an-empty-object", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": "{}"}, "{}"), ending(FIRST, AGAIN | {"arguments": "{}"})], None, ONE, [("output[1]", "dropped")]),
+    Case("again-with-null-arguments", [*called(0, FIRST, OSLO), added(1, AGAIN), done(1, AGAIN | {"arguments": None}), ending(FIRST, AGAIN | {"arguments": None})], None, ONE, [("output[1]", "dropped")]),
     Case("other-arguments", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": PAY}, PAY), ending(FIRST, AGAIN | {"arguments": PAY})], calls=None),
     Case("another-name", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"name": "g"}, OSLO), ending(FIRST)], calls=None),
 )  # fmt: skip
@@ -214,6 +216,11 @@ ABSENT = (
         "no-call-id",
         [added(0, without("call_id")(FIRST)), arguments("delta", OSLO, "fc_1"), done(0, without("call_id")(FIRST)), ending(without("call_id")(FIRST))],
         None, [("fc_1", "f", OSLO)],
+    ),
+    Case(
+        "a-name-that-comes-with-the-arguments",
+        [added(0, without("name")(FIRST)), arguments("delta", OSLO, "fc_1"), arguments("done", OSLO, "fc_1") | {"name": "f"}, ending()],
+        None, ONE,
     ),
     Case("no-name-at-all", [*called(0, FIRST | {"name": ""}, OSLO), ending(FIRST | {"name": ""})], calls=None),
     Case("null-arguments", [added(0, FIRST), done(0, FIRST | {"arguments": None}), ending(FIRST | {"arguments": None})], None, [("call_A", "f", "{}")]),
@@ -243,6 +250,7 @@ OTHER_WORDS = (
         [added(0, message("")), on_part("added", 0, {"type": "reasoning_text", "text": "Hm"}), on_part("done", 0, {"type": "reasoning_text", "text": "Hm"}), said("delta", "Hello"), ending(message({"type": "reasoning_text", "text": "Hm"}, "Hello"))],
         "Hello", (), [("output[0].content[0]", "dropped")],
     ),
+    Case("a-part-without-a-type", [added(0, message("")), done(0, message({"text": "Hello"})), ending(message({"text": "Hello"}))], "Hello"),
     Case("arguments-that-are-an-object", [added(0, FIRST), done(0, FIRST | {"arguments": {"c": "Oslo"}}), ending(FIRST | {"arguments": {"c": "Oslo"}})], None, ONE),
     Case("a-delta-that-is-an-object", [added(0, FIRST), arguments("delta", {"c": "Oslo"}, "fc_1"), done(0, FIRST), ending(FIRST)], None, ONE),  # type: ignore[arg-type]
 )  # fmt: skip
@@ -376,6 +384,11 @@ SHAPES = tuple(
         "a-delta-that-is-an-object": [said("delta", {"text": "Hi"}), ending()],  # type: ignore[arg-type]
         "a-delta-that-is-a-number": [said("delta", 7), ending()],  # type: ignore[arg-type]
         "arguments-that-are-a-number": [ending(call(arguments=7))],  # type: ignore[arg-type]
+        "a-deprecated-call-beside-a-message's-content": [ending(message("Hi") | {"function_call": {"name": "f", "arguments": ""}})],
+        "a-call-of-another-kind": [*spoken(0, "Hi"), ending(message("Hi"), {"type": "tool_use", "name": "f", "input": {}})],
+        "a-call-of-another-kind-that-isn't-listed": [*spoken(0, "Hi"), done(1, {"type": "tool_call", "name": "f"}), ending()],
+        "arguments-that-are-a-list": [ending(call(arguments=[]))],  # type: ignore[arg-type]
+        "a-refusal-that-is-an-object": [ending(message({"type": "refusal", "refusal": {}}))],
         "a-call-inside-a-message": [ending(message(call()))],
         "calls-beside-a-message's-content": [ending(message("") | {"tool_calls": [call()]})],
         "an-item-without-a-type": [ending({"content": "Hello"})],

@@ -248,3 +248,23 @@ def test_reasoning_in_plain_text_counts_too() -> None:
         "content": [{"type": "reasoning_text", "text": "x" * 10**6}],
     }
     assert ToolTurn(("a",), ((item,),), None, (None,)).size > 10**6
+
+
+def test_a_name_in_front_of_the_models_words_costs_no_continuity() -> None:
+    policy = Policy(emulate=frozenset({"name"}))
+    said = {"type": "message", "phase": "final_answer", "content": [{"type": "output_text", "text": "Looking."}]}
+    call = {"type": "function_call", "call_id": random_id(1), "name": "f", "arguments": "{}"}
+    thought = {"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}
+    output = [thought, said, call]
+    messages: list[Item] = [{"role": "user", "content": "Go.", "name": "Bob"}]
+    memo = _history(chat_to_responses({"model": "gpt-5", "messages": messages}, policy)).memo(output)
+    assert memo is not None
+    message = {**message_of(output), "name": "Ann"}
+    plain: Any = chat_to_responses({"model": "gpt-5", "messages": [*messages, message, *answers_to(message)]}, policy)
+    back = put_back(plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn})
+    assert [item.get("type", "message") for item in back.items] == [
+        "message", "reasoning", "message", "function_call", "function_call_output",
+    ]  # fmt: skip
+    assert back.items[2]["content"][0]["text"] == "[Ann]: Looking."
+    assert back.items[2]["phase"] == "final_answer"
+    assert back.losses == ()

@@ -18,7 +18,19 @@ from .lane import Lane
 from .ledger import Ledger
 from .logprobs import logprobs_to_chat
 from .open_items import OpenItems
-from .output_items import FINAL, call_id_of, is_commentary, name_of, object_in, part_of, parts_of, text_of, written_of
+from .output_items import (
+    FINAL,
+    call_id_of,
+    check_kind,
+    is_bare,
+    is_commentary,
+    name_of,
+    object_in,
+    part_of,
+    parts_of,
+    text_of,
+    written_of,
+)
 from .prose import Message, Piece, Prose
 
 Event = dict[str, Any]
@@ -56,6 +68,7 @@ class ItemEvents:
 
     def _item_added(self, event: Event) -> list[Chunk]:
         item = object_in(event, "item")
+        check_kind("item", item)
         found = self._items.announce(event, item)
         if isinstance(found, OpenMessage):
             self._take_phase(found, item)
@@ -63,6 +76,7 @@ class ItemEvents:
 
     def _item_done(self, event: Event) -> list[Chunk]:
         item = object_in(event, "item")
+        check_kind("item", item)
         found = self._items.get(event, item)
         self.finished_calls += isinstance(found, Call) and found.done is None
         found.done = item
@@ -228,7 +242,7 @@ class ItemEvents:
 
     def _arguments_done(self, event: Event) -> list[Chunk]:
         call = self._items.call(event)
-        return self._rest_of_call(call, event)
+        return self._open_call(call, {**event, "type": call.type}) + self._rest_of_call(call, event)
 
     def _rest_of_call(self, call: Call, given: dict[str, Any], *, last: bool = False) -> list[Chunk]:
         path = f"{call.path}.{call.written}"
@@ -328,7 +342,7 @@ class ItemEvents:
             if first is None:
                 continue
             sent, before = "".join(call.sent), "".join(first.sent)
-            same = not sent or not before or same_text(sent, before, as_json=not call.custom)
+            same = is_bare(sent, call.kind) or not before or same_text(sent, before, as_json=not call.custom)
             if not same or (call.name, call.custom) != (first.name, first.custom):
                 out += self._other_call(call)
                 continue

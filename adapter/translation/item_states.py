@@ -114,6 +114,11 @@ class Call(Item):
         return cls(path, custom=item.get("type") == "custom_tool_call")
 
     @property
+    def type(self) -> str:
+        """The type of its item."""
+        return "custom_tool_call" if self.custom else "function_call"
+
+    @property
     def kind(self) -> str:
         """Chat's word for the kind of call."""
         return "custom" if self.custom else "function"
@@ -137,9 +142,14 @@ class Call(Item):
 
     def heard(self) -> dict[str, Any]:
         """Return it as an item, with as much as the caller has seen."""
-        kind = "custom_tool_call" if self.custom else "function_call"
         own = (self.done or {}).get("id")
-        return {"type": kind, "id": own, "call_id": self.call_id, "name": self.name, self.written: "".join(self.sent)}
+        return {
+            "type": self.type,
+            "id": own,
+            "call_id": self.call_id,
+            "name": self.name,
+            self.written: "".join(self.sent),
+        }
 
 
 def _is_json(text: str) -> bool:

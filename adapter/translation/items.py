@@ -152,7 +152,7 @@ class _Items:
             self.whitelist(call, path, _CALL_FIELDS)
         match kind:
             case "function":
-                function = call.get("function")
+                function: Any = call.get("function")
                 name, arguments = _function(function, f"{path}.function")
                 if not function.keys() <= _FUNCTION_FIELDS:
                     self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)

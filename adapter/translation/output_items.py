@@ -19,7 +19,8 @@ FINAL = "final_answer"
 """The phase of messages that are the answer; those without a phase are as well."""
 
 CALLS = frozenset({"function_call", "custom_tool_call"})
-_NESTED_CALLS = CALLS | {"tool_call", "tool_calls", "tool_use"}
+_OTHERS_CALLS = frozenset({"tool_call", "tool_calls", "tool_use"})
+_NESTED_CALLS = CALLS | _OTHERS_CALLS
 _TEXTS: dict[str, tuple[Literal["text", "refusal"], str]] = {
     "output_text": ("text", "text"),
     "text": ("text", "text"),  # as some servers call it
@@ -45,6 +46,14 @@ def check_items(output: list[Any]) -> None:
     for i, item in enumerate(output):
         if not isinstance(item, dict):
             raise MalformedReply(f"output[{i}]", f"expected an object, got {json_type(item)}")
+        check_kind(f"output[{i}]", item)
+
+
+def check_kind(path: str, item: dict[str, Any]) -> None:
+    """Raise MalformedReply for a call that comes as an item of another API's: without it the answer would look whole."""
+    kind = item.get("type")
+    if isinstance(kind, str) and kind in _OTHERS_CALLS:
+        raise MalformedReply(f"{path}.type", "a call of another API's kind")
 
 
 def object_in(event: dict[str, Any], key: str) -> dict[str, Any]:
@@ -57,8 +66,9 @@ def object_in(event: dict[str, Any], key: str) -> dict[str, Any]:
 
 def parts_of(path: str, item: dict[str, Any]) -> list[Part]:
     """Read a message's content."""
-    if item.get("tool_calls"):
-        raise MalformedReply(f"{path}.tool_calls", "a call inside a message")
+    for key in ("tool_calls", "function_call"):
+        if item.get(key):
+            raise MalformedReply(f"{path}.{key}", "a call inside a message")
     content = item.get("content")
     if content is None:
         return []
@@ -74,6 +84,8 @@ def part_of(path: str, part: Any) -> Part:
     if not isinstance(part, dict):
         raise MalformedReply(path, f"expected an object, got {json_type(part)}")
     kind = part.get("type")
+    if kind is None and isinstance(part.get("text"), str):
+        kind = "text"  # what else should it be
     if not isinstance(kind, str) or kind not in _TEXTS:
         if isinstance(kind, str) and kind in _NESTED_CALLS:
             raise MalformedReply(path, "a call inside a message")
@@ -106,6 +118,11 @@ def call_id_of(item: dict[str, Any]) -> str | None:
     return name_of(item.get("call_id")) or name_of(item.get("id"))
 
 
+def is_bare(written: str, kind: str) -> bool:
+    """Tell whether a call says nothing for its tool."""
+    return not written or (kind == "function" and written.strip() == "{}")
+
+
 def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
     """Return one of two tool calls of Chat's with the same id: that with the longer arguments.
 
@@ -115,8 +132,8 @@ def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[s
     key = "input" if kind == "custom" else "arguments"
     if again["type"] == kind and again[kind]["name"] == first[kind]["name"]:
         one, other = first[kind][key], again[kind][key]
-        if not other or same_text(one, other, as_json=kind == "function"):
+        if is_bare(other, kind) or same_text(one, other, as_json=kind == "function"):
             return first
-        if not one:
+        if is_bare(one, kind):
             return again
     raise MalformedReply(f"{path}.call_id", "the id of another call")

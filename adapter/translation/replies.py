@@ -102,6 +102,7 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
         or item.get("type") != "message"
         or is_commentary(item)
         or "tool_calls" in item
+        or "function_call" in item
     ):
         return None
     for other in output[:-1]:
