@@ -10,9 +10,11 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +97,16 @@ def _files(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): file.read_bytes().decode(errors="replace") for file in found}
 
 
-def _observed(into: list[Any]) -> Any:
+@contextlib.contextmanager
+def _observed(into: list[Any]) -> Iterator[None]:
+    """Take down the adapter's records, and take its log off the application's output."""
     from adapter.telemetry import observing
 
-    return observing(into.append)
+    log = logging.getLogger("adapter")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    with observing(into.append):
+        yield
 
 
 def main() -> None:

@@ -231,8 +231,6 @@ class _Chat(_Form):
             steps.append(({**(role if alone else {}), "tool_calls": [opening]}, None, None))
             for piece in _pieces(function["arguments"]):
                 steps.append(({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, None, None))
-        if len(answer.calls) == 1 and not answer.text:
-            steps[0:2] = [({**role, **steps[1][0]}, None, None)]  # a call that is alone opens the message
         steps.append(({}, None, self._finish()))
         for index in range(self.body.get("n") or 1):
             for delta, logprobs, finish in steps:
