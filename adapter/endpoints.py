@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from .translation.identifiers import response_id
 from .translation.ledger import Loss
@@ -22,6 +22,8 @@ OLDEST_AZURE_VERSION = "2025-03-01-preview"
 
 _CHAT = re.compile(rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL)
 _END = b"/chat/completions"
+# Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions` behind all of it.
+_TARGET = re.compile(rb"chat/completions/*(?=[?&#;]|$)")
 _STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
@@ -42,13 +44,27 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
     """Tell what a request is: a chat call, a question about a stored completion that is a Response, or none of ours."""
     if method == "POST" and raw_path.endswith(b"/chat/completions"):
         return "chat"  # as nearly all of them
-    path = raw_path.partition(b"?")[0]
+    path, _, query = raw_path.partition(b"?")
     if method == "POST":
-        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") else None
+        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") or _names_chat(query) else None
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
         with suppress(Exception):  # promise 9: a request that we fail to read is not ours
             return "stored" if stored_endpoint(method, raw_path) is not None else None
     return None
+
+
+def is_relayed(raw_path: bytes) -> bool:
+    """Tell whether a chat call goes to a relay that is told the target in the query (`/fetch?url=https://…/v1/chat/completions`).
+
+    Of such a call nothing can be replaced: how the relay reads its query is known to nobody else.
+    """
+    path, _, query = raw_path.partition(b"?")
+    return not path.rstrip(b"/").endswith(_END) and _names_chat(query)
+
+
+def _names_chat(query: bytes) -> bool:
+    """Tell whether a value in a query ends as the path of a chat call does, quoted or not, also before a query of its own."""
+    return b"completions" in query and any(map(_TARGET.search, (query, unquote_to_bytes(query))))
 
 
 def responses_endpoint(raw_path: bytes) -> Endpoint:

@@ -466,6 +466,16 @@ def test_a_base_url_that_no_call_survives(url: str, says: str) -> None:
     assert (one.state, says in one.says, "hunter2" in str(one)) == ("failed", True, False)
 
 
+def test_a_base_url_of_a_relay() -> None:
+    patient = Patient(
+        adapter.Settings(backend="responses"),
+        environment={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
+    )
+    (one,) = found(sample.decision, patient)
+    assert (one.state, "goes to chat" in one.says, "query held" in one.says) == ("note", True, True)
+    assert one.do.startswith("A relay that is told its target in the query")
+
+
 # All of it
 
 

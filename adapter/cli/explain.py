@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, settings_in_force
+from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request
@@ -112,7 +113,7 @@ def _url(url: str | None) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise Mistake("--url: expected http(s)://host/path")
-    if not parts.path.rstrip("/").endswith("/chat/completions"):
+    if kind_of("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
         raise Mistake(f"--url: {parts.path or '/'} is not the path of a chat request (…/chat/completions)")
     return url
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.effects import Decide, Flag, Need
+from adapter.endpoints import is_relayed
 from adapter.journal import Choice, Journal, Veto
 from adapter.routing.call_site import call_site
 from adapter.routing.calls import Call
@@ -22,6 +23,7 @@ from adapter.translation.ledger import Loss
 
 from . import fields, missing
 from .remembering import Token
+from .signing import signed
 
 KEY = "adapter.ticket"
 
@@ -35,10 +37,8 @@ _OURS = HEADER.encode()
 
 _LOOKED_AT = frozenset({_OURS, b"authorization"})
 
-# Signature version 4 of AWS (Bedrock): made over method, URL and body, before the request comes here (MAPPING §9.8).
-_SIGNED = "AWS4-HMAC-SHA256"
-_SIGNED_VETO = Veto(
-    "unsupported", Loss("headers.authorization", "held", "the request is signed, URL and body included")
+_RELAYED_VETO = Veto(
+    "unsupported", Loss("query", "held", "the path of the call stands in the query, where it can't be replaced")
 )
 _MISSING_VETO = Veto(
     "missing", Loss("$", "held", "the server had no Responses API a while ago"), binding=False
@@ -91,7 +91,7 @@ class Ticket:
     def _settled(self, only: Choice, request: Any) -> Choice | None:
         """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
         found = fields.some(request.headers, _LOOKED_AT)
-        return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request.url)
+        return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request)
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""
@@ -106,13 +106,17 @@ class Ticket:
         choice = self.router.choose(call)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
-        return _with_veto(choice, found.get(b"authorization", ""), request.url)
+        return _with_veto(choice, found.get(b"authorization", ""), request)
 
 
-def _with_veto(choice: Choice, authorization: str, url: Any) -> Choice:
+def _with_veto(choice: Choice, authorization: str, request: Any) -> Choice:
     """Hold a call on Chat Completions that can't be moved, whatever it holds."""
-    if authorization.startswith(_SIGNED):
-        return replace(choice, veto=_SIGNED_VETO)
+    url = request.url
+    if url.query and is_relayed(url.raw_path):
+        return replace(choice, veto=_RELAYED_VETO)
+    loss = signed(request.headers, authorization)
+    if loss is not None:
+        return replace(choice, veto=Veto("unsupported", loss))
     if "missing" in choice.fallback and missing.is_missing(url):
         return replace(choice, veto=_MISSING_VETO)
     return choice

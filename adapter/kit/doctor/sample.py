@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from adapter.errors import AdapterError
 from adapter.testing.level import sdks_library
@@ -75,7 +76,9 @@ def decision(patient: Patient) -> Iterator[Finding]:
     says = f"{what} ({given.get('model')}) {goes}: asked {found.asked}, by {found.reason}"
     says += "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses) if losses else ""
     do = "Please report it." if found.reason == "adapter-bug" else ""
-    if found.reason in ("unsupported", "refused"):
+    if any(loss.path == "query" and loss.action == "held" for loss in found.losses):
+        do = "A relay that is told its target in the query gets no call of the Responses API; one with the target in the path does."
+    elif found.reason in ("unsupported", "refused"):
         do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
     details = {
         "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
@@ -92,6 +95,7 @@ def _wrong_with(base_url: str, http: Any) -> str:
         return "is no URL"
     if url.scheme not in ("http", "https") or not url.host:
         return "is no URL with http:// or https:// and a host"
-    if url.query or url.fragment:
+    relayed = b"://" in unquote_to_bytes(url.query)  # a relay that is told its target there
+    if (url.query and not relayed) or url.fragment:
         return "has a query or a fragment, behind which the SDK puts /chat/completions"
     return ""
