@@ -108,9 +108,10 @@ class ReadChunk:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Remember for some seconds that the endpoint isn't there."""
+    """Remember for some seconds that the endpoint isn't there, or not for one model."""
 
     seconds: float
+    model: str | None = None
 
 
 class Recalled(NamedTuple):

@@ -198,9 +198,21 @@ def _may_fall_back(head: Head, choice: Choice) -> bool:
         return False
 
 
+def _lacks_model(why: FellBack, choice: Choice) -> bool:
+    try:
+        return fallback.lacks_model(why.head, why.raw)
+    except Exception:  # a bug of ours: then it is asked again
+        if choice.on_bug == "raise":
+            raise
+        return True
+
+
 def _judged(head: Head, raw: bytes, choice: Choice) -> str | None:
     try:
-        return fallback.judge(head, raw)
+        reason = fallback.judge(head, raw)
+        if reason == "missing" and head.status == 400 and reason not in choice.fallback:
+            return "rejected"
+        return reason
     except Exception:  # promise 9, as above
         if choice.on_bug == "raise":
             raise
@@ -259,9 +271,12 @@ def _fall_back(journal: Journal, choice: Choice, plan: Plan, why: FellBack, way_
         yield NOTE
         assert plan.translation is not None
         return no_way_back(why, plan.translation.index, plan.one_way)
+    told = fallback.WHY[why.reason]
     if why.reason == "missing":
-        yield Missing(choice.fallback_expiry)
-    loss = Loss("$", "held", fallback.WHY[why.reason])
+        only = journal.model if _lacks_model(why, choice) else None
+        told = told if only is None else fallback.UNSERVED
+        yield Missing(choice.fallback_expiry, only)
+    loss = Loss("$", "held", told)
     # A retry goes straight to Chat.
     journal.choice = replace(choice, veto=Veto(why.reason, loss))
     journal.backend, journal.reason, journal.translation = "chat", why.reason, None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from . import codec
 from .effects import Head
 from .translation.ledger import Loss
+from .unserved import STATUSES, is_unserved
 
 Reason = Literal["missing", "blocked", "rejected"]
 
@@ -21,6 +22,9 @@ WHY: dict[str, str] = {
     "rejected": "the Responses API refused the request",
 }
 """What the ledger says of each."""
+
+UNSERVED = "the server doesn't serve this model on the Responses API"
+"""What it says where only a model is missing."""
 
 _RETRIED = frozenset({408, 409, 429})
 
@@ -63,7 +67,7 @@ def second_opinion(head: Head) -> Loss:
 
 def needs_body(head: Head) -> bool:
     """Tell whether a reply may call for a fallback, so that it must be read to judge it."""
-    if head.status in _RETRIED or head.status >= 500:
+    if head.status in _RETRIED or (head.status >= 500 and head.status not in STATUSES):
         return False
     return head.status >= 400 or _html(head)
 
@@ -71,12 +75,17 @@ def needs_body(head: Head) -> bool:
 def judge(head: Head, raw: bytes) -> Reason | None:
     """Say why a reply calls for a fallback, or None.
 
-    `missing`: a 404 or 405 that names nothing but the route. `blocked`: a 302; a 401, 403 or page of HTML that isn't shaped
+    `missing`: a 404 or 405 that names nothing but the route, or a reply that says that the model isn't served there (`lacks_model`
+    tells them apart). `blocked`: a 302; a 401, 403 or page of HTML that isn't shaped
     like the API's errors. `rejected`: a 400 of the API's own.
     """
     if head.status == 302:
         return "blocked"
     body = _json(raw)
+    if is_unserved(head.status, _told(head, body, raw)):
+        return "missing"
+    if head.status >= 500:
+        return None
     shaped = _is_error(body)
     match head.status:
         case 404 | 405:
@@ -87,6 +96,15 @@ def judge(head: Head, raw: bytes) -> Reason | None:
         case 400 if shaped:
             return "rejected"
     return "blocked" if not shaped and _html(head) else None
+
+
+def lacks_model(head: Head, raw: bytes) -> bool:
+    """Tell whether a reply says that one model isn't served on the Responses API; others may be."""
+    return is_unserved(head.status, _told(head, _json(raw), raw))
+
+
+def _told(head: Head, body: Any, raw: bytes) -> Any:
+    return body if body is not None or _html(head) else raw.decode(errors="replace")
 
 
 def _html(head: Head) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -30,7 +30,8 @@ class Choice:
     """What the settings say about one call, before the request itself is translated.
 
     `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, `hosts`); `model` is the name that
-    a rule puts in place of the caller's; `fallback` says which replies send the call to Chat Completions.
+    a rule puts in place of the caller's; `fallback` says which replies send the call to Chat Completions. `unserved` tells whether a
+    model was found not to be served on the Responses API.
     """
 
     backend: Backend
@@ -42,6 +43,7 @@ class Choice:
     model: str | None = None
     fallback: frozenset[str] = frozenset()
     fallback_expiry: float = 600.0
+    unserved: Callable[[object], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import codec, quick
+from . import codec, fallback, quick
 from .effects import Rewritten
 from .endpoints import responses_endpoint
 from .errors import TranslationError
@@ -58,6 +58,13 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         if choice.model is not None and isinstance(body, dict) and body.get("model") != choice.model:
             body = body | {"model": choice.model}
             changes += (Loss("model", "changed", "to the name that a rule gives"),)
+        if (
+            choice.unserved is not None
+            and one_way is None
+            and isinstance(body, dict)
+            and choice.unserved(body.get("model"))
+        ):
+            return Plan("missing", (Loss("$", "held", fallback.UNSERVED),))
         translation = chat_to_responses(body, choice.policy)
         if translation.body is None:
             held = _held("unsupported", translation.held + translation.losses, one_way)

@@ -13,7 +13,7 @@ import adapter
 from adapter import expiring
 from adapter.doors import missing
 from adapter.effects import Head
-from adapter.fallback import judge, needs_body, second_opinion, way_back
+from adapter.fallback import judge, lacks_model, needs_body, second_opinion, way_back
 from tests.support.answers import (
     CALL,
     CHAT,
@@ -189,6 +189,137 @@ BLOCKED = {
     "200, XHTML": page(200, "<html/>", "application/xhtml+xml"),
     "200, in capitals": page(200, "<HTML>", "TEXT/HTML"),
 }
+
+
+# What servers say of a model that they serve on Chat Completions only, or something much like it.
+UNSERVED = {
+    "OpenAI": api(
+        400, "model_not_found", "The requested model 'm' is not supported with the Responses API.", param="model"
+    ),
+    "OpenAI, 404": api(
+        404, None, "This model is only supported in v1/chat/completions and not in v1/responses.", param="model"
+    ),
+    "Copilot": api(400, "unsupported_api_for_model", 'model "m" is not accessible via the /responses endpoint'),
+    "Copilot, by its words": api(400, None, "model m does not support Responses API."),
+    "Azure": Reply.of_json(
+        {"error": {"code": "OperationNotSupported", "message": "The responses operation does not work with the "
+                   "specified model, m. Please choose different model and try again."}}, 400),
+    "Azure, by its words": Reply.of_json({"error": {"code": "BadRequest", "message": "The responses operation does not "
+                                                    "work with the specified model, m."}}, 400),
+    "Azure Foundry": api(400, None, "The requested operation is unsupported.", type=""),
+    "Azure Foundry's models": api(400, None, "This model is not supported by Responses API"),
+    "Bedrock": api(400, "validation_error", "The model 'm' does not support the '/openai/v1/responses' API"),
+    "Bedrock, 404": api(404, "not_found", "The model doesn't exist or doesn't support this API"),
+    "Bedrock, a route": api(400, None, "model `m` isn't supported on this route"),
+    "vLLM": Reply.of_json({"error": {"message": "The model does not support Responses API", "type": "BadRequestError",
+                                     "param": None, "code": 400}}, 400),
+    "vLLM, newer": api(501, 501, "The model does not support Responses API", type="NotImplementedError"),
+    "any-llm": Reply.of_json({"detail": "Provider 'p' does not support the Responses API"}, 400),
+    "a gateway": api(404, None, "Responses API is not supported for model m. Use /v1/chat/completions instead."),
+    "a gateway, text": page(400, "unsupported endpoint: /v1/responses", "text/plain"),
+    "a list": Reply.of_json([{"error": {"code": 400, "message": "Model m only supports chat completions."}}], 400),
+}  # fmt: skip
+
+# What sounds like it.
+SERVED = {
+    "a param": api(400, None, "The model does not support this API", param="tools[0].type"),
+    "messages": api(400, "unsupported_parameter", "Unsupported parameter: 'messages'. In the Responses API, this "
+                    "parameter has moved to 'input'."),
+    "audio": api(400, None, "Audio input is not supported in the Responses API", param="input[0].content[1]"),
+    "a model that isn't": api(400, "model_not_found", "The requested model 'm' does not exist.", param="model"),
+    "images": api(400, "invalid_value", "This model does not support image_url content."),
+    "effort": api(400, "unsupported_value", "'minimal' is not supported with the 'm' model.", param="reasoning.effort"),
+    "structured": api(400, None, "The model does not support structured responses."),
+    "streams": api(400, None, "Streaming responses are not available for this model."),
+    "background": api(400, None, "background mode is not supported for the Responses API"),
+    "500": api(500, None, "The model does not support Responses API"),
+    "401": api(401, "unsupported_api_for_model", "The model does not support Responses API"),
+    "501": api(501),
+    "501, a page": page(501),
+    "a long text": api(400, None, "x" * 600 + " The model does not support Responses API"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNSERVED)
+def test_a_model_that_is_not_served(case: str) -> None:
+    reply = UNSERVED[case]
+    head, raw = Head(reply.status, reply.content_type), b"".join(reply.parts)
+    assert needs_body(head)
+    assert judge(head, raw) == "missing"
+    assert lacks_model(head, raw)
+
+
+@pytest.mark.parametrize("case", SERVED)
+def test_what_only_sounds_like_it(case: str) -> None:
+    reply = SERVED[case]
+    head, raw = Head(reply.status, reply.content_type), b"".join(reply.parts)
+    assert not lacks_model(head, raw)
+    assert judge(head, raw) in (None, "rejected")
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_a_missing_endpoint_is_missing_for_all_models(case: str) -> None:
+    reply = MISSING[case]
+    assert not lacks_model(Head(reply.status, reply.content_type), b"".join(reply.parts))
+
+
+@pytest.mark.parametrize("case", ["OpenAI", "Copilot", "Azure", "Bedrock, 404", "vLLM, newer", "any-llm"])
+@each_way
+@each_door
+def test_a_model_that_is_not_served_goes_to_chat(door: Door, streaming: bool, case: str) -> None:
+    seen = run(door, streaming, over(UNSERVED[case]))
+    assert said(seen) == "Native hello"
+    assert took(seen) == ("chat", "responses", "missing")
+    assert seen.paths == [RESPONSES, CHAT]
+    assert seen.decision is not None
+    assert "this model" in seen.decision.losses[0].why
+    again = run(door, streaming, over(UNSERVED[case]))
+    assert said(again) == "Native hello"
+    assert took(again) == ("chat", "responses", "missing")
+    assert again.ledger == seen.ledger == [("$", "held")]
+    assert again.paths == [CHAT]
+    another = run(door, False, over(Reply.of_json(response())), {**CALL, "model": "another"})
+    assert another.paths == [RESPONSES]
+    assert took(another) == ("responses", "responses", "settings")
+
+
+@each_door
+def test_it_is_asked_again_after_a_while(door: Door, clock: SimpleNamespace) -> None:
+    upstream = over(UNSERVED["Copilot"])
+    assert run(door, False, upstream, fallback_expiry=5).paths == [RESPONSES, CHAT]
+    clock.now += 4.9
+    assert run(door, False, upstream, fallback_expiry=5).paths == [CHAT]
+    clock.now += 0.2
+    assert run(door, False, over(Reply.of_json(response())), fallback_expiry=5).paths == [RESPONSES]
+
+
+@each_door
+def test_a_rule_gives_the_name_that_is_not_served(door: Door) -> None:
+    rules = [{"match": {"model": "alias"}, "model": "m"}]
+    body = {**CALL, "model": "alias"}
+    assert run(door, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [RESPONSES, CHAT]
+    assert run(door, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [CHAT]
+    assert run(door, False, over(UNSERVED["Copilot"]), body).paths == [RESPONSES, CHAT]
+
+
+@each_door
+def test_a_model_that_is_not_served_where_missing_is_not_asked_for(door: Door) -> None:
+    for _ in range(2):
+        seen = run(door, False, over(UNSERVED["OpenAI"]), fallback=("blocked",))
+        assert type(seen.error) is openai.BadRequestError
+        assert seen.paths == [RESPONSES]
+        rejected = run(door, False, over(UNSERVED["OpenAI"]), fallback=("rejected",))
+        assert took(rejected) == ("chat", "responses", "rejected")
+        assert rejected.paths == [RESPONSES, CHAT]
+
+
+@each_door
+def test_a_one_way_model_that_is_not_served_is_an_error(door: Door) -> None:
+    for _ in range(2):
+        seen = run(door, False, over(UNSERVED["OpenAI"]), ONE_WAY["name"])
+        assert type(seen.error) is openai.BadRequestError
+        assert seen.paths == [RESPONSES]
+        assert "can't go to Chat Completions instead" in str(seen.error)
 
 
 @pytest.mark.parametrize(
@@ -634,7 +765,7 @@ def test_no_reply_is_too_odd_to_judge(raw: bytes) -> None:
 
 
 def test_what_the_sdk_retries_is_left_to_it() -> None:
-    retried = [408, 409, 429, *range(500, 600)]
+    retried = [408, 409, 429, *(status for status in range(500, 600) if status != 501)]
     assert [status for status in range(400, 600) if not needs_body(Head(status, "text/html"))] == retried
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from adapter.expiring import Expiring
@@ -15,14 +16,22 @@ def base_of(url: Any) -> tuple[str, str, int | None, bytes]:
     return url.scheme, url.host, url.port, path.rpartition(b"/chat/completions")[0] or path
 
 
-def remember(base: tuple[object, ...], seconds: float) -> None:
-    """Note that a base URL has no Responses API, for some seconds."""
-    _MISSING.remember(base, seconds)
+def remember(base: tuple[object, ...], seconds: float, model: str | None = None) -> None:
+    """Note that a base URL has no Responses API, or none for a model, for some seconds."""
+    _MISSING.remember(base if model is None else (base, model), seconds)
 
 
 def is_missing(url: Any) -> bool:
     """Tell whether a URL's base was found to have no Responses API."""
     return bool(_MISSING) and _MISSING.holds(base_of(url))
+
+
+def models_of(url: Any) -> Callable[[object], bool] | None:
+    """Return what tells whether a model was found to be missing at a URL's base; None where none was, anywhere."""
+    if not _MISSING:
+        return None
+    base = base_of(url)
+    return lambda model: _MISSING.holds((base, model))
 
 
 def forget() -> None:

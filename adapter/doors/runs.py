@@ -20,8 +20,8 @@ class Runs(TripBase):
     def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
         """Perform an effect that sends nothing for the caller."""
         match effect:
-            case Missing(seconds=seconds):
-                missing.remember(missing.base_of(self.request.url), seconds)
+            case Missing(seconds=seconds, model=model):
+                missing.remember(missing.base_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
                 waiting.sleep(max(min(seconds, self.left), 0.0))
             case OnLeaving(path=path, leave=leave):
@@ -46,8 +46,8 @@ class AsyncRuns(TripBase):
     async def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
         """Perform an effect that sends nothing for the caller."""
         match effect:
-            case Missing(seconds=seconds):
-                missing.remember(missing.base_of(self.request.url), seconds)
+            case Missing(seconds=seconds, model=model):
+                missing.remember(missing.base_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
                 await waiting.asleep(max(min(seconds, self.left), 0.0))
             case OnLeaving(path=path, leave=leave):

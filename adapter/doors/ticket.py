@@ -117,8 +117,12 @@ def _with_veto(choice: Choice, authorization: str, request: Any) -> Choice:
     loss = signed(request.headers, authorization)
     if loss is not None:
         return replace(choice, veto=Veto("unsupported", loss))
-    if "missing" in choice.fallback and missing.is_missing(url):
-        return replace(choice, veto=_MISSING_VETO)
+    if "missing" in choice.fallback:
+        if missing.is_missing(url):
+            return replace(choice, veto=_MISSING_VETO)
+        unserved = missing.models_of(url)
+        if unserved is not None:
+            return replace(choice, unserved=unserved)
     return choice
 
 

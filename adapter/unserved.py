@@ -1,0 +1,79 @@
+"""Replies to `POST /responses` that say: this model isn't served on the Responses API.
+
+What servers and gateways say, as they say it: there is no common code, and the status is 400 or 404,
+of some 405, 422 or 501. A text counts only where the error is about nothing else: no parameter, no tool.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+STATUSES = frozenset({400, 404, 405, 422, 501})
+"""The statuses under which it is said."""
+
+_CODES = frozenset({
+    "unsupported_api_for_model",  # GitHub Copilot
+    "operationnotsupported",  # Azure: "The responses operation does not work with the specified model"
+    "unsupported_api", "unsupported_endpoint", "endpoint_not_supported", "responses_not_supported",
+    "responses_api_not_supported", "model_not_supported_on_endpoint", "unsupported_endpoint_for_model",
+})  # fmt: skip
+
+_API = r"(?:['\"`]?(?:/(?:openai/)?(?:v1/)?|v1/)responses\b['\"`]?|\bresponses['\"`]?[ -](?:api|endpoint|route)\b)"
+_NO = r"(?:is|are|was)(?: currently)?(?:n't| not)(?: yet| currently)?|not(?: yet)?"
+_SERVED = r"(?:supported|available|accessible|enabled|served|implemented|compatible|allowed)"
+_NOT_DOES = r"(?:does|do)(?:n't| not)(?: yet| currently)?|can(?:n't|not|'t)"
+
+# Who says it: OpenAI ("The requested model … is not supported with the Responses API.", "… only supported in v1/chat/completions
+# and not in v1/responses"), GitHub Copilot, Azure, Bedrock, vLLM, and gateways.
+_TEXTS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # A model is not accessible via the /responses endpoint.
+        rf"\b(?:models?|deployments?|providers?|engines?)\b[^\n]{{0,120}}?\b(?:{_NO}) {_SERVED}[^.\n]{{0,30}}?{_API}",
+        # A model, a provider does not support the Responses API.
+        rf"\b(?:{_NOT_DOES}) (?:support|serve|offer|accept|implement|work with|be used with)[^.\n]{{0,20}}?{_API}",
+        # The Responses API is not available for a model.
+        rf"{_API}[^.\n]{{0,30}}? (?:{_NO}) {_SERVED}",
+        # A model is only served somewhere else, which is to be used.
+        rf"\bonly (?:be )?(?:supports?|works|used|{_SERVED})[^\n]{{0,40}}?\bchat[ /.-]?completions?\b",
+        r"\buse (?:the )?['\"`]?/?(?:v1/)?chat[ /.-]?completions\b['\"`]?(?: api| endpoint)?",
+        # Azure's.
+        r"\bresponses? operation does not work with the specified model\b",
+        r"^\W*the requested operation is unsupported\b",
+        # Bedrock's.
+        rf"\b(?:{_NO}) supported (?:on|by|with|in|for) this (?:route|endpoint|api)\b",
+        rf"\b(?:{_NOT_DOES}) support this (?:route|endpoint|api|operation)\b",
+        rf"\b(?:unsupported|unknown) (?:endpoint|route|api)\b[^.\n]{{0,20}}?{_API}",
+        r"\bnot a responses(?: api)? model\b",
+    )
+)
+_LONGEST = 600  # what is longer quotes something
+
+
+def is_unserved(status: int, body: Any) -> bool:
+    """Tell whether a reply with this status says so; `body` is its JSON, or its text."""
+    if status not in STATUSES:
+        return False
+    about = _about(body)
+    if isinstance(about, dict):
+        words = (about.get("code"), about.get("type"))
+        if any(isinstance(word, str) and word.lower() in _CODES for word in words):
+            return True
+        if about.get("param") not in (None, "", "model"):
+            return False
+    said = _said(about)
+    return 0 < len(said) <= _LONGEST and any(text.search(said) for text in _TEXTS)
+
+
+def _about(body: Any) -> Any:
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, dict):
+        return body
+    return next((body[key] for key in ("error", "detail") if body.get(key)), body)
+
+
+def _said(about: Any) -> str:
+    said = about.get("message") if isinstance(about, dict) else about
+    return said if isinstance(said, str) else ""
