@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
@@ -65,9 +66,13 @@ def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Genera
         except Exception:  # a memory that fails costs continuity, never the call
             if choice.on_bug == "raise":
                 raise
-    if recalled.refused:
-        plain, recalled = _without_include(plain), NOTHING
-    return _with(plain, history, recalled)
+    if not (recalled.refused or recalled.stopped):
+        return _with(plain, history, recalled)
+    load = _with(_without_include(plain), history, NOTHING)
+    return load._replace(losses=(_STOPPED,)) if recalled.stopped and names else load
+
+
+_STOPPED = Loss("$", "dropped", "reasoning isn't carried from turn to turn: the API has refused it more than once")
 
 
 def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
@@ -85,6 +90,12 @@ def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
     return Load(translation, body, plain, history, recalled, back.put, back.names, back.losses)
 
 
+def taken(load: Load) -> list[Effect]:
+    """Return what is to be noted where the API has taken a request: nothing, for most."""
+    suspect = load.put and load.recalled.suspect
+    return [Refuse(load.plain.asked.model, "nothing")] if suspect else []
+
+
 class Lighter(NamedTuple):
     """The same request with less of ours in it; what is to be noted before it is sent, and what the ledger says."""
 
@@ -93,11 +104,13 @@ class Lighter(NamedTuple):
     losses: tuple[Loss, ...]
 
 
-def lighten(refused: Load, raw: bytes) -> Lighter | None:
-    """Judge a 400 by its body: give the request without what it was refused for, where that is ours; None where it isn't."""
+def lighten(refused: Load, error: dict[str, Any]) -> Lighter | None:
+    """Judge an error: give the request without what it was refused for, where that is ours; None where it isn't.
+
+    Reasoning that is refused without its items' ids is put back once with them: with some servers it is bound to them.
+    """
     if refused.history is None:
         return None
-    error = _error(raw)
     said, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
     model, plain, recalled = refused.plain.asked.model, refused.plain, refused.recalled
     alone = plain.asks_reasoning and plain.body is not None and plain.body["include"] == [ENCRYPTED]
@@ -106,15 +119,36 @@ def lighten(refused: Load, raw: bytes) -> Lighter | None:
     if (named and (not param or param.startswith("include"))) or (alone and param.startswith("include")):
         lighter = _with(_without_include(plain), refused.history, NOTHING)
         return Lighter(lighter, Refuse(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
-    if param in {f"input[{k}].id" for k in refused.put} and not recalled.with_ids:
+    if not refused.put or not _blames(error, said, code, param, refused.put):
+        return None
+    if not recalled.with_ids:
         lighter = _with(plain, refused.history, recalled._replace(with_ids=True))
-        return Lighter(lighter, Refuse(model, "no ids"), ())
-    blamed = any(param.startswith(f"input[{k}]") for k in refused.put) or "of type 'reasoning'" in said
-    if refused.put and (blamed or code == "invalid_encrypted_content" or "encrypted content" in said.lower()):
-        lighter = _with(plain, refused.history, NOTHING)
-        why = "the API refused what was remembered of the model's reasoning"
-        return Lighter(lighter, Forget(model, refused.names), _losses(refused, why))
-    return None
+        if lighter.body != refused.body:
+            return Lighter(lighter, Refuse(model, "no ids"), ())
+    lighter = _with(plain, refused.history, NOTHING)
+    why = "the API refused what was remembered of the model's reasoning"
+    return Lighter(lighter, Forget(model, refused.names), _losses(refused, why))
+
+
+_BLAMES = re.compile(
+    r"of type ['\"`]?reasoning\b|encrypted[ _]content|\breasoning items?\b|\bitem with id ['\"`]?rs_|['\"`]rs_[0-9a-z]{2}",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
+
+
+def _blames(error: dict[str, Any], said: str, code: str, param: str, put: tuple[int, ...]) -> bool:
+    """Tell whether an error is about the reasoning items that were put in, at these places of the input."""
+    if code == "invalid_encrypted_content" or error.get("type") == "invalid_encrypted_content":
+        return True
+    found = _PLACE.match(param)
+    if found is not None:
+        return int(found[1] or found[2]) in put
+    if param and not param.startswith("input"):
+        return False
+    if _BLAMES.search(said) is not None:
+        return True
+    return any(int(at[1] or at[2]) in put for at in _PLACE.finditer(said))
 
 
 def _losses(refused: Load, why: str) -> tuple[Loss, ...]:
@@ -126,7 +160,8 @@ def _losses(refused: Load, why: str) -> tuple[Loss, ...]:
     )
 
 
-def _error(raw: bytes) -> dict[str, Any]:
+def error_in(raw: bytes) -> dict[str, Any]:
+    """Return the error in a reply's body; an empty one where there is none."""
     try:
         body = codec.loads(raw)
     except ValueError:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from .chorus import Chorus
+from .errors import UpstreamFailure
 from .relay import Frame, Relay
 from .translation.turns import Memo, ToolTurn
 
@@ -117,12 +118,15 @@ class Missing:
 class Recalled(NamedTuple):
     """What the memory has: turns by name, and what was found out about the model at this server.
 
-    `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids.
+    `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids; `suspect`: it has refused
+    a turn that was put back; `stopped`: it has refused more than one, and nothing is carried any more.
     """
 
     turns: Mapping[str, ToolTurn] = MappingProxyType({})
     refused: bool = False
     with_ids: bool = False
+    suspect: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Take turns out of the memory: the API refused them."""
+    """Take turns out of the memory: the API refused them. The second time within a while, nothing is carried to that model."""
 
     model: str
     names: tuple[str, ...]
@@ -151,10 +155,13 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Remember for a while what a model at this server doesn't take: `encrypted` reasoning, or reasoning with `no ids`."""
+    """Remember for a while what a model at this server doesn't take: `encrypted` reasoning, or reasoning with `no ids`.
+
+    `nothing`: it has taken what was put back, and earlier refusals don't count.
+    """
 
     model: str
-    what: Literal["encrypted", "no ids"]
+    what: Literal["encrypted", "no ids", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +210,8 @@ class Untouched:
 class Rewritten(NamedTuple):
     """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere.
 
-    `value` is the JSON that it was written from, where nobody else has it.
+    `value` is the JSON that it was written from, where nobody else has it; `failure` what upstream said inside a reply that began
+    well.
     """
 
     status: int
@@ -211,6 +219,7 @@ class Rewritten(NamedTuple):
     content_type: str = "application/json"
     headers: Mapping[str, str] = MappingProxyType({})
     value: Any = None
+    failure: UpstreamFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)

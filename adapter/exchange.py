@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import codec, fallback
-from .carrying import Lighter, Load, lighten, loaded
+from .carrying import Lighter, Load, error_in, lighten, loaded, taken
 from .chorus import Chorus
 from .effects import (
     NOTE,
@@ -40,7 +40,7 @@ from .errors import TranslationError, UpstreamFailure
 from .journal import Choice, Journal, Veto
 from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
 from .planning import Plan, make_plan, parsed, plan_for_bug
-from .replying import MemoOf, json_of, read_reply, upstream_error
+from .replying import json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
 from .translation.draft import IndexMap, Translation
 from .translation.ledger import Loss
@@ -130,34 +130,41 @@ def _decide() -> _Step:
 
 def _branch(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journey:
     """Send the translated request, and read what comes back; again, with less, where the API refuses what we put into it."""
-    head: Head = yield Send(load.body, plan.path)
-    raw = None
     notes: list[Effect] = []
-    while head.status == 400 and load.refusable:
-        raw = yield READ_REPLY
-        lighter = _lighter(load, raw, choice)
+    while True:
+        head: Head = yield Send(load.body, plan.path)
+        journal.translation = Translation(None, *load.translation[1:])
+        raw, outcome, refusal = None, None, None
+        if head.status == 400 and load.refusable:
+            refusal = raw = yield READ_REPLY
+        elif head.status < 300 and not (choice.fallback and _may_fall_back(head, choice)):
+            outcome = yield from read_reply(journal, choice, journal.translation, head, memo=load.memo, path=plan.path)
+            refusal = _told_inside(outcome)
+        lighter = _lighter(load, refusal, choice) if refusal is not None and load.refusable else None
         if lighter is None:
             break
         journal.request_losses += lighter.losses
         notes.append(lighter.note)
-        load, raw = lighter.load, None
-        head = yield Send(load.body, plan.path)
-    if head.status < 400:  # else it was refused for something else, perhaps
-        yield from _noted(notes, choice)
-    journal.translation = Translation(None, *load.translation[1:])
-    if head.status == 302 and "blocked" in choice.fallback:
-        return FellBack("blocked", head, b"")
-    if 300 <= head.status < 400:
-        # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
-        return Untouched()
-    if choice.fallback and _may_fall_back(head, choice):
-        raw = (yield READ_REPLY) if raw is None else raw
-        reason = _judged(head, raw, choice)
-        if reason in choice.fallback:
-            return FellBack(reason, head, raw)
-    # A stream holds what its reply is read with, and not what was sent.
-    memo = _memo_of_stream(load, choice) if load.plain.asked.stream else load.memo
-    return (yield from read_reply(journal, choice, journal.translation, head, raw, memo=memo, path=plan.path))
+        load = lighter.load
+    if head.status < 400 and refusal is None:  # else it was refused for something else, perhaps
+        yield from _noted(notes or taken(load), choice)
+    if outcome is None:
+        if head.status == 302 and "blocked" in choice.fallback:
+            return FellBack("blocked", head, b"")
+        if 300 <= head.status < 400:
+            # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
+            return Untouched()
+        if choice.fallback and _may_fall_back(head, choice):
+            raw = (yield READ_REPLY) if raw is None else raw
+            reason = _judged(head, raw, choice)
+            if reason in choice.fallback:
+                return FellBack(reason, head, raw)
+        outcome = yield from read_reply(journal, choice, journal.translation, head, raw, memo=load.memo, path=plan.path)
+    if isinstance(outcome, Rewritten):
+        yield NOTE
+    elif isinstance(outcome, Streamed):
+        _let_go(load, choice)
+    return outcome
 
 
 def _noted(notes: list[Effect], choice: Choice) -> _Step:
@@ -169,24 +176,29 @@ def _noted(notes: list[Effect], choice: Choice) -> _Step:
             raise
 
 
-def _lighter(load: Load, raw: bytes, choice: Choice) -> Lighter | None:
+def _told_inside(outcome: Outcome) -> dict[str, Any] | None:
+    """Return the error of a reply that began well and said nothing else."""
+    failure = outcome.failure if isinstance(outcome, Rewritten) else None
+    return None if failure is None or failure.spoke else failure.given
+
+
+def _lighter(load: Load, refusal: bytes | dict[str, Any], choice: Choice) -> Lighter | None:
     try:
-        return lighten(load, raw)
+        return lighten(load, refusal if isinstance(refusal, dict) else error_in(refusal))
     except Exception:  # promise 9: upstream's own words are still the best answer
         if choice.on_bug == "raise":
             raise
         return None
 
 
-def _memo_of_stream(load: Load, choice: Choice) -> MemoOf | None:
+def _let_go(load: Load, choice: Choice) -> None:
+    """Let a stream hold what its reply is read with, and not what was sent."""
     try:
         if load.history is not None:
             load.history.let_go()
-    except Exception:  # a memory that fails costs continuity, never the call
+    except Exception:  # it costs memory, never the call
         if choice.on_bug == "raise":
             raise
-        return None
-    return load.memo
 
 
 def _may_fall_back(head: Head, choice: Choice) -> bool:
@@ -294,7 +306,10 @@ def follow(journal: Journal) -> Journey:
     answer = head.content_type.lower().startswith(("application/json", "text/event-stream"))
     if journal.choice is None or journal.translation is None or 300 <= head.status < 400 or not answer:
         return Untouched()
-    return (yield from read_reply(journal, journal.choice, journal.translation, head))
+    outcome = yield from read_reply(journal, journal.choice, journal.translation, head)
+    if isinstance(outcome, Rewritten):
+        yield NOTE
+    return outcome
 
 
 def stored(question: Stored) -> Journey:

@@ -42,6 +42,11 @@ class Expiring:
         until = self._until.get(_digest(what)) if self._until else None
         return until is not None and time.monotonic() < until
 
+    def drop(self, what: object) -> None:
+        """Forget one."""
+        with self._lock:
+            self._until.pop(_digest(what), None)
+
     def forget(self) -> None:
         """Forget them all."""
         with self._lock:

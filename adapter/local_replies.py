@@ -21,7 +21,8 @@ def error_reply(status: int, message: str, kind: str, param: str | None, code: s
 
 def failure_reply(failure: UpstreamFailure) -> Rewritten:
     """Make the HTTP error of a response that failed; one that never spoke may be tried again."""
-    return Rewritten(failure.status, codec.dumps({"error": failure.error}), headers=_FINAL if failure.spoke else {})
+    body, headers = codec.dumps({"error": failure.error}), _FINAL if failure.spoke else {}
+    return Rewritten(failure.status, body, headers=headers, failure=failure)
 
 
 def bug_in_reply(bug: Exception) -> Rewritten:

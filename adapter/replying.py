@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from . import codec, quick
 from .background import awaited, cancel_path, is_under_way
 from .effects import (
-    NOTE,
     READ_CHUNK,
     READ_REPLY,
     Effect,
@@ -66,7 +65,6 @@ def read_reply(
         if under_way is not None:
             finished = yield from awaited(under_way, translation.asked, path)
             if isinstance(finished, Rewritten):
-                yield NOTE
                 return finished
             raw = finished
         try:
@@ -82,7 +80,6 @@ def read_reply(
         else:
             if unsaved is not None:
                 yield from _remember(choice, translation, unsaved)
-    yield NOTE
     return outcome
 
 
@@ -175,7 +172,6 @@ def _stream(
             break
         begun = relay.feed(data) if data is not None else [*relay.close()]
         if relay.failure is not None and len(begun) == 1:
-            yield NOTE
             return failure_reply(relay.failure)
     asked = translation.asked
     if asked.background and asked.stored and not relay.done:

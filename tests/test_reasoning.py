@@ -509,8 +509,8 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, door: Door) -> No
     kinds = [
         [item["encrypted_content"] for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent
     ]
-    assert kinds == [[], ["gAAAA-1"], [], ["gAAAA-2"]], (
-        "once more without it; then it is forgotten, and what follows is not"
+    assert kinds == [[], ["gAAAA-1"], ["gAAAA-1"], [], ["gAAAA-2"]], (
+        "once more with the item's id, and once without it; then it is forgotten, and what follows is not"
     )
     assert all(sent["include"] == ENCRYPTED for sent in api.sent)
 
@@ -544,7 +544,7 @@ def test_a_second_refusal_is_the_callers(door: Door) -> None:
     talk.turn()
     seen = door.create({**talk.body, "messages": talk.history}, answer)
     assert getattr(seen.error, "code", None) == "invalid_encrypted_content"
-    assert len(api.sent) == 3
+    assert len(api.sent) == 4, "with the item's id as well"
 
 
 # Flags that flip, and calls that fall back

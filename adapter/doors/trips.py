@@ -132,6 +132,7 @@ class Trip(Runs, TripBase):
         sent = outgoing(self.request, effect, self.family)
         self.native = effect.body is None and effect.method is None
         self.ticket.sent += 1
+        self.chunks = None  # of an earlier reply
         try:
             self.upstream = self.inner.handle_request(sent)
         except BaseException as error:
@@ -326,6 +327,7 @@ class AsyncTrip(AsyncRuns, TripBase):
         sent = outgoing(self.request, effect, self.family)
         self.native = effect.body is None and effect.method is None
         self.ticket.sent += 1
+        self.chunks = None  # of an earlier reply
         try:
             self.upstream = await self.inner.handle_async_request(sent)
         except BaseException as error:

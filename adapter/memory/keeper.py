@@ -149,6 +149,7 @@ class Keeper:
             memo = effect.memo
             return store.put(begin + memo.name, memo.turn, memo.turn.size)
         if isinstance(effect, Forget):
+            self._suspect(effect, whose)
             return store.delete([begin + turn for turn in effect.names])
         return self._refuse(effect, whose)
 
@@ -162,7 +163,7 @@ class Keeper:
             case Recall(names=turns):
                 names = names_of(whose, self._scope, model, turns)
                 known = self._recalled(effect, whose, {})
-                ask = ("get", (names,)) if names and not known.refused else None
+                ask = ("get", (names,)) if names and not (known.refused or known.stopped) else None
                 return ask, lambda found: self._known(known, turns, names, found, until)
             case Remember(memo=memo):
                 name = names_of(whose, self._scope, model, (memo.name,))[0]
@@ -172,10 +173,20 @@ class Keeper:
                     return None, _nothing
                 return ("put", (name, packed)), _nothing
             case Forget(names=turns):
+                self._suspect(effect, whose)
                 return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
 
     def _refuse(self, effect: Refuse, whose: Whose) -> None:
-        REFUSED.remember((server_of(whose), bounded(effect.model), effect.what), _REFUSED_FOR)
+        pair = server_of(whose), bounded(effect.model)
+        if effect.what == "nothing":
+            REFUSED.drop((*pair, "a turn"))
+        else:
+            REFUSED.remember((*pair, effect.what), _REFUSED_FOR)
+
+    def _suspect(self, effect: Forget, whose: Whose) -> None:
+        pair = server_of(whose), bounded(effect.model)
+        again = REFUSED.holds((*pair, "a turn"))
+        REFUSED.remember((*pair, "turns" if again else "a turn"), _REFUSED_FOR)
 
     def _recalled(self, effect: Recall, whose: Whose, turns: dict[str, ToolTurn]) -> Recalled:
         if not REFUSED:
@@ -183,7 +194,10 @@ class Keeper:
         server, model = server_of(whose), bounded(effect.model)
         if REFUSED.holds((server, model, "encrypted")):
             return Recalled(refused=True)
-        return Recalled(turns, with_ids=REFUSED.holds((server, model, "no ids")))
+        if REFUSED.holds((server, model, "turns")):
+            return Recalled(stopped=True)
+        with_ids, suspect = (REFUSED.holds((server, model, what)) for what in ("no ids", "a turn"))
+        return Recalled(turns, with_ids=with_ids, suspect=suspect)
 
     def _known(self, known: Recalled, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> Recalled:
         return known._replace(turns=self._read(turns, names, found, until)) if found else known
