@@ -6,7 +6,7 @@ What the generator returns says what the caller gets (effects.py).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,11 +49,18 @@ from .translation.several import merge_completions, sum_usage
 _Step = Generator[Effect, Any, Any]
 
 
-def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None, *, named: bool = False) -> Journey:
+def exchange(
+    journal: Journal,
+    raw_path: bytes,
+    capacity: int | None = None,
+    *,
+    named: bool = False,
+    host: Callable[[], str] = str,
+) -> Journey:
     """Carry one chat request from the door to its outcome, keeping `journal`.
 
     `raw_path` is the path that it came for, with the query; `capacity` how many requests may run at once (None: unlimited);
-    `named` says that the caller has named the conversation.
+    `named` says that the caller has named the conversation; `host` tells, where it matters, where the request goes.
     """
     body = UNREAD
     if journal.choice is None:
@@ -67,7 +74,7 @@ def exchange(journal: Journal, raw_path: bytes, capacity: int | None = None, *, 
 
     if body is UNREAD:
         body = parsed((yield READ_REQUEST))
-    plan = make_plan(body, choice, raw_path, capacity)
+    plan = make_plan(body, choice, raw_path, capacity, host)
     load: Load | None = None
     if plan.translation is not None:
         try:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from . import codec, fallback, quick
 from .effects import Rewritten
-from .endpoints import responses_endpoint
+from .endpoints import is_azure, responses_endpoint
 from .errors import TranslationError
 from .journal import Choice
 from .local_replies import error_reply
 from .translation.draft import NOTHING, Translation
 from .translation.ledger import Loss
+from .translation.models import has_function_tools
 from .translation.requests import chat_to_responses
 
 
@@ -42,8 +43,8 @@ def parsed(raw: bytes) -> Any:
         return NOT_JSON
 
 
-def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) -> Plan:
-    """Say what to do with a request whose JSON is `body`. Raises nothing where `choice.on_bug` is `chat`."""
+def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str) -> Plan:
+    """Say what to do with a request whose JSON is `body`, for a host. Raises nothing where `choice.on_bug` is `chat`."""
     if body is NOT_JSON:
         return Plan("not-json", (Loss("$", "held", "not JSON"),))
     one_way = None
@@ -51,7 +52,7 @@ def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None) 
         endpoint = responses_endpoint(raw_path)
         if endpoint.model is not None and isinstance(body, dict):
             body = body | {"model": endpoint.model}
-        one_way = _one_way(body, choice)
+        one_way = _one_way(body, choice, lambda: is_azure(host(), raw_path))
         if choice.veto is not None and (choice.veto.binding or one_way is None):
             return _held(choice.veto.reason, (choice.veto.loss,), one_way)
         changes = endpoint.changes
@@ -119,9 +120,9 @@ def plan_for_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
     return Plan("adapter-bug", losses, refusal=error_reply(500, message, "server_error", None, "adapter_bug"))
 
 
-def _one_way(body: Any, choice: Choice) -> str | None:
+def _one_way(body: Any, choice: Choice, azure: Callable[[], bool] | None = None) -> str | None:
     """Say why Chat can't serve the call as it came, or None."""
     if not isinstance(body, dict):
         return None
-    tools = bool(body.get("tools") or body.get("functions"))
-    return choice.policy.models.one_way(body.get("model"), tools=tools, effort=body.get("reasoning_effort"))
+    tools, effort = has_function_tools(body), body.get("reasoning_effort")
+    return choice.policy.models.one_way(body.get("model"), tools=tools, effort=effort, azure=azure)

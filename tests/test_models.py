@@ -8,12 +8,15 @@ import datetime as dt
 import pickle
 from typing import Any
 
+import openai
 import pytest
 
+import adapter
 from adapter.errors import Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
 from adapter.translation.models import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
-from tests.support.doors import Door, Reply, both, each_door
+from tests.support.doors import CHAT_COMPLETION, Door, Reply, both, each_door
+from tests.support.http import http
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 BOTH = "both"
@@ -82,7 +85,14 @@ def test_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "refused"),
-    [("gpt-6-astra", ("none",)), ("gpt-6.1-sol", ("none",)), ("gpt-6.2-sol", ()), ("gpt-5", ()), ("gpt-4o", ())],
+    [
+        ("gpt-6-astra", ("none", "minimal")),
+        ("gpt-6-astra-2026-09-03", ("none", "minimal")),
+        ("gpt-6.1-sol", ("none",)),
+        ("gpt-6.2-sol", ()),
+        ("gpt-5", ()),
+        ("gpt-4o", ()),
+    ],
 )
 def test_refused_efforts(name: str, refused: tuple[str, ...]) -> None:
     assert KNOWN.of(name).refused_efforts == refused
@@ -162,6 +172,106 @@ ONE_WAY = [
 @pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
 def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
     assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "tools", "expected"),
+    [
+        ("gpt-6-astra", "max", False, True),
+        ("gpt-6-astra", "max", True, True),
+        ("gpt-6-astra", "high", False, False),
+        ("gpt-6-astra", "xhigh", False, False),
+        ("gpt-5.6", "max", False, False),
+        ("gpt-6-astra", ["max"], False, False),
+    ],
+)
+def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, tools: bool, expected: bool) -> None:
+    assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "expected"),
+    [
+        ("gpt-5.4", "high", False),
+        ("gpt-5.5-2026-04-24", "low", False),
+        ("gpt-5.6", None, True),
+        ("gpt-5.6-sol", "high", True),
+        ("gpt-5.6", "none", False),
+        ("gpt-6-astra", "low", True),
+    ],
+)
+def test_37_azure_refuses_tools_from_a_later_model_on(model: str, effort: Any, expected: bool) -> None:
+    assert bool(KNOWN.one_way(model, tools=True, effort=effort, azure=lambda: True)) == expected
+
+
+def test_37_what_a_caller_says_of_tools_holds_on_azure_as_well() -> None:
+    both = ModelFacts.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
+    assert both.one_way("gpt-5.4", tools=True, effort=None, azure=lambda: True)
+    azure = ModelFacts.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
+    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: False)
+
+
+FUNCTION = {"type": "function", "function": {"name": "f"}}
+CUSTOM = {"type": "custom", "custom": {"name": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "one_way"),
+    [
+        ({"tools": [CUSTOM], "reasoning_effort": "high"}, False),
+        ({"tools": [CUSTOM, FUNCTION], "reasoning_effort": "high"}, True),
+        ({"tools": [FUNCTION], "reasoning_effort": "high"}, True),
+        ({"functions": [{"name": "f"}], "reasoning_effort": "high"}, True),
+        ({"tools": [], "reasoning_effort": "high"}, False),
+        ({"tools": [FUNCTION]}, False),
+        ({"model": "gpt-5.6", "tools": [CUSTOM]}, False),
+        ({"model": "gpt-6-astra", "reasoning_effort": "max"}, True),
+    ],
+)
+@each_door
+def test_37_a_call_that_cannot_be_carried_stays_on_chat_where_chat_takes_it(
+    door: Door, more: dict[str, Any], one_way: bool
+) -> None:
+    """`seed` has no place on the Responses API: the call stays, unless Chat refuses it."""
+    seen = door.create({"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER)))
+    assert seen.decision is not None
+    assert seen.decision.reason == ("refused" if one_way else "unsupported")
+    assert seen.paths == ([] if one_way else ["/v1/chat/completions"])
+
+
+@pytest.mark.parametrize(
+    ("base", "version"),
+    [
+        ("https://x.services.ai.azure.com/openai/v1", None),
+        ("https://x.openai.azure.com/openai/v1", None),
+        ("https://gateway.test/openai/deployments/gpt-5.4", "2025-04-01-preview"),
+    ],
+    ids=["Foundry", "Azure OpenAI", "behind a gateway"],
+)
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6"])
+def test_37_on_azure(base: str, version: str | None, model: str) -> None:
+    sent: list[str] = []
+
+    def answer(request: Any) -> Any:
+        sent.append(request.url.path)
+        return http.Response(200, json=CHAT_COMPLETION)
+
+    query = {} if version is None else {"api-version": version}
+    client = adapter.OpenAI(
+        base_url=base.replace("gpt-5.4", model), api_key="key", default_query=query, max_retries=0,
+        http_client=http.Client(transport=http.MockTransport(answer)), settings=adapter.Settings(backend="responses", hosts=["*"]),
+    )  # fmt: skip
+    call: Any = {"model": model, "messages": MESSAGES, "seed": 1, "tools": [FUNCTION], "reasoning_effort": "high"}
+    with client:
+        if model == "gpt-5.4":
+            client.chat.completions.create(**call)
+            assert len(sent) == 1
+            assert sent[0].endswith("/chat/completions")
+        else:
+            with pytest.raises(openai.BadRequestError, match="Responses API only"):
+                client.chat.completions.create(**call)
+            assert sent == []
 
 
 @pytest.mark.parametrize("override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}])

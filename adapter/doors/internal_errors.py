@@ -12,11 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from adapter.endpoints import is_azure
 from adapter.errors import AdapterError
 from adapter.journal import Choice, Journal, Veto
 from adapter.routing.decide import HEADER
 from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
+from adapter.translation.models import has_function_tools
 from adapter.translation.policy import Policy
 
 from .record import note
@@ -125,8 +127,12 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
         journal.choice = choice
         with suppress(Exception):  # what tells may be what is broken; then nothing speaks against Chat
             body = json.loads(request.content)
-            tools = bool(body.get("tools") or body.get("functions"))
-            one_way = choice.policy.models.one_way(body.get("model"), tools=tools, effort=body.get("reasoning_effort"))
+            one_way = choice.policy.models.one_way(
+                body.get("model"),
+                tools=has_function_tools(body),
+                effort=body.get("reasoning_effort"),
+                azure=lambda: is_azure(request.url.host, request.url.raw_path),
+            )
             if one_way is not None:
                 journal.backend, journal.reason, journal.request_losses = "responses", "adapter-bug", _losses(bug)
                 return _error(request, 500, f"{why(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")

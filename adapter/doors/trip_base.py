@@ -70,10 +70,15 @@ class TripBase:
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
             named = bool(self.ticket.overrides.conversation)
-            return exchange(self.journal, raw_path, self.capacity(), named=named)
+            return exchange(self.journal, raw_path, self.capacity(), named=named, host=self.host)
         ours = self.ticket.router.adapts(self.request.url.host)
         question = stored_endpoint(method, raw_path) if ours else None
         return follow(self.journal) if question is None else stored(question)
+
+    def host(self) -> str:
+        """Return the host that the request goes to."""
+        found: str = self.request.url.host
+        return found
 
     def capacity(self) -> int | None:
         """Return how many connections there can be at once; None where that can't be told."""

@@ -138,7 +138,7 @@ def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanatio
         model=name,
         model_facts={} if facts is None else {
             key: list(value) if isinstance(value, tuple) else value
-            for key in ("responses_only", "chat_only", "tools_on_chat", "reasons", "shutdown", "sources")
+            for key in ("responses_only", "chat_only", "tools_on_chat", "refused_efforts", "responses_efforts", "reasons", "shutdown", "sources")
             if (value := getattr(facts, key))
         },
         emulated=tuple(sorted(plan.emulate & {named_at(loss.path) for loss in plan.plan.losses if loss.action == "changed"})),
@@ -170,13 +170,14 @@ def _travel(
     request = _request(raw, where)
     overrides = Overrides(backend=backend, conversation=where.conversation, tag=where.tag)
     ticket = Ticket(router, journal=Journal(), overrides=overrides, call_site=where.call_site)
-    outcome = _first(exchange(ticket.journal, request.url.raw_path), ticket, request, raw)
+    asked, host = request.url.raw_path, lambda: request.url.host
+    outcome = _first(exchange(ticket.journal, asked, host=host), ticket, request, raw)
     decision = ticket.journal.decision()
     choice = ticket.journal.choice
     if decision is None or choice is None:  # the header's value is none
         assert isinstance(outcome, Rewritten)
         raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
-    plan = make_plan(body, choice, request.url.raw_path, None)
+    plan = make_plan(body, choice, asked, None, host)
     planned = _Planned(plan, choice.policy.models, choice.policy.emulate, choice.fallback)
     if isinstance(outcome, Rewritten):
         return decision, None, codec.loads(outcome.body)["error"], planned

@@ -8,7 +8,7 @@ a caller's own patterns match the whole name as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -21,8 +21,9 @@ ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 class Family:
     """All that is known of a model.
 
-    `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools.
-    `refused_efforts`: values of `reasoning_effort` that it doesn't take on either API. `named_choice_stops`: with a named
+    `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools (custom tools
+    it takes in any case), `azure_tools_on_chat`: when Azure's does. `refused_efforts`: values of `reasoning_effort` that it doesn't
+    take on either API, `responses_efforts`: those that it doesn't take on Chat. `named_choice_stops`: with a named
     `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null` into
     choices when none were asked for. `reasons`: it reasons, and gives its reasoning encrypted when asked for it. `shutdown`: the day
     after which it isn't served, as an ISO date, or empty.
@@ -32,7 +33,9 @@ class Family:
     responses_only: bool = False
     chat_only: bool = False
     tools_on_chat: ToolsOnChat = "free"
+    azure_tools_on_chat: ToolsOnChat = "free"
     refused_efforts: tuple[str, ...] = ()
+    responses_efforts: tuple[str, ...] = ()
     named_choice_stops: bool = False
     logprobs_key: bool = True  # as in the public OpenAPI document
     reasons: bool = False
@@ -49,7 +52,9 @@ class Fact:
     responses_only: bool | None = None
     chat_only: bool | None = None
     tools_on_chat: ToolsOnChat | None = None
+    azure_tools_on_chat: ToolsOnChat | None = None
     refused_efforts: tuple[str, ...] | None = None
+    responses_efforts: tuple[str, ...] | None = None
     named_choice_stops: bool | None = None
     logprobs_key: bool | None = None
     reasons: bool | None = None
@@ -82,7 +87,12 @@ _FACTS = (
         chat_only=True,
     ),
     Fact(
-        ("gpt-6-astra*", "gpt-6.1-sol*"),
+        ("gpt-6-astra*",),
+        "reported by several who tried it: none and minimal are refused on both APIs, max is taken on the Responses API only",
+        refused_efforts=("none", "minimal"), responses_efforts=("max",),
+    ),
+    Fact(
+        ("gpt-6.1-sol*",),
         "reported: the effort none is refused (MAPPING §10.4)",
         refused_efforts=("none",),
     ),
@@ -93,8 +103,9 @@ _FACTS = (
     ),
     Fact(
         ("gpt-5.4*", "gpt-5.5*"),
-        "recorded: 400 on Chat with tools and an effort other than none; an omitted effort works (EDGE_CASES 37)",
-        tools_on_chat="without effort",
+        "recorded: 400 on Chat with function tools and an effort other than none; an omitted effort works (EDGE_CASES 37); custom "
+        "tools are taken; reported: Azure Foundry refuses them from gpt-5.6 on",
+        tools_on_chat="without effort", azure_tools_on_chat="free",
     ),
     Fact(
         ("gpt-5.[6-9]*", "gpt-[6-9]*"),
@@ -202,6 +213,8 @@ class ModelFacts:
         for fact in own + [fact for fact in built_in if _matches(fact, bare)]:
             new = {name: value for name, value in fact.said().items() if name not in said}
             # No model is missing on both: who says first where it is served has said it of both.
+            if "tools_on_chat" in new and "azure_tools_on_chat" not in said:
+                new.setdefault("azure_tools_on_chat", new["tools_on_chat"])  # said of OpenAI and Azure alike
             if new.get("responses_only"):
                 new["chat_only"] = False
             elif new.get("chat_only"):
@@ -211,23 +224,33 @@ class ModelFacts:
                 sources.append(fact.source)
         return Family(**said, sources=tuple(sources))
 
-    def one_way(self, model: object, *, tools: bool, effort: object) -> str | None:
+    def one_way(
+        self, model: object, *, tools: bool, effort: object, azure: Callable[[], bool] | None = None
+    ) -> str | None:
         """Say why a call can be served on the Responses API only, or None where Chat can serve it as well.
 
-        `tools` tells whether the call has function tools, `effort` is its `reasoning_effort` (None when omitted).
+        `tools` tells whether the call has function tools, `effort` is its `reasoning_effort` (None when omitted), `azure` whether
+        it goes to Azure.
         """
         if not isinstance(model, str):
             return None
         family = self.of(model)
         if family.responses_only:
             return "the model is served on the Responses API only"
-        if family.chat_only or not tools or family.tools_on_chat == "free":
+        if family.chat_only:
+            return None
+        if isinstance(effort, str) and effort in family.responses_efforts:
+            return "the model takes this reasoning effort on the Responses API only"
+        taken = family.tools_on_chat
+        if tools and taken != family.azure_tools_on_chat and azure is not None and azure():
+            taken = family.azure_tools_on_chat
+        if not tools or taken == "free":
             return None
         refused = {
             "without effort": effort not in (None, "none"),
             "effort none only": effort != "none",
             "never": True,
-        }[family.tools_on_chat]
+        }[taken]
         return "the model takes function tools with reasoning on the Responses API only" if refused else None
 
     def shutdown(self, model: str) -> str | None:
@@ -240,6 +263,18 @@ class ModelFacts:
 
 KNOWN = ModelFacts()
 """The built-in facts alone."""
+
+
+def has_function_tools(body: Mapping[str, Any]) -> bool:
+    """Tell whether a Chat body has function tools; custom ones are none."""
+    if body.get("functions"):
+        return True
+    tools = body.get("tools")
+    return (
+        any(not isinstance(tool, dict) or tool.get("type") != "custom" for tool in tools)
+        if isinstance(tools, list)
+        else bool(tools)
+    )
 
 
 _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
@@ -284,12 +319,12 @@ def _fact(pattern: Any, said: Any) -> Fact:
 
 def _checked(path: str, name: str, value: Any) -> Any:
     match name:
-        case "tools_on_chat":
+        case "tools_on_chat" | "azure_tools_on_chat":
             if value not in get_args(ToolsOnChat):
                 near = get_close_matches(str(value), get_args(ToolsOnChat), n=1)
                 expected = " or ".join(map(repr, get_args(ToolsOnChat)))
                 raise ValueError(f"{path}: expected {expected}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        case "refused_efforts":
+        case "refused_efforts" | "responses_efforts":
             if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and one for one in value):
                 raise ValueError(f"{path}: expected a list of efforts")
             return tuple(value)
