@@ -29,7 +29,7 @@ _MESSAGES = {
     "developer": ({"role", "content"}, {"name"}),
     "user": ({"role", "content"}, {"name"}),
     "assistant": ({"role"}, {"annotations", "content", "name", "refusal", "audio", "tool_calls", "function_call"}),
-    "tool": ({"role", "content", "tool_call_id"}, set()),
+    "tool": ({"role", "content", "tool_call_id"}, {"name"}),
     "function": ({"role", "content", "name"}, set()),
 }
 _TOOLS = {"name", "description", "parameters", "strict"}

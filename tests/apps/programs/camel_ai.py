@@ -83,7 +83,7 @@ def told(response: Any) -> Any:
 def conversation(wired: Wired) -> Any:
     made = agent(wired, temperature=0.5, max_tokens=100, top_p=0.9, user="ann")
     first, second = told(made.step("Say hello.")), told(made.step("What did I say?"))
-    return first, second, [each for each in made.memory.get_context()[0]]
+    return first, second, list(made.memory.get_context()[0])
 
 
 @APP.scenario(say("Hello there,\nhow are you?"))
