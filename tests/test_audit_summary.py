@@ -135,7 +135,7 @@ def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert names["document"]["fates"] == {
         fate: {
             "requests": whole.count("fate", fate),
-            "share": pytest.approx(whole.count("fate", fate) / whole.count("rows", "request"), abs=1e-6),
+            "share": pytest.approx(100 * whole.count("fate", fate) / whole.count("rows", "request"), abs=1e-4),
         }
         for fate in names["document"]["fates"]
     }

@@ -252,6 +252,9 @@ WIDTHS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "formats": ({"format": ["text", "json_object"]}, {"format": "text"}, True),
     "any format": ({"format": "text"}, {}, False),
     "another thing": ({"tag": "a*"}, {"call_site": "a*"}, False),
+    "hosts apart": ({"host": "*.openai.com"}, {}, False),
+    "a wider host": ({"host": "*.azure.com"}, {"host": "a.azure.com", "api": "chat"}, True),
+    "any host": ({"api": "chat"}, {"host": "x"}, True),
 }
 
 

@@ -57,7 +57,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tools": ({"tools": TOOLS}, {"backend": "responses"}),
     "one way": ({"model": "gpt-5.5-pro", "seed": 1}, {"backend": "responses"}),
     "rolled out": ({}, {"rollout": 50}),
+    "another host": ({}, {"backend": "responses", "hosts": ["*.openai.com"]}),
 }
+
+
+def test_a_relay_that_is_told_its_target_in_the_query(tmp_path: Path) -> None:
+    (tmp_path / "adapter.toml").write_text('backend = "responses"\n', encoding="utf-8")
+    url = "https://relay.test/fetch?url=https://api.openai.com/v1/chat/completions"
+    shown = document("--url", url, "--settings", str(tmp_path / "adapter.toml"))
+    assert (shown["moves"], shown["decision"]["backend"]) == (False, "chat")
+    assert [loss["path"] for loss in shown["losses"]] == ["query"]
 
 
 @pytest.mark.parametrize(("more", "settings"), CASES.values(), ids=CASES)

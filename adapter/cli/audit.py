@@ -160,11 +160,11 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         return
     table = _table("", "requests", "share")
     for fate, row in document["fates"].items():
-        table.add_row(Text(_FATES[fate], style=_STYLES[fate]), f"{row['requests']:,}", f"{row['share']:.1%}")
+        table.add_row(Text(_FATES[fate], style=_STYLES[fate]), f"{row['requests']:,}", f"{row['share']:.1f} %")
     console.print(table)
     _list(
         console, _table("What would move more", "more", "then move", "what it does", left=(3,)), document["steps"],
-        lambda row: (" + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1%}", "; ".join(dict.fromkeys(row["effects"]))),
+        lambda row: (" + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1f} %", "; ".join(dict.fromkeys(row["effects"]))),
     )  # fmt: skip
     _list(
         console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],

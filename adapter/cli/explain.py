@@ -203,6 +203,7 @@ _REASONS = {
     "rule": "a rule says so",
     "rollout": "the rollout says so",
     "settings": "the setting `backend` says so",
+    "hosts": "its host isn't among `hosts`",
     "unsupported": "it asks for what only Chat Completions can do",
     "refused": "the policy refuses it",
     "adapter-bug": "the adapter itself fails on it: please report it",

@@ -87,8 +87,8 @@ class Settings(BaseSettings, Values):
 
     def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
         environment.check_options(values)
-        options = {name: self.model_config.get(name[1:]) for name in environment.OPTIONS if name not in values}
-        values |= environment.absolute({**options, **{n: values[n] for n in environment.OPTIONS if n in values}})
+        options = {name: values.pop(name, self.model_config.get(name[1:])) for name in environment.OPTIONS}
+        values |= environment.absolute({name: value for name, value in options.items() if value is not None})
         named = config_file or environment.read(values).get(CONFIG)
         document = None
         if named:

@@ -72,7 +72,7 @@ def _head(document: Document) -> str:
     if not total:
         return f"<header><p class=over>Audit of chat requests{source}</p><h1>No chat requests found</h1></header>"
     more = document["fates"]["with settings"]["requests"]
-    then = f" {_percent(moves['with_settings'] / total)} would with the settings below." if more else ""
+    then = f" {_percent(100 * moves['with_settings'] / total)} would with the settings below." if more else ""
     keys = "".join(
         f'<li><span class="key {_CLASSES[fate]}"></span><span><b>{_number(row["requests"])}</b> {_WORDS[fate][0]}'
         f"<small>{_percent(row['share'])} · {_WORDS[fate][1]}</small></span></li>"
@@ -98,7 +98,7 @@ def _steps(document: Document) -> str:
     if not steps:
         return ""
     total, now = document["requests"], document["moves"]["now"]
-    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(now / total), "")]
+    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(100 * now / total), "")]
     before = now
     for step in steps[:_MOST]:
         bar = _bar([(before, "f0 dim", "before"), (step["more"], "f2", "more")], total)
@@ -176,7 +176,7 @@ def _models(document: Document) -> str:
             said = "was shut down" if row["gone"] else "shuts down"
             badges.append(f'<span class="badge {kind}">{said} {row["shutdown"]}</span>')
         note = f"{_number(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
-        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(moving / max(1, count)), note))
+        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(100 * moving / max(1, count)), note))
     shown, rest = rows[:12], rows[12:]
     more = (
         f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>"
@@ -222,7 +222,7 @@ def _features(document: Document) -> str:
     most = max(row["requests"] for row in document["features"])
     rows = "".join(
         _row(escape(row["feature"]), _bar([(row["moves"], "f0", "move today"), (row["requests"] - row["moves"], "f3", "don't")], most),
-             _number(row["requests"]), f"{_percent(row['moves'] / row['requests'])} move today")
+             _number(row["requests"]), f"{_percent(100 * row['moves'] / row['requests'])} move today")
         for row in document["features"]
     )  # fmt: skip
     return _section("What requests use", "The coloured part moves today.", f"<div class=plot>{rows}</div>")
@@ -382,8 +382,8 @@ def _plural(count: int, what: str) -> str:
 
 
 def _percent(share: float) -> str:
-    if 0 < share < 0.001:
+    if 0 < share < 0.1:
         return "< 0.1 %"
-    if 0.999 < share < 1:
+    if 99.9 < share < 100:
         return "> 99.9 %"
-    return f"{share * 100:.1f} %".replace(".0 %", " %")
+    return f"{share:.1f} %".replace(".0 %", " %")

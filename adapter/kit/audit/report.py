@@ -41,7 +41,7 @@ Document = dict[str, Any]
 def report(summary: Summary, settings: Settings, *, today: dt.date | None = None) -> Document:
     """Work out the report of an audit.
 
-    Counts are requests unless they say otherwise, shares are from 0 to 1. `today` is what shutdown dates are told by.
+    Counts are requests unless they say otherwise, shares are percent, from 0 to 100. `today` is what shutdown dates are told by.
     """
     total = summary.count("rows", "request")
     fates = {fate: summary.count("fate", fate) for fate in FATES}
@@ -96,7 +96,7 @@ def toml(settings: Iterable[str]) -> str:
 
 
 def _share(count: int, total: int) -> float:
-    return round(count / total, 6) if total else 0.0
+    return round(100 * count / total, 4) if total else 0.0
 
 
 def _steps(summary: Summary, moving: int, total: int) -> list[Document]:

@@ -13,7 +13,7 @@ from adapter.translation.models import ModelFacts
 
 from .findings import Finding, Patient
 
-_GLOBS = ("model", "tag", "call_site")
+_GLOBS = ("model", "tag", "call_site", "host")
 _FLAGS = ("azure", "stream", "tools")
 _ANYTHING = "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007"  # stands for what a `*` may match
 _SOON = dt.timedelta(days=90)
