@@ -555,6 +555,8 @@ USES = [
 
 @pytest.mark.parametrize(("what", "when"), USES)
 def test_uninstall_gives_the_client_back(sdk: Sdk, what: str | None, when: str) -> None:
+    if when == "used while installed" and not hasattr(openai.OpenAI, "chat"):
+        pytest.skip("this SDK makes `chat` with the client, and keeps in it what it makes later")
     with pytest.MonkeyPatch.context() as patch:
         client = client_of(sdk, Upstream(both))
         if what is not None:
