@@ -18,10 +18,6 @@ CALLS = [f"{kind}{call}" for kind in ("", "async ") for call in ("whole", "strea
 UNSEEN = {("contributors", "parsed"), ("contributors", "async parsed")}
 """What a tracer has no eye for, natively."""
 
-REMOVED = pytest.mark.xfail(
-    strict=True, reason="`install` makes the client's resources anew, without what sits on them"
-)
-
 
 @cache
 def exported(tracer: str, way: str) -> dict[str, Any]:
@@ -35,11 +31,7 @@ def exported(tracer: str, way: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("tracer", "way"),
-    [
-        pytest.param(tracer, way, marks=[REMOVED] if (tracer, way) == ("langsmith", "before") else [], id=f"{tracer}-{way}")
-        for tracer in TRACERS
-        for way in WAYS
-    ],
+    [pytest.param(tracer, way, id=f"{tracer}-{way}") for tracer in TRACERS for way in WAYS],
 )  # fmt: skip
 def test_nothing_is_exported_that_is_kept_out_natively(tracer: str, way: str) -> None:
     found = exported(tracer, way)
