@@ -86,6 +86,7 @@ class Journal:
     request_losses: tuple[Loss, ...] = ()
     reply: Answer | None = None
     translation: Translation | None = None  # of the request that went to the Responses API
+    completion: str | None = None  # by whose id the call is known while it is under way
     written: bool = False  # into the log: one line per call
     droppable: Mapping[str, str] | None = None  # of the plan that kept the call on Chat Completions
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
+import json
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +31,7 @@ from tests.support.answers import (
     response,
     sdk,
 )  # fmt: skip
-from tests.support.http import CONNECTION_ERRORS, helpers_of
+from tests.support.http import CONNECTION_ERRORS, helpers_of, http
 from tests.support.loopback import Loopback, Reply
 
 __all__ = ["sdk"]
@@ -66,6 +68,39 @@ def _stream(one: Sdk, client: Any) -> Any:
     return made
 
 
+def _raw_parse(one: Sdk, client: Any) -> Any:
+    return one.run(helpers_of(client).with_raw_response.parse(**CALL, response_format=Person))
+
+
+def _parsed_by(one: Sdk, raw: Any) -> Any:
+    """Parse a raw response, and drop it; it is a coroutine or not, as the SDK likes."""
+    made = raw.parse()
+    return one.run(made) if inspect.isawaitable(made) else made
+
+
+def _chunks(one: Sdk, client: Any) -> list[Any]:
+    return one.list(one.create(client, stream=True))
+
+
+def _final(one: Sdk, client: Any) -> Any:
+    return one.inside(helpers_of(client).stream(**CALL), lambda stream: stream.get_final_completion())
+
+
+def _of_helper(one: Sdk, client: Any, take: Callable[[Any], Any]) -> Any:
+    """Read a helper to its end, and take the first that there is of its events."""
+
+    async def aevents(stream: Any) -> Any:
+        return [event async for event in stream]
+
+    seen = one.inside(helpers_of(client).stream(**CALL), one.pick(list, aevents))
+    return next(found for found in map(take, seen) if found is not None)
+
+
+def _parsed_in_streaming(one: Sdk, client: Any) -> Any:
+    manager = client.chat.completions.with_streaming_response.create(**CALL)
+    return one.inside(manager, lambda reply: reply.parse())
+
+
 RESULTS: dict[str, Callable[[Sdk, Any], Any]] = {
     "completion": lambda one, client: one.create(client),
     "parsed": _parse,
@@ -74,6 +109,18 @@ RESULTS: dict[str, Callable[[Sdk, Any], Any]] = {
     "raw": _raw,
     "raw http": lambda one, client: _raw(one, client).http_response,
     "streaming raw": _streaming,
+    "raw, parsed": lambda one, client: _parsed_by(one, _raw(one, client)),
+    "raw parse, parsed": lambda one, client: _parsed_by(one, _raw_parse(one, client)),
+    "streaming raw, parsed": _parsed_in_streaming,
+    "a chunk": lambda one, client: _chunks(one, client)[0],
+    "the last chunk": lambda one, client: _chunks(one, client)[-1],
+    "the final completion": _final,
+    "a chunk event": lambda one, client: _of_helper(
+        one, client, lambda event: event if event.type == "chunk" else None
+    ),
+    "a snapshot": lambda one, client: _of_helper(one, client, lambda event: getattr(event, "snapshot", None)),
+    "a copy": lambda one, client: one.create(client).model_copy(deep=True),
+    "a copied chunk": lambda one, client: copy.copy(_chunks(one, client)[1]),
 }
 
 
@@ -176,12 +223,8 @@ def test_of_a_length_error(sdk: Sdk, loopback: Loopback, how: str) -> None:
     with pytest.raises(openai.LengthFinishReasonError) as raised:
         (_parse if how == "parse" else _streamed_parse)(sdk, client)
     made = adapter.decision(raised.value)
-    if how == "stream":
-        # The SDK raises this one after the stream, with nothing in it that leads back to the call.
-        assert made is None
-    else:
-        assert made is not None
-        assert made.backend == "responses"
+    assert made is not None
+    assert made.backend == "responses"
 
 
 # No trace
@@ -228,3 +271,73 @@ def test_of_a_plain_clients_results(sdk: Sdk, loopback: Loopback) -> None:
     client = sdk.client(loopback, plain=True)
     assert adapter.decision(sdk.create(client)) is None
     assert adapter.decision(_raw(sdk, client)) is None
+
+
+# Who knows what
+
+
+TRANSPORTED: dict[str, Callable[[Sdk, Any], Any]] = {
+    name: RESULTS[name]
+    for name in ("completion", "parsed", "stream", "stream helper", "raw", "streaming raw", "raw, parsed", "a copy")
+}
+
+
+@pytest.mark.parametrize("result", TRANSPORTED)
+def test_through_a_transport(sdk: Sdk, loopback: Loopback, result: str) -> None:
+    loopback.answer = _answer
+    kind, settings = sdk.pick(http.Client, http.AsyncClient), Settings(backend="responses")
+    client = sdk.client(loopback, plain=True, http_client=kind(transport=adapter.Transport(settings=settings)))
+    made = adapter.decision(TRANSPORTED[result](sdk, client))
+    assert made == adapter.Decision("responses", "responses", "settings", (), settings.hash)
+
+
+def test_of_an_installed_client(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = _answer
+    settings = Settings(backend="responses")
+    client = adapter.install(sdk.client(loopback, plain=True), settings)
+    for result, take in RESULTS.items():
+        made = adapter.decision(take(sdk, client))
+        assert (result, made) == (result, adapter.Decision("responses", "responses", "settings", (), settings.hash))
+
+
+def test_an_equal_id_is_not_the_same(sdk: Sdk, loopback: Loopback) -> None:
+    loopback.answer = both
+    one, other = sdk.client(loopback, "chat"), sdk.client(loopback, Settings(backend="chat", drop=("seed",)))
+    mine, theirs = (sdk.list(sdk.create(client, stream=True)) for client in (one, other))
+    alien = sdk.list(sdk.create(sdk.client(loopback, plain=True), stream=True))
+    assert mine[0].id == theirs[0].id == alien[0].id
+    hashes = {made and made.settings_hash for made in map(adapter.decision, mine)}
+    assert hashes == {Settings(backend="chat").hash}
+    assert {adapter.decision(chunk) for chunk in alien} == {None}
+    others = adapter.decision(theirs[1])
+    assert others is not None
+    assert others.settings_hash not in hashes
+
+
+def test_a_chunk_that_has_another_id_than_the_first(sdk: Sdk, loopback: Loopback) -> None:
+    chunk = completion() | {"object": "chat.completion.chunk", "choices": []}
+    sent = [json.dumps(chunk | {"id": name}) for name in ("a", "a", "b", "")]
+    loopback.answer = [Reply.of_sse([f"data: {one}\n\n".encode() for one in (*sent, "[DONE]")])]
+    chunks = sdk.list(sdk.create(sdk.client(loopback, "chat"), stream=True))
+    assert [chunk.id for chunk in chunks] == ["a", "a", "b", ""]
+    assert [adapter.decision(chunk) is None for chunk in chunks] == [False, False, True, True]
+
+
+def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter.doors import decisions
+
+    loopback.answer = both
+    monkeypatch.setattr(decisions, "_NAMED", {})
+    monkeypatch.setattr(decisions, "_MOST_NAMED", 3)
+    client = sdk.client(loopback)
+    streams = [sdk.list(sdk.create(client, stream=True)) for _ in range(5)]
+    assert [adapter.decision(chunks[0]) is None for chunks in streams] == [True, True, False, False, False]
+    assert len(decisions._NAMED) == 3
+    # Of calls that have ended there is nothing but what was decided.
+    assert {type(known) for _, known in decisions._NAMED.values()} == {adapter.Decision}
+
+
+@pytest.mark.parametrize("library", ["Response", "Request"])
+def test_of_http_without_a_call(library: str) -> None:
+    thing = http.Response(200) if library == "Response" else http.Request("POST", "http://upstream.invalid/")
+    assert adapter.decision(thing) is None

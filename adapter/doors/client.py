@@ -8,7 +8,7 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 import openai
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from adapter.routing.decide import HEADER
 from adapter.routing.given import Given, settings_of
@@ -125,13 +125,23 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
         except TypeError:  # uninstalled meanwhile
             native = _of_class(self, "_process_response_data")
         else:
-            if cast_to is ChatCompletion:  # and not each chunk of a stream
-                try:
+            try:
+                if cast_to is ChatCompletion:
                     made = read_completion(self, cls, response)
-                except Exception:  # the SDK makes the same
-                    if raises(self):
-                        raise
-        return native(data=data, cast_to=cast_to, response=response) if made is None else made
+                elif cast_to is ChatCompletionChunk:
+                    decisions.name_data(response, data)
+            except Exception:  # the SDK makes the same
+                if raises(self):
+                    raise
+        if made is None:
+            made = native(data=data, cast_to=cast_to, response=response)
+        if cast_to is ChatCompletion:
+            try:
+                decisions.remember_of(response, made)
+            except Exception:  # a call is not lost for what is known of it
+                if raises(self):
+                    raise
+        return made
 
     own._process_response_data = process
     return own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -49,11 +50,63 @@ def remember(result: Any, journal: Journal) -> Any:
     return result
 
 
+_NAMED: dict[int, tuple[str, Journal | Decision]] = {}
+"""What is known by a completion's id, of the last calls: by the string itself, which the SDK hands on from a completion or chunk to
+whatever it makes of it. Another completion with an equal id, from a cache or a mock, has a string of its own."""
+_MOST_NAMED = 1000
+_NAME = "adapter.name"
+
+
+def name(journal: Journal, identifier: Any) -> None:
+    """Know what is made of a completion, or chunk, by its id."""
+    if type(identifier) is not str:
+        return
+    _NAMED[id(identifier)] = (identifier, journal)
+    if journal.written:
+        settle(journal, identifier)
+    else:
+        journal.completion = identifier
+    if len(_NAMED) > _MOST_NAMED:
+        with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
+            del _NAMED[next(iter(_NAMED))]
+
+
+def settle(journal: Journal, identifier: str) -> None:
+    """Keep nothing but the decision of a call that has ended."""
+    made = journal.decision()
+    if made is not None and id(identifier) in _NAMED:
+        _NAMED[id(identifier)] = (identifier, made)
+
+
+def name_chunk(response: Any, chunk: Any) -> None:
+    """Know the chunks of a stream by the id of its first one, if its others have the same string."""
+    ticket = response.request.extensions.get(KEY)
+    if isinstance(ticket, Ticket):
+        name(ticket.journal, chunk.id)
+
+
+def name_data(response: Any, data: Any) -> None:
+    """Give the data of a stream's chunks, which is equal, one string as their id."""
+    if type(data) is not dict:
+        return
+    extensions = response.request.extensions
+    known = extensions.get(_NAME)
+    if known is not None:
+        if data.get("id") == known:
+            data["id"] = known
+        return
+    ticket, identifier = extensions.get(KEY), data.get("id")
+    if isinstance(ticket, Ticket) and type(identifier) is str:
+        extensions[_NAME] = identifier
+        name(ticket.journal, identifier)
+
+
 def remember_of(response: Any, result: Any) -> None:
     """Keep the journal of the request that brought a result."""
     ticket = response.request.extensions.get(KEY)
     if isinstance(ticket, Ticket):
         remember(result, ticket.journal)
+        name(ticket.journal, getattr(result, "id", None))
 
 
 def is_known(result: Any) -> bool:
@@ -70,19 +123,30 @@ def failed(ticket: Ticket, error: BaseException) -> None:
 
 
 def decision(result: Any) -> Decision | None:
-    """Return what was decided for a completion, stream, raw response or exception.
+    """Return what was decided for a completion, stream, chunk, raw response or exception.
 
-    Complete for results of the adapter's own and of installed clients; None where there is nothing to know it by. Its
-    `losses` grow while a stream is being read.
+    Complete for results of the adapter's own and of installed clients, and for what the SDK makes of them (`raw.parse()`,
+    the final completion of a `.stream()`, its events that hold a chunk); through a `Transport`, for streams, raw responses and
+    exceptions. None where there is nothing to know it by. Its `losses` grow while a stream is being read.
     """
     try:
         entry = _JOURNALS.get(id(result))
         if entry is not None and entry() is result:
             return entry.journal.decision()
         ticket = _ticket(result)
-        return None if ticket is None else ticket.journal.decision()
+        return _by_name(result) if ticket is None else ticket.journal.decision()
     except Exception:  # noqa: BLE001  # nobody's answer is lost for a question about it
         return None
+
+
+def _by_name(result: Any) -> Decision | None:
+    """Find what is known by the id of a completion or chunk, of an event of `.stream()`, or of an exception that holds one."""
+    for holder in (result, *(getattr(result, name, None) for name in ("chunk", "completion"))):
+        identifier = getattr(holder, "id", None)
+        found = _NAMED.get(id(identifier))
+        if found is not None and found[0] is identifier:
+            return found[1].decision() if isinstance(found[1], Journal) else found[1]
+    return None
 
 
 def _ticket(result: Any) -> Ticket | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from adapter.relay import BUG
 
+from .decisions import name
 from .internal_errors import is_ours
 from .ticket import PASSED_ON
 
@@ -77,6 +78,9 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         if self._value is None or options or "_content" not in self.__dict__:
             return super().json(**options)
         value, self._value = self._value, None
+        if self._trip is not None:
+            with suppress(Exception):  # the answer is worth more than what is known of it
+                name(self._trip.ticket.journal, value.get("id"))
         return value
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:

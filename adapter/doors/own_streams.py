@@ -16,6 +16,7 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletionChunk
 
+from . import decisions
 from .frames import AFrames, Frames, frames_of
 from .own_chunks import Building
 from .sdk_errors import api_error, is_bug
@@ -41,6 +42,16 @@ def _raises(twin: Any) -> bool:
     return ticket is not None and ticket.router.settings.on_bug == "raise"
 
 
+def _named(twin: Any, chunk: ChatCompletionChunk) -> bool:
+    """Let the chunks of a stream be known by its first one; return whether there is no more to do."""
+    try:
+        decisions.name_chunk(twin.response, chunk)
+    except Exception:  # the answer is worth more than what is known of it
+        if _raises(twin):
+            raise
+    return True
+
+
 def read(twin: Any) -> Iterator[ChatCompletionChunk]:
     """Read a stream; `twin` is one like it, that the reader may hold."""
     reading: Any = None
@@ -51,7 +62,7 @@ def read(twin: Any) -> Iterator[ChatCompletionChunk]:
             yield from openai.Stream.__stream__(twin)
             return
         twin.response.is_stream_consumed = True
-        build = Building().chunk
+        build, named = Building().chunk, False
         while (batch := frames.chunks()) is not None:
             batch.reverse()
             while batch:
@@ -67,6 +78,7 @@ def read(twin: Any) -> Iterator[ChatCompletionChunk]:
                     reading = reading or _by_sdk(openai.Stream, twin)
                     if (one := next(reading, None)) is None:
                         return
+                named = named or _named(twin, one)
                 made.append(one)
                 del one, frame  # while it waits, a stream holds nothing of what it gave
                 yield made.pop()
@@ -94,7 +106,7 @@ async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901 
                 yield chunk
             return
         twin.response.is_stream_consumed = True
-        build = Building().chunk
+        build, named = Building().chunk, False
         while (reading_on := frames.chunks()) is not None:
             try:
                 batch = await reading_on
@@ -118,6 +130,7 @@ async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901 
                     reading = reading or _by_sdk(openai.AsyncStream, twin)
                     if (one := await anext(reading, None)) is None:
                         return
+                named = named or _named(twin, one)
                 made.append(one)
                 del one, frame
                 yield made.pop()

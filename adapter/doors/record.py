@@ -13,6 +13,8 @@ from adapter.routing.once import HELD
 from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy
 
+from .decisions import settle
+
 logger = logging.getLogger("adapter")
 
 _PATHS = {"responses": "POST /responses", "chat": "POST /chat/completions"}  # below the base URL, which may hold a key
@@ -24,6 +26,9 @@ def note(journal: Journal) -> None:
     if journal.written:
         return
     journal.written = True
+    if journal.completion is not None:
+        with suppress(Exception):  # a call is not lost for what is known of it
+            settle(journal, journal.completion)
     choice = journal.choice
     kept = choice is not None and choice.backend == "responses" and journal.backend == "chat"
     if choice is not None and (logger.isEnabledFor(logging.INFO) or (kept and logger.isEnabledFor(logging.WARNING))):
