@@ -189,7 +189,7 @@ class Relay:
             event = quick.loads(data)
         except ValueError:
             event = None
-        if event is None and (name in OPENING or _opens(data)):
+        if event is None and (name in OPENING or opens(data)):
             return ()  # what it says isn't needed
         if not isinstance(event, dict) and (is_idle(name) or not data.strip()):
             return ()
@@ -222,7 +222,7 @@ class Relay:
         return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)
 
 
-def _opens(data: bytes) -> bool:
+def opens(data: bytes) -> bool:
     """Tell whether an event that can't be read is one that says nothing but that a response is under way."""
     found = _TYPE.match(data)
     return found is not None and found[1].decode() in OPENING

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import codec, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
+from .relay import opens
 from .translation.event_types import is_idle
 from .translation.failures import error_event, event_failure
 from .translation.streams import OPENING, TERMINAL
@@ -56,5 +57,5 @@ def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
         except ValueError:
             if event.name == "error":
                 yield event.name, {"type": "error", "error": event.data.decode("utf-8", "replace")}
-            elif event.name not in OPENING and not is_idle(event.name):
+            elif not (event.name in OPENING or opens(event.data) or is_idle(event.name)):
                 raise TranslationError("$", "the stream has an event that is not JSON") from None

@@ -279,6 +279,7 @@ def test_openings_that_are_cut(door: Door, opening: bytes) -> None:
 @each_door
 def test_ends_of_a_stream_that_nobody_asked_for(door: Door) -> None:
     for parts in (
+        [BROKEN_OPENINGS[1], *wire([*SPOKEN, DONE, end(response(message()))])],
         [BROKEN_OPENINGS[0], *wire([*SPOKEN, DONE, {"type": "response.done"}])],
         [*wire([*SPOKEN, DONE, {"type": "response.completed", "response": None}])],
         [b"event: ping\ndata: 1 o'clock\n\n", *wire([end(response(message()))])],
@@ -313,6 +314,28 @@ def test_an_incomplete_end_counts_before_the_status() -> None:
     cut = response(message(), incomplete_details={"reason": "max_output_tokens"})
     assert streamed([end(response(message()), "incomplete")])[1] == "length"
     assert streamed([end(cut, "incomplete")])[1] == "length"
+
+
+FAILURE = {"code": "content_filter", "message": "Filtered.", "type": "invalid_request_error"}
+
+
+def test_incomplete_with_an_error_for_its_reason_has_failed() -> None:
+    given = response(message(), status="incomplete", error=FAILURE)
+    with pytest.raises(UpstreamFailure) as raised:
+        whole(given)
+    assert (raised.value.status, raised.value.spoke) == (400, True)
+    with pytest.raises(UpstreamFailure) as raised:
+        streamed([*SPOKEN, DONE, end(given, "incomplete")])
+    assert raised.value.error["code"] == "content_filter"
+
+
+def test_an_error_beside_an_answer_is_a_loss() -> None:
+    cut = {"reason": "max_output_tokens"}
+    for given, finish in (
+        (response(message(), error=FAILURE), "stop"),
+        (response(message(), error=FAILURE, status="incomplete", incomplete_details=cut), "length"),
+    ):
+        assert whole(given) == streamed([end(given)]) == ("Hello", finish, None, [("error", "dropped")])
 
 
 @each_door

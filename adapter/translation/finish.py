@@ -18,6 +18,11 @@ def is_cut(response: dict[str, Any]) -> bool:
     return response.get("status") == "incomplete" or _reason(response) is not None
 
 
+def cut_by_error(response: dict[str, Any]) -> bool:
+    """Tell whether the only thing that says why a response is incomplete is an error: then it has failed."""
+    return bool(response.get("error")) and response.get("status") == "incomplete" and _reason(response) is None
+
+
 def _reason(response: dict[str, Any]) -> str | None:
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, dict) else None
@@ -31,6 +36,8 @@ def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger
     entry; but a text that was `cut` at a stop sequence ended there, whatever became of the rest (MAPPING §1.4). With a
     named `tool_choice` old models say `stop` on Chat (WIRE_FACTS, chat streams).
     """
+    if response.get("error"):
+        ledger.note("error", "dropped", "the answer is there all the same")
     if is_cut(response) and not cut:
         reason = _reason(response)
         if reason in _DOCUMENTED:

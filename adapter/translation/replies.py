@@ -14,7 +14,7 @@ from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
 from .failures import response_failure
-from .finish import finish_reason
+from .finish import cut_by_error, finish_reason
 from .identifiers import completion_id
 from .ledger import Ledger, Loss
 from .moderation import moderation_to_chat
@@ -156,7 +156,7 @@ def check_response(response: Any, index: IndexMap | None) -> None:
     if (
         not isinstance(status, (str, NoneType))
         or status not in FINISHED
-        or (response.get("error") and not response.get("output"))
+        or (response.get("error") and (not response.get("output") or cut_by_error(response)))
     ):
         raise response_failure(response, index)
     if response.get("object") not in ("response", None):
