@@ -21,7 +21,7 @@ slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_
 
 SETTINGS = {
     "neutral": Settings(),
-    "all dropped and emulated": Settings(unsupported="drop", emulate=("n", "stop", "web_search_options")),
+    "all dropped and emulated": Settings(unsupported="drop", emulate=("n", "name", "stop", "web_search_options")),
     "errors, but for some": Settings(unsupported="error", drop=("seed", "name", "max_tokens"), emulate=("n",)),
     "rules": Settings(
         rules=(
@@ -54,17 +54,19 @@ _part = st.sampled_from([
     {"type": "text", "text": "x"}, {"type": "text", "text": 1}, {"type": "image_url", "image_url": {"url": "u"}}, {"type": "image_url", "image_url": "u"},
     {"type": "image_url", "image_url": {}}, {"type": "file", "file": {"file_id": "f"}}, {"type": "file", "file": {"file_id": None}},
     {"type": "input_audio", "input_audio": {}}, {"type": "x"}, {"type": []}, {"type": "refusal", "refusal": "r"}, {"type": "text", "text": "x", "more": 1},
-    {"type": "text", "text": "x", "prompt_cache_breakpoint": {}}, 1,
+    {"type": "text", "text": "x", "prompt_cache_breakpoint": {}}, {"type": "text", "text": "x", "cache_control": {}}, 1,
+    {"type": "image_url", "image_url": {"url": "u", "cache_control": {}}},
 ])  # fmt: skip
 _call = st.sampled_from([
     {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f", "arguments": None}},
+    {"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "b", "function": {"name": "f", "arguments": "", "more": 1}, "more": 1},
     {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "d", "type": "x"}, {"id": 1}, {"id": "e", "type": "custom"}, 1,
 ])  # fmt: skip
 _message = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool", "function", "developer", "x", None])},
     optional={
         "content": st.one_of(st.sampled_from([None, "", "x", 1, []]), st.lists(_part, max_size=3)),
-        "name": st.sampled_from(["f", "g", None, 1]),
+        "name": st.sampled_from(["f", "g", "", None, 1]),
         "tool_calls": st.one_of(st.sampled_from([None, [], 1]), st.lists(_call, max_size=3)),
         "function_call": st.sampled_from(
             [None, {"name": "f", "arguments": "{}"}, {"name": "g", "arguments": ""}, {"name": 1}, 1]
@@ -78,7 +80,8 @@ _message = st.fixed_dictionaries(
 _tool = st.sampled_from([
     {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": 1}}, {"type": "function", "name": "f"},
     {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar"}}}, {"type": "web_search"}, {"type": 1}, {"type": "function"}, 1,
-    {"type": "function", "function": {"name": "f", "more": 1}},
+    {"type": "function", "function": {"name": "f", "more": 1}}, {"type": "function", "function": {"name": "f"}, "name": "f", "strict": True},
+    {"type": "function", "function": {"name": "f"}, "name": "g", "cache_control": {}}, {"type": "custom", "custom": {"name": "f"}, "more": 1},
 ])  # fmt: skip
 _NAMES = ("n", "stop", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "modalities",
           "response_format", "stream", "stream_options", "store", "tool_choice", "functions", "function_call", "reasoning_effort", "web_search_options",
@@ -124,6 +127,15 @@ NEIGHBOURS: dict[str, tuple[Any, Any]] = {
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
     ),
     "an option of streams": ({"stream_options": {"include_usage": True}}, {"stream_options": {"other": True}}),
+    "an id that repeats": (
+        [message(), *[message(role="assistant", tool_calls=[{"id": own, "function": {"name": "f", "arguments": ""}}]) for own in ("a", "b")]],
+        [message(), *[message(role="assistant", tool_calls=[{"id": own, "function": {"name": "f", "arguments": ""}}]) for own in ("a", "a")]],
+    ),
+    "a key that says the same again": (
+        {"tools": [{"type": "function", "function": {"name": "f"}, "name": "f"}]}, {"tools": [{"type": "function", "function": {"name": "f"}, "name": "g"}]},
+    ),
+    "a mark for a cache": ([message(content=[{"type": "text", "text": "x"}])], [message(content=[{"type": "text", "text": "x", "cache_control": {}}])]),
+    "Azure's data": ({"data_sources": None}, {"data_sources": []}),
     "more modalities": ({"modalities": ["text"]}, {"modalities": ["text", "audio"]}),
 }  # fmt: skip
 

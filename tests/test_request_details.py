@@ -10,7 +10,9 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter.kit.audit.verdicts import Judge
 from adapter.kit.explaining import explain
+from adapter.kit.rows import Logged
 from adapter.telemetry import Record
 from adapter.translation import Policy, chat_to_responses
 from adapter.translation.rules import CHAT_PARAMETERS, named_at
@@ -295,6 +297,13 @@ OTHERS: dict[str, tuple[Json, Json, list[str]]] = {
         {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}},
         ["tool_choice.allowed_tools.tools[0].strict", "tool_choice.odd", "tool_choice.allowed_tools.more"],
     ),
+    "a format": (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}, "strict": True}},
+        {"text": {"format": {"type": "json_schema", "name": "s", "schema": {}, "strict": False}}}, ["response_format.strict"],
+    ),
+    "a plain format": (
+        {"response_format": {"type": "json_object", "schema": {}}}, {"text": {"format": {"type": "json_object"}}}, ["response_format.schema"],
+    ),
     "the deprecated choice": (
         {"function_call": {"name": "f", "strict": True}}, {"tool_choice": {"type": "function", "name": "f"}}, ["function_call.strict"],
     ),
@@ -414,6 +423,8 @@ def test_data_sources_stay_on_chat(door: Door, name: str, unsupported: str) -> N
     assert explained.decision.backend == "chat"
     assert [(fate.name, fate.outcome) for fate in explained.parameters if fate.outcome == "holds"] == [(name, "holds")]
     assert name not in CHAT_PARAMETERS
+    verdict = Judge(Settings(unsupported=unsupported)).of(Logged({**CALL, name: data}))
+    assert (verdict.fate, [path for path, _ in verdict.kept]) == ("stays", [name])
 
 
 def test_no_data_sources_hold_nothing() -> None:

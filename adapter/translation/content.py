@@ -116,7 +116,7 @@ def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Par
         if part.get("prompt_cache_breakpoint") is not None:
             new["prompt_cache_breakpoint"] = part["prompt_cache_breakpoint"]
         _whitelist(draft, part, here, {"type", kind, "prompt_cache_breakpoint"})
-        if isinstance(wrapped := part[kind], dict):
+        if kind != "text" and isinstance(wrapped := part[kind], dict):
             _whitelist(draft, wrapped, f"{here}.{kind}", _WRAPPED[kind])
         parts.append(new)
         origins.append(f"content[{p}]")

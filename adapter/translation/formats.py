@@ -22,11 +22,19 @@ def response_format(draft: Draft, value: Any) -> None:
     match string(value.get("type"), "response_format.type"):
         case "text" | "json_object" as kind:
             draft.put("text.format", {"type": kind})
+            _rest(draft, value, {"type"})
         case "json_schema":
             _json_schema(draft, value.get("json_schema"))
+            _rest(draft, value, {"type", "json_schema"})
         case _:
             why = "a format that isn't known here"
             draft.cannot("response_format.type", "response_format", why, droppable=False)
+
+
+def _rest(draft: Draft, value: dict[str, Any], known: set[str]) -> None:
+    for key, given in value.items():
+        if given is not None and key not in known:
+            draft.leave_out("response_format", key, "not a field of a response format")
 
 
 def _json_schema(draft: Draft, wrapped: Any) -> None:

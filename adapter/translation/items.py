@@ -42,24 +42,28 @@ _FUNCTION_FIELDS = {"name", "arguments", "parsed_arguments"}
 _FEW_PARTS = 8  # more of them are made anew: what is kept is bounded
 
 
-class _Called:
-    """The calls of one id: how many there were, and those of the newest message that has it, which outputs answer in order."""
+_Call = tuple[int, str, str]
+"""A call: in which message it stands, the id that is sent, and the type of its output."""
+
+
+class _Calls:
+    """The calls of an id that repeats: how many there were, and those of the newest message that has it, which outputs answer in order."""
 
     __slots__ = ("answers", "calls", "message", "times")
 
-    def __init__(self, message: int, sent: str, output: str) -> None:
+    def __init__(self, first: _Call) -> None:
         self.times = 1
-        self.message = message
-        self.calls = [(sent, output)]  # the id that is sent, and the type of its output
+        self.message = first[0]
+        self.calls = [first]
         self.answers = 0
 
-    def again(self, message: int, sent: str, output: str) -> None:
+    def add(self, call: _Call) -> None:
         self.times += 1
-        if self.message != message:
-            self.message, self.calls, self.answers = message, [], 0
-        self.calls.append((sent, output))
+        if self.message != call[0]:
+            self.message, self.calls, self.answers = call[0], [], 0
+        self.calls.append(call)
 
-    def answer(self) -> tuple[str, str]:
+    def answer(self) -> _Call:
         self.answers += 1
         return self.calls[min(self.answers, len(self.calls)) - 1]
 
@@ -70,7 +74,7 @@ class _Items:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.items: list[dict[str, Any]] = []
-        self.called: dict[str, _Called] = {}  # by the caller's own ids
+        self.called: dict[str, _Call | _Calls] = {}  # by the caller's own ids
         self.pending: deque[tuple[str, str]] = deque()  # deprecated calls without their output: (name, invented id)
         self.invented = 0
 
@@ -91,9 +95,11 @@ class _Items:
         for key, value in message.items():
             if value is not None and key not in _FIELDS[role]:
                 self.draft.leave_out(path, key, f"not a field of a message with the role {role}")
-        said = ""
-        if role not in ("tool", "function") and message.get("name") is not None:
-            said = emulation.name(self.draft, message["name"], path)
+        name = message.get("name")
+        if name is None or role in ("tool", "function"):
+            convert(self, m, path, message)
+            return
+        said = emulation.name(self.draft, name, path)
         first = len(self.items)
         convert(self, m, path, message)
         if said:
@@ -138,26 +144,27 @@ class _Items:
             self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
         if legacy is not None:
             name, arguments = _function(legacy, f"{path}.function_call")
-            made = self.call_id(f"call_fn_{self.invented}", "function_call_output", m, f"{path}.function_call")
+            made = self.call_id(f"call_fn_{self.invented}", "function_call_output", m)
             self.invented += 1
             self.pending.append((name, made))
-            self.add(_call("function_call", made, name, arguments=arguments), "legacy_call", m)
+            self.add(_made("function_call", made, name, arguments=arguments), "legacy_call", m)
 
     def tool_call(self, m: int, k: int, path: str, call: Any) -> None:
         if not isinstance(call, dict):
             raise MalformedRequest(path, f"expected an object, got {json_type(call)}")
         own = string(call.get("id"), f"{path}.id")
-        kind = call.get("type") or "function"
-        if not call.keys() <= _CALL_FIELDS:
+        given = call.get("type")
+        kind = given or "function"
+        if given is None or len(call) != 3:
             self.whitelist(call, path, _CALL_FIELDS)
         match kind:
             case "function":
                 function: Any = call.get("function")
                 name, arguments = _function(function, f"{path}.function")
-                if not function.keys() <= _FUNCTION_FIELDS:
+                if len(function) != 2:
                     self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)
-                call_id = self.call_id(own, "function_call_output", m, f"{path}.id")
-                self.add(_call("function_call", call_id, name, arguments=arguments), "function_call", m, k)
+                call_id = self.call_id(own, "function_call_output", m, path)
+                self.add(_made("function_call", call_id, name, arguments=arguments), "function_call", m, k)
             case "custom":
                 custom = call.get("custom")
                 if not isinstance(custom, dict):
@@ -165,8 +172,8 @@ class _Items:
                 name = string(custom.get("name"), f"{path}.custom.name")
                 text = string(custom.get("input"), f"{path}.custom.input")
                 self.whitelist(custom, f"{path}.custom", {"name", "input"})
-                call_id = self.call_id(own, "custom_tool_call_output", m, f"{path}.id")
-                self.add(_call("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
+                call_id = self.call_id(own, "custom_tool_call_output", m, path)
+                self.add(_made("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
             case _:
                 self.draft.cannot(
                     f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False
@@ -176,7 +183,11 @@ class _Items:
         own = string(message.get("tool_call_id"), f"{path}.tool_call_id")
         output, parts = input_content(self.draft, message.get("content"), f"{path}.content")
         called = self.called.get(own)
-        call_id, kind = (self.shortened(own), "function_call_output") if called is None else called.answer()
+        if called is None:
+            called = m, self.shortened(own), "function_call_output"
+        elif isinstance(called, _Calls):
+            called = called.answer()
+        _, call_id, kind = called
         self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
 
     def function(self, m: int, path: str, message: dict[str, Any]) -> None:
@@ -191,8 +202,8 @@ class _Items:
         output, parts = input_content(self.draft, "" if content is None else content, f"{path}.content")
         self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
 
-    def call_id(self, own: str, output: str, m: int, path: str) -> str:
-        """Return the id under which a call is sent; `output` is the type of what answers it.
+    def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
+        """Return the id under which a call is sent; `output` is the type of what answers it, `path` where the call stands, if its id is the caller's.
 
         The API takes an id once. The first call keeps it, so that prompts begin as before; those of the same id that follow get others, the
         same each time, as some servers begin every turn with `call_0`.
@@ -200,12 +211,17 @@ class _Items:
         called = self.called.get(own)
         if called is None:
             sent = self.shortened(own)
-            self.called[own] = _Called(m, sent, output)
+            self.called[own] = m, sent, output
             return sent
+        if not isinstance(called, _Calls):
+            called = self.called[own] = _Calls(called)
         sent = identifiers.repeated(own, called.times)
         self.draft.call_ids[sent] = own
-        called.again(m, sent, output)
-        self.draft.ledger.note(path, "changed", "sent as another id, since a call before it has the same one")
+        called.add((m, sent, output))
+        if path is not None:
+            self.draft.ledger.note(
+                f"{path}.id", "changed", "sent as another id, since a call before it has the same one"
+            )
         return sent
 
     def shortened(self, own: str) -> str:
@@ -230,7 +246,7 @@ _ROLES: dict[str, Callable[[_Items, int, str, dict[str, Any]], None]] = {
 }
 
 
-def _call(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
+def _made(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
     return {"type": kind, "call_id": call_id, "name": name, **rest}
 
 

@@ -160,7 +160,20 @@ def _fields_deeper(value: Any) -> Shape:
 def _tools(value: Any) -> Shape:
     if type(value) is not list:
         return kind(value)
-    return ("tools", *dict.fromkeys(map(_fields_deeper, value)))
+    return ("tools", *dict.fromkeys(map(_tool, value)))
+
+
+def _tool(value: Any) -> Shape:
+    """Keep of a tool also which keys say the same beside its definition as inside."""
+    shape = _fields_deeper(value)
+    if type(value) is not dict or len(value) <= 2:
+        return shape
+    inside = value.get(value["type"]) if type(value.get("type")) is str else None
+    inner = inside if type(inside) is dict else {}
+    again = [
+        key for key, said in value.items() if key in inner and type(said) is type(inner[key]) and said == inner[key]
+    ]
+    return (shape, *again)
 
 
 def _stop(value: Any) -> Shape:
