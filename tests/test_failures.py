@@ -185,6 +185,16 @@ def test_an_error_that_is_a_text(shape: str) -> None:
     assert (raised.value.error["message"], raised.value.status) == ("The model broke.", 500)
 
 
+def test_a_text_with_a_code_beside_it() -> None:
+    with pytest.raises(UpstreamFailure) as raised:
+        ChunksFromEvents().feed({"type": "error", "code": "slow_down", "error": "Later.", "sequence_number": 1})
+    assert (raised.value.error["code"], raised.value.error["message"], raised.value.status) == (
+        "slow_down",
+        "Later.",
+        429,
+    )
+
+
 def test_the_reason_stands_for_a_missing_error() -> None:
     with pytest.raises(UpstreamFailure) as raised:
         response_to_completion(failed(incomplete_details={"reason": "content_filter"}))

@@ -73,8 +73,9 @@ def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> Upstr
     """
     response = event.get("response")
     error = event.get("error") or (response.get("error") if isinstance(response, dict) else None)
-    if not isinstance(error, (dict, str)) or not error:
-        error = {key: value for key, value in event.items() if key not in _ENVELOPE}
+    if not isinstance(error, dict) or not error:
+        beside = {key: value for key, value in event.items() if key not in _ENVELOPE}
+        error = beside | {"message": error} if isinstance(error, str) and error else beside
     return failure("error", error, index, why="The stream failed.")
 
 

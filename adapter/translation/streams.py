@@ -122,8 +122,8 @@ class ChunksFromEvents(ItemEvents):
     def close(self) -> list[Chunk]:
         """Take the end of the stream."""
         if self._failure is not None and self.state is State.FAILING:
-            self.state = State.ENDED
-            raise self._failure
+            failure, self._failure, self.state = self._failure, None, State.ENDED
+            raise failure
         if self.state is not State.ENDED:
             self.state = State.ENDED
             why = "the stream ended before its terminal event"
@@ -150,9 +150,9 @@ class ChunksFromEvents(ItemEvents):
 
     def _fail(self, failure: UpstreamFailure) -> list[Chunk]:
         """Raise a failure; but one that says nothing of itself only when nothing else does."""
-        first, self._failure = self._failure, failure
+        first, self._failure = self._failure, None
         if first is None and failure.given is None:
-            self.state = State.FAILING
+            self._failure, self.state = failure, State.FAILING
             return []
         self.state = State.ENDED
         if first is None:
@@ -163,8 +163,8 @@ class ChunksFromEvents(ItemEvents):
         raise failure
 
     def _unexplained(self, event: Event) -> list[Chunk]:
-        assert self._failure is not None
-        raise self._failure
+        self.state = State.FAILING
+        return self.close()
 
     def _finished(self, event: Event) -> list[Chunk]:
         try:
