@@ -173,7 +173,8 @@ def _words(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(_words, value))
     if isinstance(value, dict):
-        return sum(_words(value.get(key)) for key in ("content", "text", "output", "input"))
+        keys = ("content", "text", "output", "input", *(("name",) if "role" in value else ()))
+        return sum(_words(value.get(key)) for key in keys)
     return len(value.split()) if isinstance(value, str) else 0
 
 

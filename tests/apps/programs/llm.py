@@ -129,3 +129,10 @@ async def python_async(wired: Wired) -> Any:
     whole = await model.prompt("Say hello.", stream=False, key=wired.api_key).text()
     response = model.prompt("Stream.", key=wired.api_key)
     return whole, [piece async for piece in response], await response.usage()
+
+
+@APP.scenario(say("As ever."), say("", call("llm_version")), say("Done."))
+def written_for_responses(wired: Wired) -> Any:
+    # Of newer models it asks the Responses API itself.
+    first = run(wired, "-m", "gpt-5-mini", "Say hello.", "--no-stream", "--key", wired.api_key)
+    return first, run(wired, "-m", "gpt-5-mini", "Which version?", "-T", "llm_version", "--key", wired.api_key)

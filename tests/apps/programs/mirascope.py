@@ -7,12 +7,13 @@ from typing import Any
 
 from mirascope import llm
 from mirascope.llm.providers.openai.completions import base_provider
+from mirascope.llm.providers.openai.responses import provider
 from pydantic import BaseModel
 
 from tests.apps.harness import App, Wired
 from tests.apps.server import call, fail, refuse, say, say_json
 
-APP = App(shows=("mirascope",), wired="OpenAI and AsyncOpenAI replaced in its provider's module")
+APP = App(shows=("mirascope",), wired="OpenAI and AsyncOpenAI replaced in its providers' modules")
 MODEL = "openai/gpt-4o:completions"
 
 
@@ -26,6 +27,7 @@ class Book(BaseModel):
 def register(wired: Wired) -> None:
     """Register the provider for this scenario's server."""
     wired.replace(base_provider, "OpenAI", "AsyncOpenAI")
+    wired.replace(provider, "OpenAI", "AsyncOpenAI")
     llm.reset_provider_registry()
     llm.register_provider("openai", api_key=wired.api_key, base_url=wired.base_url)
 
@@ -182,3 +184,10 @@ def failed(wired: Wired) -> Any:
 def tried_again(wired: Wired) -> Any:
     register(wired)
     return seen(llm.model(MODEL).call("Hurry."))
+
+
+@APP.scenario(say("Hello there."), say("Streamed."))
+def written_for_responses(wired: Wired) -> Any:
+    register(wired)
+    response = llm.model("openai/gpt-4o:responses").stream("Say hello.")
+    return list(response.text_stream()), seen(llm.model("openai/gpt-4o:responses").call("Say hello."))
