@@ -72,6 +72,8 @@ def test_which_hosts_are_adapted(sdk: Sdk, case: str, asked: str, upstream: Upst
 
 
 def test_a_flag_is_not_asked_about_another_host(sdk: Sdk, upstream: Upstream) -> None:
+    pytest.importorskip("openfeature")
+
     class Flags:
         def get_string_details(self, *args: Any) -> Any:
             pytest.fail("asked")
@@ -88,3 +90,14 @@ def test_a_rule_matches_a_host(sdk: Sdk, way: str, upstream: Upstream) -> None:
         client = client_of(sdk, way, upstream, Settings(rules=rules), base_url=base_url)
         sdk.run(client.chat.completions.create(**CALL))
     assert upstream.paths == [RESPONSES, CHAT]
+
+
+@pytest.mark.parametrize("hosts", [["*.openai.azure.com"], ["api.openai.com"]], ids=["named", "not named"])
+def test_azure(sdk: Sdk, hosts: Any, upstream: Upstream) -> None:
+    sdk.run(
+        client_of(sdk, "azure", upstream, Settings(backend="responses", hosts=hosts)).chat.completions.create(**CALL)
+    )
+    rules: Any = [{"match": {"host": hosts}, "backend": "responses"}]
+    sdk.run(client_of(sdk, "azure", upstream, Settings(rules=rules)).chat.completions.create(**CALL))
+    moved = [path.endswith("/responses") for path in upstream.paths]
+    assert moved == [hosts == ["*.openai.azure.com"]] * 2

@@ -20,8 +20,13 @@ from adapter import Settings
 from adapter.doors import record
 from adapter.routing import live, logs
 from adapter.routing.once import Once
-from tests.support.answers import CHAT, RESPONSES, completion, events, response
+from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, response, sdk
+from tests.support.answers import both as native
 from tests.support.doors import DOORS, Door, Reply, Sent, _Call, each_door
+from tests.support.http import http as sdks_http
+from tests.support.loopback import Loopback
+
+__all__ = ["sdk"]
 
 SAID = "words of a user's"
 
@@ -111,13 +116,18 @@ def test_a_policy_of_its_own_is_not_contradicted(caplog: pytest.LogCaptureFixtur
     assert 'kept on chat: seed; drop it with unsupported_parameters = {seed = "drop"} (unsupported: ' in line
 
 
-def test_what_is_emulated_already_is_no_remedy(caplog: pytest.LogCaptureFixture) -> None:
-    """More answers than can be under way at once stay, whatever the settings say."""
-    door = Door("client", asynchronous=False)
-    door.create(body(n=2, seed=1), answer, emulate=["n"])
-    assert [line.partition(" (")[0] for line in told(caplog)] == [
-        'asked for responses, kept on chat: seed; drop it with drop = ["seed"]'
-    ]
+def test_more_answers_than_connections_have_no_remedy(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    loopback.answer = native
+    limits = sdks_http.Limits(max_connections=1)
+    kind = sdks_http.AsyncClient if sdk.mode == "async" else sdks_http.Client
+    client = sdk.client(loopback, Settings(backend="responses", emulate=["n"]), http_client=kind(limits=limits))
+    sdk.create(client, n=2)
+    (line,) = told(caplog)
+    assert line.startswith(
+        "asked for responses, kept on chat: n (unsupported: more requests than can be under way at once)"
+    )
 
 
 # Who asked, and what else keeps a call
