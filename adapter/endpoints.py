@@ -22,7 +22,8 @@ OLDEST_AZURE_VERSION = "2025-03-01-preview"
 
 _CHAT = re.compile(rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL)
 _END = b"/chat/completions"
-# Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions` behind all of it.
+# Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions`
+# behind all of it.
 _TARGET = re.compile(rb"chat/completions/*(?=[?&#;]|$)")
 _STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
@@ -54,16 +55,16 @@ def kind_of(method: str, raw_path: bytes) -> Kind | None:
 
 
 def is_relayed(raw_path: bytes) -> bool:
-    """Tell whether a chat call goes to a relay that is told the target in the query (`/fetch?url=https://…/v1/chat/completions`).
+    """Tell whether a chat call goes to a relay that is told the target in the query.
 
-    Of such a call nothing can be replaced: how the relay reads its query is known to nobody else.
+    Of such a call (`/fetch?url=https://…/v1/chat/completions`) nothing can be replaced: how the relay reads its query is known to nobody else.
     """
     path, _, query = raw_path.partition(b"?")
     return not path.rstrip(b"/").endswith(_END) and _names_chat(query)
 
 
 def _names_chat(query: bytes) -> bool:
-    """Tell whether a value in a query ends as the path of a chat call does, quoted or not, also before a query of its own."""
+    """Tell whether a value in a query ends as the path of a chat call does, quoted or not."""
     return b"completions" in query and any(map(_TARGET.search, (query, unquote_to_bytes(query))))
 
 

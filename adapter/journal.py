@@ -50,10 +50,12 @@ class Choice:
 class Decision:
     """What was decided for one call.
 
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says why: `force`, `header`,
-    `use`, `flag`, `rule`, `rollout`, `settings`, or `hosts` for a host that isn't among those, where the choice stood;
-    `unsupported`, `not-json`, `missing`, `blocked`, `rejected` or `adapter-bug` where the call went to Chat after all; `refused`
-    where it went nowhere. `losses` is the ledger so far, with the paths that `held` it on Chat: complete once the reply, or the stream, has been read. `settings_hash` tells settings apart without showing them.
+    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says
+    why: `force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, or `hosts` for a host that
+    isn't among those, where the choice stood; `unsupported`, `not-json`, `missing`, `blocked`,
+    `rejected` or `adapter-bug` where the call went to Chat after all; `refused` where it went nowhere.
+    `losses` is the ledger so far, with the paths that held the call on Chat: complete once the reply,
+    or the stream, has been read. `settings_hash` tells settings apart without showing them.
     """
 
     backend: Backend

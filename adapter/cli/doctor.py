@@ -56,7 +56,8 @@ def doctor(
 ) -> None:
     """Check this installation: package, SDK, settings and their origins, rules, memory, flag, endpoints, and a call's decision.
 
-    Run it where your program runs, with its environment: the settings are those that the program would have. Ends with 0 where no check failed, with 1 where one did; shows no secret.
+    Run it where your program runs, with its environment: the settings are those that the program
+    would have. Ends with 0 where no check failed, with 1 where one did; shows no secret.
     """
     trouble, held, file = "", None, None
     try:

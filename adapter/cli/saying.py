@@ -113,10 +113,11 @@ def read_named(path: Path, option: str = "") -> bytes:
 def settings_in_force(
     path: Path | None, *, forced: bool = False, look_here: bool = True
 ) -> tuple[Settings, Path | None]:
-    """Read the settings from the file named, else ADAPTER_CONFIG's, else the one in the working directory, of which it tells on stderr.
+    """Read the settings from the file named, else ADAPTER_CONFIG's, else the working directory's.
 
-    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be used; `forced`: not for those
-    that only a kill switch holds up. `look_here`: not as a program would, which reads a file only where it is named.
+    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be
+    used; `forced`: not for those that only a kill switch holds up. Without `look_here` they are those
+    of a program, which reads a file only where it is named; one that is found here is told of on stderr.
     """
     named = path or environment.read().get(environment.CONFIG)
     if named is None and look_here:

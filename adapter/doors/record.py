@@ -1,4 +1,7 @@
-"""What the log says of a call: where it went, what the adapter changed, and what kept it on Chat Completions; names and paths, never contents."""
+"""What the log says of a call: names and paths, never contents.
+
+Where it went, what the adapter changed, and what kept it on Chat Completions.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from .decisions import settle
 
 logger = logging.getLogger("adapter")
 
-_PATHS = {"responses": "POST /responses", "chat": "POST /chat/completions"}  # below the base URL, which may hold a key
+# Below the base URL, which may hold a key.
+_PATHS = {"responses": "POST /responses", "chat": "POST /chat/completions"}
 _EMULATED = frozenset(get_args(Emulated))
 
 
@@ -51,7 +55,7 @@ def _write(journal: Journal, policy: Policy, *, kept: bool) -> None:
 
 
 def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> None:
-    """Say what kept the call on Chat Completions, and which setting would let it go; once for each reason and path."""
+    """Say what kept the call on Chat, and which setting would let it go; once for a reason and path."""
     for loss in decision.losses:
         path = names.blank(loss.path)
         if loss.action == "held" and HELD.first((decision.reason, path)):
@@ -63,7 +67,7 @@ def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> N
 
 
 def _remedy(parameter: str | None, policy: Policy) -> str:
-    """Name the setting that lets a value be carried, or left out; the empty string where there is none."""
+    """Name the setting that lets a value be carried, or left out; nothing where there is none."""
     if parameter is None:
         return ""
     # Where the parameter has a policy of its own, the short form would contradict it.

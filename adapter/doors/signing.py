@@ -1,6 +1,7 @@
-"""Requests that were signed before they came here: the URL or the body can't be changed any more, so the call stays on Chat Completions.
+"""Requests that were signed before they came here: they can't be changed, and stay on Chat Completions.
 
-A signature shows in a header; or the HTTP client's `auth` says that it needs the request's body, or visibly hashes it.
+A signature shows in a header; or the HTTP client's `auth` says that it needs the request's body, or
+visibly hashes it.
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from typing import Any
 
 from adapter.translation.ledger import Loss
 
-# Schemes of `Authorization` that are made over the URL, the body, or both: AWS, Google, Alibaba, Tencent, Azure, Huawei, Baidu, Akamai,
-# Hawk, HTTP Signatures, Digest; a token needs none of this.
+# Schemes of `Authorization` that are made over the URL, the body, or both: AWS, Google, Alibaba,
+# Tencent, Azure, Huawei, Baidu, Akamai, Hawk, HTTP Signatures, Digest; a token needs none of this.
 _SCHEME = re.compile(
-    r"[\w-]*(?:HMAC|ECDSA|RSA-SHA)[\w-]*\b|(?:Signature|Digest|Hawk|MAC|SharedKey(?:Lite)?)\s|bce-auth-v\d|OAuth\s.*oauth_signature",
+    r"[\w-]*(?:HMAC|ECDSA|RSA-SHA)[\w-]*\b|(?:Signature|Digest|Hawk|MAC|SharedKey(?:Lite)?)\s"
+    r"|bce-auth-v\d|OAuth\s.*oauth_signature",
     re.IGNORECASE,
 )
-# Headers that hold a signature, or what the body was when it was signed: RFC 9421, RFC 9530, AWS, and what webhooks and gateways use.
+# Headers that hold a signature, or what the body was when it was signed: RFC 9421, RFC 9530, AWS, and
+# what webhooks and gateways use.
 _NAME = re.compile(
-    rb"(?:.*-)?(?:signature|hmac)(?:-.*)?|(?:.*-)?digest|content-md5|(?:.*-)?(?:content|body|payload)-(?:hash|md5|sha-?\d+)",
+    rb"(?:.*-)?(?:signature|hmac)(?:-.*)?|(?:.*-)?digest|content-md5"
+    rb"|(?:.*-)?(?:content|body|payload)-(?:hash|md5|sha-?\d+)",
 )
 
 _READS = frozenset({"content", "read", "aread", "stream"})
 _HASHES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
 _LIBRARIES = ("httpx", "httpx2")
-_DEEPEST = 40  # frames between a door and the HTTP client above it, with other transports in between
+_DEEPEST = 40  # frames from a door up to the HTTP client, with other transports in between
 
 
 def signed(headers: Any, authorization: str) -> Loss | None:
-    """Say where a request is signed, its URL or its body included; None where nothing shows that it is."""
+    """Say where a request is signed, its URL or its body; None where nothing shows that it is."""
     if authorization and not authorization.startswith("Bearer ") and _SCHEME.match(authorization):
         return Loss("headers.authorization", "held", "the request is signed, URL and body included")
     for name in _names(headers):
@@ -58,10 +62,10 @@ def _is_signature(name: bytes) -> bool:
 
 
 def _auth() -> Any:
-    """Find the `auth` of the request that is being sent here: the HTTP client's, or the one it was given for this request.
+    """Find the `auth` of the request that is being sent: the HTTP client's, or this request's own.
 
-    Nothing else leads from a transport to it. It is an argument of the client's own method, which stands above the transport on the stack in
-    sync and async code (httpx 0.27 to httpx2 2.16).
+    Nothing else leads from a transport to it. It is an argument of the client's own method, which
+    stands above the transport on the stack, in sync and async code (httpx 0.27 to httpx2 2.16).
     """
     frame: FrameType | None = sys._getframe(2)
     for _ in range(_DEEPEST):
@@ -74,14 +78,14 @@ def _auth() -> Any:
 
 
 def _made_of(auth: Any) -> tuple[type, Any]:
-    """Return what an auth's code is: its class, and the function that it calls where it is made of one."""
+    """Return where an auth's code is: its class, and the function that it was made of, if any."""
     function = getattr(auth, "_func", None)
     return type(auth), function if isinstance(function, FunctionType) else None
 
 
 @lru_cache(maxsize=128)
 def _hashes_body(cls: type, function: FunctionType | None) -> bool:
-    """Tell whether code both reads a body and hashes or signs something: then it signs the body, and needn't have said so."""
+    """Tell whether code both reads a body and hashes or signs something: it needn't have said so."""
     own = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")]
     codes = [one.__code__ for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
     used = {name for code in codes + ([] if function is None else [function.__code__]) for name in _used(code)}

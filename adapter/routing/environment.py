@@ -1,4 +1,6 @@
-"""The variables that settings are read from: the process's own, over those of `.env` files, over a directory of secrets.
+"""The variables that settings are read from.
+
+The process's own stand over those of `.env` files, and these over a directory of secrets.
 
 A variable that is empty, or holds nothing but white space, is unset, whatever it is called.
 """
@@ -23,7 +25,7 @@ PREFIX = "ADAPTER_"
 CONFIG, LOG = "ADAPTER_CONFIG", "ADAPTER_LOG"
 
 OPTIONS = ("_env_file", "_env_file_encoding", "_secrets_dir")
-"""The options of pydantic-settings that `Settings` takes; their defaults are those of the class's `model_config`."""
+"""The options of pydantic-settings that `Settings` takes; `model_config` has their defaults."""
 
 _LARGEST = 1 << 20  # bytes of a file
 _LONGEST_NAME, _LONGEST_LINE = 100, 400
@@ -38,7 +40,10 @@ logger = logging.getLogger("adapter")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The variables of one source by their names in upper case, and the file or folder that they stand in; empty for the process's own."""
+    """The variables of one source by their names in upper case, and the file or folder they stand in.
+
+    `place` is empty for the process's own.
+    """
 
     values: Mapping[str, str] = field(repr=False)  # there may be passwords among them
     place: str = ""
@@ -69,16 +74,17 @@ class Environment:
         return next((place for _, place in self.each(name)), None)
 
     def each(self, name: str) -> Iterator[tuple[str, str]]:
-        """Give a variable's values with the places that they stand in, the one that counts first."""
+        """Give a variable's values and where they stand, the one that counts first."""
         for layer in self.layers:
             if name in layer.values:
                 yield layer.values[name], layer.where(name)
 
 
 def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os.environ) -> Environment:
-    """Read the variables; `given` are the arguments of the settings, of which OPTIONS are looked at.
+    """Read the variables; `given` are the settings' arguments, of which OPTIONS are looked at.
 
-    An `.env` file or a directory of secrets that isn't there is no trouble, as for pydantic-settings.
+    An `.env` file or a directory of secrets that isn't there is no trouble, as for
+    pydantic-settings.
     """
     given = given or {}
     layers, trouble = [Layer(_ours(process))], []
@@ -96,7 +102,7 @@ def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os
 
 
 def absolute(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with their paths as they are meant now: they are read again when the settings' file changes."""
+    """Return the options with absolute paths: they are read again when the settings' file changes."""
     files = {name: _paths(name, given[name]) for name in ("_env_file", "_secrets_dir") if given.get(name) is not None}
     return {**given, **files}
 
@@ -117,7 +123,10 @@ def check_objects(environment: Environment, objects: Collection[str]) -> None:
 
 
 def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
-    """Warn of variables that are no settings, each once in a process: a misspelled switch does nothing, and other programs have theirs."""
+    """Warn of variables that are no settings, each once in a process.
+
+    A misspelled switch does nothing; and other programs have variables of their own.
+    """
     known = {name.upper(): PREFIX + name.upper() for name in fields}
     known |= {"CONFIG": CONFIG, "LOG": LOG, "CONFIG_FILE": CONFIG}
     for name in environment.values():
@@ -131,7 +140,10 @@ def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
 
 
 def _ours(variables: Mapping[str, str | None]) -> dict[str, str]:
-    """Choose the variables that may be settings and aren't empty: as for pydantic-settings, the case of their names doesn't count."""
+    """Choose the variables that may be settings and aren't empty.
+
+    As for pydantic-settings, the case of their names doesn't count.
+    """
     named = ((name.upper(), value) for name, value in variables.items() if value is not None and value.strip())
     return {name: value for name, value in named if name.startswith(PREFIX)}
 
@@ -159,7 +171,10 @@ def _of_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
 
 
 def _secrets(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read the files of a directory, each of which is a variable's value. What leads out of the directory doesn't count."""
+    """Read the files of a directory, each of which is a variable's value.
+
+    What leads out of the directory doesn't count.
+    """
     if not folder.exists():
         if _WARNED.first(f"_secrets_dir {folder}"):
             logger.warning("_secrets_dir: %s: no such directory", names.printable(folder))

@@ -1,4 +1,7 @@
-"""The hash that tells one set of settings from another: of what they say beyond the defaults, so that a setting added later changes none."""
+"""The hash that tells one set of settings from another.
+
+It is of what they say beyond the defaults, so that a setting that is added later changes none.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _POLICIES = ("unsupported_parameters", "drop")  # two ways to say one thing
 
 
 def hash_of(settings: Any) -> str:
-    """Return twelve hexadecimal digits, the same in every process, from every source and in whatever order things are listed.
+    """Return twelve hexadecimal digits, the same in every process, source and order of a list.
 
     Passwords and keys don't count: whoever sees the hash in a log could try out guesses.
     """
@@ -31,7 +34,7 @@ def hash_of(settings: Any) -> str:
         url = text_of(settings.memory)
         said["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__
     if settings.rules:
-        # Their order counts, and so does a default that is written down: it beats what stands outside.
+        # Their order counts, and so does a default that is written down: it beats what is outside.
         said["rules"] = [_rule(rule) for rule in settings.rules]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 

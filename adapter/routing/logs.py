@@ -18,7 +18,7 @@ logger = logging.getLogger("adapter")
 
 
 class Handler(logging.Handler):
-    """Write a line for each record to stderr, as it is then, unless another handler is going to have the record."""
+    """Write a line for each record to stderr, unless another handler has the record as well."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Handler(logging.Handler):
             self.handleError(record)
 
     def _is_others(self, record: logging.LogRecord) -> bool:
-        """Tell whether the application has set up logging, also after this handler was: its handlers have the record as well."""
+        """Tell whether a handler of the application's, set up before or after this one, has the record."""
         at: logging.Logger | None = logging.getLogger(record.name)
         while at is not None:
             others = (one for one in at.handlers if one is not self and not isinstance(one, logging.NullHandler))

@@ -30,8 +30,9 @@ _IN_BODY = ("model", "stream", "tools", "format")
 class Match(pydantic.BaseModel):
     """What a call must be like; all that is given must hold, and an empty match holds for every call.
 
-    `model`, `tag`, `call_site` (`module:function` of the caller) and `host` (of the URL, without a port) are globs, or lists of them;
-    `format` is the type of the `response_format` (`text` where there is none); `api` the API that the call was written for.
+    `model`, `tag`, `call_site` (`module:function` of the caller) and `host` (of the URL, without a
+    port) are globs, or lists of them; `format` is the type of the `response_format` (`text` where there
+    is none); `api` is the API that the call was written for.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)

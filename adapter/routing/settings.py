@@ -54,11 +54,13 @@ _READING: ContextVar[_Reading] = ContextVar("adapter.settings.reading")
 class Settings(BaseSettings, Values):
     """What the adapter does with the calls of one client.
 
-    Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists with commas, the rest as
-    JSON; an empty one is unset) or in a file: the one that `config_file` or `ADAPTER_CONFIG` names, TOML, with the settings at
-    its top or in the table `[tool.adapter]`. Arguments beat the environment, which beats the file; but `force` counts wherever it
-    stands. The file is read again when it changes; what was given as an argument stays. `_env_file` and `_secrets_dir` are those of
-    pydantic-settings: files with variables, and a folder with a file for each, below the environment and above the file.
+    Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists
+    with commas, the rest as JSON; an empty one is unset) or in a file: the one that `config_file` or
+    `ADAPTER_CONFIG` names, TOML, with the settings at its top or in the table `[tool.adapter]`.
+    Arguments beat the environment, which beats the file; but `force` counts wherever it stands. The
+    file is read again when it changes; what was given as an argument stays. `_env_file`,
+    `_env_file_encoding` and `_secrets_dir` are those of pydantic-settings: files with variables, and a
+    folder with a file for each, below the environment and above the settings file.
 
     Raises ConfigurationError, with the name of the setting first, for a value that can't be and for a name that is none. Where
     there is a `force`, only for arguments: what is wrong in the file or the environment is logged then, and its default holds.

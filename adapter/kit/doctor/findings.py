@@ -40,8 +40,9 @@ class Finding:
 class Patient:
     """What is examined: the settings (or why there are none), the environment, the working directory, and what was asked for.
 
-    `here` is a settings file in the working directory that nothing names, and that is therefore not read. `flags` is `module:object`, a
-    client of OpenFeature or what makes one; `live` allows requests to the API; `sample` is the body of a Chat Completions call.
+    `here` is a settings file in the working directory that nothing names, and that is therefore not
+    read. `flags` is `module:object`, a client of OpenFeature or what makes one; `live` allows requests
+    to the API; `sample` is the body of a Chat Completions call.
     """
 
     settings: Settings | None
