@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from .telemetry import Counters, Record
     from .translation.ledger import Loss
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AdapterError",
     "AsyncAzureOpenAI",
@@ -135,14 +137,16 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = "translation" if name == "translate" else _LAZY.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _imported(home)
-    value = module if name == "translate" else getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker would take every name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        home = "translation" if name == "translate" else _LAZY.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _imported(home)
+        value = module if name == "translate" else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def _imported(home: str) -> Any:

@@ -314,3 +314,12 @@ def test_turns_are_frozen_and_slotted() -> None:
         assert not hasattr(thing, "__dict__")
         with pytest.raises(AttributeError):
             setattr(thing, name, "")
+
+
+def test_a_turn_is_made_of_what_matters() -> None:
+    assert Turn() == Turn(text="", finish="stop", raw=object())
+    assert Turn().as_message() == {"role": "assistant", "content": ""}
+    called = Turn(tool_calls=(ToolCall("call_1", "f", "{}"),), finish="tool_calls")
+    assert called.as_message()["tool_calls"][0]["id"] == "call_1"
+    assert [item["type"] for item in called.as_items()] == ["function_call"]
+    assert repr(Turn(text="Hello")) == "Turn(finish='stop', 5 characters)"

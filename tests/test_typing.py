@@ -9,12 +9,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import adapter
+from adapter.routing.arguments import Arguments, MatchArguments, RuleArguments
+from adapter.routing.environment import OPTIONS
+from adapter.routing.matching import Match
+from adapter.routing.values import Rule
 from tests.support.http import SDK
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +89,7 @@ OURS = {
     "settings of a copy, a number": (False, "adapter.AsyncOpenAI().with_options(settings=3)"),
     "install": (True, "adapter.install(openai.OpenAI(), {'backend': 'responses'})"),
     "install of the module": (True, "adapter.install(openai, settings=adapter.Settings())"),
+    "install of a proxy": (True, "adapter.install(Proxy())"),
     "install of something else": (False, "adapter.install('client')"),
     "install of a class": (False, "adapter.install(openai.OpenAI)"),
     "install with a name": (False, "adapter.install(openai.OpenAI(), 'responses')"),
@@ -89,6 +97,37 @@ OURS = {
     "use": (True, "adapter.use(backend='responses', tag='t', drop=['seed'], emulate=['stop'])"),
     "use, misspelt": (False, "adapter.use(backnd='responses')"),
     "use, no backend": (False, "adapter.use(backend='respones')"),
+    "Settings": (
+        True,
+        "adapter.Settings(backend='responses', rollout=5, drop=['seed'], emulate=('n',), memory_key='k', config_file=None)",
+    ),
+    "Settings, rules": (
+        True,
+        "adapter.Settings(rules=[{'match': {'model': 'gpt-5*', 'stream': True}, 'rollout': 0.5}])",
+    ),
+    "Settings, .env": (True, "adapter.Settings(_env_file='.env', _secrets_dir=pathlib.Path('secrets'))"),
+    "Settings, of a document": (True, "adapter.Settings(**json.loads('{}'))"),
+    "Settings, observers": (True, "adapter.Settings(observers=[adapter.Counters(), print])"),
+    "Settings, misspelt": (False, "adapter.Settings(bakend='responses')"),
+    "Settings, no backend": (False, "adapter.Settings(backend='respones')"),
+    "Settings, no emulation": (False, "adapter.Settings(emulate=['seed'])"),
+    "Settings, a number": (False, "adapter.Settings(rollout=[5])"),
+    "Settings, no observer": (False, "adapter.Settings(observers=[3])"),
+    "Settings, a misspelt rule": (False, "adapter.Settings(rules=[{'match': {'model': 'm'}, 'bakend': 'chat'}])"),
+    "Settings, a misspelt match": (False, "adapter.Settings(rules=[{'match': {'modell': 'm'}}])"),
+    "Settings, .env misspelt": (False, "adapter.Settings(_envfile='.env')"),
+    "Settings by position": (False, "adapter.Settings('responses')"),
+    "a setting": (True, "adapter.Settings().backend.upper()"),
+    "no setting": (False, "adapter.Settings().bakend"),
+    "a turn": (True, "adapter.Turn(text='Hello').as_message()"),
+    "a turn, misspelt": (False, "adapter.Turn(txt='Hello')"),
+    "a turn's field": (False, "adapter.Turn().txt"),
+    "decision": (True, "adapter.decision(object())"),
+    "decision, what may be None": (False, "adapter.decision(object()).backend"),
+    "a misspelt name": (False, "adapter.OpenAl()"),
+    "a misspelt import": (False, "from adapter import AsyncOpenAl"),
+    "a misspelt import of testing": (False, "from adapter.testing import assert_same_turns"),
+    "a misspelt method of a transport": (False, "adapter.Transport().clsoe()"),
     "transport": (True, "httpx2.Client(transport=adapter.Transport())"),
     "transport of something else": (False, "adapter.Transport(httpx2.Client())"),
     "transport of an async one": (False, "adapter.Transport(httpx2.AsyncHTTPTransport())"),
@@ -100,7 +139,22 @@ OURS = {
     "use by position": (False, "adapter.use('responses')"),
 }
 
-HEADING = "import httpx2\nimport openai\n\nimport adapter\n\nSETTINGS = adapter.Settings()\n"
+HEADING = """\
+import json
+import pathlib
+
+import httpx2
+import openai
+
+import adapter
+
+class Nothing: ...
+
+class Proxy:
+    client: openai.OpenAI
+
+SETTINGS = adapter.Settings()
+"""
 
 
 def with_settings(call: str) -> str:
@@ -117,6 +171,8 @@ CALLS |= {
 }
 CALLS |= {(template, who): template.format(who) for template in BY_POSITION for who in ("openai", "adapter")}
 CALLS |= {(name, "adapter"): call for name, (_, call) in OURS.items()}
+# Of a name whose type isn't known a checker believes everything.
+CALLS |= {(name, "is nothing"): f"not_{name}: Nothing = adapter.{name}" for name in adapter.__all__}
 
 Error = tuple[str, str]  # its code, and what it says
 Errors = dict[str, dict[int, list[Error]]]  # by the name of a file and the line
@@ -195,3 +251,19 @@ def test_the_public_face(checker: str) -> None:
         template for template in BY_POSITION if not (calls[template, "openai"] and calls[template, "adapter"])
     ] == []
     assert {name: calls[name, "adapter"] == [] for name in OURS} == {name: right for name, (right, _) in OURS.items()}
+    assert [name for (name, what), of in calls.items() if what == "is nothing" and not of] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "more"),
+    [(Arguments, adapter.Settings, {*OPTIONS}), (RuleArguments, Rule, set()), (MatchArguments, Match, set())],
+    ids=["Settings", "Rule", "Match"],
+)
+def test_every_setting_has_its_type(arguments: Any, model: Any, more: set[str]) -> None:
+    assert arguments.__optional_keys__ == model.model_fields.keys() | more, "adapter/routing/arguments.py"
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert adapter.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (ROOT / "adapter" / "py.typed").is_file()
+    assert "__version__" in dir(adapter)

@@ -8,7 +8,7 @@ another one meanwhile.
 from __future__ import annotations
 
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import openai
 
@@ -21,7 +21,18 @@ from .client import adapted, configure
 from .connecting import CHANGING, connect, disconnect, is_adapted
 from .own_reading import SUPPORTED, is_in_sdk
 
-_Client = TypeVar("_Client", bound=openai.OpenAI | openai.AsyncOpenAI | ModuleType)
+if TYPE_CHECKING:  # what may be installed beside clients and the module: proxies of a known kind
+
+    class _Holding(Protocol):
+        @property
+        def client(self) -> Any: ...
+
+    class _Wrapping(Protocol):
+        @property
+        def __wrapped__(self) -> Any: ...
+
+
+_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI | ModuleType | _Holding | _Wrapping")
 
 _PROXIES = {
     ("braintrust", "NamedWrapper"): "_NamedWrapper__wrapped",

@@ -241,13 +241,15 @@ class Transport(_Door, Bases):
             for one in self._sync_alone():
                 closing.callback(one.close)
 
-    def __getattr__(self, name: str) -> Any:
-        # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
-        if not name.startswith("__") and "_made" in self.__dict__:
-            for one in (*self._given, *self._made.values()):
-                if hasattr(one, name):
-                    return getattr(one, name)
-        raise AttributeError(name)
+    if not TYPE_CHECKING:  # a checker would take every name for one that there is
+
+        def __getattr__(self, name: str) -> Any:
+            # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
+            if not name.startswith("__") and "_made" in self.__dict__:
+                for one in (*self._given, *self._made.values()):
+                    if hasattr(one, name):
+                        return getattr(one, name)
+            raise AttributeError(name)
 
 
 class AsyncTransport(Transport):

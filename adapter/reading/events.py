@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from .turn import CallType, T_co, Turn
 
@@ -91,7 +91,5 @@ class Finished(Generic[T_co]):
     turn: Turn[T_co]
 
 
-_T = TypeVar("_T")
-
-Event = TextDelta | RefusalDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta | ToolCallDone | Finished[_T]
+Event = TextDelta | RefusalDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta | ToolCallDone | Finished[T_co]
 """Any event; `Event[Model]` where the text is parsed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self
 
 from adapter.errors import MalformedReply, StreamTruncated, TranslationError
 from adapter.translation.content import json_type
@@ -18,8 +18,7 @@ from .chat import ChatReader
 from .events import Event
 from .plain import fields, plain
 from .responses import ResponsesReader
-
-T = TypeVar("T")
+from .turn import T
 
 
 class Undecided:

@@ -6,12 +6,21 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from . import history
 from .plain import count, fields, plain
 
-T_co = TypeVar("T_co", covariant=True)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:  # before Python 3.13 without a default, which only checkers look at: a `Turn` alone is a `Turn[Any]`
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
 
 CallType = Literal["function", "custom", "function_call"]
 """The kind of a tool call; `function_call` is Chat's deprecated form, which has no id."""
@@ -150,20 +159,20 @@ class Turn(Generic[T_co]):
     `parsed` is the text as the type given as `output`; where the text doesn't fit it is None, and `problem` says why.
     `finish` is Chat's finish reason; `tool_calls` whenever there are calls and nothing was cut. `id` is the API's own.
     `raw` is what was read: the completion, the Response (of a stream, the finished one), or of a stream of chunks
-    a dict of the completion they make. It takes no part in `==`.
+    a dict of the completion they make. It takes no part in `==`. All have defaults, for turns that tests make.
     """
 
-    text: str
-    refusal: str | None
-    parsed: T_co | None = field(hash=False)
-    tool_calls: tuple[ToolCall, ...]
-    citations: tuple[Citation, ...]
-    reasoning_summary: str | None
-    finish: str
-    usage: Usage | None
-    id: str
-    model: str
-    raw: Any = field(compare=False)
+    text: str = ""
+    refusal: str | None = None
+    parsed: T_co | None = field(default=None, hash=False)
+    tool_calls: tuple[ToolCall, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    reasoning_summary: str | None = None
+    finish: str = "stop"
+    usage: Usage | None = None
+    id: str = ""
+    model: str = ""
+    raw: Any = field(default=None, compare=False)
     problem: str | None = None
 
     def as_message(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import pydantic
 from pydantic import Field
@@ -25,6 +25,7 @@ from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
 from . import environment, files, logs
+from .arguments import Arguments
 from .environment import CONFIG, PREFIX, Environment
 from .force import Found, Location, found, lifted, strongest
 from .hashing import hash_of
@@ -87,7 +88,8 @@ class Settings(BaseSettings, Values):
     _trouble: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
     _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
 
-    def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **values: Any) -> None:
+    def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **arguments: Unpack[Arguments]) -> None:
+        values: dict[str, Any] = {**arguments}
         environment.check_options(values)
         options = {name: values.pop(name, self.model_config.get(name[1:])) for name in environment.OPTIONS}
         values |= environment.absolute({name: value for name, value in options.items() if value is not None})

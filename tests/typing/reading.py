@@ -86,3 +86,13 @@ def helpers(client: openai.OpenAI) -> None:
         assert_type(read(chunks), Events[Weather])
     with client.responses.stream(model="m", input="…", text_format=Weather) as events:
         assert_type(read(events), Events[Weather])
+
+
+def annotated(turn: Turn, event: Event, finished: Finished, events: Events, more: AsyncEvents) -> list[Turn]:
+    """Need no type arguments where nothing is parsed."""
+    assert_type(turn.parsed, Any | None)
+    assert_type(Turn(text="…", tool_calls=(ToolCall("call_1", "f", "{}"),)).text, str)
+    assert_type(finished.turn, Turn[Any])
+    assert_type(next(events), Event[Any])
+    del event, more
+    return [turn, Turn()]

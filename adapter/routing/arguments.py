@@ -1,0 +1,81 @@
+"""What `Settings(...)` takes, for type checkers: each setting with everything that it is made of, which is more than what it becomes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from adapter.memory.base import Store
+from adapter.translation.policy import CarryReasoning, Unsupported
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from adapter.telemetry import Record
+
+    from .matching import Match
+    from .parameters import Emulated
+    from .values import Fallback, Force, OnInternalError, Rule
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class MatchArguments(TypedDict, total=False):
+    """What a rule's `match` is made of."""
+
+    model: str | Iterable[str]
+    tag: str | Iterable[str]
+    call_site: str | Iterable[str]
+    host: str | Iterable[str]
+    api: Literal["chat"] | Iterable[Literal["chat"]]
+    format: Literal["text", "json_object", "json_schema"] | Iterable[Literal["text", "json_object", "json_schema"]]
+    azure: bool | None
+    stream: bool | None
+    tools: bool | None
+
+
+class PerCallArguments(TypedDict, total=False):
+    """The settings that a rule may set as well."""
+
+    backend: Literal["chat", "responses"]
+    rollout: float | str | None
+    sticky_by: str
+    unsupported: Unsupported
+    unsupported_parameters: Mapping[str, Unsupported] | str
+    drop: str | Iterable[str]
+    emulate: str | Iterable[Emulated]
+    fallback: str | Iterable[Fallback]
+    carry_reasoning: CarryReasoning
+    on_bug: OnInternalError
+    on_internal_error: OnInternalError
+
+
+class RuleArguments(PerCallArguments, total=False):
+    """What a rule is made of."""
+
+    match: Match | MatchArguments
+    model: str | None
+
+
+class Arguments(PerCallArguments, total=False):
+    """What settings are made of, `config_file` left out."""
+
+    force: Force | None
+    allow_header: bool
+    hosts: str | Iterable[str]
+    service: str
+    rules: Iterable[Rule | RuleArguments]
+    flag_timeout: float
+    fallback_expiry: float
+    memory: str | SecretStr | Store | Any  # also a client of redis-py
+    memory_scope: str | None
+    memory_scope_headers: str | Iterable[str]
+    memory_key: str | SecretStr | Iterable[str | SecretStr]
+    memory_timeout: float
+    models: Mapping[str, Mapping[str, Any]]
+    flags: Any  # a client of OpenFeature
+    observers: Iterable[Callable[[Record], object]]
+    _env_file: Paths | None
+    _env_file_encoding: str | None
+    _secrets_dir: Paths | None
