@@ -19,8 +19,9 @@ class Origin(NamedTuple):
     """Where one input item came from.
 
     `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of
-    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a string), `prefix` how many characters
-    were put in front of its text. Reasoning was put in front of the message's calls; the caller doesn't know of it.
+    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a
+    string), `prefix` how many characters were put in front of its text. Reasoning was put in front
+    of the message's calls; the caller doesn't know of it.
     """
 
     kind: ItemKind

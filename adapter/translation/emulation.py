@@ -1,7 +1,8 @@
-"""`stop`, `n` and the `name` of messages: what the Responses API doesn't have, and what is done here where that is asked for.
+"""`stop`, `n` and the `name` of messages: done here, where that is asked for.
 
-They change what a call costs, or what the model reads, so they are opted in to; otherwise the policy decides. Of `stop` and `n` the
-request only says what is to be done (`Asked`): the cut is made in the reply (cut.py), and who sends the request sends it `n` times.
+The Responses API has none of them. They change what a call costs, or what the model reads, so they
+are opted in to; otherwise the policy decides. Of `stop` and `n` the request only says what is to be
+done (`Asked`): the cut is made in the reply (cut.py), and who sends the request sends it `n` times.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def stop(draft: Draft, value: Any, _: dict[str, Any]) -> None:
 
 
 def name(draft: Draft, value: Any, path: str) -> str:
-    """Return what tells the model a message's name: what goes in front of its text; nothing where it isn't emulated."""
+    """Return what goes in front of a message's text for its name; nothing where that isn't emulated."""
     path = f"{path}.name"
     if "name" not in draft.policy.emulate:
         draft.cannot(path, "name", "messages have no name on the Responses API; opt in with emulate")

@@ -37,7 +37,10 @@ def call_id(chat_id: str) -> str:
 
 
 def repeated(chat_id: str, times: int) -> str:
-    """Return the `call_id` for a tool call whose id so many calls before it have: the same in every process."""
+    """Return the `call_id` for a tool call whose id so many calls before it have.
+
+    It is the same in every process.
+    """
     return _digest(f"{times} {chat_id}")
 
 

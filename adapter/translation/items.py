@@ -47,7 +47,10 @@ _Call = tuple[int, str, str]
 
 
 class _Calls:
-    """The calls of an id that repeats: how many there were, and those of the newest message that has it, which outputs answer in order."""
+    """The calls of an id that repeats: how many there were, and those of the newest message with it.
+
+    Outputs answer those in order.
+    """
 
     __slots__ = ("answers", "calls", "message", "times")
 
@@ -203,10 +206,12 @@ class _Items:
         self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
 
     def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
-        """Return the id under which a call is sent; `output` is the type of what answers it, `path` where the call stands, if its id is the caller's.
+        """Return the id under which a call is sent.
 
-        The API takes an id once. The first call keeps it, so that prompts begin as before; those of the same id that follow get others, the
-        same each time, as some servers begin every turn with `call_0`.
+        `output` is the type of what answers it, `path` where it stands, if its id is the caller's.
+        The API takes an id once, and some servers begin every turn with `call_0`. The first call
+        keeps its id, so that prompts begin as before; those that follow get others, the same each
+        time.
         """
         called = self.called.get(own)
         if called is None:

@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 def is_commentary(item: dict[str, Any]) -> bool:
-    """Tell whether a message isn't the answer: it has a phase, and another one than that of answers."""
+    """Tell whether a message isn't the answer: it has a phase, and not that of answers."""
     return item.get("phase") not in (None, "", FINAL)
 
 
@@ -50,7 +50,7 @@ def check_items(output: list[Any]) -> None:
 
 
 def check_kind(path: str, item: dict[str, Any]) -> None:
-    """Raise MalformedReply for a call that comes as an item of another API's: without it the answer would look whole."""
+    """Raise MalformedReply for a call in another API's form: without it the answer would look whole."""
     kind = item.get("type")
     if isinstance(kind, str) and kind in _OTHERS_CALLS:
         raise MalformedReply(f"{path}.type", "a call of another API's kind")

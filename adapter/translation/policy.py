@@ -19,9 +19,9 @@ class Policy:
     """The policy for lossy and impossible values (DESIGN §4, `unsupported`).
 
     `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
-    the ledger. `parameters` overrides this by the name of the top-level parameter, or of what stands inside messages; what it
-    doesn't name may have a policy of its own (rules.DEFAULT_POLICIES). `emulate` names the parameters that
-    are reproduced with other means instead; `models` are the facts about models that hold. `carry_reasoning` says which models are
+    the ledger. `parameters` overrides this by the name of the top-level parameter, or of what
+    stands inside messages; what it doesn't name may have a policy of its own
+    (rules.DEFAULT_POLICIES). `emulate` names the parameters that are reproduced with other means instead; `models` are the facts about models that hold. `carry_reasoning` says which models are
     asked for their reasoning in a form that can be sent back: `auto` those that reason.
     """
 

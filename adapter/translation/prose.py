@@ -1,12 +1,13 @@
 """Which of several messages a Chat caller reads: one decision for results and for streams.
 
 A Response may hold several message items; a ChatCompletion has one text. Rules (DESIGN §6, EDGE_CASES 38, 39):
-1. Commentary (messages of any phase but `final_answer`) is held. A final text drops them; without one they are the text, as Chat's own
-   preambles are: from the call that follows them on, or at the end.
+1. Commentary (messages of any phase but `final_answer`) is held. A final text drops it; without
+   one it is the text, as Chat's own preambles are: from the call that follows it on, or at the end.
 2. A final message is read as it comes. The next one is held while it still equals an earlier one: an identical twin is
    dropped, anything else follows after a blank line.
-3. Where JSON was asked for, only the first final text counts: two documents in one string are none. There commentary is
-   held until the end; and a message whose phase may still come, unless it begins as a document does.
+3. Where JSON was asked for, only the first final text counts: two documents in one string are none.
+   There commentary is held until the end; and so is a message whose phase may still come, until it
+   is finished, unless it begins as a document does.
 4. Messages without text are nothing.
 
 Results are fed message by message, streams piece by piece; both come out the same.
@@ -45,9 +46,10 @@ class _State(Enum):
 class Message:
     """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
 
-    `certain` tells that it is known whether it is commentary: servers may say so as late as when they finish it. `twins` are the earlier texts that it may still turn out to repeat, as a range of those in order; None before its first word,
-    and once it is shown.
-    `repeats` tells that it turned out to repeat one.
+    `certain` tells that it is known whether it is commentary: servers may say so as late as when they
+    finish it. `twins` are the earlier texts that it may still turn out to repeat, as a range of those
+    in order; None before its first word, and once it is shown. `repeats` tells that it turned out to
+    repeat one.
     """
 
     path: str
@@ -129,14 +131,17 @@ class Prose:
         return out
 
     def _may_be_shown(self, message: Message) -> bool:
-        """Tell whether a text can be taken for the answer: a JSON document is one even before its phase is known."""
+        """Tell whether a text can be taken for the answer: JSON can be before its phase is known."""
         if not self._first_only or message.certain:
             return True
         begun = next(filter(None, map(str.lstrip, message.pieces)), "")
         return begun.startswith(("{", "["))
 
     def recast(self, message: Message, *, commentary: bool) -> None:
-        """Take note of what a message is, before anybody has read it; once others have followed it keeps its place."""
+        """Take note of what a message is, before anybody has read it.
+
+        Once others have followed it keeps its place.
+        """
         if message.state is not _State.HELD or message.commentary == commentary:
             return
         if not message.length:

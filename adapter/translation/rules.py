@@ -117,14 +117,14 @@ MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "c
 """What can't be carried inside messages (and tools), by the names that a policy knows it by."""
 
 DEFAULT_POLICIES: dict[str, Literal["drop"]] = {"cache_control": "drop"}
-"""What a policy says of a value unless it names it: such a mark, which other vendors take, concerns nothing but cost."""
+"""What a policy says of a value unless it names it: such a mark of other vendors concerns cost alone."""
 
 CHAT_ONLY = frozenset({"data_sources", "dataSources"})
-"""Parameters of Azure's that only its Chat Completions have; an answer without them would be another one."""
+"""Parameters of Azure's Chat Completions alone; an answer without them would be another one."""
 
 
 def named_at(path: str) -> str:
-    """Return the name by which policies know what stands at a path of a chat request: `messages[0].name` is `name`."""
+    """Return the name by which policies know what stands at a path: `messages[0].name` is `name`."""
     parts = _INDEX.sub("", path).split(".")
     inner = parts[-1] if len(parts) > 1 else ""
     return inner if inner in MESSAGE_FIELDS or inner == "audio" else parts[0]

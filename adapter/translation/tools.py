@@ -52,7 +52,7 @@ _FIELDS = {"function": FUNCTION_FIELDS, "custom": CUSTOM_FIELDS}
 
 
 def _rest(draft: Draft, tool: dict[str, Any], given: dict[str, Any], path: str, known: frozenset[str]) -> None:
-    """Take over the other keys of a definition that the Responses API has as well; Chat passes over any."""
+    """Take over the other keys of a definition that the Responses API has; Chat passes over any."""
     for key, value in given.items():
         if value is None or key in tool:
             continue
@@ -63,7 +63,10 @@ def _rest(draft: Draft, tool: dict[str, Any], given: dict[str, Any], path: str, 
 
 
 def _joined(draft: Draft, tool: dict[str, Any], kind: str, path: str) -> dict[str, Any]:
-    """Return a tool's definition with what stands beside it, where the Responses API has that; inside it stands what counts."""
+    """Return a tool's definition with what stands beside it, where the Responses API has that.
+
+    What stands inside counts.
+    """
     inside: dict[str, Any] = tool[kind]
     beside: dict[str, Any] = {}
     for key, value in tool.items():

@@ -71,7 +71,7 @@ class Reader:
         return found
 
     def _extra(self, node: cst.BaseExpression, scope: Scope) -> Any:
-        """Return what is known of the parameters that are given in the body itself, also where a value isn't."""
+        """Return what is known of the parameters in the body itself, also where a value isn't."""
         inside = Arguments()
         self._spread(node, scope, inside, 0)
         return inside.values or self.value(node, scope)
