@@ -142,6 +142,7 @@ def test_env_files_rank_above_secrets_and_later_ones_above_earlier(tmp_path: Pat
         secrets(folder, {"ADAPTER_SERVICE": folder.name})
     assert Settings(_env_file=files, _secrets_dir=folders[2]).service == "b"
     assert Settings(_secrets_dir=folders[2:]).service == "d"
+    assert Settings(_env_file=iter(files)).service == "b"
     assert Settings(_env_file=[folders[3] / "no.env", files[0]]).service == "a"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -152,7 +152,8 @@ def _paths(option: str, given: Any) -> tuple[Path, ...]:
     """Take a path, or several of which the last is the strongest."""
     if given is None:
         return ()
-    listed = given if isinstance(given, (list, tuple)) else (given,)
+    several = isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike))
+    listed = tuple(given) if several else (given,)
     if not all(isinstance(one, (str, os.PathLike)) for one in listed):
         raise ConfigurationError(f"{option}: expected a path, or a list of paths")
     return tuple(Path(one).expanduser().absolute() for one in listed)
