@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -212,6 +213,8 @@ def _server(parts: Any, rest: list[tuple[str, str]], age: float) -> Address:
     if any(name == "db" and not re.fullmatch(r"\d{1,9}", value, re.ASCII) for name, value in rest):
         raise ValueError("db: expected the number of a database")
     if scheme == "unix":
+        if sys.platform == "win32":
+            raise ValueError("there are no Unix sockets for Python on Windows; name a host, as in redis://localhost")
         if netloc or parts.path in ("", "/"):
             raise ValueError("expected unix:///path, with three slashes")
         return Address(scheme, f"unix://{user}{at}{parts.path}{_query(rest)}", 0, 0, age)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import Any
 
 from adapter import regular
@@ -139,16 +139,16 @@ def _umask() -> int:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file in one step: whoever reads it sees the old one or the new one. Raises OSError."""
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False, newline="\n"
-    ) as file:
-        try:
+    handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o666 & ~_umask())  # noqa: PTH101  # as any file that is written here
-            Path(file.name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(file.name).unlink()
-            raise
+            os.fsync(handle)
+        new.chmod(0o666 & ~_umask())  # as any file that is written here
+        new.replace(path)  # closed: Windows moves no file that is open
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
