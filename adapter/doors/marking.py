@@ -81,7 +81,9 @@ def _without_call(client: Any, live: Any, request: Any, retry: int) -> Ticket:
     ):  # fmt: skip
         ticket = last[1]
     else:
-        ticket = begin(live, named=fields.has(request.headers, _HEADER))
+        # What is stored belongs where its id was made, whatever the settings say.
+        stored = not request.url.path.endswith("/chat/completions")
+        ticket = begin(live, named=stored or fields.has(request.headers, _HEADER))
     if body and type(ticket) is not Quiet:
         # Whether it fails for good is told by `concluded`, or known here.
         ticket.by_client = retry < client.max_retries
