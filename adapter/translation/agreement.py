@@ -20,8 +20,7 @@ def rest_of(path: str, sent: str, whole: str, *, as_json: bool, agreed: bool = F
     StreamTruncated where the finished text contradicts what was sent.
     """
     if whole.startswith(sent):
-        rest = whole[len(sent) :]
-        return None if agreed and rest and not rest.strip() else rest
+        return whole[len(sent) :]
     if same_text(sent, whole, as_json=as_json) or (agreed and _same_but_for_formatting(sent, whole)):
         return None
     raise StreamTruncated(path, "what was streamed is not how the finished text begins")

@@ -112,7 +112,8 @@ class ItemEvents:
         for of, so_far in sent.items():
             whole = "".join([part.text for part in parts if part.kind == of])
             as_json = self._asked.json_format and of == "text"
-            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last)
+            over = found is not self._items.messages[-1] or self._prose.is_over(found.text)
+            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last, over=over)
         out: list[Chunk] = []
         at = {"text": 0, "refusal": 0}
         for p, (kind, text, given) in enumerate(parts):
@@ -142,11 +143,26 @@ class ItemEvents:
         self._prose.recast(found.text, commentary=commentary)
         self._refusals.recast(found.refusal, commentary=commentary)
 
-    def _missing(self, item: Item, path: str, sent: str, whole: str, *, as_json: bool, last: bool = False) -> str:
-        """Return what an event says beyond what was sent; raise where it contradicts that."""
+    def _missing(
+        self,
+        item: Item,
+        path: str,
+        sent: str,
+        whole: str,
+        *,
+        as_json: bool,
+        last: bool = False,
+        over: bool = False,
+    ) -> str:
+        """Return what an event says beyond what was sent; raise where it contradicts that.
+
+        Of what is `over` no white space is passed on any more.
+        """
         if not whole and not last:
             return ""  # an empty field says nothing: some servers leave it so
         missing = rest_of(path, sent, whole, as_json=as_json, agreed=item.agreed)
+        if over and item.agreed and missing is not None and missing.isspace():
+            missing = None
         item.agreed = True
         if missing is None and not item.reworded:
             item.reworded = True

@@ -114,7 +114,7 @@ class Prose:
         at = message.length
         message.add(text)
         piece = Piece(text, logprobs)
-        if message.repeats or (message.state is _State.SHOWN and message is not self._last):
+        if self.is_over(message):
             raise StreamTruncated(message.path, "it goes on after other messages were shown")
         if message.state is _State.SHOWN:
             self._length += len(text)
@@ -129,6 +129,10 @@ class Prose:
             elif self._may_be_shown(message) and not self._may_repeat(message, text, at):
                 out += self._show(message)
         return out
+
+    def is_over(self, message: Message) -> bool:
+        """Tell whether nothing more of a message can be shown: it is a twin, or others follow it."""
+        return message.repeats or (message.state is _State.SHOWN and message is not self._last)
 
     def _may_be_shown(self, message: Message) -> bool:
         """Tell whether a text can be taken for the answer: JSON can be before its phase is known."""
