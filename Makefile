@@ -14,7 +14,7 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo environment test cover soak matrix frameworks apps lanes packages setup-check bench audit lint types fmt clean
+.PHONY: help demo environment test cover soak matrix frameworks tracers apps lanes packages setup-check bench audit lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -48,6 +48,9 @@ matrix: ## show what a caller sees of each fault of the network, natively and th
 
 frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
 	$(python) -m tests.isolated frameworks $(ONLY) -- $(ARGS)
+
+tracers: ## compare what tracers export natively and through the adapter, each in its own environment; ONLY= and ARGS= as above
+	$(python) -m tests.isolated tracers $(ONLY) -- $(ARGS)
 
 apps: ## run published applications natively and through the adapter, each in its own environment; ONLY= names some
 	$(python) -m tests.apps.run $(ONLY) $(ARGS)

@@ -25,7 +25,7 @@ compile --universal pyproject.toml $builder --extra cli --constraint requirement
 compile --universal requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
 
 # One environment for each of a kind: that, what its tests need, and the project's own dependencies.
-for kind in frameworks; do
+for kind in frameworks tracers; do
     for wanted in requirements/$kind/*.in; do
         overrides "${wanted%.in}"
         compile --universal pyproject.toml "requirements/$kind.in" "$wanted" ${overriding[@]+"${overriding[@]}"} \

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import os
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 import hypothesis
 import pytest
 
 from adapter.doors import missing
 from adapter.memory import keeper, opening
+from tests.support import network
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
 
@@ -46,50 +44,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-class NetworkBlockedError(RuntimeError):
-    """A test reached for a machine other than this one.
-
-    Deliberately not an OSError: HTTP libraries turn those into connection errors, and the SDK retries them.
-    """
-
-
-def _refuse_unless_loopback(host: object) -> None:
-    name = host.decode() if isinstance(host, bytes) else host
-    if name is None or name in {"", "localhost"}:
-        return
-    try:
-        allowed = ipaddress.ip_address(str(name).partition("%")[0]).is_loopback
-    except ValueError:
-        allowed = False
-    if not allowed:
-        msg = f"tests may only talk to the loopback, not to {name!r}"
-        raise NetworkBlockedError(msg)
-
-
-def _block_network() -> None:
-    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
-
-    def checked(sock: socket.socket, address: Any) -> None:
-        if sock.family in {socket.AF_INET, socket.AF_INET6}:
-            _refuse_unless_loopback(address[0])
-
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        checked(self, address)
-        return connect(self, address)
-
-    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        checked(self, address)
-        return connect_ex(self, address)
-
-    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        _refuse_unless_loopback(host)
-        return getaddrinfo(host, *args, **kwargs)
-
-    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
-    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
-    socket.getaddrinfo = guarded_getaddrinfo
-
-
 def _register_hypothesis_profiles() -> None:
     # No deadline anywhere: two shared cores make single slow examples normal.
     hypothesis.settings.register_profile("dev", max_examples=examples(50), deadline=None)
@@ -104,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(_PRIVATE_PREFIXES) or name.lower() in _PROXIES:
             del os.environ[name]
-    _block_network()
+    network.block()
     _register_hypothesis_profiles()
 
 

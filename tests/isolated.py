@@ -1,12 +1,14 @@
-"""Run the tests of each framework or tracer in an environment of its own, and print a table. Standard library only.
+"""Run the tests of each framework or tracer in an environment of its own, and print a table.
+
+Standard library only.
 
     python -m tests.isolated frameworks                       every framework
     python -m tests.isolated tracers langsmith                one tracer, or several
     python -m tests.isolated frameworks langchain -- -k tool  arguments after -- go to pytest
-    python -m tests.isolated frameworks --record URL          record the cassettes anew from a server (base URL, key `key`)
+    python -m tests.isolated frameworks --record URL          record the cassettes anew (key: `key`)
 
-A kind is a folder of tests with a module `suite`, and a folder of lists in requirements/, one for each of that kind. Environments
-are kept in `.lanes/KIND/NAME` (see environments.py).
+A kind is a folder of tests with a module `suite`, and a folder of lists in requirements/, one for
+each of that kind. Environments are kept in `.lanes/KIND/NAME` (see environments.py).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pathlib import Path
 from tests.environments import LANES, REQUIREMENTS, ROOT, CannotBeMadeError, Environment, ready
 
 UNDER_TEST, RECORD_FROM = "ADAPTER_UNDER_TEST", "ADAPTER_RECORD_FROM"
-"""The variables that tell a kind's `conftest` what to collect and, where cassettes are recorded, the server's base URL."""
+"""Variables that tell a kind's `conftest` what to collect, and from where to record cassettes."""
 KINDS = sorted(path.parent.name for path in ROOT.glob("tests/*/suite.py"))
 
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import completion_create_params as sdk
 
-from tests.conftest import NetworkBlockedError
 from tests.support import chunking, corpus, openapi, strategies
 from tests.support.loopback import HOLD, Loopback, Reply
+from tests.support.network import NetworkBlockedError
 from tests.support.typeddicts import keys_of, needs_current_types, problems_of_chat_body, problems_of_responses_body
 
 USER = {"role": "user", "content": "hi"}

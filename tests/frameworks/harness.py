@@ -12,25 +12,23 @@ sees to it that the requests truly went where they should, makes the outcomes co
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from enum import Enum
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import anyio
 import openai
-from pydantic import BaseModel
 
 import adapter
 from adapter.testing.cassettes import HOST, use_cassette
+from tests.support.plain import differing, plain
+
+__all__ = ["DOORS", "FAMILY", "House", "Side", "Source", "differences", "plain", "sent_paths"]
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes" / "frameworks"
 BACKENDS = ("chat", "responses")
@@ -201,67 +199,7 @@ def sent_paths(into: list[str]) -> Iterator[None]:
         yield
 
 
-# --- making outcomes comparable -------------------------------------------------------------------------------------
-
-CLOCKS = frozenset({"created", "created_at", "timestamp", "time", "duration", "started_at", "ended_at", "elapsed"})
-"""Keys whose values are times."""
-
-_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_IDS = re.compile(rf"\b(?:(?:chatcmpl|call|resp|msg|fc|run|lc_run)[-_][\w.:-]{{6,}}|{_UUID})")
-_ID_KEYS = re.compile(r"(?:^|_|\.)ids?$")
-
-
-def plain(value: Any, *, without: frozenset[str] = frozenset()) -> Any:
-    """Turn an outcome into JSON-like data: no times, ids numbered in the order in which they appear.
-
-    A result that names the wrong call's id is still seen to, since the same id always gets the same number.
-    """
-    data = _data(value, without | CLOCKS)
-    known: dict[str, str] = {}
-    _collect(data, "", known)
-    return _renamed(data, known)
-
-
-def _data(value: Any, without: frozenset[str]) -> Any:
-    if isinstance(value, BaseModel):
-        value = {"": type(value).__name__, **dict(value)}
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr}
-        value = {"": type(value).__name__, **fields}
-    elif isinstance(value, BaseException):
-        value = {"": type(value).__name__, "message": str(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): _data(each, without) for key, each in value.items() if key not in without}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_data(each, without) for each in value]
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
-def _collect(value: Any, key: str, known: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            _collect(each, name, known)
-    elif isinstance(value, list):
-        for each in value:
-            _collect(each, key, known)
-    elif isinstance(value, str):
-        whole = [value] if value and _ID_KEYS.search(key) else []
-        for found in whole or _IDS.findall(value):
-            known.setdefault(found, f"<{len(known) + 1}>")
-
-
-def _renamed(value: Any, known: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _renamed(each, known) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_renamed(each, known) for each in value]
-    if isinstance(value, str):
-        for found, number in known.items():
-            value = value.replace(found, number)
-    return value
-
+# --- holding outcomes against each other ----------------------------------------------------------------------------
 
 ADDED = {
     "service_tier": "auto",
@@ -277,26 +215,12 @@ OWN = frozenset({"created_cache_tokens", "multimodal_tokens"})
 """What only vLLM's Chat says, and no other."""
 
 
-def differences(chat: Any, responses: Any, path: str = "$") -> Iterator[str]:
+def differences(chat: Any, responses: Any) -> Iterator[str]:
     """List where two plain outcomes differ, a line for each place."""
-    if isinstance(chat, dict) and isinstance(responses, dict):
-        for key in sorted({*chat, *responses}):
-            if chat.get(key) is None and key in ADDED and responses.get(key) == ADDED[key]:
-                continue
-            if key in OWN and key not in responses:
-                continue
-            yield from differences(chat.get(key, _ABSENT), responses.get(key, _ABSENT), f"{path}.{key}")
-    elif isinstance(chat, list) and isinstance(responses, list):
-        for index, (left, right) in enumerate(zip_longest(chat, responses, fillvalue=_ABSENT)):
-            yield from differences(left, right, f"{path}[{index}]")
-    # To Python, `True == 1 == 1.0`.
-    elif type(chat) is not type(responses) or chat != responses:
-        yield f"{path}: {chat!r}, {responses!r}"
+    return differing(chat, responses, _by_the_servers)
 
 
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-_ABSENT = _Absent()
+def _by_the_servers(key: str, chat: dict[str, Any], responses: dict[str, Any]) -> bool:
+    if chat.get(key) is None and key in ADDED and responses.get(key) == ADDED[key]:
+        return True
+    return key in OWN and key not in responses
