@@ -22,7 +22,7 @@ _ITEMS = {
     "function_call_output": ({"type", "call_id", "output"}, {"id", "status"}),
     "custom_tool_call": ({"type", "call_id", "name", "input"}, {"id", "status"}),
     "custom_tool_call_output": ({"type", "call_id", "output"}, {"id", "status"}),
-    "reasoning": ({"type", "id", "summary"}, {"encrypted_content", "content", "status"}),
+    "reasoning": ({"type", "summary"}, {"id", "encrypted_content", "content", "status"}),
 }
 _MESSAGES = {
     "system": ({"role", "content"}, {"name"}),

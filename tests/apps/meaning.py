@@ -115,8 +115,18 @@ def _item(item: Json) -> Iterator[Any]:
             yield ["call", item["call_id"], item["name"], _arguments(item["arguments"])]
         case "function_call_output":
             yield ["output", item["call_id"], _parts(item["output"])]
+        case "reasoning":
+            return  # Chat has no place for it; see `reasoning`
         case kind:
             yield [kind]
+
+
+def reasoning(body: Json) -> tuple[int, int]:
+    """Count the answers with calls in a request's history, and those whose reasoning has come back with them."""
+    items = body["input"] if isinstance(body["input"], list) else []
+    given = {item["encrypted_content"].rpartition("-")[2] for item in items if item.get("type") == "reasoning"}
+    called = {item["call_id"].removeprefix("call_")[:-1] for item in items if item.get("type") == "function_call"}
+    return len(called), len(called & given)
 
 
 def _arguments(text: str) -> Any:

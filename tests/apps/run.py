@@ -141,6 +141,7 @@ def check(name: str, *, shown: bool = False) -> Found:
         if mode != "native":
             _compare(mode, native, report, found)
             found.row[mode] = _moved(name, mode, report, found)
+    found.row["reasoning back"] = _carried(reports["on"])
     found.row["same"] = "no" if found.differences else f"yes, but {len(found.excused)}" if found.excused else "yes"
     if shown:
         did = {key: told["outcome"] for key, told in native["scenarios"].items()}
@@ -212,6 +213,16 @@ def _moved(name: str, mode: str, report: Json, found: Found) -> str:
     ]
     found.stayed += rows
     return f"{moved} of {len(records) + past}"
+
+
+def _carried(report: Json) -> str:
+    """Say how often the reasoning before calls came back with them, where a model was asked for it."""
+    asked = [
+        each["body"] for told in report["scenarios"].values() for each in told["asked"] if each["path"] == RESPONSES
+    ]
+    wanted = [body for body in asked if "reasoning.encrypted_content" in (body.get("include") or ())]
+    called, back = (sum(counts) for counts in zip((0, 0), *map(meaning.reasoning, wanted), strict=True))
+    return f"{back} of {called}" if called else "-"
 
 
 def differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

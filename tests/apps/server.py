@@ -8,6 +8,7 @@ Ids, times and token counts are the same on both, so that whatever an applicatio
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import struct
@@ -163,6 +164,11 @@ def _embeddings(body: Json) -> Json:
     return {"object": "list", "model": body["model"], "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}}
 
 
+def _token(number: int) -> str:
+    """Make what tells an answer's calls from others': as hard to guess as the services' own, but the same each time."""
+    return hashlib.sha256(f"answer {number}".encode()).hexdigest()[:23]
+
+
 def _pieces(text: str) -> Sequence[str]:
     """Cut text as a model writes it: word by word."""
     return re.findall(r"\s*\S+|\s+$", text)
@@ -208,7 +214,7 @@ class _Chat(_Form):
         message |= {"refusal": answer.refusal or None, "annotations": []}
         if answer.calls:
             message["tool_calls"] = self._calls()
-        choice = {"message": message, "logprobs": self._logprobs(_pieces(text)), "finish_reason": self._finish()}
+        choice = {"message": message, **self._logprobs(_pieces(text)), "finish_reason": self._finish()}
         choices = [{"index": index, **choice} for index in range(self.body.get("n") or 1)]
         return {**self._top("chat.completion"), "choices": choices, "usage": self._usage()}
 
@@ -223,19 +229,19 @@ class _Chat(_Form):
         if len(answer.calls) < 2 or answer.text:
             role["refusal"] = "" if answer.refusal else None
         alone = len(answer.calls) == 1 and not answer.text  # such a call begins in the first chunk
-        steps: list[tuple[Json, Json | None, str | None]] = [] if alone else [(role, None, None)]
-        steps += [({"content": piece}, self._logprobs([piece]), None) for piece in _pieces(self.text())]
-        steps += [({"refusal": piece}, None, None) for piece in _pieces(answer.refusal)]
+        steps: list[tuple[Json, Sequence[str], str | None]] = [] if alone else [(role, (), None)]
+        steps += [({"content": piece}, [piece], None) for piece in _pieces(self.text())]
+        steps += [({"refusal": piece}, (), None) for piece in _pieces(answer.refusal)]
         for at, made in enumerate(self._calls()):
             function = made["function"]
             opening = {"index": at, **made, "function": {**function, "arguments": ""}}
-            steps.append(({**(role if alone else {}), "tool_calls": [opening]}, None, None))
+            steps.append(({**(role if alone else {}), "tool_calls": [opening]}, (), None))
             for piece in _pieces(function["arguments"]):
-                steps.append(({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, None, None))
-        steps.append(({}, None, self._finish()))
+                steps.append(({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, (), None))
+        steps.append(({}, (), self._finish()))
         for index in range(self.body.get("n") or 1):
-            for delta, logprobs, finish in steps:
-                choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+            for delta, pieces, finish in steps:
+                choice = {"index": index, "delta": delta, **self._logprobs(pieces), "finish_reason": finish}
                 yield _line({**top, "choices": [choice]})
         if counted:
             yield _line({**top, "choices": [], "usage": self._usage()})
@@ -253,15 +259,18 @@ class _Chat(_Form):
     def _calls(self) -> list[Json]:
         return [
             {
-                "id": f"call_{self.number}_{at}",
+                "id": f"call_{_token(self.number)}{at}",
                 "type": "function",
                 "function": {"name": each.name, "arguments": each.arguments},
             }
             for at, each in enumerate(self.answer.calls)
         ]
 
-    def _logprobs(self, pieces: Sequence[str]) -> Json | None:
-        return {"content": _tokens(pieces), "refusal": None} if self.body.get("logprobs") else None
+    def _logprobs(self, pieces: Sequence[str]) -> Json:
+        if re.match(r"gpt-[5-9]|o\d", self.body["model"]):  # their choices have no such key
+            return {}
+        asked = self.body.get("logprobs") and pieces
+        return {"logprobs": {"content": _tokens(pieces), "refusal": None} if asked else None}
 
     def _usage(self) -> Json:
         asked, said = self.counts()
@@ -317,11 +326,22 @@ class _Responses(_Form):
         return parts
 
     def _items(self) -> Iterator[Json]:
+        if "reasoning.encrypted_content" in self._included():
+            yield {
+                "type": "reasoning",
+                "id": f"rs_{self.number}",
+                "summary": [],
+                "encrypted_content": f"sealed-{_token(self.number)}",
+            }
         if parts := self._parts():
             top = {"type": "message", "id": f"msg_{self.number}", "role": "assistant", "status": "completed"}
             yield {**top, "content": parts}
         for at, each in enumerate(self.answer.calls):
-            top = {"type": "function_call", "id": f"fc_{self.number}_{at}", "call_id": f"call_{self.number}_{at}"}
+            top = {
+                "type": "function_call",
+                "id": f"fc_{self.number}_{at}",
+                "call_id": f"call_{_token(self.number)}{at}",
+            }
             yield {**top, "status": "completed", "name": each.name, "arguments": each.arguments}
 
     def _included(self) -> Sequence[str]:
@@ -332,12 +352,12 @@ class _Responses(_Form):
             yield {"type": f"response.{name}", "response": self._top()}
         for index, item in enumerate(self._items()):
             at = {"output_index": index, "item_id": item["id"]}
-            emptied = {"content": []} if item["type"] == "message" else {"arguments": ""}
+            emptied = {"message": {"content": []}, "function_call": {"arguments": ""}, "reasoning": {}}[item["type"]]
             begun = {**item, **emptied, "status": "in_progress"}
             yield {"type": "response.output_item.added", "output_index": index, "item": begun}
             if item["type"] == "message":
                 yield from self._part_events(item, at)
-            else:
+            elif item["type"] == "function_call":
                 for piece in _pieces(item["arguments"]):
                     yield {"type": "response.function_call_arguments.delta", **at, "delta": piece}
                 done = {"name": item["name"], "arguments": item["arguments"]}

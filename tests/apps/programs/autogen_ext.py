@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from autogen_agentchat.agents import AssistantAgent
@@ -84,6 +85,13 @@ async def tool_agent_streamed(wired: Wired) -> Any:
     made = model(wired, include_name_in_message=False)
     agent = AssistantAgent("teller", made, tools=[weather(wired)], reflect_on_tool_use=True, model_client_stream=True)
     return [event async for event in agent.run_stream(task="How is the weather?")]
+
+
+@APP.scenario(say("", call("get_weather", city="Oslo")), say("", call("get_weather", city="Rome")), say("It rains."))
+async def tool_agent_that_reasons(wired: Wired) -> Any:
+    made = model(replace(wired, model="gpt-5-mini"), include_name_in_message=False)
+    agent = AssistantAgent("teller", made, tools=[weather(wired)], reflect_on_tool_use=True, max_tool_iterations=3)
+    return await agent.run(task="How is the weather?")
 
 
 @APP.scenario(say_json({"title": "The Moth", "pages": 12}), say_json({"ok": True}))

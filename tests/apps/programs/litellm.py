@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 os.environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_MODE": "PRODUCTION"}
@@ -69,7 +70,10 @@ def streamed_with_usage(wired: Wired) -> Any:
     return [chunk.model_dump() for chunk in chunks]
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+BOTH = (say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+
+
+@APP.scenario(*BOTH)
 def tools(wired: Wired) -> Any:
     messages: list[Any] = [{"role": "user", "content": "How is the weather?"}]
     first = ask(wired, messages, tools=[TOOL], tool_choice="auto")
@@ -78,6 +82,11 @@ def tools(wired: Wired) -> Any:
         wired.note(each.function.name, each.function.arguments)
         messages.append({"role": "tool", "tool_call_id": each.id, "content": "Rain"})
     return whole(first), whole(ask(wired, messages, tools=[TOOL]))
+
+
+@APP.scenario(*BOTH)
+def tools_while_reasoning(wired: Wired) -> Any:
+    return tools(replace(wired, model="gpt-5-mini"))
 
 
 @APP.scenario(say("Let me look.", call("get_weather", city="Oslo")), say("It rains."))
@@ -167,3 +176,29 @@ def router(wired: Wired) -> Any:
 @APP.scenario()
 def embedding(wired: Wired) -> Any:
     return litellm.embedding("openai/text-embedding-3-small", input=["a", "b"], client=wired.openai()).model_dump()
+
+
+@APP.scenario(say("Hello there."), say("Streamed."))
+def through_a_session(wired: Wired) -> Any:
+    # Without a client: it makes and keeps its own, on the HTTP client that it is told to use.
+    litellm.client_session = wired.http_client()
+    try:
+        given = {"api_key": wired.api_key, "api_base": wired.base_url}
+        first = litellm.completion(f"openai/{wired.model}", USER, **given)
+        return whole(first), [
+            each.model_dump() for each in litellm.completion(f"openai/{wired.model}", USER, stream=True, **given)
+        ]
+    finally:
+        litellm.client_session = None
+
+
+@APP.scenario(say("Hello there."), say("Streamed."))
+async def through_an_async_session(wired: Wired) -> Any:
+    litellm.aclient_session = wired.async_http_client()
+    try:
+        given = {"api_key": wired.api_key, "api_base": wired.base_url}
+        first = await litellm.acompletion(f"openai/{wired.model}", USER, **given)
+        pieces = await litellm.acompletion(f"openai/{wired.model}", USER, stream=True, **given)
+        return whole(first), [each.model_dump() async for each in pieces]
+    finally:
+        litellm.aclient_session = None

@@ -82,10 +82,10 @@ def options_of_chat_alone(wired: Wired) -> Any:
     return seen(stopped), seen(llm.model(MODEL, seed=7).call("Count."))
 
 
-def _looped(wired: Wired, *, stream: bool) -> Any:
+def _looped(wired: Wired, *, stream: bool, model: str = MODEL) -> Any:
     register(wired)
 
-    @llm.call(MODEL, tools=[weather(wired)])
+    @llm.call(model, tools=[weather(wired)])
     def ask(question: str) -> str:
         return question
 
@@ -114,6 +114,16 @@ def tools(wired: Wired) -> Any:
 @APP.scenario(*LOOP)
 def tools_streamed(wired: Wired) -> Any:
     return _looped(wired, stream=True)
+
+
+@APP.scenario(*LOOP)
+def tools_while_reasoning(wired: Wired) -> Any:
+    return _looped(wired, stream=False, model="openai/gpt-5-mini:completions")
+
+
+@APP.scenario(*LOOP)
+def tools_streamed_while_reasoning(wired: Wired) -> Any:
+    return _looped(wired, stream=True, model="openai/gpt-5-mini:completions")
 
 
 def _book(mode: Any) -> Any:

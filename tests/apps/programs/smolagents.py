@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from smolagents import ChatMessage, CodeAgent, OpenAIModel, Tool, ToolCallingAgent, tool
@@ -76,6 +77,13 @@ def tool_agent_streamed(wired: Wired) -> Any:
     agent = ToolCallingAgent(tools=[weather(wired)], model=model(wired), stream_outputs=True)
     seen = [type(event).__name__ for event in agent.run("How is the weather?", stream=True)]
     return seen, steps(agent)
+
+
+@APP.scenario(say("", call("get_weather", city="Oslo")), say("", call("get_weather", city="Rome")), say("", FINAL))
+def tool_agent_that_reasons(wired: Wired) -> Any:
+    made = model(replace(wired, model="gpt-5.4-mini"))
+    agent = ToolCallingAgent(tools=[weather(wired)], model=made)
+    return agent.run("How is the weather in Oslo and in Rome?"), steps(agent)
 
 
 @APP.scenario(say(CODE), say(DONE))
