@@ -279,7 +279,9 @@ def natively(mode: str, what: str) -> tuple[Any, Log]:
     return got, is_alike(log)
 
 
-@pytest.mark.parametrize(("when", "mode"), [("before", "off"), ("before", "flipped"), ("after", "flipped")])
+@pytest.mark.parametrize(
+    ("when", "mode"), [("before", "off"), ("before", "flipped"), ("after", "flipped"), ("ours", "flipped")]
+)
 @pytest.mark.parametrize("what", SITTING)
 def test_what_sits_on_a_client_sees_what_it_sees_natively(
     sdk: Sdk, what: str, when: str, mode: str, tmp_path: Path
@@ -289,8 +291,10 @@ def test_what_sits_on_a_client_sees_what_it_sees_natively(
         client = client_of(sdk, upstream)
         if when == "before":
             SITTING[what](client, log, patch)
+        if when == "ours":  # by import
+            client = Way("client", sdk.mode == "async").client(upstream, switch.settings)
         adapter.install(client, switch.settings)
-        if when == "after":
+        if when != "before":
             SITTING[what](client, log, patch)
         rounds = ["off", "on"] if mode == "flipped" else ["off"]
         for now in rounds:
