@@ -49,7 +49,7 @@ def configure(client: Any, settings: Settings) -> None:
 
 
 def _begun(client: Any, live: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Ticket | None:
-    """Begin a call, if a request is one: of the second argument, a request's options."""
+    """Begin a call, if its options, the second argument, say that it is one."""
     options = given["options"] if "options" in given else args[1] if len(args) > 1 else None
     url = getattr(options, "url", None)
     if type(url) is not str or not url.endswith(_PATH):
