@@ -126,6 +126,8 @@ def test_what_was_let_go_counts_no_more() -> None:
     without, named = ({**RESPONSES, "input": [{"role": "user", "content": text}]} for text in ("Hi.", "[Ann]: Hi."))
     assert meaning.of_chat(chat, ["seed", "messages[].name"]) == meaning.of_responses(without)
     assert meaning.of_chat(chat, ["seed", "name"]) == meaning.of_responses(named)
+    # A tool's message may lose its name in the same request.
+    assert meaning.of_chat(chat, ["seed", "name", "messages[].name"]) == meaning.of_responses(named)
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,13 @@ def _message(message: Json, without: set[str]) -> Iterator[Any]:
     parts = _parts(message.get("content"))
     if message.get("refusal"):
         parts.append(["refusal", message["refusal"]])
-    name = message.get("name") if "messages[].name" not in without else None
+    name = message.get("name")
     if name and "name" in without:
-        name, parts = None, [["text", f"[{name}]: {parts[0][1]}"], *parts[1:]]
+        if parts and parts[0][0] == "text":
+            parts[0] = ["text", f"[{name}]: {parts[0][1]}"]
+        name = None
+    elif "messages[].name" in without:
+        name = None
     if parts or role != "assistant":
         yield [role, *([name] if name else []), parts]
     for each in message.get("tool_calls") or ():

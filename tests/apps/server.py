@@ -179,7 +179,8 @@ def _words(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(_words, value))
     if isinstance(value, dict):
-        keys = ("content", "text", "output", "input", *(("name",) if "role" in value else ()))
+        named = value.get("content") and value.get("role") not in (None, "tool", "function")
+        keys = ("content", "text", "output", "input", *(("name",) if named else ()))
         return sum(_words(value.get(key)) for key in keys)
     return len(value.split()) if isinstance(value, str) else 0
 
