@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -101,6 +102,9 @@ def _without_our_frames(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_without_our_frames(one) for one in value]
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError):
+            return _without_our_frames(json.loads(value))
     if isinstance(value, str) and "Traceback (most recent call last)" in value:
         frames = [found.group() for found in _FRAME.finditer(value) if "/tests/tracers/" in found["file"]]
         return [*frames, value.rstrip().rpartition("\n")[2]]
