@@ -157,7 +157,9 @@ class Tally:
     def write(self, path: Path) -> None:
         """Write the JSON document."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+        )
 
     def lines(self) -> Iterator[str]:
         """Give the report for people."""
