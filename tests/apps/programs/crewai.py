@@ -135,9 +135,9 @@ def crew_streamed(wired: Wired) -> Any:
     return told(crew(wired, stream=True).kickoff({"city": "Oslo"}))
 
 
-@scenario(say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+@scenario(say("", call("get_weather", city="Oslo")), say("It rains in Oslo."))
 async def crew_async(wired: Wired) -> Any:
-    return told(await crew(wired).akickoff({"city": "Oslo and Rome"}))
+    return told(await crew(wired).akickoff({"city": "Oslo"}))
 
 
 @scenario(say_json({"name": "Rex", "age": 3}), say_json({"name": "Rex", "age": 3}))
