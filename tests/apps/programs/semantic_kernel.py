@@ -126,16 +126,7 @@ async def prompt(wired: Wired) -> Any:
     return str(first), told(first.value), [told(each) async for each in pieces]
 
 
-TEXTLESS = "a name stands in front of the text, and a message of calls alone, which has none, goes without"
-
-
-@APP.scenario(
-    *[say("", call("weather-get_weather", city="Oslo")), say("It rains."), say("You asked of Oslo.")],
-    but={
-        "drops asked[[]?].turns[[]?][[]1][[]0][[]1]": TEXTLESS,
-        "drops outcome.result[[]1][[]?].metadata.usage.*": TEXTLESS,
-    },
-)
+@APP.scenario(say("", call("weather-get_weather", city="Oslo")), say("It rains."), say("You asked of Oslo."))
 async def agent(wired: Wired) -> Any:
     thread = ChatHistoryAgentThread()
     own = ChatCompletionAgent(service=service(wired), name="Teller", instructions="Help.", plugins=[Weather(wired)])
