@@ -262,7 +262,8 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                 return _of_class(self, "_process_response")(**kwargs)
             made = native(**kwargs)
             try:
-                decisions.remember_of(kwargs["response"], made)
+                if not decisions.is_known(made):  # a completion is, since it was made
+                    decisions.remember_of(kwargs["response"], made)
                 read_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
                 if raises(self):
@@ -353,7 +354,8 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                 return await _of_class(self, "_process_response")(**kwargs)
             made = await native(**kwargs)
             try:
-                decisions.remember_of(kwargs["response"], made)
+                if not decisions.is_known(made):  # a completion is, since it was made
+                    decisions.remember_of(kwargs["response"], made)
                 read_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
                 if raises(self):

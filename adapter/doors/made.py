@@ -78,7 +78,7 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         if self._value is None or options or "_content" not in self.__dict__:
             return super().json(**options)
         value, self._value = self._value, None
-        if self._trip is not None:
+        if self._trip is not None and not self._trip.ticket.by_client:  # a client of ours names what it makes
             with suppress(Exception):  # the answer is worth more than what is known of it
                 name(self._trip.ticket.journal, value.get("id"))
         return value

@@ -10,6 +10,15 @@ _OWN = frozenset({
 })  # fmt: skip
 
 
+_PROMPT = {"cached_tokens": 0, "audio_tokens": 0}
+_COMPLETION = {
+    "reasoning_tokens": 0,
+    "audio_tokens": 0,
+    "accepted_prediction_tokens": 0,
+    "rejected_prediction_tokens": 0,
+}
+
+
 def usage_to_chat(usage: Any) -> dict[str, Any] | None:
     """Translate a Response's usage; None where the server sent none, or none that counts (nothing is invented).
 
@@ -29,34 +38,38 @@ def usage_to_chat(usage: Any) -> dict[str, Any] | None:
         "completion_tokens": completion,
         "total_tokens": prompt + completion if total is None else total,
     }
-    given = _details(usage, "input_tokens_details", "prompt_tokens_details")
+    given = _details(_PROMPT, usage, "input_tokens_details", "prompt_tokens_details")
     if given is not None:
-        chat["prompt_tokens_details"] = {"cached_tokens": 0, "audio_tokens": 0} | given
-    given = _details(usage, "output_tokens_details", "completion_tokens_details")
+        chat["prompt_tokens_details"] = given
+    given = _details(_COMPLETION, usage, "output_tokens_details", "completion_tokens_details")
     if given is not None:
-        chat["completion_tokens_details"] = {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        } | given
-    return chat | {key: value for key, value in usage.items() if key not in _OWN}
+        chat["completion_tokens_details"] = given
+    if not usage.keys() <= _OWN:
+        chat |= {key: value for key, value in usage.items() if key not in _OWN}
+    return chat
 
 
-def _first(usage: dict[str, Any], *keys: str) -> int | None:
-    return next((found for key in keys if (found := _count(usage.get(key))) is not None), None)
+def _first(usage: dict[str, Any], own: str, chats: str) -> int | None:
+    found = _count(usage.get(own))
+    return _count(usage.get(chats)) if found is None else found
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
-def _details(usage: dict[str, Any], *keys: str) -> dict[str, Any] | None:
+def _details(zeros: dict[str, Any], usage: dict[str, Any], own: str, chats: str) -> dict[str, Any] | None:
     """Return the counts of a kind of tokens, without those that are no counts; None where there are no details."""
-    found = next((usage[key] for key in keys if isinstance(usage.get(key), dict)), None)
-    if found is None:
-        return None
-    counts = {key: _count(value) if key.endswith("_tokens") else value for key, value in found.items()}
-    return {key: value for key, value in counts.items() if value is not None}
+    found = usage.get(own)
+    if not isinstance(found, dict):
+        found = usage.get(chats)
+        if not isinstance(found, dict):
+            return None
+    counts = zeros.copy()
+    for key, value in found.items():
+        count = _count(value) if key.endswith("_tokens") else value
+        if count is not None:
+            counts[key] = count
+    return counts
