@@ -8,6 +8,8 @@ from tests.support.loopback import Loopback
 from tests.tracers.otel import Memory
 from tests.tracers.tracer import Tracer
 
+UNSEEN = frozenset({"parsed"})
+
 
 def start(_: Loopback, *, masked: bool) -> Tracer:
     """Patch the SDK's `create`."""
