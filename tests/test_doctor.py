@@ -67,6 +67,15 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
     assert rows.keys() == adapter.Settings.model_fields.keys() - {"flags", "observers", "on_bug"}
 
 
+def test_variables_that_are_no_settings_are_named() -> None:
+    variables = {"ADAPTER_EMULAET": "stop", "ADAPTER_LOG": "info", "ADAPTER_PORT": "80", "HOME": "x"}
+    (only,) = [
+        one for one in found(origins.settings, Patient(adapter.Settings(), environment=variables)) if one.state != "ok"
+    ]
+    assert (only.name, only.state) == ("variables", "warning")
+    assert only.says == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
+
+
 @pytest.mark.parametrize("spelled", ["on_bug", "on_internal_error"])
 def test_a_setting_with_two_names_says_where_it_came_from(
     spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -671,6 +671,11 @@ def test_what_is_no_client_is_an_error_that_says_what_to_do(sdk: Sdk, wrap: Any)
     assert type(client) is sdk.plain
 
 
+def test_a_class_is_no_client() -> None:
+    with pytest.raises(adapter.AdapterError, match=r"got the class OpenAI\."):
+        adapter.install(openai.OpenAI)
+
+
 # Messages that skip the SDK's transform
 
 

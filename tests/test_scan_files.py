@@ -138,6 +138,21 @@ def test_recordings(project: Path) -> None:
     ]
 
 
+BATCH = '{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {}}\n'
+
+
+def test_the_input_of_a_batch_is_no_recording(project: Path) -> None:
+    put(project, {"in.jsonl": BATCH * 2, "log.jsonl": '{"url": "/v1/chat/completions"}\n', "own.json": BATCH})
+    shown = document()
+    assert shown["batches"] == [{"file": "in.jsonl", "lines": [1, 2]}]
+    assert [one["file"] for one in shown["recordings"]] == ["log.jsonl", "own.json"]
+    said = "the input of a batch, 2 × /chat/completions: the Batch API isn't moved"
+    assert f"in.jsonl:1: {said}" in run().stdout
+    (sarif,) = json.loads(run("--sarif").stdout)["runs"]
+    assert [one["ruleId"] for one in sarif["results"]] == ["recording", "recording", "batch"]
+    assert sarif["results"][2]["message"]["text"] == said
+
+
 def test_the_summary(project: Path) -> None:
     put(project, {"a.py": CALL + SEED + SEED, "b.py": "x = 1"})
     summary = document()["summary"]

@@ -200,7 +200,6 @@ UNFIT: dict[str, tuple[Any, str, str]] = {
     "AsyncTransport of a sync one": (
         lambda: adapter.AsyncTransport(Sync([])), "async", "AsyncTransport wraps Sync, {} async_inner={}.AsyncHTTPTransport",
     ),
-    "a client": (lambda: adapter.Transport(http.Client()), "sync", "Transport wraps Client, {} inner={}.HTTPTransport"),
 }  # fmt: skip
 
 
@@ -210,6 +209,24 @@ def test_one_without_the_protocol_is_a_type_error(case: str) -> None:
     with pytest.raises(TypeError) as raised:
         serve(made(), protocol)
     assert str(raised.value) == message.format(f"which can't serve {protocol} clients: give", NAME) + "()"
+
+
+NONE: dict[str, tuple[Any, str]] = {
+    "a client": (http.Client, "Client; settings are given as settings=…"),
+    "settings": (lambda: adapter.Settings(**ON), "Settings; settings are given as settings=…"),
+    "a dict": (lambda: ON, "dict; settings are given as settings=…"),
+    "a string": (lambda: "responses", "str; settings are given as settings=…"),
+    "a class": (lambda: Sync, "the class Sync"),
+}
+
+
+@pytest.mark.parametrize("argument", ["inner", "async_inner"])
+@pytest.mark.parametrize("case", NONE)
+def test_what_is_no_transport_is_a_type_error_at_once(case: str, argument: str) -> None:
+    make, got = NONE[case]
+    with pytest.raises(TypeError) as raised:
+        adapter.Transport(**{argument: make()})
+    assert str(raised.value) == f"expected a transport of httpx2 or httpx, got {got}"
 
 
 def test_an_unfit_one_is_told_of_through_the_sdk() -> None:

@@ -59,8 +59,8 @@ def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list
 
 # What kept a call there, and what would let it go
 
-DROP, BOTH = "drop", "drop or emulate"
-HELD: dict[str, tuple[dict[str, Any], str, str | None]] = {  # the call, the path, the remedy
+DROP, BOTH = ["drop"], ["drop", "emulate"]
+HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, the path, the settings that help
     "a message's name": (message(name="ada"), "messages[].name", BOTH),
     "seed": (body(seed=7), "seed", DROP),
     "a penalty": (body(presence_penalty=0.5), "presence_penalty", DROP),
@@ -94,14 +94,14 @@ def test_what_kept_a_call_is_named_with_what_helps(door: Door, case: str, caplog
     assert (seen.paths, len(told(caplog))) == ([CHAT], 1)
     line = told(caplog)[0]
     assert line.startswith(
-        f"asked for responses, kept on chat: {path}{'' if remedy is None else f'; {remedy} it with '}"
+        f"asked for responses, kept on chat: {path}{' (' if remedy is None else f'; set {remedy[0]} = '}"
     )
     assert seen.decision is not None
     assert f"({seen.decision.reason}: " in line
     assert line.endswith(f"settings={seen.decision.settings_hash}")
     assert told(caplog, logging.INFO)[0].startswith("POST /chat/completions asked=responses backend=chat ")
     settings = [(name, ast.literal_eval(value)) for name, value in re.findall(r"(drop|emulate) = (\[[^]]*\])", line)]
-    assert [name for name, _ in settings] == ([] if remedy is None else remedy.split(" or "))
+    assert [name for name, _ in settings] == (remedy or [])
     for name, value in settings:
         helped = door.create(said, answer, **{name: value})
         assert helped.decision is not None
@@ -113,7 +113,7 @@ def test_a_policy_of_its_own_is_not_contradicted(caplog: pytest.LogCaptureFixtur
     door = Door("client", asynchronous=False)
     door.create(body(seed=1, n=2), answer, unsupported_parameters={"seed": "chat"}, emulate=["n"])
     (line,) = told(caplog)
-    assert 'kept on chat: seed; drop it with unsupported_parameters = {seed = "drop"} (unsupported: ' in line
+    assert 'kept on chat: seed; set unsupported_parameters = {seed = "drop"} (unsupported: ' in line
 
 
 def test_more_answers_than_connections_have_no_remedy(

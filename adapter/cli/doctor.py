@@ -57,7 +57,8 @@ def doctor(
     """Check this installation: package, SDK, settings and their origins, rules, memory, flag, endpoints, and a call's decision.
 
     Run it where your program runs, with its environment: the settings are those that the program
-    would have. Ends with 0 where no check failed, with 1 where one did; shows no secret.
+    would have from its environment and file. What its code gives (`settings=…`, `_env_file=…`) is
+    not seen. Ends with 0 where no check failed, with 1 where one did; shows no secret.
     """
     trouble, held, file = "", None, None
     try:

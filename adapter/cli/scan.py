@@ -121,6 +121,13 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
             ),
             soft_wrap=True,
         )
+    for file, lines in sorted(report.batches.items()):
+        console.print(
+            Text(
+                f"{printable(file)}:{lines[0]}: the input of a batch, {len(lines)} × /chat/completions: the Batch API isn't moved"
+            ),
+            soft_wrap=True,
+        )
     for file, why in sorted(report.unread.items()):
         err().print(Text(f"{printable(file)}: not scanned: {why}"), soft_wrap=True)
 

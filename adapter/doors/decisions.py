@@ -126,8 +126,8 @@ def decision(result: Any) -> Decision | None:
     """Return what was decided for a completion, stream, chunk, raw response or exception.
 
     Complete for results of the adapter's own and of installed clients, and for what the SDK makes of them (`raw.parse()`,
-    the final completion of a `.stream()`, its events that hold a chunk); through a `Transport`, for streams, raw responses and
-    exceptions. None where there is nothing to know it by. Its `losses` grow while a stream is being read.
+    the final completion of a `.stream()`, its events that hold a chunk); through a `Transport`, for streams, raw responses,
+    exceptions, and translated completions that aren't streamed. None where there is nothing to know it by. Its `losses` grow while a stream is being read.
     """
     try:
         entry = _JOURNALS.get(id(result))

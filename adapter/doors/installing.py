@@ -97,13 +97,17 @@ def _target(given: object) -> Any:
         inside = _inside(client)
         if inside is None or any(inside is one for one in seen):
             raise AdapterError(
-                f"expected a client of the openai SDK, got {type(client).__name__}. "
+                f"expected a client of the openai SDK, got {_named(client)}. "
                 "If it stands around a client, install the client first, and then put it around: "
                 "wrap(adapter.install(client))."
             )
         seen.append(client)
         client = inside
     return client
+
+
+def _named(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
 
 
 def _inside(client: object) -> object:

@@ -77,5 +77,5 @@ def _remedy(parameter: str | None, policy: Policy) -> str:
         else f'drop = ["{parameter}"]'
     )
     if parameter in _EMULATED - policy.emulate:
-        return f'; drop or emulate it with {said} or emulate = ["{parameter}"]'
-    return f"; drop it with {said}"
+        return f'; set {said} or emulate = ["{parameter}"]'
+    return f"; set {said}"

@@ -101,8 +101,8 @@ class Transport(_Door, Bases):
     One object serves sync clients, through `inner`, and async ones, through `async_inner`; where neither is given, one is
     made on first use. One that is given for both, or has both protocols, serves both. Acts on every
     `POST …/chat/completions` that passes, as `settings` say (default: from the environment); everything else goes through
-    untouched. `close` closes what serves sync clients, `aclose` everything. Raises TypeError in a call of a client for
-    which nothing that was given has the protocol.
+    untouched. `close` closes what serves sync clients, `aclose` everything. Raises TypeError for what is no transport,
+    and in a call of a client for which nothing that was given has the protocol.
     """
 
     def __init__(
@@ -113,6 +113,8 @@ class Transport(_Door, Bases):
         settings: Given = None,
     ) -> None:
         self._given = tuple(one for one in (inner, async_inner) if one is not None)
+        for one in self._given:
+            _check(one)
         self._inner = _serving(SYNC, inner, async_inner)
         self._async_inner = _serving(ASYNC, async_inner, inner)
         self._made: dict[tuple[str, str], Any] = {}
@@ -262,6 +264,16 @@ class AsyncTransport(Transport):
 def _serving(protocol: Protocol, *given: Any) -> Any:
     """Return the first of what was given that has a protocol."""
     return next((one for one in given if one is not None and hasattr(one, protocol.method)), None)
+
+
+def _check(given: Any) -> None:
+    """Refuse what is no transport, such as a client, a class, or settings without their name."""
+    if isinstance(given, type):
+        raise TypeError(f"expected a transport of httpx2 or httpx, got the class {given.__name__}")
+    if not any(hasattr(given, protocol.method) for protocol in (SYNC, ASYNC)):
+        raise TypeError(
+            f"expected a transport of httpx2 or httpx, got {type(given).__name__}; settings are given as settings=…"
+        )
 
 
 def wrap(http_client: Any, door: type[Transport]) -> None:

@@ -123,7 +123,14 @@ def check_objects(environment: Environment, objects: Collection[str]) -> None:
 
 
 def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
-    """Warn of variables that are no settings, each once in a process.
+    """Warn of variables that are no settings, each once in a process."""
+    for name, message in unknown(environment, fields):
+        if _WARNED.first(name):
+            logger.warning("%s", message)
+
+
+def unknown(environment: Environment, fields: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Give the variables that are no settings, and what is to be said of each.
 
     A misspelled switch does nothing; and other programs have variables of their own.
     """
@@ -131,12 +138,12 @@ def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
     known |= {"CONFIG": CONFIG, "LOG": LOG, "CONFIG_FILE": CONFIG}
     for name in environment.values():
         rest = name.removeprefix(PREFIX)
-        if known.get(rest) == name or _SERVICE.fullmatch(rest) or not _WARNED.first(name):
+        if known.get(rest) == name or _SERVICE.fullmatch(rest):
             continue
         near = get_close_matches(rest[:_LONGEST_NAME], known, n=1)
         hint = f"; did you mean {known[near[0]]}?" if near else ""
         place = names.printable(environment.where(name), _LONGEST_LINE)
-        logger.warning("%s: no such setting, ignored%s", place, hint)
+        yield name, f"{place}: no such setting, ignored{hint}"
 
 
 def _ours(variables: Mapping[str, str | None]) -> dict[str, str]:

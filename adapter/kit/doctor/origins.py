@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.memory.address import text_of, without_secrets
-from adapter.routing.environment import PREFIX, read
+from adapter.routing.environment import PREFIX, read, unknown
 from adapter.routing.force import Found
 from adapter.routing.settings import Settings, forces_of
 from adapter.routing.values import OTHER_NAME
@@ -41,6 +41,8 @@ def settings(patient: Patient) -> Iterator[Finding]:
             "file", "warning", f"{patient.here} was found here, and nothing above is from it: a program reads it only where it is named.",
             f"Set ADAPTER_CONFIG={patient.here}, or give Settings(config_file=…).",
         )  # fmt: skip
+    for _, says in unknown(read(process=patient.environment), type(patient.settings).model_fields):
+        yield Finding("variables", "warning", says, "Correct it, or unset it.")
     yield from _tiny(patient.settings)
     if patient.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")

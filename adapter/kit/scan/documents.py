@@ -78,20 +78,22 @@ def report_json(report: Report) -> dict[str, Any]:
         },
         "calls": [finding_json(one) for one in report.findings],
         "recordings": [{"file": file, "lines": lines} for file, lines in sorted(report.recordings.items())],
+        "batches": [{"file": file, "lines": lines} for file, lines in sorted(report.batches.items())],
         "unread": [{"file": file, "why": why} for file, why in sorted(report.unread.items())],
     }
 
 
 def report_sarif(report: Report, root: Path) -> dict[str, Any]:
     """Return the report as one SARIF run, its URIs relative to `root`; what moves as it is isn't a result."""
-    ids = [*(one for one in VERDICTS if one != "moves"), "recording"]
-    texts = {**SAYS, "recording": "a recording of Chat Completions"}
-    levels = {**_LEVELS, "recording": "note"}
+    files = {"recording": "a recording of Chat Completions", "batch": "the input of a batch of Chat Completions"}
+    ids = [*(one for one in VERDICTS if one != "moves"), *files]
+    texts = {**SAYS, **files}
+    levels = {**_LEVELS, **dict.fromkeys(files, "note")}
     rules = [
         {
             "id": one,
             "name": one.capitalize(),
-            "shortDescription": {"text": f"A call that {texts[one]}" if one != "recording" else texts[one]},
+            "shortDescription": {"text": f"A call that {texts[one]}" if one not in files else texts[one]},
             "defaultConfiguration": {"level": levels[one]},
         }
         for one in ids
@@ -104,6 +106,9 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
     for file, lines in sorted(report.recordings.items()):
         text = f"names /chat/completions in {len(lines)} line{'s' * (len(lines) > 1)}: record the other side beside it"
         results.append(_result("recording", ids, levels, text, _uri(file, root), lines[0], None))
+    for file, lines in sorted(report.batches.items()):
+        text = f"the input of a batch, {len(lines)} × /chat/completions: the Batch API isn't moved"
+        results.append(_result("batch", ids, levels, text, _uri(file, root), lines[0], None))
     notifications = [
         {
             "level": "warning",

@@ -43,10 +43,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a scan found: call sites, recordings that name the endpoint (line numbers by file), and files that couldn't be read (why, by file)."""
+    """What a scan found.
+
+    Call sites; recordings, and the inputs of batches, that name the endpoint (line numbers by
+    file); and files that couldn't be read (why, by file).
+    """
 
     findings: list[Finding] = field(default_factory=list)
     recordings: dict[str, list[int]] = field(default_factory=dict)
+    batches: dict[str, list[int]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     files: int = 0
     parsed: int = 0
@@ -100,7 +105,8 @@ def scan(
         if path.suffix.lower() in sources.RECORDINGS:
             lines = sources.recorded_lines(raw)
             if lines:
-                report.recordings[path.as_posix()] = lines
+                kind = report.batches if sources.is_batch(path, raw) else report.recordings
+                kind[path.as_posix()] = lines
             advance(1)
         elif sources.worth_parsing(raw):
             todo.append(path)

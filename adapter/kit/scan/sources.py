@@ -197,6 +197,15 @@ def recorded_lines(raw: bytes) -> list[int]:
     return [number for number, line in enumerate(raw.split(b"\n"), 1) if ENDPOINT in line]
 
 
+def is_batch(path: Path, raw: bytes) -> bool:
+    """Tell whether a file with the endpoint in it is the input of a batch, by its first line."""
+    try:
+        first = json.loads(raw.lstrip(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0])
+    except (ValueError, RecursionError):
+        return False
+    return path.suffix.lower() == ".jsonl" and isinstance(first, dict) and {"custom_id", "url", "body"} <= first.keys()
+
+
 def is_test(path: Path) -> bool:
     """Tell whether a file belongs to tests, by its name."""
     return (
