@@ -26,7 +26,8 @@ BUG = (
 )
 
 
-_TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z._]{1,40})"')
+# In a JSON text an object's key stands nowhere else: quotes inside strings are escaped.
+_TYPE = re.compile(rb'[{,]\s*"type"\s*:\s*"([a-z._]{1,40})"')
 _LONGEST_ERROR = 1000  # of an error event that is a text, in bytes
 
 _EACH = 16
@@ -224,7 +225,7 @@ class Relay:
 
 def opens(data: bytes) -> bool:
     """Tell whether an event that can't be read is one that says nothing but that a response is under way."""
-    found = _TYPE.match(data)
+    found = _TYPE.search(data)
     return found is not None and found[1].decode() in OPENING
 
 

@@ -19,7 +19,15 @@ _CODES = frozenset({
     "responses_api_not_supported", "model_not_supported_on_endpoint", "unsupported_endpoint_for_model",
 })  # fmt: skip
 
-_API = r"(?:['\"`]?(?:/(?:openai/)?(?:v1/)?|v1/)responses\b['\"`]?|\bresponses['\"`]?[ -](?:api|endpoint|route)\b)"
+# Codes in servers' own words: of the API, or of a model and an endpoint, that it isn't served.
+_NEVER = r"(?:unsupported|unavailable|not_?(?:supported|available|enabled|served|allowed)|not_support)"
+_CODE = re.compile(
+    rf"(?=.*{_NEVER})(?:.*responses(?![a-z])|(?=.*(?:endpoint|api)(?![a-z])).*model)",
+)
+
+_API = r"(?:['\"`]?(?:/(?:openai/)?(?:v1/)?|v1/)responses\b['\"`]?|\bresponses['\"`]?[ -](?:api|endpoint|route|operation)\b)"
+_WHO = r"\b(?:models?|deployments?|providers?|engines?)\b"
+_LACKS = r"unsupported|unavailable|incompatible|has no|lacks|without|does(?:n't| not) exist|not found"
 _NO = r"(?:is|are|was)(?: currently)?(?:n't| not)(?: yet| currently)?|not(?: yet)?"
 _SERVED = r"(?:supported|available|accessible|enabled|served|implemented|compatible|allowed)"
 _NOT_DOES = r"(?:does|do)(?:n't| not)(?: yet| currently)?|can(?:n't|not|'t)"
@@ -31,12 +39,25 @@ _TEXTS = tuple(
     for pattern in (
         # A model is not accessible via the /responses endpoint.
         rf"\b(?:models?|deployments?|providers?|engines?)\b[^\n]{{0,120}}?\b(?:{_NO}) {_SERVED}[^.\n]{{0,30}}?{_API}",
+        # A model isn't served "on Responses"; a provider doesn't support "responses".
+        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_NO}) {_SERVED} (?:on|by|via|with|in|over) responses\b",
+        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_NOT_DOES}) (?:support|serve|offer) responses[.!]?$",
+        # A model is unsupported on, is unknown to, has no Responses API.
+        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_LACKS})\b[^.\n]{{0,20}}?{_API}",
+        rf"\bunsupported models? (?:for|on|in)(?: the)? {_API}",
+        rf"\bno {_API}",
+        rf"\bno [^.\n]{{1,60}}? (?:support|serve|offer)s?(?: the)? (?:{_API}|responses\b)",
+        # The Responses API doesn't serve a model; is unsupported, unavailable for it.
+        rf"{_API} (?:{_NOT_DOES}) (?:support|serve|offer|accept|be used with) (?:\w+ )?{_WHO}",
+        rf"{_API} (?:is )?(?:unsupported|unavailable)\b",
         # A model, a provider does not support the Responses API.
         rf"\b(?:{_NOT_DOES}) (?:support|serve|offer|accept|implement|work with|be used with)[^.\n]{{0,20}}?{_API}",
         # The Responses API is not available for a model.
         rf"{_API}[^.\n]{{0,30}}? (?:{_NO}) {_SERVED}",
+        r"\bunsupported api\b[^.\n]{0,10}?\bresponses\b",
         # A model is only served somewhere else, which is to be used.
         rf"\bonly (?:be )?(?:supports?|works|used|{_SERVED})[^\n]{{0,40}}?\bchat[ /.-]?completions?\b",
+        r"\b(?:called|used|reached) (?:through|via|with) (?:the )?['\"`/]*(?:v1/)?chat[ /.-]?completions\b",
         r"\buse (?:the )?['\"`]?/?(?:v1/)?chat[ /.-]?completions\b['\"`]?(?: api| endpoint)?",
         # Azure's.
         r"\bresponses? operation does not work with the specified model\b",
@@ -49,6 +70,8 @@ _TEXTS = tuple(
     )
 )
 _LONGEST = 600  # what is longer quotes something
+_LONGEST_CODE = 80
+_PLAIN_CODES = frozenset(code.replace("_", "") for code in _CODES)
 
 
 def is_unserved(status: int, body: Any) -> bool:
@@ -58,12 +81,19 @@ def is_unserved(status: int, body: Any) -> bool:
     about = _about(body)
     if isinstance(about, dict):
         words = (about.get("code"), about.get("type"))
-        if any(isinstance(word, str) and word.lower() in _CODES for word in words):
+        if any(isinstance(word, str) and _is_code(word) for word in words):
             return True
         if about.get("param") not in (None, "", "model"):
             return False
     said = _said(about)
     return 0 < len(said) <= _LONGEST and any(text.search(said) for text in _TEXTS)
+
+
+def _is_code(word: str) -> bool:
+    if len(word) > _LONGEST_CODE:
+        return False
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower().replace("-", "_")
+    return word.replace("_", "") in _PLAIN_CODES or _CODE.match(word) is not None
 
 
 def _about(body: Any) -> Any:

@@ -68,6 +68,23 @@ STATUSES: tuple[tuple[Any, Any, int], ...] = (
     ("vector_store_timeout", None, 504),
     ("server_error", "invalid_request_error", 500),
     ("internal_server_error", None, 500),
+    ("jailbreak_detected", None, 400),
+    ("prompt_injection", None, 400),
+    ("DataInspectionFailed", None, 400),
+    ("unsafe_content", None, 400),
+    ("number_out_of_range", None, 400),
+    ("exceed_context_size_error", None, 400),
+    ("max_value_exceeded", None, 400),
+    ("empty_array", None, 400),
+    ("unrecognized_argument", None, 400),
+    ("mismatched_organization", None, 401),
+    ("api_key_expired", None, 401),
+    ("missing_scope", None, 403),
+    ("tokens_limit_reached", None, 413),
+    ("budget_exceeded", None, 429),
+    ("usage_cap_reached", None, 429),
+    ("rpm_exceeded", None, 429),
+    ("UNIMPLEMENTED", None, 501),
     (None, "invalid_request_error", 400),
     (None, "BadRequestError", 400),
     (None, "authentication_error", 401),
@@ -185,6 +202,54 @@ def test_a_status_that_the_error_names(error: Json, status: int) -> None:
     with pytest.raises(UpstreamFailure) as raised:
         ChunksFromEvents().feed(nested(error))
     assert raised.value.status == status
+
+
+DENIED = {"message": "No.", "code": "content_filter"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.failed", "error": DENIED},
+        {"type": "response.failed", "response": failed(), "error": DENIED},
+        {"type": "response.failed", "response": failed({"error": DENIED})},
+        {"type": "error", "error": {"error": DENIED}},
+        {"object": "error", "type": "BadRequestError", **DENIED},
+    ],
+    ids=["alone", "beside", "a body in the response", "a body in the event", "older servers"],
+)
+def test_an_error_in_another_place(event: Json) -> None:
+    with pytest.raises(UpstreamFailure) as raised:
+        ChunksFromEvents().feed(event)
+    found = raised.value
+    assert (found.error["code"], found.error["message"], found.status) == ("content_filter", "No.", 400)
+
+
+@pytest.mark.parametrize("name", ["status", "status_code", "http_status"])
+def test_a_status_beside_the_error(name: str) -> None:
+    with pytest.raises(UpstreamFailure) as raised:
+        ChunksFromEvents().feed({"type": "error", name: 403, "error": {"message": "No."}})
+    assert raised.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": DENIED},
+        {"error": {"error": DENIED}},
+        {"type": "error", "error": DENIED},
+        {"type": "error", **DENIED},
+        {"object": "error", "type": "BadRequestError", **DENIED},
+        failed({"error": DENIED}),
+    ],
+    ids=["Chat's", "a body in it", "an event", "a flat event", "older servers", "a body in the response"],
+)
+@each_door
+def test_a_whole_reply_that_is_an_error(door: Door, body: Json) -> None:
+    seen = door.create(CALL, both(Reply.of_json(body)))
+    assert isinstance(seen.error, openai.BadRequestError)
+    assert seen.error.code == "content_filter"
+    assert len(seen.sent) == 1
 
 
 @pytest.mark.parametrize("shape", SHAPES)

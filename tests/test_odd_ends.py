@@ -220,6 +220,9 @@ COUNTS = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
 COUNTED = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 ENDS: dict[str, tuple[list[Json], Any]] = {
     "response.done": ([*SPOKEN, DONE, end(response(message()), "done")], None),
+    "another name": ([*SPOKEN, DONE, end(response(message()), "finished")], None),
+    "the response without an event": ([*SPOKEN, DONE, response(message(), usage=COUNTS)], COUNTED),
+    "null content": ([*SPOKEN, DONE, end(response(message() | {"content": None}))], None),
     "response.done, bare": ([*SPOKEN, DONE, {"type": "response.done"}], None),
     "bare": ([*SPOKEN, DONE, {"type": "response.completed", "sequence_number": 9}], None),
     "a null response": ([*SPOKEN, DONE, {"type": "response.completed", "response": None}], None),
@@ -254,6 +257,11 @@ def test_a_bare_end_is_none_where_nothing_confirms_the_text() -> None:
             streamed([*events, {"type": "response.completed"}])
 
 
+def test_a_response_under_way_ends_nothing() -> None:
+    under_way = {"type": "response.snapshot", "response": response(message(), status="in_progress")}
+    assert streamed([under_way, *SPOKEN, DONE, end(response(message()))])[:2] == ("Hello", "stop")
+
+
 def test_a_bare_incomplete_end() -> None:
     cut = {"type": "response.incomplete", "incomplete_details": {"reason": "content_filter"}}
     assert streamed([*SPOKEN, DONE, cut]) == ("Hello", "content_filter", None, [])
@@ -263,11 +271,12 @@ BROKEN_OPENINGS = (
     b'event: response.created\ndata: {"type":"response.created","response":{"id":"res\n\n',
     b'data: {"type":"response.created","response":{"id":"res\n\n',
     b'data: { "type" : "response.in_progress", "response":\n\n',
+    b'data: {"sequence_number":0,"type":"response.created","response":{"id":"res\n\n',
     b"event: response.queued\ndata: \n\n",
 )
 
 
-@pytest.mark.parametrize("opening", BROKEN_OPENINGS, ids=["named", "unnamed", "in progress", "empty"])
+@pytest.mark.parametrize("opening", BROKEN_OPENINGS, ids=["named", "unnamed", "in progress", "type behind", "empty"])
 @each_door
 def test_openings_that_are_cut(door: Door, opening: bytes) -> None:
     rest = wire([*SPOKEN, DONE, end(response(message()))])

@@ -154,6 +154,11 @@ ONE_ITEM = (
         [e | {"item_id": "msg_1"} for e in [*spoken(0, "One."), *spoken(1, "Two.")]] + [ending(message("One."), message("Two."))],
         "One.\n\nTwo.",
     ),
+    Case(
+        "announced-behind-a-delta-without-index-and-id",
+        [without("output_index", "item_id")(said("delta", "Hel")), added(0, message("")), without("output_index", "item_id")(said("delta", "lo")), ending(message("Hello"))],
+        "Hello",
+    ),
     Case("an-empty-message-that-isn't-listed", [added(0, message("", id="msg_0")), *spoken(1, "Hi"), ending(message("Hi", id="z"))], "Hi"),
 )  # fmt: skip
 
@@ -164,6 +169,7 @@ SNAPSHOTS = (
         "Hello",
     ),
     Case("text-in-an-announced-message", [added(0, message("x")) | {"item": message("Hello")}, said("delta", "Hello"), ending(message("Hello"))], "Hello"),
+    Case("text-in-an-announced-message-alone", [added(0, message("x")) | {"item": message("Hello")}, ending()], "Hello"),
     Case("text-in-an-announcement-alone", [added(0, message("")), on_part("added", 0, text("Hello")), ending()], "Hello"),
     Case("arguments-in-an-announcement", [{**added(0, FIRST), "item": FIRST}, arguments("delta", OSLO, "fc_1"), ending(FIRST)], None, ONE),
     Case("arguments-in-an-announcement-alone", [{**added(0, FIRST), "item": FIRST}, ending()], None, ONE),
@@ -205,6 +211,11 @@ REPEATED = (
     Case("announced-again-after-its-end", [*called(0, FIRST, OSLO), added(0, FIRST), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
     Case("again-with-an-empty-object", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": "{}"}, "{}"), ending(FIRST, AGAIN | {"arguments": "{}"})], None, ONE, [("output[1]", "dropped")]),
     Case("again-with-null-arguments", [*called(0, FIRST, OSLO), added(1, AGAIN), done(1, AGAIN | {"arguments": None}), ending(FIRST, AGAIN | {"arguments": None})], None, ONE, [("output[1]", "dropped")]),
+    Case("finished-again", [done(0, FIRST), done(1, AGAIN), ending()], None, ONE, [("output[1]", "dropped")]),
+    Case("finished-again-with-an-empty-object", [done(0, FIRST), done(0, FIRST | {"arguments": "{}"}), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("finished-again-in-other-words", [done(0, FIRST), done(1, AGAIN | {"arguments": SPACED}), ending(FIRST)], None, ONE, [("output[1]", "dropped")]),
+    Case("finished-without-arguments-first", [done(0, FIRST | {"arguments": ""}), done(1, AGAIN), ending(AGAIN)], None, ONE, [("output[1]", "dropped")]),
+    Case("finished-again-with-other-arguments", [done(0, FIRST), done(1, AGAIN | {"arguments": PAY}), ending()], calls=None),
     Case("other-arguments", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": PAY}, PAY), ending(FIRST, AGAIN | {"arguments": PAY})], calls=None),
     Case("another-name", [*called(0, FIRST, OSLO), *called(1, AGAIN | {"name": "g"}, OSLO), ending(FIRST)], calls=None),
 )  # fmt: skip
@@ -450,7 +461,7 @@ def test_a_door(door: Door) -> None:
             assert _outcome(seen.chunks_json()) == (case.text, list(case.calls)), case.id
 
 
-_STREAMED_ONLY = ("a-phase-that-is-told-too-late", "added-", "done-", "a-delta-", "another-name")
+_STREAMED_ONLY = ("a-phase-that-is-told-too-late", "added-", "done-", "a-delta-", "another-name", "finished-")
 WHOLE = [
     case
     for case in (*REPEATED, *ABSENT, *OTHER_WORDS, *SHAPES)

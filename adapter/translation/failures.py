@@ -14,7 +14,7 @@ from adapter.errors import UpstreamFailure
 from .azure import error_details
 from .draft import IndexMap
 from .params import param_to_chat, with_path
-from .statuses import status_of
+from .statuses import NAMED, status_of
 
 _TYPE = {400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error",
          404: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
@@ -61,7 +61,8 @@ def error_event(event: Any, name: str = "") -> dict[str, Any] | None:
         return event
     if event.get("error") and (kind is None or name == "error"):
         return {**event, "type": "error"}
-    if name == "error" or (isinstance(kind, str) and kind.endswith("error")):
+    named = isinstance(kind, str) and kind.lower().endswith("error")
+    if name == "error" or named or event.get("object") == "error":
         return {"type": "error", "error": event.get("error") or event}
     return None
 
@@ -73,8 +74,10 @@ def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> Upstr
     """
     response = event.get("response")
     error = event.get("error") or (response.get("error") if isinstance(response, dict) else None)
-    if not isinstance(error, dict) or not error:
-        beside = {key: value for key, value in event.items() if key not in _ENVELOPE}
+    beside = {key: value for key, value in event.items() if key not in _ENVELOPE}
+    if isinstance(error, dict) and error:
+        error = {key: beside[key] for key in NAMED if key in beside} | _unwrapped(error)
+    else:
         error = beside | {"message": error} if isinstance(error, str) and error else beside
     return failure("error", error, index, why="The stream failed.")
 
@@ -89,8 +92,11 @@ def shown_id(response: dict[str, Any]) -> str:
     return own if isinstance(own, str) and re.fullmatch(r"[\w.:-]{1,128}", own, re.ASCII) else "without an id"
 
 
-def response_failure(response: dict[str, Any], index: IndexMap | None = None) -> UpstreamFailure:
-    """Make the exception for a response that failed, was cancelled or has not run."""
+def response_failure(response: dict[str, Any], index: IndexMap | None = None, *, beside: Any = None) -> UpstreamFailure:
+    """Make the exception for a response that failed, was cancelled or has not run.
+
+    `beside` is the error that stands beside the response in its event, where the response has none.
+    """
     status = response.get("status")
     if status in UNFINISHED and not response.get("error"):
         why = f"The response {shown_id(response)} is {status}, and isn't waited for."
@@ -99,7 +105,14 @@ def response_failure(response: dict[str, Any], index: IndexMap | None = None) ->
     why = "The response failed." if status in (None, "failed") else f"The response is {names.name(status)}."
     # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
     spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
-    return failure("error", response.get("error") or _reason(response), index, why=why, spoke=spoke)
+    given = _unwrapped(response.get("error") or beside or _reason(response))
+    return failure("error", given, index, why=why, spoke=spoke)
+
+
+def _unwrapped(error: Any) -> Any:
+    """Return an error without the body of a reply around it, which some gateways put in its place."""
+    inner = error.get("error") if isinstance(error, dict) and not error.get("message") else None
+    return inner if isinstance(inner, dict) and inner else error
 
 
 def _reason(response: dict[str, Any]) -> dict[str, Any]:

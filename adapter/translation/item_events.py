@@ -105,6 +105,7 @@ class ItemEvents:
         Told by its whole text, since servers differ in how they number parts.
         """
         parts = parts_of(found.path, item)
+        last = last and item.get("content") is not None  # null says nothing, an empty list that there is nothing
         self._take_phase(found, item)
         path = f"{found.path}.content"
         sent = {"text": found.text.text, "refusal": found.refused}
@@ -345,6 +346,12 @@ class ItemEvents:
             for p, state in message.parts.items():
                 if state.announced is not None and not state.text and not state.refusal:
                     out += self._rest_of_part(message, p, state.announced)
+            if (
+                message.announcement is not None
+                and message.done is None
+                and not (message.text.length or message.refused)
+            ):
+                out += self._settle_message(message, message.announcement, last=False)
         for call in self._items.calls:
             if not call.sent:
                 out += self._rest_of_call(call, call.done or call.announcement or {}, last=True)

@@ -33,6 +33,7 @@ class Item:
     done: dict[str, Any] | None = None
     own_id: str | None = None
     announced: bool = False
+    announcement: dict[str, Any] | None = None  # where it may have to stand for the item
     agreed: bool = False
     reworded: bool = False
 
@@ -95,7 +96,7 @@ class OpenMessage(Item):
 class Call(Item):
     """A tool call: `sent` is what came of its arguments, `index` its place among the caller's tool calls.
 
-    `first` is the call whose id it repeats, `announcement` the form in which it was announced.
+    `first` is the call whose id it repeats.
     """
 
     custom: bool = False
@@ -105,7 +106,6 @@ class Call(Item):
     opened: bool = False
     dropped: bool = False
     first: Call | None = None
-    announcement: dict[str, Any] | None = None
     sent: list[str] = field(default_factory=list)
 
     @classmethod

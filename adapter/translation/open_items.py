@@ -52,7 +52,7 @@ class OpenItems:
         found = self._announced(kind, event, own_id, call_id) or self._make(item)
         if not found.announced:
             found.announced, found.own_id = True, own_id or found.own_id
-            if isinstance(found, Call):
+            if isinstance(found, Call) or item.get("content"):
                 found.announcement = item
         self._enter(found, event, own_id, call_id)
         return found
@@ -67,9 +67,10 @@ class OpenItems:
         for found in (by_id, *reversed(self._at(kind, event)[-_NEAR:])):
             if type(found) is kind and found.done is None and not _another(found, own_id, call_id):
                 return found
-        if own_id is None and _index(event) < 0:
+        if (own_id is None and _index(event) < 0) or kind in self._open:
             newest = self._newest_open(kind)
-            return newest if newest is not None and not newest.announced else None
+            if newest is not None and not newest.announced and (newest.own_id is None or own_id is None):
+                return newest
         return None
 
     def get(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
@@ -89,7 +90,8 @@ class OpenItems:
         self, kind: type[Item], event: dict[str, Any], item: dict[str, Any], own_id: str | None, call_id: str | None
     ) -> Item | None:
         if kind is Call and call_id and call_id in self._by_call:
-            return self._by_call[call_id]
+            known = self._by_call[call_id]
+            return known if known.done is None or known.done == item else None  # the same call twice
         by_id = self._by_id.get(own_id) if own_id else None
         there = self._at(kind, event)
         candidates = (by_id, *reversed(there[-_NEAR:])) if len(there) != 1 else (there[0], by_id)

@@ -13,7 +13,7 @@ from .answerless import check_answerable
 from .azure import completion_filter_results, prompt_filter_results
 from .content import json_type
 from .draft import Asked, IndexMap
-from .failures import response_failure
+from .failures import error_event, event_failure, response_failure
 from .finish import cut_by_error, finish_reason
 from .identifiers import completion_id
 from .ledger import Ledger, Loss
@@ -159,6 +159,8 @@ def check_response(response: Any, index: IndexMap | None) -> None:
         or (response.get("error") and (not response.get("output") or cut_by_error(response)))
     ):
         raise response_failure(response, index)
+    if "output" not in response and (told := error_event(response)) is not None:
+        raise event_failure(told, index)
     if response.get("object") not in ("response", None):
         raise MalformedReply("object", "expected a Response, got an object of another kind")
     output = response.get("output")

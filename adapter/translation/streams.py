@@ -43,6 +43,9 @@ _BESIDE = ("error", "incomplete_details", "service_tier", "usage")
 """What a terminal event may say of a response that it doesn't bring."""
 
 
+_OVER = frozenset({"cancelled", "completed", "failed", "incomplete"})
+
+
 class State(Enum):
     """Where a stream stands."""
 
@@ -110,6 +113,9 @@ class ChunksFromEvents(ItemEvents):
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None and (told := error_event(event)) is not None:
             entry, event = TABLE[self.state, "error"], told
+        if entry is None and _is_terminal(event):
+            event = {**event, "type": "response.done"}
+            entry = TABLE[self.state, "response.done"]
         if entry is None:
             if event and not (isinstance(kind, str) and (kind in IGNORED or is_idle(kind))):
                 self.unknown = self.unknown if self.unknown is not None else Counter()
@@ -143,7 +149,7 @@ class ChunksFromEvents(ItemEvents):
         response = given if isinstance(given, dict) else {}
         if response.get("status") not in ("failed", "cancelled"):  # as it was when it began
             response = response | {"status": event["type"].rpartition(".")[2]}
-        return self._fail(response_failure(response, self._index))
+        return self._fail(response_failure(response, self._index, beside=event.get("error")))
 
     def _error(self, event: Event) -> list[Chunk]:
         return self._fail(event_failure(event, self._index))
@@ -266,6 +272,18 @@ class ChunksFromEvents(ItemEvents):
         else:
             self.state, self.hang_up = State.ENDED, True
         return self._finish(self._chunks.response)
+
+
+def _is_terminal(event: Event) -> bool:
+    """Tell whether an event of an unknown type is, or brings, a Response that is over.
+
+    Servers call the last event differently.
+    """
+    response = event.get("response", event)
+    if not isinstance(response, dict) or response.get("object") != "response" or "output" not in response:
+        return False
+    status = response.get("status")
+    return isinstance(status, str) and status in _OVER
 
 
 Handler = Callable[[ChunksFromEvents, Event], list[Chunk]]
