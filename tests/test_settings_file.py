@@ -201,6 +201,9 @@ WRONG: dict[str, tuple[str, str]] = {
     "second rule": ("[[rules]]\nrollout = 5\n[[rules]]\n\nrolout = 5", r"^rules\.1\.rolout: .*did you mean rollout\?.*line 5"),
     "match of the second": (
         '[[rules]]\n[rules.match]\ntag = "x"\n[[rules]]\n[rules.match]\nmodle = "x"', r"^rules\.1\.match\.modle: .*model\?.*line 6"),
+    "beside the match": ('[[rules]]\nhost = "x"\nbackend = "chat"', r"^rules\.0\.host: .*did you mean match\.host\?.*line 2"),
+    "one table": ('[rules]\nbackend = "chat"', r"^rules: expected a list of tables, \[\[rules\]\] in TOML \(.*line 1"),
+    "no list": ("drop = 5", r"^drop: expected a list \(.*line 1"),
     "inline match": ('[[rules]]\nbackend = "chat"\nmatch = {modle = "x"}', r"^rules\.0\.match\.modle: .*did you mean model\?.*line 3"),
     "dotted match": ('[[rules]]\nmatch.tag = "x"\nmatch.azure = "perhaps"', r"^rules\.0\.match\.azure: .*line 3"),
     "format": ('[[rules]]\nmatch.format = "xml"', r"^rules\.0\.match\.format.*line 2"),

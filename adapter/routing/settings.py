@@ -369,19 +369,24 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
             name, _, message = message.partition(": ")
             location = ("models", *name.removeprefix("models.").rsplit(".", 1))
         if problem["type"] == "extra_forbidden":
-            message = "no such setting"
-            near = get_close_matches(str(location[-1])[:_LONGEST_NAME], _known_at(location), n=1)
-            message += f"; did you mean {near[0]}?" if near else ""
+            near = _near(location)
+            message = "no such setting" + (f"; did you mean {near}?" if near else "")
+        elif problem["type"] == "tuple_type":
+            message = "expected a list" + (" of tables, [[rules]] in TOML" if location == ("rules",) else "")
         place = where(location)
         problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
     return "; ".join(problems)
 
 
-def _known_at(location: Location) -> list[str]:
-    """Return the names that could stand where an unknown one stands."""
+def _near(location: Location) -> str:
+    """Return the name that may have been meant where an unknown one stands."""
     from .matching import Match
     from .values import Rule
 
-    if location[0] != "rules":
-        return list(Settings.model_fields)
-    return list(Match.model_fields if "match" in location[:-1] else Rule.model_fields)
+    name, known = str(location[-1]), list(Settings.model_fields)
+    if location[0] == "rules":
+        inside = "match" in location[:-1]
+        if not inside and name in Match.model_fields:  # written beside the match
+            return f"match.{name}"
+        known = list(Match.model_fields if inside else Rule.model_fields)
+    return "".join(get_close_matches(name[:_LONGEST_NAME], known, n=1))
