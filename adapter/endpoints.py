@@ -25,6 +25,7 @@ _END = b"/chat/completions"
 # Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions`
 # behind all of it.
 _TARGET = re.compile(rb"chat/completions/*(?=[?&#;]|$)")
+_URL = re.compile(rb"https?://[^&]*" + _TARGET.pattern)
 _STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
@@ -58,14 +59,15 @@ def is_relayed(raw_path: bytes) -> bool:
     """Tell whether a chat call goes to a relay that is told the target in the query.
 
     Of such a call (`/fetch?url=https://…/v1/chat/completions`) nothing can be replaced: how the relay reads its query is known to nobody else.
+    A whole URL there is the target whatever the path is.
     """
     path, _, query = raw_path.partition(b"?")
-    return not path.rstrip(b"/").endswith(_END) and _names_chat(query)
+    return _names_chat(query, _URL if path.rstrip(b"/").endswith(_END) else _TARGET)
 
 
-def _names_chat(query: bytes) -> bool:
+def _names_chat(query: bytes, target: re.Pattern[bytes] = _TARGET) -> bool:
     """Tell whether a value in a query ends as the path of a chat call does, quoted or not."""
-    return b"completions" in query and any(map(_TARGET.search, (query, unquote_to_bytes(query))))
+    return b"completions" in query and any(map(target.search, (query, unquote_to_bytes(query))))
 
 
 def responses_endpoint(raw_path: bytes) -> Endpoint:
@@ -96,7 +98,7 @@ def is_azure(host: str, raw_path: bytes) -> bool:
     The path alone says nothing: other vendors serve `/openai/v1` as well.
     """
     path, _, query = raw_path.partition(b"?")
-    return host.endswith(_AZURE_HOSTS) or b"/deployments/" in path or _VERSION.search(query) is not None
+    return host.rstrip(".").endswith(_AZURE_HOSTS) or b"/deployments/" in path or _VERSION.search(query) is not None
 
 
 def deployment_of(raw_path: bytes) -> str | None:

@@ -314,13 +314,17 @@ def test_an_equal_id_is_not_the_same(sdk: Sdk, loopback: Loopback) -> None:
     assert others.settings_hash not in hashes
 
 
-def test_a_chunk_that_has_another_id_than_the_first(sdk: Sdk, loopback: Loopback) -> None:
+@pytest.mark.parametrize("ids", [("a1", "a1", "b1", ""), ("", "a1", "a1"), ("a", "a"), ("", "")])
+def test_chunks_of_other_ids_than_the_first(sdk: Sdk, loopback: Loopback, ids: tuple[str, ...]) -> None:
     chunk = completion() | {"object": "chat.completion.chunk", "choices": []}
-    sent = [json.dumps(chunk | {"id": name}) for name in ("a", "a", "b", "")]
-    loopback.answer = [Reply.of_sse([f"data: {one}\n\n".encode() for one in (*sent, "[DONE]")])]
+    sent = [json.dumps(chunk | {"id": name}) for name in ids]
+    reply = Reply.of_sse([f"data: {one}\n\n".encode() for one in (*sent, "[DONE]")])
+    loopback.answer = [reply, reply]
     chunks = sdk.list(sdk.create(sdk.client(loopback, "chat"), stream=True))
-    assert [chunk.id for chunk in chunks] == ["a", "a", "b", ""]
-    assert [adapter.decision(chunk) is None for chunk in chunks] == [False, False, True, True]
+    alien = sdk.list(sdk.create(sdk.client(loopback, plain=True), stream=True))
+    assert [chunk.id for chunk in chunks] == [chunk.id for chunk in alien] == [*ids]
+    assert [adapter.decision(chunk) is None for chunk in chunks] == [False] * len(ids)
+    assert {adapter.decision(chunk) for chunk in alien} == {None}
 
 
 def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "per mille": ('rollout = "5‰"', r"^rollout: .*line 1"),
     "below nothing": ('rollout = "-1%"', r"^rollout: .*line 1"),
     "a URL for a host": ('hosts = ["https://api.openai.com/v1"]', r"^hosts\.0: expected a host.*line 1"),
+    "any port for a host": ('hosts = ["api.openai.com:*"]', r"^hosts\.0: expected a host.*line 1"),
+    "a port of IPv6 for a host": ('hosts = ["[::1]:8080"]', r"^hosts\.0: expected a host.*line 1"),
     "a port": ('[[rules]]\nmatch.host = ["a", "b:80"]', r"^rules\.0\.match\.host\.1: expected a host.*line 2"),
     "an API that isn't adapted": ('[[rules]]\nmatch.api = "responses"', r"^rules\.0\.match\.api\.0: .*'chat'.*line 2"),
     "both names": ('on_bug = "chat"\non_internal_error = "chat"', r"^on_internal_error: given as on_bug as well.*line 2"),

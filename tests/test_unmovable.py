@@ -7,7 +7,9 @@ import hashlib
 import hmac
 import importlib
 import logging
+import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import openai
@@ -91,6 +93,8 @@ RELAYS: dict[str, dict[str, Any]] = {
     "a path": {"base_url": "http://relay.test/v1?a="},
     "before others": {"base_url": f"http://relay.test/fetch?url={TARGET}", "default_query": {"tenant": "x"}},
     "behind others": {"base_url": f"http://relay.test/fetch?tenant=x&url={TARGET}"},
+    "the whole URL": {"base_url": "http://relay.test/v1", "default_query": {"url": f"{TARGET}/chat/completions"}},
+    "the path as well": {"base_url": f"http://relay.test/v1/chat/completions?url={TARGET}"},
 }
 
 
@@ -117,6 +121,9 @@ KINDS: dict[bytes, tuple[str | None, bool]] = {
     b"/v1/chat/completions?api-version=1": ("chat", False),
     b"/v1/chat/completions?next=/chat/completions": ("chat", False),
     b"/v1/chat/completions/?x=1": ("chat", False),
+    b"/v1/chat/completions?url=https://x.test/v1&next=/chat/completions": ("chat", False),
+    b"/v1/chat/completions?url=https://x.test/v1/chat/completions": ("chat", True),
+    b"/v1/chat/completions?url=https%3A%2F%2Fx.test%2Fv1%2Fchat%2Fcompletions&key=1": ("chat", True),
     b"/v1?a=/chat/completions": ("chat", True),
     b"/fetch?url=https://api.openai.com/v1/chat/completions": ("chat", True),
     b"/fetch?url=https://api.openai.com/v1/chat/completions/": ("chat", True),
@@ -206,7 +213,15 @@ def test_no_signature(sdk: Sdk, case: str) -> None:
 # The auth of HTTP clients
 
 
-def auths(library: Any) -> dict[str, tuple[Any, bool]]:
+this = sys.modules[__name__]
+
+
+def _sealed(request: Any) -> Any:
+    request.headers["X-Seen"] = hashlib.sha256(request.content).hexdigest()
+    return request
+
+
+def auths(library: Any) -> dict[str, tuple[Any, bool]]:  # noqa: C901  # classes
     """Make auths, each with whether the body is signed."""
 
     class Says(library.Auth):  # type: ignore[misc]  # known at run time
@@ -243,6 +258,48 @@ def auths(library: Any) -> dict[str, tuple[Any, bool]]:
     class Child(Hashes):
         pass
 
+    class AroundAnother(library.Auth):  # type: ignore[misc]
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield from self.inner.auth_flow(request)
+
+    class ByModule(library.Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield this._sealed(request)
+
+    class ByFunction(library.Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield _sealed(request)
+
+    class Signer:
+        def __call__(self, request: Any) -> Any:
+            return self.seal(request)
+
+        def seal(self, request: Any) -> Any:
+            return signs(request)
+
+        def unused(self, request: Any) -> str:
+            return hashlib.sha256(request.content).hexdigest()
+
+        def plain(self, request: Any) -> Any:
+            return marks(request)
+
+    class BySigner(library.Auth):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.signer = Signer()
+
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield self.signer.seal(request)
+
+    class ByPlain(library.Auth):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.signer = Signer()
+
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield self.signer.plain(request)
+
     class Token(library.Auth):  # type: ignore[misc]
         requires_response_body = True
 
@@ -268,6 +325,18 @@ def auths(library: Any) -> dict[str, tuple[Any, bool]]:
         "a method of its hashes": (HashesElsewhere(), True),
         "its parent hashes": (Child(), True),
         "a function hashes": (signs, True),
+        "one around another that says so": (AroundAnother(Says()), True),
+        "one around another that hashes": (AroundAnother(AroundAnother(Hashes())), True),
+        "one around another, a token": (AroundAnother(Token()), False),
+        "it calls a function of a module, which hashes": (ByModule(), True),
+        "it calls a function that hashes": (ByFunction(), True),
+        "it calls a method of another object, which hashes": (BySigner(), True),
+        "another object could hash": (ByPlain(), False),
+        "a function calls one that hashes": (lambda request: marks(_sealed(request)), True),
+        "a partial": (partial(signs), True),
+        "a method": (Signer().seal, True),
+        "a method that doesn't hash": (Signer().plain, False),
+        "a callable object": (Signer(), True),
         "a token": (Token(), False),
         "a function": (marks, False),
         "Basic": (library.BasicAuth("a", "b"), False),

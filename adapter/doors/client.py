@@ -119,7 +119,7 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
 
     @like(cls._process_response_data)
     def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
-        made = None
+        made, unnamed = None, False
         try:
             native = super(own, self)._process_response_data
         except TypeError:  # uninstalled meanwhile
@@ -129,13 +129,13 @@ def _with_own_reading(own: Any, cls: Any) -> Any:
                 if cast_to is ChatCompletion:
                     made = read_completion(self, cls, response)
                 elif cast_to is ChatCompletionChunk:
-                    decisions.name_data(response, data)
+                    unnamed = not decisions.name_data(response, data)
             except Exception:  # the SDK makes the same
                 if raises(self):
                     raise
         if made is None:
             made = native(data=data, cast_to=cast_to, response=response)
-        if cast_to is ChatCompletion:
+        if unnamed or cast_to is ChatCompletion:
             try:
                 decisions.remember_of(response, made)
             except Exception:  # a call is not lost for what is known of it

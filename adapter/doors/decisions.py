@@ -57,10 +57,11 @@ _MOST_NAMED = 1000
 _NAME = "adapter.name"
 
 
-def name(journal: Journal, identifier: Any) -> None:
-    """Know what is made of a completion, or chunk, by its id."""
-    if type(identifier) is not str:
-        return
+def name(journal: Journal, identifier: Any) -> bool:
+    """Know what is made of a completion, or chunk, by its id; tell whether that can be."""
+    # Of the empty string, and of one of a single character, there is one in the whole process.
+    if type(identifier) is not str or len(identifier) < 2:
+        return False
     _NAMED[id(identifier)] = (identifier, journal)
     if journal.written:
         settle(journal, identifier)
@@ -69,6 +70,7 @@ def name(journal: Journal, identifier: Any) -> None:
     if len(_NAMED) > _MOST_NAMED:
         with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
             del _NAMED[next(iter(_NAMED))]
+    return True
 
 
 def settle(journal: Journal, identifier: str) -> None:
@@ -85,20 +87,25 @@ def name_chunk(response: Any, chunk: Any) -> None:
         name(ticket.journal, chunk.id)
 
 
-def name_data(response: Any, data: Any) -> None:
-    """Give the data of a stream's chunks, which is equal, one string as their id."""
+def name_data(response: Any, data: Any) -> bool:
+    """Give the data of a stream's chunks one string as their id, as long as it is equal; tell whether they are known by it.
+
+    On Azure the first chunk, of the prompt's filters, has an empty id, and the others have another.
+    """
     if type(data) is not dict:
-        return
-    extensions = response.request.extensions
+        return True
+    extensions, identifier = response.request.extensions, data.get("id")
     known = extensions.get(_NAME)
-    if known is not None:
-        if data.get("id") == known:
-            data["id"] = known
-        return
-    ticket, identifier = extensions.get(KEY), data.get("id")
-    if isinstance(ticket, Ticket) and type(identifier) is str:
-        extensions[_NAME] = identifier
-        name(ticket.journal, identifier)
+    if known is not None and identifier == known:
+        data["id"] = known
+        return True
+    ticket = extensions.get(KEY)
+    if not isinstance(ticket, Ticket):
+        return True
+    if not name(ticket.journal, identifier):
+        return False
+    extensions[_NAME] = identifier
+    return True
 
 
 def remember_of(response: Any, result: Any) -> None:

@@ -58,7 +58,7 @@ def install(client: _Client, settings: Given = None) -> _Client:
         cls: Any = type(target)
         if not is_adapted(cls):
             # The class comes last, in one step: a call under way in another thread finds all or nothing.
-            own, before = adapted(cls), frozenset(target.__dict__)
+            own, before = adapted(cls), _contents(target)
             target._adapter_settings = settings_of(settings)
             target._adapter_live = live(target._adapter_settings)
             try:
@@ -124,14 +124,31 @@ def _forget_settings(client: Any) -> None:
         client.__dict__.pop(name, None)
 
 
+def _contents(client: Any) -> list[tuple[Any, frozenset[str]]]:
+    """List a client and the SDK's resources in it, and what is on each."""
+    found: dict[int, tuple[Any, frozenset[str]]] = {}
+    left = [client]
+    while left:
+        holder = left.pop()
+        if id(holder) not in found:
+            found[id(holder)] = (holder, frozenset(vars(holder)))
+            left += (one for one in vars(holder).values() if any(map(_is_sdks, type(one).__mro__)))
+    return list(found.values())
+
+
 def _forget_resources(client: Any) -> None:
     """Let go of resources that weren't there before `install`, unless somebody has put something on them."""
-    before = client.__dict__.get("_adapter_before")
-    if before is None:  # it has always been ours
-        return
-    for name in [name for name in client.__dict__ if name not in before and not name.startswith("_")]:
-        if _is_bare(client.__dict__[name], {id(client)}):
-            del client.__dict__[name]
+    for holder, before in client.__dict__.get("_adapter_before", ()):  # none where it has always been ours
+        seen = {id(client), id(holder), *map(id, vars(client).values())}  # resources hold what is on their client
+        seen -= {id(one) for name, one in vars(holder).items() if name not in before}
+        for name in [name for name in vars(holder) if name not in before and not name.startswith("_")]:
+            if _is_bare(vars(holder)[name], seen):
+                del vars(holder)[name]
+
+
+def _is_sdks(cls: type) -> bool:
+    """Tell whether a class is one of the SDK's resources."""
+    return cls.__module__.startswith("openai.resources.")
 
 
 def _is_bare(thing: Any, seen: set[int]) -> bool:
@@ -139,11 +156,9 @@ def _is_bare(thing: Any, seen: set[int]) -> bool:
     if id(thing) in seen:
         return True
     seen.add(id(thing))
-    match thing:
-        case MethodType():
-            return id(thing.__self__) in seen and thing.__func__ is getattr(type(thing.__self__), thing.__name__, None)
-        case FunctionType():
-            return is_in_sdk(thing)
-    if not type(thing).__module__.startswith("openai.resources."):
-        return False
-    return all(_is_bare(inside, seen) for inside in vars(thing).values())
+    # Their very types: wrapt's wrappers are instances of what they wrap is one of.
+    if type(thing) is MethodType:
+        return id(thing.__self__) in seen and thing.__func__ is getattr(type(thing.__self__), thing.__name__, None)
+    if type(thing) is FunctionType:
+        return is_in_sdk(thing)
+    return _is_sdks(type(thing)) and all(_is_bare(inside, seen) for inside in vars(thing).values())

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
-from types import CodeType, FrameType, FunctionType
+from contextlib import suppress
+from functools import lru_cache, partial
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from adapter.translation.ledger import Loss
@@ -32,6 +33,7 @@ _NAME = re.compile(
 _READS = frozenset({"content", "read", "aread", "stream"})
 _HASHES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
 _LIBRARIES = ("httpx", "httpx2")
+_MOST_CODE = 50  # functions that are looked at
 _DEEPEST = 40  # frames from a door up to the HTTP client, with other transports in between
 
 
@@ -44,7 +46,7 @@ def signed(headers: Any, authorization: str) -> Loss | None:
             path = f"headers.{name.decode('ascii', 'replace')}"
             return Loss(path, "held", "the request is signed, or its body's digest sent along")
     auth = _auth()
-    if auth is not None and (getattr(auth, "requires_request_body", False) or _hashes_body(*_made_of(auth))):
+    if auth is not None and _reads_body(auth):
         return Loss("auth", "held", "the HTTP client's auth reads the request's body, and may have signed it")
     return None
 
@@ -77,19 +79,68 @@ def _auth() -> Any:
     return None
 
 
-def _made_of(auth: Any) -> tuple[type, Any]:
-    """Return where an auth's code is: its class, and the function that it was made of, if any."""
-    function = getattr(auth, "_func", None)
-    return type(auth), function if isinstance(function, FunctionType) else None
+def _reads_body(auth: Any, deep: int = 3) -> bool:
+    """Tell whether an auth reads the body: it says so, visibly hashes it, or stands around one that does."""
+    if getattr(auth, "requires_request_body", False):
+        return True
+    held, made_of = tuple(getattr(auth, "__dict__", {}).values()), getattr(auth, "_func", None)
+    owner = getattr(made_of, "__self__", None)
+    if _hashes_body(type(auth), _function(made_of), (type(owner), *map(type, held))):
+        return True
+    return deep > 0 and any(_reads_body(one, deep - 1) for one in held if hasattr(type(one), "auth_flow"))
+
+
+def _function(given: Any) -> FunctionType | None:
+    """Return the function in what an auth was made of, which may be anything that can be called."""
+    while isinstance(given, partial):
+        given = given.func
+    if given is not None and not isinstance(given, (FunctionType, MethodType)):
+        given = getattr(type(given), "__call__", None)  # noqa: B004  # what is called is wanted
+    given = getattr(given, "__func__", given)
+    return given if isinstance(given, FunctionType) else None
 
 
 @lru_cache(maxsize=128)
-def _hashes_body(cls: type, function: FunctionType | None) -> bool:
-    """Tell whether code both reads a body and hashes or signs something: it needn't have said so."""
-    own = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")]
-    codes = [one.__code__ for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
-    used = {name for code in codes + ([] if function is None else [function.__code__]) for name in _used(code)}
-    return not _READS.isdisjoint(used) and any(_HASHES.search(name) for name in used)
+def _hashes_body(cls: type, function: FunctionType | None, held: tuple[type, ...]) -> bool:
+    """Tell whether code both reads a body and hashes or signs something: it needn't have said so.
+
+    The code is that of a class and a function, and what they call of the same program's: functions, and methods of
+    objects of the types that are `held`.
+    """
+    own = [*_theirs(cls)]
+    left = [one for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
+    left += [] if function is None else [function]
+    packages = {_package(one) for one in (*own, *left)}
+    around = [base for one in held for base in _theirs(one) if _package(base) in packages]
+    seen: dict[CodeType, set[str]] = {}
+    while left and len(seen) < _MOST_CODE:
+        one = left.pop()
+        if one.__code__ in seen:
+            continue
+        used = seen[one.__code__] = set(_used(one.__code__))
+        known = [one.__globals__.get(name) for name in used] + [*_enclosed(one)]
+        modules = (module for module in known if isinstance(module, ModuleType))
+        known += [vars(place).get(name) for place in (*around, *modules) for name in used]
+        for other in known:
+            called = _function(other) if isinstance(other, (FunctionType, MethodType)) else None
+            if called is not None and _package(called) in packages:
+                left.append(called)
+    names = {name for used in seen.values() for name in used}
+    return not _READS.isdisjoint(names) and any(_HASHES.search(name) for name in names)
+
+
+def _theirs(cls: type) -> Iterator[type]:
+    return (base for base in cls.__mro__ if _package(base) not in (*_LIBRARIES, "builtins"))
+
+
+def _package(thing: Any) -> str:
+    return str(thing.__module__).partition(".")[0]
+
+
+def _enclosed(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # nothing is in it yet
+            yield cell.cell_contents
 
 
 def _used(code: CodeType) -> Iterator[str]:

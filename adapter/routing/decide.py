@@ -16,7 +16,7 @@ from adapter.translation.policy import Policy
 
 from . import overrides as overriding
 from .calls import Call
-from .matching import Match, Matcher, compiled
+from .matching import Match, Matcher, compiled_hosts
 from .once import ONCE
 from .overrides import Overrides
 from .rollout import Hashes, moves
@@ -58,7 +58,7 @@ class Router:
         overs = [(_over(settings, rule), rule) for rule in settings.rules]
         self.rules = tuple(Ground(over, rule, _choice(over, facts, settings)) for over, rule in overs)
         self._matching_needs_body = any(ground.matcher.needs_body for ground in self.rules)
-        self._adapts = None if "*" in settings.hosts else compiled(settings.hosts) or _nothing
+        self._adapts = None if "*" in settings.hosts else compiled_hosts(settings.hosts) or _nothing
         plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
         plain = plain and (self._adapts is None or settings.backend == "chat")
         self.surely = self._ground.choices[settings.backend, "settings"] if plain else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import translate
 from typing import Annotated, Any, Literal
 
@@ -14,15 +15,27 @@ from .calls import Call
 Globs = tuple[str, ...]
 
 
+# Brackets are around an IPv6 address, as in a URL, which has more colons than one; or they hold characters, as in any glob.
+_NO_HOST = re.compile(r"^\.*$|[/@\s]|^[^:]*:[^:]*$|^\[[^\]]*:[^\]]*:[^\]]*\]:")
+_IPV6 = re.compile(r"\[([^\]]*:[^\]]*:[^\]]*)\]")
+
+
 def _host(glob: str) -> str:
     if _NO_HOST.search(glob):
         raise ValueError("expected a host or a glob of hosts, without scheme, port and path")
-    return glob.lower()
+    return _IPV6.sub(r"\1", plain_host(glob))
+
+
+def plain_host(host: str) -> str:
+    """Write a host as hosts are compared: in lower case, without the dot at the end, and in its own script."""
+    host = host.lower().rstrip(".")
+    if "xn--" in host:
+        with suppress(UnicodeError):  # a glob within such a label
+            return host.encode("ascii").decode("idna")
+    return host
 
 
 Host = Annotated[str, pydantic.AfterValidator(_host)]
-
-_NO_HOST = re.compile(r"^$|[/@\s]|^[^:]*:\d*$")  # an IPv6 address has more colons
 
 _IN_BODY = ("model", "stream", "tools", "format")
 
@@ -59,8 +72,8 @@ class Matcher:
     __slots__ = ("_azure", "_call_site", "_format", "_host", "_model", "_stream", "_tag", "_tools", "needs_body")
 
     def __init__(self, match: Match) -> None:
-        globs = (match.model, match.tag, match.call_site, match.host)
-        self._model, self._tag, self._call_site, self._host = map(compiled, globs)
+        self._model, self._tag, self._call_site = map(compiled, (match.model, match.tag, match.call_site))
+        self._host = compiled_hosts(match.host)
         self._format, self._azure, self._stream, self._tools = match.format, match.azure, match.stream, match.tools
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
@@ -90,6 +103,12 @@ def compiled(globs: Globs) -> Callable[[str], object] | None:
     """Make what tells whether a name fits one of several globs; None where there are none."""
     # One expression for all of them: matched on every call.
     return re.compile("|".join(translate(glob) for glob in globs)).match if globs else None
+
+
+def compiled_hosts(globs: Globs) -> Callable[[str], object] | None:
+    """Make what tells whether a host, as it stands in a URL, fits one of several globs; None where there are none."""
+    fits = compiled(globs)
+    return None if fits is None else lambda host: fits(plain_host(host))
 
 
 def _format(value: Any) -> str:
