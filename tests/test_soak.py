@@ -23,6 +23,7 @@ import openai
 import pytest
 
 import adapter
+from adapter.doors import decisions
 from adapter.doors.own_reading import SUPPORTED
 from tests.support.held import Held, Ledger, figures, listening, settled
 from tests.support.http import LEFT_OPEN, http, needs
@@ -40,6 +41,12 @@ NOT_RAISED = (openai.APIError, http.TransportError, http.StreamError)
 @cache
 def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
+
+
+@pytest.fixture(autouse=True)
+def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is known of the last calls be full after the first round, so that nothing grows after it."""
+    monkeypatch.setattr(decisions, "_MOST_NAMED", 20)
 
 
 @pytest.fixture(scope="module")

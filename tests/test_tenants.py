@@ -186,7 +186,9 @@ def _losses(service: Service, tenant: Tenant, history: list[Item]) -> list[tuple
         made = service._clients[0].chat.completions.create(model="gpt-5", messages=history, tools=TOOLS)
     found = adapter.decision(made)
     assert found is not None
-    return [(loss.path, loss.why.partition(":")[0]) for loss in found.losses]
+    # The summary that stands in each reply, which Chat has no place for, is of no interest here.
+    told = [loss for loss in found.losses if loss.path != "output[0].summary"]
+    return [(loss.path, loss.why.partition(":")[0]) for loss in told]
 
 
 CHANGED, CUT = "sent without its reasoning", "the turns before it are sent without their reasoning"

@@ -113,6 +113,20 @@ DIFFERENCES: tuple[Difference, ...] = (
         adapted=0,
     ),
     Difference(
+        "{*completion,accumulated,usage}.usage.{prompt,completion}_tokens_details.*_per_turn",
+        "counts that vLLM has on its Responses API alone; what a server counts beyond Chat's own is kept",
+        servers=VLLM,
+        native=ABSENT,
+        adapted=[],
+    ),
+    Difference(
+        "{*completion,accumulated,usage}.usage.completion_tokens_details.tool_output_tokens",
+        "the same",
+        servers=VLLM,
+        native=ABSENT,
+        adapted=0,
+    ),
+    Difference(
         "{*completion,accumulated,usage}.usage.prompt_tokens_details.created_cache_tokens",
         "vLLM's name for it",
         servers=VLLM,
