@@ -451,6 +451,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
     "held": ({"backend": "responses"}, {**CALL, "seed": 1}, "note", "goes to chat: asked responses, by unsupported; seed held."),
     "dropped": ({"backend": "responses", "drop": ["seed"]}, {**CALL, "seed": 1}, "ok", "by settings; seed dropped."),
     "refused": ({"backend": "responses", "unsupported": "error"}, {**CALL, "seed": 1}, "warning", "goes nowhere, with a BadRequestError"),
+    "another host": ({"backend": "responses", "hosts": ["gateway"]}, None, "note", "goes to chat: asked chat, by hosts."),
     "with fallbacks": ({"backend": "responses", "fallback": ["rejected", "missing", "blocked"]}, CALL, "ok", "by settings."),
 }  # fmt: skip
 

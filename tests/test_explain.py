@@ -308,6 +308,14 @@ def test_the_terminals_form() -> None:
     assert "\x1b[" not in shown
 
 
+def test_no_backend_is_recommended_for_a_host_that_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "if chosen" in run().stdout
+    monkeypatch.setenv("ADAPTER_HOSTS", "gateway.example")
+    shown = run().stdout
+    assert "its host isn't among `hosts`" in shown
+    assert "if chosen" not in shown
+
+
 def test_a_request_to_another_endpoint_is_said_to_be_one() -> None:
     with pytest.raises(NotARequest, match="another endpoint"):
         find_request(b'{\n "url": "/v1/embeddings",\n "body": {"model": "m", "input": "x"}\n}')

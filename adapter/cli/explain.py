@@ -233,7 +233,7 @@ def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tup
             else f"it stands at {one.place:.2f}, and moves once the rollout passes that"
         )
         yield "rollout", f"{one.percent:g} %, by {one.sticky_by}: {stands}"
-    if decision.asked == "chat":
+    if decision.asked == "chat" and decision.reason != "hosts":  # which nothing else outvotes
         would = "it would move as shown" if explained.moves else "it couldn't move"
         yield "if chosen", f'{would}, with backend = "responses"'
     for name in explained.emulated:

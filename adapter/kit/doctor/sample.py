@@ -29,7 +29,13 @@ BUILT_IN: Mapping[str, Any] = {
 }
 """The call that is decided where no other is given."""
 
-_STATES: dict[str, State] = {"adapter-bug": "failed", "refused": "warning", "unsupported": "note", "not-json": "note"}
+_STATES: dict[str, State] = {
+    "adapter-bug": "failed",
+    "refused": "warning",
+    "unsupported": "note",
+    "not-json": "note",
+    "hosts": "note",
+}
 _SAID = {"error": {"message": "not sent", "type": "doctor", "param": None, "code": None}}
 
 
@@ -80,6 +86,8 @@ def decision(patient: Patient) -> Iterator[Finding]:
         do = "A relay that is told its target in the query gets no call of the Responses API; one with the target in the path does."
     elif found.reason in ("unsupported", "refused"):
         do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
+    elif found.reason == "hosts":
+        do = "No call of a client for OPENAI_BASE_URL is adapted: its host isn't among `hosts`. Fine where others are meant."
     details = {
         "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
         "settings_hash": found.settings_hash,
