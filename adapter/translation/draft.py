@@ -35,7 +35,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class IndexMap(NamedTuple):
-    """Where the pieces of a Responses body came from: what error paths are translated with (MAPPING §7.2)."""
+    """Where the pieces of a Responses body came from: what error paths are translated with."""
 
     items: tuple[Origin, ...] = ()
     tools: tuple[

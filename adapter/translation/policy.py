@@ -16,7 +16,7 @@ CarryReasoning = Literal["auto", "always", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy for lossy and impossible values (DESIGN §4, `unsupported`).
+    """The policy for lossy and impossible values.
 
     `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
     the ledger. `parameters` overrides this by the name of the top-level parameter, or of what
