@@ -158,7 +158,7 @@ def main() -> int:
     parser.add_argument("--prepare", action="store_true", help="make the environments, and run nothing")
     asked = parser.parse_args(given[:cut])
     if unknown := set(asked.names) - {lane.name for lane in ALL}:
-        parser.error(f"no such lane: {', '.join(sorted(unknown))}")
+        parser.error(f"there is no {', '.join(sorted(unknown))} among {', '.join(lane.name for lane in ALL)}")
     lanes = [lane for lane in ALL if (lane.name in asked.names if asked.names else lane.short or not asked.short)]
     if asked.prepare:
         return int(not all(prepare(lane) for lane in lanes))

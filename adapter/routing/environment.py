@@ -175,6 +175,10 @@ def _of_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
         return dotenv_values(path, encoding=encoding or "utf-8")
     except (OSError, ValueError, LookupError) as error:  # LookupError: no such encoding
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        if isinstance(error, UnicodeDecodeError):
+            why = f"not {error.encoding}; _env_file_encoding names another encoding"
+        elif isinstance(error, LookupError):
+            raise ConfigurationError("_env_file_encoding: no such encoding") from None
     raise ConfigurationError(f"_env_file: {path}: {why}")
 
 

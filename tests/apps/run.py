@@ -258,7 +258,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="also print what each scenario's native run did")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(apps()):
-        parser.error(f"no such application: {', '.join(sorted(unknown))}")
+        parser.error(f"there is no {', '.join(sorted(unknown))} among {', '.join(apps())}")
     results = []
     for name in asked.names or apps():
         results.append(check(name, shown=asked.show))
