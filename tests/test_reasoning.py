@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,20 @@ def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None
         talk.turns(3)
     found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
     assert found == (["gAAAA-0", "gAAAA-1", "gAAAA-2", "gAAAA-3"] if conversation else [])
+
+
+@each_door
+@each_form
+@pytest.mark.parametrize("conversation", ["c-2", None], ids=["named", "unnamed"])
+def test_an_unguessable_id_that_repeats(conversation: str | None, stream: bool, door: Door) -> None:
+    own = random_id(f"{door.name} {stream} {conversation}")
+    api = Api(*([R(k), C(k, call_id=own)] for k in range(3)), [said("Done.", None)])
+    with adapter.use(conversation=conversation):
+        Talk(door, api, stream=stream).turns(4)
+    found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
+    assert found == ["gAAAA-0", "gAAAA-1", "gAAAA-2"]
+    for earlier, later in pairwise(sent["input"] for sent in api.sent):
+        assert later[: len(earlier)] == earlier
 
 
 def _made_up(message: str) -> list[Item]:

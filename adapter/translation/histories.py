@@ -63,6 +63,7 @@ class History:
     _user: Item | None  # it itself: most whole replies need no name
     _chain: Any  # hashes user messages and calls so far, where the conversation is named
     _call_ids: Mapping[str, str]
+    _times: Mapping[str, int]  # how many turns begin with a call of this id
     legacy: bool = False
     keeps_empty: bool = False
     json_format: bool = False
@@ -124,7 +125,7 @@ class History:
     def _name(self, own: str, tool: str, digest: str) -> str | None:
         """Name a turn that begins with a call: by the call's id, else by everything before it in a named conversation."""
         if _names_a_turn(own, tool, digest):
-            return _by_id(own)
+            return _by_id(own, self._times.get(own, 0))
         return None if self._chain is None else _by_chain(_after(self._chain, digest))
 
 
@@ -145,6 +146,7 @@ def read_history(
     """
     calls: list[_Call] = []
     starts: list[int] = []
+    times: dict[str, int] = {}
     user: int | None = None
     speaker: str | None = None  # names that message once a call follows: it may hold megabytes
     chain = blake2b(digest_size=16) if named else None
@@ -171,16 +173,17 @@ def read_history(
                 starts.append(len(calls))
                 if begun is None:
                     # Where nothing may be remembered under it, nothing is: all that has to be seen here is whether to ask.
-                    name = _by_id(own) if len(own) >= LEAST else None
+                    name = _by_id(own, times.get(own, 0)) if len(own) >= LEAST else None
                 elif _names_a_turn(own, item["name"], digest):
-                    name = _by_id(own)
+                    name = _by_id(own, times.get(own, 0))
                 else:
                     name = _by_chain(chain)
+                times[own] = times.get(own, 0) + 1
             calls.append(_Call(i, digest, name, speaker, -1 if user is None else user, message))
     if chain is not None and tools:
         _hear(chain, items, said)
     asker = None if user is None else items[user]
-    return History(calls, starts, speaker, asker, chain, call_ids, legacy, json_format=json_format)
+    return History(calls, starts, speaker, asker, chain, call_ids, times, legacy, json_format=json_format)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
@@ -346,8 +349,9 @@ def _after(chain: Any, digest: str) -> Any:
     return longer
 
 
-def _by_id(own: str) -> str:
-    return f"{_VERSION}i{_hash(own)}"
+def _by_id(own: str, before: int) -> str:
+    """Name a turn by its first call's id, and by how many turns before it begin with the same one."""
+    return f"{_VERSION}i{_hash(f'{own} {before}' if before else own)}"
 
 
 def _by_chain(chain: Any) -> str:
