@@ -85,7 +85,8 @@ def _reads_body(auth: Any, deep: int = 3) -> bool:
         return True
     held, made_of = tuple(getattr(auth, "__dict__", {}).values()), getattr(auth, "_func", None)
     owner = getattr(made_of, "__self__", None)
-    if _hashes_body(type(auth), _function(made_of), (type(owner), *map(type, held))):
+    kind: type = type(auth)
+    if _hashes_body(kind, _function(made_of), (type(owner), *map(type, held))):
         return True
     return deep > 0 and any(_reads_body(one, deep - 1) for one in held if hasattr(type(one), "auth_flow"))
 
