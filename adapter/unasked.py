@@ -9,8 +9,8 @@ from . import codec, sse
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .relay import opens
 from .translation.event_types import is_idle
-from .translation.failures import error_event, event_failure
-from .translation.streams import OPENING, TERMINAL
+from .translation.failures import error_event, event_failure, response_failure
+from .translation.streams import OPENING, TERMINAL, is_terminal
 
 
 def last_response(raw: bytes) -> dict[str, Any]:
@@ -36,8 +36,12 @@ def last_response(raw: bytes) -> dict[str, Any]:
             finished[index if isinstance(index, int) else number] = event.get("item")
         elif kind in OPENING and isinstance(given, dict):
             begun = given
+        elif kind == "response.failed" and event.get("error"):
+            raise response_failure(given if isinstance(given, dict) else {}, beside=event["error"])
         elif kind in TERMINAL and (isinstance(given, dict) or (given is None and finished)):
             response = given or begun | {"status": _STATUS.get(kind, "completed")}
+        elif isinstance(event, dict) and is_terminal(event):
+            response = event.get("response", event)
     if failed is not None and (response is None or not response.get("error")):
         raise failed
     if response is None:

@@ -252,6 +252,17 @@ def test_a_whole_reply_that_is_an_error(door: Door, body: Json) -> None:
     assert len(seen.sent) == 1
 
 
+@each_door
+def test_an_error_beside_the_response_of_a_stream_that_nobody_asked_for(door: Door) -> None:
+    for event in (
+        {"type": "response.failed", "error": DENIED},
+        {"type": "response.failed", "response": failed(), "error": DENIED},
+    ):
+        seen = door.create(CALL, both(Reply.of_sse(wire([CREATED, event]))))
+        assert isinstance(seen.error, openai.BadRequestError)
+        assert seen.error.code == "content_filter"
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_error_that_is_a_text(shape: str) -> None:
     with pytest.raises(UpstreamFailure) as raised:

@@ -291,6 +291,8 @@ def test_ends_of_a_stream_that_nobody_asked_for(door: Door) -> None:
         [BROKEN_OPENINGS[1], *wire([*SPOKEN, DONE, end(response(message()))])],
         [BROKEN_OPENINGS[0], *wire([*SPOKEN, DONE, {"type": "response.done"}])],
         [*wire([*SPOKEN, DONE, {"type": "response.completed", "response": None}])],
+        [*wire([*SPOKEN, DONE, end(response(message()), "finished")])],
+        [*wire([*SPOKEN, DONE, response(message())])],
         [b"event: ping\ndata: 1 o'clock\n\n", *wire([end(response(message()))])],
     ):
         seen = door.create(CALL, both(Reply.of_sse(parts)))

@@ -113,7 +113,7 @@ class ChunksFromEvents(ItemEvents):
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None and (told := error_event(event)) is not None:
             entry, event = TABLE[self.state, "error"], told
-        if entry is None and _is_terminal(event):
+        if entry is None and is_terminal(event):
             event = {**event, "type": "response.done"}
             entry = TABLE[self.state, "response.done"]
         if entry is None:
@@ -274,7 +274,7 @@ class ChunksFromEvents(ItemEvents):
         return self._finish(self._chunks.response)
 
 
-def _is_terminal(event: Event) -> bool:
+def is_terminal(event: Event) -> bool:
     """Tell whether an event of an unknown type is, or brings, a Response that is over.
 
     Servers call the last event differently.
