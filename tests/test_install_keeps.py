@@ -750,3 +750,29 @@ def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(sdk
             method = getattr(completions, name)
             assert method.__self__ is completions
             assert method.__func__ is getattr(type(client_of(sdk, Upstream(both)).chat.completions), name)
+
+
+class Unsigned:
+    """What stands in the place of a method, without a signature."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else partial(self.wrapped, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.wrapped(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["request", "_process_response", "copy", "__init__"])
+def test_a_method_without_a_signature_is_no_trouble(sdk: Sdk, name: str) -> None:
+    def signature(_: Any) -> Any:
+        raise ValueError
+
+    unsigned = type("Unsigned", (Unsigned,), {"__signature__": property(signature)})
+    upstream = Upstream(both)
+    cls = type("Patched", (sdk.plain,), {name: unsigned(getattr(sdk.plain, name))})
+    client = adapter.install(of_class(sdk, cls, upstream), adapter.Settings(backend="responses"))
+    assert text_of(sdk.run(client.chat.completions.create(**CALL))) == "Hello there"
+    assert upstream.requests[-1].path == RESPONSES

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -23,11 +24,12 @@ def like(native: Any, *more: inspect.Parameter) -> Callable[[Any], Any]:
         inner = getattr(native, "__wrapped__", None)
         if inner is None or more:
             del own.__wrapped__
-            signature = inspect.signature(native)
-            wanted = signature.replace(parameters=_merged(signature, more))
-            # Where it isn't needed there is none: `functools.wraps` of a bound method would copy it, with its `self`.
-            if inspect.signature(own) != wanted:
-                own.__signature__ = wanted
+            with suppress(ValueError, TypeError):  # what a tracer has put there may have none
+                signature = inspect.signature(native)
+                wanted = signature.replace(parameters=_merged(signature, more))
+                # Where it isn't needed there is none: `functools.wraps` of a bound method would copy it, with its `self`.
+                if inspect.signature(own) != wanted:
+                    own.__signature__ = wanted
         else:
             own.__wrapped__ = inner
         return own
