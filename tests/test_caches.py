@@ -148,7 +148,7 @@ def _a_call(name: str) -> Any:
     from adapter.routing.overrides import Overrides
 
     body = {"model": name, "messages": [USER], "user": name}
-    return Call(None, {}, Overrides(conversation=name, tag=name), host=name, call_site=name, body=body)
+    return Call(None, {}, Overrides(conversation=name, tag=name), host=name, call_sites=(name,), body=body)
 
 
 def _of_parts(count: int) -> dict[str, Any]:

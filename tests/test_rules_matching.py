@@ -45,7 +45,9 @@ def choose(
     site: str | None = None,
 ) -> Choice:
     overrides = NONE if tag is None else Overrides(tag=tag)
-    choice = router.choose(Call(None, {}, overrides, path, host, site, body=body() if said is None else said))
+    choice = router.choose(
+        Call(None, {}, overrides, path, host, (site,) if site else (), body=body() if said is None else said)
+    )
     assert isinstance(choice, Choice)
     return choice
 
@@ -266,11 +268,11 @@ def _spy() -> Any:
     return seen[-1]  # type: ignore[name-defined]  # noqa: F821
 
 
-def sites(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def sites(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Note the call sites that are looked for; the spy passes for a module of the adapter's, so as to be none itself."""
-    seen: list[str | None] = []
-    inside = {"__name__": "adapter.spy", "seen": seen, "original": ticket.call_site}
-    monkeypatch.setattr(ticket, "call_site", types.FunctionType(_spy.__code__, inside))
+    seen: list[tuple[str, ...]] = []
+    inside = {"__name__": "adapter.spy", "seen": seen, "original": ticket.call_sites}
+    monkeypatch.setattr(ticket, "call_sites", types.FunctionType(_spy.__code__, inside))
     return seen
 
 
@@ -294,7 +296,7 @@ def test_call_sites(
             pytest.skip("an SDK whose helper is in beta")
         call(functools.partial(_stream, sync_client))
         name = "_stream"
-    assert seen == [f"{__name__}:{name}"]
+    assert [callers[0] for callers in seen] == [f"{__name__}:{name}"]
     assert paths(loopback) == [RESPONSES]
 
 
@@ -347,7 +349,7 @@ async def test_async_call_sites(where: str, loopback: Loopback, monkeypatch: pyt
         base_url=loopback.base_url, api_key="fake", settings=Settings(rules=ASKING)
     ) as client:
         await call(client)
-    assert seen == [name and f"{__name__}:{name}"]
+    assert [next(iter(callers), None) for callers in seen] == [name and f"{__name__}:{name}"]
     assert paths(loopback) == [RESPONSES if name else CHAT]
 
 
@@ -361,7 +363,70 @@ def test_call_sites_through_a_transport(loopback: Loopback, monkeypatch: pytest.
         base_url=loopback.base_url, api_key="fake", http_client=http.Client(transport=transport)
     ) as client:
         plain_function(functools.partial(client.chat.completions.create, **CALL))
-    assert seen == [f"{__name__}:plain_function"]
+    assert [callers[0] for callers in seen] == [f"{__name__}:plain_function"]
+
+
+def _module(name: str, code: str) -> Any:
+    made = types.ModuleType(name)
+    exec(code, made.__dict__)
+    return made
+
+
+_PASSES_ON = "def passed_on(call): return call()"
+BETWEEN: dict[str, tuple[str, ...]] = {
+    "a company's own client": ("shop.llm",),
+    "a tracer": ("braintrust.oai",),
+    "a tracer nobody knows": ("unheard.of.tracing",),
+    "both, twice": ("shop.llm", "opik.api", "shop.gateway", "posthog.ai.openai", "openlit.instrumentation"),
+}
+
+
+@pytest.mark.parametrize("modules", BETWEEN.values(), ids=BETWEEN)
+def test_a_rule_matches_whoever_calls_from_further_off(
+    modules: tuple[str, ...], sync_client: Any, loopback: Loopback
+) -> None:
+    call = functools.partial(sync_client.chat.completions.create, **CALL)
+    for name in modules:
+        call = functools.partial(_module(name, _PASSES_ON).passed_on, call)
+    plain_function(call)
+    assert paths(loopback) == [RESPONSES]
+
+
+@pytest.mark.parametrize("between", ["shop.llm", "langsmith.wrappers"])
+async def test_a_rule_matches_async_callers_from_further_off(between: str, loopback: Loopback) -> None:
+    loopback.answer = both
+    passing = _module(between, "async def passed_on(call): return await call()")
+    async with adapter.AsyncOpenAI(
+        base_url=loopback.base_url, api_key="fake", settings=Settings(rules=ASKING)
+    ) as client:
+        await passing.passed_on(functools.partial(client.chat.completions.create, **CALL))
+    assert paths(loopback) == [RESPONSES]
+
+
+def test_the_first_rule_counts_not_the_nearest_caller(loopback: Loopback) -> None:
+    loopback.answer = both
+    rules = [
+        {"match": {"call_site": "tests.test_rules_matching:plain_function"}, "backend": "responses"},
+        {"match": {"call_site": "shop.llm:*"}, "backend": "chat"},
+    ]
+    made = Sdk("sync")
+    for order in (rules, rules[::-1]):
+        client = made.client(loopback, Settings(rules=order))
+        call = functools.partial(client.chat.completions.create, **CALL)
+        plain_function(functools.partial(_module("shop.llm", _PASSES_ON).passed_on, call))
+    assert paths(loopback) == [RESPONSES, CHAT]
+    made.close()
+
+
+def test_a_deep_stack_is_looked_at_in_part(sync_client: Any, loopback: Loopback) -> None:
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        else:
+            sync_client.chat.completions.create(**CALL)
+
+    deep(500)
+    assert paths(loopback) == [RESPONSES]
 
 
 @pytest.mark.parametrize(

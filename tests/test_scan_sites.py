@@ -212,7 +212,7 @@ def test_a_callers_own_settings_count(tmp_path: Path) -> None:
 def test_call_sites_are_named_as_at_run_time(tmp_path: Path) -> None:
     import sys
 
-    from adapter.routing.call_site import call_site
+    from adapter.routing.call_site import call_sites
 
     seen: list[str | None] = []
     code = """
@@ -234,7 +234,7 @@ def test_call_sites_are_named_as_at_run_time(tmp_path: Path) -> None:
             frame = sys._getframe(1)
             seen.append(f"{frame.f_globals['__name__']}:{frame.f_code.co_qualname}")
 
-    assert call_site is not None  # what rules match, which reads the same two things
+    assert call_sites() is not None  # what rules match, which reads the same two things
     exec(
         compile((tmp_path / "package_of_sites" / "module.py").read_text(), "module.py", "exec"),
         {"client": Client(), "__name__": "package_of_sites.module"},

@@ -64,7 +64,7 @@ def _of(client: Any, call: Ticket, retry: int) -> Ticket:
     """Return the ticket of a request in a call: another one where a method of somebody's own makes the call again, in another way."""
     if retry or call.body is None:
         return call
-    again = Ticket(call.router, call.by_client, overrides=call.overrides, call_site=call.call_site)
+    again = Ticket(call.router, call.by_client, overrides=call.overrides, call_sites=call.call_sites)
     again.started = call.started
     decisions.CALL.set((client, again))
     return again

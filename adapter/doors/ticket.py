@@ -13,7 +13,7 @@ from typing import Any
 from adapter.effects import Decide, Flag, Need
 from adapter.endpoints import is_relayed
 from adapter.journal import Choice, Journal, Veto
-from adapter.routing.call_site import call_site
+from adapter.routing.call_site import call_sites
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router
 from adapter.routing.live import Live
@@ -57,7 +57,7 @@ class Ticket:
     by_client: bool = False
     journal: Journal = field(default_factory=Journal)
     overrides: Overrides = field(default_factory=current)
-    call_site: str | None = None
+    call_sites: tuple[str, ...] = ()
     carried: bool = False
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
@@ -101,7 +101,7 @@ class Ticket:
         ours = fields.values(headers, _OURS)[-1] if _OURS in found else None
         call = Call(
             ours, headers, self.overrides, request.url.raw_path, request.url.host,
-            self.call_site, asked.body, asked.flag,
+            self.call_sites, asked.body, asked.flag,
         )  # fmt: skip
         choice = self.router.choose(call)
         if not isinstance(choice, Choice) or choice.backend == "chat":
@@ -143,8 +143,8 @@ def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
             router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
         shared: Ticket = router.shared
         return shared
-    site = call_site() if router.needs_call_site else None
-    return Ticket(router, by_client, overrides=overrides, call_site=site)
+    sites = call_sites() if router.needs_call_site else ()
+    return Ticket(router, by_client, overrides=overrides, call_sites=sites)
 
 
 def ticket_of(request: Any) -> Ticket | None:

@@ -54,6 +54,11 @@ class Where:
     conversation: str | None = None
     call_site: str | None = None
 
+    @property
+    def call_sites(self) -> tuple[str, ...]:
+        """The caller, as a call has it."""
+        return () if self.call_site is None else (self.call_site,)
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -169,7 +174,7 @@ def _travel(
     """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
     request = _request(raw, where)
     overrides = Overrides(backend=backend, conversation=where.conversation, tag=where.tag)
-    ticket = Ticket(router, journal=Journal(), overrides=overrides, call_site=where.call_site)
+    ticket = Ticket(router, journal=Journal(), overrides=overrides, call_sites=where.call_sites)
     asked, host = request.url.raw_path, lambda: request.url.host
     outcome = _first(exchange(ticket.journal, asked, host=host), ticket, request, raw)
     decision = ticket.journal.decision()
@@ -231,7 +236,7 @@ def _request(raw: bytes, where: Where) -> Any:
 def _call(body: Any, where: Where) -> Call:
     request = _request(b"", where)
     overrides = Overrides(conversation=where.conversation, tag=where.tag)
-    return Call(None, request.headers, overrides, request.url.raw_path, request.url.host, where.call_site, body)
+    return Call(None, request.headers, overrides, request.url.raw_path, request.url.host, where.call_sites, body)
 
 
 def _rollout(settings: Settings, ground: Ground, call: Call) -> Rollout | None:

@@ -17,7 +17,8 @@ class Call:
     """What a backend is chosen by.
 
     `header` is the value of our own header, `headers` are all of the request's (case-insensitive), `raw_path` is its path with
-    the query, `host` where it goes; `call_site` the caller's `module:function`; `body` its JSON and `flag` the value of the
+    the query, `host` where it goes; `call_sites` the callers' `module:function`,
+    the nearest first; `body` its JSON and `flag` the value of the
     feature flag, each UNREAD until it was needed.
     """
 
@@ -26,7 +27,7 @@ class Call:
     overrides: Overrides
     raw_path: bytes = b"/chat/completions"
     host: str = ""
-    call_site: str | None = None
+    call_sites: tuple[str, ...] = ()
     body: Any = UNREAD
     flag: Any = UNREAD
 

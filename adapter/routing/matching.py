@@ -43,7 +43,7 @@ _IN_BODY = ("model", "stream", "tools", "format")
 class Match(pydantic.BaseModel):
     """What a call must be like; all that is given must hold, and an empty match holds for every call.
 
-    `model`, `tag`, `call_site` (`module:function` of the caller) and `host` (of the URL, without a
+    `model`, `tag`, `call_site` (`module:function` of any caller) and `host` (of the URL, without a
     port) are globs, or lists of them; `format` is the type of the `response_format` (`text` where there
     is none); `api` is the API that the call was written for.
     """
@@ -85,7 +85,7 @@ class Matcher:
             return False
         if self._tag is not None and not (call.overrides.tag is not None and self._tag(call.overrides.tag)):
             return False
-        if self._call_site is not None and not (call.call_site is not None and self._call_site(call.call_site)):
+        if self._call_site is not None and not any(map(self._call_site, call.call_sites)):
             return False
         if not self.needs_body:
             return True

@@ -107,7 +107,7 @@ class Assessor:
 
     def _choice(self, known: dict[str, Any], unknown: Iterable[str], call_site: str) -> Choice:
         sampled = {**known, **{name: _SAMPLES[name] for name in unknown}}
-        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", call_site, sampled))
+        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", (call_site,), sampled))
         return ground.moved
 
     def _verdict(
