@@ -17,6 +17,7 @@ from . import decisions, fields
 from .connecting import connect
 from .families import family_of
 from .internal_errors import failing
+from .signing import auth_of
 from .ticket import BARE, KEY, Quiet, Ticket, begin, ticket_of
 from .tokens import exchanged
 from .wire import is_ours
@@ -57,6 +58,7 @@ def mark(client: Any, request: Any, retry: int | None = None) -> None:
     request.extensions[KEY] = ticket
     if type(ticket) is not Quiet:
         ticket.token = ticket.token or exchanged(client)
+        ticket.auth = auth_of(client)
         _as_at_first(request, ticket)
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
+from inspect import getattr_static
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -33,20 +34,50 @@ _NAME = re.compile(
 _READS = frozenset({"content", "read", "aread", "stream"})
 _HASHES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
 _LIBRARIES = ("httpx", "httpx2")
+# Names of headers that were seen, and sign nothing; an HTTP library's class for no auth at all.
+_PLAIN_NAMES: set[bytes] = set()
+_MOST_NAMES = 512
+_PLAIN_AUTHS: set[type] = set()
 _MOST_CODE = 50  # functions that are looked at
 _DEEPEST = 40  # frames from a door up to the HTTP client, with other transports in between
 
 
-def signed(headers: Any, authorization: str) -> Loss | None:
+UNKNOWN: Any = object()
+"""Stands for an auth that has to be looked for."""
+
+
+def auth_of(client: Any) -> Any:
+    """Return the `auth` with which an SDK client's requests are sent; UNKNOWN where its classes leave that open."""
+    http: Any = client._client
+    classes: tuple[Any, Any] = (type(client), type(http))
+    return http.auth if _is_plain(*classes) else UNKNOWN
+
+
+@lru_cache(maxsize=64)
+def _is_plain(cls: type, http: type) -> bool:
+    """Tell whether classes send as the SDK and the HTTP library do: with the HTTP client's auth or the SDK's own."""
+    if any(_package(base) not in (*_LIBRARIES, "openai", "builtins") for base in http.__mro__):
+        return False
+    given = [getattr_static(cls, name, None) for name in ("custom_auth", "_custom_auth")]
+    given = [getattr(one, "fget", one) for one in given if one is not None]
+    return all(_package(one) == "openai" for one in given)
+
+
+def signed(headers: Any, authorization: str, auth: Any = UNKNOWN) -> Loss | None:
     """Say where a request is signed, its URL or its body; None where nothing shows that it is."""
     if authorization and not authorization.startswith("Bearer ") and _SCHEME.match(authorization):
         return Loss("headers.authorization", "held", "the request is signed, URL and body included")
-    for name in _names(headers):
-        if _is_signature(name):
-            path = f"headers.{name.decode('ascii', 'replace')}"
-            return Loss(path, "held", "the request is signed, or its body's digest sent along")
-    auth = _auth()
-    if auth is not None and _reads_body(auth):
+    names = _names(headers)
+    if not _PLAIN_NAMES.issuperset(names):
+        for name in names:
+            if _NAME.fullmatch(name) is not None:
+                path = f"headers.{name.decode('ascii', 'replace')}"
+                return Loss(path, "held", "the request is signed, or its body's digest sent along")
+        if len(_PLAIN_NAMES) < _MOST_NAMES:
+            _PLAIN_NAMES.update(names)
+    if auth is UNKNOWN:
+        auth = _auth()
+    if auth is not None and type(auth) not in _PLAIN_AUTHS and _reads_body(auth):
         return Loss("auth", "held", "the HTTP client's auth reads the request's body, and may have signed it")
     return None
 
@@ -56,11 +87,6 @@ def _names(headers: Any) -> list[bytes]:
         return [entry[1] for entry in headers._list]
     except (AttributeError, IndexError):  # see fields.py
         return [name.lower() for name, _ in headers.raw]
-
-
-@lru_cache(maxsize=512)
-def _is_signature(name: bytes) -> bool:
-    return _NAME.fullmatch(name) is not None
 
 
 def _auth() -> Any:
@@ -81,6 +107,9 @@ def _auth() -> Any:
 
 def _reads_body(auth: Any, deep: int = 3) -> bool:
     """Tell whether an auth reads the body: it says so, visibly hashes it, or stands around one that does."""
+    if type(auth).__name__ == "Auth" and _package(type(auth)) in _LIBRARIES:
+        _PLAIN_AUTHS.add(type(auth))
+        return False
     if getattr(auth, "requires_request_body", False):
         return True
     held, made_of = tuple(getattr(auth, "__dict__", {}).values()), getattr(auth, "_func", None)

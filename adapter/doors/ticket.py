@@ -23,7 +23,7 @@ from adapter.translation.ledger import Loss
 
 from . import fields, missing
 from .remembering import Token
-from .signing import signed
+from .signing import UNKNOWN, signed
 
 KEY = "adapter.ticket"
 
@@ -62,6 +62,7 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     told: bool = False  # to the observers
     token: Token | None = None  # fetched by the client for this call, in the place of an API key
+    auth: Any = UNKNOWN  # of the HTTP client
     retaken: bool = False  # it is the second one of a call on which the adapter failed
     sent: int = 0  # how many requests have been sent for it
     body: bytes | None = None  # of the first request: what is sent is fixed at the call
@@ -91,7 +92,7 @@ class Ticket:
     def _settled(self, only: Choice, request: Any) -> Choice | None:
         """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
         found = fields.some(request.headers, _LOOKED_AT)
-        return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request)
+        return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request, self.auth)
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""
@@ -106,15 +107,15 @@ class Ticket:
         choice = self.router.choose(call)
         if not isinstance(choice, Choice) or choice.backend == "chat":
             return choice
-        return _with_veto(choice, found.get(b"authorization", ""), request)
+        return _with_veto(choice, found.get(b"authorization", ""), request, self.auth)
 
 
-def _with_veto(choice: Choice, authorization: str, request: Any) -> Choice:
+def _with_veto(choice: Choice, authorization: str, request: Any, auth: Any) -> Choice:
     """Hold a call on Chat Completions that can't be moved, whatever it holds."""
     url = request.url
     if url.query and is_relayed(url.raw_path):
         return replace(choice, veto=_RELAYED_VETO)
-    loss = signed(request.headers, authorization)
+    loss = signed(request.headers, authorization, auth)
     if loss is not None:
         return replace(choice, veto=Veto("unsupported", loss))
     if "missing" in choice.fallback:
