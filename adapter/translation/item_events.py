@@ -107,6 +107,7 @@ class ItemEvents:
         parts = parts_of(found.path, item)
         last = last and item.get("content") is not None  # null says nothing, an empty list that there is nothing
         self._take_phase(found, item)
+        out = self._say(self._prose.settle(found.text))
         path = f"{found.path}.content"
         sent = {"text": found.text.text, "refusal": found.refused}
         missing = {}
@@ -115,7 +116,6 @@ class ItemEvents:
             as_json = self._asked.json_format and of == "text"
             over = found is not self._items.messages[-1] or self._prose.is_over(found.text)
             missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last, over=over)
-        out: list[Chunk] = []
         at = {"text": 0, "refusal": 0}
         for p, (kind, text, given) in enumerate(parts):
             if kind is None:
@@ -248,7 +248,8 @@ class ItemEvents:
         if not text:
             return []
         message.part(p).refusal.append(text)
-        return self._refuse(self._refusals.write(message.refusal, text, []), obfuscation)
+        shown = self._say(self._prose.settle(message.text))  # it stands before the refusal
+        return shown + self._refuse(self._refusals.write(message.refusal, text, []), obfuscation)
 
     # Tool calls
 

@@ -141,6 +141,14 @@ class Prose:
         begun = next(filter(None, map(str.lstrip, message.pieces)), "")
         return begun.startswith(("{", "["))
 
+    def settle(self, message: Message) -> list[Piece]:
+        """Take a message for what it is known to be: it has finished, or goes on with a refusal."""
+        message.certain = True
+        held = message is self._current and message.state is _State.HELD and message.length > 0
+        if not (self._first_only and held) or message.commentary or self._finals:
+            return []
+        return self._show(message)
+
     def recast(self, message: Message, *, commentary: bool) -> None:
         """Take note of what a message is, before anybody has read it.
 
