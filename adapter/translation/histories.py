@@ -12,6 +12,7 @@ It is the first call that counts, since a turn goes back whole or not at all: of
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -63,7 +64,9 @@ class History:
     _user: Item | None  # it itself: most whole replies need no name
     _chain: Any  # hashes user messages and calls so far, where the conversation is named
     _call_ids: Mapping[str, str]
-    _times: Mapping[str, int]  # how many turns begin with a call of this id
+    _begun: Sequence[
+        int
+    ]  # hashes of the ids that begin turns: kept as long as a stream is open, where ids would be large
     legacy: bool = False
     keeps_empty: bool = False
     json_format: bool = False
@@ -125,7 +128,7 @@ class History:
     def _name(self, own: str, tool: str, digest: str) -> str | None:
         """Name a turn that begins with a call: by the call's id, else by everything before it in a named conversation."""
         if _names_a_turn(own, tool, digest):
-            return _by_id(own, self._times.get(own, 0))
+            return _by_id(own, self._begun.count(hash(own)))
         return None if self._chain is None else _by_chain(_after(self._chain, digest))
 
 
@@ -147,6 +150,7 @@ def read_history(
     calls: list[_Call] = []
     starts: list[int] = []
     times: dict[str, int] = {}
+    hashes: list[int] = []
     user: int | None = None
     speaker: str | None = None  # names that message once a call follows: it may hold megabytes
     chain = blake2b(digest_size=16) if named else None
@@ -179,11 +183,12 @@ def read_history(
                 else:
                     name = _by_chain(chain)
                 times[own] = times.get(own, 0) + 1
+                hashes.append(hash(own))
             calls.append(_Call(i, digest, name, speaker, -1 if user is None else user, message))
     if chain is not None and tools:
         _hear(chain, items, said)
     asker = None if user is None else items[user]
-    return History(calls, starts, speaker, asker, chain, call_ids, times, legacy, json_format=json_format)
+    return History(calls, starts, speaker, asker, chain, call_ids, array("q", hashes), legacy, json_format=json_format)
 
 
 def heard(output: Sequence[Any], completion: Item) -> list[Any]:
