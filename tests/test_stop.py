@@ -551,7 +551,9 @@ _stops = st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=
 
 @settings(max_examples=examples(100))
 @given(_items, _stops, st.booleans(), st.booleans(), st.sampled_from(["completed", "incomplete"]))
-@example([message(text("a", logprobs=[log("a")]), {"type": "refusal", "refusal": "a"})], ("a",), True, False, "completed")
+@example(
+    [message(text("a", logprobs=[log("a")]), {"type": "refusal", "refusal": "a"})], ("a",), True, False, "completed"
+)
 def test_the_result_is_the_accumulated_stream(
     items: list[Json], stops: tuple[str, ...], json_format: bool, usage: bool, status: str
 ) -> None:

@@ -235,7 +235,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
             finally:
                 decisions.CALL.reset(call)
             try:
-                if not decisions.is_known(result):
+                if not decisions.is_known(result, ticket):
                     decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
                 if ticket.router.settings.on_bug == "raise":
@@ -327,7 +327,7 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
             finally:
                 decisions.CALL.reset(call)
             try:
-                if not decisions.is_known(result):
+                if not decisions.is_known(result, ticket):
                     decisions.remember(result, ticket.journal)
             except Exception:  # a call is not lost for what is known of it
                 if ticket.router.settings.on_bug == "raise":

@@ -111,15 +111,15 @@ def name_data(response: Any, data: Any) -> bool:
 def remember_of(response: Any, result: Any) -> None:
     """Keep the journal of the request that brought a result."""
     ticket = response.request.extensions.get(KEY)
-    if isinstance(ticket, Ticket):
+    if isinstance(ticket, Ticket) and not is_known(result, ticket):
         remember(result, ticket.journal)
         name(ticket.journal, getattr(result, "id", None))
 
 
-def is_known(result: Any) -> bool:
-    """Tell whether a result has been remembered."""
+def is_known(result: Any, ticket: Ticket | None = None) -> bool:
+    """Tell whether a result has been remembered, or leads to its call's ticket by itself, as streams and raw responses do."""
     kept = _JOURNALS.get(id(result))
-    return kept is not None and kept() is result
+    return (kept is not None and kept() is result) or (ticket is not None and _ticket(result) is ticket)
 
 
 def failed(ticket: Ticket, error: BaseException) -> None:

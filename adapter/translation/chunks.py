@@ -73,7 +73,7 @@ class Chunks:
             own = {
                 key: value
                 for key, value in response.items()
-                if value not in _NOTHING and key not in _SAID_BACK and key != "status"
+                if value not in _NOTHING and key not in _SAID_BACK and key not in ("object", "status")
             }
             self.response = self.response | own
 
