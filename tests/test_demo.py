@@ -227,7 +227,8 @@ def test_a_missing_recording_is_shown_and_ends_with_1(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "said"), [(["--only", "nothing"], "no program nothing"), (["--live"], "--live needs OPENAI_API_KEY")]
 )
-def test_wrong_arguments_end_with_2(arguments: list[str], said: str) -> None:
+def test_wrong_arguments_end_with_2(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)  # the suite of the sample service sets one
     result = demo(*arguments)
     assert result.exit_code == 2
     assert said in result.output
