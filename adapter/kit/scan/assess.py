@@ -18,7 +18,7 @@ from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS, MESSAGE_FIELDS
 
 from .arguments import PLACEHOLDER, UNKNOWN
 from .known import OPTIONS
-from .sites import Site
+from .site import Site
 
 Verdict = Literal["moves", "setting", "unclear", "stays", "refused"]
 """What becomes of a call once it is chosen: it moves as it is; moves with a setting; depends on what only a run can tell; stays on Chat Completions; or is an

@@ -97,3 +97,16 @@ def framework(path: str) -> Framework | None:
     root, _, rest = path.partition(".")
     name = rest.rpartition(".")[2]
     return next((one for one in FRAMEWORKS if root in one.roots and name in one.names), None) if rest else None
+
+
+def method_of(path: str) -> str | None:
+    """Return the method of Chat Completions that a symbol is, as the SDK's users write it."""
+    found = METHOD.fullmatch(path)
+    if found is not None:
+        return f"{(found['beta'] or '')[1:]}{'.' if found['beta'] else ''}chat.completions{found['raw'] or ''}.{found['method']}"
+    resource, _, method = path.rpartition(".")
+    if method in ("create", "parse", "stream") and RESOURCE.fullmatch(resource):
+        return f"chat.completions.{method}"
+    if path in ("instructor.client().create", "instructor.from_openai().create", "instructor.from_provider().create"):
+        return "create"
+    return None

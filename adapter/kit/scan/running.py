@@ -19,7 +19,7 @@ from . import sources
 
 if TYPE_CHECKING:
     from .assess import Assessment
-    from .sites import Site
+    from .site import Site
 
 _WORTH_PROCESSES = 40  # files to be parsed; below that, starting processes costs more than it saves
 

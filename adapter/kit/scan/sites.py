@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from . import known
 from .arguments import UNKNOWN, Arguments, Reader
-from .symbols import Scope, Symbol, Symbols, text_of
-from .walking import Walker
-
-
-@dataclass(slots=True)
-class Site:
-    """One place: `line` and `column` from 1, what `kind` of call, its name in `call`, and what it is given.
-
-    `owner` is its function, as `__qualname__`. `forced` is a verdict that no parameter changes, with `note` saying why; `wire` how the adapter gets under
-    a framework's client.
-    """
-
-    line: int
-    column: int
-    kind: str
-    call: str
-    owner: str
-    arguments: Arguments = field(default_factory=Arguments)
-    messages: list[dict[str, object]] = field(default_factory=list)
-    forced: str | None = None
-    note: str = ""
-    wire: str = ""
+from .by_hand import BATCH_STAYS, find_requests
+from .doubles import find_doubles
+from .known import method_of
+from .site import Finder, Site, last_name
+from .symbols import Scope, Symbol, Symbols
 
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
@@ -41,48 +22,27 @@ def find_sites(wrapper: MetadataWrapper) -> list[Site]:
     finder.walk(module)
     finder.wrapped()
     finder.unused()
-    positions = wrapper.resolve(PositionProvider) if finder.sites else {}  # they take longer than all of the above
-    for site, node in zip(finder.sites, finder.nodes, strict=True):
+    found = [
+        *zip(finder.sites, finder.nodes, strict=True),
+        *find_requests(module, symbols),
+        *find_doubles(module, symbols),
+    ]
+    positions = wrapper.resolve(PositionProvider) if found else {}  # they take longer than all of the above
+    for site, node in found:
         start = positions[node].start
         site.line, site.column = start.line, start.column + 1
-    unique = {(site.line, site.column, site.kind): site for site in finder.sites}
+    unique = {(site.line, site.column, site.kind): site for site, _ in found}
     return [unique[key] for key in sorted(unique)]
 
 
-class _Finder(Walker):
+class _Finder(Finder):
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
-        super().__init__()
-        self.sites: list[Site] = []
-        self.nodes: list[cst.CSTNode] = []  # one for each site
-        self._module = module
-        self._symbols = symbols
+        super().__init__(module, symbols)
         self._reader = Reader(symbols, module)
-        self._scope = symbols.module
         self._calls: list[tuple[cst.Call, Scope, Symbol]] = []  # of this file's own functions
         self._wrappers: dict[int, tuple[Scope, Site]] = {}
         self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
         self._spent: set[int] = set()  # nodes that another site has told of
-
-    # Where we are
-
-    def _enter(self, node: cst.CSTNode) -> None:
-        scope = self._symbols.scope_of(node)
-        assert scope is not None
-        self._scope = scope
-
-    visit_ClassDef = visit_FunctionDef = visit_Lambda = _enter
-
-    def _leave(self, node: cst.CSTNode) -> None:
-        assert self._scope.parent is not None
-        self._scope = self._scope.parent
-
-    leave_ClassDef = leave_FunctionDef = leave_Lambda = _leave
-
-    def _add(self, node: cst.CSTNode, kind: str, call: str, **more: object) -> Site:
-        site = Site(0, 0, kind, call, self._scope.qualname, **more)  # type: ignore[arg-type]
-        self.sites.append(site)
-        self.nodes.append(node)
-        return site
 
     # Calls
 
@@ -143,9 +103,9 @@ class _Finder(Walker):
         given = self._given(node, symbol)
         endpoint = given.values.get("endpoint", UNKNOWN if given.open else None)
         if endpoint == _BATCHED:
-            self._add(node, "batch", "batches.create", forced="stays", note=_BATCH)
+            self._add(node, "batch", "batches.create", forced="stays", note=BATCH_STAYS)
         elif endpoint is UNKNOWN and symbol.path.startswith(("openai", "adapter")):
-            note = f"{_BATCH}; which endpoint it names isn't known here"
+            note = f"{BATCH_STAYS}; which endpoint it names isn't known here"
             self._add(node, "batch", "batches.create", forced="unclear", note=note)
         else:
             return False
@@ -175,7 +135,7 @@ class _Finder(Walker):
         """Tell of methods that are handed to somebody else: retries, threads, partials that leave the file."""
         if symbol.path in ("functools.partial", "functools.partialmethod"):
             return  # told of where it is called
-        if _last(node.func) in _LOOKS:
+        if last_name(node.func) in _LOOKS:
             return
         for k, arg in enumerate(node.args):
             value = self._symbols.of(arg.value, self._scope)
@@ -198,14 +158,9 @@ class _Finder(Walker):
             _judge_vendor(site, value.path)
             self._spent.add(id(arg.value))
 
-    # What isn't a call
+    # Methods that are kept under another name
 
     def visit_Assign(self, node: cst.Assign) -> None:
-        for target in (one.target for one in node.targets):
-            if isinstance(target, cst.Attribute) and method_of(
-                f"{self._symbols.of(target.value, self._scope).path}.{target.attr.value}"
-            ):
-                self._add(node, "test double", "assignment", forced="moves", note=_REPLACED)
         symbol = self._symbols.of(node.value, self._scope)
         if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
             self._aliases.append((node.value, self._scope, symbol))
@@ -217,58 +172,6 @@ class _Finder(Walker):
             and method_of(self._symbols.of(node.value, self._scope).path)
         ):
             self._aliases.append((node.value, self._scope, self._symbols.of(node.value, self._scope)))
-
-    def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        self._string(node, text_of(node) or "")
-
-    def visit_FormattedStringText(self, node: cst.FormattedStringText) -> None:
-        self._string(node, node.value)
-
-    def _string(self, node: cst.CSTNode, text: str) -> None:
-        if "chat.completions" in text:
-            call = self._caller()
-            if call is not None and _last(call.func) in ("patch", "setattr", "object", "wrap_function_wrapper"):
-                self._add(
-                    node,
-                    "test double",
-                    _last(call.func),
-                    forced="moves",
-                    note=_REPLACED,
-                )
-            return
-        if known.ENDPOINT not in text or "\n" in text.strip() or self._is_docstring():
-            return
-        if self._is_batched():
-            self._add(node, "batch", "input file", forced="stays", note=_BATCH)
-            return
-        call = self._caller()
-        symbol = self._symbols.of(call.func, self._scope) if call is not None else Symbol()
-        if known.BATCH.fullmatch(symbol.path):
-            return  # told of as a call
-        root = symbol.path.partition(".")[0].removesuffix("()")
-        note = known.SENDERS.get(root, "a request that is made by hand: the adapter gets under httpx and httpx2 only")
-        site = self._add(node, "http", _last(call.func) if call is not None else "text", note=note)
-        site.forced = "unclear" if root not in known.SENDERS or root.startswith("httpx") else "stays"
-
-    def _caller(self) -> cst.Call | None:
-        for node in reversed(self.stack):
-            if isinstance(node, cst.Call):
-                return node
-            if isinstance(node, (cst.BaseStatement, cst.BaseSmallStatement)):
-                return None
-        return None
-
-    def _is_batched(self) -> bool:
-        """Tell whether a string stands in a line of the Batch API's input file."""
-        line = next((node for node in reversed(self.stack) if isinstance(node, cst.Dict)), None)
-        keys = line.elements if line is not None else ()
-        return any(isinstance(one, cst.DictElement) and text_of(one.key) == "custom_id" for one in keys)
-
-    def _is_docstring(self) -> bool:
-        return any(
-            isinstance(node, cst.Expr) and isinstance(node.value, (cst.SimpleString, cst.ConcatenatedString))
-            for node in self.stack[-3:]
-        )
 
     # What is known at the end only
 
@@ -312,25 +215,10 @@ class _Finder(Walker):
 
 
 _BATCHED = "/v1/chat/completions"
-_BATCH = "the Batch API isn't moved: its input file is written for the endpoint that it names"
-_REPLACED = "where create is replaced, the adapter steps aside"
 _LOOKS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
 )  # fmt: skip
 _INSTRUCTORS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
-
-
-def method_of(path: str) -> str | None:
-    """Return the method of Chat Completions that a symbol is, as the SDK's users write it."""
-    found = known.METHOD.fullmatch(path)
-    if found is not None:
-        return f"{(found['beta'] or '')[1:]}{'.' if found['beta'] else ''}chat.completions{found['raw'] or ''}.{found['method']}"
-    resource, _, method = path.rpartition(".")
-    if method in ("create", "parse", "stream") and known.RESOURCE.fullmatch(resource):
-        return f"chat.completions.{method}"
-    if path in ("instructor.client().create", "instructor.from_openai().create", "instructor.from_provider().create"):
-        return "create"
-    return None
 
 
 def _judge_vendor(site: Site, path: str) -> bool:
@@ -341,7 +229,3 @@ def _judge_vendor(site: Site, path: str) -> bool:
     site.kind, site.forced = "other client", "stays"
     site.note = f"a client of {vendor}, not of the OpenAI SDK: out of the adapter's reach"
     return True
-
-
-def _last(node: cst.BaseExpression) -> str:
-    return node.attr.value if isinstance(node, cst.Attribute) else node.value if isinstance(node, cst.Name) else "call"

@@ -1,0 +1,76 @@
+"""One place that a scan found, and what finds it: a walk that knows in which scope it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from .arguments import Arguments
+from .symbols import Symbols
+from .walking import Walker
+
+
+@dataclass(slots=True)
+class Site:
+    """One place: `line` and `column` from 1, what `kind` of call, its name in `call`, and what it is given.
+
+    `owner` is its function, as `__qualname__`. `forced` is a verdict that no parameter changes, with `note` saying why; `wire` how the adapter gets under
+    a framework's client.
+    """
+
+    line: int
+    column: int
+    kind: str
+    call: str
+    owner: str
+    arguments: Arguments = field(default_factory=Arguments)
+    messages: list[dict[str, object]] = field(default_factory=list)
+    forced: str | None = None
+    note: str = ""
+    wire: str = ""
+
+
+class Finder(Walker):
+    """Collect sites, each with the node that it is about."""
+
+    def __init__(self, module: cst.Module, symbols: Symbols) -> None:
+        super().__init__()
+        self.sites: list[Site] = []
+        self.nodes: list[cst.CSTNode] = []  # one for each site
+        self._module = module
+        self._symbols = symbols
+        self._scope = symbols.module
+
+    def _enter(self, node: cst.CSTNode) -> None:
+        scope = self._symbols.scope_of(node)
+        assert scope is not None
+        self._scope = scope
+
+    visit_ClassDef = visit_FunctionDef = visit_Lambda = _enter
+
+    def _leave(self, node: cst.CSTNode) -> None:
+        assert self._scope.parent is not None
+        self._scope = self._scope.parent
+
+    leave_ClassDef = leave_FunctionDef = leave_Lambda = _leave
+
+    def _add(self, node: cst.CSTNode, kind: str, call: str, **more: object) -> Site:
+        site = Site(0, 0, kind, call, self._scope.qualname, **more)  # type: ignore[arg-type]
+        self.sites.append(site)
+        self.nodes.append(node)
+        return site
+
+    def _caller(self) -> cst.Call | None:
+        """Return the call in whose arguments the visited node stands, within its statement."""
+        for node in reversed(self.stack):
+            if isinstance(node, cst.Call):
+                return node
+            if isinstance(node, (cst.BaseStatement, cst.BaseSmallStatement)):
+                return None
+        return None
+
+
+def last_name(node: cst.BaseExpression) -> str:
+    """Return the last part of a dotted name."""
+    return node.attr.value if isinstance(node, cst.Attribute) else node.value if isinstance(node, cst.Name) else "call"
