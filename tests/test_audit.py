@@ -53,7 +53,7 @@ def document(logs: tuple[Path, traffic.Totals]) -> dict[str, Any]:
 
 def test_the_figures_are_those_of_the_traffic(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
     assert traffic.differences(document, logs[1]) == []
-    assert set(logs[1].fates) == {"as it is", "with changes", "with settings", "stays"}
+    assert set(logs[1].fates) == {"as it is", "with changes", "with settings", "with breaking settings", "stays"}
 
 
 def test_bad_lines_are_listed_by_place(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
@@ -165,6 +165,21 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
     assert isinstance(result.exception, Mistake)
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_breaking_settings_stand_apart(document: dict[str, Any]) -> None:
+    lossy, breaking = (
+        {name for step in document[steps] for name in step["settings"]} for steps in ("steps", "breaking_steps")
+    )
+    assert {"drop seed", "drop frequency_penalty", "emulate n"} <= lossy
+    assert breaking == {"drop audio", "drop modalities", "drop logit_bias"}
+    first, moves = document["breaking_steps"][0], document["moves"]
+    assert first["moves"] == moves["with_settings"] + first["more"]
+    text = page({**document, "logs": 3})
+    section = text.partition("What only breaking settings would move")[2].partition("</section>")[0]
+    assert "no speech in the answer" in section
+    assert "drop modalities" not in text.replace(section, "")
+    assert "drop seed" not in section
 
 
 # Going on
@@ -279,7 +294,7 @@ def test_the_corpus(tmp_path: Path) -> None:
     got = {fate: row["requests"] for fate, row in document["fates"].items()}
     assert document["requests"] == sum(fates.values()) > 1_500
     assert (got["as it is"], got["with changes"]) == (fates["as it is"], fates["with changes"])
-    assert got["with settings"] + got["stays"] + got["refused"] == fates["held"]
+    assert sum(got.values()) - got["as it is"] - got["with changes"] == fates["held"]
     assert {row["name"]: row["requests"] for row in document["held"] if row["name"] in held} == held
     assert {row["model"]: row["requests"] for row in document["models"] if row["model"] != "other"} == {
         model: count for model, count in models.items() if model in {row["model"] for row in document["models"]}
@@ -323,6 +338,8 @@ def test_the_terminal_says_the_same(logs: tuple[Path, traffic.Totals], document:
         "moves as it is",
         "emulate stop",
         "drop seed",
+        "would move with a setting that breaks answers",
+        "drop modalities",
         "shuts down on 2027-01-14",
         "one way",
     ):

@@ -150,7 +150,7 @@ VERDICTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "logit_bias": ("logit_bias={'1': 2}", "stays", (), "logit_bias"),
     "logit_bias={}": ("logit_bias={}", "moves", (), ""),
     "a penalty of 0": ("presence_penalty=0.0", "moves", (), ""),
-    "a penalty unknown": ("presence_penalty=p", "unclear", (), "presence_penalty"),
+    "a penalty unknown": ("presence_penalty=p", "setting", ('drop = ["presence_penalty"]',), "presence_penalty"),
     "audio": ("audio={'voice': 'a'}, modalities=['text', 'audio']", "stays", (), "audio"),
     "a few tokens": ("max_tokens=5", "setting", ('drop = ["max_tokens"]',), "max_tokens"),
     "tokens": ("max_tokens=500", "moves", (), ""),

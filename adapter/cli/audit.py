@@ -22,11 +22,12 @@ from adapter.names import printable
 _MEGABYTE = 1_000_000
 _INTERRUPTED = 130  # as shells have it
 _ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
-_STYLES = {"as it is": "green", "with changes": "cyan", "with settings": "yellow", "stays": "", "refused": "red"}
+_STYLES = {"refused": "red", "as it is": "green", "with changes": "cyan", "with settings": "yellow"}
 _FATES = {
     "as it is": "moves as it is",
     "with changes": "moves, and the ledger says what is different",
     "with settings": "would move with a setting",
+    "with breaking settings": "would move with a setting that breaks answers",
     "stays": "stays on Chat Completions",
     "refused": "would be an error on the Responses API",
 }
@@ -160,12 +161,13 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         return
     table = _table("", "requests", "share")
     for fate, row in document["fates"].items():
-        table.add_row(Text(_FATES[fate], style=_STYLES[fate]), f"{row['requests']:,}", f"{row['share']:.1f} %")
+        table.add_row(Text(_FATES[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", f"{row['share']:.1f} %")
     console.print(table)
-    _list(
-        console, _table("What would move more", "more", "then move", "what it does", left=(3,)), document["steps"],
-        lambda row: (" + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1f} %", "; ".join(dict.fromkeys(row["effects"]))),
-    )  # fmt: skip
+    for steps, title in (
+        ("steps", "What would move more"),
+        ("breaking_steps", "Breaking: programs read what is dropped"),
+    ):
+        _list(console, _table(title, "more", "then move", "what it does", left=(3,)), document[steps], _step)
     _list(
         console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],
         lambda row: (row["path"], f"{row['requests']:,}", row["why"]),
@@ -185,6 +187,11 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_ROWS]]
         console.print(Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"), "")
     _show_bad(console, document)
+
+
+def _step(row: dict[str, Any]) -> tuple[str, ...]:
+    effects = "; ".join(dict.fromkeys(row["effects"]))
+    return " + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1f} %", effects
 
 
 def _show_several(console: Console, several: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from adapter.journal import Choice
 from adapter.planning import Plan, make_plan
 from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy, Unsupported
+from adapter.translation.rules import BREAKING_DROPS
 
 KEPT = frozenset({"model", "messages", "response_format", "functions", "function_call"})
 """What no setting leaves out: there `drop` is as good as `error` (Draft.cannot)."""
@@ -27,6 +28,11 @@ class WaysOut:
     emulate: tuple[str, ...]
     drop: tuple[str, ...]
     plan: Plan
+
+    @property
+    def breaking(self) -> bool:
+        """Whether one of the drops takes something from the answer that the program reads; the others are only lossy."""
+        return not BREAKING_DROPS.isdisjoint(self.drop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,11 @@ MINIMUM_OUTPUT_TOKENS = 16
 MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "cache_control"})
 """What can't be carried inside messages (and tools), by the names that a policy knows it by."""
 
+BREAKING_DROPS = frozenset({"audio", "input_audio", "modalities", "logit_bias", "n", "stop", "web_search_options"})
+"""What to drop breaks a program, by the names that a policy knows it by: the answer lacks what the program asked
+for and reads (sound, several choices, a search, a cut or a choice of tokens that it relies on). To drop anything else
+loses a nuance or a cost, and the answer is still one to the same request."""
+
 DEFAULT_POLICIES: dict[str, Literal["drop"]] = {"cache_control": "drop"}
 """What a policy says of a value unless it names it: such a mark of other vendors concerns cost alone."""
 

@@ -115,6 +115,10 @@ KINDS = (
          features=("tools", "tools with reasoning"), one_way=True),
     Kind(8, "gpt-audio", {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "stays", kept="model",
          features=("audio out",)),
+    Kind(4, "gpt-4o", {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "with breaking settings",
+         "drop audio + drop modalities", features=("audio out",), shutdown="2027-01-14"),
+    Kind(4, "gpt-4o", {"logit_bias": {"1": 9}, "n": 2, "seed": 1}, "with breaking settings", "emulate n + drop logit_bias + drop seed",
+         features=("several answers",), shutdown="2027-01-14", n=2),
     Kind(4, "o1-pro", {}, shutdown="2026-10-23", one_way=True),
     Kind(4, "gpt-4o-mini", {"response_format": {"type": "xml"}}, "stays", kept="response_format.type", shutdown="2027-01-14"),
     Kind(4, "ft:gpt-4o-mini:acme:support:Ab12Cd34", {"acme_trace": "x"}, shutdown="2027-01-14"),
@@ -197,7 +201,7 @@ def _expect(kind: Kind, totals: Totals) -> None:
             table[key] += 1
     totals.features.update(kind.features)
     totals.one_way += kind.one_way
-    totals.more_requests += kind.n - 1
+    totals.more_requests += kind.n - 1 if kind.fate == "with settings" else 0
 
 
 def write(folder: Path, count: int, *, files: int = 4, seed: int = 1) -> Totals:
@@ -247,8 +251,16 @@ def differences(document: Json, totals: Totals) -> list[str]:
         ),
         "usage": (sum(row["requests"] for row in document["tokens"].values()), totals.usage),
         "prompt tokens": (sum(row["prompt"] for row in document["tokens"].values()), totals.prompt_tokens),
-        "reachable": (document["moves"]["with_settings"], totals.requests - totals.fates["stays"]),
+        "reachable": (document["moves"]["with_breaking_settings"], totals.requests - totals.fates["stays"]),
+        "reachable unbroken": (
+            document["moves"]["with_settings"],
+            totals.requests - totals.fates["stays"] - totals.fates["with breaking settings"],
+        ),
         "steps": (sum(step["more"] for step in document["steps"]), totals.fates["with settings"]),
+        "breaking steps": (
+            sum(step["more"] for step in document["breaking_steps"]),
+            totals.fates["with breaking settings"],
+        ),
         "bugs": (document["adapter_bugs"], 0),
     }
     return [f"{name}: {found} instead of {expected}" for name, (found, expected) in pairs.items() if found != expected]

@@ -203,8 +203,8 @@ def _count(summary: Summary, tally: _Tally) -> None:
     add("fate", fate)
     add("model fate", model, fate)
     add("rule", "none" if verdict.rule is None else str(verdict.rule))
-    if verdict.settings and fate == "with settings":
-        add("settings", " + ".join(verdict.settings))
+    if verdict.settings:
+        add("settings" if fate == "with settings" else "breaking settings", " + ".join(verdict.settings))
     for name in verdict.held:
         add("held", name)
     for path, why in verdict.kept:
@@ -236,7 +236,7 @@ def _count(summary: Summary, tally: _Tally) -> None:
 def _count_several(summary: Summary, tally: _Tally) -> None:
     verdict, more = tally.verdict, tally.verdict.n - 1
     now = ("n", "changed") in verdict.losses
-    if not more or not (now or "emulate n" in verdict.settings):
+    if not more or not (now or (verdict.fate == "with settings" and "emulate n" in verdict.settings)):
         return
     when = "now" if now else "with settings"
     for what, by in (

@@ -12,11 +12,14 @@ from .report import Document, toml
 from .style import STYLE
 from .verdicts import FATES
 
-_CLASSES = {fate: f"f{i}" for i, fate in enumerate(FATES)}
+_CLASSES = {
+    "as it is": "f0", "with changes": "f1", "with settings": "f2", "with breaking settings": "f5", "stays": "f3", "refused": "f4",
+}  # fmt: skip
 _WORDS = {
     "as it is": ("move as they are", "the ledger is empty"),
     "with changes": ("move, with a note", "the ledger says what is different"),
     "with settings": ("would move with a setting", "see below which"),
+    "with breaking settings": ("would move with a breaking setting", "without what programs read"),
     "stays": ("stay on Chat Completions", "whatever the settings"),
     "refused": ("would be errors", "neither API can serve them as they are"),
 }
@@ -34,7 +37,7 @@ def page(document: Document) -> str:
     sections = [_head(document)]
     if total:
         sections += [
-            _steps(document), _held(document), _models(document), _shutdowns(document), _features(document), _several(document),
+            _steps(document), _breaking_steps(document), _held(document), _models(document), _shutdowns(document), _features(document), _several(document),
             _tokens(document), _ledger(document), _parameters(document), _rules(document),
         ]  # fmt: skip
     sections += [_bad(document), _foot(document)]
@@ -94,42 +97,55 @@ def _head(document: Document) -> str:
 
 
 def _steps(document: Document) -> str:
-    steps = document["steps"]
+    steps, total, now = document["steps"], document["requests"], document["moves"]["now"]
     if not steps:
         return ""
-    total, now = document["requests"], document["moves"]["now"]
-    rows = [_row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(100 * now / total), "")]
-    before = now
-    for step in steps[:_MOST]:
-        bar = _bar([(before, "f0 dim", "before"), (step["more"], "f2", "more")], total)
-        names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
-        effects = "; ".join(dict.fromkeys(step["effects"]))
-        rows.append(_row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
-        before = step["moves"]
+    first = _row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(100 * now / total), "")
     safe = [
         name
         for step in steps
         for name, what in zip(step["settings"], step["effects"], strict=True)
         if "another" not in what
     ]
-    lines = (
-        f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(toml(dict.fromkeys(safe)))}</pre>"
-        if safe
-        else ""
-    )
+    lines = ""
     if safe:
         left_out = len({name for step in steps for name in step["settings"]} - set(safe))
-        note = "Put them beside those that you have. " + (
-            "Settings after which the answer may be another are left out: " + _plural(left_out, "setting") + "."
-            if left_out
-            else ""
+        note = "Put them beside those that you have."
+        if left_out:
+            note += f" Settings after which the answer may be another are left out: {_plural(left_out, 'setting')}."
+        lines = (
+            f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(toml(dict.fromkeys(safe)))}</pre>"
+            f"<p class=note>{note}</p></details>"
         )
-        lines += f"<p class=note>{note.strip()}</p></details>"
     return _section(
         "What would move more",
         "Each step adds the setting that moves most, given those before it. Dropping and emulating is opt-in: read what each one does.",
-        f"<div class=plot>{''.join(rows)}</div>{lines}",
+        f"<div class=plot>{first}{_step_rows(steps, now, total, 'f2')}</div>{lines}",
     )
+
+
+def _breaking_steps(document: Document) -> str:
+    steps = document["breaking_steps"]
+    if not steps:
+        return ""
+    before, total = document["moves"]["with_settings"], document["requests"]
+    return _section(
+        "What only breaking settings would move",
+        "With these the request is taken, but the answer lacks what it was asked for and programs read: not among the figures above. "
+        "Each step comes after all of those.",
+        f"<div class=plot>{_step_rows(steps, before, total, 'f5')}</div>",
+    )
+
+
+def _step_rows(steps: Sequence[Mapping[str, Any]], before: int, total: int, kind: str) -> str:
+    rows = []
+    for step in steps[:_MOST]:
+        bar = _bar([(before, "f0 dim", "before"), (step["more"], kind, "more")], total)
+        names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
+        effects = "; ".join(dict.fromkeys(step["effects"]))
+        rows.append(_row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
+        before = step["moves"]
+    return "".join(rows)
 
 
 def _held(document: Document) -> str:

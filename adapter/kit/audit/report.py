@@ -22,9 +22,12 @@ _EFFECTS = {
     "impossible": "the answer may be another",
     "exact": "the least that the API takes is asked for",  # a limit below 16 is all of these that can be dropped
 }
-_IN_MESSAGES = {
+_DROPS = {  # of what has a word of its own
     "name": "the model doesn't see the names",
-    "input_audio": "the answer may be another",
+    "audio": "no speech in the answer",
+    "modalities": "only text in the answer",
+    "input_audio": "the message goes without its sound",
+    "logit_bias": "tokens that were banned or forced aren't",
     "prompt_cache_breakpoint": "the cache begins elsewhere",
     "cache_control": "nothing but cost depends on it",
 }
@@ -42,11 +45,16 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
     """Work out the report of an audit.
 
     Counts are requests unless they say otherwise, shares are percent, from 0 to 100. `today` is what shutdown dates are told by.
+    `steps` are settings after which a request is still answered as asked, but for a nuance or a cost; `breaking_steps` come
+    after those, and each takes from the answers something that programs read. `moves.with_settings` counts only the first.
     """
     total = summary.count("rows", "request")
     fates = {fate: summary.count("fate", fate) for fate in FATES}
     moving = sum(fates[fate] for fate in MOVING)
     day = (today or dt.datetime.now(dt.UTC).date()).isoformat()
+    taken: set[str] = set()
+    steps = _steps(summary, "settings", taken, moving, total)
+    breaking = _steps(summary, "breaking settings", taken, moving + fates["with settings"], total)
     return {
         "audit": 1,
         "settings_hash": settings.hash,
@@ -54,9 +62,15 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         "requests": total,
         "other_endpoints": summary.count("rows", "other endpoint"),
         "adapter_bugs": summary.count("rows", "adapter bug"),
-        "moves": {"now": moving, "share": _share(moving, total), "with_settings": moving + fates["with settings"]},
+        "moves": {
+            "now": moving,
+            "share": _share(moving, total),
+            "with_settings": moving + fates["with settings"],
+            "with_breaking_settings": moving + fates["with settings"] + fates["with breaking settings"],
+        },
         "fates": {fate: {"requests": count, "share": _share(count, total)} for fate, count in fates.items()},
-        "steps": _steps(summary, moving, total),
+        "steps": steps,
+        "breaking_steps": breaking,
         "held": [{"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("held")],
         "kept": [{"path": key[0], "why": key[-1], "requests": n} for key, n in summary.pairs("kept")],
         "losses": [{"path": key[0], "action": key[-1], "requests": n} for key, n in summary.pairs("loss")],
@@ -83,7 +97,7 @@ def effect(setting: str) -> str:
     action, _, name = setting.partition(" ")
     if action == "emulate":
         return _EMULATION[name]
-    return _IN_MESSAGES.get(name) or _EFFECTS[CHAT_PARAMETERS[name].fate]
+    return _DROPS.get(name) or _EFFECTS[CHAT_PARAMETERS[name].fate]
 
 
 def toml(settings: Iterable[str]) -> str:
@@ -99,13 +113,15 @@ def _share(count: int, total: int) -> float:
     return round(100 * count / total, 4) if total else 0.0
 
 
-def _steps(summary: Summary, moving: int, total: int) -> list[Document]:
-    """Order the settings by what they move: each step the one that, or those few that, move most per setting, given those before."""
+def _steps(summary: Summary, table: str, taken: set[str], moving: int, total: int) -> list[Document]:
+    """Order a table's settings by what they move: each step the one that, or those few that, move most per setting, given those before.
+
+    `taken` are the settings of earlier steps; those of these are added.
+    """
     open_: dict[frozenset[str], int] = {}
-    for key, count in summary.table("settings"):
+    for key, count in summary.table(table):
         if key != OTHER:
             open_[frozenset(key.split(" + "))] = count
-    taken: set[str] = set()
     steps = []
     while open_:
         gains = {

@@ -2,9 +2,9 @@
 
 STYLE = """
 :root{--ground:#fbfaf7;--card:#fff;--ink:#22262b;--soft:#5d646d;--line:#e4e2db;--rail:#efede6;
---f0:#1f7a6d;--f1:#7cbcae;--f2:#c98a1b;--f3:#8b93a0;--f4:#b4433b;--warm:#8a5a00;--warm-ground:#fbf0d9;--hot:#9a2f28;--hot-ground:#fbe6e3}
+--f0:#1f7a6d;--f1:#7cbcae;--f2:#c98a1b;--f3:#8b93a0;--f4:#b4433b;--f5:#a9693f;--warm:#8a5a00;--warm-ground:#fbf0d9;--hot:#9a2f28;--hot-ground:#fbe6e3}
 @media (prefers-color-scheme:dark){:root{--ground:#14171a;--card:#1b1f23;--ink:#e7e9ea;--soft:#a3abb3;--line:#2c3238;--rail:#262b30;
---f0:#4fb8a6;--f1:#2f6f66;--f2:#dba544;--f3:#7b8490;--f4:#e0736a;--warm:#efc67a;--warm-ground:#3a2f17;--hot:#f2a49d;--hot-ground:#40211f}}
+--f0:#4fb8a6;--f1:#2f6f66;--f2:#dba544;--f3:#7b8490;--f4:#e0736a;--f5:#c98a60;--warm:#efc67a;--warm-ground:#3a2f17;--hot:#f2a49d;--hot-ground:#40211f}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
@@ -18,12 +18,12 @@ h3{margin:1.6rem 0 .4rem;font-size:1rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:clamp(1rem,3vw,1.75rem);margin:0 0 1.25rem}
 .bar{display:block;width:100%;border-radius:4px}
 header .bar{border-radius:7px;margin:1.2rem 0 1rem}
-.rail{fill:var(--rail)}.f0{fill:var(--f0)}.f1{fill:var(--f1)}.f2{fill:var(--f2)}.f3{fill:var(--f3)}.f4{fill:var(--f4)}.dim{opacity:.45}
+.rail{fill:var(--rail)}.f0{fill:var(--f0)}.f1{fill:var(--f1)}.f2{fill:var(--f2)}.f3{fill:var(--f3)}.f4{fill:var(--f4)}.f5{fill:var(--f5)}.dim{opacity:.45}
 .keys{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.7rem 1.4rem;margin:0;padding:0}
 .keys li{display:flex;gap:.6rem;align-items:baseline}
 .keys small{display:block;color:var(--soft)}
 .key{flex:none;width:.8rem;height:.8rem;border-radius:3px}
-.key.f0{background:var(--f0)}.key.f1{background:var(--f1)}.key.f2{background:var(--f2)}.key.f3{background:var(--f3)}.key.f4{background:var(--f4)}
+.key.f0{background:var(--f0)}.key.f1{background:var(--f1)}.key.f2{background:var(--f2)}.key.f3{background:var(--f3)}.key.f4{background:var(--f4)}.key.f5{background:var(--f5)}
 .plot{display:grid;gap:.95rem}
 .row{display:grid;grid-template-columns:1fr auto;gap:.2rem 1rem;align-items:baseline}
 .row .bar,.row small{grid-column:1/-1}

@@ -23,9 +23,10 @@ from adapter.translation.rules import CHAT_PARAMETERS
 from . import shapes
 from .features import features_of
 
-Fate = Literal["as it is", "with changes", "with settings", "stays", "refused"]
+Fate = Literal["as it is", "with changes", "with settings", "with breaking settings", "stays", "refused"]
 """`as it is`: it moves, and the ledger is empty. `with changes`: it moves, and the ledger says what is different. `with settings`: it
-would move with other settings. `stays`: on Chat Completions, whatever the settings. `refused`: an error there, and Chat can't serve
+would move with other settings, and be answered; what they drop is a nuance or a cost. `with breaking settings`: it would move only
+without something that the answer is read for (`rules.BREAKING_DROPS`). `stays`: on Chat Completions, whatever the settings. `refused`: an error there, and Chat can't serve
 it either, or the policy says `error`."""
 
 FATES: Final = get_args(Fate)
@@ -113,7 +114,8 @@ class Judge:
         held = tuple(name for name in asked if name not in KEPT)
         if ways.plan.translation is not None:
             settings = (*(f"emulate {name}" for name in ways.emulate), *(f"drop {name}" for name in ways.drop))
-            return Verdict("with settings", settings=settings, held=held, **rest)
+            fate: Fate = "with breaking settings" if ways.breaking else "with settings"
+            return Verdict(fate, settings=settings, held=held, **rest)
         kept = tuple(
             dict.fromkeys((names.blank(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
         )

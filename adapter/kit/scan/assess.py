@@ -14,7 +14,7 @@ from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
 from adapter.routing.settings import Settings
-from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS
 
 from .arguments import PLACEHOLDER, UNKNOWN
 from .known import OPTIONS
@@ -43,7 +43,6 @@ _SAMPLES: Mapping[str, Any] = {
 }  # fmt: skip
 
 _CARRIED_WITH = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parameter together with
-_LEFT_IN_MESSAGES = MESSAGE_FIELDS - {"input_audio"}  # without the sound itself the message is another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +164,10 @@ def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
 
 
 def _remedy(body: Mapping[str, Any], choice: Choice) -> tuple[str, ...] | None:
-    """Return the settings with which such a request moves without losing what it asks for; None where none do."""
+    """Return the settings with which such a request moves, and its program gets what it reads; None where none do."""
     _, asked = plan_of(dict(body), _ENDPOINT, choice)
     ways = ways_out(dict(body), _ENDPOINT, choice, asked)
-    if ways.plan.translation is None or not all(map(_is_dispensable, ways.drop)):
+    if ways.plan.translation is None or ways.breaking:
         return None
     settings = (("drop", ways.drop), ("emulate", ways.emulate))
     return tuple(f'{key} = ["{name}"]' for key, names in settings for name in names)
-
-
-def _is_dispensable(name: str) -> bool:
-    """Tell whether a request without this parameter, or with another value of it, is still the same."""
-    rule = CHAT_PARAMETERS.get(name)
-    return name in _LEFT_IN_MESSAGES or (rule is not None and (rule.fate == "lossy" or bool(rule.to)))
