@@ -55,7 +55,9 @@ class Decision:
     isn't among those, where the choice stood; `unsupported`, `not-json`, `missing`, `blocked`,
     `rejected` or `adapter-bug` where the call went to Chat after all; `refused` where it went nowhere.
     `losses` is the ledger so far, with the paths that held the call on Chat: complete once the reply,
-    or the stream, has been read. `settings_hash` tells settings apart without showing them.
+    or the stream, has been read. `settings_hash` tells settings apart without showing them. `call_site`
+    is the nearest caller, `module:function`: None where nobody is on the stack, as in a task that is the
+    SDK's own coroutine.
     """
 
     backend: Backend
@@ -63,6 +65,7 @@ class Decision:
     reason: str
     losses: tuple[Loss, ...]
     settings_hash: str
+    call_site: str | None = None
 
 
 class Answer(Protocol):
@@ -91,6 +94,7 @@ class Journal:
     completion: str | None = None  # by whose id the call is known while it is under way
     written: bool = False  # into the log: one line per call
     droppable: Mapping[str, str] | None = None  # of the plan that kept the call on Chat Completions
+    call_site: str | None = None  # the nearest caller
 
     def reply_losses(self) -> Iterable[Loss]:
         """Return the reply's part of the ledger, as far as it goes."""
@@ -105,4 +109,6 @@ class Journal:
         if self.choice is None:
             return None
         losses = (*self.request_losses, *self.reply_losses())
-        return Decision(self.backend, self.choice.backend, self.reason, losses, self.choice.settings_hash)
+        return Decision(
+            self.backend, self.choice.backend, self.reason, losses, self.choice.settings_hash, self.call_site
+        )

@@ -36,7 +36,8 @@ class Record:
     places in the request that held it on Chat, `losses` all of the ledger's, without indexes (`messages[].name`), each with what
     happened there. `status` is the HTTP status, None where no reply came; `error` the class of the exception that the
     caller got. `latency` and `first_token` are seconds from the call's beginning, to its end and to the first piece of
-    the answer; tokens are None where the server told of none.
+    the answer; tokens are None where the server told of none. `call_site` is the nearest caller,
+    `module:function`, None where nobody is on the stack.
     """
 
     asked: Backend
@@ -57,6 +58,7 @@ class Record:
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     settings_hash: str = ""
+    call_site: str | None = None
 
     @classmethod
     def of(
@@ -98,6 +100,7 @@ class Record:
             reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
             cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
             settings_hash=decision.settings_hash,
+            call_site=None if decision.call_site is None else names.printable(decision.call_site),
         )
 
 

@@ -185,7 +185,7 @@ def test_nobody_asked(door: Door, caplog: pytest.LogCaptureFixture) -> None:
         door.create(body(seed=1), answer, **{"backend": "responses" if "hosts" in settings else "chat", **settings})
     door.create(body(seed=1), answer, backend="responses", unsupported="error")
     assert told(caplog) == []
-    assert [line.partition(" settings")[0] for line in told(caplog, logging.INFO)] == [
+    assert [line.partition(" call_site")[0] for line in told(caplog, logging.INFO)] == [
         "not sent asked=responses backend=responses reason=refused ledger=[seed held]"
     ]
 
@@ -257,7 +257,8 @@ def test_a_call_that_moved_is_one_line(door: Door, way: str, caplog: pytest.LogC
     assert seen.paths == [RESPONSES]
     assert told(caplog) == []
     assert told(caplog, logging.INFO) == [
-        f"POST /responses asked=responses backend=responses reason=settings ledger=[] settings={seen.decision.settings_hash}"
+        f"POST /responses asked=responses backend=responses reason=settings ledger=[] "
+        f"call_site={seen.decision.call_site} settings={seen.decision.settings_hash}"
     ]
 
 

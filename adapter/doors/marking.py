@@ -11,6 +11,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any
 
+from adapter.journal import Journal
 from adapter.routing.decide import HEADER
 
 from . import decisions, fields
@@ -66,7 +67,8 @@ def _of(client: Any, call: Ticket, retry: int) -> Ticket:
     """Return the ticket of a request in a call: another one where a method of somebody's own makes the call again, in another way."""
     if retry or call.body is None:
         return call
-    again = Ticket(call.router, call.by_client, overrides=call.overrides, call_sites=call.call_sites)
+    journal = Journal(call_site=call.journal.call_site)
+    again = Ticket(call.router, call.by_client, journal, call.overrides, call.call_sites)
     again.started = call.started
     decisions.CALL.set((client, again))
     return again

@@ -48,10 +48,14 @@ def _write(journal: Journal, policy: Policy, *, kept: bool) -> None:
     if decision.losses or "responses" in (decision.backend, decision.asked):
         entries = ", ".join(f"{loss.path} {loss.action}" for loss in decision.losses)
         logger.info(
-            "%s asked=%s backend=%s reason=%s ledger=[%s] settings=%s",
+            "%s asked=%s backend=%s reason=%s ledger=[%s] call_site=%s settings=%s",
             "not sent" if decision.reason == "refused" else _PATHS[decision.backend],
-            decision.asked, decision.backend, decision.reason, entries, decision.settings_hash,
+            decision.asked, decision.backend, decision.reason, entries, _site(decision), decision.settings_hash,
         )  # fmt: skip
+
+
+def _site(decision: Decision) -> str:
+    return "-" if decision.call_site is None else names.printable(decision.call_site)
 
 
 def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> None:
@@ -60,9 +64,9 @@ def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> N
         path = names.blank(loss.path)
         if loss.action == "held" and HELD.first((decision.reason, path)):
             logger.warning(
-                "asked for responses, kept on chat: %s%s (%s: %s) settings=%s",
+                "asked for responses, kept on chat: %s%s (%s: %s) call_site=%s settings=%s",
                 path, _remedy(droppable.get(loss.path), policy), decision.reason, loss.why,
-                decision.settings_hash,
+                _site(decision), decision.settings_hash,
             )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def mirrored(native: Any, run: Callable[..., Any]) -> Any:
     begin, call = ("async def", "await run") if inspect.iscoroutinefunction(native) else ("def", "run")
     parameters, given = ", ".join(names), ", ".join(f"{name}={name}" for name in names)
     source = f"{begin} method({first}, *, {parameters}):\n    return {call}({first}, {given})\n"
-    space: dict[str, Any] = {"run": run}
+    space: dict[str, Any] = {"run": run, "__name__": __name__}
     exec(source, space)  # noqa: S102  # as `collections.namedtuple`: no other way to a function with given parameters
     made = space["method"]
     made.__kwdefaults__ = native.__kwdefaults__

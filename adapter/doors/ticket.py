@@ -13,7 +13,7 @@ from typing import Any
 from adapter.effects import Decide, Flag, Need
 from adapter.endpoints import is_relayed
 from adapter.journal import Choice, Journal, Veto
-from adapter.routing.call_site import call_sites
+from adapter.routing.call_site import call_site, call_sites
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router
 from adapter.routing.live import Live
@@ -144,8 +144,12 @@ def begin(live: Live, *, by_client: bool = False, named: bool = True) -> Ticket:
             router.shared = Quiet(router, by_client, Journal(router.surely, reason=router.surely.reason))
         shared: Ticket = router.shared
         return shared
-    sites = call_sites() if router.needs_call_site else ()
-    return Ticket(router, by_client, overrides=overrides, call_sites=sites)
+    if router.needs_call_site:
+        sites = call_sites()
+        nearest = sites[0] if sites else None
+    else:
+        sites, nearest = (), call_site()
+    return Ticket(router, by_client, Journal(call_site=nearest), overrides, sites)
 
 
 def ticket_of(request: Any) -> Ticket | None:

@@ -174,7 +174,9 @@ def _travel(
     """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
     request = _request(raw, where)
     overrides = Overrides(backend=backend, conversation=where.conversation, tag=where.tag)
-    ticket = Ticket(router, journal=Journal(), overrides=overrides, call_sites=where.call_sites)
+    ticket = Ticket(
+        router, journal=Journal(call_site=where.call_site), overrides=overrides, call_sites=where.call_sites
+    )
     asked, host = request.url.raw_path, lambda: request.url.host
     outcome = _first(exchange(ticket.journal, asked, host=host), ticket, request, raw)
     decision = ticket.journal.decision()

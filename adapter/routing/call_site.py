@@ -1,41 +1,132 @@
-"""Who makes a call: the modules and functions outside of the SDK, of what carries its requests, and of this package."""
+"""Call sites: the functions that make a call, as production, `scan` and `doctor` name them.
+
+A call site is `module:function`: the module as it is imported, the function with its class. Not a
+caller is what stands between the application and the network: the SDK, the adapter, HTTP libraries,
+event loops, retries, and the wrappers that tracing packages put around the SDK's methods.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
+from functools import lru_cache
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
-# Not the caller: the SDK, the adapter, HTTP libraries, event loops, and what tracing puts around the SDK's methods.
-_BETWEEN = frozenset(
-    {"adapter", "agentops", "anyio", "asyncio", "braintrust", "concurrent", "contextlib", "contextvars", "ddtrace",
-     "functools", "httpcore", "httpcore2", "httpx", "httpx2", "langfuse", "langsmith", "logfire", "mlflow", "newrelic",
-     "openai", "openinference", "openlit", "opentelemetry", "opik", "posthog", "sentry_sdk", "sniffio", "threading",
-     "traceloop", "weave", "wrapt"}
+from adapter import regular
+
+PASSED_OVER = frozenset(
+    {
+        # the SDK, the adapter, and what carries their requests
+        "adapter", "aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2", "httpx_aiohttp", "openai", "sniffio",
+        # ways to call a function
+        "asgiref", "asyncio", "concurrent", "contextlib", "contextvars", "eventlet", "functools", "gevent",
+        "nest_asyncio", "threading", "wrapt",
+        # retries
+        "backoff", "retrying", "stamina", "tenacity",
+        # tracing, and what wraps a client's methods
+        "agentops", "braintrust", "ddtrace", "elasticapm", "instructor", "langfuse", "langsmith", "langwatch",
+        "literalai", "lmnr", "logfire", "lunary", "mlflow", "newrelic", "openinference", "openlit", "opentelemetry",
+        "opik", "portkey_ai", "posthog", "promptlayer", "sentry_sdk", "traceloop", "weave",
+    }
 )  # fmt: skip
+"""The top-level packages whose frames are no callers."""
 
 # What runs tasks. Below it stands whoever runs the loop, a server or `main`, which has nothing to do with the call.
 _LOOPS = ("asyncio.base_events", "asyncio.events", "asyncio.runners", "trio._core", "uvloop", "winloop")
 
+# Python 3.11 gives each comprehension a frame of its own, later ones only a generator expression.
+_AROUND = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
+_LAST = re.compile(r"(?:^|\.<locals>\.)<(?:listcomp|setcomp|dictcomp|genexpr)>$")
 
 _DEEPEST = 200
 """How many frames are looked at: a recursion may be as deep as Python lets it."""
 
 
-def call_sites() -> tuple[str, ...]:
-    """Return the callers as `module:function`, the function with its class, the nearest first.
+def named(module: str, function: str) -> str:
+    """Name a call site: `function` is its `__qualname__`, `<module>` at a module's top level.
 
-    Walks the stack, about 0.3 µs a frame: done only where a rule asks for it. A call that runs in a task of its own has the
-    task's coroutines for its callers; one that is the task itself (`gather(client….create(…))`) has none.
+    A comprehension counts as the function it stands in.
     """
-    found = []
-    frame: FrameType | None = sys._getframe(1)
+    if "comp>" in function or "genexpr>" in function:
+        function = _LAST.sub("", _AROUND.sub("", function)) or "<module>"
+    return f"{module}:{function}"
+
+
+def is_passed_over(module: str) -> bool:
+    """Tell whether the functions of a module are never a call site."""
+    return module.partition(".")[0] in PASSED_OVER
+
+
+def call_site() -> str | None:
+    """Return the nearest caller, or None where there is none."""
+    found = _callers(sys._getframe(1), most=1)
+    return found[0] if found else None
+
+
+def call_sites() -> tuple[str, ...]:
+    """Return all callers, the nearest first: done only where a rule asks for it.
+
+    What runs as `__main__` has two names: that of its module, as `scan` has it, and `__main__`. A call that runs in a task of its
+    own has the task's coroutines for its callers; one that is the task itself (`gather(client….create(…))`) has none.
+    """
+    return tuple(_callers(sys._getframe(1), most=_DEEPEST))
+
+
+_KINDS: dict[str, str] = {}  # of modules: looked up for each frame of each call
+_MOST_KINDS = 10_000
+
+
+def _callers(frame: FrameType | None, *, most: int) -> list[str]:
+    found: list[str] = []
     for _ in range(_DEEPEST):
-        if frame is None:
+        if frame is None or len(found) >= most:
             break
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(_LOOPS):
+        kind = _KINDS.get(module) or _kind(module)
+        if kind == "caller":
+            if module == "__main__":
+                found.append(named(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
+            found.append(named(module, frame.f_code.co_qualname))
+        elif kind == "loop":
             break
-        if module.partition(".")[0] not in _BETWEEN:
-            found.append(f"{module}:{frame.f_code.co_qualname}")
         frame = frame.f_back
-    return tuple(found)
+    return found
+
+
+def _kind(module: str) -> str:
+    kind = "loop" if module.startswith(_LOOPS) else "between" if not module or is_passed_over(module) else "caller"
+    if len(_KINDS) >= _MOST_KINDS:
+        _KINDS.clear()
+    _KINDS[module] = kind
+    return kind
+
+
+def _module_of_main(its: dict[str, Any]) -> str:
+    """Return the name under which what runs as `__main__` would be imported."""
+    spec, file = its.get("__spec__"), its.get("__file__")
+    if spec is not None and isinstance(spec.name, str):  # `python -m`
+        return spec.name
+    return _module_name(file) if isinstance(file, str) else "__main__"
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name under which a file is imported, as far as its folders' `__init__.py` tell.
+
+    A notebook's is `__main__`, since nobody imports it.
+    """
+    if path.suffix == ".ipynb":
+        return "__main__"
+    path = path.resolve()
+    names = [] if path.stem == "__init__" else [path.stem]
+    folder = path.parent
+    while regular.is_file(folder / "__init__.py"):
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names) or path.stem
+
+
+@lru_cache(maxsize=8)
+def _module_name(file: str) -> str:
+    return module_name(Path(file))

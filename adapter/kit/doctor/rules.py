@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 
+from adapter import names
+from adapter.routing.call_site import is_passed_over
 from adapter.routing.decide import Router
 from adapter.routing.matching import Match
 from adapter.routing.values import Rule
@@ -14,6 +17,8 @@ from adapter.translation.models import ModelFacts
 from .findings import Finding, Patient
 
 _GLOBS = ("model", "tag", "call_site", "host")
+_WILDCARD = re.compile(r"[*?[]")
+_UP_TO_A_WILDCARD = re.compile(r"(?:[^*?[.:]+[.:])*")
 _FLAGS = ("azure", "stream", "tools")
 _ANYTHING = "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007"  # stands for what a `*` may match
 _SOON = dt.timedelta(days=90)
@@ -34,6 +39,7 @@ def rules(patient: Patient) -> Iterator[Finding]:
         sides = router.rules[number].sides
         if settings.force is not None:
             sides = frozenset({"responses" if settings.force == "responses" else "chat"})
+        found += _call_sites(name, rule.match.call_site)
         found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
             quiet = False
@@ -53,6 +59,23 @@ def _never(name: str, earlier: int) -> Finding:
         name, "warning", f"It can never match: rules[{earlier}] stands before it and takes all of its calls.",
         f"Move it before rules[{earlier}], or delete it.",
     )  # fmt: skip
+
+
+def _call_sites(name: str, globs: Iterable[str]) -> Iterator[Finding]:
+    """Tell of globs that no call site fits, since a call site is `module:function`."""
+    for glob in globs:
+        written = names.printable(glob)
+        module = _UP_TO_A_WILDCARD.match(glob)[0]  # type: ignore[index]  # matches the empty string too
+        if ":" not in glob and not _WILDCARD.search(glob):
+            yield Finding(
+                name, "warning", f"It can never match: call_site {written} names no function.",
+                f"Write {written}:* for all functions of the module.",
+            )  # fmt: skip
+        elif module.endswith((".", ":")) and is_passed_over(module.rstrip(":")):
+            yield Finding(
+                name, "warning", f"It can never match: the functions of {written} are never callers.",
+                "Name the application's own function: what stands between it and the SDK is passed over.",
+            )  # fmt: skip
 
 
 def takes_all(earlier: Match, later: Match) -> bool:

@@ -10,6 +10,7 @@ from adapter.journal import Choice
 from adapter.kit.fates import Fate, fates
 from adapter.kit.ways_out import plan_of, ways_out
 from adapter.planning import Plan
+from adapter.routing.call_site import named
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
@@ -65,7 +66,7 @@ class Assessor:
     def assess(self, site: Site, module: str) -> Assessment:
         """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
         known, unknown = self._body(site)
-        choice = self._choice(known, unknown, f"{module}:{site.owner}")
+        choice = self._choice(known, unknown, named(module, site.owner))
         plan = _plan(known, choice)
         found = {fate.name: fate for fate in fates(known, plan) if fate.name in site.arguments.values}
         doubtful: dict[str, Plan] = {}

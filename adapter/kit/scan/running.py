@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.errors import MissingExtra
 from adapter.regular import Unreadable
+from adapter.routing.call_site import module_name, named
 from adapter.routing.settings import Settings
 
 from . import sources
@@ -38,7 +39,7 @@ class Finding:
     @property
     def call_site(self) -> str:
         """Return the site as rules name it: `module:function`."""
-        return f"{self.module}:{self.site.owner}"
+        return named(self.module, self.site.owner)
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ def _scan_file(path: Path, settings: dict[str, Any]) -> list[Finding] | str:
         return "nested too deeply"
     except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
         return _failed(error)
-    module, in_test = sources.module_name(path), sources.is_test(path)
+    module, in_test = module_name(path), sources.is_test(path)
     found = []
     for site in sites:
         cell, site.line = source.place(site.line)

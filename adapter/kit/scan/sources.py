@@ -181,17 +181,6 @@ def _notebook(raw: bytes) -> Source:
     return Source("\n".join(lines) + "\n", tuple(places))
 
 
-def module_name(path: Path) -> str:
-    """Return the dotted name under which a file is imported, as far as its folders' `__init__.py` tell."""
-    path = path.resolve()
-    names = [] if path.stem == "__init__" else [path.stem]
-    folder = path.parent
-    while regular.is_file(folder / "__init__.py"):
-        names.insert(0, folder.name)
-        folder = folder.parent
-    return ".".join(names) or path.stem
-
-
 def recorded_lines(raw: bytes) -> list[int]:
     """List the lines (from 1) of a recording that name the endpoint."""
     return [number for number, line in enumerate(raw.split(b"\n"), 1) if ENDPOINT in line]
