@@ -14,10 +14,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from adapter import cli
 from adapter.cli import running
 from adapter.cli.app import app
 from adapter.cli.running import PROGRAMS, Outcome, Source
+from tests.support.command import command
 
 NAMES = ("backoff", "runbook", "query", "tool_loop")
 FOLDER = Path(running.__file__).parent / "programs"
@@ -217,21 +217,10 @@ def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch
     assert f"Different outcomes: {name}" in result.output
 
 
-def test_a_missing_recording_is_shown_and_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_recording_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(running, "cassette_folder", lambda: tmp_path)
-    result = demo("--only", "backoff")
-    assert result.exit_code == 1
-    assert "no such cassette" in result.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"), [(["--only", "nothing"], "no program nothing"), (["--live"], "--live needs OPENAI_API_KEY")]
-)
-def test_wrong_arguments_end_with_2(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)  # the suite of the sample service sets one
-    result = demo(*arguments)
-    assert result.exit_code == 2
-    assert said in result.output
+    done = command("demo", "--only", "backoff")
+    assert (done.code, done.err) == (2, f"adapter: {tmp_path}/backoff.chat.yaml: the recording isn't there\n")
 
 
 def test_a_users_own_settings_and_key_have_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,25 +283,6 @@ def test_json_is_one_document(name: str) -> None:
     assert {request["path"] for request in one["requests"]} == {"/v1/chat/completions"}
     assert "/v1/responses" in {request["path"] for request in other["requests"]}
     assert [decision["backend"] for decision in other["decisions"]] == other["flags"]
-
-
-@pytest.mark.parametrize("missing", ["typer", "rich", "vcr", "yaml"])
-def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
-    run = python(f"import sys; sys.modules[{missing!r}] = None; from adapter.cli import main; main()", "demo")
-    assert run.returncode == 1
-    assert run.stderr == "The command line needs its extra: pip install 'chat-responses-adapter[cli]'\n"
-
-
-def test_an_interrupt_while_a_command_is_imported_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_run", interrupted)
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    assert (left.value.code, capsys.readouterr().err) == (130, "Aborted.\n")
 
 
 def test_the_recordings_are_of_the_programs() -> None:

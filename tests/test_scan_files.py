@@ -316,4 +316,4 @@ def test_without_libcst_the_extra_is_named(project: Path) -> None:
     code = "import sys; sys.modules['libcst'] = None; from adapter.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "scan"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "adapter: scanning needs LibCST: pip install 'chat-responses-adapter[kit]'\n"
+    assert done.stderr == "adapter: scan needs libcst (extra `kit`)\n"

@@ -1,44 +1,72 @@
 """Be the command `adapter`.
 
-The commands need the extra `cli`, and are imported when one is called: `import adapter` never pays for them.
+Help and version need nothing beyond the core; a command and its libraries are imported when it is called.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from io import TextIOWrapper
+from collections.abc import Sequence
 
-from adapter import names
-from adapter.errors import MissingExtra
+from adapter.cli import ending
+from adapter.cli.commands import COMMANDS, lacking, unknown, usage
+from adapter.cli.ending import INTERRUPTED, WRONG, Interrupted, Mistake
+from adapter.errors import AdapterError
 
-_LONGEST_MISTAKE = 4000
-_INTERRUPTED = 130  # as shells have it
-_NEEDED = frozenset({"typer", "click", "rich", "vcr", "yaml"})
+_COMPLETING = "_ADAPTER_COMPLETE"  # set by the shells' completion
 
 
 def main() -> None:
-    """Run the command line; without the extra `cli`, say so and exit with 1. What the user can mend is one line, and exit 2."""
-    try:
-        _run()
-    except KeyboardInterrupt:  # while a command is being imported; later Typer says it
-        print("Aborted.", file=sys.stderr)
-        raise SystemExit(_INTERRUPTED) from None
+    """Run the command line and exit; the codes are in `ending`. What the user can mend is one line on stderr."""
+    sys.exit(_run(sys.argv[1:]))
 
 
-def _run() -> None:
+def _run(arguments: Sequence[str]) -> int:
     try:
-        from adapter.cli.app import app
-        from adapter.cli.saying import WRONG, Mistake
-    except ImportError as missing:
-        if (missing.name or "").partition(".")[0] not in _NEEDED and not isinstance(missing, MissingExtra):
-            raise
-        print("The command line needs its extra: pip install 'chat-responses-adapter[cli]'", file=sys.stderr)
-        raise SystemExit(1) from missing
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # what it can't write is spelled out: a lone surrogate, é in ASCII
-                stream.reconfigure(errors="backslashreplace")
-        app()
-    except (Mistake, MissingExtra) as mistake:
-        print(f"adapter: {names.printable(mistake, _LONGEST_MISTAKE)}", file=sys.stderr)
-        raise SystemExit(WRONG) from None
+        if sys.stdout is None:
+            raise Mistake("stdout: closed")
+        ending.spell_out()
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, Interrupted):
+        ending.say("interrupted")
+        return INTERRUPTED
+    except (Mistake, AdapterError) as mistake:
+        ending.say(mistake)
+        return WRONG
+    except OSError as error:
+        said = ending.of_system(error)
+        if said is not None:
+            ending.say(said)
+        ending.drop_output()
+        return WRONG
+    return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if _COMPLETING not in os.environ:
+        if not arguments:
+            print(usage(), end="", file=sys.stderr)
+            return WRONG
+        first, *rest = arguments
+        if first in ("-h", "--help"):
+            print(usage(), end="")
+            return 0
+        if first in ("-V", "--version"):
+            from adapter import __version__
+
+            print(f"adapter {__version__}")
+            return 0
+        command = COMMANDS.get(first)
+        if command is None and not first.startswith("-"):
+            raise Mistake(unknown(first))
+        need = lacking(command or next(iter(COMMANDS.values())))
+        if need and command is not None and not {"-h", "--help"}.isdisjoint(rest):
+            print(f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}.")
+            return 0
+        if need:
+            raise Mistake(f"{first} {need}")
+    from adapter.cli.app import run
+
+    return run(arguments)

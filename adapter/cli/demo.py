@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from adapter.cli.running import PROGRAMS, Source, run
-from adapter.cli.saying import Json, print_json
+from adapter.cli.running import PROGRAMS, Outcome, Program, Side, Source, run
+from adapter.cli.saying import FOUND, Json, Mistake, out, print_json
 from adapter.cli.showing import document, side_by_side
+from adapter.kit.doctor.reaching import OFFICIAL, refusal
+from adapter.kit.unreached import is_address
+from adapter.testing.credentials import clean_url
 
 _SCRIPTED = (
     "Replayed from recordings, without a key or the network. The server that was recorded and its wire are real (vLLM, which "
@@ -33,25 +35,26 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run Chat Completions programs on both APIs, and show what each call site saw, what went out and what was decided."""
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 100  # rich takes 80 for a pipe, too narrow for two columns
-    source = Source(live=live or server is not None, url=server, key=key)
     if live and not server and not os.environ.get("OPENAI_API_KEY"):
-        raise typer.BadParameter("--live needs OPENAI_API_KEY in the environment")
-    unknown = set(only or ()) - {program.name for program in PROGRAMS}
+        raise Mistake("--live: needs OPENAI_API_KEY in the environment")
+    known = [program.name for program in PROGRAMS]
+    unknown = sorted(set(only or ()) - set(known))
     if unknown:
-        raise typer.BadParameter(
-            f"--only: no program {', '.join(sorted(unknown))}; there are {', '.join(program.name for program in PROGRAMS)}"
-        )
+        raise Mistake(f"--only: no program {', '.join(unknown)}; there are {', '.join(known)}")
+    if save is not None and not (live or server):
+        raise Mistake("--save: only with --live or --server")
+    source = Source(live=live or server is not None, url=server, key=key)
+    where = "" if not source.live else _reachable(source)
+    console = out()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 100  # two columns
     if not as_json:
-        where = server or "the real API"
         console.print(Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), "")
     differing, shown = [], []
     for program in PROGRAMS:
         if only and program.name not in only:
             continue
-        outcomes = [run(program, side, source, save_to=save) for side in program.sides]
+        outcomes = [_run(program, side, source, where, save) for side in program.sides]
         same = outcomes[0].agrees_with(outcomes[1], words=not source.live)
         if as_json:
             shown.append(document(program, outcomes, same=same))
@@ -64,4 +67,25 @@ def demo(
     elif differing:
         console.print(Text(f"Different outcomes: {', '.join(differing)}", style="bold red"))
     if differing:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
+
+
+def _reachable(source: Source) -> str:
+    """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
+    base = source.url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL
+    shown = clean_url(base)
+    if not is_address(base):
+        raise Mistake(f"{'--server' if source.url else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
+    why = refusal(base, (source.key or "unused") if source.url else os.environ.get("OPENAI_API_KEY"))
+    if why:
+        raise Mistake(f"{shown}: {why}")
+    return shown
+
+
+def _run(program: Program, side: Side, source: Source, where: str, save: Path | None) -> Outcome:
+    """Run a program; where a real server fails on Chat Completions itself there is nothing to compare. Raises Mistake."""
+    outcome = run(program, side, source, save_to=save)
+    why = outcome.unanswered if source.live else ""
+    if why and (side is program.sides[0] or why.startswith("not reachable")):
+        raise Mistake(f"{where}: {program.name}: {why}")
+    return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,7 +22,10 @@ from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request
+from adapter.kit.unreached import is_address
 
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_OF_THE_REQUEST = "the request's address"
 _STYLES = {
     "moves": "green", "left out": "dim", "passed on": "green", "changed": "yellow", "clamped": "yellow", "dropped": "yellow",
     "holds": "bold red", "refused": "bold red",
@@ -60,9 +64,10 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     Nothing is sent. The translation is shown whatever `backend` says. Exit codes: 0; 1 with --check, where the call would stay on Chat
     Completions or be refused even when it is chosen to move; 2 for a request that is none.
     """
+    given, headers = None if url is None else _url(url), _headers(header or [])
     in_force, file = settings_in_force(settings)
     found = _read(request, line)
-    where = Where(_url(url or found.url), _headers(header or []), tag, conversation, call_site)
+    where = Where(given or _url(found.url, _OF_THE_REQUEST), headers, tag, conversation, call_site)
     try:
         explained = explain(found.body, in_force, where)
     except TranslationError as error:
@@ -105,25 +110,25 @@ def _read(request: str | None, line: int | None) -> Found:
         raise Mistake(f"{name}: {error}") from None
 
 
-def _url(url: str | None) -> str:
+def _url(url: str | None, name: str = "--url") -> str:
     if url is None:
         return URL
     if url.startswith("/"):  # as batch files name it
         url = f"https://{urlsplit(URL).netloc}{url}"
+    if not is_address(url):
+        raise Mistake(f"{name}: expected http(s)://host/path")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise Mistake("--url: expected http(s)://host/path")
     if kind_of("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
-        raise Mistake(f"--url: {parts.path or '/'} is not the path of a chat request (…/chat/completions)")
+        raise Mistake(f"{name}: {parts.path or '/'} is not the path of a chat request (…/chat/completions)")
     return url
 
 
 def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = [one.partition(":") for one in given]
-    for name, colon, _ in pairs:
-        if not colon or not name.strip():
-            raise Mistake("--header: expected NAME:VALUE")
-    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+    pairs = [tuple(map(str.strip, one.partition(":"))) for one in given]
+    for name, colon, value in pairs:
+        if not colon or not _TOKEN.fullmatch(name) or not (value.isascii() and (value.isprintable() or not value)):
+            raise Mistake("--header: expected NAME:VALUE, in ASCII")
+    return tuple((name, value) for name, _, value in pairs)
 
 
 def document(explained: Explanation, body: Any, *, settings_file: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ cases.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import json
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapter import names
+from adapter.kit import unreached
 from adapter.testing.cassettes import HOST, use_cassette
 
 
@@ -70,13 +73,29 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold what came of one run."""
+    """Hold what came of one run; `failure` is the exception behind `error`."""
 
     printed: str = ""
     results: tuple[Any, ...] = ()
     decisions: tuple[Any, ...] = ()
     exchanges: tuple[Exchange, ...] = field(default=())
     error: str | None = None
+    failure: Exception | None = None
+
+    @property
+    def unanswered(self) -> str:
+        """Say why the program had no answer that it could use; nothing where it had one."""
+        error = self.failure
+        if error is None:
+            return ""
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            code = names.name(error.code) if isinstance(error.code, str) else ""
+            return f"answered {error.status_code}" + (f" ({code})" if code else "")
+        if isinstance(error, openai.APIConnectionError):
+            return f"not reachable: {unreached.why(error)}"
+        return f"gave no answer that can be used ({type(error).__name__})"
 
     @property
     def shape(self) -> list[str]:
@@ -130,7 +149,10 @@ def run(program: Program, side: Side, source: Source, *, save_to: Path | None = 
     """Run a program on one side; `save_to` keeps the cassette of a live run in that folder."""
     name = f"{program.name}.{side.name}.yaml"
     if not source.live:
-        return _run(program, side, source, cassette_folder() / name)
+        path = cassette_folder() / name
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "the recording isn't there", str(path))
+        return _run(program, side, source, path)
     if save_to is not None:
         return _run(program, side, source, save_to / name)
     with tempfile.TemporaryDirectory() as folder:
@@ -142,7 +164,7 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
 
     printed, cassette = io.StringIO(), None
     results: tuple[Any, ...] = ()
-    error = None
+    error: Exception | None = None
     try:
         with (
             use_cassette(path, record=source.live) as cassette,
@@ -154,11 +176,14 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
                 results = tuple(left["converse"](side.flags))
             else:
                 results = (left["completion"] if "completion" in left else left["stream"],)
+    except OSError:  # of the cassette's file: no program touches one
+        raise
     except Exception as failure:  # noqa: BLE001 - whatever goes wrong in a program is its outcome, and shown
-        error = f"{type(failure).__name__}: {failure}"
+        error = failure
     exchanges = tuple(_exchange(*each) for each in cassette.data) if cassette is not None else ()
     decisions = tuple(decision(result) for result in results)
-    return Outcome(printed.getvalue(), results, decisions, exchanges, error)
+    said = None if error is None else f"{type(error).__name__}: {error}"
+    return Outcome(printed.getvalue(), results, decisions, exchanges, said, error)
 
 
 def _file(program: Program) -> Path:

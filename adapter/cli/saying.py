@@ -1,15 +1,17 @@
 """How every command speaks: its result on stdout, everything else on stderr, a mistake in one line.
 
-Exit codes: 0 all is well; 1 the command worked, and what it found is to be looked at; 2 it was used wrongly, or can't work with what it
-was given. With `--json`, stdout holds one document and nothing else.
+Exit codes: 0 all is well; 1 the command worked, and what it found is to be looked at; 2 it was used
+wrongly, or can't work with what it was given; 130 it was interrupted (see `ending`). With `--json`,
+stdout holds one document and nothing else.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,12 +22,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.segment import Segment
 
 from adapter import Settings, names, regular
+from adapter.cli.ending import FOUND, INTERRUPTED, WRONG, Mistake
 from adapter.errors import ConfigurationError
 from adapter.regular import Unreadable
 from adapter.routing import environment, files
 
-FOUND = 1
-WRONG = 2
+__all__ = [
+    "FOUND", "INTERRUPTED", "VERSION", "WRONG", "Json", "Mistake", "SettingsFile", "err", "file_here", "out",
+    "print_json", "progress", "read_named", "settings_in_force",
+]  # fmt: skip
+
+VERSION = 1
+"""The version of the documents that `--json` prints: it grows when a field goes, or says another thing."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 SettingsFile = Annotated[
@@ -38,12 +46,9 @@ SettingsFile = Annotated[
 ]
 
 
-class Mistake(Exception):
-    """What the user can mend: printed in one line on stderr, without a traceback; the command ends with 2."""
-
-
-def print_json(document: Any) -> None:
-    """Print the one document that `--json` promises."""
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print the one document that `--json` promises; `version` comes first in it, where it has none of its own."""
+    document = document if "version" in document else {"version": VERSION, **document}
     text = names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -57,6 +62,10 @@ class _Console(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Let `main` end the command: rich would end it by itself, with 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Give the pieces of what is printed."""
@@ -129,7 +138,7 @@ def settings_in_force(
     try:
         settings = Settings(config_file=named)
     except ConfigurationError as error:
-        raise Mistake(str(error)) from None
+        raise Mistake(str(error).removeprefix("config_file: ")) from None
     if settings._trouble and not forced:  # what a command says must not rest on the half of a file
         raise Mistake(settings._trouble)
     return settings, Path(named) if named else None

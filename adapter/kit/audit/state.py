@@ -72,7 +72,7 @@ class State:
 
     @classmethod
     def _read(cls, value: Mapping[str, Any], path: Path) -> State:
-        if value["audit"] != VERSION:
+        if value["version"] != VERSION:
             raise ValueError("another version")
         logs = {
             str(name): Progress(str(log["fingerprint"]), Cursor(*map(int, log["cursor"])), bool(log["done"]))
@@ -124,7 +124,7 @@ class State:
             for name, log in self.logs.items()
         }
         value = {
-            "audit": VERSION, "settings": self.settings, "code": self.code, "block": self.block, "logs": logs,
+            "version": VERSION, "settings": self.settings, "code": self.code, "block": self.block, "logs": logs,
             "summary": self.summary.to_json(),
         }  # fmt: skip
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from uuid import uuid4
 from adapter import fallback
 from adapter.effects import Head
 from adapter.errors import AdapterError, ConfigurationError
+from adapter.kit import unreached
 from adapter.memory import opening
 from adapter.memory.address import kind_of
 from adapter.routing.decide import FLAG_VALUES
@@ -189,12 +190,29 @@ def _endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
     try:
         reply = client.post(base + path, json={})
     except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
-        why = f"It can't be reached ({type(error).__name__})."
-        return Finding(path, "failed", why, "Look at OPENAI_BASE_URL, proxies and certificates.")
+        says = f"It can't be reached: {unreached.why(error)}."
+        return Finding(path, "failed", says, "Look at OPENAI_BASE_URL, proxies and certificates.")
     state, says, do = meaning(
         reply.status_code, reply.headers.get("content-type", ""), reply.content, path, has_key=has_key
     )
     return Finding(path, state, says, do, {"status": reply.status_code})
+
+
+def refusal(base: str, key: str | None) -> str:
+    """Say why programs can't be run against a Chat Completions API, after an empty request to it; nothing where they can."""
+    path = "/chat/completions"
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        with sdks_library().Client(timeout=10.0, headers=headers, follow_redirects=True) as client:
+            reply = client.post(base.rstrip("/") + path, json={})
+    except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
+        return f"not reachable: {unreached.why(error)}"
+    if reply.status_code < 300:  # a server that answers anything
+        return "" if b'"choices"' in reply.content else f"answered {reply.status_code}, and not as the API does"
+    kind = reply.headers.get("content-type", "")
+    state, says, _ = meaning(reply.status_code, kind, reply.content, path, has_key=bool(key))
+    refused = state == "failed" or reply.status_code in (401, 403)
+    return says[:1].lower() + says[1:].removesuffix(".") if refused else ""
 
 
 def meaning(status: int, content_type: str, raw: bytes, path: str, *, has_key: bool) -> tuple[State, str, str]:

@@ -1,0 +1,94 @@
+"""The commands as data: what `adapter --help` lists, also where their libraries aren't installed."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it does in a line, the function of `adapter.cli` that it is, and what it imports beyond the core."""
+
+    name: str
+    help: str
+    module: str
+    function: str
+    needs: tuple[str, ...] = ("typer", "rich")
+
+
+COMMANDS: dict[str, Command] = {
+    one.name: one
+    for one in (
+        Command("audit", "Show which requests of your logs would move to the Responses API.", "audit", "audit"),
+        Command(
+            "demo", "Run programs on both APIs, side by side; without a key or the network.", "demo", "demo",
+            ("typer", "rich", "vcr", "yaml"),
+        ),
+        Command("doctor", "Check this installation, its settings, memory and endpoints.", "doctor", "doctor"),
+        Command("explain", "Show what becomes of one chat request, and why.", "explain", "explain_"),
+        Command("force", "Write the kill switch into a settings file, or take it out.", "force", "force_"),
+        Command(
+            "scan", "Find the calls that a code base makes, and change its imports.", "scan", "scan_",
+            ("typer", "rich", "libcst"),
+        ),
+        Command("schema", "Print the JSON schema of the settings file, for editors.", "schema", "schema"),
+    )
+}  # fmt: skip
+
+_EXTRAS = {"typer": "cli", "rich": "cli", "vcr": "cli", "yaml": "cli", "libcst": "kit"}
+_PACKAGES = {"vcr": "vcrpy", "yaml": "pyyaml"}
+
+_USAGE = """\
+Usage: adapter [OPTIONS] COMMAND [ARGS]...
+
+  Run Chat Completions code on the Responses API.
+
+Options:
+  -V, --version                 Show the version and exit.
+  --install-completion [SHELL]  Install completion of commands and options for this shell.
+  --show-completion [SHELL]     Print the completion script for this shell.
+  -h, --help                    Show this message and exit.
+
+Commands:
+"""
+
+
+def usage() -> str:
+    """Return what `adapter --help` prints: the commands, and what is missing for them, if anything is."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {one.name:{width}}  {one.help}\n" for one in COMMANDS.values()]
+    notes = [f"  {one.name:{width}}  {need}\n" for one in COMMANDS.values() if (need := lacking(one))]
+    if notes:
+        lines += ["\nNot installed here:\n", *notes]
+    return _USAGE + "".join(lines)
+
+
+def lacking(command: Command) -> str:
+    """Say what isn't installed that a command needs: `needs typer, rich (extra `cli`)`; nothing where all is."""
+    absent = [name for name in command.needs if not _is_there(name)]
+    if not absent:
+        return ""
+    extras = dict.fromkeys(f"`{_EXTRAS[name]}`" for name in absent)
+    packages = ", ".join(_PACKAGES.get(name, name) for name in absent)
+    return f"needs {packages} (extra {', '.join(extras)})"
+
+
+def unknown(name: str) -> str:
+    """Say that there is no such command, and which was meant."""
+    return f"{name}: no such command{near(name, COMMANDS)}"
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Ask whether a name that is nearly the same was meant; nothing where there is none."""
+    found = difflib.get_close_matches(name[:100], list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _is_there(name: str) -> bool:
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return find_spec(name) is not None

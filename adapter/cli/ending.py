@@ -1,0 +1,67 @@
+"""How every command ends: its exit code, and the one line on stderr that says what was wrong.
+
+Kept free of other libraries, since it also speaks where those of the commands aren't installed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+
+from adapter import names, regular
+
+FOUND = 1
+"""The command worked, and what it found is to be looked at."""
+WRONG = 2
+"""The command was used wrongly, or can't work with what it was given."""
+INTERRUPTED = 130
+"""Ctrl-C, as shells have it."""
+
+_LONGEST = 4000  # characters of a line
+_CLOSED = {errno.EPIPE, errno.ESHUTDOWN}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
+
+
+class Mistake(Exception):
+    """What the user can mend: printed in one line on stderr, without a traceback; the command ends with WRONG."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C, or the end of the input where an answer was asked for; the command ends with INTERRUPTED."""
+
+
+def say(mistake: object) -> None:
+    """Print a mistake as its one line on stderr, if anybody reads that."""
+    with suppress(OSError, ValueError, AttributeError):  # full, closed, or none
+        print(f"adapter: {names.printable(mistake, _LONGEST)}", file=sys.stderr, flush=True)
+
+
+def of_system(error: OSError) -> Mistake | None:
+    """Say what the system refused; None where a reader has gone (`| head`), of which nothing is to be said."""
+    if error.errno in _CLOSED:
+        return None
+    if isinstance(error.filename, (str, bytes)):
+        return Mistake(f"{os.fsdecode(error.filename)}: {regular.why(error)}")
+    try:
+        os.getcwd()  # noqa: PTH109  # only whether it is there
+    except OSError:
+        return Mistake("the working directory doesn't exist any more")
+    return Mistake(f"{'stdout' if error.errno in _FULL else 'system'}: {regular.why(error)}")
+
+
+def spell_out() -> None:
+    """Let stdout and stderr spell out what their encoding can't write: a lone surrogate, é in ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Let go of what stdout still holds: it can't be written, and Python would try again at its exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
