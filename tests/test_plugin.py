@@ -400,7 +400,7 @@ import adapter.testing.plugin
 print(sorted(name for name in set(sys.modules) - before if not name.startswith("adapter.testing")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['adapter', 'adapter.errors', 'adapter.names']"
+    assert done.stdout.strip() == "['adapter', 'adapter.errors', 'adapter.names', 'pytest_chat_responses']"
 
 
 # vcrpy: where it takes hold

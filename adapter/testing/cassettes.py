@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from adapter.errors import MissingExtra
-from adapter.testing import credentials, level
+from adapter.testing import credentials, keys, level
 from adapter.testing.bodies import as_base64, as_text, from_form, to_form
+from adapter.testing.keys import HOST, STAND_IN
 
 try:
     import vcr
@@ -33,6 +35,8 @@ try:
     from vcr.patch import PATCHER_NAMES
     from vcr.persisters.filesystem import CassetteNotFoundError
     from vcr.serialize import deserialize, serialize
+
+    from adapter.testing.passing import held
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
         raise MissingExtra(level.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
@@ -43,12 +47,13 @@ KEPT = frozenset(
 )
 """The headers that stay. Those of the adapter itself (`x-adapter-…`) stay as well: on the wire they would be a leak to see."""
 
-HOST = "recorded.invalid"
-"""The host that stands in cassettes in place of the real one; the top-level domain is reserved and never resolves."""
-
 
 class ReplayError(AssertionError):
     """Say that a replay asked for what the cassette doesn't hold, or left something of it unasked."""
+
+
+class RecordingError(AssertionError):
+    """Say why a recording would be none: nothing was called, or calls went past the cassette."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -222,6 +227,18 @@ def same_body(asked: Any, recorded: Any) -> None:
     assert left == right, f"the bodies differ:\n--- asked\n{left}\n--- recorded\n{right}"
 
 
+def same_query(asked: Any, recorded: Any) -> None:
+    """Compare queries, but for an `api-version` that the environment would have named and doesn't; raise AssertionError."""
+    left, right = asked.query, recorded.query
+    if ("api-version", STAND_IN) in left:
+        left, right = ([pair for pair in pairs if pair[0] != "api-version"] for pairs in (left, right))
+    assert left == right, f"the queries differ: {left} asked, {right} recorded"
+
+
+MATCHERS: Mapping[str, Any] = {"query": same_query, "same_body": same_body}
+"""What to register with vcrpy for `options`; the first takes the place of vcrpy's own."""
+
+
 def options() -> dict[str, Any]:
     """Give what vcrpy's `VCR` and `use_cassette` are to be told, but for the serializer; `same_body` has to be registered."""
     return {
@@ -238,7 +255,8 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
     """Give a vcrpy VCR with these settings; modes are vcrpy's, of which `none` only replays."""
     machine = vcr.VCR(record_mode=record_mode, serializer="readable", **options())
     machine.register_serializer("readable", Serializer)
-    machine.register_matcher("same_body", same_body)
+    for name, matcher in MATCHERS.items():
+        machine.register_matcher(name, matcher)
     machine.register_persister(Persister)
     return machine
 
@@ -247,30 +265,56 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) -> Iterator[Cassette]:
     """Replay a cassette, or with `record` write it anew.
 
-    A replay never reaches the network. It raises `ReplayError` when a request isn't in the cassette, also where the SDK
-    made a connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
+    A replay never reaches the network and needs no key: in the environment a stand-in is set where there is none, for
+    clients made in the block. It raises `ReplayError` when a request isn't in the cassette, also where the SDK made a
+    connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
+
+    A recording raises `RecordingError` where calls of the SDK went past the cassette, or nothing was recorded. Then, and
+    where the block raises, the cassette stays as it was.
     """
     if record:
-        Path(path).unlink(missing_ok=True)  # or vcrpy would keep those old interactions that aren't asked again
-        with recorder("all").use_cassette(path) as cassette:
+        with _recording(Path(path)) as cassette:
             yield cassette
         return
     if not Path(path).is_file():
         raise ReplayError(f"{path}: no such cassette")
     unknown: list[str] = []
-    with recorder("none").use_cassette(path, record_on_exception=False) as cassette:
+    with (
+        keys.standing_in(),
+        recorder("none").use_cassette(path, record_on_exception=False) as cassette,
+        held(cassette, replay=True) as passing,
+    ):
         _note_refusals(cassette, unknown)
         try:
             yield cassette
         except Exception as error:
-            if unknown:
-                raise ReplayError(f"{path}: {unknown[0]}") from error
+            if why := [*unknown, *passing.complaints()]:
+                raise ReplayError(f"{path}: {why[0]}") from error
             raise
-        if unknown:
-            raise ReplayError(f"{path}: {unknown[0]}")
+        if why := [*unknown, *passing.complaints()]:
+            raise ReplayError(f"{path}: {why[0]}")
         if whole and not cassette.all_played:
             left = [request for index, request in enumerate(cassette.requests) if not cassette.play_counts[index]]
             raise ReplayError(f"{path}: not asked: " + ", ".join(f"{each.method} {each.path}" for each in left))
+
+
+@contextmanager
+def _recording(path: Path) -> Iterator[Cassette]:
+    """Record beside the cassette, and put the new one in its place at the end."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with (
+            recorder("all").use_cassette(new, record_on_exception=False) as cassette,
+            held(cassette, replay=False) as passing,
+        ):
+            yield cassette
+            if why := passing.complaints():
+                raise RecordingError(f"{path} isn't written: {'; '.join(why)}")
+            if not len(cassette):
+                raise RecordingError(f"{path} isn't written: {passing.idle()}")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _note_refusals(cassette: Cassette, unknown: list[str]) -> None:
@@ -291,6 +335,7 @@ __all__ = [
     "KEPT",
     "CannotOverwriteExistingCassetteException",
     "Persister",
+    "RecordingError",
     "ReplayError",
     "Serializer",
     "options",

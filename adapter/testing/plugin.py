@@ -6,25 +6,29 @@ A test takes part that uses the fixture `backend` (itself, by another fixture, o
 ini), or is marked `adapter_backend`. It runs once on each side, with the side in force for the whole process: threads, tasks and
 clients made inside or before need no change.
 
-pytest loads this file at every start, so nothing but pytest and the plugin's own small parts is imported at its top.
+pytest loads this file at every start, by `pytest_chat_responses`, so nothing but pytest and the plugin's own small parts is imported at its top.
+(PYTEST_DONT_REWRITE: no test's assertions are here.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import naming
+from pytest_chat_responses import CUTS, add_options
+
+from . import replays
 from .sides import ALONE, Side, in_force, side_of, sides_of
 from .tally import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
 
 pytest.register_assert_rewrite("adapter.testing.same_turn")
 
-_CUTS = ("whole", "event", "byte", "cut")
+load_initial_conftests = replays.pytest_load_initial_conftests
+
 _WATCHER = pytest.StashKey[Watcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
 _WATCHING = pytest.StashKey[bool]()
@@ -32,33 +36,11 @@ _ALONE = pytest.StashKey[bool]()
 _MADE_ON = pytest.StashKey[dict[Any, "Side | None"]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
-    group = parser.getgroup("adapter", "Chat Completions and the Responses API")
-    group.addoption(
-        "--adapter-backend",
-        choices=("chat", "responses", "both"),
-        help="Run the tests that use the fixture `backend` on this side, or on both (default: ini `adapter_backend`, else both).",
-    )
-    group.addoption(
-        "--adapter-report", metavar="FILE", help="Write where the tests ran and what fell back to FILE, as JSON."
-    )
-    group.addoption(
-        "--adapter-strict",
-        action="store_true",
-        help="Fail a test that asked for responses and of which a call was answered by chat, or a wider fixture's on the other side.",
-    )
-    group.addoption(
-        "--adapter-record",
-        action="store_true",
-        help="Record the cassettes of the fixture `adapter_cassette` anew, from the server that OPENAI_BASE_URL names.",
-    )
-    group.addoption(
-        "--adapter-streams",
-        choices=_CUTS[:-1],
-        help="Hand out replayed and real streams whole, an event at a time, or a byte at a time (default: as they come).",
-    )
-    parser.addini("adapter_backend", "the default of --adapter-backend: chat, responses or both", default="both")
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options, where the entry point hasn't, and bring in what is in files of its own."""
+    add_options(parser)
+    if not pluginmanager.is_registered(replays):
+        pluginmanager.register(replays, replays.__name__)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,6 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
     _asked(config)  # a mistake ends the run here, in one line
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(config), "adapter-report")
+
+
+def step_aside(config: pytest.Config) -> None:
+    """Take everything back, for a project that turns out to have a module `adapter` of its own."""
+    pytest_unconfigure(config)
+    for name in ("adapter-report", "adapter.testing.replays", "adapter.testing.plugin"):
+        config.pluginmanager.unregister(name=name)
+    replays.stop(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -208,55 +198,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
     cuts = {"whole": rechunk.whole, "event": rechunk.per_event, "byte": rechunk.per_byte, "cut": None}
     if pieces not in cuts:
-        pytest.fail(f"adapter_streams: expected {', '.join(_CUTS)}, got {pieces!r}", pytrace=False)
+        pytest.fail(f"adapter_streams: expected {', '.join(CUTS)}, got {pieces!r}", pytrace=False)
     with rechunk.cutting(cuts[pieces]):
         return (yield)
-
-
-# Cassettes
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
-    if (
-        side_of(item) is not None and item.get_closest_marker("vcr") is not None
-    ):  # pytest-recording's mark, and pytest-vcr's
-        _check_vcrpy()
-
-
-def _check_vcrpy() -> None:
-    from . import level
-
-    why = level.refusal()
-    if why is not None:
-        pytest.fail(why, pytrace=False)
-
-
-@pytest.fixture
-def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
-    """Give the folder of the test's cassettes: `cassettes/MODULE` beside the test. Override it to keep them elsewhere."""
-    return Path(request.path).parent / "cassettes" / request.path.stem
-
-
-@pytest.fixture
-def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path) -> Iterator[Any]:
-    """Replay the test's calls from `TEST.SIDE.yaml`, or record them there with `--adapter-record`. Gives vcrpy's cassette.
-
-    A replay never reaches the network, and fails with what was asked or left unasked. Cassettes hold no key, no cookie, no
-    header that isn't known to be harmless, and no host.
-    """
-    _check_vcrpy()
-    from .cassettes import use_cassette
-
-    marker = request.node.get_closest_marker("adapter_cassette")
-    name = marker.args[0] if marker is not None else naming.cassette_name(request.cls, request.node.name)
-    record = bool(request.config.getoption("adapter_record"))
-    path = naming.cassette_path(adapter_cassette_dir, name, backend)
-    if not record and not path.is_file():
-        pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
-    with use_cassette(path, record=record) as cassette:
-        yield cassette
 
 
 # The report

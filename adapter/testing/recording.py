@@ -47,4 +47,5 @@ def default_cassette_name(request: pytest.FixtureRequest, vcr_cassette_dir: str)
 def pytest_recording_configure(vcr: Any) -> None:
     """Write and read cassettes in the readable form, under vcrpy's own name for YAML, so that files end in `.yaml`."""
     vcr.register_serializer("yaml", cassettes.Serializer)
-    vcr.register_matcher("same_body", cassettes.same_body)
+    for name, matcher in cassettes.MATCHERS.items():
+        vcr.register_matcher(name, matcher)

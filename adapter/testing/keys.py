@@ -1,0 +1,161 @@
+"""Stand-ins for what clients can't be made without and a replay has no use for: keys, and Azure's address and version.
+
+    environment of a test that replays     `standing_in()`, for the test's duration, where no key is set
+    clients made when modules are imported `made_without_keys(when)`: the variables are there only while a client is made, so that
+                                           nobody else, `skipif(not os.environ.get(...))` above all, takes the stand-in for a key
+
+A key that is set is never replaced. A request that carries the stand-in and would leave for a server raises `KeyNeeded`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .ways import Ways, pairs, replaced
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+HOST = "recorded.invalid"
+"""The host that stands in cassettes in place of the real one; the top-level domain is reserved and never resolves."""
+
+STAND_IN = "replay-only"
+
+_KEY = {"OPENAI_API_KEY": STAND_IN}
+_AZURES_KEY = {"AZURE_OPENAI_API_KEY": STAND_IN}
+_AZURES = {**_AZURES_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_API_VERSION": STAND_IN}
+_INSTEAD = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
+"""What does for a key as well."""
+
+_CLIENTS: Mapping[str, Mapping[str, str]] = {
+    "OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURES, "AsyncAzureOpenAI": _AZURES,
+}  # fmt: skip
+"""The SDK's clients, and what the making of each looks up."""
+
+
+class KeyNeeded(BaseException):
+    """Say that a call would have left with the stand-in; no `except Exception` takes it for a failure of the server."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a call would have gone out with the stand-in that replays have for a key: set OPENAI_API_KEY (Azure's: "
+            "AZURE_OPENAI_API_KEY) to record or to ask a server, or replay it from a cassette"
+        )
+
+
+def _missing(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Choose of the variables those that are unset or blank, as where a CI's secret is missing."""
+    return {
+        name: value
+        for name, value in wanted.items()
+        if not os.environ.get(name, "").strip() and not os.environ.get(_INSTEAD.get(name, ""))
+    }
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Set the stand-in for a key in the environment, where none is set.
+
+    For Azure's where the environment is one of Azure's: the SDK's module-level client takes the two together for a contradiction.
+    """
+    azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
+    with _set(_missing(_AZURES_KEY if azures else _KEY)):
+        yield
+
+
+@contextmanager
+def _set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and put back what is still as it was set: a wider fixture may set others meanwhile, to stay."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if os.environ.get(name) != variables[name]:
+                continue
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def refuse(headers: Any) -> None:
+    """Raise KeyNeeded where one of a request's headers carries the stand-in."""
+    if any(value.removeprefix("Bearer ") == STAND_IN for _, value in pairs(headers)):
+        raise KeyNeeded
+
+
+@contextmanager
+def made_without_keys(when: Callable[[], bool], ways: Ways) -> Iterator[None]:
+    """Let the SDK's clients be made without a key where `when` says so, from when the SDK is imported on."""
+    with ExitStack() as stack:
+
+        def patch(openai: ModuleType) -> None:
+            for name, variables in _CLIENTS.items():
+                client = getattr(openai, name)
+                made = _made(client.__init__, variables, when, ways)
+                stack.enter_context(replaced(client, "__init__", made))
+
+        if "openai" in sys.modules:
+            patch(sys.modules["openai"])
+            yield
+            return
+        finder = _Finder(patch)
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            finder.gone()
+
+
+def _made(
+    init: Callable[..., None], variables: Mapping[str, str], when: Callable[[], bool], ways: Ways
+) -> Callable[..., None]:
+    @wraps(init)
+    def made(*args: Any, **kwargs: Any) -> None:
+        missing = _missing(variables)
+        if not (missing and when()):
+            return init(*args, **kwargs)
+        with _set(missing):
+            init(*args, **kwargs)
+        ways.watch()
+        return None
+
+    return made
+
+
+class _Finder:
+    """Find the SDK as everybody does, and tell once it is imported."""
+
+    def __init__(self, told: Callable[[ModuleType], None]) -> None:
+        self._told = told
+
+    def gone(self) -> None:
+        """Leave, if it is still there."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find `openai` among what the others find; for all else, nothing."""
+        if name != "openai":
+            return None
+        self.gone()
+        spec = next((found for one in sys.meta_path if (found := one.find_spec(name, path, target)) is not None), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def executed(module: ModuleType) -> None:
+                execute(module)
+                self._told(module)
+
+            spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this one loader
+        return spec

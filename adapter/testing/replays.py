@@ -1,0 +1,229 @@
+"""The pytest plugin's part for cassettes: replays that need no key, recordings that hold what was called.
+
+A test replays that uses the fixture `adapter_cassette`, or is marked `vcr` (pytest-recording's mark, and pytest-vcr's) and takes
+part, or has its settings from `adapter.testing.recording`. (PYTEST_DONT_REWRITE: no test's assertions are here.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import keys, naming
+from .sides import side_of
+from .ways import Ways
+
+_KEYLESS = pytest.StashKey["_Keyless"]()
+_FAILED = pytest.StashKey[bool]()
+
+_MODES = ("adapter_record", "record_mode", "vcr_record")
+"""Options that record: ours, pytest-recording's and pytest-vcr's; of the latter's values, these don't:"""
+_REPLAYING = (None, False, "none", "once")
+
+_THE_SUITES_WORDS = (b"adapter_cassette", b"adapter.testing", b"adapter_backend")
+_MOST_FILES = 5000
+_LEFT_OUT = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
+
+
+class _Keyless:
+    """What lets clients be made without keys: while a suite that replays is collected, and in its tests that replay."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._suite: bool | None = None
+        self.collecting = True
+        self.in_test = False
+        self.ways = Ways(keys.refuse)
+        self.patches = ExitStack()
+
+    def holds(self) -> bool:
+        """Tell whether a client may be made without a key now."""
+        return self.in_test or (self.collecting and self._takes_part())
+
+    def _takes_part(self) -> bool:
+        """Look for the plugin's names in the suite's files; only where a client is made that has no key."""
+        if self._suite is None:
+            named = " ".join(self._config.getini("usefixtures"))
+            self._suite = "adapter_cassette" in named or any(_names_us(file) for file in _files(self._config))
+        return self._suite
+
+
+def _files(config: pytest.Config) -> Iterator[Path]:
+    """Give the Python files among the tests of a run, and the conftest at its root."""
+    yield config.rootpath / "conftest.py"
+    here = config.invocation_params.dir
+    given = getattr(config.known_args_namespace, "file_or_dir", None) or config.getini("testpaths") or ["."]
+    left = _MOST_FILES
+    for one in given:
+        path = here / str(one).partition("::")[0]
+        if path.is_file():
+            yield path
+        for folder, folders, names in os.walk(path):
+            folders[:] = [name for name in folders if name not in _LEFT_OUT and not name.startswith(".")]
+            for name in names:
+                if name.endswith(".py"):
+                    left -= 1
+                    yield Path(folder, name)
+            if left < 0:
+                return
+
+
+def _names_us(file: Path) -> bool:
+    try:
+        text = file.read_bytes()
+    except OSError:
+        return False
+    return any(word in text for word in _THE_SUITES_WORDS)
+
+
+def _records(options: Any) -> bool:
+    return any(getattr(options, name, None) not in _REPLAYING for name in _MODES)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    """Begin before any file of the suite is imported."""
+    if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
+        keyless = early_config.stash[_KEYLESS] = _Keyless(early_config)
+        keyless.patches.enter_context(keys.made_without_keys(keyless.holds, keyless.ways))
+        early_config.add_cleanup(keyless.patches.close)
+        early_config.add_cleanup(keyless.ways.close)
+    return (yield)
+
+
+def stop(config: pytest.Config) -> None:
+    """Let no more clients be made without keys."""
+    keyless = config.stash.get(_KEYLESS, None)
+    if keyless is not None:
+        keyless.patches.close()
+        keyless.ways.close()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End with the collection, where no test replays."""
+    keyless = session.config.stash.get(_KEYLESS, None)
+    if keyless is not None:
+        keyless.collecting = False
+        if not any(_replays(item) for item in session.items):
+            keyless.patches.close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Have a stand-in for a key, from the first of a test's fixtures to the last, where it replays."""
+    keyless = item.config.stash.get(_KEYLESS, None)
+    if keyless is None or not _replays(item):
+        return (yield)
+    keyless.ways.watch()
+    keyless.in_test = True
+    try:
+        with keys.standing_in():
+            return (yield)
+    finally:
+        keyless.in_test = False
+
+
+def _replays(item: pytest.Item) -> bool:
+    if "adapter_cassette" in getattr(item, "fixturenames", ()):
+        return True
+    return item.get_closest_marker("vcr") is not None and (side_of(item) is not None or _has_our_settings(item))
+
+
+def _has_our_settings(item: pytest.Item) -> bool:
+    found = getattr(item.session, "_fixturemanager").getfixturedefs("vcr_config", item)  # noqa: B009 - it isn't public
+    return bool(found) and getattr(found[-1].func, "__module__", "") == "adapter.testing.recording"
+
+
+# Cassettes
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
+    if side_of(item) is not None and item.get_closest_marker("vcr") is not None:
+        _check_vcrpy()
+
+
+def _check_vcrpy() -> None:
+    from . import level
+
+    why = level.refusal()
+    if why is not None:
+        pytest.fail(why, pytrace=False)
+
+
+@pytest.fixture
+def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
+    """Give the folder of the test's cassettes: `cassettes/MODULE` beside the test. Override it to keep them elsewhere."""
+    return Path(request.path).parent / "cassettes" / request.path.stem
+
+
+class _TestFailedError(Exception):
+    """Leave a recording that isn't to take the place of the cassette that there is."""
+
+
+@pytest.fixture
+def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path) -> Iterator[Any]:
+    """Replay the test's calls from `TEST.SIDE.yaml`, or record them there with `--adapter-record`. Gives vcrpy's cassette.
+
+    A replay needs no key and never reaches the network, and fails with what was asked or left unasked. A recording fails
+    where calls went past the cassette or none was made; a cassette from before stays then, and where the test fails. Cassettes
+    hold no key, no cookie, no header that isn't known to be harmless, and no host.
+    """
+    _check_vcrpy()
+    from .cassettes import use_cassette
+
+    marker = request.node.get_closest_marker("adapter_cassette")
+    name = marker.args[0] if marker is not None else naming.cassette_name(request.cls, request.node.name)
+    record = bool(request.config.getoption("adapter_record"))
+    path = naming.cassette_path(adapter_cassette_dir, name, backend)
+    if not record and not path.is_file():
+        pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
+    try:
+        with use_cassette(path, record=record) as cassette:
+            yield cassette
+            if record and path.is_file() and request.node.stash.get(_FAILED, False):
+                raise _TestFailedError
+    except _TestFailedError:
+        request.node.add_report_section(
+            "teardown", "adapter", f"{path.name} stays as it was, since the test failed while it was recorded"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Remember that a test failed, for the recording of it."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Hold a test's calls to the cassette of pytest-recording or pytest-vcr as to one of ours."""
+    cassette = yield
+    if (
+        fixturedef.argname in ("vcr", "vcr_cassette")
+        and hasattr(cassette, "can_play_response_for")
+        and _replays(request.node)
+    ):
+        from .passing import held
+
+        holding = held(cassette, replay=bool(cassette.write_protected))
+        passing = holding.__enter__()
+
+        def let_go() -> None:
+            holding.__exit__(None, None, None)
+            if why := passing.complaints():
+                pytest.fail("; ".join(why), pytrace=False)
+
+        request.addfinalizer(let_go)
+    return cassette

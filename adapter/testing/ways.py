@@ -1,0 +1,77 @@
+"""Where requests leave for the network, below all that records, replays, rewrites or mocks them: a place to look at what does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+Check = Callable[[Any], object]
+"""Told a request's headers, a mapping or pairs; raises where the request is to stay."""
+
+_PLACES = (
+    ("httpcore", "ConnectionPool", "handle_request"),
+    ("httpcore", "AsyncConnectionPool", "handle_async_request"),
+    ("httpcore2", "ConnectionPool", "handle_request"),
+    ("httpcore2", "AsyncConnectionPool", "handle_async_request"),
+    ("aiohttp", "ClientSession", "_request"),
+    ("urllib3", "HTTPConnectionPool", "urlopen"),
+)
+
+
+class Ways:
+    """Look at the headers of every request that leaves, from when its library is imported until `close`."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._stack = ExitStack()
+        self._watched: set[tuple[str, str, str]] = set()
+
+    def watch(self) -> None:
+        """Watch the libraries that have been imported since."""
+        for place in _PLACES:
+            module, owner, method = place
+            found = getattr(sys.modules.get(module), owner, None)
+            if found is not None and place not in self._watched:
+                self._watched.add(place)
+                self._stack.enter_context(replaced(found, method, self._looked_at(getattr(found, method))))
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watched.clear()
+        self._stack.close()
+
+    def _looked_at(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(send)
+        def looked_at(*args: Any, **kwargs: Any) -> Any:
+            # httpcore takes a request, the others headers
+            self._check(kwargs["headers"] if "headers" in kwargs else getattr((*args, None)[1], "headers", None))
+            return send(*args, **kwargs)
+
+        return looked_at
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Put another attribute in a class's or object's place of one, as `unittest.mock` does, which takes asyncio with it."""
+    own, before = name in vars(owner), getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+def pairs(headers: Any) -> list[tuple[str, str]]:
+    """Give headers as pairs of lower-case name and value."""
+    listed = headers.items() if hasattr(headers, "items") else headers or ()
+    return [(_text(name).lower(), _text(value)) for name, value in listed]
+
+
+def _text(part: Any) -> str:
+    return part.decode("latin-1") if isinstance(part, bytes) else str(part)
