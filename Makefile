@@ -58,9 +58,9 @@ apps: ## run published applications natively and through the adapter, each in it
 lanes: ## run the tests on every SDK, HTTP library and Python; ONLY= names some, or is --short; ARGS= goes to pytest
 	$(python) -m tests.lanes $(ONLY) -- $(ARGS)
 
-packages: ## scan published packages, and change their imports; ONLY= names some; downloads them
+packages: ## scan twenty published packages and change copies of them, against lists made by reading; ONLY= names some, ARGS=--imports also imports what was changed; downloads
 	$(call environment,dev)
-	$(BIN)/python -m tests.packages.run $(ONLY)
+	$(BIN)/python -m tests.packages.run $(ONLY) $(ARGS)
 
 # The longer form, `ARGS=--all`, tries every list of requirements/ and downloads a lot.
 setup-check: ## make environments while newer releases of everything are on offer, with an old pip and the newest

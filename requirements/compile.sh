@@ -38,7 +38,8 @@ for wanted in requirements/lanes/*.in; do
     compile --universal pyproject.toml requirements/lanes.in "$wanted" --output-file "${wanted%.in}.txt"
 done
 
-# One environment for each published package that is scanned.
+# Published packages that are scanned: each alone. One that isn't an application has what it needs in a list of its own.
+compile --universal --no-deps requirements/packages.in --output-file requirements/packages.txt
 for wanted in requirements/packages/*.in; do
     overrides "${wanted%.in}"
     compile --universal pyproject.toml $builder "$wanted" ${overriding[@]+"${overriding[@]}"} --output-file "${wanted%.in}.txt"

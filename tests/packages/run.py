@@ -1,135 +1,244 @@
-"""Scan published packages: every call site against a list made by hand, and every changed import against the package's own modules.
+"""Scan published packages, and change a copy of each, against lists made by reading.
 
     python -m tests.packages.run              all packages of sites.json
     python -m tests.packages.run ragas        one, or several
+    python -m tests.packages.run --imports    also import what was changed
 
-Needs the network: each package gets an environment of its own in `.lanes/packages`, from `requirements/packages`. `sites.json` holds facts only: versions, files, lines, kinds; `missed` lists
-sites that a reader finds and the scan doesn't. For each package: what is on the list and not found, what is found and not on the list; then a copy has its
-imports changed, each changed module is compiled, its names are compared, a second run changes nothing, and the modules that could be imported
-before still can.
+Needs the network the first time: the packages, and nothing that they need, come from
+`requirements/packages.txt`. With `--imports` those that have a list of all they need get that
+environment (`requirements/apps` or `requirements/packages`, several gigabytes together); without it
+only environments that are there already are used.
+
+`sites.json` holds facts only, by package: `sites` are the places that call Chat Completions (file,
+line, kind, verdict, and a word on why where that is a matter of judgement); `changes` the files
+where a change of imports is right, because a chat client comes of it; `known` where the scan is
+known to differ (file, line, why). Neither is made from what the scan says.
+
+Exits with 1 where the scan differs from the lists elsewhere than at a known place, where it can't
+tell more than a quarter of the sites, finds HTTP that isn't there, or where a change is wrong.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tests.environments import LANES, Environment, ready
+from tests.environments import LANES, REQUIREMENTS, Environment, interpreter_in, ready
+from tests.packages.changing import Changing, check_changes
 
 HOME = LANES / "packages"
-SITES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("sites.json").read_text(encoding="utf-8"))
+_LISTS = Path(__file__).with_name("sites.json")
+SITES: dict[str, dict[str, Any]] = json.loads(_LISTS.read_text(encoding="utf-8"))
+UNCLEAR_AT_MOST = 0.25
 
 _FILES = """
 import importlib.metadata, json, sys
-package = importlib.metadata.distribution(sys.argv[1])
-files = [str(file) for file in package.files if not str(file).startswith("..") and "__pycache__" not in file.parts]
-print(json.dumps([package.version, str(package.locate_file("")), files]))
-"""
-
-_IMPORT = """
-import importlib, json, os, sys, warnings
-warnings.simplefilter("ignore")
-fine = []
+found = {}
 for name in sys.argv[1:]:
-    try:
-        importlib.import_module(name)
-        fine.append(name)
-    except BaseException:
-        pass
-print("\\n" + json.dumps(fine))
-os._exit(0)
+    one = importlib.metadata.distribution(name)
+    files = [str(file) for file in one.files if "__pycache__" not in file.parts]
+    files = [file for file in files if not file.startswith("..")]
+    found[name] = [one.version, str(one.locate_file("")), files]
+print(json.dumps(found))
 """
 
-
-def source(package: str, python: Path) -> Path:
-    """Copy a package's own files, and nothing else, out of its environment."""
-    folder = HOME / f"{package}-source"
-    shutil.rmtree(folder, ignore_errors=True)
-    done = subprocess.run([python, "-c", _FILES, package], capture_output=True, text=True, check=True)
-    version, home, files = json.loads(done.stdout)
-    if version != SITES[package]["version"]:
-        msg = f"requirements/packages/{package}.txt has {version}, sites.json {SITES[package]['version']}"
-        raise ValueError(msg)
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(home, file), folder / file)
-    return folder
+Place = tuple[str, int]
 
 
-def adapter(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user would."""
-    command = [sys.executable, "-c", "from adapter.cli import main; main()", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+@dataclass(slots=True)
+class Count:
+    """What came of one package, or of all of them."""
 
+    sites: int = 0
+    found: int = 0
+    right: int = 0
+    wrong: int = 0
+    missed: int = 0
+    false: int = 0
+    unclear: int = 0
+    http: int = 0
+    changed: int = 0
+    wrongly: int = 0
+    broken: int = 0
+    unexpected: int = 0  # differences that aren't known
 
-def importable(python: Path, folder: Path, modules: list[str]) -> set[str]:
-    """Import modules from a folder, in one process; give those that could be."""
-    if not modules:
-        return set()
-    done = subprocess.run(
-        [str(python), "-c", _IMPORT, *modules], cwd=folder, capture_output=True, text=True, check=False
-    )
-    last = done.stdout.strip().splitlines()
-    return set(json.loads(last[-1])) if last else set()
+    def add(self, other: Count) -> None:
+        """Add another package's."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
-
-def check(package: str, *, with_imports: bool) -> bool:
-    """Check one package; prints what was found."""
-    python = ready(Environment(HOME / package, (f"packages/{package}.txt",)))
-    folder = source(package, python)
-    report = json.loads(adapter("scan", ".", "--json", cwd=folder).stdout)
-    found = {(one["file"], one["line"], one["kind"]) for one in report["calls"]}
-    listed = {tuple(one) for one in SITES[package]["sites"]}
-    missed = {tuple(one) for one in SITES[package]["missed"]}
-    print(
-        f"{package} {SITES[package]['version']}: {report['summary']['files']} files, {report['summary']['parsed']} parsed, {len(found)} call sites"
-    )
-    print(
-        f"  on the list and not found: {len(listed - found)}; found and not on the list: {len(found - listed)}; known to be missed: {len(missed - found)}"
-    )
-    for one in sorted((listed - found) | (found - listed)):
-        print("   ", *one)
-    copy = HOME / f"{package}-fixed"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder, copy)
-    before = json.loads(adapter("scan", "--fix", "--json", ".", cwd=copy).stdout)
-    adapter("scan", "--fix", "--yes", ".", cwd=copy)
-    again = json.loads(adapter("scan", "--fix", "--json", ".", cwd=copy).stdout)
-    changed = [one["file"] for one in before["changed"]]
-    broken = []
-    for file in changed:
-        try:
-            compile((copy / file).read_bytes(), file, "exec")
-        except SyntaxError:
-            broken.append(file)
-    print(
-        f"  imports changed in {len(changed)} files, left in {len(before['left'])}; broken: {len(broken)}; a second run changes {len(again['changed'])}"
-    )
-    fine = found == listed and not broken and not again["changed"]
-    if with_imports and changed:
-        modules = [
-            file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            for file in changed
-            if file.endswith(".py")
-        ]
-        top = sorted({module.partition(".")[0] for module in modules})
-        could, can = (importable(python, where, top + modules) for where in (folder, copy))
-        print(
-            f"  of {len(top + modules)} modules {len(could)} could be imported before, {len(can)} after; lost: {sorted(could - can)}"
+    def row(self, name: str) -> str:
+        """Return a line of the table."""
+        told = self.found + self.false
+        share = f"{100 * self.unclear / told:.0f} %" if told else "-"
+        numbers = (self.sites, self.found, self.right, self.wrong, self.missed, self.false)
+        changes = (self.http, self.changed, self.wrongly, self.broken)
+        return (
+            f"{name:<40}"
+            + "".join(f"{number:>8}" for number in numbers)
+            + f"{share:>9}"
+            + "".join(f"{number:>9}" for number in changes)
         )
-        fine = fine and could <= can
-    return fine
+
+    def fails(self) -> list[str]:
+        """Say which goals aren't met."""
+        told = self.found + self.false
+        reasons = {
+            f"{self.unclear} of {told} can't be told": self.unclear > UNCLEAR_AT_MOST * told,
+            f"{self.http} HTTP requests that aren't there": self.http > 0,
+            f"{self.wrongly} files changed that make no chat client": self.wrongly > 0,
+            f"{self.broken} files broken": self.broken > 0,
+            f"{self.unexpected} differences that aren't known": self.unexpected > 0,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+
+HEADING = (
+    f"{'package':<40}"
+    + "".join(f"{name:>8}" for name in ("sites", "found", "right", "wrong", "missed", "false"))
+    + f"{'unclear':>9}"
+    + "".join(f"{name:>9}" for name in ("no HTTP", "changed", "wrongly", "broken"))
+)
+
+
+@dataclass(slots=True)
+class Checked:
+    """One package: its numbers, and the differences in words."""
+
+    name: str
+    count: Count = field(default_factory=Count)
+    told: list[str] = field(default_factory=list)
+
+
+def sources(names: list[str]) -> dict[str, Path]:
+    """Copy each package's own files, and nothing else, out of the environment that holds them."""
+    wanted = Environment(HOME / "alone", ("packages.txt",), project=False)
+    python = ready(wanted)
+    command = [python, "-c", _FILES, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    made = {}
+    for name, (version, home, files) in json.loads(done.stdout).items():
+        if version != SITES[name]["version"]:
+            msg = f"{name}: packages.txt has {version}, sites.json {SITES[name]['version']}"
+            raise ValueError(msg)
+        made[name] = HOME / f"{name}-source"
+        shutil.rmtree(made[name], ignore_errors=True)
+        for file in files:
+            (made[name] / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(home, file), made[name] / file)
+    return made
+
+
+def environment(name: str, *, make: bool) -> Path | None:
+    """Give the Python of an environment with all that a package needs; None where there is none."""
+    for kind in ("apps", "packages"):
+        if (REQUIREMENTS / kind / f"{name}.txt").is_file():
+            wanted = Environment(LANES / kind / name, (f"{kind}/{name}.txt",))
+            if make:
+                return ready(wanted)
+            python = interpreter_in(wanted.folder)
+            return python if python.exists() else None
+    return None
+
+
+def adapter(*arguments: str, cwd: Path) -> dict[str, Any]:
+    """Run the command as a user would; give the JSON that it prints."""
+    command = [sys.executable, "-c", "from adapter.cli import main; main()", *arguments, "--json"]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise RuntimeError(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def compare(name: str, found: list[dict[str, Any]]) -> Iterator[tuple[str, Place, str]]:
+    """Compare what the scan says with the list: `right`, `wrong`, `missed` or `false` by place."""
+    told: dict[Place, list[dict[str, Any]]] = {}
+    for one in found:
+        told.setdefault((one["file"], one["line"]), []).append(one)
+    for file, line, kind, verdict, *_ in SITES[name]["sites"]:
+        here = told.pop((file, line), [])
+        said = [f"{one['kind']}, {one['verdict']}" for one in here]
+        if not here:
+            yield "missed", (file, line), f"{kind}, {verdict}"
+        elif f"{kind}, {verdict}" in said:
+            yield "right", (file, line), ""
+        else:
+            yield "wrong", (file, line), f"{kind}, {verdict}; the scan says {' and '.join(said)}"
+        for _ in here[1:]:
+            yield "false", (file, line), f"told of {len(here)} times"
+    for place, here in told.items():
+        for one in here:
+            yield "false", place, f"{one['kind']}, {one['verdict']}"
+
+
+def check(name: str, folder: Path, python: Path | None) -> Checked:
+    """Check one package."""
+    checked, known = Checked(name), {(file, line) for file, line, _ in SITES[name]["known"]}
+    count = checked.count
+    found = adapter("scan", ".", cwd=folder)["calls"]
+    count.sites = len(SITES[name]["sites"])
+    count.unclear = sum(one["verdict"] == "unclear" for one in found)
+    for outcome, (file, line), text in compare(name, found):
+        setattr(count, outcome, getattr(count, outcome) + 1)
+        if outcome == "right":
+            continue
+        count.http += outcome == "false" and text.startswith("http")
+        count.unexpected += (file, line) not in known
+        label = f"{outcome} (known)" if (file, line) in known else outcome
+        checked.told.append(f"{label}: {file}:{line}: {text}")
+    count.found = count.right + count.wrong
+    _changes(checked, check_changes(folder, HOME / f"{name}-changed", adapter, python))
+    return checked
+
+
+def _changes(checked: Checked, done: Changing) -> None:
+    count, right = checked.count, set(SITES[checked.name]["changes"])
+    count.changed, count.broken = len(done.changed), len(done.broken)
+    wrongly = sorted(set(done.changed) - right)
+    count.wrongly = len(wrongly)
+    checked.told += [f"wrongly changed: {file}" for file in wrongly]
+    checked.told += [f"broken: {file}: {why}" for file, why in sorted(done.broken.items())]
+    for file in sorted(right - set(done.changed)):
+        checked.told.append(f"left, though a change is right: {file}: {done.left.get(file, '')}")
+    checked.told.append(f"imports: {done.imports}")
 
 
 def main() -> int:
     """Check the packages named, or all."""
-    arguments = [one for one in sys.argv[1:] if not one.startswith("--")]
-    results = [check(package, with_imports="--no-imports" not in sys.argv) for package in arguments or SITES]
-    return 0 if all(results) else 1
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="PACKAGE", help=", ".join(SITES))
+    parser.add_argument("--imports", action="store_true", help="make the environments for imports")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(SITES):
+        parser.error(f"none of the packages: {', '.join(sorted(unknown))}")
+    names = asked.names or list(SITES)
+    folders = sources(names)
+    pythons = {name: environment(name, make=asked.imports) for name in names}
+    total = Count()
+    print(HEADING)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        work = [pool.submit(check, name, folders[name], pythons[name]) for name in names]
+        for done in work:
+            checked = done.result()
+            total.add(checked.count)
+            print(checked.count.row(f"{checked.name} {SITES[checked.name]['version']}"))
+            for text in checked.told:
+                print(f"    {text}", flush=True)
+    print(total.row("total"))
+    failed = total.fails()
+    for reason in failed:
+        print(reason)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

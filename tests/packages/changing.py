@@ -1,0 +1,160 @@
+"""Change the imports of a copy of a package, and tell whether everything still is what it was."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import symtable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CLIENTS = frozenset({"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"})
+
+_IMPORT = """
+import importlib, json, os, sys, warnings
+warnings.simplefilter("ignore")
+fine = []
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+        fine.append(name)
+    except BaseException:
+        pass
+print("\\n" + json.dumps(fine), flush=True)
+os._exit(0)
+"""
+
+
+@dataclass(slots=True)
+class Changing:
+    """What `--fix` did: files changed, files left and why, files broken and how."""
+
+    changed: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    imports: str = "none changed"
+
+
+def check_changes(
+    folder: Path,
+    copy: Path,
+    adapter: Callable[..., dict[str, Any]],
+    python: Path | None,
+) -> Changing:
+    """Change a copy of a folder by the command `adapter`; import it with a Python that can."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    told = adapter("scan", "--fix", "--yes", ".", cwd=copy)
+    done = Changing([one["file"] for one in told["changed"]])
+    for one in [*told["left"], *told["notes"]]:
+        done.left.setdefault(one["file"], one.get("why") or one["note"])
+    for file in done.changed:
+        why = difference((folder / file).read_bytes(), (copy / file).read_bytes())
+        if why:
+            done.broken[file] = why
+    if done.changed:
+        for one in adapter("scan", "--fix", "--yes", *done.changed, cwd=copy)["changed"]:
+            done.broken[one["file"]] = "a second run changes it again"
+        done.imports = "not tried" if python is None else _imports(done, folder, copy, python)
+    return done
+
+
+def difference(before: bytes, after: bytes) -> str:
+    """Say how a changed module differs by more than where its clients come from; "" where not."""
+    try:
+        old, new = ast.parse(before), ast.parse(after)
+        compile(after, "changed", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"doesn't compile: {error.msg}"
+    if _names(old) != _names(new):
+        return "has other names"
+    if ast.dump(_Alike(old).visit(old)) != ast.dump(_Alike(new).visit(new)):
+        return "does something else"
+    return ""
+
+
+def _names(module: ast.Module) -> set[str]:
+    table = symtable.symtable(ast.unparse(module), "module", "exec")
+    return set(table.get_identifiers()) - {"adapter"}
+
+
+class _Alike(ast.NodeTransformer):
+    """Write a module the same way before and after: each client from openai, by its own import."""
+
+    def __init__(self, module: ast.Module) -> None:
+        imports = [node for node in ast.walk(module) if isinstance(node, ast.Import)]
+        names = [one for node in imports for one in node.names]
+        self._modules = {one.asname or one.name for one in names if one.name.partition(".")[0] in ("openai", "adapter")}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST]:
+        if node.level or node.module not in ("openai", "adapter"):
+            return node
+        home = {name: "openai" for name in CLIENTS}
+        return [ast.ImportFrom(home.get(one.name, node.module), [one], 0) for one in node.names]
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        return None if [one.name for one in node.names] == ["adapter"] else node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        owner = node.value
+        if node.attr in CLIENTS and isinstance(owner, ast.Name) and owner.id in self._modules:
+            owner.id = "openai"
+        return node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Sort imports of the SDK that follow one another, in each block."""
+        super().generic_visit(node)
+        for name, block in ast.iter_fields(node):
+            if isinstance(block, list) and any(map(_is_ours, block)):
+                setattr(node, name, list(_sorted(block)))
+        return node
+
+
+def _is_ours(node: ast.AST) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module in ("openai", "adapter")
+
+
+def _sorted(block: list[ast.AST]) -> Iterable[ast.AST]:
+    run: list[ast.AST] = []
+    for node in [*block, ast.Pass()]:
+        if _is_ours(node):
+            run.append(node)
+            continue
+        yield from sorted(run, key=ast.dump)
+        run = []
+        yield node
+
+
+def _imports(done: Changing, folder: Path, copy: Path, python: Path) -> str:
+    """Import what was changed, before and after; what can't be any more is broken."""
+    modules = {
+        file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file
+        for file in done.changed
+        if file.endswith(".py")
+    }
+    top = {module.partition(".")[0] for module in modules}
+    wanted = sorted(top | set(modules))
+    could, can = (_importable(python, where, wanted) for where in (folder, copy))
+    for module in could - can:
+        done.broken[modules.get(module, module)] = "can't be imported any more"
+    return f"of {len(wanted)} modules {len(could)} before, {len(can)} after"
+
+
+def _importable(python: Path, folder: Path, modules: list[str]) -> set[str]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(python), "-c", _IMPORT, *modules],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.strip().splitlines()
+    return set(json.loads(last[-1])) if last else set()

@@ -1,0 +1,79 @@
+"""What `make packages` goes by: the lists, and the comparison of changed modules."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.kit.scan.assess import VERDICTS
+from tests.environments import pinned
+from tests.packages.changing import difference
+from tests.packages.run import SITES, Count
+
+BEFORE = """
+import openai as sdk
+try:
+    from openai import AsyncOpenAI as Client, OpenAIError, OpenAI
+except ImportError:
+    Client = None
+
+def make():
+    return sdk.AzureOpenAI(), OpenAI()
+"""
+
+
+def test_the_lists_are_of_the_packages_that_are_installed() -> None:
+    versions = {name: {one["version"]} for name, one in SITES.items()}
+    assert versions == pinned("packages.txt")
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_list_is_well_formed(name: str) -> None:
+    sites = SITES[name]["sites"]
+    places = [(file, line) for file, line, *_ in sites]
+    assert len(set(places)) == len(places)
+    assert {verdict for _, _, _, verdict, *_ in sites} <= {*VERDICTS, "unless"}
+    assert all(why for *_, why in SITES[name]["known"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param("", "", "", id="nothing changed"),
+        pytest.param(
+            "import AsyncOpenAI as Client, OpenAIError, OpenAI",
+            "import OpenAIError\n    from adapter import AsyncOpenAI as Client, OpenAI",
+            "",
+            id="an import split",
+        ),
+        pytest.param("sdk.Azure", "adapter.Azure", "does something else", id="never imported"),
+        pytest.param("import openai as sdk", "import openai as sdk\nimport adapter", "", id="one more"),
+        pytest.param("OpenAIError, ", "", "has other names", id="a name lost"),
+        pytest.param("sdk.AzureOpenAI()", "sdk.OpenAI()", "does something else", id="a class"),
+        pytest.param("Client = None", "Client = 0", "does something else", id="another value"),
+        pytest.param(
+            "from openai import Async",
+            "from adapter.kit import Async",
+            "does something else",
+            id="from elsewhere",
+        ),
+        pytest.param("def make():", "def make()", "doesn't compile: expected ':'", id="syntax"),
+    ],
+)
+def test_a_change_is_told_from_a_difference(old: str, new: str, said: str) -> None:
+    after = BEFORE.replace(old, new, 1) if old else BEFORE
+    assert difference(BEFORE.encode(), after.encode()) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "failed"),
+    [
+        (Count(sites=8, found=7, false=1, unclear=2), []),
+        (Count(sites=8, found=7, false=1, unclear=3), ["3 of 8 can't be told"]),
+        (Count(http=1), ["1 HTTP requests that aren't there"]),
+        (Count(wrongly=1), ["1 files changed that make no chat client"]),
+        (Count(broken=2), ["2 files broken"]),
+        (Count(unexpected=1), ["1 differences that aren't known"]),
+    ],
+)
+def test_goals(count: Count, failed: list[str]) -> None:
+    assert count.fails() == failed
