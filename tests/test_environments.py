@@ -31,7 +31,7 @@ def test_a_list_is_exact(name: str) -> None:
         one for one in entries if not re.match(r"[\w.-]+==[\w.+!]+ (; [^\n]+ )?\\\n +--hash=sha256:[0-9a-f]{64}", one)
     ] == []
     assert len(entries) == sum(map(len, environments.pinned(name).values()))
-    if name not in {"servers.txt", "vllm.txt"}:  # the one comes on top of dev.txt; in the other is no project
+    if name not in {"servers.txt", "vllm.txt", "packages.txt"}:  # on top of dev.txt; the others hold no project
         assert environments.pinned(name).keys() >= {"editables", "hatchling", "openai"}
 
 

@@ -94,7 +94,7 @@ class _Alike(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST]:
         if node.level or node.module not in ("openai", "adapter"):
             return node
-        home = {name: "openai" for name in CLIENTS}
+        home = dict.fromkeys(CLIENTS, "openai")
         return [ast.ImportFrom(home.get(one.name, node.module), [one], 0) for one in node.names]
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:

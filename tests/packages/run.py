@@ -123,7 +123,7 @@ def sources(names: list[str]) -> dict[str, Path]:
     """Copy each package's own files, and nothing else, out of the environment that holds them."""
     wanted = Environment(HOME / "alone", ("packages.txt",), project=False)
     python = ready(wanted)
-    command = [python, "-c", _FILES, *names]
+    command = [str(python), "-c", _FILES, *names]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     made = {}
     for name, (version, home, files) in json.loads(done.stdout).items():
