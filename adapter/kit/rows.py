@@ -1,32 +1,90 @@
-"""Rows of logs: what a row wraps around the body of a chat request, whoever wrote it."""
+"""Rows of logs: which chat request a row holds, whoever wrote it.
+
+A row is read by the first of these that applies, so that the same row is always read the same way:
+
+1. the one path that was given for bodies (`RowFormats.with_body`), and nothing else;
+2. a shape that the user describes, in the order of the file;
+3. a bare body: Chat's parameters, `messages` among them, and no other key;
+4. a known shape (`logs/formats.toml`): of several that fit, the one that asks most of a row;
+5. a body beside a log's own keys, of which Chat's parameters alone are taken;
+6. a row inside: under `body`, `request`, `message` and the like in the order of the table, then under any other key as they stand,
+   each to its end before the next; JSON in a text too, also behind a time stamp. Answers are passed over.
+"""
 
 from __future__ import annotations
 
+import enum
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from adapter import quick
-from adapter.endpoints import kind_of
+from adapter.endpoints import deployment_of, kind_of
+from adapter.kit.json_path import ALL, Path, read_text
+from adapter.kit.logs.attributes import attributes_of
+from adapter.kit.logs.formats import BadFormat, LogFormat, RowFormats, among
+from adapter.kit.logs.messages import STAND_IN, messages_of
+from adapter.kit.logs.parameters import body_of, is_known, parameters_of, value_of
+from adapter.kit.logs.usage import usage_of
+from adapter.translation.rules import CHAT_PARAMETERS
+
+__all__ = ["ELSEWHERE", "BadFormat", "Logged", "Outcome", "RowFormats", "unwrap", "unwrap_all"]
 
 CHAT_PATH = b"/chat/completions"
+_PARAMETERS = frozenset(CHAT_PARAMETERS)
 _BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
-_PATHS = ("url", "path", "endpoint", "uri")
-_REPLIES = ("response", "response_body", "output", "reply")
+_LINES = (
+    "message", "log", "event", "msg", "value", "line", "text", "textPayload", "jsonPayload", "@message", "_raw", "_source", "attributes",
+    "properties", "record", "extra", "fields", "result",
+)  # fmt: skip
+_PATHS = (
+    "url", "path", "endpoint", "uri", "request_uri", "request_url", "requestUrl", "request_path", ":path", "full_url", "target_url", "http.url",
+    "url.full",
+)  # fmt: skip
+_REPLIES = ("response", "response_body", "output", "outputs", "reply", "completion", "choices", "result")
+_LOGS = frozenset({
+    "event", "level", "levelname", "log_level", "severity", "logger", "logger_name", "timestamp", "@timestamp", "asctime", "ts", "time",
+    "datetime", "msg", "message", "lineno", "pathname", "funcName", "id", "created_at", "request_id", "trace_id", "span_id", "usage",
+    "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
+})  # fmt: skip
+"""Keys that logs put beside a body, and no body has."""
+_BESIDE = frozenset({*_LOGS, *_PATHS, *_REPLIES})
+_NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage", "method", "request"})
+_INSIDE = (*_BODIES, *_LINES)
+_NAMED = frozenset(_INSIDE)
 _OTHERS = "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches"
 _ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$")
-_NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage"})
-_DEPTH = 4
+_REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
+_PREFIX = re.compile(r"[^{]{1,300}(?=\{)")
+_DEPTH = 7
+_MOST_NODES = 400  # objects of a row that are looked into
+_MOST_ROWS = 100_000  # in a row
+_LONGEST_URL = 10_000
 
-Why = Literal["not JSON", "no chat request in it", "too long"]
+Why = Literal["not JSON", "no chat request in it", "nothing at the path of bodies", "too long"]
 """Why a line can't be read."""
+
+
+class Aside(enum.Enum):
+    """A row that is read and is no chat request: one to another endpoint, an answer without its request, something else."""
+
+    ELSEWHERE = "other endpoint"
+    ANSWER = "answer"
+    NOTHING = "nothing"
+
+
+ELSEWHERE: Final = Aside.ELSEWHERE
+"""A row that is a request to another endpoint."""
+_HOLDS = {one.value: one for one in Aside}
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
     """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any.
 
-    `inside` are the keys under which the row held the body, `url` is the address as the row has it.
+    `inside` are the keys under which the row held the body, `url` is the address as the row has it. `format` names the shape of the
+    row, where it has one; `missing` are parts of the request that the log doesn't hold, "messages" or "model".
     """
 
     body: Any
@@ -35,83 +93,341 @@ class Logged:
     usage: dict[str, Any] | None = None
     inside: tuple[str, ...] = ()
     url: str | None = None
+    format: str = ""
+    missing: tuple[str, ...] = ()
 
 
-ELSEWHERE = object()
-"""A row that is a request to another endpoint."""
+Outcome = Logged | Why | Aside
+_NOTHING_IN_IT: Final = "no chat request in it"
 
 
-def unwrap(row: Any) -> Logged | Why | object:
-    """Find the chat request in a row; or say why there is none: a reason, or ELSEWHERE.
+def unwrap(row: Any, formats: RowFormats | None = None) -> Outcome:
+    """Find the chat request in a row, the first of several; or say why there is none."""
+    found = unwrap_all(row, formats)
+    return next((one for one in found if isinstance(one, Logged)), found[0])
 
-    A row is a bare body; or it holds one, as JSON or as its text, under `body`, `request`, `json`, `input` and the like, one in the
-    other (`{"request": {"body": …}}`, `{"method", "url", "body"}`); the answer may stand beside it (`response`).
-    """
-    raw_path, host, chat, usage = CHAT_PATH, "", False, None
-    inside: tuple[str, ...] = ()
+
+def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]:
+    """Find the chat requests in a row, which may hold several rows; or say why there is none. There is at least one outcome."""
+    try:
+        row = _read(row)
+    except ValueError:
+        return ("not JSON",)
+    if (
+        type(row) is dict
+        and "messages" in row
+        and "model" in row
+        and _PARAMETERS.issuperset(row)
+        and (formats is None or formats.is_plain)
+    ):
+        return (Logged(row),)
+    formats = RowFormats.builtin() if formats is None else formats
+    if formats.body is not None:
+        return _at_path(row, formats, formats.body)
+    return _best(_Reader(formats).read(row, _Around(), 0))
+
+
+def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence[Outcome]:
+    """Keep of what was found in a row what counts: requests, else what else it is."""
+    told = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
+    if told:
+        return told
+    return found[:1] or (otherwise,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What the levels above say of a request: where it went, and what its answer told of."""
+
+    raw_path: bytes = CHAT_PATH
+    host: str = ""
     url: str | None = None
-    for depth in range(_DEPTH):
-        try:
-            row = _read(row)
-        except ValueError:
-            return "not JSON"
+    chat: bool = False
+    usage: dict[str, Any] | None = None
+    inside: tuple[str, ...] = ()
+
+    def logged(self, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
+        if isinstance(body, dict) and not body.get("model") and deployment_of(self.raw_path) is None:
+            missing = (*missing, "model")
+        return Logged(body, self.raw_path, self.host, self.usage, self.inside, self.url, name, missing)
+
+
+class _Reader:
+    """Read one row, in bounded work."""
+
+    def __init__(self, formats: RowFormats) -> None:
+        self.formats = formats
+        self.left = _MOST_NODES
+
+    def read(self, row: Any, around: _Around, depth: int, *, named: bool = True) -> list[Outcome]:
+        """Return what a row holds, nothing where it holds no request. `named`: it stood where bodies stand."""
+        self.left -= 1
+        if self.left < 0 or depth > _DEPTH:
+            return []
+        if isinstance(row, list):
+            return self._listed(row, around, depth)
         if not isinstance(row, dict):
-            return "no chat request in it"
-        if _NOTABLE.isdisjoint(row):
-            found = None
-        else:
-            usage = _usage(row) if usage is None else usage
-            found = _place(row)
-        if found is not None:
-            where, host, named = found
-            chat = kind_of("POST", where) == "chat"
-            if chat:
-                raw_path, url = where, named
-            elif _elsewhere(where):
-                return ELSEWHERE
-        if "messages" in row:
-            return Logged(row, raw_path, host, usage, inside, url)
-        name = next((name for name in _BODIES if isinstance(row.get(name), (dict, str, bytes))), None)
-        if name is None or (isinstance(row.get("model"), str) and "input" in row):
-            # A body without messages is a chat request only where its address says so; with `input` it is a Responses request.
-            if chat and depth:
-                return Logged(row, raw_path, host, usage, inside, url)
-            return ELSEWHERE if "input" in row else "no chat request in it"
-        row, inside = row[name], (*inside, name)
-    return "no chat request in it"
+            return []
+        if not _NOTABLE.isdisjoint(row):
+            placed = _placed(row, around)
+            if placed is None:
+                return [ELSEWHERE]
+            around = placed
+        if not self.formats.own and "messages" in row and _PARAMETERS.issuperset(row):
+            return [around.logged(row)]
+        fitting = self.formats.fitting(row)
+        if fitting is not None:
+            found = self._by(fitting, row, around, depth)
+            if found:
+                return found
+        if "messages" in row and (named or isinstance(row["messages"], list)):
+            return [around.logged(_beside(row))]
+        if isinstance(row.get("model"), str) and "input" in row:  # a request of the Responses API's, or for embeddings
+            return [ELSEWHERE]
+        return self._inside(row, around, depth, named=named and depth > 0)
+
+    def _inside(self, row: dict[str, Any], around: _Around, depth: int, *, named: bool) -> list[Outcome]:
+        asides: list[Outcome] = []
+        looked = False
+        for name, value in _children(row):
+            known = name in _NAMED
+            try:
+                inner = _read(value) if known or (isinstance(value, str) and "messages" in value) else value
+            except ValueError:
+                if name in _BODIES or value[:1] in ("{", b"{"):
+                    asides.append("not JSON")
+                continue
+            if not isinstance(inner, (dict, list)):
+                continue
+            looked = looked or known
+            found = self.read(inner, replace(around, inside=(*around.inside, name)), depth + 1, named=name in _BODIES)
+            if any(isinstance(one, Logged) for one in found):
+                return found
+            asides += found
+        if not asides and around.chat and named and not looked:
+            # A body without messages is a chat request only where its address says so.
+            return [around.logged(row)]
+        if not any(isinstance(one, Aside) for one in asides) and not _LOGS.isdisjoint(row):
+            asides = [Aside.NOTHING] if "not JSON" not in asides or not _begun(row) else asides
+        return asides
+
+    def _listed(self, rows: list[Any], around: _Around, depth: int) -> list[Outcome]:
+        """Read a list: of fields with their values, as CloudWatch's Logs Insights has rows; or of rows."""
+        if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
+            return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
+        return self._each(rows, around, depth) if depth < 2 else []
+
+    def _each(self, rows: list[Any], around: _Around, depth: int) -> list[Outcome]:
+        out: list[Outcome] = []
+        for row in rows[:_MOST_ROWS]:
+            self.left = _MOST_NODES
+            try:
+                out += _best(self.read(_read(row), around, depth + 1))
+            except ValueError:
+                out.append("not JSON" if row[:1] in ("{", b"{") else Aside.NOTHING)
+        return list(_best(out)) if out else []
+
+    def _by(self, shape: LogFormat, row: dict[str, Any], around: _Around, depth: int) -> list[Outcome]:
+        """Read a row of a known shape; nothing where it isn't filled in as it should be."""
+        if shape.holds:
+            return [_HOLDS[shape.holds]]
+        if shape.rows:
+            rows = [one for path in shape.rows for one in path.find_all(row)]
+            return self._each(rows, around, depth) or [Aside.NOTHING]
+        placed = _told(shape, row, around)
+        if placed is None or _is_foreign(shape, row, self.formats.providers):
+            return [ELSEWHERE]
+        around = placed
+        if shape.attributes:
+            attributes = attributes_of(row, _first(shape.attributes, row))
+            return self.read(attributes, around, depth + 1, named=False) if attributes else []
+        if shape.row or shape.body:
+            path, inner = _found(shape.row or shape.body, row)
+            return self._held(shape, inner, replace(around, inside=(*around.inside, *path)), depth)
+        return _of_parts(shape, row, around)
+
+    def _held(self, shape: LogFormat, inner: Any, around: _Around, depth: int) -> list[Outcome]:
+        """Read what a shape says is a row or a body."""
+        try:
+            inner = _read(inner)
+        except ValueError:
+            return []
+        if shape.body and isinstance(inner, list):
+            messages = messages_of(inner)
+            return [around.logged({"messages": messages}, shape.name)] if messages else []
+        if shape.body and isinstance(inner, dict) and "messages" in inner:
+            return [around.logged(body_of(inner), shape.name)]
+        found = self.read(inner, around, depth + 1)
+        return [replace(one, format=one.format or shape.name) if isinstance(one, Logged) else one for one in found]
+
+
+def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
+    """Read the bodies that the given path leads to."""
+    around: _Around | None = _Around()
+    for at in range(len(path.steps)):  # addresses and answers beside the way
+        level = Path("", path.steps[:at]).find(row)
+        level = read_text(level)
+        if isinstance(level, dict) and around is not None:
+            around = _placed(level, around)
+    if around is None:
+        return (ELSEWHERE,)
+    around = replace(around, inside=(*path.names,))
+    reader = _Reader(replace(formats, body=None))
+    shape = LogFormat("", body=(path,))
+    out: list[Outcome] = []
+    for one in path.find_all(row):
+        reader.left = _MOST_NODES
+        out += reader._held(shape, one, around, 0)  # of this module
+    return _best(out, "nothing at the path of bodies")
+
+
+def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Outcome]:
+    """Make a body of its parts."""
+    body: dict[str, Any] = {}
+    for path in shape.parameters:
+        for found in path.find_all(row):
+            body = parameters_of(found) | body
+    for name, paths in shape.fields:
+        value = value_of(name, _first(paths, row))
+        if value is not None:
+            body[name] = value
+    system = _first(shape.system, row)
+    messages = None
+    for path in shape.messages:
+        value = list(path.find_all(row)) if ALL in path.steps else path.find(row)
+        messages = messages_of(value, system) if value else None
+        if messages is not None:
+            break
+    missing = () if messages is not None else ("messages",)
+    model = {"model": body.pop("model")} if "model" in body else {}
+    made = {**model, "messages": STAND_IN if messages is None else messages, **body}
+    return [around.logged(made, shape.name, missing)]
+
+
+def _told(shape: LogFormat, row: dict[str, Any], around: _Around) -> _Around | None:
+    """Return what a shape says of a request's address and answer; None for an address of another endpoint."""
+    url, host, usage = _first(shape.url, row), _first(shape.host, row), around.usage
+    for path in shape.usage:
+        usage = usage or usage_of(path.find(row))
+    if isinstance(host, str) and not around.host and len(host) < _LONGEST_URL:
+        around = replace(around, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
+    if isinstance(url, str):
+        at = _address(url, is_base=True)
+        if at is not None:
+            raw_path, host, named = at
+            if _is_elsewhere(raw_path):
+                return None
+            around = replace(around, raw_path=raw_path, host=host or around.host, url=named)
+    return replace(around, usage=usage)
+
+
+def _is_foreign(shape: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
+    """Tell whether a call goes to another endpoint, or to a vendor with a protocol of its own."""
+    for path, values in shape.only:
+        found = path.find(row)
+        if found is not None and not among(found, values):
+            return True
+    vendor = _first(shape.provider, row)
+    return isinstance(vendor, str) and vendor != "" and vendor.lower() not in providers
+
+
+def _first(paths: Sequence[Path], row: Any) -> Any:
+    return next((found for path in paths if (found := path.find(row)) is not None), None)
+
+
+def _found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
+    return next(((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None))
+
+
+def _beside(row: dict[str, Any]) -> Any:
+    """Return the body in a row that may have keys of a log's as well: then Chat's parameters alone are the body's."""
+    if _BESIDE.isdisjoint(row):
+        return body_of(row)
+    more = body_of({key: value for key, value in row.items() if key == "extra_body"})
+    return {key: value for key, value in row.items() if key == "messages" or is_known(key)} | more
+
+
+def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give what may hold a request: the usual names first, then the others as they stand; no answers."""
+    for name in _INSIDE:
+        if isinstance(row.get(name), (dict, str, bytes, list)):
+            yield name, row[name]
+    for name, value in row.items():
+        if name not in _NAMED and name not in _REPLIES and isinstance(value, (dict, str)) and isinstance(name, str):
+            yield name, value
+
+
+def _begun(row: dict[str, Any]) -> bool:
+    return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))
 
 
 def _read(row: Any) -> Any:
-    """Read JSON, and JSON that was written into JSON as text."""
+    """Read JSON, JSON that was written into JSON as text, and JSON behind a time stamp. Raises ValueError for any other text."""
     for _ in range(3):
         if not isinstance(row, (str, bytes)):
             break
-        row = quick.loads(row)
+        try:
+            row = quick.loads(row)
+        except ValueError:
+            row = _behind(row)
     return row
 
 
-def _place(row: dict[str, Any]) -> tuple[bytes, str, str] | None:
+def _behind(line: str | bytes) -> Any:
+    """Read what stands behind a time stamp, a level, a name."""
+    head = line[:400] if isinstance(line, str) else line[:400].decode("utf-8", "replace")
+    found = _PREFIX.match(head)
+    if found is None:
+        raise ValueError("no JSON")
+    if isinstance(line, bytes):
+        return quick.loads(line[line.index(b"{") :])
+    return quick.loads(line[found.end() :])
+
+
+def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
+    """Return what is known with a level's address and answer; None for the address of another endpoint."""
+    usage = around.usage if around.usage is not None else _usage(row)
+    method, found = row.get("method"), None
     for name in _PATHS:
         value = row.get(name)
-        if isinstance(value, str) and (value.startswith("/") or "://" in value[:9]):
-            host, path = "", value
-            if not value.startswith("/"):
-                host, slash, rest = value.partition("://")[2].partition("/")
-                path = slash + rest
-            return path.encode("utf-8", "surrogatepass"), host.partition(":")[0], value
-    return None
+        if isinstance(value, str) and (found := _address(value)) is not None:
+            break
+    if found is None and isinstance(row.get("request"), str) and (line := _REQUEST_LINE.match(row["request"])):
+        method, found = line[1], _address(line[2])
+    if found is None:
+        return around if usage is around.usage else replace(around, usage=usage)
+    raw_path, host, url = found
+    chat = kind_of("POST", raw_path) == "chat"
+    if chat and isinstance(method, str) and method.upper() not in ("POST", ""):
+        return None
+    if chat:
+        return replace(around, raw_path=raw_path, host=host, url=url, chat=True, usage=usage)
+    return None if _is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
 
 
-def _elsewhere(raw_path: bytes) -> bool:
+def _address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str] | None:
+    """Read a path or a URL: its raw path, its host, and itself. A base gets the path of chat calls."""
+    if not (value.startswith("/") or "://" in value[:9]) or len(value) > _LONGEST_URL:
+        return None
+    host, path = "", value
+    if not value.startswith("/"):
+        host, slash, rest = value.partition("://")[2].partition("/")
+        path = slash + rest
+    raw_path = path.encode("utf-8", "surrogatepass")
+    if is_base and not _is_elsewhere(raw_path) and kind_of("POST", raw_path) != "chat":
+        raw_path = raw_path.partition(b"?")[0].rstrip(b"/") + CHAT_PATH
+    return raw_path, host.rpartition("@")[2].partition(":")[0], value
+
+
+def _is_elsewhere(raw_path: bytes) -> bool:
+    if kind_of("POST", raw_path) == "chat":
+        return False
     return _ELSEWHERE.search(raw_path.partition(b"?")[0].decode("utf-8", "replace")) is not None
 
 
 def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
     for name in _REPLIES:
-        reply = row.get(name)
-        if isinstance(reply, dict):
-            for at in (reply, reply.get("body"), reply.get("json")):
-                if isinstance(at, dict) and isinstance(at.get("usage"), dict):
-                    return at["usage"]  # type: ignore[no-any-return]  # checked above
+        if (reply := row.get(name)) and (found := usage_of(reply)) is not None:
+            return found
     usage = row.get("usage")
-    return usage if isinstance(usage, dict) else None
+    return usage_of(usage) if isinstance(usage, dict) else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter import codec, quick
 from adapter.errors import AdapterError, MissingExtra
-from adapter.kit.rows import ELSEWHERE, Logged, unwrap
+from adapter.kit.rows import Aside, Logged, RowFormats, unwrap_all
 from adapter.routing.settings import Settings
 
 from .summary import SEPARATOR, Summary
@@ -165,27 +166,36 @@ def _number(usage: Any, key: str) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _audited(rows: Iterator[tuple[Any, str, int]], judge: Judge) -> Summary:
+def _audited(rows: Iterator[tuple[Any, str, int]], judge: Judge, formats: RowFormats | None = None) -> Summary:
     summary = Summary()
     tallies: dict[int, _Tally] = {}
     bad: list[tuple[str, int, str]] = []
+    told: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for row, file, line in rows:
         if isinstance(row, (bytes, str)) and not row.strip():
             continue
-        logged = unwrap(row)
-        if isinstance(logged, Logged):
-            verdict = judge.of(logged)
-            tally = tallies.get(id(verdict))
-            if tally is None:
-                tally = tallies[id(verdict)] = _Tally(verdict)  # and keeps the verdict alive, so that its id is its own
-            tally.add(logged)
-        elif logged is ELSEWHERE:
-            summary.add("rows", "other endpoint")
-        else:
-            why = str(logged)
-            summary.add("bad", why)
-            if file:
-                bad.append((file, line, why))
+        for logged in unwrap_all(row, formats):
+            if isinstance(logged, Logged):
+                verdict = judge.of(logged)
+                tally = tallies.get(id(verdict))
+                if tally is None:
+                    tally = tallies[id(verdict)] = _Tally(
+                        verdict
+                    )  # and keeps the verdict alive, so that its id is its own
+                tally.add(logged)
+                if logged.missing or logged.format:
+                    told[logged.format, logged.missing] += 1
+            elif isinstance(logged, Aside):
+                summary.add("rows", logged.value)
+            else:
+                summary.add("bad", logged)
+                if file:
+                    bad.append((file, line, logged))
+    for (name, missing), count in told.items():
+        if name:
+            summary.add("format", name, count)
+        for part in missing:
+            summary.add("not in the log", part, count)
     for tally in tallies.values():
         _count(summary, tally)
     summary.bad_lines = tuple(bad)

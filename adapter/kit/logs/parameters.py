@@ -1,0 +1,109 @@
+"""Chat's parameters out of a log's: other tools' names for tools, numbers that were written as text, the SDK's own options.
+
+Logs put notes of their own among parameters, so that what Chat doesn't know isn't taken from them; what an SDK's caller added by
+`extra_body` is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from adapter.kit.json_path import read_text
+from adapter.translation.rules import CHAT_PARAMETERS
+
+OPTIONS: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
+"""What the SDK's methods take beside parameters, and don't send under these names."""
+
+_NUMBERS = frozenset({
+    "temperature", "top_p", "n", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty", "top_logprobs",
+})  # fmt: skip
+_FLAGS = frozenset({"stream", "store", "logprobs", "parallel_tool_calls"})
+_OBJECTS = frozenset({
+    "tools", "functions", "logit_bias", "metadata", "stream_options", "audio", "web_search_options", "prediction", "modalities",
+})  # fmt: skip
+_UNSET = frozenset({"", "none", "null", "undefined", "not_given", "notgiven", "omit"})
+_WORDS = {"true": True, "false": False}
+_SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # where a log says that there was one, and not which
+
+
+def is_known(name: Any) -> bool:
+    """Tell whether a name is a parameter's that logs may hold beside messages."""
+    return name in CHAT_PARAMETERS and name != "messages"
+
+
+def body_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the body that the SDK makes of keyword arguments: without its options, with what `extra_body` adds."""
+    if OPTIONS.isdisjoint(found):
+        return found
+    more = read_text(found.get("extra_body"))
+    return {key: value for key, value in found.items() if key not in OPTIONS} | (more if isinstance(more, dict) else {})
+
+
+def parameters_of(found: Any) -> dict[str, Any]:
+    """Return the parameters that an object holds, or its text."""
+    found = read_text(found)
+    if not isinstance(found, Mapping):
+        return {}
+    out = {
+        name: value for name, given in found.items() if is_known(name) and (value := value_of(name, given)) is not None
+    }
+    more = read_text(found.get("extra_body"))
+    return {**out, **more} if isinstance(more, dict) else out
+
+
+def value_of(name: str, given: Any) -> Any:
+    """Return a parameter's value as Chat takes it; None where the log has none that is one."""
+    if isinstance(given, str):
+        if given.lower() in _UNSET or given.startswith("<openai."):
+            return None
+        given = _of_text(name, given)
+    if given is None or (type(given) is float and not math.isfinite(given)):
+        return None
+    if name in ("tools", "functions") and isinstance(given, list):
+        made = [tool for one in given if (tool := _tool(one, bare=name == "functions")) is not None]
+        return made or None
+    return _format(given) if name == "response_format" else given
+
+
+def _of_text(name: str, text: str) -> Any:
+    if name in _NUMBERS:
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return int(number) if number.is_integer() else number
+    if name in _FLAGS:
+        return _WORDS.get(text.lower())
+    if name in _OBJECTS:
+        read = read_text(text)
+        return None if isinstance(read, str) else read
+    return read_text(text)
+
+
+def _tool(tool: Any, *, bare: bool) -> Any:
+    """Read a tool's definition: Chat's, one with its name beside its type, or one as text."""
+    tool = read_text(tool)
+    if not isinstance(tool, dict):
+        return None
+    wrapped = tool.get("tool")
+    if isinstance(wrapped, dict):  # OpenInference's
+        return _tool(wrapped.get("json_schema"), bare=bare)
+    if bare or "function" in tool or "custom" in tool or not isinstance(tool.get("name"), str):
+        return tool
+    schema = read_text(tool.get("parameters", tool.get("input_schema")))
+    inner = {"name": tool["name"], "description": tool.get("description"), "parameters": schema}
+    return {"type": "function", "function": {key: value for key, value in inner.items() if value is not None}}
+
+
+def _format(given: Any) -> Any:
+    """Read the form of answers: as Chat has it, by its type alone, or as a schema alone."""
+    if isinstance(given, str):
+        word = given.lower()
+        if word == "json_schema":
+            return {"type": word, "json_schema": _SCHEMA}
+        return {"type": "json_object" if word == "json" else word} if word in ("json", "json_object", "text") else None
+    if isinstance(given, dict) and (given.get("type") == "object" or "properties" in given):
+        return {"type": "json_schema", "json_schema": {**_SCHEMA, "schema": given}}
+    return given
