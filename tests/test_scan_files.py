@@ -289,7 +289,7 @@ def test_sarif(project: Path) -> None:
 
 
 def test_the_real_command(project: Path) -> None:
-    put(project, {"a.py": SEED, "b.py": "from openai import OpenAI\n"})
+    put(project, {"a.py": SEED, "b.py": "from openai import OpenAI as O; O()\n"})
     code = "from adapter.cli import main; main()"
 
     def real(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -306,9 +306,10 @@ def test_the_real_command(project: Path) -> None:
     done = real("--fix")  # piped: only shown
     assert done.returncode == 1
     assert (
-        done.stdout == "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-from openai import OpenAI\n+from adapter import OpenAI\n"
+        done.stdout
+        == "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-from openai import OpenAI as O; O()\n+from adapter import OpenAI as O; O()\n"
     )
-    assert (project / "b.py").read_text() == "from openai import OpenAI\n"
+    assert (project / "b.py").read_text() == "from openai import OpenAI as O; O()\n"
 
 
 def test_without_libcst_the_extra_is_named(project: Path) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from adapter.cli.app import app
 from adapter.kit.scan.imports import fix_imports
+from adapter.kit.scan.known import CLIENTS
 
 CHANGED: dict[str, tuple[str, str]] = {
     "alone": ("from openai import OpenAI\n", "from adapter import OpenAI\n"),
@@ -48,12 +49,8 @@ CHANGED: dict[str, tuple[str, str]] = {
         "from adapter import OpenAI\nfrom openai import APIError\n",
     ),
     "in a function": (
-        "def f():\n\tfrom openai import OpenAI, APIError\n\treturn OpenAI\n",
-        "def f():\n\tfrom adapter import OpenAI\n\tfrom openai import APIError\n\treturn OpenAI\n",
-    ),
-    "for types": (
-        "if TYPE_CHECKING:\n    from openai import OpenAI\n",
-        "if TYPE_CHECKING:\n    from adapter import OpenAI\n",
+        "def f():\n\tfrom openai import OpenAI, APIError\n\treturn OpenAI()\n",
+        "def f():\n\tfrom adapter import OpenAI\n\tfrom openai import APIError\n\treturn OpenAI()\n",
     ),
     "tried": (
         "try:\n    from openai import OpenAI\nexcept ImportError:\n    OpenAI = None\n",
@@ -62,7 +59,7 @@ CHANGED: dict[str, tuple[str, str]] = {
     "on one line": ("if x: from openai import OpenAI, APIError\n", "if x: from adapter import OpenAI; from openai import APIError\n"),
     "behind a semicolon": ("a = 1; from openai import APIError, OpenAI\n", "a = 1; from adapter import OpenAI; from openai import APIError\n"),
     "windows": ("import os\r\nfrom openai import OpenAI, APIError\r\n", "import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\n"),
-    "no newline at the end": ("from openai import OpenAI", "from adapter import OpenAI"),
+    "no newline at the end": ("from openai import OpenAI as O; O()", "from adapter import OpenAI as O; O()"),
     "a form feed": ("x = 1\n\x0c\nfrom openai import OpenAI\n", "x = 1\n\x0c\nfrom adapter import OpenAI\n"),
     "by the module": ("import openai\nc = openai.OpenAI(x)\n", "import adapter\nimport openai\nc = adapter.OpenAI(x)\n"),
     "by the module's alias": ("import openai as o\no.AsyncOpenAI()\n", "import adapter\nimport openai as o\nadapter.AsyncOpenAI()\n"),
@@ -88,8 +85,23 @@ CHANGED: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+def calls(text: str) -> str:
+    """Call all clients that a module imports by name at its top, on a line of their own below it."""
+    names = [
+        alias.asname or alias.name
+        for node in ast.parse(text).body
+        for one in (node, *getattr(node, "body", ()))
+        if isinstance(one, ast.ImportFrom) and not isinstance(node, ast.FunctionDef)
+        for alias in one.names
+        if alias.name in CLIENTS
+    ]
+    ends = "" if text.endswith("\n") else "\n"
+    return text + ends + "".join(f"{name}()\n" for name in names)
+
+
 @pytest.mark.parametrize(("before", "after"), CHANGED.values(), ids=CHANGED)
 def test_changes(before: str, after: str) -> None:
+    before, after = calls(before), calls(after)
     fixed = fix_imports(before)
     assert (fixed.text, fixed.left) == (after, [])
     assert fix_imports(after).text is None
@@ -102,7 +114,7 @@ UNTOUCHED = {
     "another openai": "openai = thing()\nopenai.OpenAI()\n",
     "a parameter": "import openai\ndef f(openai): return openai.OpenAI()\n",
     "in text": "x = 'from openai import OpenAI'\n",
-    "for types only": "if TYPE_CHECKING:\n    import openai\ndef f(): return openai.OpenAI()\n",
+    "for types only": "if TYPE_CHECKING:\n    import openai\ndef f(c: openai.OpenAI): ...\n",
 }
 
 
@@ -113,14 +125,15 @@ def test_leaves_alone(text: str) -> None:
 
 
 LEFT = {
-    "old macs' line ends": ("x = 1\rfrom openai import OpenAI\r", 1, "written back"),
+    "old macs' line ends": ("x = 1\rfrom openai import OpenAI\rOpenAI()\r", 1, "written back"),
     "a star": ("from openai import *\n", 1, "everything"),
     "re-exported": ("from openai import OpenAI\n__all__ = ['OpenAI']\n", 2, "__all__"),
     "re-exported, added": ("from openai import OpenAI as O\n__all__ = []\n__all__ += ['O']\n", 3, "__all__"),
     "as itself": ("from openai import OpenAI as OpenAI\n", 1, "re-exports OpenAI"),
-    "tested for": ("from openai import OpenAI\nisinstance(x, (str, OpenAI))\n", 2, "openai.OpenAI"),
-    "matched": ("from openai import OpenAI\nmatch x:\n    case OpenAI(): pass\n", 3, "openai.OpenAI"),
-    "compared": ("from openai import OpenAI\ntype(x) is OpenAI\n", 2, "openai.OpenAI"),
+    "compared": ("from openai import OpenAI\nx = OpenAI()\ntype(x) is OpenAI\n", 3, "openai.OpenAI"),
+    "compared with several": ("from openai import OpenAI as O\nx = O()\ntype(x) in (str, O)\n", 3, "openai.OpenAI"),
+    "compared by the module": ("import openai\nx = openai.OpenAI()\ntype(x) == openai.OpenAI\n", 3, "openai.OpenAI"),
+    "a method replaced": ("from openai import OpenAI\nOpenAI.post = f\nOpenAI()\n", 2, "replaces"),
     "another adapter": ("import openai\nadapter = 1\nopenai.OpenAI()\n", 3, "adapter names something else"),
     "an adapter parameter": (
         "import openai\ndef f(adapter): return openai.OpenAI()\n",
@@ -151,9 +164,6 @@ def test_unsafe_files_are_left_with_the_reason(text: str, line: int, why: str) -
 NOTED: dict[str, tuple[str, str]] = {
     "the other name": ("import openai\nc = openai.Client()\n", "write OpenAI"),
     "the other name, imported": ("from openai import AsyncClient, APIError\n", "write AsyncOpenAI"),
-    "a class kept": ("import openai\nMAKE = openai.OpenAI\n", "hands on openai.OpenAI uncalled"),
-    "a class given": ("import openai\nc = partial(openai.OpenAI, timeout=3)\n", "hands on openai.OpenAI uncalled"),
-    "a class returned": ("import openai\ndef f():\n    return openai.OpenAI\n", "hands on openai.OpenAI uncalled"),
     "the module's own client": (
         "import openai\nopenai.chat.completions.create(model='m')\n",
         "adapter.install(openai)",
@@ -175,14 +185,14 @@ def test_what_isnt_changed_is_told_of(text: str, said: str) -> None:
 
 @pytest.mark.parametrize("text", SAFE)
 def test_what_needs_no_word(text: str) -> None:
-    assert not fix_imports(f"import openai\n{text}\n").notes
+    fixed = fix_imports(f"import openai\n{text}\n")
+    assert (fixed.notes, fixed.left) == ([], [])
 
 
 def test_a_packages_init_hands_on_what_it_doesnt_use() -> None:
     text = "from openai import OpenAI\n"
     assert fix_imports(text, package=True).left == [(1, "re-exports OpenAI")]
     assert fix_imports(f"{text}client = OpenAI()\n", package=True).text is not None
-    assert fix_imports(f"{text}def f(c: 'OpenAI'): ...\n", package=True).text is not None
 
 
 def test_several_imports_of_the_module_get_one_of_ours() -> None:
@@ -194,7 +204,7 @@ def test_several_imports_of_the_module_get_one_of_ours() -> None:
 
 
 def test_patches_by_name_are_told_of() -> None:
-    fixed = fix_imports("from openai import OpenAI\npatch('openai.OpenAI')\n")
+    fixed = fix_imports("from openai import OpenAI\npatch('openai.OpenAI')\nOpenAI()\n")
     assert fixed.text is not None
     assert [line for line, _ in fixed.notes] == [2]
 
@@ -246,13 +256,18 @@ def imported(text: str) -> list[tuple[str, str, str | None]]:
 def test_any_import(imports: list[tuple[list[tuple[str, str]], str]], newline: str, indent: str, final: bool) -> None:
     head = "def f():" if indent else "# ünï"
     lines = [indent + written(names, layout, newline, indent) for names, layout in imports]
+    lines += [
+        f"{indent}{alias.split()[-1] if alias else name}()"
+        for names, _ in imports
+        for name, alias in names
+        if name in CLIENTS
+    ]
     text = newline.join([head, f"{indent}x = 'é'", *lines, f"{indent}y = 2"]) + (newline if final else "")
     fixed = fix_imports(text)
     assert fixed.left == []
     changed = text if fixed.text is None else fixed.text
-    ours = {"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"}
     assert imported(changed) == sorted(
-        ("adapter" if name in ours else module, name, alias) for module, name, alias in imported(text)
+        ("adapter" if name in CLIENTS else module, name, alias) for module, name, alias in imported(text)
     )
     assert changed.count("#") == text.count("#")  # no comment is lost
     assert fix_imports(changed).text is None
@@ -262,6 +277,9 @@ def test_any_import(imports: list[tuple[list[tuple[str, str]], str]], newline: s
 
 
 # Files
+
+
+USED = "from openai import OpenAI\nOpenAI()\n"
 
 
 @pytest.fixture
@@ -276,10 +294,10 @@ def run(*arguments: str, answer: str = "") -> Result:
 
 
 ENCODED = {
-    "utf-8": "x = 'é'\nfrom openai import OpenAI\n".encode(),
-    "a mark": b"\xef\xbb\xbf" + "x = 'é'\nfrom openai import OpenAI\n".encode(),
-    "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\n".encode("latin-1"),
-    "windows": b"x = 1\r\nfrom openai import OpenAI, APIError\r\n",
+    "utf-8": "x = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
+    "a mark": b"\xef\xbb\xbf" + "x = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
+    "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode("latin-1"),
+    "windows": b"x = 1\r\nfrom openai import OpenAI, APIError\r\nOpenAI()\r\n",
 }
 
 
@@ -302,46 +320,46 @@ def test_files_keep_their_bytes(project: Path, raw: bytes) -> None:
 def test_nothing_is_written_through_a_link(project: Path) -> None:
     (project / "real").mkdir()
     target = project / "real" / "a.py"
-    target.write_text("from openai import OpenAI\n")
+    target.write_text(USED)
     (project / "link.py").symlink_to(target)
     assert "link.py:1: left: a symbolic link: name what it leads to" in run("--yes", "link.py").stderr
-    assert target.read_text() == "from openai import OpenAI\n"
+    assert target.read_text() == USED
     done = run("--yes")  # what it leads to is there as well
     assert "1 file written" in done.stderr
     assert "left" not in done.stderr
     assert (project / "link.py").is_symlink()
-    assert target.read_text() == "from adapter import OpenAI\n"
+    assert target.read_text() == USED.replace("openai", "adapter")
 
 
 def test_the_diff_is_one_that_git_applies(project: Path) -> None:
     (project / "pkg").mkdir()
     files = {
-        "a.py": b"from openai import OpenAI",
-        "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\n",
-        "latin.py": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\n".encode("latin-1"),
-        "mark.py": "\ufeffx = 'é'\nfrom openai import OpenAI\n".encode(),
+        "a.py": b"from openai import OpenAI as O; O()",
+        "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\nOpenAI()\r\n",
+        "latin.py": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode("latin-1"),
+        "mark.py": "\ufeffx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
     }
     for name, raw in files.items():
         (project / name).write_bytes(raw)
     done = run()
     assert (done.exit_code, {name: (project / name).read_bytes() for name in files}) == (1, files)
     subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], input=done.stdout_bytes, cwd=project, check=True)
-    assert (project / "a.py").read_bytes() == b"from adapter import OpenAI"
+    assert (project / "a.py").read_bytes() == b"from adapter import OpenAI as O; O()"
     assert (
         project / "pkg/b.py"
-    ).read_bytes() == b"import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\n"
+    ).read_bytes() == b"import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\nOpenAI()\r\n"
 
 
 def test_a_module_of_the_projects_own_comes_first(project: Path) -> None:
     (project / "adapter.py").touch()
-    (project / "a.py").write_text("from openai import OpenAI\n")
+    (project / "a.py").write_text(USED)
     done = run("--yes")
     assert "a.py:1: left: adapter.py would be imported instead of the adapter" in done.stderr
-    assert (project / "a.py").read_text() == "from openai import OpenAI\n"
+    assert (project / "a.py").read_text() == USED
 
 
 def test_as_json(project: Path) -> None:
-    (project / "a.py").write_text("from openai import OpenAI\n")
+    (project / "a.py").write_text(USED)
     (project / "b.py").write_text("from openai import *\n")
     (project / "c.ipynb").write_text(json.dumps({"cells": [{"source": "from openai import OpenAI"}]}))
     done = run("--json")
@@ -356,7 +374,7 @@ def test_as_json(project: Path) -> None:
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)], ids=["yes", "no"])
 def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool) -> None:
     monkeypatch.setattr("adapter.cli.fixing._may_ask", lambda: True)
-    (project / "a.py").write_text("from openai import OpenAI\n")
+    (project / "a.py").write_text(USED)
     done = run(answer=answer)
     assert "Write 1 file?" in done.stderr
     assert done.exit_code == (0 if written else 1)

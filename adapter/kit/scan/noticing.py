@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-
 import libcst as cst
 from libcst import helpers
 
-from .walking import Walker
+from .symbols import Collector
+from .tree import Tree
 
 OTHER_NAMES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
 """What the SDK calls its clients besides; the adapter doesn't."""
@@ -24,18 +22,17 @@ def other_name(name: str) -> str | None:
     return None if ours is None else f"{name} is the SDK's other name of {ours}: write {ours}, and run this again"
 
 
-def passed_on(stack: Sequence[cst.CSTNode], node: cst.Attribute) -> str | None:
-    """Say of `openai.OpenAI` that it is handed on as a class, so that what is made of it later isn't the adapter's."""
-    above = stack[-1]
+def hands_on(tree: Tree, node: cst.BaseExpression) -> bool:
+    """Tell of a class that is named whether it is given to somebody who may make a client of it."""
+    above = tree.value(node)[1]
     if isinstance(above, cst.Arg):
         if above.keyword is not None and above.keyword.value in _OF_MOCKS:
-            return None
-        call = stack[-2]
-        if not isinstance(call, cst.Call) or _last(call.func) in _TAKES_TYPES:  # a base of a class is changed
-            return None
-    elif not isinstance(above, (cst.Assign, cst.AnnAssign, cst.Return, cst.DictElement, cst.Lambda, cst.Param)):
-        return None
-    return f"hands on openai.{node.attr.value} uncalled: left"
+            return False
+        call = tree.above(above)
+        return isinstance(call, cst.Call) and _last(call.func) not in _TAKES_TYPES
+    return isinstance(
+        above, (cst.Assign, cst.AnnAssign, cst.Return, cst.DictElement, cst.Element, cst.Lambda, cst.Param)
+    )
 
 
 def own_client(node: cst.Call) -> str | None:
@@ -52,27 +49,27 @@ def _last(node: cst.BaseExpression) -> str:
     return (helpers.get_full_name_for_node(node) or "").rpartition(".")[2]
 
 
-def unused(module: cst.Module, names: Iterable[str]) -> set[str]:
-    """Return those of the names that nothing but imports speaks of: in a package's `__init__.py` they are there for others."""
-    finder = _Spoken()
+def names_another(module: cst.Module, name: str) -> list[tuple[cst.CSTNode, str]]:
+    """Say where a module calls something else by a module's name."""
+    finder = _Names(name)
     finder.walk(module)
-    return set(names) - finder.names
+    return [(node, f"{name} names something else here") for node in finder.found[:1]]
 
 
-class _Spoken(Walker):
-    def __init__(self) -> None:
+class _Names(Collector):
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.names: set[str] = set()
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
-        """Pass over imports."""
-        return False
+        self.found: list[cst.CSTNode] = []
+        self._name = name
 
     def visit_Name(self, node: cst.Name) -> None:
-        """Take note of a name."""
-        self.names.add(node.value)
-
-    def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        """Take note of names in annotations that are written as text."""
-        if any(isinstance(one, cst.Annotation) for one in self.stack):
-            self.names.update(re.findall(r"\w+", node.value))
+        """Take note of the name, but for attributes and keywords."""
+        above = self.stack[-1]
+        if (
+            node.value != self._name
+            or (isinstance(above, cst.Attribute) and above.attr is node)
+            or (isinstance(above, cst.Arg) and above.keyword is node)
+        ):
+            return
+        if {one.dotted for one in self.module.bindings.get(self._name, [])} != {self._name}:
+            self.found.append(node)

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ from adapter import regular
 from adapter.regular import Unreadable
 
 from . import sources
+from .taking import Taken
 
 _HINT = b"openai"
 
@@ -121,7 +123,9 @@ def changes(
     from .imports import fix_imports
 
     refused: list[tuple[Path, str]] = []
-    for path in sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))):
+    files = list(sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))))
+    taken = Taken(files)
+    for path in files:
         advance(1)
         if path.suffix.lower() not in sources.CODE:
             continue
@@ -137,7 +141,12 @@ def changes(
                 continue
             text, encoding = sources.decode(change.before)
             sources.check_depth(text)
-            fixed = fix_imports(text, shadowed=_shadow(path), package=path.name == "__init__.py")
+            fixed = fix_imports(
+                text,
+                shadowed=_shadow(path),
+                package=path.name == "__init__.py",
+                elsewhere=partial(taken.has, path),
+            )
         except Unreadable as error:
             change.left = [(1, str(error))]
             yield change

@@ -13,6 +13,11 @@ from .symbols import Scope
 OURS = "adapter"
 
 
+def own_name(alias: cst.ImportAlias) -> str:
+    """Return the name that an imported thing has here."""
+    return str(alias.evaluated_alias or alias.evaluated_name)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """An import statement, and where it stands."""
@@ -34,13 +39,16 @@ class Editor:
         self._gone: list[tuple[int, int]] = []
         self._new: list[tuple[int, bytes]] = []
 
+    def edits(self) -> list[tuple[int, int, bytes]]:
+        """Return all changes, the last first: from and to, and what comes there."""
+        marks = [(start, 0, end, b"") for start, end in _merged(self._gone)]
+        marks += [(at, -1, at, new) for at, new in self._new]
+        return [(start, end, new) for start, _, end, new in sorted(marks, reverse=True)]
+
     def text(self) -> str:
         """Return the text with all changes made."""
         raw = self._raw
-        marks = [(start, 0, end, b"") for start, end in _merged(self._gone)] + [
-            (at, -1, at, new) for at, new in self._new
-        ]
-        for start, _, end, new in sorted(marks, reverse=True):
+        for start, end, new in self.edits():
             raw = raw[:start] + new + raw[end:]
         return raw.decode("utf-8", "surrogatepass")
 
@@ -64,13 +72,13 @@ class Editor:
         found = re.compile(rb"\r\n|\n|\r").search(self._raw, at)
         return found[0] if found else self._newline.encode()
 
-    def from_import(self, place: Place) -> None:
-        """Change `from openai import …`: as a whole, or by moving the clients to a statement of their own."""
+    def from_import(self, place: Place, names: set[str]) -> None:
+        """Change `from openai import …`: as a whole, or by moving the clients with these names here to a statement of their own."""
         node = place.node
         assert isinstance(node, cst.ImportFrom)
         assert not isinstance(node.names, cst.ImportStar)
         assert node.module is not None
-        ours = [k for k, alias in enumerate(node.names) if alias.name.value in CLIENTS]
+        ours = [k for k, alias in enumerate(node.names) if alias.name.value in CLIENTS and own_name(alias) in names]
         if len(ours) == len(node.names):
             self.replace(node.module, OURS)
             return

@@ -1,0 +1,231 @@
+"""What comes of a client that a module makes: a chat call, perhaps; or other calls only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import libcst as cst
+
+from .hosts import is_named_after_vendor, vendor_of
+from .site import last_name
+from .symbols import Scope, Symbols
+from .texts import Texts
+from .tree import Tree
+from .walking import Walker
+
+OTHER_RESOURCES = frozenset(
+    {"admin", "audio", "batches", "completions", "containers", "content_provenance_checks", "conversations", "decisions", "embeddings", "evals",
+     "files", "fine_tuning", "images", "live", "models", "moderations", "realtime", "responses", "safety", "skills", "uploads", "vector_stores",
+     "videos", "webhooks"}
+)  # fmt: skip
+"""The resources of the SDK's clients that make no chat call."""
+
+_OF_BETA = frozenset({"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"})
+_RAW = frozenset({"with_raw_response", "with_streaming_response"})
+_COPIES = frozenset({"copy", "with_options"})
+_PLAIN = frozenset(
+    {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose", "api_key", "auth_headers", "base_url", "close",
+     "default_headers", "default_query", "is_closed", "max_retries", "organization", "project", "timeout", "user_agent", "webhook_secret"}
+)  # fmt: skip
+_URLS = frozenset({"base_url", "azure_endpoint"})
+_LOOKS = frozenset({"bool", "hasattr", "id", "isinstance", "len", "print", "repr", "str", "type"})
+
+Made = frozenset[str] | None
+"""The resources that a client is used for; None where a chat call can come of it, or who knows what."""
+
+_NOTHING: frozenset[str] = frozenset()
+_DEEPEST = 8
+
+
+class Outcomes:
+    """Say of the clients that one module makes why the adapter isn't needed for them."""
+
+    def __init__(self, module: cst.Module, symbols: Symbols, tree: Tree) -> None:
+        self._symbols = symbols
+        self._tree = tree
+        self._texts = Texts(module, symbols)
+        self.names: set[str] = set()  # the module's names that the last answer hung on
+
+    def why_not(self, call: cst.Call, scope: Scope) -> str | None:
+        """Say why no chat call of OpenAI's comes of a client that is made; None where one can."""
+        vendor = self._vendor(call, scope)
+        if vendor is not None:
+            return f"its client is another vendor's ({vendor})"
+        return self.used_for(call)
+
+    def used_for(self, call: cst.BaseExpression) -> str | None:
+        """Say what a client is used for, where that is something else than chat."""
+        self.names = set()
+        found = self._comes_of(call, set(), 0)
+        return f"its client is used for {', '.join(sorted(found))} only" if found else None
+
+    # Whose it is
+
+    def _vendor(self, call: cst.Call, scope: Scope) -> str | None:
+        for arg in call.args:
+            if arg.keyword is not None and arg.keyword.value in _URLS:
+                texts = self._texts.of(arg.value, scope)
+            elif arg.star == "**":
+                texts = self._texts.item(arg.value, "base_url", scope)
+            else:
+                continue
+            vendor = vendor_of(texts)
+            if vendor is not None:
+                return vendor
+            named = arg.keyword is not None and not any("://" in one for one in texts)
+            if named and is_named_after_vendor(_words(arg.value)):
+                return "by the name that its base URL is read from"
+        return None
+
+    def subclass_of_vendor(self, node: cst.ClassDef, scope: Scope) -> str | None:
+        """Say whose clients a subclass makes, where its `__init__` names another vendor's base URL."""
+        finder = _Inits()
+        finder.walk(node.body)
+        for call in finder.found:
+            function = self._tree.function(call)
+            inner = self._symbols.scope_of(function) if function is not None else None
+            vendor = self._vendor(call, inner or scope)
+            if vendor is not None:
+                return f"its client is another vendor's ({vendor})"
+        return None
+
+    # What it is used for
+
+    def _comes_of(self, node: cst.BaseExpression, seen: set[object], depth: int) -> Made:
+        if depth > _DEEPEST:
+            return None
+        found: Made = _NOTHING
+        here: cst.CSTNode = node
+        above = self._tree.above(node)
+        while True:  # up through what is the same client
+            if isinstance(above, cst.NamedExpr) and above.value is here:
+                found = _both(found, self._bound(above.target, above, seen, depth))
+            elif isinstance(above, cst.IfExp) and above.test is here:
+                return found
+            elif not isinstance(above, (cst.IfExp, cst.BooleanOperation, cst.Await)):
+                break
+            here, above = above, self._tree.above(above)
+        return _both(found, self._used(here, above, seen, depth))
+
+    def _used(self, node: cst.CSTNode, above: cst.CSTNode | None, seen: set[object], depth: int) -> Made:
+        match above:
+            case cst.Attribute():
+                return self._attribute(above, seen, depth)
+            case cst.Assign():
+                found: Made = _NOTHING
+                for target in above.targets:
+                    found = _both(found, self._bound(target.target, above, seen, depth))
+                return found
+            case cst.AnnAssign():
+                return self._bound(above.target, above, seen, depth)
+            case cst.WithItem():
+                return _NOTHING if above.asname is None else self._bound(above.asname.name, above, seen, depth)
+            case cst.Arg():
+                call = self._tree.above(above)
+                return _NOTHING if isinstance(call, cst.Call) and last_name(call.func) in _LOOKS else None
+            case (
+                cst.Comparison()
+                | cst.ComparisonTarget()
+                | cst.If()
+                | cst.While()
+                | cst.UnaryOperation()
+                | cst.Assert()
+                | cst.Expr()
+            ):
+                return _NOTHING
+            case cst.Return():
+                return self._returned(above, seen, depth)
+        return None
+
+    def _attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> Made:
+        name = node.attr.value
+        above = self._tree.above(node)
+        if name in OTHER_RESOURCES:
+            return frozenset({name})
+        if name in _RAW and isinstance(above, cst.Attribute):
+            return self._attribute(above, seen, depth)
+        if name == "beta" and isinstance(above, cst.Attribute) and above.attr.value in _OF_BETA:
+            return frozenset({f"beta.{above.attr.value}"})
+        if name in _COPIES and isinstance(above, cst.Call):
+            return self._comes_of(above, seen, depth + 1)
+        return _NOTHING if name in _PLAIN else None
+
+    def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
+        """Say what comes of the name, or attribute, that a client is bound to."""
+        if isinstance(target, cst.Attribute):
+            return self._read(
+                self._tree.attributes.get(target.attr.value, ()), ("attribute", target.attr.value), seen, depth
+            )
+        if not isinstance(target, cst.Name):
+            return None
+        name = target.value
+        inside = next((one for one in self._tree.chain(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
+        reads: Sequence[cst.BaseExpression] = self._tree.names.get(name, ())
+        if isinstance(inside, cst.ClassDef):
+            reads = [*reads, *self._tree.attributes.get(name, ())]
+        elif isinstance(inside, cst.FunctionDef) and name not in self._tree.shared:
+            reads = [one for one in reads if inside in self._tree.chain(one)]
+            return self._read(reads, (id(inside), name), seen, depth)
+        if name in self._tree.exported:
+            return None
+        self.names.add(name)
+        return self._read(reads, ("name", name), seen, depth)
+
+    def _read(self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int) -> Made:
+        if key in seen:
+            return _NOTHING
+        seen.add(key)
+        found: Made = _NOTHING
+        for one in reads:
+            found = _both(found, self._comes_of(one, seen, depth + 1))
+            if found is None:
+                return None
+        return found
+
+    def _returned(self, node: cst.Return, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that a function returns: one whose name says that it is nobody else's."""
+        function = self._tree.function(node)
+        if not isinstance(function, cst.FunctionDef) or not function.name.value.startswith("_"):
+            return None
+        name = function.name.value
+        reads: list[cst.BaseExpression] = [*self._tree.names.get(name, ()), *self._tree.attributes.get(name, ())]
+        if not any(last_name(one.decorator).endswith("property") for one in function.decorators):
+            calls = [self._tree.above(one) for one in reads]
+            reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
+            if len(reads) < len(calls):
+                return None
+        return self._read(reads, ("function", name), seen, depth)
+
+
+class _Inits(Walker):
+    """Find the calls of `super().__init__`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[cst.Call] = []
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if last_name(node.func) == "__init__":
+            self.found.append(node)
+
+
+def _both(one: Made, other: Made) -> Made:
+    return None if one is None or other is None else one | other
+
+
+class _Words(Walker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.found.append(node.value)
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        self.found.append(node.raw_value)
+
+
+def _words(node: cst.BaseExpression) -> list[str]:
+    finder = _Words()
+    finder.walk(node)
+    return finder.found

@@ -1,0 +1,203 @@
+"""Which imports `adapter scan --fix` changes: those of classes that are called or derived from, where a chat call can come of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import openai
+import pytest
+
+from adapter.kit.scan.imports import fix_imports
+from adapter.kit.scan.outcomes import OTHER_RESOURCES
+from adapter.kit.scan.rewriting import changes
+
+# Code behind `from openai import …`, of which the import changes and nothing else.
+WHOLE = {
+    "called": "c = OpenAI()\nc.chat.completions.create()",
+    "beta": "c = OpenAI()\nc.beta.chat.completions.parse()",
+    "embeds and chats": "c = OpenAI()\nc.embeddings.create()\nc.chat.completions.create()",
+    "the resource kept": "chat = OpenAI().chat",
+    "by its own post": "OpenAI().post('/chat/completions')",
+    "handed on": "use(OpenAI())",
+    "a factory": "def get_client(): return OpenAI()",
+    "kept for all": "_c = None\ndef f():\n    global _c\n    _c = _c or OpenAI()\n    return _c",
+    "a fixture": "@pytest.fixture\ndef client():\n    with OpenAI() as c:\n        yield c",
+    "in a dictionary": "clients = {}\nclients['a'] = OpenAI()\nclients['a'].embeddings.create()",
+    "unused": "client = OpenAI()",
+    "a subclass": "class C(OpenAI): pass",
+    "a partial": "make = partial(OpenAI, timeout=3)",
+    "in a thread": "asyncio.to_thread(OpenAI)",
+    "one or the other": "C = AsyncOpenAI if a else OpenAI\nc = C()",
+    "one or the other, called": "c = (AsyncOpenAI if a else OpenAI)()",
+    "by name": "M = {'a': OpenAI, 'b': AsyncOpenAI}\nc = M[k]()",
+    "by name, or else": "M = {'b': AsyncOpenAI}\nc = M.get(k, OpenAI)()",
+    "a default": "def f(make=OpenAI): return make()",
+    "an attribute": "class A:\n    make = OpenAI\n    def f(self): return self.make()",
+    "a factory of a field": "x = field(default_factory=OpenAI)",
+    "annotations that nobody reads": "def f(c: OpenAI) -> 'OpenAI': return c\nc: OpenAI = OpenAI()\nclass A:\n    c: OpenAI\n    @property\n    def d(self) -> OpenAI: ...",
+    "missing, perhaps": "if OpenAI is None: raise ImportError\nif not OpenAI: raise ImportError\nc = OpenAI()",
+    "OpenAI's host": "OpenAI(base_url='https://api.openai.com/v1')",
+    "OpenAI's host in Europe": "OpenAI(base_url='https://eu.api.openai.com/v1')",
+    "Azure's host": "AzureOpenAI(azure_endpoint='https://a.openai.azure.com')",
+    "this machine": "OpenAI(base_url='http://localhost:11434/v1')",
+    "a company's host": "OpenAI(base_url='https://llm.corp.example/v1')",
+    "who knows whose": "OpenAI(base_url=url)",
+    "one host or another": "URLS = {'a': 'https://api.openai.com/v1', 'b': 'https://api.deepseek.com'}\nOpenAI(base_url=URLS[k])",
+    "a name like a vendor's": "OpenAI(base_url=altogether_url)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", WHOLE.values(), ids=WHOLE)
+def test_the_import_changes(code: str) -> None:
+    names = dict.fromkeys(re.findall(r"\b(?:Async|Azure)?OpenAI\b", code))
+    text = f"from openai import {', '.join(names)}\n{code}\n"
+    fixed = fix_imports(text)
+    assert (fixed.text, fixed.left) == (text.replace("from openai", "from adapter"), [])
+    assert fix_imports(fixed.text or "").text is None
+
+
+# Code behind `from openai import OpenAI`, of which nothing changes: line, and what the reason names.
+LEFT: dict[str, tuple[str, int, str]] = {
+    "unused": ("", 1, "neither called nor subclassed"),
+    "a field": ("class M(BaseModel):\n    client: OpenAI", 1, "annotations"),
+    "a field as text": ("class M(BaseModel):\n    client: 'OpenAI | None' = None", 1, "annotations"),
+    "a parameter": ("def f(c: Optional[OpenAI]): return c.chat.completions.create()", 1, "annotations"),
+    "tested for": ("isinstance(x, (str, OpenAI))", 1, "tests for the class"),
+    "matched": ("match x:\n    case OpenAI(): pass", 1, "tests for the class"),
+    "compared": ("type(x) is OpenAI", 1, "tests for the class"),
+    "kept uncalled": ("MAKE = OpenAI", 1, "passed to"),
+    "given uncalled": ("register(OpenAI)", 1, "passed to"),
+    "a double's": ("m = MagicMock(spec=OpenAI)", 1, "passed to"),
+    "a type": ("Client = Union[OpenAI, str]", 1, "types"),
+    "embeds": ("c = OpenAI()\ndef f(t): return c.embeddings.create(input=t)", 2, "embeddings only"),
+    "embeds at once": ("OpenAI().embeddings.create()", 2, "embeddings only"),
+    "embeds with options": ("OpenAI().with_options(timeout=3).with_raw_response.embeddings.create()", 2, "embeddings only"),
+    "embeds in a block": ("async def f():\n    async with OpenAI() as c:\n        await c.embeddings.create()", 3, "embeddings only"),
+    "embeds by self": (
+        "class A:\n    def __init__(self, c=None):\n        self.c = c or OpenAI()\n    def f(self): return self.c.embeddings.create()", 4, "embeddings only",
+    ),
+    "embeds by a property": (
+        "class A:\n    @cached_property\n    def _c(self): return OpenAI()\n    def f(self): return self._c.embeddings.create()", 4, "embeddings only",
+    ),
+    "embeds by a method": (
+        "class A:\n    def _get(self):\n        c = OpenAI()\n        return c\n    def f(self): return self._get().embeddings.create()", 4, "embeddings only",
+    ),
+    "embeds by another name": ("c = OpenAI()\ne = c.embeddings\nd = c\nd.embeddings.create()", 2, "embeddings only"),
+    "embeds by an expression": ("if (c := OpenAI()): c.embeddings.create()", 2, "embeddings only"),
+    "moderates": ("c = OpenAI()\nc.moderations.create()\nc.close()", 2, "moderations only"),
+    "transcribes": ("c = OpenAI()\nc.audio.transcriptions.create()", 2, "audio only"),
+    "paints": ("c = OpenAI()\nc.images.generate()", 2, "images only"),
+    "assistants": ("c = OpenAI()\nc.beta.assistants.create()\nc.beta.threads.create()", 2, "beta.assistants, beta.threads only"),
+    "batches": ("c = OpenAI()\nc.files.create()\nc.batches.create()", 2, "batches, files only"),
+    "responses": ("c = OpenAI()\nc.responses.create()", 2, "responses only"),
+    "a vendor's": ("OpenAI(base_url='https://api.deepseek.com')", 2, "(deepseek.com)"),
+    "a vendor's, by a constant": ("URL = 'https://api.groq.com/openai/v1'\nOpenAI(base_url=URL)", 3, "(groq.com)"),
+    "a vendor's, by default": ("def f(url='https://openrouter.ai/api/v1'): return OpenAI(base_url=url)", 2, "(openrouter.ai)"),
+    "a vendor's, or what is given": (
+        "class A:\n    def __init__(self, u=None): self.u = u or 'https://api.x.ai/v1'\n    def f(self): return OpenAI(base_url=self.u)", 4, "(x.ai)",
+    ),
+    "a vendor's, unless the environment says": (
+        "OpenAI(base_url=os.getenv('U', 'https://api.together.xyz/v1'))", 2, "(together.xyz)",
+    ),
+    "a vendor's, put together": ("H = 'https://api.mistral.ai'\nOpenAI(base_url=f'{H}/v1')", 3, "(mistral.ai)"),
+    "a vendor's, as a URL": ("OpenAI(base_url=httpx.URL('https://api.perplexity.ai'))", 2, "(perplexity.ai)"),
+    "a vendor's, among keywords": ("kw = {'base_url': 'https://api.x.ai/v1'}\nOpenAI(**kw)", 3, "(x.ai)"),
+    "a vendor's, among keywords that are added": ("kw = dict(a=1)\nkw['base_url'] = 'https://api.x.ai/v1'\nOpenAI(**kw)", 4, "(x.ai)"),
+    "a vendor's, by its variable": ("OpenAI(base_url=os.environ['DEEPSEEK_BASE_URL'])", 2, "the name that its base URL is read from"),
+    "a vendor's, by a setting": ("OpenAI(base_url=settings.groqBaseUrl)", 2, "the name that its base URL is read from"),
+    "a vendor's, of one region": ("OpenAI(base_url='https://dashscope-intl.aliyuncs.com/compatible-mode/v1')", 2, "(aliyuncs.com)"),
+    "a vendor's subclass": (
+        "class D(OpenAI):\n    def __init__(self): super().__init__(base_url='https://api.deepseek.com')", 2, "(deepseek.com)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "line", "why"), LEFT.values(), ids=LEFT)
+def test_the_import_is_left(code: str, line: int, why: str) -> None:
+    fixed = fix_imports(f"from openai import OpenAI\n{code}\n")
+    assert fixed.text is None
+    [(at, said)] = fixed.left
+    assert (at, why in said) == (line, True)
+
+
+def test_imports_for_type_checkers_are_left() -> None:
+    text = "if typing.TYPE_CHECKING:\n    from openai import OpenAI\nelse:\n    from openai import OpenAI\nOpenAI()\n"
+    fixed = fix_imports(text)
+    assert fixed.text == text.replace("else:\n    from openai", "else:\n    from adapter")
+    assert fixed.left == [(2, "OpenAI is imported for type checkers only")]
+
+
+# Code behind `from openai import OpenAI`, of which calls change and the import stays: `@` stands where `adapter.` comes.
+BESIDE: dict[str, tuple[str, list[int]]] = {
+    "a model's field": ("class M(BaseModel):\n    c: OpenAI\nM(c=@OpenAI())", [3]),
+    "a dataclass's field": ("@dataclass\nclass M:\n    c: OpenAI = field(default_factory=@OpenAI)", [4]),
+    "a checked function": ("@validate_call\ndef f(c: OpenAI): return c\nf(@OpenAI())", [3]),
+    "a route": ("@app.get('/')\nasync def f(c: Annotated[OpenAI, Depends(get)]): ...\ndef get(): return @OpenAI()", [3]),
+    "injected": ("@injectable\nclass A:\n    def __init__(self, c: OpenAI): ...\nx = @OpenAI()", [4]),
+    "tested for": ("def f(c):\n    c = c or @OpenAI()\n    assert isinstance(c, OpenAI)", [4]),
+    "a type": ("Client = Union[OpenAI, str]\nc = @OpenAI()", [2]),
+    "a generic base": ("class A(Base[OpenAI]): ...\nc = @OpenAI()", [2]),
+    "passed on": ("register(OpenAI)\nc = @OpenAI()", [2]),
+    "another vendor's beside it": ("a = @OpenAI()\nb = OpenAI(base_url='https://api.deepseek.com')", [3]),
+    "embeddings beside it": ("a = @OpenAI()\nb = OpenAI()\nb.embeddings.create()", [3]),
+    "exported": ("__all__ = ['OpenAI']\nc = @OpenAI()", [2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "left"), BESIDE.values(), ids=BESIDE)
+def test_calls_change_where_the_name_must_stay_the_sdks(code: str, left: list[int]) -> None:
+    text = f"from openai import OpenAI\n{code}\n"
+    fixed = fix_imports(text.replace("@OpenAI", "OpenAI"))
+    assert fixed.text == "import adapter\n" + text.replace("@OpenAI", "adapter.OpenAI")
+    assert [line for line, _ in fixed.left] == left
+    assert fix_imports(fixed.text).text is None
+
+
+def test_a_name_that_is_another_class_as_well_keeps_its_calls() -> None:
+    text = "if x:\n    from langfuse.openai import OpenAI\nelse:\n    from openai import OpenAI\nc = OpenAI()\n"
+    fixed = fix_imports(text)
+    assert fixed.text == text.replace("from openai", "from adapter")
+    fixed = fix_imports(f"{text}isinstance(c, OpenAI)\n")
+    assert fixed.text is None
+    assert any("something else here as well" in why for _, why in fixed.left)
+
+
+def test_by_the_module_only_calls_change() -> None:
+    code = "import openai\na = @.OpenAI()\nb = openai.OpenAI(base_url='https://api.deepseek.com')\nc = openai.OpenAI()\nc.images.edit()\nd = partial(@.OpenAI)\ne(openai.OpenAI)\n"
+    fixed = fix_imports(code.replace("@", "openai"))
+    assert fixed.text == "import adapter\n" + code.replace("@", "adapter")
+    assert [line for line, _ in fixed.left] == [3, 4, 7]
+
+
+def test_a_client_that_another_module_takes_may_chat(tmp_path: Path) -> None:
+    text = "from openai import OpenAI\nclient = OpenAI()\nclient.embeddings.create()\n"
+    for name in ("taken", "by_star", "by_module", "own"):
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "user.py").write_text(
+        "from .taken import (\n    client as c,\n)\nfrom by_star import *\nimport by_module as m\nm.client, client  # openai\n"
+    )
+    found = {one.path.stem: one.after is not None for one in changes([tmp_path])}
+    assert found == {"taken": True, "by_star": True, "by_module": True, "own": False}
+
+
+def test_the_models_of_a_changed_module_take_what_they_took(tmp_path: Path) -> None:
+    text = (
+        "import pydantic\nfrom openai import OpenAI\nclass M(pydantic.BaseModel, arbitrary_types_allowed=True):\n    c: OpenAI\n"
+        "def f(): return M(c=OpenAI(api_key='k'))\n"
+    )
+    fixed = fix_imports(text)
+    names: dict[str, object] = {"__name__": "m"}
+    exec(compile(fixed.text or "", "m.py", "exec", dont_inherit=True), names)
+    model = names["M"]
+    assert callable(model)
+    made = names["f"]
+    assert callable(made)
+    assert type(made().c).__module__.startswith("adapter")
+    assert type(model(c=openai.OpenAI(api_key="k")).c) is openai.OpenAI
+
+
+def test_every_resource_of_the_sdk_is_known() -> None:
+    client = openai.OpenAI(api_key="k")
+    found = {name for name in dir(client) if type(getattr(client, name)).__module__.startswith("openai.resources")}
+    assert found - {"chat", "beta", "with_raw_response", "with_streaming_response"} <= OTHER_RESOURCES
