@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from adapter.effects import Send
 from adapter.endpoints import kind_of
@@ -54,6 +54,9 @@ class _Door:
     """What both protocols have in common."""
 
     _live: Live | None  # None: it acts on requests with a ticket alone
+
+    # What carries a request, in sync code and in async code. `adapter.testing.mocks` puts others in their place.
+    _trips: ClassVar[tuple[type[Trip], type[AsyncTrip]]] = (Trip, AsyncTrip)
 
     def _passing(self, request: Any) -> Any:
         """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
@@ -139,7 +142,7 @@ class Transport(_Door, Bases):
             if inner is None:
                 inner = self._default(family_of(request), SYNC)
             if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
-                trip, request = self._trip(Trip, inner, request)
+                trip, request = self._trip(self._trips[0], inner, request)
                 if trip is not None:
                     return trip.go()
         except Exception as bug:
@@ -160,7 +163,7 @@ class Transport(_Door, Bases):
             if inner is None:
                 inner = self._default(family_of(request), ASYNC)
             if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
-                trip, request = self._trip(AsyncTrip, inner, request)
+                trip, request = self._trip(self._trips[1], inner, request)
                 if trip is not None:
                     return await trip.go()
         except Exception as bug:

@@ -1,4 +1,4 @@
-"""Help to test code that talks to either API: a pytest plugin that runs a suite on both sides, cassettes, streams cut anew, a comparison.
+"""Help to test code that talks to either API: a pytest plugin that runs a suite on both sides, cassettes, HTTP mocks, streams cut anew.
 
 The pytest plugin (`plugin.py`) is there by itself once the package is installed. Every other module is imported when it is
 used, because each has its own optional dependencies; the extra `kit` installs all of them.
@@ -9,16 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .mocks import chat_mocks
     from .same_turn import assert_same_turn
 
-__all__ = ["assert_same_turn"]
+__all__ = ["assert_same_turn", "chat_mocks"]
 
 
 if not TYPE_CHECKING:  # a checker would take every name for one that there is
 
     def __getattr__(name: str) -> Any:
-        if name != "assert_same_turn":
+        if name == "assert_same_turn":
+            from .same_turn import assert_same_turn as found
+        elif name == "chat_mocks":
+            from .mocks import chat_mocks as found
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .same_turn import assert_same_turn
-
-        return assert_same_turn
+        return found

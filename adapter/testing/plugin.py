@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in (
         "adapter_backend(*sides, reason=None): run the test on these sides (chat, responses; default both)",
         "adapter_cassette(name): name the cassette of the fixture adapter_cassette, without side and .yaml",
+        "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks does anything for the test",
         "adapter_streams(pieces): hand out the test's streams whole, by event, by byte, or cut (broken in the middle)",
     ):
         config.addinivalue_line("markers", line)
@@ -201,6 +202,25 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         pytest.fail(f"adapter_streams: expected {', '.join(CUTS)}, got {pieces!r}", pytrace=False)
     with rechunk.cutting(cuts[pieces]):
         return (yield)
+
+
+# Mocks
+
+
+@pytest.fixture
+def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Serve what the test's HTTP mocks of Chat Completions answer as the Responses API would have (`mocks.chat_mocks`).
+
+    A test whose mocks answer `/responses` themselves is marked `adapter_chat_mocks(False)`, where the fixture is in force for all.
+    """
+    marker = request.node.get_closest_marker("adapter_chat_mocks")
+    if marker is not None and not all(marker.args):
+        yield
+        return
+    from .mocks import chat_mocks
+
+    with chat_mocks():
+        yield
 
 
 # The report

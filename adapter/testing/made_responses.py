@@ -1,0 +1,402 @@
+"""A Chat Completions reply → what the Responses API would have sent, for tests whose mocks answer as Chat does.
+
+`response_of` makes a Response of a completion, and `EventsFromChunks` the events of a stream. Both let one `_Answer` hear what a choice
+says: a message is a delta that says everything at once. Mocks leave out what they like; what isn't there is left out here too, or is
+what the API always writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeGuard
+
+from adapter.sse import Decoder
+
+Json = dict[str, Any]
+
+_CONSTANT: Json = {
+    "object": "response", "error": None, "instructions": None, "parallel_tool_calls": True, "temperature": 1.0, "tool_choice": "auto",
+    "tools": [], "top_p": 1.0,
+}  # fmt: skip
+_TOP = ("model", "service_tier", "metadata")
+"""What both APIs have at the top of a reply, under the same name."""
+
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""The finish reasons of an incomplete Response, and what it calls them."""
+
+_USAGE = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "prompt_tokens_details": "input_tokens_details",
+    "completion_tokens_details": "output_tokens_details",
+}
+
+_COMPLETION = "chatcmpl-"
+
+
+class _Kind(NamedTuple):
+    """A kind of text inside an item: what its events are called, and where the text and the number of its part stand."""
+
+    begins: str
+    text: str
+    ends: str
+    key: str
+    number: str
+
+
+_KINDS = {
+    "output_text": _Kind("content_part.added", "output_text", "content_part.done", "text", "content_index"),
+    "refusal": _Kind("content_part.added", "refusal", "content_part.done", "refusal", "content_index"),
+    "summary_text": _Kind(
+        "reasoning_summary_part.added", "reasoning_summary_text", "reasoning_summary_part.done", "text", "summary_index"
+    ),
+}
+_SAID = {
+    "reasoning_content": "summary_text",
+    "reasoning": "summary_text",
+    "content": "output_text",
+    "refusal": "refusal",
+}
+"""The texts of a message and a delta, in the order in which the Responses API says them, and what they become."""
+
+_CALLS = {
+    "function_call": ("function_call_arguments", "arguments"),
+    "custom_tool_call": ("custom_tool_call_input", "input"),
+}
+"""The items that are calls: what the events of their arguments are called, and where the arguments stand."""
+
+
+def is_completion(body: Any) -> TypeGuard[Json]:
+    """Tell whether a reply's JSON is Chat's."""
+    return isinstance(body, dict) and isinstance(body.get("choices"), list)
+
+
+def choices_of(body: Json) -> list[Json]:
+    """List the choices of a completion or a chunk, without what are none."""
+    given = body.get("choices")
+    return [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
+
+
+def response_of(completion: Json, number: int = 0) -> Json:
+    """Make the Response of one choice of a completion, the first by default; the usage goes with the first."""
+    answer = _Answer()
+    answer.learn(completion if number == 0 else {**completion, "usage": None})
+    for choice in choices_of(completion)[number : number + 1]:
+        answer.hear(choice, choice.get("message"))
+    answer.end()
+    return answer.response(answer.status)
+
+
+class EventsFromChunks:
+    """Turn the bytes of a Chat Completions stream into those of a Responses stream, for the choice with this index.
+
+    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end. An answer that neither finishes nor is
+    followed by `[DONE]` was cut, and gets no last event. A stream that is the Responses API's already passes as it is.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        self._index = index
+        self._decoder = Decoder()
+        self._answer = _Answer()
+        self._held: list[bytes] | None = []  # until it is known whose stream it is
+        self._passes = False
+        self._begun = self._over = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes of the stream."""
+        if self._passes:
+            return data
+        if self._held is not None:
+            self._held.append(data)
+        out: list[bytes] = []
+        for event in self._decoder.feed(data):
+            if not self._over:
+                out.append(self._event(event.data))
+            if self._held is not None:  # it is the Responses API's
+                self._passes = True
+                return b"".join(self._held)
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """Take the end of the stream."""
+        if self._over or self._passes:
+            return b""
+        # Many a mock's last line lacks the blank one behind it, without which it is no event.
+        done = any(event.data.startswith(b"[DONE]") for event in self._decoder.feed(b"\n\n"))
+        return self._end() if done or self._answer.finish is not None else b""
+
+    def _event(self, data: bytes) -> bytes:
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            chunk = None
+        if self._held is not None:
+            if _is_event(chunk):
+                return b""
+            self._held = None
+        if data.startswith(b"[DONE]"):
+            return self._end()
+        if not isinstance(chunk, dict):
+            return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"  # broken on either API
+        if chunk.get("error"):
+            self._over = True
+            return self._written([*self._beginning(), {"type": "error", "error": chunk["error"]}])
+        self._answer.learn(chunk if self._index == 0 else {**chunk, "usage": None})
+        events = list(self._beginning())
+        for position, choice in enumerate(choices_of(chunk)):
+            index = choice.get("index")
+            if (position if index is None else index) == self._index:
+                events += self._answer.hear(choice, choice.get("delta"))
+        return self._written(events)
+
+    def _beginning(self) -> Iterator[Json]:
+        if not self._begun:
+            self._begun = True
+            for kind in ("created", "in_progress"):
+                yield {"type": f"response.{kind}", "response": self._answer.response("in_progress")}
+
+    def _end(self) -> bytes:
+        self._over = True
+        events = [*self._beginning(), *self._answer.end()]
+        status = self._answer.status
+        return self._written([*events, {"type": f"response.{status}", "response": self._answer.response(status)}])
+
+    def _written(self, events: list[Json]) -> bytes:
+        return b"".join([self._answer.numbered(event) for event in events])
+
+
+def _is_event(chunk: Any) -> bool:
+    kind = chunk.get("type") if isinstance(chunk, dict) and "choices" not in chunk else None
+    return isinstance(kind, str) and (kind == "error" or kind.startswith("response."))
+
+
+class _Answer:
+    """One choice on its way into a Response: `hear` gives the events of what it says, `response` the Response so far."""
+
+    def __init__(self) -> None:
+        self.finish: str | None = None
+        self._top: Json = {}
+        self._filters: dict[str, list[Any]] = {"prompt": [], "completion": []}
+        self._output: list[Json] = []
+        self._message: Json | None = None
+        self._reasoning: Json | None = None
+        self._calls: dict[Any, Json] = {}
+        self._unnamed: dict[Any, str] = {}  # arguments that come before the call has a name
+        self._sent = 0
+
+    @property
+    def status(self) -> str:
+        """How the Response ends."""
+        return "incomplete" if self.finish in _CUT else "completed"
+
+    def learn(self, given: Json) -> None:
+        """Take what stands at the top of a completion or a chunk."""
+        if isinstance(given.get("id"), str):
+            self._top.setdefault("id", given["id"].removeprefix(_COMPLETION))
+        if given.get("created") is not None:
+            self._top.setdefault("created_at", given["created"])
+        self._top |= {key: given[key] for key in _TOP if given.get(key) is not None}
+        usage = given.get("usage")
+        if isinstance(usage, dict):
+            self._top["usage"] = {_USAGE.get(key, key): value for key, value in usage.items()}
+        moderation = given.get("moderation")
+        if isinstance(moderation, dict):
+            self._top["moderation"] = {side: _moderated(result) for side, result in moderation.items()}
+        for one in given.get("prompt_filter_results") or ():
+            self._filters["prompt"].append(one.get("content_filter_results"))
+
+    def hear(self, choice: Json, said: Any) -> list[Json]:
+        """Take what a choice says: a whole message or a delta. Gives the events of it."""
+        if choice.get("finish_reason") is not None:
+            self.finish = choice["finish_reason"]
+        if choice.get("content_filter_results"):
+            self._filters["completion"].append(choice["content_filter_results"])
+        if not isinstance(said, dict):
+            return []
+        events: list[Json] = []
+        logprobs = choice.get("logprobs")
+        entries = logprobs.get("content") if isinstance(logprobs, dict) else None
+        for key, kind in _SAID.items():
+            text = _text(said.get(key))
+            if text:
+                events += self._say(kind, text, entries or [] if key == "content" else [])
+        for annotation in said.get("annotations") or ():
+            events += self._annotate(annotation)
+        legacy = said.get("function_call")
+        if isinstance(legacy, dict):
+            events += self._call("function_call", {"function": legacy})
+        for position, call in enumerate(said.get("tool_calls") or ()):
+            events += self._call(self._key(call, position), call)
+        return events
+
+    def end(self) -> list[Json]:
+        """Finish what was begun."""
+        events: list[Json] = []
+        if not self._message and not self._calls:
+            events += self._say("output_text", "", [])
+        for key in list(self._unnamed):  # nobody has said what is called
+            events += self._opened(key)
+        for position, item in enumerate(self._output):
+            where = {"item_id": item["id"], "output_index": position}
+            if item["type"] in _CALLS:
+                name, key = _CALLS[item["type"]]
+                events.append({"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]})
+            for number, part in enumerate(item.get("content") or item.get("summary") or ()):
+                kind = _KINDS[part["type"]]
+                place = {**where, kind.number: number}
+                said = {kind.key: part[kind.key]} | ({"logprobs": part["logprobs"]} if "logprobs" in part else {})
+                events.append({"type": f"response.{kind.text}.done", **place, **said})
+                events.append({"type": f"response.{kind.ends}", **place, "part": part.copy()})
+            item["status"] = self.status
+            events.append({"type": "response.output_item.done", "output_index": position, "item": item.copy()})
+        return events
+
+    def response(self, status: str) -> Json:
+        """Make the Response, as far as it is known."""
+        made: Json = _CONSTANT | {"id": "resp_mock", "created_at": 0, "status": status} | self._top
+        reason = _CUT.get(self.finish or "") if status == "incomplete" else None
+        made["incomplete_details"] = {"reason": reason} if reason else None
+        running = status == "in_progress"
+        made["output"] = [] if running else self._output
+        if running:
+            made.pop("usage", None)
+        if any(self._filters.values()):
+            made["content_filters"] = [
+                {"source_type": source, "content_filter_results": found or {}}
+                for source, results in self._filters.items()
+                for found in results
+            ]
+        return made
+
+    def numbered(self, event: Json) -> bytes:
+        """Write the next event."""
+        event = {"type": event["type"], "sequence_number": self._sent, **event}
+        self._sent += 1
+        return f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
+
+    # Texts
+
+    def _say(self, kind: str, text: str, logprobs: list[Any]) -> list[Json]:
+        item, events = self._holder(kind)
+        parts = item["summary" if kind == "summary_text" else "content"]
+        number = next((at for at, part in enumerate(parts) if part["type"] == kind), len(parts))
+        of = _KINDS[kind]
+        place = {"item_id": item["id"], "output_index": self._output.index(item), of.number: number}
+        if number == len(parts):
+            part: Json = {"type": kind, of.key: ""}
+            if kind == "output_text":
+                part |= {"annotations": [], "logprobs": []}
+            events.append({"type": f"response.{of.begins}", **place, "part": _copied(part)})
+            parts.append(part)
+        part = parts[number]
+        part[of.key] += text
+        more: Json = {}
+        if kind == "output_text":
+            part["logprobs"] += logprobs
+            more = {"logprobs": logprobs}
+        if text:
+            events.append({"type": f"response.{of.text}.delta", **place, "delta": text, **more})
+        return events
+
+    def _holder(self, kind: str) -> tuple[Json, list[Json]]:
+        """Give the item that a text belongs to, and the event that announces it, if it is new."""
+        if kind == "summary_text":
+            if self._reasoning is None:
+                self._reasoning = {"id": self._id("rs"), "type": "reasoning", "summary": []}
+                return self._reasoning, [self._added(self._reasoning)]
+            return self._reasoning, []
+        if self._message is None:
+            self._message = {"id": self._id("msg"), "type": "message", "role": "assistant", "content": []}
+            return self._message, [self._added(self._message)]
+        return self._message, []
+
+    def _annotate(self, given: Any) -> list[Json]:
+        if not isinstance(given, dict):
+            return []
+        inner = given.get("url_citation")
+        flat = {"type": "url_citation", **inner} if isinstance(inner, dict) else given
+        events = self._say("output_text", "", [])
+        item = self._holder("output_text")[0]
+        number = next(at for at, part in enumerate(item["content"]) if part["type"] == "output_text")
+        annotations = item["content"][number]["annotations"]
+        annotations.append(flat)
+        place = {"item_id": item["id"], "output_index": self._output.index(item), "content_index": number}
+        event = {"type": "response.output_text.annotation.added", **place}
+        return [*events, {**event, "annotation_index": len(annotations) - 1, "annotation": flat}]
+
+    # Calls
+
+    def _key(self, call: Any, position: int) -> Any:
+        """Tell which call a delta is about: by its index or, where mocks leave that out, by its id and place."""
+        index = call.get("index") if isinstance(call, dict) else None
+        if index is not None:
+            return index
+        named = isinstance(call, dict) and call.get("id")
+        same = [key for key, item in self._calls.items() if named and item["call_id"] == named]
+        if same:
+            return same[0]
+        return len(self._calls) if named or not self._calls else min(position, len(self._calls) - 1)
+
+    def _call(self, key: Any, given: Any) -> list[Json]:
+        if not isinstance(given, dict):
+            return []
+        custom = "custom" in given or given.get("type") == "custom"
+        kind = "custom_tool_call" if custom else "function_call"
+        inner = given.get("custom" if custom else "function")
+        inner = inner if isinstance(inner, dict) else {}
+        item = self._calls.get(key)
+        if item is None:
+            item = self._calls[key] = {"id": self._id("fc", key), "type": kind, "call_id": "", "name": ""}
+            self._unnamed[key] = ""
+        item["call_id"] = item["call_id"] or given.get("id") or ""
+        name, argument = _CALLS[item["type"]]
+        written = _written(inner.get(argument))
+        if key in self._unnamed:
+            self._unnamed[key] += written
+            item["name"] += inner.get("name") or ""
+            return self._opened(key) if item["name"] else []
+        item[argument] += written
+        return [self._argued(item, name, written)] if written else []
+
+    def _opened(self, key: Any) -> list[Json]:
+        item, written = self._calls[key], self._unnamed.pop(key)
+        name, argument = _CALLS[item["type"]]
+        item["call_id"] = item["call_id"] or f"call_mock_{key}"
+        item[argument] = ""
+        events = [self._added(item)]
+        item[argument] = written
+        return [*events, self._argued(item, name, written)] if written else events
+
+    def _argued(self, item: Json, name: str, written: str) -> Json:
+        place = {"item_id": item["id"], "output_index": self._output.index(item)}
+        return {"type": f"response.{name}.delta", **place, "delta": written}
+
+    def _added(self, item: Json) -> Json:
+        self._output.append(item)
+        item["status"] = "in_progress"
+        return {"type": "response.output_item.added", "output_index": len(self._output) - 1, "item": _copied(item)}
+
+    def _id(self, prefix: str, key: Any = None) -> str:
+        number = len(self._output) if key is None else f"call_{key}"
+        return f"{prefix}_{self._top.get('id', 'mock')}_{number}"
+
+
+def _copied(given: Json) -> Json:
+    return {key: list(value) if isinstance(value, list) else value for key, value in given.items()}
+
+
+def _text(said: Any) -> str:
+    """Return what a message's text says; some servers write it in parts."""
+    if isinstance(said, list):
+        return "".join(part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return said if isinstance(said, str) else ""
+
+
+def _written(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
+
+
+def _moderated(side: Any) -> Any:
+    results = side.get("results") if isinstance(side, dict) else None
+    return results[0] if isinstance(results, list) and len(results) == 1 else side

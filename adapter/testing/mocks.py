@@ -1,0 +1,362 @@
+"""`chat_mocks()`: let the HTTP mocks of a suite go on answering as Chat Completions does, while its calls are translated.
+
+A suite that mocks `POST …/chat/completions` (with respx, pytest-httpx, a `MockTransport`, a server of its own) has no answer to the
+`POST …/responses` that a translated call becomes. Here the call is decided on, translated and put on record as always; then its mock is
+asked what it would be asked natively, with the caller's own request, and its reply is made into what the Responses API would have sent,
+which goes back through the translation. So what the suite asserts about requests stays true, and what it asserts about results is
+true of translated calls.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+from adapter.doors import wire
+from adapter.doors.drive import adrive, drive
+from adapter.doors.envelopes import outgoing
+from adapter.doors.families import Family
+from adapter.doors.ticket import PASSED_ON
+from adapter.doors.trip_base import TripBase
+from adapter.doors.trips import AsyncTrip, Trip
+from adapter.effects import Decide, Effect, FanOut, Send
+from adapter.fallback import WHY
+from adapter.journal import Choice
+from adapter.sse import Decoder
+
+from .made_responses import EventsFromChunks, choices_of, is_completion, response_of
+
+__all__ = ["chat_mocks"]
+
+_OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding")
+
+
+@contextmanager
+def chat_mocks() -> Iterator[None]:
+    """Serve what mocks of Chat Completions answer as the Responses API would have, in all of this process.
+
+    A translated call sends its mock the caller's own request, once, and reads the reply's choices out of what the mock says: JSON, a
+    stream, an error, an exception. A reply that isn't Chat's passes as it is.
+    """
+    before = wire.Transport._trips
+    wire.Transport._trips = (_MockedTrip, _AsyncMockedTrip)
+    try:
+        yield
+    finally:
+        wire.Transport._trips = before
+
+
+class _Mock:
+    """Stands for the transport below one request, and asks it for Chat Completions; `asks` tells that the next request is a translated one.
+
+    `again` makes the reply of whatever is sent after the mock has been asked: a call asks it once, as it does natively.
+    """
+
+    def __init__(self, inner: Any, family: Family, request: Any) -> None:
+        self.inner = inner
+        self.asks = False
+        self.again: Callable[[], Any] | None = None
+        self._family = family
+        self._request = request
+
+    @property
+    def _pool(self) -> Any:
+        """The connections below: how many there are says whether several requests can be sent at once."""
+        return self.inner._pool
+
+    def branch(self, parts: list[Callable[[], Any]], number: int) -> _Mock:
+        """Make what one of several requests of a call is sent through."""
+        made = _Mock(self.inner, self._family, self._request)
+        made.again = parts[number] if number < len(parts) else self._too_few(len(parts))
+        return made
+
+    def handle_request(self, sent: Any) -> Any:
+        """Carry one request."""
+        if not self.asks:
+            return self.inner.handle_request(sent)
+        if self.again is not None:
+            return self.again()
+        reply = self.inner.handle_request(self._own())
+        if self._is_stream(reply):
+            return self._streamed(reply)
+        reply.read()
+        return self._whole(reply)
+
+    async def handle_async_request(self, sent: Any) -> Any:
+        """Carry one request."""
+        if not self.asks:
+            return await self.inner.handle_async_request(sent)
+        if self.again is not None:
+            return self.again()
+        reply = await self.inner.handle_async_request(self._own())
+        if self._is_stream(reply):
+            return self._streamed(reply)
+        await reply.aread()
+        return self._whole(reply)
+
+    def deal(self) -> list[Callable[[], Any]]:
+        """Ask once for a call that is several requests; give what makes the reply of each."""
+        reply, pieces, error = self.inner.handle_request(self._own()), [], None
+        if self._is_stream(reply):
+            try:
+                pieces.extend(reply.iter_bytes())
+            except Exception as broken:  # noqa: BLE001  # raised where it stands
+                error = broken
+            reply.close()
+            return self._dealt(reply, pieces, error)
+        reply.read()
+        return self._choices(reply)
+
+    async def adeal(self) -> list[Callable[[], Any]]:
+        """Ask once for a call that is several requests; give what makes the reply of each."""
+        reply, pieces, error = await self.inner.handle_async_request(self._own()), [], None
+        if self._is_stream(reply):
+            try:
+                async for data in reply.aiter_bytes():
+                    pieces.append(data)  # noqa: PERF401  # what came before an error counts
+            except Exception as broken:  # noqa: BLE001  # raised where it stands
+                error = broken
+            await reply.aclose()
+            return self._dealt(reply, pieces, error)
+        await reply.aread()
+        return self._choices(reply)
+
+    def _own(self) -> Any:
+        """Return the caller's request as it goes to Chat Completions."""
+        return outgoing(self._request, Send(), self._family)
+
+    @property
+    def _asked_stream(self) -> bool:
+        try:
+            body = json.loads(self._request.content)
+        except ValueError:
+            return False
+        return isinstance(body, dict) and bool(body.get("stream"))
+
+    def _is_stream(self, reply: Any) -> bool:
+        """Tell whether a reply is a stream: the SDK reads one whatever it is called, where it has asked for it."""
+        if not 200 <= reply.status_code < 300:
+            return False
+        kind = reply.headers.get("content-type", "").lower().partition(";")[0].strip()
+        return kind == "text/event-stream" or (self._asked_stream and not kind.endswith("json") and kind != "text/html")
+
+    # What replies become
+
+    def _whole(self, reply: Any) -> Any:
+        status, content = reply.status_code, reply.content
+        if status >= 400:
+            self.again = partial(self._made, reply, content)
+            return self.again()
+        location = reply.headers.get("location")
+        if status >= 300 and location and not location.startswith("/") and "://" not in location:
+            reply.headers["location"] = str(self._request.url.join(location))  # not relative to where nobody has asked
+        if self._asked_stream and content.lstrip()[:5] in (b"data:", b"event"):
+            machine = EventsFromChunks()
+            return self._made(reply, machine.feed(content) + machine.close(), kind="text/event-stream")
+        body = _json(content)
+        return self._made(reply, _written(response_of(body))) if is_completion(body) else reply
+
+    def _streamed(self, reply: Any) -> Any:
+        return self._made(reply, stream=_streams(self._family.name)[0](reply, EventsFromChunks()))
+
+    def _choices(self, reply: Any) -> list[Callable[[], Any]]:
+        body = _json(reply.content) if reply.status_code < 300 else None
+        if not is_completion(body):
+            made = self._whole(reply)
+            return [lambda: made]
+        bodies = [_written(response_of(body, number)) for number in range(len(choices_of(body)) or 1)]
+        return [partial(self._made, reply, content) for content in bodies]
+
+    def _dealt(self, reply: Any, pieces: list[bytes], error: Exception | None) -> list[Callable[[], Any]]:
+        indexes = sorted(_indexes(b"".join(pieces))) or [0]
+        replayed = _streams(self._family.name)[1]
+
+        def of(index: int) -> Callable[[], Any]:
+            machine = EventsFromChunks(index)
+            said = [*map(machine.feed, pieces), machine.close() if error is None else b""]
+            return lambda: self._made(reply, stream=replayed([*filter(None, said)], error))  # a stream is read once
+
+        return [of(index) for index in indexes]
+
+    def _too_few(self, count: int) -> Callable[[], Any]:
+        said = f"the call asked for more choices than the mock has given, which are {count}"
+        error = {"message": said, "type": "server_error", "param": None, "code": "too_few_choices"}
+        headers = {"content-type": "application/json", "x-should-retry": "false"}
+        return lambda: self._family.Response(500, headers=headers, content=_written({"error": error}))
+
+    def _made(self, reply: Any, content: bytes | None = None, *, kind: str | None = None, stream: Any = None) -> Any:
+        headers = [(name, value) for name, value in reply.headers.multi_items() if name.lower() not in _OF_THE_BODY]
+        if kind is not None:
+            headers = [
+                *((name, value) for name, value in headers if name.lower() != "content-type"),
+                ("content-type", kind),
+            ]
+        body = {"content": content} if stream is None else {"stream": stream}
+        return self._family.Response(reply.status_code, headers=headers, extensions=reply.extensions, **body)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _written(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _indexes(stream: bytes) -> set[int]:
+    """Collect the indexes of the choices in a stream."""
+    found: set[int] = set()
+    for event in Decoder().feed(stream):
+        chunk = _json(event.data)
+        choices = choices_of(chunk) if isinstance(chunk, dict) else []
+        found |= {index for choice in choices if isinstance(index := choice.get("index"), int)}
+    return found
+
+
+class _Events:
+    """The stream of a mock, as the Responses API's."""
+
+    def __init__(self, reply: Any, machine: EventsFromChunks) -> None:
+        self._reply, self._machine = reply, machine
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._reply.iter_bytes():
+            if said := self._machine.feed(data):
+                yield said
+        if said := self._machine.close():
+            yield said
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._reply.aiter_bytes():
+            if said := self._machine.feed(data):
+                yield said
+        if said := self._machine.close():
+            yield said
+
+    def close(self) -> None:
+        """Close the mock's."""
+        self._reply.close()
+
+    async def aclose(self) -> None:
+        """Close the mock's."""
+        await self._reply.aclose()
+
+
+class _Replayed:
+    """A stream that has been read, with the error that stood in it."""
+
+    def __init__(self, pieces: list[bytes], error: Exception | None) -> None:
+        self._pieces, self._error = pieces, error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        if self._error is not None:
+            raise self._error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+@lru_cache(maxsize=2)
+def _streams(library: str) -> tuple[Any, Any]:
+    """Make both kinds of streams of one HTTP library's, which looks for its own base classes."""
+    bases = sys.modules[library].SyncByteStream, sys.modules[library].AsyncByteStream
+    return type("Events", (_Events, *bases), {}), type("Replayed", (_Replayed, *bases), {})
+
+
+# The trips
+
+
+class _Mocked(TripBase):
+    """What the sync and the async trip have in common."""
+
+    inner: _Mock
+
+    def __init__(self, family: Family, inner: Any, request: Any, ticket: Any, *, branch: bool = False) -> None:
+        below = inner.inner if isinstance(inner, _Mock) else inner
+        super().__init__(family, _Mock(below, family, request), request, ticket, branch=branch)
+        self._parts: list[Callable[[], Any]] = []
+        if ticket.journal.choice is not None:
+            ticket.journal.choice = _decided(ticket.journal.choice)
+
+    def branches(self, count: int) -> list[Any]:
+        """Make trips for several requests of this call."""
+        made = super().branches(count)
+        for number, one in enumerate(made):
+            one.inner = self.inner.branch(self._parts, number)
+        return made
+
+    def about_to_send(self, effect: Send) -> None:
+        """Tell the mock whether a request is a translated one, or one into which the HTTP client has turned it after a redirect."""
+        self.inner.asks = effect.body is not None or (self.request.method != "POST" and effect == Send())
+
+    def take(self, parts: list[Callable[[], Any]]) -> bool:
+        """Take what the mock has answered for several requests; tell whether there are several answers."""
+        self._parts = parts
+        self.inner.again = parts[0]
+        return len(parts) > 1
+
+
+class _MockedTrip(_Mocked, Trip):
+    """A request's trip to a mock, in sync code."""
+
+    def perform(self, effect: Effect) -> Any:
+        """Perform one effect."""
+        match effect:
+            case Send():
+                self.about_to_send(effect)
+            case Decide():
+                return _decided(super().perform(effect))
+            case FanOut(branches=branches):
+                self.ticket.sent += 1
+                with _passing_on():
+                    parts = self.inner.deal()
+                if not self.take(parts):
+                    return (drive(branches[0], self.perform),)  # an error, or the one answer that the mock has
+        return super().perform(effect)
+
+
+class _AsyncMockedTrip(_Mocked, AsyncTrip):
+    """A request's trip to a mock, in async code."""
+
+    async def perform(self, effect: Effect) -> Any:
+        """Perform one effect."""
+        match effect:
+            case Send():
+                self.about_to_send(effect)
+            case Decide():
+                return _decided(await super().perform(effect))
+            case FanOut(branches=branches):
+                self.ticket.sent += 1
+                with _passing_on():
+                    parts = await self.inner.adeal()
+                if not self.take(parts):
+                    return (await adrive(branches[0], self.perform),)  # as above
+        return await super().perform(effect)
+
+
+@contextmanager
+def _passing_on() -> Iterator[None]:
+    """Mark what a mock raises as its own."""
+    try:
+        yield
+    except BaseException as error:
+        setattr(error, PASSED_ON, True)
+        raise
+
+
+def _decided(choice: Any) -> Any:
+    """Let what was chosen stand, whatever a mock answers: its errors are Chat's, and say nothing of the Responses API."""
+    if not isinstance(choice, Choice):
+        return choice
+    veto = None if choice.veto is not None and choice.veto.reason == "missing" else choice.veto
+    return replace(choice, fallback=choice.fallback - WHY.keys(), veto=veto, unserved=None)
