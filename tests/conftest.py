@@ -15,7 +15,8 @@ from tests.support import network
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
 
-collect_ignore = ["service"]  # a service with a suite of its own, which test_plugin_service.py runs
+# A service and a suite that mocks HTTP, which test_plugin_service.py and test_chat_mocks_suite.py run.
+collect_ignore = ["service", "mocking"]
 
 # A developer's own keys, proxies and settings must not decide how a test ends.
 _PRIVATE_PREFIXES = ("OPENAI_", "AZURE_OPENAI_", "ADAPTER_")

@@ -8,7 +8,6 @@ what the API always writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeGuard
 
 from adapter.sse import Decoder
@@ -91,8 +90,9 @@ def response_of(completion: Json, number: int = 0) -> Json:
 class EventsFromChunks:
     """Turn the bytes of a Chat Completions stream into those of a Responses stream, for the choice with this index.
 
-    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end. An answer that neither finishes nor is
-    followed by `[DONE]` was cut, and gets no last event. A stream that is the Responses API's already passes as it is.
+    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end, both in the pieces in which it is to be
+    sent. An answer that neither finishes nor is followed by `[DONE]` was cut, and gets no last event. A stream that is the Responses
+    API's already passes as it is.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -103,64 +103,73 @@ class EventsFromChunks:
         self._passes = False
         self._begun = self._over = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the stream."""
         if self._passes:
-            return data
+            return [data]
         if self._held is not None:
             self._held.append(data)
         out: list[bytes] = []
         for event in self._decoder.feed(data):
             if not self._over:
-                out.append(self._event(event.data))
+                out += self._event(event.data)
             if self._held is not None:  # it is the Responses API's
                 self._passes = True
-                return b"".join(self._held)
-        return b"".join(out)
+                return self._held
+        return out
 
-    def close(self) -> bytes:
+    def close(self) -> list[bytes]:
         """Take the end of the stream."""
         if self._over or self._passes:
-            return b""
+            return []
         # Many a mock's last line lacks the blank one behind it, without which it is no event.
         done = any(event.data.startswith(b"[DONE]") for event in self._decoder.feed(b"\n\n"))
-        return self._end() if done or self._answer.finish is not None else b""
+        return self._end() if done or self._answer.finish is not None else []
 
-    def _event(self, data: bytes) -> bytes:
+    def _event(self, data: bytes) -> list[bytes]:
         try:
             chunk = json.loads(data)
         except ValueError:
             chunk = None
         if self._held is not None:
             if _is_event(chunk):
-                return b""
+                return []
             self._held = None
         if data.startswith(b"[DONE]"):
             return self._end()
         if not isinstance(chunk, dict):
-            return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"  # broken on either API
+            return [b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"]  # broken on either API
         if chunk.get("error"):
             self._over = True
-            return self._written([*self._beginning(), {"type": "error", "error": chunk["error"]}])
+            return [*self._beginning(), self._written([{"type": "error", "error": chunk["error"]}])]
         self._answer.learn(chunk if self._index == 0 else {**chunk, "usage": None})
-        events = list(self._beginning())
-        for position, choice in enumerate(choices_of(chunk)):
+        choices = choices_of(chunk)
+        if (
+            not choices
+        ):  # the usage, at the end; or, before anything else, what Azure has found in the prompt, without an id
+            return []
+        opening, events = self._beginning(), []
+        for position, choice in enumerate(choices):
             index = choice.get("index")
             if (position if index is None else index) == self._index:
                 events += self._answer.hear(choice, choice.get("delta"))
-        return self._written(events)
+        return [*opening, self._written(events)] if events else opening
 
-    def _beginning(self) -> Iterator[Json]:
-        if not self._begun:
-            self._begun = True
-            for kind in ("created", "in_progress"):
-                yield {"type": f"response.{kind}", "response": self._answer.response("in_progress")}
+    def _beginning(self) -> list[bytes]:
+        """Open the stream, once: it has begun before anything is said in it, be it an error."""
+        if self._begun:
+            return []
+        self._begun = True
+        running = self._answer.response("in_progress")
+        return [
+            self._written([{"type": f"response.{kind}", "response": running} for kind in ("created", "in_progress")])
+        ]
 
-    def _end(self) -> bytes:
+    def _end(self) -> list[bytes]:
         self._over = True
-        events = [*self._beginning(), *self._answer.end()]
-        status = self._answer.status
-        return self._written([*events, {"type": f"response.{status}", "response": self._answer.response(status)}])
+        opening, status = self._beginning(), self._answer.status
+        events = [*self._answer.end(), {"type": f"response.{status}", "response": self._answer.response(status)}]
+        return [*opening, self._written(events)]
 
     def _written(self, events: list[Json]) -> bytes:
         return b"".join([self._answer.numbered(event) for event in events])
@@ -192,11 +201,11 @@ class _Answer:
 
     def learn(self, given: Json) -> None:
         """Take what stands at the top of a completion or a chunk."""
-        if isinstance(given.get("id"), str):
+        if isinstance(given.get("id"), str) and given["id"]:
             self._top.setdefault("id", given["id"].removeprefix(_COMPLETION))
-        if given.get("created") is not None:
+        if given.get("created"):
             self._top.setdefault("created_at", given["created"])
-        self._top |= {key: given[key] for key in _TOP if given.get(key) is not None}
+        self._top |= {key: given[key] for key in _TOP if given.get(key)}
         usage = given.get("usage")
         if isinstance(usage, dict):
             self._top["usage"] = {_USAGE.get(key, key): value for key, value in usage.items()}

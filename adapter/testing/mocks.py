@@ -151,13 +151,13 @@ class _Mock:
         status, content = reply.status_code, reply.content
         if status >= 400:
             self.again = partial(self._made, reply, content)
-            return self.again()
+            return reply
         location = reply.headers.get("location")
         if status >= 300 and location and not location.startswith("/") and "://" not in location:
             reply.headers["location"] = str(self._request.url.join(location))  # not relative to where nobody has asked
         if self._asked_stream and content.lstrip()[:5] in (b"data:", b"event"):
             machine = EventsFromChunks()
-            return self._made(reply, machine.feed(content) + machine.close(), kind="text/event-stream")
+            return self._made(reply, b"".join(machine.feed(content) + machine.close()), kind="text/event-stream")
         body = _json(content)
         return self._made(reply, _written(response_of(body))) if is_completion(body) else reply
 
@@ -178,8 +178,10 @@ class _Mock:
 
         def of(index: int) -> Callable[[], Any]:
             machine = EventsFromChunks(index)
-            said = [*map(machine.feed, pieces), machine.close() if error is None else b""]
-            return lambda: self._made(reply, stream=replayed([*filter(None, said)], error))  # a stream is read once
+            said = [piece for data in pieces for piece in machine.feed(data)] + (
+                machine.close() if error is None else []
+            )
+            return lambda: self._made(reply, stream=replayed(said, error))  # anew: a stream is read once
 
         return [of(index) for index in indexes]
 
@@ -229,17 +231,15 @@ class _Events:
 
     def __iter__(self) -> Iterator[bytes]:
         for data in self._reply.iter_bytes():
-            if said := self._machine.feed(data):
-                yield said
-        if said := self._machine.close():
-            yield said
+            yield from self._machine.feed(data)
+        yield from self._machine.close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._reply.aiter_bytes():
-            if said := self._machine.feed(data):
-                yield said
-        if said := self._machine.close():
-            yield said
+            for piece in self._machine.feed(data):
+                yield piece
+        for piece in self._machine.close():
+            yield piece
 
     def close(self) -> None:
         """Close the mock's."""
