@@ -17,7 +17,7 @@ import pytest
 
 PLUGIN = "adapter.testing.plugin"
 CUTS = ("whole", "event", "byte", "cut")
-FIXTURES = frozenset({"adapter_cassette", "adapter_cassette_dir"})
+FIXTURES = frozenset({"adapter_cassette", "adapter_cassette_dir", "adapter_chat_mocks"})
 
 _ASIDE = pytest.StashKey[Path]()
 _OPTIONS = ("adapter_backend", "adapter_report", "adapter_strict", "adapter_record", "adapter_streams")
