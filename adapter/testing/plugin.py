@@ -12,7 +12,7 @@ pytest loads this file at every start, by `pytest_chat_responses`, so nothing bu
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
