@@ -355,10 +355,11 @@ def test_an_empty_log(tmp_path: Path) -> None:
 
 
 def test_without_arrow_or_ray_the_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, logs: tuple[Path, traffic.Totals]
+    monkeypatch: pytest.MonkeyPatch, logs: tuple[Path, traffic.Totals], tmp_path: Path
 ) -> None:
+    pa.parquet.write_table(pa.table({"body": ["{}"]}), tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "chat-responses-adapter[ray]" in str(audit(logs[0], "--engine", "ray").exception)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "chat-responses-adapter[kit]" in str(audit(logs[0], "--jobs", 1).exception)
+    assert "chat-responses-adapter[kit]" in str(audit(tmp_path, "--jobs", 1).exception)
     assert "ray" in engines.ENGINES

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,7 +39,7 @@ def audit(  # noqa: PLR0917  # a command's options
         list[Path],
         typer.Argument(
             metavar="LOGS",
-            help="JSON lines (also .gz, .zst, .bz2) or Parquet, or folders of them.",
+            help="JSON lines, JSON arrays and documents, HAR (also .gz, .zst, .bz2, .xz) or Parquet; folders of them; - for standard input.",
             show_default=False,
         ),
     ],
@@ -82,16 +83,16 @@ def audit(  # noqa: PLR0917  # a command's options
     in_force, source = settings_in_force(settings)
     if html is not None and html.is_dir():  # said before the work, not after it
         raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
-    own_state = state is None and html is not None
-    if html is not None and state is None:
-        state = html.with_name(f"{html.name}.state")
     refused: dict[str, str] = {}
     try:
-        found = _found(logs, refused)
+        found = _found(logs, refused, state)
+        own_state = state is None and html is not None and all(log.kind != "pipe" for log in found)
+        if own_state and html is not None:
+            state = html.with_name(f"{html.name}.state")
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
                 [log.path for log in found], in_force, state=state, restart=restart, engine=engine, jobs=jobs,
-                progress=_in_megabytes(advance),
+                progress=_in_megabytes(advance), changed=partial(_tell, refused, ""),
             )  # fmt: skip
         document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
         document["logs"], document["settings_file"] = len(found), str(source) if source else None
@@ -123,13 +124,16 @@ def audit(  # noqa: PLR0917  # a command's options
         raise typer.Exit(FOUND)
 
 
-def _found(logs: list[Path], refused: dict[str, str]) -> Any:
+def _tell(refused: dict[str, str], what: str, path: str, why: str) -> None:
+    refused[path] = why
+    err().print(Text(f"{printable(path)}: {what}{why}"), soft_wrap=True)
+
+
+def _found(logs: list[Path], refused: dict[str, str], state: Path | None) -> Any:
     """Find the logs; say which files can't be read, and put them into `refused`."""
     from adapter.kit.audit.inputs import find
 
-    found = find(logs, lambda path, why: refused.update({path: why}))
-    for path, why in refused.items():
-        err().print(Text(f"{printable(path)}: not audited: {why}"), soft_wrap=True)
+    found = find(logs, partial(_tell, refused, "not audited: "), () if state is None else (state,))
     if not found:
         raise Mistake(
             f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"

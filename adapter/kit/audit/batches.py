@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter import codec, quick
 from adapter.errors import AdapterError, MissingExtra
-from adapter.kit.rows import Aside, Logged, RowFormats, unwrap_all
+from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
 from adapter.routing.settings import Settings
 
+from .documents import NOT_JSON, ONE_COMMA_TOO_MANY
 from .summary import SEPARATOR, Summary
 from .verdicts import Judge, Verdict
 
@@ -39,44 +40,45 @@ def arrow() -> Any:
     return pa
 
 
-def audit_batch(batch: pa.RecordBatch, settings: Settings | None = None, *, plain: bool = False) -> Summary:
+def audit_batch(
+    batch: pa.RecordBatch, settings: Settings | None = None, *, plain: bool = False, formats: RowFormats | None = None
+) -> Summary:
     """Audit the requests of one record batch; pure, so that it may run anywhere, and twice.
 
     The column `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
     `rows.unwrap`). Beside it may stand `url`, and `response` with the usage; `file` and `line` name rows that can't be read. A batch
     with a column `messages` is taken for bodies spread over columns. `settings` are those of production; unset: as there, from the
-    environment. `plain` judges each request by itself instead of each shape once. Raises NoRequests, a ValueError, for a batch without
+    environment. `plain` judges each request by itself instead of each shape once. `formats` are the shapes of rows that are known; unset:
+    the built-in ones. Raises NoRequests, a ValueError, for a batch without
     such a column.
     """
-    return _audited(_rows(batch), _judge(settings, plain=plain))
+    return _audited(_rows(batch), _judge(settings, plain=plain), formats)
 
 
-def audit_batches(settings: Settings | None = None) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def audit_rows(
+    rows: Iterable[tuple[Any, str, int]], settings: Settings | None = None, *, formats: RowFormats | None = None
+) -> Summary:
+    """Audit rows of logs, JSON as bytes or as values, each with its file and line; see audit_batch."""
+    return _audited(rows, _judge(settings, plain=False), formats)
+
+
+def audit_batches(
+    settings: Settings | None = None, *, formats: RowFormats | None = None
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return a function that maps record batches to one with a single string, `summary`, which `Summary.from_json` reads.
 
     It can be pickled with its settings, and is what `DataFrame.mapInArrow(audit_batches(settings), "summary string")` takes.
     """
-    return _Batches(settings)
+    return _Batches(settings, formats)
 
 
 class _Batches:
-    def __init__(self, settings: Settings | None) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings | None, formats: RowFormats | None) -> None:
+        self.settings, self.formats = settings, formats
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        summary = Summary.merged(audit_batch(batch, self.settings) for batch in batches)
+        summary = Summary.merged(audit_batch(batch, self.settings, formats=self.formats) for batch in batches)
         yield arrow().RecordBatch.from_pydict({"summary": [summary.dumps()]})
-
-
-def batch_of_lines(data: bytes, file: str, first: int) -> pa.RecordBatch:
-    """Make a record batch of JSON lines; `first` is the number of the first one."""
-    pa = arrow()
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    files = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(lines)), [file])
-    numbers = pa.array(range(first, first + len(lines)), pa.int64())
-    return pa.RecordBatch.from_arrays([pa.array(lines, pa.binary()), files, numbers], ["body", "file", "line"])
 
 
 def _judge(settings: Settings | None, *, plain: bool) -> Judge:
@@ -166,7 +168,7 @@ def _number(usage: Any, key: str) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _audited(rows: Iterator[tuple[Any, str, int]], judge: Judge, formats: RowFormats | None = None) -> Summary:
+def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFormats | None = None) -> Summary:
     summary = Summary()
     tallies: dict[int, _Tally] = {}
     bad: list[tuple[str, int, str]] = []
@@ -179,18 +181,18 @@ def _audited(rows: Iterator[tuple[Any, str, int]], judge: Judge, formats: RowFor
                 verdict = judge.of(logged)
                 tally = tallies.get(id(verdict))
                 if tally is None:
-                    tally = tallies[id(verdict)] = _Tally(
-                        verdict
-                    )  # and keeps the verdict alive, so that its id is its own
+                    # It keeps the verdict alive, so that its id is its own.
+                    tally = tallies[id(verdict)] = _Tally(verdict)
                 tally.add(logged)
                 if logged.missing or logged.format:
                     told[logged.format, logged.missing] += 1
             elif isinstance(logged, Aside):
                 summary.add("rows", logged.value)
             else:
-                summary.add("bad", logged)
+                why = _why(row, logged, formats)
+                summary.add("bad", why)
                 if file:
-                    bad.append((file, line, logged))
+                    bad.append((file, line, why))
     for (name, missing), count in told.items():
         if name:
             summary.add("format", name, count)
@@ -200,6 +202,15 @@ def _audited(rows: Iterator[tuple[Any, str, int]], judge: Judge, formats: RowFor
         _count(summary, tally)
     summary.bad_lines = tuple(bad)
     return summary.trim()
+
+
+def _why(row: Any, why: str, formats: RowFormats | None) -> str:
+    """Name the one fault that isn't seen in a line of good JSON: the comma behind it, of an array without brackets."""
+    if why == NOT_JSON and isinstance(row, bytes):
+        value = row.rstrip()
+        if value.endswith(b",") and unwrap(value[:-1], formats) != NOT_JSON:
+            return ONE_COMMA_TOO_MANY
+    return why
 
 
 def _count(summary: Summary, tally: _Tally) -> None:

@@ -12,15 +12,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from adapter.errors import MissingExtra
+from adapter.kit.rows import RowFormats
 from adapter.routing.settings import Settings
 
-from .batches import arrow, audit_batch
-from .inputs import DAMAGED, Block, Cursor, Log, blocks
+from .batches import arrow, audit_batch, audit_rows
+from .inputs import BLOCK, Block, Cursor, Log, blocks
 from .summary import Summary
 
+_SMALL = 2 * BLOCK  # bytes
 _AHEAD = 2  # blocks that wait for each worker: what bounds memory
 
 
@@ -38,29 +41,48 @@ Work = list[tuple[Log, Cursor]]
 """The logs to be read, each from where it was left."""
 
 
-def audit_block(block: Block, settings: Settings) -> Summary:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How rows are read and judged; it can be pickled."""
+
+    settings: Settings
+    formats: RowFormats
+
+
+def audit_block(block: Block, how: Reading) -> Summary:
     """Audit one block, the lines included that couldn't be read at all."""
     block = block.loaded()
-    summary = audit_batch(block.batch(), settings)
-    for line in block.too_long:
-        summary.add("bad", "too long")
-        summary.bad_lines += ((block.path, line, "too long"),)
-    if block.damaged:
-        summary.add("bad", DAMAGED)
-        summary.bad_lines += ((block.path, block.end.line, DAMAGED),)
+    if isinstance(block.data, bytes):
+        summary = audit_rows(block.rows(), how.settings, formats=how.formats)
+    else:
+        summary = audit_batch(block.data, how.settings, formats=how.formats)
+    for _, why in block.bad:
+        summary.add("bad", why)
+    summary.bad_lines += tuple((block.path, line, why) for line, why in block.bad)
     return summary.trim()
 
 
-def local(work: Work, settings: Settings, *, jobs: int, size: int) -> Iterator[Done]:
-    """Audit on this machine, with as many processes; one does without any. The blocks come in order."""
-    cut = (block for log, begin in work for block in blocks(log, begin, size=size))
+def local(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
+    """Audit on this machine, with as many processes, all cores by default; one does without any. The blocks come in order."""
+    cut: Iterator[Block] = (
+        block for log, begin in work for block in blocks(log, begin, size=size, formats=how.formats)
+    )
+    first: list[Block] = []
+    if jobs is None:  # for a little no further process is worth its start
+        held = 0
+        for block in cut:
+            first.append(block)
+            held += len(block.data) if isinstance(block.data, bytes) else block.data.nbytes
+            if held >= _SMALL:
+                break
+        jobs = cores() if held >= _SMALL else 1
+    cut = chain(first, cut)
     if jobs == 1:
         for block in cut:
-            yield Done(block.path, block.end, block.position, audit_block(block, settings))
+            yield Done(block.path, block.end, block.position, audit_block(block, how))
         return
-    arrow()  # a missing extra is told here, not in a worker
     # Not forked: this process may have threads (a progress bar).
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _take, (pickle.dumps(settings),))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _take, (pickle.dumps(how),))
     waiting: deque[tuple[Block, Future[Summary]]] = deque()
     try:
         for block in cut:
@@ -83,11 +105,11 @@ def _first(waiting: deque[tuple[Block, Future[Summary]]]) -> Done:
     return Done(block.path, block.end, block.position, future.result())
 
 
-_SETTINGS: list[Settings] = []  # a worker's own
+_HOW: list[Reading] = []  # a worker's own
 
 
-def _take(settings: bytes) -> None:
-    _SETTINGS[:] = [pickle.loads(settings)]  # noqa: S301  # from the process that made this one
+def _take(how: bytes) -> None:
+    _HOW[:] = [pickle.loads(how)]  # noqa: S301  # from the process that made this one
     # An interrupt is the first process's to deal with, and where that was killed nobody would ever end this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -104,10 +126,10 @@ def _leave_with(parent: Any) -> None:
 
 
 def _run(block: Block) -> Summary:
-    return audit_block(block, _SETTINGS[0])
+    return audit_block(block, _HOW[0])
 
 
-def ray(work: Work, settings: Settings, *, jobs: int | None, size: int) -> Iterator[Done]:
+def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
     """Audit with Ray Data, on the cluster that RAY_ADDRESS names or a local one. The blocks come in order.
 
     Workers read the logs themselves, so these must have the same paths everywhere. Plain lines are cut here, by reading them once;
@@ -122,13 +144,13 @@ def ray(work: Work, settings: Settings, *, jobs: int | None, size: int) -> Itera
     if not cluster.is_initialized():
         cluster.init(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     data.DataContext.get_current().enable_progress_bars = False
-    pieces = list(_pieces(work, size))
+    pieces = list(_pieces(work, how, size))
     if not pieces:
         return
     given = [{"order": order, "piece": pickle.dumps(piece)} for order, piece in enumerate(pieces)]
     parts = data.from_items(given, override_num_blocks=len(given))
     mapped = parts.map_batches(
-        _Pieces(pickle.dumps(settings), size),
+        _Pieces(pickle.dumps(how), size),
         batch_size=1,
         batch_format="pyarrow",
         **({"concurrency": jobs} if jobs else {}),
@@ -145,11 +167,11 @@ def ray(work: Work, settings: Settings, *, jobs: int | None, size: int) -> Itera
 Piece = Block | tuple[Log, Cursor]
 
 
-def _pieces(work: Work, size: int) -> Iterator[Piece]:
+def _pieces(work: Work, how: Reading, size: int) -> Iterator[Piece]:
     for log, begin in work:
         if log.kind == "lines":
-            for block in blocks(log, begin, size=size):
-                yield block if block.too_long else replace(block, data=None)
+            for block in blocks(log, begin, size=size, formats=how.formats):
+                yield block if block.bad else replace(block, data=None)
         else:
             yield log, begin
 
@@ -157,18 +179,16 @@ def _pieces(work: Work, size: int) -> Iterator[Piece]:
 class _Pieces:
     """What a worker does: a table of pieces in, a table of their figures out."""
 
-    def __init__(self, settings: bytes, size: int) -> None:
-        self.settings, self.size = settings, size
+    def __init__(self, how: bytes, size: int) -> None:
+        self.how, self.size = how, size
 
     def __call__(self, table: Any) -> Any:
-        settings = pickle.loads(self.settings)  # noqa: S301  # from the driver
+        how: Reading = pickle.loads(self.how)  # noqa: S301  # from the driver
         done = []
         for written in table.column("piece").to_pylist():
             piece = pickle.loads(written)  # noqa: S301  # same
-            cut = [piece] if isinstance(piece, Block) else blocks(*piece, size=self.size)
-            done.append(
-                pickle.dumps([Done(one.path, one.end, one.position, audit_block(one, settings)) for one in cut])
-            )
+            cut = [piece] if isinstance(piece, Block) else blocks(*piece, size=self.size, formats=how.formats)
+            done.append(pickle.dumps([Done(one.path, one.end, one.position, audit_block(one, how)) for one in cut]))
         return arrow().table({"order": table.column("order"), "done": done})
 
 

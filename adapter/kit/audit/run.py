@@ -7,60 +7,73 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from adapter.kit.rows import RowFormats
 from adapter.regular import Unreadable
 from adapter.routing.settings import Settings
 from adapter.translation.models import BUILT_IN
 from adapter.translation.rules import CHAT_PARAMETERS
 
-from .engines import ENGINES, Work, cores
+from .engines import ENGINES, Reading, Work
 from .inputs import BLOCK, Log, find
+from .pipes import STDIN
 from .state import StaleState, State
-
-_SMALL = 2 * BLOCK  # bytes for which no further process is worth its start
 
 
 def audit(
     paths: Iterable[str | Path],
     settings: Settings,
     *,
+    formats: RowFormats | None = None,
     state: Path | None = None,
     restart: bool = False,
     engine: str = "local",
     jobs: int | None = None,
     size: int = BLOCK,
     progress: Callable[[int], object] = lambda _: None,
+    changed: Callable[[str, str], object] | None = None,
 ) -> State:
     """Audit logs, and go on where `state` says that an earlier run was interrupted.
 
-    `jobs` is the number of processes (all cores), `size` the bytes in a block; `progress` is told of bytes that were read. Raises
-    Unreadable for logs that can't be read, StaleState for a state that doesn't fit, and for a log that changes while it is read.
+    `-` among the paths is standard input. `formats` are the shapes of rows that are known, the built-in ones by default. `jobs` is the number of processes (as many as there are cores, if there is enough to do),
+    `size` the bytes in a block; `progress` is told of bytes that were read. `changed` is told of logs that change while they are read,
+    and how; what was read of them is counted. Raises Unreadable for logs that can't be read, StaleState for a state that doesn't fit,
+    and, without `changed`, for a log that changes.
     """
     if restart and state is not None:
         state.unlink(missing_ok=True)
-    logs = find(paths)
-    done = State.open(state, settings.hash, code(), size)
+    logs = find(paths, leave_out=() if state is None else (state,))
+    _check_pipes(logs, state, engine)
+    formats = RowFormats.builtin() if formats is None else formats
+    done = State.open(state, settings.hash, formats.digest, code(), size)
     done.begin(logs)
     work: Work = [(log, done.logs[log.path].cursor) for log in logs if not done.logs[log.path].done]
     known = {log.path: log for log in logs}
     progress(sum(log.size for log in logs if done.logs[log.path].done))
-    if engine == "local":
-        jobs = min(
-            jobs or cores(),
-            1 if sum(log.size for log, _ in work if log.kind != "parquet") < _SMALL and jobs is None else 10_000,
-        )
     read: dict[str, int] = {}
     current: str | None = None
-    for one in ENGINES[engine](work, settings, jobs=jobs, size=done.block):
+    for one in ENGINES[engine](work, Reading(settings, formats), jobs=jobs, size=done.block):
         if current not in (None, one.log):
-            _finish(done, known[str(current)])
+            _finish(done, known[str(current)], changed)
         current = one.log
         done.add(one.log, one.end, one.summary)
         progress(max(0, one.position - read.get(one.log, 0)))
         read[one.log] = max(one.position, read.get(one.log, 0))
     for log, _ in work:
         if not done.logs[log.path].done:
-            _finish(done, log)
+            _finish(done, log, changed)
     return done
+
+
+def _check_pipes(logs: list[Log], state: Path | None, engine: str) -> None:
+    """Raise Unreadable where a pipe would have to be read twice, or elsewhere."""
+    pipe = next((log for log in logs if log.kind == "pipe"), None)
+    if pipe is None:
+        return
+    name = "standard input" if pipe.path == STDIN else f"{pipe.path}, a pipe,"
+    if state is not None:
+        raise Unreadable(f"--state: {name} can't be read again; write it into a file to go on after an interruption")
+    if engine != "local":
+        raise Unreadable(f"--engine {engine}: {name} can't be read by others than this process")
 
 
 @cache
@@ -70,7 +83,7 @@ def code() -> str:
 
     digest = hashlib.sha256(repr((BUILT_IN, sorted(CHAT_PARAMETERS))).encode())
     root = Path(adapter.__file__).parent
-    for folder in ("translation", "routing", "kit/audit"):
+    for folder in ("translation", "routing", "kit", "kit/audit", "kit/logs"):
         for path in sorted((root / folder).glob("*.py")):
             digest.update(path.read_bytes())
     for name in ("planning.py", "endpoints.py"):
@@ -78,11 +91,24 @@ def code() -> str:
     return digest.hexdigest()[:12]
 
 
-def _finish(state: State, log: Log) -> None:
-    try:
-        now = Log.at(log.path).fingerprint
-    except (Unreadable, OSError):
-        now = ""
-    if now != log.fingerprint:
-        raise StaleState(f"{log.path}: changed while it was read; begin anew with --restart")
+def _finish(state: State, log: Log, changed: Callable[[str, str], object] | None) -> None:
+    """Take down that a log was read to its end, unless it isn't any more what it was."""
+    why = "" if log.kind == "pipe" else _change(log)
+    if why and changed is None:
+        raise StaleState(f"{log.path}: {why}; begin anew with --restart")
+    if why and changed is not None:
+        changed(log.path, why)
     state.finish(log.path)
+
+
+def _change(log: Log) -> str:
+    """Say how a log has changed since it was found."""
+    try:
+        now = Log.at(log.path)
+        if now.fingerprint == log.fingerprint:
+            return ""
+        if now.has_grown_from(log):
+            return "grew while it was read: what was added isn't counted"
+    except (Unreadable, OSError):
+        pass
+    return "changed while it was read"

@@ -17,7 +17,7 @@ from adapter.errors import AdapterError
 from .inputs import Cursor, Log
 from .summary import Summary
 
-VERSION = 1
+VERSION = 2
 _LARGEST = 1 << 30  # bytes
 
 
@@ -38,11 +38,12 @@ class Progress:
 class State:
     """The figures so far, and where to go on in each log.
 
-    `settings` is the hash of the settings, `code` what tells the adapter's own versions apart: verdicts of different ones don't add
+    `settings` is the hash of the settings, `formats` that of the shapes of rows, `code` what tells the adapter's own versions apart: verdicts of different ones don't add
     up. With a `path`, `save` writes it there: whole or not at all.
     """
 
     settings: str
+    formats: str
     code: str
     block: int
     path: Path | None = None
@@ -50,9 +51,9 @@ class State:
     logs: dict[str, Progress] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path | None, settings: str, code: str, block: int) -> State:
+    def open(cls, path: Path | None, settings: str, formats: str, code: str, block: int) -> State:
         """Read the state at `path`, or begin a new one. Raises StaleState for one that can't be gone on with."""
-        fresh = cls(settings, code, block, path)
+        fresh = cls(settings, formats, code, block, path)
         if path is None or not os.path.lexists(path):
             return fresh
         try:
@@ -64,6 +65,7 @@ class State:
             raise StaleState(f"{path}: not the state of an audit") from None
         for name, theirs, ours in (
             ("settings", found.settings, settings),
+            ("formats of rows (--body, --formats)", found.formats, formats),
             ("version of the adapter", found.code, code),
         ):
             if theirs != ours:
@@ -80,6 +82,7 @@ class State:
         }
         return cls(
             str(value["settings"]),
+            str(value["formats"]),
             str(value["code"]),
             int(value["block"]),
             path,
@@ -124,7 +127,7 @@ class State:
             for name, log in self.logs.items()
         }
         value = {
-            "version": VERSION, "settings": self.settings, "code": self.code, "block": self.block, "logs": logs,
+            "version": VERSION, "settings": self.settings, "formats": self.formats, "code": self.code, "block": self.block, "logs": logs,
             "summary": self.summary.to_json(),
         }  # fmt: skip
         self.path.parent.mkdir(parents=True, exist_ok=True)

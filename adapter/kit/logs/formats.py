@@ -134,7 +134,8 @@ class RowFormats:
     @property
     def digest(self) -> str:
         """A short text that is another one where rows may be read differently."""
-        return hashlib.sha256(repr((self.body, self.own, self.known, sorted(self.providers))).encode()).hexdigest()[:12]
+        told = _in_order((self.body, self.own, self.known, self.providers))
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
     def fitting(self, row: dict[str, Any]) -> LogFormat | None:
         """Return the shape of a row: of one's own the first that fits, else of the built-in ones the one that asks most."""
@@ -144,6 +145,17 @@ class RowFormats:
             return None
         both = (*self.own, *self.known)
         return next((both[number] for number in sorted(found) if both[number].fits(row)), None)
+
+
+def _in_order(value: Any) -> Any:
+    """Return a value whose text is the same in every process: sets have no order of their own."""
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, tuple):
+        return [_in_order(one) for one in value]
+    if isinstance(value, LogFormat):
+        return [_in_order(getattr(value, one.name)) for one in fields(value)]
+    return value
 
 
 def _keys(one: LogFormat) -> list[str]:

@@ -1,0 +1,360 @@
+"""What `adapter audit` reads: pipes, whole-file JSON, files that are no logs, and all of it without pyarrow."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from adapter import Settings
+from adapter.cli.app import app
+from adapter.cli.saying import Mistake
+from adapter.kit.audit import pipes, run
+from adapter.kit.audit.documents import Documents, arrays_of, is_document
+from adapter.kit.rows import RowFormats
+
+from .support import traffic
+
+WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
+
+
+def audit(*arguments: Any, stdin: bytes | None = None) -> Any:
+    return CliRunner().invoke(app, ["audit", *map(str, arguments)], env=WIDE, input=stdin)
+
+
+def counted(*arguments: Any, stdin: bytes | None = None) -> dict[str, Any]:
+    """Return a report without what names files."""
+    result = audit(*arguments, "--json", stdin=stdin)
+    assert result.exit_code in (0, 1), result.exception
+    document = json.loads(result.stdout)
+    assert isinstance(document, dict)
+    for row in document["bad_lines"]["first"]:
+        del row["file"], row["line"]
+    return document
+
+
+def body(model: str = "gpt-4o", **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": 'a "quoted" { [ \\ word'}], **more}
+
+
+LINES = [line for line in traffic.rows(300, 9, traffic.Totals()) if line.endswith(b"}")]
+VALUES = [json.loads(line) for line in LINES]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("plain") / "a.jsonl"
+    path.write_bytes(b"\n".join(LINES))
+    return counted(path)
+
+
+def _dumped(value: Any, indent: int | None = None) -> bytes:
+    return json.dumps(value, indent=indent, ensure_ascii=False).encode()
+
+
+WRITTEN: dict[str, bytes] = {
+    "lines": b"\n".join(LINES),
+    "lines with CRLF, a BOM and blanks between": b"\xef\xbb\xbf" + b"\r\n\r\n".join(LINES) + b"\r\n",
+    "an array on one line": _dumped(VALUES),
+    "an array, an element a line": b"[\n" + b",\n".join(LINES) + b"\n]\n",
+    "a pretty-printed array": _dumped(VALUES, 2),
+    "a pretty-printed array with CRLF and a BOM": b"\xef\xbb\xbf" + _dumped(VALUES, 4).replace(b"\n", b"\r\n"),
+    "pretty-printed objects": b"\n".join(_dumped(value, 1) for value in VALUES),
+    "a JSON text sequence": b"".join(b"\x1e" + line + b"\n" for line in LINES),
+    "a pretty-printed JSON text sequence": b"".join(b"\x1e" + _dumped(value, 2) + b"\n" for value in VALUES),
+    "a list": _dumped({"object": "list", "data": VALUES, "has_more": False}),
+    "a pretty-printed list": _dumped({"object": "list", "data": VALUES, "has_more": False}, 2),
+    "a batch behind other things": _dumped({"meta": {"data": [[]], "x": "]}"}, "batch": VALUES}, 2),
+    "entries of a log": _dumped({"log": {"version": "1.2", "creator": {"name": "x"}, "entries": VALUES}}),
+    "arrays, one behind the other": _dumped(VALUES[:99]) + b"\n" + _dumped(VALUES[99:]),
+    "elements without brackets, pretty-printed": b"\n".join(_dumped(value, 2) for value in VALUES),
+}
+PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": (".gz", gzip.compress), "bz2": (".bz2", bz2.compress), "xz": (".xz", lzma.compress),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_ways_to_write_make_no_difference(written: bytes, tmp_path: Path, plain: dict[str, Any]) -> None:
+    (tmp_path / "a.json").write_bytes(written)
+    assert counted(tmp_path) == plain
+    assert counted("-", stdin=written) == plain
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("name", ["lines", "a pretty-printed array"])
+def test_compression_makes_none(
+    name: str, suffix: str, pack: Callable[[bytes], bytes], tmp_path: Path, plain: dict[str, Any]
+) -> None:
+    packed = pack(WRITTEN[name])
+    (tmp_path / f"a.jsonl{suffix}").write_bytes(packed)
+    assert counted(tmp_path) == plain
+    assert counted("-", stdin=packed) == plain
+    cut = counted("-", stdin=packed[:-40])
+    assert cut["bad_lines"]["reasons"]["the rest of the file is damaged"] == 1
+
+
+# Cut into pieces
+
+
+def _rows(data: bytes, piece: int, longest: int = 1 << 20) -> list[tuple[bytes, int, str]]:
+    file = io.BytesIO(data)
+    arrays = arrays_of(RowFormats.builtin())
+    return list(Documents(lambda: file.read(piece), longest, arrays).rows())
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 64, 4096])
+def test_pieces_of_any_size_give_the_same_rows(piece: int) -> None:
+    values: list[Any] = ['"', "\\", '\\"', "]}", "é😀\u2028", "", None, [[], {}], 1.5, {"a": [{"b": "}"}]}]
+    odd = [{"k": value} for value in values]
+    for indent in (None, 0, 2):
+        for data in (
+            _dumped(odd, indent),
+            _dumped({"data": odd, "z": 1}, indent),
+            _dumped({"log": {"entries": odd}}, indent),
+        ):
+            found = _rows(data, piece)
+            assert [json.loads(row) for row, _, _ in found] == odd
+            lines = data.split(b"\n")
+            if indent == 0:
+                assert [lines[line - 1] for _, line, _ in found] == [b"{"] * len(odd)
+
+
+BAD: dict[str, tuple[bytes, list[tuple[int, str]], int]] = {  # the data, the bad lines, how many good rows
+    "a comma behind the last": (b'[\n{"a": 1},\n{"b": 2},\n]', [(4, "a comma too many")], 2),
+    "two commas": (b'[{"a": 1},,{"b": 2}]', [(1, "a comma too many")], 2),
+    "no end": (b'[\n{"a": 1},\n{"b": 2}\n', [(4, "not JSON")], 2),
+    "the end in an element": (b'[\n{"a": 1},\n{"b": [', [(3, "not JSON")], 1),
+    "a text without end": (b'[\n {"a": 1},\n {"b": "x},\n {"c": 3},\n {"d": 4}\n]', [(3, "not JSON")], 3),
+    "a pretty-printed one cut": (b'{\n "a": "x\n}\n{\n "b": 2\n}\n', [(1, "not JSON")], 1),
+    "one that is too long": (b'[{"a": "' + b"x" * 200 + b'"},\n{"b": 2}]', [(1, "too long")], 1),
+    "an object that is too long": (b'{"a": "' + b"x" * 200 + b'"}\n{"b": 2}', [(1, "too long")], 1),
+    "a stray bracket": (b'[{"a": 1}]\n]\n{"b": 2}', [(2, "not JSON")], 2),
+    "an empty array": (b"[]", [], 0),
+    "an empty list": (b'{"data": []}', [], 1),
+    "a request with a key of a list's": (b'{"model": "m", "messages": [], "data": [{}, {}]}', [], 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", [1, 5, 4096])
+@pytest.mark.parametrize(("data", "bad", "good"), BAD.values(), ids=BAD)
+def test_bad_places_are_told_by_line(data: bytes, bad: list[tuple[int, str]], good: int, piece: int) -> None:
+    found = _rows(data, piece, 100)
+    assert [(line, why) for _, line, why in found if why] == bad
+    assert len(found) - len(bad) == good
+
+
+HEADS: dict[str, tuple[bytes, bool]] = {
+    "lines": (b'{"model": "a"}\n{"model": "b"}', False),
+    "one line": (b'{"model": "a"}', False),
+    "an object over lines": (b'{\n  "a": 1}', True),
+    "an object over lines that begins with a key": (b'{"a": 1,\r\n "b": 2}', True),
+    "messages over lines": (b'{"messages": [\n{"role": 1}]}', True),
+    "a first line cut in a text": (b'{"a": "x\n{"b": 1}', False),
+    "a first line cut behind a comma": (b'{"a": 1,\n{"b": 2}', False),
+    "no JSON that looks like an array": (b"[2026-01-01 10:00] GET /", False),
+    "an array": (b" \n[ {", True),
+    "a line that has no end, with a list in it": (b'{"object": "list", "data": [{"a": 1}, {"a"', True),
+    "a line that quotes one": (b'{"content": "\\"data\\": [1]" ', False),
+    "a list that ends on its line": (b'{"data": [{}]}\n', False),
+    "text": (b"GET / 200\n{", False),
+}
+
+
+@pytest.mark.parametrize(("head", "document"), HEADS.values(), ids=HEADS)
+def test_the_first_bytes_decide(head: bytes, document: bool) -> None:
+    assert is_document(head) is document
+
+
+def test_an_array_is_gone_on_with_after_each_block(tmp_path: Path, plain: dict[str, Any]) -> None:
+    path, state = tmp_path / "a.json", tmp_path / "s.json"
+    path.write_bytes(WRITTEN["a pretty-printed array"])
+    stops = 0
+    done = None
+    while done is None:
+        seen = 0
+
+        def stop(_: int) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == 3:
+                raise KeyboardInterrupt
+
+        try:
+            done = run.audit([tmp_path], Settings(), state=state, jobs=1, size=40_000, progress=stop)
+        except KeyboardInterrupt:
+            stops += 1
+    assert stops > 3
+    assert done.summary.count("rows", "request") == plain["requests"]
+
+
+# Pipes
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "f.jsonl"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_named_pipe_is_read(fifo: Path, plain: dict[str, Any]) -> None:
+    for data in (WRITTEN["lines"], gzip.compress(WRITTEN["an array on one line"])):
+        writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+        writer.start()
+        assert counted(fifo) == plain
+        writer.join()
+
+
+def test_a_named_pipe_that_nobody_writes_to(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "_PATIENCE", 0.1)
+    assert "a named pipe that nobody writes to" in str(audit(fifo).exception)
+    (fifo.parent / "a.jsonl").write_bytes(LINES[0])
+    result = audit(fifo.parent, "--json")  # in a folder it is none of the logs
+    assert (result.exit_code, json.loads(result.stdout)["requests"]) == (1, 1)
+    assert json.loads(result.stdout)["unread"] == [{"file": str(fifo), "why": "not a regular file: a named pipe"}]
+
+
+def test_pipes_files_and_folders_together(tmp_path: Path, plain: dict[str, Any]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(WRITTEN["lines"])
+    both = counted("-", tmp_path, "-", stdin=WRITTEN["a list"])
+    assert (both["logs"], both["requests"]) == (2, 2 * plain["requests"])
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as file:
+        file.write(LINES[0])
+    assert counted(f"/dev/fd/{read}")["requests"] == 1  # as `<(…)` gives it
+    os.close(read)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (["-", "--state", "s.json"], b"{}", "--state: standard input can't be read again"),
+        (["-", "--engine", "ray"], b"{}", "--engine ray: standard input can't be read by others"),
+        (["-"], b"PAR1....", "-: Parquet, which is read from a file of its own"),
+        (["-"], "{}".encode("utf-16"), "-: not UTF-8: UTF-16"),
+        (["/dev/zero"], b"", "no logs in /dev/zero"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_pipe_is_no_good_for(arguments: list[str], stdin: bytes, said: str, tmp_path: Path) -> None:
+    found = audit(*(tmp_path / one if one == "s.json" else one for one in arguments), stdin=stdin).exception
+    assert isinstance(found, Mistake)
+    assert said in str(found)
+
+
+def test_a_page_of_standard_input_keeps_no_state(tmp_path: Path) -> None:
+    assert audit("-", "--html", tmp_path / "p.html", stdin=LINES[0]).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
+
+
+# What is no log
+
+
+def test_each_file_that_is_no_log_is_one_line(tmp_path: Path, plain: dict[str, Any]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(WRITTEN["lines"])
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "c.jsonl").symlink_to(tmp_path / "c.jsonl")
+    (tmp_path / "d.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "e.jsonl").mkdir()
+    (tmp_path / "e.jsonl" / "up").symlink_to(tmp_path)
+    (tmp_path / "f\n\x1b[31m.jsonl").write_bytes(b"\xff\xfe{\x00")
+    (tmp_path / "g.json").write_bytes(b"PK\x03\x04")
+    with socket.socket(socket.AF_UNIX) as one:
+        before = Path.cwd()
+        os.chdir(tmp_path)  # the names of sockets are short
+        try:
+            one.bind("h.jsonl")
+        finally:
+            os.chdir(before)
+    (tmp_path / "i.jsonl").write_bytes(b"{}")
+    (tmp_path / "i.jsonl").chmod(0)
+    result = audit(tmp_path, "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert document["requests"] == plain["requests"]
+    whys = {row["file"][len(str(tmp_path)) + 1 :]: row["why"] for row in document["unread"]}
+    root = {"i.jsonl"} if os.geteuid() == 0 else set()
+    assert whys.keys() == {"b.jsonl", "c.jsonl", "d.jsonl", "f\n\x1b[31m.jsonl", "g.json", "h.jsonl", "i.jsonl"} - root
+    assert "UTF-16" in whys["f\n\x1b[31m.jsonl"]
+    assert whys["g.json"] == "a zip archive: unpack it"
+    told = [line for line in result.stderr.splitlines() if "not audited" in line]
+    assert len(told) == len(whys)
+    assert "\x1b" not in result.stderr
+
+
+def test_a_log_that_grows_counts_as_far_as_it_went(tmp_path: Path, plain: dict[str, Any]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(WRITTEN["lines"] + b"\n")
+    told: list[tuple[str, str]] = []
+
+    def grow(_: int) -> None:
+        with path.open("ab") as file:
+            file.write(LINES[0] + b"\n" + LINES[1][:20])
+
+    done = run.audit([path], Settings(), jobs=1, size=50_000, progress=grow, changed=lambda *one: told.append(one))
+    assert told == [(str(path), "grew while it was read: what was added isn't counted")]
+    assert done.summary.count("rows", "request") == plain["requests"]
+    assert not done.summary.count("bad")
+
+
+def test_a_log_that_shrinks_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(WRITTEN["lines"])
+    told: list[str] = []
+    run.audit(
+        [path], Settings(), jobs=1, size=50_000, progress=lambda _: os.truncate(path, 10_000),
+        changed=lambda _, why: told.append(why),
+    )  # fmt: skip
+    assert told == ["changed while it was read"]
+
+
+# Without pyarrow
+
+
+def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> None:
+    """Several processes read each kind of JSON, in an environment where pyarrow can't be imported, and isn't tried."""
+    (tmp_path / "logs").mkdir()
+    written = ("lines", "an array on one line", "a pretty-printed array")
+    for number, name in enumerate(written):
+        (tmp_path / "logs" / f"{number}.json").write_bytes(WRITTEN[name])
+        for suffix, pack in PACKED.values():
+            (tmp_path / "logs" / f"{number}.json{suffix}").write_bytes(pack(WRITTEN[name]))
+    for package in ("pyarrow", "libcst", "ray"):
+        (tmp_path / f"{package}.py").write_text(
+            f"open({str(tmp_path / 'tried')!r}, 'a').write('{package} ')\nraise ImportError", encoding="utf-8"
+        )
+    code = "import sys; from adapter.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "audit", str(tmp_path / "logs"), "--jobs", "2", "--json"],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "tried").exists(), (tmp_path / "tried").read_text(encoding="utf-8")
+    assert json.loads(done.stdout)["requests"] == len(written) * 4 * plain["requests"]
+
+
+def test_zstandard_is_read_by_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    path = tmp_path / "a.jsonl.zst"
+    with pa.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(WRITTEN["lines"])
+    assert counted(path)["requests"] > 0
+    for name in ("compression.zstd", "zstandard", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    said = str(audit(path).exception)
+    assert "zstandard" in said
+    assert "Python 3.14" in said
