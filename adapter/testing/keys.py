@@ -88,6 +88,7 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
 
 def refuse(headers: Any) -> None:
     """Raise KeyNeeded where one of a request's headers carries the stand-in."""
+    __tracebackhide__ = True  # its arguments are headers
     if any(value.removeprefix("Bearer ") == STAND_IN for _, value in pairs(headers)):
         raise KeyNeeded
 

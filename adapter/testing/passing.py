@@ -45,15 +45,15 @@ _PASSAGE: ContextVar[_Passage | None] = ContextVar("adapter.testing.passage", de
 
 
 class Passing:
-    """What passes a cassette, and what passes it by (`astray`: each request, and the transport that answered it)."""
+    """What passes a cassette, and what passes it by; `asked` counts the requests that it was asked for."""
 
     def __init__(self, cassette: Any, *, replay: bool) -> None:
         self._cassette = cassette
         self._replay = replay
         self._stack = ExitStack()
         self._unclaimed = 0
+        self._wrong: list[str] = []
         self.asked = 0
-        self.astray: list[str] = []
 
     # What the cassette is asked and told
 
@@ -114,7 +114,8 @@ class Passing:
         if self._unclaimed:  # it went on in a thread of its own
             self._unclaimed -= 1
             return
-        self.astray.append(f"{request.method} {request.url.path}" + (f", by {by}" if by else ""))
+        what = f"{request.method} {request.url.path}" + (f", by {by}" if by else "")
+        self._wrong.append(f"{what}, was answered past the cassette: vcrpy didn't see it")
 
     def _put_stub(self, kind: type, method: str, library: Any) -> None:
         real = getattr(kind, method)
@@ -123,8 +124,8 @@ class Passing:
         self._stack.enter_context(replaced(kind, method, _only_for_the_sdk(stub, real)))
 
     def complaints(self) -> list[str]:
-        """Say what went past the cassette."""
-        return [f"{one}, was answered past the cassette, which vcrpy didn't see" for one in dict.fromkeys(self.astray)]
+        """Say what went past the cassette, or was about to."""
+        return list(dict.fromkeys(self._wrong))
 
     def idle(self) -> str:
         """Say why nothing was recorded, where nothing went past."""
@@ -135,11 +136,18 @@ class Passing:
     # What would leave
 
     def bar(self) -> None:
-        """Let no request of the SDK's out."""
+        """Let no request of the SDK's out, in a replay."""
         if self._replay:
-            ways = Ways(_stays)
+            ways = Ways(self._stays)
             ways.watch()
             self._stack.callback(ways.close)
+
+    def _stays(self, headers: Any) -> None:
+        __tracebackhide__ = True  # its arguments are headers
+        if any(name == SIGN for name, _ in pairs(headers)):
+            why = "a request was on its way to the network, past the cassette"
+            self._wrong.append(why)
+            raise RefusedError(why)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -163,7 +171,7 @@ class _Once:
 
 @contextmanager
 def held(cassette: Any, *, replay: bool) -> Iterator[Passing]:
-    """Hold the SDK's requests to a cassette of vcrpy that is open; see `Passing.astray` for what went past it."""
+    """Hold the SDK's requests to a cassette of vcrpy that is open; see `Passing.complaints` for what went past it."""
     passing = Passing(cassette, replay=replay)
     try:
         passing.note()
@@ -210,11 +218,6 @@ def _only_for_the_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Cal
         return (stub if _PASSAGE.get() is not None or _is_sdks(request) else real)(transport, request)
 
     return handle
-
-
-def _stays(headers: Any) -> None:
-    if any(name == SIGN for name, _ in pairs(headers)):
-        raise RefusedError("a request of the SDK was on its way to the network, past the cassette")
 
 
 def _is_sdks(request: Any) -> bool:

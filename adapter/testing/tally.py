@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from . import failures
 from .sides import Side, without_side
 
 Call = dict[str, Any]
@@ -86,8 +87,9 @@ class Tally:
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
         test["calls"] = said["calls"]
-        if said["made_elsewhere"]:
-            test["made_elsewhere"] = said["made_elsewhere"]
+        for name in ("made_elsewhere", "failure"):
+            if said[name]:
+                test[name] = said[name]
 
     def document(self) -> dict[str, Any]:
         """Give all of it as JSON: names, paths and numbers, no contents."""
@@ -95,6 +97,7 @@ class Tally:
             "version": VERSION,
             "sides": {side: self.side(side) for side in ("chat", "responses")},
             "one_side_only": self.one_side_only(),
+            "event_loops": self.event_loops(),
             "calls_elsewhere": self.outside,
             "tests": list(self.tests.values()),
         }
@@ -114,15 +117,21 @@ class Tally:
         }
 
     def one_side_only(self) -> list[str]:
-        """List the tests that failed on one side and passed on the other."""
+        """List the tests that failed on one side and passed on the other, but for failures that say nothing about a side."""
         outcomes: dict[str, dict[str, str]] = {}
         for test in self.tests.values():
+            if "failure" in test:
+                continue
             outcomes.setdefault(without_side(test["test"]), {})[test["side"]] = test["outcome"]
         return [
             f"{test}, on {next(side for side, outcome in sides.items() if outcome == 'failed')}"
             for test, sides in outcomes.items()
             if sorted(sides.values()) == ["failed", "passed"]
         ]
+
+    def event_loops(self) -> list[str]:
+        """List the tests that failed since they share a client with another event loop's."""
+        return [test["test"] for test in self.tests.values() if test.get("failure") == failures.EVENT_LOOP]
 
     def silent(self) -> list[str]:
         """List the tests that passed and made no call that the adapter saw."""
@@ -173,6 +182,7 @@ class Tally:
         yield from aligned(rows).split("\n")
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
+            ("failed by sharing a client between event loops, as they would twice on one side:", self.event_loops()),
             ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
@@ -193,6 +203,9 @@ _SHOWN = 20
 MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls elsewhere"
 
 
-def said_of(side: Side, watcher: Watcher, *, alone: bool, made_elsewhere: list[str]) -> dict[str, Any]:
+def said_of(
+    side: Side, watcher: Watcher, *, alone: bool, made_elsewhere: list[str], failure: str | None
+) -> dict[str, Any]:
     """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
-    return {"side": str(side), "alone": alone, "calls": watcher.calls(), "made_elsewhere": made_elsewhere}
+    said = {"side": str(side), "alone": alone, "calls": watcher.calls()}
+    return {**said, "made_elsewhere": made_elsewhere, "failure": failure}

@@ -46,6 +46,7 @@ class Ways:
     def _looked_at(self, send: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(send)
         def looked_at(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             # httpcore takes a request, the others headers
             self._check(kwargs["headers"] if "headers" in kwargs else getattr((*args, None)[1], "headers", None))
             return send(*args, **kwargs)

@@ -1,0 +1,113 @@
+"""Suites whose tests share a client between event loops: what fails for that is told apart from what fails on one side."""
+
+from __future__ import annotations
+
+import gc
+import json
+import warnings
+from typing import Any
+
+import openai
+import pytest
+
+import adapter
+from adapter.testing import failures
+from tests.support.answers import both
+from tests.support.loopback import Loopback
+
+pytest_plugins = ["pytester"]
+
+ALREADY_IMPORTED = (openai, adapter.OpenAI)  # see test_plugin.py
+
+SHARING = """
+import pytest, {module}
+client = {module}.AsyncOpenAI(max_retries=0)
+
+@pytest.fixture({scope}autouse=True)
+async def loop():
+    yield
+
+{twice}
+async def test_a({argument}):
+    said = await client.chat.completions.create(model="m", messages=[dict(role="user", content="hi")])
+    assert said.choices[0].message.content
+"""
+NATIVELY = {"module": "openai", "twice": "@pytest.mark.parametrize('n', [1, 2])", "argument": "n"}
+ON_BOTH_SIDES = {"module": "adapter", "twice": "", "argument": "backend"}
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    loopback.answer = both
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
+    return pytester
+
+
+def run(suite: pytest.Pytester, source: str, *args: str) -> Any:
+    suite.makepyfile(test_it=source)
+    quiet = ("-p", "no:cacheprovider", "-p", "anyio", "-o", "anyio_mode=auto", "-q", "-W", "ignore")
+    result = suite.runpytest_inprocess(*quiet, *args)
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()  # the connections of a loop that is closed
+    return result
+
+
+ONE_LOOP, A_LOOP_EACH = "scope='session', ", ""
+
+
+@pytest.mark.parametrize(
+    ("scope", "outcome"), [(ONE_LOOP, {"passed": 2}), (A_LOOP_EACH, {"passed": 1, "failed": 1})], ids=["one", "each"]
+)
+def test_both_sides_fare_as_two_runs_natively(suite: pytest.Pytester, scope: str, outcome: dict[str, int]) -> None:
+    backend = "@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
+    native = SHARING.format(scope=scope, **NATIVELY) + backend
+    run(suite, native).assert_outcomes(**outcome)
+    sides = SHARING.format(scope=scope, **ON_BOTH_SIDES) + backend
+    result = run(suite, sides, "-p", "adapter.testing.plugin", "--adapter-report=report.json")
+    result.assert_outcomes(**outcome)
+    document = json.loads((suite.path / "report.json").read_text(encoding="utf-8"))
+    assert document["one_side_only"] == []
+    assert document["event_loops"] == (["test_it.py::test_a[responses]"] if "failed" in outcome else [])
+    if "failed" in outcome:
+        result.stdout.fnmatch_lines(
+            [
+                "A client, or something else that the test shares, was used in another event loop before.*",
+                "failed by sharing a client between event loops, as they would twice on one side:",
+                "  test_it.py::test_a?responses?",
+            ]
+        )
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+LOOP = RuntimeError("Event loop is closed")
+FUTURE = RuntimeError("Task <Task pending> got Future <Future pending> attached to a different loop")
+LOCK = RuntimeError("<asyncio.locks.Lock object at 0x7f> is bound to a different event loop")
+KINDS: dict[str, tuple[BaseException | None, str | None]] = {
+    "closed": (LOOP, failures.EVENT_LOOP),
+    "a future": (FUTURE, failures.EVENT_LOOP),
+    "a lock": (LOCK, failures.EVENT_LOOP),
+    "behind the SDK's": (caused(ValueError("Connection error."), LOOP), failures.EVENT_LOOP),
+    "in a group": (ExceptionGroup("several", [ValueError(), FUTURE]), failures.EVENT_LOOP),
+    "an assertion about it": (AssertionError("Event loop is closed"), None),
+    "another": (RuntimeError("the pool is closed"), None),
+    "none": (None, None),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_the_kind_of_a_failure(case: str) -> None:
+    error, kind = KINDS[case]
+    assert failures.kind_of(error) == kind
+
+
+def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
+    code = compile("raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec")
+    with pytest.raises(RuntimeError) as raised:
+        exec(code, {"__name__": "adapter.exchange"})
+    assert failures.kind_of(raised.value) is None
