@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from tests.support.loopback import Loopback
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, passing, rechunk, http, vcr.stubs.httpx_stubs, yaml)
+CORE = importlib.import_module(http.NAME.replace("httpx", "httpcore"))
+ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, passing, rechunk, CORE, vcr.stubs.httpx_stubs, yaml)
 
 CALL = 'chat.completions.create(model="m", messages=[dict(role="user", content="hi")]).choices[0].message.content'
 SAID = '("Native hello", "Hello there")'

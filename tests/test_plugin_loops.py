@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import warnings
 from typing import Any
 
 import openai
@@ -12,16 +10,30 @@ import pytest
 
 import adapter
 from adapter.testing import failures
-from tests.support.answers import both
-from tests.support.loopback import Loopback
+from tests.support import answers, http
 
 pytest_plugins = ["pytester"]
 
-ALREADY_IMPORTED = (openai, adapter.OpenAI)  # see test_plugin.py
+ALREADY_IMPORTED = (openai, adapter.OpenAI, answers, http)  # see test_plugin.py
 
+# A client as code under test makes it. As a pool's connections do, its transport belongs to the loop in which it is first used.
 SHARING = """
-import pytest, {module}
-client = {module}.AsyncOpenAI(max_retries=0)
+import asyncio, pytest, {module}
+from tests.support.answers import completion, message_item, response
+from tests.support.http import http as HTTP
+
+class Bound(HTTP.AsyncBaseTransport):
+    loop = None
+
+    async def handle_async_request(self, request):
+        self.loop = self.loop or asyncio.get_running_loop()
+        self.loop.call_soon(int)
+        native = request.url.path.endswith("/chat/completions")
+        return HTTP.Response(200, json=completion() if native else response(message_item()))
+
+client = {module}.AsyncOpenAI(
+    base_url="http://made.invalid/v1", api_key="k", max_retries=0, http_client=HTTP.AsyncClient(transport=Bound())
+)
 
 @pytest.fixture({scope}autouse=True)
 async def loop():
@@ -37,21 +49,14 @@ ON_BOTH_SIDES = {"module": "adapter", "twice": "", "argument": "backend"}
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    loopback.answer = both
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
     return pytester
 
 
 def run(suite: pytest.Pytester, source: str, *args: str) -> Any:
     suite.makepyfile(test_it=source)
-    quiet = ("-p", "no:cacheprovider", "-p", "anyio", "-o", "anyio_mode=auto", "-q", "-W", "ignore")
-    result = suite.runpytest_inprocess(*quiet, *args)
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # the connections of a loop that is closed
-    return result
+    return suite.runpytest_inprocess("-p", "no:cacheprovider", "-p", "anyio", "-o", "anyio_mode=auto", "-q", *args)
 
 
 ONE_LOOP, A_LOOP_EACH = "scope='session', ", ""
