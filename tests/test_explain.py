@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
-import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from adapter import Settings, cli
 from adapter.cli.app import app
 from adapter.kit.explaining import Where, explain
 from adapter.kit.request_files import NotARequest, find_request
+from adapter.kit.shortening import shortened
 from tests.support.answers import both
+from tests.support.command import command
 from tests.support.loopback import Loopback
 
 USER = {"role": "user", "content": "What is the airspeed?"}
@@ -165,14 +168,9 @@ def test_lines() -> None:
 
 def run_main(*arguments: str, text: str) -> str:
     """Run the command as it is installed, for what it says of mistakes; exit code 2 and one line."""
-    code = "from adapter.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "explain", *arguments], input=text, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+    done = command("explain", *arguments, stdin=text)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    return done.err
 
 
 @pytest.mark.parametrize(
@@ -314,6 +312,92 @@ def test_no_backend_is_recommended_for_a_host_that_is_left_alone(monkeypatch: py
     shown = run().stdout
     assert "its host isn't among `hosts`" in shown
     assert "if chosen" not in shown
+
+
+# What is large
+
+PICTURE = "data:image/png;base64," + "iVBORw0KGgo" * 400_000
+LARGE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "an image": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}]},
+        ["data:image/png;base64,… (4,400,022 characters)"],
+    ),
+    "a small image": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE[:300]}}]}]},
+        ["data:image/png;base64,… (300 characters)"],
+    ),
+    "a data URL with parameters": ({"user": "data:text/plain;charset=utf-8,Hi" + " Hi" * 100}, ["data:text/plain;charset=utf-8,… (332 characters)"]),
+    "audio": (
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"format": "wav", "data": PICTURE[22:]}}]}]},
+        ['"data": "… (4,400,000 characters)"'],
+    ),
+    "a file": (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"filename": "a.pdf", "file_data": PICTURE}}]}]},
+        ["… (4,400,022 characters)"],
+    ),
+    "a text": ({"messages": [{"role": "user", "content": "word " * 600_000}]}, ["… (3,000,000 characters)"]),
+    "a tool's output": (
+        {"messages": [USER, {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                      {"role": "tool", "tool_call_id": "c", "content": "line\n" * 200_000}]},
+        ["… (1,000,000 characters)"],
+    ),
+    "messages": ({"messages": [{"role": "user", "content": f"{k} " * 100} for k in range(10_000)]}, ["… (9,800 more)"]),
+    "tools": ({"tools": [{"type": "function", "function": {"name": f"f{k}", "description": "x " * 200}} for k in range(1000)]}, ["more)"]),
+    "choices": (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [f"value {k}" for k in range(100_000)]}}}},
+        ["… (99,800 more)"],
+    ),
+    "keys": ({"metadata": {f"k{k}": "v" for k in range(10_000)}}, ["… (9,800 more)"]),
+    "depth": ({"vendor": functools.reduce(lambda inner, _: {"properties": {"x": inner}}, range(150), {})}, ["… (nested deeper)"]),
+    "an array of arrays": ({"vendor": [[[[0] * 200] * 200] * 200] * 200}, ["in it)"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_what_is_large_is_cut(case: str) -> None:
+    more, said = LARGE[case]
+    body = {**PLAIN, **more}
+    made = shortened(body)
+    text = json.dumps(made, ensure_ascii=False)
+    assert len(text) < 1_500_000
+    for one in said:
+        assert one in text
+    if case not in {"an array of arrays", "depth"}:
+        done = run("--json", text=json.dumps(body))
+        shown = json.loads(done.stdout)
+        assert shown["shortened"] is True
+        assert len(done.stdout) < 2_000_000
+        assert said[0] in done.stdout.replace('\\"', '"')
+        people = run(text=json.dumps(body)).stdout
+        assert len(people) < 300_000
+        assert "--whole shows them" in people
+
+
+def test_what_is_short_is_whole() -> None:
+    body = {**PLAIN, "tools": TOOLS, "messages": [{"role": "user", "content": "x y " * 900}] * 40}
+    assert shortened(body) == body
+    assert document(body=body)["shortened"] is False
+
+
+def test_all_of_it_is_shown_when_asked_for() -> None:
+    body = {**PLAIN, "messages": [{"role": "user", "content": "long words " * 10_000}]}
+    shown = document("--whole", body=body)
+    assert (shown["chat"]["body"], shown["shortened"]) == (body, False)
+    assert shown["responses"]["body"]["input"][0]["content"] == body["messages"][0]["content"]
+
+
+def test_a_large_request_takes_no_time() -> None:
+    """Of the processor: thirty megabytes in ten thousand messages; the bound is generous, since machines are shared."""
+    body = {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "name": "ada", "content": "word " * 600} for _ in range(10_000)],
+    }
+    text = json.dumps(body)
+    run()  # imports
+    begun = time.process_time()
+    for arguments in ([], ["--no-contents"]):
+        assert run(*arguments, text=text).exit_code == 0
+    assert time.process_time() - begun < 6
 
 
 def test_a_request_to_another_endpoint_is_said_to_be_one() -> None:

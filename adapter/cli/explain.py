@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +22,11 @@ from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request
+from adapter.kit.shortening import shortened
 from adapter.kit.unreached import is_address
 
+_SCREEN = 20_000  # characters of a body on the terminal
+_LINES = 40  # of the ledger
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _OF_THE_REQUEST = "the request's address"
 _STYLES = {
@@ -54,6 +57,9 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     contents: Annotated[
         bool, typer.Option(help="Show texts; --no-contents leaves the structure only, for tickets and logs.")
     ] = True,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Show all of a large request; else long texts and files are cut.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API.")
     ] = False,
@@ -81,9 +87,9 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         hide = _masking()
         explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
     if json_:
-        print_json(document(explained, body, settings_file=file))
+        print_json(document(explained, body, settings_file=file, cut=_Cut(whole=whole)))
     else:
-        _show(out(), explained, body, settings_file=file, path=path)
+        _show(out(), explained, body, settings_file=file, path=path, cut=_Cut(whole=whole, shown=_SCREEN))
     if check and not explained.moves:
         raise typer.Exit(FOUND)
 
@@ -119,7 +125,7 @@ def _url(url: str | None, name: str = "--url") -> str:
         raise Mistake(f"{name}: expected http(s)://host/path")
     parts = urlsplit(url)
     if kind_of("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
-        raise Mistake(f"{name}: {parts.path or '/'} is not the path of a chat request (…/chat/completions)")
+        raise Mistake(f"{name}: not the path of a chat request (…/chat/completions)")
     return url
 
 
@@ -131,13 +137,28 @@ def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, _, value in pairs)
 
 
-def document(explained: Explanation, body: Any, *, settings_file: Path | None) -> dict[str, Any]:
+class _Cut:
+    """How bodies are shown: whole, or cut to so many characters; and whether any was cut."""
+
+    def __init__(self, *, whole: bool, shown: int = 200_000) -> None:
+        self.whole, self.shown, self.happened = whole, shown, False
+
+    def __call__(self, body: Any) -> Any:
+        if self.whole:
+            return body
+        made = shortened(body, self.shown)
+        self.happened = self.happened or made != body
+        return made
+
+
+def document(explained: Explanation, body: Any, *, settings_file: Path | None, cut: _Cut) -> dict[str, Any]:
     """Return what `--json` prints."""
 
     def sent(one: Sent | None) -> dict[str, Any] | None:
-        return None if one is None else {"path": one.path, "requests": one.requests, "body": one.body}
+        return None if one is None else {"path": one.path, "requests": one.requests, "body": cut(one.body)}
 
     decision = explained.decision
+    chat, translated = cut(body), sent(explained.translated)
     return {
         "moves": explained.moves,
         "decision": {
@@ -151,7 +172,7 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None) -
             "rollout": asdict(explained.rollout) if explained.rollout else None,
             "error": explained.error,
         },
-        "responses": sent(explained.translated),
+        "responses": translated,
         "losses": [asdict(loss) for loss in explained.losses],
         "refusal": explained.refusal,
         "parameters": [asdict(fate.shown()) for fate in explained.parameters],
@@ -159,11 +180,14 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None) -
         "one_way": explained.one_way,
         "fallback": dict(explained.fallback),
         "model": {"name": explained.model, **explained.model_facts},
-        "chat": {"body": body},
+        "chat": {"body": chat},
+        "shortened": cut.happened,
     }
 
 
-def _show(console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str) -> None:
+def _show(
+    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, cut: _Cut
+) -> None:
     bodies = Table(box=box.HORIZONTALS, expand=True)
     bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
     translated = explained.translated
@@ -171,13 +195,15 @@ def _show(console: Console, explained: Explanation, body: Any, *, settings_file:
     if translated and translated.requests > 1:
         title += f"  × {translated.requests}"
     bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
-    right = "" if translated is None else _pretty(translated.body)
+    right = "" if translated is None else _pretty(cut(translated.body))
     if explained.refusal:
         right = str(explained.refusal["message"])
     elif translated is None:
-        right = "\n".join(f"{loss.path}: {loss.why}" for loss in explained.losses)
-    bodies.add_row(Text(_pretty(body)), Text(right))
+        right = "\n".join(_first(f"{loss.path}: {loss.why}" for loss in explained.losses))
+    bodies.add_row(Text(_pretty(cut(body))), Text(right))
     console.print(bodies)
+    if cut.happened:
+        console.print(Text("Long texts and files are cut; --whole shows them.", style="dim"), "")
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("parameter", "outcome", "there", "class"):
@@ -190,11 +216,17 @@ def _show(console: Console, explained: Explanation, body: Any, *, settings_file:
     console.print(table)
     if explained.losses:
         console.print(Text("ledger", style="bold"))
-        for loss in explained.losses:
-            console.print(Text(f"  {loss}"))
+        for line in _first(f"  {loss}" for loss in explained.losses):
+            console.print(Text(line))
         console.print()
     for label, text in _decided(explained, settings_file):
         console.print(Text.assemble((f"{label:<12}", "bold"), text))
+
+
+def _first(lines: Iterable[str]) -> list[str]:
+    """Give the first of many lines, and how many there are besides."""
+    listed = list(lines)
+    return listed[:_LINES] + ([f"… {len(listed) - _LINES:,} more, in --json"] if len(listed) > _LINES else [])
 
 
 def _pretty(body: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapter import codec
+from adapter import codec, quick
 from adapter.doors.ticket import Ticket
 from adapter.effects import (
     Decide,
@@ -25,7 +25,7 @@ from adapter.effects import (
 from adapter.errors import MalformedRequest
 from adapter.exchange import exchange
 from adapter.fallback import WHY
-from adapter.journal import Backend, Decision, Journal
+from adapter.journal import Backend, Choice, Decision, Journal
 from adapter.planning import Plan, make_plan
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Ground, Router
@@ -112,41 +112,40 @@ class Explanation:
 def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:
     """Explain what becomes of a chat request. Raises MalformedRequest for what is no chat request at all."""
     check(body)
-    raw = codec.dumps(body)
+    raw = quick.dumps(body)
     router = Router(settings)
-    decision, sent, error, _ = _travel(router, body, raw, where)
-    if decision.asked == "responses":
-        today, translated, refusal, plan = _travel(router, body, raw, where)
-    else:
+    today = _travel(router, body, raw, where)
+    decision, sent, error = today.decision, today.sent, today.error
+    if decision.asked != "responses":
         # As the same call once it is chosen: nothing forced, and no header against what `use()` says.
         open_router = Router(Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None}))
         others = tuple(one for one in where.headers if one[0].lower() != HEADER)
-        today, translated, refusal, plan = _travel(open_router, body, raw, replace(where, headers=others), "responses")
-    if today.backend != "responses":
-        translated = None
+        today = _travel(open_router, body, raw, replace(where, headers=others), "responses")
+    planned = _plan(today, body)
+    plan = planned.plan
     call = _call(body, where)
     ground, rule = router.ground_of(call)
     name = call.model
-    facts = plan.facts.of(name) if isinstance(name, str) else None
+    facts = planned.facts.of(name) if isinstance(name, str) else None
     return Explanation(
         decision=decision,
         sent=sent,
         error=error,
-        translated=translated,
-        refusal=refusal,
-        parameters=tuple(fates(body, plan.plan)),
-        losses=today.losses,
+        translated=today.sent if today.decision.backend == "responses" else None,
+        refusal=today.error,
+        parameters=tuple(fates(body, plan)),
+        losses=today.decision.losses,
         rule=rule,
         rollout=_rollout(settings, ground, call) if decision.reason == "rollout" else None,
-        one_way=plan.plan.one_way,
-        fallback=_fallbacks(plan),
+        one_way=plan.one_way,
+        fallback=_fallbacks(planned),
         model=name,
         model_facts={} if facts is None else {
             key: list(value) if isinstance(value, tuple) else value
             for key in ("responses_only", "chat_only", "tools_on_chat", "refused_efforts", "responses_efforts", "reasons", "shutdown", "sources")
             if (value := getattr(facts, key))
         },
-        emulated=tuple(sorted(plan.emulate & {named_at(loss.path) for loss in plan.plan.losses if loss.action == "changed"})),
+        emulated=tuple(sorted(planned.emulate & {named_at(loss.path) for loss in plan.losses if loss.action == "changed"})),
     )  # fmt: skip
 
 
@@ -168,29 +167,42 @@ class _Planned:
     fallback: frozenset[str]
 
 
-def _travel(
-    router: Router, body: Any, raw: bytes, where: Where, backend: Backend | None = None
-) -> tuple[Decision, Sent | None, dict[str, Any] | None, _Planned]:
+@dataclass(frozen=True, slots=True)
+class _Travel:
+    """How far a call comes: what was decided, and what would go out or come back."""
+
+    decision: Decision
+    choice: Choice
+    asked: bytes
+    host: str
+    sent: Sent | None
+    error: dict[str, Any] | None
+
+
+def _travel(router: Router, body: Any, raw: bytes, where: Where, backend: Backend | None = None) -> _Travel:
     """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
     request = _request(raw, where)
     overrides = Overrides(backend=backend, conversation=where.conversation, tag=where.tag)
-    ticket = Ticket(
-        router, journal=Journal(call_site=where.call_site), overrides=overrides, call_sites=where.call_sites
-    )
-    asked, host = request.url.raw_path, lambda: request.url.host
-    outcome = _first(exchange(ticket.journal, asked, host=host), ticket, request, raw)
+    ticket = Ticket(router, journal=Journal(), overrides=overrides, call_sites=where.call_sites)
+    asked, host = request.url.raw_path, request.url.host
+    outcome = _first(exchange(ticket.journal, asked, host=lambda: host), ticket, request, raw)
     decision = ticket.journal.decision()
     choice = ticket.journal.choice
     if decision is None or choice is None:  # the header's value is none
         assert isinstance(outcome, Rewritten)
         raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
-    plan = make_plan(body, choice, asked, None, host)
-    planned = _Planned(plan, choice.policy.models, choice.policy.emulate, choice.fallback)
     if isinstance(outcome, Rewritten):
-        return decision, None, codec.loads(outcome.body)["error"], planned
-    path = (request.url.raw_path if outcome.path is None else outcome.path).decode()
-    sent = Sent(path, body if outcome.body is None else codec.loads(outcome.body), outcome.requests)
-    return decision, sent, None, planned
+        return _Travel(decision, choice, asked, host, None, codec.loads(outcome.body)["error"])
+    path = (asked if outcome.path is None else outcome.path).decode()
+    sent = Sent(path, body if outcome.body is None else quick.loads(outcome.body), outcome.requests)
+    return _Travel(decision, choice, asked, host, sent, None)
+
+
+def _plan(travel: _Travel, body: Any) -> _Planned:
+    """Make the plan that a call travelled by, with all that it says."""
+    choice = travel.choice
+    plan = make_plan(body, choice, travel.asked, None, lambda: travel.host)
+    return _Planned(plan, choice.policy.models, choice.policy.emulate, choice.fallback)
 
 
 @dataclass(frozen=True, slots=True)

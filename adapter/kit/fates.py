@@ -40,6 +40,7 @@ class Fate:
 
 
 _ACTIONS: dict[str, Outcome] = {"held": "holds", "dropped": "dropped", "changed": "changed", "clamped": "clamped"}
+_REASONS = 5  # that are shown of one parameter
 _WEIGHT = ("holds", "refused", "dropped", "clamped", "changed")
 
 
@@ -61,7 +62,7 @@ def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, r
         if refused:
             outcomes = ["refused" if one == "holds" else one for one in outcomes]
         worst = min(outcomes, key=_WEIGHT.index)
-        why = "; ".join(dict.fromkeys(loss.why if loss.path == name else f"{loss.path}: {loss.why}" for loss in own))
+        why = _in_a_line(dict.fromkeys(loss.why if loss.path == name else f"{loss.path}: {loss.why}" for loss in own))
         return Fate(name, worst, to, kind, why)
     if rule is None:
         return Fate(name, "passed on", to, kind, "no parameter of Chat Completions")
@@ -69,6 +70,13 @@ def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, r
         # A neutral value with a counterpart (`store`, …) may still be written out; what it says is the other API's own way.
         return Fate(name, "left out", to, kind, "the same as not given")
     return Fate(name, "moves", to, kind, rule.note)
+
+
+def _in_a_line(whys: Iterable[str]) -> str:
+    """Join reasons, the first of many: a message each may have one."""
+    listed = list(whys)
+    more = f"; and {len(listed) - _REASONS:,} more" if len(listed) > _REASONS else ""
+    return "; ".join(listed[:_REASONS]) + more
 
 
 def parameter_of(path: str) -> str:

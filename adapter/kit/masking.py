@@ -26,16 +26,19 @@ from .explaining import Explanation, Sent
 from .fates import Fate
 
 # Of JSON Schema; the SDK's types have schemas as any object.
-_SCHEMA = {
+_SCHEMA = frozenset({
     "type", "properties", "required", "items", "anyOf", "allOf", "oneOf", "not", "enum", "const", "description", "title",
     "default", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
     "maxLength", "minItems", "maxItems", "uniqueItems", "additionalProperties", "patternProperties", "prefixItems",
     "$ref", "$defs", "$schema", "definitions", "examples", "nullable", "name", "strict",
-}  # fmt: skip
+})  # fmt: skip
 _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
-# Keys under these are the caller's.
-_OPEN = frozenset({"properties", "patternProperties", "$defs", "definitions", "metadata", "logit_bias", "variables"})
+# Keys under these are the caller's: names of schemas; and what the API takes as it is.
+_OPEN = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_CALLERS = frozenset({"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"})
+_WORDS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
+_DEPTH = 60  # levels
 _SCHEMAS = frozenset({"parameters", "schema", *_OPEN, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
 # What numbers may be shown of: a limit or a setting, and nobody's number.
 _NUMBERED = frozenset(
@@ -79,8 +82,8 @@ def _api() -> _Api:
 def masked(body: Any) -> Any:
     """Copy a request of either API without what it says."""
     if not isinstance(body, Mapping):
-        return _mask("", body, of_schema=False)
-    return _members(body, of_schema=False, open_=False)
+        return _opaque(body, 0)
+    return _members(body, of_schema=False, open_=False, depth=0)
 
 
 def masked_path(path: str) -> str:
@@ -121,8 +124,8 @@ def without_contents(explained: Explanation) -> Explanation:
 
     def fate(one: Fate) -> Fate:
         why = one.why
-        for path in sorted({each.path for each in explained.losses}, key=len, reverse=True):
-            why = why.replace(path, masked_path(path))
+        for path, shown in hidden:
+            why = why.replace(path, shown)
         return replace(one, name=masked_name(one.name), to=masked_path(one.to) if one.to else "", why=why)
 
     def error(one: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -131,9 +134,14 @@ def without_contents(explained: Explanation) -> Explanation:
         path = masked_path(one["param"])
         return {**one, "param": path, "message": str(one.get("message")).replace(one["param"], path)}
 
-    decision = explained.decision
+    paths = sorted({one.path for one in explained.losses}, key=len, reverse=True)
+    hidden = [(path, shown) for path in paths if (shown := masked_path(path)) != path]
+    decision, rollout = explained.decision, explained.rollout
+    if rollout is not None and rollout.place is not None:  # all of it would be a fingerprint of what was said
+        rollout = replace(rollout, place=round(rollout.place, 2))
     return replace(
         explained,
+        rollout=rollout,
         decision=replace(decision, losses=tuple(map(loss, decision.losses))),
         sent=sent(explained.sent),
         error=error(explained.error),
@@ -149,27 +157,49 @@ def _length(text: str) -> str:
     return f"<{len(text)} character{'s' * (len(text) != 1)}>"
 
 
-def _members(value: Mapping[str, Any], *, of_schema: bool, open_: bool) -> dict[str, Any]:
+def _members(value: Mapping[str, Any], *, of_schema: bool, open_: bool, depth: int) -> dict[str, Any]:
     """Mask an object; `open_`: all of its keys are the caller's."""
-    fields = frozenset() if open_ else frozenset(_SCHEMA) if of_schema else _api().fields
+    fields = frozenset() if open_ else _SCHEMA if of_schema else _api().fields
     unknown = iter(range(1, len(value) + 1))
     out: dict[str, Any] = {}
     for key, one in value.items():
         if key in fields:
-            inside = (of_schema or key in _SCHEMAS) and key not in {"metadata", "logit_bias", "variables"}
-            out[key] = _mask(key, one, of_schema=inside)
+            out[key] = _mask(key, one, of_schema=of_schema or key in _SCHEMAS, depth=depth)
+        elif of_schema and open_:  # a property, which is a schema
+            out[f"<key {next(unknown)}>"] = _mask("", one, of_schema=True, depth=depth)
         else:
-            out[f"<key {next(unknown)}>"] = _mask("", one, of_schema=of_schema)
+            out[f"<key {next(unknown)}>"] = _opaque(one, depth)
     return out
 
 
-def _mask(key: str, value: Any, *, of_schema: bool) -> Any:
+def _mask(key: str, value: Any, *, of_schema: bool, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return value if value in _api().values.get(key, ()) else _length(value)
+    if depth >= _DEPTH:
+        return "<nested deeper>"
     if isinstance(value, Mapping):
-        return _members(value, of_schema=of_schema, open_=key in _OPEN)
+        if key in _CALLERS:
+            return _opaque(value, depth)
+        return _members(value, of_schema=of_schema, open_=key in _OPEN, depth=depth + 1)
     if isinstance(value, Sequence):
-        return [_mask("" if key in {"required", "enum"} else key, one, of_schema=of_schema) for one in value]
+        if key in _WORDS:
+            return _opaque(value, depth)
+        return [_mask(key, one, of_schema=of_schema, depth=depth + 1) for one in value]
     return value if key in _NUMBERED and isinstance(value, (int, float)) else "<number>"
+
+
+def _opaque(value: Any, depth: int) -> Any:
+    """Mask what is the caller's through and through: its shape stays."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "<boolean>"
+    if isinstance(value, str):
+        return _length(value)
+    if depth >= _DEPTH:
+        return "<nested deeper>"
+    if isinstance(value, Mapping):
+        return {f"<key {k}>": _opaque(one, depth + 1) for k, one in enumerate(value.values(), 1)}
+    return [_opaque(one, depth + 1) for one in value] if isinstance(value, Sequence) else "<number>"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from adapter import codec
 
 from .rows import ELSEWHERE, Logged, unwrap
-
-_PYTHONS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")  # 1e999 is infinite too
 
 
 class NotARequest(ValueError):
@@ -75,7 +73,7 @@ def _where(error: Exception, line: int | None) -> str:
 
 def _found(text: bytes, line: int | None, lines: int) -> Found:
     """Read JSON, and find the request in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
-    value = codec.loads(text)
+    value, finite = _read(text)
     logged = unwrap(value)
     if logged is ELSEWHERE:
         raise NotARequest("a request to another endpoint, none of Chat Completions")
@@ -84,6 +82,32 @@ def _found(text: bytes, line: int | None, lines: int) -> Found:
         if isinstance(logged, Logged)
         else Found(value, line=line, lines=lines)
     )
-    if _PYTHONS.search(text) is not None:  # rarely, and mostly within a text
+    if not finite or _is_within_text(value, found.inside):
         codec.dumps(found.body)
     return found
+
+
+def _read(text: bytes) -> tuple[Any, bool]:
+    """Read JSON, and say whether each number in it is one: beside the request a log may hold NaN."""
+    try:
+        return _FINITE(text.decode()), True
+    except (ValueError, RecursionError):
+        return codec.loads(text), False
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):  # NaN, and 1e999
+        raise ValueError("not a finite number")
+    return value
+
+
+_FINITE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+
+
+def _is_within_text(value: Any, inside: tuple[str, ...]) -> bool:
+    """Tell whether a request was written into JSON as text, which was read by itself."""
+    for name in inside:
+        if not isinstance(value, dict):
+            return True
+        value = value[name]
+    return not isinstance(value, dict)
