@@ -37,6 +37,9 @@ WHOLE = {
     "a factory of a field": "x = field(default_factory=OpenAI)",
     "annotations that nobody reads": "def f(c: OpenAI) -> 'OpenAI': return c\nc: OpenAI = OpenAI()\nclass A:\n    c: OpenAI\n    @property\n    def d(self) -> OpenAI: ...",
     "missing, perhaps": "if OpenAI is None: raise ImportError\nif not OpenAI: raise ImportError\nc = OpenAI()",
+    "given to a function": "def f(make, n): return make()\nf(OpenAI, 1)",
+    "given to a method": "class A:\n    def f(self, make): return make(**self.given)\n    def g(self): return self.f(make=OpenAI)",
+    "likened": "def f(make): return make(a=make is OpenAI)\nf(OpenAI)",
     "OpenAI's host": "OpenAI(base_url='https://api.openai.com/v1')",
     "OpenAI's host in Europe": "OpenAI(base_url='https://eu.api.openai.com/v1')",
     "Azure's host": "AzureOpenAI(azure_endpoint='https://a.openai.azure.com')",
@@ -85,6 +88,12 @@ LEFT: dict[str, tuple[str, int, str]] = {
     ),
     "embeds by another name": ("c = OpenAI()\ne = c.embeddings\nd = c\nd.embeddings.create()", 2, "embeddings only"),
     "embeds by an expression": ("if (c := OpenAI()): c.embeddings.create()", 2, "embeddings only"),
+    "embeds by a public property": (
+        "class A:\n    @property\n    def client(self): return OpenAI()\n    def f(self): return self.client.embeddings.create()", 4, "embeddings only",
+    ),
+    "embeds by a function that is given the class": (
+        "def _f(make): return make()\nc = _f(OpenAI)\nc.embeddings.create()", 3, "embeddings only",
+    ),
     "moderates": ("c = OpenAI()\nc.moderations.create()\nc.close()", 2, "moderations only"),
     "transcribes": ("c = OpenAI()\nc.audio.transcriptions.create()", 2, "audio only"),
     "paints": ("c = OpenAI()\nc.images.generate()", 2, "images only"),
@@ -104,6 +113,14 @@ LEFT: dict[str, tuple[str, int, str]] = {
     "a vendor's, as a URL": ("OpenAI(base_url=httpx.URL('https://api.perplexity.ai'))", 2, "(perplexity.ai)"),
     "a vendor's, among keywords": ("kw = {'base_url': 'https://api.x.ai/v1'}\nOpenAI(**kw)", 3, "(x.ai)"),
     "a vendor's, among keywords that are added": ("kw = dict(a=1)\nkw['base_url'] = 'https://api.x.ai/v1'\nOpenAI(**kw)", 4, "(x.ai)"),
+    "a vendor's, among keywords from elsewhere": (
+        "class A:\n    url: str = 'https://api.x.ai/v1'\n    def g(self):\n        all = {'base_url': self.url}\n        return {k: v for k, v in all.items() if v}\n"
+        "    def f(self):\n        kw = self.g()\n        return OpenAI(**kw)", 9, "(x.ai)",
+    ),
+    "a vendor's, unless it's given": ("def f(**kw):\n    u = kw.pop('base_url', 'https://api.deepseek.com')\n    return OpenAI(base_url=u)", 4, "(deepseek.com)"),
+    "a vendor's, in a function that is given the class": (
+        "def f(make): return make(base_url='https://api.moonshot.cn/v1')\nf(OpenAI)", 3, "(moonshot.cn)",
+    ),
     "a vendor's, by its variable": ("OpenAI(base_url=os.environ['DEEPSEEK_BASE_URL'])", 2, "the name that its base URL is read from"),
     "a vendor's, by a setting": ("OpenAI(base_url=settings.groqBaseUrl)", 2, "the name that its base URL is read from"),
     "a vendor's, of one region": ("OpenAI(base_url='https://dashscope-intl.aliyuncs.com/compatible-mode/v1')", 2, "(aliyuncs.com)"),

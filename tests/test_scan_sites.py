@@ -98,7 +98,7 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     ),
     "a batch, by a constant": (
         "E = '/v1/chat/completions'\nclient.batches.with_raw_response.create(endpoint=E, input_file_id=f)",
-        [(1, "http", "text"), (2, "batch", "batches.create")],
+        [(2, "batch", "batches.create")],
     ),
     "a batch of who knows what": (
         "import openai\nopenai.AsyncOpenAI().batches.create(endpoint=where, input_file_id=f)",
@@ -108,7 +108,6 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         "import json\njson.dumps({'custom_id': i, 'method': 'POST', 'url': '/v1/chat/completions', 'body': b})",
         [(2, "batch", "input file")],
     ),
-    "a URL": ("URL = 'https://host.example/v1/chat/completions'", [(1, "http", "text")]),
     "replaced": ("c.chat.completions.create = fake", [(1, "test double", "assignment")]),
     "patched": (
         "from unittest.mock import patch\npatch('openai.resources.chat.completions.Completions.create')",

@@ -14,6 +14,7 @@ from .splicing import Place, own_name
 from .tree import Tree
 from .uses import THEIRS, Use
 
+_WANTED = ("made", "subclassed")
 _STAYS = {
     "checked": "an annotation that may be read at run time keeps the SDK's class, which every client is of",
     "tested": "a test for the class keeps the SDK's, which every client passes",
@@ -22,6 +23,11 @@ _STAYS = {
 }
 """Why a mention keeps the SDK's class where calls beside it change."""
 
+_OBJECTIONS = {
+    "compared": "compares with the class: write isinstance(…, {}), which every client passes",
+    "likened": "compares with the class: write issubclass(…, {}), which every client's class passes",
+    "replaced": "replaces {}, or a part of it",
+}
 _SEEN = {
     "annotated": "annotations",
     "checked": "annotations",
@@ -30,6 +36,7 @@ _SEEN = {
     "named": "types",
     "looked at": "tests whether it is there",
     "compared": "tests for the class",
+    "likened": "tests for the class",
 }
 """Where a class is named that is neither called nor derived from."""
 
@@ -65,17 +72,23 @@ class _Chooser:
         self._choice = Choice()
 
     def choose(self, places: list[Place], uses: list[Use]) -> Choice:
-        froms: dict[int, tuple[Place, set[str]]] = {}
         named: dict[tuple[int, str], list[Use]] = {}
         for use in uses:
             if use.module is None:
                 named.setdefault((id(use.home), use.name), []).append(use)
         for place in places:
+            wanted: dict[str, list[Use]] = {}
             for alias in _clients(place):
-                name = own_name(alias)
-                if self._moves(place, alias, named.get((id(place.scope), name), [])):
-                    froms.setdefault(id(place), (place, set()))[1].add(name)
-        self._choice.froms = list(froms.values())
+                found = named.get((id(place.scope), own_name(alias)), [])
+                if self._moves(place, alias, found):
+                    wanted[own_name(alias)] = [use for use in found if use.what in _WANTED]
+            beside = any(
+                use.home is place.scope and use.name in map(own_name, _clients(place)) for use in self._choice.calls
+            )
+            if beside and not any(use.mixed for found in wanted.values() for use in found):  # all in one way
+                self._choice.calls += [use for found in wanted.values() for use in found]
+            elif wanted:
+                self._choice.froms.append((place, set(wanted)))
         self._dotted([one for one in uses if one.module is not None], places)
         return self._choice
 
@@ -91,11 +104,12 @@ class _Chooser:
         if not wanted:
             choice.left += left or exports or [(place.node, _idle(name, uses))]
             return False
-        choice.against += _objections(uses, client)
+        choice.against += _objections(uses, client, "compared", "replaced")
         choice.left += left
         if not (left or exports) and not any(use.what in _STAYS for use in uses):
             return True
         choice.left += exports
+        choice.against += _objections(uses, client, "likened")
         choice.left += [(use.node, _STAYS[use.what]) for use in uses if use.what in _STAYS]
         choice.against += [(use.node, f"{name} is something else here as well") for use in wanted if use.mixed][:1]
         choice.calls += [use for use in wanted if use not in choice.calls]
@@ -113,7 +127,7 @@ class _Chooser:
             if use.what == "passed" and hands_on(self._tree, use.node)
         ]
         for client in {use.client for use in wanted}:
-            choice.against += _objections([use for use in uses if use.client == client], client)
+            choice.against += _objections([use for use in uses if use.client == client], client, *_OBJECTIONS)
         choice.calls += wanted
 
     def _judged(self, uses: list[Use]) -> tuple[list[Use], list[tuple[cst.CSTNode, str]]]:
@@ -121,7 +135,7 @@ class _Chooser:
         wanted: list[Use] = []
         left: list[tuple[cst.CSTNode, str]] = []
         for use in uses:
-            if use.what not in ("made", "subclassed"):
+            if use.what not in _WANTED:
                 continue
             why = self._why_not(use)
             if why is None:
@@ -135,7 +149,7 @@ class _Chooser:
             return self._outcomes.subclass_of_vendor(use.derived, use.scope)
         if use.call is None:
             return None
-        why = self._outcomes.why_not(use.call, use.scope)
+        why = self._outcomes.why_not(use.call, use.made_in or use.scope)
         return None if why is not None and any(map(self._elsewhere, self._outcomes.names)) else why
 
     def _exports(self, place: Place, alias: cst.ImportAlias, uses: list[Use]) -> list[tuple[cst.CSTNode, str]]:
@@ -156,13 +170,9 @@ def _clients(place: Place) -> list[cst.ImportAlias]:
     return [one for one in names if one.name.value in CLIENTS]
 
 
-def _objections(uses: Iterable[Use], client: str) -> list[tuple[cst.CSTNode, str]]:
+def _objections(uses: Iterable[Use], client: str, *which: str) -> list[tuple[cst.CSTNode, str]]:
     """Say what a changed class would break."""
-    said = {
-        "compared": f"compares with the class: write isinstance(…, {THEIRS}.{client}), which every client passes",
-        "replaced": f"replaces {THEIRS}.{client}, or a part of it",
-    }
-    return [(use.node, said[use.what]) for use in uses if use.what in said]
+    return [(use.node, _OBJECTIONS[use.what].format(f"{THEIRS}.{client}")) for use in uses if use.what in which]
 
 
 def _idle(name: str, uses: list[Use]) -> str:

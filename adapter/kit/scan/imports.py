@@ -132,7 +132,6 @@ class _Found(Walker):
                 self.imports.append(self._place(node))
             elif name.partition(".")[0] == OURS and name != OURS:
                 self._submodules.append((node, "adapter names another module here"))
-            self._traced(node, name)
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
         full = None if node.relative or node.module is None else helpers.get_full_name_for_node(node.module)
@@ -158,14 +157,23 @@ class _Found(Walker):
         """Say of a tracing package's own client what becomes of its calls."""
         client = tracers.client(path)
         if client is not None:
-            self.left.append((node, f"{client.what}; {client.wire}"))
+            self.left.append((node, f"{path} is {client.what}; wire it: {client.wire}"))
 
     # What else speaks of clients
 
     def visit_Call(self, node: cst.Call) -> None:
+        path = self._symbols.of(node.func, self._scope).path
+        if path.rpartition(".")[2] in CLIENTS and not self._is_imported(node.func):
+            self._traced(node.func, path)
         said = own_client(node)
         if said is not None and self._uses.is_module(_root(node.func), self._scope):
             self.notes.append((node, said))
+
+    def _is_imported(self, func: cst.BaseExpression) -> bool:
+        """Tell whether a class is called by a name that it's imported under: there it has been told of."""
+        return isinstance(func, cst.Name) and any(
+            one.dotted is not None for one in self._symbols.lookup(func.value, self._scope)
+        )
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
         if node.attr.value in OTHER_NAMES and self._uses.is_module(node.value, self._scope):

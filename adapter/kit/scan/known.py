@@ -72,17 +72,6 @@ FRAMEWORKS = (
     _of("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
 )  # fmt: skip
 
-SENDERS = {
-    "httpx": "an httpx client takes transport=adapter.Transport()",
-    "httpx2": "an httpx2 client takes transport=adapter.Transport()",
-    "requests": "requests isn't a library that the adapter gets under",
-    "aiohttp": "aiohttp isn't a library that the adapter gets under",
-    "urllib": "urllib isn't a library that the adapter gets under",
-    "urllib3": "urllib3 isn't a library that the adapter gets under",
-    "http": "http.client isn't a library that the adapter gets under",
-}
-"""What is to be said of raw HTTP, by the library that sends it."""
-
 ENDPOINT = "/chat/completions"
 
 HINT = re.compile(

@@ -183,9 +183,9 @@ class Outcomes:
         return found
 
     def _returned(self, node: cst.Return, seen: set[object], depth: int) -> Made:
-        """Say what comes of a client that a function returns: one whose name says that it is nobody else's."""
+        """Say what comes of a client that a function of this module returns, where it's this module that calls it."""
         function = self._tree.function(node)
-        if not isinstance(function, cst.FunctionDef) or not function.name.value.startswith("_"):
+        if not isinstance(function, cst.FunctionDef):
             return None
         name = function.name.value
         reads: list[cst.BaseExpression] = [*self._tree.names.get(name, ()), *self._tree.attributes.get(name, ())]
@@ -194,6 +194,10 @@ class Outcomes:
             reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
             if len(reads) < len(calls):
                 return None
+        if not reads or name in self._tree.exported:
+            return None  # somebody else's
+        if not any(isinstance(one, cst.ClassDef) for one in self._tree.chain(function)):
+            self.names.add(name)
         return self._read(reads, ("function", name), seen, depth)
 
 

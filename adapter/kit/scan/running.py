@@ -187,8 +187,5 @@ def _scan_file(path: Path, settings: dict[str, Any]) -> list[Finding] | str:
     found = []
     for site in sites:
         cell, site.line = source.place(site.line)
-        if in_test and site.kind == "http":
-            site.kind, site.forced = "test double", "unclear"
-            site.note = "a test that stands in for the endpoint: it needs one for /responses as well"
         found.append(Finding(path.as_posix(), site, cell, module, assessor.assess(site, module), in_test))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import libcst as cst
 
@@ -42,7 +43,7 @@ class Finder(Walker):
         self._symbols = symbols
         self._scope = symbols.module
 
-    def _enter(self, node: cst.CSTNode) -> None:
+    def _enter(self, node: Any) -> None:
         scope = self._symbols.scope_of(node)
         assert scope is not None
         self._scope = scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from . import known
+from . import known, tracers
 from .arguments import UNKNOWN, Arguments, Reader
 from .by_hand import BATCH_STAYS, find_requests
 from .doubles import find_doubles
@@ -222,7 +222,11 @@ _INSTRUCTORS = frozenset({"response_model", "max_retries", "validation_context",
 
 
 def _judge_vendor(site: Site, path: str) -> bool:
-    """Tell whether a symbol is one of another vendor's client, and say so of its site."""
+    """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
+    traced = tracers.owner(path)
+    if traced is not None:
+        site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
+        return True
     vendor = path.partition(".")[0]
     if vendor not in known.VENDORS:
         return False

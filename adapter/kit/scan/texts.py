@@ -60,6 +60,8 @@ class Texts:
         self._module = module
         self._found: dict[tuple[int, str], cst.BaseExpression] | None = None
         self._known: dict[int, frozenset[str]] = {}
+        self._parts: dict[int, list[cst.BaseString | cst.FormattedStringText]] = {}
+        self._reading: list[cst.BaseString | cst.FormattedStringText] = []
 
     @property
     def _defaults(self) -> dict[tuple[int, str], cst.BaseExpression]:
@@ -76,9 +78,17 @@ class Texts:
         found = self._known.get(id(node))
         if found is None:
             self._known[id(node)] = _NONE  # for what leads back to itself
+            outer, self._reading = self._reading, []
             found = _bounded(self._read(node, scope, depth + 1))
-            self._known[id(node)] = found
+            self._known[id(node)], self._parts[id(node)] = found, self._reading
+            self._reading = outer
+        self._reading += self._parts.get(id(node), ())
         return found
+
+    def strings(self, node: cst.BaseExpression, scope: Scope) -> list[cst.BaseString | cst.FormattedStringText]:
+        """Return the strings that an expression's texts are put together from."""
+        self.of(node, scope)
+        return self._parts.get(id(node), [])
 
     def _read(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Iterable[str]:
         match node:
@@ -105,8 +115,10 @@ class Texts:
     def _written(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Iterable[str]:
         match node:
             case cst.SimpleString():
+                self._reading.append(node)
                 return [text_of(node) or OPEN]
             case cst.FormattedString():
+                self._reading += [one for one in node.parts if isinstance(one, cst.FormattedStringText)]
                 return self._formatted(node, scope, deeper)
             case cst.ConcatenatedString() | cst.BinaryOperation(operator=cst.Add()):
                 return self._put_together([node.left, node.right], scope, deeper)
@@ -189,18 +201,43 @@ class Texts:
                         found |= self.of(value, where, depth)
         return frozenset(found) or _NONE
 
-    def _dicts(self, node: cst.BaseExpression, scope: Scope) -> Iterator[tuple[cst.BaseExpression, Scope]]:
+    def _dicts(
+        self, node: cst.BaseExpression, scope: Scope, depth: int = 0
+    ) -> Iterator[tuple[cst.BaseExpression, Scope]]:
+        """Give the dictionaries, written out, that an expression may be made of."""
+        deeper = depth + 1
         bindings: Sequence[Binding] = ()
-        if isinstance(node, (cst.Dict, cst.Call)):
-            yield node, scope
-        elif isinstance(node, cst.Name):
-            bindings = self._symbols.lookup(node.value, scope)
-        elif isinstance(node, cst.Attribute):
-            owner = self._owner(node.value, scope)
-            bindings = list(self._members(owner, node.attr.value, 0)) if owner is not None else ()
+        match node:
+            case _ if depth > _DEEPEST:
+                return
+            case cst.Dict() | cst.Call(func=cst.Name(value="dict")):
+                yield node, scope
+                for inner in _spread(node):
+                    yield from self._dicts(inner, scope, deeper)
+            case cst.DictComp(
+                for_in=cst.CompFor(iter=cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("items"))))
+            ):
+                yield from self._dicts(inner, scope, deeper)
+            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("copy"))):
+                yield from self._dicts(inner, scope, deeper)
+            case cst.Call():
+                function = self._symbols.of(node.func, scope).defined
+                for value in function.returns if function is not None else ():
+                    yield from self._dicts(value, function or scope, deeper)
+            case cst.BooleanOperation() | cst.BinaryOperation():
+                yield from self._dicts(node.left, scope, deeper)
+                yield from self._dicts(node.right, scope, deeper)
+            case cst.IfExp():
+                yield from self._dicts(node.body, scope, deeper)
+                yield from self._dicts(node.orelse, scope, deeper)
+            case cst.Name():
+                bindings = self._symbols.lookup(node.value, scope)
+            case cst.Attribute():
+                owner = self._owner(node.value, scope)
+                bindings = list(self._members(owner, node.attr.value, 0)) if owner is not None else ()
         for one in bindings:
             if one.value is not None:
-                yield one.value, one.scope
+                yield from self._dicts(one.value, one.scope, deeper)
 
     def _called(self, node: cst.Call, scope: Scope, depth: int) -> Iterable[str]:
         given = [one.value for one in node.args if one.keyword is None and not one.star]
@@ -229,13 +266,17 @@ class Texts:
             return self._put_together([one.value for one in given[0].elements], scope, depth, between)
         if name == "join" and given:  # URL.join
             return {_joined(a, b) for a in self.of(base, scope, depth) for b in self.of(given[0], scope, depth)}
-        if name == "get" and given:
+        if name in ("get", "pop", "setdefault") and given:
             return self.item(base, text_of(given[0]), scope, depth) | (
                 self.of(given[1], scope, depth) if len(given) > 1 else frozenset()
             )
         if name == "format":
             named = {one.keyword.value: one.value for one in node.args if one.keyword is not None}
             return self._filled(self.of(base, scope, depth), given, named, scope, depth)
+        literal = [text_of(one) for one in given]
+        if name in ("replace", "removeprefix", "removesuffix") and all(literal[:1]):
+            change = getattr(str, name)
+            return [change(one, *(each or "" for each in literal)) for one in self.of(base, scope, depth)]
         return self.of(base, scope, depth) if name in _KEEPS else _NONE
 
     def _filled(
@@ -297,3 +338,11 @@ def _entries(node: cst.BaseExpression) -> Iterator[tuple[str | None, cst.BaseExp
             for arg in node.args:
                 if arg.keyword is not None:
                     yield arg.keyword.value, arg.value
+
+
+def _spread(node: cst.Dict | cst.Call) -> Iterator[cst.BaseExpression]:
+    """Give what a dictionary is spread from."""
+    if isinstance(node, cst.Dict):
+        yield from (one.value for one in node.elements if isinstance(one, cst.StarredDictElement))
+    else:
+        yield from (one.value for one in node.args if one.keyword is None)

@@ -18,10 +18,20 @@ from .walking import Walker
 THEIRS = "openai"
 
 What = Literal[
-    "made", "subclassed", "annotated", "checked", "tested", "compared", "replaced", "passed", "named", "looked at"
+    "made",
+    "subclassed",
+    "annotated",
+    "checked",
+    "tested",
+    "compared",
+    "likened",
+    "replaced",
+    "passed",
+    "named",
+    "looked at",
 ]
 """`made`: called, at once or later. `annotated`: in an annotation that nothing reads at run time; `checked`: in one that something may. `tested`: by isinstance;
-`compared`: with `is` or `==`. `passed`: given away uncalled. `named`: in a type."""
+`compared`: with an object's own class; `likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
 
 _MAKERS = frozenset(
     {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached", "field", "lru_cache", "partial", "run_in_executor",
@@ -30,6 +40,7 @@ _MAKERS = frozenset(
 """What calls the class that it is given."""
 
 _KEYWORDS = frozenset({"default_factory", "factory"})
+_SELVES = (("self",), ("cls",))
 _UNREAD = frozenset(
     {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod", "contextmanager", "deleter", "deprecated", "final",
      "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod", "traceable", "wraps"}
@@ -41,7 +52,7 @@ _UNREAD = frozenset(
 class Use:
     """One mention of a client class: `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part, and `name` what it is called here.
 
-    `call` is what makes a client, where that is seen. `home` is the scope in which the name is imported.
+    `call` is what makes a client, in the scope `made_in`, where that is seen. `home` is the scope in which the name is imported.
     """
 
     node: cst.BaseExpression
@@ -52,6 +63,7 @@ class Use:
     home: Scope | None
     module: cst.Name | None = None
     call: cst.Call | None = None
+    made_in: Scope | None = None  # the scope of that call
     derived: cst.ClassDef | None = None
     mixed: bool = False  # the name may be something else than the SDK's class
 
@@ -139,7 +151,10 @@ class Uses(Walker):
         wanted = THEIRS if module is not None else f"{THEIRS}.{client}"
         home = next((one.scope for one in bindings if one.dotted == wanted), None)
         what, call, derived = self._what(node)
-        self.found.append(Use(node, name, client, self._scope, what, home, module, call, derived, mixed))
+        scope = self._scope
+        if what == "passed" and (inner := self._called_by_function(node)) is not None:
+            what, (call, scope) = "made", inner
+        self.found.append(Use(node, name, client, self._scope, what, home, module, call, scope, derived, mixed))
 
     # What is done with it
 
@@ -187,6 +202,27 @@ class Uses(Walker):
             return "made", maker, None
         return "passed", None, None
 
+    def _called_by_function(self, node: cst.BaseExpression) -> tuple[cst.Call, Scope] | None:
+        """Return the call that a function of this module makes of the class that it is given."""
+        arg = self._tree.value(node)[1]
+        outer = self._tree.above(arg) if arg is not None else None
+        if not isinstance(arg, cst.Arg) or not isinstance(outer, cst.Call) or arg not in outer.args:
+            return None
+        function = self._symbols.of(outer.func, self._scope).defined
+        if function is None or function.kind != "function":
+            return None
+        place = outer.args.index(arg) + (isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELVES)
+        names = function.parameters[place : place + 1] if arg.keyword is None else (arg.keyword.value,)
+        for name in names:
+            for one in self._tree.names.get(name, ()):
+                call = self._tree.above(one)
+                if isinstance(call, cst.Call) and call.func is one and self._within(one, function):
+                    return call, function
+        return None
+
+    def _within(self, node: cst.CSTNode, function: Scope) -> bool:
+        return any(self._symbols.scope_of(one) is function for one in self._tree.chain(node))
+
     def _tested(self, node: cst.CSTNode) -> What | None:
         """Tell of a class among others whether it is tested for."""
         for one in self._tree.chain(node):
@@ -204,7 +240,9 @@ class Uses(Walker):
         comparison = node if isinstance(node, cst.Comparison) else self._tree.above(node)
         assert isinstance(comparison, cst.Comparison)
         sides = [comparison.left, *(one.comparator for one in comparison.comparisons)]
-        return "looked at" if any(isinstance(one, cst.Name) and one.value == "None" for one in sides) else "compared"
+        if any(isinstance(one, cst.Name) and one.value == "None" for one in sides):
+            return "looked at"
+        return "likened" if all(isinstance(one, cst.Name) for one in sides) else "compared"
 
     def _is_called(self, node: cst.CSTNode) -> bool:
         """Tell whether what is kept under another name, or in a collection, is called in this module."""

@@ -1,0 +1,77 @@
+"""Functions that send HTTP requests, and what stands in for an endpoint in tests, by library."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_CLIENT = "an {} client takes transport=adapter.Transport()"
+_ALONE = "{} makes its own client: send by one with transport=adapter.Transport()"
+_OUT = "{} isn't a library that the adapter gets under"
+_UNKNOWN = "a request that is made by hand: the adapter gets under httpx and httpx2 only"
+_SDK = "the SDK's own client sends it: what it is given isn't read here"
+
+_LIBRARIES = {
+    "aiohttp": "aiohttp", "aiohttp_retry": "aiohttp", "curl_cffi": "curl_cffi", "grequests": "requests", "http": "http.client",
+    "httpcore": "httpcore", "httplib2": "httplib2", "niquests": "niquests", "requests": "requests", "requests_futures": "requests",
+    "requests_oauthlib": "requests", "requests_toolbelt": "requests", "tls_client": "tls_client", "tornado": "tornado",
+    "treq": "treq", "urllib": "urllib", "urllib2": "urllib", "urllib3": "urllib3",
+}  # fmt: skip
+"""Packages that send, and what to call them, beside httpx and httpx2."""
+
+_METHODS = frozenset(
+    {"build_request", "fetch", "get", "open", "patch", "post", "put", "request", "send", "stream", "urlopen", "Request"}
+)
+_SENDING = re.compile(
+    r"(?i)(client|session|sess|http|https|requests?|conn|connection|pool|transport)$|^(http|api)_|httpx|aiohttp"
+)
+"""Names of what somebody else made that sends."""
+
+_SERVERS = ("aiohttp.web", "http.server", "urllib.parse", "tornado.web")
+
+DOUBLES = frozenset(
+    {"aioresponses", "httmock", "httpretty", "mocket", "pook", "pytest_httpserver", "pytest_httpx", "requests_mock", "responses", "respx", "vcr",
+     "wiremock"}
+)  # fmt: skip
+"""Packages that answer in place of a server."""
+
+_STANDS_IN = re.compile(r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock")
+_OF_DOUBLES = frozenset(
+    {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request", "get", "head", "mock", "patch", "post", "put",
+     "register_uri", "replace", "request", "respond_to", "route", "upsert", "urlmatch", "when"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What sends a request: whether the adapter gets under it is `verdict`, and `note` says why."""
+
+    verdict: str
+    note: str
+
+
+def sender(path: str, receiver: str | None, method: str) -> Sender | None:
+    """Return what is known of a function by its symbol, or, where that is unknown, by the name of the object whose method it is."""
+    root = path.partition(".")[0].removesuffix("()")
+    if method not in _METHODS or path.startswith(_SERVERS):
+        return None
+    if root in ("httpx", "httpx2"):
+        alone = path.count(".") == 1 and method not in ("Request", "Client", "AsyncClient")
+        return Sender("stays", _ALONE.format(f"{root}.{method}")) if alone else Sender("unclear", _CLIENT.format(root))
+    if root in _LIBRARIES:
+        return Sender("stays", _OUT.format(_LIBRARIES[root]))
+    if root in ("openai", "adapter"):
+        return Sender("unclear", _SDK) if method in ("post", "request") else None
+    known = path.partition(".")[0] != "?" and not path.startswith(("function:", "class:"))
+    if known or receiver is None or _STANDS_IN.search(receiver) or method == "Request":
+        return None
+    return Sender("unclear", _UNKNOWN) if _SENDING.search(receiver) else None
+
+
+def is_double(path: str, receiver: str | None, method: str) -> bool:
+    """Tell whether a function says what is answered in place of an endpoint."""
+    root = path.partition(".")[0].removesuffix("()")
+    return method in _OF_DOUBLES and (
+        root in DOUBLES
+        or (root in ("?", "unittest") and receiver is not None and _STANDS_IN.search(receiver) is not None)
+    )
