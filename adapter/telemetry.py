@@ -219,7 +219,10 @@ class Histogram:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
 
     def quantile(self, q: float) -> float | None:
-        """Estimate a quantile, as `histogram_quantile` does: linear inside a bucket, the last bound beyond it."""
+        """Estimate a quantile, as `histogram_quantile` does: linear inside a bucket, the last bound beyond it.
+
+        It lies in the same bucket as the true one, so it is between half and twice of that.
+        """
         if not self.count:
             return None
         rank, below = q * self.count, 0
@@ -284,8 +287,9 @@ class Counters:
 
         `calls` is their number; `routes` (asked -> actual backend), `reasons`, `held` (places in requests), `losses` (path and
         action) and `outcomes` (status and error) are tables of counts; `tokens` sums per backend; `latency_seconds` and
-        `first_token_seconds` a histogram per backend: `count`, `sum`, cumulative `buckets` by upper bound, and the
-        estimates `p50`, `p90`, `p99`.
+        `first_token_seconds` a histogram per backend: `count`, `sum`, cumulative `buckets` by upper bound, and
+        `p50`, `p90`, `p99`: estimates from the buckets, which may be wrong by a factor of two (each bucket is twice as
+        wide as the one before); beyond the last bound they are that bound, 655.36.
         """
         with self._lock:
             self._count_all()
@@ -362,7 +366,10 @@ def _printed(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
     for name, title in (("latency_seconds", "latency, s"), ("first_token_seconds", "first token, s")):
         if figures[name]:
             rows = sorted(figures[name].items())
-            yield [[title, "calls", "mean", *(q for q, _ in _QUANTILES)], *([key, *_timed(one)] for key, one in rows)]
+            yield [
+                [title, "calls", "mean", *(f"~{q}" for q, _ in _QUANTILES)],
+                *([key, *_timed(one)] for key, one in rows),
+            ]
 
 
 def _timed(figures: Mapping[str, Any]) -> list[str]:

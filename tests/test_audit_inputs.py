@@ -358,3 +358,73 @@ def test_zstandard_is_read_by_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp
     said = str(audit(path).exception)
     assert "zstandard" in said
     assert "Python 3.14" in said
+
+
+# What a row is
+
+
+def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path) -> None:
+    log = {"log": {"version": "1.2", "entries": [{"x": {"body": body(seed=1)}} for _ in range(5)] + [{"y": body()}]}}
+    for indent in (None, 1):
+        (tmp_path / "a.json").write_bytes(_dumped(log, indent))
+        found = counted(tmp_path, "--body", "log.entries[*].x.body")
+        assert (found["requests"], found["fates"]["with settings"]["requests"]) == (5, 5)
+    values = [{"x": json.dumps(body())}, {"x": body()}, {"y": body()}]
+    for data in (_dumped(values), _dumped(values, 2), b"\n".join(map(_dumped, values))):
+        found = counted("-", "--body", "$.x", stdin=data)
+        assert (found["requests"], found["bad_lines"]["reasons"]) == (2, {"nothing at the path of bodies": 1})
+    assert counted("-", "--body", "[*].x", stdin=_dumped(values))["requests"] == 2
+    said = str(audit("-", "--body", "a..b", stdin=b"").exception)
+    assert said.startswith("--body: a..b: ")
+
+
+def test_shapes_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        '[[logs]]\nname = "mine"\nhas = ["said"]\nmessages = "said"\nfields = { model = "by", seed = "s" }\n'
+        '[[logs]]\nname = "pile"\nhas = ["pile"]\nrows = "pile[*]"\n',
+        encoding="utf-8",
+    )
+    row = {"by": "gpt-4o", "said": [{"role": "user", "content": "x"}], "s": 7}
+    (tmp_path / "logs").mkdir()
+    for name, data in {"a.jsonl": _dumped(row), "b.json": _dumped({"of": "me", "pile": [row] * 4}, 1)}.items():
+        (tmp_path / "logs" / name).write_bytes(data)
+    for jobs in (1, 2):
+        found = counted(tmp_path / "logs", "--formats", tmp_path / "mine.toml", "--jobs", jobs)
+        assert found["formats"] == [{"name": "mine", "requests": 5}]
+        assert found["fates"]["with settings"]["requests"] == 5
+    (tmp_path / "mine.toml").write_text("[[logs]]\nnam = 1\n", encoding="utf-8")
+    said = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
+    assert "mine.toml: logs[0].nam: unknown" in said
+
+
+def test_a_state_goes_with_its_shapes(tmp_path: Path) -> None:
+    log, state = tmp_path / "a.jsonl", tmp_path / "s.json"
+    log.write_bytes(_dumped({"x": body()}))
+    assert audit(log, "--state", state, "--body", "x").exit_code == 0
+    assert audit(log, "--state", state, "--body", "x").exit_code == 0
+    assert "other formats of rows" in str(audit(log, "--state", state, "--body", "y").exception)
+    assert "other formats of rows" in str(audit(log, "--state", state).exception)
+
+
+def test_what_rows_lack_is_told(tmp_path: Path) -> None:
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"}
+    rows = [
+        {"name": "chat gpt-4o", "attributes": attributes | {"gen_ai.request.seed": 1}},
+        {"name": "chat gpt-4o", "attributes": attributes},
+        {"id": "x", "object": "chat.completion", "choices": []},
+        {"level": "info", "event": "started"},
+        body(),
+    ]
+    log, file = tmp_path / "a.jsonl", tmp_path / "p.html"
+    log.write_bytes(b"\n".join(map(_dumped, rows)))
+    found = counted(log, "--html", file)
+    assert found["requests"] == 3
+    (lacking,) = found["not_in_the_log"]
+    assert (lacking["part"], lacking["requests"]) == ("messages", 2)
+    assert found["rows_without_request"] == {"answers": 1, "others": 1}
+    assert found["bad_lines"]["count"] == 0
+    text = audit(log).stdout
+    assert "2 requests were logged without their messages: judged by their parameters alone" in text
+    assert "1 answers without their request, 1 rows of another kind" in text
+    shown = file.read_text(encoding="utf-8")
+    assert "2 requests (66.7 %) were logged without their messages" in shown

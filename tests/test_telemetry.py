@@ -376,11 +376,11 @@ tokens     prompt  completion  reasoning  cached
 chat            0           0          0       0
 responses      30          15          6       4
 
-latency, s  calls    mean    p50      p90      p99
+latency, s  calls    mean   ~p50     ~p90     ~p99
 chat            1   4.000  3.840    4.864    5.094
 responses       7  86.219  0.480  425.984  632.422
 
-first token, s  calls   mean    p50    p90    p99
+first token, s  calls   mean   ~p50   ~p90   ~p99
 responses           3  0.100  0.120  0.152  0.159"""
 
 

@@ -64,14 +64,30 @@ def audit(  # noqa: PLR0917  # a command's options
             "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
         ),
     ] = "local",
+    body: Annotated[
+        str | None,
+        typer.Option(
+            "--body",
+            metavar="PATH",
+            help='Where a row holds the request, as in request.body or attributes["http.request.body"]; and nowhere else.',
+        ),
+    ] = None,
+    formats: Annotated[
+        Path | None,
+        typer.Option(
+            "--formats",
+            metavar="FILE",
+            help="TOML tables [[logs]] that describe rows of your own, before those that are known.",
+        ),
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show what of logged chat requests would move to the Responses API, what holds the others, and which settings would move them.
 
-    A row is a request's body, or holds one under body, request, json, input …, as logs and batch files do; with the answer beside it
-    tokens are counted too. Each verdict is that of the code that runs in production, with the settings given. No contents are shown:
-    names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
+    A row is a request's body, or holds one as logs do: batch files, HAR, LiteLLM, Langfuse, LangSmith, OpenTelemetry, structured
+    logging; with the answer beside it tokens are counted too. Each verdict is that of the code that runs in production, with the
+    settings given. No contents are shown: names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
     """
     from adapter.kit.audit import audit as run
     from adapter.kit.audit import report
@@ -81,6 +97,7 @@ def audit(  # noqa: PLR0917  # a command's options
     from adapter.regular import Unreadable
 
     in_force, source = settings_in_force(settings)
+    rows = _formats(body, formats)
     if html is not None and html.is_dir():  # said before the work, not after it
         raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
     refused: dict[str, str] = {}
@@ -91,7 +108,7 @@ def audit(  # noqa: PLR0917  # a command's options
             state = html.with_name(f"{html.name}.state")
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
-                [log.path for log in found], in_force, state=state, restart=restart, engine=engine, jobs=jobs,
+                [log.path for log in found], in_force, formats=rows, state=state, restart=restart, engine=engine, jobs=jobs,
                 progress=_in_megabytes(advance), changed=partial(_tell, refused, ""),
             )  # fmt: skip
         document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
@@ -122,6 +139,19 @@ def audit(  # noqa: PLR0917  # a command's options
         err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
     if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
         raise typer.Exit(FOUND)
+
+
+def _formats(body: str | None, file: Path | None) -> Any:
+    """Return the shapes of rows that are known. Raises Mistake."""
+    from adapter.kit.rows import BadFormat, RowFormats
+
+    formats = RowFormats.builtin()
+    try:
+        if file is not None:
+            formats = formats.with_file(file)
+        return formats if body is None else formats.with_body(body)
+    except BadFormat as error:
+        raise Mistake(f"{'--body' if body is not None and file is None else '--formats'}: {error}") from None
 
 
 def _tell(refused: dict[str, str], what: str, path: str, why: str) -> None:
@@ -209,8 +239,16 @@ def _show_several(console: Console, several: dict[str, Any]) -> None:
 
 
 def _show_bad(console: Console, document: dict[str, Any]) -> None:
-    if document["other_endpoints"]:
-        console.print(Text(f"Left out: {document['other_endpoints']:,} requests to other endpoints."))
+    if document["formats"]:
+        named = [f"{row['name']} ({row['requests']:,})" for row in document["formats"]]
+        console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
+    for row in document["not_in_the_log"]:
+        console.print(
+            Text(f"{row['requests']:,} requests were logged without their {row['part']}: {row['means']}."), ""
+        )
+    left_out = [f"{count:,} {what}" for count, what in _left_out(document) if count]
+    if left_out:
+        console.print(Text(f"Left out: {', '.join(left_out)}."))
     if document["adapter_bugs"]:
         console.print(
             Text(
@@ -223,9 +261,18 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
         reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
         console.print(Text(f"{bad['count']:,} lines can't be read: {reasons}", style="yellow"))
         for row in bad["first"][:5]:
-            console.print(Text(f"  {row['file']}:{row['line']}: {row['why']}"))
+            console.print(Text(f"  {printable(row['file'])}:{row['line']}: {row['why']}"))
         if bad["count"] > 5 and len(bad["first"]) > 5:
             console.print(Text("  …"))
+
+
+def _left_out(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
+    rows = document["rows_without_request"]
+    return (
+        (document["other_endpoints"], "requests to other endpoints"),
+        (rows["answers"], "answers without their request"),
+        (rows["others"], "rows of another kind"),
+    )
 
 
 def _remarks(row: dict[str, Any]) -> str:

@@ -324,8 +324,19 @@ def _rules(document: Document) -> str:
 def _bad(document: Document) -> str:
     bad = document["bad_lines"]
     parts = []
-    if document["other_endpoints"]:
-        parts.append(f"<p>{_plural(document['other_endpoints'], 'row')} went to other endpoints, and are left out.</p>")
+    for row in document["not_in_the_log"]:
+        said = (
+            f"{_plural(row['requests'], 'request')} ({_percent(row['share'])}) were logged without their {row['part']}"
+        )
+        parts.append(f"<p>{said}: {escape(row['means'])}.</p>")
+    rows = document["rows_without_request"]
+    for count, what in (
+        (document["other_endpoints"], "went to other endpoints, and are left out"),
+        (rows["answers"], "hold an answer without its request"),
+        (rows["others"], "are of another kind, and are left out"),
+    ):
+        if count:
+            parts.append(f"<p>{_plural(count, 'row')} {what}.</p>")
     if document["adapter_bugs"]:
         parts.append(
             f"<p>The adapter itself failed on {_plural(document['adapter_bugs'], 'request')}: please report it.</p>"
@@ -338,7 +349,7 @@ def _bad(document: Document) -> str:
             parts.append(
                 f"<details><summary>The first {len(listed)}</summary>{_table(('where', 'why'), listed)}</details>"
             )
-    return _section("What was left out", "", "".join(parts)) if parts else ""
+    return _section("What the logs don't hold", "", "".join(parts)) if parts else ""
 
 
 def _foot(document: Document) -> str:

@@ -38,6 +38,11 @@ _EMULATION = {
     "web_search_options": "as a web_search tool",
 }
 
+_MISSING = {
+    "messages": "judged by their parameters alone, so that names, sound or files in messages may hold more of them",
+    "model": "judged as of a model of which nothing is known",
+}
+
 Document = dict[str, Any]
 
 
@@ -47,6 +52,8 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
     Counts are requests unless they say otherwise, shares are percent, from 0 to 100. `today` is what shutdown dates are told by.
     `steps` are settings after which a request is still answered as asked, but for a nuance or a cost; `breaking_steps` come
     after those, and each takes from the answers something that programs read. `moves.with_settings` counts only the first.
+    `not_in_the_log` are requests that were logged without a part of them, `formats` those that were found by the shape of their row;
+    `rows_without_request` are answers alone, and rows of another kind, which count nowhere else.
     """
     total = summary.count("rows", "request")
     fates = {fate: summary.count("fate", fate) for fate in FATES}
@@ -61,6 +68,15 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         "date": day,
         "requests": total,
         "other_endpoints": summary.count("rows", "other endpoint"),
+        "rows_without_request": {
+            "answers": summary.count("rows", "answer"),
+            "others": summary.count("rows", "nothing"),
+        },
+        "formats": [{"name": name, "requests": n} for name, n in summary.table("format")],
+        "not_in_the_log": [
+            {"part": part, "requests": n, "share": _share(n, total), "means": _MISSING.get(part, "")}
+            for part, n in summary.table("not in the log")
+        ],
         "adapter_bugs": summary.count("rows", "adapter bug"),
         "moves": {
             "now": moving,
