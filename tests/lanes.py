@@ -51,7 +51,7 @@ EVERYWHERE_THE_SAME = (
     "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules",
     "test_models", "test_cut", "test_several", "test_telemetry", "test_own_bugs",
     "test_settings_file", "test_settings_live", "test_precedence", "test_rollout", "test_flags", "test_flag_providers", "test_flips", "test_typing",
-    "test_doctor", "test_environments", "test_plugin", "test_plugin_service", "test_same_turn", "test_stores", "test_stores_files", "test_store_trouble", "test_memory_values", "test_turns",
+    "test_doctor", "test_environments", "test_plugin", "test_plugin_service", "test_same_turn", "test_made_responses", "test_stores", "test_stores_files", "test_store_trouble", "test_memory_values", "test_turns",
 )  # fmt: skip
 SHORT = (
     "test_edge_replies",

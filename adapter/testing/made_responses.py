@@ -73,8 +73,7 @@ def is_completion(body: Any) -> TypeGuard[Json]:
 
 def choices_of(body: Json) -> list[Json]:
     """List the choices of a completion or a chunk, without what are none."""
-    given = body.get("choices")
-    return [choice for choice in given if isinstance(choice, dict)] if isinstance(given, list) else []
+    return _objects(body.get("choices"))
 
 
 def response_of(completion: Json, number: int = 0) -> Json:
@@ -212,7 +211,7 @@ class _Answer:
         moderation = given.get("moderation")
         if isinstance(moderation, dict):
             self._top["moderation"] = {side: _moderated(result) for side, result in moderation.items()}
-        for one in given.get("prompt_filter_results") or ():
+        for one in _objects(given.get("prompt_filter_results")):
             self._filters["prompt"].append(one.get("content_filter_results"))
 
     def hear(self, choice: Json, said: Any) -> list[Json]:
@@ -230,13 +229,13 @@ class _Answer:
             text = _text(said.get(key))
             if text:
                 events += self._say(kind, text, entries or [] if key == "content" else [])
-        for annotation in said.get("annotations") or ():
+        for annotation in _objects(said.get("annotations")):
             events += self._annotate(annotation)
         legacy = said.get("function_call")
         if isinstance(legacy, dict):
             events += self._call("function_call", {"function": legacy})
-        for position, call in enumerate(said.get("tool_calls") or ()):
-            events += self._call(self._key(call, position), call)
+        for call in _objects(said.get("tool_calls")):
+            events += self._call(self._key(call), call)
         return events
 
     def end(self) -> list[Json]:
@@ -320,9 +319,7 @@ class _Answer:
             return self._message, [self._added(self._message)]
         return self._message, []
 
-    def _annotate(self, given: Any) -> list[Json]:
-        if not isinstance(given, dict):
-            return []
+    def _annotate(self, given: Json) -> list[Json]:
         inner = given.get("url_citation")
         flat = {"type": "url_citation", **inner} if isinstance(inner, dict) else given
         events = self._say("output_text", "", [])
@@ -336,20 +333,16 @@ class _Answer:
 
     # Calls
 
-    def _key(self, call: Any, position: int) -> Any:
-        """Tell which call a delta is about: by its index or, where mocks leave that out, by its id and place."""
-        index = call.get("index") if isinstance(call, dict) else None
-        if index is not None:
-            return index
-        named = isinstance(call, dict) and call.get("id")
-        same = [key for key, item in self._calls.items() if named and item["call_id"] == named]
-        if same:
-            return same[0]
-        return len(self._calls) if named or not self._calls else min(position, len(self._calls) - 1)
+    def _key(self, call: Json) -> Any:
+        """Tell which call a delta is about: by its index or, where a mock leaves that out, by what begins a call, its id or its name."""
+        if call.get("index") is not None:
+            return call["index"]
+        known = [key for key, item in self._calls.items() if call.get("id") and item["call_id"] == call["id"]]
+        inner = call.get("function") or call.get("custom")
+        begins = call.get("id") or (isinstance(inner, dict) and inner.get("name")) or not self._calls
+        return known[0] if known else len(self._calls) if begins else list(self._calls)[-1]
 
-    def _call(self, key: Any, given: Any) -> list[Json]:
-        if not isinstance(given, dict):
-            return []
+    def _call(self, key: Any, given: Json) -> list[Json]:
         custom = "custom" in given or given.get("type") == "custom"
         kind = "custom_tool_call" if custom else "function_call"
         inner = given.get("custom" if custom else "function")
@@ -395,10 +388,15 @@ def _copied(given: Json) -> Json:
     return {key: list(value) if isinstance(value, list) else value for key, value in given.items()}
 
 
+def _objects(given: Any) -> list[Json]:
+    """List the objects of an array; none where it is none."""
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
+
 def _text(said: Any) -> str:
     """Return what a message's text says; some servers write it in parts."""
     if isinstance(said, list):
-        return "".join(part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str))
+        return "".join(part["text"] for part in _objects(said) if isinstance(part.get("text"), str))
     return said if isinstance(said, str) else ""
 
 
