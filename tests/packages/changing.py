@@ -11,9 +11,10 @@ import symtable
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 CLIENTS = frozenset({"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"})
+_OURS = ("openai", "adapter")
 
 _IMPORT = """
 import importlib, json, os, sys, warnings
@@ -84,15 +85,21 @@ def _names(module: ast.Module) -> set[str]:
 
 
 class _Alike(ast.NodeTransformer):
-    """Write a module the same way before and after: each client from openai, by its own import."""
+    """Write a module the same way before and after: its clients as `openai.X`, imports singly."""
 
     def __init__(self, module: ast.Module) -> None:
-        imports = [node for node in ast.walk(module) if isinstance(node, ast.Import)]
-        names = [one for node in imports for one in node.names]
-        self._modules = {one.asname or one.name for one in names if one.name.partition(".")[0] in ("openai", "adapter")}
+        self._modules: set[str] = set()
+        self._classes: dict[str, str] = {}  # the name here of each client that is imported by name
+        for node in ast.walk(module):
+            if isinstance(node, ast.Import):
+                theirs = [one for one in node.names if one.name.partition(".")[0] in _OURS]
+                self._modules |= {one.asname or one.name for one in theirs}
+            elif _is_ours(node):
+                theirs = [one for one in node.names if one.name in CLIENTS]
+                self._classes |= {one.asname or one.name: one.name for one in theirs}
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST]:
-        if node.level or node.module not in ("openai", "adapter"):
+        if not _is_ours(node):
             return node
         home = dict.fromkeys(CLIENTS, "openai")
         return [ast.ImportFrom(home.get(one.name, node.module), [one], 0) for one in node.names]
@@ -107,6 +114,12 @@ class _Alike(ast.NodeTransformer):
             owner.id = "openai"
         return node
 
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        client = self._classes.get(node.id)
+        if client is None:
+            return node
+        return ast.Attribute(ast.Name("openai", node.ctx), client, node.ctx)
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Sort imports of the SDK that follow one another, in each block."""
         super().generic_visit(node)
@@ -116,8 +129,8 @@ class _Alike(ast.NodeTransformer):
         return node
 
 
-def _is_ours(node: ast.AST) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module in ("openai", "adapter")
+def _is_ours(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and not node.level and node.module in _OURS
 
 
 def _sorted(block: list[ast.AST]) -> Iterable[ast.AST]:
