@@ -114,8 +114,8 @@ LEFT: dict[str, tuple[str, int, str]] = {
     "a vendor's, among keywords": ("kw = {'base_url': 'https://api.x.ai/v1'}\nOpenAI(**kw)", 3, "(x.ai)"),
     "a vendor's, among keywords that are added": ("kw = dict(a=1)\nkw['base_url'] = 'https://api.x.ai/v1'\nOpenAI(**kw)", 4, "(x.ai)"),
     "a vendor's, among keywords from elsewhere": (
-        "class A:\n    url: str = 'https://api.x.ai/v1'\n    def g(self):\n        all = {'base_url': self.url}\n        return {k: v for k, v in all.items() if v}\n"
-        "    def f(self):\n        kw = self.g()\n        return OpenAI(**kw)", 9, "(x.ai)",
+        ("class A:\n    url: str = 'https://api.x.ai/v1'\n    def g(self):\n        all = {'base_url': self.url}\n        return {k: v for k, v in all.items() if v}\n"
+        "    def f(self):\n        kw = self.g()\n        return OpenAI(**kw)"), 9, "(x.ai)",
     ),
     "a vendor's, unless it's given": ("def f(**kw):\n    u = kw.pop('base_url', 'https://api.deepseek.com')\n    return OpenAI(base_url=u)", 4, "(deepseek.com)"),
     "a vendor's, in a function that is given the class": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.text import Text
@@ -37,8 +38,8 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
                 {"file": one.path.as_posix(), "diff": one.diff(), "written": one in written, "why": refused.get(one.path)}
                 for one in changed
             ],
-            "left": [{"file": one.path.as_posix(), "line": line, "why": why} for one in found for line, why in one.left],
-            "notes": [{"file": one.path.as_posix(), "line": line, "note": note} for one in found for line, note in one.notes],
+            "left": [{**_where(one, line), "why": why} for one in found for line, why in one.left],
+            "notes": [{**_where(one, line), "note": note} for one in found for line, note in one.notes],
         })  # fmt: skip
     elif write:
         for path, why in refused.items():
@@ -50,6 +51,11 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
         err().print("nothing to change")
     if len(written) < len(changed):
         raise typer.Exit(FOUND)
+
+
+def _where(change: Change, number: int) -> dict[str, Any]:
+    cell, line = change.place(number)
+    return {"file": change.path.as_posix(), "line": line, "cell": cell}
 
 
 def _may_ask() -> bool:
@@ -83,4 +89,6 @@ def _show(found: list[Change], changed: list[Change]) -> None:
     sys.stdout.flush()
     for one in found:
         for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:
-            err().print(Text(f"{printable(one.path.as_posix())}:{number}: {text}"), soft_wrap=True)
+            where = _where(one, number)
+            cell = "" if where["cell"] is None else f" cell {where['cell']}"
+            err().print(Text(f"{printable(where['file'])}{cell}:{where['line']}: {text}"), soft_wrap=True)

@@ -14,6 +14,8 @@ from adapter import regular
 from adapter.regular import Unreadable
 
 from . import sources
+from .notebooks import Notebook
+from .sources import Source
 from .taking import Taken
 
 _HINT = b"openai"
@@ -28,11 +30,16 @@ class Change:
     after: bytes | None = None
     left: list[tuple[int, str]] = field(default_factory=list)
     notes: list[tuple[int, str]] = field(default_factory=list)
+    places: tuple[tuple[int, int], ...] = ()  # in a notebook, each line's cell and its line there
+
+    def place(self, line: int) -> tuple[int | None, int]:
+        """Return the cell (None in a module) and the line in it."""
+        return Source("", self.places).place(line)
 
     @property
     def encoding(self) -> str:
         """Return the file's encoding."""
-        found = sources.decode(self.before)[1]
+        found = "utf-8" if self.path.suffix.lower() == ".ipynb" else sources.decode(self.before)[1]
         return "utf-8" if found == "utf-8-sig" else found  # the mark stays a character of the first line
 
     def diff(self) -> str:
@@ -134,12 +141,9 @@ def changes(
             change.before = sources.read_bytes(path)
             if _HINT not in change.before:
                 continue
-            if path.suffix.lower() == ".ipynb":
-                if b"import OpenAI" in change.before or b"openai.OpenAI(" in change.before:
-                    change.left = [(1, "a notebook: change its import by hand")]
-                    yield change
-                continue
-            text, encoding = sources.decode(change.before)
+            book = Notebook(change.before) if path.suffix.lower() == ".ipynb" else None
+            text, encoding = (book.text, "utf-8") if book is not None else sources.decode(change.before)
+            change.places = book.places if book is not None else ()
             sources.check_depth(text)
             fixed = fix_imports(
                 text,
@@ -147,6 +151,8 @@ def changes(
                 package=path.name == "__init__.py",
                 elsewhere=partial(taken.has, path),
             )
+            if fixed.text is not None:
+                change.after = fixed.text.encode(encoding) if book is None else book.changed(fixed.edits)
         except Unreadable as error:
             change.left = [(1, str(error))]
             yield change
@@ -164,8 +170,6 @@ def changes(
             yield change
             continue
         change.left, change.notes = fixed.left, fixed.notes
-        if fixed.text is not None:
-            change.after = fixed.text.encode(encoding)
         if change.after is not None and path.is_symlink():
             change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
         if change.after is not None or change.left or change.notes:

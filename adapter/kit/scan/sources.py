@@ -18,6 +18,7 @@ from adapter import regular
 from adapter.regular import Unreadable
 
 from .known import HINT
+from .notebooks import Notebook
 
 SKIPPED = frozenset(
     {".eggs", ".git", ".hg", ".ipynb_checkpoints", ".lanes", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv",
@@ -156,29 +157,10 @@ def _depth(text: str) -> int:
 
 def read_source(path: Path, raw: bytes) -> Source:
     """Return what is to be parsed of a file. Raises Unreadable."""
-    return _notebook(raw) if path.suffix.lower() == ".ipynb" else Source(decode(raw)[0])
-
-
-_MAGIC = re.compile(r"^(\s*)(?:[%!?]|\w+\s*=\s*[%!])")
-
-
-def _notebook(raw: bytes) -> Source:
-    try:
-        cells = json.loads(raw)["cells"]
-        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-        numbers = [k for k, cell in enumerate(cells, 1) if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise Unreadable("not a notebook") from None
-    lines: list[str] = []
-    places: list[tuple[int, int]] = []
-    for number, text in zip(numbers, code, strict=True):
-        if text.lstrip().startswith("%%") and not re.match(r"\s*%%(time|timeit|capture)\b", text):
-            continue  # another language
-        for k, line in enumerate(text.splitlines(), 1):
-            found = _MAGIC.match(line)
-            lines.append(f"{found[1]}pass" if found else re.sub(r"\?+\s*$", "", line))
-            places.append((number, k))
-    return Source("\n".join(lines) + "\n", tuple(places))
+    if path.suffix.lower() != ".ipynb":
+        return Source(decode(raw)[0])
+    found = Notebook(raw)
+    return Source(found.text, found.places)
 
 
 def recorded_lines(raw: bytes) -> list[int]:

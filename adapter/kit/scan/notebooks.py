@@ -1,0 +1,242 @@
+"""Notebooks: the code of their cells as one module, and changes of it put back to where they belong, so that all else in the file stays to the byte."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from adapter.regular import Unreadable
+
+_MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ]+=\s*[%!])")
+_PYTHON = re.compile(r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b")  # magics of cells whose code is Python
+_LINES = re.compile(r"\r\n|\r|\n")  # what ends a line for Python
+_TOKEN = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(slots=True)
+class _Piece:
+    """One string of a cell's source: its value, and where its text stands in the file, without the quotes."""
+
+    value: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Cell:
+    number: int  # from 1, of all cells
+    pieces: list[_Piece] = field(default_factory=list)
+    is_list: bool = False
+    kind: object = None
+
+    @property
+    def text(self) -> str:
+        return "".join(one.value for one in self.pieces)
+
+
+@dataclass(slots=True)
+class _Line:
+    cell: _Cell
+    number: int  # from 1, in its cell
+    start: int  # in the cell's text
+    text: str  # as it stands in the module
+
+
+class Notebook:
+    """A notebook's file. Raises Unreadable for what is none."""
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            self._json = raw.decode("utf-8")
+            cells = list(_cells(self._json))
+        except UnicodeDecodeError:
+            raise Unreadable("not utf-8") from None
+        except (ValueError, IndexError, RecursionError):
+            raise Unreadable("not a notebook") from None
+        self._lines = [line for cell in cells if cell.kind == "code" for line in _code(cell)]
+
+    @property
+    def text(self) -> str:
+        """Return the module: the cells of Python, one after the other, with `pass` for magics."""
+        return "".join(f"{line.text}\n" for line in self._lines) or "\n"
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Return for each line of the module its cell (from 1) and its line there."""
+        return tuple((line.cell.number, line.number) for line in self._lines)
+
+    def changed(self, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
+        """Return the file with changes of the module, each from and to as offsets into its UTF-8, and what comes there.
+
+        Raises Unreadable where that isn't possible.
+        """
+        starts = [0]
+        for line in self._lines:
+            starts.append(starts[-1] + len(line.text.encode("utf-8", "surrogatepass")) + 1)
+        splices: list[tuple[int, int, str]] = []
+        for start, end, new in edits:
+            cell, at = self._place(starts, start)
+            other, until = self._place(starts, end)
+            if cell is not other:
+                raise Unreadable("a change reaches over cells")
+            splices += self._splices(cell, at, until, new.decode())
+        text = self._json
+        for begin, finish, put in sorted(splices, key=lambda one: (one[0], one[1]), reverse=True):
+            text = text[:begin] + put + text[finish:]
+        return text.encode()
+
+    def _place(self, starts: list[int], offset: int) -> tuple[_Cell, int]:
+        """Return the cell, and the place in its text, of an offset into the module."""
+        number = max(k for k in range(len(self._lines)) if starts[k] <= offset)
+        line = self._lines[number]
+        before = line.text.encode("utf-8", "surrogatepass")[: offset - starts[number]]
+        ends = offset - starts[number] > len(before)
+        return line.cell, line.start + len(before.decode("utf-8", "surrogatepass")) + ends
+
+    def _splices(self, cell: _Cell, at: int, until: int, new: str) -> Iterator[tuple[int, int, str]]:
+        """Give the changes of the file that a change of a cell is."""
+        start = 0
+        put = new
+        for k, piece in enumerate(cell.pieces):
+            end = start + len(piece.value)
+            last = k == len(cell.pieces) - 1
+            if start <= at < end or (put and at == end and last) or (at < start < until):
+                marks = self._offsets(piece)
+                begin, finish = marks[max(at, start) - start], marks[min(until, end) - start]
+                if (begin, finish) == (piece.start, piece.end) and not put and piece.value and len(cell.pieces) > 1:
+                    begin, finish = self._with_comma(cell, k)
+                yield begin, finish, self._written(cell, put)
+                put = ""
+            start = end
+
+    def _offsets(self, piece: _Piece) -> list[int]:
+        """Return for each character of a string, and for its end, where it stands in the file."""
+        marks = [found.start() + piece.start for found in _TOKEN.finditer(self._json[piece.start : piece.end])]
+        if len(marks) != len(piece.value):
+            raise Unreadable("can't be written back exactly")
+        return [*marks, piece.end]
+
+    def _with_comma(self, cell: _Cell, k: int) -> tuple[int, int]:
+        """Return the place of a whole string of a list, with its quotes, and with the comma beside it."""
+        if k + 1 < len(cell.pieces):
+            return cell.pieces[k].start - 1, cell.pieces[k + 1].start - 1
+        return cell.pieces[k - 1].end + 1, cell.pieces[k].end + 1
+
+    def _written(self, cell: _Cell, text: str) -> str:
+        """Write new text as JSON, as the rest of the file is: a string for each line where there is a list."""
+        plain = json.dumps(text, ensure_ascii=self._json.isascii())[1:-1]
+        if not cell.is_list:
+            return plain
+        if len(cell.pieces) > 1:
+            between = self._json[cell.pieces[0].end : cell.pieces[1].start]
+        else:
+            opened = self._json.rindex("[", 0, cell.pieces[0].start)
+            between = f'",{self._json[opened + 1 : cell.pieces[0].start] or chr(34)}'
+        return plain.replace("\\n", f"\\n{between}")
+
+
+def _code(cell: _Cell) -> Iterator[_Line]:
+    """Give the lines of a cell of Python as a module has them."""
+    text = cell.text
+    if text.lstrip().startswith("%%") and not _PYTHON.match(text):
+        return  # another language, or a file to be written
+    plain = _is_python(text)
+    start = 0
+    for number, found in enumerate([*_LINES.finditer(text), None], 1):
+        end = found.start() if found is not None else len(text)
+        line = text[start:end]
+        if found is None and not line:
+            return
+        magic = None if plain else _MAGIC.match(line)
+        if magic is not None:
+            line = f"{magic[1]}pass"
+        elif not plain:
+            line = re.sub(r"\?+\s*$", "", line)
+        yield _Line(cell, number, start, line)
+        start = found.end() if found is not None else end
+
+
+def _is_python(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _cells(text: str) -> Iterator[_Cell]:
+    """Give the cells of a notebook's JSON. Raises ValueError or IndexError for what is none."""
+    found = None
+    for key, at in _members(text, _skip(text, 1 if text.startswith("\ufeff") else 0)):
+        if key == "cells":
+            if found is not None:
+                raise ValueError("two lists of cells")
+            found = at
+    if found is None:
+        raise ValueError("no cells")
+    for number, at in enumerate(_elements(text, found), 1):
+        cell = _Cell(number)
+        for key, inner in _members(text, at):
+            if key == "cell_type":
+                cell.kind = _DECODER.raw_decode(text, inner)[0]
+            elif key == "source":
+                cell.is_list = text[inner] == "["
+                places = list(_elements(text, inner)) if cell.is_list else [inner]
+                cell.pieces = [_piece(text, one) for one in places]
+        yield cell
+
+
+def _piece(text: str, at: int) -> _Piece:
+    if text[at] != '"':
+        raise ValueError("no string")
+    value, end = _DECODER.raw_decode(text, at)
+    return _Piece(value, at + 1, end - 1)
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _members(text: str, at: int) -> Iterator[tuple[str, int]]:
+    """Give the keys of an object, and where their values begin."""
+    if text[at] != "{":
+        raise ValueError("no object")
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        key = _piece(text, at)
+        at = _skip(text, key.end + 1)
+        if text[at] != ":":
+            raise ValueError("no value")
+        at = _skip(text, at + 1)
+        yield key.value, at
+        at = _next(text, at, "}")
+
+
+def _elements(text: str, at: int) -> Iterator[int]:
+    """Give where the elements of an array begin."""
+    if text[at] != "[":
+        raise ValueError("no array")
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        yield at
+        at = _next(text, at, "]")
+
+
+def _next(text: str, at: int, end: str) -> int:
+    """Return where the next member begins, or the end is."""
+    at = _skip(text, _DECODER.raw_decode(text, at)[1])
+    if text[at] == ",":
+        return _skip(text, at + 1)
+    if text[at] != end:
+        raise ValueError("no end")
+    return at
