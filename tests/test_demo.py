@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +20,11 @@ from typer.testing import CliRunner
 from adapter.cli import running
 from adapter.cli.app import app
 from adapter.cli.running import PROGRAMS, Outcome, Source
-from tests.support.command import command
+from adapter.kit.unreached import why
+from tests.support.answers import both
+from tests.support.command import Done, command
+from tests.support.http import http
+from tests.support.loopback import Loopback, Reply, Request
 
 NAMES = ("backoff", "runbook", "query", "tool_loop")
 FOLDER = Path(running.__file__).parent / "programs"
@@ -292,3 +299,121 @@ def test_the_recordings_are_of_the_programs() -> None:
             path = running.cassette_folder() / f"{program.name}.{side.name}.yaml"
             interactions = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
             assert len(interactions) == len(side.flags)
+
+
+# A server that isn't there, or isn't one of ours
+
+HTML = (("content-type", "text/html"),)
+
+
+def error(status: int, code: str | None = None) -> Reply:
+    return Reply.of_json({"error": {"message": f"no {KEY} here", "type": "x", "param": None, "code": code}}, status)
+
+
+KEY = "hunter2-hunter2"
+REPLIES: dict[str, tuple[Reply, str]] = {
+    "no such route": (Reply(404, HTML, [b"<html>"]), "the route isn't there (404)"),
+    "no such route, in JSON": (Reply.of_json({"detail": "Not Found"}, 404), "the route isn't there (404)"),
+    "another method": (Reply(405, (), [b""]), "the route isn't there (405)"),
+    "a key that isn't taken": (error(401, "invalid_api_key"), "the route is there; the API doesn't take the key (401)"),
+    "a key without rights": (error(403), "the route is there; the API doesn't take the key (403)"),
+    "a gateway": (Reply(403, HTML, [b"<html>"]), "something before the API refused it (403"),
+    "a page": (Reply(200, HTML, [b"<html>"]), "answered 200, and not as the API does"),
+    "other JSON": (Reply.of_json({"hello": "world"}), "answered 200, and not as the API does"),
+    "a hang-up": (Reply.drop(), "not reachable: what answered doesn't speak HTTP, or hung up"),
+    "a server in trouble": (error(500), "backoff: answered 500"),
+    "no such model": (error(404, "model_not_found"), "backoff: answered 404 (model_not_found)"),
+    "a limit": (error(429, "rate_limit_exceeded"), "backoff: answered 429 (rate_limit_exceeded)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REPLIES)
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["people", "JSON"])
+def test_a_server_without_the_api_is_a_mistake(
+    case: str, form: tuple[str, ...], loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply, said = REPLIES[case]
+    loopback.answer = lambda _: reply
+    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
+    url = loopback.base_url.replace("://", f"://ada:{KEY}@")
+    done = command("demo", "--server", url, "--key", KEY, "--only", "backoff", *form)
+    assert done.code == 2
+    line = done.err.removeprefix("adapter: ")
+    assert line.startswith(f"{loopback.base_url}: {said}")
+    assert line.count("\n") == 1
+    assert "different outcomes" not in done.out.lower()
+    assert KEY not in done.out + done.err
+    assert not form or done.out == ""
+
+
+UNREACHED = {
+    "nobody listens": ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1: not reachable: connection refused"),
+    "with a password": (f"http://a:{KEY}@127.0.0.1:1/v1", "http://127.0.0.1:1/v1: not reachable: connection refused"),
+    "no address": ("127.0.0.1:1/v1", "--server: expected http(s)://host/path"),
+    "another scheme": ("ftp://127.0.0.1/v1", "--server: expected http(s)://host/path"),
+    "nothing": ("", "--server: expected http(s)://host/path"),
+    "no port": ("http://h:99999/v1", "--server: expected http(s)://host/path"),
+}
+
+
+@pytest.mark.parametrize("case", UNREACHED)
+def test_a_server_that_is_not_reached(case: str) -> None:
+    url, said = UNREACHED[case]
+    assert command("demo", "--server", url) == Done(2, "", f"adapter: {said}\n")
+
+
+def test_live_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert command("demo", "--live") == Done(
+        2, "", "adapter: http://127.0.0.1:1/v1: not reachable: connection refused\n"
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    done = command("demo", "--live")
+    assert (done.code, KEY in done.err) == (2, False)
+
+
+def raised(chain: list[BaseException]) -> BaseException:
+    for one, cause in itertools.pairwise(chain):
+        one.__cause__ = cause
+    return chain[0]
+
+
+WHYS: dict[str, tuple[list[BaseException], str]] = {
+    "a name": ([http.ConnectError("x"), socket.gaierror(-2, "Name or service not known")], "its host's name isn't known"),
+    "time": ([http.ConnectTimeout("x"), TimeoutError()], "no answer in time"),
+    "a certificate": ([http.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")], "its certificate isn't trusted"),
+    "no TLS": ([http.ConnectError("x"), ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x")], "TLS failed"),
+    "no route": ([http.ConnectError("x"), OSError(113, "No route to host")], "no route to host"),
+    "another": ([ValueError(KEY)], "ValueError"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WHYS)
+def test_why_a_server_is_not_reached(case: str) -> None:
+    chain, said = WHYS[case]
+    assert why(raised(chain)).startswith(said)
+
+
+def test_one_side_that_fails_is_a_difference(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
+
+    def answer(request: Request) -> Any:
+        if request.body == b"{}":
+            return error(400)
+        return error(500) if request.path.endswith("/responses") else both(request)
+
+    loopback.answer = answer
+    done = command("demo", "--server", loopback.base_url, "--only", "backoff", "--key", KEY)
+    assert (done.code, done.err) == (1, "")
+    assert "Different outcomes: backoff" in done.out
+    assert KEY not in done.out
+
+
+def test_cassettes_that_cannot_be_kept(loopback: Loopback, tmp_path: Path) -> None:
+    loopback.answer = lambda request: error(400) if request.body == b"{}" else both(request)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = command("demo", "--server", loopback.base_url, "--only", "backoff", "--save", tmp_path / "file" / "x")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert str(tmp_path / "file") in done.err
+    assert command("demo", "--save", tmp_path).code == 2

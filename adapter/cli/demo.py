@@ -72,11 +72,15 @@ def demo(
 
 def _reachable(source: Source) -> str:
     """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
-    base = source.url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL
-    shown = clean_url(base)
+    named = source.url is not None
+    base = source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL
     if not is_address(base):
-        raise Mistake(f"{'--server' if source.url else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
-    why = refusal(base, (source.key or "unused") if source.url else os.environ.get("OPENAI_API_KEY"))
+        raise Mistake(f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
+    key = source.secret
+    if not (key.isascii() and key.isprintable()):
+        raise Mistake(f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line")
+    shown = clean_url(base)
+    why = refusal(base, key)
     if why:
         raise Mistake(f"{shown}: {why}")
     return shown

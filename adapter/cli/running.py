@@ -23,6 +23,7 @@ from typing import Any
 from adapter import names
 from adapter.kit import unreached
 from adapter.testing.cassettes import HOST, use_cassette
+from adapter.testing.credentials import clean_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,20 @@ class Source:
     url: str | None = None
     key: str | None = None
 
+    @property
+    def secret(self) -> str:
+        """Give the key that goes to a server."""
+        return self.key or "unused" if self.url is not None else os.environ.get("OPENAI_API_KEY", "")
+
+    def hidden(self, text: str) -> str:
+        """Take the key, and what looks like one, out of what a server has said."""
+        return clean_text(text.replace(self.key, "…") if self.key else text)
+
     def environment(self, flag: str) -> dict[str, str | None]:
         """Give the environment of a program; None takes a variable away."""
         # What a user's own settings decide must not change the demo.
         changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("ADAPTER_")}
-        if not self.live or self.url:
+        if not self.live or self.url is not None:
             changes |= {name: None for name in os.environ if name.startswith("OPENAI_")}
             changes |= {"OPENAI_BASE_URL": self.url or f"https://{HOST}/v1", "OPENAI_API_KEY": self.key or "unused"}
         return {**changes, "ADAPTER_BACKEND": flag}
@@ -180,9 +190,9 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
         raise
     except Exception as failure:  # noqa: BLE001 - whatever goes wrong in a program is its outcome, and shown
         error = failure
-    exchanges = tuple(_exchange(*each) for each in cassette.data) if cassette is not None else ()
+    exchanges = tuple(_exchange(*each, source) for each in cassette.data) if cassette is not None else ()
     decisions = tuple(decision(result) for result in results)
-    said = None if error is None else f"{type(error).__name__}: {error}"
+    said = None if error is None else source.hidden(f"{type(error).__name__}: {error}")
     return Outcome(printed.getvalue(), results, decisions, exchanges, said, error)
 
 
@@ -193,14 +203,15 @@ def _file(program: Program) -> Path:
     return Path(spec.origin)
 
 
-def _exchange(request: Any, response: Mapping[str, Any]) -> Exchange:
+def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> Exchange:
     headers = {name.lower(): values for name, values in response["headers"].items()}
     kind, body = "".join(headers.get("content-type", "")), response["body"]["string"] or b""
     return Exchange(
         path=request.path,
         request=json.loads(request.body or b"{}"),
         status=response["status"]["code"],
-        reply=body if isinstance(body, str) else body.decode(),  # vcrpy makes text of it when it saves
+        # vcrpy makes text of it when it saves
+        reply=source.hidden(body if isinstance(body, str) else body.decode("utf-8", "replace")),
         streamed=kind.startswith("text/event-stream"),
     )
 

@@ -13,13 +13,9 @@ def why(error: BaseException) -> str:
     chain = list(_chain(error))
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate isn't trusted ({one.verify_message})"
-                if one.verify_message
-                else "its certificate isn't trusted"
-            )
+            return f"its certificate isn't trusted{_details(getattr(one, 'verify_message', None))}"
         if isinstance(one, ssl.SSLError):
-            return f"TLS failed ({(one.reason or 'no reason given').replace('_', ' ').lower()})"
+            return f"TLS failed{_details(getattr(one, 'reason', None))}"
         if isinstance(one, socket.gaierror):
             return "its host's name isn't known"
     for one in chain:
@@ -34,6 +30,10 @@ def why(error: BaseException) -> str:
     if names & {"UnsupportedProtocol", "InvalidURL"}:
         return "no address of a server"
     return type(error).__name__
+
+
+def _details(text: object) -> str:
+    return f" ({text.replace('_', ' ').lower()})" if isinstance(text, str) and text else ""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
