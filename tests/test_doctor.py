@@ -7,9 +7,10 @@ import functools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from adapter.kit.doctor.installed import DISTRIBUTION
 from adapter.kit.doctor.reaching import meaning
 from adapter.memory.address import without_secrets
 from adapter.routing.matching import Match
+from tests.support.command import Done, command
 from tests.support.loopback import Loopback, Reply
 
 SECRETS = ("hunter2", "sk-secret", "Ada's address")
@@ -546,6 +548,72 @@ def test_a_file_that_nothing_names_is_told_of_and_not_read(name: str, variable: 
         assert "asked responses" in findings["decision"]["says"]
 
 
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Give a socket that takes connections, and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def asked(listener: socket.socket) -> bool:
+    """Tell whether anybody has connected since."""
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+STRANGERS = {
+    "adapter.toml": 'memory = "{url}"\n',
+    "pyproject.toml": '[tool.adapter]\nmemory = "{url}"\n',
+    ".env": "ADAPTER_MEMORY={url}\nADAPTER_CONFIG=other.toml\nOPENAI_BASE_URL=http://{host}/v1\n",
+    "other.toml": 'memory = "{url}"\n',
+}
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--live",)], ids=["people", "JSON", "live"])
+def test_a_checkout_of_somebodys_is_connected_to_nowhere(
+    form: tuple[str, ...], folder: Path, listener: socket.socket
+) -> None:
+    host = f"127.0.0.1:{listener.getsockname()[1]}"
+    for name, text in STRANGERS.items():
+        (folder / name).write_text(text.format(url=f"redis://{host}/0", host=host), encoding="utf-8")
+    (folder / "call.json").write_text(REQUEST, encoding="utf-8")
+    elsewhere = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    done = command("doctor", *form, env=elsewhere)
+    assert "adapter.toml was found here" in done.out
+    assert host not in done.out
+    for other in (
+        ["explain", "call.json"],
+        ["audit", "call.json", "--jobs", "1"],
+        ["scan", "."],
+        ["force", "off", "other.toml"],
+    ):
+        assert command(*other, env=elsewhere).code in (0, 1)
+    assert not asked(listener)
+
+
+NAMED: dict[str, tuple[list[str], dict[str, str]]] = {
+    "by an option": (["--settings", "adapter.toml"], {}),
+    "by the environment": ([], {"ADAPTER_CONFIG": "adapter.toml"}),
+    "in the environment": ([], {"ADAPTER_MEMORY": "{url}"}),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_what_is_named_is_asked(
+    case: str, folder: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaching, "_PATIENCE", 0.3)
+    url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+    (folder / "adapter.toml").write_text(STRANGERS["adapter.toml"].format(url=url), encoding="utf-8")
+    arguments, variables = NAMED[case]
+    done = command("doctor", *arguments, env={name: value.format(url=url) for name, value in variables.items()})
+    assert (done.code, asked(listener)) == (1, True)
+
+
 def test_a_file_that_nothing_names_may_be_bad(folder: Path) -> None:
     (folder / "adapter.toml").write_text("backend = ", encoding="utf-8")
     done = doctor("--json")
@@ -608,10 +676,7 @@ def test_what_was_used_wrongly(case: str, folder: Path) -> None:
     assert type(done.exception).__name__ == "Mistake"
 
 
-def test_as_a_program(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from adapter.cli import main; main()", "doctor", "--sample", "absent.json"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "adapter: --sample absent.json: No such file or directory\n"
+def test_as_a_program(folder: Path) -> None:
+    assert command("doctor", "--sample", "absent.json") == Done(
+        2, "", "adapter: --sample absent.json: No such file or directory\n"
+    )

@@ -190,7 +190,8 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
         raise
     except Exception as failure:  # noqa: BLE001 - whatever goes wrong in a program is its outcome, and shown
         error = failure
-    exchanges = tuple(_exchange(*each, source) for each in cassette.data) if cassette is not None else ()
+    went = [] if cassette is None else cassette.data
+    exchanges = tuple(_exchange(request, response, source) for request, response in went)
     decisions = tuple(decision(result) for result in results)
     said = None if error is None else source.hidden(f"{type(error).__name__}: {error}")
     return Outcome(printed.getvalue(), results, decisions, exchanges, said, error)

@@ -38,7 +38,9 @@ def settings(patient: Patient) -> Iterator[Finding]:
     yield Finding("settings", "ok", says, details={"hash": patient.settings.hash, "settings": rows})
     if patient.here is not None:
         yield Finding(
-            "file", "warning", f"{patient.here} was found here, and nothing above is from it: a program reads it only where it is named.",
+            "file", "warning",
+            f"{patient.here} was found here, and nothing above is from it, nor was anything asked that only it names: "
+            "a program reads it only where it is named.",
             f"Set ADAPTER_CONFIG={patient.here}, or give Settings(config_file=…).",
         )  # fmt: skip
     for _, says in unknown(read(process=patient.environment), type(patient.settings).model_fields):
