@@ -157,7 +157,7 @@ def test_the_summary(project: Path) -> None:
     put(project, {"a.py": CALL + SEED + SEED, "b.py": "x = 1"})
     summary = document()["summary"]
     assert summary == {
-        "files": 2, "parsed": 1, "calls": 3, "verdicts": {"moves": 1, "setting": 2, "unclear": 0, "stays": 0, "refused": 0},
+        "files": 2, "parsed": 1, "calls": 3, "verdicts": {"moves": 1, "unless": 0, "setting": 2, "unclear": 0, "stays": 0, "refused": 0},
         "parameters": {"messages": {"moves": 3}, "model": {"moves": 3}, "seed": {"holds": 2}},
     }  # fmt: skip
     shown = run("--details").stdout

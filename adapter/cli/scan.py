@@ -18,7 +18,14 @@ from adapter.kit.scan.running import Finding, Report, need_libcst, scan
 from adapter.kit.scan.sources import find_files
 from adapter.names import printable
 
-_STYLES = {"moves": "green", "setting": "yellow", "unclear": "cyan", "stays": "red", "refused": "bold red"}
+_STYLES = {
+    "moves": "green",
+    "unless": "green",
+    "setting": "yellow",
+    "unclear": "cyan",
+    "stays": "red",
+    "refused": "bold red",
+}
 
 
 def scan_(  # noqa: PLR0917  # typer gives them by name
@@ -33,7 +40,7 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
         list[str] | None,
         typer.Option(
             metavar="VERDICT",
-            help="Exit with 1 where a call has this verdict: moves, setting, unclear, stays, refused; may be repeated.",
+            help="Exit with 1 where a call has this verdict: moves, unless, setting, unclear, stays, refused; may be repeated.",
         ),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else as many as there are cores.")] = None,
@@ -52,8 +59,9 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 ) -> None:
     """Find the calls of Chat Completions in Python files and notebooks, and say what becomes of each on the Responses API.
 
-    Nothing is run or imported. Verdicts: moves (as it is), setting (moves with the settings named), unclear (only a run can tell), stays (on Chat Completions),
-    refused (an error under these settings). With --fix it changes imports instead: `from openai import OpenAI` to `from adapter import OpenAI`,
+    Nothing is run or imported. Verdicts: moves (as it is), unless (moves unless it is given what the text doesn't tell: the parameters are
+    named, and where they may come from), setting (moves with the settings named), unclear (can't be judged), stays (on Chat Completions), refused (an error
+    under these settings). With --fix it changes imports instead: `from openai import OpenAI` to `from adapter import OpenAI`,
     and so on. Folders like .venv, node_modules and site-packages are not entered, unless they are named. Exit codes: 0; 1 with --fail-on where such a
     call was found, and where --fix has shown changes that it didn't write; 2 where it was used wrongly.
     """
@@ -163,6 +171,8 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
 def _remarks(one: Finding) -> list[str]:
     assessed = one.assessed
     texts = [assessed.why] if assessed.why else []
+    if one.site.client:
+        texts.append(one.site.client)
     if assessed.settings:
         texts.append(f"set {', '.join(assessed.settings)}")
     if one.site.wire:

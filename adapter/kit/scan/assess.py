@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -17,13 +17,13 @@ from adapter.routing.overrides import NONE
 from adapter.routing.settings import Settings
 from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS
 
-from .arguments import PLACEHOLDER, UNKNOWN
+from .arguments import PLACEHOLDER, Unknown
 from .known import OPTIONS
 from .site import Site
 
-Verdict = Literal["moves", "setting", "unclear", "stays", "refused"]
-"""What becomes of a call once it is chosen: it moves as it is; moves with a setting; depends on what only a run can tell; stays on Chat Completions; or is an
-error under these settings."""
+Verdict = Literal["moves", "unless", "setting", "unclear", "stays", "refused"]
+"""What becomes of a call once it is chosen: it moves as it is; moves unless it is given what a run may, or may not, give it; moves with a setting; can't be judged
+from its text; stays on Chat Completions; or is an error under these settings."""
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
@@ -48,13 +48,25 @@ _CARRIED_WITH = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parame
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A verdict, why, the settings that would move the call, and each parameter's fate; `one_way` says why Chat couldn't serve it."""
+    """A verdict, why, the settings that would move the call, and each parameter's fate; `one_way` says why Chat couldn't serve it.
+
+    `unless` are the parameters that would hold the call, where a run may give them or not.
+    """
 
     verdict: Verdict
     why: str
     settings: tuple[str, ...] = ()
     fates: tuple[Fate, ...] = ()
     one_way: str | None = None
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Body:
+    """A site's parameters: the body that is known, and for each parameter that may be given, or have another value, a value that says something."""
+
+    known: dict[str, Any]
+    doubtful: dict[str, Any]
 
 
 class Assessor:
@@ -62,83 +74,133 @@ class Assessor:
 
     def __init__(self, settings: Settings) -> None:
         self._router = Router(settings)
+        self._holding: dict[Any, tuple[str, ...]] = {}
 
     def assess(self, site: Site, module: str) -> Assessment:
         """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
-        known, unknown = self._body(site)
-        choice = self._choice(known, unknown, named(module, site.owner))
-        plan = _plan(known, choice)
-        found = {fate.name: fate for fate in fates(known, plan) if fate.name in site.arguments.values}
-        doubtful: dict[str, Plan] = {}
-        for name in unknown:
-            alone = {**known_basics(known), **_CARRIED_WITH.get(name, {}), name: _SAMPLES[name]}
-            sampled = _plan(alone, choice)
-            found[name] = _doubt(name, alone, sampled)
+        body = self._body(site)
+        choice = self._choice(body, named(module, site.owner))
+        plan = _plan(body.known, choice)
+        found = {fate.name: fate for fate in fates(body.known, plan) if fate.name in _given(site)}
+        depends: list[str] = []
+        for name, value in body.doubtful.items():
+            alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: value}
+            found[name] = _doubt(name, alone, _plan(alone, choice))
             if found[name].outcome == "depends":
-                doubtful[name] = sampled
+                depends.append(name)
         for name in site.arguments.values:
             if name not in found:
                 found[name] = Fate(name, "option", why="an option of the caller's library, not of the request")
         ordered = tuple(sorted(found.values(), key=lambda fate: _ORDER.get(fate.name, len(_ORDER))))
-        verdict, why, settings = self._verdict(site, known, plan, choice, doubtful)
-        return Assessment(verdict, why, settings, ordered, plan.one_way)
+        if site.forced is not None:
+            return Assessment(site.forced, site.note, (), ordered, plan.one_way)  # type: ignore[arg-type]
+        return replace(self._judged(site, body, plan, choice, depends), fates=ordered, one_way=plan.one_way)
 
-    def _body(self, site: Site) -> tuple[dict[str, Any], list[str]]:
-        """Split a site's parameters into the body that is known and the names whose values aren't."""
-        body: dict[str, Any] = {"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]}
-        unknown = []
-        for name, value in site.arguments.values.items():
-            if name == "messages" or name not in CHAT_PARAMETERS:
+    def _body(self, site: Site) -> _Body:
+        """Split a site's parameters into what is known, and what isn't."""
+        given = site.arguments
+        body = _Body({"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]}, {})
+        extra = given.values.get("extra_body")
+        inside = {name: one for name, one in extra.items() if name not in OPTIONS} if isinstance(extra, dict) else {}
+        for name, value in {**given.values, **inside}.items():
+            if name == "messages" or (name not in CHAT_PARAMETERS and name not in CHAT_ONLY and name not in inside):
                 continue
-            if value is not UNKNOWN:
-                body[name] = value
-            elif name in _SAMPLES:
-                unknown.append(name)
-        extra = site.arguments.values.get("extra_body")
-        if isinstance(extra, dict):
-            body |= {name: value for name, value in extra.items() if name not in OPTIONS and value is not UNKNOWN}
-            unknown += [name for name in extra if extra[name] is UNKNOWN and name in _SAMPLES and name not in unknown]
-            body |= {name: PLACEHOLDER for name in CHAT_ONLY if extra.get(name) is UNKNOWN}
-        if site.call.endswith("parse") and "response_format" in unknown:  # a model class: the SDK makes its schema
-            unknown.remove("response_format")
+            sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
+            unknown = isinstance(value, Unknown)
+            may = name in given.maybe or (unknown and not _is_said(name, value))
+            if unknown and sample is None:
+                continue
+            if may:
+                body.doubtful[name] = sample if unknown else value
+            else:
+                body.known[name] = sample if unknown else value
+        if site.call.endswith(("parse", "stream")) and _is_class(given.values.get("response_format")):
+            body.doubtful.pop("response_format", None)  # a model class: the SDK makes its schema
             schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body, unknown
+            body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
 
-    def _choice(self, known: dict[str, Any], unknown: Iterable[str], call_site: str) -> Choice:
-        sampled = {**known, **{name: _SAMPLES[name] for name in unknown}}
+    def _choice(self, body: _Body, call_site: str) -> Choice:
+        sampled = {**body.known, **body.doubtful}
         ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", (call_site,), sampled))
         return ground.moved
 
-    def _verdict(
-        self, site: Site, known: dict[str, Any], plan: Plan, choice: Choice, doubtful: Mapping[str, Plan]
-    ) -> tuple[Verdict, str, tuple[str, ...]]:
-        if site.forced is not None:
-            return site.forced, site.note, ()  # type: ignore[return-value]
+    def _judged(self, site: Site, body: _Body, plan: Plan, choice: Choice, depends: list[str]) -> Assessment:
         held = [loss for loss in plan.losses if loss.action == "held"]
+        more = self._more(site, body, choice)
         if plan.refusal is not None:
-            return "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it", ()
+            return Assessment(
+                "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it"
+            )
         if plan.translation is None:
-            why = "; ".join(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
-            remedy = _remedy(known, choice)
+            reasons = list(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
+            remedy = _remedy(body.known, choice)
             if remedy is None:
-                return "stays", why, ()
-            return ("unclear", f"{why}; {_more(site)}", remedy) if site.arguments.open else ("setting", why, remedy)
-        if site.arguments.open:
-            return "unclear", _more(site), ()
-        if doubtful:
-            names = ", ".join(doubtful)
-            body = {**known, **{name: _SAMPLES[name] for name in doubtful}}
-            for name in doubtful:
-                body |= _CARRIED_WITH.get(name, {})
-            remedy = _remedy(body, choice)
-            why = f"depends on the value of {names}"
-            return ("unclear", why, ()) if remedy is None else ("setting", why, remedy)
-        return "moves", "", ()
+                return Assessment("stays", "; ".join(reasons))
+            return Assessment("setting", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+        if not depends and not more:
+            return Assessment("moves", "")
+        reasons = [f"depends on the value of {', '.join(depends)}"] if depends else []
+        sampled = {**body.known, **{name: body.doubtful[name] for name in depends}}
+        for name in depends:
+            sampled |= _CARRIED_WITH.get(name, {})
+        remedy = _remedy(sampled, choice) or () if depends else ()
+        return Assessment("unless", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+
+    def _more(self, site: Site, body: _Body, choice: Choice) -> tuple[str, ...]:
+        """Return the parameters that would hold the call, and that may come from elsewhere."""
+        given = site.arguments
+        if not given.open or site.forced is not None:
+            return ()
+        key = (
+            choice.policy.unsupported,
+            frozenset(choice.policy.parameters.items()),
+            choice.policy.emulate,
+            body.known["model"],
+        )
+        holding = self._holding.get(key)
+        if holding is None:
+            holding = self._holding[key] = tuple(name for name in _SAMPLES if _holds(name, body, choice))
+        in_body = any(one.text.startswith("extra_body") for one in given.open)
+        return tuple(
+            name
+            for name in (*holding, *(sorted(CHAT_ONLY) if in_body else ()))
+            if name not in body.doubtful
+            and (name not in given.values or name in given.loose)
+            and any(one.may_give(name) for one in given.open)
+        )
 
 
-def _more(site: Site) -> str:
-    return "what else is given isn't known here: " + "; ".join(dict.fromkeys(site.arguments.open))
+def _given(site: Site) -> set[str]:
+    extra = site.arguments.values.get("extra_body")
+    return site.arguments.values.keys() | (extra.keys() if isinstance(extra, dict) else set())
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, Unknown) and not value.parameter
+
+
+def _is_said(name: str, value: Unknown) -> bool:
+    """Return whether a value that isn't known says something in any case."""
+    rule = CHAT_PARAMETERS.get(name)
+    if value.given == "number":
+        neutral = rule.neutral if rule is not None else ()
+        return not any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in neutral)
+    return value.given == "some" or name in CHAT_ONLY
+
+
+def _holds(name: str, body: _Body, choice: Choice) -> bool:
+    alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: _SAMPLES[name]}
+    return _plan(alone, choice).translation is None
+
+
+def _sources(site: Site, more: tuple[str, ...]) -> list[str]:
+    """Say where more may come from, and what of it would hold the call."""
+    if not more:
+        return []
+    opened = [one for one in site.arguments.open if any(one.may_give(name) for name in more)]
+    texts = list(dict.fromkeys(one.text for one in opened))
+    return [f"unless {', '.join(more)} come{'s' * (len(more) == 1)} from {', '.join(texts)}"]
 
 
 _ORDER = {name: k for k, name in enumerate(CHAT_PARAMETERS)}
@@ -158,8 +220,8 @@ def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
     fate = next(one for one in fates(body, plan) if one.name == name)
     if fate.outcome not in ("holds", "refused"):
         return fate
-    rule = CHAT_PARAMETERS[name]
-    free = ", ".join(["None", *dict.fromkeys(map(repr, rule.neutral))])
+    rule = CHAT_PARAMETERS.get(name)
+    free = ", ".join(["None", *dict.fromkeys(map(repr, rule.neutral if rule is not None else ()))])
     what = "stays on Chat Completions" if fate.outcome == "holds" else "is refused"
     return replace(fate, outcome="depends", why=f"{what} unless it is {free}: {fate.why}")
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .arguments import UNKNOWN
+from .arguments import Unknown
 from .assess import VERDICTS
 from .running import Finding, Report
 
 SAYS: Mapping[str, str] = {
     "moves": "moves as is",
+    "unless": "moves unless …",
     "setting": "moves with a setting",
     "unclear": "can't tell",
     "stays": "stays on Chat Completions",
@@ -23,7 +24,14 @@ SAYS: Mapping[str, str] = {
 }
 """The verdicts in words."""
 
-_LEVELS = {"moves": "none", "setting": "note", "unclear": "note", "stays": "warning", "refused": "error"}
+_LEVELS = {
+    "moves": "none",
+    "unless": "note",
+    "setting": "note",
+    "unclear": "note",
+    "stays": "warning",
+    "refused": "error",
+}
 
 # Strings that name one of a few choices; any other may be somebody's words.
 _NAMES = frozenset(
@@ -33,7 +41,7 @@ _NAMES = frozenset(
 
 def shown(name: str, value: Any) -> Any:
     """Return a literal value as it may be shown: numbers, booleans, null and the names of choices; of all else only its kind."""
-    if value is UNKNOWN:
+    if isinstance(value, Unknown):
         return "not a literal"
     if value is None or isinstance(value, (bool, int, float)) or (isinstance(value, str) and name in _NAMES):
         return value
@@ -55,13 +63,15 @@ def finding_json(one: Finding) -> dict[str, Any]:
         "in_test": one.in_test,
         "verdict": assessed.verdict,
         "why": assessed.why,
+        "unless": list(assessed.unless),
         "settings": list(assessed.settings),
+        "client": site.client or None,
         "wire": site.wire or None,
         "one_way": assessed.one_way,
         "parameters": [
             {**asdict(fate.shown()), "value": shown(fate.name, values.get(fate.name))} for fate in assessed.fates
         ],
-        "more": list(dict.fromkeys(site.arguments.open)),
+        "more": list(dict.fromkeys(one.text for one in site.arguments.open)),
     }
 
 

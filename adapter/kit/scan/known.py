@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 
 CLIENTS = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI")
@@ -17,6 +18,11 @@ METHOD = re.compile(
 """A method of Chat Completions, as a symbol."""
 
 RESOURCE = re.compile(r"openai\.resources\.(beta\.)?chat\.(completions\.)?(completions\.)?(Async)?Completions(\(\))?")
+
+RESOURCE_OF = re.compile(
+    r"\.chat(\.completions)?$|^instructor\.(from_openai|from_provider|patch|apatch)\(\)$|^instructor\.client\(\)$"
+)
+"""A part of a client, of which only the rest says that a call is one of Chat."""
 
 LEGACY = re.compile(r"(.*\.)?openai\.ChatCompletion\.(create|acreate)")
 """The module-level call of SDK 0.x."""
@@ -71,6 +77,11 @@ FRAMEWORKS = (
         "adapter.install(generator.client) and async_client"),
     _of("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
 )  # fmt: skip
+
+FOREIGN = frozenset(
+    {"adapter", "openai", *VENDORS, *(root for one in FRAMEWORKS for root in one.roots), *sys.stdlib_module_names}
+)
+"""Packages that are never looked for in the project that is scanned."""
 
 ENDPOINT = "/chat/completions"
 

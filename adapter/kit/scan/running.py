@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from .assess import Assessment
     from .site import Site
 
+_ROUNDS = 5  # wrappers of wrappers, each in another file
 _WORTH_PROCESSES = 40  # files to be parsed; below that, starting processes costs more than it saves
 
 
@@ -95,8 +95,9 @@ def scan(
     report = Report()
     files = list(sources.find_files(paths, exclude, lambda path, why: report.unread.update({path.as_posix(): why})))
     report.files = len(files)
-    todo: list[Path] = []
-    for path in files:
+    todo: list[int] = []
+    others: dict[int, list[tuple[int, str, str]]] = {}
+    for k, path in enumerate(files):
         try:
             raw = sources.read_bytes(path)
         except Unreadable as error:
@@ -110,19 +111,61 @@ def scan(
                 kind[path.as_posix()] = lines
             advance(1)
         elif sources.worth_parsing(raw):
-            todo.append(path)
+            todo.append(k)
         else:
+            others[k] = sources.imported(raw)
             advance(1)
     report.parsed = len(todo)
-    work = partial(_scan_file, settings=_plain(settings))
     workers = min(jobs or os.cpu_count() or 1, max(1, len(todo) // 8))
+    given = [path.as_posix() for path in files], _plain(settings)
     if workers == 1 or (jobs is None and len(todo) < _WORTH_PROCESSES):
-        results: Iterable[Any] = map(work, todo)
-        _gather(report, zip(todo, results, strict=True), advance)
-        return report
-    with ProcessPoolExecutor(workers) as pool:
-        _gather(report, zip(todo, pool.map(work, todo, chunksize=4), strict=True), advance)
+        worker = Worker(*given)
+        _in_rounds(report, files, todo, others, lambda tasks: map(worker, tasks), advance)
+    else:
+        with ProcessPoolExecutor(workers, initializer=_start, initargs=given) as pool:
+            _in_rounds(report, files, todo, others, lambda tasks: pool.map(_work, tasks, chunksize=4), advance)
     return report
+
+
+def _in_rounds(  # noqa: PLR0917
+    report: Report,
+    files: Sequence[Path],
+    todo: list[int],
+    others: Mapping[int, list[tuple[int, str, str]]],
+    work: Callable[[list[Task]], Iterable[Scanned]],
+    advance: Callable[[int], None],
+) -> None:
+    """Scan each file by itself, and then, as long as there are any, those that import what the others have been found to export."""
+    from .project import Files
+
+    by_name = Files([path.absolute().as_posix() for path in files])
+    results: dict[int, Scanned] = {}
+    names: dict[int, frozenset[str]] = {}
+    unsaid = frozenset(others)
+    for turn in range(_ROUNDS):
+        new: dict[int, frozenset[str]] = {}
+        for k, scanned in zip(todo, work([(k, names) for k in todo]), strict=True):
+            if k not in unsaid or not scanned.why:
+                results[k] = scanned
+            fresh = scanned.exports - names.get(k, frozenset())
+            if fresh:
+                new[k] = fresh
+            if not turn:
+                advance(1)
+        names = {k: names.get(k, frozenset()) | new.get(k, frozenset()) for k in {**names, **new}}
+        imports = {k: by_name.imports(k, written) for k, written in others.items()} if new else {}
+        imports |= {k: one.imports for k, one in results.items()}
+        todo = sorted(k for k, found in imports.items() if _concerns(found, new))
+        if not todo:
+            break
+    for k in sorted(results):
+        if results[k].why:
+            report.unread[files[k].as_posix()] = results[k].why
+        report.findings += results[k].findings
+
+
+def _concerns(imports: Iterable[tuple[int, str]], new: Mapping[int, frozenset[str]]) -> bool:
+    return any(k in new and (not name or name.partition(".")[0] in new[k]) for k, name in imports)
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
@@ -134,15 +177,6 @@ def _plain(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _gather(report: Report, results: Iterable[tuple[Path, Any]], advance: Callable[[int], None]) -> None:
-    for path, found in results:
-        if isinstance(found, str):
-            report.unread[path.as_posix()] = found
-        else:
-            report.findings += found
-        advance(1)
-
-
 def _failed(error: Exception) -> str:
     """Say what can't be read, without quoting it."""
     return (
@@ -152,40 +186,71 @@ def _failed(error: Exception) -> str:
     )
 
 
-_ASSESSORS: dict[str, Any] = {}
+Task = tuple[int, Mapping[int, frozenset[str]]]
+"""A file's number, and what is known of the files' exports by then."""
 
 
-def _scan_file(path: Path, settings: dict[str, Any]) -> list[Finding] | str:
-    """Scan one file: its findings, or why it can't be."""
-    import libcst as cst
-    from libcst.metadata import MetadataWrapper
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What came of one file: its findings, or why it can't be read; what it exports, and what it imports of the project."""
 
-    from .assess import Assessor
-    from .sites import find_sites
+    findings: list[Finding] = field(default_factory=list)
+    why: str = ""
+    exports: frozenset[str] = frozenset()
+    imports: frozenset[tuple[int, str]] = frozenset()
 
-    key = repr(settings)
-    assessor = _ASSESSORS.get(key)
-    if assessor is None:
-        _ASSESSORS.clear()
-        assessor = _ASSESSORS[key] = Assessor(Settings.model_construct(**settings))
-    try:
-        source = sources.read_source(path, sources.read_bytes(path))
-        sources.check_depth(source.text)
-    except Unreadable as error:
-        return str(error)
-    try:
-        wrapper = MetadataWrapper(cst.parse_module(source.text), unsafe_skip_copy=True)
-        sites = find_sites(wrapper)
-    except cst.ParserSyntaxError as error:
-        cell, line = source.place(error.raw_line)
-        return f"syntax error at line {line}" + (f" of cell {cell}" if cell else "")
-    except RecursionError:
-        return "nested too deeply"
-    except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
-        return _failed(error)
-    module, in_test = module_name(path), sources.is_test(path)
-    found = []
-    for site in sites:
-        cell, site.line = source.place(site.line)
-        found.append(Finding(path.as_posix(), site, cell, module, assessor.assess(site, module), in_test))
-    return found
+
+class Worker:
+    """Scan files of one project, one after another."""
+
+    def __init__(self, paths: list[str], settings: dict[str, Any]) -> None:
+        from .assess import Assessor
+        from .project import Files, Project
+
+        self._assessor = Assessor(Settings.model_construct(**settings))
+        self._project = Project(Files([Path(path).absolute().as_posix() for path in paths]), {})
+        self._paths = paths
+
+    def __call__(self, task: Task) -> Scanned:
+        """Scan one file."""
+        import libcst as cst
+
+        from .project import Project, parsed
+
+        file, names = task
+        if names != self._project.names or self._project.is_full():
+            self._project = Project(self._project.files, names)
+        path = Path(self._paths[file])
+        source = sources.Source("")
+        try:
+            wrapper, source = parsed(path)
+            scanned = self._project.add(file, wrapper, source)
+            sites, _ = scanned.find()
+            exports = scanned.exports()
+        except Unreadable as error:
+            return Scanned(why=str(error))
+        except cst.ParserSyntaxError as error:
+            cell, line = sources.read_source(path, sources.read_bytes(path)).place(error.raw_line)
+            return Scanned(why=f"syntax error at line {line}" + (f" of cell {cell}" if cell else ""))
+        except RecursionError:
+            return Scanned(why="nested too deeply")
+        except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
+            return Scanned(why=_failed(error))
+        module, in_test = module_name(path), sources.is_test(path)
+        found = []
+        for site in sites:
+            cell, site.line = source.place(site.line)
+            assessed = self._assessor.assess(site, module)
+            found.append(Finding(path.as_posix(), site, cell, module, assessed, in_test))
+        return Scanned(found, "", exports, frozenset(scanned.imports))
+
+
+_WORKER: list[Worker] = []  # of this process
+
+
+def _start(paths: list[str], settings: dict[str, Any]) -> None:
+    _WORKER[:] = [Worker(paths, settings)]
+
+
+def _work(task: Task) -> Scanned:
+    return _WORKER[0](task)

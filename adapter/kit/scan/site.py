@@ -30,6 +30,7 @@ class Site:
     forced: str | None = None
     note: str = ""
     wire: str = ""
+    client: str = ""  # why it isn't known to be one of the SDK
 
 
 class Finder(Walker):

@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from . import known, tracers
-from .arguments import UNKNOWN, Arguments, Reader
+from .arguments import Arguments, Open, Unknown
 from .by_hand import BATCH_STAYS, find_requests
 from .doubles import find_doubles
 from .known import method_of
+from .reading import Reader
+from .scopes import Place, Scope
 from .site import Finder, Site, last_name
-from .symbols import Scope, Symbol, Symbols
+from .symbols import UNKNOWN, Symbol, Symbols
+
+Wrappers = Mapping[int, tuple[Scope, Site]]
+"""Functions that pass parameters of theirs on to Chat Completions, by id, each with the site where it does."""
 
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
-    """List the sites of a module, in the order of its lines."""
+    """List the sites of a module by itself, in the order of its lines."""
+    return find_with(wrapper, wrapper.module.code, Symbols(wrapper.module), lambda _: None)[0]
+
+
+def find_with(
+    wrapper: MetadataWrapper, text: str, symbols: Symbols, elsewhere: Callable[[Scope], tuple[Scope, Site] | None]
+) -> tuple[list[Site], Wrappers]:
+    """List the sites of a module, in the order of its lines, and its wrappers. `elsewhere` gives those of other modules."""
     module = wrapper.module
-    symbols = Symbols(module)
-    finder = _Finder(module, symbols)
+    finder = _Finder(module, symbols, elsewhere)
     finder.walk(module)
     finder.wrapped()
     finder.unused()
-    found = [
-        *zip(finder.sites, finder.nodes, strict=True),
-        *find_requests(module, symbols),
-        *find_doubles(module, symbols),
-    ]
+    found = list(zip(finder.sites, finder.nodes, strict=True))
+    if "completions" in text:
+        found += find_requests(module, symbols)
+    found += find_doubles(module, symbols)
     positions = wrapper.resolve(PositionProvider) if found else {}  # they take longer than all of the above
     for site, node in found:
         start = positions[node].start
         site.line, site.column = start.line, start.column + 1
     unique = {(site.line, site.column, site.kind): site for site, _ in found}
-    return [unique[key] for key in sorted(unique)]
+    return [unique[key] for key in sorted(unique)], finder.wrappers
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A call of a function of the project."""
+
+    node: cst.Call
+    scope: Scope
+    symbol: Symbol
+    place: Place | None
 
 
 class _Finder(Finder):
-    def __init__(self, module: cst.Module, symbols: Symbols) -> None:
+    def __init__(
+        self, module: cst.Module, symbols: Symbols, elsewhere: Callable[[Scope], tuple[Scope, Site] | None]
+    ) -> None:
         super().__init__(module, symbols)
+        self.wrappers: dict[int, tuple[Scope, Site]] = {}
+        self._elsewhere = elsewhere
         self._reader = Reader(symbols, module)
-        self._calls: list[tuple[cst.Call, Scope, Symbol]] = []  # of this file's own functions
-        self._wrappers: dict[int, tuple[Scope, Site]] = {}
+        self._calls: list[_Called] = []
         self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
         self._spent: set[int] = set()  # nodes that another site has told of
 
@@ -64,47 +90,56 @@ class _Finder(Finder):
             self._framework(node, symbol, framework)
             return
         if symbol.defined is not None and symbol.defined.kind == "function":
-            self._calls.append((node, self._scope, symbol))
+            self._calls.append(_Called(node, self._scope, symbol, self._symbols.place_of(node)))
         self._passed_on(node, symbol)
 
     def _given(self, node: cst.Call, symbol: Symbol) -> Arguments:
+        found = self._preset(symbol)
+        found.update(self._reader.read(node.args, self._scope, self._symbols.place_of(node)))
+        return found
+
+    def _preset(self, symbol: Symbol) -> Arguments:
         found = Arguments()
         for arg, scope in symbol.presets:
-            self._reader.read([arg], scope, found)
-        own = self._reader.read(node.args, self._scope)
-        found.values.update(own.values)  # a call's own beat the partial's
-        found.open += own.open
+            found.update(self._reader.read([arg], scope))
         return found
 
     def _method(self, node: cst.Call, symbol: Symbol, method: str) -> None:
+        if not symbol.path.startswith(("openai.", "adapter.")):
+            found = self._symbols.deeply(node.func, self._scope)
+            symbol = found if method_of(found.path) else symbol
         given = self._given(node, symbol)
         if method.endswith("stream"):
-            given.values["stream"] = True
-        if symbol.path.startswith("instructor."):
-            site = self._add(
-                node, "instructor", method, arguments=given, messages=self._reader.messages(node.args, self._scope)
-            )
-            site.wire = "make its client from adapter.OpenAI()"
-            given.values = {name: value for name, value in given.values.items() if name not in _INSTRUCTORS}
-            return
+            given.put("stream", True)
         messages = self._reader.messages(node.args, self._scope)
-        site = self._add(node, "chat", method, arguments=given, messages=messages)
-        if _judge_vendor(site, symbol.path):
+        if symbol.path.startswith("instructor."):
+            site = self._add(node, "instructor", method, arguments=given, messages=messages)
+            site.wire = "make its client from adapter.OpenAI()"
+            for name in _INSTRUCTORS:
+                given.drop(name)
             return
-        owner: Scope | None = self._scope
+        site = self._add(node, "chat", method, arguments=given, messages=messages)
+        site.client = _elsewhere(node.func, symbol)
+        if not _judge_vendor(site, symbol.path):
+            self._keep_wrapper(self._scope, site)
+
+    def _keep_wrapper(self, scope: Scope, site: Site) -> None:
+        """Note the function whose ** parameter, or dictionary, a site is given."""
+        sources = {one.function for one in site.arguments.open if one.parameter}
+        owner: Scope | None = scope
         while owner is not None and owner.kind == "function":
-            if owner.keywords is not None and any(one.startswith(f"**{owner.keywords}: ") for one in given.open):
-                self._wrappers[id(owner)] = (owner, site)
-                break
+            if id(owner) in sources:
+                self.wrappers.setdefault(id(owner), (owner, site))
+                return
             owner = owner.parent
 
     def _batch(self, node: cst.Call, symbol: Symbol) -> bool:
         """Tell of a batch of chat requests; False where it is one of another endpoint."""
         given = self._given(node, symbol)
-        endpoint = given.values.get("endpoint", UNKNOWN if given.open else None)
+        endpoint = given.values.get("endpoint", Unknown() if given.open else None)
         if endpoint == _BATCHED:
             self._add(node, "batch", "batches.create", forced="stays", note=BATCH_STAYS)
-        elif endpoint is UNKNOWN and symbol.path.startswith(("openai", "adapter")):
+        elif isinstance(endpoint, Unknown) and symbol.path.startswith(("openai", "adapter")):
             note = f"{BATCH_STAYS}; which endpoint it names isn't known here"
             self._add(node, "batch", "batches.create", forced="unclear", note=note)
         else:
@@ -119,7 +154,7 @@ class _Finder(Finder):
             for arg in node.args
             if (arg.keyword is None and not arg.star) or (arg.keyword and arg.keyword.value in ("model", "model_name"))
         ]
-        value = self._reader.value(given[0], self._scope) if given else UNKNOWN
+        value = self._reader.value(given[0], self._scope, self._symbols.place_of(node)) if given else None
         return isinstance(value, str) and value.startswith(framework.first)
 
     def _framework(self, node: cst.Call, symbol: Symbol, framework: known.Framework) -> None:
@@ -142,20 +177,15 @@ class _Finder(Finder):
             method = method_of(value.path)
             if method is None or (isinstance(arg.value, cst.Call) and not value.presets):
                 continue
-            inner = (
-                self._reader.read([*node.args[:k], *node.args[k + 1 :]], self._scope)
-                if arg.keyword is None
-                else Arguments()
-            )
-            given = Arguments(inner.values, inner.open)
-            for preset, scope in value.presets:
-                self._reader.read([preset], scope, given)
-            taker = symbol.path if symbol.path != "?" else "a function"
+            given = self._preset(value)
+            others = [*node.args[:k], *node.args[k + 1 :]] if arg.keyword is None else []
+            given.update(self._reader.read(others, self._scope, self._symbols.place_of(node)))
+            taker = symbol.path if symbol.path != UNKNOWN else "a function"
             if not {"messages", "model"} & given.values.keys():
-                given.values = {}
-                given.open.append(f"handed to {taker.rpartition('.')[2].removeprefix('function:')}")
+                given = Arguments(open=[*given.open, Open(f"what {_plain(taker)} calls it with")])
             site = self._add(arg.value, "passed on", method, arguments=given)
-            _judge_vendor(site, value.path)
+            if not _judge_vendor(site, value.path):
+                self._keep_wrapper(self._scope, site)
             self._spent.add(id(arg.value))
 
     # Methods that are kept under another name
@@ -176,30 +206,33 @@ class _Finder(Finder):
     # What is known at the end only
 
     def wrapped(self) -> None:
-        """Add the calls of functions that pass their keywords on, and of those that call these."""
-        for _ in range(3):
-            before = len(self._wrappers)
-            for node, scope, symbol in self._calls:
-                found = self._wrappers.get(id(symbol.defined))
-                if found is not None:
-                    self._wrapped_call(node, scope, *found)
-            self._calls = [one for one in self._calls if id(one[2].defined) not in self._wrappers]
-            if len(self._wrappers) == before:
+        """Add the calls of functions that pass parameters on, and of those that call these."""
+        for _ in range(_CHAIN):
+            before = len(self.wrappers)
+            left = []
+            for one in self._calls:
+                found = self._wrapper_of(one.symbol)
+                if found is None:
+                    left.append(one)
+                else:
+                    self._wrapped_call(one, *found)
+            done = len(left) == len(self._calls)
+            self._calls = left
+            if done or (len(self.wrappers) == before and not left):
                 return
 
-    def _wrapped_call(self, node: cst.Call, scope: Scope, wrapper: Scope, inner: Site) -> None:
-        own = self._reader.read(node.args, scope)
-        passed = {name: value for name, value in own.values.items() if name not in wrapper.parameters}
-        given = Arguments(
-            {**inner.arguments.values, **passed},
-            [one for one in inner.arguments.open if not one.startswith(f"**{wrapper.keywords}: ")],
-        )
-        given.open += own.open
-        before, self._scope = self._scope, scope
-        site = self._add(node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
+    def _wrapper_of(self, symbol: Symbol) -> tuple[Scope, Site] | None:
+        assert symbol.defined is not None
+        return self.wrappers.get(id(symbol.defined)) or self._elsewhere(symbol.defined)
+
+    def _wrapped_call(self, called: _Called, wrapper: Scope, inner: Site) -> None:
+        before, self._scope = self._scope, called.scope
+        args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
+        given = self._reader.called(inner.arguments, wrapper, args, called.scope, called.place)
+        site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
+        site.forced, site.note, site.wire, site.client = inner.forced, inner.note, inner.wire, inner.client
+        self._keep_wrapper(called.scope, site)
         self._scope = before
-        if scope.keywords is not None and any(one.startswith(f"**{scope.keywords}: ") for one in own.open):
-            self._wrappers[id(scope)] = (scope, site)
 
     def unused(self) -> None:
         """Add methods that were given a name which nothing here calls."""
@@ -207,13 +240,13 @@ class _Finder(Finder):
             if id(node) in self._symbols.used or id(node) in self._spent:
                 continue
             before, self._scope = self._scope, scope
-            given = Arguments(open=["kept under another name, called elsewhere"])
-            for preset, where in symbol.presets:
-                self._reader.read([preset], where, given)
+            given = self._preset(symbol)
+            given.open.append(Open("what it is called with under the name that it is kept by"))
             self._add(node, "passed on", method_of(symbol.path) or "", arguments=given)
             self._scope = before
 
 
+_CHAIN = 6  # wrappers of wrappers that are followed
 _BATCHED = "/v1/chat/completions"
 _LOOKS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
@@ -233,3 +266,22 @@ def _judge_vendor(site: Site, path: str) -> bool:
     site.kind, site.forced = "other client", "stays"
     site.note = f"a client of {vendor}, not of the OpenAI SDK: out of the adapter's reach"
     return True
+
+
+def _elsewhere(func: cst.BaseExpression, symbol: Symbol) -> str:
+    """Say that a client comes from elsewhere; empty where it is the SDK's own, or the SDK's module."""
+    if symbol.path.startswith(("openai.", "adapter.")):
+        return ""
+    node = func
+    while isinstance(node, (cst.Attribute, cst.Call)):
+        inner = node.value if isinstance(node, cst.Attribute) else node.func
+        if isinstance(node, cst.Attribute) and node.attr.value in ("chat", "beta"):
+            node = inner
+            break
+        node = inner
+    name = cst.Module([]).code_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else ""
+    return f"the client comes from elsewhere ({name})" if 0 < len(name) <= 40 else "the client comes from elsewhere"
+
+
+def _plain(path: str) -> str:
+    return path.rpartition(".")[2].removeprefix("function:").removesuffix("()") or "a function"

@@ -105,6 +105,26 @@ def worth_parsing(raw: bytes) -> bool:
     return HINT.search(raw) is not None
 
 
+_IMPORTED = re.compile(
+    rb"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]+))", re.MULTILINE
+)
+
+
+def imported(raw: bytes) -> list[tuple[int, str, str]]:
+    """List what a module imports, as far as that can be told without parsing it: dots, module and name (empty for a whole module)."""
+    found = []
+    for dots, module, names, plain in _IMPORTED.findall(raw):
+        found += [(len(dots), module.decode(), "" if name == "*" else name) for name in _split(names)]
+        found += [(0, name, "") for name in _split(plain)]
+    return found
+
+
+def _split(names: bytes) -> list[str]:
+    """List the names of an import statement, without those that they are given."""
+    words = (one.split() for one in names.decode("ascii", "replace").strip("()\r\n ").split(","))
+    return [one[0] for one in words if one]
+
+
 _ASCII = bytes([9, 10, 13, *range(32, 127)])
 
 

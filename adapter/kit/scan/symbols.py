@@ -1,75 +1,43 @@
-"""What names stand for, as far as one file tells: imports, assignments, attributes of self, return values, annotations.
+"""What names stand for: imports, assignments, attributes of self, return values, annotations; across files where a project is given.
 
-An expression's symbol is its way from an import, written out: `openai.OpenAI().chat.completions.create`; what isn't known is `?`. No code runs.
+An expression's symbol is its way from an import, written out: `openai.OpenAI().chat.completions.create`; what isn't known is `?`. What another file of the
+project defines begins with that file's number: `@3.LLM().ask`. No code runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import libcst as cst
-from libcst import helpers
-from libcst import matchers as m
 
 from .known import CLIENT, CLIENTS
-from .walking import Walker
+from .scopes import Binding, Change, Collector, Place, Scope, text_of
 
 UNKNOWN = "?"
 ANY = "*"  # an attribute whose name only a run can tell
 _DEEPEST = 24
+_LONGEST = 400  # characters of a path; what is longer leads in circles
 
 
-@dataclass(eq=False, slots=True)
-class Scope:
-    """A module, class or function: its names, a class's attributes of self, a function's results."""
-
-    kind: Literal["module", "class", "function"]
-    name: str
-    parent: Scope | None = None
-    bindings: dict[str, list[Binding]] = field(default_factory=dict)
-    attributes: dict[str, list[Binding]] = field(default_factory=dict)
-    returns: list[cst.BaseExpression] = field(default_factory=list)
-    annotation: cst.BaseExpression | None = None
-    bases: list[cst.BaseExpression] = field(default_factory=list)
-    keywords: str | None = None  # the name of its **parameter
-    parameters: tuple[str, ...] = ()
-    items: dict[str, list[tuple[str | None, cst.BaseExpression]]] = field(
-        default_factory=dict
-    )  # name["key"] = value, name.update(value)
+class Project(Protocol):
+    """The other files of a scan, seen from one of them."""
 
     @property
-    def qualname(self) -> str:
-        """Return its `__qualname__`."""
-        if self.kind == "module":
-            return "<module>"
-        above = self.parent
-        prefix = "" if above is None or above.kind == "module" else above.qualname + "."
-        return prefix + ("<locals>." if above is not None and above.kind == "function" else "") + self.name
+    def telling(self) -> frozenset[int]:
+        """The files whose names are always followed."""
 
-    def enclosing_class(self) -> Scope | None:
-        """Return the class whose self is meant here."""
-        scope: Scope | None = self
-        while scope is not None and scope.kind != "class":
-            scope = scope.parent
-        return scope
+    def resolve(self, dots: int, module: str, name: str) -> str:
+        """Return what `from module import name` means, `@file.name` in a file of the project."""
 
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """One thing that a name is bound to: a dotted import, an expression, an annotation, a definition, or something unknown (all None)."""
-
-    scope: Scope
-    dotted: str | None = None
-    value: cst.BaseExpression | None = None
-    annotation: cst.BaseExpression | None = None
-    defined: Scope | None = None
+    def load(self, file: int) -> Scope | None:
+        """Return the scope of a file, or None where it can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """What an expression stands for; `presets` are the keywords of a partial, `defined` a function or class of this file."""
+    """What an expression stands for; `presets` are the arguments of a partial, `defined` a function or class of the project."""
 
     path: str = UNKNOWN
     presets: tuple[tuple[cst.Arg, Scope], ...] = ()
@@ -79,172 +47,30 @@ class Symbol:
 NOTHING = Symbol()
 
 
-class Collector(Walker):
-    """Collect a module's names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.module = Scope("module", "<module>")
-        self.scopes: dict[int, Scope] = {}
-        self._now = self.module
-
-    def _bind(self, name: str, **what: object) -> None:
-        self._now.bindings.setdefault(name, []).append(Binding(self._now, **what))  # type: ignore[arg-type]
-
-    def _enter(self, node: cst.CSTNode, scope: Scope) -> None:
-        self.scopes[id(node)] = scope
-        self._now = scope
-
-    def _leave(self) -> None:
-        assert self._now.parent is not None
-        self._now = self._now.parent
-
-    def visit_Import(self, node: cst.Import) -> bool:
-        for alias in node.names:
-            dotted = helpers.get_full_name_for_node_or_raise(alias.name)
-            if alias.asname is None:
-                first = dotted.partition(".")[0]
-                self._bind(first, dotted=first)
-            elif isinstance(alias.asname.name, cst.Name):
-                self._bind(alias.asname.name.value, dotted=dotted)
-        return False
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
-        module = "." * len(node.relative) + (helpers.get_full_name_for_node(node.module) or "" if node.module else "")
-        for alias in () if isinstance(node.names, cst.ImportStar) else node.names:
-            assert isinstance(alias.name, cst.Name)
-            own = (
-                alias.asname.name.value
-                if alias.asname and isinstance(alias.asname.name, cst.Name)
-                else alias.name.value
-            )
-            self._bind(own, dotted=f"{module}.{alias.name.value}")
-        return False
-
-    def visit_ClassDef(self, node: cst.ClassDef) -> None:
-        scope = Scope("class", node.name.value, self._now, bases=[arg.value for arg in node.bases])
-        self._bind(node.name.value, defined=scope)
-        self._enter(node, scope)
-
-    def leave_ClassDef(self, node: cst.ClassDef) -> None:
-        self._leave()
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        scope = Scope(
-            "function", node.name.value, self._now, annotation=node.returns.annotation if node.returns else None
-        )
-        # A property is what it returns; to the symbols both are the same.
-        self._bind(node.name.value, defined=scope)
-        self._enter(node, scope)
-        self._parameters(node.params)
-
-    def leave_FunctionDef(self, node: cst.FunctionDef) -> None:
-        self._leave()
-
-    def visit_Lambda(self, node: cst.Lambda) -> None:
-        self._enter(node, Scope("function", "<lambda>", self._now))
-        self._parameters(node.params)
-
-    def leave_Lambda(self, node: cst.Lambda) -> None:
-        self._leave()
-
-    def _parameters(self, params: cst.Parameters) -> None:
-        named = [*params.posonly_params, *params.params, *params.kwonly_params]
-        for one in named:
-            annotation = one.annotation.annotation if one.annotation else None
-            self._bind(one.name.value, annotation=annotation)
-        self._now.parameters = tuple(one.name.value for one in named)
-        if params.star_kwarg is not None:
-            self._now.keywords = params.star_kwarg.name.value
-            self._bind(params.star_kwarg.name.value)
-
-    def visit_Return(self, node: cst.Return) -> None:
-        if node.value is not None:
-            self._now.returns.append(node.value)
-
-    def visit_Yield(self, node: cst.Yield) -> None:  # a fixture, or a context manager
-        if isinstance(node.value, cst.BaseExpression):
-            self._now.returns.append(node.value)
-
-    def visit_Assign(self, node: cst.Assign) -> None:
-        for target in node.targets:
-            self._target(target.target, node.value)
-
-    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
-        self._target(node.target, node.value, node.annotation.annotation)
-
-    def visit_AugAssign(self, node: cst.AugAssign) -> None:
-        if isinstance(node.target, cst.Name):
-            self._now.items.setdefault(node.target.value, []).append((None, node.value))
-
-    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:
-        self._target(node.target, node.value)
-
-    def visit_For(self, node: cst.For) -> None:
-        self._target(node.target, None)
-
-    def visit_With(self, node: cst.With) -> None:
-        for item in node.items:
-            if item.asname is not None:
-                self._target(item.asname.name, item.item)
-
-    def visit_Expr(self, node: cst.Expr) -> None:
-        call = node.value
-        if isinstance(call, cst.Call) and m.matches(
-            call.func, m.Attribute(value=m.Name(), attr=m.Name("update") | m.Name("setdefault"))
-        ):
-            func = cst.ensure_type(call.func, cst.Attribute)
-            items = self._now.items.setdefault(cst.ensure_type(func.value, cst.Name).value, [])
-            if func.attr.value == "setdefault":
-                if len(call.args) == 2:
-                    items.append((text_of(call.args[0].value), call.args[1].value))
-                return
-            items += [(arg.keyword.value if arg.keyword else None, arg.value) for arg in call.args]
-
-    def _target(
-        self, target: cst.BaseExpression, value: cst.BaseExpression | None, annotation: cst.BaseExpression | None = None
-    ) -> None:
-        match target:
-            case cst.Name():
-                self._bind(target.value, value=value, annotation=annotation)
-            case cst.Attribute(value=cst.Name(value="self" | "cls")):
-                owner = self._now.enclosing_class()
-                if owner is not None:
-                    bound = Binding(self._now, value=value, annotation=annotation)
-                    owner.attributes.setdefault(target.attr.value, []).append(bound)
-            case cst.Subscript(value=cst.Name(value=name), slice=[cst.SubscriptElement(slice=cst.Index(value=key))]):
-                if value is not None:
-                    self._now.items.setdefault(name, []).append((text_of(key), value))
-            case cst.Tuple() | cst.List():
-                pairs: Sequence[cst.BaseElement] = value.elements if isinstance(value, (cst.Tuple, cst.List)) else ()
-                for k, element in enumerate(target.elements):
-                    self._target(element.value, pairs[k].value if len(pairs) == len(target.elements) else None)
-
-
-def text_of(node: cst.BaseExpression) -> str | None:
-    """Return a literal string's text."""
-    if isinstance(node, (cst.SimpleString, cst.ConcatenatedString)):
-        value = node.evaluated_value
-        return value if isinstance(value, str) else None
-    return None
-
-
 class Symbols:
     """Say what expressions of a module stand for."""
 
-    def __init__(self, module: cst.Module) -> None:
-        collector = Collector()
+    def __init__(self, module: cst.Module, project: Project | None = None) -> None:
+        collector = Collector(project.resolve if project is not None else None)
         collector.walk(module)
         self.module = collector.module
+        self._modules = collector.modules
+        self._project = project
         self._scopes: Mapping[int, Scope] = collector.scopes
+        self._places = collector.places
         self.used: set[int] = set()  # values that names led to
         self._known: dict[int, Symbol] = {}  # by the node's id
         self._results: dict[int, Symbol] = {}  # by the function's
         self._kept: list[cst.CSTNode] = [module]  # so that no id is given again
+        self._deep = False  # whether every file is followed
 
     def scope_of(self, node: cst.CSTNode) -> Scope | None:
         """Return the scope that a definition opens."""
         return self._scopes.get(id(node))
+
+    def place_of(self, call: cst.CSTNode) -> Place | None:
+        """Return where a call of this module stands."""
+        return self._places.get(id(call))
 
     def lookup(self, name: str, scope: Scope) -> list[Binding]:
         """Return what a name is bound to where it is used: functions don't see their class's names."""
@@ -262,14 +88,32 @@ class Symbols:
         known = self._known.get(id(node))
         if known is None:
             self._known[id(node)] = NOTHING
-            known = self._known[id(node)] = self._read(node, scope, depth + 1)
+            known = self._known[id(node)] = self._settled(self._read(node, scope, depth + 1))
         return known
+
+    def bound(self, binding: Binding) -> Symbol:
+        """Return the symbol of one thing that a name is bound to."""
+        return self._binding(binding, 0)
+
+    def returned(self, function: Scope) -> Symbol:
+        """Return the symbol of what a function returns."""
+        return self._result(function, 0)
+
+    def deeply(self, node: cst.BaseExpression, scope: Scope) -> Symbol:
+        """Return the symbol of an expression, looked for in every file that it leads to."""
+        before = self._known, self._results
+        self._known, self._results, self._deep = {}, {}, True
+        try:
+            return self.of(node, scope)
+        finally:
+            self._known, self._results = before
+            self._deep = False
 
     def _read(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Symbol:
         match node:
             case cst.Name():
                 found = self._first(self.lookup(node.value, scope), deeper)
-                return found or NOTHING
+                return found or self._starred(node.value, scope)
             case cst.Attribute():
                 return self._attribute(node.value, node.attr.value, scope, deeper)
             case cst.Call():
@@ -282,37 +126,58 @@ class Symbols:
                 return self._either((node.body, node.orelse), scope, deeper)
             case cst.BooleanOperation():
                 return self._either((node.left, node.right), scope, deeper)
+            case cst.Subscript():
+                return self._entry(node.value, scope, deeper)
+            case cst.Lambda() if id(node) in self._scopes:
+                own = self._scopes[id(node)]
+                return Symbol(f"function:{own.qualname}", defined=own)
         return NOTHING
 
     def _either(self, nodes: tuple[cst.BaseExpression, ...], scope: Scope, depth: int) -> Symbol:
-        found = [self.of(one, scope, depth) for one in nodes]
-        return next(
-            (one for one in found if CLIENT.match(one.path)),
-            next((one for one in found if one.path != UNKNOWN), NOTHING),
-        )
+        return _best([self.of(one, scope, depth) for one in nodes]) or NOTHING
+
+    def _entry(self, node: cst.BaseExpression, scope: Scope, depth: int) -> Symbol:
+        """Return what the values of a dictionary or list are, where one of them is known."""
+        container: cst.BaseExpression | None = node
+        if isinstance(node, cst.Name):
+            values = [one.value for one in self.lookup(node.value, scope) if one.value is not None]
+            container = values[-1] if values else None
+        match container:
+            case cst.Dict() | cst.List() | cst.Tuple():
+                return _best([self.of(one.value, scope, depth) for one in container.elements]) or NOTHING
+            case cst.DictComp():
+                return self.of(container.value, scope, depth)
+        return NOTHING
 
     def _first(self, bindings: list[Binding], depth: int) -> Symbol | None:
         """Return what most is known of: a client before anything else, and anything before nothing."""
-        found = []
-        for binding in reversed(bindings[-8:]):
-            one = self._binding(binding, depth)
-            if CLIENT.match(one.path):
-                return one
-            if one.path != UNKNOWN:
-                found.append(one)
-        return found[0] if found else None
+        return _best([self._binding(binding, depth) for binding in reversed(bindings[-8:])])
 
     def _binding(self, binding: Binding, depth: int) -> Symbol:
         if binding.dotted is not None:
-            return Symbol(binding.dotted)
+            return self._settled(Symbol(binding.dotted))
         if binding.defined is not None:
             return Symbol(f"{binding.defined.kind}:{binding.defined.qualname}", defined=binding.defined)
         if binding.value is not None:
             self.used.add(id(binding.value))
+            if binding.index is not None:
+                return self._unpacked(binding.value, binding.index, binding.scope, depth)
             found = self.of(binding.value, binding.scope, depth)
             if found.path != UNKNOWN:
                 return found
         return self._annotated(binding.annotation, binding.scope, depth)
+
+    def _unpacked(self, value: cst.BaseExpression, index: int, scope: Scope, depth: int) -> Symbol:
+        """Return one element of what a function of the project returns."""
+        called = value.expression if isinstance(value, cst.Await) else value
+        if not isinstance(called, cst.Call):
+            return NOTHING
+        function = self.of(called.func, scope, depth).defined
+        found = []
+        for returned, _ in function.returns if function is not None and function.kind == "function" else ():
+            if isinstance(returned, cst.Tuple) and index < len(returned.elements):
+                found.append(self.of(returned.elements[index].value, function or scope, depth))
+        return _best(found) or NOTHING
 
     def _annotated(self, annotation: cst.BaseExpression | None, scope: Scope, depth: int) -> Symbol:
         """Return an instance of the client, or resource, that an annotation names, also in unions and as text."""
@@ -330,31 +195,39 @@ class Symbols:
             if CLIENT.fullmatch(found.path + "()") or ".Completions" in found.path or ".AsyncCompletions" in found.path:
                 return Symbol(found.path + "()")
             if found.defined is not None and found.defined.kind == "class":
-                return Symbol(found.path + "()", defined=found.defined)
+                return self._instance(found.defined, depth)
+            if found.path.startswith("@"):
+                return Symbol(found.path + "()")
         return NOTHING
 
     def _attribute(self, value: cst.BaseExpression, name: str, scope: Scope, depth: int) -> Symbol:
-        owner: Scope | None = None
         if isinstance(value, cst.Name) and value.value in ("self", "cls"):
             owner = scope.enclosing_class()
-            base = NOTHING
-        else:
-            base = self.of(value, scope, depth)
-            if base.defined is not None and base.defined.kind == "class":
-                owner = base.defined
-        found = self._member(owner, name, depth) if owner is not None else None
-        if found is not None:
-            return found
-        return Symbol(f"{base.path}.{name}")
+            return (self._member(owner, name, depth) if owner is not None else None) or Symbol(f"{UNKNOWN}.{name}")
+        if isinstance(value, cst.Call) and isinstance(value.func, cst.Name) and value.func.value == "super":
+            owner = scope.enclosing_class()
+            return (self._inherited(owner, name, depth) if owner is not None else None) or Symbol(f"{UNKNOWN}.{name}")
+        return self._member_of(self.of(value, scope, depth), name, depth)
+
+    def _member_of(self, base: Symbol, name: str, depth: int) -> Symbol:
+        found = None
+        if base.defined is not None and base.defined.kind == "class":
+            found = self._member(base.defined, name, depth)
+        path = f"{base.path}.{name}"
+        path = self._modules.get(path, path)
+        return found or (self._settled(Symbol(path)) if len(path) < _LONGEST else NOTHING)
 
     def _member(self, owner: Scope, name: str, depth: int) -> Symbol | None:
         if depth > _DEEPEST:
             return None
-        bindings = owner.attributes.get(name, []) + owner.bindings.get(name, [])
-        found = self._first(bindings, depth)
-        if found is not None:
-            return found
-        for base in owner.bases:
+        found = self._first(owner.attributes.get(name, []) + owner.bindings.get(name, []), depth)
+        if found is not None and found.defined is not None and found.defined.kind == "function":
+            # A property is what it returns.
+            return self._result(found.defined, depth) if found.defined.is_property() else found
+        return found or self._inherited(owner, name, depth)
+
+    def _inherited(self, owner: Scope, name: str, depth: int) -> Symbol | None:
+        for base in owner.bases if depth <= _DEEPEST else ():
             above = self.of(base, owner.parent or owner, depth + 1)
             if above.defined is not None and above.defined is not owner:
                 inherited = self._member(above.defined, name, depth + 1)
@@ -368,7 +241,7 @@ class Symbols:
         name = function.path.rpartition(".")[2]
         if function.path in ("functools.partial", "functools.partialmethod") and first is not None:
             inner = self.of(first, scope, depth)
-            presets = tuple((arg, scope) for arg in node.args[1:] if arg.keyword or arg.star == "**")
+            presets = tuple((arg, scope) for arg in node.args[1:])
             return Symbol(inner.path, inner.presets + presets, inner.defined)
         if function.path == "typing.cast" and len(node.args) == 2:
             return self.of(node.args[1].value, scope, depth)
@@ -379,20 +252,31 @@ class Symbols:
             and len(node.args) > 1
         ):
             return self._attribute(first, text_of(node.args[1].value) or ANY, scope, depth)
-        if function.defined is not None and function.defined.kind == "function":
-            return self._result(function.defined, depth)
-        if function.defined is not None:
-            return self._instance(function.defined, depth)
-        if name in ("with_options", "copy") and CLIENT.match(function.path):
-            return Symbol(function.path.removesuffix(f".{name}"))
+        if name in ("get", "pop", "setdefault") and function.defined is None and isinstance(node.func, cst.Attribute):
+            entry = self._entry(node.func.value, scope, depth)
+            if entry.path != UNKNOWN:
+                return entry
         if first is not None and (name.startswith("wrap") or name == "install"):
             inner = self.of(first, scope, depth)
             if CLIENT.match(inner.path):
                 return inner
-        return Symbol(function.path + "()") if function.path != UNKNOWN else NOTHING
+        return self._applied(function, depth)
+
+    def _applied(self, function: Symbol, depth: int) -> Symbol:
+        """Return what calling a symbol gives."""
+        if function.defined is not None:
+            if function.defined.kind == "function":
+                return self._result(function.defined, depth)
+            if not function.path.endswith("()"):
+                return self._instance(function.defined, depth)
+            return NOTHING
+        name = function.path.rpartition(".")[2]
+        if name in ("with_options", "copy") and CLIENT.match(function.path):
+            return Symbol(function.path.removesuffix(f".{name}"))
+        return Symbol(function.path + "()") if function.path != UNKNOWN and len(function.path) < _LONGEST else NOTHING
 
     def _instance(self, defined: Scope, depth: int) -> Symbol:
-        """Return an instance of a class of this file: a client's subclass is a client."""
+        """Return an instance of a class of the project: a client's subclass is a client."""
         for base in defined.bases if depth < _DEEPEST else ():
             above = self.of(base, defined.parent or defined, depth + 1)
             if CLIENT.fullmatch(above.path + "()"):
@@ -409,13 +293,92 @@ class Symbols:
         return known
 
     def _returned(self, function: Scope, depth: int) -> Symbol:
-        found = NOTHING
-        for value in function.returns:
-            found = self.of(value, function, depth + 1)
-            if CLIENT.match(found.path):
-                return found
+        found = _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]]) or NOTHING
+        if CLIENT.match(found.path):
+            return found
         annotated = self._annotated(function.annotation, function.parent or function, depth + 1)
         return annotated if annotated.path != UNKNOWN else found
+
+    # Other files
+
+    def _starred(self, name: str, scope: Scope) -> Symbol:
+        """Return what `from module import *` of a file of the project gives a name."""
+        here: Scope | None = scope
+        while here is not None and here.parent is not None:
+            here = here.parent
+        for module in here.stars if here is not None else ():
+            if self._follows(module):
+                found = self.follow(Symbol(f"{module}.{name}"))
+                if not found.path.startswith("@"):
+                    return found
+        return NOTHING
+
+    def _settled(self, symbol: Symbol) -> Symbol:
+        return self.follow(symbol) if self._follows(symbol.path) else symbol
+
+    def _follows(self, path: str) -> bool:
+        return (
+            path.startswith("@") and self._project is not None and (self._deep or _file(path) in self._project.telling)
+        )
+
+    def follow(self, symbol: Symbol) -> Symbol:
+        """Return what a symbol of another file is there, through as many files as it takes, within reason."""
+        for _ in range(8):
+            if not symbol.path.startswith("@") or self._project is None:
+                break
+            found = self._step(symbol.path)
+            if found is None or found.path == symbol.path:
+                break
+            symbol = replace(found, presets=found.presets + symbol.presets)
+        return symbol
+
+    def abroad(self, path: str) -> tuple[list[Binding], list[Change]] | None:
+        """Return the bindings of a name of another file, and what happens to its value there; None where it isn't known."""
+        for _ in range(8):
+            file, _, name = path.partition(".")
+            module = self._project.load(_file(file)) if self._project is not None and path.startswith("@") else None
+            if module is None or "." in name:
+                return None
+            found = module.bindings.get(name, [])
+            if not (len(found) == 1 and (found[0].dotted or "").startswith("@")):
+                return (found, module.changes.get(name, [])) if found else None
+            path = found[0].dotted or ""
+        return None
+
+    def _step(self, path: str) -> Symbol | None:
+        file, *names = path.split(".")
+        assert self._project is not None
+        module = self._project.load(_file(file)) if names else None
+        if module is None:
+            return None
+        found: Symbol | None = None
+        for k, part in enumerate(names):
+            name = part.removesuffix("()")
+            if found is None:
+                found = self._first(module.bindings.get(name, []), 1) or self._exported(module, name)
+            else:
+                found = self._member_of(found, name, 1)
+            if found is None or found.path == UNKNOWN:
+                return None
+            for _ in range(part.count("()")):
+                found = self._applied(found, 1)
+            if found.path.startswith("@"):
+                rest = "".join(f".{one}" for one in names[k + 1 :])
+                return replace(found, path=found.path + rest) if found.path + rest != path else None
+        return found
+
+    def _exported(self, module: Scope, name: str) -> Symbol | None:
+        return next((Symbol(f"{star}.{name}") for star in module.stars if star.startswith("@")), None)
+
+
+def _file(path: str) -> int:
+    return int(path[1:].partition(".")[0])
+
+
+def _best(found: list[Symbol]) -> Symbol | None:
+    """Return what most is known of: a client before anything else, and anything before nothing."""
+    telling = [one for one in found if one.path != UNKNOWN]
+    return next((one for one in telling if CLIENT.match(one.path)), telling[0] if telling else None)
 
 
 def _parts(annotation: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
@@ -431,4 +394,4 @@ def _parts(annotation: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
             yield annotation
 
 
-__all__ = ["CLIENTS", "Binding", "Scope", "Symbol", "Symbols", "text_of"]
+__all__ = ["CLIENTS", "Binding", "Collector", "Scope", "Symbol", "Symbols", "text_of"]

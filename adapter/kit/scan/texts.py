@@ -157,9 +157,9 @@ class Texts:
                 default = self._defaults.get((id(one.scope), name))
                 texts = _NONE if default is None else _NONE | self.of(default, one.scope, depth)
             found |= texts
-            for key, value in one.scope.items.get(name, ()):
-                if key is None:  # url += "/chat/completions"
-                    found |= set(_product([texts, self.of(value, one.scope, depth)]))
+            for change in one.scope.changes.get(name, ()):
+                if change.kind == "add":  # url += "/chat/completions"
+                    found |= set(_product([texts, self.of(change.value, change.scope, depth)]))
         return frozenset(found) or _NONE
 
     def _attribute(self, node: cst.Attribute, scope: Scope, depth: int) -> Iterable[str]:
@@ -196,9 +196,9 @@ class Texts:
                     found |= self.of(value, where, depth)
         if isinstance(node, cst.Name):
             for where in {one.scope for one in self._symbols.lookup(node.value, scope)}:
-                for name, value in where.items.get(node.value, ()):
-                    if name is not None and key in (None, name):
-                        found |= self.of(value, where, depth)
+                for change in where.changes.get(node.value, ()):
+                    if change.key is not None and key in (None, change.key):
+                        found |= self.of(change.value, change.scope, depth)
         return frozenset(found) or _NONE
 
     def _dicts(
@@ -222,7 +222,7 @@ class Texts:
                 yield from self._dicts(inner, scope, deeper)
             case cst.Call():
                 function = self._symbols.of(node.func, scope).defined
-                for value in function.returns if function is not None else ():
+                for value, _ in function.returns if function is not None else ():
                     yield from self._dicts(value, function or scope, deeper)
             case cst.BooleanOperation() | cst.BinaryOperation():
                 yield from self._dicts(node.left, scope, deeper)
@@ -298,7 +298,7 @@ class Texts:
 
     def _returned(self, function: Scope, depth: int) -> frozenset[str]:
         found: set[str] = set()
-        for value in function.returns[:_MOST]:
+        for value, _ in function.returns[:_MOST]:
             found |= self.of(value, function, depth)
         return frozenset(found) or _NONE
 

@@ -1,0 +1,264 @@
+"""Values as they are written, as far as they are: literals, also through names, constants of classes and other files, and default arguments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import libcst as cst
+
+from .arguments import ABSENT, NUMBER, PLACEHOLDER, SOME, UNKNOWN, Unknown, either
+from .scopes import Binding, Change, Place, Scope, text_of
+from .symbols import Symbols
+
+_DEEPEST = 8
+_SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+_NUMBERS = frozenset({"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"})
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a name, or an attribute, may stand for: its bindings, what happens to its value, and where it is looked at.
+
+    Without a place it is looked at from elsewhere, when anything of it may have happened.
+    """
+
+    bindings: list[Binding]
+    changes: list[Change]
+    place: Place | None
+
+    def reaching(self) -> tuple[list[Binding], bool]:
+        """Return the bindings that may be in force, and whether the first of them always is, if no other is."""
+        found: list[Binding] = []
+        whole = False
+        for one in sorted(self.bindings, key=lambda one: one.place.order):
+            if self.is_before(one):
+                if self.is_sure(one):
+                    found, whole = [], True
+                found.append(one)
+        return found, whole
+
+    def is_before(self, event: Binding | Change) -> bool:
+        """Return whether an event can have happened."""
+        return self.place is None or (event.place.order < self.place.order and not event.place.excludes(self.place))
+
+    def is_sure(self, event: Binding | Change) -> bool:
+        """Return whether an event must have happened."""
+        if self.place is not None:
+            return self.place.is_sure_of(event.place)
+        return not event.place.branch and event.scope is self.bindings[0].scope
+
+
+class Literals:
+    """Read values of one module, and of those that it leads to."""
+
+    def __init__(self, symbols: Symbols, module: cst.Module) -> None:
+        self._symbols = symbols
+        self._module = module
+
+    def value(  # noqa: C901  # one case for each kind of expression
+        self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
+    ) -> Any:
+        """Return a literal's value, ABSENT for the SDK's own nothing, else Unknown."""
+        if depth > _DEEPEST:
+            return UNKNOWN
+        deeper = depth + 1
+        match node:
+            case cst.Integer() | cst.Float() | cst.UnaryOperation(expression=cst.Integer() | cst.Float()):
+                try:
+                    return ast.literal_eval(self._module.code_for_node(node))
+                except (ValueError, SyntaxError):
+                    return UNKNOWN
+            case cst.SimpleString() | cst.ConcatenatedString():
+                text = text_of(node)
+                return SOME if text is None else text
+            case cst.FormattedString():
+                return SOME if any(isinstance(one, cst.FormattedStringText) for one in node.parts) else UNKNOWN
+            case cst.Name(value="None" | "True" | "False"):
+                return {"None": None, "True": True, "False": False}[node.value]
+            case cst.Name() | cst.Attribute():
+                return self._defined(node, scope, place, deeper)
+            case cst.List() | cst.Tuple():
+                return self._list(node.elements, scope, place, deeper)
+            case cst.Dict():
+                return self._dict(node, scope, place, deeper)
+            case cst.IfExp():
+                return either(
+                    self.value(node.body, scope, place, deeper), self.value(node.orelse, scope, place, deeper)
+                )
+            case cst.BooleanOperation(operator=cst.Or()):
+                one, other = (self.value(each, scope, place, deeper) for each in (node.left, node.right))
+                if isinstance(one, Unknown):
+                    return either(one, other)
+                return one if one and one is not ABSENT else other
+            case cst.NamedExpr():
+                return self.value(node.value, scope, place, deeper)
+            case cst.Call():
+                return self._called(node, scope)
+        return UNKNOWN
+
+    def _called(self, node: cst.Call, scope: Scope) -> Any:
+        """Return the SDK's own nothing, which no request holds, and what numbers are made by."""
+        path = self._symbols.of(node.func, scope).path
+        if _is_nothing(path):
+            return ABSENT
+        name = node.func.value if isinstance(node.func, cst.Name) else ""
+        numbers = path in _NUMBERS or (name in _NUMBERS and not self._symbols.lookup(name, scope))
+        return NUMBER if numbers else UNKNOWN
+
+    def _defined(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Any:
+        found = self.definitions(node, scope, place)
+        if found is None or found.changes:
+            return ABSENT if _is_nothing(self._symbols.of(node, scope).path) else UNKNOWN
+        reaching, whole = found.reaching()
+        values = [self._bound(one, depth) for one in reaching]
+        if not values or (not whole and len(values) > 1):
+            return UNKNOWN
+        value = values[0]
+        for one in values[1:]:
+            value = either(value, one)
+        return value
+
+    def _bound(self, one: Binding, depth: int) -> Any:
+        if one.parameter:
+            return Unknown("", id(one.scope), self._name_of(one))
+        if one.dotted is not None:
+            return ABSENT if _is_nothing(one.dotted) else UNKNOWN
+        if one.value is None or one.index is not None or is_field(one):
+            return UNKNOWN
+        return self.value(one.value, one.scope, one.place, depth)
+
+    def _name_of(self, binding: Binding) -> str:
+        return next(name for name, found in binding.scope.bindings.items() if binding in found)
+
+    # Where names are defined
+
+    def definitions(self, node: cst.BaseExpression, scope: Scope, place: Place | None) -> Definitions | None:
+        """Return what a name or attribute may stand for, or None where nothing is known of it."""
+        match node:
+            case cst.Name(value=name):
+                bindings = self._symbols.lookup(name, scope)
+                if not bindings:
+                    return None
+                home = bindings[0].scope
+                if len(bindings) == 1 and (bindings[0].dotted or "").startswith("@"):
+                    return self._abroad(bindings[0].dotted or "")
+                return Definitions(bindings, home.changes.get(name, []), place if home is scope else None)
+            case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
+                owner = scope.enclosing_class()
+                found = self._member(owner, name) if owner is not None else None
+                if found is None or place is None:
+                    return found
+                here = [one for one in found.bindings if one.scope is scope and place.is_sure_of(one.place)]
+                if any(one.place.order < place.order for one in here):  # it was just set
+                    return Definitions(here, [one for one in found.changes if one.scope is scope], place)
+                return found
+            case cst.Attribute(value=value, attr=cst.Name(value=name)):
+                base = self._symbols.follow(self._symbols.of(value, scope))
+                if base.defined is not None and base.defined.kind == "class":
+                    return self._member(base.defined, name)
+                if base.path.startswith("@"):
+                    return self._abroad(f"{base.path}.{name}")
+        return None
+
+    def _abroad(self, path: str) -> Definitions | None:
+        found = self._symbols.abroad(path)
+        return Definitions(*found, None) if found is not None else None
+
+    def _member(self, owner: Scope, name: str, depth: int = 0) -> Definitions | None:
+        bindings = owner.bindings.get(name, []) + owner.attributes.get(name, [])
+        if bindings:
+            return Definitions(bindings, owner.changes.get(name, []) + owner.attribute_changes.get(name, []), None)
+        for base in owner.bases if depth < _DEEPEST else ():
+            above = self._symbols.follow(self._symbols.of(base, owner.parent or owner)).defined
+            if above is not None and above is not owner and above.kind == "class":
+                found = self._member(above, name, depth + 1)
+                if found is not None:
+                    changes = found.changes + owner.attribute_changes.get(name, [])
+                    return Definitions(found.bindings, changes, None)
+        return None
+
+    def _list(self, elements: Sequence[cst.BaseElement], scope: Scope, place: Place | None, depth: int) -> Any:
+        values = [
+            UNKNOWN if isinstance(one, cst.StarredElement) else self.value(one.value, scope, place, depth)
+            for one in elements
+        ]
+        if not any(isinstance(one, Unknown) or one is ABSENT for one in values):
+            return values
+        return UNKNOWN if all(isinstance(one, cst.StarredElement) for one in elements) else SOME
+
+    def _dict(self, node: cst.Dict, scope: Scope, place: Place | None, depth: int) -> Any:
+        made = {}
+        literal = True
+        for element in node.elements:
+            key = text_of(element.key) if isinstance(element, cst.DictElement) else None
+            value = self.value(element.value, scope, place, depth)
+            literal = literal and key is not None and not isinstance(value, Unknown) and value is not ABSENT
+            made[key] = value
+        if literal:
+            return made
+        return UNKNOWN if all(isinstance(one, cst.StarredDictElement) for one in node.elements) else SOME
+
+    # Messages
+
+    def messages(self, args: Sequence[cst.Arg], scope: Scope) -> list[dict[str, Any]]:
+        """Return what is known of the messages' form: their keys, with placeholders for texts; [] where nothing is."""
+        node = next((arg.value for arg in args if arg.keyword is not None and arg.keyword.value == "messages"), None)
+        if isinstance(node, cst.Name):
+            bindings = self._symbols.lookup(node.value, scope)
+            node = bindings[0].value if len(bindings) == 1 else None
+        found = []
+        for element in node.elements if isinstance(node, cst.List) else ():
+            keys = [text_of(one.key) for one in _entries(element.value)]
+            role = self.value(_at(element.value, "role"), scope) if "role" in keys else None
+            if role in ("system", "developer", "user"):
+                content = [_SOUND] if role == "user" and self._speaks(element.value, scope) else PLACEHOLDER
+                message: dict[str, Any] = {"role": role, "content": content}
+                if "name" in keys and self.value(_at(element.value, "name"), scope) is not None:
+                    message["name"] = PLACEHOLDER
+                found.append(message)
+        return found
+
+    def _speaks(self, message: cst.BaseExpression, scope: Scope) -> bool:
+        """Return whether a message has a part that is sound, as far as its parts stand here."""
+        parts = next((one.value for one in _entries(message) if text_of(one.key) == "content"), None)
+        return any(
+            text_of(one.key) == "type" and self.value(one.value, scope) == "input_audio"
+            for part in (parts.elements if isinstance(parts, cst.List) else ())
+            for one in _entries(part.value)
+        )
+
+
+def is_field(binding: Binding) -> bool:
+    """Return whether a class's annotated name is a field that its instances are made with."""
+    owner = binding.scope
+    if owner.kind != "class" or binding.annotation is None:
+        return False
+    is_constant = "ClassVar" in _names(binding.annotation) or "Final" in _names(binding.annotation)
+    return not is_constant and bool(owner.bases or owner.decorators)
+
+
+def _names(node: cst.BaseExpression) -> list[str]:
+    match node:
+        case cst.Name():
+            return [node.value]
+        case cst.Attribute():
+            return [node.attr.value]
+        case cst.Subscript():
+            return _names(node.value)
+    return []
+
+
+def _is_nothing(path: str) -> bool:
+    last = path.rpartition(".")[2].removesuffix("()")
+    return path.startswith("openai") and last in ("NOT_GIVEN", "NotGiven", "not_given", "omit", "Omit")
+
+
+def _entries(node: cst.BaseExpression) -> list[cst.DictElement]:
+    return [one for one in node.elements if isinstance(one, cst.DictElement)] if isinstance(node, cst.Dict) else []
+
+
+def _at(node: cst.BaseExpression, key: str) -> cst.BaseExpression:
+    return next(one.value for one in _entries(node) if text_of(one.key) == key)
