@@ -152,17 +152,22 @@ def test_a_key_that_is_set_is_left_alone(
     run(suite, {"test_it": SUITES["at import"]["test_it"] + check}).assert_outcomes(passed=2)
 
 
-def test_a_recording_that_fails_leaves_the_cassette(
-    suite: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [("    raise ZeroDivisionError\n", "failed"), ("    import pytest; pytest.skip()\n", "skipped")],
+    ids=["failed", "skipped"],
+)
+def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
+    suite: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch, ending: str, outcome: str
 ) -> None:
     recorded(suite, loopback)
     before = {path: path.read_bytes() for path in suite.path.rglob("*.yaml")}
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
-    source = SUITES["in the test"]["test_it"] + "    raise ZeroDivisionError\n"
-    result = run(suite, {"test_it": source}, "--adapter-record")
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["test_it.chat.yaml stays as it was, since the test failed*"])
+    result = run(suite, {"test_it": SUITES["in the test"]["test_it"] + ending}, "--adapter-record")
+    result.assert_outcomes(**{outcome: 2})
+    if outcome == "failed":
+        result.stdout.fnmatch_lines(["test_it.chat.yaml stays as it was, since the test failed*"])
     assert {path: path.read_bytes() for path in suite.path.rglob("*.yaml*")} == before
 
 

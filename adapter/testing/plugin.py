@@ -21,7 +21,7 @@ import pytest
 
 from pytest_chat_responses import CUTS, add_options
 
-from . import failures, replays
+from . import replays
 from .sides import ALONE, Side, in_force, side_of, sides_of
 from .tally import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
 
@@ -234,9 +234,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if side is None:
         return report
     alone, elsewhere = item.stash.get(_ALONE, False), _made_elsewhere(item, side)
-    failure = failures.kind_of(call.excinfo.value) if report.failed and call.excinfo is not None else None
-    if failure is not None:
-        report.sections.append(("adapter", failures.NOTES[failure]))
+    failure = None
+    if report.failed and call.excinfo is not None:
+        from . import failures
+
+        failure = failures.kind_of(call.excinfo.value)
+        if failure is not None:
+            report.sections.append(("adapter", failures.NOTES[failure]))
     watcher = item.config.stash[_WATCHER]
     report.adapter = said_of(side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure)
     if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):

@@ -19,7 +19,7 @@ from .sides import side_of
 from .ways import Ways
 
 _KEYLESS = pytest.StashKey["_Keyless"]()
-_FAILED = pytest.StashKey[bool]()
+_OUTCOME = pytest.StashKey[str]()
 
 _MODES = ("adapter_record", "record_mode", "vcr_record")
 """Options that record: ours, pytest-recording's and pytest-vcr's; of the latter's values, these don't:"""
@@ -163,7 +163,7 @@ def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
     return Path(request.path).parent / "cassettes" / request.path.stem
 
 
-class _TestFailedError(Exception):
+class _NotPassedError(Exception):
     """Leave a recording that isn't to take the place of the cassette that there is."""
 
 
@@ -184,23 +184,24 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
     path = naming.cassette_path(adapter_cassette_dir, name, backend)
     if not record and not path.is_file():
         pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
+    outcome = "passed"
     try:
         with use_cassette(path, record=record) as cassette:
             yield cassette
-            if record and path.is_file() and request.node.stash.get(_FAILED, False):
-                raise _TestFailedError
-    except _TestFailedError:
-        request.node.add_report_section(
-            "teardown", "adapter", f"{path.name} stays as it was, since the test failed while it was recorded"
-        )
+            outcome = request.node.stash.get(_OUTCOME, "passed")
+            if record and (outcome == "skipped" or (outcome == "failed" and (path.is_file() or not len(cassette)))):
+                raise _NotPassedError
+    except _NotPassedError:
+        said = f"{path.name} stays as it was, since the test {outcome} while it was recorded"
+        request.node.add_report_section("teardown", "adapter", said.replace("skipped", "was skipped"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Remember that a test failed, for the recording of it."""
+    """Remember what became of a test, for the recording of it."""
     report = yield
-    if report.failed:
-        item.stash[_FAILED] = True
+    if not report.passed:
+        item.stash[_OUTCOME] = "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
     return report
 
 

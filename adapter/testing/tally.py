@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from . import failures
 from .sides import Side, without_side
 
 Call = dict[str, Any]
@@ -19,6 +18,8 @@ Call = dict[str, Any]
 
 OUTCOMES = ("passed", "failed", "skipped")
 VERSION = 1
+EVENT_LOOP = "event_loop"
+"""The kind of a failure by which a test shares a client with another event loop's; see failures."""
 
 _KIND = ("asked", "backend", "reason", "model", "stream", "held", "losses", "status", "error")
 
@@ -131,7 +132,7 @@ class Tally:
 
     def event_loops(self) -> list[str]:
         """List the tests that failed since they share a client with another event loop's."""
-        return [test["test"] for test in self.tests.values() if test.get("failure") == failures.EVENT_LOOP]
+        return [test["test"] for test in self.tests.values() if test.get("failure") == EVENT_LOOP]
 
     def silent(self) -> list[str]:
         """List the tests that passed and made no call that the adapter saw."""
