@@ -29,7 +29,7 @@ from adapter.kit.logs.parameters import body_of, is_known, parameters_of, value_
 from adapter.kit.logs.usage import usage_of
 from adapter.translation.rules import CHAT_PARAMETERS
 
-__all__ = ["ELSEWHERE", "BadFormat", "Logged", "Outcome", "RowFormats", "unwrap", "unwrap_all"]
+__all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
 
 CHAT_PATH = b"/chat/completions"
 _PARAMETERS = frozenset(CHAT_PARAMETERS)
@@ -110,7 +110,7 @@ def unwrap(row: Any, formats: RowFormats | None = None) -> Outcome:
 def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]:
     """Find the chat requests in a row, which may hold several rows; or say why there is none. There is at least one outcome."""
     try:
-        row = _read(row)
+        row = read_row(row)
     except ValueError:
         return ("not JSON",)
     if (
@@ -192,7 +192,7 @@ class _Reader:
         for name, value in _children(row):
             known = name in _NAMED
             try:
-                inner = _read(value) if known or (isinstance(value, str) and "messages" in value) else value
+                inner = read_row(value) if known or (isinstance(value, str) and "messages" in value) else value
             except ValueError:
                 if name in _BODIES or value[:1] in ("{", b"{"):
                     asides.append("not JSON")
@@ -222,7 +222,7 @@ class _Reader:
         for row in rows[:_MOST_ROWS]:
             self.left = _MOST_NODES
             try:
-                out += _best(self.read(_read(row), around, depth + 1))
+                out += _best(self.read(read_row(row), around, depth + 1))
             except ValueError:
                 out.append("not JSON" if row[:1] in ("{", b"{") else Aside.NOTHING)
         return list(_best(out)) if out else []
@@ -249,7 +249,7 @@ class _Reader:
     def _held(self, shape: LogFormat, inner: Any, around: _Around, depth: int) -> list[Outcome]:
         """Read what a shape says is a row or a body."""
         try:
-            inner = _read(inner)
+            inner = read_row(inner)
         except ValueError:
             return []
         if shape.body and isinstance(inner, list):
@@ -306,9 +306,9 @@ def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Ou
 
 def _told(shape: LogFormat, row: dict[str, Any], around: _Around) -> _Around | None:
     """Return what a shape says of a request's address and answer; None for an address of another endpoint."""
-    url, host, usage = _first(shape.url, row), _first(shape.host, row), around.usage
-    for path in shape.usage:
-        usage = usage or usage_of(path.find(row))
+    url, host = _first(shape.url, row), _first(shape.host, row)
+    told = (usage_of(path.find(row)) for path in shape.usage)
+    usage = next((found for found in told if found is not None), around.usage)
     if isinstance(host, str) and not around.host and len(host) < _LONGEST_URL:
         around = replace(around, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
     if isinstance(url, str):
@@ -361,7 +361,7 @@ def _begun(row: dict[str, Any]) -> bool:
     return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))
 
 
-def _read(row: Any) -> Any:
+def read_row(row: Any) -> Any:
     """Read JSON, JSON that was written into JSON as text, and JSON behind a time stamp. Raises ValueError for any other text."""
     for _ in range(3):
         if not isinstance(row, (str, bytes)):

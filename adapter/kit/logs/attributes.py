@@ -14,6 +14,7 @@ _DEEPEST = 30
 _MOST = 20_000  # attributes of a row
 _MOST_PARTS = 12  # of a name
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
+_BESIDE = (("name", "name"), ("eventName", "eventName"), ("event_name", "eventName"), ("body", "body"))
 _COLUMNS = "attributes."  # what tables of spans put in front
 
 
@@ -27,9 +28,9 @@ def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
         return None
     out = _nested(pairs)
     if found is not row:
-        for key in ("name", "eventName", "body"):
-            if key in row and key not in out:
-                out[key] = any_value(row[key])
+        for key, name in _BESIDE:
+            if key in row and name not in out:
+                out[name] = any_value(row[key])
         events = row.get("events")
         if isinstance(events, list) and "events" not in out:
             out["events"] = [_event(event) for event in events[:_MOST] if isinstance(event, dict)]

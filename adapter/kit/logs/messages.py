@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from adapter.kit.json_path import read_text
+from adapter.kit.json_path import parse, read_text
 
 Message = dict[str, Any]
 
@@ -17,6 +17,7 @@ STAND_IN: list[Message] = [{"role": "user", "content": "(not in the log)"}]
 """Stands for messages that a log doesn't have."""
 
 _MOST = 50_000
+_CONTENT = parse("gen_ai.event.content")  # Azure's
 _ROLES = {
     "human": "user",
     "ai": "assistant",
@@ -93,10 +94,10 @@ def _of_event(value: dict[str, Any]) -> list[Message] | None:
     role = _EVENTS.get(name) if isinstance(name, str) else None
     if role is None:
         return [] if isinstance(name, str) and name.startswith("gen_ai.") else None
-    inner = value.get("body")
-    inner = inner if isinstance(inner, dict) else value
-    said = inner.get("role")
-    out: Message = {"role": said if isinstance(said, str) else role, "content": _content(inner.get("content"))}
+    inner = next((one for one in (value.get("body"), read_text(_CONTENT.find(value))) if isinstance(one, dict)), value)
+    if inner is not value and isinstance(inner.get("role"), str):
+        return _of_openai(inner)
+    out: Message = {"role": role, "content": _content(inner.get("content"))}
     if isinstance(inner.get("tool_calls"), list):
         out["tool_calls"] = [_call(call) for call in inner["tool_calls"]]
     if role == "tool" and isinstance(inner.get("id"), str):
@@ -156,7 +157,7 @@ def _of_openai(value: dict[str, Any]) -> list[Message] | None:
 
 
 _READERS: tuple[Callable[[dict[str, Any]], list[Message] | None], ...] = (
-    _of_parts, _of_langchain, _of_attributes, _of_openai, _of_event,
+    _of_event, _of_parts, _of_langchain, _of_attributes, _of_openai,
 )  # fmt: skip
 
 

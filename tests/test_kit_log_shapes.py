@@ -1,0 +1,373 @@
+"""Logs of many tools: each holds the same requests, and an audit of each counts what a plain loop over the requests counts."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter import Settings
+from adapter.kit.audit.batches import _audited  # the figures of rows, without files
+from adapter.kit.audit.verdicts import Judge
+from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+
+from .support.log_writers import LOGS, Log
+
+USER = {"role": "user", "content": "hi"}
+TOOL = {
+    "type": "function",
+    "function": {"name": "get_weather", "description": "w", "parameters": {"type": "object", "properties": {}}},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "X"}'}}
+TURN = [
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "sun"},
+]
+IMAGE = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+
+# A request, what it needs to move, and the features that the report counts; written down by hand.
+REQUESTS: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
+    ({"messages": [USER]}, "", ()),
+    ({"messages": [{"role": "system", "content": "be brief"}, USER], "temperature": 0.2, "max_tokens": 50, "top_p": 0.9}, "", ()),
+    ({"messages": [USER], "seed": 7}, "drop seed", ()),
+    ({"messages": [USER], "seed": 8, "temperature": 0.5}, "drop seed", ()),
+    ({"messages": [USER], "n": 3}, "emulate n", ("several answers",)),
+    ({"messages": [USER], "stop": ["\n\n", "END"]}, "emulate stop", ()),
+    ({"messages": [USER], "frequency_penalty": 0.5}, "drop frequency_penalty", ()),
+    ({"messages": [USER], "tools": [TOOL]}, "", ("tools",)),
+    ({"messages": [USER, *TURN], "tools": [TOOL]}, "", ("tools", "tool calls in the history")),
+    ({"messages": [{"role": "user", "content": IMAGE}]}, "", ("images",)),
+    ({"messages": [USER], "response_format": SCHEMA}, "", ("JSON schema",)),
+    ({"messages": [{**USER, "name": "ada"}]}, "emulate name", ()),
+    ({"messages": [USER], "stream": True}, "", ("stream",)),
+    ({"messages": [USER], "top_k": 5}, "", ()),
+]  # fmt: skip
+USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+OF_MESSAGES = ("emulate name", "images", "tool calls in the history")
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge(Settings())
+
+
+def figures(rows: list[Any], judge: Judge, formats: RowFormats | None = None) -> Any:
+    return _audited(((row, "log", number) for number, row in enumerate(rows)), judge, formats)
+
+
+def lines(log: Log) -> list[bytes]:
+    """Write the requests as the log has them, one a line."""
+    made = [log.write({"model": "gpt-4.1", **copy.deepcopy(body)}, USAGE) for body, _, _ in REQUESTS]
+    return [row.encode() if isinstance(row, str) else json.dumps(row).encode() for row in made]
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_the_figures_are_those_of_the_requests(name: str, judge: Judge) -> None:
+    log = LOGS[name]
+    settings: Counter[str] = Counter()
+    features: Counter[str] = Counter()
+    for body, needs, used in REQUESTS:
+        lost = {key for key in log.leaves_out if key in body or (key == "name" and "ada" in str(body))}
+        needs = "" if any(needs.endswith(f" {key}") for key in lost) else needs  # noqa: PLW2901
+        blind = "messages" in log.leaves_out
+        settings.update([needs] if needs and not (blind and needs in OF_MESSAGES) else [])
+        features.update([one for one in used if one.removeprefix("JSON schema") not in lost and not (blind and one in OF_MESSAGES)
+                         and not (one == "JSON schema" and "response_format" in lost)])  # fmt: skip
+    found = figures(lines(log), judge)
+    assert found.table("bad") == []
+    assert found.count("rows", "request") == len(REQUESTS)
+    assert Counter(dict(found.table("settings"))) == settings
+    assert Counter({name: count for (name, _), count in found.pairs("feature")}) == features
+    assert {model for (model, _), _ in found.pairs("model fate")} == {"gpt-4.1"}
+    assert dict(found.table("extra")) == ({} if "top_k" in log.leaves_out else {"top_k": 1})
+    tokens = [count for (_, what), count in found.pairs("usage") if what == "prompt"]
+    assert sum(tokens) == (11 * len(REQUESTS) if log.usage else 0)
+    assert dict(found.table("format")) == ({log.format: len(REQUESTS)} if log.format else {})
+    assert dict(found.table("not in the log")) == ({"messages": len(REQUESTS)} if "messages" in log.leaves_out else {})
+
+
+JUNK: tuple[Any, ...] = (
+    None,
+    5,
+    [],
+    [1, "x", None],
+    {},
+    {"a": {"b": []}},
+    "x",
+    "{",
+    '{"messages": 5}',
+    [[]],
+    [{"role": None}],
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Any:
+    """Give every place in a value."""
+    yield at
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*at, key))
+
+
+def put(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
+    """Return a copy with something else at a place."""
+    if not at:
+        return junk
+    out = copy.copy(value)
+    out[at[0]] = put(value[at[0]], at[1:], junk)
+    return out
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Judge) -> None:
+    row = LOGS[name].write({"model": "gpt-4.1", "messages": [USER, *TURN], "tools": [TOOL], "seed": 7}, USAGE)
+    for number, at in enumerate(places(row)):
+        made = put(row, at, JUNK[number % len(JUNK)])
+        before = copy.deepcopy(made)
+        outcomes = unwrap_all(made)
+        assert outcomes
+        for one in outcomes:
+            if isinstance(one, Logged):
+                judge.of(one)
+            else:
+                assert isinstance(one, Aside) or one in ("not JSON", "no chat request in it")
+        assert made == before  # nothing that was given is changed
+
+
+DEEP = json.loads('{"a":' * 900 + "{}" + "}" * 900)
+WIDE = {f"k{i}": {f"j{j}": {"x": {}} for j in range(20)} for i in range(2_000)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [DEEP, {"body": DEEP}, {"attributes": DEEP}, {"attributes": {"gen_ai." + "x." * 5_000: 1}}, {"inputs": {"messages": DEEP}, "run_type": "llm"},
+     WIDE, {"x" * 1_000_000: {"y" * 1_000_000: 1}}, {"log": {"entries": [{"request": DEEP}]}}, [[[[[[]]]]]], {"a" * 50: "{" * 100_000},
+     {"message": "x" * 1_000_000 + "{"}, {"body": "[" * 100_000}],
+    ids=["deep", "a deep body", "deep attributes", "a name of many parts", "deep messages", "wide", "long keys", "a deep request", "lists", "braces", "a long line", "brackets"],
+)  # fmt: skip
+def test_hostile_rows_take_bounded_work(row: Any) -> None:
+    assert all(not isinstance(one, Logged) or one.missing for one in unwrap_all(row))
+
+
+ASIDES: dict[str, tuple[Any, Aside]] = {
+    "LiteLLM's embeddings": ({"call_type": "aembedding", "model_parameters": {}, "model": "e", "messages": "x"}, Aside.ELSEWHERE),
+    "LiteLLM's call of another vendor": (
+        {"call_type": "completion", "custom_llm_provider": "anthropic", "model_parameters": {}, "model": "m", "messages": [USER]}, Aside.ELSEWHERE),
+    "LiteLLM's spend log without prompts": (
+        {"call_type": "acompletion", "spend": 0.1, "model": "gpt-4o", "messages": {}, "proxy_server_request": "{}"}, Aside.NOTHING),
+    "an embedding span": (
+        {"name": "embeddings", "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}}, Aside.ELSEWHERE),
+    "an agent's span": ({"attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}}, Aside.NOTHING),
+    "another vendor's span": (
+        {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "m"}}, Aside.ELSEWHERE),
+    "a record of one message": ({"event_name": "gen_ai.user.message", "body": {"content": "hi"}, "attributes": {"gen_ai.system": "openai"}}, Aside.NOTHING),
+    "a chain's run": ({"run_type": "chain", "inputs": {"messages": [USER]}, "trace_id": "t"}, Aside.NOTHING),
+    "a run of the Responses API": ({"run_type": "llm", "inputs": {"model": "m", "input": "x"}, "trace_id": "t"}, Aside.ELSEWHERE),
+    "Langfuse's span": ({"type": "SPAN", "traceId": "t", "input": {"messages": [USER]}}, Aside.NOTHING),
+    "Langfuse's update": ({"type": "generation-update", "body": {"input": [USER], "model": "gpt-4o"}}, Aside.NOTHING),
+    "a batch's output": ({"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {"usage": USAGE}}, "error": None}, Aside.ANSWER),
+    "an answer": ({"object": "chat.completion", "choices": [{"index": 0}], "model": "gpt-4o", "usage": USAGE}, Aside.ANSWER),
+    "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}}, Aside.NOTHING),
+    "a text of another kind": ({"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2}, Aside.NOTHING),
+    "a chat request that is read back": ({"method": "GET", "url": "https://api.openai.com/v1/chat/completions"}, Aside.ELSEWHERE),
+    "PostHog's embedding": ({"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}}, Aside.ELSEWHERE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASIDES)
+def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Judge) -> None:
+    row, expected = ASIDES[name]
+    assert list(unwrap_all(row)) == [expected]
+    found = figures([json.dumps(row).encode()], judge)
+    assert dict(found.table("rows")) == {expected.value: 1}
+    assert found.bad_lines == ()
+
+
+def test_a_row_may_hold_several_requests(judge: Judge) -> None:
+    embeddings = {
+        "request": {"url": "https://api.openai.com/v1/embeddings", "postData": {"text": '{"model": "e", "input": "x"}'}}
+    }
+    entries = [LOGS["HAR"].write({"model": "gpt-4.1", **body}, USAGE)["log"]["entries"][1] for body, _, _ in REQUESTS]
+    cut_off = {"timestamp": 1, "message": '{"request": {"model": "gpt-4o", "messages": [{"ro'}
+    found = figures([{"log": {"entries": [*entries, embeddings]}}, {"logEvents": [cut_off]}], judge)
+    assert dict(found.table("rows")) == {"request": len(REQUESTS), "other endpoint": 1}
+    assert dict(found.table("bad")) == {"not JSON": 1}
+
+
+def test_a_file_for_fine_tuning_has_no_model() -> None:
+    found = unwrap({"messages": [USER, {"role": "assistant", "content": "hello", "weight": 1}]})
+    assert isinstance(found, Logged)
+    assert found.missing == ("model",)
+
+
+def test_the_keys_of_a_log_are_no_parameters() -> None:
+    row = {
+        "event": "call",
+        "level": "info",
+        "model": "gpt-4o",
+        "messages": [USER],
+        "seed": 7,
+        "order": 1,
+        "duration_ms": 5,
+    }
+    found = unwrap(row)
+    assert isinstance(found, Logged)
+    assert found.body == {"model": "gpt-4o", "messages": [USER], "seed": 7}
+
+
+MASKED = {
+    "a text": "redacted-by-litellm",
+    "nothing": None,
+    "an empty list": [],
+    "an object": {},
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_messages_that_were_masked_are_stood_in_for(name: str) -> None:
+    row = LOGS["LiteLLM"].write({"model": "gpt-4.1", "messages": [USER], "seed": 7}, USAGE)
+    found = unwrap({**row, "messages": MASKED[name]})
+    assert isinstance(found, Logged)
+    assert (found.body["model"], found.body["seed"]) == ("gpt-4.1", 7)
+    assert len(found.body["messages"]) == 1
+    assert found.missing == (() if name == "a text" else ("messages",))
+
+
+# One's own shapes
+
+
+def formats(tmp_path: Path, text: str) -> RowFormats:
+    file = tmp_path / "logs.toml"
+    file.write_text(text, encoding="utf-8")
+    return RowFormats.builtin().with_file(file)
+
+
+OWN = """
+[[logs]]
+name = "our gateway"
+has = ["call.prompt"]
+where = { "call.kind" = ["chat", "assist"] }
+only = { "call.api" = "chat" }
+messages = "call.prompt"
+parameters = ["call.options", "call.more"]
+fields = { model = "call.engine", n = "call.answers" }
+url = "call.base"
+usage = "reply.tokens"
+
+[[logs]]
+name = "our queue"
+rows = "tasks[*].payload"
+"""
+
+
+def test_a_shape_of_ones_own(tmp_path: Path, judge: Judge) -> None:
+    own = formats(tmp_path, OWN)
+    call = {"kind": "Chat", "prompt": [USER], "engine": "gpt-4.1", "answers": 2, "options": {"seed": 1, "retries": 3}, "more": {"user": "u"},
+            "base": "https://acme.openai.azure.com/openai/v1/"}  # fmt: skip
+    row = {"call": call, "reply": {"tokens": USAGE}}
+    found = unwrap(row, own)
+    assert found == Logged(
+        {"model": "gpt-4.1", "messages": [USER], "user": "u", "seed": 1, "n": 2}, b"/openai/v1/chat/completions", "acme.openai.azure.com",
+        USAGE, (), "https://acme.openai.azure.com/openai/v1/", "our gateway",
+    )  # fmt: skip
+    assert unwrap({"call": {**call, "api": "embeddings"}}, own) is Aside.ELSEWHERE
+    assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request in it"
+    tasks = {"tasks": [{"payload": {"model": "gpt-4.1", "messages": [USER]}}, {"payload": json.dumps(row)}, {}]}
+    assert figures([tasks], judge, own).count("rows", "request") == 2
+    assert pickle.loads(pickle.dumps(own)) == own
+    assert own.digest != RowFormats.builtin().digest == RowFormats.builtin().digest
+
+
+def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
+    own = formats(
+        tmp_path,
+        '[[logs]]\nname = "mine"\nhas = "messages"\nmessages = "messages"\nfields = { model = "metadata.model" }',
+    )
+    found = unwrap({"model": "gpt-4o", "messages": [USER], "metadata": {"model": "gpt-5.1"}}, own)
+    assert isinstance(found, Logged)
+    assert (found.body["model"], found.format) == ("gpt-5.1", "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("logs = 1", "logs.toml: logs: expected tables [[logs]]"),
+        ("[logs]", "logs.toml: logs: expected tables [[logs]]"),
+        ("", "logs.toml: logs: missing; expected tables [[logs]]"),
+        ("[[log]]", "logs.toml: log: unknown; expected tables [[logs]]"),
+        ("[[logs", "logs.toml: not TOML:"),
+        ('[[logs]]\nbody = "a"', "logs.toml: logs[0].name: missing"),
+        ('[[logs]]\nname = "a"', "logs.toml: logs[0]: nothing in it leads to a request; expected one of rows"),
+        ('[[logs]]\nname = "a"\nbody = "a"\n[[logs]]\nname = "b"\nbodi = "a"', "logs.toml: logs[1].bodi: unknown; expected one of name"),
+        ('[[logs]]\nname = "a"\nbody = "a..b"', "logs.toml: logs[0].body: character 3: expected a name"),
+        ('[[logs]]\nname = "a"\nmessages = ["a", "b["]', "logs.toml: logs[0].messages[1]: character 3: expected"),
+        ('[[logs]]\nname = "a"\nbody = 5', "logs.toml: logs[0].body: expected a text"),
+        ('[[logs]]\nname = "a"\nbody = []', "logs.toml: logs[0].body: empty; expected a path"),
+        ('[[logs]]\nname = "a"\nbody = "b"\nmessages = "c"', "logs.toml: logs[0]: body and messages exclude each other"),
+        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { "x[" = 1 }', 'logs.toml: logs[0].where."x[": character 3: expected'),
+        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { x = 1.5 }', 'logs.toml: logs[0].where."x": expected a text, a number'),
+        ('[[logs]]\nname = "a"\nfields = { model = "b" }', "logs.toml: logs[0].has: missing"),
+        ('[[logs]]\nname = "a"\nhas = "b"\nholds = "x"', "logs.toml: logs[0].holds: expected one of nothing, answer, other endpoint"),
+        ('[[logs]]\nname = "a"\nhas = "$"\nbody = "b"', "logs.toml: logs[0].has: expected a path that begins with a name"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_place(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="logs") as caught:
+        formats(tmp_path, text)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "row"),
+    [
+        ("request.body", {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}),
+        ("$.attributes.request.body", {"attributes": {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}}),
+        ('a["x.y"][0].b', {"a": {"x.y": [{"b": {"model": "gpt-4o", "messages": [USER]}}]}}),
+        ("response.weird", {"response": {"weird": {"model": "gpt-4o", "messages": [USER]}}, "request": {"messages": [], "model": "no"}}),
+        ("m.b", {"m": json.dumps({"b": json.dumps({"model": "gpt-4o", "messages": [USER]})})}),
+        ("calls[*]", {"calls": [{"model": "gpt-4o", "messages": [USER]}]}),
+        ("call", {"call": {"url": "https://api.openai.com/v1/chat/completions", "json": {"model": "gpt-4o", "messages": [USER]}}}),
+        ("$", {"model": "gpt-4o", "messages": [USER]}),
+    ],
+)  # fmt: skip
+def test_bodies_at_a_path(path: str, row: Any) -> None:
+    found = unwrap(json.dumps(row).encode(), RowFormats.builtin().with_body(path))
+    assert isinstance(found, Logged)
+    assert found.body == {"model": "gpt-4o", "messages": [USER]}
+
+
+def test_at_a_path_nothing_else_is_looked_for() -> None:
+    given = RowFormats.builtin().with_body("a.b")
+    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "nothing at the path of bodies"
+    assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is Aside.ELSEWHERE
+    found = unwrap(
+        {
+            "a": {
+                "url": "https://h.example/v1/chat/completions",
+                "b": {"messages": [USER]},
+                "response": {"usage": USAGE},
+            }
+        },
+        given,
+    )
+    assert isinstance(found, Logged)
+    assert (found.host, found.usage, found.missing, found.inside) == ("h.example", USAGE, ("model",), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "empty"), ("a.", "character 3: expected a name, not the end"), ("a..b", "character 3: expected a name"), (".", "character 2"),
+        ("a[", "character 3: expected a number"), ("a[1", "character 4: expected ]"), ("a[x]", "character 3"), ('a["x', "character 3"),
+        ("a b", "character 2: expected a dot"), ("a[0]b", "character 5: expected a dot"), ("a[-1]", "character 3"), ("x" * 2_000, "longer than"),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_none(path: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"character|empty|longer") as caught:
+        RowFormats.builtin().with_body(path)
+    assert said in str(caught.value)
