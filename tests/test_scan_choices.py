@@ -39,6 +39,9 @@ WHOLE = {
     "missing, perhaps": "if OpenAI is None: raise ImportError\nif not OpenAI: raise ImportError\nc = OpenAI()",
     "given to a function": "def f(make, n): return make()\nf(OpenAI, 1)",
     "given to a method": "class A:\n    def f(self, make): return make(**self.given)\n    def g(self): return self.f(make=OpenAI)",
+    "for a class above": "class A(ChatLike):\n    def get(self):\n        self.c = OpenAI()\n        return self.c\n    def f(self): return self.get().responses.create()",
+    "given to a function that chats": "def f(c): return c.chat.completions.create()\nf(OpenAI())",
+    "given to one of many": "def f(*all): return all[0].embeddings.create()\nf(OpenAI())",
     "likened": "def f(make): return make(a=make is OpenAI)\nf(OpenAI)",
     "OpenAI's host": "OpenAI(base_url='https://api.openai.com/v1')",
     "OpenAI's host in Europe": "OpenAI(base_url='https://eu.api.openai.com/v1')",
@@ -93,6 +96,11 @@ LEFT: dict[str, tuple[str, int, str]] = {
     ),
     "embeds by a function that is given the class": (
         "def _f(make): return make()\nc = _f(OpenAI)\nc.embeddings.create()", 3, "embeddings only",
+    ),
+    "given to a function that embeds": ("def f(c): return c.embeddings.create()\nf(OpenAI())", 3, "embeddings only"),
+    "given to a class that embeds": (
+        ("class A:\n    def __init__(self, n, c): self._c = c\n    def f(self): return self._c.embeddings.create()\n"
+        "    @classmethod\n    def g(cls): return cls(1, c=OpenAI())"), 6, "embeddings only",
     ),
     "moderates": ("c = OpenAI()\nc.moderations.create()\nc.close()", 2, "moderations only"),
     "transcribes": ("c = OpenAI()\nc.audio.transcriptions.create()", 2, "audio only"),

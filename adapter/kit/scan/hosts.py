@@ -8,11 +8,11 @@ from collections.abc import Iterable
 _HOSTS = """
     ai-gateway.vercel.sh ai.google.dev ai21.com aihubmix.com aimlapi.com aiplatform.googleapis.com aliyuncs.com amazonaws.com anthropic.com anyscale.com
     arliai.com baichuan-ai.com baidubce.com baseten.co bigmodel.cn cerebras.ai chutes.ai cohere.ai cohere.com crusoe.ai databricks.com deepbricks.ai
-    deepinfra.com deepseek.com digitalocean.com do-ai.run featherless.ai fireworks.ai friendli.ai generativelanguage.googleapis.com githubcopilot.com
+    deepinfra.com deepseek.com digitalocean.com do-ai.run edenai.run featherless.ai fireworks.ai friendli.ai generativelanguage.googleapis.com githubcopilot.com
     gmi-serving.com gmicloud.ai groq.com huggingface.co hyperbolic.xyz hyperbolic.ai inceptionlabs.ai inference.ai.azure.com inference.net inflection.ai
     infini-ai.com intern-ai.org.cn kluster.ai lambda.ai lambdalabs.com lepton.ai lepton.run lingyiwanwu.com llama.com llmapi.com longcat.chat
     meta.ai minimax.chat minimax.io minimaxi.com mistral.ai models.github.ai modelscope.cn moonshot.ai moonshot.cn morphllm.com myqcloud.com
-    nebius.ai nebius.com netmind.ai novita.ai nscale.com nvidia.com octoai.cloud octoai.run ollama.com openrouter.ai ovh.net parasail.io
+    nebius.ai nebius.com netmind.ai novita.ai nscale.com nvidia.com octoai.cloud octoai.run ollama.com openrouter.ai orcarouter.ai ovh.net parasail.io
     perplexity.ai ppinfra.com predibase.com pplx.ai reka.ai replicate.com requesty.ai runpod.ai sambanova.ai scaleway.ai scw.cloud sensenova.cn
     siliconflow.cn siliconflow.com snowflakecomputing.com stepfun.com tencent.com tencentcloudapi.com theta.ai together.ai together.xyz upstage.ai
     venice.ai volces.com volcengine.com vultrinference.com wandb.ai watsonplatform.net ml.cloud.ibm.com writer.com x.ai xf-yun.com xfyun.cn

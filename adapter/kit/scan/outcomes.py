@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import libcst as cst
@@ -28,6 +29,7 @@ _PLAIN = frozenset(
      "default_headers", "default_query", "is_closed", "max_retries", "organization", "project", "timeout", "user_agent", "webhook_secret"}
 )  # fmt: skip
 _URLS = frozenset({"base_url", "azure_endpoint"})
+_CHATS = re.compile(r"Chat|Like$|LLM")
 _LOOKS = frozenset({"bool", "hasattr", "id", "isinstance", "len", "print", "repr", "str", "type"})
 
 Made = frozenset[str] | None
@@ -122,7 +124,9 @@ class Outcomes:
                 return _NOTHING if above.asname is None else self._bound(above.asname.name, above, seen, depth)
             case cst.Arg():
                 call = self._tree.above(above)
-                return _NOTHING if isinstance(call, cst.Call) and last_name(call.func) in _LOOKS else None
+                if not isinstance(call, cst.Call):
+                    return None
+                return _NOTHING if last_name(call.func) in _LOOKS else self._given(call, above, seen, depth)
             case (
                 cst.Comparison()
                 | cst.ComparisonTarget()
@@ -150,9 +154,43 @@ class Outcomes:
             return self._comes_of(above, seen, depth + 1)
         return _NOTHING if name in _PLAIN else None
 
+    def _given(self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that is given to a function, or a class, of this module."""
+        place = next((one for one in map(self._symbols.scope_of, self._tree.chain(call)) if one is not None), None)
+        scope = place or self._symbols.module
+        own = isinstance(call.func, cst.Name) and call.func.value == "cls"
+        function = scope.enclosing_class() if own else self._symbols.of(call.func, scope).defined
+        method = isinstance(call.func, cst.Attribute)
+        if function is not None and function.kind == "class":
+            inits = [one.defined for one in function.bindings.get("__init__", ())]
+            function, method = (inits[0] if inits else None), True
+        if function is None or function.kind != "function":
+            return None
+        names = function.parameters[bool(method and function.parameters[:1] in (("self",), ("cls",))) :]
+        placed = [one for one in call.args if one.keyword is None]
+        if arg.keyword is not None:
+            name = arg.keyword.value
+        elif any(one.star for one in placed) or placed.index(arg) >= len(names):
+            return None
+        else:
+            name = names[placed.index(arg)]
+        reads = [
+            one
+            for one in self._tree.names.get(name, ())
+            if any(self._symbols.scope_of(each) is function for each in self._tree.chain(one))
+        ]
+        return self._read(reads, (id(function), name), seen, depth) if reads and name in names else None
+
+    def _is_for_chat(self, node: cst.CSTNode) -> bool:
+        """Tell of what stands in a class whether the class is derived from one that chats, which may use its client."""
+        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
+        return inside is not None and any(_CHATS.search(last_name(one.value)) for one in inside.bases)
+
     def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
         """Say what comes of the name, or attribute, that a client is bound to."""
         if isinstance(target, cst.Attribute):
+            if self._is_for_chat(at):
+                return None
             return self._read(
                 self._tree.attributes.get(target.attr.value, ()), ("attribute", target.attr.value), seen, depth
             )
@@ -194,7 +232,7 @@ class Outcomes:
             reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
             if len(reads) < len(calls):
                 return None
-        if not reads or name in self._tree.exported:
+        if not reads or name in self._tree.exported or self._is_for_chat(function):
             return None  # somebody else's
         if not any(isinstance(one, cst.ClassDef) for one in self._tree.chain(function)):
             self.names.add(name)
