@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -25,8 +24,7 @@ from tests.support.loopback import Loopback
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-CORE = importlib.import_module(http.NAME.replace("httpx", "httpcore"))
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, passing, rechunk, CORE, vcr.stubs.httpx_stubs, yaml)
+ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, passing, rechunk, http.CORES, vcr.stubs.httpx_stubs, yaml)
 
 CALL = 'chat.completions.create(model="m", messages=[dict(role="user", content="hi")]).choices[0].message.content'
 SAID = '("Native hello", "Hello there")'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from pathlib import Path
@@ -23,8 +22,7 @@ from tests.support.loopback import Loopback, Reply
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-CORE = importlib.import_module(http.NAME.replace("httpx", "httpcore"))
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, rechunk, CORE, vcr.stubs.httpx_stubs, yaml)
+ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, rechunk, http.CORES, vcr.stubs.httpx_stubs, yaml)
 
 SERVICE = Path(__file__).parent / "service"
 QUIET = ("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-q")

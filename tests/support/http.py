@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import os
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ import pytest
 SDK = tuple(int(part) for part in openai.VERSION.split(".")[:2])
 NAME = os.environ.get("LANE_HTTP") or ("httpx2" if SDK >= (3, 0) else "httpx")
 http: Any = importlib.import_module(NAME)
+# What the libraries import when first used. Tests that run pytest in this process would import it there, and forget it again.
+CORES = [importlib.import_module(name) for name in ("httpcore", "httpcore2") if importlib.util.find_spec(name)]
 
 # What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (MAPPING §9.6).
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
