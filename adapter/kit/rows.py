@@ -49,10 +49,12 @@ _LOGS = frozenset({
     "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
 })  # fmt: skip
 """Keys that logs put beside a body, and no body has."""
+_ADDRESSES = frozenset(_PATHS)
 _BESIDE = frozenset({*_LOGS, *_PATHS, *_REPLIES})
 _NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage", "method", "request"})
 _INSIDE = (*_BODIES, *_LINES)
 _NAMED = frozenset(_INSIDE)
+_RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
 _OTHERS = "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches"
 _ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$")
 _REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
@@ -135,7 +137,7 @@ def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence
     return found[:1] or (otherwise,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: those take three times as long to make
 class _Around:
     """What the levels above say of a request: where it went, and what its answer told of."""
 
@@ -145,6 +147,10 @@ class _Around:
     chat: bool = False
     usage: dict[str, Any] | None = None
     inside: tuple[str, ...] = ()
+
+    def under(self, name: str) -> _Around:
+        """Return the same a level further down."""
+        return _Around(self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name))
 
     def logged(self, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
         if isinstance(body, dict) and not body.get("model") and deployment_of(self.raw_path) is None:
@@ -200,7 +206,7 @@ class _Reader:
             if not isinstance(inner, (dict, list)):
                 continue
             looked = looked or known
-            found = self.read(inner, replace(around, inside=(*around.inside, name)), depth + 1, named=name in _BODIES)
+            found = self.read(inner, around.under(name), depth + 1, named=name in _BODIES)
             if any(isinstance(one, Logged) for one in found):
                 return found
             asides += found
@@ -349,8 +355,9 @@ def _beside(row: dict[str, Any]) -> Any:
 
 def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Give what may hold a request: the usual names first, then the others as they stand; no answers."""
-    for name in _INSIDE:
-        if isinstance(row.get(name), (dict, str, bytes, list)):
+    named = _NAMED.intersection(row)
+    for name in sorted(named, key=_RANK) if len(named) > 1 else named:
+        if isinstance(row[name], (dict, str, bytes, list)):
             yield name, row[name]
     for name, value in row.items():
         if name not in _NAMED and name not in _REPLIES and isinstance(value, (dict, str)) and isinstance(name, str):
@@ -388,20 +395,25 @@ def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
     """Return what is known with a level's address and answer; None for the address of another endpoint."""
     usage = around.usage if around.usage is not None else _usage(row)
     method, found = row.get("method"), None
-    for name in _PATHS:
+    named = not _ADDRESSES.isdisjoint(row)
+    for name in _PATHS if named else ():
         value = row.get(name)
         if isinstance(value, str) and (found := _address(value)) is not None:
             break
     if found is None and isinstance(row.get("request"), str) and (line := _REQUEST_LINE.match(row["request"])):
         method, found = line[1], _address(line[2])
     if found is None:
-        return around if usage is around.usage else replace(around, usage=usage)
+        return (
+            around
+            if usage is around.usage
+            else _Around(around.raw_path, around.host, around.url, around.chat, usage, around.inside)
+        )
     raw_path, host, url = found
     chat = kind_of("POST", raw_path) == "chat"
     if chat and isinstance(method, str) and method.upper() not in ("POST", ""):
         return None
     if chat:
-        return replace(around, raw_path=raw_path, host=host, url=url, chat=True, usage=usage)
+        return _Around(raw_path, host, url, True, usage, around.inside)
     return None if _is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
 
 

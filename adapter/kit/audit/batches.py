@@ -174,7 +174,7 @@ def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFor
     bad: list[tuple[str, int, str]] = []
     told: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for row, file, line in rows:
-        if isinstance(row, (bytes, str)) and not row.strip():
+        if isinstance(row, (bytes, str)) and (not row or row.isspace()):
             continue
         for logged in unwrap_all(row, formats):
             if isinstance(logged, Logged):

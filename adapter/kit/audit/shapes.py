@@ -96,7 +96,7 @@ def _messages(value: Any) -> Shape:
     if type(value) is not list:
         return kind(value)
     out: list[Shape] = []
-    legacy = False
+    legacy = calls = False
     for message in value:
         if type(message) is not dict:
             out.append(kind(message))
@@ -107,11 +107,12 @@ def _messages(value: Any) -> Shape:
             legacy = legacy or role == "function"
             continue
         legacy = legacy or role == "function" or message.get("function_call") is not None
+        calls = calls or "tool_calls" in message
         out.append(tuple([(key, _in_message(key, inner)) for key, inner in message.items()]))
     if legacy:  # matched by name, in order
         names = tuple([_called(message) for message in value if type(message) is dict])
         return ("legacy", tuple(out), names)
-    return ("again", *dict.fromkeys(out)) if _repeats(value) else tuple(dict.fromkeys(out))
+    return ("again", *dict.fromkeys(out)) if calls and _repeats(value) else tuple(dict.fromkeys(out))
 
 
 def _repeats(messages: list[Any]) -> bool:

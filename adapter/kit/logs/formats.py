@@ -66,12 +66,16 @@ class LogFormat:
 
     def fits(self, row: dict[str, Any]) -> bool:
         """Tell whether a row has this shape."""
-        return (
-            all(path.find(row) is not None for path in self.has)
-            and all(among(path.find(row), values) for path, values in self.where)
-            and (not self.any or any(path.find(row) is not None for path in self.any))
-            and all(path.find(row) is None for path in self.lacks)
-        )
+        for path in self.has:  # loops, not generators: each row is asked
+            if path.find(row) is None:
+                return False
+        for path, values in self.where:
+            if not among(path.find(row), values):
+                return False
+        for path in self.lacks:
+            if path.find(row) is not None:
+                return False
+        return not self.any or any(path.find(row) is not None for path in self.any)
 
     @property
     def weight(self) -> int:
@@ -143,8 +147,12 @@ class RowFormats:
         found = {number for key in row if key in index for number in index[key]}
         if not found:
             return None
-        both = (*self.own, *self.known)
-        return next((both[number] for number in sorted(found) if both[number].fits(row)), None)
+        own = len(self.own)
+        for number in sorted(found):
+            one = self.own[number] if number < own else self.known[number - own]
+            if one.fits(row):
+                return one
+        return None
 
 
 def _in_order(value: Any) -> Any:
