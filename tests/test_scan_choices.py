@@ -102,6 +102,9 @@ LEFT: dict[str, tuple[str, int, str]] = {
         ("class A:\n    def __init__(self, n, c): self._c = c\n    def f(self): return self._c.embeddings.create()\n"
         "    @classmethod\n    def g(cls): return cls(1, c=OpenAI())"), 6, "embeddings only",
     ),
+    "configured, and embeds": ("c = OpenAI()\nc.api_type = 'azure'\nc.embeddings.create()", 2, "embeddings only"),
+    "given with more to a function that embeds": ("def f(c, **kw): return c.embeddings.create(**kw)\nf(OpenAI(), **more)", 3, "embeddings only"),
+    "traced, and embeds": ("c = cast(Any, wrap_openai(OpenAI()))\nc.embeddings.create()", 2, "embeddings only"),
     "moderates": ("c = OpenAI()\nc.moderations.create()\nc.close()", 2, "moderations only"),
     "transcribes": ("c = OpenAI()\nc.audio.transcriptions.create()", 2, "audio only"),
     "paints": ("c = OpenAI()\nc.images.generate()", 2, "images only"),

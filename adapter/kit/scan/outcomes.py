@@ -30,7 +30,8 @@ _PLAIN = frozenset(
 )  # fmt: skip
 _URLS = frozenset({"base_url", "azure_endpoint"})
 _CHATS = re.compile(r"Chat|Like$|LLM")
-_LOOKS = frozenset({"bool", "hasattr", "id", "isinstance", "len", "print", "repr", "str", "type"})
+_GIVES_BACK = frozenset({"cast", "install", "track_openai", "wrap_openai"})
+_LOOKS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
 
 Made = frozenset[str] | None
 """The resources that a client is used for; None where a chat call can come of it, or who knows what."""
@@ -126,7 +127,10 @@ class Outcomes:
                 call = self._tree.above(above)
                 if not isinstance(call, cst.Call):
                     return None
-                return _NOTHING if last_name(call.func) in _LOOKS else self._given(call, above, seen, depth)
+                name = last_name(call.func)
+                if name in _GIVES_BACK:
+                    return self._comes_of(call, seen, depth + 1)
+                return _NOTHING if name in _LOOKS else self._given(call, above, seen, depth)
             case (
                 cst.Comparison()
                 | cst.ComparisonTarget()
@@ -144,6 +148,8 @@ class Outcomes:
     def _attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> Made:
         name = node.attr.value
         above = self._tree.above(node)
+        if isinstance(above, cst.AssignTarget):
+            return _NOTHING  # it is configured
         if name in OTHER_RESOURCES:
             return frozenset({name})
         if name in _RAW and isinstance(above, cst.Attribute):
@@ -167,7 +173,7 @@ class Outcomes:
         if function is None or function.kind != "function":
             return None
         names = function.parameters[bool(method and function.parameters[:1] in (("self",), ("cls",))) :]
-        placed = [one for one in call.args if one.keyword is None]
+        placed = [one for one in call.args if one.keyword is None and one.star != "**"]
         if arg.keyword is not None:
             name = arg.keyword.value
         elif any(one.star for one in placed) or placed.index(arg) >= len(names):
@@ -181,15 +187,17 @@ class Outcomes:
         ]
         return self._read(reads, (id(function), name), seen, depth) if reads and name in names else None
 
-    def _is_for_chat(self, node: cst.CSTNode) -> bool:
-        """Tell of what stands in a class whether the class is derived from one that chats, which may use its client."""
+    def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
+        """Tell of a public name in a class whether the class is derived from one that chats, which may use its client."""
+        if name.startswith("_"):
+            return False
         inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
         return inside is not None and any(_CHATS.search(last_name(one.value)) for one in inside.bases)
 
     def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
         """Say what comes of the name, or attribute, that a client is bound to."""
         if isinstance(target, cst.Attribute):
-            if self._is_for_chat(at):
+            if self._is_for_chat(target.attr.value, at):
                 return None
             return self._read(
                 self._tree.attributes.get(target.attr.value, ()), ("attribute", target.attr.value), seen, depth
@@ -232,7 +240,7 @@ class Outcomes:
             reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
             if len(reads) < len(calls):
                 return None
-        if not reads or name in self._tree.exported or self._is_for_chat(function):
+        if not reads or name in self._tree.exported or self._is_for_chat(name, function):
             return None  # somebody else's
         if not any(isinstance(one, cst.ClassDef) for one in self._tree.chain(function)):
             self.names.add(name)
