@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -213,6 +214,13 @@ STREAMS: dict[str, tuple[list[bytes], Json]] = {
     "calls, at once": ([*chunks({**ROLE, "content": None, **FIRST}, SECOND, argued("{", index=1), argued("{"), argued("}", index=1),
                                 argued("}"), CALLED), DONE], {"tools": TOOLS}),
     "a text and a call": ([*chunks(ROLE, {"content": "Wait."}, FIRST, argued("{}"), CALLED), DONE], {"tools": TOOLS}),
+    "a custom call": ([*chunks({**ROLE, "content": None, "tool_calls": [
+                           {"index": 0, "id": "c", "type": "custom", "custom": {"name": "sql", "input": ""}}]},
+                           {"tool_calls": [{"index": 0, "custom": {"input": "SELECT"}}]}, CALLED), DONE],
+                      {"tools": [{"type": "custom", "custom": {"name": "sql"}}]}),
+    "a function": ([*chunks({**ROLE, "content": None, "function_call": {"name": "f", "arguments": ""}},
+                            {"function_call": {"arguments": "{}"}}, {"finish_reason": "function_call"}), DONE],
+                   {"functions": [{"name": "f", "parameters": {"type": "object"}}]}),
     "cut": ([*chunks(ROLE, {"content": "H"}, {"finish_reason": "length"}), DONE], {}),
     "logprobs": ([*chunks(ROLE, {"content": "Hi", "logprobs": {"content": [TOKEN], "refusal": None}}, STOP), DONE], {"logprobs": True}),
     "usage": ([*SAID, chunk([], usage=COUNTS), DONE], {"stream_options": {"include_usage": True}}),
@@ -264,12 +272,15 @@ def told(received: list[Any]) -> tuple[dict[int, list[Any]], Any]:
             said = choices.setdefault(choice.index or 0, [])
             delta = choice.delta
             said += [(key, text) for key in ("content", "refusal") if (text := getattr(delta, key, None))]
+            if delta.function_call:
+                said.append(("function", delta.function_call.name, delta.function_call.arguments))
             for call in delta.tool_calls or ():
-                function = call.function
+                dumped = call.model_dump()
+                called = dumped.get("custom") or dumped["function"]
                 if call.id:
-                    said.append(("call", call.index, call.id, call.type, function.name))
-                if function.arguments:
-                    said.append(("arguments", call.index, function.arguments))
+                    said.append(("call", call.index, call.id, call.type, called["name"]))
+                if written := called.get("arguments") or called.get("input"):
+                    said.append(("arguments", call.index, written))
             said += [("token", token.token) for token in (choice.logprobs and choice.logprobs.content) or ()]
             said += [("finish", choice.finish_reason)] if choice.finish_reason else []
     return choices, usage
@@ -294,6 +305,25 @@ async def test_a_stream_is_what_it_is_natively(name: str, cut: Any, *, asynchron
         native = {index: [*said, ("finish", "stop")] for index, said in native.items()}
     assert ours == native
     assert our_usage == usage
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""], ids=["json", "text", "none"])
+def test_a_stream_is_one_whatever_it_is_called(kind: str) -> None:
+    for side, mocked in SIDES.items():
+        mock = Mock(
+            lambda _: http.Response(
+                200, content=b"".join([*SAID, DONE]), headers={"content-type": kind} if kind else {}
+            )
+        )
+        with mocked():
+            stream = mock.client(side).chat.completions.create(**HI, stream=True)
+            assert "".join(one.choices[0].delta.content or "" for one in stream) == "Hello"
+
+
+def test_a_stream_without_any_end_was_cut() -> None:
+    """The one thing that a mock may leave out natively and not here: what the adapter takes for no end."""
+    with chat_mocks(), pytest.raises(CONNECTION_ERRORS):
+        list(Mock(streamed(SAID[:-1])).client("responses").chat.completions.create(**HI, stream=True))
 
 
 async def test_a_stream_comes_as_it_is_sent() -> None:
@@ -338,6 +368,7 @@ def error(status: int, message: str, code: str | None = None, param: str | None 
     return lambda _: http.Response(status, json=body, headers=headers)
 
 
+HELLO = whole({"content": "Hi"})
 ERRORS: dict[str, Any] = {
     "no key": error(401, "Incorrect API key provided.", "invalid_api_key"),
     "no model": error(404, "The model `x` does not exist", "model_not_found"),
@@ -415,6 +446,22 @@ def test_what_a_mock_says_is_not_remembered_of_a_host() -> None:
     assert adapter.decision(made).backend == "responses"
 
 
+def test_what_was_said_before_of_a_host_does_not_count() -> None:
+    """A mock that has no route for `/responses` keeps later calls on Chat; those whose mocks are served here it doesn't."""
+    mock = Mock(
+        lambda request: (
+            ERRORS["no route"](request) if request.url.path.endswith("/responses") else http.Response(200, json=HELLO)
+        )
+    )
+    client = mock.client("responses")
+    backends = []
+    for mocked in (nullcontext, nullcontext, chat_mocks):
+        with mocked():
+            backends.append(adapter.decision(client.chat.completions.create(**HI)).backend)
+    assert backends == ["chat", "chat", "responses"]
+    assert [one.url.path.rpartition("/")[2] for one in mock.asked] == ["responses", *["completions"] * 3]
+
+
 def test_fewer_answers_than_were_asked_for() -> None:
     with (
         chat_mocks(),
@@ -448,7 +495,30 @@ def test_a_redirect_is_followed() -> None:
     assert len(urls[0]) == 2
 
 
-# Whose reply it is
+# Whose reply it is, and whose client
+
+TRANSPORTS: dict[str, Callable[[Any], Any]] = {
+    "installed": lambda inner: adapter.install(openai.OpenAI(api_key="k", http_client=http.Client(transport=inner))),
+    "a transport": lambda inner: openai.OpenAI(api_key="k", http_client=http.Client(transport=adapter.Transport(inner))),
+    "mounted": lambda inner: adapter.OpenAI(api_key="k", http_client=http.Client(mounts={"https://": inner})),
+    "Azure's": lambda inner: adapter.AzureOpenAI(api_key="k", azure_endpoint="https://a.openai.azure.com", azure_deployment="d",
+                                                 api_version="2025-04-01-preview", http_client=http.Client(transport=inner)),
+    "a company's": lambda inner: adapter.OpenAI(api_key="k", base_url="http://gateway.invalid/llm/v1",
+                                                http_client=http.Client(transport=inner)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", TRANSPORTS.values(), ids=TRANSPORTS.keys())
+def test_every_kind_of_client_is_served(make: Any) -> None:
+    urls = []
+    for side in SIDES:
+        mock = Mock(lambda _: http.Response(200, content=gzip.compress(json.dumps(whole({"content": "Hi"})).encode()),
+                                            headers={"content-type": "application/json", "content-encoding": "gzip"}))  # fmt: skip
+        with chat_mocks(), adapter.use(backend=side):
+            made = make(http.MockTransport(mock)).chat.completions.create(**HI)
+        assert (made.choices[0].message.content, made.id) == ("Hi", "chatcmpl-1")
+        urls.append([str(request.url) for request in mock.asked])
+    assert urls[0] == urls[1]
 
 
 def test_a_reply_of_the_other_api_passes() -> None:
