@@ -17,9 +17,9 @@ import pytest
 
 PLUGIN = "adapter.testing.plugin"
 CUTS = ("whole", "event", "byte", "cut")
-FIXTURES = frozenset({"adapter_cassette", "adapter_cassette_dir", "adapter_chat_mocks"})
 
 _ASIDE = pytest.StashKey[Path]()
+_TOLD = pytest.StashKey[bool]()
 _OPTIONS = ("adapter_backend", "adapter_report", "adapter_strict", "adapter_record", "adapter_streams")
 
 
@@ -54,6 +54,17 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("adapter_backend", "the default of --adapter-backend: chat, responses or both", default="both")
 
 
+def add_markers(config: pytest.Config) -> None:
+    """Declare the plugin's markers."""
+    for line in (
+        "adapter_backend(*sides, reason=None): run the test on these sides (chat, responses; default both)",
+        "adapter_cassette(name): name the cassette of the fixture adapter_cassette, without side and .yaml",
+        "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks does anything for the test",
+        "adapter_streams(pieces): hand out the test's streams whole, by event, by byte, or cut (broken in the middle)",
+    ):
+        config.addinivalue_line("markers", line)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     add_options(parser)
@@ -75,11 +86,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     return (yield from plugin.load_initial_conftests(early_config))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers also where the plugin isn't there to do it: `--strict-markers` may be in force."""
+    if _ASIDE in config.stash:
+        add_markers(config)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
-    """Give the name back where a module turns up only now: beside tests in a part of the repository."""
+    """Give the name back where a module turns up only now, beside tests in a part of the repository, unless a part uses the adapter."""
     config = parent.config
-    if _ASIDE in config.stash or config.getoption("importmode") != "prepend":
+    if _ASIDE in config.stash or config.getoption("importmode") != "prepend" or "adapter.doors" in sys.modules:
         return
     found = _of_the_project([_base(module_path.parent)])
     if found is None:
@@ -94,16 +111,26 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say why, to those who gave an option."""
-    asked = any(config.getoption(name, None) for name in _OPTIONS)
-    return _why(config) if asked and _ASIDE in config.stash else None
+    config.stash[_TOLD] = _ASIDE in config.stash
+    return _why(config) if config.stash[_TOLD] and _is_asked_for(config) else None
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say it at the end, where it was found out since."""
+    if _ASIDE in config.stash and not config.stash.get(_TOLD, False) and _is_asked_for(config):
+        terminalreporter.line(_why(config))
+
+
+def _is_asked_for(config: pytest.Config) -> bool:
+    return any(config.getoption(name, None) for name in _OPTIONS)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Say why, where a fixture of the plugin is asked for."""
     report = yield
-    error = call.excinfo.value if call.excinfo is not None else None
-    if getattr(error, "argname", None) in FIXTURES and _ASIDE in item.config.stash:
+    fixture = str(getattr(call.excinfo.value, "argname", "")) if call.excinfo is not None else ""
+    if (fixture == "backend" or fixture.startswith("adapter_")) and _ASIDE in item.config.stash:
         report.sections.append(("adapter", _why(item.config)))
     return report
 

@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 
 OWN = "def mine():\n    return 'mine'\n"
 USING = "import adapter\n\ndef test_a():\n    assert adapter.mine() == 'mine'\n"
-ASKING = "def test_a(adapter_cassette):\n    pass\n"
+ASKING = "import pytest\n\n@pytest.mark.adapter_cassette('a')\ndef test_a(adapter_cassette):\n    pass\n"
 TAKING_PART = "import os\n\ndef test_a(backend):\n    assert os.environ['ADAPTER_BACKEND'] == backend\n"
 STEPS = "adapter: the plugin of chat-responses-adapter steps aside, since `adapter` is this project's own: "
 
@@ -40,7 +40,6 @@ PROJECTS: dict[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     "a module": ({"adapter.py": OWN, "conftest.py": "import adapter\n", "test_it.py": USING}, ()),
     "a package": ({"adapter/__init__.py": OWN, "tests/__init__.py": "", "tests/test_it.py": USING}, ()),
     "on pythonpath": ({"src/adapter.py": OWN, "pytest.ini": "[pytest]\npythonpath = src\n", "tests/test_it.py": USING}, ()),
-    "found late": (IN_A_PART, ()),
     "beside the tests that are named": (IN_A_PART, ("parts/one/tests",)),
 }  # fmt: skip
 
@@ -55,10 +54,16 @@ def test_the_name_is_the_projects(project: pytest.Pytester, case: str) -> None:
 
 def test_who_asks_for_the_plugin_is_told(project: pytest.Pytester) -> None:
     files = {"adapter.py": OWN, "test_it.py": USING, "test_more.py": ASKING}
-    result = run(project, files, "--adapter-backend=both", "--adapter-report=report.json")
+    result = run(project, files, "--adapter-backend=both", "--adapter-report=report.json", "--strict-markers")
     result.assert_outcomes(passed=1, errors=1)
     assert result.stdout.str().count(f"{STEPS}adapter.py") == 2  # for the option, and for the fixture
     assert not (project.path / "report.json").exists()
+
+
+def test_who_asks_is_told_of_what_is_found_late(project: pytest.Pytester) -> None:
+    result = run(project, IN_A_PART, "--adapter-strict")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"{STEPS}parts/one/adapter.py"])
 
 
 def test_a_folder_of_that_name_takes_nothing(project: pytest.Pytester) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pytest_chat_responses import CUTS, add_options
+from pytest_chat_responses import CUTS, add_markers, add_options
 
 from . import replays
 from .sides import ALONE, Side, in_force, side_of, sides_of
@@ -45,13 +45,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
-    for line in (
-        "adapter_backend(*sides, reason=None): run the test on these sides (chat, responses; default both)",
-        "adapter_cassette(name): name the cassette of the fixture adapter_cassette, without side and .yaml",
-        "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks does anything for the test",
-        "adapter_streams(pieces): hand out the test's streams whole, by event, by byte, or cut (broken in the middle)",
-    ):
-        config.addinivalue_line("markers", line)
+    add_markers(config)
     config.stash[_WATCHER] = Watcher()
     config.stash[_CLOSING] = ExitStack()
     config.stash[_MADE_ON] = {}
