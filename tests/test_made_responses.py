@@ -282,6 +282,9 @@ def test_a_made_up_stream_comes_back(made: tuple[Json, list[bytes]]) -> None:
 LEFT_OUT: dict[str, tuple[Json, list[tuple[str, str, str]]]] = {
     "ids": ({"tool_calls": [{"function": {"name": "f", "arguments": "1"}}, {"function": {"name": "g", "arguments": "2"}}]},
             [("call_mock_0", "f", "1"), ("call_mock_1", "g", "2")]),
+    "other indexes than one for each": ({"tool_calls": [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}},
+        {"index": 0, "id": "b", "custom": None, "function": {"name": "g", "arguments": "2"}}]}, [("a", "f", "1"), ("b", "g", "2")]),
     "types": ({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": ""}}]}, [("a", "f", "")]),
     "arguments": ({"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]}, [("a", "f", "")]),
     "the text of arguments": ({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"b": 1}}}]}, [("a", "f", '{"b": 1}')]),
@@ -299,7 +302,7 @@ def test_what_mocks_leave_out_of_calls(message: Json, calls: list[tuple[str, str
 ODD: list[Any] = [None, [], "x", 1, True, {}, {"choices": None}, {"choices": [None]}, {"choices": [{}]}, {"choices": [{"message": 1}]},
                   {"choices": [{"message": {"content": 1, "tool_calls": 1, "annotations": 1}}]},
                   {"choices": [{"delta": {"tool_calls": {}, "function_call": 1}, "logprobs": 1}], "usage": 1, "moderation": 1, "id": 1},
-                  {"choices": [{"finish_reason": 1, "content_filter_results": 1}], "prompt_filter_results": [1], "created": "x"}]  # fmt: skip
+                  {"choices": [{"finish_reason": [], "content_filter_results": 1}], "prompt_filter_results": [1], "created": "x"}]  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ODD, ids=map(str, range(len(ODD))))

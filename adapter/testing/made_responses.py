@@ -1,8 +1,8 @@
-"""A Chat Completions reply → what the Responses API would have sent, for tests whose mocks answer as Chat does.
+"""A Chat Completions reply → what the Responses API would have sent, for tests whose mocks are Chat's.
 
-`response_of` makes a Response of a completion, and `EventsFromChunks` the events of a stream. Both let one `_Answer` hear what a choice
-says: a message is a delta that says everything at once. Mocks leave out what they like; what isn't there is left out here too, or is
-what the API always writes.
+`response_of` makes a Response of a completion, and `EventsFromChunks` the events of a stream. Both
+let one `_Answer` hear what a choice says: a message is a delta that says everything at once. Mocks
+leave out what they like; what isn't there is left out here too, or is what the API always writes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COMPLETION = "chatcmpl-"
 
 
 class _Kind(NamedTuple):
-    """A kind of text inside an item: what its events are called, and where the text and the number of its part stand."""
+    """A kind of text in an item: the names of its events, the key of the text and of its part's number."""
 
     begins: str
     text: str
@@ -63,7 +63,7 @@ _CALLS = {
     "function_call": ("function_call_arguments", "arguments"),
     "custom_tool_call": ("custom_tool_call_input", "input"),
 }
-"""The items that are calls: what the events of their arguments are called, and where the arguments stand."""
+"""The items that are calls: the name of their arguments' events, and the key of the arguments."""
 
 
 def is_completion(body: Any) -> TypeGuard[Json]:
@@ -77,21 +77,21 @@ def choices_of(body: Json) -> list[Json]:
 
 
 def response_of(completion: Json, number: int = 0) -> Json:
-    """Make the Response of one choice of a completion, the first by default; the usage goes with the first."""
+    """Make the Response of one choice of a completion; the usage goes with the first."""
     answer = _Answer()
     answer.learn(completion if number == 0 else {**completion, "usage": None})
     for choice in choices_of(completion)[number : number + 1]:
-        answer.hear(choice, choice.get("message"))
+        answer.hear(choice, _counted(choice.get("message")))
     answer.end()
     return answer.response(answer.status)
 
 
 class EventsFromChunks:
-    """Turn the bytes of a Chat Completions stream into those of a Responses stream, for the choice with this index.
+    """Turn the bytes of a Chat Completions stream into a Responses stream, for the choice with this index.
 
-    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end, both in the pieces in which it is to be
-    sent. An answer that neither finishes nor is followed by `[DONE]` was cut, and gets no last event. A stream that is the Responses
-    API's already passes as it is.
+    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end, both
+    in the pieces in which it is to be sent. An answer that neither finishes nor is followed by
+    `[DONE]` was cut, and gets no last event. A stream that is the Responses API's passes as it is.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -143,10 +143,8 @@ class EventsFromChunks:
             return [*self._beginning(), self._written([{"type": "error", "error": chunk["error"]}])]
         self._answer.learn(chunk if self._index == 0 else {**chunk, "usage": None})
         choices = choices_of(chunk)
-        if (
-            not choices
-        ):  # the usage, at the end; or, before anything else, what Azure has found in the prompt, without an id
-            return []
+        if not choices:
+            return []  # the usage; or Azure's findings about the prompt, which come first and without an id
         opening, events = self._beginning(), []
         for position, choice in enumerate(choices):
             index = choice.get("index")
@@ -180,7 +178,10 @@ def _is_event(chunk: Any) -> bool:
 
 
 class _Answer:
-    """One choice on its way into a Response: `hear` gives the events of what it says, `response` the Response so far."""
+    """One choice on its way into a Response.
+
+    `hear` gives the events of what it says, `response` the Response so far.
+    """
 
     def __init__(self) -> None:
         self.finish: str | None = None
@@ -217,7 +218,7 @@ class _Answer:
     def hear(self, choice: Json, said: Any) -> list[Json]:
         """Take what a choice says: a whole message or a delta. Gives the events of it."""
         if choice.get("finish_reason") is not None:
-            self.finish = choice["finish_reason"]
+            self.finish = str(choice["finish_reason"])
         if choice.get("content_filter_results"):
             self._filters["completion"].append(choice["content_filter_results"])
         if not isinstance(said, dict):
@@ -334,7 +335,10 @@ class _Answer:
     # Calls
 
     def _key(self, call: Json) -> Any:
-        """Tell which call a delta is about: by its index or, where a mock leaves that out, by what begins a call, its id or its name."""
+        """Tell which call a delta is about.
+
+        By its index or, where a mock leaves that out, by what begins a call: its id or its name.
+        """
         if call.get("index") is not None:
             return call["index"]
         known = [key for key, item in self._calls.items() if call.get("id") and item["call_id"] == call["id"]]
@@ -343,7 +347,7 @@ class _Answer:
         return known[0] if known else len(self._calls) if begins else list(self._calls)[-1]
 
     def _call(self, key: Any, given: Json) -> list[Json]:
-        custom = "custom" in given or given.get("type") == "custom"
+        custom = isinstance(given.get("custom"), dict) or given.get("type") == "custom"
         kind = "custom_tool_call" if custom else "function_call"
         inner = given.get("custom" if custom else "function")
         inner = inner if isinstance(inner, dict) else {}
@@ -391,6 +395,14 @@ def _copied(given: Json) -> Json:
 def _objects(given: Any) -> list[Json]:
     """List the objects of an array; none where it is none."""
     return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
+
+def _counted(message: Any) -> Any:
+    """Return a message whose calls have the indexes of a stream's."""
+    if not isinstance(message, dict) or not message.get("tool_calls"):
+        return message
+    calls = [{**call, "index": index} for index, call in enumerate(_objects(message["tool_calls"]))]
+    return {**message, "tool_calls": calls}
 
 
 def _text(said: Any) -> str:

@@ -1,10 +1,11 @@
-"""`chat_mocks()`: let the HTTP mocks of a suite go on answering as Chat Completions does, while its calls are translated.
+"""`chat_mocks()`: let HTTP mocks go on answering as Chat Completions does, while calls are translated.
 
-A suite that mocks `POST …/chat/completions` (with respx, pytest-httpx, a `MockTransport`, a server of its own) has no answer to the
-`POST …/responses` that a translated call becomes. Here the call is decided on, translated and put on record as always; then its mock is
-asked what it would be asked natively, with the caller's own request, and its reply is made into what the Responses API would have sent,
-which goes back through the translation. So what the suite asserts about requests stays true, and what it asserts about results is
-true of translated calls.
+A suite that mocks `POST …/chat/completions` (with respx, pytest-httpx, a `MockTransport`, a server of
+its own) has no answer to the `POST …/responses` that a translated call becomes. Here the call is
+decided on, translated and put on record as always. Then its mock is asked what it would be asked
+natively, with the caller's own request, and its reply is made into what the Responses API would have
+sent, which goes back through the translation. So what the suite asserts about requests stays true,
+and what it asserts about results is true of translated calls.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ _OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding")
 def chat_mocks() -> Iterator[None]:
     """Serve what mocks of Chat Completions answer as the Responses API would have, in all of this process.
 
-    A translated call sends its mock the caller's own request, once, and reads the reply's choices out of what the mock says: JSON, a
-    stream, an error, an exception. A reply that isn't Chat's passes as it is.
+    A translated call asks its mock once, with the caller's own request. What the mock says to that is
+    read as JSON or as a stream; errors and exceptions stay what they are, and so does a reply that
+    isn't Chat's.
     """
     before = wire.Transport._trips
     wire.Transport._trips = (_MockedTrip, _AsyncMockedTrip)
@@ -52,9 +54,10 @@ def chat_mocks() -> Iterator[None]:
 
 
 class _Mock:
-    """Stands for the transport below one request, and asks it for Chat Completions; `asks` tells that the next request is a translated one.
+    """Stand for the transport below one request, and ask it for Chat Completions.
 
-    `again` makes the reply of whatever is sent after the mock has been asked: a call asks it once, as it does natively.
+    `asks` tells that what is sent next is a translated request. `again` makes the reply to whatever
+    follows once the mock has been asked: a call asks it once, as it does natively.
     """
 
     def __init__(self, inner: Any, family: Family, request: Any) -> None:
@@ -66,7 +69,7 @@ class _Mock:
 
     @property
     def _pool(self) -> Any:
-        """The connections below: how many there are says whether several requests can be sent at once."""
+        """The connections below, which say how many requests can be sent at once."""
         return self.inner._pool
 
     def branch(self, parts: list[Callable[[], Any]], number: int) -> _Mock:
@@ -107,7 +110,8 @@ class _Mock:
                 pieces.extend(reply.iter_bytes())
             except Exception as broken:  # noqa: BLE001  # raised where it stands
                 error = broken
-            reply.close()
+            finally:
+                reply.close()
             return self._dealt(reply, pieces, error)
         reply.read()
         return self._choices(reply)
@@ -121,7 +125,8 @@ class _Mock:
                     pieces.append(data)  # noqa: PERF401  # what came before an error counts
             except Exception as broken:  # noqa: BLE001  # raised where it stands
                 error = broken
-            await reply.aclose()
+            finally:
+                await reply.aclose()
             return self._dealt(reply, pieces, error)
         await reply.aread()
         return self._choices(reply)
@@ -178,9 +183,8 @@ class _Mock:
 
         def of(index: int) -> Callable[[], Any]:
             machine = EventsFromChunks(index)
-            said = [piece for data in pieces for piece in machine.feed(data)] + (
-                machine.close() if error is None else []
-            )
+            said = [piece for data in pieces for piece in machine.feed(data)]
+            said += machine.close() if error is None else []
             return lambda: self._made(reply, stream=replayed(said, error))  # anew: a stream is read once
 
         return [of(index) for index in indexes]
@@ -194,10 +198,7 @@ class _Mock:
     def _made(self, reply: Any, content: bytes | None = None, *, kind: str | None = None, stream: Any = None) -> Any:
         headers = [(name, value) for name, value in reply.headers.multi_items() if name.lower() not in _OF_THE_BODY]
         if kind is not None:
-            headers = [
-                *((name, value) for name, value in headers if name.lower() != "content-type"),
-                ("content-type", kind),
-            ]
+            headers = [pair for pair in headers if pair[0].lower() != "content-type"] + [("content-type", kind)]
         body = {"content": content} if stream is None else {"stream": stream}
         return self._family.Response(reply.status_code, headers=headers, extensions=reply.extensions, **body)
 
@@ -296,7 +297,7 @@ class _Mocked(TripBase):
         return made
 
     def about_to_send(self, effect: Send) -> None:
-        """Tell the mock whether a request is a translated one, or one into which the HTTP client has turned it after a redirect."""
+        """Tell the mock whether a request is a translated one, or what a redirect has made of it."""
         self.inner.asks = effect.body is not None or (self.request.method != "POST" and effect == Send())
 
     def take(self, parts: list[Callable[[], Any]]) -> bool:
@@ -355,7 +356,7 @@ def _passing_on() -> Iterator[None]:
 
 
 def _decided(choice: Any) -> Any:
-    """Let what was chosen stand, whatever a mock answers: its errors are Chat's, and say nothing of the Responses API."""
+    """Let what was chosen stand: a mock's errors are Chat's, and say nothing of the Responses API."""
     if not isinstance(choice, Choice):
         return choice
     veto = None if choice.veto is not None and choice.veto.reason == "missing" else choice.veto
