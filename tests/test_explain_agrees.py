@@ -6,8 +6,11 @@ Of the recorded requests each 40th is compared; more of them where `ADAPTER_TEST
 from __future__ import annotations
 
 import copy
+import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +21,10 @@ import adapter
 from adapter import Settings
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.explaining import Where, explain
+from adapter.kit.fates import parameter_of
 from adapter.kit.rows import Logged
+from adapter.kit.scan.running import scan
+from adapter.translation.rules import CHAT_PARAMETERS
 from tests.support import corpus, odd
 from tests.support.depth import DEPTH, examples
 from tests.support.http import http
@@ -89,6 +95,15 @@ def agree(body: Json, way: str) -> None:
         assert (explained.refusal is None) == (decided.reason != "refused")
         assert explained.losses == decided.losses
     outcomes = {fate.outcome for fate in explained.parameters}
+    if explained.translated is not None:
+        there = explained.translated.body
+        for fate in explained.parameters:
+            if fate.outcome == "moves":
+                assert not fate.to or fate.to.partition(".")[0] in there, fate
+            elif fate.outcome == "passed on":
+                assert fate.name in there, fate
+            elif fate.outcome != "left out":
+                assert any(parameter_of(loss.path) == fate.name for loss in explained.losses), fate
     assert ("holds" in outcomes) <= (not explained.moves)
     if way in ("chat", "error", "drop", "emulate", "models"):  # what an audit knows of
         verdict = Judge(in_force, plain=True).of(Logged(body))
@@ -112,6 +127,46 @@ def test_odd_requests(base: str, way: str) -> None:
         if name != "messages":  # a body without a list of them is no chat request; explain says so
             for body in odd.bodies(base, name, (None, 0, 5, [], {"x": 1})):
                 agree(body, way)
+
+
+VALUES: tuple[Any, ...] = (
+    None, 0, -1, True, "", [], {}, 5, "x", 1.5, [None], {"x": 1}, ["x"], [{}], False, 10**30, 2, {"type": None}, "\ud83d",
+)  # fmt: skip
+POLICIES = ("chat", "error", "drop", "emulate")
+
+
+def swept(*, every: bool) -> Iterator[tuple[Json, str]]:
+    """Give each parameter with each odd value, under each policy and for each kind of model; else one of those for each."""
+    ways = list(itertools.product(POLICIES, odd.BASES))
+    turn = itertools.cycle(ways)
+    for name in odd.NAMES:
+        for value in VALUES if name != "messages" else ():
+            for way, base in ways if every else [next(turn)]:
+                yield next(odd.bodies(base, name, (value,))), way
+
+
+def test_odd_values_of_every_parameter() -> None:
+    for body, way in swept(every=DEPTH > 1):
+        agree(body, way)
+
+
+@pytest.mark.parametrize("way", POLICIES)
+def test_a_scan_says_the_same_of_what_is_written_out(way: str, tmp_path: Path) -> None:
+    """Of a call whose arguments are literals all is known before it runs."""
+    bodies = [body for body, one in swept(every=False) if one == way]
+    lines = ["from openai import OpenAI", "client = OpenAI()"]
+    for body in bodies:
+        own = {name: value for name, value in body.items() if name in CHAT_PARAMETERS}
+        other = {name: value for name, value in body.items() if name not in own}
+        words = [f"{name}={value!r}" for name, value in own.items()] + ([f"extra_body={other!r}"] if other else [])
+        lines.append(f"client.chat.completions.create({', '.join(words)})")
+    file = tmp_path / "calls.py"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    said = {one.site.line: one.assessed.verdict for one in scan([file], IN_FORCE[way], jobs=1).findings}
+    for line, body in enumerate(bodies, 3):
+        explained = explain(body, IN_FORCE[way])
+        expected = {"moves"} if explained.moves else {"refused"} if explained.refusal else {"setting", "stays"}
+        assert said[line] in expected, lines[line - 1]
 
 
 @pytest.mark.parametrize("way", WAYS)

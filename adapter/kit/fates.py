@@ -50,7 +50,18 @@ def fates(body: Mapping[str, Any], plan: Plan) -> list[Fate]:
     known = [name for name in CHAT_PARAMETERS if name in body]
     others = [name for name in body if name not in CHAT_PARAMETERS]
     refused = plan.refusal is not None
-    return [_fate(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused) for name in known + others]
+    listed = [_fate(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused) for name in known + others]
+    there = None if plan.translation is None else plan.translation.body
+    return listed if there is None else [_as_it_went(one, body[one.name], there) for one in listed]
+
+
+def _as_it_went(fate: Fate, value: Any, there: Mapping[str, Any]) -> Fate:
+    """Correct what the table says by the body that was made: what is done on this side stands nowhere there."""
+    if not fate.to or fate.to.partition(".")[0] in there:
+        return fate
+    if fate.outcome == "passed on" and not value:
+        return replace(fate, outcome="left out", why="the same as not given")
+    return replace(fate, to="")
 
 
 def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, refused: bool) -> Fate:
