@@ -65,6 +65,15 @@ def check_changes(
     return done
 
 
+def compiles(file: Path) -> bool:
+    """Tell whether a file is Python."""
+    try:
+        ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
 def difference(before: bytes, after: bytes) -> str:
     """Say how a changed module differs by more than where its clients come from; "" where not."""
     try:

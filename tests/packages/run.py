@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.environments import LANES, REQUIREMENTS, Environment, interpreter_in, ready
-from tests.packages.changing import Changing, check_changes
+from tests.packages.changing import Changing, check_changes, compiles
 
 HOME = LANES / "packages"
 _LISTS = Path(__file__).with_name("sites.json")
@@ -185,7 +185,12 @@ def check(name: str, folder: Path, python: Path | None) -> Checked:
     """Check one package."""
     checked, known = Checked(name), {(file, line) for file, line, _ in SITES[name]["known"]}
     count = checked.count
-    found = adapter("scan", ".", cwd=folder)["calls"]
+    report = adapter("scan", ".", cwd=folder)
+    found = report["calls"]
+    for one in report["unread"]:
+        if compiles(folder / one["file"]):
+            count.unexpected += 1
+            checked.told.append(f"not read, though it is Python: {one['file']}: {one['why']}")
     count.sites = len(SITES[name]["sites"])
     count.unclear = sum(one["verdict"] == "unclear" for one in found)
     for outcome, (file, line), text in compare(name, found):
