@@ -181,14 +181,18 @@ def test_logs_and_recordings_replace_nothing(code: str) -> None:
 
 
 def test_what_is_put_back_replaces_nothing() -> None:
-    code = "kept = c.chat.completions.create\nc.chat.completions.create = fake\nc.chat.completions.create = kept"
+    code = (
+        "kept['a'] = c.chat.completions.create\nc.chat.completions.create = fake\nc.chat.completions.create = kept['a']"
+    )
     assert [one.line for one in find(code) if one.kind == "test double"] == [2]
+    assert [one.line for one in find(code.replace("['a']", "")) if one.kind == "test double"] == [2]
 
 
 def test_what_calls_the_method_that_it_replaces_wraps_it() -> None:
     head = "from openai.resources.chat.completions import Completions\nkept = Completions.create\n"
     for code in (
         "Completions.create = wrap(Completions.create)",
+        "made = wrap(function=kept)\nCompletions.create = made",
         "def mine(*a): return kept(*a)\nCompletions.create = mine",
     ):
         assert "instrumentation" in [one.kind for one in find(head + code)]

@@ -132,6 +132,9 @@ LEFT: dict[str, tuple[str, int, str]] = {
     "a vendor's, in a function that is given the class": (
         "def f(make): return make(base_url='https://api.moonshot.cn/v1')\nf(OpenAI)", 3, "(moonshot.cn)",
     ),
+    "a vendor's, by what the class above is given": (
+        "class A(B):\n    def __init__(self, u=None):\n        u = u or 'https://api.sambanova.ai/v1'\n        super().__init__('m', u)\n        self._c = OpenAI(base_url=self._url)", 6, "(sambanova.ai)",
+    ),
     "a vendor's, by its variable": ("OpenAI(base_url=os.environ['DEEPSEEK_BASE_URL'])", 2, "the name that its base URL is read from"),
     "a vendor's, by a setting": ("OpenAI(base_url=settings.groqBaseUrl)", 2, "the name that its base URL is read from"),
     "a vendor's, of one region": ("OpenAI(base_url='https://dashscope-intl.aliyuncs.com/compatible-mode/v1')", 2, "(aliyuncs.com)"),

@@ -72,7 +72,8 @@ class _Doubles(Finder):
                 self._double(node, "assignment", _NO_CLIENT)
 
     def _replaced(self, node: cst.Assign, value: Symbol) -> None:
-        if _is_method(node.value, value) or last_name(node.value) in self._saved:
+        kept = node.value.value if isinstance(node.value, cst.Subscript) else node.value
+        if _is_method(node.value, value) or last_name(kept) in self._saved:
             return  # it is put back
         if self._wraps(node.value):
             self._wrapper(node, "assignment")
@@ -81,6 +82,10 @@ class _Doubles(Finder):
 
     def _wraps(self, value: cst.BaseExpression) -> bool:
         """Tell whether what comes in the place of a method calls it: it's given the method, or is a function here that reads it."""
+        if isinstance(value, cst.Name):
+            made = [one.value for one in self._symbols.lookup(value.value, self._scope)]
+            if any(self._wraps(one) for one in made if isinstance(one, cst.Call)):
+                return True
         if isinstance(value, cst.Call):
             given = [one.value for one in value.args]
             if last_name(value.func) in _MOCKS:

@@ -73,11 +73,29 @@ class Outcomes:
             else:
                 continue
             vendor = vendor_of(texts)
+            if vendor is None and arg.keyword is not None and not any("://" in one for one in texts):
+                vendor = self._given_above(arg.value, call)
             if vendor is not None:
                 return vendor
             named = arg.keyword is not None and not any("://" in one for one in texts)
             if named and is_named_after_vendor(_words(arg.value)):
                 return "by the name that its base URL is read from"
+        return None
+
+    def _given_above(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
+        """Say whose a base URL is that `self` has from a class above, by what its `__init__` is given here."""
+        inside = next((one for one in self._tree.chain(call) if isinstance(one, cst.ClassDef)), None)
+        if inside is None or not isinstance(node, cst.Attribute):
+            return None
+        finder = _Inits()
+        finder.walk(inside.body)
+        for init in finder.found:
+            function = self._tree.function(init)
+            scope = self._symbols.scope_of(function) if function is not None else None
+            for arg in init.args if scope is not None else ():
+                vendor = vendor_of(self._texts.of(arg.value, scope)) if scope is not None else None
+                if vendor is not None:
+                    return vendor
         return None
 
     def subclass_of_vendor(self, node: cst.ClassDef, scope: Scope) -> str | None:
