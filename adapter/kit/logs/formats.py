@@ -105,11 +105,10 @@ class RowFormats:
     providers: frozenset[str] = frozenset()
     index: dict[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
-    @classmethod
-    def builtin(cls) -> Self:
-        """Return what is known without being told."""
-        known, providers = _builtin()
-        return cls(known=known, providers=providers)._indexed()
+    @staticmethod
+    def builtin() -> RowFormats:
+        """Return what is known without being told; always the same object."""
+        return _builtin()
 
     def with_body(self, path: str) -> Self:
         """Return formats that look for the body at one path only. Raises BadFormat."""
@@ -187,10 +186,11 @@ def _first_name(path: Path) -> str:
 
 
 @cache
-def _builtin() -> tuple[tuple[LogFormat, ...], frozenset[str]]:
+def _builtin() -> RowFormats:
     document = tomllib.loads(File(__file__).with_name("formats.toml").read_text(encoding="utf-8"))
     table = _formats(document["logs"], "formats.toml")
-    return tuple(sorted(table, key=lambda one: -one.weight)), frozenset(document["providers"])
+    known = tuple(sorted(table, key=lambda one: -one.weight))
+    return RowFormats(known=known, providers=frozenset(document["providers"]))._indexed()
 
 
 def _read(file: File) -> Iterator[LogFormat]:
