@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
+import os
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -329,6 +332,97 @@ def test_nothing_is_written_through_a_link(project: Path) -> None:
     assert "left" not in done.stderr
     assert (project / "link.py").is_symlink()
     assert target.read_text() == USED.replace("openai", "adapter")
+
+
+def test_nothing_is_written_below_a_linked_folder(project: Path) -> None:
+    outside = project / "outside"
+    outside.mkdir()
+    (outside / "a.py").write_text(USED)
+    tree = project / "tree"
+    tree.mkdir()
+    (tree / "link").symlink_to(outside)
+    for named in ("tree", "tree/link", "tree/link/a.py", str(tree / "link")):
+        done = run("--yes", named)
+        assert ("a symbolic link" in done.stderr) is (named != "tree"), done.stderr
+        assert (outside / "a.py").read_text() == USED
+    assert "1 file written" in run("--yes", "outside").stderr
+
+
+def test_both_names_of_a_file_are_changed_at_once(project: Path) -> None:
+    (project / "a.py").write_text(USED)
+    (project / "b.py").hardlink_to(project / "a.py")
+    done = run("--yes")
+    assert (done.exit_code, "2 files written" in done.stderr) == (0, True)
+    assert (project / "a.py").samefile(project / "b.py")
+    assert (project / "b.py").read_text() == USED.replace("openai", "adapter")
+
+
+def test_what_may_not_be_written_is_refused_with_a_line(project: Path) -> None:
+    (project / "a.py").write_text(USED)
+    (project / "a.py").chmod(0o444)
+    (project / "b.py").write_text(USED)
+    done = run("--yes")
+    assert (done.exit_code, "a.py: not written: it is read-only" in done.stderr) == (1, True)
+    assert ((project / "a.py").read_text(), (project / "b.py").read_text()) == (USED, USED.replace("openai", "adapter"))
+
+
+def test_what_is_no_file_is_passed_over(project: Path) -> None:
+    os.mkfifo(project / "pipe.py")
+    (project / "gone.py").symlink_to("nowhere")
+    (project / "folder.py").mkdir()
+    (project / "folder.py" / "a.py").write_text(USED)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s.py")
+        done = run("--yes")
+    assert done.exit_code == 0
+    assert "pipe.py:1: left: not a regular file: a named pipe" in done.stderr
+    assert "s.py:1: left: not a regular file: a socket" in done.stderr
+    assert "gone.py:1: left" in done.stderr
+    assert (project / "folder.py" / "a.py").read_text() == USED.replace("openai", "adapter")
+
+
+def test_a_change_that_fails_half_way_is_taken_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "a.py"
+    path.write_text("import openai\nopenai.OpenAI()\n" + "# more\n" * 100)
+    before = path.read_text()
+    real = os.fsync
+    failed: list[int] = []
+
+    def fsync(handle: int) -> None:
+        if not failed:
+            failed.append(handle)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr("adapter.kit.scan.rewriting.os.fsync", fsync)
+    done = run("--yes")
+    assert (done.exit_code, "not written: it can't be written: No space left" in done.stderr) == (1, True)
+    assert path.read_text() == before
+
+
+def test_names_of_files_act_on_no_terminal(project: Path) -> None:
+    name = "a\x1b[31m\n.py"
+    (project / name).write_text(USED + "isinstance(x, OpenAI)\n")
+    done = run()
+    assert "\x1b" not in done.output
+    assert r"a\x1b[31m\n.py:3: left" in done.stderr
+    assert r'+++ "b/a\033[31m\012.py"' in done.stdout
+    assert [one["file"] for one in json.loads(run("--json").stdout)["changed"]] == [name]
+    assert "\x1b" not in run("--json").stdout
+
+
+CODED = {
+    "punycode": ("# coding: punycode\n", "something else"),
+    "UTF-16": ("# coding: utf-16\n", "something else"), "none such": ("# coding: nonesuch\n", "unknown"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "why"), CODED.values(), ids=CODED)
+def test_strange_encodings_are_left_with_a_line(project: Path, head: str, why: str) -> None:
+    (project / "a.py").write_text(head + USED)
+    done = run("--yes")
+    assert (done.exit_code, why in done.stderr) == (0, True)
+    assert (project / "a.py").read_text() == head + USED
 
 
 def test_the_diff_is_one_that_git_applies(project: Path) -> None:

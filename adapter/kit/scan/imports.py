@@ -6,7 +6,9 @@ The result is parsed again and its names compared with those of before; where th
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -78,7 +80,7 @@ def fix_imports(
     )
     found.edit(editor, choice)
     changed = editor.text()
-    if not _same_names(text, changed):
+    if not _same_names(text, changed) or (_compiles(text) and not _compiles(changed)):
         return Fixed(left=[(1, "the changed module wouldn't have the same names"), *left], notes=notes)
     return Fixed(changed if changed != text else None, left, notes, editor.edits())
 
@@ -258,6 +260,16 @@ def _same_names(before: str, after: str) -> bool:
         for scope, name, dotted in new
         if (name, dotted) != (OURS, OURS) or (scope, name, dotted) in old
     )
+
+
+def _compiles(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "module", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _moved(dotted: str) -> str:

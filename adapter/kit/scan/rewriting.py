@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -67,15 +69,19 @@ class Change:
         if self.path.is_symlink():
             raise Unreadable("a symbolic link: name what it leads to")
         with writable(self.path) as file:
-            if file.read(len(self.before) + 1) != self.before:
+            found = file.read(max(len(self.before), len(self.after)) + 1)
+            if found == self.after:
+                return  # by its other name
+            if found != self.before:
                 raise Unreadable("it has changed since it was read")
-            try:
-                _fill(file, self.after)
-            except BaseException as error:
-                _fill(file, self.before)  # there is room for it: it was there
-                if isinstance(error, OSError):
-                    raise Unreadable(f"it can't be written: {regular.why(error)}") from None
-                raise
+            with _undisturbed():
+                try:
+                    _fill(file, self.after)
+                except BaseException as error:
+                    _fill(file, self.before)  # there is room for it: it was there
+                    if isinstance(error, OSError):
+                        raise Unreadable(f"it can't be written: {regular.why(error)}") from None
+                    raise
 
 
 def writable(path: Path) -> IO[bytes]:
@@ -96,6 +102,20 @@ def writable(path: Path) -> IO[bytes]:
     except BaseException:
         os.close(handle)
         raise
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that end the process wait until a file is whole; where there are no such masks, they don't wait."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
 
 
 def _fill(file: IO[bytes], data: bytes) -> None:
@@ -132,6 +152,7 @@ def changes(
     refused: list[tuple[Path, str]] = []
     files = list(sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))))
     taken = Taken(files)
+    linked = [one for one in paths if _is_linked(one)]
     for path in files:
         advance(1)
         if path.suffix.lower() not in sources.CODE:
@@ -145,6 +166,8 @@ def changes(
             text, encoding = (book.text, "utf-8") if book is not None else sources.decode(change.before)
             change.places = book.places if book is not None else ()
             sources.check_depth(text)
+            if book is None and text.encode(encoding) != change.before:
+                raise Unreadable("can't be written back exactly")
             fixed = fix_imports(
                 text,
                 shadowed=_shadow(path),
@@ -170,11 +193,21 @@ def changes(
             yield change
             continue
         change.left, change.notes = fixed.left, fixed.notes
-        if change.after is not None and path.is_symlink():
+        if change.after is not None and (path.is_symlink() or any(path.is_relative_to(one) for one in linked)):
             change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
         if change.after is not None or change.left or change.notes:
             yield change
     yield from (Change(path, left=[(1, why)]) for path, why in refused)
+
+
+def _is_linked(path: Path) -> bool:
+    """Tell whether a path leads through a symbolic link, as it was named from here on."""
+    here = Path.cwd()
+    try:
+        steps = (here / path).relative_to(here).parts
+    except ValueError:  # elsewhere: how one gets there is the system's
+        return path.is_symlink()
+    return any(here.joinpath(*steps[: k + 1]).is_symlink() for k in range(len(steps)))
 
 
 def _shadow(path: Path) -> str | None:
