@@ -341,21 +341,36 @@ async def test_a_stream_comes_as_it_is_sent() -> None:
     assert heard == [("Hel", 2), ("lo", 3)]
 
 
-def test_a_stream_is_left() -> None:
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_a_stream_is_left(*, asynchronous: bool) -> None:
     """Whoever leaves closes the mock's stream too."""
     closed = []
 
-    class Stream(http.SyncByteStream):  # type: ignore[misc]
+    class Stream(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]
         def __iter__(self) -> Iterator[bytes]:
             yield from SAID
+
+        async def __aiter__(self) -> Any:
+            for piece in SAID:
+                yield piece
 
         def close(self) -> None:
             closed.append(1)
 
+        async def aclose(self) -> None:
+            closed.append(1)
+
     mock = Mock(lambda _: http.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream()))
-    with chat_mocks(), mock.client("responses").chat.completions.create(**HI, stream=True) as stream:
-        next(iter(stream))
-        assert not closed
+    made = mock.client("responses", asynchronous=asynchronous).chat.completions.create
+    with chat_mocks():
+        if asynchronous:
+            async with await made(**HI, stream=True) as stream:
+                await anext(aiter(stream))
+                assert not closed
+        else:
+            with made(**HI, stream=True) as stream:
+                next(iter(stream))
+                assert not closed
     assert closed
 
 

@@ -75,6 +75,12 @@ def made(library: str, *, asynchronous: bool = False, **more: Any) -> Any:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """Run async tests on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
 def parcels() -> dict[int, str]:
     """Say where the parcels are."""
     return {1042: "in Ghent", 1043: "lost"}
