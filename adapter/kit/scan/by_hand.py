@@ -18,7 +18,9 @@ from .texts import Texts
 from .walking import Walker
 
 BATCH_STAYS = "the Batch API isn't moved: its input file is written for the endpoint that it names"
-_STANDS_IN = "a test that stands in for the endpoint: it needs one for /responses as well"
+_STANDS_IN = (
+    "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
+)
 _URLS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
 _ROUNDS = 3  # of functions that call functions that send
 _String = cst.BaseString | cst.FormattedStringText
