@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from adapter import Settings
 from adapter.cli.app import app
-from adapter.kit.masking import masked, masked_path, masked_url_path
+from adapter.cli.explain import Cut, document
+from adapter.errors import TranslationError
+from adapter.kit.explaining import explain
+from adapter.kit.masking import masked, masked_path, masked_url_path, without_contents
+from tests.support import odd
+from tests.support.command import command
 from tests.support.rich import ALLOWED, HISTORY, LEGACY, RICH
 
 Json = dict[str, Any]
@@ -169,3 +175,115 @@ def test_paths_of_urls() -> None:
         masked_url_path("/openai/deployments/acme/chat/completions?api-version=x")
         == "/openai/deployments/…/chat/completions?…"
     )
+
+
+# What is malformed, and what stands around a request
+
+KEY = f"{WORD} key"  # which looks like no name
+PLACES: dict[str, Any] = {
+    "text": WORD, "a list": [WORD], "an object": {KEY: WORD}, "a type": {"type": WORD}, "parts": [{"type": WORD, KEY: WORD}],
+    "a function": [{"type": "function", "function": {"name": WORD, "description": WORD, KEY: [WORD]}}],
+    "a choice": {"type": "function", "function": {"name": WORD}}, "no function": [{"type": "function", "function": WORD}],
+    "a schema": {"type": "json_schema", "json_schema": {"name": WORD, "schema": {"properties": {KEY: {"enum": [WORD, True]}}}}},
+    "a role": [{"role": WORD, "content": WORD}], "content": [{"role": "user", "content": {KEY: WORD}, KEY: 4711}],
+    "a part": [{"role": "user", "content": [{"type": WORD, "text": WORD}]}],
+    "a call": [{"role": "assistant", "tool_calls": [{"id": WORD, "type": WORD, KEY: {"name": WORD, "arguments": WORD}}]}],
+    "a name": [{"role": "user", "name": WORD, "content": WORD}, {"role": "tool", "tool_call_id": WORD, "content": WORD}],
+    "an image": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"https://{WORD}/x.png", "detail": WORD}}]}],
+    "a number": 4711, "numbers": {"50256": 4711}, "a flag": {KEY: True},
+}  # fmt: skip
+
+
+def told(body: Json, settings: Settings) -> str:
+    """Give what `explain --no-contents --json` says of a request, without the time that a command takes."""
+    try:
+        explained = without_contents(explain(body, settings))
+    except TranslationError as error:
+        return f"{masked_path(error.path)}: {error.why}"
+    return json.dumps(document(explained, masked(body), settings_file=None, cut=Cut(whole=True)))
+
+
+def test_what_is_malformed_says_nothing_either() -> None:
+    policies = itertools.cycle(
+        Settings(backend="responses", unsupported=one, emulate=["n", "stop", "name"])
+        for one in ("chat", "drop", "error")
+    )
+    for name, value in itertools.product(odd.NAMES, PLACES.values()):
+        if name in NUMBERED and value == 4711:  # a limit, which is shown
+            continue
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": WORD}], name: value}
+        text = told(body, next(policies))
+        assert WORD not in text, (name, value)
+        assert "4711" not in text, (name, value)
+
+
+NUMBERED = {"n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs",
+            "frequency_penalty", "presence_penalty"}  # fmt: skip
+PLAIN = json.dumps({"model": f"{WORD}-1", "messages": [{"role": "user", "content": WORD}], "metadata": {WORD: True}})
+TEXTS: dict[str, str] = {
+    "no JSON": f'{{"{WORD}": {WORD}}}',
+    "cut short": f'{{"messages": [{{"role": "user", "content": "{WORD}',
+    "a text": json.dumps(WORD),
+    "a list": json.dumps([WORD]),
+    "no messages": json.dumps({"model": WORD, WORD: WORD}),
+    "messages that are none": json.dumps({"messages": WORD}),
+    "an infinity": f'{{"messages": ["{WORD}"], "temperature": 1e999}}',
+    "within": json.dumps({"body": {"messages": {WORD: WORD}}}),
+    "another endpoint": json.dumps({"url": f"/v1/embeddings?{WORD}", "body": {"input": WORD}}),
+    "an address that is none": json.dumps({"url": f"https://[{WORD}/v1/chat/completions", "body": json.loads(PLAIN)}),
+    "a log's row": json.dumps({
+        "custom_id": WORD, "user": WORD, "headers": {WORD: WORD, "authorization": WORD}, "response": {"body": {"id": WORD}},
+        "url": f"https://{WORD}.openai.azure.com/openai/deployments/{WORD}/chat/completions?api-version={WORD}", "body": PLAIN,
+    }),
+    "lines": f"{PLAIN}\n{PLAIN}\n{WORD}",
+    "a first line that is none": f"{WORD}\n{PLAIN}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_what_stands_around_a_request_is_not_said(case: str) -> None:
+    for form in ([], ["--json"]):
+        done = command("explain", "--no-contents", *form, stdin=TEXTS[case], env={"ADAPTER_BACKEND": "responses"})
+        assert WORD not in done.out + done.err
+        assert done.code in (0, 2)
+
+
+def test_a_place_in_a_rollout_is_no_fingerprint() -> None:
+    shown = json.loads(command("explain", "--no-contents", "--json", stdin=PLAIN, env={"ADAPTER_ROLLOUT": "50"}).out)
+    place = shown["decision"]["rollout"]["place"]
+    assert place == round(place, 2)
+
+
+# Scan and audit show no contents in any case
+
+
+def test_an_audit_shows_no_contents(tmp_path: Path) -> None:
+    bodies = [
+        *(json.dumps({**said(body, words()), "model": "gpt-4o"}) for body in BODIES.values()),
+        *(json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": WORD}], name: value})
+          for name, value in itertools.product(odd.NAMES, PLACES.values()) if name != "model"),
+        *(text for text in TEXTS.values() if "\n" not in text),
+    ]  # fmt: skip
+    log = tmp_path / "log.jsonl"
+    text = "\n".join(bodies).replace(f"deployments/{WORD}", "deployments/mine")  # a model's name is said
+    log.write_text(text.replace(f'"{WORD}', f'"{WORD} '), encoding="utf-8")  # and so are names of parameters
+    page = tmp_path / "page.html"
+    for form in (["--json"], ["--html", str(page)]):
+        done = command("audit", log, "--jobs", "1", *form)
+        assert done.code == 1  # lines that can't be read
+        assert WORD not in done.out + done.err
+    assert WORD not in page.read_text(encoding="utf-8")
+
+
+def test_a_scan_shows_no_contents(tmp_path: Path) -> None:
+    lines = ["from openai import OpenAI", "client = OpenAI()"]
+    for place in [*PLACES.values()][::3]:
+        value = f"{WORD} {WORD}" if place == WORD else place  # the name of no choice
+        lines += [f"client.chat.completions.create(model='gpt-4o', messages=[{{'role': 'user', 'content': '{WORD}'}}], {name}={value!r})"
+                  for name in odd.NAMES if name not in {"model", "messages", *NUMBERED, "seed"}]  # fmt: skip
+    file = tmp_path / "calls.py"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    for form in (["--json"], ["--details"]):
+        done = command("scan", file, "--jobs", "1", *form)
+        assert done.code == 0
+        assert WORD not in done.out + done.err

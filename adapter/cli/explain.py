@@ -87,9 +87,9 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         hide = _masking()
         explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
     if json_:
-        print_json(document(explained, body, settings_file=file, cut=_Cut(whole=whole)))
+        print_json(document(explained, body, settings_file=file, cut=Cut(whole=whole)))
     else:
-        _show(out(), explained, body, settings_file=file, path=path, cut=_Cut(whole=whole, shown=_SCREEN))
+        _show(out(), explained, body, settings_file=file, path=path, cut=Cut(whole=whole, shown=_SCREEN))
     if check and not explained.moves:
         raise typer.Exit(FOUND)
 
@@ -137,13 +137,14 @@ def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, _, value in pairs)
 
 
-class _Cut:
+class Cut:
     """How bodies are shown: whole, or cut to so many characters; and whether any was cut."""
 
-    def __init__(self, *, whole: bool, shown: int = 200_000) -> None:
+    def __init__(self, *, whole: bool = False, shown: int = 200_000) -> None:
         self.whole, self.shown, self.happened = whole, shown, False
 
     def __call__(self, body: Any) -> Any:
+        """Return a body as it is shown."""
         if self.whole:
             return body
         made = shortened(body, self.shown)
@@ -151,7 +152,7 @@ class _Cut:
         return made
 
 
-def document(explained: Explanation, body: Any, *, settings_file: Path | None, cut: _Cut) -> dict[str, Any]:
+def document(explained: Explanation, body: Any, *, settings_file: Path | None, cut: Cut) -> dict[str, Any]:
     """Return what `--json` prints."""
 
     def sent(one: Sent | None) -> dict[str, Any] | None:
@@ -186,7 +187,7 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None, c
 
 
 def _show(
-    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, cut: _Cut
+    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, cut: Cut
 ) -> None:
     bodies = Table(box=box.HORIZONTALS, expand=True)
     bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")

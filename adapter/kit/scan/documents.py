@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from adapter import names
+
 from .arguments import Unknown
 from .assess import VERDICTS
 from .running import Finding, Report
@@ -43,8 +45,10 @@ def shown(name: str, value: Any) -> Any:
     """Return a literal value as it may be shown: numbers, booleans, null and the names of choices; of all else only its kind."""
     if isinstance(value, Unknown):
         return "not a literal"
-    if value is None or isinstance(value, (bool, int, float)) or (isinstance(value, str) and name in _NAMES):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, str) and name in _NAMES:
+        return names.name(value)
     return f"a literal {'text' if isinstance(value, str) else 'list' if isinstance(value, list) else 'object'}"
 
 
