@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from pathlib import Path
 
 import openai
 import pytest
+from openai._compat import cached_property
 
 from adapter.kit.scan.imports import fix_imports
 from adapter.kit.scan.outcomes import OTHER_RESOURCES
@@ -50,6 +53,7 @@ WHOLE = {
     "a company's host": "OpenAI(base_url='https://llm.corp.example/v1')",
     "who knows whose": "OpenAI(base_url=url)",
     "one host or another": "URLS = {'a': 'https://api.openai.com/v1', 'b': 'https://api.deepseek.com'}\nOpenAI(base_url=URLS[k])",
+    "a vendor's host, or none": "OpenAI(base_url='https://api.deepseek.com' if x else None)",
     "a name like a vendor's": "OpenAI(base_url=altogether_url)",
 }  # fmt: skip
 
@@ -229,6 +233,7 @@ def test_the_models_of_a_changed_module_take_what_they_took(tmp_path: Path) -> N
 
 
 def test_every_resource_of_the_sdk_is_known() -> None:
-    client = openai.OpenAI(api_key="k")
-    found = {name for name in dir(client) if type(getattr(client, name)).__module__.startswith("openai.resources")}
+    static = {name: inspect.getattr_static(openai.OpenAI, name) for name in dir(openai.OpenAI)}
+    found = {name for name, value in static.items() if isinstance(value, (functools.cached_property, cached_property))}
+    assert len(found) > 10
     assert found - {"chat", "beta", "with_raw_response", "with_streaming_response"} <= OTHER_RESOURCES

@@ -1,7 +1,7 @@
-"""Find the places of one module that write a request to Chat Completions by hand: over HTTP, or as a line of a batch.
+"""Find requests to Chat Completions that a module writes by hand: over HTTP, or for a batch.
 
-A string is a URL only where it comes to what sends: as an argument, or put together and passed on by names, up to the functions of the same module that
-send what they are given.
+A string is a URL only where it comes to what sends: as an argument, or put together and passed on
+by names, up to the functions of the same module that send what they are given.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class _Reads(Walker):
 
 
 def _urls(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
-    """Return the arguments that may be a URL: the first two by position, and those that are called so."""
+    """Return the arguments that may be a URL: the first two by position, and those named so."""
     placed = [arg.value for arg in args if arg.keyword is None and not arg.star][:2]
     return placed + [arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URLS]
 

@@ -1,4 +1,7 @@
-"""Choose which imports change: those of classes that are called or derived from, where a chat call can come of it; all else is left, with the reason."""
+"""Choose which imports change; all else is left, with the reason.
+
+Those of classes change that are called or derived from, where a chat call can come of it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ _SEEN = {
 
 @dataclass(slots=True)
 class Choice:
-    """What is to be changed: names of `from openai import …`, and `calls` that are to name `adapter.OpenAI` in full; what is left; what speaks against."""
+    """What is to be changed, what is left, and what speaks against any change.
+
+    Of the places in `froms` names of the import change; `calls` are to name `adapter.OpenAI` in full.
+    """
 
     froms: list[tuple[Place, set[str]]] = field(default_factory=list)
     calls: list[Use] = field(default_factory=list)
@@ -131,7 +137,7 @@ class _Chooser:
         choice.calls += wanted
 
     def _judged(self, uses: list[Use]) -> tuple[list[Use], list[tuple[cst.CSTNode, str]]]:
-        """Split calls and subclasses into those that a chat call can come of, and those that are left, with the reason."""
+        """Split calls and subclasses into those that a chat call can come of, and those left."""
         wanted: list[Use] = []
         left: list[tuple[cst.CSTNode, str]] = []
         for use in uses:

@@ -1,4 +1,4 @@
-"""Find the places of one module that put something in the place of Chat Completions' methods, or of a client: tests' doubles, and what wraps them."""
+"""Find what a module puts in the place of a client or its methods: tests' doubles, and wrappers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Doubles(Finder):
             self._double(node, "assignment")
 
     def _wraps(self, value: cst.BaseExpression) -> bool:
-        """Tell whether what comes in the place of a method calls it: it's given the method, or is a function here that reads it."""
+        """Tell whether what replaces a method calls it: it's given it, or is a function that reads it."""
         if isinstance(value, cst.Name):
             made = [one.value for one in self._symbols.lookup(value.value, self._scope)]
             if any(self._wraps(one) for one in made if isinstance(one, cst.Call)):

@@ -32,9 +32,11 @@ _HOST = re.compile(r"\w+://(?:[^/@…]*@)?\[?([^/:?#\]]+)")
 
 
 def vendor_of(texts: Iterable[str]) -> str | None:
-    """Return the domain of the vendor that a base URL leads to, where all that is known of it are other vendors'."""
+    """Return the vendor's domain that a base URL leads to, where all that is known are others'."""
     found = None
     for text in texts:
+        if not text:
+            return None  # the SDK's own
         host = _HOST.match(text.strip())
         if host is None:
             continue  # not known
@@ -46,5 +48,5 @@ def vendor_of(texts: Iterable[str]) -> str | None:
 
 
 def is_named_after_vendor(names: Iterable[str]) -> bool:
-    """Tell whether one of the names that a base URL is read from has a vendor's in it: `DEEPSEEK_BASE_URL`, `groqUrl`."""
+    """Tell whether a base URL is read from a vendor's name: `DEEPSEEK_BASE_URL`, `groqUrl`."""
     return any(_WORDS.search(_HUMP.sub("_", name).lower()) for name in names)

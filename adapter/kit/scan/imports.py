@@ -1,7 +1,8 @@
 """Change imports: the SDK's clients become the adapter's, and not a character else changes.
 
-LibCST says where things stand; what is changed is spliced into the text, so that comments, quotes, line endings, encoding and byte order mark stay as they are.
-The result is parsed again and its names compared with those of before; where they differ the file is left.
+LibCST says where things stand; what is changed is spliced into the text, so that comments, quotes,
+line endings, encoding and byte order mark stay as they are. The result is parsed again and its names
+compared with those of before; where they differ the file is left.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ _NAMED = re.compile(r"openai\.(?:Async)?(?:Azure)?OpenAI")
 
 @dataclass(slots=True)
 class Fixed:
-    """What came of one module: its new text (None where nothing changes), what was left and why, by line, and what is to be looked at, by line.
+    """What came of one module: its new text, or None where nothing changes.
 
-    `edits` are the changes that lead to the text: from and to, as offsets into its UTF-8, and what comes there.
+    `left` says what was left, and why, `notes` what is to be looked at, each by line. `edits` are the
+    changes that lead to the text, the last first: from and to, as offsets into the UTF-8 of the old
+    text, and what comes there.
     """
 
     text: str | None = None
@@ -52,8 +55,9 @@ def fix_imports(
 ) -> Fixed:
     """Change a module's imports of the SDK's clients where a chat call can come of them.
 
-    `shadowed` names a module `adapter` of the project's own, which makes it unsafe. `package` says that it is an `__init__.py`, where a client that
-    isn't used is there for those who import it. `elsewhere` tells whether another module takes a name from this one. Raises
+    `shadowed` names a module `adapter` of the project's own, which makes it unsafe. `package` says that
+    it is an `__init__.py`, where a client that isn't used is there for those who import it.
+    `elsewhere` tells whether another module takes a name from this one. Raises
     libcst.ParserSyntaxError for what isn't Python.
     """
     module = cst.parse_module(text)
@@ -172,7 +176,7 @@ class _Found(Walker):
             self.notes.append((node, said))
 
     def _is_imported(self, func: cst.BaseExpression) -> bool:
-        """Tell whether a class is called by a name that it's imported under: there it has been told of."""
+        """Tell whether a class is called by the name that it's imported under."""
         return isinstance(func, cst.Name) and any(
             one.dotted is not None for one in self._symbols.lookup(func.value, self._scope)
         )
@@ -249,7 +253,7 @@ def _root(node: cst.BaseExpression) -> cst.BaseExpression:
 
 
 def _same_names(before: str, after: str) -> bool:
-    """Tell whether a changed module imports what it did, with the clients from here, and nothing more than `adapter` besides."""
+    """Tell whether a changed module imports what it did, and nothing more than `adapter`."""
     try:
         old, new = _imported(before), _imported(after)
     except cst.ParserSyntaxError:

@@ -1,4 +1,7 @@
-"""Notebooks: the code of their cells as one module, and changes of it put back to where they belong, so that all else in the file stays to the byte."""
+"""Notebooks: the code of their cells as one module, and changes of it put back into the file.
+
+All else in the file stays as it is, to the byte.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _DECODER = json.JSONDecoder()
 
 @dataclass(slots=True)
 class _Piece:
-    """One string of a cell's source: its value, and where its text stands in the file, without the quotes."""
+    """One string of a cell's source: its value, and where it stands in the file, without quotes."""
 
     value: str
     start: int
@@ -72,9 +75,10 @@ class Notebook:
         return tuple((line.cell.number, line.number) for line in self._lines)
 
     def changed(self, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
-        """Return the file with changes of the module, each from and to as offsets into its UTF-8, and what comes there.
+        """Return the file with changes of the module.
 
-        Raises Unreadable where that isn't possible.
+        Each is from and to, as offsets into the UTF-8 of `text`, and what comes there. Raises
+        Unreadable where that isn't possible.
         """
         starts = [0]
         for line in self._lines:
@@ -123,13 +127,13 @@ class Notebook:
         return [*marks, piece.end]
 
     def _with_comma(self, cell: _Cell, k: int) -> tuple[int, int]:
-        """Return the place of a whole string of a list, with its quotes, and with the comma beside it."""
+        """Return the place of a whole string of a list, with its quotes and its comma."""
         if k + 1 < len(cell.pieces):
             return cell.pieces[k].start - 1, cell.pieces[k + 1].start - 1
         return cell.pieces[k - 1].end + 1, cell.pieces[k].end + 1
 
     def _written(self, cell: _Cell, text: str) -> str:
-        """Write new text as JSON, as the rest of the file is: a string for each line where there is a list."""
+        """Write new text as the rest of the file is: in a list, a string for each line."""
         plain = json.dumps(text, ensure_ascii=self._json.isascii())[1:-1]
         if not cell.is_list:
             return plain

@@ -1,4 +1,4 @@
-"""What `--fix` doesn't change, and its owner should know of: the SDK's other names of its clients, classes passed on uncalled, the module's own client."""
+"""What `--fix` doesn't change, and the owner of the code should know of."""
 
 from __future__ import annotations
 

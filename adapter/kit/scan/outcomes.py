@@ -34,7 +34,7 @@ _GIVES_BACK = frozenset({"cast", "install", "track_openai", "wrap_openai"})
 _LOOKS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
 
 Made = frozenset[str] | None
-"""The resources that a client is used for; None where a chat call can come of it, or who knows what."""
+"""The resources that a client is used for; None where a chat call can come of it."""
 
 _NOTHING: frozenset[str] = frozenset()
 _DEEPEST = 8
@@ -83,7 +83,7 @@ class Outcomes:
         return None
 
     def _given_above(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
-        """Say whose a base URL is that `self` has from a class above, by what its `__init__` is given here."""
+        """Say whose a base URL is that a class above keeps, by what its `__init__` is given."""
         inside = next((one for one in self._tree.chain(call) if isinstance(one, cst.ClassDef)), None)
         if inside is None or not isinstance(node, cst.Attribute):
             return None
@@ -99,7 +99,7 @@ class Outcomes:
         return None
 
     def subclass_of_vendor(self, node: cst.ClassDef, scope: Scope) -> str | None:
-        """Say whose clients a subclass makes, where its `__init__` names another vendor's base URL."""
+        """Say whose clients a subclass makes, where its `__init__` names a vendor's base URL."""
         finder = _Inits()
         finder.walk(node.body)
         for call in finder.found:
@@ -206,7 +206,7 @@ class Outcomes:
         return self._read(reads, (id(function), name), seen, depth) if reads and name in names else None
 
     def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
-        """Tell of a public name in a class whether the class is derived from one that chats, which may use its client."""
+        """Tell whether a class above, which chats, may use what has a public name in a class."""
         if name.startswith("_"):
             return False
         inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
@@ -247,7 +247,7 @@ class Outcomes:
         return found
 
     def _returned(self, node: cst.Return, seen: set[object], depth: int) -> Made:
-        """Say what comes of a client that a function of this module returns, where it's this module that calls it."""
+        """Say what comes of a client that a function returns which this module calls."""
         function = self._tree.function(node)
         if not isinstance(function, cst.FunctionDef):
             return None

@@ -25,7 +25,7 @@ _HINT = b"openai"
 
 @dataclass(slots=True)
 class Change:
-    """One file: its text before and after, as bytes; or why it was left, and what is to be looked at, each by line."""
+    """One file before and after, as bytes; what was left and why, and what to look at, by line."""
 
     path: Path
     before: bytes = b""
@@ -51,7 +51,7 @@ class Change:
         return self.patch().decode(self.encoding, "replace")
 
     def patch(self) -> bytes:
-        """Return the change as a unified diff, to the byte, for patch and git apply: in the file's own encoding."""
+        """Return the change as a unified diff that git applies: in the file's own encoding."""
         if self.after is None:
             return b""
         old, new = _lines(self.before), _lines(self.after)
@@ -106,7 +106,7 @@ def writable(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let signals that end the process wait until a file is whole; where there are no such masks, they don't wait."""
+    """Let signals that end the process wait until a file is whole, where the system can."""
     mask = getattr(signal, "pthread_sigmask", None)
     if mask is None:
         yield

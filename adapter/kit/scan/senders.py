@@ -51,7 +51,10 @@ class Sender:
 
 
 def sender(path: str, receiver: str | None, method: str) -> Sender | None:
-    """Return what is known of a function by its symbol, or, where that is unknown, by the name of the object whose method it is."""
+    """Return what is known of a function by its symbol.
+
+    Where that is unknown the name counts of the object whose method it is.
+    """
     root = path.partition(".")[0].removesuffix("()")
     if method not in _METHODS or path.startswith(_SERVERS):
         return None

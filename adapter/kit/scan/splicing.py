@@ -73,7 +73,10 @@ class Editor:
         return found[0] if found else self._newline.encode()
 
     def from_import(self, place: Place, names: set[str]) -> None:
-        """Change `from openai import …`: as a whole, or by moving the clients with these names here to a statement of their own."""
+        """Change `from openai import …` for the clients with these names.
+
+        Others stay behind: then those that change get a statement of their own.
+        """
         node = place.node
         assert isinstance(node, cst.ImportFrom)
         assert not isinstance(node.names, cst.ImportStar)
@@ -102,7 +105,7 @@ class Editor:
             self.before(place, f"from {OURS} import {', '.join(name for name, _ in moved)}")
 
     def _take(self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool) -> str:
-        """Take one name out of a list; returns the comment that stood behind it on a line of its own."""
+        """Take a name out of a list; return the comment behind it, if it has a line of its own."""
         raw = self._raw
         start, end = spans[k]
         kept = [i for i in range(k) if i not in ours]

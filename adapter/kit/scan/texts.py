@@ -1,4 +1,4 @@
-"""The texts that an expression may be: literals, put together and passed on through names. No code runs."""
+"""The texts that an expression may be: literals, put together and passed on by names."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Texts:
             case cst.BaseString() | cst.BinaryOperation():
                 return self._written(node, scope, deeper)
             case cst.IfExp():
-                return self.of(node.body, scope, deeper) | self.of(node.orelse, scope, deeper)
+                return self._branch(node.body, scope, deeper) | self._branch(node.orelse, scope, deeper)
             case cst.BooleanOperation():
                 return self.of(node.left, scope, deeper) | self.of(node.right, scope, deeper)
             case cst.NamedExpr():
@@ -127,6 +127,10 @@ class Texts:
             case cst.BinaryOperation(operator=cst.Modulo()):
                 return [re.sub(r"%(\(\w+\))?[sdr]", OPEN, one) for one in self.of(node.left, scope, deeper)]
         return _NONE
+
+    def _branch(self, node: cst.BaseExpression, scope: Scope, depth: int) -> frozenset[str]:
+        is_none = isinstance(node, cst.Name) and node.value == "None"
+        return frozenset({""}) if is_none else self.of(node, scope, depth)
 
     def _put_together(
         self, parts: Sequence[cst.BaseExpression], scope: Scope, depth: int, between: str = ""
@@ -188,7 +192,7 @@ class Texts:
                 yield from self._members(above, name, depth + 1)
 
     def item(self, node: cst.BaseExpression, key: str | None, scope: Scope, depth: int = 0) -> frozenset[str]:
-        """Return the texts of an entry of a dictionary that is written out; of all its entries for a key that isn't literal."""
+        """Return the texts of a dictionary's entry; of all, for a key that isn't literal."""
         found: set[str] = set()
         for made, where in self._dicts(node, scope):
             for name, value in _entries(made):

@@ -1,4 +1,4 @@
-"""Clients that tracing packages hand out in place of the SDK's: what becomes of their calls, and how the adapter gets there."""
+"""Clients that tracing packages hand out: what becomes of their calls, and how they are wired."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MODULES = {
     "promptlayer.PromptLayer()": _wrapping("PromptLayer", _HTTP),
     "promptlayer.AsyncPromptLayer()": _wrapping("PromptLayer", _HTTP),
 }
-"""By the module, or the object, that has the clients: under the SDK's names, or a module `openai` that has them."""
+"""By what has the clients under the SDK's names, or has a module `openai` with them."""
 
 WRAPPERS = frozenset(
     {"opik.integrations.openai.track_openai", "langsmith.wrappers.wrap_openai", "braintrust.wrap_openai", "braintrust.oai.wrap_openai",
@@ -61,7 +61,7 @@ WRAPPERS = frozenset(
 
 
 def client(path: str) -> Tracer | None:
-    """Return what is known of a client by its dotted name: `langfuse.openai.OpenAI`, `langfuse.openai.openai.OpenAI`."""
+    """Return what is known of a client by its dotted name, as `langfuse.openai.OpenAI`."""
     module, _, name = path.rpartition(".")
     if name not in CLIENTS and name != "openai":
         return None
@@ -69,7 +69,7 @@ def client(path: str) -> Tracer | None:
 
 
 def owner(path: str) -> Tracer | None:
-    """Return what is known of the client whose method a symbol is: `langfuse.openai.OpenAI().chat.completions.create`."""
+    """Return what is known of the client whose method a symbol is."""
     parts = path.partition("().chat.")[0].partition("().beta.")[0].removesuffix("()")
     found = client(parts)
     if found is not None:

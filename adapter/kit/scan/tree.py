@@ -43,7 +43,7 @@ class Tree(Walker):
         return next((one for one in self.chain(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))), None)
 
     def value(self, node: cst.BaseExpression) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
-        """Climb from an expression to the largest one that may be the same object; return it, and what is above it."""
+        """Climb to the largest expression that may be the same object, and what is above it."""
         while True:
             above = self.above(node)
             same = (

@@ -1,4 +1,4 @@
-"""What a module does with the SDK's client classes: it calls them, derives from them, or only speaks of them."""
+"""What a module does with the SDK's client classes: it calls them, or only names them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ What = Literal[
     "named",
     "looked at",
 ]
-"""`made`: called, at once or later. `annotated`: in an annotation that nothing reads at run time; `checked`: in one that something may. `tested`: by isinstance;
-`compared`: with an object's own class; `likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
+"""`made`: called, at once or later. `annotated`: in an annotation that nothing reads at run time;
+`checked`: in one that something may. `tested`: by isinstance; `compared`: with an object's own class;
+`likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
 
 _MAKERS = frozenset(
     {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached", "field", "lru_cache", "partial", "run_in_executor",
@@ -50,7 +51,10 @@ _UNREAD = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Use:
-    """One mention of a client class: `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part, and `name` what it is called here.
+    """One mention of a client class.
+
+    `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part; `name` is what the
+    class, or the module, is called here.
 
     `call` is what makes a client, in the scope `made_in`, where that is seen. `home` is the scope in which the name is imported.
     """
@@ -245,7 +249,7 @@ class Uses(Walker):
         return "likened" if all(isinstance(one, cst.Name) for one in sides) else "compared"
 
     def _is_called(self, node: cst.CSTNode) -> bool:
-        """Tell whether what is kept under another name, or in a collection, is called in this module."""
+        """Tell whether what is kept under another name, or in a collection, is called here."""
         for one in (node, *self._tree.chain(node)):
             match one:
                 case cst.Assign():
@@ -271,7 +275,10 @@ class Uses(Walker):
         return None
 
     def _is_read(self, annotation: cst.Annotation) -> bool:
-        """Tell whether something may look at an annotation at run time: a model's field, the parameters of a decorated function."""
+        """Tell whether something may look at an annotation at run time.
+
+        That is a model's field, or a parameter of a decorated function.
+        """
         variable = isinstance(self._tree.above(annotation), cst.AnnAssign)
         function = None
         for one in self._tree.chain(annotation):
@@ -289,7 +296,7 @@ class Uses(Walker):
 
 
 class _Called(Walker):
-    """Collect the names under which something is called: `f` for f() and f[x](), `f()` for f()()."""
+    """Collect the names by which something is called: `f` for f() and f[x](), `f()` for f()()."""
 
     def __init__(self) -> None:
         super().__init__()
