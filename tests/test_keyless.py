@@ -173,15 +173,19 @@ def test_the_sdk_may_be_imported_later(tmp_path: Path) -> None:
     client = "class {0}:\n    def __init__(self):\n        self.key = os.environ.get('OPENAI_API_KEY')\n"
     names = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI")
     (tmp_path / "openai.py").write_text("import os\n" + "".join(client.format(name) for name in names))
+    framework = tmp_path / "langchain_openai" / "chat_models" / "base.py"
+    framework.parent.mkdir(parents=True)
+    framework.write_text("import os\n" + client.format("ChatOpenAI"))
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 from adapter.testing import keys, ways
 with keys.made_without_keys(lambda: True, ways.Ways(keys.refuse)):
     import openai
-    print(openai.OpenAI().key, openai.__spec__.name, len(openai.OpenAI.__mro__))
-print(openai.OpenAI().key)
+    from langchain_openai.chat_models import base
+    print(openai.OpenAI().key, base.ChatOpenAI().key)
+print(openai.OpenAI().key, base.ChatOpenAI().key)
 """
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split("\n")[:2] == [f"{STAND_IN} openai 2", "None"]
+    assert done.stdout.split("\n")[:2] == [f"{STAND_IN} {STAND_IN}", "None None"]

@@ -33,10 +33,15 @@ _AZURES = {**_AZURES_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_AP
 _INSTEAD = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
 """What does for a key as well."""
 
-_CLIENTS: Mapping[str, Mapping[str, str]] = {
-    "OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURES, "AsyncAzureOpenAI": _AZURES,
-}  # fmt: skip
-"""The SDK's clients, and what the making of each looks up."""
+_MADE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "openai": {"OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURES, "AsyncAzureOpenAI": _AZURES},
+    "langchain_openai.chat_models.base": {"ChatOpenAI": _KEY},
+    "langchain_openai.chat_models.azure": {"AzureChatOpenAI": _AZURES},
+    "pydantic_ai.providers.openai": {"OpenAIProvider": _KEY},
+    "pydantic_ai.providers.azure": {"AzureProvider": _AZURES},
+}
+"""What isn't made without a key, by the module that it is in, and what the making of each looks up: the SDK's clients, and what
+looks for a key itself before it makes one."""
 
 
 class KeyNeeded(BaseException):
@@ -95,25 +100,22 @@ def refuse(headers: Any) -> None:
 
 @contextmanager
 def made_without_keys(when: Callable[[], bool], ways: Ways) -> Iterator[None]:
-    """Let the SDK's clients be made without a key where `when` says so, from when the SDK is imported on."""
+    """Let clients be made without a key where `when` says so, from when their modules are imported on."""
     with ExitStack() as stack:
 
-        def patch(openai: ModuleType) -> None:
-            for name, variables in _CLIENTS.items():
-                client = getattr(openai, name)
-                made = _made(client.__init__, variables, when, ways)
-                stack.enter_context(replaced(client, "__init__", made))
+        def patch(module: ModuleType) -> None:
+            for name, variables in _MADE[module.__name__].items():
+                kind = getattr(module, name)
+                stack.enter_context(replaced(kind, "__init__", _made(kind.__init__, variables, when, ways)))
 
-        if "openai" in sys.modules:
-            patch(sys.modules["openai"])
-            yield
-            return
-        finder = _Finder(patch)
+        finder = _Finder({name for name in _MADE if name not in sys.modules}, patch)
+        for name in _MADE.keys() & sys.modules.keys():
+            patch(sys.modules[name])
         sys.meta_path.insert(0, finder)
         try:
             yield
         finally:
-            finder.gone()
+            sys.meta_path.remove(finder)
 
 
 def _made(
@@ -133,29 +135,25 @@ def _made(
 
 
 class _Finder:
-    """Find the SDK as everybody does, and tell once it is imported."""
+    """Find some modules as everybody does, and tell once one is imported."""
 
-    def __init__(self, told: Callable[[ModuleType], None]) -> None:
-        self._told = told
-
-    def gone(self) -> None:
-        """Leave, if it is still there."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
+    def __init__(self, names: set[str], told: Callable[[ModuleType], None]) -> None:
+        self._names, self._told = names, told
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find `openai` among what the others find; for all else, nothing."""
-        if name != "openai":
+        """Find one of the modules among what the others find; for all else, nothing."""
+        if name not in self._names:
             return None
-        self.gone()
-        spec = next((found for one in sys.meta_path if (found := one.find_spec(name, path, target)) is not None), None)
+        others = [one for one in sys.meta_path if one is not self]
+        spec = next((found for one in others if (found := one.find_spec(name, path, target)) is not None), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def executed(module: ModuleType) -> None:
                 execute(module)
+                self._names.discard(name)
                 self._told(module)
 
             spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this one loader
