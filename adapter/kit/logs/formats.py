@@ -33,6 +33,7 @@ Values = tuple[tuple[Path, frozenset[Any]], ...]
 """Paths, each with the values that it may lead to; texts in lower case."""
 
 _HOLDS: Final = ("nothing", "answer", "other endpoint")
+_USUAL = frozenset({"body", "request", "response", "messages", "model", "input", "name", "id"})  # in rows of any shape
 _LARGEST = 1 << 20  # bytes of a file
 
 
@@ -166,8 +167,8 @@ def _in_order(value: Any) -> Any:
 
 
 def _keys(one: LogFormat) -> list[str]:
-    sure = next((path for path in _asked(one) if _begins(path)), None)
-    return [_first_name(path) for path in ((sure,) if sure is not None else one.any)]
+    sure = [_first_name(path) for path in _asked(one) if _begins(path)]
+    return sorted(sure, key=_USUAL.__contains__)[:1] or [_first_name(path) for path in one.any]
 
 
 def _asked(one: LogFormat) -> Paths:
