@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
@@ -236,6 +237,72 @@ def test_messages_that_were_masked_are_stood_in_for(name: str) -> None:
     assert (found.body["model"], found.body["seed"]) == ("gpt-4.1", 7)
     assert len(found.body["messages"]) == 1
     assert found.missing == (() if name == "a text" else ("messages",))
+
+
+BODY: dict[str, Any] = {"model": "gpt-4o", "messages": [USER], "seed": 7}
+TEXT = json.dumps(BODY)
+ODD: dict[str, Any] = {
+    "a container's name in front": f"app-1  | {TEXT}",
+    "syslog": f"Jan  1 00:00:00 host app[12]: {TEXT}",
+    "a level in brackets": f"[2026-01-01 00:00:00,000] INFO - {TEXT}",
+    "a queue's messages": {"messages": [{"MessageId": "1", "Body": TEXT}]},
+    "base64": {"topic": "t", "offset": 1, "value": base64.b64encode(TEXT.encode()).decode()},
+    "a recording's base64": {
+        "request": {
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "postData": {"text": base64.b64encode(TEXT.encode()).decode()},
+        }
+    },
+    "a cell with the messages": {**BODY, "messages": json.dumps([USER])},
+    "GELF": {"version": "1.1", "short_message": "call", "level": 6, "_request": TEXT},
+    "a list under a key": {"event": "calls", "requests": [BODY]},
+    "the SDK's options": {**BODY, "timeout": 3, "extra_headers": {}, "extra_body": {}},
+    "deep under names of one's own": {"event": "call", "ctx": {"call": {"arguments": BODY}}},
+    "an answer that looks like a request": {"response": {"model": "no", "messages": [USER]}, "llm": BODY},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows(name: str) -> None:
+    found = unwrap(ODD[name])
+    assert isinstance(found, Logged)
+    assert found.body == BODY
+
+
+STREAMED = 'data: {"choices": [], "usage": null}\n\ndata: {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [STREAMED, {"body": STREAMED}, json.dumps({"usage": USAGE}), {"content": {"text": json.dumps({"usage": USAGE})}}, {"usage": {"input": "11", "output": 7}},
+     {"llm_output": {"token_usage": USAGE}}, {"usage_metadata": {"input_tokens": 11.0, "output_tokens": 7}}],
+    ids=["events", "events inside", "text", "text inside", "Langfuse's names", "LangChain's", "the names of messages"],
+)  # fmt: skip
+def test_the_tokens_of_an_answer(reply: Any) -> None:
+    found = unwrap({"request": BODY, "response": reply})
+    assert isinstance(found, Logged)
+    assert found.usage is not None
+    assert (found.usage["prompt_tokens"], found.usage["completion_tokens"]) == (11, 7)
+
+
+def test_a_stored_completion_has_parameters_and_no_seed_of_its_own() -> None:
+    stored = {
+        "object": "chat.completion",
+        "request_id": "r",
+        "choices": [{"index": 0}],
+        "seed": 4,
+        "temperature": 0.5,
+        "model": "gpt-4.1",
+        "usage": USAGE,
+    }
+    found = unwrap({"object": "list", "data": [stored]})
+    assert isinstance(found, Logged)
+    assert {key: value for key, value in found.body.items() if key != "messages"} == {
+        "model": "gpt-4.1",
+        "temperature": 0.5,
+    }
+    assert (found.missing, found.usage) == (("messages",), USAGE)
 
 
 # One's own shapes

@@ -19,19 +19,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from adapter import quick
 from adapter.endpoints import deployment_of, kind_of
 from adapter.kit.json_path import ALL, Path, read_text
+from adapter.kit.logs.addresses import CHAT_PATH, address, is_elsewhere
 from adapter.kit.logs.attributes import attributes_of
 from adapter.kit.logs.formats import BadFormat, LogFormat, RowFormats, among
 from adapter.kit.logs.messages import STAND_IN, messages_of
 from adapter.kit.logs.parameters import body_of, is_known, parameters_of, value_of
+from adapter.kit.logs.texts import BASE64, read_row
 from adapter.kit.logs.usage import usage_of
 from adapter.translation.rules import CHAT_PARAMETERS
 
 __all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
 
-CHAT_PATH = b"/chat/completions"
 _PARAMETERS = frozenset(CHAT_PARAMETERS)
 _BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
 _LINES = (
@@ -55,14 +55,11 @@ _NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage", "method", "request"})
 _INSIDE = (*_BODIES, *_LINES)
 _NAMED = frozenset(_INSIDE)
 _RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
-_OTHERS = "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches"
-_ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$")
 _REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
-_PREFIX = re.compile(r"[^{]{1,300}(?=\{)")
 _DEPTH = 7
+_LONGEST_HOST = 300
 _MOST_NODES = 400  # objects of a row that are looked into
 _MOST_ROWS = 100_000  # in a row
-_LONGEST_URL = 10_000
 
 Why = Literal["not JSON", "no chat request in it", "nothing at the path of bodies", "too long"]
 """Why a line can't be read."""
@@ -117,7 +114,7 @@ def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]
         return ("not JSON",)
     if (
         type(row) is dict
-        and "messages" in row
+        and type(row.get("messages")) is list
         and "model" in row
         and _PARAMETERS.issuperset(row)
         and (formats is None or formats.is_plain)
@@ -155,6 +152,8 @@ class _Around:
     def logged(self, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
         if isinstance(body, dict) and not body.get("model") and deployment_of(self.raw_path) is None:
             missing = (*missing, "model")
+        if isinstance(body, dict) and isinstance(body.get("messages"), str):
+            body = _of_texts(body)
         return Logged(body, self.raw_path, self.host, self.usage, self.inside, self.url, name, missing)
 
 
@@ -179,6 +178,8 @@ class _Reader:
             if placed is None:
                 return [ELSEWHERE]
             around = placed
+        if isinstance(row.get("messages"), list) and _are_rows(row):
+            return self._each(row["messages"], around, depth)
         if not self.formats.own and "messages" in row and _PARAMETERS.issuperset(row):
             return [around.logged(row)]
         fitting = self.formats.fitting(row)
@@ -198,7 +199,7 @@ class _Reader:
         for name, value in _children(row):
             known = name in _NAMED
             try:
-                inner = read_row(value) if known or (isinstance(value, str) and "messages" in value) else value
+                inner = read_row(value) if known or _may_hold_messages(value) else value
             except ValueError:
                 if name in _BODIES or value[:1] in ("{", b"{"):
                     asides.append("not JSON")
@@ -305,6 +306,9 @@ def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Ou
         if messages is not None:
             break
     missing = () if messages is not None else ("messages",)
+    vendor = _first(shape.provider, row)
+    if isinstance(body.get("model"), str) and isinstance(vendor, str):
+        body["model"] = body["model"].removeprefix(f"{vendor}/")
     model = {"model": body.pop("model")} if "model" in body else {}
     made = {**model, "messages": STAND_IN if messages is None else messages, **body}
     return [around.logged(made, shape.name, missing)]
@@ -315,13 +319,13 @@ def _told(shape: LogFormat, row: dict[str, Any], around: _Around) -> _Around | N
     url, host = _first(shape.url, row), _first(shape.host, row)
     told = (usage_of(path.find(row)) for path in shape.usage)
     usage = next((found for found in told if found is not None), around.usage)
-    if isinstance(host, str) and not around.host and len(host) < _LONGEST_URL:
+    if isinstance(host, str) and not around.host and len(host) < _LONGEST_HOST:
         around = replace(around, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
     if isinstance(url, str):
-        at = _address(url, is_base=True)
+        at = address(url, is_base=True)
         if at is not None:
             raw_path, host, named = at
-            if _is_elsewhere(raw_path):
+            if is_elsewhere(raw_path):
                 return None
             around = replace(around, raw_path=raw_path, host=host or around.host, url=named)
     return replace(around, usage=usage)
@@ -364,31 +368,31 @@ def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def _may_hold_messages(value: Any) -> bool:
+    return isinstance(value, str) and ("messages" in value or value.startswith(BASE64))
+
+
+def _are_rows(row: dict[str, Any]) -> bool:
+    """Tell the messages of a queue, which hold rows, from those of a chat."""
+    messages = row["messages"]
+    return (
+        bool(messages) and "model" not in row and all(isinstance(one, dict) and "role" not in one for one in messages)
+    )
+
+
+def _of_texts(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose messages stand in a text, as cells of tables do."""
+    messages = read_text(body["messages"])
+    if not isinstance(messages, list):
+        return body
+    read = {
+        key: value_of(key, value) if isinstance(value, str) and is_known(key) else value for key, value in body.items()
+    }
+    return {**read, "messages": messages}
+
+
 def _begun(row: dict[str, Any]) -> bool:
     return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))
-
-
-def read_row(row: Any) -> Any:
-    """Read JSON, JSON that was written into JSON as text, and JSON behind a time stamp. Raises ValueError for any other text."""
-    for _ in range(3):
-        if not isinstance(row, (str, bytes)):
-            break
-        try:
-            row = quick.loads(row)
-        except ValueError:
-            row = _behind(row)
-    return row
-
-
-def _behind(line: str | bytes) -> Any:
-    """Read what stands behind a time stamp, a level, a name."""
-    head = line[:400] if isinstance(line, str) else line[:400].decode("utf-8", "replace")
-    found = _PREFIX.match(head)
-    if found is None:
-        raise ValueError("no JSON")
-    if isinstance(line, bytes):
-        return quick.loads(line[line.index(b"{") :])
-    return quick.loads(line[found.end() :])
 
 
 def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
@@ -398,10 +402,10 @@ def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
     named = not _ADDRESSES.isdisjoint(row)
     for name in _PATHS if named else ():
         value = row.get(name)
-        if isinstance(value, str) and (found := _address(value)) is not None:
+        if isinstance(value, str) and (found := address(value)) is not None:
             break
     if found is None and isinstance(row.get("request"), str) and (line := _REQUEST_LINE.match(row["request"])):
-        method, found = line[1], _address(line[2])
+        method, found = line[1], address(line[2])
     if found is None:
         return (
             around
@@ -414,27 +418,7 @@ def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
         return None
     if chat:
         return _Around(raw_path, host, url, True, usage, around.inside)
-    return None if _is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
-
-
-def _address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str] | None:
-    """Read a path or a URL: its raw path, its host, and itself. A base gets the path of chat calls."""
-    if not (value.startswith("/") or "://" in value[:9]) or len(value) > _LONGEST_URL:
-        return None
-    host, path = "", value
-    if not value.startswith("/"):
-        host, slash, rest = value.partition("://")[2].partition("/")
-        path = slash + rest
-    raw_path = path.encode("utf-8", "surrogatepass")
-    if is_base and not _is_elsewhere(raw_path) and kind_of("POST", raw_path) != "chat":
-        raw_path = raw_path.partition(b"?")[0].rstrip(b"/") + CHAT_PATH
-    return raw_path, host.rpartition("@")[2].partition(":")[0], value
-
-
-def _is_elsewhere(raw_path: bytes) -> bool:
-    if kind_of("POST", raw_path) == "chat":
-        return False
-    return _ELSEWHERE.search(raw_path.partition(b"?")[0].decode("utf-8", "replace")) is not None
+    return None if is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
 
 
 def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
