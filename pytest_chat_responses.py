@@ -8,6 +8,7 @@ pytest starts and can say why they do nothing. (PYTEST_DONT_REWRITE: no test's a
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
@@ -143,7 +144,8 @@ def _why(config: pytest.Config) -> str:
 
 def _in_front(config: pytest.Config) -> Iterator[Path]:
     """Give the folders that pytest puts, or may put, in front of `sys.path`."""
-    yield from config.getini("pythonpath")
+    if config.pluginmanager.has_plugin("python_path"):
+        yield from config.getini("pythonpath")
     yield config.rootpath
     yield config.invocation_params.dir
     for argument in getattr(config.known_args_namespace, "file_or_dir", None) or ():
@@ -172,7 +174,8 @@ def _on_path() -> Path | None:
 
 
 def _called_adapter(folder: Path) -> list[Path]:
-    return [path for path in (folder / "adapter" / "__init__.py", folder / "adapter.py") if path.is_file()]
+    # `os.path` takes what can't be looked at for absent.
+    return [path for path in (folder / "adapter" / "__init__.py", folder / "adapter.py") if os.path.isfile(path)]  # noqa: PTH113
 
 
 def _is_foreign(found: Path) -> bool:

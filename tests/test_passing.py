@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable, Mapping
@@ -210,6 +211,27 @@ def test_a_replay_past_the_cassette_fails(server: Loopback, kind: Any, sent: int
     with pytest.raises(ReplayError, match=r"past the cassette"), use_cassette(path, whole=False):
         asked(server, kind(verify=False))
     assert len(server.requests) == sent  # what has a way out that nothing is known of is found out afterwards
+
+
+class Fixed(type):
+    def __setattr__(cls, name: str, value: Any) -> None:
+        raise TypeError(f"{name} can't be set")
+
+
+class Unchanging(HTTP.BaseTransport, metaclass=Fixed):  # type: ignore[misc]  # as above
+    """Stands for a transport that isn't written in Python."""
+
+    def handle_request(self, request: Any) -> Any:
+        raise AssertionError("it was asked")
+
+
+def test_a_transport_that_cannot_be_covered_sends_nothing(server: Loopback, tmp_path: Path) -> None:
+    def recorded() -> None:
+        with use_cassette(tmp_path / "it.yaml", record=True), contextlib.suppress(openai.OpenAIError):
+            asked(server, Unchanging())
+
+    with pytest.raises(RecordingError, match=r"Unchanging can't be recorded or replayed"):
+        recorded()
 
 
 def test_a_recording_of_nothing_fails(tmp_path: Path) -> None:

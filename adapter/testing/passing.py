@@ -30,7 +30,7 @@ _SENDING = (("Client", "handle_request"), ("AsyncClient", "handle_async_request"
 
 
 class RefusedError(AssertionError):
-    """Say that a request of a replay was on its way to the network."""
+    """Say why a request isn't sent: it would go past the cassette."""
 
 
 @dataclass(slots=True)
@@ -104,8 +104,8 @@ class Passing:
         ends = [one for one in chain if not _is_door(one) and not _inner(one, method)]
         for end in ends:
             if not any(_is_stub(vars(kind).get(method)) for kind in type(end).__mro__):
-                self._put_stub(type(end), method, _library_of(type(client)))
-        return _Passage(), ", ".join(f"{type(end).__module__}.{type(end).__qualname__}" for end in ends)
+                self._cover(type(end), method, _library_of(type(client)))
+        return _Passage(), ", ".join(_name(type(end)) for end in ends)
 
     def end(self, passage: _Passage, request: Any, by: str) -> None:
         """Write a request down that was answered, and not by way of the cassette."""
@@ -116,6 +116,15 @@ class Passing:
             return
         what = f"{request.method} {request.url.path}" + (f", by {by}" if by else "")
         self._wrong.append(f"{what}, was answered past the cassette: vcrpy didn't see it")
+
+    def _cover(self, kind: type, method: str, library: Any) -> None:
+        """Put vcrpy's stub on a class of transports; where that can't be, nothing is sent by it."""
+        try:
+            self._put_stub(kind, method, library)
+        except (TypeError, AttributeError) as error:
+            why = f"{_name(kind)} can't be recorded or replayed: its {method} can't be replaced"
+            self._wrong.append(why)
+            raise RefusedError(why) from error
 
     def _put_stub(self, kind: type, method: str, library: Any) -> None:
         real = getattr(kind, method)
@@ -218,6 +227,10 @@ def _only_for_the_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Cal
         return (stub if _PASSAGE.get() is not None or _is_sdks(request) else real)(transport, request)
 
     return handle
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _is_sdks(request: Any) -> bool:
