@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -350,3 +351,68 @@ def test_every_document_says_its_version(tmp_path: Path, monkeypatch: pytest.Mon
         assert next(iter(document.items())) == ("version", 1), arguments
     sarif = json.loads(command("scan", "code.py", "--sarif").out)
     assert sarif["version"] == "2.1.0"
+
+
+# Names of somebody's
+
+NASTY = "a\nb\r\x1b[31m\u202ex\u2066\u2028\x9b\x07"
+ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def nasty_body(word: str) -> str:
+    tool = {"type": "function", "function": {"name": word, word: word}}
+    parts = [{"role": "user", "content": [{"type": word, word: word}]}, {"role": word, "name": word, "content": word}]
+    return json.dumps(
+        {"model": word, "messages": parts, word: word, "tools": [tool], "metadata": {word: word}, "stop": [word]}
+    )
+
+
+@pytest.fixture
+def nasty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of files whose names and contents a terminal would act on."""
+    monkeypatch.chdir(tmp_path)
+    code = f"from openai import OpenAI\nOpenAI().chat.completions.create(model={NASTY!r}, **{{{NASTY!r}: 1}})\n"
+    rules = 'match = {model = "a\\u001b\\u202eb*"}\nbackend = "responses"\nunsupported = "drop"\n'
+    for name, text in {
+        "request.json": nasty_body(f"{NASTY}\ud83d"),
+        "large.json": nasty_body("m" * 1_000_000),
+        "log.jsonl": f'{{"body": {nasty_body(NASTY)}}}\n{{{NASTY}\n',
+        "code.py": code,
+        "adapter.toml": f'service = "x"\n[[rules]]\n{rules}',
+        "bad.toml": '"a\\u001b\\u202eb" = 1\nbackend = "\\u001b\\u202e"\nforce = "chat"\n',
+    }.items():
+        (tmp_path / f"{NASTY}{name}").write_text(text, encoding="utf-8", newline="\n")
+    return tmp_path
+
+
+NASTY_RUNS: tuple[tuple[str, ...], ...] = (
+    *(("explain", f"{NASTY}{name}.json", "--settings", f"{NASTY}adapter.toml", "--tag", NASTY, *form)
+      for name in ("request", "large") for form in ((), ("--json",), ("--no-contents",))),
+    *(("audit", f"{NASTY}log.jsonl", "--jobs", "1", *form) for form in ((), ("--json",), ("--html", "page.html"))),
+    *(("scan", ".", *form) for form in ((), ("--json",), ("--sarif",), ("--details",), ("--fix",), ("--fix", "--json"))),
+    *(("doctor", "--settings", f"{NASTY}{name}.toml", *form) for name in ("adapter", "bad") for form in ((), ("--json",))),
+    *((command, *more) for command, *more in (
+        ("force", "chat", f"{NASTY}adapter.toml"), ("force", "chat", f"{NASTY}bad.toml"), ("force", NASTY), ("explain", NASTY),
+        ("explain", "--header", NASTY), ("explain", "--url", f"http://h/{NASTY}"), ("explain", "--settings", f"{NASTY}bad.toml"),
+        ("explain", f"{NASTY}code.py"), ("explain", "--line", NASTY), ("explain", f"--{NASTY}"), ("audit", NASTY),
+        ("audit", "--state", f"{NASTY}request.json", f"{NASTY}log.jsonl"), ("audit", "--engine", NASTY, "x"), ("scan", NASTY),
+        ("scan", "--fail-on", NASTY), ("demo", "--only", NASTY), ("demo", "--server", NASTY),
+        ("demo", "--server", f"http://127.0.0.1:1/{NASTY}"), ("doctor", "--flags", f"{NASTY}:x"), (NASTY,), (f"--{NASTY}",),
+        ("x" * 1_000_000,), ("--show-completion", NASTY),
+    )),
+)  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file there has such a name")
+def test_no_name_reaches_a_terminal_as_it_is(nasty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")
+    for arguments in NASTY_RUNS:
+        done = command(*arguments, env={"OPENAI_BASE_URL": f"http://{NASTY}"})
+        assert not ACTIVE.search(done.out + done.err), arguments
+        assert len(done.out) + len(done.err) < 300_000, arguments
+        assert done.code in (0, 1, 2)
+        if done.code == 2:
+            assert (done.out, done.err.count("\n")) == ("", 1), arguments
+        elif "--json" in arguments:
+            json.loads(done.out)
+    assert not ACTIVE.search((nasty_folder / "page.html").read_text(encoding="utf-8"))

@@ -180,7 +180,7 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None, c
         "emulated": list(explained.emulated),
         "one_way": explained.one_way,
         "fallback": dict(explained.fallback),
-        "model": {"name": explained.model, **explained.model_facts},
+        "model": {"name": cut(explained.model), **explained.model_facts},
         "chat": {"body": chat},
         "shortened": cut.happened,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -135,13 +136,22 @@ def settings_in_force(
             err().print(
                 f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it", soft_wrap=True
             )
+    logger = logging.getLogger("adapter")
+    logger.addFilter(_no_error)
     try:
         settings = Settings(config_file=named)
     except ConfigurationError as error:
         raise Mistake(str(error).removeprefix("config_file: ")) from None
+    finally:
+        logger.removeFilter(_no_error)
     if settings._trouble and not forced:  # what a command says must not rest on the half of a file
         raise Mistake(settings._trouble)
     return settings, Path(named) if named else None
+
+
+def _no_error(record: logging.LogRecord) -> bool:
+    """Keep errors out of the log: what is wrong with the settings the command says itself, once."""
+    return record.levelno < logging.ERROR
 
 
 def file_here() -> Path | None:
