@@ -39,6 +39,7 @@ WHOLE = {
     "an attribute": "class A:\n    make = OpenAI\n    def f(self): return self.make()",
     "a factory of a field": "x = field(default_factory=OpenAI)",
     "annotations that nobody reads": "def f(c: OpenAI) -> 'OpenAI': return c\nc: OpenAI = OpenAI()\nclass A:\n    c: OpenAI\n    @property\n    def d(self) -> OpenAI: ...",
+    "types that nobody reads": "T = TypeVar('T', bound=OpenAI)\nc = cast(OpenAI, OpenAI())",
     "missing, perhaps": "if OpenAI is None: raise ImportError\nif not OpenAI: raise ImportError\nc = OpenAI()",
     "given to a function": "def f(make, n): return make()\nf(OpenAI, 1)",
     "given to a method": "class A:\n    def f(self, make): return make(**self.given)\n    def g(self): return self.f(make=OpenAI)",
@@ -54,6 +55,8 @@ WHOLE = {
     "who knows whose": "OpenAI(base_url=url)",
     "one host or another": "URLS = {'a': 'https://api.openai.com/v1', 'b': 'https://api.deepseek.com'}\nOpenAI(base_url=URLS[k])",
     "a vendor's host, or none": "OpenAI(base_url='https://api.deepseek.com' if x else None)",
+    "one name or another": "OpenAI(base_url=s.openai_url or s.deepseek_url)",
+    "a host like a vendor's": "OpenAI(base_url='https://api.deepseek.com.corp.example/v1')",
     "a name like a vendor's": "OpenAI(base_url=altogether_url)",
 }  # fmt: skip
 

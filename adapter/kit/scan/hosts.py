@@ -49,4 +49,7 @@ def vendor_of(texts: Iterable[str]) -> str | None:
 
 def is_named_after_vendor(names: Iterable[str]) -> bool:
     """Tell whether a base URL is read from a vendor's name: `DEEPSEEK_BASE_URL`, `groqUrl`."""
-    return any(_WORDS.search(_HUMP.sub("_", name).lower()) for name in names)
+    words = [_HUMP.sub("_", name).lower() for name in names]
+    if any("openai" in one and not _WORDS.search(one) for one in words):
+        return False  # or OpenAI's own
+    return any(_WORDS.search(one) for one in words)

@@ -259,6 +259,7 @@ def _judge_vendor(site: Site, path: str) -> bool:
     traced = tracers.owner(path)
     if traced is not None:
         site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
+        site.client = ""
         return True
     vendor = path.partition(".")[0]
     if vendor not in known.VENDORS:

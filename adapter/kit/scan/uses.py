@@ -199,6 +199,8 @@ class Uses(Walker):
         name = last_name(above.func)
         if name in ("isinstance", "issubclass"):
             return "tested", None, None
+        if name == "TypeVar" or (name == "cast" and arg is above.args[0]):
+            return "annotated", None, None
         if (arg.keyword.value in _KEYWORDS) if arg.keyword is not None else name in _MAKERS:
             return "made", above, None
         maker = self._tree.above(above)
