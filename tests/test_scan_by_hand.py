@@ -229,3 +229,10 @@ def test_what_patches_or_wraps_is_no_client_of_its_own(code: str) -> None:
     [found] = find(f"{code}\nc.chat.completions.create(model='m', messages=[])")
     assert found.kind == "chat"
     assert "from adapter import OpenAI" in (fix_imports(code).text or "")
+
+
+def test_a_tracing_packages_client_that_is_wired_needs_no_word() -> None:
+    code = "import adapter\nfrom langfuse.openai import OpenAI\nc = OpenAI()\nadapter.install(c)\n"
+    [found] = find(f"{code}c.chat.completions.create(model='m', messages=[])")
+    assert found.kind == "chat"
+    assert fix_imports(code).left == []

@@ -162,7 +162,7 @@ class _Found(Walker):
     def _traced(self, node: cst.CSTNode, path: str) -> None:
         """Say of a tracing package's own client what becomes of its calls."""
         client = tracers.client(path)
-        if client is not None:
+        if client is not None and not tracers.is_wired(self._symbols):
             self.left.append((node, f"{path} is {client.what}; wire it: {client.wire}"))
 
     # What else speaks of clients

@@ -120,7 +120,7 @@ class _Finder(Finder):
             return
         site = self._add(node, "chat", method, arguments=given, messages=messages)
         site.client = _elsewhere(node.func, symbol)
-        if not _judge_vendor(site, symbol.path):
+        if not _judge_vendor(site, symbol.path, self._symbols):
             self._keep_wrapper(self._scope, site)
 
     def _keep_wrapper(self, scope: Scope, site: Site) -> None:
@@ -184,7 +184,7 @@ class _Finder(Finder):
             if not {"messages", "model"} & given.values.keys():
                 given = Arguments(open=[*given.open, Open(f"what {_plain(taker)} calls it with")])
             site = self._add(arg.value, "passed on", method, arguments=given)
-            if not _judge_vendor(site, value.path):
+            if not _judge_vendor(site, value.path, self._symbols):
                 self._keep_wrapper(self._scope, site)
             self._spent.add(id(arg.value))
 
@@ -254,10 +254,10 @@ _LOOKS = frozenset(
 _INSTRUCTORS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
 
 
-def _judge_vendor(site: Site, path: str) -> bool:
+def _judge_vendor(site: Site, path: str, symbols: Symbols) -> bool:
     """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
     traced = tracers.owner(path)
-    if traced is not None:
+    if traced is not None and not tracers.is_wired(symbols):
         site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
         site.client = ""
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .known import CLIENTS
+from .symbols import Symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,9 @@ def owner(path: str) -> Tracer | None:
         return found
     module = path.partition(".chat.")[0].partition(".beta.")[0]
     return (client(module) or MODULES.get(module)) if module.endswith(".openai") else None  # the module's own client
+
+
+def is_wired(symbols: Symbols) -> bool:
+    """Tell whether a module has the adapter's own names, which may have wired its clients."""
+    names = ("adapter", "adapter.install", "adapter.patch", "adapter.Transport", "adapter.AsyncTransport")
+    return any(one.dotted in names for bound in symbols.module.bindings.values() for one in bound)
