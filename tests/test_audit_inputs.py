@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from typer.testing import CliRunner
 from adapter import Settings
 from adapter.cli.app import app
 from adapter.cli.saying import Mistake
-from adapter.kit.audit import pipes, run
+from adapter.kit.audit import engines, pipes, run
 from adapter.kit.audit.documents import Documents, arrays_of, is_document
+from adapter.kit.audit.inputs import Cursor, find
+from adapter.kit.audit.summary import Summary
 from adapter.kit.rows import RowFormats
 
 from .support import traffic
@@ -79,7 +82,10 @@ WRITTEN: dict[str, bytes] = {
     "a pretty-printed list": _dumped({"object": "list", "data": VALUES, "has_more": False}, 2),
     "a batch behind other things": _dumped({"meta": {"data": [[]], "x": "]}"}, "batch": VALUES}, 2),
     "entries of a log": _dumped({"log": {"version": "1.2", "creator": {"name": "x"}, "entries": VALUES}}),
-    "arrays, one behind the other": _dumped(VALUES[:99]) + b"\n" + _dumped(VALUES[99:]),
+    "arrays with BOMs, one behind the other": b"".join(
+        b"\xef\xbb\xbf" + _dumped(some) for some in (VALUES[:99], VALUES[99:])
+    ),
+    "an array of JSON in texts": _dumped([json.dumps(value) for value in VALUES]),
     "elements without brackets, pretty-printed": b"\n".join(_dumped(value, 2) for value in VALUES),
 }
 PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
@@ -322,6 +328,44 @@ def test_a_log_that_shrinks_is_told_of(tmp_path: Path) -> None:
     assert told == ["changed while it was read"]
 
 
+def test_a_log_that_vanishes_is_told_of(tmp_path: Path, plain: dict[str, Any]) -> None:
+    for name in ("a.jsonl", "b.json", "c.jsonl"):
+        (tmp_path / name).write_bytes(WRITTEN["lines"])
+    told: list[str] = []
+    done = run.audit(
+        [tmp_path], Settings(), jobs=1, size=50_000, progress=lambda _: (tmp_path / "b.json").unlink(missing_ok=True),
+        changed=lambda path, _: told.append(path),
+    )  # fmt: skip
+    assert told == [str(tmp_path / "b.json")]
+    assert done.summary.bad_lines == ((told[0], 1, "can't be opened any more: No such file or directory"),)
+    assert done.summary.count("rows", "request") == 2 * plain["requests"]
+
+
+def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    tables: dict[str, dict[str, list[Any]]] = {
+        "body": {"when": [1, 2], "body": [json.dumps(body(seed=1)), json.dumps(body())]},
+        "langfuse": {
+            "type": ["GENERATION"] * 2, "traceId": ["t"] * 2, "model": ["gpt-4o"] * 2, "modelParameters": [{"seed": 1}, {"seed": None}],
+            "input": [json.dumps(body()["messages"])] * 2,
+        },
+        "path": {"x": [{"sent": json.dumps(body(seed=1))}, {"sent": json.dumps(body())}], "body": ["{}", "{}"]},
+    }  # fmt: skip
+    for name, columns in tables.items():
+        parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+        found = counted(tmp_path, *(("--body", "x.sent") if name == "path" else ()))
+        assert [found["fates"][fate]["requests"] for fate in ("as it is", "with settings")] == [1, 1], name
+    parquet.write_table(pa.table({"n": [1, 2]}), tmp_path / "b.parquet")
+    assert counted(tmp_path, "--body", "x.sent")["requests"] == 2
+    (tmp_path / "a.parquet").unlink()
+    (tmp_path / "a.jsonl").write_bytes(LINES[0])
+    found = counted(tmp_path)
+    assert found["bad_lines"]["reasons"] == {"no column that could hold requests": 1}
+    assert found["requests"] == 1
+
+
 # Without pyarrow
 
 
@@ -428,3 +472,20 @@ def test_what_rows_lack_is_told(tmp_path: Path) -> None:
     assert "1 answers without their request, 1 rows of another kind" in text
     shown = file.read_text(encoding="utf-8")
     assert "2 requests (66.7 %) were logged without their messages" in shown
+
+
+def test_pieces_for_a_cluster_give_the_same(tmp_path: Path, plain: dict[str, Any]) -> None:
+    """What workers of a cluster are sent: plain lines by their place, other files whole."""
+    pa = pytest.importorskip("pyarrow")
+    (tmp_path / "a.jsonl").write_bytes(WRITTEN["lines with CRLF, a BOM and blanks between"])
+    (tmp_path / "b.json").write_bytes(WRITTEN["a pretty-printed list"])
+    (tmp_path / "c.json.gz").write_bytes(gzip.compress(WRITTEN["an array on one line"]))
+    work = [(log, Cursor()) for log in find([tmp_path])]
+    how = engines.Reading(Settings(), RowFormats.builtin())
+    pieces = [pickle.dumps(piece) for piece in engines._pieces(work, how, 50_000)]
+    assert max(map(len, pieces)) < 1_000, "rows are sent"
+    table = pa.table({"order": range(len(pieces)), "piece": pieces})
+    done = engines._Pieces(pickle.dumps(how), 50_000)(table).column("done").to_pylist()
+    whole = Summary.merged(one.summary for part in done for one in pickle.loads(part))
+    assert whole.count("rows", "request") == 3 * plain["requests"]
+    assert whole.count("bad") == 0

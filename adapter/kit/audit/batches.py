@@ -24,6 +24,7 @@ BODY_COLUMNS = ("body", "request_body", "request", "json", "input", "payload", "
 _BESIDE = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
 _JUDGES: dict[tuple[str, bool], Judge] = {}
 _MOST_JUDGES = 4
+_LOOKED_AT = 20  # rows
 _CHARACTERS_A_TOKEN = 4  # roughly, for English; only where the log doesn't say
 
 
@@ -45,14 +46,15 @@ def audit_batch(
 ) -> Summary:
     """Audit the requests of one record batch; pure, so that it may run anywhere, and twice.
 
-    The column `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
+    Where the columns are the keys of a known shape of rows, or a path of bodies is given, each row is read as it stands. Else the column
+    `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
     `rows.unwrap`). Beside it may stand `url`, and `response` with the usage; `file` and `line` name rows that can't be read. A batch
     with a column `messages` is taken for bodies spread over columns. `settings` are those of production; unset: as there, from the
     environment. `plain` judges each request by itself instead of each shape once. `formats` are the shapes of rows that are known; unset:
     the built-in ones. Raises NoRequests, a ValueError, for a batch without
     such a column.
     """
-    return _audited(_rows(batch), _judge(settings, plain=plain), formats)
+    return _audited(_rows(batch, formats), _judge(settings, plain=plain), formats)
 
 
 def audit_rows(
@@ -92,15 +94,18 @@ def _judge(settings: Settings | None, *, plain: bool) -> Judge:
     return judge
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, str, int]]:
+def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[Any, str, int]]:
     """Give each row, with its file and line; no file where the batch doesn't say."""
-    columns = list(batch.schema.names)
+    formats = RowFormats.builtin() if formats is None else formats
     count = batch.num_rows
-    files = batch.column("file").to_pylist() if {"file", "line"} <= {*columns} else [""] * count
-    lines = batch.column("line").to_pylist() if {"file", "line"} <= {*columns} else range(count)
-    if "messages" in columns:
-        flat = [name for name in columns if name not in ("file", "line")]
-        yield from zip(batch.select(flat).to_pylist(), files, lines, strict=True)
+    placed = {"file", "line"} <= {*batch.schema.names}
+    files = batch.column("file").to_pylist() if placed else [""] * count
+    lines = batch.column("line").to_pylist() if placed else range(count)
+    if placed:
+        batch = batch.select([name for name in batch.schema.names if name not in ("file", "line")])
+    columns = list(batch.schema.names)
+    if formats.body is not None or "messages" in columns or _have_a_shape(batch, formats):
+        yield from zip(batch.to_pylist(), files, lines, strict=True)
         return
     bodies = batch.column(_body_column(batch)).to_pylist()
     beside = {key: found for key, names in _BESIDE.items() if (found := next((n for n in names if n in columns), None))}
@@ -110,6 +115,11 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, str, int]]:
     others = {key: batch.column(name).to_pylist() for key, name in beside.items()}
     for i, body in enumerate(bodies):
         yield {"body": body, **{key: _read(values[i]) for key, values in others.items()}}, files[i], lines[i]
+
+
+def _have_a_shape(batch: pa.RecordBatch, formats: RowFormats) -> bool:
+    """Tell whether columns are the keys of a row whose shape is known, by the first rows."""
+    return any(formats.fitting(row) is not None for row in batch.slice(0, _LOOKED_AT).to_pylist())
 
 
 def _read(value: Any) -> Any:

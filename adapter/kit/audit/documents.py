@@ -28,7 +28,7 @@ _RECORD = b"\x1e"  # begins a record of a JSON text sequence
 _LONGEST_KEY = 64
 _WIDEST = 256  # characters of a line's indentation
 # These match at any place, if only nothing.
-_SPACE = re.compile(rb"[ \t\r\n\x1e]*+")
+_SPACE = re.compile(rb"(?:[ \t\r\n\x1e]++|\xef\xbb\xbf)*+")
 _TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"{}\[\]]*+)*+')
 _TO_QUOTE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _TO_SEPARATOR = re.compile(rb'[^,\[\]{}"\s]*+')
@@ -119,10 +119,6 @@ class Documents:
 
     def rows(self) -> Iterator[Row]:
         """Give the rows in order; those that can't be read with the reason."""
-        while len(self._buffer) < len(BOM) and self._more():
-            pass
-        if self._buffer.startswith(BOM):
-            self._at = len(BOM)
         while (byte := self._next()) != -1:
             if byte == ord("["):
                 yield from self._elements(())

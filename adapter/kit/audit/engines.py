@@ -19,7 +19,7 @@ from adapter.errors import MissingExtra
 from adapter.kit.rows import RowFormats
 from adapter.routing.settings import Settings
 
-from .batches import arrow, audit_batch, audit_rows
+from .batches import NoRequests, arrow, audit_batch, audit_rows
 from .inputs import BLOCK, Block, Cursor, Log, blocks
 from .summary import Summary
 
@@ -55,7 +55,11 @@ def audit_block(block: Block, how: Reading) -> Summary:
     if isinstance(block.data, bytes):
         summary = audit_rows(block.rows(), how.settings, formats=how.formats)
     else:
-        summary = audit_batch(block.data, how.settings, formats=how.formats)
+        try:
+            summary = audit_batch(block.data, how.settings, formats=how.formats)
+        except NoRequests:  # one of several files, perhaps
+            block = replace(block, bad=((block.begin.line, "no column that could hold requests"),))
+            summary = Summary()
     for _, why in block.bad:
         summary.add("bad", why)
     summary.bad_lines += tuple((block.path, line, why) for line, why in block.bad)

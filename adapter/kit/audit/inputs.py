@@ -36,7 +36,16 @@ _NAMES = (".jsonl", ".ndjson", ".json", ".har", ".log")
 _SUFFIXES = (*map("".join, product(_NAMES, compression.SUFFIXES)), ".parquet")
 _PARQUET = b"PAR1"
 _ZIP = b"PK\x03\x04"
-_WIDE = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[", b"\x00\x00")  # how UTF-16 and UTF-32 begin
+_WIDE = (
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"{\x00",
+    b"\x00{\x00",
+    b"[\x00",
+    b"\x00[\x00",
+    b"\x00\x00\x00{\x00",
+    b"\x00\x00\x00[\x00",
+)  # how UTF-16 and UTF-32 begin
 
 Kind = Literal["lines", "document", "packed", "parquet", "pipe"]
 """How a log is read: line by line, as JSON documents, by what is in a compressed file, as a table, or as a pipe, which can't be read twice."""
@@ -196,8 +205,13 @@ def blocks(
         return
     try:
         raw = pipes.opened(log.path) if log.kind == "pipe" else regular.opened(log.path)
-    except Unreadable as error:  # it has vanished, say
-        raise Unreadable(f"{log.path}: {error}") from None
+    except Unreadable as error:
+        if log.kind == "pipe":
+            raise Unreadable(f"{log.path}: {error}") from None
+        # It has vanished since it was found, say.
+        end = replace(begin, block=begin.block + 1)
+        yield Block(log.path, begin, end, log.size, b"", None, ((begin.line, f"can't be opened any more: {error}"),))
+        return
     with closing(raw):
         if log.kind == "lines":
             raw.seek(begin.offset)
