@@ -84,6 +84,17 @@ def test_what_cant_be_read_is_listed(project: Path) -> None:
     assert "broken.py: not scanned: syntax error" in run().stderr
 
 
+@pytest.mark.parametrize("called", ["task()", "task()()", "task()[0]", "app.task()", "app.task().client", "app()"])
+def test_a_module_that_is_called_stops_nothing(project: Path, called: str) -> None:
+    put(project, {
+        "app/__init__.py": "", "app/task.py": f"{CALL}\n",
+        "app/use.py": f"import app.task\nfrom . import task\nmade = {called}\nmade.client\n{CALL}\n",
+    })  # fmt: skip
+    shown = document()
+    assert shown["unread"] == []
+    assert sorted({one["file"] for one in shown["calls"]}) == ["app/task.py", "app/use.py"]
+
+
 def test_what_is_no_file_stops_nothing(project: Path) -> None:
     put(project, {"good.py": CALL})
     (project / "circle.py").symlink_to("circle.py")

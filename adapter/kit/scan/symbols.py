@@ -336,7 +336,7 @@ class Symbols:
         """Return the bindings of a name of another file, and what happens to its value there; None where it isn't known."""
         for _ in range(8):
             file, _, name = path.partition(".")
-            module = self._project.load(_file(file)) if self._project is not None and path.startswith("@") else None
+            module = self._load(file) if path.startswith("@") else None
             if module is None or "." in name:
                 return None
             found = module.bindings.get(name, [])
@@ -347,8 +347,7 @@ class Symbols:
 
     def _step(self, path: str) -> Symbol | None:
         file, *names = path.split(".")
-        assert self._project is not None
-        module = self._project.load(_file(file)) if names else None
+        module = self._load(file) if names else None
         if module is None:
             return None
         found: Symbol | None = None
@@ -367,12 +366,18 @@ class Symbols:
                 return replace(found, path=found.path + rest) if found.path + rest != path else None
         return found
 
+    def _load(self, path: str) -> Scope | None:
+        file = _file(path)
+        return self._project.load(file) if self._project is not None and file is not None else None
+
     def _exported(self, module: Scope, name: str) -> Symbol | None:
         return next((Symbol(f"{star}.{name}") for star in module.stars if star.startswith("@")), None)
 
 
-def _file(path: str) -> int:
-    return int(path[1:].partition(".")[0])
+def _file(path: str) -> int | None:
+    """Return which file a symbol is in; None for what calling a module would give, which is nothing."""
+    number = path[1:].partition(".")[0]
+    return int(number) if number.isdecimal() else None
 
 
 def _best(found: list[Symbol]) -> Symbol | None:
