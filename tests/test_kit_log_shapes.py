@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
-import pickle
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import pytest
 from adapter import Settings
 from adapter.kit.audit.batches import _audited  # the figures of rows, without files
 from adapter.kit.audit.verdicts import Judge
-from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+from adapter.kit.rows import Aside, Logged, unwrap, unwrap_all
 
 from .support.log_writers import LOGS, Log
 
@@ -58,8 +56,8 @@ def judge() -> Judge:
     return Judge(Settings())
 
 
-def figures(rows: list[Any], judge: Judge, formats: RowFormats | None = None) -> Any:
-    return _audited(((row, "log", number) for number, row in enumerate(rows)), judge, formats)
+def figures(rows: list[Any], judge: Judge) -> Any:
+    return _audited(((row, "log", number) for number, row in enumerate(rows)), judge)
 
 
 def lines(log: Log) -> list[bytes]:
@@ -255,6 +253,14 @@ ODD: dict[str, Any] = {
         }
     },
     "a cell with the messages": {**BODY, "messages": json.dumps([USER])},
+    "LangChain's messages": {
+        **BODY,
+        "messages": [{"type": "human", "data": {"content": "hi", "type": "human", "name": None}}],
+    },
+    "LangChain's messages, dumped": {
+        **BODY,
+        "messages": [{"type": "human", "content": "hi", "additional_kwargs": {}, "id": None}],
+    },
     "GELF": {"version": "1.1", "short_message": "call", "level": 6, "_request": TEXT},
     "a list under a key": {"event": "calls", "requests": [BODY]},
     "the SDK's options": {**BODY, "timeout": 3, "extra_headers": {}, "extra_body": {}},
@@ -303,138 +309,3 @@ def test_a_stored_completion_has_parameters_and_no_seed_of_its_own() -> None:
         "temperature": 0.5,
     }
     assert (found.missing, found.usage) == (("messages",), USAGE)
-
-
-# One's own shapes
-
-
-def formats(tmp_path: Path, text: str) -> RowFormats:
-    file = tmp_path / "logs.toml"
-    file.write_text(text, encoding="utf-8")
-    return RowFormats.builtin().with_file(file)
-
-
-OWN = """
-[[logs]]
-name = "our gateway"
-has = ["call.prompt"]
-where = { "call.kind" = ["chat", "assist"] }
-only = { "call.api" = "chat" }
-messages = "call.prompt"
-parameters = ["call.options", "call.more"]
-fields = { model = "call.engine", n = "call.answers" }
-url = "call.base"
-usage = "reply.tokens"
-
-[[logs]]
-name = "our queue"
-rows = "tasks[*].payload"
-"""
-
-
-def test_a_shape_of_ones_own(tmp_path: Path, judge: Judge) -> None:
-    own = formats(tmp_path, OWN)
-    call = {"kind": "Chat", "prompt": [USER], "engine": "gpt-4.1", "answers": 2, "options": {"seed": 1, "retries": 3}, "more": {"user": "u"},
-            "base": "https://acme.openai.azure.com/openai/v1/"}  # fmt: skip
-    row = {"call": call, "reply": {"tokens": USAGE}}
-    found = unwrap(row, own)
-    assert found == Logged(
-        {"model": "gpt-4.1", "messages": [USER], "user": "u", "seed": 1, "n": 2}, b"/openai/v1/chat/completions", "acme.openai.azure.com",
-        USAGE, (), "https://acme.openai.azure.com/openai/v1/", "our gateway",
-    )  # fmt: skip
-    assert unwrap({"call": {**call, "api": "embeddings"}}, own) is Aside.ELSEWHERE
-    assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request in it"
-    tasks = {"tasks": [{"payload": {"model": "gpt-4.1", "messages": [USER]}}, {"payload": json.dumps(row)}, {}]}
-    assert figures([tasks], judge, own).count("rows", "request") == 2
-    assert pickle.loads(pickle.dumps(own)) == own
-    assert own.digest != RowFormats.builtin().digest == RowFormats.builtin().digest
-
-
-def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
-    own = formats(
-        tmp_path,
-        '[[logs]]\nname = "mine"\nhas = "messages"\nmessages = "messages"\nfields = { model = "metadata.model" }',
-    )
-    found = unwrap({"model": "gpt-4o", "messages": [USER], "metadata": {"model": "gpt-5.1"}}, own)
-    assert isinstance(found, Logged)
-    assert (found.body["model"], found.format) == ("gpt-5.1", "mine")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("logs = 1", "logs.toml: logs: expected tables [[logs]]"),
-        ("[logs]", "logs.toml: logs: expected tables [[logs]]"),
-        ("", "logs.toml: logs: missing; expected tables [[logs]]"),
-        ("[[log]]", "logs.toml: log: unknown; expected tables [[logs]]"),
-        ("[[logs", "logs.toml: not TOML:"),
-        ('[[logs]]\nbody = "a"', "logs.toml: logs[0].name: missing"),
-        ('[[logs]]\nname = "a"', "logs.toml: logs[0]: nothing in it leads to a request; expected one of rows"),
-        ('[[logs]]\nname = "a"\nbody = "a"\n[[logs]]\nname = "b"\nbodi = "a"', "logs.toml: logs[1].bodi: unknown; expected one of name"),
-        ('[[logs]]\nname = "a"\nbody = "a..b"', "logs.toml: logs[0].body: character 3: expected a name"),
-        ('[[logs]]\nname = "a"\nmessages = ["a", "b["]', "logs.toml: logs[0].messages[1]: character 3: expected"),
-        ('[[logs]]\nname = "a"\nbody = 5', "logs.toml: logs[0].body: expected a text"),
-        ('[[logs]]\nname = "a"\nbody = []', "logs.toml: logs[0].body: empty; expected a path"),
-        ('[[logs]]\nname = "a"\nbody = "b"\nmessages = "c"', "logs.toml: logs[0]: body and messages exclude each other"),
-        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { "x[" = 1 }', 'logs.toml: logs[0].where."x[": character 3: expected'),
-        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { x = 1.5 }', 'logs.toml: logs[0].where."x": expected a text, a number'),
-        ('[[logs]]\nname = "a"\nfields = { model = "b" }', "logs.toml: logs[0].has: missing"),
-        ('[[logs]]\nname = "a"\nhas = "b"\nholds = "x"', "logs.toml: logs[0].holds: expected one of nothing, answer, other endpoint"),
-        ('[[logs]]\nname = "a"\nhas = "$"\nbody = "b"', "logs.toml: logs[0].has: expected a path that begins with a name"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="logs") as caught:
-        formats(tmp_path, text)
-    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("path", "row"),
-    [
-        ("request.body", {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}),
-        ("$.attributes.request.body", {"attributes": {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}}),
-        ('a["x.y"][0].b', {"a": {"x.y": [{"b": {"model": "gpt-4o", "messages": [USER]}}]}}),
-        ("response.weird", {"response": {"weird": {"model": "gpt-4o", "messages": [USER]}}, "request": {"messages": [], "model": "no"}}),
-        ("m.b", {"m": json.dumps({"b": json.dumps({"model": "gpt-4o", "messages": [USER]})})}),
-        ("calls[*]", {"calls": [{"model": "gpt-4o", "messages": [USER]}]}),
-        ("call", {"call": {"url": "https://api.openai.com/v1/chat/completions", "json": {"model": "gpt-4o", "messages": [USER]}}}),
-        ("$", {"model": "gpt-4o", "messages": [USER]}),
-    ],
-)  # fmt: skip
-def test_bodies_at_a_path(path: str, row: Any) -> None:
-    found = unwrap(json.dumps(row).encode(), RowFormats.builtin().with_body(path))
-    assert isinstance(found, Logged)
-    assert found.body == {"model": "gpt-4o", "messages": [USER]}
-
-
-def test_at_a_path_nothing_else_is_looked_for() -> None:
-    given = RowFormats.builtin().with_body("a.b")
-    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "nothing at the path of bodies"
-    assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is Aside.ELSEWHERE
-    found = unwrap(
-        {
-            "a": {
-                "url": "https://h.example/v1/chat/completions",
-                "b": {"messages": [USER]},
-                "response": {"usage": USAGE},
-            }
-        },
-        given,
-    )
-    assert isinstance(found, Logged)
-    assert (found.host, found.usage, found.missing, found.inside) == ("h.example", USAGE, ("model",), ("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("", "empty"), ("a.", "character 3: expected a name, not the end"), ("a..b", "character 3: expected a name"), (".", "character 2"),
-        ("a[", "character 3: expected a number"), ("a[1", "character 4: expected ]"), ("a[x]", "character 3"), ('a["x', "character 3"),
-        ("a b", "character 2: expected a dot"), ("a[0]b", "character 5: expected a dot"), ("a[-1]", "character 3"), ("x" * 2_000, "longer than"),
-    ],
-)  # fmt: skip
-def test_a_path_that_is_none(path: str, said: str) -> None:
-    with pytest.raises(ValueError, match=r"character|empty|longer") as caught:
-        RowFormats.builtin().with_body(path)
-    assert said in str(caught.value)

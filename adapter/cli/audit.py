@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 from adapter.names import printable
 
@@ -64,22 +65,8 @@ def audit(  # noqa: PLR0917  # a command's options
             "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
         ),
     ] = "local",
-    body: Annotated[
-        str | None,
-        typer.Option(
-            "--body",
-            metavar="PATH",
-            help='Where a row holds the request, as in request.body or attributes["http.request.body"]; and nowhere else.',
-        ),
-    ] = None,
-    formats: Annotated[
-        Path | None,
-        typer.Option(
-            "--formats",
-            metavar="FILE",
-            help="TOML tables [[logs]] that describe rows of your own, before those that are known.",
-        ),
-    ] = None,
+    body: BodyPath = None,
+    formats: FormatsFile = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,7 +84,7 @@ def audit(  # noqa: PLR0917  # a command's options
     from adapter.regular import Unreadable
 
     in_force, source = settings_in_force(settings)
-    rows = _formats(body, formats)
+    rows = row_formats(body, formats)
     if html is not None and html.is_dir():  # said before the work, not after it
         raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
     refused: dict[str, str] = {}
@@ -139,19 +126,6 @@ def audit(  # noqa: PLR0917  # a command's options
         err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
     if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
         raise typer.Exit(FOUND)
-
-
-def _formats(body: str | None, file: Path | None) -> Any:
-    """Return the shapes of rows that are known. Raises Mistake."""
-    from adapter.kit.rows import BadFormat, RowFormats
-
-    formats = RowFormats.builtin()
-    try:
-        if file is not None:
-            formats = formats.with_file(file)
-        return formats if body is None else formats.with_body(body)
-    except BadFormat as error:
-        raise Mistake(f"{'--body' if body is not None and file is None else '--formats'}: {error}") from None
 
 
 def _tell(refused: dict[str, str], what: str, path: str, why: str) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, settings_in_force
 from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
@@ -40,11 +41,15 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         str | None,
         typer.Argument(
             metavar="REQUEST.json",
-            help="A chat request: its body, a log's record around it (body, request, json …), a line of JSONL or of a batch file. - or nothing: stdin.",
+            help="A chat request: its body, a log's row around it as audit reads it, a line of JSONL or of a batch file. - or nothing: stdin.",
         ),
     ] = None,
     settings: SettingsFile = None,
-    line: Annotated[int | None, typer.Option(min=1, help="Which line of a JSONL file; else the first.")] = None,
+    line: Annotated[
+        int | None, typer.Option(min=1, help="Which line of a JSONL file, or request of a document; else the first.")
+    ] = None,
+    body_path: BodyPath = None,
+    formats: FormatsFile = None,
     url: Annotated[
         str | None, typer.Option(help="The endpoint that it is sent to; for Azure, with deployment and api-version.")
     ] = None,
@@ -72,7 +77,7 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     """
     given, headers = None if url is None else _url(url), _headers(header or [])
     in_force, file = settings_in_force(settings)
-    found = _read(request, line)
+    found = _read(request, line, row_formats(body_path, formats))
     where = Where(given or _url(found.url, _OF_THE_REQUEST), headers, tag, conversation, call_site)
     try:
         explained = explain(found.body, in_force, where)
@@ -80,6 +85,8 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         inside = ".".join(found.inside)
         path = error.path if contents else _masking().masked_path(error.path)
         raise Mistake(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
+    if "messages" in found.missing:
+        err().print(Text("messages: not in the log; a stand-in is shown in their place", style="dim"))
     if found.lines > 1 and line is None:
         err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
     body, path = found.body, urlsplit(where.url).path
@@ -101,7 +108,7 @@ def _masking() -> Any:
     return masking
 
 
-def _read(request: str | None, line: int | None) -> Found:
+def _read(request: str | None, line: int | None, formats: Any) -> Found:
     if request in (None, "-"):
         if request is None and sys.stdin.isatty():
             raise Mistake("no request: name a file, or pipe one in (-)")
@@ -111,7 +118,7 @@ def _read(request: str | None, line: int | None) -> Found:
         name = request
         text = read_named(Path(request))
     try:
-        return find_request(text, line)
+        return find_request(text, line, formats)
     except NotARequest as error:
         raise Mistake(f"{name}: {error}") from None
 

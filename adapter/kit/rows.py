@@ -82,7 +82,8 @@ _HOLDS = {one.value: one for one in Aside}
 class Logged:
     """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any.
 
-    `inside` are the keys under which the row held the body, `url` is the address as the row has it. `format` names the shape of the
+    `inside` are the keys under which the row held the body, `url` is the address as the row
+    has it, of a base with Chat's path behind. `format` names the shape of the
     row, where it has one; `missing` are parts of the request that the log doesn't hold, "messages" or "model".
     """
 
@@ -114,8 +115,8 @@ def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]
         return ("not JSON",)
     if (
         type(row) is dict
-        and type(row.get("messages")) is list
         and "model" in row
+        and _has_chats(row.get("messages"))
         and _PARAMETERS.issuperset(row)
         and (formats is None or formats.is_plain)
     ):
@@ -152,8 +153,8 @@ class _Around:
     def logged(self, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
         if isinstance(body, dict) and not body.get("model") and deployment_of(self.raw_path) is None:
             missing = (*missing, "model")
-        if isinstance(body, dict) and isinstance(body.get("messages"), str):
-            body = _of_texts(body)
+        if isinstance(body, dict) and not _has_chats(body.get("messages")):
+            body = _read_messages(body)
         return Logged(body, self.raw_path, self.host, self.usage, self.inside, self.url, name, missing)
 
 
@@ -380,15 +381,25 @@ def _are_rows(row: dict[str, Any]) -> bool:
     )
 
 
-def _of_texts(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body whose messages stand in a text, as cells of tables do."""
-    messages = read_text(body["messages"])
-    if not isinstance(messages, list):
-        return body
-    read = {
-        key: value_of(key, value) if isinstance(value, str) and is_known(key) else value for key, value in body.items()
-    }
-    return {**read, "messages": messages}
+def _has_chats(messages: Any) -> bool:
+    """Tell whether messages are Chat's, by the first of them."""
+    return type(messages) is list and (not messages or (type(messages[0]) is dict and "role" in messages[0]))
+
+
+def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose messages stand in a text, as cells of tables do, or are another library's, as a request has them."""
+    messages = body.get("messages")
+    if isinstance(messages, str):
+        read = read_text(messages)
+        cells = {
+            key: value_of(key, value) if isinstance(value, str) and is_known(key) else value
+            for key, value in body.items()
+        }
+        return {**cells, "messages": read} if isinstance(read, list) else body
+    if isinstance(messages, list) and all(isinstance(one, dict) for one in messages):
+        found = messages_of(messages)
+        return {**body, "messages": found} if found is not None and len(found) == len(messages) else body
+    return body
 
 
 def _begun(row: dict[str, Any]) -> bool:

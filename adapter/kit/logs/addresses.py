@@ -23,6 +23,7 @@ def address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str] | No
     raw_path = path.encode("utf-8", "surrogatepass")
     if is_base and not is_elsewhere(raw_path) and kind_of("POST", raw_path) != "chat":
         raw_path = raw_path.partition(b"?")[0].rstrip(b"/") + CHAT_PATH
+        value = value.partition("?")[0].rstrip("/") + CHAT_PATH.decode()
     return raw_path, host.rpartition("@")[2].partition(":")[0], value
 
 
