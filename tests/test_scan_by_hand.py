@@ -9,6 +9,7 @@ from libcst.metadata import MetadataWrapper
 from adapter.kit.scan.imports import fix_imports
 from adapter.kit.scan.site import Site
 from adapter.kit.scan.sites import find_sites
+from adapter.kit.scan.sources import recorded_lines
 
 
 def find(code: str) -> list[Site]:
@@ -229,6 +230,25 @@ def test_what_patches_or_wraps_is_no_client_of_its_own(code: str) -> None:
     [found] = find(f"{code}\nc.chat.completions.create(model='m', messages=[])")
     assert found.kind == "chat"
     assert "from adapter import OpenAI" in (fix_imports(code).text or "")
+
+
+LINES = {
+    "a cassette": ("uri: https://host.example/v1/chat/completions", True),
+    "a cassette as JSON": ('{"request": {"uri": "https://host.example/v1/chat/completions"}}', True),
+    "a log": ('{"path":"/v1/chat/completions","status":200}', True),
+    "an API's description": ("  /chat/completions:", False),
+    "an API's description as JSON": ('{"paths":{"/v1/chat/completions":{"post":{}},"/v1/chat/completions/{id}": {}}}', False),
+    "a list of endpoints": ('    "/v1/chat/completions",', False),
+    "a list of endpoints in YAML": ("  - /v1/chat/completions", False),
+    "a list in a line": ('"supported_endpoints": ["/v1/chat/completions", "/v1/responses"],', False),
+    "a comment": ("# POST /v1/chat/completions", False),
+    "a list beside a record": ('"endpoints": ["/v1/chat/completions"], "url": "/v1/chat/completions"', True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "is_one"), LINES.values(), ids=LINES)
+def test_recordings_are_told_from_what_only_names_the_endpoint(line: str, is_one: bool) -> None:
+    assert recorded_lines(f"x: 1\n{line}\n".encode()) == ([2] if is_one else [])
 
 
 def test_a_tracing_packages_client_that_is_wired_needs_no_word() -> None:

@@ -183,9 +183,28 @@ def read_source(path: Path, raw: bytes) -> Source:
     return Source(found.text, found.places)
 
 
+_KEY = re.compile(rb"""[\w/{}.-]*["']?[ ]*:(?=[ {\r]|$)""")
+_ITEM = re.compile(rb"""(?:^[ ]*-?|[\[,])[ ]*["']?[\w/]*$""")
+_NEAR = 80  # bytes around the endpoint's name that say what it is
+
+
 def recorded_lines(raw: bytes) -> list[int]:
     """List the lines (from 1) of a recording that name the endpoint."""
-    return [number for number, line in enumerate(raw.split(b"\n"), 1) if ENDPOINT in line]
+    lines = enumerate(raw.split(b"\n"), 1)
+    return [number for number, line in lines if ENDPOINT in line and _is_recorded(line)]
+
+
+def _is_recorded(line: bytes) -> bool:
+    """Tell a record from a comment, a key in an API's description, and an entry of a list of endpoints."""
+    if line.lstrip().startswith(b"#"):
+        return False
+    for found in re.finditer(re.escape(ENDPOINT), line):
+        before = line[max(0, found.start() - _NEAR) : found.start()]
+        after = line[found.end() : found.end() + _NEAR]
+        is_item = _ITEM.search(before) and re.match(rb"""["']?[ ]*(?:[,\]\r]|$)""", after)
+        if not is_item and not _KEY.match(after):
+            return True
+    return False
 
 
 def is_batch(path: Path, raw: bytes) -> bool:
