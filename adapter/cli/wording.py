@@ -8,8 +8,16 @@ from typing import Any
 from adapter.cli.commands import near
 
 _EXTRA = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<which>.*)\)", re.DOTALL)
-_PYDANTICS = ((re.compile(r"^value error, ", re.IGNORECASE), ""), (re.compile(r"^input should be (?:a valid )?", re.IGNORECASE), "expected "),
-              (re.compile(r", unable to parse .*"), ""))  # fmt: skip
+_PLAINER = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), plain)
+    for pattern, plain in (  # as typer words it with Pydantic; and as it did with click
+        (r"^value error, ", ""),
+        (r"^input should be (?:a valid )?", "expected "),
+        (r", unable to parse .*", ""),
+        (r"^'.*' is not a valid (?P<kind>integer|float|boolean)\b.*", r"expected \g<kind>"),
+        (r"^.* is not in the range ", "expected "),
+    )
+)
 
 
 def in_words(error: Any) -> str:
@@ -49,6 +57,6 @@ def _name(parameter: Any, hint: Any) -> str:
 
 def _plain(message: str) -> str:
     text = message.strip().removesuffix(".")
-    for pattern, plain in _PYDANTICS:
+    for pattern, plain in _PLAINER:
         text = pattern.sub(plain, text)
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
