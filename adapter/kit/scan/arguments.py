@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+_MOST = 12
+_REST = "elsewhere"
+
 PLACEHOLDER = "…"
 """Stands for a text that isn't written out where the call is."""
 
@@ -66,7 +69,7 @@ class Open:
 class Arguments:
     """A call's parameters, or a dictionary: `values` by name, Unknown where not literal.
 
-    Those in `maybe` aren't always given, those in `loose` may be replaced by what is `open`.
+    Those in `maybe` aren't always given (`extra_body.name` is one inside that), those in `loose` may be replaced by what is `open`.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -118,7 +121,8 @@ class Arguments:
                 self.maybe.add(name)
             if name in other.loose:
                 self.loose.add(name)
-        self.open += [one for one in other.open if one not in self.open]
+        self.maybe |= {name for name in other.maybe if name not in other.values}
+        self.open = merged([*self.open, *other.open])
 
     def weakened(self) -> Arguments:
         """Return it with nothing that is always given."""
@@ -133,14 +137,31 @@ class Arguments:
         return Arguments(values, opened, self.maybe & values.keys(), self.loose & values.keys())
 
 
+def merged(opened: Iterable[Open]) -> list[Open]:
+    """Return them without those that come from the same place, and no more than a reader wants to see."""
+    found: dict[tuple[str, int, str], Open] = {}
+    for one in opened:
+        key = one.text, one.function, one.parameter
+        before = found.get(key)
+        if before is None and len(found) >= _MOST:
+            key, one = (_REST, 0, ""), Open(_REST)  # noqa: PLW2901
+            before = found.get(key)
+        if before is not None:
+            keys = None if before.keys is None or one.keys is None else before.keys | one.keys
+            one = replace(one, keys=keys, without=before.without & one.without, weak=before.weak and one.weak)  # noqa: PLW2901
+        found[key] = one
+    return list(found.values())
+
+
 def joined(one: Arguments, other: Arguments) -> Arguments:
     """Return what is known where it is either of two."""
-    found = Arguments(open=[*one.open, *(more for more in other.open if more not in one.open)])
+    found = Arguments(open=merged([*one.open, *other.open]))
     for name in dict.fromkeys([*one.values, *other.values]):
         both = [each.values[name] for each in (one, other) if name in each.values]
         found.values[name] = both[0] if len(both) == 1 else either(*both)
         if len(both) == 1 or name in one.maybe or name in other.maybe:
             found.maybe.add(name)
+    found.maybe |= one.maybe | other.maybe
     found.loose = one.loose | other.loose
     return found
 

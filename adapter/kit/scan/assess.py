@@ -107,7 +107,7 @@ class Assessor:
                 continue
             sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
             unknown = isinstance(value, Unknown)
-            may = name in given.maybe or (unknown and not _is_said(name, value))
+            may = not {name, f"extra_body.{name}"}.isdisjoint(given.maybe) or (unknown and not _is_said(name, value))
             if unknown and sample is None:
                 continue
             if may:

@@ -78,6 +78,9 @@ FRAMEWORKS = (
     _of("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
 )  # fmt: skip
 
+INSIDE = frozenset({"additional_kwargs", "completion_kwargs", "generation_kwargs", "model_kwargs", "model_settings"})
+"""Arguments of frameworks that hold parameters of the request."""
+
 FOREIGN = frozenset(
     {"adapter", "openai", *VENDORS, *(root for one in FRAMEWORKS for root in one.roots), *sys.stdlib_module_names}
 )

@@ -15,7 +15,7 @@ from adapter.regular import Unreadable
 from . import known, sources
 from .scopes import Scope
 from .site import Site
-from .sites import Wrappers, find_with
+from .sites import Wrapper, find_with
 from .symbols import Symbol, Symbols
 
 _MOST = 400  # files that are kept parsed
@@ -113,7 +113,9 @@ class Module:
         self.imports: set[tuple[int, str]] = set()
         """The names of other files that it imports, each with its file; empty for a whole module."""
         self.symbols = Symbols(wrapper.module, self)
-        self._found: tuple[list[Site], Wrappers] | None = None
+        self.wrappers: dict[int, Wrapper] = {}
+        self._found: list[Site] | None = None
+        self._told: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
 
     @property
     def telling(self) -> frozenset[int]:
@@ -132,11 +134,11 @@ class Module:
         module = self._project.module(file)
         return module.symbols.module if module is not None else None
 
-    def find(self) -> tuple[list[Site], Wrappers]:
-        """Return the file's sites and wrappers."""
+    def find(self) -> list[Site]:
+        """Return the file's sites; looked for once, also where files import one another."""
         if self._found is None:
-            self._found = [], {}  # for files that import one another
-            self._found = find_with(self._wrapper, self._text, self.symbols, self._project.wrapper)
+            self._found = []
+            self._found = find_with(self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper)
         return self._found
 
     def exports(self) -> frozenset[str]:
@@ -157,35 +159,36 @@ class Module:
             return known.framework(dotted) is not None and known.framework(dotted).kind == "litellm"  # type: ignore[union-attr]
         return name in self._project.names.get(int(file), ())
 
-    def _tells(self, symbol: Symbol, depth: int = 0) -> bool:
+    def _tells(self, symbol: Symbol) -> bool:
         if known.method_of(symbol.path) or known.RESOURCE_OF.search(symbol.path):
             return True
         scope = symbol.defined
-        if scope is None or depth > 3:
+        if scope is None:
             return False
-        if scope.kind == "function":
-            returned = self.symbols.returned(scope) if scope.returns else Symbol()
-            return self.find_wrapper(scope) or self._tells(returned, depth + 1)
-        return self._class_tells(scope, depth)
+        told = self._told.get(id(scope))
+        if told is None:
+            self._told[id(scope)] = False  # while it is looked at
+            told = self._told[id(scope)] = (
+                self._function_tells(scope) if scope.kind == "function" else self._class_tells(scope)
+            )
+        return told
 
-    def _class_tells(self, scope: Scope, depth: int) -> bool:
-        members = [*scope.bindings.values(), *scope.attributes.values()]
-        for bindings in members:
-            for one in bindings:
+    def _function_tells(self, scope: Scope) -> bool:
+        return self.find_wrapper(scope) or (bool(scope.returns) and self._tells(self.symbols.returned(scope)))
+
+    def _class_tells(self, scope: Scope) -> bool:
+        for bindings in (*scope.bindings.values(), *scope.attributes.values()):
+            for one in bindings[-8:]:
                 if one.defined is not None and one.defined.kind == "function":
                     if self.find_wrapper(one.defined):
                         return True
-                elif self._tells(self.symbols.bound(one), depth + 1):
+                elif self._tells(self.symbols.bound(one)):
                     return True
-        bases = (self.symbols.of(base, scope.parent or scope).defined for base in scope.bases)
-        return any(
-            base is not None and base is not scope and self._class_tells(base, depth + 1) for base in bases if depth < 4
-        )
+        return any(self._tells(self.symbols.of(base, scope.parent or scope)) for base in scope.bases)
 
     def find_wrapper(self, scope: Scope) -> bool:
         """Return whether a function, or one in it, passes parameters of its own on to Chat."""
-        wrappers = self.find()[1]
-        return id(scope) in wrappers or self._project.wrapper(scope) is not None
+        return self._project.wrapper(scope) is not None
 
 
 class Project:
@@ -216,13 +219,16 @@ class Project:
         self._homes[id(module.symbols.module)] = file
         return module
 
-    def wrapper(self, function: Scope) -> tuple[Scope, Site] | None:
+    def wrapper(self, function: Scope) -> Wrapper | None:
         """Return what a function of any file passes on to Chat."""
         scope = function
         while scope.parent is not None:
             scope = scope.parent
         module = self._modules.get(self._homes.get(id(scope), -1))
-        return module.find()[1].get(id(function)) if module is not None else None
+        if module is None:
+            return None
+        module.find()
+        return module.wrappers.get(id(function))
 
 
 def parsed(path: Path) -> tuple[MetadataWrapper, sources.Source]:

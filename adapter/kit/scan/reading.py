@@ -8,7 +8,7 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, UNKNOWN, Arguments, Open, Unknown, joined
+from .arguments import ABSENT, UNKNOWN, Arguments, Open, Unknown, joined, merged
 from .literals import Definitions, is_field
 from .models import DUMPERS, DUMPS, Models
 from .scopes import Binding, Change, Place, Scope, key_of, text_of
@@ -99,7 +99,8 @@ class Reader(Models):
         inner: Any = UNKNOWN if value is None else self.value(value, scope, place)
         if key == "extra_body" and value is not None:
             inside = self.dictionary(value, scope, place, 8)
-            inner = {name: UNKNOWN if name in inside.maybe else one for name, one in inside.values.items()} or inner
+            inner = inside.values or inner
+            found.maybe |= {f"extra_body.{name}" for name in inside.maybe}
             found.open += [replace(one, text=f"extra_body: {one.text}") for one in inside.open]
         found.put(key, inner)
 
@@ -138,10 +139,10 @@ class Reader(Models):
             return self._parameter(one, depth)
         if one.defined is not None and one.defined.kind == "function":
             return self._returned(one.defined, None, one.scope, None, depth)
-        if one.value is None or one.index is not None:
-            return Arguments(open=[Open(f"**{self._code(node)}")])
         if is_field(one):
             return Arguments(open=[Open(f"**{self._code(node)}, a field of {one.scope.qualname}")])
+        if one.value is None or one.index is not None:
+            return Arguments(open=[Open(f"**{self._code(node)}")])
         return self.dictionary(one.value, one.scope, one.place, depth)
 
     def _parameter(self, one: Binding, depth: int) -> Arguments:
@@ -296,11 +297,17 @@ class Reader(Models):
         for name, value in inner.values.items():
             maybe = name in inner.maybe
             if isinstance(value, Unknown) and value.function == id(function):
-                value, doubtful = given.value(value.parameter)  # noqa: PLW2901
+                parameter = value.parameter
+                value, doubtful, others = given.value(parameter)  # noqa: PLW2901
                 maybe = maybe or doubtful
+                if others:
+                    found.loose.add(name)
+                    found.open = merged([*found.open, *(each.limited(frozenset({parameter})) for each in others)])
             if name in inner.loose and name in found.values:
                 continue
+            loose = found.loose
             found.update(Arguments({} if value is ABSENT else {name: value}, maybe={name} if maybe else set()))
+            found.loose |= loose & {name}
         return found
 
 
@@ -330,16 +337,17 @@ class _Given:
             elif names:
                 self._nodes[names.pop(0)] = arg.value
 
-    def value(self, parameter: str) -> tuple[Any, bool]:
-        """Return a parameter's value, and whether it may not be given."""
+    def value(self, parameter: str) -> tuple[Any, bool, list[Open]]:
+        """Return a parameter's value, whether it may not be given, and what else may give it."""
         if parameter in self._nodes:
-            return self._reader.value(self._nodes[parameter], *self._where), False
+            return self._reader.value(self._nodes[parameter], *self._where), False, []
         if parameter in self._spread.values:
-            return self._spread.values[parameter], parameter in self._spread.maybe
+            return self._spread.values[parameter], parameter in self._spread.maybe, []
+        more = [one for one in self._spread.open if one.may_give(parameter)]
         default = self._function.defaults.get(parameter)
-        if default is None or any(one.may_give(parameter) for one in self._spread.open):
-            return UNKNOWN, False
-        return self._reader.value(default, self._function.parent or self._function), False
+        if default is None:
+            return UNKNOWN, False, more
+        return self._reader.value(default, self._function.parent or self._function), False, more
 
     def dictionary(self, parameter: str) -> Arguments:
         """Return a parameter that is a dictionary."""

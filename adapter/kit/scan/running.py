@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.errors import MissingExtra
 from adapter.regular import Unreadable
-from adapter.routing.call_site import module_name, named
+from adapter.routing.call_site import named
 from adapter.routing.settings import Settings
 
 from . import sources
@@ -225,7 +225,7 @@ class Worker:
         try:
             wrapper, source = parsed(path)
             scanned = self._project.add(file, wrapper, source)
-            sites, _ = scanned.find()
+            sites = scanned.find()
             exports = scanned.exports()
         except Unreadable as error:
             return Scanned(why=str(error))
@@ -236,7 +236,7 @@ class Worker:
             return Scanned(why="nested too deeply")
         except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
             return Scanned(why=_failed(error))
-        module, in_test = module_name(path), sources.is_test(path)
+        module, in_test = sources.module_of(path), sources.is_test(path)
         found = []
         for site in sites:
             cell, site.line = source.place(site.line)

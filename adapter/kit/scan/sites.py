@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import libcst as cst
@@ -18,21 +18,26 @@ from .scopes import Place, Scope
 from .site import Finder, Site, last_name
 from .symbols import UNKNOWN, Symbol, Symbols
 
-Wrappers = Mapping[int, tuple[Scope, Site]]
-"""Functions that pass parameters of theirs on to Chat Completions, by id, each with the site where it does."""
+Wrapper = tuple[Scope, Site]
+"""A function that passes parameters of its own on to Chat Completions, and the site where it does."""
+
+Elsewhere = Callable[[Scope], Wrapper | None]
 
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
     """List the sites of a module by itself, in the order of its lines."""
-    return find_with(wrapper, wrapper.module.code, Symbols(wrapper.module), lambda _: None)[0]
+    return find_with(wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None)
 
 
 def find_with(
-    wrapper: MetadataWrapper, text: str, symbols: Symbols, elsewhere: Callable[[Scope], tuple[Scope, Site] | None]
-) -> tuple[list[Site], Wrappers]:
-    """List the sites of a module, in the order of its lines, and its wrappers. `elsewhere` gives those of other modules."""
+    wrapper: MetadataWrapper, text: str, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
+) -> list[Site]:
+    """List the sites of a module, in the order of its lines.
+
+    Its wrappers are added to `wrappers`, by the ids of their functions, as they are found; `elsewhere` gives those of other modules.
+    """
     module = wrapper.module
-    finder = _Finder(module, symbols, elsewhere)
+    finder = _Finder(module, symbols, wrappers, elsewhere)
     finder.walk(module)
     finder.wrapped()
     finder.unused()
@@ -45,7 +50,7 @@ def find_with(
         start = positions[node].start
         site.line, site.column = start.line, start.column + 1
     unique = {(site.line, site.column, site.kind): site for site, _ in found}
-    return [unique[key] for key in sorted(unique)], finder.wrappers
+    return [unique[key] for key in sorted(unique)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +65,16 @@ class _Called:
 
 class _Finder(Finder):
     def __init__(
-        self, module: cst.Module, symbols: Symbols, elsewhere: Callable[[Scope], tuple[Scope, Site] | None]
+        self, module: cst.Module, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
     ) -> None:
         super().__init__(module, symbols)
-        self.wrappers: dict[int, tuple[Scope, Site]] = {}
+        self._wrappers = wrappers
         self._elsewhere = elsewhere
         self._reader = Reader(symbols, module)
         self._calls: list[_Called] = []
         self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
         self._spent: set[int] = set()  # nodes that another site has told of
+        self._replaces = False  # whether the module puts something in the place of a method: what it keeps is put back
 
     # Calls
 
@@ -107,6 +113,10 @@ class _Finder(Finder):
     def _method(self, node: cst.Call, symbol: Symbol, method: str) -> None:
         if not symbol.path.startswith(("openai.", "adapter.")):
             found = self._symbols.deeply(node.func, self._scope)
+            if found.defined is not None and found.defined.kind == "function" and not method_of(found.path):
+                # The project's own client, which has methods of the same names.
+                self._calls.append(_Called(node, self._scope, found, self._symbols.place_of(node)))
+                return
             symbol = found if method_of(found.path) else symbol
         given = self._given(node, symbol)
         if method.endswith("stream"):
@@ -129,7 +139,7 @@ class _Finder(Finder):
         owner: Scope | None = scope
         while owner is not None and owner.kind == "function":
             if id(owner) in sources:
-                self.wrappers.setdefault(id(owner), (owner, site))
+                self._wrappers.setdefault(id(owner), (owner, site))
                 return
             owner = owner.parent
 
@@ -164,16 +174,26 @@ class _Finder(Finder):
         name = symbol.path.rpartition(".")[2]
         if name in ("from_openai", "patch", "apatch", "from_provider", "set_default_openai_api"):
             given = Arguments()  # these take no parameters of the request
+        for arg in node.args:
+            if arg.keyword is not None and arg.keyword.value in known.INSIDE:
+                given.update(self._reader.dictionary(arg.value, self._scope, self._symbols.place_of(node)))
         self._add(node, framework.kind, name, arguments=given, wire=framework.wire)
 
     def _passed_on(self, node: cst.Call, symbol: Symbol) -> None:
         """Tell of methods that are handed to somebody else: retries, threads, partials that leave the file."""
         if symbol.path in ("functools.partial", "functools.partialmethod"):
             return  # told of where it is called
-        if last_name(node.func) in _LOOKS:
+        if last_name(node.func) in _LOOKS or id(node) in self._spent:
             return
         for k, arg in enumerate(node.args):
             value = self._symbols.of(arg.value, self._scope)
+            framework = known.framework(value.path) if isinstance(arg.value, (cst.Name, cst.Attribute)) else None
+            if framework is not None and framework.kind == "litellm":
+                others = [*node.args[:k], *node.args[k + 1 :]]
+                given = self._reader.read(others, self._scope, self._symbols.place_of(node))
+                name = value.path.rpartition(".")[2]
+                self._add(arg.value, framework.kind, name, arguments=given, wire=framework.wire)
+                continue
             method = method_of(value.path)
             if method is None or (isinstance(arg.value, cst.Call) and not value.presets):
                 continue
@@ -191,6 +211,11 @@ class _Finder(Finder):
     # Methods that are kept under another name
 
     def visit_Assign(self, node: cst.Assign) -> None:
+        for target in (one.target for one in node.targets if isinstance(one.target, cst.Attribute)):
+            owner = self._symbols.of(target.value, self._scope).path
+            if method_of(f"{owner}.{target.attr.value}"):
+                self._replaces = True
+                self._spent.add(id(node.value))  # a double, or what wraps it
         symbol = self._symbols.of(node.value, self._scope)
         if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
             self._aliases.append((node.value, self._scope, symbol))
@@ -208,7 +233,7 @@ class _Finder(Finder):
     def wrapped(self) -> None:
         """Add the calls of functions that pass parameters on, and of those that call these."""
         for _ in range(_CHAIN):
-            before = len(self.wrappers)
+            before = len(self._wrappers)
             left = []
             for one in self._calls:
                 found = self._wrapper_of(one.symbol)
@@ -218,12 +243,12 @@ class _Finder(Finder):
                     self._wrapped_call(one, *found)
             done = len(left) == len(self._calls)
             self._calls = left
-            if done or (len(self.wrappers) == before and not left):
+            if done or (len(self._wrappers) == before and not left):
                 return
 
-    def _wrapper_of(self, symbol: Symbol) -> tuple[Scope, Site] | None:
+    def _wrapper_of(self, symbol: Symbol) -> Wrapper | None:
         assert symbol.defined is not None
-        return self.wrappers.get(id(symbol.defined)) or self._elsewhere(symbol.defined)
+        return self._wrappers.get(id(symbol.defined)) or self._elsewhere(symbol.defined)
 
     def _wrapped_call(self, called: _Called, wrapper: Scope, inner: Site) -> None:
         before, self._scope = self._scope, called.scope
@@ -237,7 +262,7 @@ class _Finder(Finder):
     def unused(self) -> None:
         """Add methods that were given a name which nothing here calls."""
         for node, scope, symbol in self._aliases:
-            if id(node) in self._symbols.used or id(node) in self._spent:
+            if self._replaces or id(node) in self._symbols.used or id(node) in self._spent:
                 continue
             before, self._scope = self._scope, scope
             given = self._preset(symbol)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adapter import regular
 from adapter.regular import Unreadable
+from adapter.routing.call_site import module_name
 
 from .known import HINT
 from .notebooks import Notebook
@@ -181,6 +182,22 @@ def read_source(path: Path, raw: bytes) -> Source:
         return Source(decode(raw)[0])
     found = Notebook(raw)
     return Source(found.text, found.places)
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name under which a file is imported; a namespace package's where it lies in the `src` of a project."""
+    name = module_name(path)
+    if name == "__main__":
+        return name
+    parts = path.resolve().parts
+    for k in range(len(parts) - 2, 0, -1):
+        home = Path(*parts[:k])
+        if parts[k] == "src" and any(
+            regular.is_file(home / one) for one in ("pyproject.toml", "setup.py", "setup.cfg")
+        ):
+            inside = [*parts[k + 1 : -1], *([] if path.stem == "__init__" else [path.stem])]
+            return ".".join(inside) if inside and all(one.isidentifier() for one in inside) else name
+    return name
 
 
 _KEY = re.compile(rb"""[\w/{}.-]*["']?[ ]*:(?=[ {\r]|$)""")

@@ -383,7 +383,10 @@ def _file(path: str) -> int | None:
 def _best(found: list[Symbol]) -> Symbol | None:
     """Return what most is known of: a client before anything else, and anything before nothing."""
     telling = [one for one in found if one.path != UNKNOWN]
-    return next((one for one in telling if CLIENT.match(one.path)), telling[0] if telling else None)
+    return next(
+        (one for one in telling if CLIENT.match(one.path)),
+        next((one for one in telling if not one.path.startswith(UNKNOWN)), telling[0] if telling else None),
+    )
 
 
 def _parts(annotation: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
