@@ -11,6 +11,7 @@ import openai
 import pytest
 from openai._compat import cached_property
 
+import adapter
 from adapter.kit.scan.imports import fix_imports
 from adapter.kit.scan.outcomes import OTHER_RESOURCES
 from adapter.kit.scan.rewriting import changes
@@ -233,6 +234,29 @@ def test_the_models_of_a_changed_module_take_what_they_took(tmp_path: Path) -> N
     assert callable(made)
     assert type(made().c).__module__.startswith("adapter")
     assert type(model(c=openai.OpenAI(api_key="k")).c) is openai.OpenAI
+
+
+RUN = {
+    "by name": "from openai import OpenAI, APIError\nc = OpenAI(api_key='k')\nok = issubclass(APIError, Exception)\n",
+    "beside a test": "from openai import OpenAI\nc = OpenAI(api_key='k')\nok = isinstance(c, OpenAI)\n",
+    "by the module": "import openai as o\nc = o.OpenAI(api_key='k')\nok = isinstance(c, o.OpenAI) and o.OpenAI.__module__ == 'openai'\n",
+    "a subclass": "import openai\nclass C(openai.AsyncOpenAI): pass\nc = C(api_key='k')\nok = isinstance(c, openai.AsyncOpenAI)\n",
+    "missing, perhaps": "try:\n    import openai\nexcept ImportError:\n    openai = None\nc = openai.OpenAI(api_key='k')\nok = True\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", RUN.values(), ids=RUN)
+def test_a_changed_module_runs_and_has_the_names_that_it_had(text: str) -> None:
+    changed = fix_imports(text).text
+    assert changed is not None
+    before: dict[str, object] = {"__name__": "m"}
+    after: dict[str, object] = {"__name__": "m"}
+    exec(compile(text, "m.py", "exec", dont_inherit=True), before)
+    exec(compile(changed, "m.py", "exec", dont_inherit=True), after)
+    assert after.keys() - {"adapter"} == before.keys()
+    assert after["ok"]
+    assert isinstance(after["c"], (adapter.OpenAI, adapter.AsyncOpenAI))
+    assert not isinstance(before["c"], (adapter.OpenAI, adapter.AsyncOpenAI))
 
 
 def test_every_resource_of_the_sdk_is_known() -> None:
