@@ -164,7 +164,7 @@ def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text('[[logs]]\nname = "mine"\nmessages = "say"\nfields = { model = "who" }', encoding="utf-8")
     assert explained({"say": [USER], "who": "gpt-4o"}, "--formats", str(own)) == explained(
-        {**BODY, "seed": None}, "--formats", str(own)
+        {"model": "gpt-4o", "messages": [USER]}
     )
     assert explained({"a": {"b": [USER]}}, "--body", "a.b").startswith("{")
     wrong = CliRunner().invoke(app, ["explain", "-", "--body", "a..b"], input="{}")
