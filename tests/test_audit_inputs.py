@@ -432,10 +432,11 @@ def test_shapes_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     for name, data in {"a.jsonl": _dumped(row), "b.json": _dumped({"of": "me", "pile": [row] * 4}, 1)}.items():
         (tmp_path / "logs" / name).write_bytes(data)
-    for jobs in (1, 2):
-        found = counted(tmp_path / "logs", "--formats", tmp_path / "mine.toml", "--jobs", jobs)
-        assert found["formats"] == [{"name": "mine", "requests": 5}]
-        assert found["fates"]["with settings"]["requests"] == 5
+    found = counted(tmp_path / "logs", "--formats", tmp_path / "mine.toml")
+    assert found["formats"] == [{"name": "mine", "requests": 5}]
+    assert found["fates"]["with settings"]["requests"] == 5
+    formats = RowFormats.builtin().with_file(tmp_path / "mine.toml")
+    assert pickle.loads(pickle.dumps(formats)).digest == formats.digest != RowFormats.builtin().digest
     (tmp_path / "mine.toml").write_text("[[logs]]\nnam = 1\n", encoding="utf-8")
     said = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
     assert "mine.toml: logs[0].nam: unknown" in said
