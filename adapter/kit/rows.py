@@ -78,7 +78,7 @@ ELSEWHERE: Final = Aside.ELSEWHERE
 _HOLDS = {one.value: one for one in Aside}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a million of them are made, and those take four times as long
 class Logged:
     """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any.
 
