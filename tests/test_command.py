@@ -12,16 +12,13 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import adapter
 from adapter import cli
-from adapter.cli import explain
 from adapter.cli.commands import COMMANDS
-from adapter.cli.ending import Mistake
 from tests.support.command import Done, command
 
 LIBRARIES = ("typer", "click", "rich", "vcr", "yaml", "libcst", "pyarrow", "shellingham")
@@ -254,10 +251,8 @@ def test_a_mistake_is_one_line(arguments: tuple[str, ...], tmp_path: Path, monke
     assert said.isprintable()
 
 
-def test_a_request_on_a_terminal_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.cli.explain.sys.stdin", SimpleNamespace(isatty=lambda: True))
-    with pytest.raises(Mistake, match="no request: name a file"):
-        explain._read(None, None)
+def test_a_request_on_a_terminal_is_asked_for() -> None:
+    assert one_line(command("explain", stdin=None)).startswith("no request: name a file")
 
 
 # What ends a command from outside

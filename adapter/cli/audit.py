@@ -19,6 +19,7 @@ from rich.text import Text
 
 from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
 from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from adapter.kit.figures import percent
 from adapter.names import printable
 
 _MEGABYTE = 1_000_000
@@ -169,7 +170,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         return
     table = _table("", "requests", "share")
     for fate, row in document["fates"].items():
-        table.add_row(Text(_FATES[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", f"{row['share']:.1f} %")
+        table.add_row(Text(_FATES[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", percent(row["share"]))
     console.print(table)
     for steps, title in (
         ("steps", "What would move more"),
@@ -187,7 +188,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     _list(console, _table("Models", "requests", "move", "with settings", "", left=(4,)), document["models"], _model)
     table = _table("What requests use", "requests", "move")
     for row in document["features"]:
-        table.add_row(row["feature"], f"{row['requests']:,}", f"{row['moves'] / row['requests']:.0%}")
+        table.add_row(row["feature"], f"{row['requests']:,}", percent(100 * row["moves"] / row["requests"]))
     if document["features"]:
         console.print(table)
     _show_several(console, document["several_answers"])
@@ -199,7 +200,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
 
 def _step(row: dict[str, Any]) -> tuple[str, ...]:
     effects = "; ".join(dict.fromkeys(row["effects"]))
-    return " + ".join(row["settings"]), f"{row['more']:,}", f"{row['share']:.1f} %", effects
+    return " + ".join(row["settings"]), f"{row['more']:,}", percent(row["share"]), effects
 
 
 def _show_several(console: Console, several: dict[str, Any]) -> None:
@@ -263,8 +264,8 @@ def _remarks(row: dict[str, Any]) -> str:
 def _model(row: dict[str, Any]) -> tuple[str, ...]:
     count, fates = row["requests"], row["fates"]
     moving = fates.get("as it is", 0) + fates.get("with changes", 0)
-    more = f"{fates['with settings'] / count:.0%}" if fates.get("with settings") else ""
-    return row["model"], f"{count:,}", f"{moving / max(1, count):.0%}", more, _remarks(row)
+    more = percent(100 * fates["with settings"] / count) if fates.get("with settings") else ""
+    return row["model"], f"{count:,}", percent(100 * moving / max(1, count)), more, _remarks(row)
 
 
 def _list(console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]) -> None:

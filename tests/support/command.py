@@ -21,17 +21,26 @@ class Done:
     err: str
 
 
+class _Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
 def command(
-    *arguments: object, stdin: str | bytes = b"", env: Mapping[str, str] | None = None, encoding: str = "utf-8"
+    *arguments: object,
+    stdin: str | bytes | None = b"",
+    env: Mapping[str, str] | None = None,
+    encoding: str = "utf-8",
 ) -> Done:
-    """Run `adapter` with arguments; `encoding` is the terminal's."""
+    """Run `adapter` with arguments; `encoding` is the terminal's, and without a `stdin` it is one."""
 
     def stream(raw: bytes = b"") -> io.TextIOWrapper:
         return io.TextIOWrapper(io.BytesIO(raw), encoding=encoding, write_through=True)
 
     out, err = stream(), stream()
-    raw = stdin if isinstance(stdin, bytes) else stdin.encode("utf-8", "surrogatepass")
-    streams: dict[str, Any] = {"stdin": stream(raw), "stdout": out, "stderr": err}
+    raw = stdin if isinstance(stdin, bytes) else (stdin or "").encode("utf-8", "surrogatepass")
+    keys = _Terminal(io.BytesIO(), encoding=encoding) if stdin is None else stream(raw)
+    streams: dict[str, Any] = {"stdin": keys, "stdout": out, "stderr": err}
     with (
         mock.patch.multiple(sys, argv=["adapter", *map(str, arguments)], **streams),
         mock.patch.dict("os.environ", {"COLUMNS": "500", **(env or {})}),

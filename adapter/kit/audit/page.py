@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adapter.kit.figures import percent
 from adapter.names import visible
 
 from .report import Document, toml
@@ -65,7 +66,7 @@ _DOCUMENT = """<!doctype html>
 
 
 def _title(document: Document) -> str:
-    return f"{_percent(document['moves']['share'])} of {_number(document['requests'])} chat requests would move"
+    return f"{percent(document['moves']['share'])} of {_number(document['requests'])} chat requests would move"
 
 
 def _head(document: Document) -> str:
@@ -75,10 +76,10 @@ def _head(document: Document) -> str:
     if not total:
         return f"<header><p class=over>Audit of chat requests{source}</p><h1>No chat requests found</h1></header>"
     more = document["fates"]["with settings"]["requests"]
-    then = f" {_percent(100 * moves['with_settings'] / total)} would with the settings below." if more else ""
+    then = f" {percent(100 * moves['with_settings'] / total)} would with the settings below." if more else ""
     keys = "".join(
         f'<li><span class="key {_CLASSES[fate]}"></span><span><b>{_number(row["requests"])}</b> {_WORDS[fate][0]}'
-        f"<small>{_percent(row['share'])} · {_WORDS[fate][1]}</small></span></li>"
+        f"<small>{percent(row['share'])} · {_WORDS[fate][1]}</small></span></li>"
         for fate, row in document["fates"].items()
         if row["requests"]
     )
@@ -89,7 +90,7 @@ def _head(document: Document) -> str:
     )
     return f"""<header>
 <p class=over>Chat Completions → Responses API · {_number(total)} logged requests{source}</p>
-<h1>{_percent(moves["share"])} would move today</h1>
+<h1>{percent(moves["share"])} would move today</h1>
 <p class=lead>{_number(moves["now"])} of {_number(total)} requests can go to the Responses API with the settings as they are.{then}</p>
 {bar}
 <ul class=keys>{keys}</ul>
@@ -100,7 +101,7 @@ def _steps(document: Document) -> str:
     steps, total, now = document["steps"], document["requests"], document["moves"]["now"]
     if not steps:
         return ""
-    first = _row("<code>today</code>", _bar([(now, "f0", "move today")], total), _percent(100 * now / total), "")
+    first = _row("<code>today</code>", _bar([(now, "f0", "move today")], total), percent(100 * now / total), "")
     safe = [
         name
         for step in steps
@@ -143,7 +144,7 @@ def _step_rows(steps: Sequence[Mapping[str, Any]], before: int, total: int, kind
         bar = _bar([(before, "f0 dim", "before"), (step["more"], kind, "more")], total)
         names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
         effects = "; ".join(dict.fromkeys(step["effects"]))
-        rows.append(_row(names, bar, _percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
+        rows.append(_row(names, bar, percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
         before = step["moves"]
     return "".join(rows)
 
@@ -154,7 +155,7 @@ def _held(document: Document) -> str:
     most = max(row["requests"] for row in document["held"])
     rows = "".join(
         _row(f"<code>{escape(row['name'])}</code>", _bar([(row["requests"], "f3", "requests")], most),
-             f"{_number(row['requests'])} <i>{_percent(row['share'])}</i>", "")
+             f"{_number(row['requests'])} <i>{percent(row['share'])}</i>", "")
         for row in document["held"][:_MOST]
     )  # fmt: skip
     kept = ""
@@ -192,7 +193,7 @@ def _models(document: Document) -> str:
             said = "was shut down" if row["gone"] else "shuts down"
             badges.append(f'<span class="badge {kind}">{said} {row["shutdown"]}</span>')
         note = f"{_number(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
-        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, _percent(100 * moving / max(1, count)), note))
+        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, percent(100 * moving / max(1, count)), note))
     shown, rest = rows[:12], rows[12:]
     more = (
         f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>"
@@ -238,7 +239,7 @@ def _features(document: Document) -> str:
     most = max(row["requests"] for row in document["features"])
     rows = "".join(
         _row(escape(row["feature"]), _bar([(row["moves"], "f0", "move today"), (row["requests"] - row["moves"], "f3", "don't")], most),
-             _number(row["requests"]), f"{_percent(100 * row['moves'] / row['requests'])} move today")
+             _number(row["requests"]), f"{percent(100 * row['moves'] / row['requests'])} move today")
         for row in document["features"]
     )  # fmt: skip
     return _section("What requests use", "The coloured part moves today.", f"<div class=plot>{rows}</div>")
@@ -326,7 +327,7 @@ def _bad(document: Document) -> str:
     parts = []
     for row in document["not_in_the_log"]:
         said = (
-            f"{_plural(row['requests'], 'request')} ({_percent(row['share'])}) were logged without their {row['part']}"
+            f"{_plural(row['requests'], 'request')} ({percent(row['share'])}) were logged without their {row['part']}"
         )
         parts.append(f"<p>{said}: {escape(row['means'])}.</p>")
     rows = document["rows_without_request"]
@@ -406,11 +407,3 @@ def _number(value: int) -> str:
 
 def _plural(count: int, what: str) -> str:
     return f"{_number(count)} {what}{'' if count == 1 else 's'}"
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.1:
-        return "< 0.1 %"
-    if 99.9 < share < 100:
-        return "> 99.9 %"
-    return f"{share:.1f} %".replace(".0 %", " %")
