@@ -5,10 +5,10 @@ Each message is told by its own keys. What can't be read as a message is left ou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from adapter import codec
 from adapter.kit.json_path import parse, read_text
 
 Message = dict[str, Any]
@@ -215,7 +215,7 @@ def _call(call: Any) -> Any:
             return call
         inner = call
     arguments = inner.get("arguments", inner.get("args", ""))
-    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    written = arguments if isinstance(arguments, str) else _json(arguments)
     return {"id": call.get("id"), "type": "function", "function": {"name": inner.get("name"), "arguments": written}}
 
 
@@ -237,7 +237,14 @@ def _plain(parts: list[dict[str, Any]]) -> Any:
 
 def _written(part: dict[str, Any]) -> str:
     found = part.get("response", part.get("result", part.get("content", "")))
-    return found if isinstance(found, str) else json.dumps(found)
+    return found if isinstance(found, str) else _json(found)
+
+
+def _json(value: Any) -> str:
+    try:
+        return codec.dumps(value).decode()
+    except codec.Unwritable:  # nested too deeply, say
+        return ""
 
 
 def _text(value: Any) -> str:
