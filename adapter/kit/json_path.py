@@ -1,7 +1,8 @@
 """Paths into JSON: `request.body`, `$.attributes.request.body`, `choices[0].message`, `attributes["gen_ai.request.model"]`.
 
-A path is names with dots between them. `$` stands for the whole; in front of a path it may be left out. `[0]` is an item of an array, `[*]`
-are all of them; a name with other characters in it stands in quotes: `["x.y"]`, `['x y']`.
+A path is names with dots between them. `$` stands for the whole; in front of a path it may be left
+out. `[0]` is an item of an array, `[*]` are all of them; a name with other characters in it stands
+in quotes: `["x.y"]`, `['x y']`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ _NO_NUMBER = "Out of range float values"  # as json.JSONEncoder says it
 class Found:
     """A request's body, the keys that led to it, the address it was meant for, where the row names one, and its line of how many.
 
-    Of a document that holds several requests `line` is the number of the request. `missing` are the parts that the log doesn't have,
-    "messages" (others stand there in their place) or "model".
+    Of a document that holds several requests `line` is the number of the request. `missing` are the
+    parts that the log doesn't have, "messages" (others stand there in their place) or "model".
     """
 
     body: Any
@@ -39,7 +39,8 @@ class Found:
 def find_request(text: bytes, line: int | None = None, formats: RowFormats | None = None) -> Found:
     """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
 
-    `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is empty, or has no such line.
+    `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is
+    empty, or has no such line.
     """
     text = text.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():

@@ -7,8 +7,9 @@ A row is read by the first of these that applies, so that the same row is always
 3. a bare body: Chat's parameters, `messages` among them, and no other key;
 4. a known shape (`logs/formats.toml`): of several that fit, the one that asks most of a row;
 5. a body beside a log's own keys, of which Chat's parameters alone are taken;
-6. a row inside: under `body`, `request`, `message` and the like in the order of the table, then under any other key as they stand,
-   each to its end before the next; JSON in a text too, also behind a time stamp. Answers are passed over.
+6. a row inside: under `body`, `request`, `message` and the like in the order of the table, then
+   under any other key as they stand, each to its end before the next; JSON in a text too, also
+   behind a time stamp. Answers are passed over.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ Why = Literal["not JSON", "no chat request in it", "nothing at the path of bodie
 
 
 class Aside(enum.Enum):
-    """A row that is read and is no chat request: one to another endpoint, an answer without its request, something else."""
+    """A row that is no chat request: one to another endpoint, an answer alone, something else."""
 
     ELSEWHERE = "other endpoint"
     ANSWER = "answer"
@@ -80,11 +81,11 @@ _HOLDS = {one.value: one for one in Aside}
 
 @dataclass(slots=True)  # not frozen: a million of them are made, and those take four times as long
 class Logged:
-    """One logged chat request: its body, the path and the host it went to, and the usage that its answer told of, if any.
+    """One logged chat request: its body, where it went to, and the usage that its answer told of.
 
-    `inside` are the keys under which the row held the body, `url` is the address as the row
-    has it, of a base with Chat's path behind. `format` names the shape of the
-    row, where it has one; `missing` are parts of the request that the log doesn't hold, "messages" or "model".
+    `inside` are the keys under which the row held the body, `url` is the address as the row has it,
+    of a base with Chat's path behind. `format` names the shape of the row, where it has one;
+    `missing` are parts of the request that the log doesn't hold, "messages" or "model".
     """
 
     body: Any
@@ -108,7 +109,7 @@ def unwrap(row: Any, formats: RowFormats | None = None) -> Outcome:
 
 
 def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]:
-    """Find the chat requests in a row, which may hold several rows; or say why there is none. There is at least one outcome."""
+    """Find the chat requests in a row, or say why there is none; there is at least one outcome."""
     try:
         row = read_row(row)
     except ValueError:
@@ -166,7 +167,7 @@ class _Reader:
         self.left = _MOST_NODES
 
     def read(self, row: Any, around: _Around, depth: int, *, named: bool = True) -> list[Outcome]:
-        """Return what a row holds, nothing where it holds no request. `named`: it stood where bodies stand."""
+        """Return what a row holds, if anything. `named`: it stood where bodies stand."""
         self.left -= 1
         if self.left < 0 or depth > _DEPTH:
             return []
@@ -190,7 +191,7 @@ class _Reader:
                 return found
         if "messages" in row and (named or isinstance(row["messages"], list)):
             return [around.logged(_beside(row))]
-        if isinstance(row.get("model"), str) and "input" in row:  # a request of the Responses API's, or for embeddings
+        if isinstance(row.get("model"), str) and "input" in row:  # for Responses, or embeddings
             return [ELSEWHERE]
         return self._inside(row, around, depth, named=named and depth > 0)
 
@@ -220,7 +221,7 @@ class _Reader:
         return asides
 
     def _listed(self, rows: list[Any], around: _Around, depth: int) -> list[Outcome]:
-        """Read a list: of fields with their values, as CloudWatch's Logs Insights has rows; or of rows."""
+        """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
         if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
             return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
         return self._each(rows, around, depth) if depth < 2 else []
@@ -316,7 +317,7 @@ def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Ou
 
 
 def _told(shape: LogFormat, row: dict[str, Any], around: _Around) -> _Around | None:
-    """Return what a shape says of a request's address and answer; None for an address of another endpoint."""
+    """Return what a shape says of address and answer; None for another endpoint's address."""
     url, host = _first(shape.url, row), _first(shape.host, row)
     told = (usage_of(path.find(row)) for path in shape.usage)
     usage = next((found for found in told if found is not None), around.usage)
@@ -351,7 +352,7 @@ def _found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
 
 
 def _beside(row: dict[str, Any]) -> Any:
-    """Return the body in a row that may have keys of a log's as well: then Chat's parameters alone are the body's."""
+    """Return the body in a row; beside a log's own keys Chat's parameters alone are the body's."""
     if _BESIDE.isdisjoint(row):
         return body_of(row)
     more = body_of({key: value for key, value in row.items() if key == "extra_body"})
@@ -359,7 +360,7 @@ def _beside(row: dict[str, Any]) -> Any:
 
 
 def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give what may hold a request: the usual names first, then the others as they stand; no answers."""
+    """Give what may hold a request: the usual names first, then others as they stand."""
     named = _NAMED.intersection(row)
     for name in sorted(named, key=_RANK) if len(named) > 1 else named:
         if isinstance(row[name], (dict, str, bytes, list)):
@@ -387,7 +388,7 @@ def _has_chats(messages: Any) -> bool:
 
 
 def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body whose messages stand in a text, as cells of tables do, or are another library's, as a request has them."""
+    """Return a body with Chat's messages, where they stand in a text or are another library's."""
     messages = body.get("messages")
     if isinstance(messages, str):
         read = read_text(messages)
@@ -407,7 +408,7 @@ def _begun(row: dict[str, Any]) -> bool:
 
 
 def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
-    """Return what is known with a level's address and answer; None for the address of another endpoint."""
+    """Return what is known with a level's address and answer; None for another endpoint's."""
     usage = around.usage if around.usage is not None else _usage(row)
     method, found = row.get("method"), None
     named = not _ADDRESSES.isdisjoint(row)

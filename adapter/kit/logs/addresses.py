@@ -13,7 +13,7 @@ _LONGEST = 10_000
 
 
 def address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str] | None:
-    """Read a path or a URL: its raw path, its host, and itself. A base gets the path of chat calls."""
+    """Read a path or a URL: raw path, host, and itself. A base gets the path of chat calls."""
     if not (value.startswith("/") or "://" in value[:9]) or len(value) > _LONGEST:
         return None
     host, path = "", value

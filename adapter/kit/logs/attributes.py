@@ -1,7 +1,8 @@
-"""OpenTelemetry's attributes as one object: of OTLP's JSON, of the SDKs' own exporters, of columns with dots in their names.
+"""OpenTelemetry's attributes as one object: of OTLP's JSON, of exporters, of tables' columns.
 
-`{"gen_ai.request.model": "gpt-4o", "gen_ai.prompt.0.role": "user"}` and the same as OTLP's list of keys and values become
-`{"gen_ai": {"request": {"model": "gpt-4o"}, "prompt": [{"role": "user"}]}}`, so that a path leads to the same place in each.
+`{"gen_ai.request.model": "gpt-4o", "gen_ai.prompt.0.role": "user"}` and the same as OTLP's list of
+keys and values become `{"gen_ai": {"request": {"model": "gpt-4o"}, "prompt": [{"role": "user"}]}}`,
+so that a path leads to the same place in each.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ _COLUMNS = "attributes."  # what tables of spans put in front
 
 
 def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
-    """Return the attributes of a span or a log record, with its events, name and body beside them; None where they are none.
+    """Return the attributes of a span or a log record, with events, name and body beside them.
 
-    `found` is what stands in the row as its attributes: a list of keys and values, an object, or the row itself.
+    `found` is what stands in the row as its attributes: a list of keys and values, an object, or
+    the row itself. None for anything else.
     """
     pairs = _pairs(found)
     if pairs is None:

@@ -1,17 +1,20 @@
-"""The shapes of rows, read from TOML: which keys a row of that shape has, and where it holds the parts of a request.
+"""The shapes of rows, read from TOML: which keys a row has, and where a request's parts stand.
 
-A file has tables `[[logs]]`. `name` names the shape. A row has it where every path of `has` leads to something, one
-at least of `any`, none of `lacks`, and every path of `where` to its value, or to one of its values. Then either
+A file has tables `[[logs]]`. `name` names the shape. A row has it where every path of `has` leads
+to something, one at least of `any`, none of `lacks`, and every path of `where` to its value, or to
+one of its values. Then either
 
-- `rows`, `row` or `attributes` lead to what is read as rows of their own: all of what is there; the first; or OpenTelemetry's
-  attributes, whose names with dots become objects in each other;
-- `body` leads to the request's body; or `messages`, `system`, `parameters` (objects) and `fields` (single parameters, by their
-  name) to its parts;
-- or `holds` says that such a row has no chat request: "nothing", an "answer" alone, or a request to an "other endpoint".
+- `rows`, `row` or `attributes` lead to what is read as rows of their own: all of what is there; the
+  first; or OpenTelemetry's attributes, whose names with dots become objects in each other;
+- `body` leads to the request's body; or `messages`, `system`, `parameters` (objects) and `fields`
+  (single parameters, by their name) to its parts;
+- or `holds` says that such a row has no chat request: "nothing", an "answer" alone, or a request to
+  an "other endpoint".
 
-Beside the request may stand `url` (an address, or the base of one), `host`, and `usage`, or the answer that holds it. `only` are
-paths whose other values make it a request to another endpoint, `provider` leads to the vendor's name. Where a key takes a path it
-takes a list of them as well: the first that leads to something holds.
+Beside the request may stand `url` (an address, or the base of one), `host`, and `usage`, or the
+answer that holds it. `only` are paths whose other values make it a request to another endpoint,
+`provider` leads to the vendor's name. Where a key takes a path it takes a list of them as well: the
+first that leads to something holds.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ _LARGEST = 1 << 20  # bytes of a file
 
 
 class BadFormat(AdapterError, ValueError):
-    """A description of logs that can't be read; the message begins with the file and the place in it."""
+    """A description of logs that can't be read; the message begins with the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class LogFormat:
 
     @property
     def weight(self) -> int:
-        """How much it asks of a row: steps of paths, and values. Of two shapes that fit, the one that asks more is meant."""
+        """How much it asks of a row: steps of paths, and values; the one that asks more is meant."""
         least = min((len(path.steps) for path in self.any), default=0)
         return least + sum(len(path.steps) for path in self.has) + sum(len(path.steps) + 1 for path, _ in self.where)
 
@@ -96,8 +99,9 @@ def among(value: Any, values: frozenset[Any]) -> bool:
 class RowFormats:
     """Which shapes of rows are known. It can be pickled.
 
-    `body` is the one path that bodies are looked for at, where it is set. `own` are shapes of the user's, which go before the
-    built-in ones, in their order. `digest` tells formats apart that read rows differently.
+    `body` is the one path that bodies are looked for at, where it is set. `own` are shapes of the
+    user's, which go before the built-in ones, in their order. `digest` tells formats apart that
+    read rows differently.
     """
 
     body: Path | None = None

@@ -1,6 +1,7 @@
 """Chat's messages out of what logs make of them: OpenAI's own, OpenTelemetry's parts, LangChain's serialised ones, spans' attributes.
 
-Each message is told by its own keys. What can't be read as a message is left out; where nothing is left, the log has no messages.
+Each message is told by its own keys. What can't be read as a message is left out; where nothing is
+left, the log has no messages.
 """
 
 from __future__ import annotations

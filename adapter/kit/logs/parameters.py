@@ -1,7 +1,7 @@
 """Chat's parameters out of a log's: other tools' names for tools, numbers that were written as text, the SDK's own options.
 
-Logs put notes of their own among parameters, so that what Chat doesn't know isn't taken from them; what an SDK's caller added by
-`extra_body` is.
+Logs put notes of their own among parameters, so that what Chat doesn't know isn't taken from them;
+what an SDK's caller added by `extra_body` is.
 """
 
 from __future__ import annotations
