@@ -176,12 +176,33 @@ class Reader(Models):
             else:
                 state = state.weakened()
         elif change.key is None:
-            state.open.append(Open("a key that isn't literal"))
+            state.update(self._under_names(change, depth))
         elif change.kind == "default":
             state.default(change.key, UNKNOWN if change.value is None else self.value(change.value, scope, place))
         else:
             self.set_in(state, change.key, change.value, scope, place)
         return state
+
+    def _under_names(self, change: Change, depth: int) -> Arguments:
+        """Return what `made[key] = value` gives: in a loop over names, or over another dictionary, what that holds."""
+        bindings = self._symbols.lookup(change.by, change.scope) if change.by else []
+        if len(bindings) == 1 and bindings[0].value is not None:
+            key = self.value(bindings[0].value, bindings[0].scope, bindings[0].place)
+            if isinstance(key, str):
+                return Arguments(
+                    {key: UNKNOWN if change.value is None else self.value(change.value, change.scope, change.place)}
+                )
+        loops = [one for one in bindings if one.of is not None and one.place.order < change.place.order]
+        if loops:
+            one = loops[-1]
+            match one.of:
+                case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
+                    return self.dictionary(inner, one.scope, one.place, depth).weakened()
+                case cst.BaseExpression() as names:
+                    keys = self._names_in(names, one.scope, one.place, depth)
+                    if keys is not None:
+                        return Arguments(dict.fromkeys(keys, UNKNOWN), maybe=set(keys))
+        return Arguments(open=[Open("a key that isn't literal")])
 
     def _filtered(self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int) -> Arguments:
         """Return what is left of a dictionary whose items are looked through."""

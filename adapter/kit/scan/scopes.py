@@ -94,7 +94,7 @@ class Scope:
 class Binding:
     """One thing that a name is bound to: a dotted import, an expression, an annotation, a definition, or something unknown (all None).
 
-    `index` is the position in a tuple that is unpacked.
+    `index` is the position in a tuple that is unpacked; `of` is what a loop goes through.
     """
 
     scope: Scope
@@ -105,6 +105,7 @@ class Binding:
     defined: Scope | None = None
     parameter: bool = False
     index: int | None = None
+    of: cst.BaseExpression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Change:
     kind: Literal["set", "default", "update", "drop", "add"]
     key: str | None = None
     value: cst.BaseExpression | None = None
+    by: str = ""  # the name that the key has, where it isn't literal
 
 
 class Collector(Walker):
@@ -295,7 +297,12 @@ class Collector(Walker):
         self._target(node.target, node.value)
 
     def visit_For(self, node: cst.For) -> None:
-        self._target(node.target, None)
+        names = node.target.elements if isinstance(node.target, cst.Tuple) else ()
+        first = names[0].value if names else node.target
+        if isinstance(first, cst.Name):
+            self._bind(first.value, of=node.iter)
+        for element in names[1:]:
+            self._target(element.value, None)
 
     visit_CompFor = visit_For
 
@@ -328,13 +335,15 @@ class Collector(Walker):
             if isinstance(target, cst.Subscript):
                 self._change(target.value, "drop", key_of(target), None)
 
-    def _change(self, owner: cst.BaseExpression, kind: str, key: str | None, value: cst.BaseExpression | None) -> None:
+    def _change(
+        self, owner: cst.BaseExpression, kind: str, key: str | None, value: cst.BaseExpression | None, by: str = ""
+    ) -> None:
         if isinstance(owner, cst.Subscript) and kind != "drop":  # params["extra_body"]["seed"] = 1
             inner = cst.Dict([cst.DictElement(cst.SimpleString(repr(key)), value)]) if key and value else value
             kind, key, owner, value = "update", key_of(owner), owner.value, inner
             if key is None or inner is None:
                 return
-        change = Change(self._now, self._here(), kind, key, value)  # type: ignore[arg-type]
+        change = Change(self._now, self._here(), kind, key, value, by)  # type: ignore[arg-type]
         if isinstance(owner, cst.Name):
             scope: Scope | None = self._now
             while scope is not None and owner.value not in scope.bindings:
@@ -362,7 +371,7 @@ class Collector(Walker):
                     owner.attributes.setdefault(target.attr.value, []).append(bound)
             case cst.Subscript():
                 if value is not None:
-                    self._change(target.value, "set", key_of(target), value)
+                    self._change(target.value, "set", key_of(target), value, _name_of_key(target))
             case cst.Tuple() | cst.List():
                 pairs: Sequence[cst.BaseElement] = value.elements if isinstance(value, (cst.Tuple, cst.List)) else ()
                 for k, element in enumerate(target.elements):
@@ -386,6 +395,13 @@ def key_of(node: cst.Subscript) -> str | None:
         case [cst.SubscriptElement(slice=cst.Index(value=key))]:
             return text_of(key)
     return None
+
+
+def _name_of_key(node: cst.Subscript) -> str:
+    match node.slice:
+        case [cst.SubscriptElement(slice=cst.Index(value=cst.Name(value=name)))]:
+            return name
+    return ""
 
 
 def text_of(node: cst.BaseExpression) -> str | None:
