@@ -1,6 +1,7 @@
 """Be the command `adapter`.
 
-Help and version need nothing beyond the core; a command and its libraries are imported when it is called.
+Help and version need nothing beyond the core; a command and its libraries are imported when it is
+called.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ _COMPLETING = "_ADAPTER_COMPLETE"  # set by the shells' completion
 
 
 def main() -> None:
-    """Run the command line and exit; the codes are in `ending`. What the user can mend is one line on stderr."""
+    """Run the command line and exit with one of the codes of `ending`.
+
+    What the user can mend is one line on stderr.
+    """
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -11,7 +11,10 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in a line, the function of `adapter.cli` that it is, and what it imports beyond the core."""
+    """A command: what it does in a line, and the function of `adapter.cli` that it is.
+
+    `needs` are the libraries that it imports beyond the core.
+    """
 
     name: str
     help: str

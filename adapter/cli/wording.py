@@ -1,4 +1,7 @@
-"""Word the mistakes that typer finds in a command line: one line, which begins with the option or the argument."""
+"""Word the mistakes that typer finds in a command line, each in one line.
+
+The line begins with the option or the argument.
+"""
 
 from __future__ import annotations
 

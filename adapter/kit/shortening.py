@@ -1,7 +1,7 @@
-"""A request that is short enough to be read: what is long in it becomes its beginning and its length.
+"""Make a request short enough to be read: what is long becomes its beginning and its length.
 
-Files that a request carries as base64 are worth no screen, and texts only their beginning; the shape stays. What is
-made is bounded however large the request is.
+Files that a request carries as base64 are worth no screen, and texts only their beginning; the
+shape stays. What is made is bounded however large the request is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Say why a server wasn't reached, in words and without its address: what HTTP libraries raise holds the cause, many layers below."""
+"""Say why a server wasn't reached, in words and without its address.
+
+What HTTP libraries raise holds the cause many layers below.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from urllib.parse import urlsplit
 
 
 def why(error: BaseException) -> str:
-    """Give the reason for a request that got no answer: `connection refused`, or the error's class where no more is known."""
+    """Give the reason for a request that got no answer: `connection refused`, for example.
+
+    It is the error's class where no more is known.
+    """
     chain = list(_chain(error))
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):

@@ -37,7 +37,9 @@ def arrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise MissingExtra("Parquet and record batches need pyarrow: pip install 'chat-responses-adapter[kit]'") from None
+        raise MissingExtra(
+            "Parquet and record batches need pyarrow: pip install 'chat-responses-adapter[kit]'"
+        ) from None
     return pa
 
 

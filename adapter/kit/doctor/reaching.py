@@ -199,7 +199,10 @@ def _endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
 
 
 def refusal(base: str, key: str | None) -> str:
-    """Say why programs can't be run against a Chat Completions API, after an empty request to it; nothing where they can."""
+    """Send an empty request, and say why programs can't be run against this Chat Completions API.
+
+    Returns nothing where they can.
+    """
     path = "/chat/completions"
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
