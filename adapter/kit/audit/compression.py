@@ -85,7 +85,7 @@ def _faulty(read: Read, error: type[Exception]) -> Read:
 
 
 class _Frames:
-    """Frames of Zstandard, one behind the other; its own reader doesn't tell a file that was cut short from a whole one."""
+    """Frames of Zstandard, one behind the other; the package's own reader takes a file cut short for a whole one."""
 
     def __init__(self, raw: IO[bytes], module: Any) -> None:
         self._raw, self._module = raw, module

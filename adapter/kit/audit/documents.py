@@ -1,6 +1,7 @@
-"""Whole-file JSON, cut into rows while it is read: arrays, objects over many lines, and documents that wrap an array.
+"""Whole-file JSON, cut into rows while it is read: arrays, objects over many lines, and wrapped arrays.
 
-Nothing is parsed here: the ends of values are found by brackets and quotes, and only the value under way is held.
+Nothing is parsed here: the ends of values are found by brackets and quotes, and only the value under
+way is held.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ TOO_LONG = "too long"
 ONE_COMMA_TOO_MANY = "a comma too many"
 
 Arrays = Mapping[tuple[str, ...], bool]
-"""Where in an object the array may stand whose elements are the rows, by the keys that lead to it; and whether they are kept
-around each element, since paths to what is in it begin with them. No key: an array that stands for itself."""
+"""Where in an object the array may stand whose elements are the rows, by the keys that lead to it; and
+whether they are kept around each element, since paths to what is in it begin with them. No key: an array
+that stands for itself."""
 
 _OWN = frozenset({"messages", "model", "prompt", "request", "body", "input", "response", "url"})  # of a row itself
 
@@ -33,12 +35,13 @@ _TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^
 _TO_QUOTE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _TO_SEPARATOR = re.compile(rb'[^,\[\]{}"\s]*+')
 _ARRAY_BEGINS = re.compile(rb'\[\s*+(?:[\[{\]"]|$)')
+
 Row = tuple[bytes, int, str]
-"""The bytes of a value on one line, the number of the line on which it begins, and why it can't be read, or nothing."""
+"""The bytes of a value, the number of the line on which it begins, and why it can't be read, or nothing."""
 
 
 def arrays_of(formats: RowFormats) -> Arrays:
-    """Return the arrays that hold rows: those of known shapes; or the one that the path of bodies leads through."""
+    """Return the arrays that hold rows: those of known shapes, or the one on the way to bodies."""
     if formats.body is not None:
         keys, rest = _to_all(formats.body)
         return {} if rest is None else {keys: True}
@@ -47,7 +50,7 @@ def arrays_of(formats: RowFormats) -> Arrays:
 
 
 def _to_all(path: Path) -> tuple[tuple[str, ...], Sequence[Step] | None]:
-    """Split a path at its first `[*]`, in front of which are only keys; None behind it where there is none such."""
+    """Split a path at its first `[*]`, if only keys are in front of it; else None is behind it."""
     keys: list[str] = []
     for at, step in enumerate(path.steps):
         if step == ALL:
@@ -65,7 +68,7 @@ def _array_begins() -> re.Pattern[bytes]:
 
 
 def is_document(head: bytes) -> bool:
-    """Tell by the first bytes of a file whether it is one JSON document, or several, rather than a value a line."""
+    """Tell by the first bytes of a file whether it holds JSON documents rather than a value a line."""
     head = head.removeprefix(BOM).lstrip(b" \t\r\n")
     if head.startswith(_RECORD):
         return True
@@ -101,7 +104,8 @@ def _goes_on(line: bytes, rest: bytes) -> bool:
 class Documents:
     """The rows of JSON documents, one behind the other, from pieces of bytes.
 
-    `read` gives the next piece, and none at the end. `arrays` are those whose elements are rows. Values longer than `longest` bytes are passed over.
+    `read` gives the next piece, and none at the end. `arrays` are those whose elements are rows. Values
+    longer than `longest` bytes are passed over.
     """
 
     def __init__(self, read: Callable[[], bytes], longest: int, arrays: Arrays) -> None:
@@ -260,7 +264,7 @@ class Documents:
             self._recover()
 
     def _key(self) -> str | None:
-        """Pass over a key and its colon; return it, or None where there is none. Of a long one the end is returned."""
+        """Pass over a key and its colon; return the key, of a long one the end, or None for none."""
         if not self._text():
             return None
         end = self._at - 1

@@ -48,7 +48,8 @@ _WIDE = (
 )  # how UTF-16 and UTF-32 begin
 
 Kind = Literal["lines", "document", "packed", "parquet", "pipe"]
-"""How a log is read: line by line, as JSON documents, by what is in a compressed file, as a table, or as a pipe, which can't be read twice."""
+"""How a log is read: line by line, as JSON documents, by what is packed in it, as a table, or as a pipe,
+which can't be read twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _PIECE = 1 << 16
 
 
 class Piece(io.RawIOBase):
-    """A file as far as `size` bytes, or to its end; `head` are bytes that were read before. It is closed with it if `owned`."""
+    """A file as far as `size` bytes, or to its end, and closed with it if `owned`; `head` was read before."""
 
     def __init__(self, file: Any, size: int | None = None, head: bytes = b"", *, owned: bool = True) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def is_pipe(path: str | Path) -> bool:
 
 
 def opened(path: str) -> io.BufferedReader[Piece]:
-    """Open such a path to be read. Raises Unreadable for terminals and devices, and for a named pipe that nobody writes to."""
+    """Open such a path. Raises Unreadable for terminals, devices, and a named pipe that nobody writes to."""
     try:
         file, head = (_stdin(), b"") if path == STDIN else _named(path)
     except OSError as error:
@@ -93,7 +93,7 @@ def _null() -> int:
 
 
 def _named(path: str) -> tuple[Any, bytes]:
-    """Open a named pipe; whoever writes into it may come a little later, but isn't waited for without end."""
+    """Open a named pipe; whoever writes into it may come later, but isn't waited for without end."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     try:
         head = _first(handle) if stat.S_ISFIFO(os.fstat(handle).st_mode) else b""
