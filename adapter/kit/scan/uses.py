@@ -108,6 +108,8 @@ class Uses(Walker):
 
     def visit_Name(self, node: cst.Name) -> None:
         """Take note of a name."""
+        if node.value not in self._called.imported:
+            return
         bindings = self._bindings(node.value, node)
         client = next((one for one in map(_client, bindings) if one is not None), None)
         if client is not None and node in self._tree.names.get(node.value, ()):
@@ -303,6 +305,13 @@ class _Called(Walker):
     def __init__(self) -> None:
         super().__init__()
         self.found: set[str] = set()
+        self.imported: set[str] = set()  # the names of client classes
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        for alias in () if isinstance(node.names, cst.ImportStar) else node.names:
+            if alias.name.value in CLIENTS:
+                self.imported.add(str(alias.evaluated_alias or alias.evaluated_name))
+        return False
 
     def visit_Call(self, node: cst.Call) -> None:
         func = node.func
