@@ -130,6 +130,8 @@ def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]
 
 def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence[Outcome]:
     """Keep of what was found in a row what counts: requests, else what else it is."""
+    if len(found) == 1:
+        return found
     told = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
     if told:
         return told
@@ -210,8 +212,9 @@ class _Reader:
                 continue
             looked = looked or known
             found = self.read(inner, around.under(name), depth + 1, named=name in _BODIES)
-            if any(isinstance(one, Logged) for one in found):
-                return found
+            for one in found:
+                if type(one) is Logged:
+                    return found
             asides += found
         if not asides and around.chat and named and not looked:
             # A body without messages is a chat request only where its address says so.

@@ -148,9 +148,9 @@ class RowFormats:
     def fitting(self, row: dict[str, Any]) -> LogFormat | None:
         """Return the shape of a row: of one's own the first that fits, else of the built-in ones the one that asks most."""
         index = self.index
-        found = {number for key in row if key in index for number in index[key]}
-        if not found:
+        if index.keys().isdisjoint(row):
             return None
+        found = {number for key in row if key in index for number in index[key]}
         own = len(self.own)
         for number in sorted(found):
             one = self.own[number] if number < own else self.known[number - own]

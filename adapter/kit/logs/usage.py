@@ -49,6 +49,8 @@ def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
 
 
 def _named(usage: dict[str, Any]) -> dict[str, Any] | None:
+    if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
+        return usage  # as Chat has it, and as most are
     prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
     if prompt is None:
         return None
