@@ -128,6 +128,13 @@ LEFT: dict[str, tuple[str, int, str]] = {
     "a vendor's, unless the environment says": (
         "OpenAI(base_url=os.getenv('U', 'https://api.together.xyz/v1'))", 2, "(together.xyz)",
     ),
+    "a vendor's, unless it is none": (
+        "class A:\n  url: str | None = 'https://api.deepseek.com'\n  def f(self): return OpenAI(base_url=str(self.url) if self.url is not None else None)",
+        4, "(deepseek.com)",
+    ),
+    "a vendor's, if there is one": (
+        "URL = 'https://api.groq.com/openai/v1'\nOpenAI(base_url=None if not URL else URL.rstrip('/'))", 3, "(groq.com)",
+    ),
     "a vendor's, put together": ("H = 'https://api.mistral.ai'\nOpenAI(base_url=f'{H}/v1')", 3, "(mistral.ai)"),
     "a vendor's, as a URL": ("OpenAI(base_url=httpx.URL('https://api.perplexity.ai'))", 2, "(perplexity.ai)"),
     "a vendor's, among keywords": ("kw = {'base_url': 'https://api.x.ai/v1'}\nOpenAI(**kw)", 3, "(x.ai)"),

@@ -95,7 +95,7 @@ class Texts:
             case cst.BaseString() | cst.BinaryOperation():
                 return self._written(node, scope, deeper)
             case cst.IfExp():
-                return self._branch(node.body, scope, deeper) | self._branch(node.orelse, scope, deeper)
+                return self._either(node, scope, deeper)
             case cst.BooleanOperation():
                 return self.of(node.left, scope, deeper) | self.of(node.right, scope, deeper)
             case cst.NamedExpr():
@@ -128,9 +128,16 @@ class Texts:
                 return [re.sub(r"%(\(\w+\))?[sdr]", OPEN, one) for one in self.of(node.left, scope, deeper)]
         return _NONE
 
+    def _either(self, node: cst.IfExp, scope: Scope, depth: int) -> frozenset[str]:
+        """Return what either branch may be; `str(x) if x is not None else None` is what x may be."""
+        branches = [node.body, node.orelse]
+        tested = _tested(node.test)
+        if tested is not None and any(_is_none(one) for one in branches):
+            branches = [one for one in branches if _speaks_of(one, tested)] or branches
+        return frozenset().union(*(self._branch(one, scope, depth) for one in branches))
+
     def _branch(self, node: cst.BaseExpression, scope: Scope, depth: int) -> frozenset[str]:
-        is_none = isinstance(node, cst.Name) and node.value == "None"
-        return frozenset({""}) if is_none else self.of(node, scope, depth)
+        return frozenset({""}) if _is_none(node) else self.of(node, scope, depth)
 
     def _put_together(
         self, parts: Sequence[cst.BaseExpression], scope: Scope, depth: int, between: str = ""
@@ -350,3 +357,24 @@ def _spread(node: cst.Dict | cst.Call) -> Iterator[cst.BaseExpression]:
         yield from (one.value for one in node.elements if isinstance(one, cst.StarredDictElement))
     else:
         yield from (one.value for one in node.args if one.keyword is None)
+
+
+def _is_none(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Name) and node.value == "None"
+
+
+def _tested(test: cst.BaseExpression) -> str | None:
+    """Return the name that a condition asks about: `x`, `not x`, `x is not None`."""
+    match test:
+        case cst.UnaryOperation(operator=cst.Not()):
+            return _tested(test.expression)
+        case cst.Comparison(comparisons=[only]) if _is_none(only.comparator):
+            return _tested(test.left)
+        case cst.Name() | cst.Attribute():
+            return helpers.get_full_name_for_node(test)
+    return None
+
+
+def _speaks_of(node: cst.CSTNode, name: str) -> bool:
+    own = helpers.get_full_name_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else None
+    return own == name or any(_speaks_of(one, name) for one in node.children)
