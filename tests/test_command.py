@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def test_help_lists_the_commands() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_of_its_own(name: str) -> None:
     one = COMMANDS[name]
-    function = getattr(import_module(f"adapter.cli.{one.module}"), one.function)
+    function = one.load()
     for option in ("--help", "-h"):
         done = command(name, option)
         assert (done.code, done.err) == (0, "")
@@ -128,7 +127,7 @@ def test_a_missing_library_is_named_with_its_extra(name: str, monkeypatch: pytes
 def test_the_table_names_what_a_command_imports_at_once() -> None:
     """Of libraries of the extras: whatever the module of a command imports when it is called."""
     for one in COMMANDS.values():
-        pending, seen, libraries = [f"adapter.cli.{one.module}"], set(), set()
+        pending, seen, libraries = [f"adapter.cli.{one.name}"], set(), set()
         while pending:
             module = pending.pop()
             if module in seen:

@@ -204,7 +204,7 @@ def test_one_that_is_named(here: Path, make: Callable[[Path], object], why: str 
         with pytest.raises(Mistake, match="thing: "):
             run(*command, "thing")
     if why:
-        with pytest.raises(Mistake, match="no logs in thing"):
+        with pytest.raises(Mistake, match="thing"):
             run("audit", "thing")
         assert "thing: not scanned: " in run("scan", "thing", ends=(0,)).stderr
         make(here / "thing.py")
@@ -264,8 +264,9 @@ def test_a_state_that_isnt_a_file(here: Path) -> None:
 def test_a_log_that_vanishes(here: Path) -> None:
     (log,) = inputs.find(["good.jsonl"])
     (here / "good.jsonl").unlink()
-    with pytest.raises(Unreadable, match=r"good\.jsonl: No such file"):
-        list(inputs.blocks(log))
+    (block,) = inputs.blocks(log)
+    assert block.data == b""
+    assert "No such file" in str(block)
 
 
 def test_what_a_shell_has_opened_is_read(here: Path) -> None:
@@ -286,7 +287,8 @@ LOGS: dict[str, tuple[bytes, int]] = {
     "a broken zstd": (b"\x28\xb5\x2f\xfd" + b"broken" * 9, 0),
     "a broken Parquet": (b"PAR1" + b"broken" * 9 + b"PAR1", 0),
     "ten megabytes in a line": (b'{"x":"' + b"x" * (10 << 20) + b'"}\n' + _LINE, 1),
-    "deep": (b"[" * 100_000 + b"\n" + _LINE, 1),
+    "deep": (b'{"x":' + b"[" * 100_000 + b"\n" + _LINE, 1),
+    "a deep array, of which the lines behind it are a part": (b"[" * 100_000 + b"\n" + _LINE, 0),
     "NUL bytes": (b"\0" * 100 + b"\n" + _LINE, 1),
     "bytes": (bytes(range(256)) + b"\n" + _LINE, 1),
     "text with a lone surrogate": (b'"\\ud800"\n' + _LINE, 1),

@@ -423,7 +423,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("cryptography", {"memory_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="}, "seal"),
     ):
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(ImportError, match=rf"pip install 'chat-responses-adapter\[{extra}\]'"):
+        with pytest.raises(ImportError, match=rf"\(extra `{extra}`\)"):
             adapter.Settings(**given)  # type: ignore[arg-type]
 
 

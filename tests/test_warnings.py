@@ -257,8 +257,8 @@ def test_a_call_that_moved_is_one_line(door: Door, way: str, caplog: pytest.LogC
     assert seen.paths == [RESPONSES]
     assert told(caplog) == []
     assert told(caplog, logging.INFO) == [
-        f"POST /responses asked=responses backend=responses reason=settings ledger=[] "
-        f"call_site={seen.decision.call_site} settings={seen.decision.settings_hash}"
+        "POST /responses asked=responses backend=responses reason=settings ledger=[] "
+        + f"call_site={seen.decision.call_site} settings={seen.decision.settings_hash}"
     ]
 
 

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +38,7 @@ class _Commands(TyperGroup):
         if self._listing:
             return TyperCommand(one.name, help=one.help)
         single = _typer()
-        function = getattr(import_module(f"adapter.cli.{one.module}"), one.function)
-        single.command(one.name, context_settings={"help_option_names": _HELP})(function)
+        single.command(one.name, context_settings={"help_option_names": _HELP})(one.load())
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -4,41 +4,85 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in a line, and the function of `adapter.cli` that it is.
+    """A command: what it does in a line, and what imports the function that it is.
 
     `needs` are the libraries that it imports beyond the core.
     """
 
     name: str
     help: str
-    module: str
-    function: str
+    load: Callable[[], Callable[..., None]]
     needs: tuple[str, ...] = ("typer", "rich")
+
+
+# Import statements, since what makes one executable of a program follows these alone.
+
+
+def _audit() -> Callable[..., None]:
+    from adapter.cli.audit import audit
+
+    return audit
+
+
+def _demo() -> Callable[..., None]:
+    from adapter.cli.demo import demo
+
+    return demo
+
+
+def _doctor() -> Callable[..., None]:
+    from adapter.cli.doctor import doctor
+
+    return doctor
+
+
+def _explain() -> Callable[..., None]:
+    from adapter.cli.explain import explain_
+
+    return explain_
+
+
+def _force() -> Callable[..., None]:
+    from adapter.cli.force import force_
+
+    return force_
+
+
+def _scan() -> Callable[..., None]:
+    from adapter.cli.scan import scan_
+
+    return scan_
+
+
+def _schema() -> Callable[..., None]:
+    from adapter.cli.schema import schema
+
+    return schema
 
 
 COMMANDS: dict[str, Command] = {
     one.name: one
     for one in (
-        Command("audit", "Show which requests of your logs would move to the Responses API.", "audit", "audit"),
+        Command("audit", "Show which requests of your logs would move to the Responses API.", _audit),
         Command(
-            "demo", "Run programs on both APIs, side by side; without a key or the network.", "demo", "demo",
+            "demo", "Run programs on both APIs, side by side; without a key or the network.", _demo,
             ("typer", "rich", "vcr", "yaml"),
         ),
-        Command("doctor", "Check this installation, its settings, memory and endpoints.", "doctor", "doctor"),
-        Command("explain", "Show what becomes of one chat request, and why.", "explain", "explain_"),
-        Command("force", "Write the kill switch into a settings file, or take it out.", "force", "force_"),
+        Command("doctor", "Check this installation, its settings, memory and endpoints.", _doctor),
+        Command("explain", "Show what becomes of one chat request, and why.", _explain),
+        Command("force", "Write the kill switch into a settings file, or take it out.", _force),
         Command(
-            "scan", "Find the calls that a code base makes, and change its imports.", "scan", "scan_",
+            "scan", "Find the calls that a code base makes, and change its imports.", _scan,
             ("typer", "rich", "libcst"),
         ),
-        Command("schema", "Print the JSON schema of the settings file, for editors.", "schema", "schema"),
+        Command("schema", "Print the JSON schema of the settings file, for editors.", _schema),
     )
 }  # fmt: skip
 

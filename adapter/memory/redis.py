@@ -276,5 +276,5 @@ def library() -> Any:
         import redis.retry
         import redis.sentinel
     except ImportError:
-        raise MissingExtra("redis:// needs redis-py: pip install 'chat-responses-adapter[redis]'") from None
+        raise MissingExtra("redis:// needs redis-py (extra `redis`)") from None
     return redis

@@ -118,5 +118,5 @@ def _aes(key: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
-        raise MissingExtra("memory_key needs cryptography: pip install 'chat-responses-adapter[seal]'") from None
+        raise MissingExtra("memory_key needs cryptography (extra `seal`)") from None
     return AESGCM(key)

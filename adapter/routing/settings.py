@@ -217,7 +217,7 @@ class Settings(BaseSettings, Values):
         if value is not None and not callable(getattr(value, "get_string_details", None)):
             raise ValueError("expected a client of OpenFeature")
         if value is not None and find_spec("openfeature") is None:
-            raise MissingExtra("flags need OpenFeature: pip install 'chat-responses-adapter[openfeature]'")
+            raise MissingExtra("flags need OpenFeature (extra `openfeature`)")
         return value
 
     @pydantic.field_validator("observers")

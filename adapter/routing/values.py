@@ -253,7 +253,7 @@ class Values(PerCall):
         for one in value:
             key_of(one.get_secret_value())
         if value and find_spec("cryptography") is None:
-            raise MissingExtra("memory_key needs cryptography: pip install 'chat-responses-adapter[seal]'")
+            raise MissingExtra("memory_key needs cryptography (extra `seal`)")
         return value
 
     @pydantic.field_validator("models", mode="after")

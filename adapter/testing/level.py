@@ -25,7 +25,7 @@ def refusal() -> str | None:
     try:
         import vcr
     except ImportError:
-        return "cassettes need vcrpy: pip install 'chat-responses-adapter[kit]'"
+        return "cassettes need vcrpy (extra `kit`)"
     library = sdks_library()
     version = metadata.version("vcrpy")
     before = _places(library)

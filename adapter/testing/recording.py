@@ -22,7 +22,7 @@ from .sides import side_of
 try:
     import pytest
 except ImportError as missing:  # pragma: no cover - depends on what is installed
-    raise MissingExtra("these fixtures need pytest: pip install 'chat-responses-adapter[kit]'") from missing
+    raise MissingExtra("these fixtures need pytest (extra `kit`)") from missing
 
 
 @pytest.fixture

@@ -37,9 +37,7 @@ def arrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise MissingExtra(
-            "Parquet and record batches need pyarrow: pip install 'chat-responses-adapter[kit]'"
-        ) from None
+        raise MissingExtra("Parquet and record batches need pyarrow (extra `kit`)") from None
     return pa
 
 

@@ -144,7 +144,7 @@ def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Do
         import ray as cluster
         from ray import data
     except ImportError:
-        raise MissingExtra("--engine ray needs Ray: pip install 'chat-responses-adapter[ray]'") from None
+        raise MissingExtra("--engine ray needs Ray (extra `ray`)") from None
     if not cluster.is_initialized():
         cluster.init(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     data.DataContext.get_current().enable_progress_bars = False

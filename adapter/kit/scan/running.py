@@ -76,7 +76,7 @@ def need_libcst() -> None:
     try:
         import libcst  # noqa: F401
     except ImportError:
-        raise MissingExtra("scanning needs LibCST: pip install 'chat-responses-adapter[kit]'") from None
+        raise MissingExtra("scanning needs LibCST (extra `kit`)") from None
 
 
 def scan(
