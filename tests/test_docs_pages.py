@@ -72,3 +72,45 @@ def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     names["client"] = speaking.client(upstream)
     reply = names["answer"]("acme", "7", [{"role": "user", "content": "Hi"}])
     assert reply.choices[0].message.content == "Hello."
+
+
+def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
+    from adapter.kit.logs.formats import RowFormats
+    from adapter.kit.rows import Logged, unwrap
+
+    text = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "rows.toml"
+    file.write_text(example, encoding="utf-8")
+    messages = [{"role": "user", "content": "Hi"}]
+    call = {
+        "kind": "chat",
+        "api": "chat",
+        "engine": "gpt-5.2",
+        "answers": 2,
+        "prompt": messages,
+        "options": {"seed": 7},
+    }
+    logged = unwrap({"call": call}, RowFormats.builtin().with_file(str(file)))
+    assert isinstance(logged, Logged)
+    assert logged.body == {"model": "gpt-5.2", "messages": messages, "n": 2, "seed": 7}
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    from adapter.cli import ending
+
+    text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    told = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    assert told == [0, ending.FOUND, ending.WRONG, ending.INTERRUPTED]
+
+
+def test_every_command_and_verdict_has_its_line() -> None:
+    from adapter.cli.commands import COMMANDS
+    from adapter.kit.audit.verdicts import FATES
+    from adapter.kit.scan.assess import VERDICTS
+
+    command, code, logs = ((ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md"))
+    assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS)
+    assert sorted(re.findall(r"^\| [\w' …]+ \| `(\w+)` \|", code, re.MULTILINE)) == sorted(VERDICTS)
+    fates = logs.partition("| fate |")[2].partition("\n\n")[0]
+    assert fates.count("\n|") - 1 == len(FATES)

@@ -122,13 +122,14 @@ def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["scan", "audit", "explain", "doctor"])
 def test_the_options_that_the_documents_name_exist(name: str) -> None:
-    """README and MIGRATION.md call no command with an option that its help doesn't know."""
+    """The documents call no command with an option that its help doesn't know."""
     from typer.testing import CliRunner
 
     from adapter.cli.app import app
 
     shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
-    text = GUIDE + (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = GUIDE + "".join(page.read_text(encoding="utf-8") for page in pages)
     calls = re.findall(rf"adapter {name}\b([^`\n#]*)", text)
     assert len(calls) > 1
     assert [one for call in calls for one in re.findall(r"(?<!\w)--[a-z-]+", call) if one not in shown] == []
