@@ -158,14 +158,14 @@ def test_a_notebook_is_main(tmp_path: Path) -> None:
 # Where it is told
 
 
-def passing(name: str) -> Any:
+def passing(name: object, **more: object) -> Any:
     """Make a function of a module that calls what it is given."""
-    space: dict[str, Any] = {"__name__": name}
+    space: dict[str, Any] = {"__name__": name, **more}
     exec("def passed_on(call, *a, **k): return call(*a, **k)", space)
     return space["passed_on"]
 
 
-BETWEEN = ("langfuse.openai", "tenacity", "instructor.core.retry", "ddtrace.contrib.openai", "functools", "")
+BETWEEN = ("langfuse.openai", "tenacity", "instructor.core.retry", "ddtrace.contrib.openai", "functools", "", None, [])
 
 
 def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,13 +191,21 @@ def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCap
 
 
 @pytest.mark.parametrize("between", BETWEEN)
-def test_wrappers_are_passed_over(between: str, client: Any) -> None:
+def test_wrappers_are_passed_over(between: object, client: Any) -> None:
     create = client.chat.completions.create
     given = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
     result = passing("shop.service")(passing("shop.llm"), passing(between), create, **given)
     made = adapter.decision(result)
     assert made is not None
     assert made.call_site == "shop.llm:passed_on"
+
+
+@pytest.mark.parametrize("file", [None, 7, "", "\0", "gone/app.py"])
+def test_a_main_without_a_module_is_main(file: object, client: Any, tmp_path: Path) -> None:
+    given = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
+    made = adapter.decision(passing("__main__", __file__=file)(client.chat.completions.create, **given))
+    assert made is not None
+    assert made.call_site == ("app:passed_on" if file == "gone/app.py" else "__main__:passed_on")
 
 
 def test_observers_are_told_of_calls_that_stay(loopback: Loopback) -> None:

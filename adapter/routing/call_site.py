@@ -68,8 +68,9 @@ def call_site() -> str | None:
 def call_sites() -> tuple[str, ...]:
     """Return all callers, the nearest first: done only where a rule asks for it.
 
-    What runs as `__main__` has two names: that of its module, as `scan` has it, and `__main__`. A call that runs in a task of its
-    own has the task's coroutines for its callers; one that is the task itself (`gather(client….create(…))`) has none.
+    What runs as `__main__` has two names: that of its module, as `scan` has it, and `__main__`. A
+    call that runs in a task of its own has the task's coroutines for its callers; one that is the
+    task itself (`gather(client….create(…))`) has none.
     """
     return tuple(_callers(sys._getframe(1), most=_DEEPEST))
 
@@ -83,8 +84,8 @@ def _callers(frame: FrameType | None, *, most: int) -> list[str]:
     for _ in range(_DEEPEST):
         if frame is None or len(found) >= most:
             break
-        module = frame.f_globals.get("__name__", "")
-        kind = _KINDS.get(module) or _kind(module)
+        module = frame.f_globals.get("__name__")
+        kind = "between" if type(module) is not str else _KINDS.get(module) or _kind(module)
         if kind == "caller":
             if module == "__main__":
                 found.append(named(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
@@ -108,7 +109,10 @@ def _module_of_main(its: dict[str, Any]) -> str:
     spec, file = its.get("__spec__"), its.get("__file__")
     if spec is not None and isinstance(spec.name, str):  # `python -m`
         return spec.name
-    return _module_name(file) if isinstance(file, str) else "__main__"
+    try:
+        return _module_name(file) if isinstance(file, str) and file else "__main__"
+    except (OSError, ValueError):  # a working directory that is gone, or no path at all
+        return "__main__"
 
 
 def module_name(path: Path) -> str:
