@@ -165,7 +165,16 @@ def passing(name: object, **more: object) -> Any:
     return space["passed_on"]
 
 
-BETWEEN = ("langfuse.openai", "tenacity", "instructor.core.retry", "ddtrace.contrib.openai", "functools", "", None, [])
+BETWEEN: tuple[object, ...] = (
+    "langfuse.openai",
+    "tenacity",
+    "instructor.core.retry",
+    "ddtrace.contrib.openai",
+    "functools",
+    "",
+    None,
+    [],
+)
 
 
 def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:

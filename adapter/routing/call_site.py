@@ -85,7 +85,9 @@ def _callers(frame: FrameType | None, *, most: int) -> list[str]:
         if frame is None or len(found) >= most:
             break
         module = frame.f_globals.get("__name__")
-        kind = "between" if type(module) is not str else _KINDS.get(module) or _kind(module)
+        if not isinstance(module, str):
+            module = ""
+        kind = _KINDS.get(module) or _kind(module)
         if kind == "caller":
             if module == "__main__":
                 found.append(named(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
