@@ -72,6 +72,19 @@ def test_wrappers_of_wrappers(tmp_path: Path) -> None:
     assert (found.site.kind, found.assessed.verdict) == ("wrapper", "setting")
 
 
+@pytest.mark.parametrize("named", ["pkg.w1:ask", "pkg.w2:ask", "main:f"])
+def test_rules_may_name_any_function_on_the_way_to_chat(tmp_path: Path, named: str) -> None:
+    scanned(tmp_path, {
+        "pkg/w1.py": "def ask(**kw):\n  import openai\n  return openai.chat.completions.create(**kw)",
+        "pkg/w2.py": "from .w1 import ask as a\ndef ask(**kw): a(**kw)",
+        "main.py": "from pkg.w2 import ask\ndef f(): ask(seed=1)",
+    })  # fmt: skip
+    settings = Settings(rules=[{"match": {"call_site": named}, "drop": ["seed"]}])
+    report = scan([tmp_path / "main.py", tmp_path / "pkg"], settings)
+    (found,) = [one for one in report.findings if one.file.endswith("main.py")]
+    assert (found.call_site, found.assessed.verdict) == ("main:f", "moves")
+
+
 def test_another_vendors_client_is_known_across_files(tmp_path: Path) -> None:
     files = {
         "pkg/clients.py": "import groq\ndef get(): return groq.Groq()",

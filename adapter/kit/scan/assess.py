@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from adapter.journal import Choice
@@ -20,6 +21,7 @@ from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS
 from .arguments import PLACEHOLDER, Unknown
 from .known import OPTIONS
 from .site import Site
+from .sources import module_of
 
 Verdict = Literal["moves", "unless", "setting", "unclear", "stays", "refused"]
 """What becomes of a call once it is chosen: it moves as it is; moves unless it is given what a run may, or may not, give it; moves with a setting; can't be judged
@@ -79,7 +81,7 @@ class Assessor:
     def assess(self, site: Site, module: str) -> Assessment:
         """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
         body = self._body(site)
-        choice = self._choice(body, named(module, site.owner))
+        choice = self._choice(body, _callers(site, module))
         plan = _plan(body.known, choice)
         found = {fate.name: fate for fate in fates(body.known, plan) if fate.name in _given(site)}
         depends: list[str] = []
@@ -120,9 +122,9 @@ class Assessor:
             body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    def _choice(self, body: _Body, call_site: str) -> Choice:
+    def _choice(self, body: _Body, call_sites: tuple[str, ...]) -> Choice:
         sampled = {**body.known, **body.doubtful}
-        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", (call_site,), sampled))
+        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", call_sites, sampled))
         return ground.moved
 
     def _judged(self, site: Site, body: _Body, plan: Plan, choice: Choice, depends: list[str]) -> Assessment:
@@ -169,6 +171,12 @@ class Assessor:
             and (name not in given.values or name in given.loose)
             and any(one.may_give(name) for one in given.open)
         )
+
+
+def _callers(site: Site, module: str) -> tuple[str, ...]:
+    """Name the callers of the SDK as production does, the nearest first."""
+    inner = [named(module_of(Path(file)) if file else module, owner) for file, owner in site.through]
+    return (*inner, named(module, site.owner))
 
 
 def _given(site: Site) -> set[str]:

@@ -113,6 +113,7 @@ class Module:
         self.imports: set[tuple[int, str]] = set()
         """The names of other files that it imports, each with its file; empty for a whole module."""
         self.symbols = Symbols(wrapper.module, self)
+        self.symbols.module.file = self._path
         self.wrappers: dict[int, Wrapper] = {}
         self._found: list[Site] | None = None
         self._told: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
@@ -221,10 +222,7 @@ class Project:
 
     def wrapper(self, function: Scope) -> Wrapper | None:
         """Return what a function of any file passes on to Chat."""
-        scope = function
-        while scope.parent is not None:
-            scope = scope.parent
-        module = self._modules.get(self._homes.get(id(scope), -1))
+        module = self._modules.get(self._homes.get(id(function.root()), -1))
         if module is None:
             return None
         module.find()

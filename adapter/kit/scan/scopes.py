@@ -41,13 +41,14 @@ class Place:
 class Scope:
     """A module, class or function: its names, a class's attributes of self, a function's results.
 
-    `changes` and `attribute_changes` are what happens to a name's value beside being bound: `name["key"] = value`,
+    `file` is a module's path, where it is one of a project. `changes` and `attribute_changes` are what happens to a name's value beside being bound: `name["key"] = value`,
     `name.update(…)`, `del name["key"]`.
     """
 
     kind: Literal["module", "class", "function"]
     name: str
     parent: Scope | None = None
+    file: str = ""
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     attributes: dict[str, list[Binding]] = field(default_factory=dict)
     changes: dict[str, list[Change]] = field(default_factory=dict)
@@ -71,6 +72,13 @@ class Scope:
         above = self.parent
         prefix = "" if above is None or above.kind == "module" else above.qualname + "."
         return prefix + ("<locals>." if above is not None and above.kind == "function" else "") + self.name
+
+    def root(self) -> Scope:
+        """Return its module."""
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
 
     def enclosing_class(self) -> Scope | None:
         """Return the class whose self is meant here."""

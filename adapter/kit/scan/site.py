@@ -16,7 +16,8 @@ from .walking import Walker
 class Site:
     """One place: `line` and `column` from 1, what `kind` of call, its name in `call`, and what it is given.
 
-    `owner` is its function, as `__qualname__`. `forced` is a verdict that no parameter changes, with `note` saying why; `wire` how the adapter gets under
+    `owner` is its function, as `__qualname__`; `through` are the functions that it calls on the way to Chat, the one that calls the SDK
+    first, each with its file (empty: this one). `forced` is a verdict that no parameter changes, with `note` saying why; `wire` how the adapter gets under
     a framework's client.
     """
 
@@ -30,6 +31,7 @@ class Site:
     forced: str | None = None
     note: str = ""
     wire: str = ""
+    through: tuple[tuple[str, str], ...] = ()
     client: str = ""  # why it isn't known to be one of the SDK
 
 

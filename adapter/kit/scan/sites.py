@@ -255,6 +255,7 @@ class _Finder(Finder):
         args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
         given = self._reader.called(inner.arguments, wrapper, args, called.scope, called.place)
         site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
+        site.through = (*inner.through, (wrapper.root().file, inner.owner))
         site.forced, site.note, site.wire, site.client = inner.forced, inner.note, inner.wire, inner.client
         self._keep_wrapper(called.scope, site)
         self._scope = before

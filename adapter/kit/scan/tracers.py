@@ -54,12 +54,6 @@ MODULES = {
 }
 """By what has the clients under the SDK's names, or has a module `openai` with them."""
 
-WRAPPERS = frozenset(
-    {"opik.integrations.openai.track_openai", "langsmith.wrappers.wrap_openai", "braintrust.wrap_openai", "braintrust.oai.wrap_openai",
-     "logfire.instrument_openai", "lunary.monitor", "parea.wrap_openai_client", "promptlayer.instrument_openai", "baserun.init"}
-)  # fmt: skip
-"""Functions that wrap a client that they are given: what it is made by counts."""
-
 
 def client(path: str) -> Tracer | None:
     """Return what is known of a client by its dotted name, as `langfuse.openai.OpenAI`."""
