@@ -178,6 +178,15 @@ ASIDES: dict[str, tuple[Any, Aside]] = {
     "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}}, Aside.NOTHING),
     "a text of another kind": ({"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2}, Aside.NOTHING),
     "a chat request that is read back": ({"method": "GET", "url": "https://api.openai.com/v1/chat/completions"}, Aside.ELSEWHERE),
+    "embeddings, the head beside the body": (
+        {"request": {"method": "POST", "url": "/v1/embeddings"}, "payload": {"model": "e", "input": "x"}}, Aside.ELSEWHERE),
+    "another vendor's, the head beside the body": (
+        {"http": {"method": "POST", "url": "https://api.anthropic.com/v1/messages"}, "payload": {"model": "m", "messages": [USER]}},
+        Aside.ELSEWHERE),
+    "embeddings twice": ({"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}}, Aside.ELSEWHERE),
+    "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7}, Aside.NOTHING),
+    "the head of a request alone": ({"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}}, Aside.NOTHING),
+    "an action of a bulk request": ({"index": {"_index": "logs"}}, Aside.NOTHING),
     "PostHog's embedding": ({"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}}, Aside.ELSEWHERE),
 }  # fmt: skip
 
@@ -269,6 +278,38 @@ ODD: dict[str, Any] = {
     "a list under a key": {"event": "calls", "requests": [BODY]},
     "the SDK's options": {**BODY, "timeout": 3, "extra_headers": {}, "extra_body": {}},
     "deep under names of one's own": {"event": "call", "ctx": {"call": {"arguments": BODY}}},
+    "parameters beside messages": {"event": "call", "model": "gpt-4o", "messages": [USER], "params": {"seed": 7}},
+    "parameters as text": {"event": "call", "model": "gpt-4o", "messages": [USER], "kwargs": '{"seed": 7}'},
+    "parameters under a name of one's own": {
+        "level": "info",
+        "model": "gpt-4o",
+        "messages": [USER],
+        "knobs": {"seed": 7},
+    },
+    "parameters and a log's notes": {"model": "gpt-4o", "messages": [USER], "config": {"seed": 7, "retries": 2}},
+    "messages beside the body": {"event": "call", "messages": [USER], "request": BODY},
+    "messages a level below": {"event": "call", "model": "gpt-4o", "seed": 7, "input": {"messages": [USER]}},
+    "a request's head before its body": {"request": {"method": "POST", "url": "/v1/chat/completions"}, "payload": BODY},
+    "a request's head beside a text": {
+        "req": {"method": "POST", "url": "/v1/chat/completions", "headers": {}},
+        "request_body": TEXT,
+    },
+    "a proxy's": {
+        "request": {"uri": "/v1/chat/completions", "method": "POST"},
+        "ai": {"proxy": {"payload": {"request": TEXT}}},
+    },
+    "a list under a name of one's own": {"log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})},
+    "Loki's": {"streams": [{"stream": {"app": "a"}, "values": [["1", TEXT]]}]},
+    "Loki's answer": {
+        "status": "success",
+        "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1", TEXT]]}]},
+    },
+    "behind another object": f'2026-01-01 {{"trace": 1}} INFO {TEXT}',
+    "behind braces": f"2026-01-01 {{trace=1}} INFO {TEXT}",
+    "in front of a duration": f"INFO call {TEXT} 12 ms",
+    "as nginx escapes it": '{"request": "POST /v1/chat/completions HTTP/1.1", "request_body": "'
+    + TEXT.replace('"', r"\x22")
+    + '"}',
     "an answer that looks like a request": {"response": {"model": "no", "messages": [USER]}, "llm": BODY},
 }
 
@@ -278,6 +319,18 @@ def test_odd_rows(name: str) -> None:
     found = unwrap(ODD[name])
     assert isinstance(found, Logged)
     assert found.body == BODY
+
+
+CUT_OFF: dict[str, Any] = {
+    "in a body": '{"request": ' + TEXT + ', "response": {"choi',
+    "behind a time stamp": '2026-01-01 {"request": ' + TEXT + ', "response": {"choi',
+    "two of them": {"request": TEXT[:-5], "payload": TEXT[:-5]},
+}
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_what_was_cut_off_is_one_bad_line(name: str) -> None:
+    assert list(unwrap_all(CUT_OFF[name])) == ["not JSON"]
 
 
 STREAMED = 'data: {"choices": [], "usage": null}\n\ndata: {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}\n\ndata: [DONE]\n\n'

@@ -6,7 +6,8 @@ A row is read by the first of these that applies, so that the same row is always
 2. a shape that the user describes, in the order of the file;
 3. a bare body: Chat's parameters, `messages` among them, and no other key;
 4. a known shape (`logs/formats.toml`): of several that fit, the one that asks most of a row;
-5. a body beside a log's own keys, of which Chat's parameters alone are taken;
+5. a body beside a log's own keys, of which Chat's parameters alone are taken, also those in an
+   object of their own (`{"messages": […], "params": {"seed": 7}}`);
 6. a row inside: under `body`, `request`, `message` and the like in the order of the table, then
    under any other key as they stand, each to its end before the next; JSON in a text too, also
    behind a time stamp. Answers are passed over.
@@ -15,20 +16,19 @@ A row is read by the first of these that applies, so that the same row is always
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from adapter.endpoints import deployment_of, kind_of
+from adapter.endpoints import deployment_of
 from adapter.kit.json_path import ALL, Path, read_text
-from adapter.kit.logs.addresses import CHAT_PATH, address, is_elsewhere
+from adapter.kit.logs.addresses import CHAT_PATH
+from adapter.kit.logs.around import PATHS, REPLIES, REQUEST_LINE, Around, first, is_head, placed, told
 from adapter.kit.logs.attributes import attributes_of
 from adapter.kit.logs.formats import BadFormat, LogFormat, RowFormats, among
 from adapter.kit.logs.messages import STAND_IN, messages_of
-from adapter.kit.logs.parameters import body_of, is_known, parameters_of, value_of
+from adapter.kit.logs.parameters import beside, body_of, is_known, parameters_of, value_of
 from adapter.kit.logs.texts import BASE64, read_row
-from adapter.kit.logs.usage import usage_of
 from adapter.translation.rules import CHAT_PARAMETERS
 
 __all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
@@ -39,26 +39,18 @@ _LINES = (
     "message", "log", "event", "msg", "value", "line", "text", "textPayload", "jsonPayload", "@message", "_raw", "_source", "attributes",
     "properties", "record", "extra", "fields", "result",
 )  # fmt: skip
-_PATHS = (
-    "url", "path", "endpoint", "uri", "request_uri", "request_url", "requestUrl", "request_path", ":path", "full_url", "target_url", "http.url",
-    "url.full",
-)  # fmt: skip
-_REPLIES = ("response", "response_body", "output", "outputs", "reply", "completion", "choices", "result")
 _LOGS = frozenset({
     "event", "level", "levelname", "log_level", "severity", "logger", "logger_name", "timestamp", "@timestamp", "asctime", "ts", "time",
     "datetime", "msg", "message", "lineno", "pathname", "funcName", "id", "created_at", "request_id", "trace_id", "span_id", "usage",
     "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
 })  # fmt: skip
 """Keys that logs put beside a body, and no body has."""
-_ADDRESSES = frozenset(_PATHS)
-_BESIDE = frozenset({*_LOGS, *_PATHS, *_REPLIES})
-_NOTABLE = frozenset({*_PATHS, *_REPLIES, "usage", "method", "request"})
+_BESIDE = frozenset({*_LOGS, *PATHS, *REPLIES})
 _INSIDE = (*_BODIES, *_LINES)
 _NAMED = frozenset(_INSIDE)
 _RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
-_REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
 _DEPTH = 7
-_LONGEST_HOST = 300
+_DEPTH_OF_LISTS = 4
 _MOST_NODES = 400  # objects of a row that are looked into
 _MOST_ROWS = 100_000  # in a row
 
@@ -125,40 +117,25 @@ def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]
     formats = RowFormats.builtin() if formats is None else formats
     if formats.body is not None:
         return _at_path(row, formats, formats.body)
-    return _best(_Reader(formats).read(row, _Around(), 0))
+    return _best(_Reader(formats).read(row, Around(), 0))
 
 
 def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence[Outcome]:
     """Keep of what was found in a row what counts: requests, else what else it is."""
     if len(found) == 1:
         return found
-    told = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
-    if told:
-        return told
+    telling = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
+    if telling:
+        return telling
     return found[:1] or (otherwise,)
 
 
-@dataclass(slots=True)  # not frozen: those take three times as long to make
-class _Around:
-    """What the levels above say of a request: where it went, and what its answer told of."""
-
-    raw_path: bytes = CHAT_PATH
-    host: str = ""
-    url: str | None = None
-    chat: bool = False
-    usage: dict[str, Any] | None = None
-    inside: tuple[str, ...] = ()
-
-    def under(self, name: str) -> _Around:
-        """Return the same a level further down."""
-        return _Around(self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name))
-
-    def logged(self, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
-        if isinstance(body, dict) and not body.get("model") and deployment_of(self.raw_path) is None:
-            missing = (*missing, "model")
-        if isinstance(body, dict) and not _has_chats(body.get("messages")):
-            body = _read_messages(body)
-        return Logged(body, self.raw_path, self.host, self.usage, self.inside, self.url, name, missing)
+def _logged(around: Around, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
+    if isinstance(body, dict) and not body.get("model") and deployment_of(around.raw_path) is None:
+        missing = (*missing, "model")
+    if isinstance(body, dict) and not _has_chats(body.get("messages")):
+        body = _read_messages(body)
+    return Logged(body, around.raw_path, around.host, around.usage, around.inside, around.url, name, missing)
 
 
 class _Reader:
@@ -168,7 +145,7 @@ class _Reader:
         self.formats = formats
         self.left = _MOST_NODES
 
-    def read(self, row: Any, around: _Around, depth: int, *, named: bool = True) -> list[Outcome]:
+    def read(self, row: Any, around: Around, depth: int, *, named: bool = True) -> list[Outcome]:
         """Return what a row holds, if anything. `named`: it stood where bodies stand."""
         self.left -= 1
         if self.left < 0 or depth > _DEPTH:
@@ -177,59 +154,65 @@ class _Reader:
             return self._listed(row, around, depth)
         if not isinstance(row, dict):
             return []
-        if not _NOTABLE.isdisjoint(row):
-            placed = _placed(row, around)
-            if placed is None:
-                return [ELSEWHERE]
-            around = placed
+        here = placed(row, around)
+        if here is None:
+            return [ELSEWHERE]
+        around = here
         if isinstance(row.get("messages"), list) and _are_rows(row):
             return self._each(row["messages"], around, depth)
         if not self.formats.own and "messages" in row and _PARAMETERS.issuperset(row):
-            return [around.logged(row)]
+            return [_logged(around, row)]
         fitting = self.formats.fitting(row)
         if fitting is not None:
             found = self._by(fitting, row, around, depth)
             if found:
                 return found
         if "messages" in row and (named or isinstance(row["messages"], list)):
-            return [around.logged(_beside(row))]
-        if isinstance(row.get("model"), str) and "input" in row:  # for Responses, or embeddings
+            return [_logged(around, beside(row, _BESIDE, REPLIES))]
+        if isinstance(row.get("model"), str) and isinstance(row.get("input", {}), (str, list)):
+            # For Responses, or embeddings.
             return [ELSEWHERE]
         return self._inside(row, around, depth, named=named and depth > 0)
 
-    def _inside(self, row: dict[str, Any], around: _Around, depth: int, *, named: bool) -> list[Outcome]:
+    def _inside(self, row: dict[str, Any], around: Around, depth: int, *, named: bool) -> list[Outcome]:
         asides: list[Outcome] = []
-        looked = False
+        bodiless: list[Outcome] = []
+        looked = broken = False
         for name, value in _children(row):
             known = name in _NAMED
             try:
                 inner = read_row(value) if known or _may_hold_messages(value) else value
             except ValueError:
-                if name in _BODIES or value[:1] in ("{", b"{"):
-                    asides.append("not JSON")
+                broken = broken or ((name in _BODIES or value[:1] in ("{", b"{")) and not _is_request_line(value))
                 continue
             if not isinstance(inner, (dict, list)):
                 continue
             looked = looked or known
             found = self.read(inner, around.under(name), depth + 1, named=name in _BODIES)
-            for one in found:
-                if type(one) is Logged:
-                    return found
-            asides += found
-        if not asides and around.chat and named and not looked:
+            requests = [one for one in found if type(one) is Logged]
+            if any(type(one.body) is not dict or "messages" in one.body for one in requests):
+                return [_completed(one, row) for one in found]
+            if requests:
+                bodiless = bodiless or found
+            asides += () if any(isinstance(one, Aside) for one in asides) else found
+        if bodiless:
+            return bodiless
+        if not asides and not broken and around.chat and named and not looked and not is_head(row):
             # A body without messages is a chat request only where its address says so.
-            return [around.logged(row)]
-        if not any(isinstance(one, Aside) for one in asides) and not _LOGS.isdisjoint(row):
-            asides = [Aside.NOTHING] if "not JSON" not in asides or not _begun(row) else asides
-        return asides
+            return [_logged(around, row)]
+        if any(isinstance(one, Aside) for one in asides):
+            return asides
+        if broken and (_LOGS.isdisjoint(row) or _begun(row)):
+            return [*asides, "not JSON"]
+        return asides if _LOGS.isdisjoint(row) and not _is_request_line(row.get("request")) else [Aside.NOTHING]
 
-    def _listed(self, rows: list[Any], around: _Around, depth: int) -> list[Outcome]:
+    def _listed(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
         """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
         if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
             return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
-        return self._each(rows, around, depth) if depth < 2 else []
+        return self._each(rows, around, depth) if depth < _DEPTH_OF_LISTS else []
 
-    def _each(self, rows: list[Any], around: _Around, depth: int) -> list[Outcome]:
+    def _each(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
         out: list[Outcome] = []
         for row in rows[:_MOST_ROWS]:
             self.left = _MOST_NODES
@@ -239,26 +222,26 @@ class _Reader:
                 out.append("not JSON" if row[:1] in ("{", b"{") else Aside.NOTHING)
         return list(_best(out)) if out else []
 
-    def _by(self, shape: LogFormat, row: dict[str, Any], around: _Around, depth: int) -> list[Outcome]:
+    def _by(self, shape: LogFormat, row: dict[str, Any], around: Around, depth: int) -> list[Outcome]:
         """Read a row of a known shape; nothing where it isn't filled in as it should be."""
         if shape.holds:
             return [_HOLDS[shape.holds]]
         if shape.rows:
             rows = [one for path in shape.rows for one in path.find_all(row)]
             return self._each(rows, around, depth) or [Aside.NOTHING]
-        placed = _told(shape, row, around)
-        if placed is None or _is_foreign(shape, row, self.formats.providers):
+        here = told(shape, row, around)
+        if here is None or _is_foreign(shape, row, self.formats.providers):
             return [ELSEWHERE]
-        around = placed
+        around = here
         if shape.attributes:
-            attributes = attributes_of(row, _first(shape.attributes, row))
+            attributes = attributes_of(row, first(shape.attributes, row))
             return self.read(attributes, around, depth + 1, named=False) if attributes else []
         if shape.row or shape.body:
             path, inner = _found(shape.row or shape.body, row)
             return self._held(shape, inner, replace(around, inside=(*around.inside, *path)), depth)
         return _of_parts(shape, row, around)
 
-    def _held(self, shape: LogFormat, inner: Any, around: _Around, depth: int) -> list[Outcome]:
+    def _held(self, shape: LogFormat, inner: Any, around: Around, depth: int) -> list[Outcome]:
         """Read what a shape says is a row or a body."""
         try:
             inner = read_row(inner)
@@ -266,21 +249,21 @@ class _Reader:
             return []
         if shape.body and isinstance(inner, list):
             messages = messages_of(inner)
-            return [around.logged({"messages": messages}, shape.name)] if messages else []
+            return [_logged(around, {"messages": messages}, shape.name)] if messages else []
         if shape.body and isinstance(inner, dict) and "messages" in inner:
-            return [around.logged(body_of(inner), shape.name)]
+            return [_logged(around, body_of(inner), shape.name)]
         found = self.read(inner, around, depth + 1)
         return [replace(one, format=one.format or shape.name) if isinstance(one, Logged) else one for one in found]
 
 
 def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
     """Read the bodies that the given path leads to."""
-    around: _Around | None = _Around()
+    around: Around | None = Around()
     for at in range(len(path.steps)):  # addresses and answers beside the way
         level = Path("", path.steps[:at]).find(row)
         level = read_text(level)
         if isinstance(level, dict) and around is not None:
-            around = _placed(level, around)
+            around = placed(level, around)
     if around is None:
         return (ELSEWHERE,)
     around = replace(around, inside=(*path.names,))
@@ -293,17 +276,17 @@ def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
     return _best(out, "nothing at the path of bodies")
 
 
-def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Outcome]:
+def _of_parts(shape: LogFormat, row: dict[str, Any], around: Around) -> list[Outcome]:
     """Make a body of its parts."""
     body: dict[str, Any] = {}
     for path in shape.parameters:
         for found in path.find_all(row):
             body = parameters_of(found) | body
     for name, paths in shape.fields:
-        value = value_of(name, _first(paths, row))
+        value = value_of(name, first(paths, row))
         if value is not None:
             body[name] = value
-    system = _first(shape.system, row)
+    system = first(shape.system, row)
     messages = None
     for path in shape.messages:
         value = list(path.find_all(row)) if ALL in path.steps else path.find(row)
@@ -311,29 +294,12 @@ def _of_parts(shape: LogFormat, row: dict[str, Any], around: _Around) -> list[Ou
         if messages is not None:
             break
     missing = () if messages is not None else ("messages",)
-    vendor = _first(shape.provider, row)
+    vendor = first(shape.provider, row)
     if isinstance(body.get("model"), str) and isinstance(vendor, str):
         body["model"] = body["model"].removeprefix(f"{vendor}/")
     model = {"model": body.pop("model")} if "model" in body else {}
     made = {**model, "messages": STAND_IN if messages is None else messages, **body}
-    return [around.logged(made, shape.name, missing)]
-
-
-def _told(shape: LogFormat, row: dict[str, Any], around: _Around) -> _Around | None:
-    """Return what a shape says of address and answer; None for another endpoint's address."""
-    url, host = _first(shape.url, row), _first(shape.host, row)
-    told = (usage_of(path.find(row)) for path in shape.usage)
-    usage = next((found for found in told if found is not None), around.usage)
-    if isinstance(host, str) and not around.host and len(host) < _LONGEST_HOST:
-        around = replace(around, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
-    if isinstance(url, str):
-        at = address(url, is_base=True)
-        if at is not None:
-            raw_path, host, named = at
-            if is_elsewhere(raw_path):
-                return None
-            around = replace(around, raw_path=raw_path, host=host or around.host, url=named)
-    return replace(around, usage=usage)
+    return [_logged(around, made, shape.name, missing)]
 
 
 def _is_foreign(shape: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
@@ -342,24 +308,12 @@ def _is_foreign(shape: LogFormat, row: dict[str, Any], providers: frozenset[str]
         found = path.find(row)
         if found is not None and not among(found, values):
             return True
-    vendor = _first(shape.provider, row)
+    vendor = first(shape.provider, row)
     return isinstance(vendor, str) and vendor != "" and vendor.lower() not in providers
-
-
-def _first(paths: Sequence[Path], row: Any) -> Any:
-    return next((found for path in paths if (found := path.find(row)) is not None), None)
 
 
 def _found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
     return next(((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None))
-
-
-def _beside(row: dict[str, Any]) -> Any:
-    """Return the body in a row; beside a log's own keys Chat's parameters alone are the body's."""
-    if _BESIDE.isdisjoint(row):
-        return body_of(row)
-    more = body_of({key: value for key, value in row.items() if key == "extra_body"})
-    return {key: value for key, value in row.items() if key == "messages" or is_known(key)} | more
 
 
 def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -369,12 +323,31 @@ def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(row[name], (dict, str, bytes, list)):
             yield name, row[name]
     for name, value in row.items():
-        if name not in _NAMED and name not in _REPLIES and isinstance(value, (dict, str)) and isinstance(name, str):
+        if name in _NAMED or name in REPLIES or not isinstance(name, str):
+            continue
+        if isinstance(value, (dict, str)) or (isinstance(value, list) and _are_objects(value)):
             yield name, value
+
+
+def _is_request_line(value: Any) -> bool:
+    return isinstance(value, str) and REQUEST_LINE.match(value) is not None
+
+
+def _completed(one: Outcome, row: dict[str, Any]) -> Outcome:
+    """Return a request with the parameters that stand a level above it, where they do, with the model."""
+    if type(one) is not Logged or "model" not in one.missing or not isinstance(row.get("model"), str):
+        return one
+    missing = tuple(part for part in one.missing if part != "model")
+    return replace(one, body={**beside(row, _BESIDE, REPLIES), **one.body}, missing=missing)
 
 
 def _may_hold_messages(value: Any) -> bool:
     return isinstance(value, str) and ("messages" in value or value.startswith(BASE64))
+
+
+def _are_objects(values: list[Any]) -> bool:
+    """Tell a list that may hold rows from one of messages, or of plain values."""
+    return bool(values) and isinstance(values[0], dict) and "role" not in values[0]
 
 
 def _are_rows(row: dict[str, Any]) -> bool:
@@ -408,37 +381,3 @@ def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
 
 def _begun(row: dict[str, Any]) -> bool:
     return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))
-
-
-def _placed(row: dict[str, Any], around: _Around) -> _Around | None:
-    """Return what is known with a level's address and answer; None for another endpoint's."""
-    usage = around.usage if around.usage is not None else _usage(row)
-    method, found = row.get("method"), None
-    named = not _ADDRESSES.isdisjoint(row)
-    for name in _PATHS if named else ():
-        value = row.get(name)
-        if isinstance(value, str) and (found := address(value)) is not None:
-            break
-    if found is None and isinstance(row.get("request"), str) and (line := _REQUEST_LINE.match(row["request"])):
-        method, found = line[1], address(line[2])
-    if found is None:
-        return (
-            around
-            if usage is around.usage
-            else _Around(around.raw_path, around.host, around.url, around.chat, usage, around.inside)
-        )
-    raw_path, host, url = found
-    chat = kind_of("POST", raw_path) == "chat"
-    if chat and isinstance(method, str) and method.upper() not in ("POST", ""):
-        return None
-    if chat:
-        return _Around(raw_path, host, url, True, usage, around.inside)
-    return None if is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
-
-
-def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
-    for name in _REPLIES:
-        if (reply := row.get(name)) and (found := usage_of(reply)) is not None:
-            return found
-    usage = row.get("usage")
-    return usage_of(usage) if isinstance(usage, dict) else None

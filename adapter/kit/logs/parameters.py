@@ -7,7 +7,7 @@ what an SDK's caller added by `extra_body` is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from adapter.kit.json_path import read_text
@@ -28,6 +28,17 @@ _WORDS = {"true": True, "false": False}
 _SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # where a log says that there was one, and not which
 
 
+_SETTINGS = frozenset({
+    "params", "parameters", "kwargs", "options", "settings", "config", "configuration", "model_params", "model_parameters", "model_kwargs",
+    "model_config", "model_settings", "modelParameters", "invocation_params", "invocation_parameters", "generation_config", "generationConfig",
+    "generation_params", "completion_params", "completion_kwargs", "completion_config", "sampling_params", "inference_params", "inferenceConfig",
+    "optional_params", "llm_params", "llm_config", "request_params", "api_params", "call_kwargs", "hyperparameters", "args", "extra",
+    "request", "body", "payload", "json", "request_body", "openai",
+})  # fmt: skip
+"""Objects beside messages that hold their parameters, perhaps with a log's notes."""
+_WORDS_OF_ALL = frozenset({"model", "user", "metadata", "store"})  # which anything may be called
+
+
 def is_known(name: Any) -> bool:
     """Tell whether a name is a parameter's that logs may hold beside messages."""
     return name in CHAT_PARAMETERS and name != "messages"
@@ -39,6 +50,38 @@ def body_of(found: dict[str, Any]) -> dict[str, Any]:
         return found
     more = read_text(found.get("extra_body"))
     return {key: value for key, value in found.items() if key not in OPTIONS} | (more if isinstance(more, dict) else {})
+
+
+def beside(row: dict[str, Any], notes: Collection[str], answers: Collection[str]) -> dict[str, Any]:
+    """Return the body of which messages and parameters stand in a row, among a log's own keys or not.
+
+    Where the row has one of `notes`, which no body has, only Chat's parameters are taken of it.
+    Parameters in an object of their own count as well, those beside the messages before them; what
+    stands under `answers` doesn't.
+    """
+    apart: dict[str, Any] = {}
+    taken = set()
+    for name, value in row.items():
+        if name not in CHAT_PARAMETERS and name not in OPTIONS and name not in answers:
+            found = _apart(name, value)
+            if found:
+                apart = {**found, **apart}
+                taken.add(name)
+    if any(name in row for name in notes):
+        own = {name: value for name, value in row.items() if name in CHAT_PARAMETERS or name == "extra_body"}
+    else:
+        own = {name: value for name, value in row.items() if name not in taken} if taken else row
+    own = body_of(own)
+    return {**apart, **own} if apart else own
+
+
+def _apart(name: str, value: Any) -> dict[str, Any]:
+    """Return the parameters of an object that is called after them, or holds nothing else."""
+    found = read_text(value)
+    if not isinstance(found, dict):
+        return {}
+    only = all(key in CHAT_PARAMETERS or key in OPTIONS for key in found) and not _WORDS_OF_ALL.issuperset(found)
+    return parameters_of(found) if only or name in _SETTINGS else {}
 
 
 def parameters_of(found: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from itertools import islice
 from typing import Any
 
 from adapter import quick
@@ -11,7 +12,10 @@ from adapter import quick
 BASE64 = "eyJ"
 """How an object's JSON begins in base64, as queues and recordings of bytes have it."""
 
-_PREFIX = re.compile(r"[^{]{1,300}(?=\{)")
+_BEGINS = re.compile(rb'\{(?=\s*+(?:["\\}]|$))')
+_ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")  # as nginx writes quotes
+_HEAD = 400  # bytes in which an object has to begin
+_MOST_BEGINS = 4
 
 
 def read_row(row: Any) -> Any:
@@ -31,11 +35,19 @@ def _decoded(text: str | bytes) -> Any:
 
 
 def _behind(line: str | bytes) -> Any:
-    """Read what stands behind a time stamp, a level, a name."""
-    head = line[:400] if isinstance(line, str) else line[:400].decode("utf-8", "replace")
-    found = _PREFIX.match(head)
-    if found is None:
-        raise ValueError("no JSON")
-    if isinstance(line, bytes):
-        return quick.loads(line[line.index(b"{") :])
-    return quick.loads(line[found.end() :])
+    """Read what stands behind a time stamp, a level, a name; and in front of a duration, say."""
+    text = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+    if _ESCAPED.search(text, 0, _HEAD):
+        text = _ESCAPED.sub(rb"\\u00\1", text)
+    end = text.rfind(b"}") + 1
+    first = None
+    for found in islice(_BEGINS.finditer(text, 0, _HEAD), _MOST_BEGINS):
+        begin = found.start()
+        first = begin if first is None else first
+        before = text[first:begin]
+        if before.count(b"{") == before.count(b"}"):  # else it stands in the one before, which was cut off
+            try:
+                return quick.loads(text[begin:end])
+            except ValueError:
+                continue
+    raise ValueError("no JSON")
