@@ -359,7 +359,7 @@ def test_without_arrow_or_ray_the_extra_is_named(
 ) -> None:
     pa.parquet.write_table(pa.table({"body": ["{}"]}), tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert "chat-responses-adapter[ray]" in str(audit(logs[0], "--engine", "ray").exception)
+    assert "extra `ray`" in str(audit(logs[0], "--engine", "ray").exception)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "chat-responses-adapter[kit]" in str(audit(tmp_path, "--jobs", 1).exception)
+    assert "extra `kit`" in str(audit(tmp_path, "--jobs", 1).exception)
     assert "ray" in engines.ENGINES
