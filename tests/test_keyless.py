@@ -106,6 +106,13 @@ def test_it(adapter_cassette):
     assert os.environ["OPENAI_API_KEY"] == {STAND_IN!r}
     assert client.{CALL} in {SAID}
 
+@pytest.mark.adapter_cassette("test_it")
+def test_a_key_that_the_test_takes_away(adapter_cassette, monkeypatch):
+    client.{CALL}
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(openai.OpenAIError, match="OPENAI_API_KEY"):
+        adapter.OpenAI()
+
 def test_the_environment():
     assert "OPENAI_API_KEY" not in os.environ
     assert not HAD_A_KEY
@@ -125,7 +132,7 @@ def test_the_stand_in_stays_in_the_replays(
     recorded(suite, loopback)
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
     result = run(suite, {"test_it": STAYING})
-    result.assert_outcomes(passed=4, failed=1)
+    result.assert_outcomes(passed=6, failed=1)
     result.stdout.fnmatch_lines(["*KeyNeeded: a call would have gone out with the stand-in*set OPENAI_API_KEY*"])
     assert loopback.requests == []
 
@@ -180,7 +187,7 @@ def test_the_sdk_may_be_imported_later(tmp_path: Path) -> None:
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 from adapter.testing import keys, ways
-with keys.made_without_keys(lambda: True, ways.Ways(keys.refuse)):
+with keys.made_without_keys(dict, ways.Ways(keys.refuse)):
     import openai
     from langchain_openai.chat_models import base
     print(openai.OpenAI().key, base.ChatOpenAI().key)

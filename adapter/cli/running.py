@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -173,6 +174,7 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
     from adapter import decision
 
     printed, cassette = io.StringIO(), None
+    left: dict[str, Any] = {}
     results: tuple[Any, ...] = ()
     error: Exception | None = None
     try:
@@ -190,11 +192,24 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
         raise
     except Exception as failure:  # noqa: BLE001 - whatever goes wrong in a program is its outcome, and shown
         error = failure
+    finally:
+        _close_clients(left, error)
     went = [] if cassette is None else cassette.data
     exchanges = tuple(_exchange(request, response, source) for request, response in went)
     decisions = tuple(decision(result) for result in results)
     said = None if error is None else source.hidden(f"{type(error).__name__}: {error}")
     return Outcome(printed.getvalue(), results, decisions, exchanges, said, error)
+
+
+def _close_clients(left: Mapping[str, Any], error: Exception | None) -> None:
+    """Close what a program leaves open, as the end of its process would: in its globals, and in the frames of its failure."""
+    from adapter import OpenAI
+
+    frames = [frame for frame, _ in traceback.walk_tb(error and error.__traceback__)]
+    local = [one.f_locals for one in frames if one.f_globals.get("__name__") == "<run_path>"]
+    for value in [value for namespace in (left, *local) for value in namespace.values()]:
+        if isinstance(value, OpenAI):
+            value.close()
 
 
 def _file(program: Program) -> Path:

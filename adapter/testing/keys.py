@@ -1,7 +1,7 @@
 """Stand-ins for what clients can't be made without and a replay has no use for: keys, and Azure's address and version.
 
     environment of a test that replays     `standing_in()`, for the test's duration, where no key is set
-    clients made when modules are imported `made_without_keys(when)`: the variables are there only while a client is made, so that
+    clients made when modules are imported `made_without_keys(given)`: the variables are there only while a client is made, so that
                                            nobody else, `skipif(not os.environ.get(...))` above all, takes the stand-in for a key
 
 A key that is set is never replaced. A request that carries the stand-in and would leave for a server raises `KeyNeeded`.
@@ -33,6 +33,8 @@ _AZURES = {**_AZURES_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_AP
 _INSTEAD = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
 """What does for a key as well."""
 
+_NAMES = (_KEY | _AZURES).keys()
+
 _MADE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "openai": {"OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURES, "AsyncAzureOpenAI": _AZURES},
     "langchain_openai.chat_models.base": {"ChatOpenAI": _KEY},
@@ -42,6 +44,10 @@ _MADE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 }
 """What isn't made without a key, by the module that it is in, and what the making of each looks up: the SDK's clients, and what
 looks for a key itself before it makes one."""
+
+
+Given = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""Chooses, of the stand-ins for variables that are missing, those to set while a client is made."""
 
 
 class KeyNeeded(BaseException):
@@ -61,6 +67,11 @@ def _missing(wanted: Mapping[str, str]) -> dict[str, str]:
         for name, value in wanted.items()
         if not os.environ.get(name, "").strip() and not os.environ.get(_INSTEAD.get(name, ""))
     }
+
+
+def present() -> frozenset[str]:
+    """Name those of the variables that are set: where one is missing later, the suite has taken it away."""
+    return frozenset(_NAMES - _missing(dict.fromkeys(_NAMES, "")).keys())
 
 
 @contextmanager
@@ -99,14 +110,14 @@ def refuse(headers: Any) -> None:
 
 
 @contextmanager
-def made_without_keys(when: Callable[[], bool], ways: Ways) -> Iterator[None]:
-    """Let clients be made without a key where `when` says so, from when their modules are imported on."""
+def made_without_keys(given: Given, ways: Ways) -> Iterator[None]:
+    """Let clients be made without a key, with what is `given` for it, from when their modules are imported on."""
     with ExitStack() as stack:
 
         def patch(module: ModuleType) -> None:
             for name, variables in _MADE[module.__name__].items():
                 kind = getattr(module, name)
-                stack.enter_context(replaced(kind, "__init__", _made(kind.__init__, variables, when, ways)))
+                stack.enter_context(replaced(kind, "__init__", _made(kind.__init__, variables, given, ways)))
 
         finder = _Finder({name for name in _MADE if name not in sys.modules}, patch)
         for name in _MADE.keys() & sys.modules.keys():
@@ -118,15 +129,14 @@ def made_without_keys(when: Callable[[], bool], ways: Ways) -> Iterator[None]:
             sys.meta_path.remove(finder)
 
 
-def _made(
-    init: Callable[..., None], variables: Mapping[str, str], when: Callable[[], bool], ways: Ways
-) -> Callable[..., None]:
+def _made(init: Callable[..., None], variables: Mapping[str, str], given: Given, ways: Ways) -> Callable[..., None]:
     @wraps(init)
     def made(*args: Any, **kwargs: Any) -> None:
         missing = _missing(variables)
-        if not (missing and when()):
+        stand_ins = given(missing) if missing else missing
+        if not stand_ins:
             return init(*args, **kwargs)
-        with _set(missing):
+        with _set(stand_ins):
             init(*args, **kwargs)
         ways.watch()
         return None

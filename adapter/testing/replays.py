@@ -7,7 +7,7 @@ part, or has its settings from `adapter.testing.recording`. (PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,15 @@ class _Keyless:
         self._config = config
         self._suite: bool | None = None
         self.collecting = True
-        self.in_test = False
+        self.at_start: frozenset[str] | None = None  # what the test that replays found set; None outside of one
         self.ways = Ways(keys.refuse)
         self.patches = ExitStack()
 
-    def holds(self) -> bool:
-        """Tell whether a client may be made without a key now."""
-        return self.in_test or (self.collecting and self._takes_part())
+    def given(self, missing: Mapping[str, str]) -> Mapping[str, str]:
+        """Choose what a client is made with now in place of what is missing: not what the test itself has taken away."""
+        if self.at_start is not None:
+            return {name: value for name, value in missing.items() if name not in self.at_start}
+        return missing if self.collecting and self._takes_part() else {}
 
     def _takes_part(self) -> bool:
         """Look for the plugin's names in the suite's files; only where a client is made that has no key."""
@@ -90,7 +92,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Begin before any file of the suite is imported."""
     if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
         keyless = early_config.stash[_KEYLESS] = _Keyless(early_config)
-        keyless.patches.enter_context(keys.made_without_keys(keyless.holds, keyless.ways))
+        keyless.patches.enter_context(keys.made_without_keys(keyless.given, keyless.ways))
         early_config.add_cleanup(keyless.patches.close)
         early_config.add_cleanup(keyless.ways.close)
     return (yield)
@@ -120,12 +122,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     if keyless is None or not _replays(item):
         return (yield)
     keyless.ways.watch()
-    keyless.in_test = True
     try:
         with keys.standing_in():
+            keyless.at_start = keys.present()
             return (yield)
     finally:
-        keyless.in_test = False
+        keyless.at_start = None
 
 
 def _replays(item: pytest.Item) -> bool:
