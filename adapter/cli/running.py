@@ -205,7 +205,7 @@ def _close_clients(left: Mapping[str, Any], error: Exception | None) -> None:
     """Close what a program leaves open, as the end of its process would: in its globals, and in the frames of its failure."""
     from adapter import OpenAI
 
-    frames = [frame for frame, _ in traceback.walk_tb(error and error.__traceback__)]
+    frames = [frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)]
     local = [one.f_locals for one in frames if one.f_globals.get("__name__") == "<run_path>"]
     for value in [value for namespace in (left, *local) for value in namespace.values()]:
         if isinstance(value, OpenAI):
