@@ -170,8 +170,9 @@ def either(one: Any, other: Any) -> Any:
     """Return what is known of a value that is either of two."""
     if (type(one), one) == (type(other), other):
         return one
-    return SOME if _says_something(one) and _says_something(other) else UNKNOWN
+    return SOME if says_something(one) and says_something(other) else UNKNOWN
 
 
-def _says_something(value: Any) -> bool:
+def says_something(value: Any) -> bool:
+    """Return whether a value is known not to be empty."""
     return value == SOME if isinstance(value, Unknown) else isinstance(value, (list, dict, str)) and bool(value)

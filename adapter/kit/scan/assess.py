@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -175,8 +176,13 @@ class Assessor:
 
 def _callers(site: Site, module: str) -> tuple[str, ...]:
     """Name the callers of the SDK as production does, the nearest first."""
-    inner = [named(module_of(Path(file)) if file else module, owner) for file, owner in site.through]
+    inner = [named(_module_of(file) if file else module, owner) for file, owner in site.through]
     return (*inner, named(module, site.owner))
+
+
+@lru_cache(maxsize=1000)
+def _module_of(file: str) -> str:
+    return module_of(Path(file))
 
 
 def _given(site: Site) -> set[str]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, NUMBER, PLACEHOLDER, SOME, UNKNOWN, Unknown, either
-from .scopes import Binding, Change, Place, Scope, text_of
+from .arguments import ABSENT, NUMBER, PLACEHOLDER, SOME, UNKNOWN, Unknown, either, says_something
+from .scopes import LOOP, Binding, Change, Passed, Place, Scope, text_of
 from .symbols import Symbols
 
 _DEEPEST = 8
 _SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+_BY_ONE = frozenset({"append", "insert", "appendleft", "add"})
 _NUMBERS = frozenset({"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"})
 
 
@@ -28,27 +29,54 @@ class Definitions:
     bindings: list[Binding]
     changes: list[Change]
     place: Place | None
+    home: Scope | None = None  # where the name is bound; what other functions do to it may have been done, at any time
 
     def reaching(self) -> tuple[list[Binding], bool]:
         """Return the bindings that may be in force, and whether the first of them always is, if no other is."""
         found: list[Binding] = []
         whole = False
-        for one in sorted(self.bindings, key=lambda one: one.place.order):
-            if self.is_before(one):
+        for one in self.events():
+            if isinstance(one, Binding):
                 if self.is_sure(one):
                     found, whole = [], True
                 found.append(one)
         return found, whole
 
-    def is_before(self, event: Binding | Change) -> bool:
-        """Return whether an event can have happened."""
-        return self.place is None or (event.place.order < self.place.order and not event.place.excludes(self.place))
+    def events(self) -> list[Binding | Change]:
+        """Return what can have happened, in that order: what comes later in a loop, the time before."""
+        every: list[Binding | Change] = [*self.bindings, *self.changes]
+        happened = [one for one in every if self._is_before(one)]
+        return sorted(happened, key=lambda one: (self._is_foreign(one), self._when(one)))
 
     def is_sure(self, event: Binding | Change) -> bool:
         """Return whether an event must have happened."""
+        if self._is_foreign(event) or (isinstance(event, Change) and not event.sure):
+            return False
         if self.place is not None:
-            return self.place.is_sure_of(event.place)
-        return not event.place.branch and event.scope is self.bindings[0].scope
+            return event.place.order < self.place.order and self.place.is_sure_of(event.place)
+        return not event.place.branch
+
+    def _is_foreign(self, event: Binding | Change) -> bool:
+        return event.scope is not (self.home or self.bindings[0].scope)
+
+    def _is_before(self, event: Binding | Change) -> bool:
+        if self.place is None or self._is_foreign(event):
+            return True
+        if event.place.excludes(self.place):
+            return False
+        order = event.place.order
+        return order < self.place.order or (order > self.place.order and self._loop(event) is not None)
+
+    def _when(self, event: Binding | Change) -> float:
+        if self.place is None or self._is_foreign(event) or event.place.order < self.place.order:
+            return event.place.order
+        return (self._loop(event) or 0) + 0.5
+
+    def _loop(self, event: Binding | Change) -> int | None:
+        """Return where the innermost loop begins that an event stands in together with the place."""
+        assert self.place is not None
+        both = [arm for arm in event.place.branch if arm in self.place.branch and arm[1].startswith(LOOP)]
+        return int(both[-1][1].removeprefix(LOOP)) if both else None
 
 
 class Literals:
@@ -57,6 +85,9 @@ class Literals:
     def __init__(self, symbols: Symbols, module: cst.Module) -> None:
         self._symbols = symbols
         self._module = module
+        self._others: dict[
+            tuple[int, str], list[Change]
+        ] = {}  # what is done to a name's value by others, by scope and name
 
     def value(  # noqa: C901  # one case for each kind of expression
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
@@ -110,8 +141,11 @@ class Literals:
 
     def _defined(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Any:
         found = self.definitions(node, scope, place)
-        if found is None or found.changes:
+        if found is None:
             return ABSENT if _is_nothing(self._symbols.of(node, scope).path) else UNKNOWN
+        changes = [one for one in found.events() if isinstance(one, Change)]
+        if any(one.kind == "drop" for one in changes):
+            return UNKNOWN
         reaching, whole = found.reaching()
         values = [self._bound(one, depth) for one in reaching]
         if not values or (not whole and len(values) > 1):
@@ -119,7 +153,12 @@ class Literals:
         value = values[0]
         for one in values[1:]:
             value = either(value, one)
-        return value
+        if not changes:
+            return value
+        grown = says_something(value) or any(
+            found.is_sure(one) and (one.kind == "set" or one.by in _BY_ONE) for one in changes
+        )
+        return SOME if grown and not isinstance(value, (int, float, type(None))) else UNKNOWN
 
     def _bound(self, one: Binding, depth: int) -> Any:
         if one.parameter:
@@ -142,10 +181,11 @@ class Literals:
                 bindings = self._symbols.lookup(name, scope)
                 if not bindings:
                     return None
-                home = bindings[0].scope
+                home = self._symbols.home(name, scope)
                 if len(bindings) == 1 and (bindings[0].dotted or "").startswith("@"):
                     return self._abroad(bindings[0].dotted or "")
-                return Definitions(bindings, home.changes.get(name, []), place if home is scope else None)
+                changes = [*home.changes.get(name, []), *self._done_by_others(name, home)]
+                return Definitions(bindings, changes, place if home is scope else None, home)
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
                 owner = scope.enclosing_class()
                 found = self._member(owner, name) if owner is not None else None
@@ -162,6 +202,34 @@ class Literals:
                 if base.path.startswith("@"):
                     return self._abroad(f"{base.path}.{name}")
         return None
+
+    def _done_by_others(self, name: str, home: Scope) -> list[Change]:
+        """Return what may be done to a name's value under other names, and by functions that are given it."""
+        found = self._others.get((id(home), name))
+        if found is None:
+            found = self._others[id(home), name] = []
+            names: dict[tuple[Scope, str], Place] = {}
+            for scope, other, since in home.aliases.get(name, ()):
+                names.setdefault((scope, other), since)
+            for (scope, other), since in names.items():
+                late = (one for one in scope.changes.get(other, ()) if one.place.order > since.order)
+                found += (replace(one, sure=False) for one in late)
+            for scope, other in ((home, name), *names):
+                for passed in scope.passed.get(other, ()):
+                    found += self._done_by(passed)
+        return found
+
+    def _done_by(self, passed: Passed) -> Iterator[Change]:
+        """Give what a function of the project does to an argument, with nothing said of its values."""
+        function = self._symbols.follow(self._symbols.of(passed.call.func, passed.scope)).defined
+        if function is None or function.kind != "function":
+            return
+        parameter = function.parameter(passed.argument, by_attribute=isinstance(passed.call.func, cst.Attribute))
+        for one in function.changes.get(parameter, ()):
+            kind = one.kind if one.kind in ("drop", "add") else "set"
+            yield Change(
+                passed.scope, passed.place, kind, one.key if one.kind != "update" else None, by=one.by, sure=False
+            )
 
     def _abroad(self, path: str) -> Definitions | None:
         found = self._symbols.abroad(path)

@@ -117,11 +117,9 @@ class Reader(Models):
         if found is None:
             return Arguments(open=[Open(f"**{self._code(node)}")])
         state: Arguments | None = None
-        events: list[Binding | Change] = sorted([*found.bindings, *found.changes], key=lambda one: one.place.order)
+        events = found.events()
         first = next((k for k in range(len(events) - 1, -1, -1) if self._is_start(found, events[k])), 0)
         for event in events[first:]:
-            if not found.is_before(event):
-                continue
             before = state
             if isinstance(event, Binding):
                 state = self._bound_to(event, node, depth)
@@ -132,7 +130,7 @@ class Reader(Models):
         return state or Arguments(open=[Open(f"**{self._code(node)}")])
 
     def _is_start(self, found: Definitions, event: Binding | Change) -> bool:
-        return isinstance(event, Binding) and found.is_before(event) and found.is_sure(event)
+        return isinstance(event, Binding) and found.is_sure(event)
 
     def _bound_to(self, one: Binding, node: cst.Name | cst.Attribute, depth: int) -> Arguments:
         if one.parameter:

@@ -5,17 +5,17 @@ Nothing is evaluated here, and no code runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import libcst as cst
 from libcst import helpers
 
-from .walking import Walker
-
 Branch = tuple[tuple[int, str], ...]
 """The arms of `if`, `match`, loops and `except` that a statement stands in, within its function, each with its node's id."""
+
+LOOP = "loop "
+"""What the arm of a loop begins with; the number of the place before it follows."""
 
 _ARMS = ("then", "else", "case", "except")  # of which only one is run
 
@@ -41,7 +41,8 @@ class Place:
 class Scope:
     """A module, class or function: its names, a class's attributes of self, a function's results.
 
-    `file` is a module's path, where it is one of a project. `changes` and `attribute_changes` are what happens to a name's value beside being bound: `name["key"] = value`,
+    `file` is a module's path, where it is one of a project. `aliases` are the names that may have the same value, each with its scope
+    and where it got it; `passed` are the calls that a name's value is an argument of. `changes` and `attribute_changes` are what happens to a name's value beside being bound: `name["key"] = value`,
     `name.update(…)`, `del name["key"]`.
     """
 
@@ -53,6 +54,8 @@ class Scope:
     attributes: dict[str, list[Binding]] = field(default_factory=dict)
     changes: dict[str, list[Change]] = field(default_factory=dict)
     attribute_changes: dict[str, list[Change]] = field(default_factory=dict)
+    aliases: dict[str, list[tuple[Scope, str, Place]]] = field(default_factory=dict)
+    passed: dict[str, list[Passed]] = field(default_factory=dict)
     returns: list[tuple[cst.BaseExpression, Place]] = field(default_factory=list)
     annotation: cst.BaseExpression | None = None
     bases: list[cst.BaseExpression] = field(default_factory=list)
@@ -92,6 +95,13 @@ class Scope:
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
         return any(name.rpartition(".")[2] in ("property", "cached_property", "hybrid_property") for name in names)
 
+    def parameter(self, argument: int | str, *, by_attribute: bool) -> str:
+        """Return the parameter that a call's argument goes to, by position or keyword; empty where there is none."""
+        if isinstance(argument, str):
+            return argument if argument in self.parameters else ""
+        argument += by_attribute and self.is_bound()
+        return self.parameters[argument] if argument < self.positional else ""
+
     def is_bound(self) -> bool:
         """Return whether a function is a method whose first parameter is given by the attribute access."""
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
@@ -121,7 +131,8 @@ class Change:
     """One change of a dictionary in place.
 
     `set` and `default` give a key (None where it isn't literal) a value; `update` adds another dictionary (to a key's own one,
-    where there is a key); `drop` takes a key away; `add` is what `+=` and its like do, which no dictionary takes.
+    where there is a key); `drop` takes a key away; `add` is what `+=` and `append` do, which no dictionary takes. `sure` is
+    false where it may be another value's.
     """
 
     scope: Scope
@@ -130,271 +141,17 @@ class Change:
     key: str | None = None
     value: cst.BaseExpression | None = None
     by: str = ""  # the name that the key has, where it isn't literal
+    sure: bool = True
 
 
-class Collector(Walker):
-    """Collect a module's scopes.
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A call that is given a name's value: as which argument, by position or keyword."""
 
-    `resolve` is asked for the name of what `from module import name` means: the dots of a relative import, the module, the
-    name (empty for `*`).
-    """
-
-    def __init__(self, resolve: Callable[[int, str, str], str] | None = None) -> None:
-        super().__init__()
-        self.module = Scope("module", "<module>")
-        self.scopes: dict[int, Scope] = {}
-        self.places: dict[int, Place] = {}  # of calls
-        self.modules: dict[str, str] = {}  # what `import a.b` means, where `resolve` knows better
-        self._resolve = resolve or _as_written
-        self._now = self.module
-        self._order = 0
-        self._branch: Branch = ()
-        self._outer: list[Branch] = []
-
-    def _here(self) -> Place:
-        self._order += 1
-        return Place(self._order, self._branch)
-
-    def _bind(self, name: str, **what: object) -> None:
-        binding = Binding(self._now, self._here(), **what)  # type: ignore[arg-type]
-        self._now.bindings.setdefault(name, []).append(binding)
-
-    def _enter(self, node: cst.CSTNode, scope: Scope) -> None:
-        self.scopes[id(node)] = scope
-        self._now = scope
-        self._outer.append(self._branch)
-        self._branch = ()
-
-    def _leave(self) -> None:
-        assert self._now.parent is not None
-        self._now = self._now.parent
-        self._branch = self._outer.pop()
-
-    # Branches
-
-    def visit_IndentedBlock(self, node: cst.BaseSuite) -> None:
-        arms = self._arms()
-        self._outer.append(self._branch)
-        self._branch += arms
-
-    def leave_IndentedBlock(self, node: cst.BaseSuite) -> None:
-        self._branch = self._outer.pop()
-
-    visit_SimpleStatementSuite = visit_IndentedBlock
-    leave_SimpleStatementSuite = leave_IndentedBlock
-
-    def _arms(self) -> Branch:
-        """Return what the block that is entered adds to the branch."""
-        above = self.stack[-1] if self.stack else None
-        match above:
-            case cst.If():
-                return (*self._elses(len(self.stack) - 1), (id(above), "then"))
-            case cst.Else():
-                return self._elses(len(self.stack) - 1)
-            case cst.For() | cst.While():
-                return ((id(above), "loop"),)
-            case cst.MatchCase():
-                return ((id(self.stack[-2]), f"case {id(above)}"),)
-            case cst.ExceptHandler() | cst.ExceptStarHandler():
-                return ((id(self.stack[-2]), f"except {id(above)}"),)
-        return ()
-
-    def _elses(self, k: int) -> Branch:
-        found: Branch = ()
-        while k > 0 and isinstance(self.stack[k - 1], cst.If) and self.stack[k - 1].orelse is self.stack[k]:  # type: ignore[attr-defined]
-            k -= 1
-            found = ((id(self.stack[k]), "else"), *found)
-        return found
-
-    # Names
-
-    def visit_Import(self, node: cst.Import) -> bool:
-        for alias in node.names:
-            dotted = helpers.get_full_name_for_node_or_raise(alias.name)
-            if alias.asname is None:
-                first = dotted.partition(".")[0]
-                meant = self._resolve(0, dotted, "")
-                self._bind(first, dotted=meant if first == dotted else first)
-                if meant != dotted:
-                    self.modules[dotted] = meant
-            elif isinstance(alias.asname.name, cst.Name):
-                above, _, last = dotted.rpartition(".")
-                self._bind(alias.asname.name.value, dotted=self._resolve(0, above, last) if above else dotted)
-        return False
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
-        module = helpers.get_full_name_for_node(node.module) or "" if node.module else ""
-        if isinstance(node.names, cst.ImportStar):
-            self._now.stars.append(self._resolve(len(node.relative), module, ""))
-            return False
-        for alias in node.names:
-            assert isinstance(alias.name, cst.Name)
-            named = alias.asname.name if alias.asname else alias.name
-            if isinstance(named, cst.Name):
-                self._bind(named.value, dotted=self._resolve(len(node.relative), module, alias.name.value))
-        return False
-
-    def visit_ClassDef(self, node: cst.ClassDef) -> None:
-        decorators = [one.decorator for one in node.decorators]
-        scope = Scope(
-            "class", node.name.value, self._now, bases=[arg.value for arg in node.bases], decorators=decorators
-        )
-        self._bind(node.name.value, defined=scope)
-        self._enter(node, scope)
-
-    def leave_ClassDef(self, node: cst.ClassDef) -> None:
-        self._leave()
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        decorators = [_called(one.decorator) for one in node.decorators]
-        annotation = node.returns.annotation if node.returns else None
-        scope = Scope("function", node.name.value, self._now, annotation=annotation, decorators=decorators)
-        self._bind(node.name.value, defined=scope)
-        self._enter(node, scope)
-        self._parameters(node.params)
-
-    def leave_FunctionDef(self, node: cst.FunctionDef) -> None:
-        self._leave()
-
-    def visit_Lambda(self, node: cst.Lambda) -> None:
-        self._enter(node, Scope("function", "<lambda>", self._now))
-        self._parameters(node.params)
-        self._now.returns.append((node.body, self._here()))
-
-    def leave_Lambda(self, node: cst.Lambda) -> None:
-        self._leave()
-
-    def _parameters(self, params: cst.Parameters) -> None:
-        by_position = [*params.posonly_params, *params.params]
-        named = [*by_position, *params.kwonly_params]
-        for one in named:
-            annotation = one.annotation.annotation if one.annotation else None
-            self._bind(one.name.value, annotation=annotation, parameter=True)
-            if one.default is not None:
-                self._now.defaults[one.name.value] = one.default
-        self._now.parameters = tuple(one.name.value for one in named)
-        self._now.positional = len(by_position)
-        if params.star_kwarg is not None:
-            self._now.keywords = params.star_kwarg.name.value
-            written = params.star_kwarg.annotation
-            self._now.keywords_annotation = written.annotation if written else None
-            self._bind(params.star_kwarg.name.value, parameter=True)
-        if isinstance(params.star_arg, cst.Param):
-            self._bind(params.star_arg.name.value)
-
-    def visit_Return(self, node: cst.Return) -> None:
-        if node.value is not None:
-            self._now.returns.append((node.value, self._here()))
-
-    def visit_Yield(self, node: cst.Yield) -> None:  # a fixture, or a context manager
-        if isinstance(node.value, cst.BaseExpression):
-            self._now.returns.append((node.value, self._here()))
-
-    def leave_Assign(self, node: cst.Assign) -> None:
-        for target in node.targets:
-            self._target(target.target, node.value)
-
-    def leave_AnnAssign(self, node: cst.AnnAssign) -> None:
-        self._target(node.target, node.value, node.annotation.annotation)
-
-    def leave_AugAssign(self, node: cst.AugAssign) -> None:
-        kind = "update" if isinstance(node.operator, cst.BitOrAssign) else "add"
-        self._change(node.target, kind, None, node.value)
-
-    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:
-        self._target(node.target, node.value)
-
-    def visit_For(self, node: cst.For) -> None:
-        names = node.target.elements if isinstance(node.target, cst.Tuple) else ()
-        first = names[0].value if names else node.target
-        if isinstance(first, cst.Name):
-            self._bind(first.value, of=node.iter)
-        for element in names[1:]:
-            self._target(element.value, None)
-
-    visit_CompFor = visit_For
-
-    def visit_With(self, node: cst.With) -> None:
-        for item in node.items:
-            if item.asname is not None:
-                self._target(item.asname.name, item.item)
-
-    # What happens to dictionaries
-
-    def leave_Call(self, node: cst.Call) -> None:
-        self.places[id(node)] = self._here()
-        if not isinstance(node.func, cst.Attribute):
-            return
-        owner, name = node.func.value, node.func.attr.value
-        if name == "update":
-            for arg in node.args:
-                if arg.keyword is not None:
-                    self._change(owner, "set", arg.keyword.value, arg.value)
-                else:
-                    self._change(owner, "update", None, arg.value)
-        elif name == "setdefault" and len(node.args) == 2:
-            self._change(owner, "default", text_of(node.args[0].value), node.args[1].value)
-        elif name == "pop" and node.args:
-            self._change(owner, "drop", text_of(node.args[0].value), None)
-
-    def visit_Del(self, node: cst.Del) -> None:
-        targets = [one.value for one in node.target.elements] if isinstance(node.target, cst.Tuple) else [node.target]
-        for target in targets:
-            if isinstance(target, cst.Subscript):
-                self._change(target.value, "drop", key_of(target), None)
-
-    def _change(
-        self, owner: cst.BaseExpression, kind: str, key: str | None, value: cst.BaseExpression | None, by: str = ""
-    ) -> None:
-        if isinstance(owner, cst.Subscript) and kind != "drop":  # params["extra_body"]["seed"] = 1
-            inner = cst.Dict([cst.DictElement(cst.SimpleString(repr(key)), value)]) if key and value else value
-            kind, key, owner, value = "update", key_of(owner), owner.value, inner
-            if key is None or inner is None:
-                return
-        change = Change(self._now, self._here(), kind, key, value, by)  # type: ignore[arg-type]
-        if isinstance(owner, cst.Name):
-            scope: Scope | None = self._now
-            while scope is not None and owner.value not in scope.bindings:
-                scope = scope.parent
-            (scope or self._now).changes.setdefault(owner.value, []).append(change)
-        elif isinstance(owner, cst.Attribute) and isinstance(owner.value, cst.Name):
-            holder = self._now.enclosing_class() if owner.value.value in ("self", "cls") else None
-            if holder is not None:
-                holder.attribute_changes.setdefault(owner.attr.value, []).append(change)
-
-    def _target(
-        self,
-        target: cst.BaseExpression,
-        value: cst.BaseExpression | None,
-        annotation: cst.BaseExpression | None = None,
-        index: int | None = None,
-    ) -> None:
-        match target:
-            case cst.Name():
-                self._bind(target.value, value=value, annotation=annotation, index=index)
-            case cst.Attribute(value=cst.Name(value="self" | "cls")):
-                owner = self._now.enclosing_class()
-                if owner is not None:
-                    bound = Binding(self._now, self._here(), value=value, annotation=annotation, index=index)
-                    owner.attributes.setdefault(target.attr.value, []).append(bound)
-            case cst.Subscript():
-                if value is not None:
-                    self._change(target.value, "set", key_of(target), value, _name_of_key(target))
-            case cst.Tuple() | cst.List():
-                pairs: Sequence[cst.BaseElement] = value.elements if isinstance(value, (cst.Tuple, cst.List)) else ()
-                for k, element in enumerate(target.elements):
-                    if len(pairs) == len(target.elements):
-                        self._target(element.value, pairs[k].value)
-                    else:
-                        self._target(element.value, value, index=k)
-
-
-def _as_written(dots: int, module: str, name: str) -> str:
-    return "." * dots + module + ("." if module and name else "") + name
-
-
-def _called(decorator: cst.BaseExpression) -> cst.BaseExpression:
-    return decorator.func if isinstance(decorator, cst.Call) else decorator
+    scope: Scope
+    place: Place
+    call: cst.Call
+    argument: int | str
 
 
 def key_of(node: cst.Subscript) -> str | None:
@@ -405,13 +162,6 @@ def key_of(node: cst.Subscript) -> str | None:
     return None
 
 
-def _name_of_key(node: cst.Subscript) -> str:
-    match node.slice:
-        case [cst.SubscriptElement(slice=cst.Index(value=cst.Name(value=name)))]:
-            return name
-    return ""
-
-
 def text_of(node: cst.BaseExpression) -> str | None:
     """Return a literal string's text."""
     if isinstance(node, (cst.SimpleString, cst.ConcatenatedString)):
@@ -420,4 +170,4 @@ def text_of(node: cst.BaseExpression) -> str | None:
     return None
 
 
-__all__ = ["Binding", "Branch", "Change", "Place", "Scope", "key_of", "text_of"]
+__all__ = ["LOOP", "Binding", "Branch", "Change", "Passed", "Place", "Scope", "key_of", "text_of"]

@@ -255,7 +255,7 @@ class _Finder(Finder):
         args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
         given = self._reader.called(inner.arguments, wrapper, args, called.scope, called.place)
         site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
-        site.through = (*inner.through, (wrapper.root().file, inner.owner))
+        site.through = (*inner.through, (wrapper.root().file, inner.owner))[:_CALLERS]
         site.forced, site.note, site.wire, site.client = inner.forced, inner.note, inner.wire, inner.client
         self._keep_wrapper(called.scope, site)
         self._scope = before
@@ -273,6 +273,7 @@ class _Finder(Finder):
 
 
 _CHAIN = 6  # wrappers of wrappers that are followed
+_CALLERS = 24  # functions on the way to Chat that rules may name
 _BATCHED = "/v1/chat/completions"
 _LOOKS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}

@@ -12,8 +12,9 @@ from typing import Protocol
 
 import libcst as cst
 
+from .collecting import Collector
 from .known import CLIENT, CLIENTS
-from .scopes import Binding, Change, Collector, Place, Scope, text_of
+from .scopes import Binding, Change, Place, Scope, text_of
 
 UNKNOWN = "?"
 ANY = "*"  # an attribute whose name only a run can tell
@@ -74,12 +75,14 @@ class Symbols:
 
     def lookup(self, name: str, scope: Scope) -> list[Binding]:
         """Return what a name is bound to where it is used: functions don't see their class's names."""
+        return self.home(name, scope).bindings.get(name, [])
+
+    def home(self, name: str, scope: Scope) -> Scope:
+        """Return the scope that a name is bound in where it is used."""
         here: Scope | None = scope
-        while here is not None:
-            if (here is scope or here.kind != "class") and name in here.bindings:
-                return here.bindings[name]
+        while here is not None and not ((here is scope or here.kind != "class") and name in here.bindings):
             here = here.parent
-        return []
+        return here or scope
 
     def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> Symbol:
         """Return the symbol of an expression; what leads back to itself is unknown."""
