@@ -67,10 +67,15 @@ def opened(path: str | Path) -> IO[bytes]:
 def read(path: str | Path, most: int) -> bytes:
     """Read a regular file of at most so many bytes. Raises Unreadable."""
     with opened(path) as file:
-        try:
-            raw = file.read(most + 1)
-        except OSError as error:
-            raise Unreadable(why(error)) from None
+        return read_open(file, most)
+
+
+def read_open(file: IO[bytes], most: int) -> bytes:
+    """Read at most so many bytes of what is open. Raises Unreadable."""
+    try:
+        raw = file.read(most + 1)
+    except OSError as error:
+        raise Unreadable(why(error)) from None
     if len(raw) > most:
         raise Unreadable(f"larger than {most >> 20} MiB")
     return raw

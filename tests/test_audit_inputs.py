@@ -26,6 +26,7 @@ from adapter.cli.saying import Mistake
 from adapter.kit.audit import engines, pipes, run
 from adapter.kit.audit.documents import Documents, arrays_of, is_document
 from adapter.kit.audit.inputs import Cursor, find
+from adapter.kit.audit.state import write_whole
 from adapter.kit.audit.summary import Summary
 from adapter.kit.rows import RowFormats
 
@@ -440,6 +441,12 @@ def test_shapes_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[[logs]]\nnam = 1\n", encoding="utf-8")
     said = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
     assert "mine.toml: logs[0].nam: unknown" in said
+
+
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        write_whole(tmp_path / "none" / "page.html", "")
+    assert raised.value.filename == str(tmp_path / "none" / "page.html")
 
 
 def test_a_state_goes_with_its_shapes(tmp_path: Path) -> None:

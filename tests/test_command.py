@@ -304,6 +304,24 @@ def test_without_a_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert (ended.value.code, capsys.readouterr().err) == (2, "adapter: stdout: closed\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["explain"], "stdin"), (["explain", "-"], "stdin"), (["audit", "-"], "-")], ids=str
+)
+def test_without_a_stdin(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "argv", ["adapter", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (2, f"adapter: {said}: closed\n")
+
+
+def test_a_request_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.cli.saying._LARGEST", 1 << 20)
+    assert one_line(command("explain", stdin=b" " * (2 << 20))) == "stdin: larger than 1 MiB"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the shells of POSIX")
 def test_a_pipe_that_closes_early_is_nothing_to_be_said() -> None:
     script = 'adapter() { "$PYTHON" -m adapter "$@"; }; (adapter schema; echo $? >&2) | head -c 1 >/dev/null'

@@ -298,6 +298,7 @@ ODD: dict[str, Any] = {
         "request": {"uri": "/v1/chat/completions", "method": "POST"},
         "ai": {"proxy": {"payload": {"request": TEXT}}},
     },
+    "lists in lists": {"a": {"b": [{"c": [{"request": BODY}]}]}},
     "a list under a name of one's own": {"log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})},
     "Loki's": {"streams": [{"stream": {"app": "a"}, "values": [["1", TEXT]]}]},
     "Loki's answer": {

@@ -18,7 +18,18 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
-from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, settings_in_force
+from adapter.cli.saying import (
+    FOUND,
+    Json,
+    Mistake,
+    SettingsFile,
+    err,
+    out,
+    print_json,
+    read_named,
+    read_stdin,
+    settings_in_force,
+)
 from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
@@ -110,9 +121,9 @@ def _masking() -> Any:
 
 def _read(request: str | None, line: int | None, formats: Any) -> Found:
     if request in (None, "-"):
-        if request is None and sys.stdin.isatty():
+        if request is None and sys.stdin is not None and sys.stdin.isatty():
             raise Mistake("no request: name a file, or pipe one in (-)")
-        text, name = sys.stdin.buffer.read(), "stdin"
+        text, name = read_stdin(), "stdin"
     else:
         assert request is not None
         name = request

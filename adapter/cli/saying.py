@@ -30,7 +30,7 @@ from adapter.routing import environment, files
 
 __all__ = [
     "FOUND", "INTERRUPTED", "VERSION", "WRONG", "Json", "Mistake", "SettingsFile", "err", "file_here", "out",
-    "print_json", "progress", "read_named", "settings_in_force",
+    "print_json", "progress", "read_named", "read_stdin", "settings_in_force",
 ]  # fmt: skip
 
 VERSION = 1
@@ -112,12 +112,23 @@ def read_named(path: Path, option: str = "") -> bytes:
     """Read a file that the user names: a regular one, or what a shell has opened (`<(…)`). Raises Mistake."""
     try:
         if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
-            return path.read_bytes()
+            with path.open("rb") as file:
+                return regular.read_open(file, _LARGEST)
         return regular.read(path, _LARGEST)
     except Unreadable as error:
         raise Mistake(f"{option}{path}: {error}") from None
     except OSError as error:
         raise Mistake(f"{option}{path}: {regular.why(error)}") from None
+
+
+def read_stdin() -> bytes:
+    """Read what is piped in. Raises Mistake."""
+    if sys.stdin is None:
+        raise Mistake("stdin: closed")
+    try:
+        return regular.read_open(sys.stdin.buffer, _LARGEST)
+    except Unreadable as error:
+        raise Mistake(f"stdin: {error}") from None
 
 
 def settings_in_force(

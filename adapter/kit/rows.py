@@ -50,7 +50,6 @@ _INSIDE = (*_BODIES, *_LINES)
 _NAMED = frozenset(_INSIDE)
 _RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
 _DEPTH = 7
-_DEPTH_OF_LISTS = 4
 _MOST_NODES = 400  # objects of a row that are looked into
 _MOST_ROWS = 100_000  # in a row
 
@@ -210,7 +209,7 @@ class _Reader:
         """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
         if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
             return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
-        return self._each(rows, around, depth) if depth < _DEPTH_OF_LISTS else []
+        return self._each(rows, around, depth)
 
     def _each(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
         out: list[Outcome] = []

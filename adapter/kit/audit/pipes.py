@@ -81,7 +81,7 @@ def opened(path: str) -> io.BufferedReader[Piece]:
 
 def _stdin() -> Any:
     if sys.stdin is None:
-        raise Unreadable("it is closed")
+        raise Unreadable("closed")
     return sys.stdin.buffer
 
 

@@ -141,8 +141,11 @@ def _umask() -> int:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it sees the old one or the new one. Raises OSError."""
-    handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write a file in one step: whoever reads it sees the old one or the new one. Raises OSError, of that file."""
+    try:
+        handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     new = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
