@@ -417,7 +417,7 @@ def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path
     values = [{"x": json.dumps(body())}, {"x": body()}, {"y": body()}]
     for data in (_dumped(values), _dumped(values, 2), b"\n".join(map(_dumped, values))):
         found = counted("-", "--body", "$.x", stdin=data)
-        assert (found["requests"], found["bad_lines"]["reasons"]) == (2, {"nothing at the path of bodies": 1})
+        assert (found["requests"], found["bad_lines"]["reasons"]) == (2, {"no chat request at the path of bodies": 1})
     assert counted("-", "--body", "[*].x", stdin=_dumped(values))["requests"] == 2
     said = str(audit("-", "--body", "a..b", stdin=b"").exception)
     assert said.startswith("--body: a..b: ")
@@ -477,7 +477,7 @@ def test_what_rows_lack_is_told(tmp_path: Path) -> None:
     assert found["bad_lines"]["count"] == 0
     text = audit(log).stdout
     assert "2 requests were logged without their messages: judged by their parameters alone" in text
-    assert "1 answers without their request, 1 rows of another kind" in text
+    assert "1 answer without a request, 1 row of another kind" in text
     shown = file.read_text(encoding="utf-8")
     assert "2 requests (66.7 %) were logged without their messages" in shown
 

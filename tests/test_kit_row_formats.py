@@ -122,7 +122,7 @@ def test_bodies_at_a_path(path: str, row: Any) -> None:
 
 def test_at_a_path_nothing_else_is_looked_for() -> None:
     given = RowFormats.builtin().with_body("a.b")
-    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "nothing at the path of bodies"
+    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "no chat request at the path of bodies"
     assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is Aside.ELSEWHERE
     found = unwrap(
         {

@@ -204,12 +204,16 @@ def _step(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _show_several(console: Console, several: dict[str, Any]) -> None:
-    for when, words in (("now", "are sent"), ("with_settings", "would be sent with emulate n")):
+    for when, words in (("now", ""), ("with_settings", "would be sent with emulate n")):
         row = several[when]
         if row["requests"]:
+            are = "is sent" if row["requests"] == 1 else "are sent"
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
             about = "about " if row["more_prompt_tokens_estimated"] else ""
-            said = f"Several answers: {row['requests']:,} requests {words}, as {row['more_requests']:,} more requests with {about}{tokens:,} more prompt tokens."
+            said = (
+                f"Several answers: {_some(row['requests'], 'request')} {words or are},"
+                f" as {_some(row['more_requests'], 'more request')} with {about}{_some(tokens, 'more prompt token')}."
+            )
             console.print(Text(said), "")
 
 
@@ -218,35 +222,39 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
         named = [f"{row['name']} ({row['requests']:,})" for row in document["formats"]]
         console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
     for row in document["not_in_the_log"]:
-        console.print(
-            Text(f"{row['requests']:,} requests were logged without their {row['part']}: {row['means']}."), ""
-        )
-    left_out = [f"{count:,} {what}" for count, what in _left_out(document) if count]
+        were = "was logged without its" if row["requests"] == 1 else "were logged without their"
+        console.print(Text(f"{_some(row['requests'], 'request')} {were} {row['part']}: {row['means']}."), "")
+    left_out = [f"{_some(count, what)} {rest}" for count, what, rest in _left_out(document) if count]
     if left_out:
         console.print(Text(f"Left out: {', '.join(left_out)}."))
     if document["adapter_bugs"]:
         console.print(
             Text(
-                f"The adapter itself failed on {document['adapter_bugs']:,} requests; they would stay on Chat. Please report it.",
+                f"The adapter itself failed on {_some(document['adapter_bugs'], 'request')}; they would stay on Chat. Please report it.",
                 style="red",
             )
         )
     bad = document["bad_lines"]
     if bad["count"]:
         reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
-        console.print(Text(f"{bad['count']:,} lines can't be read: {reasons}", style="yellow"))
+        console.print(Text(f"{_some(bad['count'], 'line')} can't be read: {reasons}", style="yellow"))
         for row in bad["first"][:5]:
             console.print(Text(f"  {printable(row['file'])}:{row['line']}: {row['why']}"))
         if bad["count"] > 5 and len(bad["first"]) > 5:
             console.print(Text("  …"))
 
 
-def _left_out(document: dict[str, Any]) -> tuple[tuple[int, str], ...]:
+def _some(count: int, what: str) -> str:
+    """Write a number of things, one or many."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _left_out(document: dict[str, Any]) -> tuple[tuple[int, str, str], ...]:
     rows = document["rows_without_request"]
     return (
-        (document["other_endpoints"], "requests to other endpoints"),
-        (rows["answers"], "answers without their request"),
-        (rows["others"], "rows of another kind"),
+        (document["other_endpoints"], "request", "to other endpoints"),
+        (rows["answers"], "answer", "without a request"),
+        (rows["others"], "row", "of another kind"),
     )
 
 

@@ -53,7 +53,7 @@ _DEPTH = 7
 _MOST_NODES = 400  # objects of a row that are looked into
 _MOST_ROWS = 100_000  # in a row
 
-Why = Literal["not JSON", "no chat request in it", "nothing at the path of bodies", "too long"]
+Why = Literal["not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"]
 """Why a line can't be read."""
 
 
@@ -272,7 +272,7 @@ def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
     for one in path.find_all(row):
         reader.left = _MOST_NODES
         out += reader._held(shape, one, around, 0)  # of this module
-    return _best(out, "nothing at the path of bodies")
+    return _best(out, "no chat request at the path of bodies")
 
 
 def _of_parts(shape: LogFormat, row: dict[str, Any], around: Around) -> list[Outcome]:
