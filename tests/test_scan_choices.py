@@ -186,6 +186,11 @@ BESIDE: dict[str, tuple[str, list[int]]] = {
     "a generic base": ("class A(Base[OpenAI]): ...\nc = @OpenAI()", [2]),
     "passed on": ("register(OpenAI)\nc = @OpenAI()", [2]),
     "another vendor's beside it": ("a = @OpenAI()\nb = OpenAI(base_url='https://api.deepseek.com')", [3]),
+    "embeddings beside it, in a tuple": ("a, b = @OpenAI(), OpenAI()\na.chat.completions.create()\nb.embeddings.create()", [2]),
+    "embeddings in a class beside it": (
+        ("class A:\n  def __init__(self): self.c = @OpenAI()\n  def f(self): self.c.chat.completions.create()\n"
+        "class B:\n  def __init__(self): self.c = OpenAI()\n  def f(self): self.c.embeddings.create()"), [6],
+    ),
     "embeddings beside it": ("a = @OpenAI()\nb = OpenAI()\nb.embeddings.create()", [3]),
     "exported": ("__all__ = ['OpenAI']\nc = @OpenAI()", [2]),
 }  # fmt: skip
@@ -198,6 +203,21 @@ def test_calls_change_where_the_name_must_stay_the_sdks(code: str, left: list[in
     assert fixed.text == "import adapter\n" + text.replace("@OpenAI", "adapter.OpenAI")
     assert [line for line, _ in fixed.left] == left
     assert fix_imports(fixed.text).text is None
+
+
+def test_what_a_base_class_asks_of_a_client_counts() -> None:
+    code = "class A:\n  def f(self): self.c.chat.completions.create()\nclass B:\n  def __init__(self): self.c = OpenAI()\n  def e(self): self.c.embeddings.create()\nclass D(A, B): ...\n"
+    assert fix_imports(f"from openai import OpenAI\n{code}").text == f"from adapter import OpenAI\n{code}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["importlib.import_module('openai').OpenAI()", "__import__('openai').OpenAI()", "getattr(openai, 'AsyncOpenAI')()"],
+)
+def test_clients_that_no_import_is_there_for_are_told_of(code: str) -> None:
+    fixed = fix_imports(f"import importlib\n{code}\n")
+    assert fixed.text is None
+    assert fixed.left == [(2, "gets the SDK, or its client, by name as text: no import is there to change")]
 
 
 def test_a_name_that_is_another_class_as_well_keeps_its_calls() -> None:

@@ -20,7 +20,7 @@ from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionP
 from . import tracers
 from .choosing import Choice, choose
 from .known import CLIENTS
-from .noticing import OTHER_NAMES, names_another, other_name, own_client
+from .noticing import OTHER_NAMES, by_name, names_another, other_name, own_client
 from .outcomes import Outcomes
 from .splicing import OURS, Editor, Place
 from .symbols import Collector, Scope, Symbols, text_of
@@ -171,6 +171,9 @@ class _Found(Walker):
         path = self._symbols.of(node.func, self._scope).path
         if path.rpartition(".")[2] in CLIENTS and not self._is_imported(node.func):
             self._traced(node.func, path)
+        named = by_name(self._module, node)
+        if named is not None:
+            self.left.append((node, named))
         said = own_client(node)
         if said is not None and self._uses.is_module(_root(node.func), self._scope):
             self.notes.append((node, said))

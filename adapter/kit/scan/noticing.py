@@ -5,7 +5,8 @@ from __future__ import annotations
 import libcst as cst
 from libcst import helpers
 
-from .symbols import Collector
+from .known import CLIENTS
+from .symbols import Collector, text_of
 from .tree import Tree
 
 OTHER_NAMES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
@@ -43,6 +44,18 @@ def own_client(node: cst.Call) -> str | None:
     return (
         "calls the SDK's module-level client, which no import changes: adapter.install(openai), once it is configured"
     )
+
+
+def by_name(module: cst.Module, node: cst.Call) -> str | None:
+    """Say of a call that gets the SDK, or a client's class, by its name as text that no import is there to change."""
+    texts = [text_of(arg.value) for arg in node.args[:2]]
+    last = _last(node.func)
+    if last in ("import_module", "__import__") and texts[:1] == ["openai"]:
+        if not any(f".{one}" in module.code for one in CLIENTS):
+            return None
+    elif last != "getattr" or len(texts) < 2 or texts[1] not in CLIENTS:
+        return None
+    return "gets the SDK, or its client, by name as text: no import is there to change"
 
 
 def _last(node: cst.BaseExpression) -> str:

@@ -137,6 +137,8 @@ class Outcomes:
                 for target in above.targets:
                     found = _both(found, self._bound(target.target, above, seen, depth))
                 return found
+            case cst.Element():
+                return self._unpacked(above, seen, depth)
             case cst.AnnAssign():
                 return self._bound(above.target, above, seen, depth)
             case cst.WithItem():
@@ -162,6 +164,24 @@ class Outcomes:
             case cst.Return():
                 return self._returned(above, seen, depth)
         return None
+
+    def _unpacked(self, node: cst.Element, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that stands in a tuple which is unpacked at once."""
+        values = self._tree.above(node)
+        at = self._tree.above(values) if values is not None else None
+        if isinstance(at, cst.AssignTarget):
+            return _NOTHING  # the name itself, which is bound anew
+        if not isinstance(values, (cst.Tuple, cst.List)) or not isinstance(at, cst.Assign):
+            return None
+        k = next(k for k, one in enumerate(values.elements) if one is node)
+        found: Made = _NOTHING
+        for target in (one.target for one in at.targets):
+            if not isinstance(target, (cst.Tuple, cst.List)) or len(target.elements) != len(values.elements):
+                return None
+            if any(isinstance(one, cst.StarredElement) for one in (*target.elements, *values.elements)):
+                return None
+            found = _both(found, self._bound(target.elements[k].value, at, seen, depth))
+        return found
 
     def _attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> Made:
         name = node.attr.value
@@ -212,19 +232,34 @@ class Outcomes:
         inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
         return inside is not None and any(_CHATS.search(last_name(one.value)) for one in inside.bases)
 
+    def _whole_class(self, node: cst.Attribute) -> cst.ClassDef | None:
+        """Return the class whose self an attribute is read from, or set on, where it has nothing of other classes."""
+        if not isinstance(node.value, cst.Name) or node.value.value != "self":
+            return None
+        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
+        if inside is None or inside.bases or inside.name.value.endswith("Mixin"):
+            return None
+        above = (self._tree.above(one) for one in self._tree.names.get(inside.name.value, ()))
+        derived = any(isinstance(one, cst.Arg) and isinstance(self._tree.above(one), cst.ClassDef) for one in above)
+        return None if derived else inside
+
     def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
         """Say what comes of the name, or attribute, that a client is bound to."""
         if isinstance(target, cst.Attribute):
             if self._is_for_chat(target.attr.value, at):
                 return None
-            return self._read(
-                self._tree.attributes.get(target.attr.value, ()), ("attribute", target.attr.value), seen, depth
-            )
+            owner = self._whole_class(target)
+            reads: Sequence[cst.BaseExpression] = [
+                one
+                for one in self._tree.attributes.get(target.attr.value, ())
+                if owner is None or self._whole_class(one) in (None, owner)
+            ]
+            return self._read(reads, ("attribute", target.attr.value, id(owner)), seen, depth)
         if not isinstance(target, cst.Name):
             return None
         name = target.value
         inside = next((one for one in self._tree.chain(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
-        reads: Sequence[cst.BaseExpression] = self._tree.names.get(name, ())
+        reads = self._tree.names.get(name, ())
         if isinstance(inside, cst.ClassDef):
             reads = [*reads, *self._tree.attributes.get(name, ())]
         elif isinstance(inside, cst.FunctionDef) and name not in self._tree.shared:
