@@ -183,6 +183,13 @@ ASIDES: dict[str, tuple[Any, Aside]] = {
     "another vendor's, the head beside the body": (
         {"http": {"method": "POST", "url": "https://api.anthropic.com/v1/messages"}, "payload": {"model": "m", "messages": [USER]}},
         Aside.ELSEWHERE),
+    "a thread": ({"url": "https://api.openai.com/v1/threads", "body": {"messages": [USER]}}, Aside.ELSEWHERE),
+    "Gemini's": (
+        {"url": "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse", "body": {"contents": []}},
+        Aside.ELSEWHERE),
+    "Bedrock's": ({"path": "/model/m.v1:0/converse-stream", "request": {"messages": [USER]}}, Aside.ELSEWHERE),
+    "a completion's prompt": ({"event": "call", "model": "m", "prompt": ["Once"], "n": 2}, Aside.NOTHING),
+    "Datadog's workflow": ({"attributes": {"span_kind": "workflow", "input": {"value": "x"}}}, Aside.NOTHING),
     "embeddings twice": ({"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}}, Aside.ELSEWHERE),
     "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7}, Aside.NOTHING),
     "the head of a request alone": ({"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}}, Aside.NOTHING),
@@ -297,6 +304,36 @@ ODD: dict[str, Any] = {
     "a proxy's": {
         "request": {"uri": "/v1/chat/completions", "method": "POST"},
         "ai": {"proxy": {"payload": {"request": TEXT}}},
+    },
+    "messages called the prompt": {"event": "call", "model": "gpt-4o", "prompt": [USER], "seed": 7},
+    "a sample of an evaluation": {
+        "type": "sampling",
+        "data": {"model": "gpt-4o", "prompt": [USER], "params": {"seed": 7}},
+    },
+    "Datadog's API": {
+        "type": "span",
+        "attributes": {
+            "span_kind": "llm",
+            "model_name": "gpt-4o",
+            "input": {"messages": [USER]},
+            "metadata": {"seed": 7},
+        },
+    },
+    "Jaeger's": {
+        "data": [
+            {
+                "spans": [
+                    {
+                        "operationName": "chat",
+                        "tags": [
+                            {"key": "gen_ai.request.model", "type": "string", "value": "gpt-4o"},
+                            {"key": "gen_ai.request.seed", "type": "int64", "value": 7},
+                            {"key": "gen_ai.input.messages", "type": "string", "value": json.dumps([USER])},
+                        ],
+                    }
+                ]
+            }
+        ]
     },
     "lists in lists": {"a": {"b": [{"c": [{"request": BODY}]}]}},
     "a list under a name of one's own": {"log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})},

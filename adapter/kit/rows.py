@@ -45,6 +45,8 @@ _LOGS = frozenset({
     "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
 })  # fmt: skip
 """Keys that logs put beside a body, and no body has."""
+_MESSAGES = ("prompt", "prompt_messages", "input_messages", "chat_messages", "conversation", "history")
+"""What messages are called beside a model where they aren't called so."""
 _BESIDE = frozenset({*_LOGS, *PATHS, *REPLIES})
 _INSIDE = (*_BODIES, *_LINES)
 _NAMED = frozenset(_INSIDE)
@@ -168,6 +170,10 @@ class _Reader:
                 return found
         if "messages" in row and (named or isinstance(row["messages"], list)):
             return [_logged(around, beside(row, _BESIDE, REPLIES))]
+        called = next((name for name in _MESSAGES if row.get(name) and _has_chats(row[name])), None)
+        if called is not None and isinstance(row.get("model"), str):
+            body = {key: value for key, value in row.items() if key != called}
+            return [_logged(around, beside({**body, "messages": row[called]}, _BESIDE, REPLIES))]
         if isinstance(row.get("model"), str) and isinstance(row.get("input", {}), (str, list)):
             # For Responses, or embeddings.
             return [ELSEWHERE]

@@ -7,8 +7,14 @@ import re
 from adapter.endpoints import kind_of
 
 CHAT_PATH = b"/chat/completions"
-_OTHERS = "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches"
-_ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$")
+_OTHERS = (
+    "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches|assistants|threads|"
+    "vector_stores|fine_tuning|realtime|uploads|conversations|evals|containers|videos|rerank|tokenize|organization"
+)
+_VENDORS = (
+    r":(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?|:countTokens|/model/[^/]+/(?:invoke|converse)[\w-]*"
+)
+_ELSEWHERE = re.compile(rf"/v\d+/(?:{_OTHERS})(?:/|$)|/(?:{_OTHERS})/*$|(?:{_VENDORS})$")
 _LONGEST = 10_000
 
 
