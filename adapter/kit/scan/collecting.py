@@ -24,6 +24,8 @@ class Collector(Walker):
         self.scopes: dict[int, Scope] = {}
         self.places: dict[int, Place] = {}  # of calls
         self.modules: dict[str, str] = {}  # what `import a.b` means, where `resolve` knows better
+        self.outside: dict[str, list[tuple[cst.BaseExpression, Binding | Change]]] = {}
+        """What is done to attributes of others than self, by the attribute's name, each with its owner."""
         self._resolve = resolve or _as_written
         self._now = self.module
         self._order = 0
@@ -276,9 +278,12 @@ class Collector(Walker):
         change = Change(self._now, self._here(), kind, key, value, by)  # type: ignore[arg-type]
         if isinstance(owner, cst.Name):
             self._owner(owner.value).changes.setdefault(owner.value, []).append(change)
-        elif isinstance(owner, cst.Attribute) and isinstance(owner.value, cst.Name):
-            holder = self._now.enclosing_class() if owner.value.value in ("self", "cls") else None
-            if holder is not None:
+        elif isinstance(owner, cst.Attribute):
+            own = isinstance(owner.value, cst.Name) and owner.value.value in ("self", "cls")
+            holder = self._now.enclosing_class() if own else None
+            if not own:
+                self.outside.setdefault(owner.attr.value, []).append((owner.value, change))
+            elif holder is not None:
                 holder.attribute_changes.setdefault(owner.attr.value, []).append(change)
 
     def _target(
@@ -296,6 +301,9 @@ class Collector(Walker):
                 if owner is not None:
                     bound = Binding(self._now, self._here(), value=value, annotation=annotation, index=index)
                     owner.attributes.setdefault(target.attr.value, []).append(bound)
+            case cst.Attribute():
+                bound = Binding(self._now, self._here(), value=value, annotation=annotation, index=index)
+                self.outside.setdefault(target.attr.value, []).append((target.value, bound))
             case cst.Subscript():
                 if value is not None:
                     self._change(target.value, "set", key_of(target), value, _name_of_key(target))

@@ -89,6 +89,8 @@ class Literals:
             tuple[int, str], list[Change]
         ] = {}  # what is done to a name's value by others, by scope and name
 
+        self._members: dict[tuple[int, str], Definitions | None] = {}
+
     def value(  # noqa: C901  # one case for each kind of expression
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
     ) -> Any:
@@ -188,7 +190,7 @@ class Literals:
                 return Definitions(bindings, changes, place if home is scope else None, home)
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
                 owner = scope.enclosing_class()
-                found = self._member(owner, name) if owner is not None else None
+                found = self._with_outside(owner, name) if owner is not None else None
                 if found is None or place is None:
                     return found
                 here = [one for one in found.bindings if one.scope is scope and place.is_sure_of(one.place)]
@@ -198,7 +200,7 @@ class Literals:
             case cst.Attribute(value=value, attr=cst.Name(value=name)):
                 base = self._symbols.follow(self._symbols.of(value, scope))
                 if base.defined is not None and base.defined.kind == "class":
-                    return self._member(base.defined, name)
+                    return self._with_outside(base.defined, name)
                 if base.path.startswith("@"):
                     return self._abroad(f"{base.path}.{name}")
         return None
@@ -234,6 +236,25 @@ class Literals:
     def _abroad(self, path: str) -> Definitions | None:
         found = self._symbols.abroad(path)
         return Definitions(*found, None) if found is not None else None
+
+    def _with_outside(self, owner: Scope, name: str) -> Definitions | None:
+        """Return a member with what this module does to it from outside of the class, and in classes derived from it."""
+        key = (id(owner), name)
+        if key not in self._members:
+            self._members[key] = found = self._member(owner, name)
+            if found is not None:
+                done = [
+                    event
+                    for node, event in self._symbols.outside.get(name, ())
+                    if self._symbols.follow(self._symbols.of(node, event.scope)).defined is owner
+                ]
+                for one in self._symbols.derived(owner):
+                    done += [*one.bindings.get(name, ()), *one.attributes.get(name, ())]
+                    done += [*one.changes.get(name, ()), *one.attribute_changes.get(name, ())]
+                bindings = [*found.bindings, *(one for one in done if isinstance(one, Binding))]
+                changes = [*found.changes, *(one for one in done if isinstance(one, Change))]
+                self._members[key] = Definitions(bindings, changes, None, found.bindings[0].scope)
+        return self._members[key]
 
     def _member(self, owner: Scope, name: str, depth: int = 0) -> Definitions | None:
         bindings = owner.bindings.get(name, []) + owner.attributes.get(name, [])

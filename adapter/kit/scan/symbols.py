@@ -59,15 +59,27 @@ class Symbols:
         self._project = project
         self._scopes: Mapping[int, Scope] = collector.scopes
         self._places = collector.places
+        self.outside = collector.outside
         self.used: set[int] = set()  # values that names led to
         self._known: dict[int, Symbol] = {}  # by the node's id
         self._results: dict[int, Symbol] = {}  # by the function's
         self._kept: list[cst.CSTNode] = [module]  # so that no id is given again
+        self._derived: dict[int, list[Scope]] | None = None  # by the id of the class above
         self._deep = False  # whether every file is followed
 
     def scope_of(self, node: cst.CSTNode) -> Scope | None:
         """Return the scope that a definition opens."""
         return self._scopes.get(id(node))
+
+    def derived(self, owner: Scope) -> list[Scope]:
+        """Return the classes of this module that are derived from one."""
+        if self._derived is None:
+            self._derived = {}
+            for one in self._scopes.values():
+                for base in one.bases:
+                    above = self.follow(self.of(base, one.parent or one)).defined
+                    self._derived.setdefault(id(above), []).append(one)
+        return self._derived.get(id(owner), [])
 
     def place_of(self, call: cst.CSTNode) -> Place | None:
         """Return where a call of this module stands."""
