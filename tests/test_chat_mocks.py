@@ -435,6 +435,22 @@ def test_an_error_is_what_it_is_natively(reply: Any) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_a_mock_that_has_run_out_says_so(side: str, *, asynchronous: bool) -> None:
+    def handler(_: Any) -> Any:
+        return next(iter(()))
+
+    kind, made = (http.AsyncClient, adapter.AsyncOpenAI) if asynchronous else (http.Client, adapter.OpenAI)
+    client: Any = made(
+        api_key="unused", max_retries=0, settings={"backend": side},
+        http_client=kind(transport=http.MockTransport(handler)),
+    )  # fmt: skip
+    with SIDES[side](), pytest.raises(RuntimeError if asynchronous else StopIteration) as caught:
+        await client.chat.completions.create(**HI) if asynchronous else client.chat.completions.create(**HI)
+    assert isinstance(caught.value.__cause__ or caught.value, StopIteration)
+
+
 @pytest.mark.parametrize("n", [None, 3])
 def test_errors_are_tried_again_as_often(n: int | None) -> None:
     limited = error(429, "Slow down", **{"retry-after-ms": "1"})

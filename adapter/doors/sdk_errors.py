@@ -16,6 +16,8 @@ def is_bug(error: BaseException) -> bool:
     """Tell whether an exception is a bug of the adapter's: none of the SDK's own, of a transport's, or of misuse."""
     if not isinstance(error, Exception) or isinstance(error, (openai.OpenAIError, AdapterError)):
         return False
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+        error = error.__cause__  # which a coroutine of ours hasn't let pass: it says who raised it
     return not hasattr(error, PASSED_ON) and is_ours(error)
 
 
