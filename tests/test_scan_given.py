@@ -54,6 +54,11 @@ GIVEN: dict[str, tuple[str, str, set[str]]] = {
     "a list that is longer still": ("s = ['a']\ns.extend(x)\nCALL(stop=s)", "setting", {"stop"}),
     "of a class, from outside": ("class S: p = {}\nS.p['n'] = 2\nCALL(**S.p)", "unless", {"n"}),
     "of an object, from outside": ("class S:\n  n = 1\ns = S()\ns.n = 2\nCALL(n=s.n)", "unless", {"n"}),
+    "by setattr": ("class S: n = 1\ns = S()\nsetattr(s, 'n', 2)\nCALL(n=s.n)", "unless", {"n"}),
+    "in every entry": ("p = {'a': {}}\nfor k in p: p[k]['n'] = 2\nCALL(**p['a'])", "unless", {"n"}),
+    "by an overriding method": (
+        "class S:\n  def p(self): return {}\n  def f(self): CALL(**self.p())\nclass T(S):\n  def p(self): return {'n': 2}", "unless", {"n"},
+    ),
     "of another class": ("class S: n = 1\nclass T: n = 1\nT.n = 2\nCALL(n=S.n)", "moves", set()),
     "in a derived class": ("class S:\n  n = 1\n  def f(self): CALL(n=self.n)\nclass T(S):\n  n = 2", "unless", {"n"}),
     "perhaps": ("p = {}\nif x:\n  p['n'] = 2\nCALL(**p)", "unless", {"n"}),

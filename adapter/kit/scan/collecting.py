@@ -230,6 +230,11 @@ class Collector(Walker):
     def leave_Call(self, node: cst.Call) -> None:
         self.places[id(node)] = self._here()
         self._pass(node)
+        match node:
+            case cst.Call(func=cst.Name(value="setattr"), args=[held, named, given]):
+                attribute = text_of(named.value) or ""
+                if attribute.isidentifier():
+                    self._target(cst.Attribute(held.value, cst.Name(attribute)), given.value)
         if not isinstance(node.func, cst.Attribute):
             return
         owner, name, args = node.func.value, node.func.attr.value, node.args
@@ -274,7 +279,7 @@ class Collector(Walker):
             inner = cst.Dict([cst.DictElement(cst.SimpleString(repr(key)), value)]) if key and value else value
             kind, key, owner, value = "update", key_of(owner), owner.value, inner
             if key is None or inner is None:
-                return
+                kind, key = "add", None
         change = Change(self._now, self._here(), kind, key, value, by)  # type: ignore[arg-type]
         if isinstance(owner, cst.Name):
             self._owner(owner.value).changes.setdefault(owner.value, []).append(change)

@@ -264,7 +264,10 @@ class Reader(Models):
             return self._dumped(first, node, scope, place, depth)
         if symbol.defined is not None:
             if symbol.defined.kind == "function":
-                return self._returned(symbol.defined, node, scope, place, depth)
+                found = self._returned(symbol.defined, node, scope, place, depth)
+                for other in self._overriding(symbol.defined, node.func):
+                    found = joined(found, self._returned(other, node, scope, place, depth))
+                return found
             if not symbol.path.endswith("()") and self._is_typed_dict(symbol.defined):
                 return self.read(node.args, scope, place)
         if isinstance(node.func, cst.Attribute):
@@ -279,6 +282,14 @@ class Reader(Models):
                 if value is not None:
                     return self.dictionary(*value, depth)
         return Arguments(open=[Open(f"**{self._code(node.func)}()")])
+
+    def _overriding(self, method: Scope, func: cst.BaseExpression) -> list[Scope]:
+        """Return the methods of derived classes that a call on self may mean as well."""
+        match func:
+            case cst.Attribute(value=cst.Name(value="self" | "cls")) if method.parent is not None:
+                found = (one.bindings.get(method.name, ()) for one in self._symbols.derived(method.parent))
+                return [one.defined for each in found for one in each if one.defined is not None]
+        return []
 
     def _returned(
         self, function: Scope, call: cst.Call | None, scope: Scope, place: Place | None, depth: int
