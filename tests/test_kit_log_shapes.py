@@ -305,6 +305,12 @@ ODD: dict[str, Any] = {
         "request": {"uri": "/v1/chat/completions", "method": "POST"},
         "ai": {"proxy": {"payload": {"request": TEXT}}},
     },
+    "a level above without a word of logs": {
+        "model": "gpt-4o",
+        "seed": 7,
+        "trace": {"a": 1},
+        "call": {"messages": [USER]},
+    },
     "messages called the prompt": {"event": "call", "model": "gpt-4o", "prompt": [USER], "seed": 7},
     "a sample of an evaluation": {
         "type": "sampling",

@@ -343,7 +343,7 @@ def _completed(one: Outcome, row: dict[str, Any]) -> Outcome:
     if type(one) is not Logged or "model" not in one.missing or not isinstance(row.get("model"), str):
         return one
     missing = tuple(part for part in one.missing if part != "model")
-    return replace(one, body={**beside(row, _BESIDE, REPLIES), **one.body}, missing=missing)
+    return replace(one, body={**beside(row, row, REPLIES), **one.body}, missing=missing)
 
 
 def _may_hold_messages(value: Any) -> bool:
