@@ -113,6 +113,16 @@ def test_a_key_that_the_test_takes_away(adapter_cassette, monkeypatch):
     with pytest.raises(openai.OpenAIError, match="OPENAI_API_KEY"):
         adapter.OpenAI()
 
+@pytest.fixture
+def no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+@pytest.mark.adapter_cassette("test_it")
+def test_a_key_that_a_fixture_takes_away(no_key, adapter_cassette):
+    client.{CALL}
+    with pytest.raises(openai.OpenAIError, match="OPENAI_API_KEY"):
+        adapter.OpenAI()
+
 def test_the_environment():
     assert "OPENAI_API_KEY" not in os.environ
     assert not HAD_A_KEY
@@ -132,7 +142,7 @@ def test_the_stand_in_stays_in_the_replays(
     recorded(suite, loopback)
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
     result = run(suite, {"test_it": STAYING})
-    result.assert_outcomes(passed=6, failed=1)
+    result.assert_outcomes(passed=8, failed=1)
     result.stdout.fnmatch_lines(["*KeyNeeded: a call would have gone out with the stand-in*set OPENAI_API_KEY*"])
     assert loopback.requests == []
 

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -74,15 +75,27 @@ def present() -> frozenset[str]:
     return frozenset(_NAMES - _missing(dict.fromkeys(_NAMES, "")).keys())
 
 
-@contextmanager
-def standing_in() -> Iterator[None]:
-    """Set the stand-in for a key in the environment, where none is set.
+_settled = ContextVar("adapter.testing.settled", default=False)
 
+
+@contextmanager
+def standing_in(*, settled: bool = False) -> Iterator[None]:
+    """Set the stand-in for a key in the environment, where none is set; with `settled`, not again in the block.
+
+    What a fixture takes away after that, before the cassette's own, stays away.
     For Azure's where the environment is one of Azure's: the SDK's module-level client takes the two together for a contradiction.
     """
-    azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
-    with _set(_missing(_AZURES_KEY if azures else _KEY)):
+    if _settled.get():
         yield
+        return
+    azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
+    token = _settled.set(True) if settled else None  # an async fixture may end in another context than it began in
+    try:
+        with _set(_missing(_AZURES_KEY if azures else _KEY)):
+            yield
+    finally:
+        if token is not None:
+            _settled.reset(token)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     keyless.ways.watch()
     try:
-        with keys.standing_in():
+        with keys.standing_in(settled=True):
             keyless.at_start = keys.present()
             return (yield)
     finally:
