@@ -179,7 +179,14 @@ def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
     before = {path: path.read_bytes() for path in suite.path.rglob("*.yaml")}
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
-    result = run(suite, {"test_it": SUITES["in the test"]["test_it"] + ending}, "--adapter-record")
+    made = "    client = made.enter_context(adapter.OpenAI())\n"  # closed, though the failure holds the test's frame
+    source = "import adapter, contextlib, pytest\n\n@pytest.fixture\ndef made():\n    with contextlib.ExitStack() as made:\n        yield made\n\n"
+    asks = (
+        ASKS.replace("(adapter", "(made, adapter")
+        .replace("    assert", f"{made}    assert")
+        .replace("CLIENT", "client")
+    )
+    result = run(suite, {"test_it": source + asks + ending}, "--adapter-record")
     result.assert_outcomes(**{outcome: 2})
     if outcome == "failed":
         result.stdout.fnmatch_lines(["test_it.chat.yaml stays as it was, since the test failed*"])
