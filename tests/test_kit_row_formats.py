@@ -166,6 +166,11 @@ def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
     assert explained({"say": [USER], "who": "gpt-4o"}, "--formats", str(own)) == explained(
         {"model": "gpt-4o", "messages": [USER]}
     )
+    other = tmp_path / "other.toml"
+    other.write_text('[[logs]]\nname = "theirs"\nmessages = "talk"\nfields = { model = "who" }', encoding="utf-8")
+    for words in ("say", "talk"):  # an option that may be repeated
+        shown = explained({words: [USER], "who": "gpt-4o"}, "--formats", str(own), "--formats", str(other))
+        assert shown == explained({"model": "gpt-4o", "messages": [USER]})
     assert explained({"a": {"b": [USER]}}, "--body", "a.b").startswith("{")
     wrong = CliRunner().invoke(app, ["explain", "-", "--body", "a..b"], input="{}")
     assert str(wrong.exception) == "--body: a..b: character 3: expected a name"

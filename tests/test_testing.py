@@ -412,7 +412,7 @@ def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
     assert run.returncode == 1
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("adapter.errors.MissingExtra: cassettes need ")
-    assert "chat-responses-adapter[kit]" in last
+    assert "(extra `kit`)" in last
     assert missing in last
     assert issubclass(MissingExtra, ImportError)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,22 +19,22 @@ BodyPath = Annotated[
     ),
 ]
 FormatsFile = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--formats",
         metavar="FILE",
-        help="TOML tables [[logs]] that describe rows of your own, before those that are known.",
+        help="TOML tables [[logs]] that describe rows of your own, before those that are known; may be repeated.",
     ),
 ]
 
 
-def row_formats(body: str | None, file: Path | None) -> Any:
+def row_formats(body: str | None, files: Iterable[Path] | None) -> Any:
     """Return the shapes of rows that are known. Raises Mistake, which names the option."""
     from adapter.kit.rows import BadFormat, RowFormats
 
     formats, option = RowFormats.builtin(), "--formats"
     try:
-        if file is not None:
+        for file in files or ():
             formats = formats.with_file(file)
         option = "--body"
         return formats if body is None else formats.with_body(body)

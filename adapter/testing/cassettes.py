@@ -40,7 +40,7 @@ try:
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
         raise MissingExtra(level.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
-    raise MissingExtra(f"cassettes need {missing.name}: install chat-responses-adapter[kit]") from missing
+    raise MissingExtra(f"cassettes need {missing.name} (extra `kit`)") from missing
 
 KEPT = frozenset(
     {"accept", "content-type", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry"}
