@@ -33,9 +33,10 @@ from .draft import Asked, IndexMap
 from .event_types import IGNORED, is_idle
 from .failures import error_event, event_failure, response_failure, shown_id
 from .finish import finish_reason
-from .item_events import Event, ItemEvents
+from .item_events import Event
 from .ledger import Ledger
 from .moderation import moderation_to_chat
+from .settling import SettledItems
 from .usage import usage_to_chat
 
 _BARE = {"type", "sequence_number", "event_id", "response_id", "response"}
@@ -56,7 +57,7 @@ class State(Enum):
     ENDED = "ended"  # after the terminal event or a failure, or after the cut where nothing more is wanted
 
 
-class ChunksFromEvents(ItemEvents):
+class ChunksFromEvents(SettledItems):
     """Turn the events of one Responses stream into the chunks of a Chat Completions stream.
 
     `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no

@@ -13,7 +13,7 @@ import libcst as cst
 from . import known
 from .senders import Sender, is_double, sender
 from .site import Finder, Site, last_name
-from .symbols import Scope, Symbol, Symbols, text_of
+from .symbols import Scope, Symbol, Symbols, parts_of, text_of
 from .texts import Texts
 from .walking import Walker
 
@@ -106,7 +106,7 @@ class _Requests(Finder):
             else []
         )
         for one in bindings:
-            for part in _parts(one.annotation):
+            for part in parts_of(one.annotation):
                 path = self._symbols.of(part, one.scope).path
                 if sender(f"{path}().post", None, "post") is not None:
                     return f"{path}()"
@@ -210,19 +210,6 @@ def _receiver(func: cst.BaseExpression) -> str | None:
         return None
     value = func.value
     return last_name(value.func if isinstance(value, cst.Call) else value)
-
-
-def _parts(node: cst.BaseExpression | None) -> Iterable[cst.BaseExpression]:
-    match node:
-        case cst.BinaryOperation():
-            yield from _parts(node.left)
-            yield from _parts(node.right)
-        case cst.Subscript():
-            for one in node.slice:
-                if isinstance(one.slice, cst.Index):
-                    yield from _parts(one.slice.value)
-        case cst.Name() | cst.Attribute():
-            yield node
 
 
 def _written(node: _String) -> str:

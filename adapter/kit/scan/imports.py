@@ -22,11 +22,11 @@ from .choosing import Choice, choose
 from .known import CLIENTS
 from .noticing import OTHER_NAMES, by_name, names_another, other_name, own_client
 from .outcomes import Outcomes
+from .scoped_walking import ScopedWalker
 from .splicing import OURS, Editor, Place
 from .symbols import Collector, Scope, Symbols, text_of
 from .tree import Tree
 from .uses import THEIRS, Uses
-from .walking import Walker
 
 _NAMED = re.compile(r"openai\.(?:Async)?(?:Azure)?OpenAI")
 
@@ -89,34 +89,19 @@ def fix_imports(
     return Fixed(changed if changed != text else None, left, notes, editor.edits())
 
 
-class _Found(Walker):
+class _Found(ScopedWalker):
     """The imports of a module, and what is to be said beside them."""
 
     def __init__(self, module: cst.Module, symbols: Symbols, uses: Uses) -> None:
-        super().__init__()
+        super().__init__(symbols)
         self._module = module
-        self._symbols = symbols
         self._uses = uses
-        self._scope = symbols.module
         self.froms: list[Place] = []
         self.imports: list[Place] = []
         self.left: list[tuple[cst.CSTNode, str]] = []
         self.notes: list[tuple[cst.CSTNode, str]] = []
         self._stars: list[tuple[cst.CSTNode, str]] = []
         self._submodules: list[tuple[cst.CSTNode, str]] = []  # of adapter
-
-    def _enter(self, node: cst.CSTNode) -> None:
-        scope = self._symbols.scope_of(node)
-        assert scope is not None
-        self._scope = scope
-
-    visit_ClassDef = visit_FunctionDef = visit_Lambda = _enter
-
-    def _leave(self, node: cst.CSTNode) -> None:
-        assert self._scope.parent is not None
-        self._scope = self._scope.parent
-
-    leave_ClassDef = leave_FunctionDef = leave_Lambda = _leave
 
     # Imports
 

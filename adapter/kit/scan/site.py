@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import libcst as cst
 
 from .arguments import Arguments
+from .scoped_walking import ScopedWalker
 from .symbols import Symbols
-from .walking import Walker
 
 
 @dataclass(slots=True)
@@ -35,29 +34,14 @@ class Site:
     client: str = ""  # why it isn't known to be one of the SDK
 
 
-class Finder(Walker):
+class Finder(ScopedWalker):
     """Collect sites, each with the node that it is about."""
 
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
-        super().__init__()
+        super().__init__(symbols)
         self.sites: list[Site] = []
         self.nodes: list[cst.CSTNode] = []  # one for each site
         self._module = module
-        self._symbols = symbols
-        self._scope = symbols.module
-
-    def _enter(self, node: Any) -> None:
-        scope = self._symbols.scope_of(node)
-        assert scope is not None
-        self._scope = scope
-
-    visit_ClassDef = visit_FunctionDef = visit_Lambda = _enter
-
-    def _leave(self, node: cst.CSTNode) -> None:
-        assert self._scope.parent is not None
-        self._scope = self._scope.parent
-
-    leave_ClassDef = leave_FunctionDef = leave_Lambda = _leave
 
     def _add(self, node: cst.CSTNode, kind: str, call: str, **more: object) -> Site:
         site = Site(0, 0, kind, call, self._scope.qualname, **more)  # type: ignore[arg-type]

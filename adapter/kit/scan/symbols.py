@@ -205,7 +205,7 @@ class Symbols:
             except cst.ParserSyntaxError:
                 return NOTHING
             self._kept.append(annotation)
-        for node in _parts(annotation):
+        for node in parts_of(annotation):
             found = self.of(node, scope, depth)
             if CLIENT.fullmatch(found.path + "()") or ".Completions" in found.path or ".AsyncCompletions" in found.path:
                 return Symbol(found.path + "()")
@@ -404,15 +404,16 @@ def _best(found: list[Symbol]) -> Symbol | None:
     )
 
 
-def _parts(annotation: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+def parts_of(annotation: cst.BaseExpression | None) -> Iterator[cst.BaseExpression]:
+    """Give the names in an annotation, unions and subscripts opened."""
     match annotation:
         case cst.BinaryOperation():
-            yield from _parts(annotation.left)
-            yield from _parts(annotation.right)
+            yield from parts_of(annotation.left)
+            yield from parts_of(annotation.right)
         case cst.Subscript():
             for element in annotation.slice:
                 if isinstance(element.slice, cst.Index):
-                    yield from _parts(element.slice.value)
+                    yield from parts_of(element.slice.value)
         case cst.Name() | cst.Attribute():
             yield annotation
 

@@ -10,6 +10,7 @@ from typing import Literal
 import libcst as cst
 
 from .known import CLIENTS
+from .scoped_walking import ScopedWalker
 from .site import last_name
 from .symbols import Binding, Scope, Symbols
 from .tree import Tree
@@ -72,31 +73,16 @@ class Use:
     mixed: bool = False  # the name may be something else than the SDK's class
 
 
-class Uses(Walker):
+class Uses(ScopedWalker):
     """Collect the uses of one module."""
 
     def __init__(self, symbols: Symbols, tree: Tree, module: cst.Module) -> None:
-        super().__init__()
+        super().__init__(symbols)
         self.found: list[Use] = []
-        self._symbols = symbols
         self._tree = tree
-        self._scope = symbols.module
         self._called = _Called()
         self._called.walk(module)
         self.walk(module)
-
-    def _enter(self, node: cst.CSTNode) -> None:
-        scope = self._symbols.scope_of(node)
-        assert scope is not None
-        self._scope = scope
-
-    visit_ClassDef = visit_FunctionDef = visit_Lambda = _enter
-
-    def _leave(self, node: cst.CSTNode) -> None:
-        assert self._scope.parent is not None
-        self._scope = self._scope.parent
-
-    leave_ClassDef = leave_FunctionDef = leave_Lambda = _leave
 
     def visit_Import(self, node: cst.Import) -> bool:
         """Pass over imports."""
