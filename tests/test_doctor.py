@@ -26,7 +26,7 @@ from adapter.kit.doctor import CHECKS, Finding, Patient, examine, installed, ori
 from adapter.kit.doctor.installed import DISTRIBUTION
 from adapter.kit.doctor.reaching import meaning
 from adapter.memory.address import without_secrets
-from adapter.routing.matching import Match
+from adapter.routing.match import Match
 from tests.support.command import Done, command
 from tests.support.loopback import Loopback, Reply
 

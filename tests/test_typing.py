@@ -20,7 +20,7 @@ import pytest
 import adapter
 from adapter.routing.arguments import Arguments, MatchArguments, RuleArguments
 from adapter.routing.environment import OPTIONS
-from adapter.routing.matching import Match
+from adapter.routing.match import Match
 from adapter.routing.values import Rule
 from tests.support.http import SDK
 

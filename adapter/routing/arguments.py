@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from adapter.telemetry import Record
 
-    from .matching import Match
+    from .match import Match
     from .parameters import Emulated
     from .values import Fallback, Force, OnInternalError, Rule
 

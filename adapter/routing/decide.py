@@ -16,7 +16,8 @@ from adapter.translation.policy import Policy
 
 from . import overrides as overriding
 from .calls import Call
-from .matching import Match, Matcher, compiled_hosts
+from .match import Match
+from .matching import Matcher, compiled_hosts
 from .once import ONCE
 from .overrides import Overrides
 from .rollout import Hashes, moves

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
 
-from . import matching, values
+from . import match, values
 
 
 def settings_schema() -> dict[str, Any]:
@@ -16,7 +16,7 @@ def settings_schema() -> dict[str, Any]:
     schema = values.Values.model_json_schema()
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adapter.toml"}
     schema["description"] = "Which API gets the Chat Completions calls of a service, and how."
-    said = _docstrings(values) | _docstrings(matching)
+    said = _docstrings(values) | _docstrings(match)
     inherited = said.get("PerCall", {})
     for name, described in (("Values", schema), *schema.get("$defs", {}).items()):
         for field, text in (inherited | said.get(name, {})).items():

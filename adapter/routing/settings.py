@@ -380,7 +380,7 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
 
 def _near(location: Location) -> str:
     """Return the name that may have been meant where an unknown one stands."""
-    from .matching import Match
+    from .match import Match
     from .values import Rule
 
     name, known = str(location[-1]), list(Settings.model_fields)

@@ -20,7 +20,7 @@ from adapter.memory.values import key_of
 from adapter.translation.models import ModelFacts
 from adapter.translation.policy import CarryReasoning, Unsupported
 
-from .matching import Host, Match
+from .match import Host, Match
 from .parameters import Emulated, known_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]

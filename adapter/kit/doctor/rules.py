@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from adapter import names
 from adapter.routing.call_site import is_passed_over
 from adapter.routing.decide import Router
-from adapter.routing.matching import Match
+from adapter.routing.match import Match
 from adapter.routing.values import Rule
 from adapter.translation.models import ModelFacts
 
