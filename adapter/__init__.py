@@ -24,13 +24,18 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from adapter.doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from adapter.doors.decisions import decision
+    from adapter.doors.installing import install, uninstall
+    from adapter.doors.wire import AsyncTransport, Transport
+    from adapter.memory.base import Store
+    from adapter.routing.forgetting import aforget, forget
+    from adapter.routing.overrides import use
+    from adapter.routing.settings import Settings
+    from adapter.translation.ledger import Loss
+
     from . import translation as translate
-    from .doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
-    from .doors.decisions import decision
-    from .doors.installing import install, uninstall
-    from .doors.wire import AsyncTransport, Transport
     from .journal import Decision
-    from .memory.base import Store
     from .reading import (
         Citation,
         Finished,
@@ -47,11 +52,7 @@ if TYPE_CHECKING:
         tool_result,
         tools_for,
     )
-    from .routing.forgetting import aforget, forget
-    from .routing.overrides import use
-    from .routing.settings import Settings
     from .telemetry import Counters, Record
-    from .translation.ledger import Loss
 
 __version__ = "0.1.0"
 

@@ -11,11 +11,12 @@ from collections.abc import Generator
 from typing import Any
 from urllib.parse import quote
 
-from . import quick
+from adapter._util import fast_json
+from adapter.translation.draft import Asked
+from adapter.translation.failures import UNFINISHED, shown_id
+
 from .effects import READ_REPLY, Effect, Head, OnLeaving, Rewritten, Send, Wait
 from .local_replies import error_reply
-from .translation.draft import Asked
-from .translation.failures import UNFINISHED, shown_id
 
 FIRST_WAIT, GROWTH, LONGEST_WAIT = 1.0, 1.5, 10.0
 """Seconds between two questions: the first, how they grow, and the most."""
@@ -24,7 +25,7 @@ FIRST_WAIT, GROWTH, LONGEST_WAIT = 1.0, 1.5, 10.0
 def is_under_way(raw: bytes) -> dict[str, Any] | None:
     """Return the Response of a reply that isn't finished yet; None for any other reply."""
     try:
-        response = quick.loads(raw)
+        response = fast_json.loads(raw)
     except ValueError:
         return None
     under_way = isinstance(response, dict) and response.get("status") in UNFINISHED and not response.get("error")

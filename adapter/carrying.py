@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
-from . import codec
+from adapter._util import json_codec
+from adapter.translation.draft import Translation
+from adapter.translation.histories import History, put_back, read_history
+from adapter.translation.ledger import Loss
+from adapter.translation.turns import ENCRYPTED, Memo, asks_encrypted
+
 from .effects import Effect, Forget, Recall, Recalled, Refuse
 from .journal import Choice
-from .translation.draft import Translation
-from .translation.histories import History, put_back, read_history
-from .translation.ledger import Loss
-from .translation.turns import ENCRYPTED, Memo, asks_encrypted
 
 NOTHING = Recalled()
 
@@ -48,7 +49,7 @@ def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Genera
     """Make a translated request ready to be sent, with what is remembered of its history; `named`: the conversation has a name."""
     assert plain.body is not None
     if choice.policy.carry_reasoning == "never":
-        return Load(plain, codec.dumps(plain.body), plain)
+        return Load(plain, json_codec.dumps(plain.body), plain)
     asked, items = plain.asked, plain.body["input"]
     history = read_history(
         items,
@@ -79,14 +80,14 @@ def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
     assert plain.body is not None
     history.keeps_empty = asks_encrypted(plain.body)
     if not recalled.turns:
-        return Load(plain, codec.dumps(plain.body), plain, history, recalled)
+        return Load(plain, json_codec.dumps(plain.body), plain, history, recalled)
     back = put_back(plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids)
     translation = plain
     if back.put or back.names:
         translation = plain._replace(
             body=plain.body | {"input": back.items}, index=plain.index._replace(items=back.origins)
         )
-    body = codec.dumps(translation.body)
+    body = json_codec.dumps(translation.body)
     return Load(translation, body, plain, history, recalled, back.put, back.names, back.losses)
 
 
@@ -163,7 +164,7 @@ def _losses(refused: Load, why: str) -> tuple[Loss, ...]:
 def error_in(raw: bytes) -> dict[str, Any]:
     """Return the error in a reply's body; an empty one where there is none."""
     try:
-        body = codec.loads(raw)
+        body = json_codec.loads(raw)
     except ValueError:
         return {}
     error = body.get("error") if isinstance(body, dict) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import codec, sse
+from adapter._util import json_codec, sse
+from adapter.translation.several import ChoicesFromStreams
+
 from .errors import StreamTruncated
-from .translation.several import ChoicesFromStreams
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
@@ -70,7 +71,7 @@ class Chorus:
             self.done = self._machine.done
             return _frames(chunks) + (sse.DONE if self.done else b"")
         try:
-            chunk = codec.loads(data)
+            chunk = json_codec.loads(data)
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):

@@ -11,10 +11,11 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from adapter.translation.turns import Memo, ToolTurn
+
 from .chorus import Chorus
 from .errors import UpstreamFailure
 from .relay import Frame, Relay
-from .translation.turns import Memo, ToolTurn
 
 
 class Unread(Enum):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from .translation.identifiers import response_id
-from .translation.ledger import Loss
+from adapter.translation.identifiers import response_id
+from adapter.translation.ledger import Loss
 
 Kind = Literal["chat", "stored"]
 

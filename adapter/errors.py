@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter import names
+from adapter._util import safe_names
 
 _LONGEST_MESSAGE = 4000
 
@@ -31,7 +31,7 @@ class ConfigurationError(AdapterError):
     """Settings that can't be used; the message begins with the name of the setting, and is one line."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(names.printable(message, _LONGEST_MESSAGE))
+        super().__init__(safe_names.printable(message, _LONGEST_MESSAGE))
 
 
 class MissingExtra(AdapterError, ImportError):
@@ -42,7 +42,7 @@ class TranslationError(AdapterError):
     """Something about one value of one call; the message begins with the value's JSON path."""
 
     def __init__(self, path: str, why: str) -> None:
-        self.path = names.printable(path)  # true to the caller, who wrote it
+        self.path = safe_names.printable(path)  # true to the caller, who wrote it
         self.why = why
         super().__init__(f"{self.path}: {why}")
 

@@ -10,7 +10,12 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import codec, fallback
+from adapter._util import json_codec
+from adapter.translation.draft import IndexMap, Translation
+from adapter.translation.ledger import Loss
+from adapter.translation.several import merge_completions, sum_usage
+
+from . import fallback
 from .carrying import Lighter, Load, error_in, lighten, loaded, taken
 from .chorus import Chorus
 from .effects import (
@@ -42,9 +47,6 @@ from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
 from .planning import Plan, make_plan, parsed, plan_for_bug
 from .replying import json_of, read_reply, upstream_error
 from .translation import stored as stored_replies
-from .translation.draft import IndexMap, Translation
-from .translation.ledger import Loss
-from .translation.several import merge_completions, sum_usage
 
 _Step = Generator[Effect, Any, Any]
 
@@ -274,8 +276,8 @@ def _several(journal: Journal, choice: Choice, plan: Plan, load: Load) -> Journe
     try:
         if asked.stream:
             return Merged(parts, Chorus(asked.n, on_bug_raise=choice.on_bug == "raise"))
-        merged = merge_completions([codec.loads(one.body) for one in parts if isinstance(one, Rewritten)])
-        outcome = Rewritten(200, codec.dumps_reply(merged))
+        merged = merge_completions([json_codec.loads(one.body) for one in parts if isinstance(one, Rewritten)])
+        outcome = Rewritten(200, json_codec.dumps_reply(merged))
     except Exception as bug:
         if choice.on_bug == "raise":
             raise
@@ -348,7 +350,7 @@ def stored(question: Stored) -> Journey:
             return error_reply(502, str(error), "server_error", None, "invalid_response")
         except Exception as bug:  # noqa: BLE001  # promise 9
             return bug_in_reply(bug)
-        return Rewritten(200, codec.dumps_reply(answer))
+        return Rewritten(200, json_codec.dumps_reply(answer))
 
 
 _STORED_NAMES = IndexMap(names={"response_id": "completion_id"})

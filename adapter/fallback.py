@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from . import codec
+from adapter._util import json_codec
+from adapter.translation.ledger import Loss
+
 from .effects import Head
-from .translation.ledger import Loss
 from .unserved import STATUSES, is_unserved
 
 Reason = Literal["missing", "blocked", "rejected"]
@@ -113,7 +114,7 @@ def _html(head: Head) -> bool:
 
 def _json(raw: bytes) -> Any:
     try:
-        body = codec.loads(raw)
+        body = json_codec.loads(raw)
     except ValueError:
         return None
     return body[0] if isinstance(body, list) and body else body  # Gemini's errors come in a list

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from . import codec, fallback
+from adapter._util import json_codec
+from adapter.translation.draft import IndexMap
+from adapter.translation.failures import error_to_chat
+
+from . import fallback
 from .effects import FellBack, Rewritten
 from .errors import UpstreamFailure
-from .translation.draft import IndexMap
-from .translation.failures import error_to_chat
 
 _FINAL = {"x-should-retry": "false"}  # the SDK would retry a 5xx; this one would only be paid for twice
 
@@ -16,12 +18,12 @@ _FINAL = {"x-should-retry": "false"}  # the SDK would retry a 5xx; this one woul
 def error_reply(status: int, message: str, kind: str, param: str | None, code: str) -> Rewritten:
     """Make an error of our own, which the SDK doesn't try again."""
     error = {"message": message, "type": kind, "param": param, "code": code}
-    return Rewritten(status, codec.dumps({"error": error}), headers=_FINAL)
+    return Rewritten(status, json_codec.dumps({"error": error}), headers=_FINAL)
 
 
 def failure_reply(failure: UpstreamFailure) -> Rewritten:
     """Make the HTTP error of a response that failed; one that never spoke may be tried again."""
-    body, headers = codec.dumps({"error": failure.error}), _FINAL if failure.spoke else {}
+    body, headers = json_codec.dumps({"error": failure.error}), _FINAL if failure.spoke else {}
     return Rewritten(failure.status, body, headers=headers, failure=failure)
 
 
@@ -36,8 +38,8 @@ def no_way_back(why: FellBack, index: IndexMap, one_way: str) -> Rewritten:
     status = why.head.status if why.head.status >= 400 else 502
     note = f"the call can't go to Chat Completions instead: {one_way}"
     with suppress(Exception):  # a page of HTML, or a bug of ours
-        error = error_to_chat(codec.loads(why.raw), index)["error"]
+        error = error_to_chat(json_codec.loads(why.raw), index)["error"]
         if isinstance(error["message"], str):
             made = {"error": {**error, "message": f"{error['message']} ({note})"}}
-            return Rewritten(status, codec.dumps(made), headers=_FINAL)
+            return Rewritten(status, json_codec.dumps(made), headers=_FINAL)
     return error_reply(status, f"$: {fallback.WHY[why.reason]}, and {note}", "server_error", None, why.reason)

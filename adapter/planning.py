@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from . import codec, fallback, quick
+from adapter._util import fast_json, json_codec
+from adapter.translation.draft import NOTHING, Translation
+from adapter.translation.ledger import Loss
+from adapter.translation.models import has_function_tools
+from adapter.translation.requests import chat_to_responses
+
+from . import fallback
 from .effects import Rewritten
 from .endpoints import is_azure, responses_endpoint
 from .errors import TranslationError
 from .journal import Choice
 from .local_replies import error_reply
-from .translation.draft import NOTHING, Translation
-from .translation.ledger import Loss
-from .translation.models import has_function_tools
-from .translation.requests import chat_to_responses
 
 
 class Plan(NamedTuple):
@@ -38,7 +40,7 @@ NOT_JSON = object()
 def parsed(raw: bytes) -> Any:
     """Read a request's JSON; NOT_JSON where it is none."""
     try:
-        return quick.loads_strictly(raw)
+        return fast_json.loads_strictly(raw)
     except ValueError:
         return NOT_JSON
 
@@ -103,7 +105,7 @@ def plan_for_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
 
     A request with a number that can be read and not be written again (`1e999` is an infinity) is no bug of ours.
     """
-    if isinstance(bug, codec.Unwritable):
+    if isinstance(bug, json_codec.Unwritable):
         loss = Loss("$", "held", "holds a value that JSON can't spell")
         return _held("not-json", (loss,), _one_way(body, choice))
     if choice.on_bug == "raise":

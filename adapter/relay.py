@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import quick, sse
+from adapter._util import fast_json, sse
+from adapter.translation.chunks import Chunk, Delta
+from adapter.translation.draft import Asked, IndexMap
+from adapter.translation.event_types import is_idle
+from adapter.translation.failures import error_event
+from adapter.translation.streams import OPENING, ChunksFromEvents, State
+from adapter.translation.turns import Memo
+
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
-from .translation.chunks import Chunk, Delta
-from .translation.draft import Asked, IndexMap
-from .translation.event_types import is_idle
-from .translation.failures import error_event
-from .translation.streams import OPENING, ChunksFromEvents, State
-from .translation.turns import Memo
 
 Frame = Chunk | Delta | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""
@@ -187,7 +188,7 @@ class Relay:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
             return self.close() if data and self.failing else ()
         try:
-            event = quick.loads(data)
+            event = fast_json.loads(data)
         except ValueError:
             event = None
         if event is None and (name in OPENING or opens(data)):

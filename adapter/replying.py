@@ -6,30 +6,20 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from . import codec, quick
+from adapter._util import fast_json, json_codec
+from adapter.translation.draft import IndexMap, Translation
+from adapter.translation.failures import error_to_chat
+from adapter.translation.histories import heard
+from adapter.translation.ledger import Loss
+from adapter.translation.replies import checked_response, response_to_completion
+from adapter.translation.turns import Memo
+
 from .background import awaited, cancel_path, is_under_way
-from .effects import (
-    READ_CHUNK,
-    READ_REPLY,
-    Effect,
-    Head,
-    Journey,
-    OnLeaving,
-    Outcome,
-    Remember,
-    Rewritten,
-    Streamed,
-)
+from .effects import READ_CHUNK, READ_REPLY, Effect, Head, Journey, OnLeaving, Outcome, Remember, Rewritten, Streamed
 from .errors import TranslationError, UpstreamFailure
 from .journal import Choice, Journal
 from .local_replies import bug_in_reply, error_reply, failure_reply
 from .relay import Frame, Relay
-from .translation.draft import IndexMap, Translation
-from .translation.failures import error_to_chat
-from .translation.histories import heard
-from .translation.ledger import Loss
-from .translation.replies import checked_response, response_to_completion
-from .translation.turns import Memo
 from .unasked import last_response
 
 MemoOf = Callable[[list[Any]], Memo | None]
@@ -104,9 +94,9 @@ def upstream_error(head: Head, raw: bytes, index: IndexMap) -> Rewritten:
     """Give an error of upstream's Chat's shape; its status and code stay."""
     # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer.
     with suppress(Exception):
-        body = codec.loads(raw)
+        body = json_codec.loads(raw)
         translated = error_to_chat(body, index)
-        raw = raw if translated is body else codec.dumps_reply(translated)
+        raw = raw if translated is body else json_codec.dumps_reply(translated)
     return Rewritten(head.status, raw, head.content_type)
 
 
@@ -135,13 +125,13 @@ def _whole(
         except Exception:  # promise 9: the answer is worth more than the memory of it
             if choice.on_bug == "raise":
                 raise
-    return Rewritten(200, quick.dumps(reply.body), value=reply.body), unsaved
+    return Rewritten(200, fast_json.dumps(reply.body), value=reply.body), unsaved
 
 
 def json_of(raw: bytes) -> Any:
     """Read a reply's JSON; raises TranslationError for what is none."""
     try:
-        return quick.loads(raw)
+        return fast_json.loads(raw)
     except ValueError:
         # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
         raise TranslationError("$", "the reply to POST /responses is not JSON") from None

@@ -19,9 +19,10 @@ from threading import RLock
 from types import MethodType
 from typing import Any
 
-from . import names
+from adapter._util import safe_names
+from adapter._util.safe_names import OTHER
+
 from .journal import Backend, Decision
-from .names import OTHER
 
 logger = logging.getLogger("adapter")
 
@@ -80,17 +81,17 @@ class Record:
         `error` is the exception, or its class's name.
         """
         usage = usage if isinstance(usage, dict) else {}
-        held = [names.blank(loss.path) for loss in decision.losses if loss.action == "held"]
+        held = [safe_names.blank(loss.path) for loss in decision.losses if loss.action == "held"]
         return cls(
             asked=decision.asked,
             backend=decision.backend,
             reason=decision.reason,
-            model=None if model is None else names.name(model),
-            tag=None if tag is None else names.printable(tag, _LONGEST_TAG),
+            model=None if model is None else safe_names.name(model),
+            tag=None if tag is None else safe_names.printable(tag, _LONGEST_TAG),
             stream=stream,
             azure=azure,
             held=tuple(dict.fromkeys(held)),
-            losses=tuple((names.blank(loss.path), loss.action) for loss in decision.losses),
+            losses=tuple((safe_names.blank(loss.path), loss.action) for loss in decision.losses),
             status=status,
             error=error if error is None or isinstance(error, str) else type(error).__name__,
             latency=latency,
@@ -100,7 +101,7 @@ class Record:
             reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
             cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
             settings_hash=decision.settings_hash,
-            call_site=None if decision.call_site is None else names.printable(decision.call_site),
+            call_site=None if decision.call_site is None else safe_names.printable(decision.call_site),
         )
 
 

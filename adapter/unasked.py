@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from . import codec, sse
+from adapter._util import json_codec, sse
+from adapter.translation.event_types import is_idle
+from adapter.translation.failures import error_event, event_failure, response_failure
+from adapter.translation.streams import OPENING, TERMINAL, is_terminal
+
 from .errors import StreamTruncated, TranslationError, UpstreamFailure
 from .relay import opens
-from .translation.event_types import is_idle
-from .translation.failures import error_event, event_failure, response_failure
-from .translation.streams import OPENING, TERMINAL, is_terminal
 
 
 def last_response(raw: bytes) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
         if not event.data.strip() or event.data.startswith(b"[DONE]"):
             continue
         try:
-            yield event.name, codec.loads(event.data)
+            yield event.name, json_codec.loads(event.data)
         except ValueError:
             if event.name == "error":
                 yield event.name, {"type": "error", "error": event.data.decode("utf-8", "replace")}

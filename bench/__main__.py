@@ -17,11 +17,11 @@ from pathlib import Path
 
 import openai
 
-from bench import rows
-from bench.others import others
-from bench.plot import plot
-from bench.rows import Row
-from bench.server import Server
+from . import rows
+from .others import others
+from .plot import plot
+from .rows import Row
+from .server import Server
 
 HERE = Path(__file__).parent
 

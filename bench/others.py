@@ -13,8 +13,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from bench.rows import Row
-from bench.server import Server
+from .rows import Row
+from .server import Server
 
 BRIDGES = Path(__file__).resolve().with_name("bridges.py")
 LANES = BRIDGES.parents[1] / ".lanes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bench.rows import Row
+from .rows import Row
 
 WIDTH, LEFT, HEIGHT, MOST = 1000, 560, 20, 2.0
 

@@ -11,8 +11,8 @@ import cProfile
 import pstats
 import re
 
-from bench.clients import CLIENT, NATIVE, WIRE, Work, client, history, opened, question, texts, whole
-from bench.server import Server
+from .clients import CLIENT, NATIVE, WIRE, Work, client, history, opened, question, texts, whole
+from .server import Server
 
 SHOWN = 12
 _PLACE = re.compile(r".*?(?:site-packages|lib/python3\.\d+)/|.*/(?=(?:adapter|bench)/)")

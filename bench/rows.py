@@ -14,22 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.clients import (
-    CLIENT,
-    NATIVE,
-    OFF,
-    RESPONSES,
-    WIRE,
-    Work,
-    client,
-    history,
-    opened,
-    question,
-    said,
-    texts,
-    whole,
-)
-from bench.server import Server, words
+from .clients import CLIENT, NATIVE, OFF, RESPONSES, WIRE, Work, client, history, opened, question, said, texts, whole
+from .server import Server, words
 
 
 @dataclass(frozen=True, slots=True)

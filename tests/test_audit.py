@@ -26,8 +26,7 @@ from adapter.kit.audit.page import page
 from adapter.kit.audit.report import report
 from adapter.kit.audit.summary import Summary
 from adapter.translation import chat_to_responses
-
-from .support import corpus, traffic
+from tests.support import corpus, traffic
 
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
 

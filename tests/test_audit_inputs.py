@@ -29,8 +29,7 @@ from adapter.kit.audit.inputs import Cursor, find
 from adapter.kit.audit.state import write_whole
 from adapter.kit.audit.summary import Summary
 from adapter.kit.rows import RowFormats
-
-from .support import traffic
+from tests.support import traffic
 
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
 

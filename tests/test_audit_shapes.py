@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter import Settings, quick
+from adapter import Settings
+from adapter._util import fast_json
 from adapter.kit.audit.shapes import shape_of
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Logged, unwrap
-
-from .support import corpus
-from .support.strategies import chat_requests, texts
+from tests.support import corpus
+from tests.support.strategies import chat_requests, texts
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
 
@@ -192,7 +192,7 @@ def test_json_is_read_as_in_production(value: Any) -> None:
             data = written.encode()
         except UnicodeEncodeError:
             continue
-        assert quick.loads(data) == json.loads(data) == value
+        assert fast_json.loads(data) == json.loads(data) == value
 
 
 @corpus.needs_corpus

@@ -16,8 +16,7 @@ from adapter import Settings
 from adapter.kit.audit import summary as module
 from adapter.kit.audit.batches import audit_batch, audit_batches
 from adapter.kit.audit.summary import Summary
-
-from .support import traffic
+from tests.support import traffic
 
 _tables = st.dictionaries(
     st.sampled_from(["fate", "model"]),

@@ -14,8 +14,8 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._util.expiring_set import Expiring
 from adapter.endpoints import responses_endpoint
-from adapter.expiring import Expiring
 from adapter.fallback import way_back
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Logged

@@ -17,11 +17,10 @@ import adapter
 from adapter.errors import TranslationError
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
 from adapter.translation.draft import Translation
+from tests.support import corpus, oracle
+from tests.support.chunking import CUTS, every, per_event, truncations
 from tests.support.http import CONNECTION_ERRORS, http
-
-from .support import corpus, oracle
-from .support.chunking import CUTS, every, per_event, truncations
-from .support.typeddicts import needs_current_types
+from tests.support.typeddicts import needs_current_types
 
 SETTINGS = adapter.Settings(backend="responses", on_bug="raise")
 

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from adapter.translation import Policy, chat_to_responses
-
-from .support import corpus
-from .support.openapi import available as document_available
-from .support.openapi import problems_of_openapi_body
-from .support.typeddicts import needs_current_types, problems_of_responses_body
+from tests.support import corpus
+from tests.support.openapi import available as document_available
+from tests.support.openapi import problems_of_openapi_body
+from tests.support.typeddicts import needs_current_types, problems_of_responses_body
 
 
 def requests(part: corpus.Part) -> list[corpus.Recording]:

@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     Sdk,
     Settings,
@@ -31,7 +31,7 @@ from tests.support.answers import (
     opening,
     response,
     sdk,
-)  # fmt: skip
+)
 from tests.support.http import CONNECTION_ERRORS, helpers_of, http
 from tests.support.loopback import Loopback, Reply
 

@@ -10,11 +10,11 @@ import openai
 import pytest
 
 import adapter
-from adapter import expiring
+from adapter._util import expiring_set
 from adapter.doors import missing
 from adapter.effects import Head
 from adapter.fallback import judge, lacks_model, needs_body, second_opinion, way_back
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     CHAT,
     RESPONSES,
@@ -28,7 +28,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.doors import DOORS, Door, Reply, Seen, Sent, Upstream, each_door
 from tests.support.http import CONNECTION_ERRORS, http
 from tests.support.loopback import Loopback
@@ -455,7 +455,7 @@ def test_each_reason_stands_for_itself(door: Door, reason: str) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Let the test say what time it is."""
     made = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(expiring, "time", SimpleNamespace(monotonic=lambda: made.now))
+    monkeypatch.setattr(expiring_set, "time", SimpleNamespace(monotonic=lambda: made.now))
     yield made
     missing.forget()
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import adapter
+from adapter._util.worker_threads import Threads
 from adapter.effects import Flag
 from adapter.routing import flags, rollout
-from adapter.threads import Threads
 from tests.support import doors
 from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.doors import Door, each_door
-from tests.support.flagging import (
+from tests.support.flagging import (  # fmt: skip
     LONG,
     QUESTION,
     SHORT,
@@ -32,7 +32,7 @@ from tests.support.flagging import (
     saying,
     settings,
     unready,
-)  # fmt: skip
+)
 from tests.support.loopback import Loopback, Reply, Request
 
 __all__ = ["flags_anew", "sdk"]

@@ -13,8 +13,8 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._util.log_once import Once
 from adapter.routing import decide
-from adapter.routing.once import Once
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, chat_events, completion, events, response, sdk
 from tests.support.http import http
 

@@ -22,11 +22,11 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from adapter import ConfigurationError, Settings
+from adapter._util.regular_files import Unreadable
 from adapter.cli.app import app
 from adapter.cli.saying import Mistake
 from adapter.kit.audit import inputs
 from adapter.kit.scan import rewriting
-from adapter.regular import Unreadable
 from adapter.routing.live import live
 from adapter.testing import hygiene
 from tests.test_testing import GOOD

@@ -14,8 +14,7 @@ from adapter import Settings
 from adapter.kit.audit.batches import _audited  # the figures of rows, without files
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Aside, Logged, unwrap, unwrap_all
-
-from .support.log_writers import LOGS, Log
+from tests.support.log_writers import LOGS, Log
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from adapter.cli.app import app
 from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
-
-from .support.log_writers import LOGS
+from tests.support.log_writers import LOGS
 
 USER = {"role": "user", "content": "hi"}
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}

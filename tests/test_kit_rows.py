@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from adapter import Settings, names
+from adapter import Settings
+from adapter._util import safe_names
 from adapter.kit.audit.batches import audit_batch
 from adapter.kit.rows import ELSEWHERE, Logged, unwrap
 
@@ -140,7 +141,7 @@ def test_a_batch_without_requests_is_refused() -> None:
     ],
 )
 def test_names_of_models(value: Any, shown: str) -> None:
-    assert names.model(value) == shown
+    assert safe_names.model(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_names_of_models(value: Any, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_names_of_parameters(value: str, shown: str) -> None:
-    assert names.key(value) == shown
+    assert safe_names.key(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -169,4 +170,4 @@ def test_names_of_parameters(value: str, shown: str) -> None:
     ],
 )
 def test_paths(value: str, shown: str) -> None:
-    assert names.blank(names.path(value)) == shown
+    assert safe_names.blank(safe_names.path(value)) == shown

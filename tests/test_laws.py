@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from adapter.errors import MalformedRequest, Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
-
-from .support import oracle
-from .support.depth import examples
-from .support.doors import routing_fields_lead
-from .support.openapi import available as document_available
-from .support.openapi import problems_of_openapi_body
-from .support.strategies import arguments, chat_requests, conversations, extend, texts
-from .support.typeddicts import needs_current_types, problems_of_responses_body
+from tests.support import oracle
+from tests.support.depth import examples
+from tests.support.doors import routing_fields_lead
+from tests.support.openapi import available as document_available
+from tests.support.openapi import problems_of_openapi_body
+from tests.support.strategies import arguments, chat_requests, conversations, extend, texts
+from tests.support.typeddicts import needs_current_types, problems_of_responses_body
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
 

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     KEY,
     Sdk,
     Settings,
@@ -22,7 +22,7 @@ from tests.support.answers import (
     message_item,
     response,
     sdk,
-)  # fmt: skip
+)
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import Loopback, Reply, Request
 

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import adapter
-from adapter import Counters, names
+from adapter import Counters
+from adapter._util import safe_names
 from adapter.cli.app import app
 from adapter.errors import ConfigurationError
 from adapter.routing.live import live
@@ -76,13 +77,13 @@ def assert_safe(text: str) -> None:
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_name(case: str) -> None:
     value = HOSTILE[case]
-    assert names.name(value) == names.model(value) == names.key(value) == "other"
-    assert_safe(names.path(f"messages[3].{value}"))
-    assert_safe(names.path(value))
-    assert names.printable(value).isprintable()
-    assert len(names.printable(value)) < 500
-    assert all(mark not in names.visible(value) for mark in MARKS[7:])
-    assert json.loads(names.in_json(json.dumps(value, ensure_ascii=False))) == value
+    assert safe_names.name(value) == safe_names.model(value) == safe_names.key(value) == "other"
+    assert_safe(safe_names.path(f"messages[3].{value}"))
+    assert_safe(safe_names.path(value))
+    assert safe_names.printable(value).isprintable()
+    assert len(safe_names.printable(value)) < 500
+    assert all(mark not in safe_names.visible(value) for mark in MARKS[7:])
+    assert json.loads(safe_names.in_json(json.dumps(value, ensure_ascii=False))) == value
 
 
 NAMES = [
@@ -111,18 +112,18 @@ PATHS = {
 
 @pytest.mark.parametrize("value", NAMES)
 def test_a_name_is_shown(value: str) -> None:
-    assert names.name(value) == value
+    assert safe_names.name(value) == value
 
 
 @pytest.mark.parametrize("value", KEYS)
 def test_a_key_is_shown(value: str) -> None:
-    assert names.key(value) == value
+    assert safe_names.key(value) == value
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_still_says_where(path: str) -> None:
     expected = path if PATHS[path] is None else PATHS[path]
-    assert names.path(path) == expected
+    assert safe_names.path(path) == expected
     assert Loss(path, "dropped", "x").path == expected
 
 
@@ -335,7 +336,7 @@ def ran(*arguments: str, **more: Any) -> str:
     """Run a command; give all that it printed."""
     done = CliRunner().invoke(app, list(arguments), **more)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
-        return names.printable(done.exception, 4000)  # as the command's `main` prints it
+        return safe_names.printable(done.exception, 4000)  # as the command's `main` prints it
     return done.output
 
 

@@ -403,7 +403,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # `contextvars` is written in C: it costs some 50 µs.
     assert set(ast.literal_eval(done.stdout)) - {"_contextvars", "contextvars"} == {
-        "adapter", "adapter.errors", "adapter.names", "pytest_chat_responses",
+        "adapter", "adapter.errors", "adapter._util.safe_names", "pytest_chat_responses",
     }  # fmt: skip
 
 

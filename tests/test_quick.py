@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter import codec, quick
+from adapter._util import fast_json, json_codec
 from adapter.doors import fields
 from tests.support import corpus
 from tests.support.http import http
@@ -36,19 +36,19 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_reads_what_the_codec_reads(name: str) -> None:
-    found = quick.loads(TEXTS[name])
-    assert found == codec.loads(TEXTS[name])
-    assert repr(found) == repr(codec.loads(TEXTS[name]))
+    found = fast_json.loads(TEXTS[name])
+    assert found == json_codec.loads(TEXTS[name])
+    assert repr(found) == repr(json_codec.loads(TEXTS[name]))
 
 
 def test_reads_not_a_number() -> None:
-    assert math.isnan(quick.loads(b'{"a":NaN}')["a"])
+    assert math.isnan(fast_json.loads(b'{"a":NaN}')["a"])
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"nul", b'{"a":1}x', b"\xff\xfe", b'{"a":"\x01"}', b"01", b"[" * 100_000, b"'a'"],
                          ids=["nothing", "half", "half a word", "more behind it", "no text", "a raw control character", "a zero in front", "no end", "quotes"])  # fmt: skip
 def test_what_is_no_json(text: bytes) -> None:
-    for loads in (quick.loads, codec.loads):
+    for loads in (fast_json.loads, json_codec.loads):
         with pytest.raises(ValueError):  # noqa: PT011  # each has a class of its own
             loads(text)
 
@@ -68,10 +68,10 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_written_is_read_again(value: Any) -> None:
-    written = quick.dumps(value)
-    assert codec.loads(written) == value
-    assert quick.loads(written) == value
-    assert quick.loads(codec.dumps(value)) == value
+    written = fast_json.dumps(value)
+    assert json_codec.loads(written) == value
+    assert fast_json.loads(written) == value
+    assert fast_json.loads(json_codec.dumps(value)) == value
 
 
 @corpus.needs_corpus
@@ -80,8 +80,8 @@ def test_every_recorded_reply() -> None:
     for recording in corpus.recordings():
         if isinstance(recording.response, (dict, list)):
             text = json.dumps(recording.response).encode()
-            assert quick.loads(text) == json.loads(text)
-            assert json.loads(quick.dumps(recording.response)) == recording.response
+            assert fast_json.loads(text) == json.loads(text)
+            assert json.loads(fast_json.dumps(recording.response)) == recording.response
             count += 1
     assert count > 1000
 
@@ -123,6 +123,6 @@ def test_edited_headers_are_whole_ones() -> None:
 def test_what_was_said_is_not_kept() -> None:
     """Pydantic's reader keeps strings for all replies to come; here the names alone."""
     data = b'{"the name of a field": "the words of a person"}'
-    (name, words), (name_again, words_again) = [*quick.loads(data).items(), *quick.loads(data).items()]
+    (name, words), (name_again, words_again) = [*fast_json.loads(data).items(), *fast_json.loads(data).items()]
     assert name is name_again
     assert words is not words_again

@@ -28,7 +28,7 @@ from tests.support.http import SDK
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url
-from tests.support.tool_loop import (
+from tests.support.tool_loop import (  # fmt: skip
     TOOL,
     Api,
     Item,
@@ -43,7 +43,7 @@ from tests.support.tool_loop import (
     spoken,
     thoughts,
     without_ids,
-)  # fmt: skip
+)
 
 __all__ = ["shared_redis"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapter._util.regular_files import Unreadable
 from adapter.cli.app import app
 from adapter.kit.scan.notebooks import Notebook
 from adapter.kit.scan.rewriting import changes
-from adapter.regular import Unreadable
 
 
 @pytest.fixture

@@ -15,17 +15,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (
-    CALL,
-    CHAT,
-    KEY,
-    RESPONSES,
-    Sdk,
-    Settings,
-    both,
-    paths,
-    sdk,
-)  # fmt: skip
+from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, Settings, both, paths, sdk  # fmt: skip
 from tests.support.http import default_client, helpers_of
 from tests.support.loopback import Loopback
 

@@ -20,7 +20,7 @@ import pytest
 
 import adapter
 from adapter.doors import missing, trips
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     CHAT,
     RESPONSES,
@@ -40,7 +40,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.doors import DOORS, Door, Reply, Seen, Sent, Upstream, each_door
 from tests.support.http import CONNECTION_ERRORS, LEFT_OPEN, helpers_of, http
 from tests.support.loopback import HOLD, Loopback

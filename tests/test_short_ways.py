@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter import codec
+from adapter._util import json_codec
 from adapter.doors.own_reading import SUPPORTED
 from adapter.errors import AdapterError
 from adapter.translation import replies, response_to_completion
@@ -106,27 +106,27 @@ _json = st.recursive(
 def test_requests_are_written_as_the_standard_library_writes_them(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
-        assert codec.dumps(value) == text.encode()
+        assert json_codec.dumps(value) == text.encode()
     except UnicodeEncodeError:  # half a pair
-        assert codec.dumps(value) == json.dumps(value, separators=(",", ":")).encode()
+        assert json_codec.dumps(value) == json.dumps(value, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
 def test_what_json_has_no_word_for(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        codec.dumps({"a": value})
+        json_codec.dumps({"a": value})
 
 
 def test_what_holds_itself() -> None:
     value: list[Any] = []
     value.append(value)
     with pytest.raises(ValueError, match="nested too deeply"):
-        codec.dumps(value)
+        json_codec.dumps(value)
 
 
 def test_without_an_encoder_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
-    assert codec._encoder()({"a": ["é", 1.0, None]}) == '{"a":["é",1.0,null]}'
+    assert json_codec._encoder()({"a": ["é", 1.0, None]}) == '{"a":["é",1.0,null]}'
 
 
 # Streams

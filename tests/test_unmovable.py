@@ -428,8 +428,8 @@ def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_it_is_said(sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter._util.log_once import Once
     from adapter.doors import record
-    from adapter.routing.once import Once
 
     monkeypatch.setattr(record, "HELD", Once(50))
     with caplog.at_level(logging.WARNING, "adapter"):

@@ -17,9 +17,9 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._util.log_once import Once
 from adapter.doors import record
 from adapter.routing import live, logs
-from adapter.routing.once import Once
 from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, response, sdk
 from tests.support.answers import both as native
 from tests.support.doors import DOORS, Door, Reply, Sent, _Call, each_door

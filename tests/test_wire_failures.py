@@ -9,7 +9,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     Sdk,
     delta,
     ending,
@@ -22,7 +22,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.chunking import CUTS
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import Loopback, Reply, Request

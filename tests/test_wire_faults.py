@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     RESPONSES,
     Sdk,
     Settings,
@@ -27,7 +27,7 @@ from tests.support.answers import (
     sdk,
     short_events,
     text_of,
-)  # fmt: skip
+)
 from tests.support.chunking import CUTS
 from tests.support.http import CONNECTION_ERRORS, helpers_of
 from tests.support.loopback import Loopback, Reply

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     CHAT,
     RESPONSES,
@@ -25,7 +25,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.http import STREAM_TIMEOUT, http, needs_raw_posts
 from tests.support.loopback import HOLD, Loopback, Reply, Request
 

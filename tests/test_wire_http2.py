@@ -11,7 +11,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     CHAT,
     KEY,
@@ -28,7 +28,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.http import CONNECTION_ERRORS, http
 from tests.support.http2 import Http2Loopback
 from tests.support.loopback import Reply, Request

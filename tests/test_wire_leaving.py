@@ -15,7 +15,7 @@ import pytest
 
 import adapter
 from adapter.doors.own_reading import SUPPORTED
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     KEY,
     Sdk,
@@ -29,7 +29,7 @@ from tests.support.answers import (
     opening,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.http import default_client, helpers_of, http
 from tests.support.loopback import Loopback, Reply, Request
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     KEY,
     RESPONSES,
@@ -22,7 +22,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
 

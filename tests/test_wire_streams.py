@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 import adapter
-from tests.support.answers import (
+from tests.support.answers import (  # fmt: skip
     CALL,
     KEY,
     RESPONSES,
@@ -30,7 +30,7 @@ from tests.support.answers import (
     response,
     sdk,
     text_of,
-)  # fmt: skip
+)
 from tests.support.chunking import CUTS
 from tests.support.http import default_client
 from tests.support.loopback import Loopback, Reply, Request

@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from adapter.cli import ending
-from adapter.cli.commands import COMMANDS, lacking, unknown, usage
-from adapter.cli.ending import INTERRUPTED, WRONG, Interrupted, Mistake
 from adapter.errors import AdapterError
+
+from . import ending
+from .commands import COMMANDS, lacking, unknown, usage
+from .ending import INTERRUPTED, WRONG, Interrupted, Mistake
 
 _COMPLETING = "_ADAPTER_COMPLETE"  # set by the shells' completion
 
@@ -71,6 +72,6 @@ def _dispatch(arguments: Sequence[str]) -> int:
             return 0
         if need:
             raise Mistake(f"{first} {need}")
-    from adapter.cli.app import run
+    from .app import run
 
     return run(arguments)

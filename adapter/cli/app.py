@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from adapter.cli.commands import COMMANDS, unknown, usage
-from adapter.cli.ending import Interrupted, Mistake
-from adapter.cli.wording import in_words
+from .commands import COMMANDS, unknown, usage
+from .ending import Interrupted, Mistake
+from .wording import in_words
 
 _HELP = ["-h", "--help"]
 _COMPLETION = ("--install-completion", "--show-completion")

@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
-from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from adapter._util.safe_names import printable
 from adapter.kit.figures import percent
-from adapter.names import printable
+
+from .row_options import BodyPath, FormatsFile, row_formats
+from .saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 
 _MEGABYTE = 1_000_000
 _INTERRUPTED = 130  # as shells have it
@@ -77,12 +78,12 @@ def audit(  # noqa: PLR0917  # a command's options
     logging; with the answer beside it tokens are counted too. Each verdict is that of the code that runs in production, with the
     settings given. No contents are shown: names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
     """
+    from adapter._util.regular_files import Unreadable
     from adapter.kit.audit import audit as run
     from adapter.kit.audit import report
     from adapter.kit.audit.batches import NoRequests
     from adapter.kit.audit.page import page
     from adapter.kit.audit.state import StaleState, write_whole
-    from adapter.regular import Unreadable
 
     in_force, source = settings_in_force(settings)
     rows = row_formats(body, formats)

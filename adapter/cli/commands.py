@@ -26,43 +26,43 @@ class Command:
 
 
 def _audit() -> Callable[..., None]:
-    from adapter.cli.audit import audit
+    from .audit import audit
 
     return audit
 
 
 def _demo() -> Callable[..., None]:
-    from adapter.cli.demo import demo
+    from .demo import demo
 
     return demo
 
 
 def _doctor() -> Callable[..., None]:
-    from adapter.cli.doctor import doctor
+    from .doctor import doctor
 
     return doctor
 
 
 def _explain() -> Callable[..., None]:
-    from adapter.cli.explain import explain_
+    from .explain import explain_
 
     return explain_
 
 
 def _force() -> Callable[..., None]:
-    from adapter.cli.force import force_
+    from .force import force_
 
     return force_
 
 
 def _scan() -> Callable[..., None]:
-    from adapter.cli.scan import scan_
+    from .scan import scan_
 
     return scan_
 
 
 def _schema() -> Callable[..., None]:
-    from adapter.cli.schema import schema
+    from .schema import schema
 
     return schema
 

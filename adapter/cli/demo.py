@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from adapter.cli.running import PROGRAMS, Outcome, Program, Side, Source, run
-from adapter.cli.saying import FOUND, Json, Mistake, out, print_json
-from adapter.cli.showing import document, side_by_side
 from adapter.kit.doctor.reaching import OFFICIAL, refusal
 from adapter.kit.unreached import is_address
 from adapter.testing.credentials import clean_url
+
+from .running import PROGRAMS, Outcome, Program, Side, Source, run
+from .saying import FOUND, Json, Mistake, out, print_json
+from .showing import document, side_by_side
 
 _SCRIPTED = (
     "Replayed from recordings, without a key or the network. The server that was recorded and its wire are real (vLLM, which "

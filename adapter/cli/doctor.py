@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from adapter import codec
+from adapter._util import json_codec
 from adapter.errors import ConfigurationError
 from adapter.kit.doctor import CHECKS, Finding, Patient, State, examine
 
@@ -96,8 +96,8 @@ def _here() -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = codec.loads_strictly(read_named(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
-        codec.dumps(body)  # 1e999 is an infinity
+        body = json_codec.loads_strictly(read_named(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
+        json_codec.dumps(body)  # 1e999 is an infinity
     except ValueError:
         raise Mistake(f"--sample {path}: not JSON") from None
     if not isinstance(body, dict) or "messages" not in body:

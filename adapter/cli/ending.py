@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 
-from adapter import names, regular
+from adapter._util import regular_files, safe_names
 
 FOUND = 1
 """The command worked, and what it found is to be looked at."""
@@ -36,7 +36,7 @@ class Interrupted(Exception):
 def say(mistake: object) -> None:
     """Print a mistake as its one line on stderr, if anybody reads that."""
     with suppress(OSError, ValueError, AttributeError):  # full, closed, or none
-        print(f"adapter: {names.printable(mistake, _LONGEST)}", file=sys.stderr, flush=True)
+        print(f"adapter: {safe_names.printable(mistake, _LONGEST)}", file=sys.stderr, flush=True)
 
 
 def of_system(error: OSError) -> Mistake | None:
@@ -44,12 +44,12 @@ def of_system(error: OSError) -> Mistake | None:
     if error.errno in _CLOSED:
         return None
     if isinstance(error.filename, (str, bytes)):
-        return Mistake(f"{os.fsdecode(error.filename)}: {regular.why(error)}")
+        return Mistake(f"{os.fsdecode(error.filename)}: {regular_files.why(error)}")
     try:
         os.getcwd()  # noqa: PTH109  # only whether it is there
     except OSError:
         return Mistake("the working directory doesn't exist any more")
-    return Mistake(f"{'stdout' if error.errno in _FULL else 'system'}: {regular.why(error)}")
+    return Mistake(f"{'stdout' if error.errno in _FULL else 'system'}: {regular_files.why(error)}")
 
 
 def spell_out() -> None:

@@ -17,25 +17,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli.row_options import BodyPath, FormatsFile, row_formats
-from adapter.cli.saying import (
-    FOUND,
-    Json,
-    Mistake,
-    SettingsFile,
-    err,
-    out,
-    print_json,
-    read_named,
-    read_stdin,
-    settings_in_force,
-)
 from adapter.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request
 from adapter.kit.shortening import shortened
 from adapter.kit.unreached import is_address
+
+from .row_options import BodyPath, FormatsFile, row_formats
+from .saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, read_stdin, settings_in_force
 
 _SCREEN = 20_000  # characters of a body on the terminal
 _LINES = 40  # of the ledger

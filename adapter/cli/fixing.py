@@ -10,11 +10,12 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from adapter.cli.saying import FOUND, err, out, print_json, progress
+from adapter._util.regular_files import Unreadable
+from adapter._util.safe_names import printable
 from adapter.kit.scan.rewriting import Change, changes
 from adapter.kit.scan.running import need_libcst
-from adapter.names import printable
-from adapter.regular import Unreadable
+
+from .saying import FOUND, err, out, print_json, progress
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

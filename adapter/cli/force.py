@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from adapter.cli.saying import FOUND, Mistake, err, out
+from adapter._util.safe_names import printable
 from adapter.kit.forcing import CantForce, Forced, force_file
-from adapter.names import printable
 from adapter.routing import environment
+
+from .saying import FOUND, Mistake, err, out
 
 _GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
 

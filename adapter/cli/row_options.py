@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapter.cli.saying import Mistake
+from .saying import Mistake
 
 BodyPath = Annotated[
     str | None,

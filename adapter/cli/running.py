@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.kit import unreached
 from adapter.testing.cassettes import HOST, use_cassette
 from adapter.testing.credentials import clean_text
@@ -93,7 +93,7 @@ class Outcome:
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            code = names.name(error.code) if isinstance(error.code, str) else ""
+            code = safe_names.name(error.code) if isinstance(error.code, str) else ""
             return f"answered {error.status_code}" + (f" ({code})" if code else "")
         if isinstance(error, openai.APIConnectionError):
             return f"not reachable: {unreached.why(error)}"

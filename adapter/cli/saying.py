@@ -22,11 +22,13 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 
-from adapter import Settings, names, regular
-from adapter.cli.ending import FOUND, INTERRUPTED, WRONG, Mistake
+from adapter import Settings
+from adapter._util import regular_files, safe_names
+from adapter._util.regular_files import Unreadable
 from adapter.errors import ConfigurationError
-from adapter.regular import Unreadable
 from adapter.routing import environment, files
+
+from .ending import FOUND, INTERRUPTED, WRONG, Mistake
 
 __all__ = [
     "FOUND", "INTERRUPTED", "VERSION", "WRONG", "Json", "Mistake", "SettingsFile", "err", "file_here", "out",
@@ -50,7 +52,7 @@ SettingsFile = Annotated[
 def print_json(document: Mapping[str, Any]) -> None:
     """Print the one document that `--json` promises; `version` comes first in it, where it has none of its own."""
     document = document if "version" in document else {"version": VERSION, **document}
-    text = names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
+    text = safe_names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # another encoding than UTF-8, or half a surrogate pair
@@ -71,7 +73,7 @@ class _Console(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Give the pieces of what is printed."""
         for piece in super().render(renderable, options):
-            text = piece.text if piece.control else names.visible(piece.text)
+            text = piece.text if piece.control else safe_names.visible(piece.text)
             yield piece if text == piece.text else Segment(text, piece.style)
 
 
@@ -113,12 +115,12 @@ def read_named(path: Path, option: str = "") -> bytes:
     try:
         if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
             with path.open("rb") as file:
-                return regular.read_open(file, _LARGEST)
-        return regular.read(path, _LARGEST)
+                return regular_files.read_open(file, _LARGEST)
+        return regular_files.read(path, _LARGEST)
     except Unreadable as error:
         raise Mistake(f"{option}{path}: {error}") from None
     except OSError as error:
-        raise Mistake(f"{option}{path}: {regular.why(error)}") from None
+        raise Mistake(f"{option}{path}: {regular_files.why(error)}") from None
 
 
 def read_stdin() -> bytes:
@@ -126,7 +128,7 @@ def read_stdin() -> bytes:
     if sys.stdin is None:
         raise Mistake("stdin: closed")
     try:
-        return regular.read_open(sys.stdin.buffer, _LARGEST)
+        return regular_files.read_open(sys.stdin.buffer, _LARGEST)
     except Unreadable as error:
         raise Mistake(f"stdin: {error}") from None
 
@@ -168,14 +170,14 @@ def _no_error(record: logging.LogRecord) -> bool:
 def file_here() -> Path | None:
     """Find a settings file in the working directory. Raises Mistake for one that can't be read."""
     own, project = Path("adapter.toml"), Path("pyproject.toml")
-    if regular.is_file(own):
+    if regular_files.is_file(own):
         try:
-            regular.read(own, _MOST_SETTINGS)
+            regular_files.read(own, _MOST_SETTINGS)
         except Unreadable as error:
             raise Mistake(f"{own}: {error}") from None
         return own
     try:
-        regular.read(project, _MOST_SETTINGS)
+        regular_files.read(project, _MOST_SETTINGS)
         found = files.read(project)
     except (Unreadable, ConfigurationError):
         return None  # somebody's project, which says nothing of the adapter

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli.saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from adapter._util.safe_names import printable
 from adapter.kit.scan.running import Finding, Report, need_libcst, scan
 from adapter.kit.scan.sources import find_files
-from adapter.names import printable
+
+from .saying import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
 
 _STYLES = {
     "moves": "green",
@@ -80,7 +81,7 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
     if sarif and (json_ or fix):
         raise Mistake("--sarif: not together with --json or --fix")
     if fix:
-        from adapter.cli.fixing import fix_imports
+        from .fixing import fix_imports
 
         fix_imports(named, exclude or (), yes=yes, as_json=json_)
         return

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli.running import Exchange, Outcome, Program
+from .running import Exchange, Outcome, Program
 
 
 def side_by_side(console: Console, program: Program, outcomes: Sequence[Outcome], *, same: bool) -> None:

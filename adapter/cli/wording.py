@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapter.cli.commands import near
+from .commands import near
 
 _EXTRA = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<which>.*)\)", re.DOTALL)
 _PLAINER = tuple(

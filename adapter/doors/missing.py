@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adapter.expiring import Expiring
+from adapter._util.expiring_set import Expiring
 
 _MISSING = Expiring()
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import get_args
 
-from adapter import names
+from adapter._util import safe_names
+from adapter._util.log_once import HELD
 from adapter.journal import Decision, Journal
-from adapter.routing.once import HELD
 from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy
 
@@ -55,13 +55,13 @@ def _write(journal: Journal, policy: Policy, *, kept: bool) -> None:
 
 
 def _site(decision: Decision) -> str:
-    return "-" if decision.call_site is None else names.printable(decision.call_site)
+    return "-" if decision.call_site is None else safe_names.printable(decision.call_site)
 
 
 def _warn(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> None:
     """Say what kept the call on Chat, and which setting would let it go; once for a reason and path."""
     for loss in decision.losses:
-        path = names.blank(loss.path)
+        path = safe_names.blank(loss.path)
         if loss.action == "held" and HELD.first((decision.reason, path)):
             logger.warning(
                 "asked for responses, kept on chat: %s%s (%s: %s) call_site=%s settings=%s",

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter import codec, sse
+from adapter._util import json_codec, sse
 from adapter.endpoints import is_azure
 from adapter.telemetry import Record
 
@@ -112,7 +112,7 @@ def _request_of(error: BaseException | str | None) -> Any:
 
 def _asked(request: Any) -> dict[str, Any]:
     with suppress(Exception):  # a body that is a stream, or no JSON
-        body = codec.loads(request.content)
+        body = json_codec.loads(request.content)
         if isinstance(body, dict):
             return body
     return {}
@@ -148,11 +148,11 @@ class Gleaner:
         found = None
         if not self._streamed:
             with suppress(ValueError):
-                found = codec.loads(bytes(self._kept))
+                found = json_codec.loads(bytes(self._kept))
             return found.get("usage") if isinstance(found, dict) else None
         for event in sse.Decoder().feed(bytes(self._kept)):
             with suppress(ValueError):
-                chunk = codec.loads(event.data)
+                chunk = json_codec.loads(event.data)
                 found = (chunk.get("usage") if isinstance(chunk, dict) else None) or found
         return found
 

@@ -10,18 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapter import codec, quick
+from adapter._util import fast_json, json_codec
 from adapter.doors.ticket import Ticket
-from adapter.effects import (
-    Decide,
-    FanOut,
-    Journey,
-    ReadRequest,
-    Recall,
-    Recalled,
-    Rewritten,
-    Send,
-)
+from adapter.effects import Decide, FanOut, Journey, ReadRequest, Recall, Recalled, Rewritten, Send
 from adapter.errors import MalformedRequest
 from adapter.exchange import exchange
 from adapter.fallback import WHY
@@ -112,7 +103,7 @@ class Explanation:
 def explain(body: Any, settings: Settings, where: Where = Where()) -> Explanation:
     """Explain what becomes of a chat request. Raises MalformedRequest for what is no chat request at all."""
     check(body)
-    raw = quick.dumps(body)
+    raw = fast_json.dumps(body)
     router = Router(settings)
     today = _travel(router, body, raw, where)
     decision, sent, error = today.decision, today.sent, today.error
@@ -192,9 +183,9 @@ def _travel(router: Router, body: Any, raw: bytes, where: Where, backend: Backen
         assert isinstance(outcome, Rewritten)
         raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
     if isinstance(outcome, Rewritten):
-        return _Travel(decision, choice, asked, host, None, codec.loads(outcome.body)["error"])
+        return _Travel(decision, choice, asked, host, None, json_codec.loads(outcome.body)["error"])
     path = (asked if outcome.path is None else outcome.path).decode()
-    sent = Sent(path, body if outcome.body is None else quick.loads(outcome.body), outcome.requests)
+    sent = Sent(path, body if outcome.body is None else fast_json.loads(outcome.body), outcome.requests)
     return _Travel(decision, choice, asked, host, sent, None)
 
 

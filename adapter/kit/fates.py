@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.planning import Plan
 from adapter.translation.ledger import Loss
 from adapter.translation.rules import CHAT_PARAMETERS, Rule
@@ -35,7 +35,9 @@ class Fate:
     def shown(self) -> Fate:
         """Return it as it may be shown: a name that somebody else has made up may be anything."""
         return (
-            self if self.name in CHAT_PARAMETERS else replace(self, name=names.key(self.name), to=names.path(self.to))
+            self
+            if self.name in CHAT_PARAMETERS
+            else replace(self, name=safe_names.key(self.name), to=safe_names.path(self.to))
         )
 
 
@@ -65,7 +67,7 @@ def _as_it_went(fate: Fate, value: Any, there: Mapping[str, Any]) -> Fate:
 
 
 def _fate(name: str, value: Any, rule: Rule | None, losses: Iterable[Loss], *, refused: bool) -> Fate:
-    shown = name if rule is not None else names.path(name)  # as it stands in the ledger
+    shown = name if rule is not None else safe_names.path(name)  # as it stands in the ledger
     own = [loss for loss in losses if parameter_of(loss.path) == parameter_of(shown)]
     to, kind = (rule.to, rule.fate) if rule is not None else (name, "")
     if own:

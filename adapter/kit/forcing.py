@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from adapter import regular
+from adapter._util import regular_files
 from adapter.errors import ConfigurationError
 from adapter.routing import files, force
 from adapter.routing.settings import check_file
@@ -51,9 +51,9 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
             raise CantForce(f"{path}: not a file")
-        regular.check(found)
+        regular_files.check(found)
         raw = target.read_bytes()
-    except regular.Unreadable as error:
+    except regular_files.Unreadable as error:
         raise CantForce(f"{path}: {error}") from None
     except OSError as error:
         raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from adapter import quick
+from adapter._util import fast_json
 
 _NAME = re.compile(r"[^\s.\[\]\"'*]+")
 _INDEX = re.compile(r"\d{1,9}")
@@ -130,7 +130,7 @@ def read_text(value: Any) -> Any:
     """Return what stands in a text as JSON; whatever is no such text, as it is."""
     if isinstance(value, (str, bytes)) and value[:1] in ("{", "[", b"{", b"[") and len(value) <= _LONGEST_TEXT:
         try:
-            return quick.loads(value)
+            return fast_json.loads(value)
         except ValueError:
             return value
     return value

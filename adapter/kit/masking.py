@@ -18,7 +18,7 @@ import typing_extensions
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 
-from adapter.names import OTHER
+from adapter._util.safe_names import OTHER
 from adapter.translation.models import BUILT_IN
 from adapter.translation.rules import CHAT_PARAMETERS
 

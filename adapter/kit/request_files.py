@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapter import codec
-from adapter.names import printable
+from adapter._util import json_codec
+from adapter._util.safe_names import printable
 
 from .rows import Aside, Logged, RowFormats, read_row, unwrap_all
 
@@ -112,7 +112,7 @@ def _found(text: bytes, formats: RowFormats | None) -> list[Found]:
     found = found or [Found(value)]
     for one in found:
         if not finite or _is_within_text(value, one):
-            codec.dumps(one.body)
+            json_codec.dumps(one.body)
     return found
 
 
@@ -123,7 +123,7 @@ def _read(text: bytes) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         pass
     try:
-        return codec.loads(text), False
+        return json_codec.loads(text), False
     except ValueError as error:
         try:
             return read_row(text.strip()), False

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from adapter.endpoints import deployment_of
-from adapter.kit.json_path import ALL, Path, read_text
 from adapter.kit.logs.addresses import CHAT_PATH
 from adapter.kit.logs.around import PATHS, REPLIES, REQUEST_LINE, Around, first, is_head, placed, told
 from adapter.kit.logs.attributes import attributes_of
@@ -30,6 +29,8 @@ from adapter.kit.logs.messages import STAND_IN, messages_of
 from adapter.kit.logs.parameters import beside, body_of, is_known, parameters_of, value_of
 from adapter.kit.logs.texts import BASE64, read_row
 from adapter.translation.rules import CHAT_PARAMETERS
+
+from .json_path import ALL, Path, read_text
 
 __all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapter.threads import Threads, joined
+from adapter._util.worker_threads import Threads, joined
 
 THREADS = Threads(32, "adapter-memory", linger=5.0)
 

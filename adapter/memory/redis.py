@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from adapter._util.worker_threads import joined
 from adapter.errors import MissingExtra
-from adapter.threads import joined
 
 from .base import MAX_TOTAL, MAX_VALUE, OPENING, THREADS, Store
 

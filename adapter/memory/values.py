@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic_core
 
-from adapter import quick
+from adapter._util import fast_json
 from adapter.errors import MissingExtra
 from adapter.translation.turns import ToolTurn
 
@@ -43,7 +43,7 @@ class Packer:
 
     def pack(self, name: str, turn: ToolTurn) -> bytes | None:
         """Write a turn that is kept under a name; None for one that is too big to be read again."""
-        text = quick.dumps(turn.to_json())
+        text = fast_json.dumps(turn.to_json())
         packed = _PLAIN + text
         if len(text) >= _WORTH:
             smaller = zlib.compress(text, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from adapter import regular
+from adapter._util import regular_files
 
 PASSED_OVER = frozenset(
     {
@@ -127,7 +127,7 @@ def module_name(path: Path) -> str:
     path = path.resolve()
     names = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
-    while regular.is_file(folder / "__init__.py"):
+    while regular_files.is_file(folder / "__init__.py"):
         names.insert(0, folder.name)
         folder = folder.parent
     return ".".join(names) or path.stem

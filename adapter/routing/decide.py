@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from adapter._util.log_once import ONCE
 from adapter.effects import UNREAD, Flag, Need
 from adapter.journal import Backend, Choice
 from adapter.memory.keeper import Keeper
@@ -18,7 +19,6 @@ from . import overrides as overriding
 from .calls import Call
 from .match import Match
 from .matching import Matcher, compiled_hosts
-from .once import ONCE
 from .overrides import Overrides
 from .rollout import Hashes, moves
 from .settings import Settings

@@ -16,10 +16,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from adapter import names, regular
+from adapter._util import regular_files, safe_names
+from adapter._util.log_once import Once
 from adapter.errors import ConfigurationError
-
-from .once import Once
 
 PREFIX = "ADAPTER_"
 CONFIG, LOG = "ADAPTER_CONFIG", "ADAPTER_LOG"
@@ -111,7 +110,7 @@ def check_options(given: Collection[str]) -> None:
     """Refuse the other options of pydantic-settings, which would be ignored, or half."""
     for name in given:
         if name.startswith("_") and name not in OPTIONS:
-            raise ConfigurationError(f"{names.setting(name)}: not supported; expected one of {', '.join(OPTIONS)}")
+            raise ConfigurationError(f"{safe_names.setting(name)}: not supported; expected one of {', '.join(OPTIONS)}")
 
 
 def check_objects(environment: Environment, objects: Collection[str]) -> None:
@@ -142,7 +141,7 @@ def unknown(environment: Environment, fields: Collection[str]) -> Iterator[tuple
             continue
         near = get_close_matches(rest[:_LONGEST_NAME], known, n=1)
         hint = f"; did you mean {known[near[0]]}?" if near else ""
-        place = names.printable(environment.where(name), _LONGEST_LINE)
+        place = safe_names.printable(environment.where(name), _LONGEST_LINE)
         yield name, f"{place}: no such setting, ignored{hint}"
 
 
@@ -189,7 +188,7 @@ def _secrets(folder: Path) -> Iterator[tuple[str, str]]:
     """
     if not folder.exists():
         if _WARNED.first(f"_secrets_dir {folder}"):
-            logger.warning("_secrets_dir: %s: no such directory", names.printable(folder))
+            logger.warning("_secrets_dir: %s: no such directory", safe_names.printable(folder))
         return
     if not folder.is_dir():
         raise ConfigurationError(f"_secrets_dir: {folder}: not a directory")
@@ -198,7 +197,7 @@ def _secrets(folder: Path) -> Iterator[tuple[str, str]]:
         if not path.name.upper().startswith(PREFIX) or inside not in path.resolve().parents:
             continue
         try:
-            yield path.name, regular.read(path, _LARGEST).decode("utf-8").strip()
-        except (regular.Unreadable, ValueError) as error:
-            why = str(error) if isinstance(error, regular.Unreadable) else "not UTF-8"
+            yield path.name, regular_files.read(path, _LARGEST).decode("utf-8").strip()
+        except (regular_files.Unreadable, ValueError) as error:
+            why = str(error) if isinstance(error, regular_files.Unreadable) else "not UTF-8"
             raise ConfigurationError(f"_secrets_dir: {path}: {why}") from None

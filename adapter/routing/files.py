@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapter import regular
+from adapter._util import regular_files
 from adapter.errors import ConfigurationError
 
 from . import force
@@ -97,8 +97,8 @@ def contents(path: Path) -> bytes:
         found = path.stat()
         if not stat.S_ISDIR(found.st_mode):  # reading says so
             try:
-                regular.check(found)
-            except regular.Unreadable as error:
+                regular_files.check(found)
+            except regular_files.Unreadable as error:
                 raise ConfigurationError(f"config_file: {path}: {error}") from None
     return path.read_bytes()
 

@@ -12,11 +12,11 @@ import logging
 import re
 from typing import Any
 
+from adapter._util.log_once import ONCE
+from adapter._util.worker_threads import Threads, joined
 from adapter.effects import Flag
-from adapter.threads import Threads, joined
 
 from .decide import FLAG_VALUES
-from .once import ONCE
 
 KEY = "openai-backend"
 

@@ -10,13 +10,13 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from adapter._util.log_once import HELD, ONCE
+from adapter._util.safe_names import printable
 from adapter.errors import AdapterError, ConfigurationError
-from adapter.names import printable
 
 from . import files
 from .decide import Router
 from .force import strongest
-from .once import HELD, ONCE
 from .settings import Settings, forces_of
 
 logger = logging.getLogger("adapter")

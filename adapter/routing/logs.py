@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
+from adapter._util.log_once import Once
+
 from .environment import LOG, Environment
-from .once import Once
 
 _LEVELS = {
     "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "warn": logging.WARNING, "error": logging.ERROR,

@@ -20,7 +20,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
 from adapter.telemetry import check
 
@@ -125,7 +125,7 @@ class Settings(BaseSettings, Values):
     def said_of_force(self) -> str:
         """Say that the kill switch holds, and what is wrong beside it."""
         why = "; ".join(filter(None, (self._remarks, self._trouble)))
-        return names.printable(
+        return safe_names.printable(
             f"settings={self.hash} force={self.force}: the kill switch holds, and something is wrong: {why}",
             _LONGEST_LINE,
         )
@@ -363,7 +363,7 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = problem["loc"]
-        name = ".".join(map(names.setting, location)) or "settings"
+        name = ".".join(map(safe_names.setting, location)) or "settings"
         message = problem["msg"].removeprefix("Value error, ")
         if message.startswith("models."):  # says by itself where in the table
             name, _, message = message.partition(": ")

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from adapter.errors import MissingExtra
-from adapter.testing import credentials, keys, level
-from adapter.testing.bodies import as_base64, as_text, from_form, to_form
-from adapter.testing.keys import HOST, STAND_IN
+
+from . import credentials, keys, level
+from .bodies import as_base64, as_text, from_form, to_form
+from .keys import HOST, STAND_IN
 
 try:
     import vcr
@@ -36,7 +37,7 @@ try:
     from vcr.persisters.filesystem import CassetteNotFoundError
     from vcr.serialize import deserialize, serialize
 
-    from adapter.testing.passing import held
+    from .passing import held
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
         raise MissingExtra(level.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapter import regular
-from adapter.names import printable
-from adapter.testing import credentials
-from adapter.testing.bodies import from_form
-from adapter.testing.credentials import PATTERNS, REMOVED
+from adapter._util import regular_files
+from adapter._util.safe_names import printable
+
+from . import credentials
+from .bodies import from_form
+from .credentials import PATTERNS, REMOVED
 
 HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org|errors\.pydantic\.dev"
 """The stand-in, the API's own, documentation's; Pydantic's is in the errors that libraries send back to the model."""
@@ -132,8 +133,8 @@ def _files(folder: Path) -> list[Path]:
 def _text(path: Path) -> tuple[str | None, str]:
     """Read a file as text; or give None, and why it can't be."""
     try:
-        return regular.read(path, LARGEST).decode("utf-8", "surrogateescape"), ""
-    except regular.Unreadable as error:
+        return regular_files.read(path, LARGEST).decode("utf-8", "surrogateescape"), ""
+    except regular_files.Unreadable as error:
         return None, f"can't be read: {error}"
 
 

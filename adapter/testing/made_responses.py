@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, TypeGuard
 
-from adapter.sse import Decoder
+from adapter._util.sse import Decoder
 
 Json = dict[str, Any]
 

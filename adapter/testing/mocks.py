@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
+from adapter._util.sse import Decoder
 from adapter.doors import wire
 from adapter.doors.drive import adrive, drive
 from adapter.doors.envelopes import outgoing
@@ -28,7 +29,6 @@ from adapter.doors.trips import AsyncTrip, Trip
 from adapter.effects import Decide, Effect, FanOut, Send
 from adapter.fallback import WHY
 from adapter.journal import Choice
-from adapter.sse import Decoder
 
 from .made_responses import EventsFromChunks, choices_of, is_completion, response_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.errors import MalformedReply, UpstreamFailure
 
 from .content import json_type
@@ -69,13 +69,13 @@ def _shown(path: str, item: dict[str, Any]) -> tuple[str, str] | None:
         for p, part in enumerate(content if isinstance(content, list) else ()):
             of = part.get("type") if isinstance(part, dict) else None
             if of is not None and of not in _SILENT_PARTS:
-                return f"{path}.content[{p}]", f"the answer is content of the type {names.name(of)}, {_CANT}"
+                return f"{path}.content[{p}]", f"the answer is content of the type {safe_names.name(of)}, {_CANT}"
         return None
     if kind in _STEPS or (kind.endswith("_output") and kind != "shell_call_output"):
         return None
     if kind == "code_interpreter_call" and not item.get("outputs"):
         return None
-    return path, f"the answer is an item of the type {names.name(kind)}, {_CANT}"
+    return path, f"the answer is an item of the type {safe_names.name(kind)}, {_CANT}"
 
 
 _CANT = "which Chat Completions can't show"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.errors import UpstreamFailure
 
 from .azure import error_details
@@ -102,7 +102,7 @@ def response_failure(response: dict[str, Any], index: IndexMap | None = None, *,
         why = f"The response {shown_id(response)} is {status}, and isn't waited for."
         error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
         return UpstreamFailure("status", error, 400, spoke=True, given={})  # another try would start another run
-    why = "The response failed." if status in (None, "failed") else f"The response is {names.name(status)}."
+    why = "The response failed." if status in (None, "failed") else f"The response is {safe_names.name(status)}."
     # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
     spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
     given = _unwrapped(response.get("error") or beside or _reason(response))

@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from adapter import codec
+from adapter._util import json_codec
 
 from .chunks import Chunk, Chunks, Delta, Like
 from .prose import Message, Prose
@@ -146,4 +146,4 @@ def _said(literal: str) -> str:
 
 
 def _written(chunk: Chunk) -> bytes:
-    return b"data: " + codec.dumps(chunk) + b"\n\n"
+    return b"data: " + json_codec.dumps(chunk) + b"\n\n"

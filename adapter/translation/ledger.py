@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from adapter import names
+from adapter._util import safe_names
 
 _LONGEST_WHY = 500
 
@@ -26,7 +26,7 @@ class Loss:
     why: str
 
     def __post_init__(self) -> None:
-        shown, why = names.path(self.path), names.printable(self.why, _LONGEST_WHY)
+        shown, why = safe_names.path(self.path), safe_names.printable(self.why, _LONGEST_WHY)
         if shown != self.path:
             object.__setattr__(self, "path", shown)
         if why != self.why:

@@ -6,7 +6,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any, NamedTuple
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.errors import MalformedReply
 
 from .answerless import check_answerable
@@ -188,7 +188,7 @@ def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
         ledger.note(
             path,
             "dropped",
-            f"Chat has no item of the type {names.name(kind)}" if isinstance(kind, str) else "not an item",
+            f"Chat has no item of the type {safe_names.name(kind)}" if isinstance(kind, str) else "not an item",
         )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .network import CONTEXT, EPSILON, FEED_FORWARD, HEAD_SIZE, Network, Table
-from .script import CONTROL_TOKENS, END_OF_TURN, PADDING, chat_template
+from tests.servers.network import CONTEXT, EPSILON, FEED_FORWARD, HEAD_SIZE, Network, Table
+from tests.servers.script import CONTROL_TOKENS, END_OF_TURN, PADDING, chat_template
 
 _NORMAL, _CONTROL = 1, 3  # token types of the GGUF format
 

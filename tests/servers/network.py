@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .script import CONTROL_TOKENS, END_OF_TURN, SCRIPTS
+from tests.servers.script import CONTROL_TOKENS, END_OF_TURN, SCRIPTS
 
 Table = np.ndarray[Any, np.dtype[np.float32]]
 

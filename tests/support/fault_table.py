@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tests.support import answers
-from tests.support.faults import (
+from tests.support.faults import (  # fmt: skip
     CALLS,
     CLOSE,
     DEAF,
@@ -30,7 +30,7 @@ from tests.support.faults import (
     page,
     refusal,
     whole,
-)  # fmt: skip
+)
 from tests.support.loopback import HOLD
 
 # Reasons

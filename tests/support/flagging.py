@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from adapter import Settings
+from adapter._util.log_once import Once
+from adapter._util.worker_threads import Threads
 from adapter.effects import Flag
 from adapter.routing import flags, live
-from adapter.routing.once import Once
-from adapter.threads import Threads
 
 pytest.importorskip("openfeature")
 

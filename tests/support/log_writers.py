@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .trace_writers import (
+from tests.support.trace_writers import (
     GENAI_LEAVES_OUT,
     LANGFUSE_LEAVES_OUT,
     URL,

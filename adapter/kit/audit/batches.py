@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from adapter import codec, quick
+from adapter._util import fast_json, json_codec
 from adapter.errors import AdapterError, MissingExtra
 from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
 from adapter.routing.settings import Settings
@@ -126,7 +126,7 @@ def _read(value: Any) -> Any:
     """Read an answer that stands in its column as text; an address is none."""
     if isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"):
         try:
-            return quick.loads(value)
+            return fast_json.loads(value)
         except ValueError:
             return None
     return value
@@ -168,7 +168,7 @@ class _Tally:
                 self.reasoning += _number(logged.usage.get("completion_tokens_details"), "reasoning_tokens") or 0
         if self.verdict.n > 1:
             if prompt is None:
-                self.estimated += len(codec.dumps(logged.body.get("messages"))) // _CHARACTERS_A_TOKEN
+                self.estimated += len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_A_TOKEN
             else:
                 self.logged += prompt
 

@@ -13,9 +13,9 @@ from itertools import count, product
 from pathlib import Path
 from typing import Any, Literal
 
-from adapter import regular
+from adapter._util import regular_files
+from adapter._util.regular_files import Unreadable
 from adapter.kit.rows import RowFormats
-from adapter.regular import Unreadable
 
 from . import compression, pipes
 from .compression import Read
@@ -77,7 +77,7 @@ class Log:
     @classmethod
     def at(cls, path: str) -> Log:
         """Look at a file. Raises Unreadable; MissingExtra where what unpacks it isn't installed."""
-        with regular.opened(path) as file:
+        with regular_files.opened(path) as file:
             stat = os.fstat(file.fileno())
             head = file.read(_EDGE)
             file.seek(max(0, stat.st_size - _EDGE))
@@ -89,7 +89,7 @@ class Log:
         """Tell whether this is the same file with more at its end."""
         if self.size <= before.size or before.size == 0:
             return False
-        with regular.opened(self.path) as file:
+        with regular_files.opened(self.path) as file:
             return _digest(file.read(min(_EDGE, before.size))) == before.begin
 
 
@@ -140,7 +140,7 @@ class Block:
         """Return the block with its data, where it was left out of a file of plain lines."""
         if self.data is not None:
             return self
-        with regular.opened(self.path) as file:
+        with regular_files.opened(self.path) as file:
             file.seek(self.begin.offset)
             return replace(self, data=file.read(self.end.offset - self.begin.offset))
 
@@ -175,20 +175,20 @@ def find(
             continue
         if not os.path.lexists(path):
             raise Unreadable(f"{path}: {os.strerror(errno.ENOENT)}")
-        for one in _below(path, tell, out) if regular.is_folder(path) else [str(path)]:
+        for one in _below(path, tell, out) if regular_files.is_folder(path) else [str(path)]:
             if one not in found:
                 try:
                     found[one] = Log.at(one)
                 except Unreadable as error:
                     tell(one, str(error))
                 except OSError as error:
-                    tell(one, regular.why(error))
+                    tell(one, regular_files.why(error))
     return list(found.values())
 
 
 def _below(root: Path, refused: Callable[[str, str], object], out: set[str]) -> list[str]:
     def failed(error: OSError) -> None:
-        refused(str(Path(error.filename or root)), regular.why(error))
+        refused(str(Path(error.filename or root)), regular_files.why(error))
 
     walk = os.walk(root, onerror=failed)
     found = (str(Path(folder) / name) for folder, _, names in walk for name in names if name.endswith(_SUFFIXES))
@@ -205,7 +205,7 @@ def blocks(
         yield from of_parquet(log, begin)
         return
     try:
-        raw = pipes.opened(log.path) if log.kind == "pipe" else regular.opened(log.path)
+        raw = pipes.opened(log.path) if log.kind == "pipe" else regular_files.opened(log.path)
     except Unreadable as error:
         if log.kind == "pipe":
             raise Unreadable(f"{log.path}: {error}") from None

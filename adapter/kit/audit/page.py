@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adapter._util.safe_names import visible
 from adapter.kit.figures import percent
-from adapter.names import visible
 
 from .report import Document, toml
 from .style import STYLE

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adapter.regular import Unreadable, why
+from adapter._util.regular_files import Unreadable, why
 
 STDIN = "-"
 _OF_SHELLS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")

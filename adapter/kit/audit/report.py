@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from adapter.names import OTHER
+from adapter._util.safe_names import OTHER
 from adapter.routing.settings import Settings
 from adapter.translation.rules import CHAT_PARAMETERS
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from adapter._util.regular_files import Unreadable
 from adapter.kit.rows import RowFormats
-from adapter.regular import Unreadable
 from adapter.routing.settings import Settings
 from adapter.translation.models import BUILT_IN
 from adapter.translation.rules import CHAT_PARAMETERS

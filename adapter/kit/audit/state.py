@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
 
-from adapter import regular
+from adapter._util import regular_files
 from adapter.errors import AdapterError
 
 from .inputs import Cursor, Log
@@ -57,9 +57,9 @@ class State:
         if path is None or not os.path.lexists(path):
             return fresh
         try:
-            value = json.loads(regular.read(path, _LARGEST))
+            value = json.loads(regular_files.read(path, _LARGEST))
             found = cls._read(value, path)
-        except regular.Unreadable as error:
+        except regular_files.Unreadable as error:
             raise StaleState(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StaleState(f"{path}: not the state of an audit") from None

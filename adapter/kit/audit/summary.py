@@ -9,7 +9,7 @@ from functools import reduce
 from hashlib import blake2b
 from typing import Any, Self
 
-from adapter.names import OTHER
+from adapter._util.safe_names import OTHER
 
 MOST_NAMES = 2_000
 """How many keys a table keeps; what is beyond them is counted as `other`."""

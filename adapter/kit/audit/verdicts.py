@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.kit.rows import Logged
 from adapter.kit.ways_out import KEPT, plan_of, ways_out
 from adapter.routing.calls import Call
@@ -97,7 +97,7 @@ class Judge:
         sent = call.model
         family = facts.of(sent) if sent is not None else None
         rest: dict[str, Any] = {
-            "model": names.model(sent),
+            "model": safe_names.model(sent),
             "one_way": plan.one_way or _one_way_anyhow(facts, sent),
             "chat_only": family.chat_only if family is not None else False,
             "shutdown": facts.shutdown(sent) if sent is not None else None,
@@ -108,7 +108,7 @@ class Judge:
             "features": features_of(body, reasons=family.reasons if family is not None else False),
         }
         if plan.translation is not None:
-            losses = tuple(dict.fromkeys((names.blank(loss.path), loss.action) for loss in plan.losses))
+            losses = tuple(dict.fromkeys((safe_names.blank(loss.path), loss.action) for loss in plan.losses))
             return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
         ways = ways_out(body, raw_path, choice, asked)
         held = tuple(name for name in asked if name not in KEPT)
@@ -117,7 +117,7 @@ class Judge:
             fate: Fate = "with breaking settings" if ways.breaking else "with settings"
             return Verdict(fate, settings=settings, held=held, **rest)
         kept = tuple(
-            dict.fromkeys((names.blank(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
+            dict.fromkeys((safe_names.blank(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
         )
         held += tuple(path for path in dict.fromkeys(path for path, _ in kept) if path not in held)
         return Verdict("stays" if plan.refusal is None else "refused", held=held, kept=kept, **rest)
@@ -140,7 +140,7 @@ def _parameters(body: Any) -> dict[str, tuple[str, ...]]:
         rule = CHAT_PARAMETERS.get(name)
         if rule is None:
             if value is not None:
-                extras.append(names.key(name))
+                extras.append(safe_names.key(name))
         elif not rule.is_neutral(value):
             known.append(name)
     return {"parameters": tuple(known), "extras": tuple(dict.fromkeys(extras))}

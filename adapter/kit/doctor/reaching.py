@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from adapter import fallback
+from adapter._util.worker_threads import Threads
 from adapter.effects import Head
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.kit import unreached
@@ -19,7 +20,6 @@ from adapter.memory.address import kind_of
 from adapter.routing.decide import FLAG_VALUES
 from adapter.routing.flags import KEY
 from adapter.testing.level import sdks_library
-from adapter.threads import Threads
 
 from .findings import Finding, Patient, State
 

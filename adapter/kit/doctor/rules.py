@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from adapter import names
+from adapter._util import safe_names
 from adapter.routing.call_site import is_passed_over
 from adapter.routing.decide import Router
 from adapter.routing.match import Match
@@ -64,7 +64,7 @@ def _never(name: str, earlier: int) -> Finding:
 def _call_sites(name: str, globs: Iterable[str]) -> Iterator[Finding]:
     """Tell of globs that no call site fits, since a call site is `module:function`."""
     for glob in globs:
-        written = names.printable(glob)
+        written = safe_names.printable(glob)
         module = _UP_TO_A_WILDCARD.match(glob)[0]  # type: ignore[index]  # matches the empty string too
         if ":" not in glob and not _WILDCARD.search(glob):
             yield Finding(

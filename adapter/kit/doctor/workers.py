@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapter import regular
+from adapter._util import regular_files
+from adapter._util.regular_files import Unreadable
 from adapter.memory.address import kind_of
-from adapter.regular import Unreadable
 
 from .findings import Finding, Patient
 
@@ -123,6 +123,6 @@ def machines(patient: Patient) -> Iterator[str]:
 
 def _text(path: Path) -> str:
     try:
-        return regular.read(path, _MOST).decode(errors="replace")
+        return regular_files.read(path, _MOST).decode(errors="replace")
     except Unreadable:
         return ""

@@ -9,9 +9,10 @@ from typing import Any
 
 from adapter.endpoints import kind_of
 from adapter.kit.json_path import Path
-from adapter.kit.logs.addresses import CHAT_PATH, address, is_elsewhere
-from adapter.kit.logs.formats import LogFormat
-from adapter.kit.logs.usage import usage_of
+
+from .addresses import CHAT_PATH, address, is_elsewhere
+from .formats import LogFormat
+from .usage import usage_of
 
 PATHS = (
     "url", "path", "endpoint", "uri", "request_uri", "request_url", "requestUrl", "request_path", ":path", "full_url", "target_url", "http.url",

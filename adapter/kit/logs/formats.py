@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path as File
 from typing import Any, Final, Self
 
-from adapter import names, regular
+from adapter._util import regular_files, safe_names
 from adapter.errors import AdapterError
 from adapter.kit.json_path import BadPath, Key, Path, parse
 
@@ -120,7 +120,7 @@ class RowFormats:
         try:
             return replace(self, body=parse(path))
         except BadPath as error:
-            raise BadFormat(f"{names.printable(path)}: {error}") from None
+            raise BadFormat(f"{safe_names.printable(path)}: {error}") from None
 
     def with_file(self, file: str | File) -> Self:
         """Return formats with the shapes that a file describes. Raises BadFormat."""
@@ -199,11 +199,11 @@ def _builtin() -> RowFormats:
 
 
 def _read(file: File) -> Iterator[LogFormat]:
-    shown = names.printable(file)
+    shown = safe_names.printable(file)
     try:
-        with regular.opened(file) as opened:
+        with regular_files.opened(file) as opened:
             data = opened.read(_LARGEST + 1)
-    except regular.Unreadable as error:
+    except regular_files.Unreadable as error:
         raise BadFormat(f"{shown}: {error}") from None
     if len(data) > _LARGEST:
         raise BadFormat(f"{shown}: longer than {_LARGEST:,} bytes")
@@ -213,7 +213,7 @@ def _read(file: File) -> Iterator[LogFormat]:
         raise BadFormat(f"{shown}: not TOML: {error}") from None
     unknown = next((key for key in document if key != "logs"), None)
     if unknown is not None:
-        raise BadFormat(f"{shown}: {names.key(unknown)}: unknown; expected tables [[logs]]")
+        raise BadFormat(f"{shown}: {safe_names.key(unknown)}: unknown; expected tables [[logs]]")
     if "logs" not in document:
         raise BadFormat(f"{shown}: logs: missing; expected tables [[logs]]")
     return _formats(document["logs"], shown)
@@ -230,7 +230,7 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
     for key, value in table.items():
         read = _READERS.get(key)
         if read is None:
-            raise BadFormat(f"{at}.{names.key(key)}: unknown; expected one of {', '.join(_READERS)}")
+            raise BadFormat(f"{at}.{safe_names.key(key)}: unknown; expected one of {', '.join(_READERS)}")
         given[key] = read(value, f"{at}.{key}")
     if not given.get("name"):
         raise BadFormat(f"{at}.name: missing")
@@ -266,7 +266,7 @@ def _text(value: Any, at: str) -> str:
 def _name(value: Any, at: str) -> str:
     if not _text(value, at).strip() or len(value) > 100:
         raise BadFormat(f"{at}: expected a name of 1 to 100 characters")
-    return names.printable(value)
+    return safe_names.printable(value)
 
 
 def _holds(value: Any, at: str) -> str:
@@ -294,7 +294,7 @@ def _values(value: Any, at: str) -> Values:
         raise BadFormat(f"{at}: expected a table of paths and values")
     found = []
     for key, given in value.items():
-        place = f'{at}."{names.printable(key)}"'
+        place = f'{at}."{safe_names.printable(key)}"'
         several = given if isinstance(given, list) else [given]
         if not several or not all(isinstance(one, (str, bool, int)) for one in several):
             raise BadFormat(f"{place}: expected a text, a number, a flag, or a list of them")
@@ -306,7 +306,7 @@ def _values(value: Any, at: str) -> Values:
 def _fields(value: Any, at: str) -> tuple[tuple[str, Paths], ...]:
     if not isinstance(value, dict):
         raise BadFormat(f"{at}: expected a table of parameters and paths")
-    return tuple((key, _paths(one, f"{at}.{names.key(key)}")) for key, one in value.items())
+    return tuple((key, _paths(one, f"{at}.{safe_names.key(key)}")) for key, one in value.items())
 
 
 _READERS: dict[str, Callable[[Any, str], Any]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from adapter import codec
+from adapter._util import json_codec
 from adapter.kit.json_path import parse, read_text
 
 Message = dict[str, Any]
@@ -243,8 +243,8 @@ def _written(part: dict[str, Any]) -> str:
 
 def _json(value: Any) -> str:
     try:
-        return codec.dumps(value).decode()
-    except codec.Unwritable:  # nested too deeply, say
+        return json_codec.dumps(value).decode()
+    except json_codec.Unwritable:  # nested too deeply, say
         return ""
 
 

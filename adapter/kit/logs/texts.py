@@ -7,7 +7,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from adapter import quick
+from adapter._util import fast_json
 
 BASE64 = "eyJ"
 """How an object's JSON begins in base64, as queues and recordings of bytes have it."""
@@ -24,7 +24,7 @@ def read_row(row: Any) -> Any:
         if not isinstance(row, (str, bytes)):
             break
         try:
-            row = quick.loads(row)
+            row = fast_json.loads(row)
         except ValueError:
             row = _decoded(row) if row[:3] in (BASE64, BASE64.encode()) else _behind(row)
     return row
@@ -47,7 +47,7 @@ def _behind(line: str | bytes) -> Any:
         before = text[first:begin]
         if before.count(b"{") == before.count(b"}"):  # else it stands in the one before, which was cut off
             try:
-                return quick.loads(text[begin:end])
+                return fast_json.loads(text[begin:end])
             except ValueError:
                 continue
     raise ValueError("no JSON")

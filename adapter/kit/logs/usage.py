@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Any
 
-from adapter import quick
+from adapter._util import fast_json
 from adapter.kit.json_path import parse, read_text
 
 _PROMPT = ("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "$ai_input_tokens", "prompt", "input")
@@ -85,7 +85,7 @@ def _read(value: Any) -> Any:
 
 def _decoded(text: str) -> Any:
     try:
-        return quick.loads(base64.b64decode(text, validate=True))
+        return fast_json.loads(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         try:
             return base64.b64decode(text, validate=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from adapter import names
+from adapter._util import safe_names
 
 from .arguments import Unknown
 from .assess import VERDICTS
@@ -48,7 +48,7 @@ def shown(name: str, value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str) and name in _NAMES:
-        return names.name(value)
+        return safe_names.name(value)
     return f"a literal {'text' if isinstance(value, str) else 'list' if isinstance(value, list) else 'object'}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import libcst as cst
 from libcst.metadata import MetadataWrapper
 
-from adapter.regular import Unreadable
+from adapter._util.regular_files import Unreadable
 
 from . import known, sources
 from .scopes import Scope

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from adapter import regular
-from adapter.regular import Unreadable
+from adapter._util import regular_files
+from adapter._util.regular_files import Unreadable
 
 from . import sources
 from .notebooks import Notebook
@@ -80,7 +80,7 @@ class Change:
                 except BaseException as error:
                     _fill(file, self.before)  # there is room for it: it was there
                     if isinstance(error, OSError):
-                        raise Unreadable(f"it can't be written: {regular.why(error)}") from None
+                        raise Unreadable(f"it can't be written: {regular_files.why(error)}") from None
                     raise
 
 
@@ -88,16 +88,16 @@ def writable(path: Path) -> IO[bytes]:
     """Open a regular file to be read and written, unbuffered. Raises Unreadable."""
     try:
         mode = os.lstat(path)
-        regular.check(mode)
+        regular_files.check(mode)
         if not mode.st_mode & 0o222:  # a superuser may write it all the same
             raise Unreadable("it is read-only")
         handle = os.open(
             path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         )
     except OSError as error:
-        raise Unreadable(regular.why(error)) from None
+        raise Unreadable(regular_files.why(error)) from None
     try:
-        regular.check(os.fstat(handle))
+        regular_files.check(os.fstat(handle))
         return os.fdopen(handle, "r+b", buffering=0)
     except BaseException:
         os.close(handle)
@@ -217,11 +217,11 @@ def _shadow(path: Path) -> str | None:
     ours = Path(adapter.__file__).resolve().parent
     folder = path.resolve().parent
     above = folder
-    while regular.is_file(above / "__init__.py"):
+    while regular_files.is_file(above / "__init__.py"):
         above = above.parent
     for home in dict.fromkeys((folder, above)):
-        if regular.is_file(home / "adapter.py"):
+        if regular_files.is_file(home / "adapter.py"):
             return "adapter.py"
-        if regular.is_file(home / "adapter" / "__init__.py") and (home / "adapter").resolve() != ours:
+        if regular_files.is_file(home / "adapter" / "__init__.py") and (home / "adapter").resolve() != ours:
             return "adapter/__init__.py"
     return None

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapter._util.regular_files import Unreadable
 from adapter.errors import MissingExtra
-from adapter.regular import Unreadable
 from adapter.routing.call_site import named
 from adapter.routing.settings import Settings
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from adapter import regular
-from adapter.regular import Unreadable
+from adapter._util import regular_files
+from adapter._util.regular_files import Unreadable
 from adapter.routing.call_site import module_name
 
 from .known import HINT
@@ -59,7 +59,9 @@ def find_files(
     A link is listed only where what it leads to isn't. `refused` is told of folders that can't be read, and why.
     """
     globs = tuple(exclude)
-    found = [one for path in paths for one in (_below(path, globs, refused) if regular.is_folder(path) else [path])]
+    found = [
+        one for path in paths for one in (_below(path, globs, refused) if regular_files.is_folder(path) else [path])
+    ]
     real = {one: os.path.realpath(one) for one in found}  # Path.resolve raises where links lead in a circle
     seen = {real[one]: one for one in reversed(found)}
     seen |= {real[one]: one for one in reversed(found) if not one.is_symlink()}
@@ -72,13 +74,13 @@ def _below(root: Path, globs: tuple[str, ...], refused: Callable[[Path, str], ob
     skipped = SKIPPED - set(Path(os.path.realpath(root)).parts)
 
     def failed(error: OSError) -> None:
-        refused(Path(error.filename or root), regular.why(error))
+        refused(Path(error.filename or root), regular_files.why(error))
 
     for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
         folders[:] = sorted(
             name for name in folders
-            if name not in skipped and not _excluded(here / name, root, globs) and not regular.is_file(here / name / "pyvenv.cfg")
+            if name not in skipped and not _excluded(here / name, root, globs) and not regular_files.is_file(here / name / "pyvenv.cfg")
         )  # fmt: skip
         for name in sorted(names):
             path = here / name
@@ -98,7 +100,7 @@ def _excluded(path: Path, root: Path, globs: tuple[str, ...]) -> bool:
 
 def read_bytes(path: Path) -> bytes:
     """Read a file. Raises Unreadable."""
-    return regular.read(path, LARGEST)
+    return regular_files.read(path, LARGEST)
 
 
 def worth_parsing(raw: bytes) -> bool:
@@ -193,7 +195,7 @@ def module_of(path: Path) -> str:
     for k in range(len(parts) - 2, 0, -1):
         home = Path(*parts[:k])
         if parts[k] == "src" and any(
-            regular.is_file(home / one) for one in ("pyproject.toml", "setup.py", "setup.cfg")
+            regular_files.is_file(home / one) for one in ("pyproject.toml", "setup.py", "setup.cfg")
         ):
             inside = [*parts[k + 1 : -1], *([] if path.stem == "__init__" else [path.stem])]
             return ".".join(inside) if inside and all(one.isidentifier() for one in inside) else name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapter.regular import Unreadable
+from adapter._util.regular_files import Unreadable
 
 from . import sources
 

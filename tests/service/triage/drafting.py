@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from .clients import MODEL, async_client, client
-from .middleware import prepared
+from tests.service.triage.clients import MODEL, async_client, client
+from tests.service.triage.middleware import prepared
 
 
 def draft(ticket: str) -> Iterator[str]:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .clients import MODEL, client
-from .middleware import Message, Meter, prepared
+from tests.service.triage.clients import MODEL, client
+from tests.service.triage.middleware import Message, Meter, prepared
 
 ORDERS = {1042: {"order": 1042, "parcel": "LX-77"}}
 PARCELS = {"LX-77": {"at": "Lyon", "expected": "Friday"}}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import codec
+from . import json_codec
 
 DONE = b"data: [DONE]\n\n"
 
@@ -90,4 +90,4 @@ class Decoder:
 
 def frame(payload: object) -> bytes:
     """Write one event of a Chat Completions stream: `data:` only, never an `event:` line (MAPPING §5.7)."""
-    return b"data: " + codec.dumps_reply(payload) + b"\n\n"
+    return b"data: " + json_codec.dumps_reply(payload) + b"\n\n"

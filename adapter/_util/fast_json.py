@@ -10,7 +10,7 @@ from typing import Any
 
 import pydantic_core
 
-from . import codec
+from . import json_codec
 
 
 def loads(text: bytes | str) -> Any:
@@ -18,7 +18,7 @@ def loads(text: bytes | str) -> Any:
     try:
         return pydantic_core.from_json(text, cache_strings="keys")  # kept for the process: names, not what was said
     except (ValueError, TypeError):  # of a text with lone surrogates it says that it is none
-        return codec.loads(text)
+        return json_codec.loads(text)
 
 
 def loads_strictly(text: bytes) -> Any:
@@ -26,7 +26,7 @@ def loads_strictly(text: bytes) -> Any:
     try:
         return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
-        return codec.loads_strictly(text)
+        return json_codec.loads_strictly(text)
 
 
 def dumps(value: Any) -> bytes:
@@ -34,4 +34,4 @@ def dumps(value: Any) -> bytes:
     try:
         return pydantic_core.to_json(value)
     except ValueError:  # pydantic-core's own is one
-        return codec.dumps(value)
+        return json_codec.dumps(value)
