@@ -24,6 +24,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from adapter._exchange.record import Decision
     from adapter.doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from adapter.doors.decisions import decision
     from adapter.doors.installing import install, uninstall
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from adapter.translation.ledger import Loss
 
     from . import translation as translate
-    from .journal import Decision
     from .reading import (
         Citation,
         Finished,
@@ -170,9 +170,9 @@ def _imported(home: str) -> Any:
 
             return wire
         case "journal":
-            from . import journal
+            from adapter._exchange import record
 
-            return journal
+            return record
         case "memory.base":
             from .memory import base
 

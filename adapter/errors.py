@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter._util import safe_names
+from ._util import safe_names
 
 _LONGEST_MESSAGE = 4000
 

@@ -19,10 +19,10 @@ from threading import RLock
 from types import MethodType
 from typing import Any
 
-from adapter._util import safe_names
+from adapter._exchange.record import Backend, Decision
 from adapter._util.safe_names import OTHER
 
-from .journal import Backend, Decision
+from ._util import safe_names
 
 logger = logging.getLogger("adapter")
 

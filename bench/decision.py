@@ -11,7 +11,7 @@ import statistics
 import time
 from typing import Any
 
-from adapter.effects import Flag, Need
+from adapter._exchange.effects import Flag, Need
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE, Overrides

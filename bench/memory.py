@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from adapter.effects import Recall, Remember
+from adapter._exchange.effects import Recall, Remember
 from adapter.memory.in_process import InProcess
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are

@@ -11,7 +11,7 @@ import anyio
 import openai
 import pytest
 
-from adapter import background
+from adapter._exchange import background
 from adapter.doors import waiting
 from adapter.translation import Asked
 from tests.support.answers import RESPONSES, Sdk, delta, event, events, impatient, response, sdk, text_of

@@ -14,9 +14,9 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._exchange.endpoints import responses_endpoint
+from adapter._exchange.fallback import way_back
 from adapter._util.expiring_set import Expiring
-from adapter.endpoints import responses_endpoint
-from adapter.fallback import way_back
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Logged
 from adapter.routing.decide import Router

@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
 import adapter
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     Sdk,
     Settings,

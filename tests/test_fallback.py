@@ -10,11 +10,11 @@ import openai
 import pytest
 
 import adapter
+from adapter._exchange.effects import Head
+from adapter._exchange.fallback import judge, lacks_model, needs_body, second_opinion, way_back
 from adapter._util import expiring_set
 from adapter.doors import missing
-from adapter.effects import Head
-from adapter.fallback import judge, lacks_model, needs_body, second_opinion, way_back
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     CHAT,
     RESPONSES,

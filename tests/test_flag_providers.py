@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import adapter
+from adapter._exchange.effects import Flag
 from adapter._util.worker_threads import Threads
-from adapter.effects import Flag
 from adapter.routing import flags, rollout
 from tests.support import doors
 from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.doors import Door, each_door
-from tests.support.flagging import (  # fmt: skip
+from tests.support.flagging import (
     LONG,
     QUESTION,
     SHORT,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import ValidationError
 
+from adapter._exchange.stream import Relay
 from adapter._util.sse import Decoder
-from adapter.relay import Relay
 from adapter.testing.made_responses import EventsFromChunks, is_completion, response_of
 from adapter.translation.draft import Asked, IndexMap
 from adapter.translation.replies import response_to_completion

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from adapter._exchange.stream import Relay
 from adapter.errors import TranslationError
-from adapter.relay import Relay
 from adapter.translation import chat_to_responses
 from tests.support import oracle
 from tests.support.doors import DOORS, Reply, both

@@ -28,9 +28,9 @@ import pydantic
 import pytest
 
 import adapter
+from adapter._exchange.record import Journal
 from adapter.doors import missing
 from adapter.doors.ticket import Ticket
-from adapter.journal import Journal
 from adapter.memory.keeper import REFUSED
 from tests.support.answers import CHAT, RESPONSES, Sdk
 from tests.support.http import SDK, http

@@ -114,5 +114,5 @@ def test_the_kind_of_a_failure(case: str) -> None:
 def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
     code = compile("raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec")
     with pytest.raises(RuntimeError) as raised:
-        exec(code, {"__name__": "adapter.exchange"})
+        exec(code, {"__name__": "adapter._exchange.call"})
     assert failures.kind_of(raised.value) is None

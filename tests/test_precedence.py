@@ -18,10 +18,10 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._exchange.call import exchange
+from adapter._exchange.effects import Decide, Flag, Note, ReadFlag, ReadRequest, Send
+from adapter._exchange.record import Choice, Journal
 from adapter.doors.drive import drive
-from adapter.effects import Decide, Flag, Note, ReadFlag, ReadRequest, Send
-from adapter.exchange import exchange
-from adapter.journal import Choice, Journal
 from adapter.routing import flags
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router

@@ -28,7 +28,7 @@ from tests.support.http import SDK
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url
-from tests.support.tool_loop import (  # fmt: skip
+from tests.support.tool_loop import (
     TOOL,
     Api,
     Item,

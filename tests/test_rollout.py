@@ -14,9 +14,9 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._exchange.effects import Flag, Need
+from adapter._exchange.record import Choice
 from adapter.doors.ticket import begin
-from adapter.effects import Flag, Need
-from adapter.journal import Choice
 from adapter.routing import rollout
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router

@@ -13,8 +13,8 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._exchange.record import Choice
 from adapter.doors import ticket
-from adapter.journal import Choice
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE, Overrides

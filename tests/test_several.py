@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
+from adapter._exchange.merged_stream import Chorus
 from adapter._util import sse
-from adapter.chorus import Chorus
 from adapter.errors import StreamTruncated
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
 from adapter.translation.several import ChoicesFromStreams, merge_completions, merge_moderation, sum_usage

@@ -20,7 +20,7 @@ import pytest
 
 import adapter
 from adapter.doors import missing, trips
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     CHAT,
     RESPONSES,

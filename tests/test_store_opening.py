@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, Recalled, Remember
 from adapter.memory import keeper as keeping
 from adapter.memory.base import OPENING
 from adapter.memory.keeper import Keeper
@@ -51,7 +51,7 @@ look_up = socket.getaddrinfo
 socket.getaddrinfo = lambda *given, **named: (time.sleep(0.3), look_up(*given, **named))[1]
 
 import adapter
-from adapter.effects import Recall
+from adapter._exchange.effects import Recall
 from adapter.memory.scope import whose_are
 
 settings = adapter.Settings(backend="responses", memory=url, memory_key=key, memory_timeout=0.2)
@@ -93,7 +93,7 @@ def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_r
 
 FORKED = """
 import os, sys
-from adapter.effects import Recall, Remember
+from adapter._exchange.effects import Recall, Remember
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo

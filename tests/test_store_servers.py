@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, Recalled, Remember
 from adapter.memory import opening
 from adapter.memory.address import address
 from adapter.memory.keeper import Keeper

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, Recalled, Remember
 from adapter.memory import keeper as keeping
 from adapter.memory.keeper import Keeper, Trouble
 from adapter.memory.scope import whose_are
@@ -281,7 +281,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, asynchronous: bool, caplog: 
 _FULL = """
 import resource, signal, sys
 import logging
-from adapter.effects import Recall, Remember
+from adapter._exchange.effects import Recall, Remember
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
 from adapter.translation.turns import Memo

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.relay import Relay
+from adapter._exchange.stream import Relay
 from adapter.translation import chat_to_responses
 from adapter.translation.histories import read_history
 from tests.test_edge_streams import (

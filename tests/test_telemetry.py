@@ -16,7 +16,7 @@ import pytest
 
 import adapter
 from adapter import telemetry
-from adapter.journal import Decision
+from adapter._exchange.record import Decision
 from adapter.telemetry import BUCKETS, Counters, Histogram, Observers, Record, check
 from adapter.translation.ledger import Loss
 

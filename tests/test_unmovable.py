@@ -17,7 +17,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.endpoints import is_relayed, kind_of
+from adapter._exchange.endpoints import is_relayed, kind_of
 from tests.support.answers import CALL, KEY, Sdk, chat_events, completion, events, response, sdk
 from tests.support.http import http as sdks_http
 

@@ -195,7 +195,7 @@ def test_a_bug_is_told_of(door: Door, caplog: pytest.LogCaptureFixture, monkeypa
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
-    monkeypatch.setattr("adapter.planning.chat_to_responses", bug)
+    monkeypatch.setattr("adapter._exchange.plan.chat_to_responses", bug)
     for _ in range(2):
         assert door.create(body(), answer, on_bug="chat").paths == [CHAT]
     (line,) = told(caplog)

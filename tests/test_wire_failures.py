@@ -9,7 +9,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     Sdk,
     delta,
     ending,

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     RESPONSES,
     Sdk,
     Settings,

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     CHAT,
     KEY,

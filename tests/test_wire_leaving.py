@@ -15,7 +15,7 @@ import pytest
 
 import adapter
 from adapter.doors.own_reading import SUPPORTED
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     KEY,
     Sdk,

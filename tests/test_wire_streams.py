@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 import adapter
-from tests.support.answers import (  # fmt: skip
+from tests.support.answers import (
     CALL,
     KEY,
     RESPONSES,

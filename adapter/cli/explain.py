@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter.endpoints import kind_of
+from adapter._exchange.endpoints import kind_of
 from adapter.errors import TranslationError
 from adapter.kit.explaining import URL, Explanation, Sent, Where, explain
 from adapter.kit.request_files import Found, NotARequest, find_request

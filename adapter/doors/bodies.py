@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from adapter.effects import Streamed
+from adapter._exchange.effects import Streamed
+from adapter._exchange.stream import Frame, Relay
 from adapter.errors import StreamTruncated
-from adapter.relay import Frame, Relay
 
 from .ticket import PASSED_ON
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from adapter.journal import Decision, Journal
+from adapter._exchange.record import Decision, Journal
 
 from .ticket import KEY, Ticket
 from .watching import tell

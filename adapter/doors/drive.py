@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adapter.effects import Effect, Journey, Outcome
+from adapter._exchange.effects import Effect, Journey, Outcome
 
 
 def drive(journey: Journey, perform: Callable[[Effect], Any]) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.effects import Merged, Outcome, Rewritten, Send
+from adapter._exchange.effects import Merged, Outcome, Rewritten, Send
 from adapter.routing.decide import HEADER
 
 from . import fields, urls

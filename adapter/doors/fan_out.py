@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter.chorus import Chorus
-from adapter.effects import Effect, Journey, Outcome, Send, Streamed
+from adapter._exchange.effects import Effect, Journey, Outcome, Send, Streamed
+from adapter._exchange.merged_stream import Chorus
 
 from .drive import adrive, drive
 from .gathering import CLOSED, Brought, Gathering, Reading

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter.relay import Frame, Relay
+from adapter._exchange.stream import Frame, Relay
 
 from .bodies import Carrier
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from adapter.chorus import Chorus
-from adapter.effects import Outcome, Rewritten, Streamed
+from adapter._exchange.effects import Outcome, Rewritten, Streamed
+from adapter._exchange.merged_stream import Chorus
 from adapter.errors import StreamTruncated
 
 

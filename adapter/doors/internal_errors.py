@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from adapter.endpoints import is_azure
+from adapter._exchange.endpoints import is_azure
+from adapter._exchange.record import Choice, Journal, Veto
 from adapter.errors import AdapterError
-from adapter.journal import Choice, Journal, Veto
 from adapter.routing.decide import HEADER
 from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss

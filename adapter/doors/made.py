@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter.relay import BUG
+from adapter._exchange.stream import BUG
 
 from .decisions import name
 from .internal_errors import is_ours

@@ -11,7 +11,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any
 
-from adapter.journal import Journal
+from adapter._exchange.record import Journal
 from adapter.routing.decide import HEADER
 
 from . import decisions, fields

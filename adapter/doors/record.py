@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import get_args
 
+from adapter._exchange.record import Decision, Journal
 from adapter._util import safe_names
 from adapter._util.log_once import HELD
-from adapter.journal import Decision, Journal
 from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from adapter.effects import Missing, OnLeaving, Wait
+from adapter._exchange.effects import Missing, OnLeaving, Wait
 
 from . import missing, waiting
 from .trip_base import GRACE, TripBase

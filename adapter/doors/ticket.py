@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapter.effects import Decide, Flag, Need
-from adapter.endpoints import is_relayed
-from adapter.journal import Choice, Journal, Veto
+from adapter._exchange.effects import Decide, Flag, Need
+from adapter._exchange.endpoints import is_relayed
+from adapter._exchange.record import Choice, Journal, Veto
 from adapter.routing.call_site import call_site, call_sites
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Router

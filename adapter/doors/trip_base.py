@@ -6,12 +6,12 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from adapter.effects import Head, Journey, Merged, Outcome, Rewritten, Send, Streamed
-from adapter.endpoints import stored_endpoint
-from adapter.exchange import exchange, follow, stored
-from adapter.journal import Journal
+from adapter._exchange.call import exchange, follow, stored
+from adapter._exchange.effects import Head, Journey, Merged, Outcome, Rewritten, Send, Streamed
+from adapter._exchange.endpoints import stored_endpoint
+from adapter._exchange.record import Journal
+from adapter._exchange.stream import Relay
 from adapter.memory.scope import Whose
-from adapter.relay import Relay
 
 from . import fields, waiting
 from .bodies import Sent

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter.effects import (
+from adapter._exchange.effects import (
     Decide,
     Effect,
     FanOut,
@@ -29,7 +29,7 @@ from adapter.effects import (
     Streamed,
     Wait,
 )
-from adapter.relay import Frame, Relay
+from adapter._exchange.stream import Frame, Relay
 from adapter.routing import flags
 
 from .bodies import APump, outlive, pump

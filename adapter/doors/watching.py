@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from adapter._exchange.endpoints import is_azure
 from adapter._util import json_codec, sse
-from adapter.endpoints import is_azure
 from adapter.telemetry import Record
 
 from .ticket import Ticket

@@ -11,8 +11,8 @@ import sys
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
-from adapter.effects import Send
-from adapter.endpoints import kind_of
+from adapter._exchange.effects import Send
+from adapter._exchange.endpoints import kind_of
 from adapter.routing.decide import HEADER
 from adapter.routing.given import Given, settings_of
 from adapter.routing.live import Live, live

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adapter._exchange.call import exchange
+from adapter._exchange.effects import Decide, FanOut, Journey, ReadRequest, Recall, Recalled, Rewritten, Send
+from adapter._exchange.fallback import WHY
+from adapter._exchange.plan import Plan, make_plan
+from adapter._exchange.record import Backend, Choice, Decision, Journal
 from adapter._util import fast_json, json_codec
 from adapter.doors.ticket import Ticket
-from adapter.effects import Decide, FanOut, Journey, ReadRequest, Recall, Recalled, Rewritten, Send
 from adapter.errors import MalformedRequest
-from adapter.exchange import exchange
-from adapter.fallback import WHY
-from adapter.journal import Backend, Choice, Decision, Journal
-from adapter.planning import Plan, make_plan
 from adapter.routing.calls import Call
 from adapter.routing.decide import HEADER, Ground, Router
 from adapter.routing.overrides import Overrides

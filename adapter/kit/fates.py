@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from adapter._exchange.plan import Plan
 from adapter._util import safe_names
-from adapter.planning import Plan
 from adapter.translation.ledger import Loss
 from adapter.translation.rules import CHAT_PARAMETERS, Rule
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from adapter.endpoints import deployment_of
+from adapter._exchange.endpoints import deployment_of
 from adapter.kit.logs.addresses import CHAT_PATH
 from adapter.kit.logs.around import PATHS, REPLIES, REQUEST_LINE, Around, first, is_head, placed, told
 from adapter.kit.logs.attributes import attributes_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, get_args
 
-from adapter.journal import Choice
-from adapter.planning import Plan, make_plan
+from adapter._exchange.plan import Plan, make_plan
+from adapter._exchange.record import Choice
 from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy, Unsupported
 from adapter.translation.rules import BREAKING_DROPS

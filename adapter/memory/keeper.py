@@ -18,9 +18,9 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
+from adapter._exchange.effects import Forget, Recall, Recalled, Refuse, Remember
 from adapter._util.expiring_set import Expiring
 from adapter._util.worker_threads import Threads, joined
-from adapter.effects import Forget, Recall, Recalled, Refuse, Remember
 from adapter.errors import AdapterError
 from adapter.translation.turns import ToolTurn
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapter.effects import UNREAD
-from adapter.endpoints import deployment_of, is_azure
+from adapter._exchange.effects import UNREAD
+from adapter._exchange.endpoints import deployment_of, is_azure
 
 from .overrides import Overrides
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from adapter._exchange.effects import UNREAD, Flag, Need
+from adapter._exchange.record import Backend, Choice
 from adapter._util.log_once import ONCE
-from adapter.effects import UNREAD, Flag, Need
-from adapter.journal import Backend, Choice
 from adapter.memory.keeper import Keeper
 from adapter.telemetry import Observers
 from adapter.translation.models import ModelFacts

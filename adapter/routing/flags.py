@@ -12,9 +12,9 @@ import logging
 import re
 from typing import Any
 
+from adapter._exchange.effects import Flag
 from adapter._util.log_once import ONCE
 from adapter._util.worker_threads import Threads, joined
-from adapter.effects import Flag
 
 from .decide import FLAG_VALUES
 

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from adapter._exchange.record import Backend
 from adapter.errors import ConfigurationError
-from adapter.journal import Backend
 from adapter.translation.policy import Unsupported
 
 from .parameters import Emulated, known_parameter

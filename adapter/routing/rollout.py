@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from adapter.effects import UNREAD, Need
+from adapter._exchange.effects import UNREAD, Need
 
 from .calls import Call
 

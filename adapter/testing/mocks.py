@@ -18,6 +18,9 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
+from adapter._exchange.effects import Decide, Effect, FanOut, Send
+from adapter._exchange.fallback import WHY
+from adapter._exchange.record import Choice
 from adapter._util.sse import Decoder
 from adapter.doors import wire
 from adapter.doors.drive import adrive, drive
@@ -26,9 +29,6 @@ from adapter.doors.families import Family
 from adapter.doors.ticket import PASSED_ON
 from adapter.doors.trip_base import TripBase
 from adapter.doors.trips import AsyncTrip, Trip
-from adapter.effects import Decide, Effect, FanOut, Send
-from adapter.fallback import WHY
-from adapter.journal import Choice
 
 from .made_responses import EventsFromChunks, choices_of, is_completion, response_of
 

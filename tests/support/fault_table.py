@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tests.support import answers
-from tests.support.faults import (  # fmt: skip
+from tests.support.faults import (
     CALLS,
     CLOSE,
     DEAF,

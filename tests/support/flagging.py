@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapter import Settings
+from adapter._exchange.effects import Flag
 from adapter._util.log_once import Once
 from adapter._util.worker_threads import Threads
-from adapter.effects import Flag
 from adapter.routing import flags, live
 
 pytest.importorskip("openfeature")

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from adapter import fallback
+from adapter._exchange import fallback
+from adapter._exchange.effects import Head
 from adapter._util.worker_threads import Threads
-from adapter.effects import Head
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.kit import unreached
 from adapter.memory import opening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from adapter.endpoints import kind_of
+from adapter._exchange.endpoints import kind_of
 
 CHAT_PATH = b"/chat/completions"
 _OTHERS = (

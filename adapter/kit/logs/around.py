@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapter.endpoints import kind_of
+from adapter._exchange.endpoints import kind_of
 from adapter.kit.json_path import Path
 
 from .addresses import CHAT_PATH, address, is_elsewhere

@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from adapter.journal import Choice
+from adapter._exchange.plan import Plan
+from adapter._exchange.record import Choice
 from adapter.kit.fates import Fate, fates
 from adapter.kit.ways_out import plan_of, ways_out
-from adapter.planning import Plan
 from adapter.routing.call_site import named
 from adapter.routing.calls import Call
 from adapter.routing.decide import Router

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from adapter._util import json_codec
+from adapter.errors import UpstreamFailure
 from adapter.translation.draft import IndexMap
 from adapter.translation.failures import error_to_chat
 
 from . import fallback
 from .effects import FellBack, Rewritten
-from .errors import UpstreamFailure
 
 _FINAL = {"x-should-retry": "false"}  # the SDK would retry a 5xx; this one would only be paid for twice
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter._util import json_codec
+from adapter.errors import TranslationError, UpstreamFailure
+from adapter.translation import stored as stored_replies
 from adapter.translation.draft import IndexMap, Translation
 from adapter.translation.ledger import Loss
 from adapter.translation.several import merge_completions, sum_usage
 
 from . import fallback
-from .carrying import Lighter, Load, error_in, lighten, loaded, taken
-from .chorus import Chorus
 from .effects import (
     NOTE,
     READ_REPLY,
@@ -41,12 +41,12 @@ from .effects import (
     Untouched,
 )
 from .endpoints import Stored
-from .errors import TranslationError, UpstreamFailure
-from .journal import Choice, Journal, Veto
-from .local_replies import bug_in_reply, error_reply, failure_reply, no_way_back
-from .planning import Plan, make_plan, parsed, plan_for_bug
-from .replying import json_of, read_reply, upstream_error
-from .translation import stored as stored_replies
+from .error_replies import bug_in_reply, error_reply, failure_reply, no_way_back
+from .merged_stream import Chorus
+from .plan import Plan, make_plan, parsed, plan_for_bug
+from .reasoning import Lighter, Load, error_in, lighten, loaded, taken
+from .record import Choice, Journal, Veto
+from .reply import json_of, read_reply, upstream_error
 
 _Step = Generator[Effect, Any, Any]
 

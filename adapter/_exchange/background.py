@@ -16,7 +16,7 @@ from adapter.translation.draft import Asked
 from adapter.translation.failures import UNFINISHED, shown_id
 
 from .effects import READ_REPLY, Effect, Head, OnLeaving, Rewritten, Send, Wait
-from .local_replies import error_reply
+from .error_replies import error_reply
 
 FIRST_WAIT, GROWTH, LONGEST_WAIT = 1.0, 1.5, 10.0
 """Seconds between two questions: the first, how they grow, and the most."""

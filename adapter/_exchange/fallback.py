@@ -13,7 +13,7 @@ from adapter._util import json_codec
 from adapter.translation.ledger import Loss
 
 from .effects import Head
-from .unserved import STATUSES, is_unserved
+from .unsupported_models import STATUSES, is_unserved
 
 Reason = Literal["missing", "blocked", "rejected"]
 

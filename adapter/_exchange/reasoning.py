@@ -13,7 +13,7 @@ from adapter.translation.ledger import Loss
 from adapter.translation.turns import ENCRYPTED, Memo, asks_encrypted
 
 from .effects import Effect, Forget, Recall, Recalled, Refuse
-from .journal import Choice
+from .record import Choice
 
 NOTHING = Recalled()
 

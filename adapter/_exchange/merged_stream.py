@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from adapter._util import json_codec, sse
+from adapter.errors import StreamTruncated
 from adapter.translation.several import ChoicesFromStreams
-
-from .errors import StreamTruncated
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapter._util import fast_json, json_codec
+from adapter.errors import TranslationError, UpstreamFailure
 from adapter.translation.draft import IndexMap, Translation
 from adapter.translation.failures import error_to_chat
 from adapter.translation.histories import heard
@@ -16,11 +17,10 @@ from adapter.translation.turns import Memo
 
 from .background import awaited, cancel_path, is_under_way
 from .effects import READ_CHUNK, READ_REPLY, Effect, Head, Journey, OnLeaving, Outcome, Remember, Rewritten, Streamed
-from .errors import TranslationError, UpstreamFailure
-from .journal import Choice, Journal
-from .local_replies import bug_in_reply, error_reply, failure_reply
-from .relay import Frame, Relay
-from .unasked import last_response
+from .error_replies import bug_in_reply, error_reply, failure_reply
+from .record import Choice, Journal
+from .stream import Frame, Relay
+from .unrequested_stream import last_response
 
 MemoOf = Callable[[list[Any]], Memo | None]
 """Makes the memo of a reply out of the items that the caller has heard."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapter._util import json_codec, sse
+from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
 from adapter.translation.event_types import is_idle
 from adapter.translation.failures import error_event, event_failure, response_failure
 from adapter.translation.streams import OPENING, TERMINAL, is_terminal
 
-from .errors import StreamTruncated, TranslationError, UpstreamFailure
-from .relay import opens
+from .stream import opens
 
 
 def last_response(raw: bytes) -> dict[str, Any]:

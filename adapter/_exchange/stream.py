@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapter._util import fast_json, sse
+from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
 from adapter.translation.chunks import Chunk, Delta
 from adapter.translation.draft import Asked, IndexMap
 from adapter.translation.event_types import is_idle
 from adapter.translation.failures import error_event
 from adapter.translation.streams import OPENING, ChunksFromEvents, State
 from adapter.translation.turns import Memo
-
-from .errors import StreamTruncated, TranslationError, UpstreamFailure
 
 Frame = Chunk | Delta | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""

@@ -11,11 +11,11 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from adapter.errors import UpstreamFailure
 from adapter.translation.turns import Memo, ToolTurn
 
-from .chorus import Chorus
-from .errors import UpstreamFailure
-from .relay import Frame, Relay
+from .merged_stream import Chorus
+from .stream import Frame, Relay
 
 
 class Unread(Enum):

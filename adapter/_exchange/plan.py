@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from adapter._util import fast_json, json_codec
+from adapter.errors import TranslationError
 from adapter.translation.draft import NOTHING, Translation
 from adapter.translation.ledger import Loss
 from adapter.translation.models import has_function_tools
@@ -14,9 +15,8 @@ from adapter.translation.requests import chat_to_responses
 from . import fallback
 from .effects import Rewritten
 from .endpoints import is_azure, responses_endpoint
-from .errors import TranslationError
-from .journal import Choice
-from .local_replies import error_reply
+from .error_replies import error_reply
+from .record import Choice
 
 
 class Plan(NamedTuple):

@@ -1,0 +1,1 @@
+"""One call as a generator of effects; no I/O."""
