@@ -170,7 +170,7 @@ def _imported(home: str) -> Any:
 
             return wire
         case "journal":
-            from adapter._exchange import record
+            from ._exchange import record
 
             return record
         case "memory.base":

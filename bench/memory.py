@@ -31,7 +31,7 @@ from adapter._exchange.effects import Recall, Remember
 from adapter.memory.in_process import InProcess
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
-from adapter.translation.turns import Memo, ToolTurn
+from adapter.translation.reasoning.turns import Memo, ToolTurn
 
 _QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 ROUNDS, CALLS = 30, 200

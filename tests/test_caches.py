@@ -21,7 +21,7 @@ from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Logged
 from adapter.routing.decide import Router
 from adapter.translation import chat_to_responses
-from adapter.translation.models import KNOWN
+from adapter.translation.model_profiles import KNOWN
 from tests.support.doors import CHAT_COMPLETION
 from tests.support.http import http
 from tests.support.walking import held, texts

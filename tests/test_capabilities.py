@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapter.translation.capabilities import is_unguessable
+from adapter.translation.reasoning.unguessable_ids import is_unguessable
 from tests.support import corpus
 from tests.support.corpus import needs_corpus
 

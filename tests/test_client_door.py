@@ -23,7 +23,7 @@ from openai.types.chat import ChatCompletionMessage
 import adapter
 from adapter.doors.own_reading import SUPPORTED
 from adapter.routing.decide import Router
-from adapter.translation.lane import Lane
+from adapter.translation.streams.text_fast_path import Lane
 from tests.support import corpus
 from tests.support.answers import Sdk, event, events, hanging, response, sdk
 from tests.support.answers import message_item as item

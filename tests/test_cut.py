@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapter.translation.cut import Cut
-from adapter.translation.prose import Piece
+from adapter.translation.objects.message_text import Piece
+from adapter.translation.replies.stop_sequences import Cut
 from tests.support.depth import examples
 
 # Few letters, so that sequences overlap, nest and begin within themselves; one of two bytes, one of four.

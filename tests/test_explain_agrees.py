@@ -24,7 +24,7 @@ from adapter.kit.explaining import Where, explain
 from adapter.kit.fates import parameter_of
 from adapter.kit.rows import Logged
 from adapter.kit.scan.running import scan
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_PARAMETERS
 from tests.support import corpus, odd
 from tests.support.depth import DEPTH, examples
 from tests.support.http import http

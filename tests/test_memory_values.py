@@ -19,7 +19,7 @@ import adapter
 from adapter.memory.base import MAX_VALUE
 from adapter.memory.scope import names_of, pattern_of, whose_are
 from adapter.memory.values import MAX_TEXT, Packer, key_of
-from adapter.translation.turns import Spoken, ToolTurn
+from adapter.translation.reasoning.turns import Spoken, ToolTurn
 from tests.support.stores import turn
 
 KEY, OTHER = (base64.urlsafe_b64encode(bytes([k]) * 32).decode() for k in (1, 2))

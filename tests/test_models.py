@@ -14,7 +14,7 @@ import pytest
 import adapter
 from adapter.errors import Unsupported
 from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
-from adapter.translation.models import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
+from adapter.translation.model_profiles import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
 from tests.support.doors import CHAT_COMPLETION, Door, Reply, both, each_door
 from tests.support.http import http
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapter.doors import own_chunks
 from adapter.doors.own_chunks import Building
 from adapter.doors.own_reading import SUPPORTED
-from adapter.translation.chunks import Delta, Like
+from adapter.translation.streams.chunks import Delta, Like
 from tests.support.http import needs
 
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.translation.rules import CHAT_PARAMETERS, DEFAULT_POLICIES, MESSAGE_FIELDS, Move
+from adapter.translation.parameters import CHAT_PARAMETERS, DEFAULT_POLICIES, MESSAGE_FIELDS, Move
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.doors import Door, Reply, Seen, Sent, each_door, plain_body
 from tests.support.http import arguments, http

@@ -15,7 +15,7 @@ from adapter.kit.explaining import explain
 from adapter.kit.rows import Logged
 from adapter.telemetry import Record
 from adapter.translation import Policy, chat_to_responses
-from adapter.translation.rules import CHAT_PARAMETERS, named_at
+from adapter.translation.parameters import CHAT_PARAMETERS, named_at
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.doors import Door, Reply, Sent, each_door, plain_body
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body

@@ -8,8 +8,8 @@ import pytest
 from openai.types.chat import completion_create_params as chat
 
 from adapter.translation import CHAT_PARAMETERS, Policy, chat_to_responses
-from adapter.translation.requests import CONVERTERS
-from adapter.translation.rules import Move
+from adapter.translation.parameters import Move
+from adapter.translation.requests.chat_to_responses import CONVERTERS
 from tests.support.typeddicts import keys_of, needs_current_types
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from adapter._util import json_codec
 from adapter.doors.own_reading import SUPPORTED
 from adapter.errors import AdapterError
-from adapter.translation import replies, response_to_completion
-from adapter.translation.draft import Asked
+from adapter.translation import response_to_completion
+from adapter.translation.replies import response_to_chat
+from adapter.translation.requests.builder import Asked
 from tests.support import corpus
 from tests.support.answers import Sdk, hanging, sdk
 from tests.support.answers import events as answer
@@ -43,7 +44,7 @@ def said(whole: Json, asked: Asked) -> Any:
 def both_ways(whole: Json, asked: Asked) -> None:
     short = said(whole, asked)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replies, "_plainly", lambda *_: None)
+        patch.setattr(response_to_chat, "_plainly", lambda *_: None)
         assert short == said(whole, asked)
 
 
@@ -88,7 +89,7 @@ def test_most_recorded_answers_go_the_short_way() -> None:
     for recording in corpus.select(api="responses"):
         if isinstance(recording.response, dict) and isinstance(recording.response.get("output"), list):
             both_ways(recording.response, ASKED["plain"])
-            short += replies._plainly(recording.response["output"], ASKED["plain"]) is not None
+            short += response_to_chat._plainly(recording.response["output"], ASKED["plain"]) is not None
             count += 1
     assert short > count / 4 > 100
 

@@ -23,7 +23,7 @@ from adapter.memory.base import OPENING
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
 from adapter.routing.live import live
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url, turn
 
 __all__ = ["shared_redis"]
@@ -96,7 +96,7 @@ import os, sys
 from adapter._exchange.effects import Recall, Remember
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import turn
 
 whose = whose_are("https://api.test:443/v1")

@@ -18,7 +18,7 @@ from adapter.memory import opening
 from adapter.memory.address import address
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until
 from tests.support.stores import SERVER, needs_redis, turn
 from tests.test_stores import Asked, TestEveryStore

@@ -25,7 +25,7 @@ from adapter._exchange.effects import Recall, Recalled, Remember
 from adapter.memory import keeper as keeping
 from adapter.memory.keeper import Keeper, Trouble
 from adapter.memory.scope import whose_are
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
 from tests.support.doors import DOORS, Door, each_door
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
@@ -284,7 +284,7 @@ import logging
 from adapter._exchange.effects import Recall, Remember
 from adapter.memory.keeper import Keeper
 from adapter.memory.scope import whose_are
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import turn
 
 logging.basicConfig()

@@ -11,7 +11,7 @@ import pytest
 
 from adapter._exchange.stream import Relay
 from adapter.translation import chat_to_responses
-from adapter.translation.histories import read_history
+from adapter.translation.reasoning.history import read_history
 from tests.test_edge_streams import (
     Json,
     added,

@@ -10,7 +10,7 @@ import typing_extensions
 from openai.types.responses import ResponseStreamEvent
 
 from adapter.translation import ChunksFromEvents
-from adapter.translation.streams import IGNORED, TABLE, State
+from adapter.translation.streams.events_to_chunks import IGNORED, TABLE, State
 
 # On the wire, of some servers, and in no type of the SDK.
 UNTYPED = frozenset({"keepalive", "response.cancelled", "response.done", "response.error"})

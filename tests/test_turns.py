@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.memory.untrusted import turn_of
-from adapter.translation.histories import put_back, read_history
-from adapter.translation.models import family_name
+from adapter.translation.model_profiles import family_name
 from adapter.translation.policy import Policy
-from adapter.translation.requests import chat_to_responses
-from adapter.translation.turns import ToolTurn
+from adapter.translation.reasoning.history import put_back, read_history
+from adapter.translation.reasoning.turns import ToolTurn
+from adapter.translation.requests.chat_to_responses import chat_to_responses
 from tests.support.tool_loop import random_id
 
 Item = dict[str, Any]

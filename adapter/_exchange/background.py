@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from adapter._util import fast_json
-from adapter.translation.draft import Asked
-from adapter.translation.failures import UNFINISHED, shown_id
+from adapter.translation.replies.errors import UNFINISHED, shown_id
+from adapter.translation.requests.builder import Asked
 
 from .effects import READ_REPLY, Effect, Head, OnLeaving, Rewritten, Send, Wait
 from .error_replies import error_reply

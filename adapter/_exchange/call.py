@@ -12,10 +12,10 @@ from typing import Any
 
 from adapter._util import json_codec
 from adapter.errors import TranslationError, UpstreamFailure
-from adapter.translation import stored as stored_replies
-from adapter.translation.draft import IndexMap, Translation
 from adapter.translation.ledger import Loss
-from adapter.translation.several import merge_completions, sum_usage
+from adapter.translation.replies import stored as stored_replies
+from adapter.translation.requests.builder import IndexMap, Translation
+from adapter.translation.streams.merge import merge_completions, sum_usage
 
 from . import fallback
 from .effects import (

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from adapter.errors import UpstreamFailure
-from adapter.translation.turns import Memo, ToolTurn
+from adapter.translation.reasoning.turns import Memo, ToolTurn
 
 from .merged_stream import Chorus
 from .stream import Frame, Relay

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from adapter._util import json_codec
 from adapter.errors import UpstreamFailure
-from adapter.translation.draft import IndexMap
-from adapter.translation.failures import error_to_chat
+from adapter.translation.replies.errors import error_to_chat
+from adapter.translation.requests.builder import IndexMap
 
 from . import fallback
 from .effects import FellBack, Rewritten

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapter._util import json_codec, sse
 from adapter.errors import StreamTruncated
-from adapter.translation.several import ChoicesFromStreams
+from adapter.translation.streams.merge import ChoicesFromStreams
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from adapter._util import fast_json, json_codec
 from adapter.errors import TranslationError
-from adapter.translation.draft import NOTHING, Translation
 from adapter.translation.ledger import Loss
-from adapter.translation.models import has_function_tools
-from adapter.translation.requests import chat_to_responses
+from adapter.translation.model_profiles import has_function_tools
+from adapter.translation.requests.builder import NOTHING, Translation
+from adapter.translation.requests.chat_to_responses import chat_to_responses
 
 from . import fallback
 from .effects import Rewritten

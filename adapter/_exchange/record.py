@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from adapter.translation.draft import Translation
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
+from adapter.translation.requests.builder import Translation
 
 Backend = Literal["chat", "responses"]
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from adapter._util import fast_json, json_codec
 from adapter.errors import TranslationError, UpstreamFailure
-from adapter.translation.draft import IndexMap, Translation
-from adapter.translation.failures import error_to_chat
-from adapter.translation.histories import heard
 from adapter.translation.ledger import Loss
-from adapter.translation.replies import checked_response, response_to_completion
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.history import heard
+from adapter.translation.reasoning.turns import Memo
+from adapter.translation.replies.errors import error_to_chat
+from adapter.translation.replies.response_to_chat import checked_response, response_to_completion
+from adapter.translation.requests.builder import IndexMap, Translation
 
 from .background import awaited, cancel_path, is_under_way
 from .effects import READ_CHUNK, READ_REPLY, Effect, Head, Journey, OnLeaving, Outcome, Remember, Rewritten, Streamed

@@ -8,12 +8,12 @@ from typing import Any
 
 from adapter._util import fast_json, sse
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
-from adapter.translation.chunks import Chunk, Delta
-from adapter.translation.draft import Asked, IndexMap
-from adapter.translation.event_types import is_idle
-from adapter.translation.failures import error_event
-from adapter.translation.streams import OPENING, ChunksFromEvents, State
-from adapter.translation.turns import Memo
+from adapter.translation.reasoning.turns import Memo
+from adapter.translation.replies.errors import error_event
+from adapter.translation.requests.builder import Asked, IndexMap
+from adapter.translation.streams.chunks import Chunk, Delta
+from adapter.translation.streams.event_types import is_idle
+from adapter.translation.streams.events_to_chunks import OPENING, ChunksFromEvents, State
 
 Frame = Chunk | Delta | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""

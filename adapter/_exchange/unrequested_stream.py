@@ -7,9 +7,9 @@ from typing import Any
 
 from adapter._util import json_codec, sse
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
-from adapter.translation.event_types import is_idle
-from adapter.translation.failures import error_event, event_failure, response_failure
-from adapter.translation.streams import OPENING, TERMINAL, is_terminal
+from adapter.translation.replies.errors import error_event, event_failure, response_failure
+from adapter.translation.streams.event_types import is_idle
+from adapter.translation.streams.events_to_chunks import OPENING, TERMINAL, is_terminal
 
 from .stream import opens
 

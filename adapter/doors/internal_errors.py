@@ -18,7 +18,7 @@ from adapter.errors import AdapterError
 from adapter.routing.decide import HEADER
 from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
-from adapter.translation.models import has_function_tools
+from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.policy import Policy
 
 from .record import note

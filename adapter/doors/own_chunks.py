@@ -15,7 +15,7 @@ from typing import Any
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-from adapter.translation.chunks import Delta, Like
+from adapter.translation.streams.chunks import Delta, Like
 
 _PADDING_IS_KNOWN = (
     "obfuscation" in ChatCompletionChunk.model_fields

@@ -24,8 +24,8 @@ from adapter.routing.overrides import Overrides
 from adapter.routing.rollout import Hashes, caller_of
 from adapter.routing.settings import Settings
 from adapter.testing.level import sdks_library
-from adapter.translation.content import json_type
-from adapter.translation.rules import named_at
+from adapter.translation.parameters import named_at
+from adapter.translation.requests.content import json_type
 
 from .fates import Fate, fates
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adapter._exchange.plan import Plan
 from adapter._util import safe_names
 from adapter.translation.ledger import Loss
-from adapter.translation.rules import CHAT_PARAMETERS, Rule
+from adapter.translation.parameters import CHAT_PARAMETERS, Rule
 
 Outcome = Literal[
     "moves", "left out", "changed", "clamped", "dropped", "holds", "refused", "passed on", "depends", "option"

@@ -19,8 +19,8 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsNon
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 
 from adapter._util.safe_names import OTHER
-from adapter.translation.models import BUILT_IN
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.model_profiles import BUILT_IN
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .explaining import Explanation, Sent
 from .fates import Fate

@@ -28,7 +28,7 @@ from adapter.kit.logs.formats import BadFormat, LogFormat, RowFormats, among
 from adapter.kit.logs.messages import STAND_IN, messages_of
 from adapter.kit.logs.parameters import beside, body_of, is_known, parameters_of, value_of
 from adapter.kit.logs.texts import BASE64, read_row
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .json_path import ALL, Path, read_text
 

@@ -12,8 +12,8 @@ from typing import Any, get_args
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Choice
 from adapter.routing.parameters import Emulated
+from adapter.translation.parameters import BREAKING_DROPS
 from adapter.translation.policy import Policy, Unsupported
-from adapter.translation.rules import BREAKING_DROPS
 
 KEPT = frozenset({"model", "messages", "response_format", "functions", "function_call"})
 """What no setting leaves out: there `drop` is as good as `error` (Draft.cannot)."""

@@ -22,7 +22,7 @@ from adapter._exchange.effects import Forget, Recall, Recalled, Refuse, Remember
 from adapter._util.expiring_set import Expiring
 from adapter._util.worker_threads import Threads, joined
 from adapter.errors import AdapterError
-from adapter.translation.turns import ToolTurn
+from adapter.translation.reasoning.turns import ToolTurn
 
 from . import opening
 from .base import MAX_TOTAL, OPENING, THREADS

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from adapter.translation.models import family_name
+from adapter.translation.model_profiles import family_name
 
 _SEPARATOR = "\0"
 _ANY = "*"

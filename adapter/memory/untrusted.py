@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.translation.turns import PHASES, Spoken, ToolTurn
+from adapter.translation.reasoning.turns import PHASES, Spoken, ToolTurn
 
 _PARTS = {"summary": "summary_text", "content": "reasoning_text"}
 _STATUSES = ("in_progress", "completed", "incomplete")

@@ -13,7 +13,7 @@ import pydantic_core
 
 from adapter._util import fast_json
 from adapter.errors import MissingExtra
-from adapter.translation.turns import ToolTurn
+from adapter.translation.reasoning.turns import ToolTurn
 
 from .base import MAX_VALUE
 from .untrusted import turn_of

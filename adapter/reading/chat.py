@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from adapter.errors import MalformedReply
-from adapter.translation.content import json_type
-from adapter.translation.failures import event_failure
+from adapter.translation.replies.errors import event_failure
+from adapter.translation.requests.content import json_type
 
 from .answer import Answer, Events
 from .events import Finished

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter.errors import Unsupported
-from adapter.translation.content import output_text
 from adapter.translation.identifiers import call_id
+from adapter.translation.requests.content import output_text
 
 from .plain import fields, plain
 

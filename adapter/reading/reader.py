@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from adapter.errors import MalformedReply, TranslationError
-from adapter.translation.content import json_type
+from adapter.translation.requests.content import json_type
 
 from . import failing
 from .answer import Answer

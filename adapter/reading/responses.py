@@ -1,7 +1,7 @@
 """The Responses API, read: the translation makes Chat's chunks of its events, and adds here what Chat has no words for.
 
 So what the reader sees of several messages, of deltas that never came and of those that contradict the end is decided in one place
-for everybody (`adapter.translation.streams`), and a Response is read as the one event that ends a stream.
+for everybody (`adapter.translation.streams.events_to_chunks`), and a Response is read as the one event that ends a stream.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.translation import Asked, ChunksFromEvents
-from adapter.translation.annotations import placed
-from adapter.translation.chunks import Chunks
-from adapter.translation.item_states import Call
-from adapter.translation.prose import Piece
-from adapter.translation.replies import check_response
+from adapter.translation.objects.message_text import Piece
+from adapter.translation.replies.annotations import placed
+from adapter.translation.replies.response_to_chat import check_response
+from adapter.translation.streams.chunks import Chunks
+from adapter.translation.streams.item_states import Call
 
 from .answer import Answer, Events
 from .plain import fields, key_of, listed, plain, string

@@ -12,7 +12,7 @@ from adapter._exchange.record import Backend, Choice
 from adapter._util.log_once import ONCE
 from adapter.memory.keeper import Keeper
 from adapter.telemetry import Observers
-from adapter.translation.models import ModelFacts
+from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.policy import Policy
 
 from . import overrides as overriding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Literal
 
-from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.parameters import CHAT_PARAMETERS, MESSAGE_FIELDS
 
 Emulated = Literal["n", "name", "stop", "web_search_options"]
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 from typing import Any
 
-from adapter.translation.rules import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.parameters import CHAT_PARAMETERS, MESSAGE_FIELDS
 
 from . import match, values
 

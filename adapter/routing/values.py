@@ -17,7 +17,7 @@ from adapter.errors import MissingExtra
 from adapter.memory import opening
 from adapter.memory.address import kept, text_of
 from adapter.memory.values import key_of
-from adapter.translation.models import ModelFacts
+from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.policy import CarryReasoning, Unsupported
 
 from .match import Host, Match

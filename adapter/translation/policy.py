@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from .models import KNOWN, ModelFacts
-from .rules import DEFAULT_POLICIES
+from .model_profiles import KNOWN, ModelFacts
+from .parameters import DEFAULT_POLICIES
 
 Unsupported = Literal["chat", "error", "drop"]
 CarryReasoning = Literal["auto", "always", "never"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import adapter
-from adapter.translation.turns import Spoken, ToolTurn
+from adapter.translation.reasoning.turns import Spoken, ToolTurn
 
 SERVER = shutil.which("redis-server")
 needs_redis = pytest.mark.skipif(

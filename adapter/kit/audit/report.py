@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter._util.safe_names import OTHER
 from adapter.routing.settings import Settings
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .features import FEATURES
 from .summary import SEPARATOR, Summary

@@ -10,8 +10,8 @@ from pathlib import Path
 from adapter._util.regular_files import Unreadable
 from adapter.kit.rows import RowFormats
 from adapter.routing.settings import Settings
-from adapter.translation.models import BUILT_IN
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.model_profiles import BUILT_IN
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .engines import ENGINES, Reading, Work
 from .inputs import BLOCK, Log, find

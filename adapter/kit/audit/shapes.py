@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from adapter.translation.rules import MINIMUM_OUTPUT_TOKENS
+from adapter.translation.parameters import MINIMUM_OUTPUT_TOKENS
 
 Shape = Hashable
 

@@ -17,8 +17,8 @@ from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
 from adapter.routing.settings import Settings
-from adapter.translation.models import ModelFacts
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.model_profiles import ModelFacts
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 from . import shapes
 from .features import features_of

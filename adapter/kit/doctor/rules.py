@@ -12,7 +12,7 @@ from adapter.routing.call_site import is_passed_over
 from adapter.routing.decide import Router
 from adapter.routing.match import Match
 from adapter.routing.values import Rule
-from adapter.translation.models import ModelFacts
+from adapter.translation.model_profiles import ModelFacts
 
 from .findings import Finding, Patient
 

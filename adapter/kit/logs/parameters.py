@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from adapter.kit.json_path import read_text
-from adapter.translation.rules import CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_PARAMETERS
 
 OPTIONS: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 """What the SDK's methods take beside parameters, and don't send under these names."""

@@ -17,7 +17,7 @@ from adapter.routing.calls import Call
 from adapter.routing.decide import Router
 from adapter.routing.overrides import NONE
 from adapter.routing.settings import Settings
-from adapter.translation.rules import CHAT_ONLY, CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_ONLY, CHAT_PARAMETERS
 
 from .arguments import PLACEHOLDER, Unknown
 from .known import OPTIONS

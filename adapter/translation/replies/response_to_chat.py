@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 from adapter._util import safe_names
 from adapter.errors import MalformedReply
+from adapter.translation.identifiers import completion_id
+from adapter.translation.ledger import Ledger, Loss
+from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
+from adapter.translation.objects.finish_reason import cut_by_error, finish_reason
+from adapter.translation.objects.moderation import moderation_to_chat
+from adapter.translation.objects.output_items import check_items, is_commentary, longer_of, parts_of
+from adapter.translation.objects.usage import usage_to_chat
+from adapter.translation.requests.builder import Asked, IndexMap
+from adapter.translation.requests.content import json_type
 
-from .answerless import check_answerable
-from .azure import completion_filter_results, prompt_filter_results
-from .content import json_type
-from .draft import Asked, IndexMap
-from .failures import error_event, event_failure, response_failure
-from .finish import cut_by_error, finish_reason
-from .identifiers import completion_id
-from .ledger import Ledger, Loss
-from .moderation import moderation_to_chat
-from .output_items import check_items, is_commentary, longer_of, parts_of
-from .speech import Speech, call_to_chat
-from .usage import usage_to_chat
+from .answer import Speech, call_to_chat
+from .empty_answers import check_answerable
+from .errors import error_event, event_failure, response_failure
 
 FINISHED = {"completed", "complete", "incomplete", None}  # "complete" in recording 573; some servers send no status
 

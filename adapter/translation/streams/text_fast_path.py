@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from adapter._util import json_codec
+from adapter.translation.objects.message_text import Message, Prose
 
 from .chunks import Chunk, Chunks, Delta, Like
-from .prose import Message, Prose
 
 # Nothing is tried twice (`*+`, `?+`): what doesn't match at once goes the long way.
 _PLAIN = rb'[^"\\\x00-\x1f]*+'

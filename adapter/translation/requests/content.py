@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
-from .draft import Draft
+from .builder import Draft
 
 Part = dict[str, Any]
 

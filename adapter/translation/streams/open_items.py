@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from .annotations import Annotation
+from adapter.translation.objects.output_items import CALLS, call_id_of, name_of
+from adapter.translation.replies.annotations import Annotation
+
 from .item_states import Call, Item, OpenMessage
-from .output_items import CALLS, call_id_of, name_of
 
 _NEAR = 4
 """How many items of one kind at one index are looked at, where no id tells which is meant."""

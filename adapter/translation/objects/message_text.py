@@ -21,8 +21,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from adapter.errors import StreamTruncated
-
-from .ledger import Ledger
+from adapter.translation.ledger import Ledger
 
 SEPARATOR = "\n\n"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
+from .builder import Draft
 from .content import json_type, string
-from .draft import Draft
 
 MOST_STOPS = 4
 MOST_CHOICES = 128

@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import Any
 
 from adapter.errors import MalformedRequest
+from adapter.translation import identifiers
 
-from . import emulation, identifiers
+from . import emulation
+from .builder import Draft, ItemKind, Origin
 from .content import input_content, json_type, output_content, output_text, string
-from .draft import Draft, ItemKind, Origin
 
 # What the SDK's own result objects carry and Chat itself ignores: left out without an entry (MAPPING §2, whitelist).
 _OUTPUT_ONLY = {"annotations", "parsed", "index"}

@@ -7,15 +7,22 @@ from types import MappingProxyType
 from typing import Any
 
 from adapter.errors import MalformedRequest, Unsupported
+from adapter.translation.parameters import (
+    BUILT_HERE,
+    CHAT_ONLY,
+    CHAT_PARAMETERS,
+    MINIMUM_OUTPUT_TOKENS,
+    ROUTING_FIELDS,
+    Move,
+)
+from adapter.translation.policy import Policy
+from adapter.translation.reasoning.turns import ENCRYPTED, asks_encrypted
 
 from . import emulation, tools
+from .builder import NOTHING, Asked, Draft, IndexMap, Translation
 from .content import json_type
-from .draft import NOTHING, Asked, Draft, IndexMap, Translation
-from .formats import response_format
-from .items import messages_to_input
-from .policy import Policy
-from .rules import BUILT_HERE, CHAT_ONLY, CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ROUTING_FIELDS, Move
-from .turns import ENCRYPTED, asks_encrypted
+from .messages import messages_to_input
+from .response_format import response_format
 
 _DEFAULT_POLICY = Policy()
 _ORDER = {name: place for place, name in enumerate(CHAT_PARAMETERS)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .draft import Asked
-from .ledger import Ledger
+from adapter.translation.ledger import Ledger
+from adapter.translation.requests.builder import Asked
 
 _DOCUMENTED = {"max_output_tokens": "length", "content_filter": "content_filter"}
 

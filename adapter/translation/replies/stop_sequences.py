@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from .prose import Piece
+from adapter.translation.objects.message_text import Piece
 
 
 class Cut:

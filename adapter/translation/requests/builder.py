@@ -7,10 +7,9 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from adapter.errors import Unsupported
-
-from .ledger import Ledger, Loss
-from .models import KNOWN, ModelFacts
-from .policy import Policy
+from adapter.translation.ledger import Ledger, Loss
+from adapter.translation.model_profiles import KNOWN, ModelFacts
+from adapter.translation.policy import Policy
 
 ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 

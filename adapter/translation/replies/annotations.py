@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .ledger import Ledger
-from .prose import Message
+from adapter.translation.ledger import Ledger
+from adapter.translation.objects.message_text import Message
 
 
 class Annotation(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
+from .builder import Draft
 from .content import json_type, string
-from .draft import Draft
 
 
 def response_format(draft: Draft, value: Any) -> None:

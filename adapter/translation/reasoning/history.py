@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from .capabilities import LEAST, is_unguessable
-from .draft import NOTHING, Origin
-from .ledger import Ledger, Loss
-from .output_items import is_commentary
-from .prose import Message, Prose
+from adapter.translation.ledger import Ledger, Loss
+from adapter.translation.objects.message_text import Message, Prose
+from adapter.translation.objects.output_items import is_commentary
+from adapter.translation.requests.builder import NOTHING, Origin
+
 from .turns import PHASES, Item, Memo, Spoken, ToolTurn
+from .unguessable_ids import LEAST, is_unguessable
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _CALL_KINDS = frozenset({"function_call", "custom_call", "legacy_call"})

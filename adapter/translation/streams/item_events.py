@@ -9,17 +9,11 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from adapter.errors import StreamTruncated
-
-from .agreement import rest_of
-from .chunks import Chunk, Chunks
-from .cut import Cut
-from .draft import Asked
-from .item_states import Call, Item, OpenMessage
-from .lane import Lane
-from .ledger import Ledger
-from .logprobs import logprobs_to_chat
-from .open_items import OpenItems
-from .output_items import (
+from adapter.translation.equality import rest_of
+from adapter.translation.ledger import Ledger
+from adapter.translation.objects.logprobs import logprobs_to_chat
+from adapter.translation.objects.message_text import Piece, Prose
+from adapter.translation.objects.output_items import (
     FINAL,
     call_id_of,
     check_kind,
@@ -31,7 +25,13 @@ from .output_items import (
     text_of,
     written_of,
 )
-from .prose import Piece, Prose
+from adapter.translation.replies.stop_sequences import Cut
+from adapter.translation.requests.builder import Asked
+
+from .chunks import Chunk, Chunks
+from .item_states import Call, Item, OpenMessage
+from .open_items import OpenItems
+from .text_fast_path import Lane
 
 Event = dict[str, Any]
 

@@ -22,22 +22,22 @@ from types import NoneType
 from typing import Any
 
 from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
+from adapter.translation.ledger import Ledger
+from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
+from adapter.translation.objects.finish_reason import finish_reason
+from adapter.translation.objects.moderation import moderation_to_chat
+from adapter.translation.objects.usage import usage_to_chat
+from adapter.translation.replies import response_to_chat
+from adapter.translation.replies.annotations import annotation_to_chat
+from adapter.translation.replies.empty_answers import check_answerable
+from adapter.translation.replies.errors import error_event, event_failure, response_failure, shown_id
+from adapter.translation.requests.builder import Asked, IndexMap
+from adapter.translation.requests.content import json_type
 
-from . import replies
-from .annotations import annotation_to_chat
-from .answerless import check_answerable
-from .azure import completion_filter_results, prompt_filter_results
 from .chunks import Chunk
-from .content import json_type
-from .draft import Asked, IndexMap
 from .event_types import IGNORED, is_idle
-from .failures import error_event, event_failure, response_failure, shown_id
-from .finish import finish_reason
+from .final_response import SettledItems
 from .item_events import Event
-from .ledger import Ledger
-from .moderation import moderation_to_chat
-from .settling import SettledItems
-from .usage import usage_to_chat
 
 _BARE = {"type", "sequence_number", "event_id", "response_id", "response"}
 _BESIDE = ("error", "incomplete_details", "service_tier", "usage")
@@ -204,7 +204,7 @@ class ChunksFromEvents(SettledItems):
             response["status"] = "completed" if kind == "done" else kind
         listed = response.get("output")
         response["output"] = [] if listed is None else listed
-        replies.check_response(response, self._index)
+        response_to_chat.check_response(response, self._index)
         self._chunks.response = response
         self._chunks.settle_tier(response.get("service_tier"))
         return response
@@ -220,7 +220,7 @@ class ChunksFromEvents(SettledItems):
 
     def _note_rest(self, output: list[Any]) -> None:
         for path, item in self._items.finished(output):
-            replies.note_item(self._ledger, path, item)
+            response_to_chat.note_item(self._ledger, path, item)
         for kind in self.unknown or ():
             self._ledger.note(kind, "dropped", "an event that isn't known here")
 
@@ -255,7 +255,7 @@ class ChunksFromEvents(SettledItems):
         if usage is not None:
             out.append(self._chunks.beside("usage", usage))
         elif response.get("usage") and usage_to_chat(response["usage"]) is None:
-            replies.note_usage(self._ledger)
+            response_to_chat.note_usage(self._ledger)
         return out
 
     def _behind_the_cut(self, event: Event) -> list[Chunk]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import StreamTruncated
+from adapter.translation.equality import same_text
+from adapter.translation.ledger import Ledger
+from adapter.translation.objects.message_text import Message, Prose
+from adapter.translation.objects.output_items import FINAL, is_bare
 
-from .agreement import same_text
 from .chunks import Chunk
 from .item_events import ItemEvents
 from .item_states import Call, OpenMessage
-from .ledger import Ledger
-from .output_items import FINAL, is_bare
-from .prose import Message, Prose
 
 
 class SettledItems(ItemEvents):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedReply
+from adapter.translation.ledger import Ledger
+from adapter.translation.objects.logprobs import logprobs_to_chat
+from adapter.translation.objects.message_text import Message, Piece, Prose
+from adapter.translation.objects.output_items import call_id_of, is_commentary, name_of, parts_of, written_of
+from adapter.translation.requests.builder import Asked
 
 from .annotations import Annotation, annotation_to_chat
-from .cut import Cut
-from .draft import Asked
-from .ledger import Ledger
-from .logprobs import logprobs_to_chat
-from .output_items import call_id_of, is_commentary, name_of, parts_of, written_of
-from .prose import Message, Piece, Prose
+from .stop_sequences import Cut
 
 
 class Speech:

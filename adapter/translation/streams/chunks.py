@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from . import replies
-from .draft import Asked
-from .prose import Piece
+from adapter.translation.objects.message_text import Piece
+from adapter.translation.replies import response_to_chat
+from adapter.translation.requests.builder import Asked
 
 Chunk = dict[str, Any]
 
@@ -125,8 +125,8 @@ class Chunks:
     def like(self) -> Like:
         """What the next chunk shares with others."""
         if self._like is None:
-            top = replies.envelope(self.response, self._asked, "chat.completion.chunk")
+            top = response_to_chat.envelope(self.response, self._asked, "chat.completion.chunk")
             if self._asked.include_usage:
                 top["usage"] = None
-            self._like = Like(top, replies.writes_logprobs(self.response, self._asked))
+            self._like = Like(top, response_to_chat.writes_logprobs(self.response, self._asked))
         return self._like

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from .output_items import FINAL, is_commentary
-from .prose import Message
+from adapter.translation.objects.message_text import Message
+from adapter.translation.objects.output_items import FINAL, is_commentary
 
 
 @dataclass(slots=True)

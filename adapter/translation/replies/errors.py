@@ -10,11 +10,11 @@ from typing import Any
 
 from adapter._util import safe_names
 from adapter.errors import UpstreamFailure
+from adapter.translation.objects.content_filter import error_details
+from adapter.translation.requests.builder import IndexMap
 
-from .azure import error_details
-from .draft import IndexMap
-from .params import param_to_chat, with_path
-from .statuses import NAMED, status_of
+from .error_params import param_to_chat, with_path
+from .error_statuses import NAMED, status_of
 
 _TYPE = {400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error",
          404: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip

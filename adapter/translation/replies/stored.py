@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedReply
+from adapter.translation.requests.builder import Asked
+from adapter.translation.requests.content import json_type
 
-from .content import json_type
-from .draft import Asked
-from .replies import response_to_completion
-from .speech import call_to_chat
+from .answer import call_to_chat
+from .response_to_chat import response_to_completion
 
 
 def retrieved(response: Any) -> dict[str, Any]:

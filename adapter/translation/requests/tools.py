@@ -6,8 +6,8 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 
+from .builder import Draft
 from .content import json_type, string
-from .draft import Draft
 
 _NEWER = {"allowed_callers", "async", "defer_loading"}
 FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "output_schema", *_NEWER})

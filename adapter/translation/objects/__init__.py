@@ -1,0 +1,1 @@
+"""API objects that several stages share, one a file."""

@@ -1,0 +1,1 @@
+"""A Response, or an error, as Chat Completions gives it."""

@@ -1,0 +1,1 @@
+"""A Chat Completions request as a Responses request."""

@@ -1,0 +1,1 @@
+"""The events of a Responses stream as the chunks of a Chat stream."""
