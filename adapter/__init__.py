@@ -25,14 +25,15 @@ from .errors import (
 
 if TYPE_CHECKING:
     from adapter._exchange.record import Decision
+    from adapter._memory.store import Store
+    from adapter._routing.forget import aforget, forget
+    from adapter._routing.overrides import use
+    from adapter._settings.settings import Settings
     from adapter.doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from adapter.doors.decisions import decision
     from adapter.doors.installing import install, uninstall
     from adapter.doors.wire import AsyncTransport, Transport
-    from adapter.memory.base import Store
-    from adapter.routing.forgetting import aforget, forget
-    from adapter.routing.overrides import use
-    from adapter.routing.settings import Settings
+    from adapter.telemetry.counters import Counters, Record
     from adapter.translation.ledger import Loss
 
     from . import translation as translate
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
         tool_result,
         tools_for,
     )
-    from .telemetry import Counters, Record
 
 __version__ = "0.1.0"
 
@@ -174,29 +174,29 @@ def _imported(home: str) -> Any:
 
             return record
         case "memory.base":
-            from .memory import base
+            from ._memory import store
 
-            return base
+            return store
         case "reading":
             from . import reading
 
             return reading
         case "routing.forgetting":
-            from .routing import forgetting
+            from ._routing import forget
 
-            return forgetting
+            return forget
         case "routing.overrides":
-            from .routing import overrides
+            from ._routing import overrides
 
             return overrides
         case "routing.settings":
-            from .routing import settings
+            from adapter._settings import settings
 
             return settings
         case "telemetry":
-            from . import telemetry
+            from adapter.telemetry import counters
 
-            return telemetry
+            return counters
         case "translation":
             from . import translation
 

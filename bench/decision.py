@@ -12,10 +12,10 @@ import time
 from typing import Any
 
 from adapter._exchange.effects import Flag, Need
-from adapter.routing.calls import Call
-from adapter.routing.decide import Router
-from adapter.routing.overrides import NONE, Overrides
-from adapter.routing.settings import Settings
+from adapter._routing.call import Call
+from adapter._routing.overrides import NONE, Overrides
+from adapter._routing.router import Router
+from adapter._settings.settings import Settings
 
 ROUNDS, CALLS = 200, 500
 

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from adapter._exchange.effects import Recall, Remember
-from adapter.memory.in_process import InProcess
-from adapter.memory.keeper import Keeper
-from adapter.memory.scope import whose_are
+from adapter._memory.in_memory import InProcess
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper
 from adapter.translation.reasoning.turns import Memo, ToolTurn
 
 _QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"

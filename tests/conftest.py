@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from adapter._memory import service, stores
 from adapter.doors import missing
-from adapter.memory import keeper, opening
 from tests.support import network
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
@@ -72,10 +72,10 @@ def _every_endpoint_may_be_there() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> Iterator[None]:
     """Begin with an empty memory: the one of the process outlives clients."""
-    opening.forget_all()
-    keeper.REFUSED.forget()
+    stores.forget_all()
+    service.REFUSED.forget()
     yield
-    opening.forget_all()
+    stores.forget_all()
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import adapter
 from adapter import Settings
 from adapter._exchange.endpoints import responses_endpoint
 from adapter._exchange.fallback import way_back
+from adapter._routing.router import Router
 from adapter._util.expiring_set import Expiring
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.rows import Logged
-from adapter.routing.decide import Router
 from adapter.translation import chat_to_responses
 from adapter.translation.model_profiles import KNOWN
 from tests.support.doors import CHAT_COMPLETION
@@ -144,8 +144,8 @@ EXPIRING = Expiring()
 
 
 def _a_call(name: str) -> Any:
-    from adapter.routing.calls import Call
-    from adapter.routing.overrides import Overrides
+    from adapter._routing.call import Call
+    from adapter._routing.overrides import Overrides
 
     body = {"model": name, "messages": [USER], "user": name}
     return Call(None, {}, Overrides(conversation=name, tag=name), host=name, call_sites=(name,), body=body)

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import adapter
+from adapter._routing import call_site
+from adapter._settings.settings import Settings
 from adapter._util.log_once import HELD
 from adapter.kit.doctor.findings import Patient
 from adapter.kit.doctor.rules import rules as rules_of
 from adapter.kit.scan.running import scan
-from adapter.routing import call_site
-from adapter.routing.settings import Settings
 from tests.support.answers import Sdk, both
 from tests.support.loopback import Loopback
 

@@ -21,8 +21,8 @@ from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.types.chat import ChatCompletionMessage
 
 import adapter
+from adapter._routing.router import Router
 from adapter.doors.own_reading import SUPPORTED
-from adapter.routing.decide import Router
 from adapter.translation.streams.text_fast_path import Lane
 from tests.support import corpus
 from tests.support.answers import Sdk, event, events, hanging, response, sdk

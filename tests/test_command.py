@@ -86,7 +86,7 @@ for arguments in json.loads(sys.argv[1]):
     with redirect_stdout(out), redirect_stderr(err):
         try: main()
         except SystemExit as end: found.append((end.code, out.getvalue(), err.getvalue()))
-    heavy = {{"openai", "pydantic", "adapter.routing.settings", "asyncio"}} & set(sys.modules)
+    heavy = {{"openai", "pydantic", "adapter._settings.settings", "asyncio"}} & set(sys.modules)
     assert not heavy, heavy
 print(json.dumps(found))
 """

@@ -16,8 +16,8 @@ import pytest
 
 import adapter
 from adapter import ToolCallDone, Turn
-from adapter.routing.schema import settings_schema
-from adapter.routing.values import Values
+from adapter._settings.fields import Values
+from adapter._settings.json_schema import settings_schema
 from adapter.translation import CHAT_PARAMETERS
 from tests.support import speaking
 from tests.support.speaking import Called, Said

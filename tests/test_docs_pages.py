@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter.routing.values import Values
+from adapter._settings.fields import Values
 from tests.support import speaking
 from tests.support.speaking import Said
 

@@ -21,12 +21,12 @@ import pytest
 from typer.testing import CliRunner
 
 import adapter
+from adapter._memory.urls import without_secrets
+from adapter._settings.match import Match
 from adapter.cli.app import app
 from adapter.kit.doctor import CHECKS, Finding, Patient, examine, installed, origins, reaching, rules, sample, workers
 from adapter.kit.doctor.installed import DISTRIBUTION
 from adapter.kit.doctor.reaching import meaning
-from adapter.memory.address import without_secrets
-from adapter.routing.match import Match
 from tests.support.command import Done, command
 from tests.support.loopback import Loopback, Reply
 

@@ -15,8 +15,8 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Flag
+from adapter._routing import flags, rollout
 from adapter._util.worker_threads import Threads
-from adapter.routing import flags, rollout
 from tests.support import doors
 from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.doors import Door, each_door
@@ -155,7 +155,7 @@ def test_who_waits_in_vain_leaves_nothing_behind(stuck: Any, monkeypatch: pytest
 def test_a_forked_process_has_threads_of_its_own() -> None:
     # In a process of its own: this one has threads, with which forking isn't safe.
     code = (
-        "import os; from adapter.routing import flags\n"
+        "import os; from adapter._routing import flags\n"
         "flags._THREADS._running.update(object() for _ in range(32))\n"
         "child = os.fork()\n"
         "if child == 0: os._exit(0 if not flags._THREADS._running else 1)\n"

@@ -14,7 +14,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.routing import rollout
+from adapter._routing import rollout
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, both, paths, sdk
 from tests.support.flagging import Provider, client_of, flags_anew, in_memory, saying, settings, unready
 from tests.support.http import default_client
@@ -188,7 +188,7 @@ def test_the_hash_is_the_services() -> None:
 def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     seen: list[Any] = []
-    flag_client = client_of(Provider(lambda _: seen.append(adapter.routing.overrides.current().tag) or "chat"))
+    flag_client = client_of(Provider(lambda _: seen.append(adapter._routing.overrides.current().tag) or "chat"))
     with adapter.use(tag="mine"):
         sdk.create(sdk.client(loopback, settings(flag_client)))
     assert seen == ["mine"]
@@ -199,7 +199,7 @@ def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None
 
 def test_without_openfeature(monkeypatch: pytest.MonkeyPatch) -> None:
     made = saying("chat")
-    monkeypatch.setattr("adapter.routing.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("adapter._settings.settings.find_spec", lambda name: None)
     with pytest.raises(adapter.MissingExtra, match="extra `openfeature`"):
         Settings(flags=made)
     with pytest.raises(ImportError):

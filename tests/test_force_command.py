@@ -16,9 +16,9 @@ pytest.importorskip("typer")
 
 import adapter
 from adapter import Settings
+from adapter._routing.reload import Live
 from adapter.kit import forcing
 from adapter.kit.forcing import CantForce, force_file
-from adapter.routing.live import Live
 
 REST = (
     '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'

@@ -13,8 +13,8 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._routing import router
 from adapter._util.log_once import Once
-from adapter.routing import decide
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, chat_events, completion, events, response, sdk
 from tests.support.http import http
 
@@ -198,7 +198,7 @@ def test_a_redirect_is_without_it_too(sdk: Sdk, backend: str, way: str, upstream
 
 @pytest.fixture
 def anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "ONCE", Once())
+    monkeypatch.setattr(router, "ONCE", Once())
 
 
 @pytest.mark.usefixtures("anew")

@@ -22,12 +22,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from adapter import ConfigurationError, Settings
+from adapter._routing.reload import live
 from adapter._util.regular_files import Unreadable
 from adapter.cli.app import app
 from adapter.cli.saying import Mistake
 from adapter.kit.audit import inputs
 from adapter.kit.scan import rewriting
-from adapter.routing.live import live
 from adapter.testing import hygiene
 from tests.test_testing import GOOD
 

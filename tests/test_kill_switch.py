@@ -13,9 +13,9 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.routing.decide import Router
-from adapter.routing.live import Live
-from adapter.routing.values import PerCall, Rule, Values
+from adapter._routing.reload import Live
+from adapter._routing.router import Router
+from adapter._settings.fields import PerCall, Rule, Values
 from tests.support.answers import response
 from tests.support.doors import Door, Reply, both, each_door
 from tests.test_precedence import PLAIN, carry
@@ -256,7 +256,7 @@ def test_half_a_memory_is_none(file: Path) -> None:
 def test_what_is_not_installed_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = WRITTEN["memory_key"][0][0]
     file.write_text(f'memory_key = {key}\nforce = "chat"\n')
-    monkeypatch.setattr("adapter.routing.values.find_spec", lambda _: None)
+    monkeypatch.setattr("adapter._settings.fields.find_spec", lambda _: None)
     with pytest.raises(adapter.MissingExtra):
         Settings(memory_key=key.strip('"'))
     assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")
@@ -267,7 +267,7 @@ def test_a_store_that_fails_stops_no_kill_switch(file: Path, monkeypatch: pytest
         raise ConnectionError("SECRET")
 
     reader = running_on(file)
-    monkeypatch.setattr("adapter.memory.opening.opened", down)
+    monkeypatch.setattr("adapter._memory.stores.opened", down)
     file.write_text('memory = "sqlite:///nowhere/x.db"\nforce = "chat"\n')
     assert goes_to(reader.now()) == ("chat", "force")
     assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")

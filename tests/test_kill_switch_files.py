@@ -9,7 +9,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.routing.live import Live
+from adapter._routing.reload import Live
 from tests.support.http import default_client
 from tests.test_kill_switch import GOOD, errors, file, goes_to, running_on
 

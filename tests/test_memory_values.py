@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adapter
-from adapter.memory.base import MAX_VALUE
-from adapter.memory.scope import names_of, pattern_of, whose_are
-from adapter.memory.values import MAX_TEXT, Packer, key_of
+from adapter._memory.keys import names_of, pattern_of, whose_are
+from adapter._memory.serialization import MAX_TEXT, Packer, key_of
+from adapter._memory.store import MAX_VALUE
 from adapter.translation.reasoning.turns import Spoken, ToolTurn
 from tests.support.stores import turn
 
@@ -184,7 +184,7 @@ def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
     assert name.isascii()
     assert len(name) <= 100
     code = (
-        "from adapter.memory.scope import names_of, whose_are\n"
+        "from adapter._memory.keys import names_of, whose_are\n"
         "whose = whose_are('https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
         "print(names_of(whose, None, 'gpt-5', ('a\\0b\\x000',))[0])"
     )

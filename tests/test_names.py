@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 import adapter
 from adapter import Counters
+from adapter._routing.reload import live
 from adapter._util import safe_names
 from adapter.cli.app import app
 from adapter.errors import ConfigurationError
-from adapter.routing.live import live
 from adapter.translation.ledger import Loss
 from tests.support.answers import completion, message_item, response
 from tests.support.doors import DOORS, Door, Reply, both

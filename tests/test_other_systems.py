@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from adapter._memory.urls import address
 from adapter.kit.audit.state import write_whole
 from adapter.kit.forcing import force_file
-from adapter.memory.address import address
 from tests.support.answers import both
 from tests.support.loopback import Loopback
 

@@ -29,9 +29,9 @@ import pytest
 
 import adapter
 from adapter._exchange.record import Journal
+from adapter._memory.service import REFUSED
 from adapter.doors import missing
 from adapter.doors.ticket import Ticket
-from adapter.memory.keeper import REFUSED
 from tests.support.answers import CHAT, RESPONSES, Sdk
 from tests.support.http import SDK, http
 from tests.support.planting import Garden, PlantedError, name_of, ran

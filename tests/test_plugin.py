@@ -324,7 +324,7 @@ def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None
 # As observers are told: a worker that makes no client starts in half the time.
 TOLD = """
 from adapter._exchange.record import Decision
-from adapter.telemetry import Observers, Record
+from adapter.telemetry.counters import Observers, Record
 from adapter.translation.ledger import Loss
 
 def told(asked):

@@ -21,11 +21,11 @@ from adapter import Settings
 from adapter._exchange.call import exchange
 from adapter._exchange.effects import Decide, Flag, Note, ReadFlag, ReadRequest, Send
 from adapter._exchange.record import Choice, Journal
+from adapter._routing import flags
+from adapter._routing.call import Call
+from adapter._routing.overrides import current
+from adapter._routing.router import HEADER, Router
 from adapter.doors.drive import drive
-from adapter.routing import flags
-from adapter.routing.calls import Call
-from adapter.routing.decide import HEADER, Router
-from adapter.routing.overrides import current
 from tests.support.answers import response
 from tests.support.doors import DOORS, Door, Reply, Seen, both, each_door
 

@@ -17,7 +17,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.memory.in_process import InProcess
+from adapter._memory.in_memory import InProcess
 from tests.scenarios import as_history
 from tests.support import corpus
 from tests.support.answers import response

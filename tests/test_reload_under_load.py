@@ -15,7 +15,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.routing.live import live
+from adapter._routing.reload import live
 from tests.support.answers import CALL, CHAT, RESPONSES, both, chat_events, delta, ending, opening
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request

@@ -13,7 +13,7 @@ from adapter import Settings
 from adapter.kit.audit.verdicts import Judge
 from adapter.kit.explaining import explain
 from adapter.kit.rows import Logged
-from adapter.telemetry import Record
+from adapter.telemetry.counters import Record
 from adapter.translation import Policy, chat_to_responses
 from adapter.translation.parameters import CHAT_PARAMETERS, named_at
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response

@@ -16,12 +16,12 @@ import adapter
 from adapter import Settings
 from adapter._exchange.effects import Flag, Need
 from adapter._exchange.record import Choice
+from adapter._routing import rollout
+from adapter._routing.call import Call
+from adapter._routing.overrides import NONE, Overrides
+from adapter._routing.reload import live
+from adapter._routing.router import Router
 from adapter.doors.ticket import begin
-from adapter.routing import rollout
-from adapter.routing.calls import Call
-from adapter.routing.decide import Router
-from adapter.routing.live import live
-from adapter.routing.overrides import NONE, Overrides
 from tests.support.answers import Sdk, both, error, impatient, sdk
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
@@ -121,7 +121,7 @@ def test_services_move_different_callers() -> None:
 
 def test_every_process_moves_the_same_callers() -> None:
     code = (
-        "import json; from adapter.routing import rollout; key = rollout.Hashes('billing');"
+        "import json; from adapter._routing import rollout; key = rollout.Hashes('billing');"
         "print(json.dumps([key.place(f'user\\0é{k}') for k in range(50)]))"
     )
     seen = set()

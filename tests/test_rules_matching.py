@@ -14,10 +14,10 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.record import Choice
+from adapter._routing.call import Call
+from adapter._routing.overrides import NONE, Overrides
+from adapter._routing.router import Router
 from adapter.doors import ticket
-from adapter.routing.calls import Call
-from adapter.routing.decide import Router
-from adapter.routing.overrides import NONE, Overrides
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.doors import Door, Reply, each_door
 from tests.support.doors import both as answering

@@ -211,7 +211,7 @@ def test_a_callers_own_settings_count(tmp_path: Path) -> None:
 def test_call_sites_are_named_as_at_run_time(tmp_path: Path) -> None:
     import sys
 
-    from adapter.routing.call_site import call_sites
+    from adapter._routing.call_site import call_sites
 
     seen: list[str | None] = []
     code = """

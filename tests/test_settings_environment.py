@@ -12,9 +12,9 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._routing.reload import Live
+from adapter._settings import environment
 from adapter._util.log_once import Once
-from adapter.routing import environment
-from adapter.routing.live import Live
 from tests.test_settings_file import WRITTEN, got
 
 BLANK = {"empty": "", "white space": " \t\n"}

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 import adapter
 from adapter import Settings
-from adapter.routing.live import Live
-from adapter.routing.values import Values
+from adapter._routing.reload import Live
+from adapter._settings.fields import Values
 
 KEYS = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
 

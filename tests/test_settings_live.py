@@ -17,8 +17,8 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.routing import live as live_module
-from adapter.routing.live import Live, live
+from adapter._routing import reload as live_module
+from adapter._routing.reload import Live, live
 from tests.support.answers import KEY
 from tests.support.http import default_client
 
@@ -309,7 +309,7 @@ def test_a_forked_process_reads_on(file: Path) -> None:
     # In a process of its own: this one has threads, with which forking isn't safe.
     file.write_text('service = "one"\n')
     code = (
-        "import os, sys, threading; from pathlib import Path; from adapter import Settings; from adapter.routing.live import live\n"
+        "import os, sys, threading; from pathlib import Path; from adapter import Settings; from adapter._routing.reload import live\n"
         "file = Path(sys.argv[1]); reader = live(Settings(config_file=file)); held = threading.Event()\n"
         "def hold():\n"
         "    with reader._lock: held.set(); threading.Event().wait()\n"

@@ -18,11 +18,11 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Recall, Recalled, Remember
-from adapter.memory import keeper as keeping
-from adapter.memory.base import OPENING
-from adapter.memory.keeper import Keeper
-from adapter.memory.scope import whose_are
-from adapter.routing.live import live
+from adapter._memory import service as keeping
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper
+from adapter._memory.store import OPENING
+from adapter._routing.reload import live
 from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url, turn
 
@@ -52,7 +52,7 @@ socket.getaddrinfo = lambda *given, **named: (time.sleep(0.3), look_up(*given, *
 
 import adapter
 from adapter._exchange.effects import Recall
-from adapter.memory.scope import whose_are
+from adapter._memory.keys import whose_are
 
 settings = adapter.Settings(backend="responses", memory=url, memory_key=key, memory_timeout=0.2)
 client = adapter.OpenAI(api_key="key", settings=settings)
@@ -94,8 +94,8 @@ def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_r
 FORKED = """
 import os, sys
 from adapter._exchange.effects import Recall, Remember
-from adapter.memory.keeper import Keeper
-from adapter.memory.scope import whose_are
+from adapter._memory.service import Keeper
+from adapter._memory.keys import whose_are
 from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import turn
 

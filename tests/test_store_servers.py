@@ -14,10 +14,10 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Recall, Recalled, Remember
-from adapter.memory import opening
-from adapter.memory.address import address
-from adapter.memory.keeper import Keeper
-from adapter.memory.scope import whose_are
+from adapter._memory import stores
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper
+from adapter._memory.urls import address
 from adapter.translation.reasoning.turns import Memo
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until
 from tests.support.stores import SERVER, needs_redis, turn
@@ -87,13 +87,13 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
     if kind.startswith("async"):
         loop: asyncio.AbstractEventLoop = request.getfixturevalue("loop")
         client = _client(kind, servers)
-        emptied = InLoop(opening.opened(client, 5), loop)
+        emptied = InLoop(stores.opened(client, 5), loop)
         emptied.forget("*")
         yield emptied
         asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(60)
         return
     client = _client(kind, servers) if kind in CLIENTS else None
-    made = Asked(opening.opened(servers.url(kind) if client is None else client, 5), asynchronous=mode == "async")
+    made = Asked(stores.opened(servers.url(kind) if client is None else client, 5), asynchronous=mode == "async")
     made.forget("*")
     yield made
     made.store.close()
@@ -107,7 +107,7 @@ def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -
     """To connect to a cluster, or to find a server by its sentinels, takes more than a call may cost."""
     url = adapter.Settings(memory=servers.url(kind)).memory
     Keeper(url, scope=kind, keys=(), seconds=30).perform(Remember("gpt-5", Memo("a", turn())), WHOSE)
-    opening.forget_all()
+    stores.forget_all()
     keeper = Keeper(url, scope=kind, keys=(), seconds=0.3)
     recall = Recall("gpt-5", ("a",))
     found = asyncio.run(keeper.aperform(recall, WHOSE)) if asynchronous else keeper.perform(recall, WHOSE)
@@ -117,7 +117,7 @@ def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -
 def test_a_clusters_values_are_spread(servers: Kinds) -> None:
     import redis
 
-    store = opening.opened(servers.url("cluster"), 5)
+    store = stores.opened(servers.url("cluster"), 5)
     for k in range(30):
         store.put(f"s:c:{k}", b"x")
     host, port = address(servers.url("cluster")).hosts[0]
@@ -162,7 +162,7 @@ def test_a_pool_is_no_client() -> None:
 @pytest.mark.parametrize("kind", ["unix", "cluster"])
 def test_what_others_wrote_does_not_hide_the_rest(kind: str, servers: Kinds) -> None:
     """A list under a name, and a megabyte too much."""
-    store = opening.opened(servers.url(kind), 5)
+    store = stores.opened(servers.url(kind), 5)
     client = store._connected()
     names = [f"s:odd:{k}" for k in range(4)]
     client.rpush(f"adapter:{names[0]}", "x")

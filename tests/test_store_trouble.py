@@ -22,9 +22,9 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Recall, Recalled, Remember
-from adapter.memory import keeper as keeping
-from adapter.memory.keeper import Keeper, Trouble
-from adapter.memory.scope import whose_are
+from adapter._memory import service as keeping
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper, Trouble
 from adapter.translation.reasoning.turns import Memo
 from tests.support.doors import DOORS, Door, each_door
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
@@ -282,8 +282,8 @@ _FULL = """
 import resource, signal, sys
 import logging
 from adapter._exchange.effects import Recall, Remember
-from adapter.memory.keeper import Keeper
-from adapter.memory.scope import whose_are
+from adapter._memory.service import Keeper
+from adapter._memory.keys import whose_are
 from adapter.translation.reasoning.turns import Memo
 from tests.support.stores import turn
 

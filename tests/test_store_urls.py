@@ -15,9 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 import adapter
+from adapter._memory.urls import Address, address, kind_of, without_secrets
+from adapter._settings.json_schema import settings_schema
 from adapter.kit.doctor import Patient, origins
-from adapter.memory.address import Address, address, kind_of, without_secrets
-from adapter.routing.schema import settings_schema
 
 pytest.importorskip("redis")
 
@@ -238,7 +238,7 @@ def test_the_hash_does_not_depend_on_a_password() -> None:
 def test_settings_that_differ_in_a_password_alone_have_stores_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter.routing.live import live
+    from adapter._routing.reload import live
 
     (tmp_path / "adapter.toml").write_text('service = "shop"\n', encoding="utf-8")
     lives = []

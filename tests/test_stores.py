@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.memory import in_process, opening
-from adapter.memory.in_process import InProcess
+from adapter._memory import in_memory, stores
+from adapter._memory.in_memory import InProcess
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, shared_redis, sqlite_url
 
 __all__ = ["shared_redis"]
@@ -54,9 +54,9 @@ class Asked:
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Asked:
     mode, _, kind = request.param.partition("-")
     made: dict[str, Callable[[], Any]] = {
-        "memory": lambda: opening.opened("memory://", 5),
-        "sqlite": lambda: opening.opened(sqlite_url(tmp_path), 5),
-        "redis": lambda: opening.opened(_emptied(request).url, 5),
+        "memory": lambda: stores.opened("memory://", 5),
+        "sqlite": lambda: stores.opened(sqlite_url(tmp_path), 5),
+        "redis": lambda: stores.opened(_emptied(request).url, 5),
         "own": DictStore,
     }
     return Asked(made[kind](), asynchronous=mode == "async")
@@ -145,7 +145,7 @@ def test_values_grow_old(
 ) -> None:
     urls = {"memory": lambda: "memory://?age=1", "sqlite": lambda: sqlite_url(tmp_path, age=1),
             "redis": lambda: _emptied(request).url + "?age=0.5"}  # fmt: skip
-    asked = Asked(opening.opened(urls[mode](), 5), asynchronous=False)
+    asked = Asked(stores.opened(urls[mode](), 5), asynchronous=False)
     asked.put("s:c:1", b"1")
     assert asked.get("s:c:1")
     if mode == "redis":
@@ -182,7 +182,7 @@ def test_this_process_forgets_what_is_old_first(monkeypatch: pytest.MonkeyPatch)
     store = InProcess(count=10, size=1000, age=60)
     store.put("a", "a", 10)
     later = time.monotonic() + 61
-    monkeypatch.setattr(in_process.time, "monotonic", lambda: later)
+    monkeypatch.setattr(in_memory.time, "monotonic", lambda: later)
     assert store.get(["a"]) == {}
     assert not store._held
     assert not store._bytes
@@ -191,7 +191,7 @@ def test_this_process_forgets_what_is_old_first(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("bound", ["count", "bytes"])
 def test_a_file_is_bounded(bound: str, tmp_path: Path) -> None:
     limits = {"count": 500} if bound == "count" else {"bytes": 400_000}
-    store = opening.opened(sqlite_url(tmp_path, **limits), 5)
+    store = stores.opened(sqlite_url(tmp_path, **limits), 5)
     value = os.urandom(1000)
     for k in range(2048):
         store.put(f"s:c:{k}", value)
@@ -241,15 +241,15 @@ def test_a_password_stays_out_of_sight() -> None:
 
 
 def test_one_url_is_one_store_in_a_process(tmp_path: Path) -> None:
-    assert opening.opened("memory://", 1) is opening.opened("memory://", 1)
-    assert opening.opened(sqlite_url(tmp_path), 1) is opening.opened(sqlite_url(tmp_path), 1)
-    assert opening.opened("memory://", 1) is not opening.opened("memory://?count=5", 1)
+    assert stores.opened("memory://", 1) is stores.opened("memory://", 1)
+    assert stores.opened(sqlite_url(tmp_path), 1) is stores.opened(sqlite_url(tmp_path), 1)
+    assert stores.opened("memory://", 1) is not stores.opened("memory://?count=5", 1)
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert opening.address("sqlite:///a%20b.db").place == str(tmp_path / "a b.db")
-    assert opening.address(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
+    assert stores.address("sqlite:///a%20b.db").place == str(tmp_path / "a b.db")
+    assert stores.address(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
 
 
 def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
@@ -261,7 +261,7 @@ def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
 
 def test_the_protocol_is_what_the_stores_have() -> None:
     methods = {name for name, _ in inspect.getmembers(adapter.Store, inspect.isfunction) if not name.startswith("_")}
-    assert methods == set(opening._METHODS)
+    assert methods == set(stores._METHODS)
 
 
 @needs_redis
@@ -269,7 +269,7 @@ def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
     import redis
 
     with redis_server("--maxmemory", "2mb", "--maxmemory-policy", "noeviction") as server:
-        store = opening.opened(server.url, 5)
+        store = stores.opened(server.url, 5)
 
         def fill() -> None:
             for k in range(3000):
@@ -291,7 +291,7 @@ def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
 def test_redis_opens_a_connection_again_that_the_server_closed(
     mode: str, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter.memory.redis import Redis
+    from adapter._memory.redis import Redis
 
     store = Redis(shared_redis.url, seconds=5, age=60)
     store.put("s:c:again", b"1")
@@ -299,7 +299,7 @@ def test_redis_opens_a_connection_again_that_the_server_closed(
     connection.send_command("CLIENT", "ID")
     number = connection.read_response()
     store._connected().client_kill_filter(_id=number)
-    monkeypatch.setattr("adapter.memory.redis._FRESH", 0.0)  # as after a pause
+    monkeypatch.setattr("adapter._memory.redis._FRESH", 0.0)  # as after a pause
     if mode == "sync":
         assert store.get(["s:c:again"]) == {"s:c:again": b"1"}
     else:
@@ -312,7 +312,7 @@ def test_redis_opens_a_connection_again_that_the_server_closed(
 def test_redis_answers_an_event_loop_on_a_connection_it_has_without_a_thread(
     shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter.memory import redis
+    from adapter._memory import redis
 
     store = redis.Redis(shared_redis.url, seconds=5, age=60)
     store.put("s:c:near", b"1")

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.memory import opening
-from adapter.memory import sqlite as sqlite_module
-from adapter.memory.sqlite import SQLite
+from adapter._memory import sqlite as sqlite_module
+from adapter._memory import stores
+from adapter._memory.sqlite import SQLite
 from tests.support.stores import sqlite_url
 
 _WRITER = """
 import sys, pathlib
-from adapter.memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLite
 path, number, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 store = SQLite(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
 for k in range(count):
@@ -95,7 +95,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pa
 
 _STARTER = """
 import sys, pathlib
-from adapter.memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLite
 for k in range(60):
     print("ready", flush=True)
     sys.stdin.readline()
@@ -180,7 +180,7 @@ def test_a_change_of_mode_that_others_make_as_well_is_made_again(
 def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        store = opening.opened(sqlite_url(tmp_path), 5)
+        store = stores.opened(sqlite_url(tmp_path), 5)
         store.put("s:c:1", b"1")
     finally:
         os.umask(before)
@@ -212,7 +212,7 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 _FORK = """
 import os, sys, pathlib
-from adapter.memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLite
 store = SQLite(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
 store.put("s:c:parent", b"1")
 store._lock.acquire()

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.memory.untrusted import turn_of
+from adapter._memory.untrusted_values import turn_of
 from adapter.translation.model_profiles import family_name
 from adapter.translation.policy import Policy
 from adapter.translation.reasoning.history import put_back, read_history

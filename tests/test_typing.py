@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter.routing.arguments import Arguments, MatchArguments, RuleArguments
-from adapter.routing.environment import OPTIONS
-from adapter.routing.match import Match
-from adapter.routing.values import Rule
+from adapter._settings.arguments import Arguments, MatchArguments, RuleArguments
+from adapter._settings.environment import OPTIONS
+from adapter._settings.fields import Rule
+from adapter._settings.match import Match
 from tests.support.http import SDK
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,7 +260,7 @@ def test_the_public_face(checker: str) -> None:
     ids=["Settings", "Rule", "Match"],
 )
 def test_every_setting_has_its_type(arguments: Any, model: Any, more: set[str]) -> None:
-    assert arguments.__optional_keys__ == model.model_fields.keys() | more, "adapter/routing/arguments.py"
+    assert arguments.__optional_keys__ == model.model_fields.keys() | more, "adapter/_settings/arguments.py"
 
 
 def test_the_version_is_the_distributions() -> None:

@@ -17,9 +17,10 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._routing import reload
+from adapter._settings import log_handler
 from adapter._util.log_once import Once
 from adapter.doors import record
-from adapter.routing import live, logs
 from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, response, sdk
 from tests.support.answers import both as native
 from tests.support.doors import DOORS, Door, Reply, Sent, _Call, each_door
@@ -35,7 +36,7 @@ SAID = "words of a user's"
 def anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin as a process does."""
     once = Once(50)
-    for module in (record, live):
+    for module in (record, reload):
         monkeypatch.setattr(module, "HELD", once)
 
 
@@ -322,7 +323,7 @@ LOGGING: dict[str, tuple[str | None, list[logging.Handler], list[logging.Handler
 @pytest.mark.parametrize("case", LOGGING)
 def test_the_log_on_stderr(case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     level, before, after, expected = LOGGING[case]
-    monkeypatch.setattr(logs, "_WARNED", Once())
+    monkeypatch.setattr(log_handler, "_WARNED", Once())
     if level is not None:
         monkeypatch.setenv("ADAPTER_LOG", level)
     with silence() as root:

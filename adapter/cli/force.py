@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from adapter._settings import environment
 from adapter._util.safe_names import printable
 from adapter.kit.forcing import CantForce, Forced, force_file
-from adapter.routing import environment
 
 from .saying import FOUND, Mistake, err, out
 

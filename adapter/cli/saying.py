@@ -23,10 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.segment import Segment
 
 from adapter import Settings
+from adapter._settings import environment, settings_file
 from adapter._util import regular_files, safe_names
 from adapter._util.regular_files import Unreadable
 from adapter.errors import ConfigurationError
-from adapter.routing import environment, files
 
 from .ending import FOUND, INTERRUPTED, WRONG, Mistake
 
@@ -178,7 +178,7 @@ def file_here() -> Path | None:
         return own
     try:
         regular_files.read(project, _MOST_SETTINGS)
-        found = files.read(project)
+        found = settings_file.read(project)
     except (Unreadable, ConfigurationError):
         return None  # somebody's project, which says nothing of the adapter
     return None if found.trouble else project

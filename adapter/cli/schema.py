@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from adapter.routing.schema import settings_schema
+from adapter._settings.json_schema import settings_schema
 
 
 def schema() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from adapter.routing.decide import HEADER
-from adapter.routing.given import Given, settings_of
-from adapter.routing.live import live
-from adapter.routing.settings import Settings
+from adapter._routing.reload import live
+from adapter._routing.router import HEADER
+from adapter._settings.coercion import Given, settings_of
+from adapter._settings.settings import Settings
 
 from . import decisions
 from .adopting import Adopting, adopt

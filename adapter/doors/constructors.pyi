@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Generic, Never, ParamSpec, Self, TypeVar, o
 
 import openai
 
-from adapter.routing.given import Given
+from adapter._settings.coercion import Given
 
 _Client = TypeVar("_Client")
 _P = ParamSpec("_P")

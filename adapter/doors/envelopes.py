@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter._exchange.effects import Merged, Outcome, Rewritten, Send
-from adapter.routing.decide import HEADER
+from adapter._routing.router import HEADER
 
 from . import fields, urls
 from .families import Family

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import openai
 
+from adapter._routing.reload import live
+from adapter._settings.coercion import Given, settings_of
 from adapter.errors import AdapterError
-from adapter.routing.given import Given, settings_of
-from adapter.routing.live import live
 
 from .adopting import adopt, release
 from .client import adapted, configure

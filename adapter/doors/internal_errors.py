@@ -14,9 +14,9 @@ from typing import Any
 
 from adapter._exchange.endpoints import is_azure
 from adapter._exchange.record import Choice, Journal, Veto
+from adapter._routing.overrides import NONE
+from adapter._routing.router import HEADER
 from adapter.errors import AdapterError
-from adapter.routing.decide import HEADER
-from adapter.routing.overrides import NONE
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.policy import Policy

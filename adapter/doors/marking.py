@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter._exchange.record import Journal
-from adapter.routing.decide import HEADER
+from adapter._routing.router import HEADER
 
 from . import decisions, fields
 from .connecting import connect

@@ -24,8 +24,8 @@ from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.types.chat import ChatCompletionMessageParam
 
-from adapter.routing import overrides
-from adapter.routing.decide import HEADER
+from adapter._routing import overrides
+from adapter._routing.router import HEADER
 
 from .adopting import Adopting, above
 from .connecting import CHANGING

@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import get_args
 
 from adapter._exchange.record import Decision, Journal
+from adapter._settings.validation import Emulated
 from adapter._util import safe_names
 from adapter._util.log_once import HELD
-from adapter.routing.parameters import Emulated
 from adapter.translation.policy import Policy
 
 from .decisions import settle

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adapter.memory.scope import Whose, whose_are
+from adapter._memory.keys import Whose, whose_are
 
 from . import fields
 from .missing import base_of

@@ -13,12 +13,12 @@ from typing import Any
 from adapter._exchange.effects import Decide, Flag, Need
 from adapter._exchange.endpoints import is_relayed
 from adapter._exchange.record import Choice, Journal, Veto
-from adapter.routing.call_site import call_site, call_sites
-from adapter.routing.calls import Call
-from adapter.routing.decide import HEADER, Router
-from adapter.routing.live import Live
-from adapter.routing.overrides import FAILED, NONE, Overrides, current
-from adapter.routing.settings import Settings
+from adapter._routing.call import Call
+from adapter._routing.call_site import call_site, call_sites
+from adapter._routing.overrides import FAILED, NONE, Overrides, current
+from adapter._routing.reload import Live
+from adapter._routing.router import HEADER, Router
+from adapter._settings.settings import Settings
 from adapter.translation.ledger import Loss
 
 from . import fields, missing

@@ -11,7 +11,7 @@ from adapter._exchange.effects import Head, Journey, Merged, Outcome, Rewritten,
 from adapter._exchange.endpoints import stored_endpoint
 from adapter._exchange.record import Journal
 from adapter._exchange.stream import Relay
-from adapter.memory.scope import Whose
+from adapter._memory.keys import Whose
 
 from . import fields, waiting
 from .bodies import Sent

@@ -30,7 +30,7 @@ from adapter._exchange.effects import (
     Wait,
 )
 from adapter._exchange.stream import Frame, Relay
-from adapter.routing import flags
+from adapter._routing import flags
 
 from .bodies import APump, outlive, pump
 from .draining import drain

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from adapter._exchange.effects import Send
 from adapter._exchange.endpoints import kind_of
-from adapter.routing.decide import HEADER
-from adapter.routing.given import Given, settings_of
-from adapter.routing.live import Live, live
+from adapter._routing.reload import Live, live
+from adapter._routing.router import HEADER
+from adapter._settings.coercion import Given, settings_of
 
 from . import fields, forks
 from .envelopes import outgoing

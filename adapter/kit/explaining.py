@@ -15,14 +15,14 @@ from adapter._exchange.effects import Decide, FanOut, Journey, ReadRequest, Reca
 from adapter._exchange.fallback import WHY
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Backend, Choice, Decision, Journal
+from adapter._routing.call import Call
+from adapter._routing.overrides import Overrides
+from adapter._routing.rollout import Hashes, caller_of
+from adapter._routing.router import HEADER, Ground, Router
+from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.doors.ticket import Ticket
 from adapter.errors import MalformedRequest
-from adapter.routing.calls import Call
-from adapter.routing.decide import HEADER, Ground, Router
-from adapter.routing.overrides import Overrides
-from adapter.routing.rollout import Hashes, caller_of
-from adapter.routing.settings import Settings
 from adapter.testing.level import sdks_library
 from adapter.translation.parameters import named_at
 from adapter.translation.requests.content import json_type

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from adapter._settings import kill_switch, settings_file
+from adapter._settings.fields import Force
+from adapter._settings.settings import check_file
 from adapter._util import regular_files
 from adapter.errors import ConfigurationError
-from adapter.routing import files, force
-from adapter.routing.settings import check_file
-from adapter.routing.values import Force
 
 Wanted = Literal["chat", "native", "off"]
 
@@ -65,7 +65,7 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
     remarks = [replace_file(target, made)] if made != raw else []
     before, after = _lines(path, text), _lines(path, new)
     taken = tuple(sorted({line for line, _ in before})) if wanted == "off" else ()
-    value = force.strongest(one for _, one in after)
+    value = kill_switch.strongest(one for _, one in after)
     line = next((line for line, one in after if one == value), None)
     if value != (None if wanted == "off" else wanted):
         remarks.append(
@@ -85,17 +85,17 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
 def _wrong_with(path: Path, raw: bytes) -> str:
     """Say what is wrong with a file, whatever it forces."""
     try:
-        document = files.parse(path, raw, running=True)
+        document = settings_file.parse(path, raw, running=True)
         check_file(document)
     except ConfigurationError as error:
         return str(error)
     return ""
 
 
-def _parse(path: Path, text: str) -> files.Document | None:
+def _parse(path: Path, text: str) -> settings_file.Document | None:
     """Take a text as the file's; None for one in which nothing of ours can be read."""
     try:
-        return files.parse(path.absolute(), text.encode("utf-8", "surrogateescape"), running=True)
+        return settings_file.parse(path.absolute(), text.encode("utf-8", "surrogateescape"), running=True)
     except ConfigurationError:
         return None
 
@@ -117,8 +117,8 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
         tomllib.loads(text.encode("utf-8", "surrogateescape").decode())  # other encodings are no TOML
     except (ValueError, RecursionError):
         # What a person takes for a force goes, and the new one stands where it is read before all else.
-        lines = [force.unglued(one) for one in text.split("\n") if not force.is_line(one)]
-        kept = ["" if one and not force.cleaned(one) else one for one in lines]
+        lines = [kill_switch.unglued(one) for one in text.split("\n") if not kill_switch.is_line(one)]
+        kept = ["" if one and not kill_switch.cleaned(one) else one for one in lines]
         return bom + (line + newline if line else "") + "\n".join(kept)
     rest = _rest(text)
     if line:
@@ -132,7 +132,7 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
 def _rest(text: str) -> Any:
     """Return what a text says beside the force; None for what is no TOML."""
     try:
-        bare, _ = force.lifted(tomllib.loads(text))
+        bare, _ = kill_switch.lifted(tomllib.loads(text))
     except (ValueError, RecursionError):
         return None
     return bare
@@ -190,14 +190,14 @@ def _cuts(text: str, number: int) -> Iterator[str]:
 def _with(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator[str]:
     """Give the texts that say the force: where it belongs, else at the top, where it counts in any file."""
     document = _parse(path, text)
-    table = files.TABLE if document is None else document.table
+    table = settings_file.TABLE if document is None else document.table
     lines = text.split("\n")
     end = newline.removesuffix("\n")
     tried = []
     if table:
         header = f"[{'.'.join(table)}]{newline}{line}{newline}"
-        heads = [number for number, one in enumerate(lines) if files.header(one)[: len(table)] == table]
-        if heads and files.header(lines[heads[0]]) == table:
+        heads = [number for number, one in enumerate(lines) if settings_file.header(one)[: len(table)] == table]
+        if heads and settings_file.header(lines[heads[0]]) == table:
             tried.append("\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]]))
             tried.append(text + newline + line + newline)  # it is the last line, and doesn't end
         if heads:

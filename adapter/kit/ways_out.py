@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Choice
-from adapter.routing.parameters import Emulated
+from adapter._settings.validation import Emulated
 from adapter.translation.parameters import BREAKING_DROPS
 from adapter.translation.policy import Policy, Unsupported
 

@@ -61,7 +61,7 @@ def in_force(side: Side) -> Iterator[None]:
     The environment says the same, for processes that the test starts. A `use(backend=…)`, a header or `force` of the code under
     test still beats it.
     """
-    from adapter.routing.overrides import everywhere
+    from adapter._routing.overrides import everywhere
 
     backend: Literal["chat", "responses"] = "chat" if side == "chat" else "responses"
     before = os.environ.get(VARIABLE)

@@ -173,7 +173,7 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """Give the report for people."""
-        from adapter.telemetry import aligned
+        from adapter.telemetry.counters import aligned
 
         rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
         for side in ("chat", "responses"):

@@ -12,9 +12,9 @@ import pytest
 
 from adapter import Settings
 from adapter._exchange.effects import Flag
+from adapter._routing import flags, reload
 from adapter._util.log_once import Once
 from adapter._util.worker_threads import Threads
-from adapter.routing import flags, live
 
 pytest.importorskip("openfeature")
 
@@ -33,7 +33,7 @@ def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
     monkeypatch.setattr(flags, "_THREADS", Threads(32, "adapter-flag"))
     once = Once()
-    for module in (flags, live):
+    for module in (flags, reload):
         monkeypatch.setattr(module, "ONCE", once)
     yield
     api.shutdown()

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.errors import AdapterError, MissingExtra
 from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
-from adapter.routing.settings import Settings
 
 from .documents import NOT_JSON, ONE_COMMA_TOO_MANY
 from .summary import SEPARATOR, Summary

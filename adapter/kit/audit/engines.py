@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+from adapter._settings.settings import Settings
 from adapter.errors import MissingExtra
 from adapter.kit.rows import RowFormats
-from adapter.routing.settings import Settings
 
 from .batches import NoRequests, arrow, audit_batch, audit_rows
 from .inputs import BLOCK, Block, Cursor, Log, blocks

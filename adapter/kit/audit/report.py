@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+from adapter._settings.settings import Settings
 from adapter._util.safe_names import OTHER
-from adapter.routing.settings import Settings
 from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .features import FEATURES

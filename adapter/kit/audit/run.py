@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from adapter._settings.settings import Settings
 from adapter._util.regular_files import Unreadable
 from adapter.kit.rows import RowFormats
-from adapter.routing.settings import Settings
 from adapter.translation.model_profiles import BUILT_IN
 from adapter.translation.parameters import CHAT_PARAMETERS
 

@@ -10,13 +10,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from adapter._routing.call import Call
+from adapter._routing.overrides import NONE
+from adapter._routing.router import Router
+from adapter._settings.settings import Settings
 from adapter._util import safe_names
 from adapter.kit.rows import Logged
 from adapter.kit.ways_out import KEPT, plan_of, ways_out
-from adapter.routing.calls import Call
-from adapter.routing.decide import Router
-from adapter.routing.overrides import NONE
-from adapter.routing.settings import Settings
 from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.parameters import CHAT_PARAMETERS
 

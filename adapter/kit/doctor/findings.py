@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from adapter.routing.settings import Settings
+from adapter._settings.settings import Settings
 
 State = Literal["ok", "note", "warning", "failed", "skipped"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapter.memory.address import text_of, without_secrets
-from adapter.routing.environment import PREFIX, read, unknown
-from adapter.routing.force import Found
-from adapter.routing.settings import Settings, forces_of
-from adapter.routing.values import OTHER_NAME
+from adapter._memory.urls import text_of, without_secrets
+from adapter._settings.environment import PREFIX, read, unknown
+from adapter._settings.fields import OTHER_NAME
+from adapter._settings.kill_switch import Found
+from adapter._settings.settings import Settings, forces_of
 
 from .findings import Finding, Patient
 

@@ -12,13 +12,13 @@ from uuid import uuid4
 
 from adapter._exchange import fallback
 from adapter._exchange.effects import Head
+from adapter._memory import stores
+from adapter._memory.urls import kind_of
+from adapter._routing.flags import KEY
+from adapter._routing.router import FLAG_VALUES
 from adapter._util.worker_threads import Threads
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.kit import unreached
-from adapter.memory import opening
-from adapter.memory.address import kind_of
-from adapter.routing.decide import FLAG_VALUES
-from adapter.routing.flags import KEY
 from adapter.testing.level import sdks_library
 
 from .findings import Finding, Patient, State
@@ -61,7 +61,7 @@ def store(patient: Patient) -> Iterator[Finding]:
         return took
 
     try:
-        opened = _within(_PATIENCE, lambda: opening.opened(settings.memory, max(settings.memory_timeout, 1.0)))
+        opened = _within(_PATIENCE, lambda: stores.opened(settings.memory, max(settings.memory_timeout, 1.0)))
         first, second = _within(_PATIENCE, round_trip), _within(_PATIENCE, round_trip)
     except Exception as error:  # noqa: BLE001  # whatever a store raises is what was to be found out
         # Its class alone: the message may hold the URL with its password.

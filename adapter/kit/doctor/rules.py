@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 
+from adapter._routing.call_site import is_passed_over
+from adapter._routing.router import Router
+from adapter._settings.fields import Rule
+from adapter._settings.match import Match
 from adapter._util import safe_names
-from adapter.routing.call_site import is_passed_over
-from adapter.routing.decide import Router
-from adapter.routing.match import Match
-from adapter.routing.values import Rule
 from adapter.translation.model_profiles import ModelFacts
 
 from .findings import Finding, Patient

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapter._memory.urls import kind_of
 from adapter._util import regular_files
 from adapter._util.regular_files import Unreadable
-from adapter.memory.address import kind_of
 
 from .findings import Finding, Patient
 

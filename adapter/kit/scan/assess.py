@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args
 
 from adapter._exchange.plan import Plan
 from adapter._exchange.record import Choice
+from adapter._routing.call import Call
+from adapter._routing.call_site import named
+from adapter._routing.overrides import NONE
+from adapter._routing.router import Router
+from adapter._settings.settings import Settings
 from adapter.kit.fates import Fate, fates
 from adapter.kit.ways_out import plan_of, ways_out
-from adapter.routing.call_site import named
-from adapter.routing.calls import Call
-from adapter.routing.decide import Router
-from adapter.routing.overrides import NONE
-from adapter.routing.settings import Settings
 from adapter.translation.parameters import CHAT_ONLY, CHAT_PARAMETERS
 
 from .arguments import PLACEHOLDER, Unknown

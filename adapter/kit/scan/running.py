@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapter._routing.call_site import named
+from adapter._settings.settings import Settings
 from adapter._util.regular_files import Unreadable
 from adapter.errors import MissingExtra
-from adapter.routing.call_site import named
-from adapter.routing.settings import Settings
 
 from . import sources
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from adapter._routing.call_site import module_name
 from adapter._util import regular_files
 from adapter._util.regular_files import Unreadable
-from adapter.routing.call_site import module_name
 
 from .known import HINT
 from .notebooks import Notebook

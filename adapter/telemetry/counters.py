@@ -20,9 +20,8 @@ from types import MethodType
 from typing import Any
 
 from adapter._exchange.record import Backend, Decision
+from adapter._util import safe_names
 from adapter._util.safe_names import OTHER
-
-from ._util import safe_names
 
 logger = logging.getLogger("adapter")
 

@@ -6,17 +6,17 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from adapter.memory.base import Store
+from adapter._memory.store import Store
 from adapter.translation.policy import CarryReasoning, Unsupported
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from adapter.telemetry import Record
+    from adapter.telemetry.counters import Record
 
+    from .fields import Fallback, Force, OnInternalError, Rule
     from .match import Match
-    from .parameters import Emulated
-    from .values import Fallback, Force, OnInternalError, Rule
+    from .validation import Emulated
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from adapter.errors import AdapterError
 
-from .address import Address
-from .base import MAX_TOTAL, MAX_VALUE, OPENING, Store
 from .redis import PREFIX, library, patience
+from .store import MAX_TOTAL, MAX_VALUE, OPENING, Store
+from .urls import Address
 
 _AT_ONCE = 100  # names in one pipeline
 _TRIES = 3  # a cluster's client must ask again where a slot has moved

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import files
-from .base import MAX_TOTAL, MAX_VALUE, Store
+from . import private_files
+from .store import MAX_TOTAL, MAX_VALUE, Store
 
 _AT_ONCE = 500  # names in one question; old builds of SQLite take 999
 _EVERY = 256  # how many values are put between two looks at the bounds
@@ -134,11 +134,11 @@ class SQLite(Store):
 
     def _connect(self) -> sqlite3.Connection:
         # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
-        one = files.made(self._path)
+        one = private_files.made(self._path)
         made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
         try:
             version = _version(made)  # by now the file is open
-            files.unchanged(self._path, one)
+            private_files.unchanged(self._path, one)
             if version == 0:
                 self._begin(made)
             if _version(made) != _VERSION:

@@ -9,20 +9,20 @@ from typing import Any, Literal, get_args
 
 from adapter._exchange.effects import UNREAD, Flag, Need
 from adapter._exchange.record import Backend, Choice
+from adapter._memory.service import Keeper
+from adapter._settings.fields import PerCall, Rule
+from adapter._settings.match import Match
+from adapter._settings.settings import Settings
 from adapter._util.log_once import ONCE
-from adapter.memory.keeper import Keeper
-from adapter.telemetry import Observers
+from adapter.telemetry.counters import Observers
 from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.policy import Policy
 
 from . import overrides as overriding
-from .calls import Call
-from .match import Match
-from .matching import Matcher, compiled_hosts
+from .call import Call
 from .overrides import Overrides
 from .rollout import Hashes, moves
-from .settings import Settings
-from .values import PerCall, Rule
+from .rules import Matcher, compiled_hosts
 
 HEADER = "x-adapter-backend"
 """The request header that chooses the backend of one call; it is never sent on."""

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from fnmatch import translate
 from typing import Any
 
-from .calls import Call
-from .match import Globs, Match, plain_host
+from adapter._settings.match import Globs, Match, plain_host
+
+from .call import Call
 
 _IN_BODY = ("model", "stream", "tools", "format")
 

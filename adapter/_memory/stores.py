@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from . import files
-from .address import DAY, Address, address, text_of
-from .in_process import InProcess
+from . import private_files
+from .in_memory import InProcess
+from .urls import DAY, Address, address, text_of
 
 _EVERYTHING = "*"
 _METHODS = ("get", "put", "delete", "forget", "aget", "aput", "adelete", "aforget")
@@ -23,7 +23,7 @@ def check(memory: Any) -> None:
     if isinstance(memory, str):
         where = address(memory)
         if where.kind == "sqlite":
-            files.check(Path(where.place))
+            private_files.check(Path(where.place))
         elif where.kind != "memory":
             from . import redis_client
 

@@ -13,8 +13,8 @@ from typing import Any
 from adapter._util import regular_files
 from adapter.errors import ConfigurationError
 
-from . import force
-from .force import Found, Location
+from . import kill_switch
+from .kill_switch import Found, Location
 
 PROJECT, TABLE = "pyproject.toml", ("tool", "adapter")
 
@@ -121,13 +121,13 @@ def parse(path: Path, raw: bytes, *, running: bool = False) -> Document:
         complaint = _complaint(error)
     if complaint:  # outside of the handler: its exception may hold the whole text
         why = f"config_file: {path}: not TOML: {complaint}"
-        lines = force.legible(raw.decode("utf-8", "replace"), running=running)
+        lines = kill_switch.legible(raw.decode("utf-8", "replace"), running=running)
         return _in_trouble(path, raw, why, [one for one in lines if one.known or path.name != PROJECT])
     tool = data.get("tool")
     if path.name != PROJECT and not (isinstance(tool, dict) and "adapter" in tool):
-        bare, forces = force.lifted(data)
+        bare, forces = kill_switch.lifted(data)
         return Document(path, raw, bare, forces=tuple(forces))
-    bare, forces = force.lifted(data, table=TABLE)
+    bare, forces = kill_switch.lifted(data, table=TABLE)
     forces = [one for one in forces if one.location[:2] == TABLE or _meant(one)]
     inner = bare["tool"].get("adapter") if isinstance(tool, dict) else None
     if not isinstance(inner, dict):

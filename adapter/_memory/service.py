@@ -24,12 +24,12 @@ from adapter._util.worker_threads import Threads, joined
 from adapter.errors import AdapterError
 from adapter.translation.reasoning.turns import ToolTurn
 
-from . import opening
-from .base import MAX_TOTAL, OPENING, THREADS
-from .files import UnsafeFile
-from .in_process import InProcess
-from .scope import Whose, begin_of, bounded, names_of, pattern_of, server_of
-from .values import MAX_TEXT, Packer, key_of
+from . import stores
+from .in_memory import InProcess
+from .keys import Whose, begin_of, bounded, names_of, pattern_of, server_of
+from .private_files import UnsafeFile
+from .serialization import MAX_TEXT, Packer, key_of
+from .store import MAX_TOTAL, OPENING, THREADS
 
 logger = logging.getLogger("adapter")
 
@@ -75,7 +75,7 @@ class Keeper:
     @cached_property
     def store(self) -> Any:
         """The store."""
-        return opening.opened(self._memory, self._seconds)
+        return stores.opened(self._memory, self._seconds)
 
     def prepare(self, seconds: float = OPENING) -> None:
         """Begin to open the store, so that no call has to, and wait for it so long; one that can't be opened is a warning."""

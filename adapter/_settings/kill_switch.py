@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from .values import Force
+from .fields import Force
 
 Location = tuple[str | int, ...]
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from adapter._exchange.record import Backend
+from adapter._settings.validation import Emulated, known_parameter
 from adapter.errors import ConfigurationError
 from adapter.translation.policy import Unsupported
-
-from .parameters import Emulated, known_parameter
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from adapter._util import fast_json
 from adapter.errors import MissingExtra
 from adapter.translation.reasoning.turns import ToolTurn
 
-from .base import MAX_VALUE
-from .untrusted import turn_of
+from .store import MAX_VALUE
+from .untrusted_values import turn_of
 
 _PLAIN, _ZLIB, _SEALED = b"1j", b"1z", b"1s"  # the version, and how the rest is written
 _WORTH = 4096  # below so many bytes, which one item has (1,784 in the median of 200), compressing saves nothing worth its time

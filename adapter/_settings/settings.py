@@ -22,14 +22,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from adapter._util import safe_names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
-from adapter.telemetry import check
+from adapter.telemetry.counters import check
 
-from . import environment, files, logs
+from . import environment, log_handler, settings_file
 from .arguments import Arguments
 from .environment import CONFIG, PREFIX, Environment
-from .force import Found, Location, found, lifted, strongest
-from .hashing import hash_of
-from .values import OTHER_NAME, Force, Values
+from .fields import OTHER_NAME, Force, Values
+from .kill_switch import Found, Location, found, lifted, strongest
+from .settings_hash import hash_of
 
 _OBJECTS = frozenset({"flags", "observers"})
 _SECRET = frozenset({"memory", "memory_key"})
@@ -83,7 +83,7 @@ class Settings(BaseSettings, Values):
     itself, in dumps and in JSON without it; `get_secret_value()` gives it whole, and settings take it as it is."""
 
     _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
-    _document: files.Document | None = pydantic.PrivateAttr(default=None)
+    _document: settings_file.Document | None = pydantic.PrivateAttr(default=None)
     _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
     _trouble: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
     _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
@@ -97,15 +97,15 @@ class Settings(BaseSettings, Values):
         document = None
         if named:
             try:
-                document = files.read(named)
+                document = settings_file.read(named)
             except ConfigurationError as error:
-                document = files.unread(named, str(error))
+                document = settings_file.unread(named, str(error))
         self._load(document, values, lenient=True)
         if self._trouble or self._remarks:
             logger.error("%s", self.said_of_force())
 
     @classmethod
-    def at(cls, document: files.Document | None, given: dict[str, Any], *, lenient: bool = False) -> Self:
+    def at(cls, document: settings_file.Document | None, given: dict[str, Any], *, lenient: bool = False) -> Self:
         """Make the settings that the arguments of before give with another state of their file.
 
         `lenient`: where there is a force, what is wrong is left out.
@@ -130,14 +130,14 @@ class Settings(BaseSettings, Values):
             _LONGEST_LINE,
         )
 
-    def _load(self, document: files.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
+    def _load(self, document: settings_file.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
         variables = environment.read(given)
         force, remarks = _force(forces_of(document, given, variables), given)
         values = {name: value for name, value in given.items() if name not in ("force", *environment.OPTIONS)}
         if "rules" in values:
             values["rules"], _ = lifted(values["rules"])
         reading = _Reading({} if document is None else document.data, {"force": force}, variables.values())
-        logs.switch_on(variables)
+        log_handler.switch_on(variables)
         environment.warn_of_unknown(variables, type(self).model_fields)
         trouble = ""
         try:
@@ -297,7 +297,7 @@ class _First(PydanticBaseSettingsSource):
 
 
 def forces_of(
-    document: files.Document | None, given: Mapping[str, Any], variables: Environment | None = None
+    document: settings_file.Document | None, given: Mapping[str, Any], variables: Environment | None = None
 ) -> Iterator[tuple[Found, str]]:
     """Give every force of the arguments, the variables and the file, with the place that it stands in."""
     if "force" in given:
@@ -332,7 +332,7 @@ def _force(forces: Iterable[tuple[Found, str]], given: Mapping[str, Any]) -> tup
     return force, "; ".join(dict.fromkeys(odd))
 
 
-def check_file(document: files.Document) -> None:
+def check_file(document: settings_file.Document) -> None:
     """Refuse what is wrong in the file itself, also where something else has the last word."""
     for name in _OBJECTS & document.data.keys():
         raise ConfigurationError(
@@ -349,7 +349,9 @@ def check_file(document: files.Document) -> None:
         raise ConfigurationError(problem)
 
 
-def _source(location: Location, values: dict[str, Any], variables: Environment, document: files.Document | None) -> str:
+def _source(
+    location: Location, values: dict[str, Any], variables: Environment, document: settings_file.Document | None
+) -> str:
     name = str(location[0]) if location else ""
     if name in values:
         return ""
@@ -380,8 +382,8 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
 
 def _near(location: Location) -> str:
     """Return the name that may have been meant where an unknown one stands."""
+    from .fields import Rule
     from .match import Match
-    from .values import Rule
 
     name, known = str(location[-1]), list(Settings.model_fields)
     if location[0] == "rules":

@@ -10,14 +10,14 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from adapter._settings import settings_file
+from adapter._settings.kill_switch import strongest
+from adapter._settings.settings import Settings, forces_of
 from adapter._util.log_once import HELD, ONCE
 from adapter._util.safe_names import printable
 from adapter.errors import AdapterError, ConfigurationError
 
-from . import files
-from .decide import Router
-from .force import strongest
-from .settings import Settings, forces_of
+from .router import Router
 
 logger = logging.getLogger("adapter")
 
@@ -85,7 +85,7 @@ class Live:
                 return  # another thread was faster
             now = time.time_ns()
             try:
-                self._take(path, files.contents(path))
+                self._take(path, settings_file.contents(path))
             except ConfigurationError as error:
                 self._complain(str(error))
             except OSError as error:
@@ -106,7 +106,7 @@ class Live:
             raise ConfigurationError(f"config_file: {path}: empty")
         router = self._good
         if router is None or raw != self._raw:
-            document = files.parse(path, raw, running=True)
+            document = settings_file.parse(path, raw, running=True)
             try:
                 router = Router(Settings.at(document, self._given))
             except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
@@ -121,7 +121,7 @@ class Live:
             _say_anew()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
-    def _obey(self, document: files.Document, error: Exception) -> None:
+    def _obey(self, document: settings_file.Document, error: Exception) -> None:
         """Obey the force in a file that is bad. Raises the error where there is none."""
         if not any(one.value for one in document.forces):
             raise error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from adapter._memory.service import Keeper
+from adapter._settings.coercion import Given, settings_of
 from adapter.errors import AdapterError
-from adapter.memory.keeper import Keeper
 
-from .given import Given, settings_of
-from .live import live
+from .reload import live
 
 
 def forget(*, conversation: str | None = None, scope: str | None = None, settings: Given = None) -> int:

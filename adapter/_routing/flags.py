@@ -16,7 +16,7 @@ from adapter._exchange.effects import Flag
 from adapter._util.log_once import ONCE
 from adapter._util.worker_threads import Threads, joined
 
-from .decide import FLAG_VALUES
+from .router import FLAG_VALUES
 
 KEY = "openai-backend"
 

@@ -12,7 +12,7 @@ from typing import Any
 from adapter._util.worker_threads import joined
 from adapter.errors import MissingExtra
 
-from .base import MAX_TOTAL, MAX_VALUE, OPENING, THREADS, Store
+from .store import MAX_TOTAL, MAX_VALUE, OPENING, THREADS, Store
 
 PREFIX = "adapter:"
 _FRESH = 1.0  # seconds, for which an idle connection is taken to be open

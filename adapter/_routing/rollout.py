@@ -13,7 +13,7 @@ from typing import Any
 
 from adapter._exchange.effects import UNREAD, Need
 
-from .calls import Call
+from .call import Call
 
 _SCALE = 100 / 2**64
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic
 
-from adapter.memory.address import text_of, without_secrets
+from adapter._memory.urls import text_of, without_secrets
 
 _SECRET = frozenset({"memory_key"})
 _UNORDERED = frozenset({"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"})

@@ -8,15 +8,15 @@ from typing import Any
 
 from adapter.translation.parameters import CHAT_PARAMETERS, MESSAGE_FIELDS
 
-from . import match, values
+from . import fields, match
 
 
 def settings_schema() -> dict[str, Any]:
     """Make the JSON schema of a settings file; the descriptions are the settings' own docstrings."""
-    schema = values.Values.model_json_schema()
+    schema = fields.Values.model_json_schema()
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adapter.toml"}
     schema["description"] = "Which API gets the Chat Completions calls of a service, and how."
-    said = _docstrings(values) | _docstrings(match)
+    said = _docstrings(fields) | _docstrings(match)
     inherited = said.get("PerCall", {})
     for name, described in (("Values", schema), *schema.get("$defs", {}).items()):
         for field, text in (inherited | said.get(name, {})).items():
@@ -38,7 +38,7 @@ def _write_types(schema: dict[str, Any]) -> None:
         properties = described["properties"]
         properties["drop"]["items"] = {"enum": parameters}
         properties["unsupported_parameters"]["propertyNames"] = {"enum": parameters}
-        properties["sticky_by"]["pattern"] = f"^({values.STICKY.pattern})$"
+        properties["sticky_by"]["pattern"] = f"^({fields.STICKY.pattern})$"
         properties["rollout"]["anyOf"].insert(1, {"type": "string", "pattern": r"^\s*\d+(\.\d*)?\s*%\s*$"})
         del properties["on_bug"]["default"]
         properties["on_bug"]["deprecated"] = True

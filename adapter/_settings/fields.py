@@ -13,15 +13,15 @@ import pydantic
 from pydantic import Field
 from pydantic_settings import NoDecode
 
+from adapter._memory import stores
+from adapter._memory.serialization import key_of
+from adapter._memory.urls import kept, text_of
 from adapter.errors import MissingExtra
-from adapter.memory import opening
-from adapter.memory.address import kept, text_of
-from adapter.memory.values import key_of
 from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.policy import CarryReasoning, Unsupported
 
 from .match import Host, Match
-from .parameters import Emulated, known_parameter
+from .validation import Emulated, known_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -237,7 +237,7 @@ class Values(PerCall):
     @pydantic.field_validator("memory", mode="after")
     @classmethod
     def _store(cls, value: Any) -> Any:
-        opening.check(value)
+        stores.check(value)
         return kept(value)
 
     @pydantic.field_validator("memory_key", mode="before")

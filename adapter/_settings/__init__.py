@@ -1,0 +1,1 @@
+"""What can be configured: every setting, and where its value comes from."""
