@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Give the name back where a module turns up only now, beside tests in a part of the repository, unless a part uses the adapter."""
     config = parent.config
-    if _ASIDE in config.stash or config.getoption("importmode") != "prepend" or "adapter.doors" in sys.modules:
+    if _ASIDE in config.stash or config.getoption("importmode") != "prepend" or "adapter._runtime" in sys.modules:
         return
     found = _of_the_project([_base(module_path.parent)])
     if found is None:

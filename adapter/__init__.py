@@ -25,14 +25,14 @@ from .errors import (
 
 if TYPE_CHECKING:
     from adapter._exchange.record import Decision
+    from adapter._http.transport import AsyncTransport, Transport
     from adapter._memory.store import Store
     from adapter._routing.forget import aforget, forget
     from adapter._routing.overrides import use
+    from adapter._runtime.decisions import decision
+    from adapter._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from adapter._sdk.install import install, uninstall
     from adapter._settings.settings import Settings
-    from adapter.doors.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
-    from adapter.doors.decisions import decision
-    from adapter.doors.installing import install, uninstall
-    from adapter.doors.wire import AsyncTransport, Transport
     from adapter.telemetry.counters import Counters, Record
     from adapter.translation.ledger import Loss
 
@@ -154,21 +154,21 @@ def _imported(home: str) -> Any:
     """Import a module by a statement of its own: what makes one executable of a program (Nuitka) sees no other import."""
     match home:
         case "doors.client":
-            from .doors import client
+            from adapter._sdk import client
 
             return client
         case "doors.decisions":
-            from .doors import decisions
+            from ._runtime import decisions
 
             return decisions
         case "doors.installing":
-            from .doors import installing
+            from adapter._sdk import install
 
-            return installing
+            return install
         case "doors.wire":
-            from .doors import wire
+            from adapter._http import transport
 
-            return wire
+            return transport
         case "journal":
             from ._exchange import record
 
@@ -190,11 +190,11 @@ def _imported(home: str) -> Any:
 
             return overrides
         case "routing.settings":
-            from adapter._settings import settings
+            from ._settings import settings
 
             return settings
         case "telemetry":
-            from adapter.telemetry import counters
+            from .telemetry import counters
 
             return counters
         case "translation":

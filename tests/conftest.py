@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from adapter._memory import service, stores
-from adapter.doors import missing
+from adapter._runtime import missing_endpoints
 from tests.support import network
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _every_endpoint_may_be_there() -> None:
     """Forget which servers had no Responses API: tests share addresses."""
-    missing.forget()
+    missing_endpoints.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from adapter._exchange import background
-from adapter.doors import waiting
+from adapter._runtime import background_clock
 from adapter.translation import Asked
 from tests.support.answers import RESPONSES, Sdk, delta, event, events, impatient, response, sdk, text_of
 from tests.support.doors import CHAT_COMPLETION, Door, Reply, Sent, each_door
@@ -53,7 +53,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     for name in ("now", "sleep", "asleep"):
-        monkeypatch.setattr(waiting, name, getattr(made, name))
+        monkeypatch.setattr(background_clock, name, getattr(made, name))
     return made
 
 
@@ -242,7 +242,7 @@ def test_an_interrupt_cancels_the_run(service: Loopback, clock: Clock, monkeypat
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(waiting, "sleep", interrupted)
+    monkeypatch.setattr(background_clock, "sleep", interrupted)
     one = Sdk("sync")
     with pytest.raises(KeyboardInterrupt):
         one.create(one.client(service), store=True, extra_body={"background": True})
@@ -260,7 +260,7 @@ def test_a_cancelled_call_cancels_the_run(service: Loopback, monkeypatch: pytest
             waits.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(waiting, "asleep", asleep)
+        monkeypatch.setattr(background_clock, "asleep", asleep)
         one = Sdk("async")
         client = one.client(service)
         call = client.chat.completions.create(

@@ -197,7 +197,7 @@ URLS = [
 
 @pytest.mark.parametrize(("text", "raw_path"), URLS)
 def test_a_url_with_another_path_is_what_the_library_makes(text: str, raw_path: bytes) -> None:
-    from adapter.doors.urls import _consists_of_parts, moved
+    from adapter._http.urls import _consists_of_parts, moved
 
     class Url(http.URL):  # type: ignore[misc]  # a library that is known at run time
         @property

@@ -22,7 +22,7 @@ from openai.types.chat import ChatCompletionMessage
 
 import adapter
 from adapter._routing.router import Router
-from adapter.doors.own_reading import SUPPORTED
+from adapter._sdk.response_processing import SUPPORTED
 from adapter.translation.streams.text_fast_path import Lane
 from tests.support import corpus
 from tests.support.answers import Sdk, event, events, hanging, response, sdk
@@ -443,9 +443,9 @@ def test_a_post_that_is_not_ours_sees_the_messages() -> None:
 
 
 def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loopback) -> None:
-    from adapter.doors import own_messages
+    from adapter._sdk import fast_messages
 
-    monkeypatch.setattr(own_messages, "_mapped", lambda _: pytest.fail("the messages were looked at"))
+    monkeypatch.setattr(fast_messages, "_mapped", lambda _: pytest.fail("the messages were looked at"))
     loopback.answer = lambda _: Served.of_sse(events())
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="chat")) as client:
         client.chat.completions.create(

@@ -253,7 +253,7 @@ def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> 
 
 
 def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
-    from adapter.doors import decisions
+    from adapter._runtime import decisions
 
     loopback.answer = both
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=Settings(backend="responses")) as client:
@@ -337,7 +337,7 @@ def test_chunks_of_other_ids_than_the_first(sdk: Sdk, loopback: Loopback, ids: t
 
 
 def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapter.doors import decisions
+    from adapter._runtime import decisions
 
     loopback.answer = both
     monkeypatch.setattr(decisions, "_NAMED", {})

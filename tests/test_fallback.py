@@ -12,8 +12,8 @@ import pytest
 import adapter
 from adapter._exchange.effects import Head
 from adapter._exchange.fallback import judge, lacks_model, needs_body, second_opinion, way_back
+from adapter._runtime import missing_endpoints
 from adapter._util import expiring_set
-from adapter.doors import missing
 from tests.support.answers import (
     CALL,
     CHAT,
@@ -442,7 +442,7 @@ def test_nothing_falls_back_where_that_is_not_asked_for(door: Door, streaming: b
 def test_each_reason_stands_for_itself(door: Door, reason: str) -> None:
     cases = {"missing": MISSING["OpenAI"], "blocked": BLOCKED["401, a page"], "rejected": api(400)}
     for other, reply in cases.items():
-        missing.forget()
+        missing_endpoints.forget()
         seen = run(door, False, over(reply), fallback=(reason,))
         assert (seen.error is None) is (other == reason)
         assert took(seen)[0] == ("chat" if other == reason else "responses")
@@ -457,7 +457,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     made = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(expiring_set, "time", SimpleNamespace(monotonic=lambda: made.now))
     yield made
-    missing.forget()
+    missing_endpoints.forget()
 
 
 @pytest.mark.parametrize(
@@ -517,9 +517,9 @@ def test_where_missing_is_not_asked_for_what_others_found_does_not_count() -> No
 
 def test_only_so_many_base_urls_are_remembered() -> None:
     for number in range(3000):
-        missing.remember(("https", "host", None, str(number).encode()), 60)
-    assert len(missing._MISSING._until) <= 1000
-    assert missing._MISSING.holds(("https", "host", None, b"2999"))
+        missing_endpoints.remember(("https", "host", None, str(number).encode()), 60)
+    assert len(missing_endpoints._MISSING._until) <= 1000
+    assert missing_endpoints._MISSING.holds(("https", "host", None, b"2999"))
 
 
 # `rejected`
@@ -651,7 +651,7 @@ def test_one_way_models_never_go_to_chat(door: Door, streaming: bool, body: str,
 
 def test_a_one_way_model_asks_a_server_that_others_found_wanting() -> None:
     for door in DOORS:
-        missing.forget()
+        missing_endpoints.forget()
         run(door, False, over(MISSING["Go"]))
         seen = run(door, False, over(Reply.of_json(response())), ONE_WAY["name"])
         assert said(seen) == "Hello there"

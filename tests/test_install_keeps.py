@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion
 
 import adapter
 from adapter import Record
-from adapter.doors.own_reading import SUPPORTED
+from adapter._sdk.response_processing import SUPPORTED
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, sdk, text_of
 from tests.support.http import helpers_of, needs
 from tests.support.loopback import Reply, Request
@@ -140,7 +140,7 @@ def _is_sdks(cls: type) -> bool:
 def _ours() -> frozenset[type]:
     if not SUPPORTED:
         return frozenset()
-    from adapter.doors.own_messages import _OWN
+    from adapter._sdk.fast_messages import _OWN
 
     return frozenset(_OWN.values())
 
@@ -721,11 +721,11 @@ def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) ->
 @pytest.mark.parametrize("made", ["ours", "installed", "installed, used before"])
 @pytest.mark.parametrize("name", ["create", "parse"])
 def test_messages_skip_the_transform(sdk: Sdk, made: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapter.doors import own_messages
+    from adapter._sdk import fast_messages
 
     taken: list[int] = []
-    native = own_messages._mapped
-    monkeypatch.setattr(own_messages, "_mapped", lambda messages: taken.append(1) or native(messages))
+    native = fast_messages._mapped
+    monkeypatch.setattr(fast_messages, "_mapped", lambda messages: taken.append(1) or native(messages))
     settings, upstream = adapter.Settings(backend="responses", on_bug="raise"), Upstream(both)
     if made == "ours":
         client = of_class(sdk, sdk.adapted, upstream, settings=settings)

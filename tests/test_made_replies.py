@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from adapter.doors.families import family_of
-from adapter.doors.made import Made
+from adapter._http.libraries import family_of
+from adapter._http.response_class import Made
 from tests.support.http import http
 
 Json = dict[str, Any]

@@ -16,8 +16,8 @@ import pytest
 
 import adapter
 from adapter import Settings
+from adapter._http.memory_scope import whose_of
 from adapter._memory.keys import names_of, server_of
-from adapter.doors.remembering import whose_of
 from tests.support.answers import response
 from tests.support.http import SDK, http
 from tests.support.tool_loop import TOOL, answered, call, random_id, reasoning, spoken

@@ -30,8 +30,8 @@ import pytest
 import adapter
 from adapter._exchange.record import Journal
 from adapter._memory.service import REFUSED
-from adapter.doors import missing
-from adapter.doors.ticket import Ticket
+from adapter._runtime import missing_endpoints
+from adapter._runtime.call_context import Ticket
 from tests.support.answers import CHAT, RESPONSES, Sdk
 from tests.support.http import SDK, http
 from tests.support.planting import Garden, PlantedError, name_of, ran
@@ -95,7 +95,7 @@ class Shot:
 
     def run(self) -> Any:
         """Make the call; return what it gave, or raised."""
-        for remembered in (missing._MISSING, REFUSED):
+        for remembered in (missing_endpoints._MISSING, REFUSED):
             remembered._until.clear()  # without a function of the package's, which may be the planted one
         try:
             return self.call.run(Session(_sdk(self.way.asynchronous), self.client, self.upstream))
@@ -144,7 +144,7 @@ def prepared() -> Iterator[None]:
     for mode in (False, True):
         _sdk(mode).close()
     _sdk.cache_clear()
-    missing.forget()
+    missing_endpoints.forget()
     REFUSED.forget()
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.doors import own_chunks
-from adapter.doors.own_chunks import Building
-from adapter.doors.own_reading import SUPPORTED
+from adapter._sdk import chunks
+from adapter._sdk.chunks import Building
+from adapter._sdk.response_processing import SUPPORTED
 from adapter.translation.streams.chunks import Delta, Like
 from tests.support.http import needs
 
@@ -65,7 +65,7 @@ def test_a_chunk_that_is_cast_is_what_pydantic_builds(kind: str, padding: str | 
 def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = Building().chunk(Delta("no", None, like("plain")))
     for wrong in (lambda: None, lambda: lambda *_: sample):
-        monkeypatch.setattr(own_chunks, "_cast", wrong)
+        monkeypatch.setattr(chunks, "_cast", wrong)
         chunk = Building().chunk(Delta("Hi", None, like("plain")))
         assert chunk is not None
         assert chunk.choices[0].delta.content == "Hi"
@@ -73,8 +73,8 @@ def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPa
 
 @supported
 def test_another_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_chunks, "BaseModel", object)
-    assert own_chunks._cast.__wrapped__() is None
+    monkeypatch.setattr(chunks, "BaseModel", object)
+    assert chunks._cast.__wrapped__() is None
 
 
 @supported

@@ -25,7 +25,7 @@ from adapter._routing import flags
 from adapter._routing.call import Call
 from adapter._routing.overrides import current
 from adapter._routing.router import HEADER, Router
-from adapter.doors.drive import drive
+from adapter._runtime.run import drive
 from tests.support.answers import response
 from tests.support.doors import DOORS, Door, Reply, Seen, both, each_door
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter._http import header_fields
 from adapter._util import fast_json, json_codec
-from adapter.doors import fields
 from tests.support import corpus
 from tests.support.http import http
 
@@ -102,18 +102,18 @@ RAW = [(b"Content-Type", b"text/html"), (b"X-Other", b"1"), (b"x-other", b"2"), 
 @pytest.mark.parametrize("kind", [http.Headers, Plain], ids=["the library's", "public parts alone"])
 def test_header_fields(kind: Any) -> None:
     headers = kind(RAW)
-    assert fields.values(headers, b"x-other") == ["1", "2"]
-    assert fields.value(headers, b"content-type") == "text/html"
-    assert (fields.value(headers, b"absent"), fields.has(headers, b"absent")) == ("", False)
-    assert fields.has(headers, b"content-length")
-    made = fields.edited(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
+    assert header_fields.values(headers, b"x-other") == ["1", "2"]
+    assert header_fields.value(headers, b"content-type") == "text/html"
+    assert (header_fields.value(headers, b"absent"), header_fields.has(headers, b"absent")) == ("", False)
+    assert header_fields.has(headers, b"content-length")
+    made = header_fields.edited(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
     assert type(made) is kind
     assert made.raw == [(b"Content-Type", b"text/html"), (b"X-New", b"3")]
     assert headers.raw == RAW
 
 
 def test_edited_headers_are_whole_ones() -> None:
-    made = fields.edited(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
+    made = header_fields.edited(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
     assert made == http.Headers([RAW[0], RAW[3], (b"X-New", b"3")])
     assert (made["x-new"], made.get("x-other"), "content-length" in made) == ("3", None, True)
     made["x-new"] = "4"

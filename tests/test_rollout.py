@@ -21,7 +21,7 @@ from adapter._routing.call import Call
 from adapter._routing.overrides import NONE, Overrides
 from adapter._routing.reload import live
 from adapter._routing.router import Router
-from adapter.doors.ticket import begin
+from adapter._runtime.call_context import begin
 from tests.support.answers import Sdk, both, error, impatient, sdk
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request

@@ -17,7 +17,7 @@ from adapter._exchange.record import Choice
 from adapter._routing.call import Call
 from adapter._routing.overrides import NONE, Overrides
 from adapter._routing.router import Router
-from adapter.doors import ticket
+from adapter._runtime import call_context
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.doors import Door, Reply, each_door
 from tests.support.doors import both as answering
@@ -271,8 +271,8 @@ def _spy() -> Any:
 def sites(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Note the call sites that are looked for; the spy passes for a module of the adapter's, so as to be none itself."""
     seen: list[tuple[str, ...]] = []
-    inside = {"__name__": "adapter.spy", "seen": seen, "original": ticket.call_sites}
-    monkeypatch.setattr(ticket, "call_sites", types.FunctionType(_spy.__code__, inside))
+    inside = {"__name__": "adapter.spy", "seen": seen, "original": call_context.call_sites}
+    monkeypatch.setattr(call_context, "call_sites", types.FunctionType(_spy.__code__, inside))
     return seen
 
 

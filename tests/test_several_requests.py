@@ -19,7 +19,7 @@ import pydantic
 import pytest
 
 import adapter
-from adapter.doors import missing, trips
+from adapter._runtime import missing_endpoints, performer
 from tests.support.answers import (
     CALL,
     CHAT,
@@ -563,7 +563,7 @@ def test_an_event_loop_that_is_not_asyncios_stays_on_chat(monkeypatch: pytest.Mo
     def none() -> None:
         raise RuntimeError("no running event loop")
 
-    monkeypatch.setattr(trips, "asyncio", SimpleNamespace(get_running_loop=none))
+    monkeypatch.setattr(performer, "asyncio", SimpleNamespace(get_running_loop=none))
     for door in DOORS:
         seen = run(door, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0))
         assert seen.paths == ([CHAT] if door.asynchronous else [RESPONSES] * N)
@@ -630,7 +630,7 @@ def test_together_with_stop(door: Door, streaming: bool) -> None:
 @pytest.mark.parametrize("place", ["one", "all"])
 @each_door
 def test_together_with_a_fallback(door: Door, place: str, reply: Reply) -> None:
-    missing.forget()
+    missing_endpoints.forget()
     first = in_turn(numbered(0), reply, numbered(1)) if place == "one" else in_turn(reply)
     seen = run(door, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else first(sent))
     assert seen.json()["choices"][0]["message"]["content"] == "Native hello"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter._sdk.response_processing import SUPPORTED
 from adapter._util import json_codec
-from adapter.doors.own_reading import SUPPORTED
 from adapter.errors import AdapterError
 from adapter.translation import response_to_completion
 from adapter.translation.replies import response_to_chat

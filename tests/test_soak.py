@@ -23,8 +23,8 @@ import openai
 import pytest
 
 import adapter
-from adapter.doors import decisions
-from adapter.doors.own_reading import SUPPORTED
+from adapter._runtime import decisions
+from adapter._sdk.response_processing import SUPPORTED
 from tests.support.held import Held, Ledger, figures, listening, settled
 from tests.support.http import LEFT_OPEN, http, needs
 from tests.support.upstream import TEXT, Upstream

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import adapter
-from adapter.doors import forks
+from adapter._http import connection_pools
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, both, paths, response, text_of
 from tests.support.http import NAME, http
 from tests.support.loopback import Loopback
@@ -301,11 +301,11 @@ def test_what_was_never_used_is_closed(loopback: Loopback) -> None:
 
 def test_the_pools_of_both_are_left_to_the_parent_at_a_fork() -> None:
     sync, asynchronous = http.HTTPTransport(), http.AsyncHTTPTransport()
-    found = list(forks._pools(adapter.Transport(sync, async_inner=asynchronous)))
+    found = list(connection_pools._pools(adapter.Transport(sync, async_inner=asynchronous)))
     assert sorted(map(id, found)) == sorted(map(id, (sync._pool, asynchronous._pool)))
     made = adapter.Transport()
     asyncio.run(_touch(made))
-    assert len(list(forks._pools(made))) == 1
+    assert len(list(connection_pools._pools(made))) == 1
 
 
 async def _touch(transport: Any) -> None:

@@ -418,20 +418,20 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
 
 
 def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapter.doors import ticket
+    from adapter._runtime import call_context
 
-    monkeypatch.setattr(ticket, "signed", lambda *_: pytest.fail("looked"))
-    monkeypatch.setattr(ticket, "is_relayed", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(call_context, "signed", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(call_context, "is_relayed", lambda *_: pytest.fail("looked"))
     for way in WAYS:
         request, _ = sent_by(sdk, way, Server(sdks_http), PLAIN)
         assert request.url.path == "/v1/chat/completions"
 
 
 def test_it_is_said(sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter._runtime import log
     from adapter._util.log_once import Once
-    from adapter.doors import record
 
-    monkeypatch.setattr(record, "HELD", Once(50))
+    monkeypatch.setattr(log, "HELD", Once(50))
     with caplog.at_level(logging.WARNING, "adapter"):
         sent_by(sdk, "client", Server(sdks_http), MOVED, auth=with_headers({"Content-Digest": "x"}))
         sent_by(sdk, "transport", Server(sdks_http), MOVED, **RELAYS["a URL"])

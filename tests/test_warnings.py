@@ -18,9 +18,9 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._routing import reload
+from adapter._runtime import log
 from adapter._settings import log_handler
 from adapter._util.log_once import Once
-from adapter.doors import record
 from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, response, sdk
 from tests.support.answers import both as native
 from tests.support.doors import DOORS, Door, Reply, Sent, _Call, each_door
@@ -36,7 +36,7 @@ SAID = "words of a user's"
 def anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin as a process does."""
     once = Once(50)
-    for module in (record, reload):
+    for module in (log, reload):
         monkeypatch.setattr(module, "HELD", once)
 
 
@@ -207,7 +207,7 @@ def test_a_bug_before_the_choice_is_told_of(caplog: pytest.LogCaptureFixture, mo
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
-    monkeypatch.setattr("adapter.doors.trip_base.TripBase.journey", bug)
+    monkeypatch.setattr("adapter._runtime.base_performer.TripBase.journey", bug)
     door = Door("client", asynchronous=False)
     for _ in range(2):
         assert door.create(body(), answer, on_bug="chat").paths == [CHAT]

@@ -19,9 +19,9 @@ from adapter._routing.call import Call
 from adapter._routing.overrides import Overrides
 from adapter._routing.rollout import Hashes, caller_of
 from adapter._routing.router import HEADER, Ground, Router
+from adapter._runtime.call_context import Ticket
 from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
-from adapter.doors.ticket import Ticket
 from adapter.errors import MalformedRequest
 from adapter.testing.level import sdks_library
 from adapter.translation.parameters import named_at

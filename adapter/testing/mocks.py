@@ -21,14 +21,14 @@ from typing import Any
 from adapter._exchange.effects import Decide, Effect, FanOut, Send
 from adapter._exchange.fallback import WHY
 from adapter._exchange.record import Choice
+from adapter._http import transport
+from adapter._http.libraries import Family
+from adapter._http.messages import outgoing
+from adapter._runtime.base_performer import TripBase
+from adapter._runtime.call_context import PASSED_ON
+from adapter._runtime.performer import AsyncTrip, Trip
+from adapter._runtime.run import adrive, drive
 from adapter._util.sse import Decoder
-from adapter.doors import wire
-from adapter.doors.drive import adrive, drive
-from adapter.doors.envelopes import outgoing
-from adapter.doors.families import Family
-from adapter.doors.ticket import PASSED_ON
-from adapter.doors.trip_base import TripBase
-from adapter.doors.trips import AsyncTrip, Trip
 
 from .made_responses import EventsFromChunks, choices_of, is_completion, response_of
 
@@ -45,12 +45,12 @@ def chat_mocks() -> Iterator[None]:
     read as JSON or as a stream; errors and exceptions stay what they are, and so does a reply that
     isn't Chat's.
     """
-    before = wire.Transport._trips
-    wire.Transport._trips = (_MockedTrip, _AsyncMockedTrip)
+    before = transport.Transport._trips
+    transport.Transport._trips = (_MockedTrip, _AsyncMockedTrip)
     try:
         yield
     finally:
-        wire.Transport._trips = before
+        transport.Transport._trips = before
 
 
 class _Mock:

@@ -238,7 +238,7 @@ def _is_sdks(request: Any) -> bool:
 
 
 def _is_door(transport: Any) -> bool:
-    return type(transport).__module__.startswith("adapter.doors.")
+    return type(transport).__module__.startswith("adapter._runtime.")
 
 
 def _is_stub(method: Any) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 from adapter._exchange.effects import Merged, Outcome, Rewritten, Send
 from adapter._routing.router import HEADER
+from adapter._runtime.call_context import KEY
 
-from . import fields, urls
-from .families import Family
-from .ticket import KEY
+from . import header_fields, urls
+from .libraries import Family
 
 # The message's own framing: it doesn't fit a body that was rewritten.
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
@@ -22,26 +22,26 @@ _WITHOUT = _FRAMING | _OURS
 
 def outgoing(request: Any, send: Send, family: Family) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and not fields.has(request.headers, HEADER.encode()):
+    if send.body is None and send.path is None and not header_fields.has(request.headers, HEADER.encode()):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != KEY}
     url = request.url if send.path is None else urls.moved(request.url, send.path)
     cls: Any = type(request)
     if send.method is not None:
-        headers = fields.edited(request.headers, _OURS | _LENGTHS | _OF_THE_BODY, [])
+        headers = header_fields.edited(request.headers, _OURS | _LENGTHS | _OF_THE_BODY, [])
         return cls(send.method, url, headers=headers, extensions=extensions)
     if send.body is None:
-        headers = fields.edited(request.headers, _OURS, [])
+        headers = header_fields.edited(request.headers, _OURS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)
     if "_content" not in request.__dict__:
-        headers = fields.edited(request.headers, _OURS | _LENGTHS, [])
+        headers = header_fields.edited(request.headers, _OURS | _LENGTHS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
     # A copy with another body: making one anew costs more than translating a short request (private in httpx 0.27 to httpx2 2.16).
     made: Any = object.__new__(cls)
     made.__dict__.update(request.__dict__)
     length = b"Content-Length", str(len(send.body)).encode()
     made.url, made.extensions = url, extensions
-    made.headers = fields.edited(request.headers, _OURS | _LENGTHS, [length])
+    made.headers = header_fields.edited(request.headers, _OURS | _LENGTHS, [length])
     made.stream, made._content = family.Sent(send.body), send.body
     return made
 
@@ -59,4 +59,8 @@ def reply_headers(upstream: Any, outcome: Outcome, family: Family) -> Any:
         for name, value in outcome.headers.items():
             own[name.lower().encode()] = value.encode()
     added = [*own.items(), _MOVED]
-    return family.Headers(added) if upstream is None else fields.edited(upstream.headers, _WITHOUT | own.keys(), added)
+    return (
+        family.Headers(added)
+        if upstream is None
+        else header_fields.edited(upstream.headers, _WITHOUT | own.keys(), added)
+    )

@@ -6,10 +6,9 @@ from typing import Any
 
 import openai
 
+from adapter._runtime.call_context import PASSED_ON, Quiet, Ticket
+from adapter._runtime.internal_errors import failing, is_ours, why
 from adapter.errors import AdapterError
-
-from .internal_errors import failing, is_ours, why
-from .ticket import PASSED_ON, Quiet, Ticket
 
 
 def is_bug(error: BaseException) -> bool:

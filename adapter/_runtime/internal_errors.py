@@ -21,8 +21,8 @@ from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.policy import Policy
 
-from .record import note
-from .ticket import KEY, Quiet, Ticket
+from .call_context import KEY, Quiet, Ticket
+from .log import note
 
 _OTHERS = frozenset({"openai", "httpx", "httpx2"})
 

@@ -30,9 +30,10 @@ class Family:
         self.ByteStream: Any = module.ByteStream
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
+        from adapter._runtime.observation import Passing
+
         from .bodies import AsyncBody, Body, Sent
-        from .made import made_by
-        from .watching import Passing
+        from .response_class import made_by
 
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
         self.Sent: Any = type("Sent", (Sent, module.ByteStream), {})

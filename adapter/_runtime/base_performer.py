@@ -11,16 +11,17 @@ from adapter._exchange.effects import Head, Journey, Merged, Outcome, Rewritten,
 from adapter._exchange.endpoints import stored_endpoint
 from adapter._exchange.record import Journal
 from adapter._exchange.stream import Relay
+from adapter._http import header_fields
+from adapter._http.bodies import Sent
+from adapter._http.libraries import Family
+from adapter._http.memory_scope import whose_of
+from adapter._http.messages import outgoing, reply_headers
 from adapter._memory.keys import Whose
 
-from . import fields, waiting
-from .bodies import Sent
-from .envelopes import outgoing, reply_headers
-from .families import Family
-from .record import note
-from .remembering import whose_of
-from .ticket import Ticket
-from .watching import Watch
+from . import background_clock
+from .call_context import Ticket
+from .log import note
+from .observation import Watch
 
 _HEAD = frozenset({b"location", b"content-type", b"content-encoding", b"retry-after"})
 
@@ -49,7 +50,7 @@ class TripBase:
         self.native = False  # what was sent last is the call as it came
         self._encoded = False  # upstream's reply, for its way here
         self.on_leaving: bytes | None = None  # where to POST if the caller leaves
-        self._began = waiting.now()
+        self._began = background_clock.now()
         self._branch = branch  # one of several requests of a call, which is put on record as a whole
         self._watch = Watch(ticket, request) if ticket.router.observers and not branch else None
 
@@ -100,7 +101,7 @@ class TripBase:
     def left(self) -> float:
         """How many seconds the call may still last: as long as its timeout says that reading may."""
         most = (self.request.extensions.get("timeout") or {}).get("read")
-        return inf if most is None else most - (waiting.now() - self._began)
+        return inf if most is None else most - (background_clock.now() - self._began)
 
     def farewell(self) -> Any:
         """Return the request that cancels what the caller leaves behind, once; None where there is nothing."""
@@ -144,7 +145,7 @@ class TripBase:
     def head(self, sent: Any) -> Head:
         """Tell the journey of the reply's head."""
         headers = self.upstream.headers
-        found = fields.some(headers, _HEAD)
+        found = header_fields.some(headers, _HEAD)
         self._encoded = b"content-encoding" in found
         location = found.get(b"location")
         if sent is not self.request and location and not location.startswith("/") and "://" not in location:

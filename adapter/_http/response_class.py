@@ -14,10 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 from adapter._exchange.stream import BUG
-
-from .decisions import name
-from .internal_errors import is_ours
-from .ticket import PASSED_ON
+from adapter._runtime.call_context import PASSED_ON
+from adapter._runtime.decisions import name
+from adapter._runtime.internal_errors import is_ours
 
 _Response: Any = object  # the library's own stands behind it; see made_by
 

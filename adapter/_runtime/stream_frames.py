@@ -11,8 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from adapter._exchange.stream import Frame, Relay
-
-from .bodies import Carrier
+from adapter._http.bodies import Carrier
 
 
 class _Frames:

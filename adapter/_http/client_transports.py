@@ -7,7 +7,7 @@ from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from .wire import unwrap, wrap
+from .transport import unwrap, wrap
 
 _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 CHANGING = RLock()

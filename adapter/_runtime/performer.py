@@ -30,18 +30,18 @@ from adapter._exchange.effects import (
     Wait,
 )
 from adapter._exchange.stream import Frame, Relay
+from adapter._http.bodies import APump, outlive, pump
+from adapter._http.draining import drain
+from adapter._http.messages import outgoing
 from adapter._routing import flags
 
-from .bodies import APump, outlive, pump
-from .draining import drain
-from .drive import adrive, drive
-from .envelopes import outgoing
+from .background_runs import AsyncRuns, Runs
+from .base_performer import TripBase
+from .call_context import PASSED_ON
 from .fan_out import FanOutTasks, FanOutThreads
-from .frames import AFrames, Frames
 from .internal_errors import after_sending, before_sending
-from .runs import AsyncRuns, Runs
-from .ticket import PASSED_ON
-from .trip_base import TripBase
+from .run import adrive, drive
+from .stream_frames import AFrames, Frames
 
 
 def _unpacked(upstream: Any) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from adapter._exchange.effects import Missing, OnLeaving, Wait
 
-from . import missing, waiting
-from .trip_base import GRACE, TripBase
+from . import background_clock, missing_endpoints
+from .base_performer import GRACE, TripBase
 
 
 class Runs(TripBase):
@@ -21,9 +21,9 @@ class Runs(TripBase):
         """Perform an effect that sends nothing for the caller."""
         match effect:
             case Missing(seconds=seconds, model=model):
-                missing.remember(missing.base_of(self.request.url), seconds, model)
+                missing_endpoints.remember(missing_endpoints.base_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
-                waiting.sleep(max(min(seconds, self.left), 0.0))
+                background_clock.sleep(max(min(seconds, self.left), 0.0))
             case OnLeaving(path=path, leave=leave):
                 if leave:
                     self.cancel_run()
@@ -47,9 +47,9 @@ class AsyncRuns(TripBase):
         """Perform an effect that sends nothing for the caller."""
         match effect:
             case Missing(seconds=seconds, model=model):
-                missing.remember(missing.base_of(self.request.url), seconds, model)
+                missing_endpoints.remember(missing_endpoints.base_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
-                await waiting.asleep(max(min(seconds, self.left), 0.0))
+                await background_clock.asleep(max(min(seconds, self.left), 0.0))
             case OnLeaving(path=path, leave=leave):
                 if leave:
                     await self.cancel_run()

@@ -20,8 +20,8 @@ from typing import Any
 from adapter._exchange.effects import Effect, Journey, Outcome, Send, Streamed
 from adapter._exchange.merged_stream import Chorus
 
-from .drive import adrive, drive
-from .gathering import CLOSED, Brought, Gathering, Reading
+from .fan_out_results import CLOSED, Brought, Gathering, Reading
+from .run import adrive, drive
 
 
 class _Cancelled(BaseException):

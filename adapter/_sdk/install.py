@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import openai
 
+from adapter._http.client_transports import CHANGING, connect, disconnect, is_adapted
 from adapter._routing.reload import live
 from adapter._settings.coercion import Given, settings_of
 from adapter.errors import AdapterError
 
-from .adopting import adopt, release
 from .client import adapted, configure
-from .connecting import CHANGING, connect, disconnect, is_adapted
-from .own_reading import SUPPORTED, is_in_sdk
+from .resources import adopt, release
+from .response_processing import SUPPORTED, is_in_sdk
 
 if TYPE_CHECKING:  # what may be installed beside clients and the module: proxies of a known kind
 

@@ -16,11 +16,12 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from . import decisions
-from .frames import AFrames, Frames, frames_of
-from .own_chunks import Building
-from .sdk_errors import api_error, is_bug
-from .ticket import ticket_of
+from adapter._runtime import decisions
+from adapter._runtime.call_context import ticket_of
+from adapter._runtime.stream_frames import AFrames, Frames, frames_of
+
+from .chunks import Building
+from .errors import api_error, is_bug
 
 
 def _frames(response: Any) -> Any:

@@ -12,16 +12,17 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter._exchange.record import Journal
+from adapter._http import header_fields
+from adapter._http.client_transports import connect
+from adapter._http.libraries import family_of
+from adapter._http.signed_requests import auth_of
+from adapter._http.transport import is_ours
 from adapter._routing.router import HEADER
+from adapter._runtime import decisions
+from adapter._runtime.call_context import BARE, KEY, Quiet, Ticket, begin, ticket_of
+from adapter._runtime.internal_errors import failing
 
-from . import decisions, fields
-from .connecting import connect
-from .families import family_of
-from .internal_errors import failing
-from .signing import auth_of
-from .ticket import BARE, KEY, Quiet, Ticket, begin, ticket_of
 from .tokens import exchanged
-from .wire import is_ours
 
 _HEADER = HEADER.encode()
 _RETRY = b"x-stainless-retry-count"
@@ -48,7 +49,7 @@ def mark(client: Any, request: Any, retry: int | None = None) -> None:
         return
     live = client.__dict__.get("_adapter_live")
     if retry is None:
-        given = fields.value(request.headers, _RETRY)
+        given = header_fields.value(request.headers, _RETRY)
         retry = int(given) if given.isdecimal() else 0
     if call is not None:
         ticket = _of(client, call, retry)
@@ -87,7 +88,7 @@ def _without_call(client: Any, live: Any, request: Any, retry: int) -> Ticket:
     else:
         # What is stored belongs where its id was made, whatever the settings say.
         stored = not request.url.path.endswith("/chat/completions")
-        ticket = begin(live, named=stored or fields.has(request.headers, _HEADER))
+        ticket = begin(live, named=stored or header_fields.has(request.headers, _HEADER))
     if body and type(ticket) is not Quiet:
         # Whether it fails for good is told by `concluded`, or known here.
         ticket.by_client = retry < client.max_retries

@@ -24,13 +24,13 @@ from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.types.chat import ChatCompletionMessageParam
 
+from adapter._http.client_transports import CHANGING
 from adapter._routing import overrides
 from adapter._routing.router import HEADER
+from adapter._runtime.internal_errors import raises
 
-from .adopting import Adopting, above
-from .connecting import CHANGING
-from .internal_errors import raises
-from .own_reading import is_sdks
+from .resources import Adopting, above
+from .response_processing import is_sdks
 from .signatures import like, mirrored
 
 

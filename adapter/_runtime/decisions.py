@@ -9,8 +9,8 @@ from typing import Any
 
 from adapter._exchange.record import Decision, Journal
 
-from .ticket import KEY, Ticket
-from .watching import tell
+from .call_context import KEY, Ticket
+from .observation import tell
 
 CALL: ContextVar[tuple[Any, Ticket] | None] = ContextVar("adapter.call", default=None)
 """The client whose call is being made here, and the call's ticket, for the requests that the SDK builds for it."""

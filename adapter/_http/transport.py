@@ -15,17 +15,17 @@ from adapter._exchange.effects import Send
 from adapter._exchange.endpoints import kind_of
 from adapter._routing.reload import Live, live
 from adapter._routing.router import HEADER
+from adapter._runtime.call_context import KEY, PASSED_ON, Quiet, Ticket, begin, ticket_of
+from adapter._runtime.internal_errors import before_sending, unmoved
+from adapter._runtime.performer import AsyncTrip, Trip
 from adapter._settings.coercion import Given, settings_of
 
-from . import fields, forks
-from .envelopes import outgoing
-from .families import Bases, Family, family_of
-from .internal_errors import before_sending, unmoved
-from .ticket import KEY, PASSED_ON, Quiet, Ticket, begin, ticket_of
-from .trips import AsyncTrip, Trip
+from . import connection_pools, header_fields
+from .libraries import Bases, Family, family_of
+from .messages import outgoing
 
 if TYPE_CHECKING:
-    from .families import AsyncBaseTransport, BaseTransport
+    from .libraries import AsyncBaseTransport, BaseTransport
 
 _OURS = HEADER.encode()
 
@@ -123,14 +123,14 @@ class Transport(_Door, Bases):
         self._made: dict[tuple[str, str], Any] = {}
         # Read here: bad settings are an error at start, not in the first call.
         self._live = live(settings_of(settings))
-        forks.watch(self)
+        connection_pools.watch(self)
 
     @classmethod
     def for_tickets(cls, inner: Any) -> Self:
         """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
         made = cls.__new__(cls)
         made._given, made._inner, made._async_inner, made._made, made._live = (inner,), inner, inner, {}, None
-        forks.watch(made)
+        connection_pools.watch(made)
         return made
 
     def handle_request(self, request: Any) -> Any:
@@ -141,7 +141,7 @@ class Transport(_Door, Bases):
         try:
             if inner is None:
                 inner = self._default(family_of(request), SYNC)
-            if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
+            if type(request.extensions.get(KEY)) is not Quiet or header_fields.has(request.headers, _OURS):
                 trip, request = self._trip(self._trips[0], inner, request)
                 if trip is not None:
                     return trip.go()
@@ -162,7 +162,7 @@ class Transport(_Door, Bases):
         try:
             if inner is None:
                 inner = self._default(family_of(request), ASYNC)
-            if type(request.extensions.get(KEY)) is not Quiet or fields.has(request.headers, _OURS):
+            if type(request.extensions.get(KEY)) is not Quiet or header_fields.has(request.headers, _OURS):
                 trip, request = self._trip(self._trips[1], inner, request)
                 if trip is not None:
                     return await trip.go()

@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 from openai.types.chat import ChatCompletion
 
-from .ticket import ticket_of
+from adapter._runtime.call_context import ticket_of
 
 
 @cache

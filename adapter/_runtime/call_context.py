@@ -13,6 +13,9 @@ from typing import Any
 from adapter._exchange.effects import Decide, Flag, Need
 from adapter._exchange.endpoints import is_relayed
 from adapter._exchange.record import Choice, Journal, Veto
+from adapter._http import header_fields
+from adapter._http.memory_scope import Token
+from adapter._http.signed_requests import UNKNOWN, signed
 from adapter._routing.call import Call
 from adapter._routing.call_site import call_site, call_sites
 from adapter._routing.overrides import FAILED, NONE, Overrides, current
@@ -21,9 +24,7 @@ from adapter._routing.router import HEADER, Router
 from adapter._settings.settings import Settings
 from adapter.translation.ledger import Loss
 
-from . import fields, missing
-from .remembering import Token
-from .signing import UNKNOWN, signed
+from . import missing_endpoints
 
 KEY = "adapter.ticket"
 
@@ -84,22 +85,22 @@ class Ticket:
             return False
         if router.observers or (journal.choice is not None and journal.choice is not only):
             return False
-        if fields.has(request.headers, _OURS):
+        if header_fields.has(request.headers, _OURS):
             return False
         journal.choice, journal.reason = only, only.reason
         return True
 
     def _settled(self, only: Choice, request: Any) -> Choice | None:
         """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
-        found = fields.some(request.headers, _LOOKED_AT)
+        found = header_fields.some(request.headers, _LOOKED_AT)
         return None if _OURS in found else _with_veto(only, found.get(b"authorization", ""), request, self.auth)
 
     def decide(self, asked: Decide, request: Any) -> Choice | Need | Flag:
         """Choose for the call, or say what is missing for a choice."""
         headers = request.headers
-        found = fields.some(headers, _LOOKED_AT)
+        found = header_fields.some(headers, _LOOKED_AT)
         # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
-        ours = fields.values(headers, _OURS)[-1] if _OURS in found else None
+        ours = header_fields.values(headers, _OURS)[-1] if _OURS in found else None
         call = Call(
             ours, headers, self.overrides, request.url.raw_path, request.url.host,
             self.call_sites, asked.body, asked.flag,
@@ -119,9 +120,9 @@ def _with_veto(choice: Choice, authorization: str, request: Any, auth: Any) -> C
     if loss is not None:
         return replace(choice, veto=Veto("unsupported", loss))
     if "missing" in choice.fallback:
-        if missing.is_missing(url):
+        if missing_endpoints.is_missing(url):
             return replace(choice, veto=_MISSING_VETO)
-        unserved = missing.models_of(url)
+        unserved = missing_endpoints.models_of(url)
         if unserved is not None:
             return replace(choice, unserved=unserved)
     return choice

@@ -7,11 +7,12 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
-from . import decisions
-from .internal_errors import raises
-from .remembering import Token
+from adapter._http.memory_scope import Token
+from adapter._runtime import decisions
+from adapter._runtime.call_context import PASSED_ON, Quiet
+from adapter._runtime.internal_errors import raises
+
 from .signatures import like
-from .ticket import PASSED_ON, Quiet
 
 _FETCHING: dict[str, Callable[[dict[str, Any]], bool]] = {
     "_refresh_api_key": lambda has: has.get("_api_key_provider") is not None,

@@ -15,7 +15,7 @@ from adapter._exchange.endpoints import is_azure
 from adapter._util import json_codec, sse
 from adapter.telemetry.counters import Record
 
-from .ticket import Ticket
+from .call_context import Ticket
 
 _MOST_JSON = 8 << 20
 _TAIL = 64 << 10  # of a stream: the chunk with the usage is among its last

@@ -19,9 +19,10 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from .frames import frames_of
-from .own_results import completion
-from .own_streams import aread, read
+from adapter._runtime.stream_frames import frames_of
+
+from .completions import completion
+from .streams import aread, read
 
 _SDK = str(Path(openai.__file__).parent)
 

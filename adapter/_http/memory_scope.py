@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapter._memory.keys import Whose, whose_are
+from adapter._runtime.missing_endpoints import base_of
 
-from . import fields
-from .missing import base_of
+from . import header_fields
 
 _CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
 """Where OpenAI, Azure and the gateways before them look for a key; whoever differs in one of them is somebody else."""
@@ -34,7 +34,7 @@ def whose_of(request: Any, conversation: str | None, *, token: Token | None, ten
     """
     scheme, host, port, path = base_of(request.url)
     query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
-    sent = fields.joined(request.headers, _SENDER.union(tenants) if tenants else _SENDER)
+    sent = header_fields.joined(request.headers, _SENDER.union(tenants) if tenants else _SENDER)
     fetched = token() if callable(token) else token
     if fetched:
         for name, value in ((b"authorization", f"Bearer {fetched}"), (b"api-key", fetched)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .internal_errors import raises
+from adapter._runtime.internal_errors import raises
 
 
 class Adopting:
@@ -37,7 +37,7 @@ def above(owner: Any, holder: Any, name: str) -> Any:
 
 def adopt(resource: Any) -> None:
     """Let a resource be faster, if it is one of the SDK's that can be."""
-    from .own_messages import adopt  # imports the SDK's resources, which are imported with the first of them
+    from .fast_messages import adopt  # imports the SDK's resources, which are imported with the first of them
 
     adopt(resource)
 

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from adapter._http.client_transports import CHANGING, connect, is_adapted
+from adapter._http.transport import AsyncTransport, Transport
 from adapter._routing.reload import live
 from adapter._routing.router import HEADER
+from adapter._runtime import decisions
+from adapter._runtime.call_context import Ticket, begin
+from adapter._runtime.internal_errors import failing, raises
 from adapter._settings.coercion import Given, settings_of
 from adapter._settings.settings import Settings
 
-from . import decisions
-from .adopting import Adopting, adopt
-from .connecting import CHANGING, connect, is_adapted
-from .internal_errors import failing, raises
-from .marking import concluded, mark, unmarked
-from .own_reading import SUPPORTED, read_completion, read_stream
-from .sdk_errors import retaken
+from .errors import retaken
+from .request_context import concluded, mark, unmarked
+from .resources import Adopting, adopt
+from .response_processing import SUPPORTED, read_completion, read_stream
 from .signatures import like
-from .ticket import Ticket, begin
 from .tokens import with_tokens
-from .wire import AsyncTransport, Transport
 
 _PATH = "/chat/completions"
 _SETTINGS = Parameter(
@@ -163,7 +163,7 @@ def _copied(name: str, cls: Any, client: Any, settings: Given, given: dict[str, 
         finally:
             _COPYING.reset(copying)
     if settings is not None or not is_adapted(type(made)):
-        from .installing import install  # which needs what is here
+        from .install import install  # which needs what is here
 
         install(made, chosen)
     return made

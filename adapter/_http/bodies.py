@@ -17,9 +17,8 @@ from typing import Any, Protocol
 
 from adapter._exchange.effects import Streamed
 from adapter._exchange.stream import Frame, Relay
+from adapter._runtime.call_context import PASSED_ON
 from adapter.errors import StreamTruncated
-
-from .ticket import PASSED_ON
 
 
 class Body:

@@ -1,0 +1,1 @@
+"""Transports of httpx2 and classic httpx."""
