@@ -154,7 +154,7 @@ def _imported(home: str) -> Any:
     """Import a module by a statement of its own: what makes one executable of a program (Nuitka) sees no other import."""
     match home:
         case "doors.client":
-            from adapter._sdk import client
+            from ._sdk import client
 
             return client
         case "doors.decisions":
@@ -162,11 +162,11 @@ def _imported(home: str) -> Any:
 
             return decisions
         case "doors.installing":
-            from adapter._sdk import install
+            from ._sdk import install
 
             return install
         case "doors.wire":
-            from adapter._http import transport
+            from ._http import transport
 
             return transport
         case "journal":

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import adapter
-from adapter.testing import hygiene, rechunk
+from adapter.testing import cassette_check, stream_pieces
 from adapter.testing.cassettes import Serializer, use_cassette
 from tests.scenarios import ROOT, SCENARIOS, SERVERS, SIDES, Scenario, play, play_async
 from tests.support import openapi
@@ -30,11 +30,11 @@ OPTIONS: dict[str, Any] = {"base_url": "http://replayed.invalid/v1", "api_key": 
 SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=())
 DEMO = ROOT / "demo"
 FOLDERS = [*(ROOT / server for server in SERVERS), DEMO]
-CUTS: Mapping[str, rechunk.Cut] = {
-    "whole": rechunk.whole,
-    "per event": rechunk.per_event,
-    "per 97 bytes": rechunk.per_size(97),
-    "per byte": rechunk.per_byte,
+CUTS: Mapping[str, stream_pieces.Cut] = {
+    "whole": stream_pieces.whole,
+    "per event": stream_pieces.per_event,
+    "per 97 bytes": stream_pieces.per_size(97),
+    "per byte": stream_pieces.per_byte,
 }
 
 
@@ -49,10 +49,10 @@ each_cut = pytest.mark.parametrize("cut", [pytest.param(cut, id=name) for name, 
 
 
 # Without certificates: loading them is four fifths of a client's making, and nothing here is on the network.
-def played(server: str, scenario: Scenario, side: str, cut: rechunk.Cut = rechunk.whole) -> list[Any]:
+def played(server: str, scenario: Scenario, side: str, cut: stream_pieces.Cut = stream_pieces.whole) -> list[Any]:
     """Play one side of a scenario from its cassette, its streams cut anew."""
     with use_cassette(scenario.cassette(server, side)):
-        http_client = HTTP.Client(transport=rechunk.Rechunk(HTTP.HTTPTransport(verify=False), cut))
+        http_client = HTTP.Client(transport=stream_pieces.Rechunk(HTTP.HTTPTransport(verify=False), cut))
         client: openai.OpenAI
         if side == "chat":
             client = openai.OpenAI(http_client=http_client, **OPTIONS)
@@ -68,10 +68,10 @@ def recorded(server: str, scenario: Scenario, side: str) -> list[Any]:
     return played(server, scenario, side)
 
 
-async def played_async(server: str, scenario: Scenario, cut: rechunk.Cut = rechunk.whole) -> list[Any]:
+async def played_async(server: str, scenario: Scenario, cut: stream_pieces.Cut = stream_pieces.whole) -> list[Any]:
     """Play the adapter's side of a scenario with the async client."""
     with use_cassette(scenario.cassette(server, "responses")):
-        http_client = HTTP.AsyncClient(transport=rechunk.Rechunk(HTTP.AsyncHTTPTransport(verify=False), cut))
+        http_client = HTTP.AsyncClient(transport=stream_pieces.Rechunk(HTTP.AsyncHTTPTransport(verify=False), cut))
         async with adapter.AsyncOpenAI(http_client=http_client, settings=SETTINGS, **OPTIONS) as client:
             return await play_async(scenario, client)
 
@@ -117,7 +117,7 @@ def test_a_difference_that_is_not_listed_is_a_fault() -> None:
 
 @each_streamed
 @each_cut
-def test_pieces_make_no_difference(server: str, scenario: Scenario, cut: rechunk.Cut) -> None:
+def test_pieces_make_no_difference(server: str, scenario: Scenario, cut: stream_pieces.Cut) -> None:
     first, second = recorded(server, scenario, "responses"), played(server, scenario, "responses", cut)
     assert [facts(result) for result in first] == [facts(result) for result in second]
     assert [chunks(result) for result in first] == [chunks(result) for result in second]
@@ -126,7 +126,7 @@ def test_pieces_make_no_difference(server: str, scenario: Scenario, cut: rechunk
 @each_streamed
 async def test_pieces_make_no_difference_async(server: str, scenario: Scenario) -> None:
     first = recorded(server, scenario, "responses")
-    second = await played_async(server, scenario, rechunk.per_size(7))
+    second = await played_async(server, scenario, stream_pieces.per_size(7))
     assert [chunks(result) for result in first] == [chunks(result) for result in second]
 
 
@@ -138,18 +138,18 @@ def chunks(result: Any) -> Any:
 each_called_off = each_of([pair for pair in STREAMED if not pair[1].name.startswith(("error_", "tool_loop"))])
 
 
-def cuts_short(path: Path) -> Iterator[rechunk.Cut]:
+def cuts_short(path: Path) -> Iterator[stream_pieces.Cut]:
     """Cut the recorded stream short: after each fifth event, in the middle of the last one, and just before its end."""
     body = interactions(path)[0]["response"]["body"]["string"]
     ends = [0]
-    for event in rechunk.per_event(body):
+    for event in stream_pieces.per_event(body):
         ends.append(ends[-1] + len(event))
     while body[ends[-2] : ends[-1]].startswith(b"data: [DONE]"):
         ends.pop()  # what follows the terminal event isn't missed
     # The last event lacks its end where its blank line is missing.
     for length in [*ends[:-1][::5], ends[-2], (ends[-2] + ends[-1]) // 2, ends[-1] - 2]:
-        yield rechunk.short_at(length)
-    yield rechunk.short_at(ends[-2], then=HTTP.ReadError("the connection broke"))
+        yield stream_pieces.short_at(length)
+    yield stream_pieces.short_at(ends[-2], then=HTTP.ReadError("the connection broke"))
 
 
 @each_called_off
@@ -242,7 +242,7 @@ def test_the_demo_uses_its_cassettes() -> None:
 
 def test_cassettes_hold_nothing_private() -> None:
     users = [ROOT.parent / "tests", ROOT.parent / "adapter"]
-    assert [str(finding) for finding in hygiene.check(ROOT, users)] == []
+    assert [str(finding) for finding in cassette_check.check(ROOT, users)] == []
 
 
 @each_pair

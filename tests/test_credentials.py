@@ -15,7 +15,7 @@ import pytest
 import vcr
 import yaml
 
-from adapter.testing import bodies, cassettes, credentials, hygiene
+from adapter.testing import cassette_bodies, cassette_check, cassettes, credentials
 from tests.support.doors import HTTP
 from tests.support.loopback import Loopback, Reply
 
@@ -144,7 +144,7 @@ def test_nothing_of_it_is_recorded(loopback: Loopback, tmp_path: Path, place: Pl
     assert reply.text == (said if isinstance(said, str) else json.dumps(said)), "the caller's own reply is not changed"
     assert not in_any_form(path, FIRST)
     assert "internal" not in path.read_text()
-    assert [str(one) for one in hygiene.check(tmp_path, [])] == []
+    assert [str(one) for one in cassette_check.check(tmp_path, [])] == []
     sent = len(loopback.requests)
     for secret in (FIRST, SECOND):
         with cassettes.use_cassette(path):
@@ -174,7 +174,7 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
     query = place.query(FIRST)
     url = f"https://{place.user(FIRST)}recorded.invalid{place.path(FIRST)}" + (f"?{query}" if query else "")
     told = {name: value.replace("private.internal", "recorded.invalid") for name, value in place.told(FIRST)}
-    form = (lambda one: {"string": one}) if of_vcrpy else bodies.to_form
+    form = (lambda one: {"string": one}) if of_vcrpy else cassette_bodies.to_form
     each = {
         "request": {"method": "POST", "uri": url, "headers": place.headers(FIRST), "body": form(raw)},
         "response": {"status": {"code": 200, "message": "OK"}, "headers": told, "body": form(reply)},
@@ -187,7 +187,7 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
 @each_place
 def test_it_is_found_where_it_was_recorded_all_the_same(tmp_path: Path, place: Place) -> None:
     unfiltered(place, tmp_path, of_vcrpy=False)
-    findings = hygiene.check(tmp_path, [])
+    findings = cassette_check.check(tmp_path, [])
     assert any("holds" in one.what for one in findings), findings
     assert not any(form.decode() in str(one) for one in findings for form in _forms(FIRST)), "the finding repeats it"
 
@@ -230,6 +230,6 @@ def test_what_is_clean_stays_clean(place: Place) -> None:
 
 
 def test_json_keeps_its_spacing() -> None:
-    for style in bodies.STYLES:
-        text = bodies.dumps({"tools": [_tool("é" + FIRST)]}, style)
-        assert credentials.clean_body(text) == bodies.dumps({"tools": [_tool(credentials.REMOVED)]}, style)
+    for style in cassette_bodies.STYLES:
+        text = cassette_bodies.dumps({"tools": [_tool("é" + FIRST)]}, style)
+        assert credentials.clean_body(text) == cassette_bodies.dumps({"tools": [_tool(credentials.REMOVED)]}, style)

@@ -28,7 +28,7 @@ from adapter.cli.app import app
 from adapter.cli.saying import Mistake
 from adapter.kit.audit import inputs
 from adapter.kit.scan import rewriting
-from adapter.testing import hygiene
+from adapter.testing import cassette_check
 from tests.test_testing import GOOD
 
 USER = {"role": "user", "content": "hi"}
@@ -149,7 +149,7 @@ def check_fix(left: dict[str, str]) -> None:
 def check_hygiene(left: dict[str, str]) -> None:
     for one in ("good.jsonl", "good.py"):
         Path(one).unlink()
-    found = {str(one.path): one.what for one in hygiene.check(Path(), [Path()]) if one.what.startswith("can't")}
+    found = {str(one.path): one.what for one in cassette_check.check(Path(), [Path()]) if one.what.startswith("can't")}
     assert found == {name: f"can't be read: {why}" for name, why in left.items()}
 
 
@@ -344,7 +344,7 @@ def test_a_long_line(here: Path) -> None:
                                  b"interactions: [{request: {uri: 1, headers: [1], body: 3}, response: 4}]\n"])  # fmt: skip
 def test_contents_of_cassettes(here: Path, raw: bytes) -> None:
     (here / "odd.yaml").write_bytes(raw)
-    assert "odd.yaml" in {str(one.path) for one in hygiene.check(here.relative_to(here), [])}
+    assert "odd.yaml" in {str(one.path) for one in cassette_check.check(here.relative_to(here), [])}
 
 
 # What is written

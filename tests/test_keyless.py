@@ -15,8 +15,8 @@ import vcr.stubs.httpx_stubs
 import yaml
 
 import adapter
-from adapter.testing import cassettes, passing, rechunk
-from adapter.testing.keys import STAND_IN
+from adapter.testing import cassette_guard, cassettes, stream_pieces
+from adapter.testing.placeholder_keys import STAND_IN
 from tests.support import http
 from tests.support.answers import both
 from tests.support.loopback import Loopback
@@ -24,7 +24,16 @@ from tests.support.loopback import Loopback
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, passing, rechunk, http.CORES, vcr.stubs.httpx_stubs, yaml)
+ALREADY_IMPORTED = (
+    openai,
+    adapter.OpenAI,
+    cassettes,
+    cassette_guard,
+    stream_pieces,
+    http.CORES,
+    vcr.stubs.httpx_stubs,
+    yaml,
+)
 
 CALL = 'chat.completions.create(model="m", messages=[dict(role="user", content="hi")]).choices[0].message.content'
 SAID = '("Native hello", "Hello there")'

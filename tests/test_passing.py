@@ -14,7 +14,7 @@ import pytest
 
 import adapter
 from adapter.testing.cassettes import RecordingError, ReplayError, use_cassette
-from adapter.testing.keys import STAND_IN, KeyNeeded
+from adapter.testing.placeholder_keys import STAND_IN, KeyNeeded
 from tests.support.answers import both, paths
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.loopback import Loopback

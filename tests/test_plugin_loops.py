@@ -9,7 +9,7 @@ import openai
 import pytest
 
 import adapter
-from adapter.testing import failures
+from adapter.testing import event_loop_failures
 from tests.support import answers, http
 
 pytest_plugins = ["pytester"]
@@ -94,11 +94,11 @@ LOOP = RuntimeError("Event loop is closed")
 FUTURE = RuntimeError("Task <Task pending> got Future <Future pending> attached to a different loop")
 LOCK = RuntimeError("<asyncio.locks.Lock object at 0x7f> is bound to a different event loop")
 KINDS: dict[str, tuple[BaseException | None, str | None]] = {
-    "closed": (LOOP, failures.EVENT_LOOP),
-    "a future": (FUTURE, failures.EVENT_LOOP),
-    "a lock": (LOCK, failures.EVENT_LOOP),
-    "behind the SDK's": (caused(ValueError("Connection error."), LOOP), failures.EVENT_LOOP),
-    "in a group": (ExceptionGroup("several", [ValueError(), FUTURE]), failures.EVENT_LOOP),
+    "closed": (LOOP, event_loop_failures.EVENT_LOOP),
+    "a future": (FUTURE, event_loop_failures.EVENT_LOOP),
+    "a lock": (LOCK, event_loop_failures.EVENT_LOOP),
+    "behind the SDK's": (caused(ValueError("Connection error."), LOOP), event_loop_failures.EVENT_LOOP),
+    "in a group": (ExceptionGroup("several", [ValueError(), FUTURE]), event_loop_failures.EVENT_LOOP),
     "an assertion about it": (AssertionError("Event loop is closed"), None),
     "another": (RuntimeError("the pool is closed"), None),
     "none": (None, None),
@@ -108,11 +108,11 @@ KINDS: dict[str, tuple[BaseException | None, str | None]] = {
 @pytest.mark.parametrize("case", KINDS)
 def test_the_kind_of_a_failure(case: str) -> None:
     error, kind = KINDS[case]
-    assert failures.kind_of(error) == kind
+    assert event_loop_failures.kind_of(error) == kind
 
 
 def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
     code = compile("raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec")
     with pytest.raises(RuntimeError) as raised:
         exec(code, {"__name__": "adapter._exchange.call"})
-    assert failures.kind_of(raised.value) is None
+    assert event_loop_failures.kind_of(raised.value) is None

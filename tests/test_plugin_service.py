@@ -13,7 +13,7 @@ import vcr.stubs.httpx_stubs
 import yaml
 
 import adapter
-from adapter.testing import cassettes, hygiene, rechunk
+from adapter.testing import cassette_check, cassettes, stream_pieces
 from adapter.testing.cassettes import Serializer
 from tests.support import http
 from tests.support.answers import both, completion
@@ -22,7 +22,7 @@ from tests.support.loopback import Loopback, Reply
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, rechunk, http.CORES, vcr.stubs.httpx_stubs, yaml)
+ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, stream_pieces, http.CORES, vcr.stubs.httpx_stubs, yaml)
 
 SERVICE = Path(__file__).parent / "service"
 QUIET = ("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-q")
@@ -77,7 +77,7 @@ def test_a_planted_difference_is_found(service: pytest.Pytester) -> None:
 
 def test_the_services_cassettes_are_clean() -> None:
     folder = SERVICE / "suite" / "cassettes"
-    assert [str(finding) for finding in hygiene.check(folder, [])] == []
+    assert [str(finding) for finding in cassette_check.check(folder, [])] == []
     for path in folder.rglob("*.yaml"):
         wanted = (
             "/v1/responses"
@@ -118,7 +118,7 @@ def test_a_cassette_for_each_side(asking: pytest.Pytester, loopback: Loopback) -
     asking.runpytest_inprocess(*QUIET, "--adapter-record").assert_outcomes(passed=2)
     folder = asking.path / "cassettes" / "test_asking"
     assert sorted(path.name for path in folder.iterdir()) == ["test_it.chat.yaml", "test_it.responses.yaml"]
-    assert hygiene.check(folder, []) == []
+    assert cassette_check.check(folder, []) == []
     asked = len(loopback.requests)
 
     loopback.answer = lambda _: Reply.of_json(completion("something else"))
@@ -143,7 +143,7 @@ def test_a_cassette_from_before_is_the_chat_sides(asking: pytest.Pytester) -> No
 def test_pytest_recording(asking: pytest.Pytester) -> None:
     pytest.importorskip("pytest_recording")
     asking.makeconftest(
-        "from adapter.testing.recording import default_cassette_name, pytest_recording_configure, vcr_config"
+        "from adapter.testing.pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config"
     )
     asking.makepyfile(
         test_asking=ASKING.replace("def test_it(adapter_cassette)", "@pytest.mark.vcr\ndef test_it(backend)")
@@ -151,6 +151,6 @@ def test_pytest_recording(asking: pytest.Pytester) -> None:
     asking.runpytest_inprocess(*QUIET, "-p", "recording", "--record-mode=once").assert_outcomes(passed=2)
     folder = asking.path / "cassettes" / "test_asking"
     assert sorted(path.name for path in folder.iterdir()) == ["test_it.chat.yaml", "test_it.responses.yaml"]
-    assert hygiene.check(folder, []) == []
+    assert cassette_check.check(folder, []) == []
     result: Any = asking.runpytest_inprocess(*QUIET, "-p", "recording", "--block-network")
     result.assert_outcomes(passed=2)

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletion
 
 import adapter
 from adapter.testing import assert_same_turn
-from adapter.testing.same_turn import differing
+from adapter.testing.comparison import differing
 from tests.support import speaking
 from tests.support.speaking import Called, Said
 

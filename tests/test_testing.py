@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import MissingExtra
-from adapter.testing import bodies, cassettes, hygiene, rechunk
+from adapter.testing import cassette_bodies, cassette_check, cassettes, stream_pieces
 from adapter.testing.cassettes import ReplayError, use_cassette
 from tests.support.answers import Sdk, chat_events, completion, sdk, text_of
 from tests.support.doors import HTTP
@@ -35,7 +35,7 @@ JSON = st.recursive(
 
 
 def written(tree: Any, style: str) -> bytes:
-    return bodies.dumps(tree, style).encode("utf-8", "surrogatepass")
+    return cassette_bodies.dumps(tree, style).encode("utf-8", "surrogatepass")
 
 
 # Bodies
@@ -43,20 +43,20 @@ def written(tree: Any, style: str) -> bytes:
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_body_comes_back(body: bytes) -> None:
-    assert bodies.from_form(bodies.to_form(body)) == body
+    assert cassette_bodies.from_form(cassette_bodies.to_form(body)) == body
 
 
-@given(JSON, st.sampled_from(sorted(bodies.STYLES)))
+@given(JSON, st.sampled_from(sorted(cassette_bodies.STYLES)))
 def test_json_comes_back_in_every_style(tree: Any, style: str) -> None:
     body = written(tree, style)
-    form = bodies.to_form(body)
-    assert bodies.from_form(form) == body
+    form = cassette_bodies.to_form(body)
+    assert cassette_bodies.from_form(form) == body
     if isinstance(tree, dict | list):
         assert form is not None
         assert "base64" not in form or b"\xed" in body  # half a surrogate pair is no UTF-8
 
 
-@given(JSON, st.sampled_from(sorted(bodies.STYLES)))
+@given(JSON, st.sampled_from(sorted(cassette_bodies.STYLES)))
 @hypothesis.settings(max_examples=30)
 def test_bodies_survive_the_cassette(tree: Any, style: str) -> None:
     body = written({"tree": tree, "sse": "data: {}\r\n\r\ndata: é\n\n \x85\u2028"}, style)
@@ -88,14 +88,14 @@ def test_bodies_survive_the_cassette(tree: Any, style: str) -> None:
     ],
 )
 def test_the_most_readable_form_is_taken(body: Any, form: Any) -> None:
-    assert bodies.to_form(body) == form
-    assert bodies.from_form(form) == body
+    assert cassette_bodies.to_form(body) == form
+    assert cassette_bodies.from_form(form) == body
 
 
 @pytest.mark.parametrize("form", [{}, {"jsno": 1}, {"text": 1}, {"base64": "no!"}, {"json": 1, "style": "curly"}])
 def test_what_is_no_form_is_refused(form: Any) -> None:
     with pytest.raises(ValueError, match=r"^body|base64|padding|[Nn]on-base64|Only base64"):
-        bodies.from_form(form)
+        cassette_bodies.from_form(form)
 
 
 # Cassettes
@@ -110,9 +110,11 @@ def client(sdk: Sdk, server: Loopback | str, **more: Any) -> Any:
     return sdk.client(server, plain=True, http_client=http_client(sdk), **more)
 
 
-def http_client(sdk: Sdk, cut: rechunk.Cut | None = None) -> Any:
+def http_client(sdk: Sdk, cut: stream_pieces.Cut | None = None) -> Any:
     transport = sdk.pick(HTTP.HTTPTransport, HTTP.AsyncHTTPTransport)(verify=False)
-    return sdk.pick(HTTP.Client, HTTP.AsyncClient)(transport=rechunk.Rechunk(transport, cut) if cut else transport)
+    return sdk.pick(HTTP.Client, HTTP.AsyncClient)(
+        transport=stream_pieces.Rechunk(transport, cut) if cut else transport
+    )
 
 
 def test_what_is_recorded_is_replayed_under_any_host(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_secrets_are_not_written(sdk: Sdk, loopback: Loopback, tmp_path: Path) -
     (each,) = yaml.safe_load(text)["interactions"]
     assert each["request"]["uri"] == "https://recorded.invalid/v1/chat/completions"
     assert each["response"]["headers"] == {"content-type": "application/json", "x-request-id": "req_1"}
-    assert [str(finding) for finding in hygiene.check(tmp_path, [])] == []
+    assert [str(finding) for finding in cassette_check.check(tmp_path, [])] == []
 
 
 def test_compressed_replies_are_readable(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
@@ -242,28 +244,30 @@ SSE = b"data: 1\n\ndata: 2\r\n\r\ndata: \xc3\xa9\n\nrest"
 @pytest.mark.parametrize(
     ("cut", "pieces"),
     [
-        (rechunk.whole, [SSE]),
-        (rechunk.per_event, [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n", b"rest"]),
-        (rechunk.per_byte, [bytes([byte]) for byte in SSE]),
-        (rechunk.per_size(16), [SSE[:16], SSE[16:32], SSE[32:]]),
-        (rechunk.short_by(4), [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n"]),
-        (rechunk.short_by(1000), []),
-        (rechunk.short_at(10), [b"data: 1\n\n", b"d"]),
-        (rechunk.short_at(2, pieces=rechunk.per_byte), [b"d", b"a"]),
+        (stream_pieces.whole, [SSE]),
+        (stream_pieces.per_event, [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n", b"rest"]),
+        (stream_pieces.per_byte, [bytes([byte]) for byte in SSE]),
+        (stream_pieces.per_size(16), [SSE[:16], SSE[16:32], SSE[32:]]),
+        (stream_pieces.short_by(4), [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n"]),
+        (stream_pieces.short_by(1000), []),
+        (stream_pieces.short_at(10), [b"data: 1\n\n", b"d"]),
+        (stream_pieces.short_at(2, pieces=stream_pieces.per_byte), [b"d", b"a"]),
     ],
 )
-def test_cuts(cut: rechunk.Cut, pieces: list[bytes]) -> None:
+def test_cuts(cut: stream_pieces.Cut, pieces: list[bytes]) -> None:
     assert [piece for piece in cut(SSE) if piece] == pieces
 
 
 @given(st.binary(), st.integers(1, 9))
 def test_no_cut_loses_a_byte(body: bytes, size: int) -> None:
-    for cut in (rechunk.whole, rechunk.per_event, rechunk.per_byte, rechunk.per_size(size)):
+    for cut in (stream_pieces.whole, stream_pieces.per_event, stream_pieces.per_byte, stream_pieces.per_size(size)):
         assert b"".join(cut(body)) == body
 
 
-@pytest.mark.parametrize("cut", [rechunk.short_by(4, then=KeyError()), rechunk.short_at(9, then=KeyError())])
-def test_a_cut_may_end_in_an_error(cut: rechunk.Cut) -> None:
+@pytest.mark.parametrize(
+    "cut", [stream_pieces.short_by(4, then=KeyError()), stream_pieces.short_at(9, then=KeyError())]
+)
+def test_a_cut_may_end_in_an_error(cut: stream_pieces.Cut) -> None:
     pieces = iter(cut(SSE))
     assert next(pieces) == b"data: 1\n\n"
     with pytest.raises(KeyError):
@@ -275,7 +279,7 @@ def test_streams_are_cut_and_other_replies_left(sdk: Sdk, loopback: Loopback) ->
 
     def noting(body: bytes) -> Any:
         seen.append(body)
-        return rechunk.per_byte(body)
+        return stream_pieces.per_byte(body)
 
     made = sdk.client(loopback, plain=True, http_client=http_client(sdk, noting))
     loopback.answer = lambda request: (
@@ -288,7 +292,7 @@ def test_streams_are_cut_and_other_replies_left(sdk: Sdk, loopback: Loopback) ->
 
 
 def test_a_stream_that_breaks_off_is_an_error(sdk: Sdk, loopback: Loopback) -> None:
-    cut = rechunk.short_at(40, then=HTTP.ReadError("the connection broke"))
+    cut = stream_pieces.short_at(40, then=HTTP.ReadError("the connection broke"))
     made = sdk.client(loopback, plain=True, http_client=http_client(sdk, cut))
     loopback.answer = lambda _: Answer.of_sse(chat_events())
     with pytest.raises((openai.APIConnectionError, HTTP.ReadError)):
@@ -327,19 +331,19 @@ def plant(folder: Path, body: dict[str, Any], name: str = "vllm/text.chat.yaml",
 @pytest.mark.parametrize("form", ["text", "json", "base64"])
 def test_a_planted_secret_is_found(tmp_path: Path, what: str, secret: str, form: str) -> None:
     text = f"so: {secret} it is"
-    body = bodies.as_base64(text.encode()) if form == "base64" else {form: text}
+    body = cassette_bodies.as_base64(text.encode()) if form == "base64" else {form: text}
     path = plant(tmp_path, body)
-    findings = hygiene.check(tmp_path, [])
+    findings = cassette_check.check(tmp_path, [])
     assert what in {finding.what.rpartition("holds ")[2] for finding in findings}
     assert {finding.path for finding in findings} == {path}
     assert not any(secret in str(finding) for finding in findings), "the finding repeats it"
-    assert hygiene.main([str(tmp_path)]) == 1
+    assert cassette_check.main([str(tmp_path)]) == 1
 
 
 @pytest.mark.parametrize("name", ["authorization", "Set-Cookie", "api-key", "OpenAI-Organization"])
 def test_a_header_with_credentials_is_found(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {"text": ""}, **{name: "short"})
-    assert [finding.what for finding in hygiene.check(tmp_path, [])] == [
+    assert [finding.what for finding in cassette_check.check(tmp_path, [])] == [
         "holds a header that carries credentials or identities"
     ]
 
@@ -357,12 +361,12 @@ def test_a_header_with_credentials_is_found(tmp_path: Path, name: str) -> None:
 )
 def test_harmless_text_is_left_alone(tmp_path: Path, text: str) -> None:
     plant(tmp_path, {"text": text})
-    assert hygiene.check(tmp_path, []) == []
+    assert cassette_check.check(tmp_path, []) == []
 
 
 def test_a_host_that_only_begins_like_a_harmless_one_is_found(tmp_path: Path) -> None:
     plant(tmp_path, {"text": "https://api.openai.com.evil.net/v1"})
-    assert [finding.what for finding in hygiene.check(tmp_path, [])] == ["holds a host"]
+    assert [finding.what for finding in cassette_check.check(tmp_path, [])] == ["holds a host"]
 
 
 @pytest.mark.parametrize(
@@ -382,20 +386,20 @@ def test_orphans_are_found(tmp_path: Path, source: str, orphan: bool) -> None:
     code.mkdir()
     (code / "test_it.py").write_text(source)
     (code / "notes.md").write_text("vllm/text.chat.yaml")
-    found = [finding.what for finding in hygiene.check(tapes, [code])]
+    found = [finding.what for finding in cassette_check.check(tapes, [code])]
     assert found == (["is an orphan: nothing names it"] if orphan else [])
 
 
 def test_other_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hygiene.main([str(tmp_path / "none")]) == 2
-    assert [finding.what for finding in hygiene.check(tmp_path, [])] == ["holds no cassette"]
+    assert cassette_check.main([str(tmp_path / "none")]) == 2
+    assert [finding.what for finding in cassette_check.check(tmp_path, [])] == ["holds no cassette"]
     plant(tmp_path, {"text": ""})
-    assert hygiene.main([str(tmp_path)]) == 0
+    assert cassette_check.main([str(tmp_path)]) == 0
     (tmp_path / "README.md").write_text("about")
     (tmp_path / "notes.txt").write_text("left over")
     (tmp_path / "torn.yaml").write_text("version: 1\n")
     plant(tmp_path, {"shape": "unknown"}, "odd.yaml")
-    assert hygiene.main([str(tmp_path)]) == 1
+    assert cassette_check.main([str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "3 findings in 3 cassettes"
     assert next(line for line in lines if "notes.txt" in line).endswith("is neither a cassette nor a README")
@@ -418,5 +422,5 @@ def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
 
 
 def test_the_package_itself_needs_nothing() -> None:
-    code = "import sys; sys.modules.update(vcr=None, yaml=None); import adapter.testing, adapter.testing.rechunk"
+    code = "import sys; sys.modules.update(vcr=None, yaml=None); import adapter.testing, adapter.testing.stream_pieces"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

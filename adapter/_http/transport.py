@@ -55,7 +55,7 @@ class _Door:
 
     _live: Live | None  # None: it acts on requests with a ticket alone
 
-    # What carries a request, in sync code and in async code. `adapter.testing.mocks` puts others in their place.
+    # What carries a request, in sync code and in async code. `adapter.testing.chat_mock_transport` puts others in their place.
     _trips: ClassVar[tuple[type[Trip], type[AsyncTrip]]] = (Trip, AsyncTrip)
 
     def _passing(self, request: Any) -> Any:

@@ -23,7 +23,7 @@ from adapter._runtime.call_context import Ticket
 from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.errors import MalformedRequest
-from adapter.testing.level import sdks_library
+from adapter.testing.vcr_check import sdks_library
 from adapter.translation.parameters import named_at
 from adapter.translation.requests.content import json_type
 

@@ -11,9 +11,9 @@ from .events import (
     ToolCallStarted,
 )
 from .history import ToolResult, tool_result
+from .iterators import AsyncEvents, Events
 from .reader import read
-from .requests import tools_for
-from .streams import AsyncEvents, Events
+from .tool_definitions import tools_for
 from .turn import Citation, ToolCall, Turn, Usage
 
 __all__ = [

@@ -10,9 +10,9 @@ from adapter.errors import MalformedReply
 from adapter.translation.replies.errors import event_failure
 from adapter.translation.requests.content import json_type
 
-from .answer import Answer, Events
+from .accumulator import Answer, Events
 from .events import Finished
-from .plain import fields, listed, plain, string
+from .sdk_objects import fields, listed, plain, string
 from .turn import Turn, Usage
 
 _SHARED = ("id", "created", "model", "service_tier", "system_fingerprint")

@@ -9,7 +9,7 @@ from adapter.errors import Unsupported
 from adapter.translation.identifiers import call_id
 from adapter.translation.requests.content import output_text
 
-from .plain import fields, plain
+from .sdk_objects import fields, plain
 
 if TYPE_CHECKING:
     from .events import ToolCallDone

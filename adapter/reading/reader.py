@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from adapter.errors import MalformedReply, TranslationError
 from adapter.translation.requests.content import json_type
 
-from . import failing
-from .answer import Answer
+from . import errors
+from .accumulator import Answer
 from .chat import ChatReader
 from .events import Finished
-from .plain import fields
+from .iterators import AsyncEvents, Events, Undecided
 from .responses import ResponsesReader
-from .streams import AsyncEvents, Events, Undecided
-from .toolbox import Toolbox
+from .sdk_objects import fields
+from .tools import Toolbox
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
     try:
         last = whole.whole(x)[-1]
     except TranslationError as error:
-        made = failing.of_result(error)
+        made = errors.of_result(error)
         if made is error:
             raise
         raise made from error

@@ -16,8 +16,8 @@ from adapter.translation.replies.response_to_chat import check_response
 from adapter.translation.streams.chunks import Chunks
 from adapter.translation.streams.item_states import Call
 
-from .answer import Answer, Events
-from .plain import fields, key_of, listed, plain, string
+from .accumulator import Answer, Events
+from .sdk_objects import fields, key_of, listed, plain, string
 from .turn import Citation, Usage
 
 # Of a Response, what the translation looks at: its echo of the request would only cost.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from . import history
-from .plain import count, fields, plain
+from .sdk_objects import count, fields, plain
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .mocks import chat_mocks
-    from .same_turn import assert_same_turn
+    from .chat_mock_transport import chat_mocks
+    from .comparison import assert_same_turn
 
 __all__ = ["assert_same_turn", "chat_mocks"]
 
@@ -19,9 +19,9 @@ if not TYPE_CHECKING:  # a checker would take every name for one that there is
 
     def __getattr__(name: str) -> Any:
         if name == "assert_same_turn":
-            from .same_turn import assert_same_turn as found
+            from .comparison import assert_same_turn as found
         elif name == "chat_mocks":
-            from .mocks import chat_mocks as found
+            from .chat_mock_transport import chat_mocks as found
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return found

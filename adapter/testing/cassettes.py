@@ -24,9 +24,9 @@ from typing import Any
 
 from adapter.errors import MissingExtra
 
-from . import credentials, keys, level
-from .bodies import as_base64, as_text, from_form, to_form
-from .keys import HOST, STAND_IN
+from . import credentials, placeholder_keys, vcr_check
+from .cassette_bodies import as_base64, as_text, from_form, to_form
+from .placeholder_keys import HOST, STAND_IN
 
 try:
     import vcr
@@ -37,10 +37,10 @@ try:
     from vcr.persisters.filesystem import CassetteNotFoundError
     from vcr.serialize import deserialize, serialize
 
-    from .passing import held
+    from .cassette_guard import held
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
-        raise MissingExtra(level.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
+        raise MissingExtra(vcr_check.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
     raise MissingExtra(f"cassettes need {missing.name} (extra `kit`)") from missing
 
 KEPT = frozenset(
@@ -281,7 +281,7 @@ def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) 
         raise ReplayError(f"{path}: no such cassette")
     unknown: list[str] = []
     with (
-        keys.standing_in(),
+        placeholder_keys.standing_in(),
         recorder("none").use_cassette(path, record_on_exception=False) as cassette,
         held(cassette, replay=True) as passing,
     ):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .bodies import STYLES, dumps
+from .cassette_bodies import STYLES, dumps
 
 REMOVED = "removed"
 

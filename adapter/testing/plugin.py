@@ -21,13 +21,13 @@ import pytest
 
 from pytest_chat_responses import CUTS, add_markers, add_options
 
-from . import replays
-from .sides import ALONE, Side, in_force, side_of, sides_of
-from .tally import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
+from . import plugin_cassettes
+from .backends import ALONE, Side, in_force, side_of, sides_of
+from .report import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
 
-pytest.register_assert_rewrite("adapter.testing.same_turn")
+pytest.register_assert_rewrite("adapter.testing.comparison")
 
-load_initial_conftests = replays.pytest_load_initial_conftests
+load_initial_conftests = plugin_cassettes.pytest_load_initial_conftests
 
 _WATCHER = pytest.StashKey[Watcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
@@ -39,8 +39,8 @@ _MADE_ON = pytest.StashKey[dict[Any, "Side | None"]]()
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options, where the entry point hasn't, and bring in what is in files of its own."""
     add_options(parser)
-    if not pluginmanager.is_registered(replays):
-        pluginmanager.register(replays, replays.__name__)
+    if not pluginmanager.is_registered(plugin_cassettes):
+        pluginmanager.register(plugin_cassettes, plugin_cassettes.__name__)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,9 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def step_aside(config: pytest.Config) -> None:
     """Take everything back, for a project that turns out to have a module `adapter` of its own."""
     pytest_unconfigure(config)
-    for name in ("adapter-report", "adapter.testing.replays", "adapter.testing.plugin"):
+    for name in ("adapter-report", "adapter.testing.plugin_cassettes", "adapter.testing.plugin"):
         config.pluginmanager.unregister(name=name)
-    replays.stop(config)
+    plugin_cassettes.stop(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -189,12 +189,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     pieces = item.config.getoption("adapter_streams") if marker is None else (marker.args or ("event",))[0]
     if pieces is None or (marker is None and side_of(item) is None):
         return (yield)
-    from . import rechunk
+    from . import stream_pieces
 
-    cuts = {"whole": rechunk.whole, "event": rechunk.per_event, "byte": rechunk.per_byte, "cut": None}
+    cuts = {"whole": stream_pieces.whole, "event": stream_pieces.per_event, "byte": stream_pieces.per_byte, "cut": None}
     if pieces not in cuts:
         pytest.fail(f"adapter_streams: expected {', '.join(CUTS)}, got {pieces!r}", pytrace=False)
-    with rechunk.cutting(cuts[pieces]):
+    with stream_pieces.cutting(cuts[pieces]):
         return (yield)
 
 
@@ -211,7 +211,7 @@ def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
     if marker is not None and not all(marker.args):
         yield
         return
-    from .mocks import chat_mocks
+    from .chat_mock_transport import chat_mocks
 
     with chat_mocks():
         yield
@@ -230,11 +230,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     alone, elsewhere = item.stash.get(_ALONE, False), _made_elsewhere(item, side)
     failure = None
     if report.failed and call.excinfo is not None:
-        from . import failures
+        from . import event_loop_failures
 
-        failure = failures.kind_of(call.excinfo.value)
+        failure = event_loop_failures.kind_of(call.excinfo.value)
         if failure is not None:
-            report.sections.append(("adapter", failures.NOTES[failure]))
+            report.sections.append(("adapter", event_loop_failures.NOTES[failure]))
     watcher = item.config.stash[_WATCHER]
     report.adapter = said_of(side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure)
     if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):

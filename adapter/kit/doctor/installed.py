@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import adapter
-from adapter.testing.level import sdks_library
+from adapter.testing.vcr_check import sdks_library
 
 from .findings import Finding, Patient
 

@@ -19,7 +19,7 @@ from adapter._routing.router import FLAG_VALUES
 from adapter._util.worker_threads import Threads
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.kit import unreached
-from adapter.testing.level import sdks_library
+from adapter.testing.vcr_check import sdks_library
 
 from .findings import Finding, Patient, State
 

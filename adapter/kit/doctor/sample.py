@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from adapter.errors import AdapterError
-from adapter.testing.level import sdks_library
+from adapter.testing.vcr_check import sdks_library
 
 from .findings import Finding, Patient, State
 from .reaching import OFFICIAL, client_of

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from adapter.errors import ConfigurationError, Unsupported
 
-from .toolbox import Tool, is_model, tool
+from .tools import Tool, is_model, tool
 
 _FUNCTION = ("type", "name", "description", "parameters", "strict")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .tally import EVENT_LOOP
+from .report import EVENT_LOOP
 
 _LOOP = re.compile(
     r"event loop is closed|(?:attached|bound) to a different (?:event )?loop|is bound to a different event loop"

@@ -18,7 +18,7 @@ from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .ways import Ways, pairs, replaced
+from .transports import Ways, pairs, replaced
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .sides import without_side
+from .backends import without_side
 
 _FORBIDDEN = re.compile(r"[<>?%*:|\"'/\\]")  # in file names, on one platform or another
 

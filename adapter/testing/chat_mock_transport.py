@@ -30,7 +30,7 @@ from adapter._runtime.performer import AsyncTrip, Trip
 from adapter._runtime.run import adrive, drive
 from adapter._util.sse import Decoder
 
-from .made_responses import EventsFromChunks, choices_of, is_completion, response_of
+from .responses_from_chat import EventsFromChunks, choices_of, is_completion, response_of
 
 __all__ = ["chat_mocks"]
 

@@ -1,7 +1,7 @@
 """The pytest plugin's part for cassettes: replays that need no key, recordings that hold what was called.
 
 A test replays that uses the fixture `adapter_cassette`, or is marked `vcr` (pytest-recording's mark, and pytest-vcr's) and takes
-part, or has its settings from `adapter.testing.recording`. (PYTEST_DONT_REWRITE: no test's assertions are here.)
+part, or has its settings from `adapter.testing.pytest_recording`. (PYTEST_DONT_REWRITE: no test's assertions are here.)
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from . import keys, naming
-from .sides import side_of
-from .ways import Ways
+from . import cassette_names, placeholder_keys
+from .backends import side_of
+from .transports import Ways
 
 _KEYLESS = pytest.StashKey["_Keyless"]()
 _OUTCOME = pytest.StashKey[str]()
@@ -38,7 +38,7 @@ class _Keyless:
         self._suite: bool | None = None
         self.collecting = True
         self.at_start: frozenset[str] | None = None  # what the test that replays found set; None outside of one
-        self.ways = Ways(keys.refuse)
+        self.ways = Ways(placeholder_keys.refuse)
         self.patches = ExitStack()
 
     def given(self, missing: Mapping[str, str]) -> Mapping[str, str]:
@@ -92,7 +92,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Begin before any file of the suite is imported."""
     if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
         keyless = early_config.stash[_KEYLESS] = _Keyless(early_config)
-        keyless.patches.enter_context(keys.made_without_keys(keyless.given, keyless.ways))
+        keyless.patches.enter_context(placeholder_keys.made_without_keys(keyless.given, keyless.ways))
         early_config.add_cleanup(keyless.patches.close)
         early_config.add_cleanup(keyless.ways.close)
     return (yield)
@@ -123,8 +123,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     keyless.ways.watch()
     try:
-        with keys.standing_in(settled=True):
-            keyless.at_start = keys.present()
+        with placeholder_keys.standing_in(settled=True):
+            keyless.at_start = placeholder_keys.present()
             return (yield)
     finally:
         keyless.at_start = None
@@ -138,7 +138,7 @@ def _replays(item: pytest.Item) -> bool:
 
 def _has_our_settings(item: pytest.Item) -> bool:
     found = getattr(item.session, "_fixturemanager").getfixturedefs("vcr_config", item)  # noqa: B009 - it isn't public
-    return bool(found) and getattr(found[-1].func, "__module__", "") == "adapter.testing.recording"
+    return bool(found) and getattr(found[-1].func, "__module__", "") == "adapter.testing.pytest_recording"
 
 
 # Cassettes
@@ -152,9 +152,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _check_vcrpy() -> None:
-    from . import level
+    from . import vcr_check
 
-    why = level.refusal()
+    why = vcr_check.refusal()
     if why is not None:
         pytest.fail(why, pytrace=False)
 
@@ -181,9 +181,9 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
     from .cassettes import use_cassette
 
     marker = request.node.get_closest_marker("adapter_cassette")
-    name = marker.args[0] if marker is not None else naming.cassette_name(request.cls, request.node.name)
+    name = marker.args[0] if marker is not None else cassette_names.cassette_name(request.cls, request.node.name)
     record = bool(request.config.getoption("adapter_record"))
-    path = naming.cassette_path(adapter_cassette_dir, name, backend)
+    path = cassette_names.cassette_path(adapter_cassette_dir, name, backend)
     if not record and not path.is_file():
         pytest.fail(f"{path}: no such cassette: record it with --adapter-record", pytrace=False)
     outcome = "passed"
@@ -218,7 +218,7 @@ def pytest_fixture_setup(
         and hasattr(cassette, "can_play_response_for")
         and _replays(request.node)
     ):
-        from .passing import held
+        from .cassette_guard import held
 
         holding = held(cassette, replay=bool(cassette.write_protected))
         passing = holding.__enter__()

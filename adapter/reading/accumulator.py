@@ -22,8 +22,8 @@ from .events import (
     ToolCallDone,
     ToolCallStarted,
 )
-from .plain import fields, key_of, listed, string, text_of
-from .toolbox import Parser, Toolbox, attempt, json_object, parser_of
+from .sdk_objects import fields, key_of, listed, string, text_of
+from .tools import Parser, Toolbox, attempt, json_object, parser_of
 from .turn import CallType, Citation, ToolCall, Turn, Usage
 
 Events = list[Event[Any]]

@@ -19,8 +19,8 @@ from typing import Any
 
 from vcr.stubs import httpx_stubs
 
-from . import keys
-from .ways import Ways, pairs, replaced
+from . import placeholder_keys
+from .transports import Ways, pairs, replaced
 
 SIGN = "x-stainless-lang"
 """A header that each request of the SDK has."""
@@ -100,7 +100,7 @@ class Passing:
         if not (_is_sdks(request) or any(_is_door(one) for one in chain)):
             return None
         if not self._replay:
-            keys.refuse(request.headers)
+            placeholder_keys.refuse(request.headers)
         ends = [one for one in chain if not _is_door(one) and not _inner(one, method)]
         for end in ends:
             if not any(_is_stub(vars(kind).get(method)) for kind in type(end).__mro__):

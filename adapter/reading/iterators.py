@@ -11,13 +11,13 @@ from adapter.errors import MalformedReply, StreamTruncated, TranslationError
 from adapter.translation.replies.errors import event_failure
 from adapter.translation.requests.content import json_type
 
-from . import failing
-from .answer import Answer
-from .answer import Events as Heard
+from . import errors
+from .accumulator import Answer
+from .accumulator import Events as Heard
 from .chat import ChatReader
 from .events import Event
-from .plain import fields, plain
 from .responses import ResponsesReader
+from .sdk_objects import fields, plain
 from .turn import T
 
 
@@ -91,7 +91,7 @@ class Events(Iterator[Event[T]], Generic[T]):
 
 
 def _run(source: Iterable[Any], reader: Undecided) -> Generator[Event[Any], None, None]:
-    request = failing.request_of(source)
+    request = errors.request_of(source)
     try:
         for item in source:
             if _is_done(item):
@@ -99,7 +99,7 @@ def _run(source: Iterable[Any], reader: Undecided) -> Generator[Event[Any], None
             yield from reader.feed(item)
         yield from reader.close()
     except TranslationError as error:
-        made = failing.of_stream(error, request)
+        made = errors.of_stream(error, request)
         if made is error:
             raise
         raise made from error
@@ -151,7 +151,7 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
 
 
 async def _arun(source: AsyncIterable[Any], reader: Undecided) -> AsyncGenerator[Event[Any], None]:
-    request = failing.request_of(source)
+    request = errors.request_of(source)
     try:
         async for item in source:
             if _is_done(item):
@@ -161,7 +161,7 @@ async def _arun(source: AsyncIterable[Any], reader: Undecided) -> AsyncGenerator
         for event in reader.close():
             yield event
     except TranslationError as error:
-        made = failing.of_stream(error, request)
+        made = errors.of_stream(error, request)
         if made is error:
             raise
         raise made from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from .sides import Side, without_side
+from .backends import Side, without_side
 
 Call = dict[str, Any]
 """Calls of one kind: `asked`, `backend`, `reason`, `model`, `stream`, `held`, `losses` ([path, action]), `status`, `error`, and

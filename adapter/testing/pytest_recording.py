@@ -2,7 +2,7 @@
 
 Import them into a `conftest.py`:
 
-    from adapter.testing.recording import default_cassette_name, pytest_recording_configure, vcr_config  # noqa: F401
+    from adapter.testing.pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config  # noqa: F401
 
 Tests marked `vcr` that use the fixture `backend` then have `cassettes/MODULE/TEST.chat.yaml` and `TEST.responses.yaml`; a cassette
 `TEST.yaml` from before is the chat side's. pytest-recording's own options hold: `--record-mode=once` records what isn't there.
@@ -16,8 +16,8 @@ from typing import Any
 
 from adapter.errors import MissingExtra
 
-from . import cassettes, level, naming
-from .sides import side_of
+from . import cassette_names, cassettes, vcr_check
+from .backends import side_of
 
 try:
     import pytest
@@ -28,7 +28,7 @@ except ImportError as missing:  # pragma: no cover - depends on what is installe
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
     """Give vcrpy's settings: which headers may stay, how requests match; fails with the reason where vcrpy patches too high up."""
-    why = level.refusal()
+    why = vcr_check.refusal()
     if why is not None:
         pytest.fail(why, pytrace=False)
     return cassettes.options()
@@ -38,9 +38,9 @@ def vcr_config() -> dict[str, Any]:
 def default_cassette_name(request: pytest.FixtureRequest, vcr_cassette_dir: str) -> str:
     """Name the test's cassette, with its side where it runs on one."""
     marker = request.node.get_closest_marker("default_cassette")
-    name = str(marker.args[0]) if marker is not None else naming.cassette_name(request.cls, request.node.name)
+    name = str(marker.args[0]) if marker is not None else cassette_names.cassette_name(request.cls, request.node.name)
     side = side_of(request.node)
-    return name if side is None else naming.cassette_path(Path(vcr_cassette_dir), name, side).stem
+    return name if side is None else cassette_names.cassette_path(Path(vcr_cassette_dir), name, side).stem
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,6 @@
 """Check committed cassettes: every one is used, readable, and free of secrets, machine paths and hosts.
 
-    python -m adapter.testing.hygiene cassettes tests adapter
+    python -m adapter.testing.cassette_check cassettes tests adapter
 
 The first folder holds the cassettes, the others the files that should name them. Prints what is wrong, one finding a
 line, and exits with 1 where there is something.
@@ -20,7 +20,7 @@ from adapter._util import regular_files
 from adapter._util.safe_names import printable
 
 from . import credentials
-from .bodies import from_form
+from .cassette_bodies import from_form
 from .credentials import PATTERNS, REMOVED
 
 HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org|errors\.pydantic\.dev"
