@@ -43,7 +43,7 @@ def _resident(pid: int) -> int:
 
 
 def _start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    code = "import sys; from adapter.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
+    code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTER_")}
     command = [sys.executable, "-c", code, "audit", str(folder), "--json", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean, cwd=Path(__file__).parents[1])  # noqa: S603  # ourselves

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from adapter import Settings
-from adapter.kit.audit import report, run
-from adapter.kit.audit.page import page
+from adapter.tools.audit import report, run
+from adapter.tools.audit.html_page import page
 from tests.support import traffic
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

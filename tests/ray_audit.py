@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from adapter import Settings
-from adapter.kit.audit import report, run
+from adapter.tools.audit import report, run
 from tests.support import traffic
 
 

@@ -70,7 +70,7 @@ def _summary(result: Any) -> str:
 
 def record_demo(base_url: str | None, api_key: str | None, only: str | None) -> int:
     """Record the demo's programs; returns the number of those that failed or differ."""
-    from adapter.cli.running import PROGRAMS, Source, run
+    from adapter.tools.cli.demo_runs import PROGRAMS, Source, run
 
     source, failures = Source(live=True, url=base_url, key=api_key), 0
     for program in PROGRAMS:

@@ -20,11 +20,11 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter import Settings
-from adapter.cli.app import app
-from adapter.kit.audit import engines, inputs, run
-from adapter.kit.audit.page import page
-from adapter.kit.audit.report import report
-from adapter.kit.audit.summary import Summary
+from adapter.tools.audit import engines, inputs, run
+from adapter.tools.audit.html_page import page
+from adapter.tools.audit.report import report
+from adapter.tools.audit.summary import Summary
+from adapter.tools.cli.app import app
 from adapter.translation import chat_to_responses
 from tests.support import corpus, traffic
 
@@ -68,7 +68,7 @@ def test_bad_lines_are_listed_by_place(logs: tuple[Path, traffic.Totals], docume
 def test_what_settings_were_advised_moves_what_was_said(
     logs: tuple[Path, traffic.Totals], document: dict[str, Any], tmp_path: Path
 ) -> None:
-    from adapter.kit.audit.report import toml
+    from adapter.tools.audit.report import toml
 
     file = tmp_path / "adapter.toml"
     file.write_text(toml(name for step in document["steps"] for name in step["settings"]), encoding="utf-8")
@@ -145,7 +145,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.toml").write_text('bakend = "chat"', encoding="utf-8")
     (tmp_path / "good.jsonl").write_text("{}\n", encoding="utf-8")
-    code = "import sys; from adapter.cli import main; sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"
+    code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"
     if arguments[0] == "nowhere.jsonl":  # once as the command that users type
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
@@ -153,7 +153,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(rf"adapter: .*{re.escape(said)}.*\n", done.stderr)
         return
-    from adapter.cli.saying import Mistake
+    from adapter.tools.cli.console import Mistake
 
     before = Path.cwd()
     os.chdir(tmp_path)
@@ -216,7 +216,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path) -> None:
     totals = traffic.write(tmp_path / "logs", 4_000, files=2)
     state = tmp_path / "state.json"
     code = (
-        "import sys; from adapter import Settings; from adapter.kit.audit import run; "
+        "import sys; from adapter import Settings; from adapter.tools.audit import run; "
         "run.audit([sys.argv[1]], Settings(), state=__import__('pathlib').Path(sys.argv[2]), jobs=1, size=40_000)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "logs"), str(state)])

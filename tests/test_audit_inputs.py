@@ -21,14 +21,14 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter import Settings
-from adapter.cli.app import app
-from adapter.cli.saying import Mistake
-from adapter.kit.audit import engines, pipes, run
-from adapter.kit.audit.documents import Documents, arrays_of, is_document
-from adapter.kit.audit.inputs import Cursor, find
-from adapter.kit.audit.state import write_whole
-from adapter.kit.audit.summary import Summary
-from adapter.kit.rows import RowFormats
+from adapter.tools.audit import engines, pipe_inputs, run
+from adapter.tools.audit.checkpoint import write_whole
+from adapter.tools.audit.inputs import Cursor, find
+from adapter.tools.audit.json_documents import Documents, arrays_of, is_document
+from adapter.tools.audit.summary import Summary
+from adapter.tools.cli.app import app
+from adapter.tools.cli.console import Mistake
+from adapter.tools.logs.rows import RowFormats
 from tests.support import traffic
 
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
@@ -226,7 +226,7 @@ def test_a_named_pipe_is_read(fifo: Path, plain: dict[str, Any]) -> None:
 
 
 def test_a_named_pipe_that_nobody_writes_to(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipes, "_PATIENCE", 0.1)
+    monkeypatch.setattr(pipe_inputs, "_PATIENCE", 0.1)
     assert "a named pipe that nobody writes to" in str(audit(fifo).exception)
     (fifo.parent / "a.jsonl").write_bytes(LINES[0])
     result = audit(fifo.parent, "--json")  # in a folder it is none of the logs
@@ -381,7 +381,7 @@ def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> 
         (tmp_path / f"{package}.py").write_text(
             f"open({str(tmp_path / 'tried')!r}, 'a').write('{package} ')\nraise ImportError", encoding="utf-8"
         )
-    code = "import sys; from adapter.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
+    code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "audit", str(tmp_path / "logs"), "--jobs", "2", "--json"],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from adapter import Settings
 from adapter._util import fast_json
-from adapter.kit.audit.shapes import shape_of
-from adapter.kit.audit.verdicts import Judge
-from adapter.kit.rows import Logged, unwrap
+from adapter.tools.audit.shapes import shape_of
+from adapter.tools.audit.verdicts import Judge
+from adapter.tools.logs.rows import Logged, unwrap
 from tests.support import corpus
 from tests.support.strategies import chat_requests, texts
 

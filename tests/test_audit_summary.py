@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter import Settings
-from adapter.kit.audit import summary as module
-from adapter.kit.audit.batches import audit_batch, audit_batches
-from adapter.kit.audit.summary import Summary
+from adapter.tools.audit import summary as module
+from adapter.tools.audit.batches import audit_batch, audit_batches
+from adapter.tools.audit.summary import Summary
 from tests.support import traffic
 
 _tables = st.dictionaries(

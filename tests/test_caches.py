@@ -18,8 +18,8 @@ from adapter._exchange.endpoints import responses_endpoint
 from adapter._exchange.fallback import way_back
 from adapter._routing.router import Router
 from adapter._util.expiring_set import Expiring
-from adapter.kit.audit.verdicts import Judge
-from adapter.kit.rows import Logged
+from adapter.tools.audit.verdicts import Judge
+from adapter.tools.logs.rows import Logged
 from adapter.translation import chat_to_responses
 from adapter.translation.model_profiles import KNOWN
 from tests.support.doors import CHAT_COMPLETION

@@ -18,9 +18,9 @@ import adapter
 from adapter._routing import call_site
 from adapter._settings.settings import Settings
 from adapter._util.log_once import HELD
-from adapter.kit.doctor.findings import Patient
-from adapter.kit.doctor.rules import rules as rules_of
-from adapter.kit.scan.running import scan
+from adapter.tools.doctor.findings import Patient
+from adapter.tools.doctor.rules import rules as rules_of
+from adapter.tools.scan.run import scan
 from tests.support.answers import Sdk, both
 from tests.support.loopback import Loopback
 

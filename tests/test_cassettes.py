@@ -234,7 +234,7 @@ def test_every_cassette_is_used_by_a_scenario() -> None:
 
 
 def test_the_demo_uses_its_cassettes() -> None:
-    from adapter.cli.running import PROGRAMS
+    from adapter.tools.cli.demo_runs import PROGRAMS
 
     wanted = {DEMO / f"{program.name}.{side.name}.yaml" for program in PROGRAMS for side in program.sides}
     assert set(DEMO.rglob("*")) == wanted

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter import cli
-from adapter.cli.commands import COMMANDS
+from adapter.tools import cli
+from adapter.tools.cli.commands import COMMANDS
 from tests.support.command import Done, command
 
 LIBRARIES = ("typer", "click", "rich", "vcr", "yaml", "libcst", "pyarrow", "shellingham")
@@ -78,7 +78,7 @@ def test_without_the_libraries_help_and_version_are_there() -> None:
 import io, json, sys
 for name in {LIBRARIES}: sys.modules[name] = None
 from contextlib import redirect_stderr, redirect_stdout
-from adapter.cli import main
+from adapter.tools.cli import main
 found = []
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["adapter", *arguments]
@@ -128,7 +128,7 @@ def test_a_missing_library_is_named_with_its_extra(name: str, monkeypatch: pytes
 def test_the_table_names_what_a_command_imports_at_once() -> None:
     """Of libraries of the extras: whatever the module of a command imports when it is called."""
     for one in COMMANDS.values():
-        pending, seen, libraries = [f"adapter.cli.{one.name}"], set(), set()
+        pending, seen, libraries = [f"adapter.tools.cli.{one.name}"], set(), set()
         while pending:
             module = pending.pop()
             if module in seen:
@@ -140,7 +140,7 @@ def test_the_table_names_what_a_command_imports_at_once() -> None:
                     [alias.name for alias in node.names] if isinstance(node, ast.Import)
                     else [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
                 )  # fmt: skip
-                pending += [name for name in names if name.startswith("adapter.cli.")]
+                pending += [name for name in names if name.startswith("adapter.tools.cli.")]
                 libraries |= {name.partition(".")[0] for name in names} & set(LIBRARIES)
         assert libraries <= {*one.needs, "rich"}, one.name
 
@@ -318,7 +318,7 @@ def test_without_a_stdin(
 
 
 def test_a_request_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.cli.saying._LARGEST", 1 << 20)
+    monkeypatch.setattr("adapter.tools.cli.console._LARGEST", 1 << 20)
     assert one_line(command("explain", stdin=b" " * (2 << 20))) == "stdin: larger than 1 MiB"
 
 

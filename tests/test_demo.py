@@ -17,17 +17,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from adapter.cli import running
-from adapter.cli.app import app
-from adapter.cli.running import PROGRAMS, Outcome, Source
-from adapter.kit.unreached import why
+from adapter.tools.cli import demo_runs
+from adapter.tools.cli.app import app
+from adapter.tools.cli.demo_runs import PROGRAMS, Outcome, Source
+from adapter.tools.connection_errors import why
 from tests.support.answers import both
 from tests.support.command import Done, command
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
 
 NAMES = ("backoff", "runbook", "query", "tool_loop")
-FOLDER = Path(running.__file__).parent / "programs"
+FOLDER = Path(demo_runs.__file__).parent / "programs"
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
 
 # The published programs, line by line as they are known: their indentation is lost, but for what Python itself asks for.
@@ -161,7 +161,7 @@ def test_what_the_programs_print_is_in_both_columns(shown: str) -> None:
 
 def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
     program = next(program for program in PROGRAMS if program.name == "tool_loop")
-    outcome = running.run(program, program.sides[1], Source())
+    outcome = demo_runs.run(program, program.sides[1], Source())
     assert outcome.error is None
     assert [exchange.path.rpartition("/")[2] for exchange in outcome.exchanges] == [
         "completions",
@@ -177,13 +177,13 @@ def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let one side of every program come out differently."""
-    real = running.run
+    real = demo_runs.run
 
     def run(program: Any, side: Any, source: Any, **more: Any) -> Outcome:
         outcome = real(program, side, source, **more)
         return change(outcome) if side is program.sides[1] and program.name == "backoff" else outcome
 
-    monkeypatch.setattr("adapter.cli.demo.run", run)
+    monkeypatch.setattr("adapter.tools.cli.demo.run", run)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_difference_ends_with_1(monkeypatch: pytest.MonkeyPatch, change: Any) 
 def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     """Plant it where it would come from: in what the server said on one side."""
     program = next(program for program in PROGRAMS if program.name == name)
-    for path in running.cassette_folder().glob(f"{name}.*.yaml"):
+    for path in demo_runs.cassette_folder().glob(f"{name}.*.yaml"):
         text = path.read_text(encoding="utf-8")
         if path.name == f"{name}.{program.sides[1].name}.yaml":
             said = {"backoff": "double", "runbook": " saturation", "query": "fulfilled", "tool_loop": "carrier"}[name]
@@ -218,14 +218,14 @@ def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch
             assert changed != text
             text = changed
         (tmp_path / path.name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(running, "cassette_folder", lambda: tmp_path)
+    monkeypatch.setattr(demo_runs, "cassette_folder", lambda: tmp_path)
     result = demo("--only", name)
     assert result.exit_code == 1, result.output
     assert f"Different outcomes: {name}" in result.output
 
 
 def test_a_missing_recording_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(running, "cassette_folder", lambda: tmp_path)
+    monkeypatch.setattr(demo_runs, "cassette_folder", lambda: tmp_path)
     done = command("demo", "--only", "backoff")
     assert (done.code, done.err) == (2, f"adapter: {tmp_path}/backoff.chat.yaml: the recording isn't there\n")
 
@@ -264,7 +264,7 @@ import socket, sys
 def refused(*_, **__): raise SystemExit("the network was reached for")
 socket.socket.connect = socket.socket.connect_ex = refused
 socket.getaddrinfo = socket.create_connection = refused
-from adapter.cli import main
+from adapter.tools.cli import main
 sys.argv = ["adapter", *sys.argv[1:]]
 main()
 """
@@ -296,7 +296,7 @@ def test_the_recordings_are_of_the_programs() -> None:
     """A program that no longer asks what was recorded would replay nothing."""
     for program in PROGRAMS:
         for side in program.sides:
-            path = running.cassette_folder() / f"{program.name}.{side.name}.yaml"
+            path = demo_runs.cassette_folder() / f"{program.name}.{side.name}.yaml"
             interactions = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
             assert len(interactions) == len(side.flags)
 

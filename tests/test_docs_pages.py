@@ -75,8 +75,8 @@ def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
-    from adapter.kit.logs.formats import RowFormats
-    from adapter.kit.rows import Logged, unwrap
+    from adapter.tools.logs.formats import RowFormats
+    from adapter.tools.logs.rows import Logged, unwrap
 
     text = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
@@ -97,17 +97,17 @@ def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
-    from adapter.cli import ending
+    from adapter.tools.cli import exit_codes
 
     text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
     told = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
-    assert told == [0, ending.FOUND, ending.WRONG, ending.INTERRUPTED]
+    assert told == [0, exit_codes.FOUND, exit_codes.WRONG, exit_codes.INTERRUPTED]
 
 
 def test_every_command_and_verdict_has_its_line() -> None:
-    from adapter.cli.commands import COMMANDS
-    from adapter.kit.audit.verdicts import FATES
-    from adapter.kit.scan.assess import VERDICTS
+    from adapter.tools.audit.verdicts import FATES
+    from adapter.tools.cli.commands import COMMANDS
+    from adapter.tools.scan.assessment import VERDICTS
 
     command, code, logs = ((ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md"))
     assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS)

@@ -23,10 +23,21 @@ from typer.testing import CliRunner
 import adapter
 from adapter._memory.urls import without_secrets
 from adapter._settings.match import Match
-from adapter.cli.app import app
-from adapter.kit.doctor import CHECKS, Finding, Patient, examine, installed, origins, reaching, rules, sample, workers
-from adapter.kit.doctor.installed import DISTRIBUTION
-from adapter.kit.doctor.reaching import meaning
+from adapter.tools.cli.app import app
+from adapter.tools.doctor import (
+    CHECKS,
+    Finding,
+    Patient,
+    connectivity,
+    examine,
+    installation,
+    rules,
+    sample_call,
+    settings_sources,
+    workers,
+)
+from adapter.tools.doctor.connectivity import meaning
+from adapter.tools.doctor.installation import DISTRIBUTION
 from tests.support.command import Done, command
 from tests.support.loopback import Loopback, Reply
 
@@ -60,7 +71,7 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ADAPTER_BACKEND", "responses")
     settings = adapter.Settings(config_file=file, rollout=5)
     rows = {row["name"]: (row["value"], row["from"]) for row in found(
-        origins.settings, Patient(settings, environment={"ADAPTER_BACKEND": "responses"})
+        settings_sources.settings, Patient(settings, environment={"ADAPTER_BACKEND": "responses"})
     )[0].details["settings"]}  # fmt: skip
     assert rows["rollout"] == (5.0, "argument")
     assert rows["backend"] == ("responses", "ADAPTER_BACKEND")
@@ -73,7 +84,9 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
 def test_variables_that_are_no_settings_are_named() -> None:
     variables = {"ADAPTER_EMULAET": "stop", "ADAPTER_LOG": "info", "ADAPTER_PORT": "80", "HOME": "x"}
     (only,) = [
-        one for one in found(origins.settings, Patient(adapter.Settings(), environment=variables)) if one.state != "ok"
+        one
+        for one in found(settings_sources.settings, Patient(adapter.Settings(), environment=variables))
+        if one.state != "ok"
     ]
     assert (only.name, only.state) == ("variables", "warning")
     assert only.says == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
@@ -85,18 +98,21 @@ def test_a_setting_with_two_names_says_where_it_came_from(
 ) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text(f'{spelled} = "raise"\n', encoding="utf-8")
-    assert origins.row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
-    assert origins.row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
+    assert (
+        settings_sources.row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
+    )
+    assert settings_sources.row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
     variables = {f"ADAPTER_{spelled.upper()}": "raise"}
     monkeypatch.setenv(*variables.popitem())
     assert (
-        origins.row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"] == f"ADAPTER_{spelled.upper()}"
+        settings_sources.row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"]
+        == f"ADAPTER_{spelled.upper()}"
     )
 
 
 def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTER_SERVICE", " ")
-    assert origins.row(adapter.Settings(), "service", dict(os.environ)) == {
+    assert settings_sources.row(adapter.Settings(), "service", dict(os.environ)) == {
         "name": "service",
         "value": "adapter",
         "from": "default",
@@ -106,12 +122,12 @@ def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_variable_of_a_file_is_from_there(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADAPTER_SERVICE=shop\n", encoding="utf-8")
     settings = adapter.Settings(_env_file=tmp_path / ".env")
-    assert origins.row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
+    assert settings_sources.row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
 
 
 def test_a_share_for_a_percentage_is_told_of() -> None:
     settings = adapter.Settings(rollout=0.25, rules=[{"rollout": "0.5%"}, {"rollout": 1}])  # type: ignore[list-item]
-    notes = [one for one in found(origins.settings, Patient(settings)) if one.state == "note"]
+    notes = [one for one in found(settings_sources.settings, Patient(settings)) if one.state == "note"]
     assert [one.name for one in notes] == ["rollout", "rules[0].rollout"]
     assert notes[0].do == "Write 25 where 25 % is meant."
 
@@ -121,7 +137,7 @@ def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch
     file.write_text('force = "chat"\n', encoding="utf-8")
     monkeypatch.setenv("ADAPTER_FORCE", "responses")
     patient = Patient(adapter.Settings(config_file=file), environment={"ADAPTER_FORCE": "responses"})
-    warning = found(origins.settings, patient)[1]
+    warning = found(settings_sources.settings, patient)[1]
     assert (warning.name, warning.state) == ("force", "warning")
     assert f"chat, by force ({file}, line 1)" in warning.says
 
@@ -161,12 +177,12 @@ def test_the_supported_sdks(version: str | None, state: str, monkeypatch: pytest
         return version
 
     monkeypatch.setattr(metadata, "version", told)
-    assert states(found(installed.sdk)) == [("sdk", state)]
+    assert states(found(installation.sdk)) == [("sdk", state)]
 
 
 def test_a_missing_key_is_a_note() -> None:
-    assert states(found(installed.key, Patient(None))) == [("key", "note")]
-    (there,) = found(installed.key, Patient(None, environment={"OPENAI_API_KEY": "sk-secret"}))
+    assert states(found(installation.key, Patient(None))) == [("key", "note")]
+    (there,) = found(installation.key, Patient(None, environment={"OPENAI_API_KEY": "sk-secret"}))
     assert (there.state, there.says) == ("ok", "OPENAI_API_KEY set.")
 
 
@@ -185,14 +201,14 @@ def test_what_shadows_the_package(case: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("", encoding="utf-8")
     environment = {"PYTHONPATH": str(tmp_path / path)} if path else {}
-    (one,) = found(installed.shadow, Patient(None, folder=tmp_path, environment=environment))
+    (one,) = found(installation.shadow, Patient(None, folder=tmp_path, environment=environment))
     assert one.state == state
     assert (name in one.says) == (state == "failed")
 
 
 def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
     (tmp_path / "adapter.py").write_text("", encoding="utf-8")
-    (one,) = found(installed.shadow, Patient(None, folder=tmp_path))
+    (one,) = found(installation.shadow, Patient(None, folder=tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", "import adapter; print(adapter.__file__)"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
@@ -202,7 +218,7 @@ def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
 
 def test_another_distribution_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "packages_distributions", lambda: {"adapter": ["adapter", DISTRIBUTION]})
-    (one,) = found(installed.shadow, Patient(None, folder=tmp_path))
+    (one,) = found(installation.shadow, Patient(None, folder=tmp_path))
     assert one.state == "failed"
     assert "Another distribution, adapter," in one.says
 
@@ -310,10 +326,10 @@ def test_rules(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_store_is_asked(tmp_path: Path) -> None:
-    assert states(found(reaching.store)) == [("store", "skipped")]
+    assert states(found(connectivity.store)) == [("store", "skipped")]
     here = {"memory": f"sqlite:///{tmp_path}/turns.db", "memory_timeout": 5}
-    assert states(found(reaching.store, **here)) == [("store", "ok"), ("seal", "note")]
-    assert states(found(reaching.store, **here, memory_key=KEY)) == [("store", "ok")]
+    assert states(found(connectivity.store, **here)) == [("store", "ok"), ("seal", "note")]
+    assert states(found(connectivity.store, **here, memory_key=KEY)) == [("store", "ok")]
 
 
 TROUBLE = {
@@ -325,7 +341,7 @@ TROUBLE = {
 @pytest.mark.parametrize("case", TROUBLE)
 def test_a_store_in_trouble(case: str) -> None:
     url, state = TROUBLE[case]
-    (one,) = found(reaching.store, memory=url)
+    (one,) = found(connectivity.store, memory=url)
     assert one.state == state
     assert "hunter2" not in str(one)
 
@@ -353,10 +369,10 @@ class Slow(adapter.Store):
 
 def test_a_store_of_ones_own() -> None:
     store = Slow()
-    assert states(found(reaching.store, memory=store, memory_key=KEY)) == [("store", "ok")]
+    assert states(found(connectivity.store, memory=store, memory_key=KEY)) == [("store", "ok")]
     assert store.values == {}
-    assert states(found(reaching.store, memory=store, memory_timeout=1e-9)) == [("store", "warning")]
-    assert states(found(reaching.store, memory=Slow(loses=True))) == [("store", "failed")]
+    assert states(found(connectivity.store, memory=store, memory_timeout=1e-9)) == [("store", "warning")]
+    assert states(found(connectivity.store, memory=Slow(loses=True))) == [("store", "failed")]
 
 
 FLAGS = {
@@ -382,8 +398,8 @@ def client():
 """, encoding="utf-8")  # fmt: skip
     patient = Patient(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
     try:
-        assert states(found(reaching.flag, patient)) == [("flags", state)]
-        (one,) = found(sample.decision, replace(patient, settings=adapter.Settings(backend="responses")))
+        assert states(found(connectivity.flag, patient)) == [("flags", state)]
+        (one,) = found(sample_call.decision, replace(patient, settings=adapter.Settings(backend="responses")))
         forced = case.startswith("force-")
         assert (one.details["backend"], one.details["reason"]) == {
             True: ("chat", "force"), False: ("chat", "flag") if case == "chat" else ("responses", "settings"),
@@ -394,7 +410,7 @@ def client():
 
 
 def test_the_flag_that_was_not_named() -> None:
-    assert states(found(reaching.flag)) == [("flags", "skipped")]
+    assert states(found(connectivity.flag)) == [("flags", "skipped")]
 
 
 SHAPED = b'{"error": {"message": "you must provide a model parameter", "type": "invalid_request_error", "param": null, "code": null}}'
@@ -424,7 +440,7 @@ def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
         assert says in meaning(status, kind, body, path, has_key=True)[1]
     loopback.answer = lambda _: Reply(status, (("content-type", kind),), [body])
     environment = {"OPENAI_BASE_URL": loopback.base_url, "OPENAI_API_KEY": "sk-secret"}
-    both = found(reaching.endpoints, Patient(None, environment=environment, live=True))
+    both = found(connectivity.endpoints, Patient(None, environment=environment, live=True))
     assert states(both) == [("/chat/completions", state), ("/responses", state)]
     assert sorted(request.path for request in loopback.requests) == ["/v1/chat/completions", "/v1/responses"]
     assert {request.body for request in loopback.requests} == {b"{}"}
@@ -436,12 +452,12 @@ def test_no_key_is_a_note_there_too() -> None:
 
 
 def test_nobody_is_asked_unasked() -> None:
-    assert states(found(reaching.endpoints, Patient(None))) == [("endpoints", "skipped")]
+    assert states(found(connectivity.endpoints, Patient(None))) == [("endpoints", "skipped")]
 
 
 def test_nobody_is_there() -> None:
     patient = Patient(None, environment={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, live=True)
-    assert [one.state for one in found(reaching.endpoints, patient)] == ["failed", "failed"]
+    assert [one.state for one in found(connectivity.endpoints, patient)] == ["failed", "failed"]
 
 
 # A call
@@ -462,7 +478,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
 @pytest.mark.parametrize("case", DECISIONS)
 def test_the_decision_for_a_call(case: str) -> None:
     settings, body, state, says = DECISIONS[case]
-    (one,) = found(sample.decision, Patient(adapter.Settings(**settings), sample=body))
+    (one,) = found(sample_call.decision, Patient(adapter.Settings(**settings), sample=body))
     assert (one.state, says in one.says) == (state, True), one.says
     assert "Ada" not in str(one)
 
@@ -478,7 +494,7 @@ def test_the_decision_for_a_call(case: str) -> None:
 )
 def test_a_base_url_that_no_call_survives(url: str, says: str) -> None:
     patient = Patient(adapter.Settings(), environment={"OPENAI_BASE_URL": url})
-    (one,) = found(sample.decision, patient)
+    (one,) = found(sample_call.decision, patient)
     assert (one.state, says in one.says, "hunter2" in str(one)) == ("failed", True, False)
 
 
@@ -487,7 +503,7 @@ def test_a_base_url_of_a_relay() -> None:
         adapter.Settings(backend="responses"),
         environment={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
     )
-    (one,) = found(sample.decision, patient)
+    (one,) = found(sample_call.decision, patient)
     assert (one.state, "goes to chat" in one.says, "query held" in one.says) == ("note", True, True)
     assert one.do.startswith("A relay that is told its target in the query")
 
@@ -616,7 +632,7 @@ NAMED: dict[str, tuple[list[str], dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", NAMED)
 def test_what_is_named_is_asked(case: str, folder: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "_PATIENCE", 2.0)
+    monkeypatch.setattr(connectivity, "_PATIENCE", 2.0)
     url = f"redis://127.0.0.1:{listener.port}/0"
     (folder / "adapter.toml").write_text(STRANGERS["adapter.toml"].format(url=url), encoding="utf-8")
     arguments, variables = NAMED[case]

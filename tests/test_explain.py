@@ -15,11 +15,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import adapter
-from adapter import Settings, cli
-from adapter.cli.app import app
-from adapter.kit.explaining import Where, explain
-from adapter.kit.request_files import NotARequest, find_request
-from adapter.kit.shortening import shortened
+from adapter import Settings
+from adapter.tools import cli
+from adapter.tools.cli.app import app
+from adapter.tools.explain.explain import Where, explain
+from adapter.tools.explain.request_files import NotARequest, find_request
+from adapter.tools.explain.shortening import shortened
 from tests.support.answers import both
 from tests.support.command import command
 from tests.support.loopback import Loopback

@@ -19,11 +19,11 @@ from hypothesis import settings as hypothesis_settings
 
 import adapter
 from adapter import Settings
-from adapter.kit.audit.verdicts import Judge
-from adapter.kit.explaining import Where, explain
-from adapter.kit.fates import parameter_of
-from adapter.kit.rows import Logged
-from adapter.kit.scan.running import scan
+from adapter.tools.audit.verdicts import Judge
+from adapter.tools.explain.explain import Where, explain
+from adapter.tools.explain.outcomes import parameter_of
+from adapter.tools.logs.rows import Logged
+from adapter.tools.scan.run import scan
 from adapter.translation.parameters import CHAT_PARAMETERS
 from tests.support import corpus, odd
 from tests.support.depth import DEPTH, examples

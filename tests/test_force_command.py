@@ -17,8 +17,8 @@ pytest.importorskip("typer")
 import adapter
 from adapter import Settings
 from adapter._routing.reload import Live
-from adapter.kit import forcing
-from adapter.kit.forcing import CantForce, force_file
+from adapter.tools import kill_switch
+from adapter.tools.kill_switch import CantForce, force_file
 
 REST = (
     '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
@@ -206,7 +206,7 @@ def test_a_mount_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     file = tmp_path / "adapter.toml"
     file.write_text("rollout = 5\n")
-    monkeypatch.setattr(forcing.os, "replace", busy)
+    monkeypatch.setattr(kill_switch.os, "replace", busy)
     (remark,) = force_file(file, "chat").remarks
     assert "Device or resource busy" in remark
     assert file.read_text() == 'force = "chat"\nrollout = 5\n'
@@ -255,7 +255,7 @@ class Done:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Give a function that runs the command as the shell would."""
-    from adapter.cli import main
+    from adapter.tools.cli import main
 
     def run(*arguments: object, **environment: str) -> Done:
         capsys.readouterr()
@@ -303,12 +303,12 @@ def test_the_command_used_wrongly(
 
 
 def test_the_doctor_shows_a_force_and_where_it_stands(tmp_path: Path) -> None:
-    from adapter.kit.doctor import origins
-    from adapter.kit.doctor.findings import Patient
+    from adapter.tools.doctor import settings_sources
+    from adapter.tools.doctor.findings import Patient
 
     file = tmp_path / "adapter.toml"
     file.write_text('rolout = 5\n[[rules]]\nforce = "native"\n')
-    found = list(origins.settings(Patient(adapter.Settings(config_file=file))))
+    found = list(settings_sources.settings(Patient(adapter.Settings(config_file=file))))
     trouble, _, force = found
     assert (trouble.state, "rolout" in trouble.says) == ("failed", True)
     assert (force.name, force.state) == ("force", "warning")

@@ -24,11 +24,11 @@ from typer.testing import CliRunner, Result
 from adapter import ConfigurationError, Settings
 from adapter._routing.reload import live
 from adapter._util.regular_files import Unreadable
-from adapter.cli.app import app
-from adapter.cli.saying import Mistake
-from adapter.kit.audit import inputs
-from adapter.kit.scan import rewriting
 from adapter.testing import cassette_check
+from adapter.tools.audit import inputs
+from adapter.tools.cli.app import app
+from adapter.tools.cli.console import Mistake
+from adapter.tools.scan import rewrite
 from tests.test_testing import GOOD
 
 USER = {"role": "user", "content": "hi"}
@@ -396,7 +396,7 @@ def test_a_file_that_cant_be_written_whole_is_as_it_was(
 ) -> None:
     before = (CALL + "#\n" * 50).encode()
     (here / "good.py").write_bytes(before)
-    change = rewriting.Change(here / "good.py", before, before * 2 if grows else b"x\n")
+    change = rewrite.Change(here / "good.py", before, before * 2 if grows else b"x\n")
     monkeypatch.setattr(os, "fsync", _full_once())
     with pytest.raises(Unreadable, match="No space left"):
         change.write()
@@ -414,7 +414,7 @@ def _full_once() -> Callable[[int], None]:
 
 
 def test_a_file_that_has_changed_meanwhile_is_left(here: Path) -> None:
-    change = rewriting.Change(here / "good.py", b"something else", b"x")
+    change = rewrite.Change(here / "good.py", b"something else", b"x")
     with pytest.raises(Unreadable, match="changed"):
         change.write()
     (here / "good.py").unlink()

@@ -205,8 +205,8 @@ def run_import(code: str) -> None:
 
 
 EXTRAS = {
-    "adapter.cli": ("cli", "main()", ("typer",)),
-    "adapter.cli without rich": ("cli", "main()", ("rich",)),
+    "adapter.tools.cli": ("cli", "main()", ("typer",)),
+    "adapter.tools.cli without rich": ("cli", "main()", ("rich",)),
 }
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter.kit.audit.batches import _audited  # the figures of rows, without files
-from adapter.kit.audit.verdicts import Judge
-from adapter.kit.rows import Aside, Logged, unwrap, unwrap_all
+from adapter.tools.audit.batches import _audited  # the figures of rows, without files
+from adapter.tools.audit.verdicts import Judge
+from adapter.tools.logs.rows import Aside, Logged, unwrap, unwrap_all
 from tests.support.log_writers import LOGS, Log
 
 USER = {"role": "user", "content": "hi"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapter.cli.app import app
-from adapter.kit.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+from adapter.tools.cli.app import app
+from adapter.tools.logs.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
 from tests.support.log_writers import LOGS
 
 USER = {"role": "user", "content": "hi"}

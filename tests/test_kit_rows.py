@@ -10,8 +10,8 @@ import pytest
 
 from adapter import Settings
 from adapter._util import safe_names
-from adapter.kit.audit.batches import audit_batch
-from adapter.kit.rows import ELSEWHERE, Logged, unwrap
+from adapter.tools.audit.batches import audit_batch
+from adapter.tools.logs.rows import ELSEWHERE, Logged, unwrap
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter import Settings
-from adapter.cli.app import app
-from adapter.cli.explain import Cut, document
 from adapter.errors import TranslationError
-from adapter.kit.explaining import explain
-from adapter.kit.masking import masked, masked_path, masked_url_path, without_contents
+from adapter.tools.cli.app import app
+from adapter.tools.cli.explain import Cut, document
+from adapter.tools.explain.explain import explain
+from adapter.tools.explain.masking import masked, masked_path, masked_url_path, without_contents
 from tests.support import odd
 from tests.support.command import command
 from tests.support.rich import ALLOWED, HISTORY, LEGACY, RICH

@@ -125,7 +125,7 @@ def test_the_options_that_the_documents_name_exist(name: str) -> None:
     """The documents call no command with an option that its help doesn't know."""
     from typer.testing import CliRunner
 
-    from adapter.cli.app import app
+    from adapter.tools.cli.app import app
 
     shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,8 +16,8 @@ import adapter
 from adapter import Counters
 from adapter._routing.reload import live
 from adapter._util import safe_names
-from adapter.cli.app import app
 from adapter.errors import ConfigurationError
+from adapter.tools.cli.app import app
 from adapter.translation.ledger import Loss
 from tests.support.answers import completion, message_item, response
 from tests.support.doors import DOORS, Door, Reply, both

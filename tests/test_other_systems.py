@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapter._memory.urls import address
-from adapter.kit.audit.state import write_whole
-from adapter.kit.forcing import force_file
+from adapter.tools.audit.checkpoint import write_whole
+from adapter.tools.kill_switch import force_file
 from tests.support.answers import both
 from tests.support.loopback import Loopback
 
@@ -32,7 +32,7 @@ for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None
 
 import adapter
-from adapter.cli import main
+from adapter.tools.cli import main
 
 url, folder = sys.argv[1:]
 asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}

@@ -10,10 +10,10 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.kit.audit.verdicts import Judge
-from adapter.kit.explaining import explain
-from adapter.kit.rows import Logged
 from adapter.telemetry.counters import Record
+from adapter.tools.audit.verdicts import Judge
+from adapter.tools.explain.explain import explain
+from adapter.tools.logs.rows import Logged
 from adapter.translation import Policy, chat_to_responses
 from adapter.translation.parameters import CHAT_PARAMETERS, named_at
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response

@@ -6,10 +6,10 @@ import libcst as cst
 import pytest
 from libcst.metadata import MetadataWrapper
 
-from adapter.kit.scan.imports import fix_imports
-from adapter.kit.scan.site import Site
-from adapter.kit.scan.sites import find_sites
-from adapter.kit.scan.sources import recorded_lines
+from adapter.tools.scan.call_sites import find_sites
+from adapter.tools.scan.finder import Site
+from adapter.tools.scan.imports import fix_imports
+from adapter.tools.scan.sources import recorded_lines
 
 
 def find(code: str) -> list[Site]:

@@ -12,9 +12,9 @@ import pytest
 from openai._compat import cached_property
 
 import adapter
-from adapter.kit.scan.imports import fix_imports
-from adapter.kit.scan.outcomes import OTHER_RESOURCES
-from adapter.kit.scan.rewriting import changes
+from adapter.tools.scan.client_usage import OTHER_RESOURCES
+from adapter.tools.scan.imports import fix_imports
+from adapter.tools.scan.rewrite import changes
 
 # Code behind `from openai import …`, of which the import changes and nothing else.
 WHOLE = {

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapter.cli.app import app
+from adapter.tools.cli.app import app
 
 CALL = "client.chat.completions.create(model='m', messages=[])\n"
 SEED = "client.chat.completions.create(model='m', messages=[], seed=1)\n"
@@ -301,7 +301,7 @@ def test_sarif(project: Path) -> None:
 
 def test_the_real_command(project: Path) -> None:
     put(project, {"a.py": SEED, "b.py": "from openai import OpenAI as O; O()\n"})
-    code = "from adapter.cli import main; main()"
+    code = "from adapter.tools.cli import main; main()"
 
     def real(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -325,7 +325,7 @@ def test_the_real_command(project: Path) -> None:
 
 def test_without_libcst_the_extra_is_named(project: Path) -> None:
     put(project, {"a.py": CALL})
-    code = "import sys; sys.modules['libcst'] = None; from adapter.cli import main; main()"
+    code = "import sys; sys.modules['libcst'] = None; from adapter.tools.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "scan"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "adapter: scan needs libcst (extra `kit`)\n"

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from adapter.cli.app import app
-from adapter.kit.scan.imports import fix_imports
-from adapter.kit.scan.known import CLIENTS
+from adapter.tools.cli.app import app
+from adapter.tools.scan.imports import fix_imports
+from adapter.tools.scan.known_clients import CLIENTS
 
 CHANGED: dict[str, tuple[str, str]] = {
     "alone": ("from openai import OpenAI\n", "from adapter import OpenAI\n"),
@@ -394,7 +394,7 @@ def test_a_change_that_fails_half_way_is_taken_back(project: Path, monkeypatch: 
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr("adapter.kit.scan.rewriting.os.fsync", fsync)
+    monkeypatch.setattr("adapter.tools.scan.rewrite.os.fsync", fsync)
     done = run("--yes")
     assert (done.exit_code, "not written: it can't be written: No space left" in done.stderr) == (1, True)
     assert path.read_text() == before
@@ -467,7 +467,7 @@ def test_as_json(project: Path) -> None:
 
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)], ids=["yes", "no"])
 def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool) -> None:
-    monkeypatch.setattr("adapter.cli.fixing._may_ask", lambda: True)
+    monkeypatch.setattr("adapter.tools.cli.fix._may_ask", lambda: True)
     (project / "a.py").write_text(USED)
     done = run(answer=answer)
     assert "Write 1 file?" in done.stderr

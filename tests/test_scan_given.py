@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter.kit.scan.running import Finding, scan
+from adapter.tools.scan.run import Finding, scan
 
 HEAD = "import openai, copy, dataclasses\nfrom typing import TypedDict, Unpack\nclient = openai.OpenAI()\n"
 CALL = "client.chat.completions.create"

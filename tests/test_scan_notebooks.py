@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapter._util.regular_files import Unreadable
-from adapter.cli.app import app
-from adapter.kit.scan.notebooks import Notebook
-from adapter.kit.scan.rewriting import changes
+from adapter.tools.cli.app import app
+from adapter.tools.scan.notebooks import Notebook
+from adapter.tools.scan.rewrite import changes
 
 
 @pytest.fixture

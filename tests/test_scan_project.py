@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapter import Settings
-from adapter.kit.scan.running import Report, scan
+from adapter.tools.scan.run import Report, scan
 
 LLM = """
 import openai

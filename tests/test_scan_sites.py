@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter.kit.scan.running import Finding, scan
+from adapter.tools.scan.run import Finding, scan
 
 
 def find(tmp_path: Path, code: str, settings: Settings | None = None, name: str = "module.py") -> list[Finding]:

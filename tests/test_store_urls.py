@@ -17,7 +17,7 @@ from pydantic import SecretStr
 import adapter
 from adapter._memory.urls import Address, address, kind_of, without_secrets
 from adapter._settings.json_schema import settings_schema
-from adapter.kit.doctor import Patient, origins
+from adapter.tools.doctor import Patient, settings_sources
 
 pytest.importorskip("redis")
 
@@ -183,7 +183,7 @@ def _seen(settings: adapter.Settings) -> dict[str, str]:
         "a copy": repr(copy.deepcopy(settings).model_dump()),
         "a changed copy": repr(settings.model_copy(update={"backend": "responses"}).model_dump()),
         "the schema": json.dumps([settings_schema()]),
-        "the doctor": json.dumps([one.document() for one in origins.settings(patient)]),
+        "the doctor": json.dumps([one.document() for one in settings_sources.settings(patient)]),
     }
 
 

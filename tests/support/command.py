@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from adapter import cli
+from adapter.tools import cli
 
 
 @dataclass(frozen=True)

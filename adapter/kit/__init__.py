@@ -1,1 +1,0 @@
-"""What the commands find out, without a terminal: each has its result as data, and `adapter.cli` prints it."""

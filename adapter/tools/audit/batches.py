@@ -1,0 +1,277 @@
+"""The unit of an audit: a record batch of logged requests in, a summary out. Any engine that maps record batches can run it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adapter._settings.settings import Settings
+from adapter._util import fast_json, json_codec
+from adapter.errors import AdapterError, MissingExtra
+from adapter.tools.logs.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+
+from .json_documents import NOT_JSON, ONE_COMMA_TOO_MANY
+from .summary import SEPARATOR, Summary
+from .verdicts import Judge, Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BODY_COLUMNS = ("body", "request_body", "request", "json", "input", "payload", "value", "line", "text")
+"""What the column with the requests may be called, the surest first. Otherwise it is the first that can hold one."""
+
+_BESIDE = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
+_JUDGES: dict[tuple[str, bool], Judge] = {}
+_MOST_JUDGES = 4
+_LOOKED_AT = 20  # rows
+_CHARACTERS_A_TOKEN = 4  # roughly, for English; only where the log doesn't say
+
+
+class NoRequests(AdapterError, ValueError):
+    """What was given can't hold requests."""
+
+
+def arrow() -> Any:
+    """Import pyarrow. Raises MissingExtra where it isn't installed."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingExtra("Parquet and record batches need pyarrow (extra `kit`)") from None
+    return pa
+
+
+def audit_batch(
+    batch: pa.RecordBatch, settings: Settings | None = None, *, plain: bool = False, formats: RowFormats | None = None
+) -> Summary:
+    """Audit the requests of one record batch; pure, so that it may run anywhere, and twice.
+
+    Where the columns are the keys of a known shape of rows, or a path of bodies is given, each row is read as it stands. Else the column
+    `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
+    `rows.unwrap`). Beside it may stand `url`, and `response` with the usage; `file` and `line` name rows that can't be read. A batch
+    with a column `messages` is taken for bodies spread over columns. `settings` are those of production; unset: as there, from the
+    environment. `plain` judges each request by itself instead of each shape once. `formats` are the shapes of rows that are known; unset:
+    the built-in ones. Raises NoRequests, a ValueError, for a batch without
+    such a column.
+    """
+    return _audited(_rows(batch, formats), _judge(settings, plain=plain), formats)
+
+
+def audit_rows(
+    rows: Iterable[tuple[Any, str, int]], settings: Settings | None = None, *, formats: RowFormats | None = None
+) -> Summary:
+    """Audit rows of logs, JSON as bytes or as values, each with its file and line; see audit_batch."""
+    return _audited(rows, _judge(settings, plain=False), formats)
+
+
+def audit_batches(
+    settings: Settings | None = None, *, formats: RowFormats | None = None
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return a function that maps record batches to one with a single string, `summary`, which `Summary.from_json` reads.
+
+    It can be pickled with its settings, and is what `DataFrame.mapInArrow(audit_batches(settings), "summary string")` takes.
+    """
+    return _Batches(settings, formats)
+
+
+class _Batches:
+    def __init__(self, settings: Settings | None, formats: RowFormats | None) -> None:
+        self.settings, self.formats = settings, formats
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        summary = Summary.merged(audit_batch(batch, self.settings, formats=self.formats) for batch in batches)
+        yield arrow().RecordBatch.from_pydict({"summary": [summary.dumps()]})
+
+
+def _judge(settings: Settings | None, *, plain: bool) -> Judge:
+    settings = Settings() if settings is None else settings
+    name = settings.hash, plain
+    judge = _JUDGES.get(name)
+    if judge is None:
+        if len(_JUDGES) >= _MOST_JUDGES:
+            _JUDGES.clear()
+        judge = _JUDGES[name] = Judge(settings, plain=plain)
+    return judge
+
+
+def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[Any, str, int]]:
+    """Give each row, with its file and line; no file where the batch doesn't say."""
+    formats = RowFormats.builtin() if formats is None else formats
+    count = batch.num_rows
+    placed = {"file", "line"} <= {*batch.schema.names}
+    files = batch.column("file").to_pylist() if placed else [""] * count
+    lines = batch.column("line").to_pylist() if placed else range(count)
+    if placed:
+        batch = batch.select([name for name in batch.schema.names if name not in ("file", "line")])
+    columns = list(batch.schema.names)
+    if formats.body is not None or "messages" in columns or _have_a_shape(batch, formats):
+        yield from zip(batch.to_pylist(), files, lines, strict=True)
+        return
+    bodies = batch.column(_body_column(batch)).to_pylist()
+    beside = {key: found for key, names in _BESIDE.items() if (found := next((n for n in names if n in columns), None))}
+    if not beside:
+        yield from zip(bodies, files, lines, strict=True)
+        return
+    others = {key: batch.column(name).to_pylist() for key, name in beside.items()}
+    for i, body in enumerate(bodies):
+        yield {"body": body, **{key: _read(values[i]) for key, values in others.items()}}, files[i], lines[i]
+
+
+def _have_a_shape(batch: pa.RecordBatch, formats: RowFormats) -> bool:
+    """Tell whether columns are the keys of a row whose shape is known, by the first rows."""
+    return any(formats.fitting(row) is not None for row in batch.slice(0, _LOOKED_AT).to_pylist())
+
+
+def _read(value: Any) -> Any:
+    """Read an answer that stands in its column as text; an address is none."""
+    if isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"):
+        try:
+            return fast_json.loads(value)
+        except ValueError:
+            return None
+    return value
+
+
+def _body_column(batch: pa.RecordBatch) -> str:
+    types = arrow().types
+    able = [
+        field.name
+        for field in batch.schema
+        if types.is_string(field.type) or types.is_large_string(field.type) or types.is_struct(field.type)
+        or types.is_binary(field.type) or types.is_large_binary(field.type)
+    ]  # fmt: skip
+    found = next((name for name in (*BODY_COLUMNS, *able) if name in able), None)
+    if found is None:
+        raise NoRequests("no column that could hold requests: expected JSON as text, or structs, in a column `body`")
+    return str(found)
+
+
+class _Tally:
+    """What is counted of the requests that have one verdict."""
+
+    __slots__ = ("completion", "count", "estimated", "logged", "prompt", "reasoning", "told", "verdict")
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.count = self.told = self.prompt = self.completion = self.reasoning = 0
+        self.logged = self.estimated = 0  # prompt tokens of requests for several answers
+
+    def add(self, logged: Logged) -> None:
+        self.count += 1
+        prompt = None
+        if logged.usage is not None:
+            prompt = _number(logged.usage, "prompt_tokens")
+            if prompt is not None:
+                self.told += 1
+                self.prompt += prompt
+                self.completion += _number(logged.usage, "completion_tokens") or 0
+                self.reasoning += _number(logged.usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+        if self.verdict.n > 1:
+            if prompt is None:
+                self.estimated += len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_A_TOKEN
+            else:
+                self.logged += prompt
+
+
+def _number(usage: Any, key: str) -> int | None:
+    value = usage.get(key) if isinstance(usage, Mapping) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFormats | None = None) -> Summary:
+    summary = Summary()
+    tallies: dict[int, _Tally] = {}
+    bad: list[tuple[str, int, str]] = []
+    told: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for row, file, line in rows:
+        if isinstance(row, (bytes, str)) and (not row or row.isspace()):
+            continue
+        for logged in unwrap_all(row, formats):
+            if isinstance(logged, Logged):
+                verdict = judge.of(logged)
+                tally = tallies.get(id(verdict))
+                if tally is None:
+                    # It keeps the verdict alive, so that its id is its own.
+                    tally = tallies[id(verdict)] = _Tally(verdict)
+                tally.add(logged)
+                if logged.missing or logged.format:
+                    told[logged.format, logged.missing] += 1
+            elif isinstance(logged, Aside):
+                summary.add("rows", logged.value)
+            else:
+                why = _why(row, logged, formats)
+                summary.add("bad", why)
+                if file:
+                    bad.append((file, line, why))
+    for (name, missing), count in told.items():
+        if name:
+            summary.add("format", name, count)
+        for part in missing:
+            summary.add("not in the log", part, count)
+    for tally in tallies.values():
+        _count(summary, tally)
+    summary.bad_lines = tuple(bad)
+    return summary.trim()
+
+
+def _why(row: Any, why: str, formats: RowFormats | None) -> str:
+    """Name the one fault that isn't seen in a line of good JSON: the comma behind it, of an array without brackets."""
+    if why == NOT_JSON and isinstance(row, bytes):
+        value = row.rstrip()
+        if value.endswith(b",") and unwrap(value[:-1], formats) != NOT_JSON:
+            return ONE_COMMA_TOO_MANY
+    return why
+
+
+def _count(summary: Summary, tally: _Tally) -> None:
+    verdict, count = tally.verdict, tally.count
+    fate, model = verdict.fate, verdict.model
+
+    def add(table: str, *parts: str, by: int = count) -> None:
+        summary.add(table, SEPARATOR.join(parts), by)
+
+    add("rows", "request")
+    add("fate", fate)
+    add("model fate", model, fate)
+    add("rule", "none" if verdict.rule is None else str(verdict.rule))
+    if verdict.settings:
+        add("settings" if fate == "with settings" else "breaking settings", " + ".join(verdict.settings))
+    for name in verdict.held:
+        add("held", name)
+    for path, why in verdict.kept:
+        add("kept", path, why)
+    for path, action in verdict.losses:
+        add("loss", path, action)
+    if verdict.one_way is not None:
+        add("one way", model, verdict.one_way)
+    if verdict.chat_only:
+        add("chat only", model)
+    if verdict.shutdown is not None:
+        add("shutdown", verdict.shutdown, model)
+    if verdict.bug:
+        add("rows", "adapter bug")
+    for name in verdict.parameters:
+        add("parameter", name)
+    for name in verdict.extras:
+        add("extra", name)
+    for name in verdict.features:
+        add("feature", name, fate)
+    if tally.told:
+        add("usage", fate, "requests", by=tally.told)
+        add("usage", fate, "prompt", by=tally.prompt)
+        add("usage", fate, "completion", by=tally.completion)
+        add("usage", fate, "reasoning", by=tally.reasoning)
+    _count_several(summary, tally)
+
+
+def _count_several(summary: Summary, tally: _Tally) -> None:
+    verdict, more = tally.verdict, tally.verdict.n - 1
+    now = ("n", "changed") in verdict.losses
+    if not more or not (now or (verdict.fate == "with settings" and "emulate n" in verdict.settings)):
+        return
+    when = "now" if now else "with settings"
+    for what, by in (
+        ("requests", tally.count), ("more requests", more * tally.count), ("prompt tokens", more * tally.logged),
+        ("prompt tokens, estimated", more * tally.estimated),
+    ):  # fmt: skip
+        summary.add("several", SEPARATOR.join((when, what)), by)

@@ -1,0 +1,201 @@
+"""What runs an audit: this machine's cores, or a Ray cluster; the same blocks, and so the same figures."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from adapter._settings.settings import Settings
+from adapter.errors import MissingExtra
+from adapter.tools.logs.rows import RowFormats
+
+from .batches import NoRequests, arrow, audit_batch, audit_rows
+from .inputs import BLOCK, Block, Cursor, Log, blocks
+from .summary import Summary
+
+_SMALL = 2 * BLOCK  # bytes
+_AHEAD = 2  # blocks that wait for each worker: what bounds memory
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A block that was counted: its log, where the next one begins, how far the file was read, and the figures."""
+
+    log: str
+    end: Cursor
+    position: int
+    summary: Summary
+
+
+Work = list[tuple[Log, Cursor]]
+"""The logs to be read, each from where it was left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How rows are read and judged; it can be pickled."""
+
+    settings: Settings
+    formats: RowFormats
+
+
+def audit_block(block: Block, how: Reading) -> Summary:
+    """Audit one block, the lines included that couldn't be read at all."""
+    block = block.loaded()
+    if isinstance(block.data, bytes):
+        summary = audit_rows(block.rows(), how.settings, formats=how.formats)
+    else:
+        try:
+            summary = audit_batch(block.data, how.settings, formats=how.formats)
+        except NoRequests:  # one of several files, perhaps
+            block = replace(block, bad=((block.begin.line, "no column that could hold requests"),))
+            summary = Summary()
+    for _, why in block.bad:
+        summary.add("bad", why)
+    summary.bad_lines += tuple((block.path, line, why) for line, why in block.bad)
+    return summary.trim()
+
+
+def local(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
+    """Audit on this machine, with as many processes, all cores by default; one does without any. The blocks come in order."""
+    cut: Iterator[Block] = (
+        block for log, begin in work for block in blocks(log, begin, size=size, formats=how.formats)
+    )
+    first: list[Block] = []
+    if jobs is None:  # for a little no further process is worth its start
+        held = 0
+        for block in cut:
+            first.append(block)
+            held += len(block.data) if isinstance(block.data, bytes) else block.data.nbytes
+            if held >= _SMALL:
+                break
+        jobs = cores() if held >= _SMALL else 1
+    cut = chain(first, cut)
+    if jobs == 1:
+        for block in cut:
+            yield Done(block.path, block.end, block.position, audit_block(block, how))
+        return
+    # Not forked: this process may have threads (a progress bar).
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _take, (pickle.dumps(how),))
+    waiting: deque[tuple[Block, Future[Summary]]] = deque()
+    try:
+        for block in cut:
+            waiting.append((replace(block, data=None), pool.submit(_run, block)))
+            if len(waiting) > jobs * _AHEAD:
+                yield _first(waiting)
+        while waiting:
+            yield _first(waiting)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _first(waiting: deque[tuple[Block, Future[Summary]]]) -> Done:
+    block, future = waiting.popleft()
+    return Done(block.path, block.end, block.position, future.result())
+
+
+_HOW: list[Reading] = []  # a worker's own
+
+
+def _take(how: bytes) -> None:
+    _HOW[:] = [pickle.loads(how)]  # noqa: S301  # from the process that made this one
+    # An interrupt is the first process's to deal with, and where that was killed nobody would ever end this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    # A request's JSON has no cycles; the collector would walk it again and again (an eighth of the time).
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _leave_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _run(block: Block) -> Summary:
+    return audit_block(block, _HOW[0])
+
+
+def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
+    """Audit with Ray Data, on the cluster that RAY_ADDRESS names or a local one. The blocks come in order.
+
+    Workers read the logs themselves, so these must have the same paths everywhere. Plain lines are cut here, by reading them once;
+    compressed files and Parquet go to one worker each. What a lost worker had is done again. `jobs` bounds the tasks at once.
+    """
+    arrow()
+    try:
+        import ray as cluster
+        from ray import data
+    except ImportError:
+        raise MissingExtra("--engine ray needs Ray (extra `ray`)") from None
+    if not cluster.is_initialized():
+        cluster.init(log_to_driver=False, logging_level="ERROR", configure_logging=True)
+    data.DataContext.get_current().enable_progress_bars = False
+    pieces = list(_pieces(work, how, size))
+    if not pieces:
+        return
+    given = [{"order": order, "piece": pickle.dumps(piece)} for order, piece in enumerate(pieces)]
+    parts = data.from_items(given, override_num_blocks=len(given))
+    mapped = parts.map_batches(
+        _Pieces(pickle.dumps(how), size),
+        batch_size=1,
+        batch_format="pyarrow",
+        **({"concurrency": jobs} if jobs else {}),
+    )
+    early: dict[int, list[Done]] = {}
+    turn = 0
+    for row in mapped.iter_rows():
+        early[row["order"]] = pickle.loads(row["done"])  # noqa: S301  # from our own workers
+        while turn in early:
+            yield from early.pop(turn)
+            turn += 1
+
+
+Piece = Block | tuple[Log, Cursor]
+
+
+def _pieces(work: Work, how: Reading, size: int) -> Iterator[Piece]:
+    for log, begin in work:
+        if log.kind == "lines":
+            for block in blocks(log, begin, size=size, formats=how.formats):
+                yield block if block.bad else replace(block, data=None)
+        else:
+            yield log, begin
+
+
+class _Pieces:
+    """What a worker does: a table of pieces in, a table of their figures out."""
+
+    def __init__(self, how: bytes, size: int) -> None:
+        self.how, self.size = how, size
+
+    def __call__(self, table: Any) -> Any:
+        how: Reading = pickle.loads(self.how)  # noqa: S301  # from the driver
+        done = []
+        for written in table.column("piece").to_pylist():
+            piece = pickle.loads(written)  # noqa: S301  # same
+            cut = [piece] if isinstance(piece, Block) else blocks(*piece, size=self.size, formats=how.formats)
+            done.append(pickle.dumps([Done(one.path, one.end, one.position, audit_block(one, how)) for one in cut]))
+        return arrow().table({"order": table.column("order"), "done": done})
+
+
+Engine = Callable[..., Iterator[Done]]
+ENGINES: dict[str, Engine] = {"local": local, "ray": ray}
+"""The engines, by the names that `--engine` takes."""

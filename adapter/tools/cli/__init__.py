@@ -1,0 +1,77 @@
+"""Be the command `adapter`.
+
+Help and version need nothing beyond the core; a command and its libraries are imported when it is
+called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from adapter.errors import AdapterError
+
+from . import exit_codes
+from .commands import COMMANDS, lacking, unknown, usage
+from .exit_codes import INTERRUPTED, WRONG, Interrupted, Mistake
+
+_COMPLETING = "_ADAPTER_COMPLETE"  # set by the shells' completion
+
+
+def main() -> None:
+    """Run the command line and exit with one of the codes of `ending`.
+
+    What the user can mend is one line on stderr.
+    """
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        if sys.stdout is None:
+            raise Mistake("stdout: closed")
+        exit_codes.spell_out()
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, Interrupted):
+        exit_codes.say("interrupted")
+        return INTERRUPTED
+    except (Mistake, AdapterError) as mistake:
+        exit_codes.say(mistake)
+        return WRONG
+    except OSError as error:
+        said = exit_codes.of_system(error)
+        if said is not None:
+            exit_codes.say(said)
+        exit_codes.drop_output()
+        return WRONG
+    return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if _COMPLETING not in os.environ:
+        if not arguments:
+            print(usage(), end="", file=sys.stderr)
+            return WRONG
+        first, *rest = arguments
+        if first in ("-h", "--help"):
+            print(usage(), end="")
+            return 0
+        if first in ("-V", "--version"):
+            from adapter import __version__
+
+            print(f"adapter {__version__}")
+            return 0
+        command = COMMANDS.get(first)
+        if command is None and not first.startswith("-"):
+            raise Mistake(unknown(first))
+        need = lacking(command or next(iter(COMMANDS.values())))
+        if need and command is not None and not {"-h", "--help"}.isdisjoint(rest):
+            print(f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}.")
+            return 0
+        if need:
+            raise Mistake(f"{first} {need}")
+    from .app import run
+
+    return run(arguments)

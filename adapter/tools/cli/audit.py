@@ -1,0 +1,294 @@
+"""Be `adapter audit`: what of logged traffic would move to the Responses API, what stays, and what would change that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adapter._util.safe_names import printable
+from adapter.tools.audit.number_format import percent
+
+from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from .row_options import BodyPath, FormatsFile, row_formats
+
+_MEGABYTE = 1_000_000
+_INTERRUPTED = 130  # as shells have it
+_ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
+_STYLES = {"refused": "red", "as it is": "green", "with changes": "cyan", "with settings": "yellow"}
+_FATES = {
+    "as it is": "moves as it is",
+    "with changes": "moves, and the ledger says what is different",
+    "with settings": "would move with a setting",
+    "with breaking settings": "would move with a setting that breaks answers",
+    "stays": "stays on Chat Completions",
+    "refused": "would be an error on the Responses API",
+}
+
+
+def audit(  # noqa: PLR0917  # a command's options
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOGS",
+            help="JSON lines, JSON arrays and documents, HAR (also .gz, .zst, .bz2, .xz) or Parquet; folders of them; - for standard input.",
+            show_default=False,
+        ),
+    ],
+    settings: SettingsFile = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as one page that needs nothing else."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="Keep the progress here, so that the same command goes on after an interruption, and logs can be added later. "
+            "Else, with --html, beside the page until it is written.",
+        ),
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the progress, and begin anew.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
+        ),
+    ] = "local",
+    body: BodyPath = None,
+    formats: FormatsFile = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what of logged chat requests would move to the Responses API, what holds the others, and which settings would move them.
+
+    A row is a request's body, or holds one as logs do: batch files, HAR, LiteLLM, Langfuse, LangSmith, OpenTelemetry, structured
+    logging; with the answer beside it tokens are counted too. Each verdict is that of the code that runs in production, with the
+    settings given. No contents are shown: names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
+    """
+    from adapter._util.regular_files import Unreadable
+    from adapter.tools.audit import audit as run
+    from adapter.tools.audit import report
+    from adapter.tools.audit.batches import NoRequests
+    from adapter.tools.audit.checkpoint import StaleState, write_whole
+    from adapter.tools.audit.html_page import page
+
+    in_force, source = settings_in_force(settings)
+    rows = row_formats(body, formats)
+    if html is not None and html.is_dir():  # said before the work, not after it
+        raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
+    refused: dict[str, str] = {}
+    try:
+        found = _found(logs, refused, state)
+        own_state = state is None and html is not None and all(log.kind != "pipe" for log in found)
+        if own_state and html is not None:
+            state = html.with_name(f"{html.name}.state")
+        with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
+            done = run(
+                [log.path for log in found], in_force, formats=rows, state=state, restart=restart, engine=engine, jobs=jobs,
+                progress=_in_megabytes(advance), changed=partial(_tell, refused, ""),
+            )  # fmt: skip
+        document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
+        document["logs"], document["settings_file"] = len(found), str(source) if source else None
+        document["unread"] = [{"file": path, "why": why} for path, why in refused.items()]
+        if html is not None:
+            html.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(html, page(document))
+            if own_state and state is not None:
+                state.unlink(missing_ok=True)
+    except KeyboardInterrupt:
+        err().print("Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.")
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenExecutor:
+        again = "; the same command goes on from there" if state is not None else ""
+        raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
+    except (StaleState, NoRequests, Unreadable) as error:
+        raise Mistake(str(error)) from None
+    except OSError as error:
+        raise Mistake(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
+    if as_json:
+        print_json(document)
+    else:
+        _show(out(), document)
+    if html is not None:
+        err().print(f"The page is {printable(html)}.")
+    if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
+        err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
+    if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
+        raise typer.Exit(FOUND)
+
+
+def _tell(refused: dict[str, str], what: str, path: str, why: str) -> None:
+    refused[path] = why
+    err().print(Text(f"{printable(path)}: {what}{why}"), soft_wrap=True)
+
+
+def _found(logs: list[Path], refused: dict[str, str], state: Path | None) -> Any:
+    """Find the logs; say which files can't be read, and put them into `refused`."""
+    from adapter.tools.audit.inputs import find
+
+    found = find(logs, partial(_tell, refused, "not audited: "), () if state is None else (state,))
+    if not found:
+        raise Mistake(
+            f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
+        )
+    return found
+
+
+def _in_megabytes(advance: Any) -> Any:
+    left = 0
+
+    def told(count: int) -> None:
+        nonlocal left
+        whole, left = divmod(left + count, _MEGABYTE)
+        advance(whole)
+
+    return told
+
+
+def _show(console: Console, document: dict[str, Any]) -> None:
+    total = document["requests"]
+    console.print(
+        Text(
+            f"{total:,} chat request{'s' * (total != 1)} in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
+            style="bold",
+        )
+    )
+    if not total:
+        _show_bad(console, document)
+        return
+    table = _table("", "requests", "share")
+    for fate, row in document["fates"].items():
+        table.add_row(Text(_FATES[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", percent(row["share"]))
+    console.print(table)
+    for steps, title in (
+        ("steps", "What would move more"),
+        ("breaking_steps", "Breaking: programs read what is dropped"),
+    ):
+        _list(console, _table(title, "more", "then move", "what it does", left=(3,)), document[steps], _step)
+    _list(
+        console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],
+        lambda row: (row["path"], f"{row['requests']:,}", row["why"]),
+    )  # fmt: skip
+    _list(
+        console, _table("What the ledger would say", "requests", "", left=(2,)), document["losses"],
+        lambda row: (row["path"], f"{row['requests']:,}", row["action"]),
+    )  # fmt: skip
+    _list(console, _table("Models", "requests", "move", "with settings", "", left=(4,)), document["models"], _model)
+    table = _table("What requests use", "requests", "move")
+    for row in document["features"]:
+        table.add_row(row["feature"], f"{row['requests']:,}", percent(100 * row["moves"] / row["requests"]))
+    if document["features"]:
+        console.print(table)
+    _show_several(console, document["several_answers"])
+    if document["unknown_parameters"]:
+        names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_ROWS]]
+        console.print(Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"), "")
+    _show_bad(console, document)
+
+
+def _step(row: dict[str, Any]) -> tuple[str, ...]:
+    effects = "; ".join(dict.fromkeys(row["effects"]))
+    return " + ".join(row["settings"]), f"{row['more']:,}", percent(row["share"]), effects
+
+
+def _show_several(console: Console, several: dict[str, Any]) -> None:
+    for when, words in (("now", ""), ("with_settings", "would be sent with emulate n")):
+        row = several[when]
+        if row["requests"]:
+            are = "is sent" if row["requests"] == 1 else "are sent"
+            tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
+            about = "about " if row["more_prompt_tokens_estimated"] else ""
+            said = (
+                f"Several answers: {_some(row['requests'], 'request')} {words or are},"
+                f" as {_some(row['more_requests'], 'more request')} with {about}{_some(tokens, 'more prompt token')}."
+            )
+            console.print(Text(said), "")
+
+
+def _show_bad(console: Console, document: dict[str, Any]) -> None:
+    if document["formats"]:
+        named = [f"{row['name']} ({row['requests']:,})" for row in document["formats"]]
+        console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
+    for row in document["not_in_the_log"]:
+        were = "was logged without its" if row["requests"] == 1 else "were logged without their"
+        console.print(Text(f"{_some(row['requests'], 'request')} {were} {row['part']}: {row['means']}."), "")
+    left_out = [f"{_some(count, what)} {rest}" for count, what, rest in _left_out(document) if count]
+    if left_out:
+        console.print(Text(f"Left out: {', '.join(left_out)}."))
+    if document["adapter_bugs"]:
+        console.print(
+            Text(
+                f"The adapter itself failed on {_some(document['adapter_bugs'], 'request')}; they would stay on Chat. Please report it.",
+                style="red",
+            )
+        )
+    bad = document["bad_lines"]
+    if bad["count"]:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
+        console.print(Text(f"{_some(bad['count'], 'line')} can't be read: {reasons}", style="yellow"))
+        for row in bad["first"][:5]:
+            console.print(Text(f"  {printable(row['file'])}:{row['line']}: {row['why']}"))
+        if bad["count"] > 5 and len(bad["first"]) > 5:
+            console.print(Text("  …"))
+
+
+def _some(count: int, what: str) -> str:
+    """Write a number of things, one or many."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _left_out(document: dict[str, Any]) -> tuple[tuple[int, str, str], ...]:
+    rows = document["rows_without_request"]
+    return (
+        (document["other_endpoints"], "request", "to other endpoints"),
+        (rows["answers"], "answer", "without a request"),
+        (rows["others"], "row", "of another kind"),
+    )
+
+
+def _remarks(row: dict[str, Any]) -> str:
+    said = []
+    if row["shutdown"]:
+        said.append(f"{'was shut down' if row['gone'] else 'shuts down'} on {row['shutdown']}")
+    if row["chat_only"]:
+        said.append("Chat only")
+    if row["one_way"]:
+        said.append(f"one way, {row['one_way']['requests']:,}")
+    return "; ".join(said)
+
+
+def _model(row: dict[str, Any]) -> tuple[str, ...]:
+    count, fates = row["requests"], row["fates"]
+    moving = fates.get("as it is", 0) + fates.get("with changes", 0)
+    more = percent(100 * fates["with settings"] / count) if fates.get("with settings") else ""
+    return row["model"], f"{count:,}", percent(100 * moving / max(1, count)), more, _remarks(row)
+
+
+def _list(console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]) -> None:
+    """Print the first rows, and how many there are besides; nothing where there are none."""
+    for row in rows[:_ROWS]:
+        table.add_row(*cells(row))
+    if len(rows) > _ROWS:
+        table.add_row(f"… {len(rows) - _ROWS} more, in the page and the JSON")
+    if rows:
+        console.print(table)
+
+
+def _table(*columns: str, left: tuple[int, ...] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if not i or i in left else "right", overflow="fold")
+    return table

@@ -1,0 +1,184 @@
+"""How every command speaks: its result on stdout, everything else on stderr, a mistake in one line.
+
+Exit codes: 0 all is well; 1 the command worked, and what it found is to be looked at; 2 it was used
+wrongly, or can't work with what it was given; 130 it was interrupted (see `ending`). With `--json`,
+stdout holds one document and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from adapter import Settings
+from adapter._settings import environment, settings_file
+from adapter._util import regular_files, safe_names
+from adapter._util.regular_files import Unreadable
+from adapter.errors import ConfigurationError
+
+from .exit_codes import FOUND, INTERRUPTED, WRONG, Mistake
+
+__all__ = [
+    "FOUND", "INTERRUPTED", "VERSION", "WRONG", "Json", "Mistake", "SettingsFile", "err", "file_here", "out",
+    "print_json", "progress", "read_named", "read_stdin", "settings_in_force",
+]  # fmt: skip
+
+VERSION = 1
+"""The version of the documents that `--json` prints: it grows when a field goes, or says another thing."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="The settings file, as in production; else ADAPTER_CONFIG's, else (not for the doctor) adapter.toml or [tool.adapter] of pyproject.toml here.",
+    ),
+]
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print the one document that `--json` promises; `version` comes first in it, where it has none of its own."""
+    document = document if "version" in document else {"version": VERSION, **document}
+    text = safe_names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # another encoding than UTF-8, or half a surrogate pair
+        text = json.dumps(document, indent=2)
+    sys.stdout.write(f"{text}\n")
+
+
+class _Console(Console):
+    """A console that prints what it is given: no markup in it, and nothing that the terminal would act on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Let `main` end the command: rich would end it by itself, with 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Give the pieces of what is printed."""
+        for piece in super().render(renderable, options):
+            text = piece.text if piece.control else safe_names.visible(piece.text)
+            yield piece if text == piece.text else Segment(text, piece.style)
+
+
+def out() -> Console:
+    """Return the console for results. Where stdout is no terminal its width is 120, since rich would take 80."""
+    console = _Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
+
+
+def err() -> Console:
+    """Return the console for remarks and progress: stderr."""
+    return _Console(stderr=True)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Any]:
+    """Show a progress bar on stderr while the block runs; yields `advance(by=1)`. Shows nothing where stderr is no terminal."""
+    console = err()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+
+        def advance(by: int = 1) -> None:
+            bar.advance(task, by)
+
+        yield advance
+
+
+_MOST_SETTINGS = 1 << 20  # bytes of a settings file that nobody has named
+_LARGEST = 256 << 20  # bytes of a request
+
+
+def read_named(path: Path, option: str = "") -> bytes:
+    """Read a file that the user names: a regular one, or what a shell has opened (`<(…)`). Raises Mistake."""
+    try:
+        if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+            with path.open("rb") as file:
+                return regular_files.read_open(file, _LARGEST)
+        return regular_files.read(path, _LARGEST)
+    except Unreadable as error:
+        raise Mistake(f"{option}{path}: {error}") from None
+    except OSError as error:
+        raise Mistake(f"{option}{path}: {regular_files.why(error)}") from None
+
+
+def read_stdin() -> bytes:
+    """Read what is piped in. Raises Mistake."""
+    if sys.stdin is None:
+        raise Mistake("stdin: closed")
+    try:
+        return regular_files.read_open(sys.stdin.buffer, _LARGEST)
+    except Unreadable as error:
+        raise Mistake(f"stdin: {error}") from None
+
+
+def settings_in_force(
+    path: Path | None, *, forced: bool = False, look_here: bool = True
+) -> tuple[Settings, Path | None]:
+    """Read the settings from the file named, else ADAPTER_CONFIG's, else the working directory's.
+
+    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be
+    used; `forced`: not for those that only a kill switch holds up. Without `look_here` they are those
+    of a program, which reads a file only where it is named; one that is found here is told of on stderr.
+    """
+    named = path or environment.read().get(environment.CONFIG)
+    if named is None and look_here:
+        named = file_here()
+        if named is not None:
+            err().print(
+                f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it", soft_wrap=True
+            )
+    logger = logging.getLogger("adapter")
+    logger.addFilter(_no_error)
+    try:
+        settings = Settings(config_file=named)
+    except ConfigurationError as error:
+        raise Mistake(str(error).removeprefix("config_file: ")) from None
+    finally:
+        logger.removeFilter(_no_error)
+    if settings._trouble and not forced:  # what a command says must not rest on the half of a file
+        raise Mistake(settings._trouble)
+    return settings, Path(named) if named else None
+
+
+def _no_error(record: logging.LogRecord) -> bool:
+    """Keep errors out of the log: what is wrong with the settings the command says itself, once."""
+    return record.levelno < logging.ERROR
+
+
+def file_here() -> Path | None:
+    """Find a settings file in the working directory. Raises Mistake for one that can't be read."""
+    own, project = Path("adapter.toml"), Path("pyproject.toml")
+    if regular_files.is_file(own):
+        try:
+            regular_files.read(own, _MOST_SETTINGS)
+        except Unreadable as error:
+            raise Mistake(f"{own}: {error}") from None
+        return own
+    try:
+        regular_files.read(project, _MOST_SETTINGS)
+        found = settings_file.read(project)
+    except (Unreadable, ConfigurationError):
+        return None  # somebody's project, which says nothing of the adapter
+    return None if found.trouble else project

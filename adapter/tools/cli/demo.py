@@ -1,0 +1,96 @@
+"""Be `adapter demo`: the same programs on both APIs, side by side."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from adapter.testing.credentials import clean_url
+from adapter.tools.connection_errors import is_address
+from adapter.tools.doctor.connectivity import OFFICIAL, refusal
+
+from .console import FOUND, Json, Mistake, out, print_json
+from .demo_runs import PROGRAMS, Outcome, Program, Side, Source, run
+from .demo_view import document, side_by_side
+
+_SCRIPTED = (
+    "Replayed from recordings, without a key or the network. The server that was recorded and its wire are real (vLLM, which "
+    "speaks both APIs); its model is a scripted stand-in, so the replies were written beforehand. Use --live for real ones."
+)
+_LIVE = "Live: the programs talk to {where}. A model words two replies differently, so only types, ends and calls are compared."
+
+
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the real API, with OPENAI_API_KEY; this costs a little.")
+    ] = False,
+    server: Annotated[str | None, typer.Option(help="Ask a compatible server, by its base URL (…/v1).")] = None,
+    key: Annotated[str | None, typer.Option(help="The key for --server.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this program; may be repeated.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the cassettes of a live run in this folder.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run Chat Completions programs on both APIs, and show what each call site saw, what went out and what was decided."""
+    if live and not server and not os.environ.get("OPENAI_API_KEY"):
+        raise Mistake("--live: needs OPENAI_API_KEY in the environment")
+    known = [program.name for program in PROGRAMS]
+    unknown = sorted(set(only or ()) - set(known))
+    if unknown:
+        raise Mistake(f"--only: no program {', '.join(unknown)}; there are {', '.join(known)}")
+    if save is not None and not (live or server):
+        raise Mistake("--save: only with --live or --server")
+    source = Source(live=live or server is not None, url=server, key=key)
+    where = "" if not source.live else _reachable(source)
+    console = out()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 100  # two columns
+    if not as_json:
+        console.print(Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), "")
+    differing, shown = [], []
+    for program in PROGRAMS:
+        if only and program.name not in only:
+            continue
+        outcomes = [_run(program, side, source, where, save) for side in program.sides]
+        same = outcomes[0].agrees_with(outcomes[1], words=not source.live)
+        if as_json:
+            shown.append(document(program, outcomes, same=same))
+        else:
+            side_by_side(console, program, outcomes, same=same)
+        if not same:
+            differing.append(program.name)
+    if as_json:
+        print_json({"live": source.live, "same": not differing, "programs": shown})
+    elif differing:
+        console.print(Text(f"Different outcomes: {', '.join(differing)}", style="bold red"))
+    if differing:
+        raise typer.Exit(FOUND)
+
+
+def _reachable(source: Source) -> str:
+    """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
+    named = source.url is not None
+    base = source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL
+    if not is_address(base):
+        raise Mistake(f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
+    key = source.secret
+    if not (key.isascii() and key.isprintable()):
+        raise Mistake(f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line")
+    shown = clean_url(base)
+    why = refusal(base, key)
+    if why:
+        raise Mistake(f"{shown}: {why}")
+    return shown
+
+
+def _run(program: Program, side: Side, source: Source, where: str, save: Path | None) -> Outcome:
+    """Run a program; where a real server fails on Chat Completions itself there is nothing to compare. Raises Mistake."""
+    outcome = run(program, side, source, save_to=save)
+    why = outcome.unanswered if source.live else ""
+    if why and (side is program.sides[0] or why.startswith("not reachable")):
+        raise Mistake(f"{where}: {program.name}: {why}")
+    return outcome

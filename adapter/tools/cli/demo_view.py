@@ -1,0 +1,171 @@
+"""Show two runs of a program side by side."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .demo_runs import Exchange, Outcome, Program
+
+
+def side_by_side(console: Console, program: Program, outcomes: Sequence[Outcome], *, same: bool) -> None:
+    """Print one program's two outcomes in two columns of equal width."""
+    table = Table(
+        title=f"{program.title}  (programs/{program.name}.py)",
+        title_justify="left",
+        title_style="bold",
+        box=box.HORIZONTALS,
+    )
+    table.expand, table.show_lines = True, True
+    for side in program.sides:
+        table.add_column(Text(side.title, style="bold cyan"), ratio=1, overflow="fold")
+    table.add_row(*(_saw(outcome) for outcome in outcomes))
+    table.add_row(*(_wire(outcome) for outcome in outcomes))
+    table.add_row(*(_decided(outcome) for outcome in outcomes))
+    console.print(table)
+    verdict = ("same outcome on both sides", "green") if same else ("DIFFERENT OUTCOMES", "bold red")
+    console.print(Text(f" {verdict[0]}\n", style=verdict[1]))
+
+
+def _headed(heading: str, body: Text) -> Table:
+    """Put a small heading over a cell's text."""
+    grid = Table.grid(expand=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(heading, style="bold yellow"))
+    grid.add_row(body)
+    return grid
+
+
+def document(program: Program, outcomes: Sequence[Outcome], *, same: bool) -> dict[str, Any]:
+    """Return what `side_by_side` shows as JSON, without the bodies that went over the wire."""
+    sides = [
+        {
+            "flags": list(side.flags),
+            "printed": outcome.printed,
+            "results": outcome.shape,
+            "error": outcome.error,
+            "requests": [
+                {"path": one.path, "status": one.status, "streamed": one.streamed} for one in outcome.exchanges
+            ],
+            "decisions": [asdict(decision) for decision in outcome.decisions if decision is not None],
+        }
+        for side, outcome in zip(program.sides, outcomes, strict=True)
+    ]
+    return {"name": program.name, "title": program.title, "same": same, "sides": sides}
+
+
+def _saw(outcome: Outcome) -> Table:
+    text = Text(outcome.printed.rstrip("\n"))
+    for number, shape in enumerate(outcome.shape, 1):
+        text.append(("\n" if text else "") + (f"{number}. " if len(outcome.shape) > 1 else "") + shape, style="dim")
+    if outcome.error:
+        text.append(("\n" if text else "") + outcome.error, style="bold red")
+    return _headed("the call site saw", text)
+
+
+def _wire(outcome: Outcome) -> Table:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for number, exchange in enumerate(outcome.exchanges):
+        text.append("\n" if number else "")
+        text.append(f"POST {exchange.path}\n", style="bold")
+        text.append("\n".join(f"  {line}" for line in request_lines(exchange.request)) + "\n")
+        text.append(f"  ← {reply_line(exchange)}", style="dim")
+    return _headed("over the wire", text)
+
+
+def _decided(outcome: Outcome) -> Table:
+    text = Text()
+    for number, decided in enumerate(outcome.decisions, 1):
+        text.append("\n" if text else "")
+        text.append(f"{number}. " if len(outcome.decisions) > 1 else "")
+        if decided is None:
+            text.append("nothing to decide by", style="dim")
+            continue
+        text.append(f"{decided.backend} (asked {decided.asked}): {decided.reason}")
+        for loss in decided.losses:
+            text.append(f"\n  {loss.path}: {loss.action}, {loss.why}", style="dim")
+    return _headed("decided", text)
+
+
+def request_lines(body: dict[str, Any]) -> list[str]:
+    """Give the main fields of a request of either API, a line each; messages and items get one each."""
+    lines: list[str] = []
+    for key, value in body.items():
+        if key in {"messages", "input"} and isinstance(value, list):
+            lines.append(f"{key}:")
+            lines += [f"  {line}" for item in value for line in _item_lines(item)]
+        elif key == "tools":
+            lines.append(f"tools: {', '.join(map(_tool, value))}")
+        else:
+            lines.append(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    return lines
+
+
+def _item_lines(item: dict[str, Any]) -> Iterable[str]:
+    kind = item.get("type", "message")
+    if kind == "function_call":
+        yield f"function_call: {item['name']}({item['arguments']})"
+        return
+    if kind == "function_call_output":
+        yield f"function_call_output: {_flat(item['output'])}"
+        return
+    if kind == "reasoning":
+        yield "reasoning"
+        return
+    content = _flat(item.get("content"))
+    if content or not item.get("tool_calls"):
+        yield f"{item.get('role', kind)}: {content}"
+    for call in item.get("tool_calls") or []:
+        yield f"{item['role']}: calls {call['function']['name']}({call['function']['arguments']})"
+
+
+def _flat(content: Any) -> str:
+    """Give content of either form on one line."""
+    if isinstance(content, list):
+        content = " ".join(str(part.get("text", part.get("type"))) for part in content)
+    return " ".join(str(content or "").split())
+
+
+def _tool(tool: dict[str, Any]) -> str:
+    """Name a tool, with where Chat nests it and how strict it is."""
+    inner = tool.get("function", tool)
+    form = "{function: {name}}" if "function" in tool else "{name}"
+    return f"{inner.get('name', tool.get('type'))} {form}" + (" strict" if inner.get("strict") else "")
+
+
+def reply_line(exchange: Exchange) -> str:
+    """Sum a reply of either API up in a line."""
+    if exchange.streamed:
+        return f"{exchange.status} {_stream(exchange.reply)}"
+    try:
+        body = json.loads(exchange.reply)
+    except ValueError:
+        return f"{exchange.status} {_flat(exchange.reply)}"
+    if not isinstance(body, dict) or "object" not in body:
+        return f"{exchange.status} {_flat(json.dumps(body))}"
+    if "output" in body:
+        what = ", ".join(item["type"] for item in body["output"])
+        return f"{exchange.status} {body['object']} {body.get('status')}: {what}"
+    choice = body["choices"][0]
+    what = ", ".join(key for key, value in choice["message"].items() if value and key != "role")
+    return f"{exchange.status} {body['object']} {choice['finish_reason']}: {what}"
+
+
+def _stream(text: str) -> str:
+    """Count the events of a stream by their type."""
+    counts: Counter[str] = Counter()
+    for line in text.splitlines():
+        if line.startswith("data: {"):
+            event = json.loads(line.removeprefix("data: "))
+            counts[event.get("type") or event.get("object", "?")] += 1
+    common = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(2))
+    rest = sum(counts.values()) - sum(count for _, count in counts.most_common(2))
+    return f"stream of {common}" + (f" and {rest} other events" if rest else "")

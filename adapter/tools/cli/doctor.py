@@ -1,0 +1,131 @@
+"""`adapter doctor`: look for what keeps an installation from doing what its owner thinks it does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from adapter._util import json_codec
+from adapter.errors import ConfigurationError
+from adapter.tools.doctor import CHECKS, Finding, Patient, State, examine
+
+from .console import (
+    FOUND,
+    Json,
+    Mistake,
+    SettingsFile,
+    file_here,
+    out,
+    print_json,
+    progress,
+    read_named,
+    settings_in_force,
+)
+
+_SIGNS: dict[State, tuple[str, str]] = {
+    "ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"),
+    "skipped": ("skipped", "dim"),
+}  # fmt: skip
+
+
+def doctor(
+    settings: SettingsFile = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Also ask both endpoints of OPENAI_BASE_URL, with an empty request that costs nothing."
+        ),
+    ] = False,
+    flags: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:OBJECT", help="Also ask this OpenFeature client (or what makes one) for the flag."
+        ),
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Decide this call, the JSON body of a Chat Completions request.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check this installation: package, SDK, settings and their origins, rules, memory, flag, endpoints, and a call's decision.
+
+    Run it where your program runs, with its environment: the settings are those that the program
+    would have from its environment and file. What its code gives (`settings=…`, `_env_file=…`) is
+    not seen. Ends with 0 where no check failed, with 1 where one did; shows no secret.
+    """
+    trouble, held, file = "", None, None
+    try:
+        held, file = settings_in_force(settings, forced=True, look_here=False)
+    except Mistake as mistake:
+        trouble = str(mistake)
+    patient = Patient(
+        held, trouble, dict(os.environ), Path.cwd(), flags, live,
+        sample=None if sample is None else _read(sample), here=_here() if held is not None and file is None else None,
+    )  # fmt: skip
+    found: list[Finding] = []
+    with progress("checking", total=len(CHECKS)) as advance:
+        try:
+            for finding in examine(patient):
+                found.append(finding)
+                advance()
+        except ConfigurationError as error:
+            raise Mistake(str(error)) from None
+    failed = any(one.state == "failed" for one in found)
+    if as_json:
+        print_json({"ok": not failed, "findings": [one.document() for one in found]})
+    else:
+        _print(found)
+    if failed:
+        raise typer.Exit(FOUND)
+
+
+def _here() -> Path | None:
+    """Find the settings file that no program would read."""
+    try:
+        return file_here()
+    except Mistake:
+        return Path("adapter.toml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        body = json_codec.loads_strictly(read_named(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
+        json_codec.dumps(body)  # 1e999 is an infinity
+    except ValueError:
+        raise Mistake(f"--sample {path}: not JSON") from None
+    if not isinstance(body, dict) or "messages" not in body:
+        raise Mistake(f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`")
+    return body
+
+
+def _print(found: list[Finding]) -> None:
+    console = out()
+    for one in found:
+        if one.name == "settings" and one.state == "ok":
+            console.print(_settings(one.details["settings"]))
+    table = Table.grid(padding=(0, 2))
+    for one in found:
+        word, style = _SIGNS[one.state]
+        says = Text(one.says)
+        if one.do:
+            says.append(f"\n{one.do}", style="italic")
+        table.add_row(Text(word, style=style), one.name, says)
+    console.print(table)
+    counts = Counter(one.state for one in found)
+    console.print(Text(", ".join(f"{counts[state]} {state}" for state in _SIGNS if counts[state]), style="bold"))
+
+
+def _settings(rows: list[dict[str, Any]]) -> Table:
+    table = Table("setting", "value", "from", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for row in rows:
+        value = row["value"] if isinstance(row["value"], str) else json.dumps(row["value"], ensure_ascii=False)
+        style = "dim" if row["from"] == "default" else ""
+        table.add_row(*(Text(text, style=style, overflow="fold") for text in (row["name"], value, row["from"])))
+    return table

@@ -1,0 +1,293 @@
+"""Be `adapter explain`: what would become of one call, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adapter._exchange.endpoints import kind_of
+from adapter.errors import TranslationError
+from adapter.tools.connection_errors import is_address
+from adapter.tools.explain.explain import URL, Explanation, Sent, Where, explain
+from adapter.tools.explain.request_files import Found, NotARequest, find_request
+from adapter.tools.explain.shortening import shortened
+
+from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, read_stdin, settings_in_force
+from .row_options import BodyPath, FormatsFile, row_formats
+
+_SCREEN = 20_000  # characters of a body on the terminal
+_LINES = 40  # of the ledger
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_OF_THE_REQUEST = "the request's address"
+_STYLES = {
+    "moves": "green", "left out": "dim", "passed on": "green", "changed": "yellow", "clamped": "yellow", "dropped": "yellow",
+    "holds": "bold red", "refused": "bold red",
+}  # fmt: skip
+
+
+def explain_(  # noqa: PLR0917  # typer gives them by name
+    request: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REQUEST.json",
+            help="A chat request: its body, a log's row around it as audit reads it, a line of JSONL or of a batch file. - or nothing: stdin.",
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+    line: Annotated[
+        int | None, typer.Option(min=1, help="Which line of a JSONL file, or request of a document; else the first.")
+    ] = None,
+    body_path: BodyPath = None,
+    formats: FormatsFile = None,
+    url: Annotated[
+        str | None, typer.Option(help="The endpoint that it is sent to; for Azure, with deployment and api-version.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="As in use(tag=…), for rules.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="As in use(conversation=…), for rollouts.")] = None,
+    call_site: Annotated[str | None, typer.Option(help="The caller as module:function, for rules.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the request; may be repeated.")
+    ] = None,
+    contents: Annotated[
+        bool, typer.Option(help="Show texts; --no-contents leaves the structure only, for tickets and logs.")
+    ] = True,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Show all of a large request; else long texts and files are cut.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show the Responses request that a chat request becomes, what happens to each parameter, and where the settings would send it.
+
+    Nothing is sent. The translation is shown whatever `backend` says. Exit codes: 0; 1 with --check, where the call would stay on Chat
+    Completions or be refused even when it is chosen to move; 2 for a request that is none.
+    """
+    given, headers = None if url is None else _url(url), _headers(header or [])
+    in_force, file = settings_in_force(settings)
+    found = _read(request, line, row_formats(body_path, formats))
+    where = Where(given or _url(found.url, _OF_THE_REQUEST), headers, tag, conversation, call_site)
+    try:
+        explained = explain(found.body, in_force, where)
+    except TranslationError as error:
+        inside = ".".join(found.inside)
+        path = error.path if contents else _masking().masked_path(error.path)
+        raise Mistake(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
+    if "messages" in found.missing:
+        err().print(Text("messages: not in the log; a stand-in is shown in their place", style="dim"))
+    if found.lines > 1 and line is None:
+        err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
+    body, path = found.body, urlsplit(where.url).path
+    if not contents:
+        hide = _masking()
+        explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
+    if json_:
+        print_json(document(explained, body, settings_file=file, cut=Cut(whole=whole)))
+    else:
+        _show(out(), explained, body, settings_file=file, path=path, cut=Cut(whole=whole, shown=_SCREEN))
+    if check and not explained.moves:
+        raise typer.Exit(FOUND)
+
+
+def _masking() -> Any:
+    """Import what masks a request: it looks through all of the SDK's types."""
+    from adapter.tools.explain import masking
+
+    return masking
+
+
+def _read(request: str | None, line: int | None, formats: Any) -> Found:
+    if request in (None, "-"):
+        if request is None and sys.stdin is not None and sys.stdin.isatty():
+            raise Mistake("no request: name a file, or pipe one in (-)")
+        text, name = read_stdin(), "stdin"
+    else:
+        assert request is not None
+        name = request
+        text = read_named(Path(request))
+    try:
+        return find_request(text, line, formats)
+    except NotARequest as error:
+        raise Mistake(f"{name}: {error}") from None
+
+
+def _url(url: str | None, name: str = "--url") -> str:
+    if url is None:
+        return URL
+    if url.startswith("/"):  # as batch files name it
+        url = f"https://{urlsplit(URL).netloc}{url}"
+    if not is_address(url):
+        raise Mistake(f"{name}: expected http(s)://host/path")
+    parts = urlsplit(url)
+    if kind_of("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
+        raise Mistake(f"{name}: not the path of a chat request (…/chat/completions)")
+    return url
+
+
+def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(map(str.strip, one.partition(":"))) for one in given]
+    for name, colon, value in pairs:
+        if not colon or not _TOKEN.fullmatch(name) or not (value.isascii() and (value.isprintable() or not value)):
+            raise Mistake("--header: expected NAME:VALUE, in ASCII")
+    return tuple((name, value) for name, _, value in pairs)
+
+
+class Cut:
+    """How bodies are shown: whole, or cut to so many characters; and whether any was cut."""
+
+    def __init__(self, *, whole: bool = False, shown: int = 200_000) -> None:
+        self.whole, self.shown, self.happened = whole, shown, False
+
+    def __call__(self, body: Any) -> Any:
+        """Return a body as it is shown."""
+        if self.whole:
+            return body
+        made = shortened(body, self.shown)
+        self.happened = self.happened or made != body
+        return made
+
+
+def document(explained: Explanation, body: Any, *, settings_file: Path | None, cut: Cut) -> dict[str, Any]:
+    """Return what `--json` prints."""
+
+    def sent(one: Sent | None) -> dict[str, Any] | None:
+        return None if one is None else {"path": one.path, "requests": one.requests, "body": cut(one.body)}
+
+    decision = explained.decision
+    chat, translated = cut(body), sent(explained.translated)
+    return {
+        "moves": explained.moves,
+        "decision": {
+            "backend": decision.backend,
+            "asked": decision.asked,
+            "reason": decision.reason,
+            "losses": [asdict(loss) for loss in decision.losses],
+            "settings_hash": decision.settings_hash,
+            "settings_file": str(settings_file) if settings_file else None,
+            "rule": explained.rule,
+            "rollout": asdict(explained.rollout) if explained.rollout else None,
+            "error": explained.error,
+        },
+        "responses": translated,
+        "losses": [asdict(loss) for loss in explained.losses],
+        "refusal": explained.refusal,
+        "parameters": [asdict(fate.shown()) for fate in explained.parameters],
+        "emulated": list(explained.emulated),
+        "one_way": explained.one_way,
+        "fallback": dict(explained.fallback),
+        "model": {"name": cut(explained.model), **explained.model_facts},
+        "chat": {"body": chat},
+        "shortened": cut.happened,
+    }
+
+
+def _show(
+    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, cut: Cut
+) -> None:
+    bodies = Table(box=box.HORIZONTALS, expand=True)
+    bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
+    translated = explained.translated
+    title = f"POST {translated.path}" if translated else "nothing goes to the Responses API"
+    if translated and translated.requests > 1:
+        title += f"  × {translated.requests}"
+    bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
+    right = "" if translated is None else _pretty(cut(translated.body))
+    if explained.refusal:
+        right = str(explained.refusal["message"])
+    elif translated is None:
+        right = "\n".join(_first(f"{loss.path}: {loss.why}" for loss in explained.losses))
+    bodies.add_row(Text(_pretty(cut(body))), Text(right))
+    console.print(bodies)
+    if cut.happened:
+        console.print(Text("Long texts and files are cut; --whole shows them.", style="dim"), "")
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("parameter", "outcome", "there", "class"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for fate in (one.shown() for one in explained.parameters):
+        table.add_row(
+            Text(fate.name), Text(fate.outcome, style=_STYLES[fate.outcome]), Text(fate.to or "–"), Text(fate.fate or "–"), Text(fate.why)
+        )  # fmt: skip
+    console.print(table)
+    if explained.losses:
+        console.print(Text("ledger", style="bold"))
+        for line in _first(f"  {loss}" for loss in explained.losses):
+            console.print(Text(line))
+        console.print()
+    for label, text in _decided(explained, settings_file):
+        console.print(Text.assemble((f"{label:<12}", "bold"), text))
+
+
+def _first(lines: Iterable[str]) -> list[str]:
+    """Give the first of many lines, and how many there are besides."""
+    listed = list(lines)
+    return listed[:_LINES] + ([f"… {len(listed) - _LINES:,} more, in --json"] if len(listed) > _LINES else [])
+
+
+def _pretty(body: Any) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+_REASONS = {
+    "force": "force, the kill switch, says so",
+    "header": "its header x-adapter-backend says so",
+    "use": "use(...) says so",
+    "rule": "a rule says so",
+    "rollout": "the rollout says so",
+    "settings": "the setting `backend` says so",
+    "hosts": "its host isn't among `hosts`",
+    "unsupported": "it asks for what only Chat Completions can do",
+    "refused": "the policy refuses it",
+    "adapter-bug": "the adapter itself fails on it: please report it",
+}
+
+
+def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tuple[str, str]]:
+    decision = explained.decision
+    place = f"{decision.settings_hash}, {settings_file or 'defaults and environment'}"
+    yield "settings", place
+    went = (
+        "an error, nothing is sent"
+        if explained.error
+        else {"chat": "Chat Completions", "responses": "the Responses API"}[decision.backend]
+    )
+    yield (
+        "goes to",
+        f"{went}: {_REASONS.get(decision.reason, decision.reason)} ({decision.reason}; asked for {decision.asked})",
+    )
+    if explained.rule is not None:
+        yield "rule", f"rules.{explained.rule} holds for it"
+    if explained.rollout is not None:
+        one = explained.rollout
+        stands = (
+            "by chance, request by request"
+            if one.place is None
+            else f"it stands at {one.place:.2f}, and moves once the rollout passes that"
+        )
+        yield "rollout", f"{one.percent:g} %, by {one.sticky_by}: {stands}"
+    if decision.asked == "chat" and decision.reason != "hosts":  # which nothing else outvotes
+        would = "it would move as shown" if explained.moves else "it couldn't move"
+        yield "if chosen", f'{would}, with backend = "responses"'
+    for name in explained.emulated:
+        yield "emulates", f"{name}, on this side"
+    if explained.one_way:
+        yield "one way", f"never sent back to Chat Completions: {explained.one_way}"
+    for reason, what in explained.fallback.items():
+        yield "falls back", f"{reason}: {what}"
+    shutdown = explained.model_facts.get("shutdown")
+    if shutdown:
+        yield "model", f"{explained.model} is served until {shutdown}"

@@ -1,0 +1,65 @@
+"""Be `adapter force`: the kill switch, written into a settings file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from adapter._settings import environment
+from adapter._util.safe_names import printable
+from adapter.tools.kill_switch import CantForce, Forced, force_file
+
+from .console import FOUND, Mistake, err, out
+
+_GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
+
+
+def force_(
+    value: Annotated[
+        Literal["chat", "native", "off"],
+        typer.Argument(
+            metavar="chat|native|off",
+            help="chat: every call to Chat Completions; native: each to the API that it was written for; off: as the settings say.",
+            show_default=False,
+        ),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The settings file that the program reads; else ADAPTER_CONFIG.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write the kill switch into a settings file, or take it out; running programs follow within a call.
+
+    The file must exist. It is replaced in one step, and everything else in it stays as it is. Exits with 1 if the file needs attention
+    (it has a mistake, for example), and with 2 if nothing was written.
+    """
+    variables = environment.read()
+    config = variables.get(environment.CONFIG)
+    named = file or (None if config is None else Path(config))
+    if named is None:
+        raise Mistake(f"FILE: name the settings file, or set {environment.CONFIG}")
+    try:
+        done = force_file(named, value)
+    except CantForce as error:
+        raise Mistake(str(error)) from None
+    out().print(_said(done), soft_wrap=True)
+    for remark in done.remarks:
+        err().print(printable(f"{named}: {remark}", 4000), soft_wrap=True)
+    if variables.get("ADAPTER_FORCE") is not None:
+        err().print("ADAPTER_FORCE is set here, and counts beside what the file says.")
+    if done.remarks:
+        raise typer.Exit(FOUND)
+
+
+def _said(done: Forced) -> str:
+    if done.value is not None:
+        how = "now says" if done.written else "says already"
+        return f'{done.path} {how} force = "{done.value}" (line {done.line}): {_GOES.get(done.value, "every call is forced")}.'
+    if not done.written:
+        return f"{done.path} forces nothing: there was nothing to take out."
+    lines = f"line{'s' * (len(done.taken_from) > 1)} {', '.join(map(str, done.taken_from))}"
+    return f"{done.path} forces nothing any more (taken from {lines}): calls go where the settings say."

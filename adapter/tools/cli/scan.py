@@ -1,0 +1,197 @@
+"""Be `adapter scan`: which calls a code base makes, what becomes of each, and the imports that it takes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adapter._util.safe_names import printable
+from adapter.tools.scan.run import Finding, Report, need_libcst, scan
+from adapter.tools.scan.sources import find_files
+
+from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+
+_STYLES = {
+    "moves": "green",
+    "unless": "green",
+    "setting": "yellow",
+    "unclear": "cyan",
+    "stays": "red",
+    "refused": "bold red",
+}
+
+
+def scan_(  # noqa: PLR0917  # typer gives them by name
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Files and folders; else the working directory.")
+    ] = None,
+    settings: SettingsFile = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files or folders; may be repeated.")
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VERDICT",
+            help="Exit with 1 where a call has this verdict: moves, unless, setting, unclear, stays, refused; may be repeated.",
+        ),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else as many as there are cores.")] = None,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Change imports: show the diff, and ask before writing. Piped, only the diff is shown."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: write without asking.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Show every parameter of every call.")] = False,
+    sarif: Annotated[
+        bool, typer.Option("--sarif", help="Print SARIF 2.1.0 on stdout, for code hosts and editors.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Find the calls of Chat Completions in Python files and notebooks, and say what becomes of each on the Responses API.
+
+    Nothing is run or imported. Verdicts: moves (as it is), unless (moves unless it is given what the text doesn't tell: the parameters are
+    named, and where they may come from), setting (moves with the settings named), unclear (can't be judged), stays (on Chat Completions), refused (an error
+    under these settings). With --fix it changes imports instead: `from openai import OpenAI` to `from adapter import OpenAI`,
+    and so on. Folders like .venv, node_modules and site-packages are not entered, unless they are named. Exit codes: 0; 1 with --fail-on where such a
+    call was found, and where --fix has shown changes that it didn't write; 2 where it was used wrongly.
+    """
+    need_libcst()
+    from adapter.tools.scan.assessment import VERDICTS  # needs it
+
+    named = paths or [Path()]
+    for path in named:
+        if not os.path.lexists(path):
+            raise Mistake(f"{path}: no such file or folder")
+    unknown = set(fail_on or ()) - set(VERDICTS)
+    if unknown:
+        raise Mistake(f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}")
+    if yes and not fix:
+        raise Mistake("--yes: only with --fix")
+    if sarif and (json_ or fix):
+        raise Mistake("--sarif: not together with --json or --fix")
+    if fix:
+        from .fix import fix_imports
+
+        fix_imports(named, exclude or (), yes=yes, as_json=json_)
+        return
+    in_force, _ = settings_in_force(settings)
+    report = _scan(named, in_force, exclude or [], jobs)
+    if json_ or sarif:
+        from adapter.tools.scan.output import report_json, report_sarif
+
+        print_json(report_sarif(report, Path()) if sarif else report_json(report))
+    else:
+        _show(out(), report, details=details)
+    if any(one.assessed.verdict in (fail_on or ()) for one in report.findings):
+        raise typer.Exit(FOUND)
+
+
+def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
+    refused: dict[str, str] = {}
+    files = list(find_files(paths, exclude, lambda path, why: refused.update({path.as_posix(): why})))
+    with progress("scanning", len(files)) as advance:
+        report = scan(files, settings, jobs=jobs, advance=advance)
+    report.unread |= refused
+    return report
+
+
+def _show(console: Console, report: Report, *, details: bool) -> None:
+    from adapter.tools.scan.assessment import VERDICTS
+    from adapter.tools.scan.output import SAYS
+
+    _calls(console, report, details=details)
+    verdicts = report.by_verdict()
+    line = Text(
+        f"{len(report.findings)} call{'s' * (len(report.findings) != 1)} in {report.files} file{'s' * (report.files != 1)}"
+    )
+    for verdict in VERDICTS:
+        if verdicts[verdict]:
+            line.append(", ").append(f"{verdicts[verdict]} {SAYS[verdict]}", style=_STYLES[verdict])
+    console.print(line)
+    wanted: Counter[str] = Counter(setting for one in report.findings for setting in one.assessed.settings)
+    for setting, count in wanted.most_common():
+        console.print(Text(f"  {setting} would move {count} of them, alone or with others"), style="yellow")
+    _parameters(console, report)
+    for file, lines in sorted(report.recordings.items()):
+        console.print(
+            Text(
+                f"{printable(file)}:{lines[0]}: a recording, {len(lines)} × /chat/completions: record the other side beside it"
+            ),
+            soft_wrap=True,
+        )
+    for file, lines in sorted(report.batches.items()):
+        console.print(
+            Text(
+                f"{printable(file)}:{lines[0]}: the input of a batch, {len(lines)} × /chat/completions: the Batch API isn't moved"
+            ),
+            soft_wrap=True,
+        )
+    for file, why in sorted(report.unread.items()):
+        err().print(Text(f"{printable(file)}: not scanned: {why}"), soft_wrap=True)
+
+
+def _calls(console: Console, report: Report, *, details: bool) -> None:
+    """Print a call's place on a line of its own, which terminals and editors can follow."""
+    from adapter.tools.scan.output import SAYS, shown
+
+    for one in report.findings:
+        site, assessed = one.site, one.assessed
+        place = (
+            f"{printable(one.file)}:{site.line}:{site.column}"
+            if one.cell is None
+            else f"{printable(one.file)} cell {one.cell}:{site.line}:{site.column}"
+        )
+        line = Text(f"{place}: ")
+        line.append(SAYS[assessed.verdict], style=_STYLES[assessed.verdict]).append(
+            f"  {site.kind} {printable(site.call)}", style="dim"
+        )
+        console.print(line, soft_wrap=True)
+        for text in _remarks(one):
+            console.print(Text(f"    {text}"), soft_wrap=True)
+        if details:
+            table = Table(box=None, padding=(0, 2), show_header=False)
+            for fate in assessed.fates:
+                value = shown(fate.name, site.arguments.values.get(fate.name))
+                table.add_row("", fate.shown().name, Text(str(value)), fate.outcome, Text(fate.why))
+            console.print(table)
+    if report.findings:
+        console.print()
+
+
+def _remarks(one: Finding) -> list[str]:
+    assessed = one.assessed
+    texts = [assessed.why] if assessed.why else []
+    if one.site.client:
+        texts.append(one.site.client)
+    if assessed.settings:
+        texts.append(f"set {', '.join(assessed.settings)}")
+    if one.site.wire:
+        texts.append(f"wire it: {one.site.wire}")
+    if assessed.one_way:
+        texts.append(f"one way: {assessed.one_way}")
+    return texts
+
+
+def _parameters(console: Console, report: Report) -> None:
+    counts = {name: found for name, found in report.by_parameter().items() if set(found) - {"moves", "left out"}}
+    if not counts:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = ("holds", "refused", "depends", "dropped", "clamped", "changed", "moves", "left out")
+    used = [column for column in columns if any(found[column] for found in counts.values())]
+    for heading in ("parameter", *used):
+        table.add_column(heading, justify="left" if heading == "parameter" else "right")
+    for name, found in counts.items():
+        table.add_row(name, *(str(found[column] or "") for column in used))
+    console.print(table)

@@ -1,0 +1,205 @@
+"""What a request is made of, without what it says: for tickets and logs.
+
+What is kept is the API's own: names of fields, values that its types list (roles, types, efforts, models), booleans, null, and the numbers
+of known parameters. Everything else that a caller could have written becomes its type and length, keys included.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import typing_extensions
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+
+from adapter._util.safe_names import OTHER
+from adapter.translation.model_profiles import BUILT_IN
+from adapter.translation.parameters import CHAT_PARAMETERS
+
+from .explain import Explanation, Sent
+from .outcomes import Fate
+
+# Of JSON Schema; the SDK's types have schemas as any object.
+_SCHEMA = frozenset({
+    "type", "properties", "required", "items", "anyOf", "allOf", "oneOf", "not", "enum", "const", "description", "title",
+    "default", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
+    "maxLength", "minItems", "maxItems", "uniqueItems", "additionalProperties", "patternProperties", "prefixItems",
+    "$ref", "$defs", "$schema", "definitions", "examples", "nullable", "name", "strict",
+})  # fmt: skip
+_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
+
+# Keys under these are the caller's: names of schemas; and what the API takes as it is.
+_OPEN = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_CALLERS = frozenset({"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"})
+_WORDS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
+_DEPTH = 60  # levels
+_SCHEMAS = frozenset({"parameters", "schema", *_OPEN, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
+# What numbers may be shown of: a limit or a setting, and nobody's number.
+_NUMBERED = frozenset(
+    {"frequency_penalty", "presence_penalty", "temperature", "top_p", "n", "top_logprobs", "max_tokens",
+     "max_completion_tokens", "max_output_tokens", "max_tool_calls"}
+)  # fmt: skip
+
+_PATHS = frozenset({"v1", "openai", "deployments", "chat", "completions", "responses"})
+
+
+class _Api(typing.NamedTuple):
+    fields: frozenset[str]
+    values: Mapping[str, frozenset[Any]]
+
+
+@cache
+def _api() -> _Api:
+    """Read the names of fields and the values of choices off the SDK's types."""
+    fields: set[str] = set(CHAT_PARAMETERS) | {"input_tokens", "output_tokens"}
+    values: dict[str, set[Any]] = {"type": set(_TYPES)}
+    seen: set[Any] = set()
+    open_: list[tuple[str, Any]] = [("", CompletionCreateParamsNonStreaming), ("", ResponseCreateParamsNonStreaming)]
+    while open_:
+        field, kind = open_.pop()
+        if typing_extensions.is_typeddict(kind):
+            if kind not in seen:
+                seen.add(kind)
+                hints = typing_extensions.get_type_hints(kind, include_extras=True)
+                fields |= hints.keys()
+                open_ += hints.items()
+        elif typing_extensions.get_origin(kind) in {typing.Literal, typing_extensions.Literal}:
+            values.setdefault(field, set()).update(typing_extensions.get_args(kind))
+        elif not isinstance(kind, (str, types.FunctionType)):
+            open_ += [(field, one) for one in typing_extensions.get_args(kind) if not isinstance(one, str)]
+    values.setdefault("model", set()).update(
+        name for fact in BUILT_IN for name in fact.names if re.fullmatch(r"[\w.-]+", name)
+    )
+    return _Api(frozenset(fields), {field: frozenset(those) for field, those in values.items()})
+
+
+def masked(body: Any) -> Any:
+    """Copy a request of either API without what it says."""
+    if not isinstance(body, Mapping):
+        return _opaque(body, 0)
+    return _members(body, of_schema=False, open_=False, depth=0)
+
+
+def masked_path(path: str) -> str:
+    """Return a JSON path with nothing in it but the API's names and indexes."""
+    fields = _api().fields | {"$", "headers", "query", "api-version", "authorization"}
+    shown = (re.sub(r"\[\d+\]", "", part) for part in path.split("."))
+    return ".".join(
+        part if name in fields else OTHER + "".join(re.findall(r"\[\d+\]", part))
+        for part, name in zip(path.split("."), shown, strict=True)
+    )
+
+
+def masked_name(name: str) -> str:
+    """Return the name of a parameter, if it is one of the API's."""
+    return name if name in _api().fields else OTHER
+
+
+def masked_model(model: str | None) -> str | None:
+    """Return the name of a model, if it is one that is known."""
+    return model if model is None or model in _api().values["model"] else _length(model)
+
+
+def masked_url_path(path: str) -> str:
+    """Return the path of a URL without names of deployments and values of a query."""
+    bare, _, query = path.partition("?")
+    steps = [one if one in _PATHS or not one else "…" for one in bare.split("/")]
+    return "/".join(steps) + ("?…" if query else "")
+
+
+def without_contents(explained: Explanation) -> Explanation:
+    """Copy an explanation without what its request says."""
+
+    def sent(one: Sent | None) -> Sent | None:
+        return None if one is None else Sent(masked_url_path(one.path), masked(one.body), one.requests)
+
+    def loss(one: Any) -> Any:
+        return replace(one, path=masked_path(one.path))
+
+    def fate(one: Fate) -> Fate:
+        why = one.why
+        for path, shown in hidden:
+            why = why.replace(path, shown)
+        return replace(one, name=masked_name(one.name), to=masked_path(one.to) if one.to else "", why=why)
+
+    def error(one: dict[str, Any] | None) -> dict[str, Any] | None:
+        if one is None or not isinstance(one.get("param"), str):
+            return one
+        path = masked_path(one["param"])
+        return {**one, "param": path, "message": str(one.get("message")).replace(one["param"], path)}
+
+    paths = sorted({one.path for one in explained.losses}, key=len, reverse=True)
+    hidden = [(path, shown) for path in paths if (shown := masked_path(path)) != path]
+    decision, rollout = explained.decision, explained.rollout
+    if rollout is not None and rollout.place is not None:  # all of it would be a fingerprint of what was said
+        rollout = replace(rollout, place=round(rollout.place, 2))
+    return replace(
+        explained,
+        rollout=rollout,
+        decision=replace(decision, losses=tuple(map(loss, decision.losses))),
+        sent=sent(explained.sent),
+        error=error(explained.error),
+        translated=sent(explained.translated),
+        refusal=error(explained.refusal),
+        parameters=tuple(map(fate, explained.parameters)),
+        losses=tuple(map(loss, explained.losses)),
+        model=masked_model(explained.model),
+    )
+
+
+def _length(text: str) -> str:
+    return f"<{len(text)} character{'s' * (len(text) != 1)}>"
+
+
+def _members(value: Mapping[str, Any], *, of_schema: bool, open_: bool, depth: int) -> dict[str, Any]:
+    """Mask an object; `open_`: all of its keys are the caller's."""
+    fields = frozenset() if open_ else _SCHEMA if of_schema else _api().fields
+    unknown = iter(range(1, len(value) + 1))
+    out: dict[str, Any] = {}
+    for key, one in value.items():
+        if key in fields:
+            out[key] = _mask(key, one, of_schema=of_schema or key in _SCHEMAS, depth=depth)
+        elif of_schema and open_:  # a property, which is a schema
+            out[f"<key {next(unknown)}>"] = _mask("", one, of_schema=True, depth=depth)
+        else:
+            out[f"<key {next(unknown)}>"] = _opaque(one, depth)
+    return out
+
+
+def _mask(key: str, value: Any, *, of_schema: bool, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return value if value in _api().values.get(key, ()) else _length(value)
+    if depth >= _DEPTH:
+        return "<nested deeper>"
+    if isinstance(value, Mapping):
+        if key in _CALLERS:
+            return _opaque(value, depth)
+        return _members(value, of_schema=of_schema, open_=key in _OPEN, depth=depth + 1)
+    if isinstance(value, Sequence):
+        if key in _WORDS:
+            return _opaque(value, depth)
+        return [_mask(key, one, of_schema=of_schema, depth=depth + 1) for one in value]
+    return value if key in _NUMBERED and isinstance(value, (int, float)) else "<number>"
+
+
+def _opaque(value: Any, depth: int) -> Any:
+    """Mask what is the caller's through and through: its shape stays."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "<boolean>"
+    if isinstance(value, str):
+        return _length(value)
+    if depth >= _DEPTH:
+        return "<nested deeper>"
+    if isinstance(value, Mapping):
+        return {f"<key {k}>": _opaque(one, depth + 1) for k, one in enumerate(value.values(), 1)}
+    return [_opaque(one, depth + 1) for one in value] if isinstance(value, Sequence) else "<number>"

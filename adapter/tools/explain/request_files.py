@@ -1,0 +1,148 @@
+"""Find a chat request in what people have at hand: a body, a log's line with the body inside, a line of a batch file."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter._util import json_codec
+from adapter._util.safe_names import printable
+from adapter.tools.logs.rows import Aside, Logged, RowFormats, read_row, unwrap_all
+
+
+class NotARequest(ValueError):
+    """The text holds no request; the message says what it holds instead, never its contents."""
+
+
+_NO_NUMBER = "Out of range float values"  # as json.JSONEncoder says it
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request's body, the keys that led to it, the address it was meant for, where the row names one, and its line of how many.
+
+    Of a document that holds several requests `line` is the number of the request. `missing` are the
+    parts that the log doesn't have, "messages" (others stand there in their place) or "model".
+    """
+
+    body: Any
+    inside: tuple[str, ...] = ()
+    url: str | None = None
+    line: int | None = None
+    lines: int = 1
+    missing: tuple[str, ...] = ()
+
+
+def find_request(text: bytes, line: int | None = None, formats: RowFormats | None = None) -> Found:
+    """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
+
+    `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is
+    empty, or has no such line.
+    """
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip():
+        raise NotARequest("empty: expected a request as JSON")
+    whole: ValueError | None = None
+    try:
+        found = _found(text, formats)
+    except NotARequest:
+        if line is None or len(_numbered(text)) == 1:
+            raise
+    except ValueError as error:
+        whole = error
+    else:
+        if line is None or len(found) > 1:
+            return _chosen(found, line)
+    numbered = _numbered(text)
+    if line is not None and line not in {number for number, _ in numbered}:
+        raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
+    number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
+    try:
+        return replace(_found(chosen, formats)[0], line=number, lines=len(numbered))
+    except NotARequest:
+        raise
+    except ValueError as error:
+        raise NotARequest(_where(error if line is not None else whole or error, line)) from None
+
+
+def _numbered(text: bytes) -> list[tuple[int, bytes]]:
+    return [(number, one) for number, one in enumerate(text.splitlines(), 1) if one.strip()]
+
+
+def _chosen(found: list[Found], number: int | None) -> Found:
+    """Choose one of the requests in a document."""
+    if number is not None and number > len(found):
+        raise NotARequest(f"line {number}: there is none; the last is {len(found)}")
+    one = found[(number or 1) - 1]
+    return one if len(found) == 1 else replace(one, line=number or 1, lines=len(found))
+
+
+def _where(error: Exception, line: int | None) -> str:
+    """Say where JSON breaks off, without quoting it."""
+    place = f"line {line}: " if line is not None else ""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{place}not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{place}not JSON: not {error.encoding}"
+    if str(error).startswith(_NO_NUMBER):
+        return f"{place}not JSON: NaN or an infinite number in it"
+    return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
+
+
+_NO_REQUEST = {
+    Aside.ELSEWHERE: "a request to another endpoint, none of Chat Completions",
+    Aside.ANSWER: "an answer, without the request that it belongs to",
+    Aside.NOTHING: "a row of a log that holds no chat request",
+}
+
+
+def _found(text: bytes, formats: RowFormats | None) -> list[Found]:
+    """Read JSON, and find the requests in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
+    value, finite = _read(text)
+    outcomes = unwrap_all(value, formats)
+    found = [Found(one.body, one.inside, one.url, missing=one.missing) for one in outcomes if isinstance(one, Logged)]
+    first = outcomes[0]
+    if not found and isinstance(first, Aside):
+        raise NotARequest(_NO_REQUEST[first])
+    if not found and formats is not None and formats.body is not None:
+        raise NotARequest(f"{first}: {printable(formats.body)}")
+    found = found or [Found(value)]
+    for one in found:
+        if not finite or _is_within_text(value, one):
+            json_codec.dumps(one.body)
+    return found
+
+
+def _read(text: bytes) -> tuple[Any, bool]:
+    """Read JSON, also behind a time stamp, and say whether each number in it is one: beside the request a log may hold NaN."""
+    try:
+        return _FINITE(text.decode()), True
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json_codec.loads(text), False
+    except ValueError as error:
+        try:
+            return read_row(text.strip()), False
+        except ValueError:
+            raise error from None
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):  # NaN, and 1e999
+        raise ValueError("not a finite number")
+    return value
+
+
+_FINITE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+
+
+def _is_within_text(value: Any, found: Found) -> bool:
+    """Tell whether a request was written into JSON as text, which was read by itself."""
+    for name in found.inside:
+        if not isinstance(value, dict):
+            return True
+        value = value.get(name)
+    return value is not found.body

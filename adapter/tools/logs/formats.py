@@ -1,0 +1,316 @@
+"""The shapes of rows, read from TOML: which keys a row has, and where a request's parts stand.
+
+A file has tables `[[logs]]`. `name` names the shape. A row has it where every path of `has` leads
+to something, one at least of `any`, none of `lacks`, and every path of `where` to its value, or to
+one of its values. Then either
+
+- `rows`, `row` or `attributes` lead to what is read as rows of their own: all of what is there; the
+  first; or OpenTelemetry's attributes, whose names with dots become objects in each other;
+- `body` leads to the request's body; or `messages`, `system`, `parameters` (objects) and `fields`
+  (single parameters, by their name) to its parts;
+- or `holds` says that such a row has no chat request: "nothing", an "answer" alone, or a request to
+  an "other endpoint".
+
+Beside the request may stand `url` (an address, or the base of one), `host`, and `usage`, or the
+answer that holds it. `only` are paths whose other values make it a request to another endpoint,
+`provider` leads to the vendor's name. Where a key takes a path it takes a list of them as well: the
+first that leads to something holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path as File
+from typing import Any, Final, Self
+
+from adapter._util import regular_files, safe_names
+from adapter.errors import AdapterError
+
+from .json_path import BadPath, Key, Path, parse
+
+Paths = tuple[Path, ...]
+Values = tuple[tuple[Path, frozenset[Any]], ...]
+"""Paths, each with the values that it may lead to; texts in lower case."""
+
+_HOLDS: Final = ("nothing", "answer", "other endpoint")
+_USUAL = frozenset({"body", "request", "response", "messages", "model", "input", "name", "id"})  # in rows of any shape
+_LARGEST = 1 << 20  # bytes of a file
+
+
+class BadFormat(AdapterError, ValueError):
+    """A description of logs that can't be read; the message begins with the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """One shape of rows; see the module's description."""
+
+    name: str
+    has: Paths = ()
+    any: Paths = ()
+    where: Values = ()
+    lacks: Paths = ()
+    rows: Paths = ()
+    row: Paths = ()
+    attributes: Paths = ()
+    body: Paths = ()
+    messages: Paths = ()
+    system: Paths = ()
+    parameters: Paths = ()
+    fields: tuple[tuple[str, Paths], ...] = ()
+    url: Paths = ()
+    host: Paths = ()
+    usage: Paths = ()
+    only: Values = ()
+    provider: Paths = ()
+    holds: str = ""
+
+    def fits(self, row: dict[str, Any]) -> bool:
+        """Tell whether a row has this shape."""
+        for path in self.has:  # loops, not generators: each row is asked
+            if path.find(row) is None:
+                return False
+        for path, values in self.where:
+            if not among(path.find(row), values):
+                return False
+        for path in self.lacks:
+            if path.find(row) is not None:
+                return False
+        return not self.any or any(path.find(row) is not None for path in self.any)
+
+    @property
+    def weight(self) -> int:
+        """How much it asks of a row: steps of paths, and values; the one that asks more is meant."""
+        least = min((len(path.steps) for path in self.any), default=0)
+        return least + sum(len(path.steps) for path in self.has) + sum(len(path.steps) + 1 for path, _ in self.where)
+
+
+def among(value: Any, values: frozenset[Any]) -> bool:
+    """Tell whether a value is one of some; the case of texts doesn't count."""
+    if isinstance(value, str):
+        return value.lower() in values
+    return isinstance(value, (bool, int)) and value in values
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormats:
+    """Which shapes of rows are known. It can be pickled.
+
+    `body` is the one path that bodies are looked for at, where it is set. `own` are shapes of the
+    user's, which go before the built-in ones, in their order. `digest` tells formats apart that
+    read rows differently.
+    """
+
+    body: Path | None = None
+    own: tuple[LogFormat, ...] = ()
+    known: tuple[LogFormat, ...] = ()
+    providers: frozenset[str] = frozenset()
+    index: dict[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    @staticmethod
+    def builtin() -> RowFormats:
+        """Return what is known without being told; always the same object."""
+        return _builtin()
+
+    def with_body(self, path: str) -> Self:
+        """Return formats that look for the body at one path only. Raises BadFormat."""
+        try:
+            return replace(self, body=parse(path))
+        except BadPath as error:
+            raise BadFormat(f"{safe_names.printable(path)}: {error}") from None
+
+    def with_file(self, file: str | File) -> Self:
+        """Return formats with the shapes that a file describes. Raises BadFormat."""
+        return replace(self, own=(*self.own, *_read(File(file))))._indexed()
+
+    def _indexed(self) -> Self:
+        """Index shapes by a key that each row of theirs has, so that a row is compared with few."""
+        index: dict[str, list[int]] = {}
+        for number, one in enumerate((*self.own, *self.known)):
+            for key in _keys(one):
+                index.setdefault(key, []).append(number)
+        return replace(self, index={key: tuple(numbers) for key, numbers in index.items()})
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether a bare body is read as one, whatever else is known."""
+        return self.body is None and not self.own
+
+    @property
+    def digest(self) -> str:
+        """A short text that is another one where rows may be read differently."""
+        told = _in_order((self.body, self.own, self.known, self.providers))
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+
+    def fitting(self, row: dict[str, Any]) -> LogFormat | None:
+        """Return the shape of a row: of one's own the first that fits, else of the built-in ones the one that asks most."""
+        index = self.index
+        if index.keys().isdisjoint(row):
+            return None
+        found = {number for key in row if key in index for number in index[key]}
+        own = len(self.own)
+        for number in sorted(found):
+            one = self.own[number] if number < own else self.known[number - own]
+            if one.fits(row):
+                return one
+        return None
+
+
+def _in_order(value: Any) -> Any:
+    """Return a value whose text is the same in every process: sets have no order of their own."""
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, tuple):
+        return [_in_order(one) for one in value]
+    if isinstance(value, LogFormat):
+        return [_in_order(getattr(value, one.name)) for one in fields(value)]
+    return value
+
+
+def _keys(one: LogFormat) -> list[str]:
+    sure = [_first_name(path) for path in _asked(one) if _begins(path)]
+    return sorted(sure, key=_USUAL.__contains__)[:1] or [_first_name(path) for path in one.any]
+
+
+def _asked(one: LogFormat) -> Paths:
+    return (*one.has, *(path for path, _ in one.where))
+
+
+def _begins(path: Path) -> bool:
+    """Tell whether a path begins with a name."""
+    return bool(path.steps) and isinstance(path.steps[0], Key)
+
+
+def _first_name(path: Path) -> str:
+    step = path.steps[0]
+    assert isinstance(step, Key)  # reading sees to it
+    return step.name
+
+
+@cache
+def _builtin() -> RowFormats:
+    document = tomllib.loads(File(__file__).with_name("formats.toml").read_text(encoding="utf-8"))
+    table = _formats(document["logs"], "formats.toml")
+    known = tuple(sorted(table, key=lambda one: -one.weight))
+    return RowFormats(known=known, providers=frozenset(document["providers"]))._indexed()
+
+
+def _read(file: File) -> Iterator[LogFormat]:
+    shown = safe_names.printable(file)
+    try:
+        with regular_files.opened(file) as opened:
+            data = opened.read(_LARGEST + 1)
+    except regular_files.Unreadable as error:
+        raise BadFormat(f"{shown}: {error}") from None
+    if len(data) > _LARGEST:
+        raise BadFormat(f"{shown}: longer than {_LARGEST:,} bytes")
+    try:
+        document = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadFormat(f"{shown}: not TOML: {error}") from None
+    unknown = next((key for key in document if key != "logs"), None)
+    if unknown is not None:
+        raise BadFormat(f"{shown}: {safe_names.key(unknown)}: unknown; expected tables [[logs]]")
+    if "logs" not in document:
+        raise BadFormat(f"{shown}: logs: missing; expected tables [[logs]]")
+    return _formats(document["logs"], shown)
+
+
+def _formats(tables: Any, file: str) -> Iterator[LogFormat]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise BadFormat(f"{file}: logs: expected tables [[logs]]")
+    return iter([_format(table, f"{file}: logs[{number}]") for number, table in enumerate(tables)])
+
+
+def _format(table: Mapping[str, Any], at: str) -> LogFormat:
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        read = _READERS.get(key)
+        if read is None:
+            raise BadFormat(f"{at}.{safe_names.key(key)}: unknown; expected one of {', '.join(_READERS)}")
+        given[key] = read(value, f"{at}.{key}")
+    if not given.get("name"):
+        raise BadFormat(f"{at}.name: missing")
+    where_it_is = [key for key in _LEADING if given.get(key)]
+    if not where_it_is:
+        raise BadFormat(f"{at}: nothing in it leads to a request; expected one of {', '.join(_LEADING)}")
+    kinds = {_LEADING[key] for key in where_it_is}
+    if len(kinds) > 1:
+        raise BadFormat(f"{at}: {' and '.join(where_it_is)} exclude each other")
+    if not any(given.get(key) for key in ("has", "where", "any")):
+        leading = given.get(where_it_is[0])
+        if not isinstance(leading, tuple) or where_it_is[0] == "fields":
+            raise BadFormat(f"{at}.has: missing")
+        given["has"] = leading[:1]
+    one = LogFormat(**given)
+    if not any(map(_begins, _asked(one))) and not (one.any and all(map(_begins, one.any))):
+        raise BadFormat(f"{at}.has: expected a path that begins with a name")
+    return one
+
+
+_LEADING = {
+    "rows": "rows", "row": "row", "attributes": "attributes", "body": "body", "holds": "holds", "messages": "parts", "system": "parts",
+    "parameters": "parts", "fields": "parts",
+}  # fmt: skip
+
+
+def _text(value: Any, at: str) -> str:
+    if not isinstance(value, str):
+        raise BadFormat(f"{at}: expected a text")
+    return value
+
+
+def _name(value: Any, at: str) -> str:
+    if not _text(value, at).strip() or len(value) > 100:
+        raise BadFormat(f"{at}: expected a name of 1 to 100 characters")
+    return safe_names.printable(value)
+
+
+def _holds(value: Any, at: str) -> str:
+    if value not in _HOLDS:
+        raise BadFormat(f"{at}: expected one of {', '.join(_HOLDS)}")
+    return str(value)
+
+
+def _paths(value: Any, at: str) -> Paths:
+    several = value if isinstance(value, list) else [value]
+    if not several:
+        raise BadFormat(f"{at}: empty; expected a path")
+    found = []
+    for number, one in enumerate(several):
+        place = f"{at}[{number}]" if isinstance(value, list) else at
+        try:
+            found.append(parse(_text(one, place)))
+        except BadPath as error:
+            raise BadFormat(f"{place}: {error}") from None
+    return tuple(found)
+
+
+def _values(value: Any, at: str) -> Values:
+    if not isinstance(value, dict):
+        raise BadFormat(f"{at}: expected a table of paths and values")
+    found = []
+    for key, given in value.items():
+        place = f'{at}."{safe_names.printable(key)}"'
+        several = given if isinstance(given, list) else [given]
+        if not several or not all(isinstance(one, (str, bool, int)) for one in several):
+            raise BadFormat(f"{place}: expected a text, a number, a flag, or a list of them")
+        (path,) = _paths(key, place)
+        found.append((path, frozenset(one.lower() if isinstance(one, str) else one for one in several)))
+    return tuple(found)
+
+
+def _fields(value: Any, at: str) -> tuple[tuple[str, Paths], ...]:
+    if not isinstance(value, dict):
+        raise BadFormat(f"{at}: expected a table of parameters and paths")
+    return tuple((key, _paths(one, f"{at}.{safe_names.key(key)}")) for key, one in value.items())
+
+
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "name": _name, "where": _values, "only": _values, "fields": _fields, "holds": _holds,
+    **{one.name: _paths for one in fields(LogFormat) if one.type == "Paths"},
+}  # fmt: skip

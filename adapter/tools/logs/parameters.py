@@ -1,0 +1,153 @@
+"""Chat's parameters out of a log's: other tools' names for tools, numbers that were written as text, the SDK's own options.
+
+Logs put notes of their own among parameters, so that what Chat doesn't know isn't taken from them;
+what an SDK's caller added by `extra_body` is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from adapter.translation.parameters import CHAT_PARAMETERS
+
+from .json_path import read_text
+
+OPTIONS: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
+"""What the SDK's methods take beside parameters, and don't send under these names."""
+
+_NUMBERS = frozenset({
+    "temperature", "top_p", "n", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty", "top_logprobs",
+})  # fmt: skip
+_FLAGS = frozenset({"stream", "store", "logprobs", "parallel_tool_calls"})
+_OBJECTS = frozenset({
+    "tools", "functions", "logit_bias", "metadata", "stream_options", "audio", "web_search_options", "prediction", "modalities",
+})  # fmt: skip
+_UNSET = frozenset({"", "none", "null", "undefined", "not_given", "notgiven", "omit"})
+_WORDS = {"true": True, "false": False}
+_SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # where a log says that there was one, and not which
+
+
+_SETTINGS = frozenset({
+    "params", "parameters", "kwargs", "options", "settings", "config", "configuration", "model_params", "model_parameters", "model_kwargs",
+    "model_config", "model_settings", "modelParameters", "invocation_params", "invocation_parameters", "generation_config", "generationConfig",
+    "generation_params", "completion_params", "completion_kwargs", "completion_config", "sampling_params", "inference_params", "inferenceConfig",
+    "optional_params", "llm_params", "llm_config", "request_params", "api_params", "call_kwargs", "hyperparameters", "args", "extra",
+    "request", "body", "payload", "json", "request_body", "openai",
+})  # fmt: skip
+"""Objects beside messages that hold their parameters, perhaps with a log's notes."""
+_WORDS_OF_ALL = frozenset({"model", "user", "metadata", "store"})  # which anything may be called
+
+
+def is_known(name: Any) -> bool:
+    """Tell whether a name is a parameter's that logs may hold beside messages."""
+    return name in CHAT_PARAMETERS and name != "messages"
+
+
+def body_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the body that the SDK makes of keyword arguments: without its options, with what `extra_body` adds."""
+    if OPTIONS.isdisjoint(found):
+        return found
+    more = read_text(found.get("extra_body"))
+    return {key: value for key, value in found.items() if key not in OPTIONS} | (more if isinstance(more, dict) else {})
+
+
+def beside(row: dict[str, Any], notes: Collection[str], answers: Collection[str]) -> dict[str, Any]:
+    """Return the body of which messages and parameters stand in a row, among a log's own keys or not.
+
+    Where the row has one of `notes`, which no body has, only Chat's parameters are taken of it.
+    Parameters in an object of their own count as well, those beside the messages before them; what
+    stands under `answers` doesn't.
+    """
+    apart: dict[str, Any] = {}
+    taken = set()
+    for name, value in row.items():
+        if name not in CHAT_PARAMETERS and name not in OPTIONS and name not in answers:
+            found = _apart(name, value)
+            if found:
+                apart = {**found, **apart}
+                taken.add(name)
+    if any(name in row for name in notes):
+        own = {name: value for name, value in row.items() if name in CHAT_PARAMETERS or name == "extra_body"}
+    else:
+        own = {name: value for name, value in row.items() if name not in taken} if taken else row
+    own = body_of(own)
+    return {**apart, **own} if apart else own
+
+
+def _apart(name: str, value: Any) -> dict[str, Any]:
+    """Return the parameters of an object that is called after them, or holds nothing else."""
+    found = read_text(value)
+    if not isinstance(found, dict):
+        return {}
+    only = all(key in CHAT_PARAMETERS or key in OPTIONS for key in found) and not _WORDS_OF_ALL.issuperset(found)
+    return parameters_of(found) if only or name in _SETTINGS else {}
+
+
+def parameters_of(found: Any) -> dict[str, Any]:
+    """Return the parameters that an object holds, or its text."""
+    found = read_text(found)
+    if not isinstance(found, Mapping):
+        return {}
+    out = {
+        name: value for name, given in found.items() if is_known(name) and (value := value_of(name, given)) is not None
+    }
+    more = read_text(found.get("extra_body"))
+    return {**out, **more} if isinstance(more, dict) else out
+
+
+def value_of(name: str, given: Any) -> Any:
+    """Return a parameter's value as Chat takes it; None where the log has none that is one."""
+    if isinstance(given, str):
+        if given.lower() in _UNSET or given.startswith("<openai."):
+            return None
+        given = _of_text(name, given)
+    if given is None or (type(given) is float and not math.isfinite(given)):
+        return None
+    if name in ("tools", "functions") and isinstance(given, list):
+        made = [tool for one in given if (tool := _tool(one, bare=name == "functions")) is not None]
+        return made or None
+    return _format(given) if name == "response_format" else given
+
+
+def _of_text(name: str, text: str) -> Any:
+    if name in _NUMBERS:
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return int(number) if number.is_integer() else number
+    if name in _FLAGS:
+        return _WORDS.get(text.lower())
+    if name in _OBJECTS:
+        read = read_text(text)
+        return None if isinstance(read, str) else read
+    return read_text(text)
+
+
+def _tool(tool: Any, *, bare: bool) -> Any:
+    """Read a tool's definition: Chat's, one with its name beside its type, or one as text."""
+    tool = read_text(tool)
+    if not isinstance(tool, dict):
+        return None
+    wrapped = tool.get("tool")
+    if isinstance(wrapped, dict):  # OpenInference's
+        return _tool(wrapped.get("json_schema"), bare=bare)
+    if bare or "function" in tool or "custom" in tool or not isinstance(tool.get("name"), str):
+        return tool
+    schema = read_text(tool.get("parameters", tool.get("input_schema")))
+    inner = {"name": tool["name"], "description": tool.get("description"), "parameters": schema}
+    return {"type": "function", "function": {key: value for key, value in inner.items() if value is not None}}
+
+
+def _format(given: Any) -> Any:
+    """Read the form of answers: as Chat has it, by its type alone, or as a schema alone."""
+    if isinstance(given, str):
+        word = given.lower()
+        if word == "json_schema":
+            return {"type": word, "json_schema": _SCHEMA}
+        return {"type": "json_object" if word == "json" else word} if word in ("json", "json_object", "text") else None
+    if isinstance(given, dict) and (given.get("type") == "object" or "properties" in given):
+        return {"type": "json_schema", "json_schema": {**_SCHEMA, "schema": given}}
+    return given

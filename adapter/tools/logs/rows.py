@@ -1,0 +1,389 @@
+"""Rows of logs: which chat request a row holds, whoever wrote it.
+
+A row is read by the first of these that applies, so that the same row is always read the same way:
+
+1. the one path that was given for bodies (`RowFormats.with_body`), and nothing else;
+2. a shape that the user describes, in the order of the file;
+3. a bare body: Chat's parameters, `messages` among them, and no other key;
+4. a known shape (`logs/formats.toml`): of several that fit, the one that asks most of a row;
+5. a body beside a log's own keys, of which Chat's parameters alone are taken, also those in an
+   object of their own (`{"messages": […], "params": {"seed": 7}}`);
+6. a row inside: under `body`, `request`, `message` and the like in the order of the table, then
+   under any other key as they stand, each to its end before the next; JSON in a text too, also
+   behind a time stamp. Answers are passed over.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from adapter._exchange.endpoints import deployment_of
+from adapter.translation.parameters import CHAT_PARAMETERS
+
+from .addresses import CHAT_PATH
+from .embedded_json import BASE64, read_row
+from .envelope import PATHS, REPLIES, REQUEST_LINE, Around, first, is_head, placed, told
+from .formats import BadFormat, LogFormat, RowFormats, among
+from .json_path import ALL, Path, read_text
+from .messages import STAND_IN, messages_of
+from .otel_attributes import attributes_of
+from .parameters import beside, body_of, is_known, parameters_of, value_of
+
+__all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
+
+_PARAMETERS = frozenset(CHAT_PARAMETERS)
+_BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
+_LINES = (
+    "message", "log", "event", "msg", "value", "line", "text", "textPayload", "jsonPayload", "@message", "_raw", "_source", "attributes",
+    "properties", "record", "extra", "fields", "result",
+)  # fmt: skip
+_LOGS = frozenset({
+    "event", "level", "levelname", "log_level", "severity", "logger", "logger_name", "timestamp", "@timestamp", "asctime", "ts", "time",
+    "datetime", "msg", "message", "lineno", "pathname", "funcName", "id", "created_at", "request_id", "trace_id", "span_id", "usage",
+    "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
+})  # fmt: skip
+"""Keys that logs put beside a body, and no body has."""
+_MESSAGES = ("prompt", "prompt_messages", "input_messages", "chat_messages", "conversation", "history")
+"""What messages are called beside a model where they aren't called so."""
+_BESIDE = frozenset({*_LOGS, *PATHS, *REPLIES})
+_INSIDE = (*_BODIES, *_LINES)
+_NAMED = frozenset(_INSIDE)
+_RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
+_DEPTH = 7
+_MOST_NODES = 400  # objects of a row that are looked into
+_MOST_ROWS = 100_000  # in a row
+
+Why = Literal["not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"]
+"""Why a line can't be read."""
+
+
+class Aside(enum.Enum):
+    """A row that is no chat request: one to another endpoint, an answer alone, something else."""
+
+    ELSEWHERE = "other endpoint"
+    ANSWER = "answer"
+    NOTHING = "nothing"
+
+
+ELSEWHERE: Final = Aside.ELSEWHERE
+"""A row that is a request to another endpoint."""
+_HOLDS = {one.value: one for one in Aside}
+
+
+@dataclass(slots=True)  # not frozen: a million of them are made, and those take four times as long
+class Logged:
+    """One logged chat request: its body, where it went to, and the usage that its answer told of.
+
+    `inside` are the keys under which the row held the body, `url` is the address as the row has it,
+    of a base with Chat's path behind. `format` names the shape of the row, where it has one;
+    `missing` are parts of the request that the log doesn't hold, "messages" or "model".
+    """
+
+    body: Any
+    raw_path: bytes = CHAT_PATH
+    host: str = ""
+    usage: dict[str, Any] | None = None
+    inside: tuple[str, ...] = ()
+    url: str | None = None
+    format: str = ""
+    missing: tuple[str, ...] = ()
+
+
+Outcome = Logged | Why | Aside
+_NOTHING_IN_IT: Final = "no chat request in it"
+
+
+def unwrap(row: Any, formats: RowFormats | None = None) -> Outcome:
+    """Find the chat request in a row, the first of several; or say why there is none."""
+    found = unwrap_all(row, formats)
+    return next((one for one in found if isinstance(one, Logged)), found[0])
+
+
+def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]:
+    """Find the chat requests in a row, or say why there is none; there is at least one outcome."""
+    try:
+        row = read_row(row)
+    except ValueError:
+        return ("not JSON",)
+    if (
+        type(row) is dict
+        and "model" in row
+        and _has_chats(row.get("messages"))
+        and _PARAMETERS.issuperset(row)
+        and (formats is None or formats.is_plain)
+    ):
+        return (Logged(row),)
+    formats = RowFormats.builtin() if formats is None else formats
+    if formats.body is not None:
+        return _at_path(row, formats, formats.body)
+    return _best(_Reader(formats).read(row, Around(), 0))
+
+
+def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence[Outcome]:
+    """Keep of what was found in a row what counts: requests, else what else it is."""
+    if len(found) == 1:
+        return found
+    telling = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
+    if telling:
+        return telling
+    return found[:1] or (otherwise,)
+
+
+def _logged(around: Around, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
+    if isinstance(body, dict) and not body.get("model") and deployment_of(around.raw_path) is None:
+        missing = (*missing, "model")
+    if isinstance(body, dict) and not _has_chats(body.get("messages")):
+        body = _read_messages(body)
+    return Logged(body, around.raw_path, around.host, around.usage, around.inside, around.url, name, missing)
+
+
+class _Reader:
+    """Read one row, in bounded work."""
+
+    def __init__(self, formats: RowFormats) -> None:
+        self.formats = formats
+        self.left = _MOST_NODES
+
+    def read(self, row: Any, around: Around, depth: int, *, named: bool = True) -> list[Outcome]:
+        """Return what a row holds, if anything. `named`: it stood where bodies stand."""
+        self.left -= 1
+        if self.left < 0 or depth > _DEPTH:
+            return []
+        if isinstance(row, list):
+            return self._listed(row, around, depth)
+        if not isinstance(row, dict):
+            return []
+        here = placed(row, around)
+        if here is None:
+            return [ELSEWHERE]
+        around = here
+        if isinstance(row.get("messages"), list) and _are_rows(row):
+            return self._each(row["messages"], around, depth)
+        if not self.formats.own and "messages" in row and _PARAMETERS.issuperset(row):
+            return [_logged(around, row)]
+        fitting = self.formats.fitting(row)
+        if fitting is not None:
+            found = self._by(fitting, row, around, depth)
+            if found:
+                return found
+        if "messages" in row and (named or isinstance(row["messages"], list)):
+            return [_logged(around, beside(row, _BESIDE, REPLIES))]
+        called = next((name for name in _MESSAGES if row.get(name) and _has_chats(row[name])), None)
+        if called is not None and isinstance(row.get("model"), str):
+            body = {key: value for key, value in row.items() if key != called}
+            return [_logged(around, beside({**body, "messages": row[called]}, _BESIDE, REPLIES))]
+        if isinstance(row.get("model"), str) and isinstance(row.get("input", {}), (str, list)):
+            # For Responses, or embeddings.
+            return [ELSEWHERE]
+        return self._inside(row, around, depth, named=named and depth > 0)
+
+    def _inside(self, row: dict[str, Any], around: Around, depth: int, *, named: bool) -> list[Outcome]:
+        asides: list[Outcome] = []
+        bodiless: list[Outcome] = []
+        looked = broken = False
+        for name, value in _children(row):
+            known = name in _NAMED
+            try:
+                inner = read_row(value) if known or _may_hold_messages(value) else value
+            except ValueError:
+                broken = broken or ((name in _BODIES or value[:1] in ("{", b"{")) and not _is_request_line(value))
+                continue
+            if not isinstance(inner, (dict, list)):
+                continue
+            looked = looked or known
+            found = self.read(inner, around.under(name), depth + 1, named=name in _BODIES)
+            requests = [one for one in found if type(one) is Logged]
+            if any(type(one.body) is not dict or "messages" in one.body for one in requests):
+                return [_completed(one, row) for one in found]
+            if requests:
+                bodiless = bodiless or found
+            asides += () if any(isinstance(one, Aside) for one in asides) else found
+        if bodiless:
+            return bodiless
+        if not asides and not broken and around.chat and named and not looked and not is_head(row):
+            # A body without messages is a chat request only where its address says so.
+            return [_logged(around, row)]
+        if any(isinstance(one, Aside) for one in asides):
+            return asides
+        if broken and (_LOGS.isdisjoint(row) or _begun(row)):
+            return [*asides, "not JSON"]
+        return asides if _LOGS.isdisjoint(row) and not _is_request_line(row.get("request")) else [Aside.NOTHING]
+
+    def _listed(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
+        """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
+        if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
+            return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
+        return self._each(rows, around, depth)
+
+    def _each(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
+        out: list[Outcome] = []
+        for row in rows[:_MOST_ROWS]:
+            self.left = _MOST_NODES
+            try:
+                out += _best(self.read(read_row(row), around, depth + 1))
+            except ValueError:
+                out.append("not JSON" if row[:1] in ("{", b"{") else Aside.NOTHING)
+        return list(_best(out)) if out else []
+
+    def _by(self, shape: LogFormat, row: dict[str, Any], around: Around, depth: int) -> list[Outcome]:
+        """Read a row of a known shape; nothing where it isn't filled in as it should be."""
+        if shape.holds:
+            return [_HOLDS[shape.holds]]
+        if shape.rows:
+            rows = [one for path in shape.rows for one in path.find_all(row)]
+            return self._each(rows, around, depth) or [Aside.NOTHING]
+        here = told(shape, row, around)
+        if here is None or _is_foreign(shape, row, self.formats.providers):
+            return [ELSEWHERE]
+        around = here
+        if shape.attributes:
+            attributes = attributes_of(row, first(shape.attributes, row))
+            return self.read(attributes, around, depth + 1, named=False) if attributes else []
+        if shape.row or shape.body:
+            path, inner = _found(shape.row or shape.body, row)
+            return self._held(shape, inner, replace(around, inside=(*around.inside, *path)), depth)
+        return _of_parts(shape, row, around)
+
+    def _held(self, shape: LogFormat, inner: Any, around: Around, depth: int) -> list[Outcome]:
+        """Read what a shape says is a row or a body."""
+        try:
+            inner = read_row(inner)
+        except ValueError:
+            return []
+        if shape.body and isinstance(inner, list):
+            messages = messages_of(inner)
+            return [_logged(around, {"messages": messages}, shape.name)] if messages else []
+        if shape.body and isinstance(inner, dict) and "messages" in inner:
+            return [_logged(around, body_of(inner), shape.name)]
+        found = self.read(inner, around, depth + 1)
+        return [replace(one, format=one.format or shape.name) if isinstance(one, Logged) else one for one in found]
+
+
+def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
+    """Read the bodies that the given path leads to."""
+    around: Around | None = Around()
+    for at in range(len(path.steps)):  # addresses and answers beside the way
+        level = Path("", path.steps[:at]).find(row)
+        level = read_text(level)
+        if isinstance(level, dict) and around is not None:
+            around = placed(level, around)
+    if around is None:
+        return (ELSEWHERE,)
+    around = replace(around, inside=(*path.names,))
+    reader = _Reader(replace(formats, body=None))
+    shape = LogFormat("", body=(path,))
+    out: list[Outcome] = []
+    for one in path.find_all(row):
+        reader.left = _MOST_NODES
+        out += reader._held(shape, one, around, 0)  # of this module
+    return _best(out, "no chat request at the path of bodies")
+
+
+def _of_parts(shape: LogFormat, row: dict[str, Any], around: Around) -> list[Outcome]:
+    """Make a body of its parts."""
+    body: dict[str, Any] = {}
+    for path in shape.parameters:
+        for found in path.find_all(row):
+            body = parameters_of(found) | body
+    for name, paths in shape.fields:
+        value = value_of(name, first(paths, row))
+        if value is not None:
+            body[name] = value
+    system = first(shape.system, row)
+    messages = None
+    for path in shape.messages:
+        value = list(path.find_all(row)) if ALL in path.steps else path.find(row)
+        messages = messages_of(value, system) if value else None
+        if messages is not None:
+            break
+    missing = () if messages is not None else ("messages",)
+    vendor = first(shape.provider, row)
+    if isinstance(body.get("model"), str) and isinstance(vendor, str):
+        body["model"] = body["model"].removeprefix(f"{vendor}/")
+    model = {"model": body.pop("model")} if "model" in body else {}
+    made = {**model, "messages": STAND_IN if messages is None else messages, **body}
+    return [_logged(around, made, shape.name, missing)]
+
+
+def _is_foreign(shape: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
+    """Tell whether a call goes to another endpoint, or to a vendor with a protocol of its own."""
+    for path, values in shape.only:
+        found = path.find(row)
+        if found is not None and not among(found, values):
+            return True
+    vendor = first(shape.provider, row)
+    return isinstance(vendor, str) and vendor != "" and vendor.lower() not in providers
+
+
+def _found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
+    return next(((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None))
+
+
+def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give what may hold a request: the usual names first, then others as they stand."""
+    named = _NAMED.intersection(row)
+    for name in sorted(named, key=_RANK) if len(named) > 1 else named:
+        if isinstance(row[name], (dict, str, bytes, list)):
+            yield name, row[name]
+    for name, value in row.items():
+        if name in _NAMED or name in REPLIES or not isinstance(name, str):
+            continue
+        if isinstance(value, (dict, str)) or (isinstance(value, list) and _are_objects(value)):
+            yield name, value
+
+
+def _is_request_line(value: Any) -> bool:
+    return isinstance(value, str) and REQUEST_LINE.match(value) is not None
+
+
+def _completed(one: Outcome, row: dict[str, Any]) -> Outcome:
+    """Return a request with the parameters that stand a level above it, where they do, with the model."""
+    if type(one) is not Logged or "model" not in one.missing or not isinstance(row.get("model"), str):
+        return one
+    missing = tuple(part for part in one.missing if part != "model")
+    return replace(one, body={**beside(row, row, REPLIES), **one.body}, missing=missing)
+
+
+def _may_hold_messages(value: Any) -> bool:
+    return isinstance(value, str) and ("messages" in value or value.startswith(BASE64))
+
+
+def _are_objects(values: list[Any]) -> bool:
+    """Tell a list that may hold rows from one of messages, or of plain values."""
+    return bool(values) and isinstance(values[0], dict) and "role" not in values[0]
+
+
+def _are_rows(row: dict[str, Any]) -> bool:
+    """Tell the messages of a queue, which hold rows, from those of a chat."""
+    messages = row["messages"]
+    return (
+        bool(messages) and "model" not in row and all(isinstance(one, dict) and "role" not in one for one in messages)
+    )
+
+
+def _has_chats(messages: Any) -> bool:
+    """Tell whether messages are Chat's, by the first of them."""
+    return type(messages) is list and (not messages or (type(messages[0]) is dict and "role" in messages[0]))
+
+
+def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with Chat's messages, where they stand in a text or are another library's."""
+    messages = body.get("messages")
+    if isinstance(messages, str):
+        read = read_text(messages)
+        cells = {
+            key: value_of(key, value) if isinstance(value, str) and is_known(key) else value
+            for key, value in body.items()
+        }
+        return {**cells, "messages": read} if isinstance(read, list) else body
+    if isinstance(messages, list) and all(isinstance(one, dict) for one in messages):
+        found = messages_of(messages)
+        return {**body, "messages": found} if found is not None and len(found) == len(messages) else body
+    return body
+
+
+def _begun(row: dict[str, Any]) -> bool:
+    return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))

@@ -1,0 +1,397 @@
+"""What calls are given: their keywords, and the dictionaries that are spread into them, as the statements before the call have made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import libcst as cst
+
+from .arguments import ABSENT, UNKNOWN, Arguments, Open, Unknown, joined, merged
+from .literals import Definitions, is_field
+from .model_classes import DUMPERS, DUMPS, Models
+from .scopes import Binding, Change, Place, Scope, key_of, text_of
+from .symbols import Symbols
+
+_DEEPEST = 24
+_COPIERS = frozenset({"copy.copy", "copy.deepcopy", "types.MappingProxyType", "dict", "collections.OrderedDict"})
+
+
+class Reader(Models):
+    """Read what calls of one module are given."""
+
+    def __init__(self, symbols: Symbols, module: cst.Module) -> None:
+        super().__init__(symbols, module)
+        self._dictionaries: dict[tuple[int, int, int], Arguments] = {}  # by node, scope and place
+
+    def read(self, args: Sequence[cst.Arg], scope: Scope, place: Place | None = None) -> Arguments:
+        """Read a call's arguments; positional ones are no parameters of Chat."""
+        found = Arguments()
+        for arg in args:
+            if arg.star == "**":
+                found.update(self.dictionary(arg.value, scope, place))
+        for arg in args:
+            if arg.keyword is not None:
+                self.set_in(found, arg.keyword.value, arg.value, scope, place)
+        return found
+
+    # Dictionaries
+
+    def dictionary(
+        self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
+    ) -> Arguments:
+        """Return what is known of a dictionary where it is spread."""
+        if depth > _DEEPEST:
+            return Arguments(open=[Open(f"**{self._code(node)}")])
+        key = (id(node), id(scope), place.order if place is not None else 0)
+        known = self._dictionaries.get(key)
+        if known is None:
+            self._dictionaries[key] = Arguments(open=[Open("what leads back to itself")])
+            known = self._dictionaries[key] = self._made(node, scope, place, depth + 1)
+        return known.copy()
+
+    def _made(  # noqa: C901  # one case for each kind of expression
+        self, node: cst.BaseExpression, scope: Scope, place: Place | None, deeper: int
+    ) -> Arguments:
+        found = Arguments()
+        match node:
+            case cst.Dict():
+                for element in node.elements:
+                    if isinstance(element, cst.StarredDictElement):
+                        found.update(self.dictionary(element.value, scope, place, deeper))
+                    elif isinstance(element, cst.DictElement):
+                        self.set_in(found, self._key(element.key, scope, place), element.value, scope, place)
+                return found
+            case cst.Name(value="None"):
+                return found
+            case cst.Call():
+                return self._from_call(node, scope, place, deeper)
+            case cst.IfExp():
+                one, other = (self.dictionary(each, scope, place, deeper) for each in (node.body, node.orelse))
+                return joined(one, other)
+            case cst.BooleanOperation():
+                left, right = (self.dictionary(each, scope, place, deeper) for each in (node.left, node.right))
+                return joined(left, right) if isinstance(node.operator, cst.Or) else joined(Arguments(), right)
+            case cst.BinaryOperation(operator=cst.BitOr()):
+                found = self.dictionary(node.left, scope, place, deeper)
+                found.update(self.dictionary(node.right, scope, place, deeper))
+                return found
+            case cst.Await():
+                return self.dictionary(node.expression, scope, place, deeper)
+            case cst.NamedExpr():
+                return self.dictionary(node.value, scope, place, deeper)
+            case cst.DictComp():
+                return self._filtered(node, scope, place, deeper)
+            case cst.Name() | cst.Attribute():
+                return self._named(node, scope, place, deeper)
+            case cst.Subscript():
+                return self._entry(node, scope, place, deeper)
+        return Arguments(open=[Open(f"**{self._code(node)}")])
+
+    def set_in(
+        self, found: Arguments, key: str | None, value: cst.BaseExpression | None, scope: Scope, place: Place | None
+    ) -> None:
+        """Give a key of a dictionary a value; what is in `extra_body` is looked at by itself."""
+        if key is None:
+            found.open.append(Open("a key that isn't literal"))
+            return
+        inner: Any = UNKNOWN if value is None else self.value(value, scope, place)
+        if key == "extra_body" and value is not None:
+            inside = self.dictionary(value, scope, place, 8)
+            inner = inside.values or inner
+            found.maybe |= {f"extra_body.{name}" for name in inside.maybe}
+            found.open += [replace(one, text=f"extra_body: {one.text}") for one in inside.open]
+        found.put(key, inner)
+
+    def _key(self, node: cst.BaseExpression, scope: Scope, place: Place | None) -> str | None:
+        value = text_of(node) or self.value(node, scope, place)
+        return value if isinstance(value, str) else None
+
+    def _named(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Arguments:
+        """Follow a dictionary through the statements that make it and add to it."""
+        found = self.definitions(node, scope, place)
+        symbol = self._symbols.of(node, scope)
+        if found is None and symbol.defined is not None and symbol.defined.kind == "function":
+            return self._returned(symbol.defined, None, scope, place, depth)  # a property
+        if found is None:
+            return Arguments(open=[Open(f"**{self._code(node)}")])
+        state: Arguments | None = None
+        events = found.events()
+        first = next((k for k in range(len(events) - 1, -1, -1) if self._is_start(found, events[k])), 0)
+        for event in events[first:]:
+            before = state
+            if isinstance(event, Binding):
+                state = self._bound_to(event, node, depth)
+            else:
+                state = self._changed(before.copy() if before else Arguments(), event, depth)
+            if before is not None and not found.is_sure(event):
+                state = joined(before, state)
+        return state or Arguments(open=[Open(f"**{self._code(node)}")])
+
+    def _is_start(self, found: Definitions, event: Binding | Change) -> bool:
+        return isinstance(event, Binding) and found.is_sure(event)
+
+    def _bound_to(self, one: Binding, node: cst.Name | cst.Attribute, depth: int) -> Arguments:
+        if one.parameter:
+            return self._parameter(one, depth)
+        if one.defined is not None and one.defined.kind == "function":
+            return self._returned(one.defined, None, one.scope, None, depth)
+        if is_field(one):
+            return Arguments(open=[Open(f"**{self._code(node)}, a field of {one.scope.qualname}")])
+        if one.value is None or one.index is not None:
+            return Arguments(open=[Open(f"**{self._code(node)}")])
+        return self.dictionary(one.value, one.scope, one.place, depth)
+
+    def _parameter(self, one: Binding, depth: int) -> Arguments:
+        owner, name = one.scope, self._name_of(one)
+        text = f"**{name} of {owner.qualname}"
+        annotation = owner.keywords_annotation if name == owner.keywords else one.annotation
+        fields = self._fields(self._typed(annotation, owner.parent or owner), depth)
+        if fields is not None and not fields.open:
+            return Arguments(dict.fromkeys(fields.values, UNKNOWN), maybe=set(fields.values))
+        taken = owner.parameters if name == owner.keywords else ()
+        return Arguments(open=[Open(text, id(owner), name, without=frozenset(taken))])
+
+    def _changed(self, state: Arguments, change: Change, depth: int) -> Arguments:
+        scope, place = change.scope, change.place
+        if change.kind == "add":
+            return state
+        if change.kind == "update":
+            assert change.value is not None
+            other = self.dictionary(change.value, scope, place, depth)
+            if change.key is None:
+                state.update(other)
+                return state
+            inside = state.values.get(change.key)
+            mine = Arguments(dict(inside)) if isinstance(inside, dict) else Arguments()
+            mine.update(other)
+            state.put(change.key, mine.values)
+            state.open += [replace(one, text=f"{change.key}: {one.text}") for one in mine.open]
+        elif change.kind == "drop":
+            if change.key is not None:
+                state.drop(change.key)
+            else:
+                state = state.weakened()
+        elif change.key is None:
+            state.update(self._under_names(change, depth))
+        elif change.kind == "default":
+            state.default(change.key, UNKNOWN if change.value is None else self.value(change.value, scope, place))
+        else:
+            self.set_in(state, change.key, change.value, scope, place)
+        return state
+
+    def _under_names(self, change: Change, depth: int) -> Arguments:
+        """Return what `made[key] = value` gives: in a loop over names, or over another dictionary, what that holds."""
+        bindings = self._symbols.lookup(change.by, change.scope) if change.by else []
+        if len(bindings) == 1 and bindings[0].value is not None:
+            key = self.value(bindings[0].value, bindings[0].scope, bindings[0].place)
+            if isinstance(key, str):
+                return Arguments(
+                    {key: UNKNOWN if change.value is None else self.value(change.value, change.scope, change.place)}
+                )
+        loops = [one for one in bindings if one.of is not None and one.place.order < change.place.order]
+        if loops:
+            one = loops[-1]
+            match one.of:
+                case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
+                    return self.dictionary(inner, one.scope, one.place, depth).weakened()
+                case cst.BaseExpression() as names:
+                    keys = self._names_in(names, one.scope, one.place, depth)
+                    if keys is not None:
+                        return Arguments(dict.fromkeys(keys, UNKNOWN), maybe=set(keys))
+        return Arguments(open=[Open("a key that isn't literal")])
+
+    def _filtered(self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int) -> Arguments:
+        """Return what is left of a dictionary whose items are looked through."""
+        source = node.for_in.iter
+        match source:
+            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
+                left = self.dictionary(inner, scope, place, depth)
+            case _:
+                return Arguments(open=[Open("keys that aren't literal")])
+        if not node.for_in.ifs:
+            return left
+        keys: frozenset[str] | None = None
+        without: frozenset[str] = frozenset()
+        for one in node.for_in.ifs:
+            match one.test:
+                case cst.Comparison(left=cst.Name(value=name), comparisons=[target]) if (
+                    isinstance(node.key, cst.Name) and name == node.key.value
+                ):
+                    names = self._names_in(target.comparator, scope, place, depth)
+                    if names is not None and isinstance(target.operator, cst.In):
+                        keys = names
+                    elif names is not None and isinstance(target.operator, cst.NotIn):
+                        without = names
+        return left.limited(keys, without).weakened()
+
+    def _entry(self, node: cst.Subscript, scope: Scope, place: Place | None, depth: int) -> Arguments:
+        value = self._symbols_entry(node, scope, place)
+        if value is None:
+            return Arguments(open=[Open(f"**{self._code(node.value)}[…]")])
+        return self.dictionary(*value, depth)
+
+    def _symbols_entry(
+        self, node: cst.Subscript, scope: Scope, place: Place | None
+    ) -> tuple[cst.BaseExpression, Scope, Place | None] | None:
+        """Return the value under a key of a dictionary that is written out."""
+        key = key_of(node)
+        found = self.definitions(node.value, scope, place) if key is not None else None
+        reaching = found.reaching()[0] if found is not None and not found.changes else []
+        if len(reaching) == 1 and isinstance(reaching[0].value, cst.Dict):
+            for one in reaching[0].value.elements:
+                if isinstance(one, cst.DictElement) and text_of(one.key) == key:
+                    return one.value, reaching[0].scope, reaching[0].place
+        return None
+
+    # Calls that give dictionaries
+
+    def _from_call(self, node: cst.Call, scope: Scope, place: Place | None, depth: int) -> Arguments:
+        symbol = self._symbols.follow(self._symbols.of(node.func, scope))
+        own = node.func.value if isinstance(node.func, cst.Name) else ""
+        path = own if own in ("dict", "vars", "locals") and not self._symbols.lookup(own, scope) else symbol.path
+        first = node.args[0].value if node.args and node.args[0].keyword is None and not node.args[0].star else None
+        if path == "locals" and not node.args:
+            return Arguments(open=[Open("**locals()", keys=frozenset(scope.bindings))])
+        if path in _COPIERS or path.startswith("openai.types."):
+            found = self.dictionary(first, scope, place, depth) if first is not None else Arguments()
+            found.update(self.read(node.args, scope, place))
+            return found
+        if path == "typing.cast" and len(node.args) == 2:
+            return self.dictionary(node.args[1].value, scope, place, depth)
+        if path in DUMPERS and first is not None:
+            return self._dumped(first, node, scope, place, depth)
+        if symbol.defined is not None:
+            if symbol.defined.kind == "function":
+                found = self._returned(symbol.defined, node, scope, place, depth)
+                for other in self._overriding(symbol.defined, node.func):
+                    found = joined(found, self._returned(other, node, scope, place, depth))
+                return found
+            if not symbol.path.endswith("()") and self._is_typed_dict(symbol.defined):
+                return self.read(node.args, scope, place)
+        if isinstance(node.func, cst.Attribute):
+            name = node.func.attr.value
+            if name == "copy" and not node.args:
+                return self.dictionary(node.func.value, scope, place, depth)
+            if name in DUMPS:
+                return self._dumped(node.func.value, node, scope, place, depth)
+            if name in ("get", "pop", "setdefault") and first is not None:
+                key = cst.Subscript(node.func.value, [cst.SubscriptElement(cst.Index(first))])
+                value = self._symbols_entry(key, scope, place)
+                if value is not None:
+                    return self.dictionary(*value, depth)
+        return Arguments(open=[Open(f"**{self._code(node.func)}()")])
+
+    def _overriding(self, method: Scope, func: cst.BaseExpression) -> list[Scope]:
+        """Return the methods of derived classes that a call on self may mean as well."""
+        match func:
+            case cst.Attribute(value=cst.Name(value="self" | "cls")) if method.parent is not None:
+                found = (one.bindings.get(method.name, ()) for one in self._symbols.derived(method.parent))
+                return [one.defined for each in found for one in each if one.defined is not None]
+        return []
+
+    def _returned(
+        self, function: Scope, call: cst.Call | None, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments:
+        """Return the dictionary that a function of the project returns."""
+        found: Arguments | None = None
+        for value, where in function.returns:
+            one = self.dictionary(value, function, where, depth)
+            found = one if found is None else joined(found, one)
+        if found is None:
+            return Arguments(open=[Open(f"**{function.qualname}()")])
+        return found if call is None else self.called(found, function, call.args, scope, place, depth)
+
+    # What a function passes on of its own parameters
+
+    def called(  # noqa: PLR0917
+        self,
+        inner: Arguments,
+        function: Scope,
+        args: Sequence[cst.Arg],
+        scope: Scope,
+        place: Place | None,
+        depth: int = 0,
+    ) -> Arguments:
+        """Return arguments with what a function's parameters stand for where it is called."""
+        given = _Given(self, function, args, scope, place, depth)
+        found = Arguments()
+        for one in inner.open:
+            if one.function != id(function):
+                found.update(Arguments(open=[one]))
+                continue
+            more = given.rest() if one.parameter == function.keywords else given.dictionary(one.parameter)
+            more = more.limited(one.keys, one.without)
+            found.update(more.weakened() if one.weak else more)
+        for name, value in inner.values.items():
+            maybe = name in inner.maybe
+            if isinstance(value, Unknown) and value.function == id(function):
+                parameter = value.parameter
+                value, doubtful, others = given.value(parameter)  # noqa: PLW2901
+                maybe = maybe or doubtful
+                if others:
+                    found.loose.add(name)
+                    found.open = merged([*found.open, *(each.limited(frozenset({parameter})) for each in others)])
+            if name in inner.loose and name in found.values:
+                continue
+            loose = found.loose
+            found.update(Arguments({} if value is ABSENT else {name: value}, maybe={name} if maybe else set()))
+            found.loose |= loose & {name}
+        return found
+
+
+class _Given:
+    """What one call gives the parameters of a function."""
+
+    def __init__(  # noqa: PLR0917
+        self, reader: Reader, function: Scope, args: Sequence[cst.Arg], scope: Scope, place: Place | None, depth: int
+    ) -> None:
+        self._reader = reader
+        self._function = function
+        self._where = (scope, place)
+        self._depth = depth
+        self._spread = Arguments()
+        self._nodes: dict[str, cst.BaseExpression] = {}
+        names = list(function.parameters[: function.positional])
+        if function.is_bound():
+            names = names[1:]
+        starred = False
+        for arg in args:
+            if arg.keyword is not None:
+                self._nodes[arg.keyword.value] = arg.value
+            elif arg.star == "**":
+                self._spread.update(reader.dictionary(arg.value, scope, place, depth))
+            elif arg.star or starred:
+                starred = True
+            elif names:
+                self._nodes[names.pop(0)] = arg.value
+
+    def value(self, parameter: str) -> tuple[Any, bool, list[Open]]:
+        """Return a parameter's value, whether it may not be given, and what else may give it."""
+        if parameter in self._nodes:
+            return self._reader.value(self._nodes[parameter], *self._where), False, []
+        if parameter in self._spread.values:
+            return self._spread.values[parameter], parameter in self._spread.maybe, []
+        more = [one for one in self._spread.open if one.may_give(parameter)]
+        default = self._function.defaults.get(parameter)
+        if default is None:
+            return UNKNOWN, False, more
+        return self._reader.value(default, self._function.parent or self._function), False, more
+
+    def dictionary(self, parameter: str) -> Arguments:
+        """Return a parameter that is a dictionary."""
+        if parameter in self._nodes:
+            return self._reader.dictionary(self._nodes[parameter], *self._where, self._depth)
+        default = self._function.defaults.get(parameter)
+        if default is None or any(one.may_give(parameter) for one in self._spread.open):
+            return Arguments(open=[Open(f"**{parameter} of {self._function.qualname}")])
+        return self._reader.dictionary(default, self._function.parent or self._function, None, self._depth)
+
+    def rest(self) -> Arguments:
+        """Return what goes to the function's own ** parameter."""
+        found = self._spread.copy()
+        for name, node in self._nodes.items():
+            if name not in self._function.parameters:
+                self._reader.set_in(found, name, node, *self._where)
+        return found.limited(None, self._function.parameters)

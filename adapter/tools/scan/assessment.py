@@ -1,0 +1,250 @@
+"""Say what becomes of a call site: its parameters put into a request, and that request into production's own planning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from adapter._exchange.plan import Plan
+from adapter._exchange.record import Choice
+from adapter._routing.call import Call
+from adapter._routing.call_site import named
+from adapter._routing.overrides import NONE
+from adapter._routing.router import Router
+from adapter._settings.settings import Settings
+from adapter.tools.explain.outcomes import Fate, fates
+from adapter.tools.explain.remedies import plan_of, ways_out
+from adapter.translation.parameters import CHAT_ONLY, CHAT_PARAMETERS
+
+from .arguments import PLACEHOLDER, Unknown
+from .finder import Site
+from .known_clients import OPTIONS
+from .sources import module_of
+
+Verdict = Literal["moves", "unless", "setting", "unclear", "stays", "refused"]
+"""What becomes of a call once it is chosen: it moves as it is; moves unless it is given what a run may, or may not, give it; moves with a setting; can't be judged
+from its text; stays on Chat Completions; or is an error under these settings."""
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+_NO_MODEL = "a-model"  # no fact is known of it
+_ENDPOINT = b"/v1/chat/completions"
+
+# A value of each parameter that isn't neutral, for where the program's own isn't written out.
+_FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+_SAMPLES: Mapping[str, Any] = {
+    "audio": {"voice": "alloy", "format": "wav"}, "frequency_penalty": 0.5, "function_call": "auto", "functions": [_FUNCTION],
+    "logit_bias": {"1": 1}, "logprobs": True, "max_completion_tokens": 4096, "max_tokens": 4096, "metadata": {"a": "b"},
+    "modalities": ["text", "audio"], "moderation": {}, "n": 2, "parallel_tool_calls": True, "prediction": {"type": "content", "content": "a"},
+    "presence_penalty": 0.5, "prompt_cache_key": "a", "prompt_cache_options": {}, "prompt_cache_retention": "24h", "reasoning_effort": "low",
+    "response_format": {"type": "json_object"}, "safety_identifier": "a", "seed": 1, "service_tier": "auto", "stop": ["a"], "store": True,
+    "stream": True, "stream_options": {"include_usage": True}, "temperature": 1, "tool_choice": "auto",
+    "tools": [{"type": "function", "function": _FUNCTION}], "top_logprobs": 2, "top_p": 1, "user": "a", "verbosity": "low",
+    "web_search_options": {},
+}  # fmt: skip
+
+_CARRIED_WITH = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parameter together with
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A verdict, why, the settings that would move the call, and each parameter's fate; `one_way` says why Chat couldn't serve it.
+
+    `unless` are the parameters that would hold the call, where a run may give them or not.
+    """
+
+    verdict: Verdict
+    why: str
+    settings: tuple[str, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    one_way: str | None = None
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Body:
+    """A site's parameters: the body that is known, and for each parameter that may be given, or have another value, a value that says something."""
+
+    known: dict[str, Any]
+    doubtful: dict[str, Any]
+
+
+class Assessor:
+    """Assess call sites under one state of the settings, as if each call were chosen for the Responses API."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._router = Router(settings)
+        self._holding: dict[Any, tuple[str, ...]] = {}
+
+    def assess(self, site: Site, module: str) -> Assessment:
+        """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
+        body = self._body(site)
+        choice = self._choice(body, _callers(site, module))
+        plan = _plan(body.known, choice)
+        found = {fate.name: fate for fate in fates(body.known, plan) if fate.name in _given(site)}
+        depends: list[str] = []
+        for name, value in body.doubtful.items():
+            alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: value}
+            found[name] = _doubt(name, alone, _plan(alone, choice))
+            if found[name].outcome == "depends":
+                depends.append(name)
+        for name in site.arguments.values:
+            if name not in found:
+                found[name] = Fate(name, "option", why="an option of the caller's library, not of the request")
+        ordered = tuple(sorted(found.values(), key=lambda fate: _ORDER.get(fate.name, len(_ORDER))))
+        if site.forced is not None:
+            return Assessment(site.forced, site.note, (), ordered, plan.one_way)  # type: ignore[arg-type]
+        return replace(self._judged(site, body, plan, choice, depends), fates=ordered, one_way=plan.one_way)
+
+    def _body(self, site: Site) -> _Body:
+        """Split a site's parameters into what is known, and what isn't."""
+        given = site.arguments
+        body = _Body({"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]}, {})
+        extra = given.values.get("extra_body")
+        inside = {name: one for name, one in extra.items() if name not in OPTIONS} if isinstance(extra, dict) else {}
+        for name, value in {**given.values, **inside}.items():
+            if name == "messages" or (name not in CHAT_PARAMETERS and name not in CHAT_ONLY and name not in inside):
+                continue
+            sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
+            unknown = isinstance(value, Unknown)
+            may = not {name, f"extra_body.{name}"}.isdisjoint(given.maybe) or (unknown and not _is_said(name, value))
+            if unknown and sample is None:
+                continue
+            if may:
+                body.doubtful[name] = sample if unknown else value
+            else:
+                body.known[name] = sample if unknown else value
+        if site.call.endswith(("parse", "stream")) and _is_class(given.values.get("response_format")):
+            body.doubtful.pop("response_format", None)  # a model class: the SDK makes its schema
+            schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
+            body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    def _choice(self, body: _Body, call_sites: tuple[str, ...]) -> Choice:
+        sampled = {**body.known, **body.doubtful}
+        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", call_sites, sampled))
+        return ground.moved
+
+    def _judged(self, site: Site, body: _Body, plan: Plan, choice: Choice, depends: list[str]) -> Assessment:
+        held = [loss for loss in plan.losses if loss.action == "held"]
+        more = self._more(site, body, choice)
+        if plan.refusal is not None:
+            return Assessment(
+                "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it"
+            )
+        if plan.translation is None:
+            reasons = list(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
+            remedy = _remedy(body.known, choice)
+            if remedy is None:
+                return Assessment("stays", "; ".join(reasons))
+            return Assessment("setting", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+        if not depends and not more:
+            return Assessment("moves", "")
+        reasons = [f"depends on the value of {', '.join(depends)}"] if depends else []
+        sampled = {**body.known, **{name: body.doubtful[name] for name in depends}}
+        for name in depends:
+            sampled |= _CARRIED_WITH.get(name, {})
+        remedy = _remedy(sampled, choice) or () if depends else ()
+        return Assessment("unless", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+
+    def _more(self, site: Site, body: _Body, choice: Choice) -> tuple[str, ...]:
+        """Return the parameters that would hold the call, and that may come from elsewhere."""
+        given = site.arguments
+        if not given.open or site.forced is not None:
+            return ()
+        key = (
+            choice.policy.unsupported,
+            frozenset(choice.policy.parameters.items()),
+            choice.policy.emulate,
+            body.known["model"],
+        )
+        holding = self._holding.get(key)
+        if holding is None:
+            holding = self._holding[key] = tuple(name for name in _SAMPLES if _holds(name, body, choice))
+        in_body = any(one.text.startswith("extra_body") for one in given.open)
+        return tuple(
+            name
+            for name in (*holding, *(sorted(CHAT_ONLY) if in_body else ()))
+            if name not in body.doubtful
+            and (name not in given.values or name in given.loose)
+            and any(one.may_give(name) for one in given.open)
+        )
+
+
+def _callers(site: Site, module: str) -> tuple[str, ...]:
+    """Name the callers of the SDK as production does, the nearest first."""
+    inner = [named(_module_of(file) if file else module, owner) for file, owner in site.through]
+    return (*inner, named(module, site.owner))
+
+
+@lru_cache(maxsize=1000)
+def _module_of(file: str) -> str:
+    return module_of(Path(file))
+
+
+def _given(site: Site) -> set[str]:
+    extra = site.arguments.values.get("extra_body")
+    return site.arguments.values.keys() | (extra.keys() if isinstance(extra, dict) else set())
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, Unknown) and not value.parameter
+
+
+def _is_said(name: str, value: Unknown) -> bool:
+    """Return whether a value that isn't known says something in any case."""
+    rule = CHAT_PARAMETERS.get(name)
+    if value.given == "number":
+        neutral = rule.neutral if rule is not None else ()
+        return not any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in neutral)
+    return value.given == "some" or name in CHAT_ONLY
+
+
+def _holds(name: str, body: _Body, choice: Choice) -> bool:
+    alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: _SAMPLES[name]}
+    return _plan(alone, choice).translation is None
+
+
+def _sources(site: Site, more: tuple[str, ...]) -> list[str]:
+    """Say where more may come from, and what of it would hold the call."""
+    if not more:
+        return []
+    opened = [one for one in site.arguments.open if any(one.may_give(name) for name in more)]
+    texts = list(dict.fromkeys(one.text for one in opened))
+    return [f"unless {', '.join(more)} come{'s' * (len(more) == 1)} from {', '.join(texts)}"]
+
+
+_ORDER = {name: k for k, name in enumerate(CHAT_PARAMETERS)}
+
+
+def known_basics(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the least that a request holds."""
+    return {"model": body["model"], "messages": [{"role": "user", "content": "a"}]}
+
+
+def _plan(body: Mapping[str, Any], choice: Choice) -> Plan:
+    return plan_of(dict(body), _ENDPOINT, choice)[0]
+
+
+def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
+    """Say what becomes of a parameter whose value isn't known, from what becomes of a value that says something."""
+    fate = next(one for one in fates(body, plan) if one.name == name)
+    if fate.outcome not in ("holds", "refused"):
+        return fate
+    rule = CHAT_PARAMETERS.get(name)
+    free = ", ".join(["None", *dict.fromkeys(map(repr, rule.neutral if rule is not None else ()))])
+    what = "stays on Chat Completions" if fate.outcome == "holds" else "is refused"
+    return replace(fate, outcome="depends", why=f"{what} unless it is {free}: {fate.why}")
+
+
+def _remedy(body: Mapping[str, Any], choice: Choice) -> tuple[str, ...] | None:
+    """Return the settings with which such a request moves, and its program gets what it reads; None where none do."""
+    _, asked = plan_of(dict(body), _ENDPOINT, choice)
+    ways = ways_out(dict(body), _ENDPOINT, choice, asked)
+    if ways.plan.translation is None or ways.breaking:
+        return None
+    settings = (("drop", ways.drop), ("emulate", ways.emulate))
+    return tuple(f'{key} = ["{name}"]' for key, names in settings for name in names)

@@ -1,0 +1,317 @@
+"""Find the places of one module that call Chat Completions, and what they give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
+
+from . import known_clients, tracing_clients
+from .argument_reader import Reader
+from .arguments import Arguments, Open, Unknown
+from .doubles import find_doubles
+from .finder import Finder, Site, last_name
+from .known_clients import method_of
+from .raw_requests import BATCH_STAYS, find_requests
+from .scopes import Place, Scope
+from .symbols import UNKNOWN, Symbol, Symbols
+
+Wrapper = tuple[Scope, Site]
+"""A function that passes parameters of its own on to Chat Completions, and the site where it does."""
+
+Elsewhere = Callable[[Scope], Wrapper | None]
+
+
+def find_sites(wrapper: MetadataWrapper) -> list[Site]:
+    """List the sites of a module by itself, in the order of its lines."""
+    return find_with(wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None)
+
+
+def find_with(
+    wrapper: MetadataWrapper, text: str, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
+) -> list[Site]:
+    """List the sites of a module, in the order of its lines.
+
+    Its wrappers are added to `wrappers`, by the ids of their functions, as they are found; `elsewhere` gives those of other modules.
+    """
+    module = wrapper.module
+    finder = _Finder(module, symbols, wrappers, elsewhere)
+    finder.walk(module)
+    finder.wrapped()
+    finder.unused()
+    found = list(zip(finder.sites, finder.nodes, strict=True))
+    if "completions" in text:
+        found += find_requests(module, symbols)
+    found += find_doubles(module, symbols)
+    positions = wrapper.resolve(PositionProvider) if found else {}  # they take longer than all of the above
+    for site, node in found:
+        start = positions[node].start
+        site.line, site.column = start.line, start.column + 1
+    unique = {(site.line, site.column, site.kind): site for site, _ in found}
+    return [unique[key] for key in sorted(unique)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A call of a function of the project."""
+
+    node: cst.Call
+    scope: Scope
+    symbol: Symbol
+    place: Place | None
+
+
+class _Finder(Finder):
+    def __init__(
+        self, module: cst.Module, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
+    ) -> None:
+        super().__init__(module, symbols)
+        self._wrappers = wrappers
+        self._elsewhere = elsewhere
+        self._reader = Reader(symbols, module)
+        self._calls: list[_Called] = []
+        self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
+        self._spent: set[int] = set()  # nodes that another site has told of
+        self._replaces = False  # whether the module puts something in the place of a method: what it keeps is put back
+
+    # Calls
+
+    def visit_Call(self, node: cst.Call) -> None:
+        symbol = self._symbols.of(node.func, self._scope)
+        method = method_of(symbol.path)
+        if method is not None:
+            self._method(node, symbol, method)
+            return
+        if known_clients.LEGACY.fullmatch(symbol.path):
+            name = "ChatCompletion." + symbol.path.rpartition(".")[2]
+            note = "the SDK of the 0.x days: move to a client's chat.completions first (openai migrate)"
+            self._add(node, "legacy", name, arguments=self._given(node, symbol), forced="stays", note=note)
+            return
+        if known_clients.BATCH.fullmatch(symbol.path) and self._batch(node, symbol):
+            return
+        framework = known_clients.framework(symbol.path)
+        if framework is not None and self._is_openais(node, framework):
+            self._framework(node, symbol, framework)
+            return
+        if symbol.defined is not None and symbol.defined.kind == "function":
+            self._calls.append(_Called(node, self._scope, symbol, self._symbols.place_of(node)))
+        self._passed_on(node, symbol)
+
+    def _given(self, node: cst.Call, symbol: Symbol) -> Arguments:
+        found = self._preset(symbol)
+        found.update(self._reader.read(node.args, self._scope, self._symbols.place_of(node)))
+        return found
+
+    def _preset(self, symbol: Symbol) -> Arguments:
+        found = Arguments()
+        for arg, scope in symbol.presets:
+            found.update(self._reader.read([arg], scope))
+        return found
+
+    def _method(self, node: cst.Call, symbol: Symbol, method: str) -> None:
+        if not symbol.path.startswith(("openai.", "adapter.")):
+            found = self._symbols.deeply(node.func, self._scope)
+            if found.defined is not None and found.defined.kind == "function" and not method_of(found.path):
+                # The project's own client, which has methods of the same names.
+                self._calls.append(_Called(node, self._scope, found, self._symbols.place_of(node)))
+                return
+            symbol = found if method_of(found.path) else symbol
+        given = self._given(node, symbol)
+        if method.endswith("stream"):
+            given.put("stream", True)
+        messages = self._reader.messages(node.args, self._scope)
+        if symbol.path.startswith("instructor."):
+            site = self._add(node, "instructor", method, arguments=given, messages=messages)
+            site.wire = "make its client from adapter.OpenAI()"
+            for name in _INSTRUCTORS:
+                given.drop(name)
+            return
+        site = self._add(node, "chat", method, arguments=given, messages=messages)
+        site.client = _elsewhere(node.func, symbol)
+        if not _judge_vendor(site, symbol.path, self._symbols):
+            self._keep_wrapper(self._scope, site)
+
+    def _keep_wrapper(self, scope: Scope, site: Site) -> None:
+        """Note the function whose ** parameter, or dictionary, a site is given."""
+        sources = {one.function for one in site.arguments.open if one.parameter}
+        owner: Scope | None = scope
+        while owner is not None and owner.kind == "function":
+            if id(owner) in sources:
+                self._wrappers.setdefault(id(owner), (owner, site))
+                return
+            owner = owner.parent
+
+    def _batch(self, node: cst.Call, symbol: Symbol) -> bool:
+        """Tell of a batch of chat requests; False where it is one of another endpoint."""
+        given = self._given(node, symbol)
+        endpoint = given.values.get("endpoint", Unknown() if given.open else None)
+        if endpoint == _BATCHED:
+            self._add(node, "batch", "batches.create", forced="stays", note=BATCH_STAYS)
+        elif isinstance(endpoint, Unknown) and symbol.path.startswith(("openai", "adapter")):
+            note = f"{BATCH_STAYS}; which endpoint it names isn't known here"
+            self._add(node, "batch", "batches.create", forced="unclear", note=note)
+        else:
+            return False
+        return True
+
+    def _is_openais(self, node: cst.Call, framework: known_clients.Framework) -> bool:
+        if not framework.first:
+            return True
+        given = [
+            arg.value
+            for arg in node.args
+            if (arg.keyword is None and not arg.star) or (arg.keyword and arg.keyword.value in ("model", "model_name"))
+        ]
+        value = self._reader.value(given[0], self._scope, self._symbols.place_of(node)) if given else None
+        return isinstance(value, str) and value.startswith(framework.first)
+
+    def _framework(self, node: cst.Call, symbol: Symbol, framework: known_clients.Framework) -> None:
+        given = self._given(node, symbol)
+        if given.values.get("use_responses_api") is True:
+            return
+        name = symbol.path.rpartition(".")[2]
+        if name in ("from_openai", "patch", "apatch", "from_provider", "set_default_openai_api"):
+            given = Arguments()  # these take no parameters of the request
+        for arg in node.args:
+            if arg.keyword is not None and arg.keyword.value in known_clients.INSIDE:
+                given.update(self._reader.dictionary(arg.value, self._scope, self._symbols.place_of(node)))
+        self._add(node, framework.kind, name, arguments=given, wire=framework.wire)
+
+    def _passed_on(self, node: cst.Call, symbol: Symbol) -> None:
+        """Tell of methods that are handed to somebody else: retries, threads, partials that leave the file."""
+        if symbol.path in ("functools.partial", "functools.partialmethod"):
+            return  # told of where it is called
+        if last_name(node.func) in _LOOKS or id(node) in self._spent:
+            return
+        for k, arg in enumerate(node.args):
+            value = self._symbols.of(arg.value, self._scope)
+            framework = (
+                known_clients.framework(value.path) if isinstance(arg.value, (cst.Name, cst.Attribute)) else None
+            )
+            if framework is not None and framework.kind == "litellm":
+                others = [*node.args[:k], *node.args[k + 1 :]]
+                given = self._reader.read(others, self._scope, self._symbols.place_of(node))
+                name = value.path.rpartition(".")[2]
+                self._add(arg.value, framework.kind, name, arguments=given, wire=framework.wire)
+                continue
+            method = method_of(value.path)
+            if method is None or (isinstance(arg.value, cst.Call) and not value.presets):
+                continue
+            given = self._preset(value)
+            others = [*node.args[:k], *node.args[k + 1 :]] if arg.keyword is None else []
+            given.update(self._reader.read(others, self._scope, self._symbols.place_of(node)))
+            taker = symbol.path if symbol.path != UNKNOWN else "a function"
+            if not {"messages", "model"} & given.values.keys():
+                given = Arguments(open=[*given.open, Open(f"what {_plain(taker)} calls it with")])
+            site = self._add(arg.value, "passed on", method, arguments=given)
+            if not _judge_vendor(site, value.path, self._symbols):
+                self._keep_wrapper(self._scope, site)
+            self._spent.add(id(arg.value))
+
+    # Methods that are kept under another name
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in (one.target for one in node.targets if isinstance(one.target, cst.Attribute)):
+            owner = self._symbols.of(target.value, self._scope).path
+            if method_of(f"{owner}.{target.attr.value}"):
+                self._replaces = True
+                self._spent.add(id(node.value))  # a double, or what wraps it
+        symbol = self._symbols.of(node.value, self._scope)
+        if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
+            self._aliases.append((node.value, self._scope, symbol))
+
+    def visit_Return(self, node: cst.Return) -> None:
+        if (
+            node.value is not None
+            and not isinstance(node.value, cst.Call)
+            and method_of(self._symbols.of(node.value, self._scope).path)
+        ):
+            self._aliases.append((node.value, self._scope, self._symbols.of(node.value, self._scope)))
+
+    # What is known at the end only
+
+    def wrapped(self) -> None:
+        """Add the calls of functions that pass parameters on, and of those that call these."""
+        for _ in range(_CHAIN):
+            before = len(self._wrappers)
+            left = []
+            for one in self._calls:
+                found = self._wrapper_of(one.symbol)
+                if found is None:
+                    left.append(one)
+                else:
+                    self._wrapped_call(one, *found)
+            done = len(left) == len(self._calls)
+            self._calls = left
+            if done or (len(self._wrappers) == before and not left):
+                return
+
+    def _wrapper_of(self, symbol: Symbol) -> Wrapper | None:
+        assert symbol.defined is not None
+        return self._wrappers.get(id(symbol.defined)) or self._elsewhere(symbol.defined)
+
+    def _wrapped_call(self, called: _Called, wrapper: Scope, inner: Site) -> None:
+        before, self._scope = self._scope, called.scope
+        args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
+        given = self._reader.called(inner.arguments, wrapper, args, called.scope, called.place)
+        site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
+        site.through = (*inner.through, (wrapper.root().file, inner.owner))[:_CALLERS]
+        site.forced, site.note, site.wire, site.client = inner.forced, inner.note, inner.wire, inner.client
+        self._keep_wrapper(called.scope, site)
+        self._scope = before
+
+    def unused(self) -> None:
+        """Add methods that were given a name which nothing here calls."""
+        for node, scope, symbol in self._aliases:
+            if self._replaces or id(node) in self._symbols.used or id(node) in self._spent:
+                continue
+            before, self._scope = self._scope, scope
+            given = self._preset(symbol)
+            given.open.append(Open("what it is called with under the name that it is kept by"))
+            self._add(node, "passed on", method_of(symbol.path) or "", arguments=given)
+            self._scope = before
+
+
+_CHAIN = 6  # wrappers of wrappers that are followed
+_CALLERS = 24  # functions on the way to Chat that rules may name
+_BATCHED = "/v1/chat/completions"
+_LOOKS = frozenset(
+    {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
+)  # fmt: skip
+_INSTRUCTORS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
+
+
+def _judge_vendor(site: Site, path: str, symbols: Symbols) -> bool:
+    """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
+    traced = tracing_clients.owner(path)
+    if traced is not None and not tracing_clients.is_wired(symbols):
+        site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
+        site.client = ""
+        return True
+    vendor = path.partition(".")[0]
+    if vendor not in known_clients.VENDORS:
+        return False
+    site.kind, site.forced = "other client", "stays"
+    site.note = f"a client of {vendor}, not of the OpenAI SDK: out of the adapter's reach"
+    return True
+
+
+def _elsewhere(func: cst.BaseExpression, symbol: Symbol) -> str:
+    """Say that a client comes from elsewhere; empty where it is the SDK's own, or the SDK's module."""
+    if symbol.path.startswith(("openai.", "adapter.")):
+        return ""
+    node = func
+    while isinstance(node, (cst.Attribute, cst.Call)):
+        inner = node.value if isinstance(node, cst.Attribute) else node.func
+        if isinstance(node, cst.Attribute) and node.attr.value in ("chat", "beta"):
+            node = inner
+            break
+        node = inner
+    name = cst.Module([]).code_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else ""
+    return f"the client comes from elsewhere ({name})" if 0 < len(name) <= 40 else "the client comes from elsewhere"
+
+
+def _plain(path: str) -> str:
+    return path.rpartition(".")[2].removeprefix("function:").removesuffix("()") or "a function"

@@ -1,0 +1,332 @@
+"""What a module does with the SDK's client classes: it calls them, or only names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import libcst as cst
+
+from .cst_walker import Walker
+from .finder import last_name
+from .known_clients import CLIENTS
+from .module_tree import Tree
+from .scoped_walker import ScopedWalker
+from .symbols import Binding, Scope, Symbols
+
+THEIRS = "openai"
+
+What = Literal[
+    "made",
+    "subclassed",
+    "annotated",
+    "checked",
+    "tested",
+    "compared",
+    "likened",
+    "replaced",
+    "passed",
+    "named",
+    "looked at",
+]
+"""`made`: called, at once or later. `annotated`: in an annotation that nothing reads at run time;
+`checked`: in one that something may. `tested`: by isinstance; `compared`: with an object's own class;
+`likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
+
+_MAKERS = frozenset(
+    {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached", "field", "lru_cache", "partial", "run_in_executor",
+     "run_sync", "submit", "to_thread"}
+)  # fmt: skip
+"""What calls the class that it is given."""
+
+_KEYWORDS = frozenset({"default_factory", "factory"})
+_SELVES = (("self",), ("cls",))
+_UNREAD = frozenset(
+    {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod", "contextmanager", "deleter", "deprecated", "final",
+     "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod", "traceable", "wraps"}
+)  # fmt: skip
+"""Decorators that don't look at annotations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """One mention of a client class.
+
+    `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part; `name` is what the
+    class, or the module, is called here.
+
+    `call` is what makes a client, in the scope `made_in`, where that is seen. `home` is the scope in which the name is imported.
+    """
+
+    node: cst.BaseExpression
+    name: str
+    client: str
+    scope: Scope
+    what: What
+    home: Scope | None
+    module: cst.Name | None = None
+    call: cst.Call | None = None
+    made_in: Scope | None = None  # the scope of that call
+    derived: cst.ClassDef | None = None
+    mixed: bool = False  # the name may be something else than the SDK's class
+
+
+class Uses(ScopedWalker):
+    """Collect the uses of one module."""
+
+    def __init__(self, symbols: Symbols, tree: Tree, module: cst.Module) -> None:
+        super().__init__(symbols)
+        self.found: list[Use] = []
+        self._tree = tree
+        self._called = _Called()
+        self._called.walk(module)
+        self.walk(module)
+
+    def visit_Import(self, node: cst.Import) -> bool:
+        """Pass over imports."""
+        return False
+
+    visit_ImportFrom = visit_Import
+
+    # Mentions
+
+    def visit_Name(self, node: cst.Name) -> None:
+        """Take note of a name."""
+        if node.value not in self._called.imported:
+            return
+        bindings = self._bindings(node.value, node)
+        client = next((one for one in map(_client, bindings) if one is not None), None)
+        if client is not None and node in self._tree.names.get(node.value, ()):
+            mixed = any(_client(one) != client and not is_none(one) for one in bindings)
+            self._add(node, node.value, client, bindings, mixed=mixed)
+
+    def _bindings(self, name: str, node: cst.CSTNode) -> list[Binding]:
+        scope = self._scope
+        # What stands in a definition's head is outside of it.
+        for one in self._tree.chain(node):
+            if isinstance(one, (cst.Arg, cst.Annotation, cst.Decorator, cst.Param)):
+                above = self._tree.above(one)
+                if isinstance(above, (cst.ClassDef, cst.FunctionDef, cst.Parameters)) and scope.parent is not None:
+                    scope = scope.parent
+                    break
+        return self._symbols.lookup(name, scope)
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:
+        """Take note of an attribute."""
+        if node.attr.value in CLIENTS and isinstance(node.value, cst.Name) and self.is_module(node.value, self._scope):
+            bindings = self._symbols.lookup(node.value.value, self._scope)
+            self._add(node, node.value.value, node.attr.value, bindings, module=node.value)
+
+    def is_module(self, node: cst.BaseExpression, scope: Scope) -> bool:
+        """Tell whether a name is the SDK's module."""
+        if not isinstance(node, cst.Name):
+            return False
+        bindings = self._symbols.lookup(node.value, scope)
+        theirs = [one for one in bindings if one.dotted == THEIRS]
+        return bool(theirs) and all(one.dotted == THEIRS or is_none(one) for one in bindings)
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        """Take note of names in text."""
+        annotation = next((one for one in self.stack if isinstance(one, cst.Annotation)), None)
+        for word in re.findall(r"[\w.]+", node.raw_value) if annotation is not None else ():
+            bindings = self._symbols.lookup(word, self._scope)
+            client = next((one for one in map(_client, bindings) if one is not None), None)
+            if client is not None:
+                self._add(node, word, client, bindings)
+
+    def _add(
+        self, node: cst.BaseExpression, name: str, client: str, bindings: Iterable[Binding],
+        module: cst.Name | None = None, *, mixed: bool = False,
+    ) -> None:  # fmt: skip
+        wanted = THEIRS if module is not None else f"{THEIRS}.{client}"
+        home = next((one.scope for one in bindings if one.dotted == wanted), None)
+        what, call, derived = self._what(node)
+        scope = self._scope
+        if what == "passed" and (inner := self._called_by_function(node)) is not None:
+            what, (call, scope) = "made", inner
+        self.found.append(Use(node, name, client, self._scope, what, home, module, call, scope, derived, mixed))
+
+    # What is done with it
+
+    def _what(self, node: cst.BaseExpression) -> tuple[What, cst.Call | None, cst.ClassDef | None]:
+        annotation = self._annotation(node)
+        if annotation is not None:
+            return ("checked" if self._is_read(annotation) else "annotated"), None, None
+        top, above = self._tree.value(node)
+        match above:
+            case cst.Call() if above.func is top:
+                return "made", above, None
+            case cst.Arg():
+                return self._given(above)
+            case cst.Attribute() if isinstance(self._tree.above(above), cst.AssignTarget):
+                return "replaced", None, None
+            case cst.AssignTarget() | cst.AnnAssign() if above.target is top:
+                return "replaced", None, None
+            case cst.Assign() | cst.AnnAssign() | cst.DictElement() | cst.Element() | cst.Param() | cst.Return():
+                tested = self._tested(above)
+                return ("made" if self._is_called(above) else tested or "passed"), None, None
+            case cst.Comparison() | cst.ComparisonTarget():
+                return self._compared(above), None, None
+            case cst.MatchClass():
+                return "tested", None, None
+            case cst.BinaryOperation():
+                return self._tested(above) or "passed", None, None
+            case cst.Index():
+                return "named", None, None
+            case cst.If() | cst.IfExp() | cst.UnaryOperation() | cst.Assert() | cst.Expr() | cst.Del() | cst.While():
+                return "looked at", None, None
+        return "passed", None, None
+
+    def _given(self, arg: cst.Arg) -> tuple[What, cst.Call | None, cst.ClassDef | None]:
+        above = self._tree.above(arg)
+        if isinstance(above, cst.ClassDef):
+            return ("subclassed" if arg in above.bases else "passed"), None, above
+        assert isinstance(above, cst.Call)
+        name = last_name(above.func)
+        if name in ("isinstance", "issubclass"):
+            return "tested", None, None
+        if name == "TypeVar" or (name == "cast" and arg is above.args[0]):
+            return "annotated", None, None
+        if (arg.keyword.value in _KEYWORDS) if arg.keyword is not None else name in _MAKERS:
+            return "made", above, None
+        maker = self._tree.above(above)
+        if name == "get" and isinstance(maker, cst.Call) and maker.func is above:  # what a dictionary gives, called
+            return "made", maker, None
+        return "passed", None, None
+
+    def _called_by_function(self, node: cst.BaseExpression) -> tuple[cst.Call, Scope] | None:
+        """Return the call that a function of this module makes of the class that it is given."""
+        arg = self._tree.value(node)[1]
+        outer = self._tree.above(arg) if arg is not None else None
+        if not isinstance(arg, cst.Arg) or not isinstance(outer, cst.Call) or arg not in outer.args:
+            return None
+        function = self._symbols.of(outer.func, self._scope).defined
+        if function is None or function.kind != "function":
+            return None
+        place = outer.args.index(arg) + (isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELVES)
+        names = function.parameters[place : place + 1] if arg.keyword is None else (arg.keyword.value,)
+        for name in names:
+            for one in self._tree.names.get(name, ()):
+                call = self._tree.above(one)
+                if isinstance(call, cst.Call) and call.func is one and self._within(one, function):
+                    return call, function
+        return None
+
+    def _within(self, node: cst.CSTNode, function: Scope) -> bool:
+        return any(self._symbols.scope_of(one) is function for one in self._tree.chain(node))
+
+    def _tested(self, node: cst.CSTNode) -> What | None:
+        """Tell of a class among others whether it is tested for."""
+        for one in self._tree.chain(node):
+            if isinstance(one, cst.Arg):
+                call = self._tree.above(one)
+                known = isinstance(call, cst.Call) and last_name(call.func) in ("isinstance", "issubclass")
+                return "tested" if known else None
+            if isinstance(one, cst.ComparisonTarget):
+                return "compared"
+            if not isinstance(one, (cst.Tuple, cst.List, cst.Set, cst.Element, cst.BinaryOperation)):
+                return None
+        return None
+
+    def _compared(self, node: cst.CSTNode) -> What:
+        comparison = node if isinstance(node, cst.Comparison) else self._tree.above(node)
+        assert isinstance(comparison, cst.Comparison)
+        sides = [comparison.left, *(one.comparator for one in comparison.comparisons)]
+        if any(isinstance(one, cst.Name) and one.value == "None" for one in sides):
+            return "looked at"
+        return "likened" if all(isinstance(one, cst.Name) for one in sides) else "compared"
+
+    def _is_called(self, node: cst.CSTNode) -> bool:
+        """Tell whether what is kept under another name, or in a collection, is called here."""
+        for one in (node, *self._tree.chain(node)):
+            match one:
+                case cst.Assign():
+                    return any(name in self._called.found for name in _targets(one.targets))
+                case cst.AnnAssign():
+                    return any(name in self._called.found for name in _targets([one]))
+                case cst.Param():
+                    return one.name.value in self._called.found
+                case cst.FunctionDef() if isinstance(node, cst.Return):
+                    return f"{one.name.value}()" in self._called.found
+                case cst.Subscript() | cst.Call() | cst.FunctionDef() | cst.ClassDef():
+                    return False
+        return False
+
+    # Annotations
+
+    def _annotation(self, node: cst.CSTNode) -> cst.Annotation | None:
+        for one in self._tree.chain(node):
+            if isinstance(one, cst.Annotation):
+                return one
+            if isinstance(one, cst.BaseStatement):
+                return None
+        return None
+
+    def _is_read(self, annotation: cst.Annotation) -> bool:
+        """Tell whether something may look at an annotation at run time.
+
+        That is a model's field, or a parameter of a decorated function.
+        """
+        variable = isinstance(self._tree.above(annotation), cst.AnnAssign)
+        function = None
+        for one in self._tree.chain(annotation):
+            if isinstance(one, cst.FunctionDef):
+                if variable:
+                    return False  # nobody sees a local variable's
+                if any(last_name(_decorator(each)) not in _UNREAD for each in one.decorators):
+                    return True
+                function = one
+            elif isinstance(one, cst.ClassDef):
+                if function is not None:  # a container may give its parameters
+                    return function.name.value == "__init__" and bool(one.decorators)
+                return bool(one.bases or one.keywords or one.decorators)
+        return False
+
+
+class _Called(Walker):
+    """Collect the names by which something is called: `f` for f() and f[x](), `f()` for f()()."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.imported: set[str] = set()  # the names of client classes
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        for alias in () if isinstance(node.names, cst.ImportStar) else node.names:
+            if alias.name.value in CLIENTS:
+                self.imported.add(str(alias.evaluated_alias or alias.evaluated_name))
+        return False
+
+    def visit_Call(self, node: cst.Call) -> None:
+        func = node.func
+        match func:
+            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="get" | "setdefault" | "pop"))):
+                self.found.add(last_name(inner))
+            case cst.Call():
+                self.found.add(f"{last_name(func.func)}()")
+            case cst.Subscript():
+                self.found.add(last_name(func.value))
+            case _:
+                self.found.add(last_name(func))
+
+
+def is_none(binding: Binding) -> bool:
+    """Tell whether a name is bound to None, as where a package is missing."""
+    return isinstance(binding.value, cst.Name) and binding.value.value == "None"
+
+
+def _client(binding: Binding) -> str | None:
+    package, _, name = (binding.dotted or "").partition(".")
+    return name if package == THEIRS and name in CLIENTS else None
+
+
+def _targets(targets: Iterable[cst.AssignTarget | cst.AnnAssign]) -> Iterator[str]:
+    for one in targets:
+        target = one.target
+        yield last_name(target.value if isinstance(target, cst.Subscript) else target)
+
+
+def _decorator(node: cst.Decorator) -> cst.BaseExpression:
+    return node.decorator.func if isinstance(node.decorator, cst.Call) else node.decorator

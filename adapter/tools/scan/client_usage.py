@@ -1,0 +1,334 @@
+"""What comes of a client that a module makes: a chat call, perhaps; or other calls only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import libcst as cst
+
+from .cst_walker import Walker
+from .finder import last_name
+from .hosts import is_named_after_vendor, vendor_of
+from .module_tree import Tree
+from .string_values import Texts
+from .symbols import Scope, Symbols
+
+OTHER_RESOURCES = frozenset(
+    {"admin", "audio", "batches", "completions", "containers", "content_provenance_checks", "conversations", "decisions", "embeddings", "evals",
+     "files", "fine_tuning", "images", "live", "models", "moderations", "realtime", "responses", "safety", "skills", "uploads", "vector_stores",
+     "videos", "webhooks"}
+)  # fmt: skip
+"""The resources of the SDK's clients that make no chat call."""
+
+_OF_BETA = frozenset({"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"})
+_RAW = frozenset({"with_raw_response", "with_streaming_response"})
+_COPIES = frozenset({"copy", "with_options"})
+_PLAIN = frozenset(
+    {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose", "api_key", "auth_headers", "base_url", "close",
+     "default_headers", "default_query", "is_closed", "max_retries", "organization", "project", "timeout", "user_agent", "webhook_secret"}
+)  # fmt: skip
+_URLS = frozenset({"base_url", "azure_endpoint"})
+_CHATS = re.compile(r"Chat|Like$|LLM")
+_GIVES_BACK = frozenset({"cast", "install", "track_openai", "wrap_openai"})
+_LOOKS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
+
+Made = frozenset[str] | None
+"""The resources that a client is used for; None where a chat call can come of it."""
+
+_NOTHING: frozenset[str] = frozenset()
+_DEEPEST = 8
+
+
+class Outcomes:
+    """Say of the clients that one module makes why the adapter isn't needed for them."""
+
+    def __init__(self, module: cst.Module, symbols: Symbols, tree: Tree) -> None:
+        self._symbols = symbols
+        self._tree = tree
+        self._texts = Texts(module, symbols)
+        self.names: set[str] = set()  # the module's names that the last answer hung on
+
+    def why_not(self, call: cst.Call, scope: Scope) -> str | None:
+        """Say why no chat call of OpenAI's comes of a client that is made; None where one can."""
+        vendor = self._vendor(call, scope)
+        if vendor is not None:
+            return f"its client is another vendor's ({vendor})"
+        return self.used_for(call)
+
+    def used_for(self, call: cst.BaseExpression) -> str | None:
+        """Say what a client is used for, where that is something else than chat."""
+        self.names = set()
+        found = self._comes_of(call, set(), 0)
+        return f"its client is used for {', '.join(sorted(found))} only" if found else None
+
+    # Whose it is
+
+    def _vendor(self, call: cst.Call, scope: Scope) -> str | None:
+        for arg in call.args:
+            if arg.keyword is not None and arg.keyword.value in _URLS:
+                texts = self._texts.of(arg.value, scope)
+            elif arg.star == "**":
+                texts = self._texts.item(arg.value, "base_url", scope)
+            else:
+                continue
+            vendor = vendor_of(texts)
+            if vendor is None and arg.keyword is not None and not any("://" in one for one in texts):
+                vendor = self._given_above(arg.value, call)
+            if vendor is not None:
+                return vendor
+            named = arg.keyword is not None and not any("://" in one for one in texts)
+            if named and is_named_after_vendor(_words(arg.value)):
+                return "by the name that its base URL is read from"
+        return None
+
+    def _given_above(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
+        """Say whose a base URL is that a class above keeps, by what its `__init__` is given."""
+        inside = next((one for one in self._tree.chain(call) if isinstance(one, cst.ClassDef)), None)
+        if inside is None or not isinstance(node, cst.Attribute):
+            return None
+        finder = _Inits()
+        finder.walk(inside.body)
+        for init in finder.found:
+            function = self._tree.function(init)
+            scope = self._symbols.scope_of(function) if function is not None else None
+            for arg in init.args if scope is not None else ():
+                vendor = vendor_of(self._texts.of(arg.value, scope)) if scope is not None else None
+                if vendor is not None:
+                    return vendor
+        return None
+
+    def subclass_of_vendor(self, node: cst.ClassDef, scope: Scope) -> str | None:
+        """Say whose clients a subclass makes, where its `__init__` names a vendor's base URL."""
+        finder = _Inits()
+        finder.walk(node.body)
+        for call in finder.found:
+            function = self._tree.function(call)
+            inner = self._symbols.scope_of(function) if function is not None else None
+            vendor = self._vendor(call, inner or scope)
+            if vendor is not None:
+                return f"its client is another vendor's ({vendor})"
+        return None
+
+    # What it is used for
+
+    def _comes_of(self, node: cst.BaseExpression, seen: set[object], depth: int) -> Made:
+        if depth > _DEEPEST:
+            return None
+        found: Made = _NOTHING
+        here: cst.CSTNode = node
+        above = self._tree.above(node)
+        while True:  # up through what is the same client
+            if isinstance(above, cst.NamedExpr) and above.value is here:
+                found = _both(found, self._bound(above.target, above, seen, depth))
+            elif isinstance(above, cst.IfExp) and above.test is here:
+                return found
+            elif not isinstance(above, (cst.IfExp, cst.BooleanOperation, cst.Await)):
+                break
+            here, above = above, self._tree.above(above)
+        return _both(found, self._used(here, above, seen, depth))
+
+    def _used(self, node: cst.CSTNode, above: cst.CSTNode | None, seen: set[object], depth: int) -> Made:
+        match above:
+            case cst.Attribute():
+                return self._attribute(above, seen, depth)
+            case cst.Assign():
+                found: Made = _NOTHING
+                for target in above.targets:
+                    found = _both(found, self._bound(target.target, above, seen, depth))
+                return found
+            case cst.Element():
+                return self._unpacked(above, seen, depth)
+            case cst.AnnAssign():
+                return self._bound(above.target, above, seen, depth)
+            case cst.WithItem():
+                return _NOTHING if above.asname is None else self._bound(above.asname.name, above, seen, depth)
+            case cst.Arg():
+                call = self._tree.above(above)
+                if not isinstance(call, cst.Call):
+                    return None
+                name = last_name(call.func)
+                if name in _GIVES_BACK:
+                    return self._comes_of(call, seen, depth + 1)
+                return _NOTHING if name in _LOOKS else self._given(call, above, seen, depth)
+            case (
+                cst.Comparison()
+                | cst.ComparisonTarget()
+                | cst.If()
+                | cst.While()
+                | cst.UnaryOperation()
+                | cst.Assert()
+                | cst.Expr()
+            ):
+                return _NOTHING
+            case cst.Return():
+                return self._returned(above, seen, depth)
+        return None
+
+    def _unpacked(self, node: cst.Element, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that stands in a tuple which is unpacked at once."""
+        values = self._tree.above(node)
+        at = self._tree.above(values) if values is not None else None
+        if isinstance(at, cst.AssignTarget):
+            return _NOTHING  # the name itself, which is bound anew
+        if not isinstance(values, (cst.Tuple, cst.List)) or not isinstance(at, cst.Assign):
+            return None
+        k = next(k for k, one in enumerate(values.elements) if one is node)
+        found: Made = _NOTHING
+        for target in (one.target for one in at.targets):
+            if not isinstance(target, (cst.Tuple, cst.List)) or len(target.elements) != len(values.elements):
+                return None
+            if any(isinstance(one, cst.StarredElement) for one in (*target.elements, *values.elements)):
+                return None
+            found = _both(found, self._bound(target.elements[k].value, at, seen, depth))
+        return found
+
+    def _attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> Made:
+        name = node.attr.value
+        above = self._tree.above(node)
+        if isinstance(above, cst.AssignTarget):
+            return _NOTHING  # it is configured
+        if name in OTHER_RESOURCES:
+            return frozenset({name})
+        if name in _RAW and isinstance(above, cst.Attribute):
+            return self._attribute(above, seen, depth)
+        if name == "beta" and isinstance(above, cst.Attribute) and above.attr.value in _OF_BETA:
+            return frozenset({f"beta.{above.attr.value}"})
+        if name in _COPIES and isinstance(above, cst.Call):
+            return self._comes_of(above, seen, depth + 1)
+        return _NOTHING if name in _PLAIN else None
+
+    def _given(self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that is given to a function, or a class, of this module."""
+        place = next((one for one in map(self._symbols.scope_of, self._tree.chain(call)) if one is not None), None)
+        scope = place or self._symbols.module
+        own = isinstance(call.func, cst.Name) and call.func.value == "cls"
+        function = scope.enclosing_class() if own else self._symbols.of(call.func, scope).defined
+        method = isinstance(call.func, cst.Attribute)
+        if function is not None and function.kind == "class":
+            inits = [one.defined for one in function.bindings.get("__init__", ())]
+            function, method = (inits[0] if inits else None), True
+        if function is None or function.kind != "function":
+            return None
+        names = function.parameters[bool(method and function.parameters[:1] in (("self",), ("cls",))) :]
+        placed = [one for one in call.args if one.keyword is None and one.star != "**"]
+        if arg.keyword is not None:
+            name = arg.keyword.value
+        elif any(one.star for one in placed) or placed.index(arg) >= len(names):
+            return None
+        else:
+            name = names[placed.index(arg)]
+        reads = [
+            one
+            for one in self._tree.names.get(name, ())
+            if any(self._symbols.scope_of(each) is function for each in self._tree.chain(one))
+        ]
+        return self._read(reads, (id(function), name), seen, depth) if reads and name in names else None
+
+    def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
+        """Tell whether a class above, which chats, may use what has a public name in a class."""
+        if name.startswith("_"):
+            return False
+        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
+        return inside is not None and any(_CHATS.search(last_name(one.value)) for one in inside.bases)
+
+    def _whole_class(self, node: cst.Attribute) -> cst.ClassDef | None:
+        """Return the class whose self an attribute is read from, or set on, where it has nothing of other classes."""
+        if not isinstance(node.value, cst.Name) or node.value.value != "self":
+            return None
+        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
+        if inside is None or inside.bases or inside.name.value.endswith("Mixin"):
+            return None
+        above = (self._tree.above(one) for one in self._tree.names.get(inside.name.value, ()))
+        derived = any(isinstance(one, cst.Arg) and isinstance(self._tree.above(one), cst.ClassDef) for one in above)
+        return None if derived else inside
+
+    def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
+        """Say what comes of the name, or attribute, that a client is bound to."""
+        if isinstance(target, cst.Attribute):
+            if self._is_for_chat(target.attr.value, at):
+                return None
+            owner = self._whole_class(target)
+            reads: Sequence[cst.BaseExpression] = [
+                one
+                for one in self._tree.attributes.get(target.attr.value, ())
+                if owner is None or self._whole_class(one) in (None, owner)
+            ]
+            return self._read(reads, ("attribute", target.attr.value, id(owner)), seen, depth)
+        if not isinstance(target, cst.Name):
+            return None
+        name = target.value
+        inside = next((one for one in self._tree.chain(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
+        reads = self._tree.names.get(name, ())
+        if isinstance(inside, cst.ClassDef):
+            reads = [*reads, *self._tree.attributes.get(name, ())]
+        elif isinstance(inside, cst.FunctionDef) and name not in self._tree.shared:
+            reads = [one for one in reads if inside in self._tree.chain(one)]
+            return self._read(reads, (id(inside), name), seen, depth)
+        if name in self._tree.exported:
+            return None
+        self.names.add(name)
+        return self._read(reads, ("name", name), seen, depth)
+
+    def _read(self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int) -> Made:
+        if key in seen:
+            return _NOTHING
+        seen.add(key)
+        found: Made = _NOTHING
+        for one in reads:
+            found = _both(found, self._comes_of(one, seen, depth + 1))
+            if found is None:
+                return None
+        return found
+
+    def _returned(self, node: cst.Return, seen: set[object], depth: int) -> Made:
+        """Say what comes of a client that a function returns which this module calls."""
+        function = self._tree.function(node)
+        if not isinstance(function, cst.FunctionDef):
+            return None
+        name = function.name.value
+        reads: list[cst.BaseExpression] = [*self._tree.names.get(name, ()), *self._tree.attributes.get(name, ())]
+        if not any(last_name(one.decorator).endswith("property") for one in function.decorators):
+            calls = [self._tree.above(one) for one in reads]
+            reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
+            if len(reads) < len(calls):
+                return None
+        if not reads or name in self._tree.exported or self._is_for_chat(name, function):
+            return None  # somebody else's
+        if not any(isinstance(one, cst.ClassDef) for one in self._tree.chain(function)):
+            self.names.add(name)
+        return self._read(reads, ("function", name), seen, depth)
+
+
+class _Inits(Walker):
+    """Find the calls of `super().__init__`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[cst.Call] = []
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if last_name(node.func) == "__init__":
+            self.found.append(node)
+
+
+def _both(one: Made, other: Made) -> Made:
+    return None if one is None or other is None else one | other
+
+
+class _Words(Walker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.found.append(node.value)
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        self.found.append(node.raw_value)
+
+
+def _words(node: cst.BaseExpression) -> list[str]:
+    finder = _Words()
+    finder.walk(node)
+    return finder.found

@@ -1,0 +1,122 @@
+"""A module's tree, to be climbed: what stands above each node, and where each name is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from .cst_walker import Walker
+
+
+class Tree(Walker):
+    """Index a module once."""
+
+    def __init__(self, module: cst.Module) -> None:
+        super().__init__()
+        self.names: dict[str, list[cst.Name]] = {}  # where each name is read
+        self.attributes: dict[str, list[cst.Attribute]] = {}  # and each attribute, of whatever
+        self.shared: set[str] = set()  # names that functions declare to be another scope's
+        self.exported: dict[str, list[cst.CSTNode]] = {}  # the names in __all__
+        self._above: dict[int, cst.CSTNode] = {}
+        self.walk(module)
+
+    def walk(self, node: cst.CSTNode) -> None:
+        """Visit a node and everything in it."""
+        if self.stack:
+            self._above[id(node)] = self.stack[-1]
+        super().walk(node)
+
+    def above(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """Return the node that a node is part of."""
+        return self._above.get(id(node))
+
+    def chain(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """Give the nodes above a node, from the nearest on."""
+        here = self.above(node)
+        while here is not None:
+            yield here
+            here = self.above(here)
+
+    def function(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
+        """Return the function that a node stands in."""
+        return next((one for one in self.chain(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))), None)
+
+    def value(self, node: cst.BaseExpression) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
+        """Climb to the largest expression that may be the same object, and what is above it."""
+        while True:
+            above = self.above(node)
+            same = (
+                (isinstance(above, cst.IfExp) and above.test is not node)
+                or isinstance(above, (cst.BooleanOperation, cst.Await))
+                or (isinstance(above, cst.NamedExpr) and above.value is node)
+            )
+            if not same:
+                return node, above
+            assert isinstance(above, cst.BaseExpression)
+            node = above
+
+    # What the walk takes note of
+
+    def visit_Import(self, node: cst.Import) -> bool:
+        """Pass over imports."""
+        return False
+
+    visit_ImportFrom = visit_Import
+
+    def visit_Global(self, node: cst.Global) -> bool:
+        """Take note of names that are another scope's."""
+        self.shared |= {one.name.value for one in node.names}
+        return False
+
+    def visit_Nonlocal(self, node: cst.Nonlocal) -> bool:
+        """Take note of names that are another scope's."""
+        self.shared |= {one.name.value for one in node.names}
+        return False
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:
+        """Take note of an attribute."""
+        if not _is_target(self.stack[-1], node):
+            self.attributes.setdefault(node.attr.value, []).append(node)
+
+    def visit_Name(self, node: cst.Name) -> None:
+        """Take note of a name."""
+        above = self.stack[-1]
+        if not (_is_target(above, node) or _is_label(above, node)):
+            self.names.setdefault(node.value, []).append(node)
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        """Take note of names in text."""
+        for one in self.stack:
+            match one:
+                case (
+                    cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value="__all__"))])
+                    | cst.AugAssign(target=cst.Name(value="__all__"))
+                    | cst.AnnAssign(target=cst.Name(value="__all__"))
+                    | cst.Call(func=cst.Attribute(value=cst.Name(value="__all__")))
+                ):
+                    self.exported.setdefault(node.raw_value, []).append(node)
+
+
+def _is_target(above: cst.CSTNode, node: cst.CSTNode) -> bool:
+    """Tell whether a node is what something is bound to, or deleted."""
+    match above:
+        case cst.AssignTarget() | cst.AnnAssign() | cst.NamedExpr() | cst.For() | cst.CompFor() | cst.AugAssign():
+            return above.target is node
+        case cst.AsName() | cst.Param():
+            return above.name is node
+        case cst.Del():
+            return True
+    return False
+
+
+def _is_label(above: cst.CSTNode, node: cst.CSTNode) -> bool:
+    """Tell whether a name is no expression: an attribute's, a keyword, a definition's."""
+    match above:
+        case cst.Attribute():
+            return above.attr is node
+        case cst.Arg() | cst.MatchKeywordElement():
+            return (above.keyword if isinstance(above, cst.Arg) else above.key) is node
+        case cst.FunctionDef() | cst.ClassDef() | cst.MatchAs() | cst.MatchStar():
+            return above.name is node
+    return False

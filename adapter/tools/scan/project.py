@@ -1,0 +1,236 @@
+"""The files of a scan as modules of one project: which file an import leads to, and what is defined there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper
+
+from adapter._util.regular_files import Unreadable
+
+from . import known_clients, sources
+from .call_sites import Wrapper, find_with
+from .finder import Site
+from .scopes import Scope
+from .symbols import Symbol, Symbols
+
+_MOST = 400  # files that are kept parsed
+_LONGEST = 6  # parts of a module's name that are looked for
+
+
+class Files:
+    """The files of a scan by the names under which they may be imported; each is known by its number."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths  # absolute, with slashes
+        self._by_path: dict[str, int] = {}
+        self._by_name: dict[str, list[int]] = {}
+        for k, path in enumerate(paths):
+            stem, dot, suffix = path.rpartition(".")
+            if dot + suffix != ".py":
+                continue
+            self._by_path[path] = k
+            parts = stem.removesuffix("/__init__").split("/")
+            for start in range(max(0, len(parts) - _LONGEST), len(parts)):
+                self._by_name.setdefault(".".join(parts[start:]), []).append(k)
+
+    def at(self, folder: str, parts: Sequence[str]) -> int | None:
+        """Return the module of these names below a folder."""
+        path = "/".join([folder, *parts])
+        found = self._by_path.get(f"{path}.py") if parts else None
+        return self._by_path.get(f"{path}/__init__.py") if found is None else found
+
+    def named(self, module: str, near: str) -> int | None:
+        """Return the module that an absolute import names, the nearest to a file where there are several."""
+        found = self.at(_folder(near), module.split("."))
+        if found is not None:
+            return found
+        candidates = [k for k in self._by_name.get(module, ()) if "." in module or self._is_top(k)]
+        return max(candidates, key=lambda k: _shared(self.paths[k], near), default=None)
+
+    def _is_top(self, k: int) -> bool:
+        folder = _folder(self.paths[k])
+        return f"{_folder(folder) if self._is_package(k) else folder}/__init__.py" not in self._by_path
+
+    @lru_cache(maxsize=100_000)  # noqa: B019  # one for each scan
+    def resolve(self, near: str, dots: int, module: str, name: str) -> str:
+        """Return what `from module import name` means in a file: `@3.name`, where file 3 is that module, else as it is written."""
+        written = "." * dots + module + ("." if module and name else "") + name
+        if not dots and module.partition(".")[0] in known_clients.FOREIGN:
+            return written
+        if dots:
+            folder = near
+            for _ in range(dots):
+                folder = _folder(folder)
+            parts = module.split(".") if module else []
+            inner = self.at(folder, [*parts, name]) if name else None
+            found = self.at(folder, parts)
+        else:
+            inner = self.named(f"{module}.{name}", near) if name else None
+            found = self.named(module, near)
+        own = self._by_path.get(near)
+        if inner is not None and inner != own and (found is None or self._is_package(found)):
+            return f"@{inner}"
+        if found is not None and found != own:
+            return f"@{found}.{name}" if name else f"@{found}"
+        return written
+
+    def imports(self, file: int, written: Iterable[tuple[int, str, str]]) -> frozenset[tuple[int, str]]:
+        """Return what a file imports of the project: names, each with its file; empty for a whole module."""
+        found = (self.resolve(self.paths[file], *one) for one in written)
+        return frozenset(_split(one) for one in found if one.startswith("@"))
+
+    def _is_package(self, k: int) -> bool:
+        return self.paths[k].endswith("/__init__.py")
+
+
+def _split(path: str) -> tuple[int, str]:
+    file, _, name = path[1:].partition(".")
+    return int(file), name
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _shared(one: str, other: str) -> int:
+    """Count the folders that two paths begin with."""
+    return next((k for k, (a, b) in enumerate(zip(one.split("/"), other.split("/"), strict=False)) if a != b), 0)
+
+
+class Module:
+    """One file of the project, parsed, with the project as it is seen from there."""
+
+    def __init__(self, project: Project, file: int, wrapper: MetadataWrapper, text: str) -> None:
+        self._project = project
+        self._path = project.files.paths[file]
+        self._wrapper = wrapper
+        self._text = text
+        self.imports: set[tuple[int, str]] = set()
+        """The names of other files that it imports, each with its file; empty for a whole module."""
+        self.symbols = Symbols(wrapper.module, self)
+        self.symbols.module.file = self._path
+        self.wrappers: dict[int, Wrapper] = {}
+        self._found: list[Site] | None = None
+        self._told: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
+
+    @property
+    def telling(self) -> frozenset[int]:
+        """The files whose names are always followed."""
+        return self._project.telling
+
+    def resolve(self, dots: int, module: str, name: str) -> str:
+        """Return what `from module import name` means here."""
+        found = self._project.files.resolve(self._path, dots, module, name)
+        if found.startswith("@"):
+            self.imports.add(_split(found))
+        return found
+
+    def load(self, file: int) -> Scope | None:
+        """Return the scope of another file."""
+        module = self._project.module(file)
+        return module.symbols.module if module is not None else None
+
+    def find(self) -> list[Site]:
+        """Return the file's sites; looked for once, also where files import one another."""
+        if self._found is None:
+            self._found = []
+            self._found = find_with(self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper)
+        return self._found
+
+    def exports(self) -> frozenset[str]:
+        """Return the names that say more to other files than their text does: wrappers, methods and resources of Chat, what holds these."""
+        found = set()
+        for name, bindings in self.symbols.module.bindings.items():
+            imported = {one.dotted for one in bindings if one.dotted is not None}
+            if any(self._is_telling(one) for one in imported) or any(
+                self._tells(self.symbols.bound(one)) for one in bindings if one.dotted is None
+            ):
+                found.add(name)
+        stars = (one for one in self.symbols.module.stars if one.startswith("@"))
+        return frozenset(found).union(*(self._project.names.get(int(one[1:]), ()) for one in stars))
+
+    def _is_telling(self, dotted: str) -> bool:
+        file, _, name = dotted[1:].partition(".")
+        if not dotted.startswith("@"):
+            return known_clients.framework(dotted) is not None and known_clients.framework(dotted).kind == "litellm"  # type: ignore[union-attr]
+        return name in self._project.names.get(int(file), ())
+
+    def _tells(self, symbol: Symbol) -> bool:
+        if known_clients.method_of(symbol.path) or known_clients.RESOURCE_OF.search(symbol.path):
+            return True
+        scope = symbol.defined
+        if scope is None:
+            return False
+        told = self._told.get(id(scope))
+        if told is None:
+            self._told[id(scope)] = False  # while it is looked at
+            told = self._told[id(scope)] = (
+                self._function_tells(scope) if scope.kind == "function" else self._class_tells(scope)
+            )
+        return told
+
+    def _function_tells(self, scope: Scope) -> bool:
+        return self.find_wrapper(scope) or (bool(scope.returns) and self._tells(self.symbols.returned(scope)))
+
+    def _class_tells(self, scope: Scope) -> bool:
+        for bindings in (*scope.bindings.values(), *scope.attributes.values()):
+            for one in bindings[-8:]:
+                if one.defined is not None and one.defined.kind == "function":
+                    if self.find_wrapper(one.defined):
+                        return True
+                elif self._tells(self.symbols.bound(one)):
+                    return True
+        return any(self._tells(self.symbols.of(base, scope.parent or scope)) for base in scope.bases)
+
+    def find_wrapper(self, scope: Scope) -> bool:
+        """Return whether a function, or one in it, passes parameters of its own on to Chat."""
+        return self._project.wrapper(scope) is not None
+
+
+class Project:
+    """The files of a scan, parsed when they are needed. `names` are what files export, by number."""
+
+    def __init__(self, files: Files, names: Mapping[int, frozenset[str]]) -> None:
+        self.files = files
+        self.names = names
+        self.telling = frozenset(names)
+        self._modules: dict[int, Module | None] = {}
+        self._homes: dict[int, int] = {}  # the file of a module's scope, by the scope's id
+
+    def is_full(self) -> bool:
+        """Return whether it keeps more than it should; only between files may it be replaced."""
+        return len(self._modules) > _MOST
+
+    def module(self, file: int) -> Module | None:
+        """Return a file, parsed; None where it can't be."""
+        if file not in self._modules:
+            self._modules[file] = None
+            with contextlib.suppress(Unreadable, cst.ParserSyntaxError, RecursionError, ValueError):
+                self.add(file, *parsed(Path(self.files.paths[file])))
+        return self._modules[file]
+
+    def add(self, file: int, wrapper: MetadataWrapper, source: sources.Source) -> Module:
+        """Add a file that is parsed already."""
+        module = self._modules[file] = Module(self, file, wrapper, source.text)
+        self._homes[id(module.symbols.module)] = file
+        return module
+
+    def wrapper(self, function: Scope) -> Wrapper | None:
+        """Return what a function of any file passes on to Chat."""
+        module = self._modules.get(self._homes.get(id(function.root()), -1))
+        if module is None:
+            return None
+        module.find()
+        return module.wrappers.get(id(function))
+
+
+def parsed(path: Path) -> tuple[MetadataWrapper, sources.Source]:
+    """Read and parse a file. Raises Unreadable, ParserSyntaxError, RecursionError."""
+    source = sources.read_source(path, sources.read_bytes(path))
+    sources.check_depth(source.text)
+    return MetadataWrapper(cst.parse_module(source.text), unsafe_skip_copy=True), source

@@ -1,0 +1,216 @@
+"""Find requests to Chat Completions that a module writes by hand: over HTTP, or for a batch.
+
+A string is a URL only where it comes to what sends: as an argument, or put together and passed on
+by names, up to the functions of the same module that send what they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import libcst as cst
+
+from . import known_clients
+from .cst_walker import Walker
+from .finder import Finder, Site, last_name
+from .http_libraries import Sender, is_double, sender
+from .string_values import Texts
+from .symbols import Scope, Symbol, Symbols, parts_of, text_of
+
+BATCH_STAYS = "the Batch API isn't moved: its input file is written for the endpoint that it names"
+_STANDS_IN = (
+    "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
+)
+_URLS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
+_ROUNDS = 3  # of functions that call functions that send
+_String = cst.BaseString | cst.FormattedStringText
+
+
+def find_requests(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.CSTNode]]:
+    """List them, each with its node: the string that names the endpoint."""
+    finder = _Requests(module, symbols)
+    strings = _Strings(module, symbols)
+    strings.walk(module)
+    if strings.some:
+        finder.walk(module)
+        finder.passed_on()
+    return [*zip(finder.sites, finder.nodes, strict=True), *zip(strings.sites, strings.nodes, strict=True)]
+
+
+class _Strings(Finder):
+    """Look whether the endpoint is named at all, and for lines of the Batch API's input files."""
+
+    some = False
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        self._string(node, node.value)
+
+    def visit_FormattedStringText(self, node: cst.FormattedStringText) -> None:
+        self._string(node, node.value)
+
+    def _string(self, node: cst.CSTNode, text: str) -> None:
+        self.some |= "completions" in text
+        if known_clients.ENDPOINT in text and self._is_batched():
+            self._add(node, "batch", "input file", forced="stays", note=BATCH_STAYS)
+
+    def _is_batched(self) -> bool:
+        line = next((node for node in reversed(self.stack) if isinstance(node, cst.Dict)), None)
+        keys = line.elements if line is not None else ()
+        return any(isinstance(one, cst.DictElement) and text_of(one.key) == "custom_id" for one in keys)
+
+
+class _Requests(Finder):
+    def __init__(self, module: cst.Module, symbols: Symbols) -> None:
+        super().__init__(module, symbols)
+        self._texts = Texts(module, symbols)
+        self._calls: list[tuple[cst.Call, Scope, Scope]] = []  # of functions of this module, each with the function
+        self._sending: dict[tuple[int, str], Sender] = {}  # by a function and its parameter that says where
+
+    def visit_Decorator(self, node: cst.Decorator) -> bool:
+        return False  # a route, a test's double for a while
+
+    def visit_Call(self, node: cst.Call) -> None:
+        symbol = self._symbols.of(node.func, self._scope)
+        found = self._sender(node.func, symbol)
+        if found is not None:
+            self._send(node, _urls(node.args), last_name(node.func), found)
+            return
+        if is_double(symbol.path, _receiver(node.func), last_name(node.func)):
+            self._double(node)
+            return
+        for k, arg in enumerate(node.args):  # threads, partials, retries
+            handed = None
+            if isinstance(arg.value, (cst.Name, cst.Attribute)):
+                handed = self._sender(arg.value, self._symbols.of(arg.value, self._scope))
+            if handed is not None:
+                self._send(node, _urls(node.args[k + 1 :]), last_name(arg.value), handed)
+                return
+        if symbol.defined is not None and symbol.defined.kind == "function":
+            self._calls.append((node, self._scope, symbol.defined))
+
+    def _sender(self, func: cst.BaseExpression, symbol: Symbol) -> Sender | None:
+        path = symbol.path
+        if path.startswith("?") and isinstance(func, cst.Attribute):
+            path = f"{self._annotated(func.value)}.{func.attr.value}"
+        return sender(path, _receiver(func), last_name(func))
+
+    def _annotated(self, node: cst.BaseExpression) -> str:
+        """Return what an object's annotation names, where that sends."""
+        name = last_name(node)
+        owner = self._scope.enclosing_class() if isinstance(node, cst.Attribute) else None
+        bindings = (
+            self._symbols.lookup(name, self._scope)
+            if isinstance(node, cst.Name)
+            else [*owner.attributes.get(name, ()), *owner.bindings.get(name, ())]
+            if owner is not None
+            else []
+        )
+        for one in bindings:
+            for part in parts_of(one.annotation):
+                path = self._symbols.of(part, one.scope).path
+                if sender(f"{path}().post", None, "post") is not None:
+                    return f"{path}()"
+        return "?"
+
+    def _send(self, node: cst.Call, urls: Sequence[cst.BaseExpression], call: str, found: Sender) -> None:
+        for url in urls:
+            texts = [one for one in self._texts.of(url, self._scope) if known_clients.ENDPOINT in one]
+            # A test's client of its own server is asked for paths.
+            own = self._scope.name.startswith("test") and all(one.startswith("/") for one in texts)
+            if texts and not ("own client" not in found.note and found.verdict == "unclear" and own):
+                for string in self._named(url, self._scope):
+                    self._add(string, "http", call, forced=found.verdict, note=found.note)
+                return
+            function = self._function()
+            for name in function.parameters if function is not None else ():
+                if function is not None and self._reads(url, name):
+                    self._sending.setdefault((id(function), name), found)
+
+    def _double(self, node: cst.Call) -> None:
+        for url in [*_urls(node.args), *(arg.value for arg in node.args[2:3])]:
+            if any(known_clients.ENDPOINT in one for one in self._texts.of(url, self._scope)):
+                for string in self._named(url, self._scope):
+                    self._add(string, "test double", last_name(node.func), forced="unclear", note=_STANDS_IN)
+                return
+
+    def _named(self, url: cst.BaseExpression, scope: Scope) -> Iterable[cst.CSTNode]:
+        """Return the strings that name the endpoint."""
+        strings = {id(one): one for one in self._texts.strings(url, scope)}
+        whole = [one for one in strings.values() if known_clients.ENDPOINT in _written(one)]
+        part = [one for one in strings.values() if "completions" in _written(one)]
+        return whole or part or [url]
+
+    def _function(self) -> Scope | None:
+        scope: Scope | None = self._scope
+        while scope is not None and scope.name == "<lambda>":
+            scope = scope.parent
+        return scope if scope is not None and scope.kind == "function" else None
+
+    def _reads(self, url: cst.BaseExpression, name: str) -> bool:
+        finder = _Reads(name)
+        finder.walk(url)
+        if finder.found:
+            return True
+        values = (
+            [one.value for one in self._symbols.lookup(url.value, self._scope)] if isinstance(url, cst.Name) else []
+        )
+        for value in values:
+            if value is not None:
+                finder.walk(value)
+        return finder.found
+
+    def passed_on(self) -> None:
+        """Add the calls of this module's functions that send what they are given."""
+        for _ in range(_ROUNDS):
+            before = len(self._sending)
+            for node, scope, function in self._calls:
+                here, self._scope = self._scope, scope
+                for name in function.parameters:
+                    found = self._sending.get((id(function), name))
+                    given = _given(node, function, name) if found is not None else None
+                    if found is not None and given is not None:
+                        self._send(node, [given], function.name, found)
+                self._scope = here
+            if len(self._sending) == before:
+                return
+
+
+class _Reads(Walker):
+    """Tell whether an expression reads a name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.found = False
+        self._name = name
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.found |= node.value == self._name
+
+
+def _urls(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
+    """Return the arguments that may be a URL: the first two by position, and those named so."""
+    placed = [arg.value for arg in args if arg.keyword is None and not arg.star][:2]
+    return placed + [arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URLS]
+
+
+def _given(node: cst.Call, function: Scope, name: str) -> cst.BaseExpression | None:
+    """Return what a call of a function gives for one of its parameters."""
+    for arg in node.args:
+        if arg.keyword is not None and arg.keyword.value == name:
+            return arg.value
+    place = function.parameters.index(name)
+    if isinstance(node.func, cst.Attribute) and function.parameters[:1] in (("self",), ("cls",)):
+        place -= 1
+    placed = [arg.value for arg in node.args if arg.keyword is None and not arg.star]
+    return placed[place] if 0 <= place < len(placed) else None
+
+
+def _receiver(func: cst.BaseExpression) -> str | None:
+    if not isinstance(func, cst.Attribute):
+        return None
+    value = func.value
+    return last_name(value.func if isinstance(value, cst.Call) else value)
+
+
+def _written(node: _String) -> str:
+    return node.value if isinstance(node, (cst.SimpleString, cst.FormattedStringText)) else ""

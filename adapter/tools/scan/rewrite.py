@@ -1,0 +1,227 @@
+"""Change the imports of files: the new text of each, its diff, and an atomic write."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from adapter._util import regular_files
+from adapter._util.regular_files import Unreadable
+
+from . import sources
+from .imported_names import Taken
+from .notebooks import Notebook
+from .sources import Source
+
+_HINT = b"openai"
+
+
+@dataclass(slots=True)
+class Change:
+    """One file before and after, as bytes; what was left and why, and what to look at, by line."""
+
+    path: Path
+    before: bytes = b""
+    after: bytes | None = None
+    left: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    places: tuple[tuple[int, int], ...] = ()  # in a notebook, each line's cell and its line there
+
+    def place(self, line: int) -> tuple[int | None, int]:
+        """Return the cell (None in a module) and the line in it."""
+        return Source("", self.places).place(line)
+
+    @property
+    def encoding(self) -> str:
+        """Return the file's encoding."""
+        found = "utf-8" if self.path.suffix.lower() == ".ipynb" else sources.decode(self.before)[1]
+        return "utf-8" if found == "utf-8-sig" else found  # the mark stays a character of the first line
+
+    def diff(self) -> str:
+        """Return the change as a unified diff."""
+        if self.after is None:
+            return ""
+        return self.patch().decode(self.encoding, "replace")
+
+    def patch(self) -> bytes:
+        """Return the change as a unified diff that git applies: in the file's own encoding."""
+        if self.after is None:
+            return b""
+        old, new = _lines(self.before), _lines(self.after)
+        name = self.path.as_posix().lstrip("/")
+        lines = difflib.diff_bytes(difflib.unified_diff, old, new, _quoted(f"a/{name}"), _quoted(f"b/{name}"))
+        return b"".join(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
+
+    def write(self) -> None:
+        """Write the new text in place: the file keeps its owner, its mode and its other names.
+
+        Raises Unreadable for what isn't to be written: a link, a file that nobody may write or that has changed since it was read; and
+        where writing fails, which puts back what stood there.
+        """
+        assert self.after is not None
+        if self.path.is_symlink():
+            raise Unreadable("a symbolic link: name what it leads to")
+        with writable(self.path) as file:
+            found = file.read(max(len(self.before), len(self.after)) + 1)
+            if found == self.after:
+                return  # by its other name
+            if found != self.before:
+                raise Unreadable("it has changed since it was read")
+            with _undisturbed():
+                try:
+                    _fill(file, self.after)
+                except BaseException as error:
+                    _fill(file, self.before)  # there is room for it: it was there
+                    if isinstance(error, OSError):
+                        raise Unreadable(f"it can't be written: {regular_files.why(error)}") from None
+                    raise
+
+
+def writable(path: Path) -> IO[bytes]:
+    """Open a regular file to be read and written, unbuffered. Raises Unreadable."""
+    try:
+        mode = os.lstat(path)
+        regular_files.check(mode)
+        if not mode.st_mode & 0o222:  # a superuser may write it all the same
+            raise Unreadable("it is read-only")
+        handle = os.open(
+            path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except OSError as error:
+        raise Unreadable(regular_files.why(error)) from None
+    try:
+        regular_files.check(os.fstat(handle))
+        return os.fdopen(handle, "r+b", buffering=0)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that end the process wait until a file is whole, where the system can."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
+def _fill(file: IO[bytes], data: bytes) -> None:
+    file.seek(0)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    file.truncate()
+    os.fsync(file.fileno())
+
+
+def _lines(raw: bytes) -> list[bytes]:
+    """Split into lines as editors do: a form feed ends none."""
+    parts = raw.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _quoted(name: str) -> bytes:
+    """Write a file's name as git does in a patch: one that holds controls or quotes is quoted."""
+    if name.isprintable() and not set(name) & {'"', "\\"}:
+        return name.encode()
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in os.fsencode(name))
+    return f'"{"".join(plain)}"'.encode()
+
+
+def changes(
+    paths: Sequence[Path], exclude: Iterable[str] = (), advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Change]:
+    """Give the files whose imports change, were left, or have something to be looked at."""
+    import libcst as cst
+
+    from .imports import fix_imports
+
+    refused: list[tuple[Path, str]] = []
+    files = list(sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))))
+    taken = Taken(files)
+    linked = [one for one in paths if _is_linked(one)]
+    for path in files:
+        advance(1)
+        if path.suffix.lower() not in sources.CODE:
+            continue
+        change = Change(path)
+        try:
+            change.before = sources.read_bytes(path)
+            if _HINT not in change.before:
+                continue
+            book = Notebook(change.before) if path.suffix.lower() == ".ipynb" else None
+            text, encoding = (book.text, "utf-8") if book is not None else sources.decode(change.before)
+            change.places = book.places if book is not None else ()
+            sources.check_depth(text)
+            if book is None and text.encode(encoding) != change.before:
+                raise Unreadable("can't be written back exactly")
+            fixed = fix_imports(
+                text,
+                shadowed=_shadow(path),
+                package=path.name == "__init__.py",
+                elsewhere=partial(taken.has, path),
+            )
+            if fixed.text is not None:
+                change.after = fixed.text.encode(encoding) if book is None else book.changed(fixed.edits)
+        except Unreadable as error:
+            change.left = [(1, str(error))]
+            yield change
+            continue
+        except cst.ParserSyntaxError as error:
+            change.left = [(error.raw_line, "a syntax error")]
+            yield change
+            continue
+        except RecursionError:
+            change.left = [(1, "nested too deeply")]
+            yield change
+            continue
+        except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the end of all
+            change.left = [(1, f"can't be read ({type(error).__name__})")]
+            yield change
+            continue
+        change.left, change.notes = fixed.left, fixed.notes
+        if change.after is not None and (path.is_symlink() or any(path.is_relative_to(one) for one in linked)):
+            change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
+        if change.after is not None or change.left or change.notes:
+            yield change
+    yield from (Change(path, left=[(1, why)]) for path, why in refused)
+
+
+def _is_linked(path: Path) -> bool:
+    """Tell whether a path leads through a symbolic link, as it was named from here on."""
+    here = Path.cwd()
+    try:
+        steps = (here / path).relative_to(here).parts
+    except ValueError:  # elsewhere: how one gets there is the system's
+        return path.is_symlink()
+    return any(here.joinpath(*steps[: k + 1]).is_symlink() for k in range(len(steps)))
+
+
+def _shadow(path: Path) -> str | None:
+    """Return a module of the project's own that is called adapter, where it would come first."""
+    import adapter
+
+    ours = Path(adapter.__file__).resolve().parent
+    folder = path.resolve().parent
+    above = folder
+    while regular_files.is_file(above / "__init__.py"):
+        above = above.parent
+    for home in dict.fromkeys((folder, above)):
+        if regular_files.is_file(home / "adapter.py"):
+            return "adapter.py"
+        if regular_files.is_file(home / "adapter" / "__init__.py") and (home / "adapter").resolve() != ours:
+            return "adapter/__init__.py"
+    return None

@@ -1,0 +1,380 @@
+"""The texts that an expression may be: literals, put together and passed on by names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import libcst as cst
+from libcst import helpers
+
+from .cst_walker import Walker
+from .finder import last_name
+from .symbols import Binding, Scope, Symbols, text_of
+
+OPEN = "…"
+"""Stands for what isn't known of a text."""
+
+_NONE = frozenset({OPEN})
+_DEEPEST = 12
+_MOST = 24  # texts that one expression may be
+_LONGEST = 1000  # characters
+
+_WRAPPERS = frozenset(
+    {"AnyHttpUrl", "AnyUrl", "HttpUrl", "SecretStr", "TypeAdapter", "URL", "Url", "cast", "fspath", "quote", "str", "urlparse", "urlsplit"}
+)  # fmt: skip
+"""Functions and classes that give a text back, or make a URL of it."""
+
+_KEEPS = frozenset(
+    {"copy_with", "encode", "decode", "geturl", "get_secret_value", "human_repr", "lower", "lstrip", "removeprefix", "removesuffix", "replace",
+     "rstrip", "strip", "unicode_string", "with_fragment", "with_query"}
+)  # fmt: skip
+"""Methods that leave a URL what it is, as far as its host and path go."""
+
+_JOINS = frozenset({"os.path.join", "posixpath.join", "ntpath.join"})
+_ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
+
+
+class _Defaults(Walker):
+    """Collect what parameters are where nothing is given."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        super().__init__()
+        self.found: dict[tuple[int, str], cst.BaseExpression] = {}
+        self._symbols = symbols
+
+    def _take(self, node: cst.FunctionDef | cst.Lambda) -> None:
+        scope = self._symbols.scope_of(node)
+        for one in [*node.params.posonly_params, *node.params.params, *node.params.kwonly_params]:
+            if one.default is not None:
+                self.found[id(scope), one.name.value] = one.default
+
+    visit_FunctionDef = visit_Lambda = _take
+
+
+class Texts:
+    """Say which texts expressions of a module may be."""
+
+    def __init__(self, module: cst.Module, symbols: Symbols) -> None:
+        self._symbols = symbols
+        self._module = module
+        self._found: dict[tuple[int, str], cst.BaseExpression] | None = None
+        self._known: dict[int, frozenset[str]] = {}
+        self._parts: dict[int, list[cst.BaseString | cst.FormattedStringText]] = {}
+        self._reading: list[cst.BaseString | cst.FormattedStringText] = []
+
+    @property
+    def _defaults(self) -> dict[tuple[int, str], cst.BaseExpression]:
+        if self._found is None:
+            collector = _Defaults(self._symbols)
+            collector.walk(self._module)
+            self._found = collector.found
+        return self._found
+
+    def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> frozenset[str]:
+        """Return the texts; OPEN stands in each for what isn't known."""
+        if node is None or depth > _DEEPEST:
+            return _NONE
+        found = self._known.get(id(node))
+        if found is None:
+            self._known[id(node)] = _NONE  # for what leads back to itself
+            outer, self._reading = self._reading, []
+            found = _bounded(self._read(node, scope, depth + 1))
+            self._known[id(node)], self._parts[id(node)] = found, self._reading
+            self._reading = outer
+        self._reading += self._parts.get(id(node), ())
+        return found
+
+    def strings(self, node: cst.BaseExpression, scope: Scope) -> list[cst.BaseString | cst.FormattedStringText]:
+        """Return the strings that an expression's texts are put together from."""
+        self.of(node, scope)
+        return self._parts.get(id(node), [])
+
+    def _read(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Iterable[str]:
+        match node:
+            case cst.BaseString() | cst.BinaryOperation():
+                return self._written(node, scope, deeper)
+            case cst.IfExp():
+                return self._either(node, scope, deeper)
+            case cst.BooleanOperation():
+                return self.of(node.left, scope, deeper) | self.of(node.right, scope, deeper)
+            case cst.NamedExpr():
+                return self.of(node.value, scope, deeper)
+            case cst.Await():
+                return self.of(node.expression, scope, deeper)
+            case cst.Name():
+                return self._named(node.value, scope, deeper)
+            case cst.Attribute():
+                return self._attribute(node, scope, deeper)
+            case cst.Subscript():
+                return self.item(node.value, _key(node), scope, deeper)
+            case cst.Call():
+                return self._called(node, scope, deeper)
+        return _NONE
+
+    def _written(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Iterable[str]:
+        match node:
+            case cst.SimpleString():
+                self._reading.append(node)
+                return [text_of(node) or OPEN]
+            case cst.FormattedString():
+                self._reading += [one for one in node.parts if isinstance(one, cst.FormattedStringText)]
+                return self._formatted(node, scope, deeper)
+            case cst.ConcatenatedString() | cst.BinaryOperation(operator=cst.Add()):
+                return self._put_together([node.left, node.right], scope, deeper)
+            case cst.BinaryOperation(operator=cst.Divide()):
+                return self._put_together([node.left, node.right], scope, deeper, "/")
+            case cst.BinaryOperation(operator=cst.Modulo()):
+                return [re.sub(r"%(\(\w+\))?[sdr]", OPEN, one) for one in self.of(node.left, scope, deeper)]
+        return _NONE
+
+    def _either(self, node: cst.IfExp, scope: Scope, depth: int) -> frozenset[str]:
+        """Return what either branch may be; `str(x) if x is not None else None` is what x may be."""
+        branches = [node.body, node.orelse]
+        tested = _tested(node.test)
+        if tested is not None and any(_is_none(one) for one in branches):
+            branches = [one for one in branches if _speaks_of(one, tested)] or branches
+        return frozenset().union(*(self._branch(one, scope, depth) for one in branches))
+
+    def _branch(self, node: cst.BaseExpression, scope: Scope, depth: int) -> frozenset[str]:
+        return frozenset({""}) if _is_none(node) else self.of(node, scope, depth)
+
+    def _put_together(
+        self, parts: Sequence[cst.BaseExpression], scope: Scope, depth: int, between: str = ""
+    ) -> Iterable[str]:
+        return _product([self.of(one, scope, depth) for one in parts], between)
+
+    def _formatted(self, node: cst.FormattedString, scope: Scope, depth: int) -> Iterable[str]:
+        return _product(
+            [
+                frozenset({part.value})
+                if isinstance(part, cst.FormattedStringText)
+                else self.of(cst.ensure_type(part, cst.FormattedStringExpression).expression, scope, depth)
+                for part in node.parts
+            ]
+        )
+
+    def _named(self, name: str, scope: Scope, depth: int) -> Iterable[str]:
+        return self._bound(name, self._symbols.lookup(name, scope), depth)
+
+    def _bound(self, name: str, bindings: Sequence[Binding], depth: int) -> frozenset[str]:
+        found: set[str] = set()
+        for one in bindings[-_MOST:]:
+            if one.value is not None:
+                texts = self.of(one.value, one.scope, depth)
+            elif one.defined is not None and one.defined.kind == "function":  # a property
+                texts = self._returned(one.defined, depth)
+            else:
+                default = self._defaults.get((id(one.scope), name))
+                texts = _NONE if default is None else _NONE | self.of(default, one.scope, depth)
+            found |= texts
+            for change in one.scope.changes.get(name, ()):
+                if change.kind == "add":  # url += "/chat/completions"
+                    found |= set(_product([texts, self.of(change.value, change.scope, depth)]))
+        return frozenset(found) or _NONE
+
+    def _attribute(self, node: cst.Attribute, scope: Scope, depth: int) -> Iterable[str]:
+        name = node.attr.value
+        owner = self._owner(node.value, scope)
+        if owner is not None:
+            bindings = list(self._members(owner, name, 0))
+            if bindings:
+                return self._bound(name, bindings, depth)
+        if name in ("value", "url", "path"):  # an enum's member; a parsed URL's part
+            return self.of(node.value, scope, depth)
+        return _NONE
+
+    def _owner(self, node: cst.BaseExpression, scope: Scope) -> Scope | None:
+        if isinstance(node, cst.Name) and node.value in ("self", "cls"):
+            return scope.enclosing_class()
+        defined = self._symbols.of(node, scope).defined
+        return defined if defined is not None and defined.kind == "class" else None
+
+    def _members(self, owner: Scope, name: str, depth: int) -> Iterator[Binding]:
+        own = owner.attributes.get(name, []) + owner.bindings.get(name, [])
+        yield from own
+        for base in owner.bases if not own and depth < _DEEPEST else ():
+            above = self._symbols.of(base, owner.parent or owner).defined
+            if above is not None and above is not owner:
+                yield from self._members(above, name, depth + 1)
+
+    def item(self, node: cst.BaseExpression, key: str | None, scope: Scope, depth: int = 0) -> frozenset[str]:
+        """Return the texts of a dictionary's entry; of all, for a key that isn't literal."""
+        found: set[str] = set()
+        for made, where in self._dicts(node, scope):
+            for name, value in _entries(made):
+                if key is None or name is None or name == key:
+                    found |= self.of(value, where, depth)
+        if isinstance(node, cst.Name):
+            for where in {one.scope for one in self._symbols.lookup(node.value, scope)}:
+                for change in where.changes.get(node.value, ()):
+                    if change.key is not None and key in (None, change.key):
+                        found |= self.of(change.value, change.scope, depth)
+        return frozenset(found) or _NONE
+
+    def _dicts(
+        self, node: cst.BaseExpression, scope: Scope, depth: int = 0
+    ) -> Iterator[tuple[cst.BaseExpression, Scope]]:
+        """Give the dictionaries, written out, that an expression may be made of."""
+        deeper = depth + 1
+        bindings: Sequence[Binding] = ()
+        match node:
+            case _ if depth > _DEEPEST:
+                return
+            case cst.Dict() | cst.Call(func=cst.Name(value="dict")):
+                yield node, scope
+                for inner in _spread(node):
+                    yield from self._dicts(inner, scope, deeper)
+            case cst.DictComp(
+                for_in=cst.CompFor(iter=cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("items"))))
+            ):
+                yield from self._dicts(inner, scope, deeper)
+            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("copy"))):
+                yield from self._dicts(inner, scope, deeper)
+            case cst.Call():
+                function = self._symbols.of(node.func, scope).defined
+                for value, _ in function.returns if function is not None else ():
+                    yield from self._dicts(value, function or scope, deeper)
+            case cst.BooleanOperation() | cst.BinaryOperation():
+                yield from self._dicts(node.left, scope, deeper)
+                yield from self._dicts(node.right, scope, deeper)
+            case cst.IfExp():
+                yield from self._dicts(node.body, scope, deeper)
+                yield from self._dicts(node.orelse, scope, deeper)
+            case cst.Name():
+                bindings = self._symbols.lookup(node.value, scope)
+            case cst.Attribute():
+                owner = self._owner(node.value, scope)
+                bindings = list(self._members(owner, node.attr.value, 0)) if owner is not None else ()
+        for one in bindings:
+            if one.value is not None:
+                yield from self._dicts(one.value, one.scope, deeper)
+
+    def _called(self, node: cst.Call, scope: Scope, depth: int) -> Iterable[str]:
+        given = [one.value for one in node.args if one.keyword is None and not one.star]
+        symbol = self._symbols.of(node.func, scope)
+        name = last_name(node.func)
+        if {symbol.path, helpers.get_full_name_for_node(node.func)} & _ENVIRONMENT:
+            return _NONE | (self.of(given[1], scope, depth) if len(given) > 1 else _NONE)
+        if symbol.path in _JOINS or name == "joinpath":
+            parts = given if symbol.path in _JOINS else [cst.ensure_type(node.func, cst.Attribute).value, *given]
+            return self._put_together(parts, scope, depth, "/")
+        if name == "urljoin" and len(given) > 1:
+            return {_joined(a, b) for a in self.of(given[0], scope, depth) for b in self.of(given[1], scope, depth)}
+        if name in _WRAPPERS and given:
+            return self.of(given[-1 if name == "cast" else 0], scope, depth)
+        if symbol.defined is not None and symbol.defined.kind == "function":
+            return self._returned(symbol.defined, depth)
+        if isinstance(node.func, cst.Attribute):
+            return self._method(node, node.func.value, name, given, scope, depth)
+        return _NONE
+
+    def _method(  # noqa: PLR0917
+        self, node: cst.Call, base: cst.BaseExpression, name: str, given: list[cst.BaseExpression], scope: Scope, depth: int
+    ) -> Iterable[str]:  # fmt: skip
+        if name == "join" and len(given) == 1 and isinstance(given[0], (cst.List, cst.Tuple)):
+            between = text_of(base) or ""
+            return self._put_together([one.value for one in given[0].elements], scope, depth, between)
+        if name == "join" and given:  # URL.join
+            return {_joined(a, b) for a in self.of(base, scope, depth) for b in self.of(given[0], scope, depth)}
+        if name in ("get", "pop", "setdefault") and given:
+            return self.item(base, text_of(given[0]), scope, depth) | (
+                self.of(given[1], scope, depth) if len(given) > 1 else frozenset()
+            )
+        if name == "format":
+            named = {one.keyword.value: one.value for one in node.args if one.keyword is not None}
+            return self._filled(self.of(base, scope, depth), given, named, scope, depth)
+        literal = [text_of(one) for one in given]
+        if name in ("replace", "removeprefix", "removesuffix") and all(literal[:1]):
+            change = getattr(str, name)
+            return [change(one, *(each or "" for each in literal)) for one in self.of(base, scope, depth)]
+        return self.of(base, scope, depth) if name in _KEEPS else _NONE
+
+    def _filled(
+        self, texts: Iterable[str], given: list[cst.BaseExpression], named: dict[str, cst.BaseExpression], scope: Scope, depth: int
+    ) -> Iterator[str]:  # fmt: skip
+        for text in texts:
+            count = iter(given)
+            parts = [
+                frozenset({part})
+                if not k % 2
+                else self.of(
+                    named.get(part) or (given[int(part)] if part.isdecimal() and int(part) < len(given) else next(count, None)),
+                    scope,
+                    depth,
+                )
+                for k, part in enumerate(re.split(r"\{(\w*)[^}]*\}", text))
+            ]  # fmt: skip
+            yield from _product(parts)
+
+    def _returned(self, function: Scope, depth: int) -> frozenset[str]:
+        found: set[str] = set()
+        for value, _ in function.returns[:_MOST]:
+            found |= self.of(value, function, depth)
+        return frozenset(found) or _NONE
+
+
+def _product(parts: Sequence[frozenset[str]], between: str = "") -> list[str]:
+    texts: list[str] = []
+    for k, part in enumerate(parts):
+        texts = [f"{a}{between}{b}" for a in texts for b in sorted(part)][:_MOST] if k else sorted(part)
+    return texts or [""]
+
+
+def _bounded(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(sorted(one[-_LONGEST:] for one in texts)[:_MOST]) or _NONE
+
+
+def _joined(base: str, more: str) -> str:
+    if "://" in more or base == OPEN:
+        return more
+    if more.startswith("/"):
+        found = re.match(r"[^/]*//[^/]*", base)
+        return (found[0] if found else base) + more
+    return f"{base.rpartition('/')[0] if '//' not in base[-2:] else base}/{more}"
+
+
+def _key(node: cst.Subscript) -> str | None:
+    index = node.slice[0].slice if len(node.slice) == 1 else None
+    return text_of(index.value) if isinstance(index, cst.Index) else None
+
+
+def _entries(node: cst.BaseExpression) -> Iterator[tuple[str | None, cst.BaseExpression]]:
+    match node:
+        case cst.Dict():
+            for one in node.elements:
+                if isinstance(one, cst.DictElement):
+                    yield text_of(one.key), one.value
+        case cst.Call(func=cst.Name(value="dict")):
+            for arg in node.args:
+                if arg.keyword is not None:
+                    yield arg.keyword.value, arg.value
+
+
+def _spread(node: cst.Dict | cst.Call) -> Iterator[cst.BaseExpression]:
+    """Give what a dictionary is spread from."""
+    if isinstance(node, cst.Dict):
+        yield from (one.value for one in node.elements if isinstance(one, cst.StarredDictElement))
+    else:
+        yield from (one.value for one in node.args if one.keyword is None)
+
+
+def _is_none(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Name) and node.value == "None"
+
+
+def _tested(test: cst.BaseExpression) -> str | None:
+    """Return the name that a condition asks about: `x`, `not x`, `x is not None`."""
+    match test:
+        case cst.UnaryOperation(operator=cst.Not()):
+            return _tested(test.expression)
+        case cst.Comparison(comparisons=[only]) if _is_none(only.comparator):
+            return _tested(test.left)
+        case cst.Name() | cst.Attribute():
+            return helpers.get_full_name_for_node(test)
+    return None
+
+
+def _speaks_of(node: cst.CSTNode, name: str) -> bool:
+    own = helpers.get_full_name_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else None
+    return own == name or any(_speaks_of(one, name) for one in node.children)

@@ -1,0 +1,79 @@
+"""Clients that tracing packages hand out: what becomes of their calls, and how they are wired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .known_clients import CLIENTS
+from .symbols import Symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Tracer:
+    """A package's client: `what` it is, and how to `wire` the adapter."""
+
+    what: str
+    wire: str
+
+
+def _patched(package: str) -> Tracer:
+    return Tracer(
+        f"the SDK's own client, which {package} traces by patching the SDK: its calls stay on Chat Completions",
+        f"adapter.install(client), or import {package} for its patches and take the class from adapter",
+    )
+
+
+def _derived(package: str) -> Tracer:
+    return Tracer(
+        f"{package}'s own class, derived from the SDK's: its calls stay on Chat Completions",
+        "adapter.install(client), or http_client= one with transport=adapter.Transport()",
+    )
+
+
+def _wrapping(package: str, wire: str) -> Tracer:
+    return Tracer(f"{package}'s own class around a client that it makes: its calls stay on Chat Completions", wire)
+
+
+_HTTP = "http_client= one with transport=adapter.Transport()"
+_OLD = Tracer(
+    "a form of the SDK of the 0.x days: its calls stay on Chat Completions", "move to a client of today's SDK first"
+)
+
+MODULES = {
+    "langfuse.openai": _patched("langfuse.openai"),
+    "galileo.openai": _patched("galileo.openai"),
+    "deepeval.openai": _patched("deepeval.openai"),
+    "posthog.ai.openai": _derived("PostHog"),
+    "log10.load": _derived("log10"),
+    "baserun": _wrapping("baserun", "baserun.init(adapter.OpenAI())"),
+    "baserun.wrappers.openai": _wrapping("baserun", "baserun.init(adapter.OpenAI())"),
+    "helicone.openai_proxy": _OLD,
+    "helicone.openai_async": _OLD,
+    "promptlayer.PromptLayer()": _wrapping("PromptLayer", _HTTP),
+    "promptlayer.AsyncPromptLayer()": _wrapping("PromptLayer", _HTTP),
+}
+"""By what has the clients under the SDK's names, or has a module `openai` with them."""
+
+
+def client(path: str) -> Tracer | None:
+    """Return what is known of a client by its dotted name, as `langfuse.openai.OpenAI`."""
+    module, _, name = path.rpartition(".")
+    if name not in CLIENTS and name != "openai":
+        return None
+    return MODULES.get(module) or (MODULES.get(module.removesuffix(".openai")) if name in CLIENTS else None)
+
+
+def owner(path: str) -> Tracer | None:
+    """Return what is known of the client whose method a symbol is."""
+    parts = path.partition("().chat.")[0].partition("().beta.")[0].removesuffix("()")
+    found = client(parts)
+    if found is not None:
+        return found
+    module = path.partition(".chat.")[0].partition(".beta.")[0]
+    return (client(module) or MODULES.get(module)) if module.endswith(".openai") else None  # the module's own client
+
+
+def is_wired(symbols: Symbols) -> bool:
+    """Tell whether a module has the adapter's own names, which may have wired its clients."""
+    names = ("adapter", "adapter.install", "adapter.patch", "adapter.Transport", "adapter.AsyncTransport")
+    return any(one.dotted in names for bound in symbols.module.bindings.values() for one in bound)
