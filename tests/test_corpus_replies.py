@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 import adapter
 from adapter.errors import TranslationError
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
-from adapter.translation.requests.builder import Translation
+from adapter.translation.types import Translation
 from tests.support import corpus, oracle
 from tests.support.chunking import CUTS, every, per_event, truncations
 from tests.support.http import CONNECTION_ERRORS, http

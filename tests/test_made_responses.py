@@ -16,7 +16,7 @@ from adapter._exchange.stream import Relay
 from adapter._util.sse import Decoder
 from adapter.testing.responses_from_chat import EventsFromChunks, is_completion, response_of
 from adapter.translation.replies.response_to_chat import response_to_completion
-from adapter.translation.requests.builder import Asked, IndexMap
+from adapter.translation.types import Asked, IndexMap
 from tests.support.corpus import Part, each_part, needs_corpus, select, sse_bytes, sse_events
 from tests.support.depth import examples
 

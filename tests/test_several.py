@@ -22,7 +22,8 @@ from adapter._exchange.merged_stream import Chorus
 from adapter._util import sse
 from adapter.errors import StreamTruncated
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
-from adapter.translation.streams.merge import ChoicesFromStreams, merge_completions, merge_moderation, sum_usage
+from adapter.translation.replies.merge import merge_completions, merge_moderation, sum_usage
+from adapter.translation.streams.merge import ChoicesFromStreams
 from tests.support.chunking import CUTS, per_event
 from tests.support.http import helpers_of, http
 from tests.test_edge_streams import (

@@ -15,7 +15,7 @@ from adapter._util import json_codec
 from adapter.errors import AdapterError
 from adapter.translation import response_to_completion
 from adapter.translation.replies import response_to_chat
-from adapter.translation.requests.builder import Asked
+from adapter.translation.types import Asked
 from tests.support import corpus
 from tests.support.answers import Sdk, hanging, sdk
 from tests.support.answers import events as answer

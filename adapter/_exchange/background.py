@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from adapter._util import fast_json
 from adapter.translation.replies.errors import UNFINISHED, shown_id
-from adapter.translation.requests.builder import Asked
+from adapter.translation.types import Asked
 
 from .effects import READ_REPLY, Effect, Head, OnLeaving, Rewritten, Send, Wait
 from .error_replies import error_reply

@@ -14,8 +14,8 @@ from adapter._util import json_codec
 from adapter.errors import TranslationError, UpstreamFailure
 from adapter.translation.ledger import Loss
 from adapter.translation.replies import stored as stored_replies
-from adapter.translation.requests.builder import IndexMap, Translation
-from adapter.translation.streams.merge import merge_completions, sum_usage
+from adapter.translation.replies.merge import merge_completions, sum_usage
+from adapter.translation.types import IndexMap, Translation
 
 from . import fallback
 from .effects import (

@@ -7,7 +7,7 @@ from contextlib import suppress
 from adapter._util import json_codec
 from adapter.errors import UpstreamFailure
 from adapter.translation.replies.errors import error_to_chat
-from adapter.translation.requests.builder import IndexMap
+from adapter.translation.types import IndexMap
 
 from . import fallback
 from .effects import FellBack, Rewritten

@@ -9,8 +9,8 @@ from adapter._util import fast_json, json_codec
 from adapter.errors import TranslationError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
-from adapter.translation.requests.builder import NOTHING, Translation
 from adapter.translation.requests.chat_to_responses import chat_to_responses
+from adapter.translation.types import NOTHING, Translation
 
 from . import fallback
 from .effects import Rewritten

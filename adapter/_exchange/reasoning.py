@@ -10,7 +10,7 @@ from adapter._util import json_codec
 from adapter.translation.ledger import Loss
 from adapter.translation.reasoning.history import History, put_back, read_history
 from adapter.translation.reasoning.turns import ENCRYPTED, Memo, asks_encrypted
-from adapter.translation.requests.builder import Translation
+from adapter.translation.types import Translation
 
 from .effects import Effect, Forget, Recall, Recalled, Refuse
 from .record import Choice

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
-from adapter.translation.requests.builder import Translation
+from adapter.translation.types import Translation
 
 Backend = Literal["chat", "responses"]
 

@@ -13,7 +13,7 @@ from adapter.translation.reasoning.history import heard
 from adapter.translation.reasoning.turns import Memo
 from adapter.translation.replies.errors import error_to_chat
 from adapter.translation.replies.response_to_chat import checked_response, response_to_completion
-from adapter.translation.requests.builder import IndexMap, Translation
+from adapter.translation.types import IndexMap, Translation
 
 from .background import awaited, cancel_path, is_under_way
 from .effects import READ_CHUNK, READ_REPLY, Effect, Head, Journey, OnLeaving, Outcome, Remember, Rewritten, Streamed

@@ -10,10 +10,10 @@ from adapter._util import fast_json, sse
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
 from adapter.translation.reasoning.turns import Memo
 from adapter.translation.replies.errors import error_event
-from adapter.translation.requests.builder import Asked, IndexMap
 from adapter.translation.streams.chunks import Chunk, Delta
 from adapter.translation.streams.event_types import is_idle
 from adapter.translation.streams.events_to_chunks import OPENING, ChunksFromEvents, State
+from adapter.translation.types import Asked, IndexMap
 
 Frame = Chunk | Delta | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from adapter.errors import MalformedReply
+from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
-from adapter.translation.requests.content import json_type
 
 from .accumulator import Answer, Events
 from .events import Finished

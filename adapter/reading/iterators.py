@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from adapter.errors import MalformedReply, StreamTruncated, TranslationError
+from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
-from adapter.translation.requests.content import json_type
 
 from . import errors
 from .accumulator import Answer

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from adapter.errors import MalformedReply, TranslationError
-from adapter.translation.requests.content import json_type
+from adapter.translation.json_types import json_type
 
 from . import errors
 from .accumulator import Answer

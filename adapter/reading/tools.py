@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.errors import ConfigurationError
-from adapter.translation.requests.content import json_type
+from adapter.translation.json_types import json_type
 
 from .turn import CallType, ToolCall
 

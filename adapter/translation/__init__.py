@@ -3,13 +3,13 @@
 from adapter.translation.replies.error_params import param_to_chat
 from adapter.translation.replies.errors import error_to_chat
 from adapter.translation.replies.response_to_chat import Reply, response_to_completion
-from adapter.translation.requests.builder import Asked, IndexMap, Origin, Translation
 from adapter.translation.requests.chat_to_responses import chat_to_responses
 from adapter.translation.streams.events_to_chunks import ChunksFromEvents
 
 from .ledger import Loss
 from .parameters import CHAT_PARAMETERS, Rule
 from .policy import Policy
+from .types import Asked, IndexMap, Origin, Translation
 
 __all__ = [
     "CHAT_PARAMETERS",

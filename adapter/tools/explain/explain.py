@@ -24,8 +24,8 @@ from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.errors import MalformedRequest
 from adapter.testing.vcr_check import sdks_library
+from adapter.translation.json_types import json_type
 from adapter.translation.parameters import named_at
-from adapter.translation.requests.content import json_type
 
 from .outcomes import Fate, fates
 

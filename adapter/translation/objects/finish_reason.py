@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.translation.ledger import Ledger
-from adapter.translation.requests.builder import Asked
+from adapter.translation.types import Asked
 
 _DOCUMENTED = {"max_output_tokens": "length", "content_filter": "content_filter"}
 

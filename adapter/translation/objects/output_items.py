@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from adapter.errors import MalformedReply
 from adapter.translation.equality import same_text
-from adapter.translation.requests.content import json_type
+from adapter.translation.json_types import json_type
 
 FINAL = "final_answer"
 """The phase of messages that are the answer; those without a phase are as well."""

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from adapter.translation.ledger import Ledger, Loss
 from adapter.translation.objects.message_text import Message, Prose
 from adapter.translation.objects.output_items import is_commentary
-from adapter.translation.requests.builder import NOTHING, Origin
+from adapter.translation.types import NOTHING, Origin
 
 from .turns import PHASES, Item, Memo, Spoken, ToolTurn
 from .unguessable_ids import LEAST, is_unguessable

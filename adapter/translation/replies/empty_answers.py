@@ -12,8 +12,8 @@ from typing import Any
 
 from adapter._util import safe_names
 from adapter.errors import MalformedReply, UpstreamFailure
+from adapter.translation.json_types import json_type
 from adapter.translation.objects.finish_reason import is_cut
-from adapter.translation.requests.content import json_type
 
 # Items that wait for the client's answer, which a Chat caller can't give (MAPPING §4.1).
 _WAITING = frozenset({

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapter.translation.requests.builder import IndexMap, Origin
+from adapter.translation.types import IndexMap, Origin
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
 

@@ -11,7 +11,7 @@ from typing import Any
 from adapter._util import safe_names
 from adapter.errors import UpstreamFailure
 from adapter.translation.objects.content_filter import error_details
-from adapter.translation.requests.builder import IndexMap
+from adapter.translation.types import IndexMap
 
 from .error_params import param_to_chat, with_path
 from .error_statuses import NAMED, status_of

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 from adapter._util import safe_names
 from adapter.errors import MalformedReply
 from adapter.translation.identifiers import completion_id
+from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger, Loss
 from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
 from adapter.translation.objects.finish_reason import cut_by_error, finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.output_items import check_items, is_commentary, longer_of, parts_of
+from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.objects.usage import usage_to_chat
-from adapter.translation.requests.builder import Asked, IndexMap
-from adapter.translation.requests.content import json_type
+from adapter.translation.types import Asked, IndexMap
 
-from .answer import Speech, call_to_chat
+from .answer import Speech
 from .empty_answers import check_answerable
 from .errors import error_event, event_failure, response_failure
 

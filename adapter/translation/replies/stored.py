@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedReply
-from adapter.translation.requests.builder import Asked
-from adapter.translation.requests.content import json_type
+from adapter.translation.json_types import json_type
+from adapter.translation.objects.tool_calls import call_to_chat
+from adapter.translation.types import Asked
 
-from .answer import call_to_chat
 from .response_to_chat import response_to_completion
 
 

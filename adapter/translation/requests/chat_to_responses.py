@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapter.errors import MalformedRequest, Unsupported
+from adapter.translation.json_types import json_type
 from adapter.translation.parameters import (
     BUILT_HERE,
     CHAT_ONLY,
@@ -17,10 +18,10 @@ from adapter.translation.parameters import (
 )
 from adapter.translation.policy import Policy
 from adapter.translation.reasoning.turns import ENCRYPTED, asks_encrypted
+from adapter.translation.types import NOTHING, Asked, IndexMap, Translation
 
 from . import emulation, tools
-from .builder import NOTHING, Asked, Draft, IndexMap, Translation
-from .content import json_type
+from .builder import Draft
 from .messages import messages_to_input
 from .response_format import response_format
 

@@ -6,36 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from adapter.errors import MalformedRequest
+from adapter.translation.json_types import json_type, string
 
 from .builder import Draft
 
 Part = dict[str, Any]
-
-
-def string(value: Any, path: str) -> str:
-    """Return `value`, which has to be a string."""
-    if not isinstance(value, str):
-        raise MalformedRequest(path, f"expected a string, got {json_type(value)}")
-    return value
-
-
-def json_type(value: Any) -> str:
-    """Name a value's JSON type, for messages that must not show the value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "an array"
-        case dict():
-            return "an object"
-        case _:
-            return type(value).__name__
 
 
 def _object(part: Part, key: str, path: str) -> Part:

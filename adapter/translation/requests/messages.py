@@ -16,10 +16,12 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 from adapter.translation import identifiers
+from adapter.translation.json_types import json_type, string
+from adapter.translation.types import ItemKind, Origin
 
 from . import emulation
-from .builder import Draft, ItemKind, Origin
-from .content import input_content, json_type, output_content, output_text, string
+from .builder import Draft
+from .content import input_content, output_content, output_text
 
 # What the SDK's own result objects carry and Chat itself ignores: left out without an entry (MAPPING §2, whitelist).
 _OUTPUT_ONLY = {"annotations", "parsed", "index"}

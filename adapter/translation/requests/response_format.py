@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedRequest
+from adapter.translation.json_types import json_type, string
 
 from .builder import Draft
-from .content import json_type, string
 
 
 def response_format(draft: Draft, value: Any) -> None:

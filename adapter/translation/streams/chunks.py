@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from adapter.translation.objects.message_text import Piece
 from adapter.translation.replies import response_to_chat
-from adapter.translation.requests.builder import Asked
+from adapter.translation.types import Asked
 
 Chunk = dict[str, Any]
 

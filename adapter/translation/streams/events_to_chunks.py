@@ -22,6 +22,7 @@ from types import NoneType
 from typing import Any
 
 from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
+from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger
 from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
 from adapter.translation.objects.finish_reason import finish_reason
@@ -31,8 +32,7 @@ from adapter.translation.replies import response_to_chat
 from adapter.translation.replies.annotations import annotation_to_chat
 from adapter.translation.replies.empty_answers import check_answerable
 from adapter.translation.replies.errors import error_event, event_failure, response_failure, shown_id
-from adapter.translation.requests.builder import Asked, IndexMap
-from adapter.translation.requests.content import json_type
+from adapter.translation.types import Asked, IndexMap
 
 from .chunks import Chunk
 from .event_types import IGNORED, is_idle

@@ -26,7 +26,7 @@ from adapter.translation.objects.output_items import (
     written_of,
 )
 from adapter.translation.replies.stop_sequences import Cut
-from adapter.translation.requests.builder import Asked
+from adapter.translation.types import Asked
 
 from .chunks import Chunk, Chunks
 from .item_states import Call, Item, OpenMessage

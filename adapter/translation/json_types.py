@@ -1,0 +1,33 @@
+"""JSON values and their types, as error messages name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.errors import MalformedRequest
+
+
+def string(value: Any, path: str) -> str:
+    """Return `value`, which has to be a string."""
+    if not isinstance(value, str):
+        raise MalformedRequest(path, f"expected a string, got {json_type(value)}")
+    return value
+
+
+def json_type(value: Any) -> str:
+    """Name a value's JSON type, for messages that must not show the value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+        case _:
+            return type(value).__name__
