@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from adapter._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from adapter._sdk.install import install, uninstall
     from adapter._settings.settings import Settings
-    from adapter.telemetry.counters import Counters, Record
+    from adapter.telemetry.counters import Counters
+    from adapter.telemetry.record import Record
     from adapter.translation.ledger import Loss
 
     from . import translation as translate

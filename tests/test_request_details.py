@@ -10,7 +10,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.telemetry.counters import Record
+from adapter.telemetry.record import Record
 from adapter.tools.audit.verdicts import Judge
 from adapter.tools.explain.explain import explain
 from adapter.tools.logs.rows import Logged

@@ -23,8 +23,9 @@ import pytest
 import adapter
 from adapter._exchange.effects import Recall, Recalled, Remember
 from adapter._memory import service as keeping
+from adapter._memory.circuit_breaker import Trouble
 from adapter._memory.keys import whose_are
-from adapter._memory.service import Keeper, Trouble
+from adapter._memory.service import Keeper
 from adapter.translation.reasoning.turns import Memo
 from tests.support.doors import DOORS, Door, each_door
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time

@@ -16,8 +16,10 @@ import pytest
 
 import adapter
 from adapter._exchange.record import Decision
-from adapter.telemetry import counters
-from adapter.telemetry.counters import BUCKETS, Counters, Histogram, Observers, Record, check
+from adapter.telemetry import observers
+from adapter.telemetry.counters import BUCKETS, Counters, Histogram
+from adapter.telemetry.observers import Observers, check
+from adapter.telemetry.record import Record
 from adapter.translation.ledger import Loss
 
 CANARY = "what somebody wrote"
@@ -213,12 +215,12 @@ def test_one_without_weak_references_is_dropped_in_its_place(caplog: pytest.LogC
 
 def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     gc.collect()
-    before = len(counters._DROPPED)
+    before = len(observers._DROPPED)
     for make in (lambda one: one, lambda one: one.method, functools.partial):
         for _ in range(100):
             Observers((make(Failing(ValueError())),)).tell(RECORD)
     gc.collect()
-    assert len(counters._DROPPED) == before
+    assert len(observers._DROPPED) == before
     assert len(warnings(caplog)) == 300  # none was mistaken for one that had its address before
 
 

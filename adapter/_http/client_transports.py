@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
+
+from adapter._util.fork import in_forked_child
 
 from .transport import unwrap, wrap
 
 _USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 CHANGING = RLock()
 """Held while a client is installed, uninstalled or connected."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=CHANGING._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library's own
+in_forked_child(CHANGING._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library's own
 
 
 def is_adapted(cls: type) -> bool:

@@ -9,11 +9,12 @@ down, which the parent would notice.
 from __future__ import annotations
 
 import gc
-import os
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+
+from adapter._util.fork import in_forked_child
 
 _DEPTH = 8  # of transports around transports, and of what holds them
 _MANY = 100  # of what a list or dictionary holds; one with more is no list of transports
@@ -78,12 +79,9 @@ def _let_go(connection: Any) -> None:
             connection._network_stream.get_extra_info("socket").close()  # TLS's, too, says nothing to the peer
 
 
+@in_forked_child
 def _empty_all() -> None:
     for transport in list(_TRANSPORTS):
         with suppress(Exception):  # a transport of the program's own may be anything
             for pool in list(_pools(transport)):
                 _empty(pool)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_empty_all)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -10,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
+
+from adapter._util.fork import in_forked_child
 
 _ALL: weakref.WeakSet[InProcess] = weakref.WeakSet()
 
@@ -97,10 +98,7 @@ class InProcess:
         self._bytes -= self._held.pop(name)[1]
 
 
+@in_forked_child  # a thread that the child doesn't have may hold the lock
 def _unlock() -> None:
     for one in list(_ALL):
         one._lock, one._busy = threading.RLock(), False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock

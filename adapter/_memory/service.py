@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager
@@ -20,14 +17,14 @@ from typing import Any
 
 from adapter._exchange.effects import Forget, Recall, Recalled, Refuse, Remember
 from adapter._util.expiring_set import Expiring
+from adapter._util.fork import in_forked_child
 from adapter._util.worker_threads import Threads, joined
-from adapter.errors import AdapterError
 from adapter.translation.reasoning.turns import ToolTurn
 
 from . import stores
+from .circuit_breaker import Trouble, _said
 from .in_memory import InProcess
 from .keys import Whose, begin_of, bounded, names_of, pattern_of, server_of
-from .private_files import UnsafeFile
 from .serialization import MAX_TEXT, Packer, key_of
 from .store import MAX_TOTAL, OPENING, THREADS
 
@@ -45,7 +42,6 @@ NOTHING = Recalled()
 
 _PROCESS: object = object()  # another one in each forked process, which opens its stores anew
 _OPENERS = Threads(8, "adapter-memory-opening")
-_TROUBLES: weakref.WeakSet[Trouble] = weakref.WeakSet()
 
 _MAX_ITEMS = 4096  # of reasoning, that are put into a request
 
@@ -303,67 +299,7 @@ async def _anyios_deadline(seconds: float) -> AsyncIterator[None]:
         yield
 
 
-def _said(error: BaseException) -> str:
-    """Say what went wrong: messages of others may hold an address with its password, or what was remembered."""
-    return f"no answer ({error if isinstance(error, (AdapterError, UnsafeFile)) else type(error).__name__})"
-
-
-class Trouble:
-    """What is known of a store's trouble: whether to leave it alone, and whether to say so again."""
-
-    patience = 3  # failures in a row
-    first_rest, longest_rest = 1.0, 30.0  # seconds
-    quiet = 60.0  # seconds between warnings
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        _TROUBLES.add(self)
-        self._failures = 0
-        self._rests_until = 0.0
-        self._rest = self.first_rest
-        self._quiet_until = 0.0
-        self._unsaid = 0
-
-    @property
-    def resting(self) -> bool:
-        """Tell whether the store is left alone for now."""
-        return self._rests_until > 0.0 and time.monotonic() < self._rests_until
-
-    def failed(self, error: BaseException) -> None:
-        """Take note of a failure."""
-        self._failures += 1
-        if self._failures >= self.patience:
-            self._rests_until = time.monotonic() + self._rest
-            self._rest = min(2 * self._rest, self.longest_rest)
-        self.warn(_said(error))
-
-    def over(self) -> None:
-        """Take note that all is well."""
-        if self._failures:
-            self._failures, self._rests_until, self._rest = 0, 0.0, self.first_rest
-
-    def warn(self, what: str) -> None:
-        """Say so, unless it was said a short while ago."""
-        now = time.monotonic()
-        if not self._lock.acquire(blocking=False):
-            return  # somebody is saying it
-        try:
-            self._unsaid += 1
-            if now < self._quiet_until:
-                return
-            count, self._unsaid, self._quiet_until = self._unsaid, 0, now + self.quiet
-        finally:
-            self._lock.release()
-        often = f", {count} times" if count > 1 else ""
-        logger.warning("memory: %s from the store%s: reasoning isn't carried between some turns", what, often)
-
-
+@in_forked_child  # a thread that the child doesn't have may hold the lock
 def _begin_anew() -> None:
     global _PROCESS  # noqa: PLW0603
     _PROCESS = object()
-    for one in list(_TROUBLES):
-        one._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)  # a thread that the child doesn't have may hold a lock

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 from pathlib import Path
 from threading import RLock
 from typing import Any
+
+from adapter._util.fork import in_forked_child
 
 from . import private_files
 from .in_memory import InProcess
@@ -79,13 +80,10 @@ def _made(where: Address, seconds: float) -> Any:
     return Redis(where.place, seconds=seconds, age=where.age)
 
 
+@in_forked_child  # a thread that the child doesn't have may hold the lock
 def _unlock() -> None:
     global _OPENING  # noqa: PLW0603
     _OPENING = RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock
 
 
 def forget_all() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from adapter._settings import settings_file
 from adapter._settings.kill_switch import strongest
 from adapter._settings.settings import Settings, forces_of
+from adapter._util.fork import in_forked_child
 from adapter._util.log_once import HELD, ONCE
 from adapter._util.safe_names import printable
 from adapter.errors import AdapterError, ConfigurationError
@@ -188,13 +189,10 @@ def live(settings: Settings) -> Live:
     return found
 
 
+@in_forked_child
 def _unlock() -> None:
     """Give a forked process locks of its own: a thread that it doesn't have may hold its parent's."""
     global _MAKING  # noqa: PLW0603
     _MAKING = threading.RLock()
     for one in _READING:
         one._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)

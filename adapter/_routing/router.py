@@ -14,7 +14,7 @@ from adapter._settings.fields import PerCall, Rule
 from adapter._settings.match import Match
 from adapter._settings.settings import Settings
 from adapter._util.log_once import ONCE
-from adapter.telemetry.counters import Observers
+from adapter.telemetry.observers import Observers
 from adapter.translation.model_profiles import ModelFacts
 from adapter.translation.policy import Policy
 

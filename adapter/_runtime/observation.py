@@ -13,7 +13,7 @@ from typing import Any
 
 from adapter._exchange.endpoints import is_azure
 from adapter._util import json_codec, sse
-from adapter.telemetry.counters import Record
+from adapter.telemetry.record import Record
 
 from .call_context import Ticket
 

@@ -44,6 +44,6 @@ def adopt(resource: Any) -> None:
 
 def release(client: Any) -> None:
     """Give the resources of a client's that were adopted their classes back."""
-    own = sys.modules.get(f"{__package__}.own_messages")
+    own = sys.modules.get(f"{__package__}.fast_messages")
     if own is not None:
         own.release(client)

@@ -12,7 +12,7 @@ from adapter.translation.policy import CarryReasoning, Unsupported
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from adapter.telemetry.counters import Record
+    from adapter.telemetry.record import Record
 
     from .fields import Fallback, Force, OnInternalError, Rule
     from .match import Match

@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from adapter._util import safe_names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
-from adapter.telemetry.counters import check
+from adapter.telemetry.observers import check
 
 from . import environment, log_handler, settings_file
 from .arguments import Arguments

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 import weakref
 from hashlib import blake2b
+
+from .fork import in_forked_child
 
 _MOST = 1000
 _KEY = secrets.token_bytes(32)
@@ -57,10 +58,7 @@ def _digest(what: object) -> bytes:
     return blake2b(repr(what).encode("utf-8", "backslashreplace"), digest_size=16, key=_KEY).digest()
 
 
+@in_forked_child  # a thread that the child doesn't have may hold the lock
 def _unlock() -> None:
     for one in list(_ALL):
         one._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock

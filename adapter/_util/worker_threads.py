@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
+
+from .fork import in_forked_child
 
 _ALL: weakref.WeakSet[Threads] = weakref.WeakSet()
 
@@ -114,10 +115,7 @@ async def joined(running: Future[Any]) -> Any:
     return await asyncio.wrap_future(running)
 
 
+@in_forked_child
 def _forget_all() -> None:
     for one in list(_ALL):
         one.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -14,7 +14,8 @@ from .history import ToolResult, tool_result
 from .iterators import AsyncEvents, Events
 from .reader import read
 from .tool_definitions import tools_for
-from .turn import Citation, ToolCall, Turn, Usage
+from .turn import Turn
+from .types import Citation, ToolCall, Usage
 
 __all__ = [
     "AsyncEvents",

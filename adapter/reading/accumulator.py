@@ -24,7 +24,8 @@ from .events import (
 )
 from .sdk_objects import fields, key_of, listed, string, text_of
 from .tools import Parser, Toolbox, attempt, json_object, parser_of
-from .turn import CallType, Citation, ToolCall, Turn, Usage
+from .turn import Turn
+from .types import CallType, Citation, ToolCall, Usage
 
 Events = list[Event[Any]]
 

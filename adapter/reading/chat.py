@@ -13,7 +13,8 @@ from adapter.translation.replies.errors import event_failure
 from .accumulator import Answer, Events
 from .events import Finished
 from .sdk_objects import fields, listed, plain, string
-from .turn import Turn, Usage
+from .turn import Turn
+from .types import Usage
 
 _SHARED = ("id", "created", "model", "service_tier", "system_fingerprint")
 

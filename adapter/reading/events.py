@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from .turn import CallType, T_co, Turn
+from .turn import T_co, Turn
+from .types import CallType
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,92 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter.errors import Unsupported
-from adapter.translation.identifiers import call_id
-from adapter.translation.requests.content import output_text
 
-from .sdk_objects import fields, plain
+from .turn import Entry, call_id_of
 
 if TYPE_CHECKING:
     from .events import ToolCallDone
-    from .turn import ToolCall, Turn
-
-Entry = dict[str, Any]
-
-
-def message(turn: Turn[Any]) -> Entry:
-    """Make an assistant message; content is null where the answer is a call or a refusal alone, as in Chat's replies."""
-    made: Entry = {"role": "assistant", "content": turn.text}
-    if not turn.text and (turn.tool_calls or turn.refusal):
-        made["content"] = None
-    if turn.refusal:
-        made["refusal"] = turn.refusal
-    calls = [_call(call) for call in turn.tool_calls if call.type != "function_call"]
-    if calls:
-        made["tool_calls"] = calls
-    for call in turn.tool_calls:
-        if call.type == "function_call":
-            made["function_call"] = {"name": call.name, "arguments": call.arguments}
-    return made
-
-
-def _call(call: ToolCall) -> Entry:
-    if call.type == "custom":
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def items(turn: Turn[Any]) -> list[Entry]:
-    """Make input items: of a Response's own items where there are any, else of what the turn says."""
-    output = fields(turn.raw).get("output")
-    kept = [_item(plain(item)) for item in output] if isinstance(output, list) else []
-    while kept and (kept[-1] is None or kept[-1]["type"] == "reasoning"):
-        kept.pop()  # reasoning without the item that follows it is refused (recording 684)
-    own = [item for item in kept if item is not None]
-    if own:
-        return own
-    parts = [output_text(turn.text)] if turn.text or not (turn.refusal or turn.tool_calls) else []
-    parts += [{"type": "refusal", "refusal": turn.refusal}] if turn.refusal else []
-    return [*([_said(parts)] if parts else []), *(_call_item(call) for call in turn.tool_calls)]
-
-
-def _said(parts: list[Entry]) -> Entry:
-    return {"type": "message", "role": "assistant", "content": parts}  # the form that every server takes
-
-
-def _call_item(call: ToolCall) -> Entry:
-    kind, written = ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
-    return {"type": kind, "call_id": _id(call), "name": call.name, written: call.arguments}
-
-
-def _id(call: ToolCall | ToolCallDone) -> str:
-    return call_id(call.id or f"call_{call.name}")  # the deprecated form has no id, and one call
-
-
-def _item(item: Any) -> Entry | None:
-    """Take of a Response's item what goes back as input; None for what doesn't."""
-    match item:
-        case {"type": "message", "content": [_, *_] as content}:
-            parts = [part for part in map(_part, content) if part is not None]
-            made = _said(parts)
-            if item.get("phase") is not None:
-                made["phase"] = item["phase"]
-            return made if parts else None
-        case {"type": "function_call" | "custom_tool_call" as kind}:
-            keys = ("name", "namespace", "input" if kind == "custom_tool_call" else "arguments")
-            made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
-            return made | {key: item[key] for key in keys if item.get(key) is not None}
-        case {"type": "reasoning", "encrypted_content": str(sealed)} if sealed:
-            return {"type": "reasoning", "summary": item.get("summary") or [], "encrypted_content": sealed}
-    return None
-
-
-def _part(part: Any) -> Entry | None:
-    match part:
-        case {"type": "output_text", "text": str(text)}:
-            return output_text(text)
-        case {"type": "refusal", "refusal": str(text)}:
-            return {"type": "refusal", "refusal": text}
-    return None
+    from .types import ToolCall
 
 
 class ToolResult(Entry):
@@ -131,7 +51,7 @@ def tool_result(call: ToolCall | ToolCallDone, output: Any) -> ToolResult:
     else:
         content = given = _text(output)
     kind = "custom_tool_call_output" if call.type == "custom" else "function_call_output"
-    items = [{"type": kind, "call_id": _id(call), "output": given}]
+    items = [{"type": kind, "call_id": call_id_of(call.id, call.name), "output": given}]
     if call.type == "function_call":
         return ToolResult({"role": "function", "name": call.name, "content": content}, items)
     return ToolResult({"role": "tool", "tool_call_id": call.id, "content": content}, items)

@@ -18,7 +18,7 @@ from adapter.translation.streams.item_states import Call
 
 from .accumulator import Answer, Events
 from .sdk_objects import fields, key_of, listed, plain, string
-from .turn import Citation, Usage
+from .types import Citation, Usage
 
 # Of a Response, what the translation looks at: its echo of the request would only cost.
 _RESPONSE = {

@@ -12,7 +12,7 @@ from typing import Any
 from adapter.errors import ConfigurationError
 from adapter.translation.json_types import json_type
 
-from .turn import CallType, ToolCall
+from .types import CallType, ToolCall
 
 Parser = Callable[[str], Any]
 """Make of a call's arguments what the tool wants; raise where they don't fit."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic
 
-from . import history
-from .sdk_objects import count, fields, plain
+from adapter.translation.identifiers import call_id
+from adapter.translation.requests.content import output_text
+
+from .sdk_objects import fields, plain
+from .types import Citation, ToolCall, Usage
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -21,134 +22,6 @@ else:  # before Python 3.13 without a default, which only checkers look at: a `T
 
     T = TypeVar("T")
     T_co = TypeVar("T_co", covariant=True)
-
-CallType = Literal["function", "custom", "function_call"]
-"""The kind of a tool call; `function_call` is Chat's deprecated form, which has no id."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ToolCall:
-    """One call of a tool.
-
-    `arguments` is the exact text that the model wrote; for a custom tool, its input. `parsed` is what the tool's definition
-    makes of it: the Pydantic model, a dict of keyword arguments for a callable, the JSON object for a raw schema. It is None where no
-    definition was given, for custom tools, and where the arguments don't fit: then `problem` says why.
-    """
-
-    id: str
-    name: str
-    arguments: str
-    parsed: Any = field(default=None, hash=False)
-    problem: str | None = None
-    type: CallType = "function"
-
-    def json(self) -> Any:
-        """Decode the arguments; raises ValueError where they are no JSON."""
-        return json.loads(self.arguments)
-
-    def __repr__(self) -> str:
-        bad = ", problem=…" if self.problem is not None else ""
-        return f"ToolCall(name={self.name!r}, id={self.id!r}, {len(self.arguments)} characters{bad})"
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts. A detail that the server didn't count is 0; `total_tokens` is the server's own."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Chat's name for `input_tokens`."""
-        return self.input_tokens
-
-    @property
-    def completion_tokens(self) -> int:
-        """Chat's name for `output_tokens`."""
-        return self.output_tokens
-
-    @classmethod
-    def of(cls, given: Any) -> Usage | None:
-        """Read the usage of either API; None where there is none (nothing is invented)."""
-        usage = fields(given)
-        if not usage:
-            return None
-        before = fields(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-        after = fields(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-        sent = count(usage.get("prompt_tokens")) or count(usage.get("input_tokens"))
-        made = count(usage.get("completion_tokens")) or count(usage.get("output_tokens"))
-        total = usage.get("total_tokens")
-        return cls(
-            sent,
-            made,
-            total if isinstance(total, int) else sent + made,
-            count(before.get("cached_tokens")),
-            count(before.get("cache_write_tokens")),
-            count(after.get("reasoning_tokens")),
-            count(before.get("audio_tokens")),
-            count(after.get("audio_tokens")),
-            count(after.get("accepted_prediction_tokens")),
-            count(after.get("rejected_prediction_tokens")),
-        )
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Citation:
-    """What a stretch of the text rests on. Positions count characters of `Turn.text`; None where the API gives none.
-
-    `type` is `url_citation`, and on the Responses API also `file_citation`, `container_file_citation` or `file_path`.
-    `index` is the file's place in the list of files.
-    """
-
-    type: str
-    url: str | None = None
-    title: str | None = None
-    start_index: int | None = None
-    end_index: int | None = None
-    file_id: str | None = None
-    filename: str | None = None
-    container_id: str | None = None
-    index: int | None = None
-
-    @classmethod
-    def of(cls, given: Any) -> Citation:
-        """Read an annotation: Chat nests it under its type, the Responses API doesn't."""
-        flat = fields(given)
-        kind = flat.get("type")
-        nested = flat.get(kind) if isinstance(kind, str) else None
-        inner: Mapping[str, Any] = fields(nested) if nested is not None else flat
-
-        def text(key: str) -> str | None:
-            value = inner.get(key)
-            return value if isinstance(value, str) else None
-
-        def number(key: str) -> int | None:
-            value = inner.get(key)
-            return value if isinstance(value, int) else None
-
-        return cls(
-            kind if isinstance(kind, str) else "",
-            text("url"),
-            text("title"),
-            number("start_index"),
-            number("end_index"),
-            text("file_id"),
-            text("filename"),
-            text("container_id"),
-            number("index"),
-        )
-
-    def __repr__(self) -> str:
-        return f"Citation(type={self.type!r})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -177,7 +50,7 @@ class Turn(Generic[T_co]):
 
     def as_message(self) -> dict[str, Any]:
         """Return the message that stands for this turn in Chat's `messages`."""
-        return history.message(self)
+        return message(self)
 
     def as_items(self) -> list[dict[str, Any]]:
         """Return the items that stand for this turn in the Responses API's `input`.
@@ -186,7 +59,7 @@ class Turn(Generic[T_co]):
         encrypted (`include=["reasoning.encrypted_content"]`). Without ids, so that it holds with `store=False`. The
         items of hosted tools aren't among them; `raw` has them.
         """
-        return history.items(self)
+        return items(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not all of the SDK's objects can be pickled: its parsed results can't. A copy has `raw` as JSON.
@@ -198,3 +71,83 @@ class Turn(Generic[T_co]):
         said += ["a refusal"] if self.refusal is not None else []
         said += [f"{len(self.tool_calls)} tool calls"] if self.tool_calls else []
         return f"Turn(finish={self.finish!r}, {', '.join(said)})"
+
+
+Entry = dict[str, Any]
+
+
+def message(turn: Turn[Any]) -> Entry:
+    """Make an assistant message; content is null where the answer is a call or a refusal alone, as in Chat's replies."""
+    made: Entry = {"role": "assistant", "content": turn.text}
+    if not turn.text and (turn.tool_calls or turn.refusal):
+        made["content"] = None
+    if turn.refusal:
+        made["refusal"] = turn.refusal
+    calls = [_call(call) for call in turn.tool_calls if call.type != "function_call"]
+    if calls:
+        made["tool_calls"] = calls
+    for call in turn.tool_calls:
+        if call.type == "function_call":
+            made["function_call"] = {"name": call.name, "arguments": call.arguments}
+    return made
+
+
+def _call(call: ToolCall) -> Entry:
+    if call.type == "custom":
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def items(turn: Turn[Any]) -> list[Entry]:
+    """Make input items: of a Response's own items where there are any, else of what the turn says."""
+    output = fields(turn.raw).get("output")
+    kept = [_item(plain(item)) for item in output] if isinstance(output, list) else []
+    while kept and (kept[-1] is None or kept[-1]["type"] == "reasoning"):
+        kept.pop()  # reasoning without the item that follows it is refused (recording 684)
+    own = [item for item in kept if item is not None]
+    if own:
+        return own
+    parts = [output_text(turn.text)] if turn.text or not (turn.refusal or turn.tool_calls) else []
+    parts += [{"type": "refusal", "refusal": turn.refusal}] if turn.refusal else []
+    return [*([_said(parts)] if parts else []), *(_call_item(call) for call in turn.tool_calls)]
+
+
+def _said(parts: list[Entry]) -> Entry:
+    return {"type": "message", "role": "assistant", "content": parts}  # the form that every server takes
+
+
+def _call_item(call: ToolCall) -> Entry:
+    kind, written = ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
+    return {"type": kind, "call_id": call_id_of(call.id, call.name), "name": call.name, written: call.arguments}
+
+
+def call_id_of(id_: str, name: str) -> str:
+    """Return the `call_id` of a call for the Responses API's `input`."""
+    return call_id(id_ or f"call_{name}")  # the deprecated form has no id, and one call
+
+
+def _item(item: Any) -> Entry | None:
+    """Take of a Response's item what goes back as input; None for what doesn't."""
+    match item:
+        case {"type": "message", "content": [_, *_] as content}:
+            parts = [part for part in map(_part, content) if part is not None]
+            made = _said(parts)
+            if item.get("phase") is not None:
+                made["phase"] = item["phase"]
+            return made if parts else None
+        case {"type": "function_call" | "custom_tool_call" as kind}:
+            keys = ("name", "namespace", "input" if kind == "custom_tool_call" else "arguments")
+            made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
+            return made | {key: item[key] for key in keys if item.get(key) is not None}
+        case {"type": "reasoning", "encrypted_content": str(sealed)} if sealed:
+            return {"type": "reasoning", "summary": item.get("summary") or [], "encrypted_content": sealed}
+    return None
+
+
+def _part(part: Any) -> Entry | None:
+    match part:
+        case {"type": "output_text", "text": str(text)}:
+            return output_text(text)
+        case {"type": "refusal", "refusal": str(text)}:
+            return {"type": "refusal", "refusal": text}
+    return None

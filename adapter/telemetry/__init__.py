@@ -1,1 +1,9 @@
-"""What observers are told of calls."""
+"""What observers are told of calls: `Record`, one for each call, and `Counters`, which counts them."""
+
+from __future__ import annotations
+
+from .counters import Counters, Histogram
+from .observers import Observer
+from .record import Record
+
+__all__ = ["Counters", "Histogram", "Observer", "Record"]

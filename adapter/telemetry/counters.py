@@ -5,195 +5,21 @@ Nothing that a user or a model wrote is in a record: names, paths, classes, numb
 
 from __future__ import annotations
 
-import inspect
 import logging
-import os
 import weakref
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from threading import RLock
-from types import MethodType
 from typing import Any
 
-from adapter._exchange.record import Backend, Decision
-from adapter._util import safe_names
+from adapter._util.fork import in_forked_child
 from adapter._util.safe_names import OTHER
 
+from .record import Record
+
 logger = logging.getLogger("adapter")
-
-_LONGEST_TAG = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What became of one call.
-
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` why. `held` are the
-    places in the request that held it on Chat, `losses` all of the ledger's, without indexes (`messages[].name`), each with what
-    happened there. `status` is the HTTP status, None where no reply came; `error` the class of the exception that the
-    caller got. `latency` and `first_token` are seconds from the call's beginning, to its end and to the first piece of
-    the answer; tokens are None where the server told of none. `call_site` is the nearest caller,
-    `module:function`, None where nobody is on the stack.
-    """
-
-    asked: Backend
-    backend: Backend
-    reason: str
-    model: str | None = None
-    tag: str | None = None
-    stream: bool = False
-    azure: bool = False
-    held: tuple[str, ...] = ()
-    losses: tuple[tuple[str, str], ...] = ()
-    status: int | None = None
-    error: str | None = None
-    latency: float
-    first_token: float | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    settings_hash: str = ""
-    call_site: str | None = None
-
-    @classmethod
-    def of(
-        cls,
-        decision: Decision,
-        *,
-        latency: float,
-        first_token: float | None = None,
-        model: str | None = None,
-        tag: str | None = None,
-        stream: bool = False,
-        azure: bool = False,
-        status: int | None = None,
-        error: BaseException | str | None = None,
-        usage: Any = None,
-    ) -> Record:
-        """Make the record of a call from its decision and what else is known; `usage` is that of a Chat reply, as JSON.
-
-        `error` is the exception, or its class's name.
-        """
-        usage = usage if isinstance(usage, dict) else {}
-        held = [safe_names.blank(loss.path) for loss in decision.losses if loss.action == "held"]
-        return cls(
-            asked=decision.asked,
-            backend=decision.backend,
-            reason=decision.reason,
-            model=None if model is None else safe_names.name(model),
-            tag=None if tag is None else safe_names.printable(tag, _LONGEST_TAG),
-            stream=stream,
-            azure=azure,
-            held=tuple(dict.fromkeys(held)),
-            losses=tuple((safe_names.blank(loss.path), loss.action) for loss in decision.losses),
-            status=status,
-            error=error if error is None or isinstance(error, str) else type(error).__name__,
-            latency=latency,
-            first_token=first_token,
-            prompt_tokens=_count(usage, "prompt_tokens"),
-            completion_tokens=_count(usage, "completion_tokens"),
-            reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
-            cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-            settings_hash=decision.settings_hash,
-            call_site=None if decision.call_site is None else safe_names.printable(decision.call_site),
-        )
-
-
-def _count(counts: Any, key: str) -> int | None:
-    found = counts.get(key) if isinstance(counts, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-Observer = Callable[[Record], object]
-
-_Key = tuple[int, int]
-
-# The observers that have raised, in any client of this process: by identity, since they need not be hashable. An entry leaves
-# with its observer. No lock: the callbacks run wherever the collector does, and a dict's single operations are atomic.
-_DROPPED: dict[_Key, Any] = {}
-
-# Those that are told of the calls of every client; see observing.
-_EVERYWHERE: tuple[tuple[_Key, Observer], ...] = ()
-
-
-class Observers:
-    """Tell records to observers, in order.
-
-    An observer that raises is dropped for good, in the whole process, with one warning: the call is never lost for it.
-    What isn't an Exception (an interrupt, a cancellation) passes. One that can't be referred to weakly is dropped here
-    only. Falsy where there are none, so that no record need be made.
-    """
-
-    __slots__ = ("_dropped", "_observers")
-
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers = tuple((_key(observer), observer) for observer in observers)
-        self._dropped: dict[_Key, Any] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._observers or _EVERYWHERE)
-
-    def tell(self, record: Record) -> None:
-        """Call each observer with a record."""
-        for key, observer in (*self._observers, *_EVERYWHERE):
-            if key in _DROPPED or key in self._dropped:
-                continue
-            try:
-                made = observer(record)
-                if inspect.iscoroutine(made):
-                    made.close()
-                    raise TypeError("an observer gave a coroutine, which nobody awaits")
-            except Exception as error:  # noqa: BLE001  # whatever it was: it is not the call's
-                self._drop(key, observer, error)
-
-    def _drop(self, key: _Key, observer: Observer, error: Exception) -> None:
-        def forget(gone: Any, home: dict[_Key, Any] = _DROPPED) -> None:
-            if home.get(key) is gone:
-                del home[key]
-
-        entry: Any
-        try:
-            entry = (weakref.WeakMethod if isinstance(observer, MethodType) else weakref.ref)(observer, forget)
-        except TypeError:
-            home, entry = self._dropped, observer
-        else:
-            home = _DROPPED
-        if home.setdefault(key, entry) is entry:  # of the threads in which it raises at once, one says so
-            logger.warning("an observer raised %s and is dropped", type(error).__name__)
-
-
-@contextmanager
-def observing(observer: Observer) -> Iterator[None]:
-    """Tell an observer of the calls of every client in this process, for a test run."""
-    global _EVERYWHERE  # noqa: PLW0603
-    entry = (_key(observer), observer)
-    _EVERYWHERE = (*_EVERYWHERE, entry)
-    try:
-        yield
-    finally:
-        _EVERYWHERE = tuple(one for one in _EVERYWHERE if one is not entry)
-
-
-def _key(observer: Observer) -> _Key:
-    """Return what an observer is known by: bound methods are made anew with each access."""
-    if isinstance(observer, MethodType):
-        return id(observer.__self__), id(observer.__func__)
-    return id(observer), 0
-
-
-def check(observers: Sequence[Any]) -> None:
-    """Raise ValueError for an observer that can't be called, or would have to be awaited."""
-    for i, observer in enumerate(observers):
-        if not callable(observer):
-            raise ValueError(f"observers[{i}]: expected a callable, got {type(observer).__name__}")
-        for function in (observer, getattr(type(observer), "__call__", None)):  # noqa: B004  # an async method of its class
-            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                raise ValueError(f"observers[{i}]: async callables are not supported: give a plain function")
 
 
 BUCKETS: tuple[float, ...] = tuple(0.01 * (1 << k) for k in range(17))
@@ -387,10 +213,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+@in_forked_child  # a thread that the child doesn't have may hold the lock
 def _unlock() -> None:
     for one in list(_COUNTERS):
         one._lock, one._counting = RLock(), False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)  # a thread that the child doesn't have may hold the lock

@@ -146,7 +146,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     watcher = item.config.stash[_WATCHER]
     if not item.config.stash.get(_WATCHING, False):
-        from adapter.telemetry.counters import observing
+        from adapter.telemetry.observers import observing
 
         item.config.stash[_CLOSING].enter_context(observing(watcher))
         item.config.stash[_WATCHING] = True

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from adapter.translation.ledger import Loss
-from adapter.translation.model_profiles import KNOWN, ModelFacts
+from .ledger import Loss
+from .model_profiles import KNOWN, ModelFacts
 
 ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 

@@ -100,7 +100,7 @@ def _files(folder: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def _observed(into: list[Any]) -> Iterator[None]:
     """Take down the adapter's records, and take its log off the application's output."""
-    from adapter.telemetry.counters import observing
+    from adapter.telemetry.observers import observing
 
     log = logging.getLogger("adapter")
     log.addHandler(logging.NullHandler())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedReply
-from adapter.translation.objects.output_items import call_id_of, name_of, written_of
 from adapter.translation.types import Asked
+
+from .output_items import call_id_of, name_of, written_of
 
 
 def call_to_chat(path: str, item: dict[str, Any], asked: Asked) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""The parts of a turn: tool calls, usage, citations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .sdk_objects import count, fields
+
+CallType = Literal["function", "custom", "function_call"]
+"""The kind of a tool call; `function_call` is Chat's deprecated form, which has no id."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ToolCall:
+    """One call of a tool.
+
+    `arguments` is the exact text that the model wrote; for a custom tool, its input. `parsed` is what the tool's definition
+    makes of it: the Pydantic model, a dict of keyword arguments for a callable, the JSON object for a raw schema. It is None where no
+    definition was given, for custom tools, and where the arguments don't fit: then `problem` says why.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    parsed: Any = field(default=None, hash=False)
+    problem: str | None = None
+    type: CallType = "function"
+
+    def json(self) -> Any:
+        """Decode the arguments; raises ValueError where they are no JSON."""
+        return json.loads(self.arguments)
+
+    def __repr__(self) -> str:
+        bad = ", problem=…" if self.problem is not None else ""
+        return f"ToolCall(name={self.name!r}, id={self.id!r}, {len(self.arguments)} characters{bad})"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. A detail that the server didn't count is 0; `total_tokens` is the server's own."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Chat's name for `input_tokens`."""
+        return self.input_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Chat's name for `output_tokens`."""
+        return self.output_tokens
+
+    @classmethod
+    def of(cls, given: Any) -> Usage | None:
+        """Read the usage of either API; None where there is none (nothing is invented)."""
+        usage = fields(given)
+        if not usage:
+            return None
+        before = fields(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+        after = fields(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+        sent = count(usage.get("prompt_tokens")) or count(usage.get("input_tokens"))
+        made = count(usage.get("completion_tokens")) or count(usage.get("output_tokens"))
+        total = usage.get("total_tokens")
+        return cls(
+            sent,
+            made,
+            total if isinstance(total, int) else sent + made,
+            count(before.get("cached_tokens")),
+            count(before.get("cache_write_tokens")),
+            count(after.get("reasoning_tokens")),
+            count(before.get("audio_tokens")),
+            count(after.get("audio_tokens")),
+            count(after.get("accepted_prediction_tokens")),
+            count(after.get("rejected_prediction_tokens")),
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Citation:
+    """What a stretch of the text rests on. Positions count characters of `Turn.text`; None where the API gives none.
+
+    `type` is `url_citation`, and on the Responses API also `file_citation`, `container_file_citation` or `file_path`.
+    `index` is the file's place in the list of files.
+    """
+
+    type: str
+    url: str | None = None
+    title: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    container_id: str | None = None
+    index: int | None = None
+
+    @classmethod
+    def of(cls, given: Any) -> Citation:
+        """Read an annotation: Chat nests it under its type, the Responses API doesn't."""
+        flat = fields(given)
+        kind = flat.get("type")
+        nested = flat.get(kind) if isinstance(kind, str) else None
+        inner: Mapping[str, Any] = fields(nested) if nested is not None else flat
+
+        def text(key: str) -> str | None:
+            value = inner.get(key)
+            return value if isinstance(value, str) else None
+
+        def number(key: str) -> int | None:
+            value = inner.get(key)
+            return value if isinstance(value, int) else None
+
+        return cls(
+            kind if isinstance(kind, str) else "",
+            text("url"),
+            text("title"),
+            number("start_index"),
+            number("end_index"),
+            text("file_id"),
+            text("filename"),
+            text("container_id"),
+            number("index"),
+        )
+
+    def __repr__(self) -> str:
+        return f"Citation(type={self.type!r})"
