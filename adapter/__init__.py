@@ -24,18 +24,18 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from adapter._exchange.record import Decision
-    from adapter._http.transport import AsyncTransport, Transport
-    from adapter._memory.store import Store
-    from adapter._routing.forget import aforget, forget
-    from adapter._routing.overrides import use
-    from adapter._runtime.decisions import decision
-    from adapter._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
-    from adapter._sdk.install import install, uninstall
-    from adapter._settings.settings import Settings
-    from adapter.telemetry.counters import Counters
-    from adapter.telemetry.record import Record
-    from adapter.translation.ledger import Loss
+    from ._exchange.record import Decision
+    from ._http.transport import AsyncTransport, Transport
+    from ._memory.store import Store
+    from ._routing.forget import aforget, forget
+    from ._routing.overrides import use
+    from ._runtime.decisions import decision
+    from ._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from ._sdk.install import install, uninstall
+    from ._settings.settings import Settings
+    from .telemetry.counters import Counters
+    from .telemetry.record import Record
+    from .translation.ledger import Loss
 
     from . import translation as translate
     from .reading import (
@@ -104,38 +104,38 @@ __all__ = [
 
 # Where the names live that bring the SDK, pydantic-settings or the translation with them: imported on first use.
 _LAZY = {
-    "AsyncAzureOpenAI": "doors.client",
-    "AsyncOpenAI": "doors.client",
-    "AsyncTransport": "doors.wire",
-    "AzureOpenAI": "doors.client",
+    "AsyncAzureOpenAI": "_sdk.client",
+    "AsyncOpenAI": "_sdk.client",
+    "AsyncTransport": "_http.transport",
+    "AzureOpenAI": "_sdk.client",
     "Citation": "reading",
     "Counters": "telemetry",
-    "Decision": "journal",
+    "Decision": "_exchange.record",
     "Finished": "reading",
     "Loss": "translation.ledger",
-    "OpenAI": "doors.client",
+    "OpenAI": "_sdk.client",
     "ReasoningDelta": "reading",
     "Record": "telemetry",
     "RefusalDelta": "reading",
-    "Settings": "routing.settings",
-    "Store": "memory.base",
+    "Settings": "_settings.settings",
+    "Store": "_memory.store",
     "TextDelta": "reading",
     "ToolCall": "reading",
     "ToolCallDelta": "reading",
     "ToolCallDone": "reading",
     "ToolCallStarted": "reading",
-    "Transport": "doors.wire",
+    "Transport": "_http.transport",
     "Turn": "reading",
     "Usage": "reading",
-    "aforget": "routing.forgetting",
-    "decision": "doors.decisions",
-    "forget": "routing.forgetting",
-    "install": "doors.installing",
+    "aforget": "_routing.forget",
+    "decision": "_runtime.decisions",
+    "forget": "_routing.forget",
+    "install": "_sdk.install",
     "read": "reading",
     "tool_result": "reading",
     "tools_for": "reading",
-    "uninstall": "doors.installing",
-    "use": "routing.overrides",
+    "uninstall": "_sdk.install",
+    "use": "_routing.overrides",
 }
 
 
@@ -154,27 +154,27 @@ if not TYPE_CHECKING:  # a checker would take every name for one that there is
 def _imported(home: str) -> Any:
     """Import a module by a statement of its own: what makes one executable of a program (Nuitka) sees no other import."""
     match home:
-        case "doors.client":
+        case "_sdk.client":
             from ._sdk import client
 
             return client
-        case "doors.decisions":
+        case "_runtime.decisions":
             from ._runtime import decisions
 
             return decisions
-        case "doors.installing":
+        case "_sdk.install":
             from ._sdk import install
 
             return install
-        case "doors.wire":
+        case "_http.transport":
             from ._http import transport
 
             return transport
-        case "journal":
+        case "_exchange.record":
             from ._exchange import record
 
             return record
-        case "memory.base":
+        case "_memory.store":
             from ._memory import store
 
             return store
@@ -182,22 +182,22 @@ def _imported(home: str) -> Any:
             from . import reading
 
             return reading
-        case "routing.forgetting":
+        case "_routing.forget":
             from ._routing import forget
 
             return forget
-        case "routing.overrides":
+        case "_routing.overrides":
             from ._routing import overrides
 
             return overrides
-        case "routing.settings":
+        case "_settings.settings":
             from ._settings import settings
 
             return settings
         case "telemetry":
-            from .telemetry import counters
+            from . import telemetry
 
-            return counters
+            return telemetry
         case "translation":
             from . import translation
 

@@ -2,7 +2,7 @@
 
 Import them into a `conftest.py`:
 
-    from .pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config  # noqa: F401
+    from adapter.testing.pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config  # noqa: F401
 
 Tests marked `vcr` that use the fixture `backend` then have `cassettes/MODULE/TEST.chat.yaml` and `TEST.responses.yaml`; a cassette
 `TEST.yaml` from before is the chat side's. pytest-recording's own options hold: `--record-mode=once` records what isn't there.

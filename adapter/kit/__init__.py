@@ -1,0 +1,1 @@
+"""Earlier import paths of `adapter.tools`; they work until the release after this one."""

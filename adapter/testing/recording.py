@@ -1,0 +1,7 @@
+"""The earlier import path of `adapter.testing.pytest_recording`; it works until the release after this one."""
+
+from __future__ import annotations
+
+from .pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config
+
+__all__ = ["default_cassette_name", "pytest_recording_configure", "vcr_config"]

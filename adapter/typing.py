@@ -1,0 +1,8 @@
+"""The types of what users may give to the settings: `Store` for `memory`, `Observer` for `observers`."""
+
+from __future__ import annotations
+
+from ._memory.store import Store
+from .telemetry.observers import Observer
+
+__all__ = ["Observer", "Store"]
