@@ -24,6 +24,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import translation as translate
     from ._exchange.record import Decision
     from ._http.transport import AsyncTransport, Transport
     from ._memory.store import Store
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from ._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from ._sdk.install import install, uninstall
     from ._settings.settings import Settings
-    from .telemetry.counters import Counters
-    from .telemetry.record import Record
-    from .translation.ledger import Loss
-
-    from . import translation as translate
     from .reading import (
         Citation,
         Finished,
@@ -54,6 +50,9 @@ if TYPE_CHECKING:
         tool_result,
         tools_for,
     )
+    from .telemetry.counters import Counters
+    from .telemetry.record import Record
+    from .translation.ledger import Loss
 
 __version__ = "0.1.0"
 

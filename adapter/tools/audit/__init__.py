@@ -1,9 +1,9 @@
 """What would move to the Responses API, by logged requests: `audit_batch` for one record batch, `audit` for logs on disk.
 
-    from adapter.tools.audit import Summary, audit_batches, report
+from adapter.tools.audit import Summary, audit_batches, report
 
-    rows = spark.read.text("logs/*.jsonl.gz").mapInArrow(audit_batches(settings), "summary string").collect()
-    figures = report(Summary.merged(Summary.from_json(row.summary) for row in rows), settings)
+rows = spark.read.text("logs/*.jsonl.gz").mapInArrow(audit_batches(settings), "summary string").collect()
+figures = report(Summary.merged(Summary.from_json(row.summary) for row in rows), settings)
 """
 
 from __future__ import annotations
