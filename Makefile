@@ -40,11 +40,11 @@ cover: ## run the tests and measure the branches they take
 
 soak: ## leave ten thousand streams in every way, and show what is left of them; STREAMS= for another number
 	$(call environment,dev)
-	SOAK_STREAMS=$(or $(STREAMS),10000) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/test_soak.py
+	SOAK_STREAMS=$(or $(STREAMS),10000) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/integration/test_soak.py
 
 matrix: ## show what a caller sees of each fault of the network, natively and through the adapter
 	$(call environment,dev)
-	$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/test_fault_matrix.py -k test_the_table
+	$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/integration/test_fault_matrix.py -k test_the_table
 
 frameworks: ## run frameworks on both backends, each in its own environment; ONLY= names some, ARGS= goes to pytest
 	$(python) -m tests.isolated frameworks $(ONLY) -- $(ARGS)

@@ -24,16 +24,20 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from adapter._exchange.record import Decision
+    from adapter._http.transport import AsyncTransport, Transport
+    from adapter._memory.store import Store
+    from adapter._routing.forget import aforget, forget
+    from adapter._routing.overrides import use
+    from adapter._runtime.decisions import decision
+    from adapter._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from adapter._sdk.install import install, uninstall
+    from adapter._settings.settings import Settings
+    from adapter.telemetry.counters import Counters
+    from adapter.telemetry.record import Record
+    from adapter.translation.ledger import Loss
+
     from . import translation as translate
-    from ._exchange.record import Decision
-    from ._http.transport import AsyncTransport, Transport
-    from ._memory.store import Store
-    from ._routing.forget import aforget, forget
-    from ._routing.overrides import use
-    from ._runtime.decisions import decision
-    from ._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
-    from ._sdk.install import install, uninstall
-    from ._settings.settings import Settings
     from .reading import (
         Citation,
         Finished,
@@ -50,9 +54,6 @@ if TYPE_CHECKING:
         tool_result,
         tools_for,
     )
-    from .telemetry.counters import Counters
-    from .telemetry.record import Record
-    from .translation.ledger import Loss
 
 __version__ = "0.1.0"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._memory.store import Store
-from .telemetry.observers import Observer
+from adapter._memory.store import Store
+from adapter.telemetry.observers import Observer
 
 __all__ = ["Observer", "Store"]

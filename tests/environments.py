@@ -3,7 +3,7 @@
     python -m tests.environments demo                what `adapter demo` needs, in .venv
     python -m tests.environments dev                 what the tests and the static checks need, in .venv
     python -m tests.environments servers --optional  the big packages of some tests as well; without them if they can't be had
-    python -m tests.environments ray                 for tests/ray_audit.py, in .lanes/ray; litellm and vllm likewise
+    python -m tests.environments ray                 for tests/tools/ray_audit.py, in .lanes/ray; litellm and vllm likewise
 
 Nothing is resolved: a list names every package with its version and hashes, so a release of tomorrow changes nothing (see
 requirements/README.md). An environment is kept while it is whole and its lists stay the same. Otherwise it is made anew.

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import BaseModel
 
 from tests.frameworks.harness import House, Side, Source, differences, plain
-from tests.scenarios import WEATHER
+from tests.support.scenarios import WEATHER
 
 USER = [{"role": "user", "content": "Say hello."}]
 ASKS = [{"role": "user", "content": "What is the weather in Paris?"}]

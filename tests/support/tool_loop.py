@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.scenarios import as_history, merged
 from tests.support.answers import event, response
-from tests.support.doors import Door, Reply, Seen, Sent
+from tests.support.scenarios import as_history, merged
+from tests.support.ways_in import Door, Reply, Seen, Sent
 
 Item = dict[str, Any]
 TOOL: Item = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}

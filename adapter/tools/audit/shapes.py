@@ -1,7 +1,7 @@
 """The shape of a request: all that its verdict depends on, and nothing that anybody wrote.
 
 Requests with one shape have one verdict, so that the translation runs once for each shape and not once for each request. A shape
-may tell apart what has the same verdict, never the other way round; tests/test_audit_shapes.py holds it to the plain path.
+may tell apart what has the same verdict, never the other way round; tests/tools/test_audit_shapes.py holds it to the plain path.
 
 Values are reduced to their kind: type, and whether they are empty. By their value count only what rules read: models, types, roles,
 efforts, small numbers. Equal messages, parts, calls and tools count once, in the order of their first appearance: what the

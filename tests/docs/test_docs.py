@@ -1,0 +1,147 @@
+"""The tables in the documentation are those of the code. `UPDATE_DOCS=1` writes them anew."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import adapter
+from adapter import ToolCallDone, Turn
+from adapter._settings.fields import Values
+from adapter._settings.json_schema import settings_schema
+from adapter.translation import CHAT_PARAMETERS
+from tests.support import answer_forms
+from tests.support.answer_forms import Called, Said
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parameters() -> str:
+    rows = ["| parameter | there | fate | |", "|---|---|---|---|"]
+    for rule in sorted(CHAT_PARAMETERS.values(), key=lambda rule: rule.name):
+        target = f"`{rule.to}`" if rule.to else "–"
+        rows.append(f"| `{rule.name}` | {target} | {rule.fate} | {rule.note} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_parameters() -> None:
+    path = ROOT / "MIGRATION.md"
+    text = path.read_text(encoding="utf-8")
+    written = re.sub(
+        r"(<!-- table: parameters -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{parameters()}\n{found[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(written, encoding="utf-8")
+    assert written == text or os.environ.get("UPDATE_DOCS")
+
+
+def test_the_schema_of_the_settings_file() -> None:
+    path = ROOT / "adapter.schema.json"
+    made = json.dumps(settings_schema(), indent=2) + "\n"
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(made, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == made
+    assert set(settings_schema()["properties"]) == set(adapter.Settings.model_fields) - {"flags", "observers"}
+
+
+def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
+    jsonschema.Draft202012Validator.check_schema(settings_schema())
+    check = jsonschema.Draft202012Validator(settings_schema())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    data = tomllib.loads(example)
+    check.validate(data)
+    Values.model_validate(data)
+    wrong: tuple[dict[str, Any], ...] = (
+        {"bakend": "chat"}, {"backend": "both"}, {"drop": ["sead"]}, {"sticky_by": "mood"}, {"rules": [{"match": {"modl": "x"}}]},
+        {"unsupported_parameters": {"seed": "maybe"}}, {"rollout": 101},
+    )  # fmt: skip
+    assert [one for one in wrong if check.is_valid(one)] == []
+
+
+@pytest.mark.parametrize("name", sorted({*Values.model_fields} - {"match", "model"}))
+def test_every_setting_is_described(name: str) -> None:
+    assert settings_schema()["properties"][name]["description"]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in adapter.Settings.model_fields:
+        assert f"| `{name}` | `ADAPTER_{name.upper()}`" in readme
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^# adapter\n\n[^\n]+\n\n```sh\nmake demo .*\nmake test .*\n```", readme)
+
+
+def test_the_readmes_store_is_one() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n([^`]*class MyStore.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    store = names["MyStore"]()
+    adapter.Settings(memory=store)
+    store.put("s:c:1", b"1")
+    assert asyncio.run(store.aget(["s:c:1", "s:c:2"])) == {"s:c:1": b"1"}
+    assert store.forget("s:*") == 1
+    assert asyncio.run(store.aget(["s:c:1"])) == {}
+
+
+# What a model says to the README's programs: a call of the tool, one that doesn't fit, and then a text.
+_SAID = (
+    Said(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
+    Said(calls=(Called("get_weather", ("{}",), "call_2"),)),
+    Said(("21 degrees", " in Oslo.")),
+)
+
+
+def readers_programs() -> dict[str, Any]:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### One reader for both APIs")[2].partition("\n## ")[0]
+    programs = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(programs) == 2
+    names: dict[str, Any] = {}
+    for program in programs:
+        exec(program, names)  # the README's own
+    return names
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_readmes_tool_loop(api: str) -> None:
+    write = answer_forms.completion if api == "chat" else answer_forms.response
+    upstream = answer_forms.Upstream(*(json.dumps(write(said)).encode() for said in _SAID))
+    asked = "How warm is it in Oslo?"
+    assert readers_programs()["answer"](answer_forms.client(upstream), api, asked) == "21 degrees in Oslo."
+    last = upstream.sent[-1]["messages" if api == "chat" else "input"]
+    told = "content" if api == "chat" else "output"
+    assert [entry.get(told) for entry in last][2::2] == ['{"city":"Oslo","celsius":21}', last[4][told]]
+    assert "Missing required argument" in last[4][told]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_readmes_stream(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write = answer_forms.chunks if api == "chat" else answer_forms.events
+    show = readers_programs()["show"]
+    assert show(write(_SAID[2])).text == capsys.readouterr().out == "21 degrees in Oslo."
+    show(write(_SAID[0]))
+    assert capsys.readouterr().out == 'get_weather {"city":"Oslo"}\n'
+
+
+def test_the_readme_names_every_field() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `Turn` \| (.*) \|$", readme, re.MULTILINE)
+    assert re.findall(r"`([a-z_]+)`", row) == [field.name for field in dataclasses.fields(Turn)]
+    assert [field.name for field in dataclasses.fields(ToolCallDone)][:3] == ["name", "arguments", "parsed"]

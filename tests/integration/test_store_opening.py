@@ -1,0 +1,237 @@
+"""A store is opened before the first call, outside of what a call may cost, and one that can't be opened holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter._exchange.effects import Recall, Recalled, Remember
+from adapter._memory import service as keeping
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper
+from adapter._memory.store import OPENING
+from adapter._routing.reload import live
+from adapter.translation.reasoning.turns import Memo
+from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url, turn
+
+__all__ = ["shared_redis"]
+
+KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+WHOSE = whose_are("https://api.test:443/v1")
+RECALL = Recall("gpt-5", ("a",))
+REMEMBER = Remember("gpt-5", Memo("a", turn()))
+
+FRESH = """
+import asyncio, importlib.abc, json, os, socket, sys, time
+
+url, key, asynchronous = sys.argv[1], sys.argv[2], sys.argv[3] == "async"
+SLOW = {"redis", "sqlite3", "cryptography"}
+
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in SLOW:
+            time.sleep(0.6)
+
+
+sys.meta_path.insert(0, Slow())
+look_up = socket.getaddrinfo
+socket.getaddrinfo = lambda *given, **named: (time.sleep(0.3), look_up(*given, **named))[1]
+
+import adapter
+from adapter._exchange.effects import Recall
+from adapter._memory.keys import whose_are
+
+settings = adapter.Settings(backend="responses", memory=url, memory_key=key, memory_timeout=0.2)
+client = adapter.OpenAI(api_key="key", settings=settings)
+assert {name.partition(".")[0] for name in sys.modules} & SLOW
+
+
+def first():
+    memory = client._adapter_live.now().memory
+    effect, whose = Recall("gpt-5", ("a",)), whose_are("https://api.test:443/v1")
+    return len((asyncio.run(memory.aperform(effect, whose)) if asynchronous else memory.perform(effect, whose)).turns)
+
+
+readable, writable = os.pipe()
+if os.fork() == 0:
+    os.write(writable, b"%d" % first())
+    os._exit(0)
+os.close(writable)
+child = int(os.read(readable, 1))
+os.wait()
+print(json.dumps({"here": first(), "child": child}))
+client.close()
+"""
+
+
+@needs_redis
+@pytest.mark.parametrize("case", ["redis-sync", "redis-async", "sqlite-sync"])
+def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_redis: RedisServer) -> None:
+    kind, _, mode = case.partition("-")
+    url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url.replace("127.0.0.1", "localhost")
+    keeper = Keeper(url, scope=None, keys=(KEY,), seconds=5)
+    keeper.perform(REMEMBER, WHOSE)
+    keeper.store.close()
+    command = [sys.executable, "-c", FRESH, url, KEY, mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"here": 1, "child": 1}
+
+
+FORKED = """
+import os, sys
+from adapter._exchange.effects import Recall, Remember
+from adapter._memory.service import Keeper
+from adapter._memory.keys import whose_are
+from adapter.translation.reasoning.turns import Memo
+from tests.support.stores import turn
+
+whose = whose_are("https://api.test:443/v1")
+keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=20)
+
+
+def remember(name):
+    keeper.perform(Remember("gpt-5", Memo(name, turn("gAAAA" + name))), whose)
+
+
+def sound(*names):
+    found = keeper.perform(Recall("gpt-5", names), whose).turns
+    return found == {name: turn("gAAAA" + name) for name in names}
+
+
+remember("parent")
+assert sound("parent")
+keeper._trouble._lock.acquire()
+children = []
+for k in range(8):
+    child = os.fork()
+    if child == 0:
+        good = True
+        for i in range(20):
+            remember(f"{k} {i}")
+            good = good and sound(f"{k} {i}", "parent")
+        keeper._trouble.warn("the lock is free here")
+        keeper.store.close()
+        os._exit(0 if good and keeper._trouble._unsaid == 0 else 1)
+    children.append(child)
+good = all([sound("parent") for _ in range(20)])
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+assert good and sound("parent", *(f"{k} 19" for k in range(8)))
+keeper.store.close()
+print(codes)
+"""
+
+
+@needs_redis
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_children_ask_on_connections_of_their_own(kind: str, tmp_path: Path, shared_redis: RedisServer) -> None:
+    url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url
+    command = [sys.executable, "-c", FORKED, url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout.strip()) == (0, str([0] * 8)), done.stderr
+
+
+@pytest.fixture
+def silent() -> Any:
+    """Give the port of a server that never takes a connection."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        full = [socket.socket() for _ in range(3)]
+        for one in full:
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+        for one in full:
+            one.close()
+
+
+@needs_redis
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{}/0", "redis+cluster://127.0.0.1:{}", "redis+sentinel://127.0.0.1:{}/shop"]
+)
+def test_a_server_that_does_not_answer_fails_no_start(
+    url: str, silent: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waited: list[float] = []
+    wait = keeping.wait
+    monkeypatch.setattr(keeping, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1])
+    settings = adapter.Settings(backend="responses", memory=url.format(silent))
+    with adapter.OpenAI(api_key="key", settings=settings) as client:
+        assert client._adapter_live.now().memory.perform(RECALL, WHOSE) == Recalled()  # type: ignore[attr-defined]
+    assert waited == [OPENING]
+
+
+def test_nothing_is_opened_for_calls_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("redis")
+    monkeypatch.setattr(keeping._OPENERS, "start", None)
+    with adapter.OpenAI(api_key="key", settings=adapter.Settings(memory="redis://127.0.0.1:1/0")):
+        pass
+
+
+@needs_redis
+def test_a_store_that_a_changed_file_names_is_opened_without_waiting(
+    tmp_path: Path, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('backend = "responses"\n', encoding="utf-8")
+    reading = live(adapter.Settings(config_file=file))
+    waited: list[float] = []
+    monkeypatch.setattr(keeping, "wait", lambda _, seconds: waited.append(seconds))
+    file.write_text(f'backend = "responses"\nmemory = "{shared_redis.url}"\n', encoding="utf-8")
+    memory = reading.now().memory
+    assert waited == [0]
+    until = time.monotonic() + 20
+    while not memory.store._idle and time.monotonic() < until:
+        time.sleep(0.01)
+    assert memory.store._idle
+
+
+def test_what_went_wrong_is_told_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = adapter.Settings(backend="responses", memory=sqlite_url(tmp_path))
+    (tmp_path / "memory.db").symlink_to(tmp_path / "another.db")
+    with caplog.at_level(logging.WARNING), adapter.OpenAI(api_key="key", settings=settings):
+        pass
+    (record,) = caplog.records
+    assert "memory.db is a link" in record.getMessage()
+    assert not (tmp_path / "another.db").exists()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_store_is_opened_once(asynchronous: bool) -> None:
+    class Opened(DictStore):
+        times = 0
+
+        def _open(self) -> None:
+            self.times += 1
+
+    store = Opened()
+    keeper = Keeper(store, scope=None, keys=(), seconds=5)
+    for _ in range(3):
+        if asynchronous:
+            asyncio.run(keeper.aperform(RECALL, WHOSE))
+        else:
+            keeper.perform(RECALL, WHOSE)
+    assert store.times == 1
+
+
+def test_opening_leaves_no_thread(tmp_path: Path) -> None:
+    """Else a process that forks after it has made its clients would be one with threads."""
+    Keeper(sqlite_url(tmp_path), scope=None, keys=(), seconds=5).prepare()
+    for thread in threading.enumerate():
+        if thread.name == "adapter-memory-opening":
+            thread.join(20)
+            assert not thread.is_alive()

@@ -1,0 +1,498 @@
+"""A store in trouble costs continuity and one warning, never the call, and never more than its deadline (DESIGN §6, Reasoning)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adapter
+from adapter._exchange.effects import Recall, Recalled, Remember
+from adapter._memory import service as keeping
+from adapter._memory.circuit_breaker import Trouble
+from adapter._memory.keys import whose_are
+from adapter._memory.service import Keeper
+from adapter.translation.reasoning.turns import Memo
+from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
+from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
+from tests.support.tool_loop import Api, Talk, call, events, reasoning, said, spoken
+from tests.support.ways_in import DOORS, Door, each_door
+
+R, C = reasoning, call
+SECONDS = 0.05
+
+
+def _outputs(turns: int) -> list[list[Any]]:
+    return [*([R(k), C(k)] for k in range(turns)), [said("Done.", None)]]
+
+
+# The user's own store, in every kind of trouble
+
+
+class Broken(DictStore):
+    """A store that does something else than it should."""
+
+    def __init__(self, get: Callable[[], Any] | None = None, put: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self._get, self._put = get, put
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what it likes."""
+        found: Mapping[str, bytes] = super().get(names) if self._get is None else self._get()
+        return found
+
+    def put(self, name: str, value: bytes) -> None:
+        """Do what it likes."""
+        if self._put is None:
+            super().put(name, value)
+        else:
+            self._put()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+class Everything(Mapping[str, Any]):
+    """Has the same for every name."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+BROKEN: dict[str, Callable[[], Broken]] = {
+    "raises on reading": lambda: Broken(get=lambda: _raise(OSError("no"))),
+    "raises on writing": lambda: Broken(put=lambda: _raise(OSError("no"))),
+    "raises what ends programs": lambda: Broken(get=lambda: _raise(SystemExit())),
+    "gives garbage": lambda: Broken(get=lambda: Everything(b"\0garbage")),
+    "gives text": lambda: Broken(get=lambda: Everything("text")),
+    "gives numbers": lambda: Broken(get=lambda: Everything(7)),
+    "gives no mapping": lambda: Broken(get=lambda: [1]),
+    "gives a number in place of a mapping": lambda: Broken(get=lambda: 7),
+    "gives None": lambda: Broken(get=lambda: None),
+}
+
+
+@each_door
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("what", BROKEN)
+def test_calls_succeed(what: str, stream: bool, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    api = Api(*_outputs(3))
+    # A deadline that no machine is too slow for: nothing here waits for it.
+    Talk(door, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
+    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    if what != "gives None":  # nothing is no garbage
+        assert len(warnings) == 1
+        assert "reasoning isn't carried between some turns" in warnings[0].getMessage()
+    assert "gAAAA" not in caplog.text
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.kind == "client"], ids=lambda door: door.name)
+@pytest.mark.parametrize("when", ["reading", "writing"])
+def test_a_store_that_hangs_is_left_behind(when: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    go_on = threading.Event()
+    hang = lambda: go_on.wait(60) and {}  # noqa: E731
+    store = Broken(get=hang) if when == "reading" else Broken(put=hang)
+    api = Api(*_outputs(3))
+    try:
+        Talk(door, api, memory=store, memory_timeout=SECONDS).turns(4)
+    finally:
+        go_on.set()
+    assert len(api.sent) == 4
+    assert "no answer (TimeoutError)" in caplog.text
+
+
+# Real stores
+
+
+def _keeper(memory: Any, seconds: float = SECONDS) -> Keeper:
+    return Keeper(memory, scope=None, keys=(), seconds=seconds)
+
+
+WHOSE = whose_are("https://api.test:443/v1")
+REMEMBER = Remember("gpt-5", Memo("a", turn()))
+RECALL = Recall("gpt-5", ("a",))
+
+
+def _ask(keeper: Keeper, effect: Any, *, asynchronous: bool) -> Any:
+    return asyncio.run(keeper.aperform(effect, WHOSE)) if asynchronous else keeper.perform(effect, WHOSE)
+
+
+each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def measured(capsys: pytest.CaptureFixture[str], what: str) -> Iterator[None]:
+    """Print how long something took: measured, not asserted."""
+    began = time.perf_counter()
+    yield
+    took = time.perf_counter() - began
+    with capsys.disabled():
+        print(f"\n{what}: {took * 1e3:.1f} ms")
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    patient, keeper = _keeper(server.url, 30), _keeper(server.url)
+    _ask(patient, REMEMBER, asynchronous=asynchronous)
+    server.hang()
+    with measured(capsys, f"a Redis server that hangs, deadline {SECONDS * 1e3:.0f} ms, one call"):
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    for _ in range(Trouble.patience):
+        _ask(keeper, RECALL, asynchronous=asynchronous)
+    assert keeper._trouble.resting
+    with measured(capsys, "the same, left alone after some failures"):
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    server.go_on()
+    until = time.monotonic() + 20
+    turns = {}
+    while not turns and time.monotonic() < until:
+        keeper._trouble._rests_until = 0.0
+        turns = _ask(keeper, RECALL, asynchronous=asynchronous).turns
+    assert turns == {"a": turn()}
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_is_killed_in_mid_call(
+    server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door = next(door for door in DOORS if door.kind == "client" and door.asynchronous is asynchronous)
+    api = Api(*_outputs(3))
+
+    def answer(sent: Any) -> Any:
+        if len(api.sent) == 1:
+            server.kill()  # the second request is under way: what it had been told is used, its reply can't be remembered
+        return api(sent)
+
+    talk = Talk(door, answer, memory=server.url, memory_timeout=5)
+    talk.turns(2)
+    with measured(capsys, "a call whose Redis server is gone"):
+        talk.turn()
+    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
+    server.start()
+    until = time.monotonic() + 20
+    back = False
+    while not back and time.monotonic() < until:  # it may be left alone for a moment
+        api = Api(*_outputs(1))
+        Talk(door, api, memory=server.url, memory_timeout=5).turns(2)
+        back = "reasoning" in spoken(api.sent[-1]["input"])
+    assert back, "it is used again once it is back"
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_is_full(asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server("--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
+        keeper = _keeper(server.url, 5)
+        _ask(keeper, REMEMBER, asynchronous=asynchronous)
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+        keeper.store.close()
+    assert "no answer (OutOfMemoryError)" in caplog.text
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_holds_garbage(server: RedisServer, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    import redis
+
+    keeper = _keeper(server.url, 5)
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    with redis.Redis.from_url(server.url) as client:
+        for name in client.scan_iter():
+            client.set(name, b"garbage")
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert "a value that can't be read" in caplog.text
+
+
+@each_mode
+def test_a_file_that_somebody_locks(tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    patient, keeper = _keeper(sqlite_url(tmp_path), 30), _keeper(sqlite_url(tmp_path))
+    _ask(patient, REMEMBER, asynchronous=asynchronous)
+    other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with measured(capsys, f"a file that is locked, deadline {SECONDS * 1e3:.0f} ms, one write"):
+        _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    other.execute("COMMIT")
+    other.close()
+    assert _ask(patient, RECALL, asynchronous=asynchronous).turns == {"a": turn()}
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "no database": lambda path: path.write_bytes(b"no database at all, but long enough to be read as one" * 100),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    "overwritten in the middle": lambda path: path.write_bytes(path.read_bytes()[:2000] + os.urandom(40_000)),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@each_mode
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = _keeper(sqlite_url(tmp_path), 5)
+    for k in range(30):
+        _ask(keeper, Remember("gpt-5", Memo(f"{k}", turn("x" * 500))), asynchronous=asynchronous)
+    keeper.store.close()
+    SPOILED[how](tmp_path / "memory.db")
+    recall = Recall("gpt-5", tuple(f"{k}" for k in range(30)))
+    assert len(_ask(keeper, recall, asynchronous=asynchronous).turns) < 30
+    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    keeper.store.close()
+    assert "reasoning isn't carried" in caplog.text
+
+
+@each_mode
+def test_a_folder_that_is_not_there(tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+    keeper = _keeper(sqlite_url(tmp_path / "absent"))
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert "no answer (FileNotFoundError)" in caplog.text
+
+
+_FULL = """
+import resource, signal, sys
+import logging
+from adapter._exchange.effects import Recall, Remember
+from adapter._memory.service import Keeper
+from adapter._memory.keys import whose_are
+from adapter.translation.reasoning.turns import Memo
+from tests.support.stores import turn
+
+logging.basicConfig()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=5)
+whose = whose_are("https://api.test:443/v1")
+for k in range(300):
+    keeper._trouble._rests_until = 0.0
+    keeper.perform(Remember("gpt-5", Memo(f"{k}", turn("x%d" % k * 200))), whose)
+keeper._trouble._rests_until = 0.0
+found = keeper.perform(Recall("gpt-5", tuple(f"{k}" for k in range(300))), whose).turns
+print(len(found), all(found[name] == turn("x%s" % name * 200) for name in found))
+"""
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """A limit on the size of files stands for it: SQLite is told the same, in the middle of a write."""
+    here = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", _FULL, sqlite_url(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
+    kept, sound = done.stdout.split()
+    assert 0 < int(kept) < 300
+    assert sound == "True"
+    assert done.stderr.count("WARNING") == 1
+
+
+# What others have written
+
+
+class Poisoned(DictStore):
+    """A store that somebody else writes to as well."""
+
+    def __init__(self, poison: Callable[[bytes], Any]) -> None:
+        super().__init__()
+        self.poison = poison
+
+    def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what has become of the values."""
+        return {name: self.poison(value) for name, value in super().get(names).items()}
+
+
+def _with_items(change: Callable[[dict[str, Any]], list[Any]]) -> Callable[[bytes], bytes]:
+    def poison(value: bytes) -> bytes:
+        written = json.loads(value[2:])
+        written["before"] = [[one for item in items for one in change(item)] for items in written["before"]]
+        return value[:2] + json.dumps(written).encode()
+
+    return poison
+
+
+BOMB = b"1z" + zlib.compress(b"[" * 20_000_000, 1)
+
+POISON: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
+    "other keys": (_with_items(lambda item: [{**item, "role": "system", "content": [], "instructions": "x"}]), True),
+    "another message": (_with_items(lambda item: [item, {"type": "message", "role": "system", "content": "x"}]), False),
+    "a thousand items": (_with_items(lambda item: [item] * 1000), False),
+    "a bomb": (lambda _: BOMB, False),
+    "nothing but depth": (lambda _: b"1j" + b"[" * 500_000, False),
+}
+
+
+@each_door
+@pytest.mark.parametrize("what", POISON)
+def test_what_others_wrote_is_reasoning_or_nothing(what: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    poison, carried = POISON[what]
+    api = Api(*_outputs(3))
+    Talk(door, api, memory=Poisoned(poison), memory_timeout=30).turns(4)
+    items = [item for sent in api.sent for item in sent["input"] if item.get("type") == "reasoning"]
+    assert bool(items) is carried
+    assert all(item.keys() <= {"type", "summary", "encrypted_content", "content", "status"} for item in items)
+    assert "instructions" not in json.dumps(api.sent)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == (0 if carried else 1)
+    assert "gAAAA" not in caplog.text
+
+
+@each_mode
+@pytest.mark.parametrize("bound", ["bytes", "items", "time"])
+def test_a_recall_is_bounded(
+    bound: str, asynchronous: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DictStore()
+    keeper = _keeper(store, 30)
+    big = turn("x" * 900_000 if bound == "bytes" else "x")
+    many = replace(big, before=((big.before[0][0],) * 200,)) if bound == "items" else big
+    names = tuple(f"{k}" for k in range(30))
+    for name in names:
+        _ask(keeper, Remember("gpt-5", Memo(name, many)), asynchronous=asynchronous)
+    if bound == "time":
+        start, steps = time.monotonic(), iter(range(1_000_000))
+        monkeypatch.setattr(keeping.time, "monotonic", lambda: start + 2 * next(steps))
+    found = _ask(keeper, Recall("gpt-5", names), asynchronous=asynchronous).turns
+    assert 0 < len(found) < 30
+    assert list(found) == list(names[: -len(found) - 1 : -1]), "the newest"
+    assert "reasoning isn't carried" in caplog.text
+
+
+# Saying so
+
+
+def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    trouble = Trouble()
+    for _ in range(50):
+        trouble.warn("no answer (X)")
+    assert len(caplog.records) == 1
+    now += Trouble.quiet + 1
+    trouble.warn("no answer (X)")
+    assert len(caplog.records) == 2
+    assert "50 times" in caplog.records[1].getMessage()
+
+
+def test_how_long_a_store_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    trouble, rests = Trouble(), []
+    for _ in range(Trouble.patience - 1):
+        trouble.failed(OSError())
+        assert not trouble.resting
+    for _ in range(8):
+        trouble.failed(OSError())
+        rests.append(trouble._rests_until - now)
+        assert trouble.resting
+        now = trouble._rests_until
+        assert not trouble.resting
+    assert rests == [1, 2, 4, 8, 16, 30, 30, 30]
+    trouble.over()
+    trouble.failed(OSError())
+    assert not trouble.resting
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, given, extra in (
+        ("redis", {"memory": "redis://localhost"}, "redis"),
+        ("cryptography", {"memory_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="}, "seal"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(ImportError, match=rf"\(extra `{extra}`\)"):
+            adapter.Settings(**given)  # type: ignore[arg-type]
+
+
+async def test_a_stream_whose_reader_is_cancelled_while_the_store_is_asked_is_closed() -> None:
+    asking, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(DictStore):
+        async def aput(self, name: str, value: bytes) -> None:
+            asking.set()
+            await go_on.wait()
+
+    parts = events([R(1), C(1), C(2)], model="gpt-5")
+    closed: list[bool] = []
+
+    class Body(HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
+        async def __aiter__(self) -> Any:
+            for part in parts:
+                yield part
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    transport = HTTP.MockTransport(
+        lambda _: HTTP.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
+    )
+    settings = adapter.Settings(backend="responses", memory=Slow(), memory_timeout=60)
+    async with adapter.AsyncOpenAI(
+        api_key="key",
+        base_url="https://api.test/v1",
+        settings=settings,
+        http_client=HTTP.AsyncClient(transport=transport),
+    ) as client:
+
+        async def leave() -> None:
+            messages: Any = [{"role": "user", "content": "Find out."}]
+            async with await client.chat.completions.create(model="gpt-5", messages=messages, stream=True) as stream:
+                async for _ in stream:
+                    pass
+
+        reading = asyncio.create_task(leave())
+        await asyncio.wait_for(asking.wait(), 30)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert closed
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_name_that_takes_long_to_look_up(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("redis")
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: Any, **__: Any) -> Any:
+        looking.set()
+        go_on.wait(30)
+        raise OSError
+
+    monkeypatch.setattr("socket.getaddrinfo", slowly)
+    keeper = _keeper("redis://somewhere.invalid/0")
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert looking.is_set()
+    assert not go_on.is_set(), "nobody has waited for it"
+    go_on.set()
+
+
+def test_a_store_whose_own_task_was_cancelled() -> None:
+    class Cancelled(DictStore):
+        async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
+            raise asyncio.CancelledError
+
+    assert asyncio.run(_keeper(Cancelled()).aperform(RECALL, WHOSE)) == Recalled()

@@ -1,0 +1,334 @@
+"""Which backend gets a call: every combination of the sources of a choice, against DESIGN §4's sentence written down again.
+
+force → header → use() → flag → rules → rollout → backend; a `native` force anywhere beats a `chat`, and that a `responses`; the
+flag's values `force-chat` and `force-native` are such. Then the request may veto, and only ever moves a call from the Responses API to Chat.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import openai
+import pytest
+
+import adapter
+from adapter import Settings
+from adapter._exchange.call import exchange
+from adapter._exchange.effects import Decide, Flag, Note, ReadFlag, ReadRequest, Send
+from adapter._exchange.record import Choice, Journal
+from adapter._routing import flags
+from adapter._routing.call import Call
+from adapter._routing.overrides import current
+from adapter._routing.router import HEADER, Router
+from adapter._runtime.run import drive
+from tests.support.answers import response
+from tests.support.ways_in import DOORS, Door, Reply, Seen, both, each_door
+
+FORCE = [None, *itertools.product(["argument", "environment", "file"], ["chat", "responses"]), ("file", "native")]
+FLAG = ["no client", "no opinion", "failing", "garbage", "chat", "responses", "force-chat", "force-native"]
+if find_spec("openfeature") is None:  # an extra
+    FLAG = FLAG[:1]
+HEADERS = [None, "chat", "responses"]
+USE = [None, "chat", "responses"]
+RULE: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "chat": {"backend": "chat"},
+    "responses": {"backend": "responses"},
+    "rollout 0": {"rollout": 0, "backend": "responses"},
+    "rollout 100": {"rollout": 100},
+    "only policy": {"drop": ["seed"]},
+}
+ROLLOUT = [None, 0, 100]
+BACKEND = ["chat", "responses"]
+
+
+class Case(NamedTuple):
+    """One combination."""
+
+    force: tuple[str, str] | None
+    rule: str
+    rollout: int | None
+    backend: str
+    flag: str = "no client"
+    header: str | None = None
+    use: str | None = None
+
+
+def sentence(case: Case) -> tuple[str, str]:
+    """Say the backend and the reason by DESIGN's sentence: the first source that has an opinion counts."""
+    forces = {case.force and case.force[1], case.flag.partition("force-")[2]}
+    share = {"rollout 0": 0, "rollout 100": 100}.get(case.rule, case.rollout)
+    opinions = {
+        "force": "chat" if forces & {"chat", "native"} else "responses" if "responses" in forces else None,
+        "header": case.header,
+        "use": case.use,
+        "flag": case.flag if case.flag in ("chat", "responses") else None,
+        "rule": case.rule if case.rule in ("chat", "responses") else None,
+        "rollout": {None: None, 0: "chat", 100: "responses"}[share],
+        "settings": case.backend,
+    }
+    return next((backend, reason) for reason, backend in opinions.items() if backend is not None)
+
+
+class Provider:
+    """Stands for a client of OpenFeature."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def get_string_details(self, key: str, default: str, context: Any) -> Any:
+        assert key == "openai-backend"
+        if self.said == "failing":
+            raise ConnectionError("SECRET")
+        if self.said == "no opinion":
+            return SimpleNamespace(value=default, error_code="FLAG_NOT_FOUND")
+        return SimpleNamespace(value=self.said, error_code=None)
+
+
+PROVIDERS = {said: Provider(said) for said in FLAG[1:]}
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """Ask each provider once, as a call would."""
+    question = Flag("adapter", {"stream": False})
+    return {said: flags.ask(provider, question, 5) for said, provider in PROVIDERS.items()}
+
+
+def given_by(case: Case, path: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Write a case's settings where they come from: the file, the environment; give the arguments."""
+    written: dict[str, Any] = {} if case.rollout is None else {"rollout": case.rollout}
+    given: dict[str, Any] = {"config_file": str(path), "backend": case.backend, "flag_timeout": 5.0}
+    match case.force:
+        case ("argument", value):
+            given["force"] = value
+        case ("environment", value):
+            patch.setenv("ADAPTER_FORCE", value)
+        case ("file", value):
+            written["force"] = value
+    lines = [f"{name} = {json.dumps(value)}" for name, value in written.items()]
+    rule = RULE[case.rule]
+    if rule is not None:
+        lines += ["[[rules]]", *(f"{name} = {json.dumps(value)}" for name, value in rule.items())]
+    path.write_text("\n".join(lines))
+    return given if case.flag == "no client" else {**given, "flags": PROVIDERS[case.flag]}
+
+
+EVERY = [Case(*values) for values in itertools.product(FORCE, RULE, ROLLOUT, BACKEND, FLAG, HEADERS, USE)]
+
+
+class Sent(Exception):
+    """Ends a journey where it sends."""
+
+
+class Carried(NamedTuple):
+    """What became of a call: where it was sent to (None: nowhere), and its journal."""
+
+    to: str | None
+    journal: Journal
+    outcome: Any = None
+
+
+def carry(router: Router, body: Any, flag: str | None, header: str | None, until: str = "sent") -> Carried:
+    """Drive a call's own journey, with this router, until it sends, or until its backend is chosen."""
+    overrides, journal = current(), Journal()
+    to: list[str] = []
+    headers = {} if header is None else {HEADER: header}
+
+    def perform(effect: Any) -> Any:
+        match effect:
+            case Decide(read, answer):
+                choice = router.choose(Call(header, headers, overrides, body=read, flag=answer))
+                if until == "chosen" and isinstance(choice, Choice):
+                    journal.choice = choice
+                    to.append(choice.backend)
+                    raise Sent
+                return choice
+            case ReadRequest():
+                return json.dumps(body).encode()
+            case ReadFlag():
+                return flag
+            case Send():
+                to.append("chat" if effect.path is None else "responses")
+                raise Sent
+            case Note():
+                return None
+        raise AssertionError(effect)
+
+    try:
+        outcome = drive(exchange(journal, b"/v1/chat/completions"), perform)
+    except Sent:
+        return Carried(to[0], journal)
+    return Carried(None, journal, outcome)
+
+
+PLAIN = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+HELD = PLAIN | {"seed": 7}
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+ONE_WAY = PLAIN | {"model": "gpt-5.6", "tools": [TOOL], "reasoning_effort": "low"}
+
+
+def check(case: Case, router: Router, answer: Any) -> None:
+    backend, reason = sentence(case)
+    dropped = case.rule == "only policy"
+
+    plain = carry(router, PLAIN, answer, case.header, until="chosen")
+    assert plain.journal.choice is not None
+    assert (plain.to, plain.journal.choice.reason) == (backend, reason), case
+    assert plain.journal.choice.settings_hash == router.settings.hash
+
+    held = carry(router, HELD, answer, case.header)
+    expected = (backend, reason) if backend == "chat" or dropped else ("chat", "unsupported")
+    assert (held.to, held.journal.reason) == expected, case
+    ledger = [] if backend == "chat" else [("seed", "dropped" if dropped else "held")]
+    assert [(loss.path, loss.action) for loss in held.journal.request_losses] == ledger
+
+    one_way = carry(router, ONE_WAY | {"seed": 7}, answer, case.header)
+    expected = (backend, reason) if backend == "chat" or dropped else (None, "refused")
+    assert (one_way.to, one_way.journal.reason) == expected, case
+    assert one_way.to is not None or one_way.outcome.status == 400
+
+
+def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
+    count = 0
+    for combination in itertools.product(
+        FORCE, RULE, ROLLOUT, BACKEND, [one for one in FLAG if one in ("no client", "chat")]
+    ):
+        some = Case(*combination)
+        with pytest.MonkeyPatch.context() as patch:
+            router = Router(Settings(**given_by(some, tmp_path / "adapter.toml", patch)))
+        said = FLAG[:1] if some.flag == "no client" else FLAG[1:]
+        for flag, header, use in itertools.product(said, HEADERS, USE):
+            with adapter.use(backend=use):  # type: ignore[arg-type]
+                check(some._replace(flag=flag, header=header, use=use), router, answers.get(flag))
+            count += 1
+    print(f"{count} combinations, three calls each")
+    assert count == len(EVERY)
+
+
+@pytest.mark.parametrize("backend", BACKEND)
+def test_a_header_that_means_nothing_chooses_nothing(backend: Any) -> None:
+    made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.journal.reason) == (backend, "settings")
+    with adapter.use(backend="responses"):
+        made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.journal.reason) == ("responses", "use")
+
+
+@pytest.mark.parametrize("force", ["chat", "native"])
+@pytest.mark.parametrize("header", ["sideways", "responses", None])
+def test_a_force_beats_any_header(force: Any, header: str | None) -> None:
+    made = carry(Router(Settings(force=force)), PLAIN, "responses", header)
+    assert (made.to, made.journal.reason) == ("chat", "force")
+
+
+def test_a_header_that_is_not_allowed_chooses_nothing() -> None:
+    for header, backend in itertools.product(BACKEND, BACKEND):
+        made = carry(Router(Settings(backend=backend, allow_header=False)), PLAIN, None, header)  # type: ignore[arg-type]
+        assert (made.to, made.journal.reason) == (backend, "settings")
+
+
+STRENGTH = ["responses", "chat", "native"]
+
+
+@pytest.mark.parametrize("flag", [None, *FLAG[-2:]] if len(FLAG) > 1 else [None])
+@pytest.mark.parametrize("said", [*itertools.product([None, *STRENGTH], repeat=3)], ids=str)
+def test_the_strongest_force_of_all_sources_holds(
+    said: tuple[str | None, ...], flag: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "adapter.toml"
+    argument, environment, file = said
+    path.write_text("# nothing" if file is None else f'force = "{file}"')
+    if environment is not None:
+        monkeypatch.setenv("ADAPTER_FORCE", environment)
+    given: dict[str, Any] = {} if argument is None else {"force": argument}
+    if flag is not None:
+        given["flags"] = PROVIDERS[flag]
+    made = Settings(config_file=path, **given)
+    strongest = max((one for one in said if one is not None), key=STRENGTH.index, default=None)
+    assert made.force == strongest
+    router = Router(made)
+    if strongest is not None or flag is not None:
+        with adapter.use(backend="responses"):
+            carried = carry(router, PLAIN, flag, "responses")
+        moved = strongest == "responses" and flag is None
+        assert (carried.to, carried.journal.reason) == ("responses" if moved else "chat", "force")
+
+
+def test_chat_from_one_source_beats_responses_from_a_higher_one(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.toml"
+    path.write_text('force = "chat"')
+    with adapter.use(backend="responses"):
+        made = carry(Router(Settings(config_file=path, force="responses")), PLAIN, "responses", "responses")
+    assert (made.to, made.journal.reason) == ("chat", "force")
+
+
+# Through the doors
+
+ANSWER = both(Reply.of_json(response()))
+
+
+def through(door: Door, case: Case, path: Path, body: dict[str, Any]) -> Seen:
+    """Make a call through a door, with the sources that a whole program has."""
+    with pytest.MonkeyPatch.context() as patch, adapter.use(backend=case.use):  # type: ignore[arg-type]
+        more = {} if case.header is None else {"extra_headers": {HEADER: case.header}}
+        return door.create({**body, **more}, ANSWER, **given_by(case, path, patch))
+
+
+_FROM_BELOW = [case for case in EVERY if (case.force, case.header, case.use) == (None, None, None)]
+SAMPLE = EVERY[::509] + _FROM_BELOW[::19]  # primes: they step through all values of all sources
+
+
+def test_the_sample_has_everything_in_it() -> None:
+    pytest.importorskip("openfeature")
+    sources = (FORCE, RULE, ROLLOUT, BACKEND, FLAG, HEADERS, USE)
+    assert all({case[k] for case in SAMPLE} == set(source) for k, source in enumerate(sources))
+    assert {sentence(case) for case in SAMPLE} >= set(
+        itertools.product(BACKEND, ["force", "header", "use", "flag", "rollout"])
+    )
+
+
+@each_door
+def test_through_the_doors(door: Door, tmp_path: Path) -> None:
+    for number, case in enumerate(SAMPLE):
+        backend, reason = sentence(case)
+        for body in (PLAIN, HELD):
+            vetoed = body is HELD and backend == "responses" and case.rule != "only policy"
+            seen = through(door, case, tmp_path / f"{number}-{len(body)}.toml", body)
+            seen.reraise()
+            got = "chat" if vetoed else backend
+            assert [path.rpartition("/")[2] for path in seen.paths] == [{"chat": "completions"}.get(got, got)], case
+            assert HEADER not in seen.sent[0].headers
+            assert seen.decision is not None
+            decided = (seen.decision.backend, seen.decision.asked, seen.decision.reason)
+            assert decided == (got, backend, "unsupported" if vetoed else reason), case
+
+
+CHAT_ANSWER = {"force": {"force": "chat"}, "settings": {"backend": "chat"}, "rollout": {"rollout": 0.0}}
+
+
+@each_door
+@pytest.mark.parametrize("by", CHAT_ANSWER)
+def test_no_fact_moves_a_chat_choice_of_a_one_way_model(door: Door, by: str) -> None:
+    seen = door.create(ONE_WAY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
+    assert [path.rpartition("/")[2] for path in seen.paths] == ["completions"]
+    assert seen.decision is not None
+    assert (seen.decision.backend, seen.decision.reason, seen.ledger) == ("chat", by, [])
+
+
+@each_door
+def test_a_veto_of_a_one_way_call_is_an_error(door: Door) -> None:
+    seen = door.create(ONE_WAY | {"seed": 7}, ANSWER)
+    assert isinstance(seen.error, openai.BadRequestError)
+    assert seen.error.param == "seed"
+    assert seen.paths == []
+    assert door.create(ONE_WAY, ANSWER).paths[-1].endswith("/responses")
+
+
+def test_there_are_six_doors() -> None:
+    assert len(DOORS) == 6

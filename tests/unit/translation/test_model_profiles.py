@@ -1,0 +1,466 @@
+"""What is known of models: the table of names, a caller's own facts over it, and what the translation does with them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime as dt
+import pickle
+from typing import Any
+
+import openai
+import pytest
+
+import adapter
+from adapter.errors import Unsupported
+from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
+from adapter.translation.model_profiles import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
+from tests.support.http import http
+from tests.support.ways_in import CHAT_COMPLETION, Door, Reply, both, each_door
+
+MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
+BOTH = "both"
+
+# name: where it is served, tools on Chat, named_choice_stops, logprobs_key
+NAMES: dict[str, tuple[str, str, bool, bool]] = {
+    "gpt-3.5-turbo": (BOTH, "free", True, True),
+    "gpt-4": (BOTH, "free", True, True),
+    "gpt-4-turbo-2024-04-09": (BOTH, "free", True, True),
+    "gpt-4o": (BOTH, "free", True, True),
+    "gpt-4.1-mini-2025-04-14": (BOTH, "free", True, True),
+    "GPT-4o": (BOTH, "free", True, True),
+    "openai/gpt-4o": (BOTH, "free", True, True),
+    "openai.gpt-5": (BOTH, "free", False, False),
+    "ft:gpt-4o-2024-08-06:org::id": (BOTH, "free", True, True),
+    "chatgpt-4o-latest": (BOTH, "free", True, True),
+    "gpt-5": (BOTH, "free", False, False),
+    "gpt-5.1": (BOTH, "free", False, False),
+    "o1": (BOTH, "free", False, False),
+    "o3-mini": (BOTH, "free", False, False),
+    "o4-mini": (BOTH, "free", False, False),
+    "gpt-5.4": (BOTH, "without effort", False, False),
+    "gpt-5.4-nano": (BOTH, "without effort", False, False),
+    "gpt-5.5": (BOTH, "without effort", False, False),
+    "gpt-5.6": (BOTH, "effort none only", False, False),
+    "gpt-6.2-sol": (BOTH, "effort none only", False, False),
+    "gpt-6.1-sol": (BOTH, "effort none only", False, False),
+    "gpt-6-astra": (BOTH, "never", False, False),
+    "o1-pro": ("responses", "free", False, False),
+    "o3-pro-2025-06-10": ("responses", "free", False, False),
+    "o3-deep-research": ("responses", "free", False, False),
+    "o4-mini-deep-research-2025-06-26": ("responses", "free", False, False),
+    "computer-use-preview": ("responses", "free", False, False),
+    "gpt-5-codex": ("responses", "free", False, False),
+    "gpt-5-pro": ("responses", "free", False, False),
+    "gpt-5.1-codex-max": ("responses", "free", False, False),
+    "gpt-5.5-pro": ("responses", "without effort", False, False),
+    "gpt-daybreak-1": ("responses", "free", False, False),
+    "gpt-5.6-cyber": ("responses", "effort none only", False, False),
+    "gpt-6-cyber": ("responses", "effort none only", False, False),
+    "gpt-rosalind-research": ("responses", "free", False, False),
+    "gpt-6-rosalind": ("responses", "effort none only", False, False),
+    "gpt-6.2-astra-law": ("responses", "effort none only", False, False),
+    "gpt-audio": ("chat", "free", False, False),
+    "gpt-audio-mini-2025-10-06": ("chat", "free", False, False),
+    "gpt-4o-audio-preview": ("chat", "free", True, True),
+    "gpt-4o-mini-audio-preview-2024-12-17": ("chat", "free", True, True),
+    "gpt-4o-search-preview": ("chat", "free", True, True),
+    "gpt-4o-mini-search-preview-2025-03-11": ("chat", "free", True, True),
+    "gpt-5-search-api": ("chat", "free", False, False),
+    "gpt-5-search-api-2025-10-14": ("chat", "free", False, False),
+    "llama-3": (BOTH, "free", False, True),
+    "": (BOTH, "free", False, True),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(name: str) -> None:
+    served, tools, stops, key = NAMES[name]
+    family = KNOWN.of(name)
+    where = "responses" if family.responses_only else "chat" if family.chat_only else BOTH
+    assert (where, family.tools_on_chat, family.named_choice_stops, family.logprobs_key) == (served, tools, stops, key)
+    assert not (family.responses_only and family.chat_only)
+    assert bool(family.sources) == (name not in ("llama-3", ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("gpt-6-astra", ("none", "minimal")),
+        ("gpt-6-astra-2026-09-03", ("none", "minimal")),
+        ("gpt-6.1-sol", ("none",)),
+        ("gpt-6.2-sol", ()),
+        ("gpt-5", ()),
+        ("gpt-4o", ()),
+    ],
+)
+def test_refused_efforts(name: str, refused: tuple[str, ...]) -> None:
+    assert KNOWN.of(name).refused_efforts == refused
+
+
+SHUTDOWNS: dict[str, str | None] = {
+    "gpt-4o-audio-preview": "2026-05-07",
+    "gpt-4o-audio-preview-2025-06-03": "2026-05-07",
+    "gpt-4o-mini-search-preview-2025-03-11": "2026-07-23",
+    "gpt-5-chat-latest": "2026-07-23",
+    "o3-deep-research": "2026-07-23",
+    "gpt-5.3-chat-latest": "2026-08-10",
+    "gpt-3.5-turbo-1106": "2026-09-28",
+    "gpt-3.5-turbo": "2026-10-23",
+    "gpt-3.5-turbo-0125": "2026-10-23",
+    "gpt-4": "2026-10-23",
+    "gpt-4-0613": "2026-10-23",
+    "gpt-4-turbo-2024-04-09": "2026-10-23",
+    "gpt-4o-2024-05-13": "2026-10-23",
+    "gpt-4o-2024-08-06": None,
+    "gpt-4o": "2027-01-14",
+    "gpt-4.1-nano": "2026-10-23",
+    "gpt-4.1-nano-2025-04-14": None,
+    "gpt-5": "2026-12-11",
+    "gpt-5-pro": "2026-12-11",
+    "gpt-5-2025-08-07": None,
+    "openai/gpt-4.1": "2027-01-14",
+    "ft:gpt-4o:org::id": "2027-01-14",
+    "gpt-audio-mini": "2027-01-20",
+    "gpt-audio": None,
+    "gpt-5.5-cyber-preview": "2027-02-01",
+    "gpt-5.1": "2027-04-01",
+    "gpt-5.4-nano": "2027-04-01",
+    "gpt-5.4": None,
+    "llama-3": None,
+}
+
+
+@pytest.mark.parametrize("name", SHUTDOWNS)
+def test_shutdowns(name: str) -> None:
+    assert KNOWN.shutdown(name) == SHUTDOWNS[name]
+
+
+def test_every_fact_has_a_source_and_says_something() -> None:
+    assert all(fact.source and fact.said() for fact in BUILT_IN)
+    assert all(name == name.lower() for fact in BUILT_IN for name in fact.names)
+    assert all(dt.date.fromisoformat(fact.shutdown) for fact in BUILT_IN if fact.shutdown)
+    dated = [name for fact in BUILT_IN if fact.shutdown for name in fact.names]
+    assert len(dated) == len(set(dated)), "a name with two dates"
+
+
+def test_a_fact_speaks_of_what_a_family_has() -> None:
+    assert {one.name for one in dataclasses.fields(Fact)} - {"names", "source"} == set(FIELDS)
+    assert Family() == Family(**{name: getattr(Family(), name) for name in FIELDS})
+
+
+# Which way a call can go
+
+ONE_WAY = [
+    ("gpt-5.4", True, "high", True),
+    ("gpt-5.4", True, None, False),
+    ("gpt-5.4", True, "none", False),
+    ("gpt-5.4", False, "high", False),
+    ("gpt-5.6", True, None, True),
+    ("gpt-5.6", True, "none", False),
+    ("gpt-6-astra", True, "none", True),
+    ("gpt-6-astra", False, "high", False),
+    ("gpt-5-pro", False, None, True),
+    ("gpt-4.1", True, "high", False),
+    ("gpt-audio", True, None, False),
+    ("gpt-6-search-preview", True, None, False),
+    (None, True, None, False),
+    (5, True, None, False),
+]
+
+
+@pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
+def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
+    assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "tools", "expected"),
+    [
+        ("gpt-6-astra", "max", False, True),
+        ("gpt-6-astra", "max", True, True),
+        ("gpt-6-astra", "high", False, False),
+        ("gpt-6-astra", "xhigh", False, False),
+        ("gpt-5.6", "max", False, False),
+        ("gpt-6-astra", ["max"], False, False),
+    ],
+)
+def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, tools: bool, expected: bool) -> None:
+    assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "expected"),
+    [
+        ("gpt-5.4", "high", False),
+        ("gpt-5.5-2026-04-24", "low", False),
+        ("gpt-5.6", None, True),
+        ("gpt-5.6-sol", "high", True),
+        ("gpt-5.6", "none", False),
+        ("gpt-6-astra", "low", True),
+    ],
+)
+def test_37_azure_refuses_tools_from_a_later_model_on(model: str, effort: Any, expected: bool) -> None:
+    assert bool(KNOWN.one_way(model, tools=True, effort=effort, azure=lambda: True)) == expected
+
+
+def test_37_what_a_caller_says_of_tools_holds_on_azure_as_well() -> None:
+    both = ModelFacts.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
+    assert both.one_way("gpt-5.4", tools=True, effort=None, azure=lambda: True)
+    azure = ModelFacts.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
+    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: False)
+
+
+FUNCTION = {"type": "function", "function": {"name": "f"}}
+CUSTOM = {"type": "custom", "custom": {"name": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "one_way"),
+    [
+        ({"tools": [CUSTOM], "reasoning_effort": "high"}, False),
+        ({"tools": [CUSTOM, FUNCTION], "reasoning_effort": "high"}, True),
+        ({"tools": [FUNCTION], "reasoning_effort": "high"}, True),
+        ({"functions": [{"name": "f"}], "reasoning_effort": "high"}, True),
+        ({"tools": [], "reasoning_effort": "high"}, False),
+        ({"tools": [FUNCTION]}, False),
+        ({"model": "gpt-5.6", "tools": [CUSTOM]}, False),
+        ({"model": "gpt-6-astra", "reasoning_effort": "max"}, True),
+    ],
+)
+@each_door
+def test_37_a_call_that_cannot_be_carried_stays_on_chat_where_chat_takes_it(
+    door: Door, more: dict[str, Any], one_way: bool
+) -> None:
+    """`seed` has no place on the Responses API: the call stays, unless Chat refuses it."""
+    seen = door.create({"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER)))
+    assert seen.decision is not None
+    assert seen.decision.reason == ("refused" if one_way else "unsupported")
+    assert seen.paths == ([] if one_way else ["/v1/chat/completions"])
+
+
+@pytest.mark.parametrize(
+    ("base", "version"),
+    [
+        ("https://x.services.ai.azure.com/openai/v1", None),
+        ("https://x.openai.azure.com/openai/v1", None),
+        ("https://gateway.test/openai/deployments/gpt-5.4", "2025-04-01-preview"),
+    ],
+    ids=["Foundry", "Azure OpenAI", "behind a gateway"],
+)
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6"])
+def test_37_on_azure(base: str, version: str | None, model: str) -> None:
+    sent: list[str] = []
+
+    def answer(request: Any) -> Any:
+        sent.append(request.url.path)
+        return http.Response(200, json=CHAT_COMPLETION)
+
+    query = {} if version is None else {"api-version": version}
+    client = adapter.OpenAI(
+        base_url=base.replace("gpt-5.4", model), api_key="key", default_query=query, max_retries=0,
+        http_client=http.Client(transport=http.MockTransport(answer)), settings=adapter.Settings(backend="responses", hosts=["*"]),
+    )  # fmt: skip
+    call: Any = {"model": model, "messages": MESSAGES, "seed": 1, "tools": [FUNCTION], "reasoning_effort": "high"}
+    with client:
+        if model == "gpt-5.4":
+            client.chat.completions.create(**call)
+            assert len(sent) == 1
+            assert sent[0].endswith("/chat/completions")
+        else:
+            with pytest.raises(openai.BadRequestError, match="Responses API only"):
+                client.chat.completions.create(**call)
+            assert sent == []
+
+
+@pytest.mark.parametrize("override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}])
+def test_37_one_way_by_a_callers_own_facts(override: dict[str, Any]) -> None:
+    facts = ModelFacts.from_mapping({"gpt-5.6*": override})
+    assert KNOWN.one_way("gpt-5.6", tools=True, effort=None)
+    assert facts.one_way("gpt-5.6", tools=True, effort=None) is None
+    assert facts.one_way("gpt-5.7", tools=True, effort=None) is not None
+
+
+# A caller's own facts
+
+
+def test_what_an_override_leaves_out_stays_as_it_is() -> None:
+    facts = ModelFacts.from_mapping({"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}})
+    family, built_in = facts.of("gpt-4o"), KNOWN.of("gpt-4o")
+    assert dataclasses.replace(family, named_choice_stops=True, sources=built_in.sources) == built_in
+    assert family.sources[0] == "seen here"
+    assert facts.of("gpt-5") == KNOWN.of("gpt-5")
+
+
+def test_the_first_override_that_says_it_counts() -> None:
+    facts = ModelFacts.from_mapping(
+        {
+            "my-*": {"logprobs_key": False},
+            "my-model": {"logprobs_key": True, "chat_only": True},
+            "*": {"shutdown": "2030-01-01"},
+        }
+    )
+    family = facts.of("my-model")
+    assert (family.logprobs_key, family.chat_only, family.shutdown) == (False, True, "2030-01-01")
+    assert facts.shutdown("gpt-4o") == "2030-01-01"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("vendor/model*", "Vendor/Model-1"),
+        ("model*", "vendor/model-1"),
+        ("FT:gpt-4o:org*", "ft:gpt-4o:org::id"),
+        ("gpt-4o", "ft:gpt-4o:org::id"),
+    ],
+)
+def test_an_override_knows_names_as_they_are_written(pattern: str, name: str) -> None:
+    assert ModelFacts.from_mapping({pattern: {"chat_only": True}}).of(name).chat_only
+
+
+def test_an_override_can_take_back() -> None:
+    facts = ModelFacts.from_mapping(
+        {
+            "gpt-5-pro": {"chat_only": True},
+            "gpt-audio": {"responses_only": True},
+            "gpt-4o": {"shutdown": ""},
+            "o1-pro": {"responses_only": False},
+        }
+    )
+    assert (facts.of("gpt-5-pro").chat_only, facts.of("gpt-5-pro").responses_only) == (True, False)
+    assert (facts.of("gpt-audio").chat_only, facts.of("gpt-audio").responses_only) == (False, True)
+    assert facts.shutdown("gpt-4o") is None
+    assert not facts.of("o1-pro").responses_only
+
+
+def test_dates_of_a_settings_file() -> None:
+    assert ModelFacts.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m") == "2027-01-02"
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no table": ([], r"^models: "),
+    "empty name": ({"": {}}, r"^models\.: "),
+    "facts no table": ({"gpt-4o": "chat_only"}, r"^models\.gpt-4o: "),
+    "near field": ({"gpt-4o": {"chatonly": True}}, r"^models\.gpt-4o\.chatonly: .*did you mean chat_only\?"),
+    "far field": ({"gpt-4o": {"colour": True}}, r"^models\.gpt-4o\.colour: [^?]*$"),
+    "names": ({"gpt-4o": {"names": ["x"]}}, r"^models\.gpt-4o\.names: "),
+    "sources": ({"gpt-4o": {"sources": ["x"]}}, r"^models\.gpt-4o\.sources: "),
+    "number": ({"gpt-*": {"chat_only": 1}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
+    "null": ({"gpt-*": {"chat_only": None}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
+    "near value": ({"m": {"tools_on_chat": "nevr"}}, r"^models\.m\.tools_on_chat: .*did you mean 'never'\?"),
+    "list value": ({"m": {"tools_on_chat": ["never"]}}, r"^models\.m\.tools_on_chat: "),
+    "efforts": ({"m": {"refused_efforts": "none"}}, r"^models\.m\.refused_efforts: "),
+    "an effort": ({"m": {"refused_efforts": ["none", 1]}}, r"^models\.m\.refused_efforts: "),
+    "date": ({"m": {"shutdown": "next year"}}, r"^models\.m\.shutdown: "),
+    "month": ({"m": {"shutdown": "2027-13-01"}}, r"^models\.m\.shutdown: "),
+    "source": ({"m": {"source": 1}}, r"^models\.m\.source: "),
+    "both ways": ({"m": {"chat_only": True, "responses_only": True}}, r"^models\.m\.chat_only: "),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_facts_name_the_setting(case: str) -> None:
+    given, pattern = WRONG[case]
+    with pytest.raises(ValueError, match=pattern):
+        ModelFacts.from_mapping(given)
+
+
+def test_facts_are_values() -> None:
+    mapping = {"m": {"refused_efforts": ["none"], "chat_only": True}}
+    before = copy.deepcopy(mapping)
+    one, other = ModelFacts.from_mapping(mapping), ModelFacts.from_mapping(mapping)
+    assert mapping == before
+    one.of("gpt-4o")
+    assert one == other != KNOWN
+    assert hash(one) == hash(other)
+    assert ModelFacts() == KNOWN
+    assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
+    assert Policy(models=one) == Policy(models=other) != Policy()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.overrides = ()  # type: ignore[misc]
+
+
+def test_looking_up_is_remembered_and_bounded() -> None:
+    facts = ModelFacts()
+    assert facts.of("gpt-4o") is facts.of("gpt-4o")
+    for number in range(5000):
+        facts.of(f"made-up-{number}")
+    assert len(facts._known) <= 512
+    assert facts.of("gpt-4o") == KNOWN.of("gpt-4o")
+
+
+# What the translation does with them
+
+CHAT_ONLY = [name for name, (served, *_) in NAMES.items() if served == "chat"]
+ONLY = "the model is served on Chat Completions only"
+
+
+@pytest.mark.parametrize("name", CHAT_ONLY)
+@pytest.mark.parametrize("unsupported", ["chat", "drop"])
+def test_a_chat_only_model_stays_on_chat(name: str, unsupported: Any) -> None:
+    made = chat_to_responses({"model": name, "messages": MESSAGES}, Policy(unsupported))
+    assert made.body is None
+    assert [(loss.path, loss.action, loss.why) for loss in made.held] == [("model", "held", ONLY)]
+
+
+def test_a_chat_only_model_is_an_error_where_that_is_the_policy() -> None:
+    for policy in (Policy("error"), Policy(parameters={"model": "error"})):
+        with pytest.raises(Unsupported) as caught:
+            chat_to_responses({"model": "gpt-audio", "messages": MESSAGES}, policy)
+        assert (caught.value.path, caught.value.why) == ("model", ONLY)
+
+
+ANSWER: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "model": "mine",
+    "output": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}],
+}
+
+
+@each_door
+@pytest.mark.parametrize("unsupported", ["chat", "drop"])
+def test_through_the_doors(door: Door, unsupported: str) -> None:
+    body = {"model": "gpt-4o-audio-preview", "messages": MESSAGES}
+    seen = door.create(body, both(Reply.of_json(ANSWER)), unsupported=unsupported)
+    assert seen.paths == ["/v1/chat/completions"]
+    assert seen.value.choices[0].message.content == "from Chat"
+    assert seen.ledger == [("model", "held")]
+
+
+@each_door
+def test_an_error_through_the_doors(door: Door) -> None:
+    body = {"model": "gpt-5-search-api", "messages": MESSAGES}
+    seen = door.create(body, both(Reply.of_json(ANSWER)), unsupported="error")
+    assert seen.sent == []
+    assert type(seen.error).__name__ == "BadRequestError"
+    assert "model: " + ONLY in str(seen.error)
+
+
+@pytest.mark.parametrize(("fact", "finish", "key"), [(True, "stop", True), (False, "tool_calls", False)])
+def test_the_reply_goes_by_the_facts_of_the_call(fact: bool, finish: str, key: bool) -> None:
+    facts = ModelFacts.from_mapping({"mine": {"named_choice_stops": fact, "logprobs_key": fact}})
+    body = {
+        "model": "mine",
+        "messages": MESSAGES,
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+    }
+    asked = chat_to_responses(body, Policy(models=facts)).asked
+    assert asked.models is facts
+    assert Asked().models is KNOWN
+    whole = response_to_completion(ANSWER, asked).body["choices"][0]
+    chunks = ChunksFromEvents(asked).feed({"type": "response.completed", "response": ANSWER})
+    for choice in (whole, chunks[-1]["choices"][0]):
+        assert choice["finish_reason"] == finish
+        assert ("logprobs" in choice) == key
+
+
+def test_an_override_can_free_or_bind_a_model() -> None:
+    body = {"model": "gpt-audio", "messages": MESSAGES}
+    freed = Policy(models=ModelFacts.from_mapping({"gpt-audio": {"chat_only": False}}))
+    assert chat_to_responses(body, freed).body is not None
+    bound = Policy(models=ModelFacts.from_mapping({"gpt-4.1": {"chat_only": True}}))
+    assert chat_to_responses(body | {"model": "gpt-4.1"}, bound).body is None
