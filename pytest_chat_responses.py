@@ -19,8 +19,8 @@ import pytest
 PLUGIN = "adapter.testing.plugin"
 CUTS = ("whole", "event", "byte", "cut")
 
-_ASIDE = pytest.StashKey[Path]()
-_TOLD = pytest.StashKey[bool]()
+_INACTIVE = pytest.StashKey[Path]()
+_HEADER_SHOWN = pytest.StashKey[bool]()
 _OPTIONS = ("adapter_backend", "adapter_report", "adapter_strict", "adapter_record", "adapter_streams")
 
 
@@ -74,9 +74,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Bring in the plugin, before any file of the project is imported."""
-    found = _of_the_project(_in_front(early_config)) or _on_path()
+    found = _project_module(_search_folders(early_config)) or _on_path()
     if found is not None:
-        early_config.stash[_ASIDE] = found
+        early_config.stash[_INACTIVE] = found
         return (yield)
     manager = early_config.pluginmanager
     if not (manager.has_plugin(PLUGIN) or manager.is_blocked(PLUGIN)):
@@ -89,7 +89,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers also where the plugin isn't there to do it: `--strict-markers` may be in force."""
-    if _ASIDE in config.stash:
+    if _INACTIVE in config.stash:
         add_markers(config)
 
 
@@ -97,29 +97,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Give the name back where a module turns up only now, beside tests in a part of the repository, unless a part uses the adapter."""
     config = parent.config
-    if _ASIDE in config.stash or config.getoption("importmode") != "prepend" or "adapter._runtime" in sys.modules:
+    if _INACTIVE in config.stash or config.getoption("importmode") != "prepend" or "adapter._runtime" in sys.modules:
         return
-    found = _of_the_project([_base(module_path.parent)])
+    found = _project_module([_root_folder(module_path.parent)])
     if found is None:
         return
-    config.stash[_ASIDE] = found
+    config.stash[_INACTIVE] = found
     plugin = config.pluginmanager.get_plugin(PLUGIN)
     if plugin is not None:
-        plugin.step_aside(config)
+        plugin.deactivate(config)
     for name in [name for name in sys.modules if name.partition(".")[0] == "adapter"]:
         del sys.modules[name]
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say why, to those who gave an option."""
-    config.stash[_TOLD] = _ASIDE in config.stash
-    return _why(config) if config.stash[_TOLD] and _is_asked_for(config) else None
+    config.stash[_HEADER_SHOWN] = _INACTIVE in config.stash
+    return _reason(config) if config.stash[_HEADER_SHOWN] and _is_asked_for(config) else None
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say it at the end, where it was found out since."""
-    if _ASIDE in config.stash and not config.stash.get(_TOLD, False) and _is_asked_for(config):
-        terminalreporter.line(_why(config))
+    if _INACTIVE in config.stash and not config.stash.get(_HEADER_SHOWN, False) and _is_asked_for(config):
+        terminalreporter.line(_reason(config))
 
 
 def _is_asked_for(config: pytest.Config) -> bool:
@@ -131,18 +131,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Say why, where a fixture of the plugin is asked for."""
     report = yield
     fixture = str(getattr(call.excinfo.value, "argname", "")) if call.excinfo is not None else ""
-    if (fixture == "backend" or fixture.startswith("adapter_")) and _ASIDE in item.config.stash:
-        report.sections.append(("adapter", _why(item.config)))
+    if (fixture == "backend" or fixture.startswith("adapter_")) and _INACTIVE in item.config.stash:
+        report.sections.append(("adapter", _reason(item.config)))
     return report
 
 
-def _why(config: pytest.Config) -> str:
-    found = config.stash[_ASIDE]
+def _reason(config: pytest.Config) -> str:
+    found = config.stash[_INACTIVE]
     shown = found.relative_to(config.rootpath) if found.is_relative_to(config.rootpath) else found
     return f"adapter: the plugin of chat-responses-adapter steps aside, since `adapter` is this project's own: {shown}"
 
 
-def _in_front(config: pytest.Config) -> Iterator[Path]:
+def _search_folders(config: pytest.Config) -> Iterator[Path]:
     """Give the folders that pytest puts, or may put, in front of `sys.path`."""
     if config.pluginmanager.has_plugin("python_path"):
         yield from config.getini("pythonpath")
@@ -150,30 +150,30 @@ def _in_front(config: pytest.Config) -> Iterator[Path]:
     yield config.invocation_params.dir
     for argument in getattr(config.known_args_namespace, "file_or_dir", None) or ():
         path = config.invocation_params.dir / str(argument).partition("::")[0]
-        yield _base(path if path.is_dir() else path.parent)
+        yield _root_folder(path if path.is_dir() else path.parent)
 
 
-def _base(folder: Path) -> Path:
+def _root_folder(folder: Path) -> Path:
     """Give the folder that pytest puts on `sys.path` for the tests of a folder: the first one upwards that is no package."""
     while (folder / "__init__.py").is_file() and folder.parent != folder:
         folder = folder.parent
     return folder
 
 
-def _of_the_project(folders: Iterable[Path]) -> Path | None:
+def _project_module(folders: Iterable[Path]) -> Path | None:
     """Find a module or package `adapter` that isn't the one beside this file."""
     return next(
-        (found for folder in dict.fromkeys(folders) for found in _called_adapter(folder) if _is_foreign(found)), None
+        (found for folder in dict.fromkeys(folders) for found in _adapter_modules(folder) if _is_foreign(found)), None
     )
 
 
 def _on_path() -> Path | None:
     """Find what `import adapter` finds on `sys.path` as it is, unless that is the one beside this file."""
-    found = next((found for entry in sys.path for found in _called_adapter(Path(entry))), None)
+    found = next((found for entry in sys.path for found in _adapter_modules(Path(entry))), None)
     return found if found is not None and _is_foreign(found) else None
 
 
-def _called_adapter(folder: Path) -> list[Path]:
+def _adapter_modules(folder: Path) -> list[Path]:
     # `os.path` takes what can't be looked at for absent.
     return [path for path in (folder / "adapter" / "__init__.py", folder / "adapter.py") if os.path.isfile(path)]  # noqa: PTH113
 

@@ -1,4 +1,4 @@
-"""Who is measured: the SDK alone on either API, and the adapter's doors, each making the same call to the same server."""
+"""Who is measured: the SDK alone on either API, and the adapter's ways in, each making the same call to the same server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import adapter
 
 MODEL = "gpt-4.1"
 PLAIN: dict[str, Any] = {"api_key": "key", "max_retries": 0}
-NATIVE, RESPONSES, CLIENT, WIRE, OFF = "native chat", "native responses", "client door", "wire door", "off"
+NATIVE, RESPONSES, CLIENT, WIRE, OFF = "native chat", "native responses", "client way_in", "wire way_in", "off"
 Work = Callable[[], object]
 
 

@@ -11,9 +11,9 @@ import statistics
 import time
 from typing import Any
 
-from adapter._exchange.effects import Flag, Need
+from adapter._exchange.effects import FlagQuery, Need
 from adapter._routing.call import Call
-from adapter._routing.overrides import NONE, Overrides
+from adapter._routing.overrides import NO_OVERRIDES, Overrides
 from adapter._routing.router import Router
 from adapter._settings.settings import Settings
 
@@ -33,12 +33,12 @@ RULES = [
     {"match": {"format": "json_schema", "tools": True}, "drop": ["seed"]},
 ]
 ROWS: dict[str, tuple[Settings, Overrides]] = {
-    "backend alone": (Settings(backend="responses"), NONE),
+    "backend alone": (Settings(backend="responses"), NO_OVERRIDES),
     "backend, inside use(conversation=…)": (Settings(backend="responses"), Overrides(conversation="c-1")),
-    "rollout": (Settings(rollout=50), NONE),
+    "rollout": (Settings(rollout=50), NO_OVERRIDES),
     "rollout, inside use(conversation=…)": (Settings(rollout=50), Overrides(conversation="c-1")),
-    "three rules": (Settings(backend="responses", rules=RULES), NONE),
-    "rollout and three rules": (Settings(rollout=50, rules=RULES), NONE),
+    "three rules": (Settings(backend="responses", rules=RULES), NO_OVERRIDES),
+    "rollout and three rules": (Settings(rollout=50, rules=RULES), NO_OVERRIDES),
 }
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     """Measure all rows and print them."""
     routers = {name: (Router(settings), overrides) for name, (settings, overrides) in ROWS.items()}
     for router, overrides in routers.values():
-        assert not isinstance(router.choose(Call(None, {}, overrides, body=BODY)), (Need, Flag))
+        assert not isinstance(router.choose(Call(None, {}, overrides, body=BODY)), (Need, FlagQuery))
     taken: dict[str, list[float]] = {name: [] for name in ROWS}
     for _ in range(ROUNDS):
         for name, (router, overrides) in routers.items():

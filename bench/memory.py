@@ -3,7 +3,7 @@
     python -m bench.memory [how many turns to remember for the memory's own bound]
 
 A call in the middle of a tool loop recalls the turns of its history and remembers its own. Measured are the keeper's two effects, as a
-door performs them, names and packing included; each row runs by itself, and the median counts. Times are of the clock on the wall, but for
+way in performs them, names and packing included; each row runs by itself, and the median counts. Times are of the clock on the wall, but for
 `memory://`, which waits for nothing: there they are of the processor. What Redis costs above a round trip is measured in turns with one. It
 needs `redis-server` on the PATH.
 """
@@ -28,25 +28,25 @@ from pathlib import Path
 from typing import Any
 
 from adapter._exchange.effects import Recall, Remember
-from adapter._memory.in_memory import InProcess
-from adapter._memory.keys import whose_are
-from adapter._memory.service import Keeper
-from adapter.translation.reasoning.turns import Memo, ToolTurn
+from adapter._memory.in_memory import InMemoryStore
+from adapter._memory.keys import make_memory_scope
+from adapter._memory.service import MemoryService
+from adapter.translation.reasoning.turns import MemoryEntry, RememberedTurn
 
 _QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 ROUNDS, CALLS = 30, 200
-WHOSE = whose_are("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
+WHOSE = make_memory_scope("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
 ENCRYPTED = base64.b64encode(os.urandom(1338)).decode()  # 1,784 characters: the median of 200 recorded items
 
 
-def _turn() -> ToolTurn:
+def _turn() -> RememberedTurn:
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": ENCRYPTED}
-    return ToolTurn(("0" * 32,), ((item,),), None, ("fc_1",))
+    return RememberedTurn(("0" * 32,), ((item,),), None, ("fc_1",))
 
 
 def _effects(k: int) -> tuple[Remember, Recall]:
     name = f"{'a' * 32}\0{k:032x}\x000"
-    return Remember("gpt-5", Memo(name, _turn())), Recall("gpt-5", (name,))
+    return Remember("gpt-5", MemoryEntry(name, _turn())), Recall("gpt-5", (name,))
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def _redis() -> Iterator[str | None]:
             server.terminate()
 
 
-def _sync(keeper: Keeper) -> Callable[[list[Any]], None]:
+def _sync(keeper: MemoryService) -> Callable[[list[Any]], None]:
     def perform(effects: list[Any]) -> None:
         for effect in effects:
             keeper.perform(effect, WHOSE)
@@ -78,7 +78,7 @@ def _sync(keeper: Keeper) -> Callable[[list[Any]], None]:
     return perform
 
 
-def _async(keeper: Keeper, runner: asyncio.Runner) -> Callable[[list[Any]], None]:
+def _async(keeper: MemoryService, runner: asyncio.Runner) -> Callable[[list[Any]], None]:
     async def perform(effects: list[Any]) -> None:
         for effect in effects:
             await keeper.aperform(effect, WHOSE)
@@ -150,7 +150,7 @@ def costs() -> None:
         addresses |= {"redis://": url} if url is not None else {}
         rows: dict[str, Callable[[list[Any]], None]] = {}
         for name, address in addresses.items():
-            keeper = Keeper(address, scope=None, keys=(), seconds=5)
+            keeper = MemoryService(address, scope_name=None, keys=(), seconds=5)
             rows[name], rows[f"{name}, async"] = _sync(keeper), _async(keeper, runner)
         if url is not None:
             rows["one round trip to that Redis"] = _round_trips(url)
@@ -177,16 +177,16 @@ def _show(name: str, taken: list[list[float]]) -> None:
 
 def bounds(count: int) -> None:
     """Print how much of this process' memory so many remembered turns take."""
-    store = InProcess(count=10_000, size=64 * 1024 * 1024, age=86_400)
+    store = InMemoryStore(count=10_000, size=64 * 1024 * 1024, age=86_400)
     tracemalloc.start()
     for k in range(count):
         item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": f"{k:08d}" * 223}
-        turn = ToolTurn((f"{k:032x}",), ((item,),), None, ("fc_1",))
+        turn = RememberedTurn((f"{k:032x}",), ((item,),), None, ("fc_1",))
         store.put(f"scope:-:{k:032x}", turn, turn.size)
         if (k + 1) in (10_000, 100_000, count):
             held, peak = tracemalloc.get_traced_memory()
             print(
-                f"{k + 1:>9,} turns remembered: {held / 2**20:6.1f} MiB held, {peak / 2**20:6.1f} at most, {len(store._held):,} turns"
+                f"{k + 1:>9,} turns remembered: {held / 2**20:6.1f} MiB held, {peak / 2**20:6.1f} at most, {len(store._entries):,} turns"
             )
     tracemalloc.stop()
 

@@ -1,6 +1,6 @@
 """Where the time goes: the functions that take most of it themselves, for the stream, the short call and the long history.
 
-    python -m bench.profiles            both doors, and for comparison the SDK's native chat call
+    python -m bench.profiles            both ways in, and for comparison the SDK's native chat call
 
 Under the profiler each function call costs more than it does otherwise: shares are what to read here, not times.
 """

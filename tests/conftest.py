@@ -66,16 +66,16 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _every_endpoint_may_be_there() -> None:
     """Forget which servers had no Responses API: tests share addresses."""
-    missing_endpoints.forget()
+    missing_endpoints.clear()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> Iterator[None]:
     """Begin with an empty memory: the one of the process outlives clients."""
-    stores.forget_all()
-    service.REFUSED.forget()
+    stores.reset_stores()
+    service.SERVER_FACTS.clear()
     yield
-    stores.forget_all()
+    stores.reset_stores()
 
 
 @pytest.fixture

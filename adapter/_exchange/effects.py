@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from adapter.errors import UpstreamFailure
-from adapter.translation.reasoning.turns import Memo, ToolTurn
+from adapter.translation.reasoning.turns import MemoryEntry, RememberedTurn
 
-from .merged_stream import Chorus
-from .stream import Frame, Relay
+from .merged_stream import StreamMerger
+from .stream import Frame, StreamTranslator
 
 
 class Unread(Enum):
@@ -28,7 +28,7 @@ UNREAD: Final = Unread.UNREAD
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class FlagQuery:
     """A question to the provider of feature flags: who is asked for, and what else it may choose by."""
 
     targeting_key: str
@@ -56,7 +56,7 @@ class Decide:
 class ReadFlag:
     """Ask the provider of feature flags. Result: its answer, or None."""
 
-    flag: Flag
+    flag: FlagQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,18 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class OnLeaving:
+class SetCancelPath:
     """Say where to POST if the caller leaves before the journey ends, or None for nowhere any more; `leave` says that it has left."""
 
     path: bytes | None
-    leave: bool = False
+    cancel_now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """Run several journeys at once. Result: their outcomes; or only that of the first one that failed, the others cancelled."""
 
-    branches: tuple[Journey, ...]
+    branches: tuple[Exchange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +109,21 @@ class ReadChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class LearnMissingEndpoint:
     """Remember for some seconds that the endpoint isn't there, or not for one model."""
 
     seconds: float
     model: str | None = None
 
 
-class Recalled(NamedTuple):
+class RecallResult(NamedTuple):
     """What the memory has: turns by name, and what was found out about the model at this server.
 
     `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids; `suspect`: it has refused
     a turn that was put back; `stopped`: it has refused more than one, and nothing is carried any more.
     """
 
-    turns: Mapping[str, ToolTurn] = MappingProxyType({})
+    turns: Mapping[str, RememberedTurn] = MappingProxyType({})
     refused: bool = False
     with_ids: bool = False
     suspect: bool = False
@@ -143,7 +143,7 @@ class Remember:
     """Put a turn into the memory."""
 
     model: str
-    memo: Memo
+    entry: MemoryEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +155,22 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class LearnRefusedReasoning:
     """Remember for a while what a model at this server doesn't take: `encrypted` reasoning, or reasoning with `no ids`.
 
     `nothing`: it has taken what was put back, and earlier refusals don't count.
     """
 
     model: str
-    what: Literal["encrypted", "no ids", "nothing"]
+    refused: Literal["encrypted", "no ids", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LogCall:
     """Put the call on record: its journal is as complete as it will be."""
 
 
-READ_REQUEST, READ_REPLY, READ_CHUNK, NOTE = ReadRequest(), ReadReply(), ReadChunk(), Note()
+READ_REQUEST, READ_REPLY, READ_CHUNK, LOG_CALL = ReadRequest(), ReadReply(), ReadChunk(), LogCall()
 """Those that are always the same."""
 
 Effect = (
@@ -179,20 +179,20 @@ Effect = (
     | ReadRequest
     | Send
     | Wait
-    | OnLeaving
+    | SetCancelPath
     | FanOut
     | ReadReply
     | ReadChunk
-    | Missing
+    | LearnMissingEndpoint
     | Recall
     | Remember
     | Forget
-    | Refuse
-    | Note
+    | LearnRefusedReasoning
+    | LogCall
 )
 
 
-class Head(NamedTuple):
+class ReplyHead(NamedTuple):
     """The head of a reply; `retry_after` is how many seconds it asks to wait."""
 
     status: int
@@ -204,11 +204,11 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Untouched:
+class PassThrough:
     """Upstream's reply, as it is."""
 
 
-class Rewritten(NamedTuple):
+class WholeReply(NamedTuple):
     """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere.
 
     `value` is the JSON that it was written from, where nobody else has it; `failure` what upstream said inside a reply that began
@@ -224,30 +224,30 @@ class Rewritten(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class StreamReply:
     """A stream: what `relay` has put out so far, and a read error that came early and belongs to the reader."""
 
-    relay: Relay
-    begun: list[Frame]
+    translator: StreamTranslator
+    first_frames: list[Frame]
     error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedStreamReply:
     """The streams of several requests, to be read as one through `chorus`."""
 
-    parts: tuple[Streamed | Rewritten, ...]
-    chorus: Chorus
+    parts: tuple[StreamReply | WholeReply, ...]
+    merger: StreamMerger
 
 
 @dataclass(frozen=True, slots=True)
-class FellBack:
+class FallBack:
     """A branch's reply for which the whole call is to go to Chat Completions."""
 
     reason: str
-    head: Head
+    head: ReplyHead
     raw: bytes
 
 
-Outcome = Untouched | Rewritten | Streamed | Merged | FellBack
-Journey = Generator[Effect, Any, Outcome]
+Outcome = PassThrough | WholeReply | StreamReply | MergedStreamReply | FallBack
+Exchange = Generator[Effect, Any, Outcome]

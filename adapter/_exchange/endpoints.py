@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from adapter.translation.identifiers import response_id
 from adapter.translation.ledger import Loss
 
-Kind = Literal["chat", "stored"]
+RequestKind = Literal["chat", "stored"]
 
 OLDEST_AZURE_VERSION = "2025-03-01-preview"
 """The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", MAPPING §7.4)."""
@@ -42,13 +42,13 @@ class Endpoint(NamedTuple):
     changes: tuple[Loss, ...] = ()
 
 
-def kind_of(method: str, raw_path: bytes) -> Kind | None:
+def classify_request(method: str, raw_path: bytes) -> RequestKind | None:
     """Tell what a request is: a chat call, a question about a stored completion that is a Response, or none of ours."""
     if method == "POST" and raw_path.endswith(b"/chat/completions"):
         return "chat"  # as nearly all of them
     path, _, query = raw_path.partition(b"?")
     if method == "POST":
-        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") or _names_chat(query) else None
+        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") or _holds_chat_path(query) else None
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
         with suppress(Exception):  # promise 9: a request that we fail to read is not ours
             return "stored" if stored_endpoint(method, raw_path) is not None else None
@@ -62,10 +62,10 @@ def is_relayed(raw_path: bytes) -> bool:
     A whole URL there is the target whatever the path is.
     """
     path, _, query = raw_path.partition(b"?")
-    return _names_chat(query, _URL if path.rstrip(b"/").endswith(_END) else _TARGET)
+    return _holds_chat_path(query, _URL if path.rstrip(b"/").endswith(_END) else _TARGET)
 
 
-def _names_chat(query: bytes, target: re.Pattern[bytes] = _TARGET) -> bool:
+def _holds_chat_path(query: bytes, target: re.Pattern[bytes] = _TARGET) -> bool:
     """Tell whether a value in a query ends as the path of a chat call does, quoted or not."""
     return b"completions" in query and any(map(target.search, (query, unquote_to_bytes(query))))
 
@@ -85,7 +85,7 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     model = found["deployment"]
     # Deployments are Azure's, behind a gateway as well; elsewhere an `api-version` is none of ours.
     azure = model is not None or b"/openai" in found["base"]
-    query, changes = _version(query) if azure else (query, ())
+    query, changes = _with_supported_version(query) if azure else (query, ())
     return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
 
 
@@ -101,7 +101,7 @@ def is_azure(host: str, raw_path: bytes) -> bool:
     return host.rstrip(".").endswith(_AZURE_HOSTS) or b"/deployments/" in path or _VERSION.search(query) is not None
 
 
-def deployment_of(raw_path: bytes) -> str | None:
+def azure_deployment(raw_path: bytes) -> str | None:
     """Return the model that a chat path of Azure names."""
     if b"/deployments/" not in raw_path:
         return None
@@ -109,7 +109,7 @@ def deployment_of(raw_path: bytes) -> str | None:
     return unquote(found["deployment"].decode()) if found is not None and found["deployment"] else None
 
 
-def _version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
+def _with_supported_version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     found = _VERSION.search(query)
     # Dates sort as text; words (`preview`, `latest`) belong to the v1 path and stay.
     if found is None or not found[1][:4].isdigit() or found[1] >= OLDEST_AZURE_VERSION.encode()[:10]:
@@ -120,11 +120,11 @@ def _version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredCompletion:
     """A question about a stored Response that was asked with a completion's id."""
 
     path: bytes
-    what: Literal["retrieve", "delete", "messages"]
+    operation: Literal["retrieve", "delete", "messages"]
     completion_id: str
     newest_first: bool = False
 
@@ -135,7 +135,7 @@ class Stored:
         return path + b"?" + b"&".join([*kept, b"after=" + quote(item_id, safe="").encode()])
 
 
-def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
+def stored_endpoint(method: str, raw_path: bytes) -> StoredCompletion | None:
     """Return the counterpart of a path with the id of a completion that is a Response; None for any other.
 
     Such ids are made here and nowhere else (`chatcmpl-resp_…`), so that Chat Completions can't know them, whatever the
@@ -149,7 +149,7 @@ def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
         return None
     base = re.sub(rb"/deployments/[^/]+$", b"", found["base"])
     if b"/openai" in base:
-        query, _ = _version(query)
+        query, _ = _with_supported_version(query)
     base += b"/responses/" + response.encode()
     if found["messages"]:
         if method != "GET":
@@ -158,6 +158,6 @@ def stored_endpoint(method: str, raw_path: bytes) -> Stored | None:
         if order is None:
             query = query + (b"&" if query else b"") + b"order=asc"  # the default of Chat; the other API's is desc
         newest_first = order is not None and order[1] == b"desc"
-        return Stored(base + b"/input_items?" + query, "messages", completion, newest_first)
+        return StoredCompletion(base + b"/input_items?" + query, "messages", completion, newest_first)
     target = base + (b"?" + query if query else b"")
-    return Stored(target, "delete" if method == "DELETE" else "retrieve", completion)
+    return StoredCompletion(target, "delete" if method == "DELETE" else "retrieve", completion)

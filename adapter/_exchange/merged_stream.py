@@ -10,13 +10,13 @@ from adapter.translation.streams.merge import ChoicesFromStreams
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
-_BUG = (
+_BUG_FRAME = (
     b'data: {"error":{"message":"the adapter failed on one of several streams","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'
 )
 
 
-class Chorus:
+class StreamMerger:
     """Turn the bytes of N Chat Completions streams into those of one, in which stream k speaks for choice k.
 
     `feed(k, bytes)` returns what can be passed on. An error frame of any stream is passed on as it is and ends the
@@ -44,12 +44,12 @@ class Chorus:
                     break
                 out.append(self._event(k, event.data))
         except StreamTruncated as error:
-            out.append(self._fail(str(error), "stream_inconsistent"))
+            out.append(self._end_with_error(str(error), "stream_inconsistent"))
         except Exception:
             if self._strict:
                 raise
             self.done = self.failed = True
-            out.append(_BUG)
+            out.append(_BUG_FRAME)
         return b"".join(out)
 
     def ended(self, k: int) -> bool:
@@ -74,13 +74,13 @@ class Chorus:
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):
-            return self._fail("the stream has an event that is not a JSON object", "invalid_event")
+            return self._end_with_error("the stream has an event that is not a JSON object", "invalid_event")
         if chunk.get("error"):
             self.done = self.failed = True
             return sse.frame(chunk)
         return _frames(self._machine.feed(k, chunk))
 
-    def _fail(self, message: str, code: str) -> bytes:
+    def _end_with_error(self, message: str, code: str) -> bytes:
         self.done = self.failed = True
         return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
 

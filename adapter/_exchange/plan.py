@@ -10,13 +10,13 @@ from adapter.errors import TranslationError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.requests.chat_to_responses import chat_to_responses
-from adapter.translation.types import NOTHING, Translation
+from adapter.translation.types import EMPTY_MAPPING, Translation
 
 from . import fallback
-from .effects import Rewritten
+from .effects import WholeReply
 from .endpoints import is_azure, responses_endpoint
 from .error_replies import error_reply
-from .record import Choice
+from .record import Route
 
 
 class Plan(NamedTuple):
@@ -29,15 +29,15 @@ class Plan(NamedTuple):
     losses: tuple[Loss, ...] = ()
     translation: Translation | None = None
     path: bytes | None = None
-    refusal: Rewritten | None = None
-    one_way: str | None = None
-    droppable: Mapping[str, str] = NOTHING
+    refusal: WholeReply | None = None
+    responses_only_reason: str | None = None
+    droppable: Mapping[str, str] = EMPTY_MAPPING
 
 
 NOT_JSON = object()
 
 
-def parsed(raw: bytes) -> Any:
+def parse_request(raw: bytes) -> Any:
     """Read a request's JSON; NOT_JSON where it is none."""
     try:
         return fast_json.loads_strictly(raw)
@@ -45,86 +45,86 @@ def parsed(raw: bytes) -> Any:
         return NOT_JSON
 
 
-def make_plan(body: Any, choice: Choice, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str) -> Plan:
+def make_plan(body: Any, route: Route, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str) -> Plan:
     """Say what to do with a request whose JSON is `body`, for a host. Raises nothing where `choice.on_bug` is `chat`."""
     if body is NOT_JSON:
         return Plan("not-json", (Loss("$", "held", "not JSON"),))
-    one_way = None
+    responses_only_reason = None
     try:
         endpoint = responses_endpoint(raw_path)
         if endpoint.model is not None and isinstance(body, dict):
             body = body | {"model": endpoint.model}
-        one_way = _one_way(body, choice, lambda: is_azure(host(), raw_path))
-        if choice.veto is not None and (choice.veto.binding or one_way is None):
-            return _held(choice.veto.reason, (choice.veto.loss,), one_way)
+        responses_only_reason = _responses_only_reason(body, route, lambda: is_azure(host(), raw_path))
+        if route.hold is not None and (route.hold.unconditional or responses_only_reason is None):
+            return _held(route.hold.reason, (route.hold.loss,), responses_only_reason)
         changes = endpoint.changes
-        if choice.model is not None and isinstance(body, dict) and body.get("model") != choice.model:
-            body = body | {"model": choice.model}
+        if route.model is not None and isinstance(body, dict) and body.get("model") != route.model:
+            body = body | {"model": route.model}
             changes += (Loss("model", "changed", "to the name that a rule gives"),)
         if (
-            choice.unserved is not None
-            and one_way is None
+            route.unserved is not None
+            and responses_only_reason is None
             and isinstance(body, dict)
-            and choice.unserved(body.get("model"))
+            and route.unserved(body.get("model"))
         ):
-            return Plan("missing", (Loss("$", "held", fallback.UNSERVED),))
-        translation = chat_to_responses(body, choice.policy)
+            return Plan("missing", (Loss("$", "held", fallback.UNSERVED_TEXT),))
+        translation = chat_to_responses(body, route.policy)
         if translation.body is None:
-            held = _held("unsupported", translation.held + translation.losses, one_way)
+            held = _held("unsupported", translation.held + translation.losses, responses_only_reason)
             return held._replace(droppable=translation.droppable)
-        if capacity is not None and translation.asked.n > capacity:
-            return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), one_way)
+        if capacity is not None and translation.reply_context.n > capacity:
+            return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), responses_only_reason)
         losses = changes + translation.losses
-        return Plan(choice.reason, losses, translation, endpoint.path, one_way=one_way)
+        return Plan(route.reason, losses, translation, endpoint.path, responses_only_reason=responses_only_reason)
     except TranslationError as error:
-        return _refused(error.path, error.why, (), one_way)
+        return _refused(error.path, error.why, (), responses_only_reason)
     except Exception as bug:  # noqa: BLE001  # our own bugs are ours
-        return plan_for_bug(body, choice, bug)
+        return plan_for_bug(body, route, bug)
 
 
-def _held(reason: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
-    if one_way is None:
+def _held(reason: str, losses: tuple[Loss, ...], responses_only_reason: str | None) -> Plan:
+    if responses_only_reason is None:
         return Plan(reason, losses)
     first = losses[0]
-    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {one_way}", losses, one_way)
+    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {responses_only_reason}", losses, responses_only_reason)
 
 
-def _refused(path: str, why: str, losses: tuple[Loss, ...], one_way: str | None) -> Plan:
+def _refused(path: str, why: str, losses: tuple[Loss, ...], responses_only_reason: str | None) -> Plan:
     # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
     losses = losses or (Loss(path, "held", why),)
     return Plan(
         "refused",
         losses,
         refusal=error_reply(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"),
-        one_way=one_way,
+        responses_only_reason=responses_only_reason,
     )
 
 
-def plan_for_bug(body: Any, choice: Choice, bug: Exception) -> Plan:
+def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
     """Say what to do with a request on which the adapter itself fails; raises `bug` where `choice.on_bug` says so.
 
     A request with a number that can be read and not be written again (`1e999` is an infinity) is no bug of ours.
     """
     if isinstance(bug, json_codec.Unwritable):
         loss = Loss("$", "held", "holds a value that JSON can't spell")
-        return _held("not-json", (loss,), _one_way(body, choice))
-    if choice.on_bug == "raise":
+        return _held("not-json", (loss,), _responses_only_reason(body, route))
+    if route.on_bug == "raise":
         raise bug
     why = f"the adapter failed on this call ({type(bug).__name__})"
     losses = (Loss("$", "held", why),)
     try:
-        one_way = _one_way(body, choice)
+        responses_only_reason = _responses_only_reason(body, route)
     except Exception:  # noqa: BLE001  # the facts may be what is broken; then nothing speaks against Chat
-        one_way = None
-    if one_way is None:
+        responses_only_reason = None
+    if responses_only_reason is None:
         return Plan("adapter-bug", losses)
-    message = f"$: {why}, and it can't stay on Chat Completions: {one_way}"
+    message = f"$: {why}, and it can't stay on Chat Completions: {responses_only_reason}"
     return Plan("adapter-bug", losses, refusal=error_reply(500, message, "server_error", None, "adapter_bug"))
 
 
-def _one_way(body: Any, choice: Choice, azure: Callable[[], bool] | None = None) -> str | None:
+def _responses_only_reason(body: Any, route: Route, azure: Callable[[], bool] | None = None) -> str | None:
     """Say why Chat can't serve the call as it came, or None."""
     if not isinstance(body, dict):
         return None
     tools, effort = has_function_tools(body), body.get("reasoning_effort")
-    return choice.policy.models.one_way(body.get("model"), tools=tools, effort=effort, azure=azure)
+    return route.policy.models.responses_only_reason(body.get("model"), tools=tools, effort=effort, azure=azure)

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 from adapter._util import json_codec
 from adapter.translation.ledger import Loss
-from adapter.translation.reasoning.history import History, put_back, read_history
-from adapter.translation.reasoning.turns import ENCRYPTED, Memo, asks_encrypted
+from adapter.translation.reasoning.history import CallHistory, insert_turns, read_history
+from adapter.translation.reasoning.turns import ENCRYPTED, MemoryEntry, asks_encrypted
 from adapter.translation.types import Translation
 
-from .effects import Effect, Forget, Recall, Recalled, Refuse
-from .record import Choice
+from .effects import Effect, Forget, LearnRefusedReasoning, Recall, RecallResult
+from .record import Route
 
-NOTHING = Recalled()
+NOTHING_RECALLED = RecallResult()
 
 
-class Load(NamedTuple):
+class PreparedRequest(NamedTuple):
     """A request as it is sent: `translation` with what was put back, and `body`, written.
 
     `plain` is the translation without anything put back, `history` what turns are bound to (None where nothing is carried), `put`
@@ -27,135 +27,135 @@ class Load(NamedTuple):
 
     translation: Translation
     body: bytes
-    plain: Translation
-    history: History | None = None
-    recalled: Recalled = NOTHING
-    put: tuple[int, ...] = ()
+    without_memory: Translation
+    history: CallHistory | None = None
+    recalled: RecallResult = NOTHING_RECALLED
+    inserted: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
 
     @property
-    def refusable(self) -> bool:
+    def has_adapter_parts(self) -> bool:
         """Tell whether it holds anything that the caller didn't write."""
-        return bool(self.put) or self.plain.asks_reasoning
+        return bool(self.inserted) or self.without_memory.asks_reasoning
 
     @property
-    def memo(self) -> Callable[[list[Any]], Memo | None] | None:
+    def make_entry(self) -> Callable[[list[Any]], MemoryEntry | None] | None:
         """What makes the memo of the reply out of the items that were heard; None where nothing is carried. Holds no body."""
-        return None if self.history is None else self.history.memo
+        return None if self.history is None else self.history.make_entry
 
 
-def loaded(plain: Translation, choice: Choice, *, named: bool = False) -> Generator[Effect, Any, Load]:
+def prepare_gen(translation: Translation, route: Route, *, named: bool = False) -> Generator[Effect, Any, PreparedRequest]:
     """Make a translated request ready to be sent, with what is remembered of its history; `named`: the conversation has a name."""
-    assert plain.body is not None
-    if choice.policy.carry_reasoning == "never":
-        return Load(plain, json_codec.dumps(plain.body), plain)
-    asked, items = plain.asked, plain.body["input"]
+    assert translation.body is not None
+    if route.policy.carry_reasoning == "never":
+        return PreparedRequest(translation, json_codec.dumps(translation.body), translation)
+    context, items = translation.reply_context, translation.body["input"]
     history = read_history(
         items,
-        plain.index.items,
-        legacy=asked.legacy_functions,
+        translation.paths.items,
+        legacy=context.legacy_functions,
         named=named,
-        tools="tools" in plain.body,
-        call_ids=asked.call_ids,
-        json_format=asked.json_format,
+        tools="tools" in translation.body,
+        call_ids=context.call_ids,
+        json_format=context.json_format,
     )
-    names, recalled = tuple(history.names), NOTHING
-    if names or plain.asks_reasoning:
+    names, recalled = tuple(history.names), NOTHING_RECALLED
+    if names or translation.asks_reasoning:
         try:
-            recalled = yield Recall(asked.model, names)
+            recalled = yield Recall(context.model, names)
         except Exception:  # a memory that fails costs continuity, never the call
-            if choice.on_bug == "raise":
+            if route.on_bug == "raise":
                 raise
     if not (recalled.refused or recalled.stopped):
-        return _with(plain, history, recalled)
-    load = _with(_without_include(plain), history, NOTHING)
-    return load._replace(losses=(_STOPPED,)) if recalled.stopped and names else load
+        return _insert_remembered(translation, history, recalled)
+    prepared = _insert_remembered(_without_include(translation), history, NOTHING_RECALLED)
+    return prepared._replace(losses=(_STOPPED,)) if recalled.stopped and names else prepared
 
 
 _STOPPED = Loss("$", "dropped", "reasoning isn't carried from turn to turn: the API has refused it more than once")
 
 
-def _with(plain: Translation, history: History, recalled: Recalled) -> Load:
-    assert plain.body is not None
-    history.keeps_empty = asks_encrypted(plain.body)
+def _insert_remembered(without_memory: Translation, history: CallHistory, recalled: RecallResult) -> PreparedRequest:
+    assert without_memory.body is not None
+    history.keeps_empty = asks_encrypted(without_memory.body)
     if not recalled.turns:
-        return Load(plain, json_codec.dumps(plain.body), plain, history, recalled)
-    back = put_back(plain.body["input"], plain.index.items, history, recalled.turns, with_ids=recalled.with_ids)
-    translation = plain
-    if back.put or back.names:
-        translation = plain._replace(
-            body=plain.body | {"input": back.items}, index=plain.index._replace(items=back.origins)
+        return PreparedRequest(without_memory, json_codec.dumps(without_memory.body), without_memory, history, recalled)
+    inserted = insert_turns(without_memory.body["input"], without_memory.paths.items, history, recalled.turns, with_ids=recalled.with_ids)
+    translation = without_memory
+    if inserted.inserted or inserted.names:
+        translation = without_memory._replace(
+            body=without_memory.body | {"input": inserted.items}, paths=without_memory.paths._replace(items=inserted.origins)
         )
     body = json_codec.dumps(translation.body)
-    return Load(translation, body, plain, history, recalled, back.put, back.names, back.losses)
+    return PreparedRequest(translation, body, without_memory, history, recalled, inserted.inserted, inserted.names, inserted.losses)
 
 
-def taken(load: Load) -> list[Effect]:
+def effects_when_accepted(prepared: PreparedRequest) -> list[Effect]:
     """Return what is to be noted where the API has taken a request: nothing, for most."""
-    suspect = load.put and load.recalled.suspect
-    return [Refuse(load.plain.asked.model, "nothing")] if suspect else []
+    suspect = prepared.inserted and prepared.recalled.suspect
+    return [LearnRefusedReasoning(prepared.without_memory.reply_context.model, "nothing")] if suspect else []
 
 
-class Lighter(NamedTuple):
+class Retry(NamedTuple):
     """The same request with less of ours in it; what is to be noted before it is sent, and what the ledger says."""
 
-    load: Load
-    note: Effect
+    request: PreparedRequest
+    effect: Effect
     losses: tuple[Loss, ...]
 
 
-def lighten(refused: Load, error: dict[str, Any]) -> Lighter | None:
+def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Retry | None:
     """Judge an error: give the request without what it was refused for, where that is ours; None where it isn't.
 
     Reasoning that is refused without its items' ids is put back once with them: with some servers it is bound to them.
     """
     if refused.history is None:
         return None
-    said, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
-    model, plain, recalled = refused.plain.asked.model, refused.plain, refused.recalled
+    message, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
+    model, plain, recalled = refused.without_memory.reply_context.model, refused.without_memory, refused.recalled
     alone = plain.asks_reasoning and plain.body is not None and plain.body["include"] == [ENCRYPTED]
-    named = "encrypted content is not supported" in said.lower() or ENCRYPTED in said
+    named = "encrypted content is not supported" in message.lower() or ENCRYPTED in message
     # About anything else it may quote the caller's own words.
     if (named and (not param or param.startswith("include"))) or (alone and param.startswith("include")):
-        lighter = _with(_without_include(plain), refused.history, NOTHING)
-        return Lighter(lighter, Refuse(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
-    if not refused.put or not _blames(error, said, code, param, refused.put):
+        request = _insert_remembered(_without_include(plain), refused.history, NOTHING_RECALLED)
+        return Retry(request, LearnRefusedReasoning(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
+    if not refused.inserted or not _is_about_inserted(error, message, code, param, refused.inserted):
         return None
     if not recalled.with_ids:
-        lighter = _with(plain, refused.history, recalled._replace(with_ids=True))
-        if lighter.body != refused.body:
-            return Lighter(lighter, Refuse(model, "no ids"), ())
-    lighter = _with(plain, refused.history, NOTHING)
+        request = _insert_remembered(plain, refused.history, recalled._replace(with_ids=True))
+        if request.body != refused.body:
+            return Retry(request, LearnRefusedReasoning(model, "no ids"), ())
+    request = _insert_remembered(plain, refused.history, NOTHING_RECALLED)
     why = "the API refused what was remembered of the model's reasoning"
-    return Lighter(lighter, Forget(model, refused.names), _losses(refused, why))
+    return Retry(request, Forget(model, refused.names), _losses(refused, why))
 
 
-_BLAMES = re.compile(
+_NAMES_REASONING = re.compile(
     r"of type ['\"`]?reasoning\b|encrypted[ _]content|\breasoning items?\b|\bitem with id ['\"`]?rs_|['\"`]rs_[0-9a-z]{2}",
     re.IGNORECASE,
 )
-_PLACE = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
+_INPUT_INDEX = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
 
 
-def _blames(error: dict[str, Any], said: str, code: str, param: str, put: tuple[int, ...]) -> bool:
+def _is_about_inserted(error: dict[str, Any], message: str, code: str, param: str, inserted: tuple[int, ...]) -> bool:
     """Tell whether an error is about the reasoning items that were put in, at these places of the input."""
     if code == "invalid_encrypted_content" or error.get("type") == "invalid_encrypted_content":
         return True
-    found = _PLACE.match(param)
+    found = _INPUT_INDEX.match(param)
     if found is not None:
-        return int(found[1] or found[2]) in put
+        return int(found[1] or found[2]) in inserted
     if param and not param.startswith("input"):
         return False
-    if _BLAMES.search(said) is not None:
+    if _NAMES_REASONING.search(message) is not None:
         return True
-    return any(int(at[1] or at[2]) in put for at in _PLACE.finditer(said))
+    return any(int(at[1] or at[2]) in inserted for at in _INPUT_INDEX.finditer(message))
 
 
-def _losses(refused: Load, why: str) -> tuple[Loss, ...]:
+def _losses(refused: PreparedRequest, why: str) -> tuple[Loss, ...]:
     """Say which messages go without the reasoning that led to them."""
-    origins = refused.translation.index.items
-    messages = dict.fromkeys(origins[k].message for k in refused.put)
+    origins = refused.translation.paths.items
+    messages = dict.fromkeys(origins[k].message for k in refused.inserted)
     return tuple(Loss(f"messages[{m}]", "dropped", f"sent without its reasoning: {why}") for m in messages) or (
         Loss("$", "dropped", f"reasoning isn't carried from turn to turn: {why}"),
     )
@@ -171,9 +171,9 @@ def error_in(raw: bytes) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def _without_include(plain: Translation) -> Translation:
-    if not plain.asks_reasoning or plain.body is None:
-        return plain
-    kept = [entry for entry in plain.body["include"] if entry != ENCRYPTED]
-    body = {key: value for key, value in plain.body.items() if key != "include"}
-    return plain._replace(body=body | {"include": kept} if kept else body, asks_reasoning=False)
+def _without_include(translation: Translation) -> Translation:
+    if not translation.asks_reasoning or translation.body is None:
+        return translation
+    kept = [entry for entry in translation.body["include"] if entry != ENCRYPTED]
+    body = {key: value for key, value in translation.body.items() if key != "include"}
+    return translation._replace(body=body | {"include": kept} if kept else body, asks_reasoning=False)

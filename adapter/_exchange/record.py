@@ -14,7 +14,7 @@ Backend = Literal["chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
-class Veto:
+class Hold:
     """Why a call that was chosen for the Responses API stays on Chat Completions: the reason's name, and the ledger's entry.
 
     One that isn't `binding` doesn't hold for models that Chat can't serve.
@@ -22,11 +22,11 @@ class Veto:
 
     reason: str
     loss: Loss
-    binding: bool = True
+    unconditional: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Route:
     """What the settings say about one call, before the request itself is translated.
 
     `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, `hosts`); `model` is the name that
@@ -39,7 +39,7 @@ class Choice:
     policy: Policy
     on_bug: Literal["chat", "raise"]
     settings_hash: str
-    veto: Veto | None = None
+    hold: Hold | None = None
     model: str | None = None
     fallback: frozenset[str] = frozenset()
     fallback_expiry: float = 600.0
@@ -68,7 +68,7 @@ class Decision:
     call_site: str | None = None
 
 
-class Answer(Protocol):
+class ReplyInfo(Protocol):
     """What is known of a translated reply: its part of the ledger, and its usage in Chat's terms, None where there is none yet."""
 
     @property
@@ -81,18 +81,18 @@ class Answer(Protocol):
 
 
 @dataclass(slots=True)
-class Journal:
+class CallState:
     """The record of one call under way; its retries and redirects share it."""
 
-    choice: Choice | None = None
+    route: Route | None = None
     backend: Backend = "chat"
     reason: str = ""
     model: str = ""
     request_losses: tuple[Loss, ...] = ()
-    reply: Answer | None = None
+    reply: ReplyInfo | None = None
     translation: Translation | None = None  # of the request that went to the Responses API
-    completion: str | None = None  # by whose id the call is known while it is under way
-    written: bool = False  # into the log: one line per call
+    completion_id: str | None = None  # by whose id the call is known while it is under way
+    logged: bool = False  # into the log: one line per call
     droppable: Mapping[str, str] | None = None  # of the plan that kept the call on Chat Completions
     call_site: str | None = None  # the nearest caller
 
@@ -106,9 +106,9 @@ class Journal:
 
     def decision(self) -> Decision | None:
         """Return the decision as it stands; None before there is one."""
-        if self.choice is None:
+        if self.route is None:
             return None
         losses = (*self.request_losses, *self.reply_losses())
         return Decision(
-            self.backend, self.choice.backend, self.reason, losses, self.choice.settings_hash, self.call_site
+            self.backend, self.route.backend, self.reason, losses, self.route.settings_hash, self.call_site
         )

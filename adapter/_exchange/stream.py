@@ -8,19 +8,19 @@ from typing import Any
 
 from adapter._util import fast_json, sse
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
-from adapter.translation.reasoning.turns import Memo
+from adapter.translation.reasoning.turns import MemoryEntry
 from adapter.translation.replies.errors import error_event
-from adapter.translation.streams.chunks import Chunk, Delta
-from adapter.translation.streams.event_types import is_idle
+from adapter.translation.streams.chunks import Chunk, TextChunk
+from adapter.translation.streams.event_types import is_keepalive
 from adapter.translation.streams.events_to_chunks import OPENING, ChunksFromEvents, State
-from adapter.translation.types import Asked, IndexMap
+from adapter.translation.types import PathMap, ReplyContext
 
-Frame = Chunk | Delta | bytes
+Frame = Chunk | TextChunk | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""
 
 # Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
-BUG = (
+BUG_FRAME = (
     b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'
 )
@@ -30,11 +30,11 @@ BUG = (
 _TYPE = re.compile(rb'[{,]\s*"type"\s*:\s*"([a-z._]{1,40})"')
 _LONGEST_ERROR = 1000  # of an error event that is a text, in bytes
 
-_EACH = 16
+_LAST_CALL_WITH_OWN_ENTRY = 16
 """After each of how many calls a turn is remembered; with more, whenever there are twice as many, and at the end."""
 
 
-class Relay:
+class StreamTranslator:
     """Turn the bytes of a Responses stream into the frames of a Chat Completions stream, event by event.
 
     `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where it
@@ -48,31 +48,45 @@ class Relay:
     """
 
     __slots__ = (
-        "_decoder", "_due", "_machine", "_memo", "_saved", "_strict", "as_bytes", "broken", "done", "events", "failure", "hang_up", "heard", "model", "unsaved",
+        "_decoder",
+        "_entry_due_at",
+        "_last_entry",
+        "_machine",
+        "_make_entry",
+        "_strict",
+        "as_bytes",
+        "close_early",
+        "done",
+        "events",
+        "failed",
+        "failure",
+        "model",
+        "pending_entry",
+        "started",
     )  # fmt: skip
 
     def __init__(
         self,
-        asked: Asked,
-        index: IndexMap,
+        context: ReplyContext,
+        paths: PathMap,
         *,
         on_bug_raise: bool = False,
-        memo: Callable[[list[Any]], Memo | None] | None = None,
+        make_entry: Callable[[list[Any]], MemoryEntry | None] | None = None,
     ) -> None:
-        self.model = asked.model
-        self._memo = memo
-        self._saved: Memo | None = None
-        self._due = 1  # with how many finished calls there is something to remember
-        self.unsaved: Memo | None = None
+        self.model = context.model
+        self._make_entry = make_entry
+        self._last_entry: MemoryEntry | None = None
+        self._entry_due_at = 1  # with how many finished calls there is something to remember
+        self.pending_entry: MemoryEntry | None = None
         self._decoder = sse.Decoder()
-        self._machine = ChunksFromEvents(asked, index)
+        self._machine = ChunksFromEvents(context, paths)
         self._strict = on_bug_raise
         self.events = 0
-        self.heard = False
+        self.started = False
         self.as_bytes: bool | None = None
         self.done = False
-        self.broken = False
-        self.hang_up = False
+        self.failed = False
+        self.close_early = False
         self.failure: UpstreamFailure | None = None
 
     @property
@@ -99,9 +113,9 @@ class Relay:
         """Take the next bytes of the stream."""
         out: list[Frame] = []
         try:
-            lane = self._machine.lane
-            if lane is not None and self.as_bytes is not None and not self.done and self._decoder.between:
-                at = lane.frames(data, out) if self.as_bytes else lane.deltas(data, out)
+            fast_path = self._machine.fast_path
+            if fast_path is not None and self.as_bytes is not None and not self.done and self._decoder.between_events:
+                at = fast_path.read_frames(data, out) if self.as_bytes else fast_path.read_deltas(data, out)
                 self.events += len(out)
                 data = data[at:]
             if data:
@@ -110,48 +124,48 @@ class Relay:
                         break
                     self.events += 1
                     out += self._event(event.name, event.data)
-                if not self.heard:
-                    self.heard = self.events > 0 or self._decoder.between
+                if not self.started:
+                    self.started = self.events > 0 or self._decoder.between_events
         except Exception:
             if self._strict:
                 raise
-            self.done = self.broken = self.heard = True
-            out.append(BUG)
-        if self._memo is not None and not self.broken:
+            self.done = self.failed = self.started = True
+            out.append(BUG_FRAME)
+        if self._make_entry is not None and not self.failed:
             finished = self._machine.finished_calls
-            if finished >= self._due or (finished and self.done):
+            if finished >= self._entry_due_at or (finished and self.done):
                 # Each time anew from the first call on: of many calls not after every one, so that it stays linear.
-                self._due = finished + 1 if finished < _EACH else 2 * finished
+                self._entry_due_at = finished + 1 if finished < _LAST_CALL_WITH_OWN_ENTRY else 2 * finished
                 try:
-                    self._look()
+                    self._update_entry()
                 except Exception:  # the answer is worth more than the memory of it
                     if self._strict:
                         raise
         return out
 
-    def leave(self) -> None:
+    def reader_left(self) -> None:
         """Take note that the caller reads no more: what it has seen may be complete though upstream hasn't said so yet."""
-        if self._memo is not None and not self.done:
-            self._look()
+        if self._make_entry is not None and not self.done:
+            self._update_entry()
 
-    def _look(self) -> None:
-        assert self._memo is not None
-        memo = self._memo(self._machine.heard())
-        if memo is not None and memo != self._saved:
-            self.unsaved = self._saved = memo
+    def _update_entry(self) -> None:
+        assert self._make_entry is not None
+        entry = self._make_entry(self._machine.delivered_items())
+        if entry is not None and entry != self._last_entry:
+            self.pending_entry = self._last_entry = entry
 
-    def take_memo(self) -> Memo | None:
+    def take_entry(self) -> MemoryEntry | None:
         """Take the memo that is to be remembered now, if there is one."""
-        memo, self.unsaved = self.unsaved, None
-        return memo
+        entry, self.pending_entry = self.pending_entry, None
+        return entry
 
     def finish(self, response: dict[str, Any]) -> list[Frame]:
         """Take a whole Response in place of a stream: some servers answer so. Raises what the machine raises."""
         self.done = True
         chunks = self._machine.feed({"type": "response.completed", "response": response})
-        if self._memo is not None:
+        if self._make_entry is not None:
             try:
-                self._look()
+                self._update_entry()
             except Exception:  # as above
                 if self._strict:
                     raise
@@ -165,7 +179,7 @@ class Relay:
         try:
             return self._machine.close()
         except UpstreamFailure as failure:
-            return self._failed(failure)
+            return self._end_with_failure(failure)
         except Exception as error:
             if self._strict or isinstance(error, StreamTruncated):
                 raise
@@ -173,15 +187,15 @@ class Relay:
                 "$", f"the adapter failed at the end of the stream ({type(error).__name__})"
             ) from error
 
-    def written(self, frames: list[Frame]) -> bytes:
+    def encode(self, frames: list[Frame]) -> bytes:
         """Write frames as they stand in a stream."""
         try:
-            return b"".join([frame if isinstance(frame, bytes) else sse.frame(_whole(frame)) for frame in frames])
+            return b"".join([frame if isinstance(frame, bytes) else sse.frame(_as_chunk(frame)) for frame in frames])
         except Exception:
             if self._strict:
                 raise
-            self.done = self.broken = True
-            return BUG
+            self.done = self.failed = True
+            return BUG_FRAME
 
     def _event(self, name: str, data: bytes) -> Sequence[Frame]:
         if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
@@ -190,44 +204,44 @@ class Relay:
             event = fast_json.loads(data)
         except ValueError:
             event = None
-        if event is None and (name in OPENING or opens(data)):
+        if event is None and (name in OPENING or is_opening_event(data)):
             return ()  # what it says isn't needed
-        if not isinstance(event, dict) and (is_idle(name) or not data.strip()):
+        if not isinstance(event, dict) and (is_keepalive(name) or not data.strip()):
             return ()
         if name == "error":
             text = data[:_LONGEST_ERROR].decode("utf-8", "replace")
             event = error_event(event, name) or {"type": "error", "error": text}
         if not isinstance(event, dict):
-            return self._fail("the stream has an event that is not a JSON object", "invalid_event")
+            return self._end_with_error("the stream has an event that is not a JSON object", "invalid_event")
         try:
             chunks = self._machine.feed(event)
         except UpstreamFailure as failure:
-            return self._failed(failure)
+            return self._end_with_failure(failure)
         except StreamTruncated as error:
-            return self._fail(str(error), "stream_inconsistent")
+            return self._end_with_error(str(error), "stream_inconsistent")
         except TranslationError as error:
-            return self._fail(str(error), "invalid_response")
+            return self._end_with_error(str(error), "invalid_response")
         if self._machine.ended:
             self.done = True
-            self.hang_up = self._machine.hang_up
+            self.close_early = self._machine.close_early
             return (*chunks, sse.DONE)
         return chunks
 
-    def _failed(self, failure: UpstreamFailure) -> Sequence[Frame]:
+    def _end_with_failure(self, failure: UpstreamFailure) -> Sequence[Frame]:
         self.failure = failure
-        self.done = self.broken = True
+        self.done = self.failed = True
         return (sse.frame({"error": failure.error}),)
 
-    def _fail(self, message: str, code: str) -> Sequence[Frame]:
-        self.done = self.broken = True
+    def _end_with_error(self, message: str, code: str) -> Sequence[Frame]:
+        self.done = self.failed = True
         return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)
 
 
-def opens(data: bytes) -> bool:
+def is_opening_event(data: bytes) -> bool:
     """Tell whether an event that can't be read is one that says nothing but that a response is under way."""
     found = _TYPE.search(data)
     return found is not None and found[1].decode() in OPENING
 
 
-def _whole(frame: Chunk | Delta) -> Chunk:
-    return frame.chunk() if isinstance(frame, Delta) else frame
+def _as_chunk(frame: Chunk | TextChunk) -> Chunk:
+    return frame.chunk() if isinstance(frame, TextChunk) else frame

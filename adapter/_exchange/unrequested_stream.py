@@ -8,13 +8,13 @@ from typing import Any
 from adapter._util import json_codec, sse
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
 from adapter.translation.replies.errors import error_event, event_failure, response_failure
-from adapter.translation.streams.event_types import is_idle
+from adapter.translation.streams.event_types import is_keepalive
 from adapter.translation.streams.events_to_chunks import OPENING, TERMINAL, is_terminal
 
-from .stream import opens
+from .stream import is_opening_event
 
 
-def last_response(raw: bytes) -> dict[str, Any]:
+def response_of_stream(raw: bytes) -> dict[str, Any]:
     """Return the finished Response of a stream; raises what the stream's own reader would raise.
 
     Where the finished Response lists no items, or there is none, they are those that came one by one.
@@ -26,9 +26,9 @@ def last_response(raw: bytes) -> dict[str, Any]:
     for number, (name, event) in enumerate(_events(raw)):
         kind = event.get("type") if isinstance(event, dict) else None
         given = event.get("response") if isinstance(event, dict) else None
-        told = error_event(event, name)
-        if told is not None:
-            failure = event_failure(told)
+        error = error_event(event, name)
+        if error is not None:
+            failure = event_failure(error)
             if failure.given is not None:
                 raise failure
             failed = failed or failure
@@ -38,7 +38,7 @@ def last_response(raw: bytes) -> dict[str, Any]:
         elif kind in OPENING and isinstance(given, dict):
             begun = given
         elif kind == "response.failed" and event.get("error"):
-            raise response_failure(given if isinstance(given, dict) else {}, beside=event["error"])
+            raise response_failure(given if isinstance(given, dict) else {}, event_error=event["error"])
         elif kind in TERMINAL and (isinstance(given, dict) or (given is None and finished)):
             response = given or begun | {"status": _STATUS.get(kind, "completed")}
         elif isinstance(event, dict) and is_terminal(event):
@@ -62,5 +62,5 @@ def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
         except ValueError:
             if event.name == "error":
                 yield event.name, {"type": "error", "error": event.data.decode("utf-8", "replace")}
-            elif not (event.name in OPENING or opens(event.data) or is_idle(event.name)):
+            elif not (event.name in OPENING or is_opening_event(event.data) or is_keepalive(event.name)):
                 raise TranslationError("$", "the stream has an event that is not JSON") from None

@@ -20,17 +20,17 @@ _CODES = frozenset({
 })  # fmt: skip
 
 # Codes in servers' own words: of the API, or of a model and an endpoint, that it isn't served.
-_NEVER = r"(?:unsupported|unavailable|not_?(?:supported|available|enabled|served|allowed)|not_support)"
+_NEGATED = r"(?:unsupported|unavailable|not_?(?:supported|available|enabled|served|allowed)|not_support)"
 _CODE = re.compile(
-    rf"(?=.*{_NEVER})(?:.*responses(?![a-z])|(?=.*(?:endpoint|api)(?![a-z])).*model)",
+    rf"(?=.*{_NEGATED})(?:.*responses(?![a-z])|(?=.*(?:endpoint|api)(?![a-z])).*model)",
 )
 
 _API = r"(?:['\"`]?(?:/(?:openai/)?(?:v1/)?|v1/)responses\b['\"`]?|\bresponses['\"`]?[ -](?:api|endpoint|route|operation)\b)"
-_WHO = r"\b(?:models?|deployments?|providers?|engines?)\b"
-_LACKS = r"unsupported|unavailable|incompatible|has no|lacks|without|does(?:n't| not) exist|not found"
-_NO = r"(?:is|are|was)(?: currently)?(?:n't| not)(?: yet| currently)?|not(?: yet)?"
+_SUBJECT = r"\b(?:models?|deployments?|providers?|engines?)\b"
+_LACKING = r"unsupported|unavailable|incompatible|has no|lacks|without|does(?:n't| not) exist|not found"
+_NOT_BEING = r"(?:is|are|was)(?: currently)?(?:n't| not)(?: yet| currently)?|not(?: yet)?"
 _SERVED = r"(?:supported|available|accessible|enabled|served|implemented|compatible|allowed)"
-_NOT_DOES = r"(?:does|do)(?:n't| not)(?: yet| currently)?|can(?:n't|not|'t)"
+_NOT_DOING = r"(?:does|do)(?:n't| not)(?: yet| currently)?|can(?:n't|not|'t)"
 
 # Who says it: OpenAI ("The requested model … is not supported with the Responses API.", "… only supported in v1/chat/completions
 # and not in v1/responses"), GitHub Copilot, Azure, Bedrock, vLLM, and gateways.
@@ -38,22 +38,22 @@ _TEXTS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         # A model is not accessible via the /responses endpoint.
-        rf"\b(?:models?|deployments?|providers?|engines?)\b[^\n]{{0,120}}?\b(?:{_NO}) {_SERVED}[^.\n]{{0,30}}?{_API}",
+        rf"\b(?:models?|deployments?|providers?|engines?)\b[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED}[^.\n]{{0,30}}?{_API}",
         # A model isn't served "on Responses"; a provider doesn't support "responses".
-        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_NO}) {_SERVED} (?:on|by|via|with|in|over) responses\b",
-        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_NOT_DOES}) (?:support|serve|offer) responses[.!]?$",
+        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED} (?:on|by|via|with|in|over) responses\b",
+        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_DOING}) (?:support|serve|offer) responses[.!]?$",
         # A model is unsupported on, is unknown to, has no Responses API.
-        rf"{_WHO}[^\n]{{0,120}}?\b(?:{_LACKS})\b[^.\n]{{0,20}}?{_API}",
+        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_LACKING})\b[^.\n]{{0,20}}?{_API}",
         rf"\bunsupported models? (?:for|on|in)(?: the)? {_API}",
         rf"\bno {_API}",
         rf"\bno [^.\n]{{1,60}}? (?:support|serve|offer)s?(?: the)? (?:{_API}|responses\b)",
         # The Responses API doesn't serve a model; is unsupported, unavailable for it.
-        rf"{_API} (?:{_NOT_DOES}) (?:support|serve|offer|accept|be used with) (?:\w+ )?{_WHO}",
+        rf"{_API} (?:{_NOT_DOING}) (?:support|serve|offer|accept|be used with) (?:\w+ )?{_SUBJECT}",
         rf"{_API} (?:is )?(?:unsupported|unavailable)\b",
         # A model, a provider does not support the Responses API.
-        rf"\b(?:{_NOT_DOES}) (?:support|serve|offer|accept|implement|work with|be used with)[^.\n]{{0,20}}?{_API}",
+        rf"\b(?:{_NOT_DOING}) (?:support|serve|offer|accept|implement|work with|be used with)[^.\n]{{0,20}}?{_API}",
         # The Responses API is not available for a model.
-        rf"{_API}[^.\n]{{0,30}}? (?:{_NO}) {_SERVED}",
+        rf"{_API}[^.\n]{{0,30}}? (?:{_NOT_BEING}) {_SERVED}",
         r"\bunsupported api\b[^.\n]{0,10}?\bresponses\b",
         # A model is only served somewhere else, which is to be used.
         rf"\bonly (?:be )?(?:supports?|works|used|{_SERVED})[^\n]{{0,40}}?\bchat[ /.-]?completions?\b",
@@ -63,8 +63,8 @@ _TEXTS = tuple(
         r"\bresponses? operation does not work with the specified model\b",
         r"^\W*the requested operation is unsupported\b",
         # Bedrock's.
-        rf"\b(?:{_NO}) supported (?:on|by|with|in|for) this (?:route|endpoint|api)\b",
-        rf"\b(?:{_NOT_DOES}) support this (?:route|endpoint|api|operation)\b",
+        rf"\b(?:{_NOT_BEING}) supported (?:on|by|with|in|for) this (?:route|endpoint|api)\b",
+        rf"\b(?:{_NOT_DOING}) support this (?:route|endpoint|api|operation)\b",
         rf"\b(?:unsupported|unknown) (?:endpoint|route|api)\b[^.\n]{{0,20}}?{_API}",
         r"\bnot a responses(?: api)? model\b",
     )
@@ -78,15 +78,15 @@ def is_unserved(status: int, body: Any) -> bool:
     """Tell whether a reply with this status says so; `body` is its JSON, or its text."""
     if status not in STATUSES:
         return False
-    about = _about(body)
-    if isinstance(about, dict):
-        words = (about.get("code"), about.get("type"))
+    error = _error_of(body)
+    if isinstance(error, dict):
+        words = (error.get("code"), error.get("type"))
         if any(isinstance(word, str) and _is_code(word) for word in words):
             return True
-        if about.get("param") not in (None, "", "model"):
+        if error.get("param") not in (None, "", "model"):
             return False
-    said = _said(about)
-    return 0 < len(said) <= _LONGEST and any(text.search(said) for text in _TEXTS)
+    message = _message_of(error)
+    return 0 < len(message) <= _LONGEST and any(text.search(message) for text in _TEXTS)
 
 
 def _is_code(word: str) -> bool:
@@ -96,7 +96,7 @@ def _is_code(word: str) -> bool:
     return word.replace("_", "") in _PLAIN_CODES or _CODE.match(word) is not None
 
 
-def _about(body: Any) -> Any:
+def _error_of(body: Any) -> Any:
     if isinstance(body, list) and body:
         body = body[0]
     if not isinstance(body, dict):
@@ -104,6 +104,6 @@ def _about(body: Any) -> Any:
     return next((body[key] for key in ("error", "detail") if body.get(key)), body)
 
 
-def _said(about: Any) -> str:
-    said = about.get("message") if isinstance(about, dict) else about
-    return said if isinstance(said, str) else ""
+def _message_of(error: Any) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else ""

@@ -15,63 +15,63 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from adapter._exchange.effects import Streamed
-from adapter._exchange.stream import Frame, Relay
-from adapter._runtime.call_context import PASSED_ON
+from adapter._exchange.effects import StreamReply
+from adapter._exchange.stream import Frame, StreamTranslator
+from adapter._runtime.call_context import EXTERNAL_ERROR
 from adapter.errors import StreamTruncated
 
 
 class Body:
     """A sync byte stream over a pump; `close` ends its trip and closes upstream, once."""
 
-    def __init__(self, pump: Iterator[bytes], trip: Any) -> None:
-        self._pump = pump
-        self._trip = trip
+    def __init__(self, reader: Iterator[bytes], performer: Any) -> None:
+        self._reader = reader
+        self._performer = performer
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._pump
+        return self._reader
 
     def close(self) -> None:
         """Close upstream."""
-        trip, self._trip = self._trip, None
-        if trip is not None:
+        performer, self._performer = self._performer, None
+        if performer is not None:
             try:
-                trip.finish()
+                performer.finish()
             except Exception as bug:
-                if hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+                if hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
                     raise
-                trip.upstream.close()
+                performer.upstream.close()
 
 
 class AsyncBody:
     """An async byte stream over a pump; `aclose` ends its trip and closes upstream, once."""
 
-    def __init__(self, pump: Any, trip: Any) -> None:
-        self._pump = pump
-        self._trip = trip
-        self.outlived: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
+    def __init__(self, reader: Any, performer: Any) -> None:
+        self._reader = reader
+        self._performer = performer
+        self.finalizer: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        pump: AsyncIterator[bytes] = self._pump
+        pump: AsyncIterator[bytes] = self._reader
         return pump
 
     async def aclose(self) -> None:
         """Close upstream."""
         with suppress(Exception):
-            self._pump.closed = True
-        trip, self._trip = self._trip, None
-        if trip is not None:
+            self._reader.closed = True
+        performer, self._performer = self._performer, None
+        if performer is not None:
             try:
-                await trip.finish()
+                await performer.finish()
             except Exception as bug:
-                if hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+                if hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
                     raise
-                await trip.upstream.aclose()
-        if self.outlived is not None:
-            self.outlived.detach()
+                await performer.upstream.aclose()
+        if self.finalizer is not None:
+            self.finalizer.detach()
 
 
-def outlive(body: AsyncBody, trip: object) -> None:
+def keep_until_collected(body: AsyncBody, performer: object) -> None:
     """Keep a trip, and the generators that it reads upstream with, for a little longer than the body made of it.
 
     A stream that the application leaves without closing it is garbage as a whole, and the event loop closes its generators
@@ -82,16 +82,16 @@ def outlive(body: AsyncBody, trip: object) -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return  # another kind of loop, with rules of its own
-    body.outlived = weakref.finalize(body, _let_go, loop, trip)
-    body.outlived.atexit = False
+    body.finalizer = weakref.finalize(body, _release_in_loop, loop, performer)
+    body.finalizer.atexit = False
 
 
-def _let_go(loop: asyncio.AbstractEventLoop, trip: object) -> None:
+def _release_in_loop(loop: asyncio.AbstractEventLoop, performer: object) -> None:
     with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(id, trip)  # what it calls doesn't matter: that it holds the trip until then does
+        loop.call_soon_threadsafe(id, performer)  # what it calls doesn't matter: that it holds the trip until then does
 
 
-class Sent:
+class RequestBody:
     """A request's body, to be let go of when its reply is under way: the HTTP libraries hold it as long as the reply is open."""
 
     def __init__(self, data: bytes) -> None:
@@ -108,31 +108,31 @@ class Sent:
         self._data = b""
 
 
-Over = Callable[[BaseException | str | None], None]
+OnEnd = Callable[[BaseException | str | None], None]
 """Told as soon as the end of a stream is known, with what went wrong: SDKs 1.x don't close a stream that raises."""
 
 
-class Carrier(Protocol):
+class StreamPerformer(Protocol):
     """What a relay asks of the trip that it is part of."""
 
-    def truncated(self, why: str) -> Exception:
+    def truncated_error(self, why: str) -> Exception:
         """Make the exception for a stream that ends before its terminal event."""
 
-    def closed_early(self) -> Exception:
+    def closed_error(self) -> Exception:
         """Make the exception for a stream that is read after it was closed."""
 
     @property
     def strict(self) -> bool:
         """Tell whether the adapter's own bugs are to be raised."""
 
-    def over(self, error: BaseException | str | None = None) -> None:
+    def stream_ended(self, error: BaseException | str | None = None) -> None:
         """Take note of the end, before the reader sees it: SDKs 1.x don't close a stream that raises."""
 
 
-class SyncCarrier(Carrier, Protocol):
+class SyncStreamPerformer(StreamPerformer, Protocol):
     """A trip in sync code."""
 
-    def book(self, relay: Relay) -> None:
+    def record_progress(self, translator: StreamTranslator) -> None:
         """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
 
     def drain(self) -> Exception | None:
@@ -142,68 +142,68 @@ class SyncCarrier(Carrier, Protocol):
         """Close upstream."""
 
 
-class AsyncCarrier(Carrier, Protocol):
+class AsyncStreamPerformer(StreamPerformer, Protocol):
     """A trip in async code."""
 
-    async def book(self, relay: Relay) -> None:
+    async def record_progress(self, translator: StreamTranslator) -> None:
         """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
 
     async def aclose(self) -> None:
         """Close upstream."""
 
 
-def pump(  # noqa: C901  # one stream, from its first byte to its last
-    stream: Streamed, source: Iterator[bytes], trip: SyncCarrier
+def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
+    stream: StreamReply, source: Iterator[bytes], performer: SyncStreamPerformer
 ) -> Iterator[list[Frame]]:
     """Relay a stream, frame by frame."""
-    relay = stream.relay
+    translator = stream.translator
     first = True
     try:
-        if relay.unsaved is not None or relay.done or stream.begun:
+        if translator.pending_entry is not None or translator.done or stream.first_frames:
             first = False
             try:
-                trip.book(relay)
+                performer.record_progress(translator)
             except Exception:  # an answer is worth more than what is known of it
-                if trip.strict:
+                if performer.strict:
                     raise
-        if relay.hang_up:
-            trip.close()
-        if stream.begun:
-            yield from _in_turn(stream.begun, relay, trip.drain)
+        if translator.close_early:
+            performer.close()
+        if stream.first_frames:
+            yield from _drain_before_done(stream.first_frames, translator, performer.drain)
         if stream.error is not None:
             raise stream.error
-        for data in () if relay.hang_up else source:
-            out = relay.feed(data)
-            if relay.unsaved is not None or relay.done or first:
+        for data in () if translator.close_early else source:
+            out = translator.feed(data)
+            if translator.pending_entry is not None or translator.done or first:
                 first = False
                 try:
-                    trip.book(relay)
+                    performer.record_progress(translator)
                 except Exception:  # as above
-                    if trip.strict:
+                    if performer.strict:
                         raise
             if out:
-                if relay.hang_up:
-                    trip.close()  # before the last of the answer goes out: the reader needn't come back
-                yield from _in_turn(out, relay, trip.drain) if relay.done else (out,)
-            if relay.hang_up:
+                if translator.close_early:
+                    performer.close()  # before the last of the answer goes out: the reader needn't come back
+                yield from _drain_before_done(out, translator, performer.drain) if translator.done else (out,)
+            if translator.close_early:
                 return
         try:
-            ending = [] if relay.done else [*relay.close()]
+            ending = [] if translator.done else [*translator.close()]
         except StreamTruncated as error:
-            raise trip.truncated(str(error)) from None
+            raise performer.truncated_error(str(error)) from None
         if ending:
             with suppress(Exception):
-                trip.book(relay)
+                performer.record_progress(translator)
             yield ending
     except Exception as error:
         with suppress(Exception):
-            trip.over(error)
+            performer.stream_ended(error)
         raise
 
 
-def _in_turn(frames: list[Frame], relay: Relay, drain: Callable[[], Exception | None]) -> Iterator[list[Frame]]:
+def _drain_before_done(frames: list[Frame], translator: StreamTranslator, drain: Callable[[], Exception | None]) -> Iterator[list[Frame]]:
     """Give frames, and `[DONE]` once upstream has ended; an error of its end is for those who read on."""
-    if not relay.done or relay.broken or relay.hang_up:
+    if not translator.done or translator.failed or translator.close_early:
         yield frames
         return
     if frames[:-1]:
@@ -214,80 +214,80 @@ def _in_turn(frames: list[Frame], relay: Relay, drain: Callable[[], Exception | 
         raise error
 
 
-class APump:
+class AsyncFrameIterator:
     """Relay a stream, frame by frame, asynchronously.
 
     A class and no async generator: one that is left behind is finalised by the event loop, in a task of its own, while the SDK
     closes the same stream; and one that is closed ends as if all had been read.
     """
 
-    __slots__ = ("_begun", "_error", "_first", "_left", "_relay", "_source", "_trip", "closed")
+    __slots__ = ("_closed_early", "_error", "_first_frames", "_is_first", "_performer", "_source", "_translator", "closed")
 
-    def __init__(self, stream: Streamed, source: AsyncIterator[bytes], trip: AsyncCarrier) -> None:
-        self._begun = stream.begun
+    def __init__(self, stream: StreamReply, source: AsyncIterator[bytes], performer: AsyncStreamPerformer) -> None:
+        self._first_frames = stream.first_frames
         self._error = stream.error
-        self._relay = stream.relay
+        self._translator = stream.translator
         self._source = source
-        self._trip = trip
-        self._left = False
-        self._first = True
+        self._performer = performer
+        self._closed_early = False
+        self._is_first = True
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[list[Frame]]:
         return self
 
     async def __anext__(self) -> list[Frame]:
-        relay = self._relay
+        translator = self._translator
         out: list[Frame] = []
         try:
-            if not (self._begun or self._error is not None or self.closed or relay.done):  # as for most of a stream
+            if not (self._first_frames or self._error is not None or self.closed or translator.done):  # as for most of a stream
                 data = await anext(self._source, None)
                 if data is not None:  # else `_next` says how it ended
-                    out = relay.feed(data)
-            if relay.unsaved is not None:
-                await self._book()
+                    out = translator.feed(data)
+            if translator.pending_entry is not None:
+                await self._record_progress()
             if not out:
-                out = await self._next()
+                out = await self._next_frames()
         except Exception as error:
             with suppress(Exception):
-                self._trip.over(None if isinstance(error, StopAsyncIteration) else error)
+                self._performer.stream_ended(None if isinstance(error, StopAsyncIteration) else error)
             raise
-        if relay.done or self._first:
-            self._first = False
-            await self._book()
-            if relay.hang_up and not self._left:
-                self._left = True
-                await self._trip.aclose()  # before the last of the answer goes out: the reader needn't come back
+        if translator.done or self._is_first:
+            self._is_first = False
+            await self._record_progress()
+            if translator.close_early and not self._closed_early:
+                self._closed_early = True
+                await self._performer.aclose()  # before the last of the answer goes out: the reader needn't come back
         return out
 
-    async def _book(self) -> None:
+    async def _record_progress(self) -> None:
         try:
-            await self._trip.book(self._relay)
+            await self._performer.record_progress(self._translator)
         except Exception:  # an answer is worth more than what is known of it
-            if self._trip.strict:
+            if self._performer.strict:
                 raise
 
-    async def _next(self) -> list[Frame]:
-        begun, self._begun = self._begun, []
+    async def _next_frames(self) -> list[Frame]:
+        begun, self._first_frames = self._first_frames, []
         if begun:
             return begun
         if self._error is not None:
             raise self._error
-        if self.closed and not self._relay.done:
-            raise self._trip.closed_early()
-        if self._left:
+        if self.closed and not self._translator.done:
+            raise self._performer.closed_error()
+        if self._closed_early:
             raise StopAsyncIteration
         while (data := await anext(self._source, None)) is not None:
-            out = self._relay.feed(data)
-            if self._relay.unsaved is not None:
-                await self._book()
+            out = self._translator.feed(data)
+            if self._translator.pending_entry is not None:
+                await self._record_progress()
             if out:
                 return out
-        await self._trip.aclose()  # it has ended: its connection can be used again
+        await self._performer.aclose()  # it has ended: its connection can be used again
         try:
-            ending = [] if self._relay.done else [*self._relay.close()]
+            ending = [] if self._translator.done else [*self._translator.close()]
         except StreamTruncated as error:
-            raise self._trip.truncated(str(error)) from None
+            raise self._performer.truncated_error(str(error)) from None
         if ending:
             return ending
         raise StopAsyncIteration

@@ -10,10 +10,10 @@ from adapter._util.fork import in_forked_child
 
 from .transport import unwrap, wrap
 
-_USERS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
-CHANGING = RLock()
+_CLIENTS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+INSTALL_LOCK = RLock()
 """Held while a client is installed, uninstalled or connected."""
-in_forked_child(CHANGING._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library's own
+in_forked_child(INSTALL_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library's own
 
 
 def is_adapted(cls: type) -> bool:
@@ -26,20 +26,20 @@ def connect(client: Any) -> None:
     known = (id(client), client._client)  # a shallow copy has another id
     if client.__dict__.get("_adapter_connected") == known:
         return
-    door = getattr(client, "_adapter_door", None)
-    with CHANGING:
-        if door is None or not is_adapted(type(client)):  # uninstalled meanwhile
+    transport_class = getattr(client, "_adapter_door", None)
+    with INSTALL_LOCK:
+        if transport_class is None or not is_adapted(type(client)):  # uninstalled meanwhile
             return
-        users = _USERS.setdefault(client._client, WeakSet())
+        users = _CLIENTS.setdefault(client._client, WeakSet())
         if client not in users:
-            wrap(client._client, door)
+            wrap(client._client, transport_class)
             users.add(client)
         client._adapter_connected = known
 
 
 def disconnect(client: Any) -> None:
     """Take a client off the doors of its HTTP client, and those off where nobody else needs them."""
-    users = _USERS.get(client._client, WeakSet())
+    users = _CLIENTS.get(client._client, WeakSet())
     users.discard(client)
     if not users:
         unwrap(client._client)

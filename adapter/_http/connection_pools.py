@@ -16,14 +16,14 @@ from typing import Any
 
 from adapter._util.fork import in_forked_child
 
-_DEPTH = 8  # of transports around transports, and of what holds them
-_MANY = 100  # of what a list or dictionary holds; one with more is no list of transports
+_MAX_DEPTH = 8  # of transports around transports, and of what holds them
+_MAX_ITEMS = 100  # of what a list or dictionary holds; one with more is no list of transports
 
 _TRANSPORTS: weakref.WeakSet[Any] = weakref.WeakSet()
 _INHERITED: list[Any] = []  # closing them could disturb the parent: an event loop's are registered in what both share
 
 
-def watch(transport: Any) -> None:
+def empty_after_fork(transport: Any) -> None:
     """Empty the pools that a transport of ours leads to in each child of this process."""
     _TRANSPORTS.add(transport)
 
@@ -32,20 +32,20 @@ def _pools(transport: Any) -> Iterator[Any]:
     """Find the connection pools of a transport, and of those that it wraps, wherever it keeps them."""
     seen: set[int] = set()
     found = [transport]
-    for _ in range(_DEPTH):
+    for _ in range(_MAX_DEPTH):
         fresh = [one for one in found if id(one) not in seen]
         seen.update(map(id, fresh))
         for one in fresh:
             pool = getattr(one, "__dict__", {}).get("_pool")  # private, in httpx 0.27 to httpx2 2.16
             if isinstance(getattr(pool, "_connections", None), list):
                 yield pool
-        found = [inner for one in fresh for inner in gc.get_referents(one) if _may_lead_on(inner)]
+        found = [inner for one in fresh for inner in gc.get_referents(one) if _may_hold_transports(inner)]
 
 
-def _may_lead_on(inner: Any) -> bool:
+def _may_hold_transports(inner: Any) -> bool:
     """Tell whether something is a transport, or a collection that may hold some."""
     if isinstance(inner, (dict, list, tuple)):
-        return len(inner) <= _MANY
+        return len(inner) <= _MAX_ITEMS
     if isinstance(inner, type):
         return False
     return hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request")
@@ -64,10 +64,10 @@ def _empty(pool: Any) -> None:
     _INHERITED.append(connections)
     if hasattr(pool, "handle_request"):
         for connection in connections:
-            _let_go(connection)
+            _close_idle(connection)
 
 
-def _let_go(connection: Any) -> None:
+def _close_idle(connection: Any) -> None:
     """Close this process's end of an idle connection of sync code.
 
     A system's socket lives as long as one process has it open.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from threading import get_ident
 from typing import Any
 
-SECONDS = 0.1
+DRAIN_SECONDS = 0.1
 
 
 def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
@@ -27,7 +27,7 @@ def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
     if stream is None or upstream.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
         return None
     try:
-        with _Hurried(stream):
+        with _ReadDeadline(stream):
             for _ in source:
                 pass
     except Exception as error:  # noqa: BLE001  # whatever the transport raises
@@ -35,14 +35,14 @@ def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
     return None
 
 
-class _Hurried:
+class _ReadDeadline:
     """Let reads from a network stream end in time, in this thread; another one may have the connection by the end of the block."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._read = stream.read
         self._thread = get_ident()
-        self._until = time.monotonic() + SECONDS
+        self._until = time.monotonic() + DRAIN_SECONDS
 
     def __enter__(self) -> None:
         self._stream.read = self.read

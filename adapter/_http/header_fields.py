@@ -24,7 +24,7 @@ def value(headers: Any, name: bytes) -> str:
     return found[0] if found else ""
 
 
-def some(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
+def first_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
     """Return the first values of those of several fields that are there."""
     try:
         found = [entry for entry in headers._list if entry[1] in names]
@@ -33,7 +33,7 @@ def some(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
         return {key.lower(): found.decode("latin-1") for key, found in reversed(headers.raw) if key.lower() in names}
 
 
-def joined(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
+def joined_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
     """Return the values of those of several fields that are there; of each all, a line each, which no value has."""
     try:
         entries = [(entry[1], entry[2]) for entry in headers._list if entry[1] in names]
@@ -57,14 +57,14 @@ def has(headers: Any, name: bytes) -> bool:
     return False
 
 
-def edited(headers: Any, without: frozenset[bytes], added: list[tuple[bytes, bytes]]) -> Any:
+def replaced(headers: Any, dropped: frozenset[bytes], added: list[tuple[bytes, bytes]]) -> Any:
     """Return a copy without some fields (their names in lower case), and with others at its end."""
     cls: Any = type(headers)
     try:
-        kept = [entry for entry in headers._list if entry[1] not in without]
+        kept = [entry for entry in headers._list if entry[1] not in dropped]
         encoding = headers._encoding
     except (AttributeError, IndexError):
-        return cls([*((key, found) for key, found in headers.raw if key.lower() not in without), *added])
+        return cls([*((key, found) for key, found in headers.raw if key.lower() not in dropped), *added])
     made = object.__new__(cls)  # its constructor would look at each field again
     kept += [(key, key.lower(), found) for key, found in added]
     if encoding is None and b"".join(chain.from_iterable(kept)).isascii():

@@ -16,7 +16,7 @@ from adapter.errors import AdapterError
 _NAMES = ("httpx2", "httpx")
 
 
-class Family:
+class HttpLibrary:
     """The classes of one HTTP library, and our byte streams made for it."""
 
     def __init__(self, module: Any) -> None:
@@ -30,58 +30,58 @@ class Family:
         self.ByteStream: Any = module.ByteStream
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
-        from adapter._runtime.observation import Passing
+        from adapter._runtime.observation import ObservedStream
 
-        from .bodies import AsyncBody, Body, Sent
-        from .response_class import made_by
+        from .bodies import AsyncBody, Body, RequestBody
+        from .response_class import fast_response_class
 
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
-        self.Sent: Any = type("Sent", (Sent, module.ByteStream), {})
+        self.RequestBody: Any = type("RequestBody", (RequestBody, module.ByteStream), {})
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
         # The HTTP libraries' own streams are both as well where a body is at hand.
-        self.Passing: Any = type("Passing", (Passing, module.SyncByteStream, module.AsyncByteStream), {})
+        self.ObservedStream: Any = type("ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {})
 
-        self.Made: Any = made_by(module)
+        self.FastResponse: Any = fast_response_class(module)
         # What a made reply begins as: its constructor would cost more than translating a short answer.
-        self._empty = module.Response(200, stream=module.ByteStream(b""))
+        self._template = module.Response(200, stream=module.ByteStream(b""))
         # What reads bodies that aren't packed, and has no state: a reply made here is spared the search for what packed it. Private, in
         # httpx 0.27 to httpx2 2.16.
         decoder = getattr(module.Response(200), "_get_content_decoder", None)
         if decoder is not None:
-            self._empty._decoder = decoder()
+            self._template._decoder = decoder()
 
     def reply(self, status: int, headers: Any, stream: Any, extensions: dict[str, Any]) -> Any:
         """Make a reply whose body is a stream of ours."""
-        made = object.__new__(self.Made)
-        made.__dict__.update(self._empty.__dict__)
-        made.status_code, made.headers, made.extensions, made.history = status, headers, extensions, []
-        made.stream = made._ours = stream
-        return made
+        response = object.__new__(self.FastResponse)
+        response.__dict__.update(self._template.__dict__)
+        response.status_code, response.headers, response.extensions, response.history = status, headers, extensions, []
+        response.stream = response._body = stream
+        return response
 
     def __repr__(self) -> str:
         return f"<Family {self.name}>"
 
 
 @lru_cache(maxsize=4)
-def _family(name: str) -> Family:
-    return Family(importlib.import_module(name))
+def _library(name: str) -> HttpLibrary:
+    return HttpLibrary(importlib.import_module(name))
 
 
 @lru_cache(maxsize=64)
-def _family_of_type(cls: Any) -> Family:
+def _library_of_type(cls: Any) -> HttpLibrary:
     for base in cls.__mro__:
         name = base.__module__.partition(".")[0]
         if name in _NAMES:
-            return _family(name)
+            return _library(name)
     raise AdapterError(
         f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here ({', '.join(_NAMES)})"
     )
 
 
-def family_of(thing: object) -> Family:
+def library_of(thing: object) -> HttpLibrary:
     """Return the family of a request or client; raises AdapterError for one of another library."""
     cls: Any = type(thing)
-    return _family_of_type(cls)
+    return _library_of_type(cls)
 
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     BaseTransport = httpx2.BaseTransport | httpx.BaseTransport
     AsyncBaseTransport = httpx2.AsyncBaseTransport | httpx.AsyncBaseTransport
 
-    class Bases(httpx2.BaseTransport, httpx2.AsyncBaseTransport, httpx.BaseTransport, httpx.AsyncBaseTransport):
+    class TransportBases(httpx2.BaseTransport, httpx2.AsyncBaseTransport, httpx.BaseTransport, httpx.AsyncBaseTransport):
         """What `Bases` says that it is."""
 
         def handle_request(self, request: Any) -> Any:
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
 
 else:
 
-    class Bases:
+    class TransportBases:
         """An instance of the base classes of both libraries, of those that are imported by the time that somebody asks."""
 
         @property

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adapter._memory.keys import Whose, whose_are
-from adapter._runtime.missing_endpoints import base_of
+from adapter._memory.keys import MemoryScope, make_memory_scope
+from adapter._runtime.missing_endpoints import base_url_of
 
 from . import header_fields
 
@@ -22,25 +22,25 @@ Token = str | Callable[[], str | None]
 """A token that a client has fetched for the call that it makes, or what returns it once it is fetched."""
 
 
-_SENDER = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
+_IDENTITY_HEADERS = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
 
 
-def whose_of(request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()) -> Whose:
+def memory_scope_of(request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()) -> MemoryScope:
     """Say whose turns a request is about.
 
     `token` is what the client has fetched from its provider for this call: tokens of the same principal come and go, so where the
     request carries this very one, its claims stand for it. Any other counts whole: whoever may write a header can write claims.
     `tenants` are the names, in lower case, of the headers by which a gateway tells tenants apart.
     """
-    scheme, host, port, path = base_of(request.url)
+    scheme, host, port, path = base_url_of(request.url)
     query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
-    sent = header_fields.joined(request.headers, _SENDER.union(tenants) if tenants else _SENDER)
+    sent = header_fields.joined_values(request.headers, _IDENTITY_HEADERS.union(tenants) if tenants else _IDENTITY_HEADERS)
     fetched = token() if callable(token) else token
     if fetched:
         for name, value in ((b"authorization", f"Bearer {fetched}"), (b"api-key", fetched)):
             if sent.get(name) == value:
                 sent[name] = _principal(fetched) or value
-    return whose_are(
+    return make_memory_scope(
         f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
         sent.get(b"openai-organization", ""),
         sent.get(b"openai-project", ""),
@@ -60,9 +60,9 @@ def _principal(token: str) -> str | None:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        said = {name: claims.get(name) for name in _CLAIMS}
+        principal = {name: claims.get(name) for name in _CLAIMS}
     except (ValueError, AttributeError, RecursionError):
         return None
-    if not said["sub"] or not all(one is None or isinstance(one, str) for one in said.values()):
+    if not principal["sub"] or not all(one is None or isinstance(one, str) for one in principal.values()):
         return None
-    return "\n" + json.dumps(said)
+    return "\n" + json.dumps(principal)

@@ -13,73 +13,73 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter._exchange.stream import BUG
-from adapter._runtime.call_context import PASSED_ON
-from adapter._runtime.decisions import name
-from adapter._runtime.internal_errors import is_ours
+from adapter._exchange.stream import BUG_FRAME
+from adapter._runtime.call_context import EXTERNAL_ERROR
+from adapter._runtime.decisions import remember_id
+from adapter._runtime.internal_errors import is_adapter_error
 
 _Response: Any = object  # the library's own stands behind it; see made_by
 
 
-class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
+class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at run time
     """A reply with a stream of ours; `whole` is its body where that is known, `value` what stands in it as JSON."""
 
-    _plain: Any  # the library's own class
-    _bound: Any  # what its clients put around a reply's stream, to take the time
-    _abound: Any
-    _unread: Any  # what reading raises where there is nothing to be read any more
-    _failure: Any  # what reading raises, to be told the request
-    _closes: bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
+    _library_class: Any  # the library's own class
+    _bound_class: Any  # what its clients put around a reply's stream, to take the time
+    _async_bound_class: Any
+    _stream_error: Any  # what reading raises where there is nothing to be read any more
+    _request_error: Any  # what reading raises, to be told the request
+    _closes_on_error: bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
 
-    _ours: Any = None
-    _whole: bytes | None = None
-    _value: Any = None
-    _trip: Any = None  # that brought it
+    _body: Any = None
+    _whole_body: bytes | None = None
+    _json_value: Any = None
+    _performer: Any = None  # that brought it
 
-    def _straight(self, bound: Any) -> bool:
+    def _reads_directly(self, bound: Any) -> bool:
         """Tell whether the body is still to be read, in sync code or in async code as `bound` is, and ours to be read by itself."""
         if self.is_stream_consumed or self.is_closed or "_content" in self.__dict__:
             return False
-        return type(self.stream) is bound and self.stream._stream is self._ours
+        return type(self.stream) is bound and self.stream._stream is self._body
 
-    def _begin(self, size: int = 0) -> None:
+    def _mark_consumed(self, size: int = 0) -> None:
         self.is_stream_consumed = True
         self._num_bytes_downloaded = size
 
     def read(self) -> bytes:
         """Read and return the body."""
         try:
-            if self._whole is not None and self._straight(self._bound):
-                self._content = self._whole
-                self._begin(len(self._whole))
+            if self._whole_body is not None and self._reads_directly(self._bound_class):
+                self._content = self._whole_body
+                self._mark_consumed(len(self._whole_body))
                 self.close()
-                return self._whole
+                return self._whole_body
         except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-            self._passed(bug)
+            self._handle_error(bug)
         body: bytes = super().read()
         return body
 
     async def aread(self) -> bytes:
         """Read and return the body."""
         try:
-            if self._whole is not None and self._straight(self._abound):
-                self._content = self._whole
-                self._begin(len(self._whole))
+            if self._whole_body is not None and self._reads_directly(self._async_bound_class):
+                self._content = self._whole_body
+                self._mark_consumed(len(self._whole_body))
                 await self.aclose()
-                return self._whole
+                return self._whole_body
         except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-            self._passed(bug)
+            self._handle_error(bug)
         body: bytes = await super().aread()
         return body
 
     def json(self, **options: Any) -> Any:
         """Return the body's JSON; what it was made of, where nobody has asked for it yet."""
-        if self._value is None or options or "_content" not in self.__dict__:
+        if self._json_value is None or options or "_content" not in self.__dict__:
             return super().json(**options)
-        value, self._value = self._value, None
-        if self._trip is not None and not self._trip.ticket.by_client:  # a client of ours names what it makes
+        value, self._json_value = self._json_value, None
+        if self._performer is not None and not self._performer.context.by_client:  # a client of ours names what it makes
             with suppress(Exception):  # the answer is worth more than what is known of it
-                name(self._trip.ticket.journal, value.get("id"))
+                remember_id(self._performer.ticket.journal, value.get("id"))
         return value
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
@@ -90,67 +90,67 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
     def _pieces(self) -> Iterator[bytes]:
         straight = False
         try:
-            straight = self._straight(self._bound)
+            straight = self._reads_directly(self._bound_class)
             if not straight:
                 yield from super().iter_bytes()
                 return
-            self._begin()
-            for data in self._ours:
+            self._mark_consumed()
+            for data in self._body:
                 self._num_bytes_downloaded += len(data)
                 if data:
                     yield data
-        except self._failure as error:
-            self._tell(error)
+        except self._request_error as error:
+            self._set_request(error)
             raise
         except Exception as bug:  # noqa: BLE001  # as above
-            self._passed(bug, reading=True)
-            yield BUG
+            self._handle_error(bug, reading=True)
+            yield BUG_FRAME
         finally:
-            if straight and self._closes:
+            if straight and self._closes_on_error:
                 self.close()
         self.close()
 
     def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """Give the body's bytes as they come."""
-        given: AsyncIterator[bytes] = self._apieces() if chunk_size is None else super().aiter_bytes(chunk_size)
+        given: AsyncIterator[bytes] = self._async_pieces() if chunk_size is None else super().aiter_bytes(chunk_size)
         return given
 
-    async def _apieces(self) -> AsyncIterator[bytes]:
+    async def _async_pieces(self) -> AsyncIterator[bytes]:
         straight = False
         try:
-            straight = self._straight(self._abound)
+            straight = self._reads_directly(self._async_bound_class)
             if not straight:
                 async for data in super().aiter_bytes():
                     yield data
                 return
-            self._begin()
-            async for data in self._ours:
+            self._mark_consumed()
+            async for data in self._body:
                 self._num_bytes_downloaded += len(data)
                 if data:
                     yield data
-        except self._failure as error:
-            self._tell(error)
+        except self._request_error as error:
+            self._set_request(error)
             raise
         except Exception as bug:  # noqa: BLE001  # as above
-            self._passed(bug, reading=True)
-            yield BUG
+            self._handle_error(bug, reading=True)
+            yield BUG_FRAME
         finally:
-            if straight and self._closes:
+            if straight and self._closes_on_error:
                 await self.aclose()
         await self.aclose()
 
-    def _passed(self, bug: Exception, *, reading: bool = False) -> None:
+    def _handle_error(self, bug: Exception, *, reading: bool = False) -> None:
         """Raise an exception that isn't the adapter's, or is to be raised; a bug while a stream is read ends it with an error."""
-        trip = self._trip
-        if trip is None or hasattr(bug, PASSED_ON) or trip.ticket.router.settings.on_bug == "raise":
+        performer = self._performer
+        if performer is None or hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
             raise bug
-        if isinstance(bug, self._unread) or not is_ours(bug):
+        if isinstance(bug, self._stream_error) or not is_adapter_error(bug):
             raise bug
         if reading:
             with suppress(Exception):
-                trip.over("APIError")
+                performer.stream_ended("APIError")
 
-    def _tell(self, error: Any) -> None:
+    def _set_request(self, error: Any) -> None:
         if self._request is not None:
             error.request = self._request
 
@@ -159,31 +159,31 @@ class Made(_Response):  # type: ignore[misc]  # a base that is known at run time
         return {
             name: value
             for name, value in super().__getstate__().items()
-            if name not in ("_ours", "_whole", "_value", "_trip")
+            if name not in ("_body", "_whole_body", "_json_value", "_performer")
         }
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # As objects are pickled by the first protocols, which need nothing of ours to be read.
-        return copyreg._reconstructor, (self._plain, object, None), self.__getstate__()  # type: ignore[attr-defined]
+        return copyreg._reconstructor, (self._library_class, object, None), self.__getstate__()  # type: ignore[attr-defined]
 
 
-def made_by(module: Any) -> Any:
+def fast_response_class(module: Any) -> Any:
     """Return the class of the replies that are made for an HTTP library."""
     client = getattr(module, "_client", None)
     attributes = {
-        "_plain": module.Response,
-        "_bound": getattr(client, "BoundSyncStream", None),
-        "_abound": getattr(client, "BoundAsyncStream", None),
-        "_failure": module.RequestError,
-        "_unread": module.StreamError,
-        "_closes": _closes(module),
+        "_library_class": module.Response,
+        "_bound_class": getattr(client, "BoundSyncStream", None),
+        "_async_bound_class": getattr(client, "BoundAsyncStream", None),
+        "_request_error": module.RequestError,
+        "_stream_error": module.StreamError,
+        "_closes_on_error": _closes_on_error(module),
         "__module__": module.Response.__module__,
         "__doc__": module.Response.__doc__,
     }
-    return type("Response", (Made, module.Response), attributes)
+    return type("Response", (FastResponse, module.Response), attributes)
 
 
-def _closes(module: Any) -> bool:
+def _closes_on_error(module: Any) -> bool:
     """Tell whether a library closes a reply that it fails to read."""
 
     def broken(_: object) -> Iterator[bytes]:

@@ -19,30 +19,30 @@ from adapter.translation.ledger import Loss
 
 # Schemes of `Authorization` that are made over the URL, the body, or both: AWS, Google, Alibaba,
 # Tencent, Azure, Huawei, Baidu, Akamai, Hawk, HTTP Signatures, Digest; a token needs none of this.
-_SCHEME = re.compile(
+_SIGNATURE_SCHEME = re.compile(
     r"[\w-]*(?:HMAC|ECDSA|RSA-SHA)[\w-]*\b|(?:Signature|Digest|Hawk|MAC|SharedKey(?:Lite)?)\s"
     r"|bce-auth-v\d|OAuth\s.*oauth_signature",
     re.IGNORECASE,
 )
 # Headers that hold a signature, or what the body was when it was signed: RFC 9421, RFC 9530, AWS, and
 # what webhooks and gateways use.
-_NAME = re.compile(
+_SIGNATURE_HEADER = re.compile(
     rb"(?:.*-)?(?:signature|hmac)(?:-.*)?|(?:.*-)?digest|content-md5"
     rb"|(?:.*-)?(?:content|body|payload)-(?:hash|md5|sha-?\d+)",
 )
 
-_READS = frozenset({"content", "read", "aread", "stream"})
-_HASHES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
+_READ_METHODS = frozenset({"content", "read", "aread", "stream"})
+_HASH_NAMES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
 _LIBRARIES = ("httpx", "httpx2")
 # Names of headers that were seen, and sign nothing; an HTTP library's class for no auth at all.
 _PLAIN_NAMES: set[bytes] = set()
-_MOST_NAMES = 512
+_MAX_NAMES = 512
 _PLAIN_AUTHS: set[type] = set()
-_MOST_CODE = 50  # functions that are looked at
-_DEEPEST = 40  # frames from a door up to the HTTP client, with other transports in between
+_MAX_FUNCTIONS = 50  # functions that are looked at
+_MAX_FRAMES = 40  # frames from a door up to the HTTP client, with other transports in between
 
 
-UNKNOWN: Any = object()
+UNKNOWN_AUTH: Any = object()
 """Stands for an auth that has to be looked for."""
 
 
@@ -50,7 +50,7 @@ def auth_of(client: Any) -> Any:
     """Return the `auth` with which an SDK client's requests are sent; UNKNOWN where its classes leave that open."""
     http: Any = client._client
     classes: tuple[Any, Any] = (type(client), type(http))
-    return http.auth if _is_plain(*classes) else UNKNOWN
+    return http.auth if _is_plain(*classes) else UNKNOWN_AUTH
 
 
 @lru_cache(maxsize=64)
@@ -63,40 +63,40 @@ def _is_plain(cls: type, http: type) -> bool:
     return all(_package(one) == "openai" for one in given)
 
 
-def signed(headers: Any, authorization: str, auth: Any = UNKNOWN) -> Loss | None:
+def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -> Loss | None:
     """Say where a request is signed, its URL or its body; None where nothing shows that it is."""
-    if authorization and not authorization.startswith("Bearer ") and _SCHEME.match(authorization):
+    if authorization and not authorization.startswith("Bearer ") and _SIGNATURE_SCHEME.match(authorization):
         return Loss("headers.authorization", "held", "the request is signed, URL and body included")
-    names = _names(headers)
+    names = _header_names(headers)
     if not _PLAIN_NAMES.issuperset(names):
         for name in names:
-            if _NAME.fullmatch(name) is not None:
+            if _SIGNATURE_HEADER.fullmatch(name) is not None:
                 path = f"headers.{name.decode('ascii', 'replace')}"
                 return Loss(path, "held", "the request is signed, or its body's digest sent along")
-        if len(_PLAIN_NAMES) < _MOST_NAMES:
+        if len(_PLAIN_NAMES) < _MAX_NAMES:
             _PLAIN_NAMES.update(names)
-    if auth is UNKNOWN:
-        auth = _auth()
+    if auth is UNKNOWN_AUTH:
+        auth = _find_auth()
     if auth is not None and type(auth) not in _PLAIN_AUTHS and _reads_body(auth):
         return Loss("auth", "held", "the HTTP client's auth reads the request's body, and may have signed it")
     return None
 
 
-def _names(headers: Any) -> list[bytes]:
+def _header_names(headers: Any) -> list[bytes]:
     try:
         return [entry[1] for entry in headers._list]
     except (AttributeError, IndexError):  # see fields.py
         return [name.lower() for name, _ in headers.raw]
 
 
-def _auth() -> Any:
+def _find_auth() -> Any:
     """Find the `auth` of the request that is being sent: the HTTP client's, or this request's own.
 
     Nothing else leads from a transport to it. It is an argument of the client's own method, which
     stands above the transport on the stack, in sync and async code (httpx 0.27 to httpx2 2.16).
     """
     frame: FrameType | None = sys._getframe(2)
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_FRAMES):
         if frame is None:
             return None
         if frame.f_code.co_name == "_send_handling_auth":
@@ -105,7 +105,7 @@ def _auth() -> Any:
     return None
 
 
-def _reads_body(auth: Any, deep: int = 3) -> bool:
+def _reads_body(auth: Any, depth: int = 3) -> bool:
     """Tell whether an auth reads the body: it says so, visibly hashes it, or stands around one that does."""
     if type(auth).__name__ == "Auth" and _package(type(auth)) in _LIBRARIES:
         _PLAIN_AUTHS.add(type(auth))
@@ -117,7 +117,7 @@ def _reads_body(auth: Any, deep: int = 3) -> bool:
     kind: type = type(auth)
     if _hashes_body(kind, _function(made_of), (type(owner), *map(type, held))):
         return True
-    return deep > 0 and any(_reads_body(one, deep - 1) for one in held if hasattr(type(one), "auth_flow"))
+    return depth > 0 and any(_reads_body(one, depth - 1) for one in held if hasattr(type(one), "auth_flow"))
 
 
 def _function(given: Any) -> FunctionType | None:
@@ -131,24 +131,24 @@ def _function(given: Any) -> FunctionType | None:
 
 
 @lru_cache(maxsize=128)
-def _hashes_body(cls: type, function: FunctionType | None, held: tuple[type, ...]) -> bool:
+def _hashes_body(cls: type, function: FunctionType | None, held_types: tuple[type, ...]) -> bool:
     """Tell whether code both reads a body and hashes or signs something: it needn't have said so.
 
     The code is that of a class and a function, and what they call of the same program's: functions, and methods of
     objects of the types that are `held`.
     """
-    own = [*_theirs(cls)]
+    own = [*_program_bases(cls)]
     left = [one for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
     left += [] if function is None else [function]
     packages = {_package(one) for one in (*own, *left)}
-    around = [base for one in held for base in _theirs(one) if _package(base) in packages]
+    around = [base for one in held_types for base in _program_bases(one) if _package(base) in packages]
     seen: dict[CodeType, set[str]] = {}
-    while left and len(seen) < _MOST_CODE:
+    while left and len(seen) < _MAX_FUNCTIONS:
         one = left.pop()
         if one.__code__ in seen:
             continue
-        used = seen[one.__code__] = set(_used(one.__code__))
-        known = [one.__globals__.get(name) for name in used] + [*_enclosed(one)]
+        used = seen[one.__code__] = set(_names_used(one.__code__))
+        known = [one.__globals__.get(name) for name in used] + [*_closure_values(one)]
         modules = (module for module in known if isinstance(module, ModuleType))
         known += [vars(place).get(name) for place in (*around, *modules) for name in used]
         for other in known:
@@ -156,10 +156,10 @@ def _hashes_body(cls: type, function: FunctionType | None, held: tuple[type, ...
             if called is not None and _package(called) in packages:
                 left.append(called)
     names = {name for used in seen.values() for name in used}
-    return not _READS.isdisjoint(names) and any(_HASHES.search(name) for name in names)
+    return not _READ_METHODS.isdisjoint(names) and any(_HASH_NAMES.search(name) for name in names)
 
 
-def _theirs(cls: type) -> Iterator[type]:
+def _program_bases(cls: type) -> Iterator[type]:
     return (base for base in cls.__mro__ if _package(base) not in (*_LIBRARIES, "builtins"))
 
 
@@ -167,14 +167,14 @@ def _package(thing: Any) -> str:
     return str(thing.__module__).partition(".")[0]
 
 
-def _enclosed(function: FunctionType) -> Iterator[Any]:
+def _closure_values(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # nothing is in it yet
             yield cell.cell_contents
 
 
-def _used(code: CodeType) -> Iterator[str]:
+def _names_used(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _used(constant)
+            yield from _names_used(constant)

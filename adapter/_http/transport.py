@@ -12,93 +12,100 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from adapter._exchange.effects import Send
-from adapter._exchange.endpoints import kind_of
-from adapter._routing.reload import Live, live
+from adapter._exchange.endpoints import classify_request
+from adapter._routing.reload import SettingsReloader, reloader_of
 from adapter._routing.router import HEADER
-from adapter._runtime.call_context import KEY, PASSED_ON, Quiet, Ticket, begin, ticket_of
-from adapter._runtime.internal_errors import before_sending, unmoved
-from adapter._runtime.performer import AsyncTrip, Trip
-from adapter._settings.coercion import Given, settings_of
+from adapter._runtime.call_context import (
+    EXTENSION,
+    EXTERNAL_ERROR,
+    CallContext,
+    SharedCallContext,
+    context_of,
+    start_call,
+)
+from adapter._runtime.internal_errors import recover_before_sending, without_header
+from adapter._runtime.performer import AsyncPerformer, Performer
+from adapter._settings.coercion import SettingsLike, settings_of
 
 from . import connection_pools, header_fields
-from .libraries import Bases, Family, family_of
-from .messages import outgoing
+from .libraries import HttpLibrary, TransportBases, library_of
+from .messages import outgoing_request
 
 if TYPE_CHECKING:
     from .libraries import AsyncBaseTransport, BaseTransport
 
-_OURS = HEADER.encode()
+_HEADER = HEADER.encode()
 
-_Trip = TypeVar("_Trip", Trip, AsyncTrip)
+_Performer = TypeVar("_Performer", Performer, AsyncPerformer)
 
 
-class Protocol(NamedTuple):
+class TransportProtocol(NamedTuple):
     """What one kind of clients asks of a transport."""
 
     clients: str
     method: str
     argument: str
-    made_of: str  # the library's own class
+    default_class: str  # the library's own class
 
 
-SYNC = Protocol("sync clients", "handle_request", "inner", "HTTPTransport")
-ASYNC = Protocol("async clients", "handle_async_request", "async_inner", "AsyncHTTPTransport")
+SYNC = TransportProtocol("sync clients", "handle_request", "inner", "HTTPTransport")
+ASYNC = TransportProtocol("async clients", "handle_async_request", "async_inner", "AsyncHTTPTransport")
 
 
-def is_ours(request: Any) -> bool:
+def is_handled(request: Any) -> bool:
     """Tell whether a request is a chat call, or a question about a stored completion that is a Response."""
-    return kind_of(request.method, request.url.raw_path) is not None
+    return classify_request(request.method, request.url.raw_path) is not None
 
 
-class _Door:
+class _TransportBase:
     """What both protocols have in common."""
 
-    _live: Live | None  # None: it acts on requests with a ticket alone
+    _reloader: SettingsReloader | None  # None: it acts on requests with a ticket alone
 
     # What carries a request, in sync code and in async code. `adapter.testing.chat_mock_transport` puts others in their place.
-    _trips: ClassVar[tuple[type[Trip], type[AsyncTrip]]] = (Trip, AsyncTrip)
+    _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (Performer, AsyncPerformer)
 
-    def _passing(self, request: Any) -> Any:
+    def _forwarded_request(self, request: Any) -> Any:
         """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
-        if self._live is None and KEY not in request.extensions:
+        if self._reloader is None and EXTENSION not in request.extensions:
             return request
-        return outgoing(request, Send(), family_of(request))
+        return outgoing_request(request, Send(), library_of(request))
 
-    def _ticket(self, request: Any) -> Ticket | None:
+    def _context_for(self, request: Any) -> CallContext | None:
         """Return the ticket under which this request is ours to carry, or None where it passes."""
-        ticket = ticket_of(request)
-        if type(ticket) is Quiet:  # and a hook has named a backend since
-            ticket = request.extensions[KEY] = Ticket(ticket.router, ticket.by_client)
-        if ticket is None:
-            if self._live is None or not is_ours(request):
+        context = context_of(request)
+        if type(context) is SharedCallContext:  # and a hook has named a backend since
+            context = request.extensions[EXTENSION] = CallContext(context.router, context.by_client)
+        if context is None:
+            if self._reloader is None or not is_handled(request):
                 return None
             # Into the caller's own dict: redirects and the SDK's exceptions lead back to it.
-            ticket = request.extensions[KEY] = begin(self._live)
-        elif ticket.carried or (ticket.journal.translation is None and not is_ours(request)):
+            context = request.extensions[EXTENSION] = start_call(self._reloader)
+        elif context.in_progress or (context.state.translation is None and not is_handled(request)):
             return None
-        return ticket
+        return context
 
-    def _trip(self, kind: type[_Trip], inner: Any, request: Any) -> tuple[_Trip | None, Any]:
+    def _performer_for(self, kind: type[_Performer], inner: Any, request: Any) -> tuple[_Performer | None, Any]:
         """Return the trip that a request is to go; or none, and the request that passes."""
-        ticket = self._ticket(request)
-        if ticket is None:
-            return None, self._passing(request)
-        if ticket.stays(request):
+        context = self._context_for(request)
+        if context is None:
+            return None, self._forwarded_request(request)
+        if context.passes_untouched(request):
             return None, request
-        return kind(family_of(request), inner, request, ticket), request
+        return kind(library_of(request), inner, request, context), request
 
-    def _rescued(self, request: Any, bug: Exception) -> Any:
+    def _recover(self, request: Any, bug: Exception) -> Any:
         """Return the reply for a request on which the adapter failed before it was on its way; None where it is to be sent as it came."""
-        ticket = request.extensions.get(KEY)
-        router = ticket.router if isinstance(ticket, Ticket) else None if self._live is None else self._live.router
-        return before_sending(request, ticket, router, bug)
+        context = request.extensions.get(EXTENSION)
+        router = context.router if isinstance(context, CallContext) else None if self._reloader is None else self._reloader.router
+        return recover_before_sending(request, context, router, bug)
 
-    def _untouched(self, request: Any) -> Any:
+    def _unchanged_request(self, request: Any) -> Any:
         """Return a request as it came, without our header. See `_passing`, which may be what has failed."""
-        return request if self._live is None and KEY not in request.extensions else unmoved(request)
+        return request if self._reloader is None and EXTENSION not in request.extensions else without_header(request)
 
 
-class Transport(_Door, Bases):
+class Transport(_TransportBase, TransportBases):
     """Wrap a transport of httpx2 or httpx, for any library that accepts an `http_client`.
 
     One object serves sync clients, through `inner`, and async ones, through `async_inner`; where neither is given, one is
@@ -113,115 +120,115 @@ class Transport(_Door, Bases):
         inner: BaseTransport | None = None,
         *,
         async_inner: AsyncBaseTransport | None = None,
-        settings: Given = None,
+        settings: SettingsLike = None,
     ) -> None:
         self._given = tuple(one for one in (inner, async_inner) if one is not None)
         for one in self._given:
             _check(one)
-        self._inner = _serving(SYNC, inner, async_inner)
-        self._async_inner = _serving(ASYNC, async_inner, inner)
-        self._made: dict[tuple[str, str], Any] = {}
+        self._inner = _first_supporting(SYNC, inner, async_inner)
+        self._async_inner = _first_supporting(ASYNC, async_inner, inner)
+        self._defaults: dict[tuple[str, str], Any] = {}
         # Read here: bad settings are an error at start, not in the first call.
-        self._live = live(settings_of(settings))
-        connection_pools.watch(self)
+        self._reloader = reloader_of(settings_of(settings))
+        connection_pools.empty_after_fork(self)
 
     @classmethod
-    def for_tickets(cls, inner: Any) -> Self:
+    def for_client(cls, inner: Any) -> Self:
         """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
         made = cls.__new__(cls)
-        made._given, made._inner, made._async_inner, made._made, made._live = (inner,), inner, inner, {}, None
-        connection_pools.watch(made)
+        made._given, made._inner, made._async_inner, made._defaults, made._reloader = (inner,), inner, inner, {}, None
+        connection_pools.empty_after_fork(made)
         return made
 
     def handle_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        inner, trip, coming = self._inner, None, request
+        inner, performer, coming = self._inner, None, request
         if inner is None and self._given:
-            raise self._unfit(request, SYNC)
+            raise self._unsuitable_error(request, SYNC)
         try:
             if inner is None:
-                inner = self._default(family_of(request), SYNC)
-            if type(request.extensions.get(KEY)) is not Quiet or header_fields.has(request.headers, _OURS):
-                trip, request = self._trip(self._trips[0], inner, request)
-                if trip is not None:
-                    return trip.go()
+                inner = self._default(library_of(request), SYNC)
+            if type(request.extensions.get(EXTENSION)) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+                performer, request = self._performer_for(self._performers[0], inner, request)
+                if performer is not None:
+                    return performer.run()
         except Exception as bug:
-            if hasattr(bug, PASSED_ON):
+            if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = self._rescued(coming, bug) if trip is None else trip.rescued(bug)
+            made = self._recover(coming, bug) if performer is None else performer.recover(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._bare(coming, SYNC), self._untouched(coming)
+            inner, request = inner or self._plain_default(coming, SYNC), self._unchanged_request(coming)
         return inner.handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Carry one request (the transport interface of the HTTP library)."""
-        inner, trip, coming = self._async_inner, None, request
+        inner, performer, coming = self._async_inner, None, request
         if inner is None and self._given:
-            raise self._unfit(request, ASYNC)
+            raise self._unsuitable_error(request, ASYNC)
         try:
             if inner is None:
-                inner = self._default(family_of(request), ASYNC)
-            if type(request.extensions.get(KEY)) is not Quiet or header_fields.has(request.headers, _OURS):
-                trip, request = self._trip(self._trips[1], inner, request)
-                if trip is not None:
-                    return await trip.go()
+                inner = self._default(library_of(request), ASYNC)
+            if type(request.extensions.get(EXTENSION)) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+                performer, request = self._performer_for(self._performers[1], inner, request)
+                if performer is not None:
+                    return await performer.run()
         except Exception as bug:
-            if hasattr(bug, PASSED_ON):
+            if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = self._rescued(coming, bug) if trip is None else await trip.rescued(bug)
+            made = self._recover(coming, bug) if performer is None else await performer.recover(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._bare(coming, ASYNC), self._untouched(coming)
+            inner, request = inner or self._plain_default(coming, ASYNC), self._unchanged_request(coming)
         return await inner.handle_async_request(request)
 
-    def _unfit(self, request: Any, protocol: Protocol) -> TypeError:
+    def _unsuitable_error(self, request: Any, protocol: TransportProtocol) -> TypeError:
         """Make what is raised where nothing that was given serves a client."""
         library = type(request).__module__.partition(".")[0]
         given = " and ".join(type(one).__name__ for one in self._given)
         return TypeError(
             f"{type(self).__name__} wraps {given}, which can't serve {protocol.clients}: "
-            f"give {protocol.argument}={library}.{protocol.made_of}()"
+            f"give {protocol.argument}={library}.{protocol.default_class}()"
         )
 
-    def _default(self, family: Family, protocol: Protocol) -> Any:
+    def _default(self, library: HttpLibrary, protocol: TransportProtocol) -> Any:
         """Return the transport that nobody has given, one for each library that asks."""
-        key = (family.name, protocol.made_of)
-        made = self._made.get(key)
+        key = (library.name, protocol.default_class)
+        made = self._defaults.get(key)
         if made is None:
             # The SDK's own limits (openai/_constants.py).
-            limits = family.Limits(max_connections=1000, max_keepalive_connections=100)
+            limits = library.Limits(max_connections=1000, max_keepalive_connections=100)
             # Of two threads that both make one, one wins.
-            made = self._made.setdefault(key, getattr(family, protocol.made_of)(limits=limits))
+            made = self._defaults.setdefault(key, getattr(library, protocol.default_class)(limits=limits))
         return made
 
-    def _bare(self, request: Any, protocol: Protocol) -> Any:
+    def _plain_default(self, request: Any, protocol: TransportProtocol) -> Any:
         """Make the transport that nobody has given, where `_default` fails."""
         library = type(request).__module__.partition(".")[0]
-        key = (library, protocol.made_of)
-        return self._made.get(key) or self._made.setdefault(key, getattr(sys.modules[library], protocol.made_of)())
+        key = (library, protocol.default_class)
+        return self._defaults.get(key) or self._defaults.setdefault(key, getattr(sys.modules[library], protocol.default_class)())
 
-    def _of(self, protocol: Protocol) -> list[Any]:
+    def _transports(self, protocol: TransportProtocol) -> list[Any]:
         """Return all that serves one kind of clients, or will when it is asked."""
         given = self._inner if protocol is SYNC else self._async_inner
-        made = [one for (_, made_of), one in self._made.items() if made_of == protocol.made_of]
+        made = [one for (_, made_of), one in self._defaults.items() if made_of == protocol.default_class]
         return made if given is None else [given, *made]
 
-    def _sync_alone(self) -> list[Any]:
-        return [one for one in self._of(SYNC) if one is not self._async_inner]
+    def _sync_only(self) -> list[Any]:
+        return [one for one in self._transports(SYNC) if one is not self._async_inner]
 
     def close(self) -> None:
         """Close what serves sync clients."""
         with ExitStack() as closing:
-            for one in self._of(SYNC):
+            for one in self._transports(SYNC):
                 closing.callback(one.close)
 
     async def aclose(self) -> None:
         """Close what serves async clients, and sync ones."""
         async with AsyncExitStack() as closing:
-            for one in self._of(ASYNC):
+            for one in self._transports(ASYNC):
                 closing.push_async_callback(one.aclose)
-            for one in self._sync_alone():
+            for one in self._sync_only():
                 closing.callback(one.close)
 
     def __enter__(self) -> Self:
@@ -231,7 +238,7 @@ class Transport(_Door, Bases):
 
     def __exit__(self, *args: object) -> None:
         with ExitStack() as closing:
-            for one in self._of(SYNC):
+            for one in self._transports(SYNC):
                 closing.callback(one.__exit__, *args)
 
     async def __aenter__(self) -> Self:
@@ -241,17 +248,17 @@ class Transport(_Door, Bases):
 
     async def __aexit__(self, *args: object) -> None:
         async with AsyncExitStack() as closing:
-            for one in self._of(ASYNC):
+            for one in self._transports(ASYNC):
                 closing.push_async_callback(one.__aexit__, *args)
-            for one in self._sync_alone():
+            for one in self._sync_only():
                 closing.callback(one.close)
 
     if not TYPE_CHECKING:  # a checker would take every name for one that there is
 
         def __getattr__(self, name: str) -> Any:
             # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
-            if not name.startswith("__") and "_made" in self.__dict__:
-                for one in (*self._given, *self._made.values()):
+            if not name.startswith("__") and "_defaults" in self.__dict__:
+                for one in (*self._given, *self._defaults.values()):
                     if hasattr(one, name):
                         return getattr(one, name)
             raise AttributeError(name)
@@ -260,11 +267,11 @@ class Transport(_Door, Bases):
 class AsyncTransport(Transport):
     """A `Transport` whose argument is the transport for async clients."""
 
-    def __init__(self, async_inner: AsyncBaseTransport | None = None, *, settings: Given = None) -> None:
+    def __init__(self, async_inner: AsyncBaseTransport | None = None, *, settings: SettingsLike = None) -> None:
         super().__init__(async_inner=async_inner, settings=settings)
 
 
-def _serving(protocol: Protocol, *given: Any) -> Any:
+def _first_supporting(protocol: TransportProtocol, *given: Any) -> Any:
     """Return the first of what was given that has a protocol."""
     return next((one for one in given if one is not None and hasattr(one, protocol.method)), None)
 
@@ -279,23 +286,23 @@ def _check(given: Any) -> None:
         )
 
 
-def wrap(http_client: Any, door: type[Transport]) -> None:
+def wrap(http_client: Any, transport_class: type[Transport]) -> None:
     """Put a door around each transport of an HTTP client, in place and once: proxies, CA settings and limits stay in force.
 
     The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (MAPPING §9.5).
     """
-    http_client._transport = _wrapped(http_client._transport, door)
+    http_client._transport = _wrapped(http_client._transport, transport_class)
     for pattern, transport in http_client._mounts.items():
         if transport is not None:
-            http_client._mounts[pattern] = _wrapped(transport, door)
+            http_client._mounts[pattern] = _wrapped(transport, transport_class)
 
 
-def _wrapped(transport: Any, door: type[Transport]) -> Any:
-    return transport if _is_for_tickets(transport) else door.for_tickets(transport)
+def _wrapped(transport: Any, transport_class: type[Transport]) -> Any:
+    return transport if _is_client_transport(transport) else transport_class.for_client(transport)
 
 
-def _is_for_tickets(transport: Any) -> bool:
-    return isinstance(transport, Transport) and transport._live is None
+def _is_client_transport(transport: Any) -> bool:
+    return isinstance(transport, Transport) and transport._reloader is None
 
 
 def unwrap(http_client: Any) -> None:
@@ -306,4 +313,4 @@ def unwrap(http_client: Any) -> None:
 
 
 def _unwrapped(transport: Any) -> Any:
-    return transport._inner if _is_for_tickets(transport) else transport
+    return transport._inner if _is_client_transport(transport) else transport

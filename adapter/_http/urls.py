@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 
-def moved(url: Any, raw_path: bytes) -> Any:
+def with_path(url: Any, raw_path: bytes) -> Any:
     """Return a URL with another path and query, which are quoted already."""
     cls: Any = type(url)
-    return _of_parts(url, raw_path) if _consists_of_parts(cls) else url.copy_with(raw_path=raw_path)
+    return _replace_path(url, raw_path) if _consists_of_parts(cls) else url.copy_with(raw_path=raw_path)
 
 
-def _of_parts(url: Any, raw_path: bytes) -> Any:
+def _replace_path(url: Any, raw_path: bytes) -> Any:
     # Private in httpx 0.27 to httpx2 2.16: scheme, userinfo, host, port, path, query, fragment.
     parts = url._uri_reference
     path, mark, query = raw_path.decode("ascii").partition("?")
@@ -28,7 +28,7 @@ def _consists_of_parts(cls: Any) -> bool:
     try:
         for text, raw_path in (("https://u:p@h:1/a?b=c#d", b"/x%20y?z"), ("http://h/a", b"/x")):
             url = cls(text)
-            fast, slow = _of_parts(url, raw_path), url.copy_with(raw_path=raw_path)
+            fast, slow = _replace_path(url, raw_path), url.copy_with(raw_path=raw_path)
             if fast != slow or fast.__dict__ != slow.__dict__ or fast.raw_path != raw_path:
                 return False
     except Exception:  # noqa: BLE001  # another library's

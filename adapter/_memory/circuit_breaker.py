@@ -14,47 +14,47 @@ from .private_files import UnsafeFile
 
 logger = logging.getLogger("adapter")
 
-_BREAKERS: weakref.WeakSet[Trouble] = weakref.WeakSet()
+_BREAKERS: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Say what went wrong: messages of others may hold an address with its password, or what was remembered."""
     return f"no answer ({error if isinstance(error, (AdapterError, UnsafeFile)) else type(error).__name__})"
 
 
-class Trouble:
+class CircuitBreaker:
     """What is known of a store's trouble: whether to leave it alone, and whether to say so again."""
 
-    patience = 3  # failures in a row
-    first_rest, longest_rest = 1.0, 30.0  # seconds
-    quiet = 60.0  # seconds between warnings
+    threshold = 3  # failures in a row
+    first_cooldown, max_cooldown = 1.0, 30.0  # seconds
+    warning_interval = 60.0  # seconds between warnings
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         _BREAKERS.add(self)
         self._failures = 0
-        self._rests_until = 0.0
-        self._rest = self.first_rest
-        self._quiet_until = 0.0
-        self._unsaid = 0
+        self._open_until = 0.0
+        self._cooldown = self.first_cooldown
+        self._silent_until = 0.0
+        self._unreported = 0
 
     @property
-    def resting(self) -> bool:
+    def is_open(self) -> bool:
         """Tell whether the store is left alone for now."""
-        return self._rests_until > 0.0 and time.monotonic() < self._rests_until
+        return self._open_until > 0.0 and time.monotonic() < self._open_until
 
-    def failed(self, error: BaseException) -> None:
+    def record_failure(self, error: BaseException) -> None:
         """Take note of a failure."""
         self._failures += 1
-        if self._failures >= self.patience:
-            self._rests_until = time.monotonic() + self._rest
-            self._rest = min(2 * self._rest, self.longest_rest)
-        self.warn(_said(error))
+        if self._failures >= self.threshold:
+            self._open_until = time.monotonic() + self._cooldown
+            self._cooldown = min(2 * self._cooldown, self.max_cooldown)
+        self.warn(_error_text(error))
 
-    def over(self) -> None:
+    def record_success(self) -> None:
         """Take note that all is well."""
         if self._failures:
-            self._failures, self._rests_until, self._rest = 0, 0.0, self.first_rest
+            self._failures, self._open_until, self._cooldown = 0, 0.0, self.first_cooldown
 
     def warn(self, what: str) -> None:
         """Say so, unless it was said a short while ago."""
@@ -62,10 +62,10 @@ class Trouble:
         if not self._lock.acquire(blocking=False):
             return  # somebody is saying it
         try:
-            self._unsaid += 1
-            if now < self._quiet_until:
+            self._unreported += 1
+            if now < self._silent_until:
                 return
-            count, self._unsaid, self._quiet_until = self._unsaid, 0, now + self.quiet
+            count, self._unreported, self._silent_until = self._unreported, 0, now + self.warning_interval
         finally:
             self._lock.release()
         often = f", {count} times" if count > 1 else ""

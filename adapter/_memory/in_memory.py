@@ -12,10 +12,10 @@ from typing import Any
 
 from adapter._util.fork import in_forked_child
 
-_ALL: weakref.WeakSet[InProcess] = weakref.WeakSet()
+_STORES: weakref.WeakSet[InMemoryStore] = weakref.WeakSet()
 
 
-class InProcess:
+class InMemoryStore:
     """Keep values as they are in this process, the most recently used ones.
 
     `count` values, `size` bytes (as `put` is told) and `age` seconds at most. What was asked for counts as used, but doesn't grow
@@ -27,11 +27,11 @@ class InProcess:
 
     def __init__(self, *, count: int, size: int, age: float) -> None:
         self._count, self._size, self._age = count, size, age
-        self._held: OrderedDict[str, tuple[Any, int, float]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[Any, int, float]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.RLock()
         self._busy = False
-        _ALL.add(self)
+        _STORES.add(self)
 
     def get(self, names: Sequence[str]) -> Mapping[str, Any]:
         """Return the values that are there."""
@@ -45,13 +45,13 @@ class InProcess:
                 return None
             self._busy = True
             try:
-                held = self._held.get(name)
+                held = self._entries.get(name)
                 if held is None:
                     return None
                 if held[2] < time.monotonic():
                     self._drop(name)
                     return None
-                self._held.move_to_end(name)
+                self._entries.move_to_end(name)
                 return held[0]
             finally:
                 self._busy = False
@@ -65,21 +65,21 @@ class InProcess:
                 return
             self._busy = True
             try:
-                old = self._held.pop(name, None)
-                self._held[name] = value, size, time.monotonic() + self._age
+                old = self._entries.pop(name, None)
+                self._entries[name] = value, size, time.monotonic() + self._age
                 self._bytes += size if old is None else size - old[1]
-                while len(self._held) > self._count or self._bytes > self._size:
-                    self._drop(next(iter(self._held)))
+                while len(self._entries) > self._count or self._bytes > self._size:
+                    self._drop(next(iter(self._entries)))
             finally:
                 self._busy = False
 
     def delete(self, names: Sequence[str]) -> None:
         """Forget values."""
-        self._forget(lambda: [name for name in names if name in self._held])
+        self._forget(lambda: [name for name in names if name in self._entries])
 
     def forget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
-        return self._forget(lambda: [name for name in self._held if fnmatchcase(name, pattern)])
+        return self._forget(lambda: [name for name in self._entries if fnmatchcase(name, pattern)])
 
     def _forget(self, chosen: Callable[[], list[str]]) -> int:
         with self._lock:
@@ -95,10 +95,10 @@ class InProcess:
         return len(gone)
 
     def _drop(self, name: str) -> None:
-        self._bytes -= self._held.pop(name)[1]
+        self._bytes -= self._entries.pop(name)[1]
 
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock
-def _unlock() -> None:
-    for one in list(_ALL):
+def _reset_locks() -> None:
+    for one in list(_STORES):
         one._lock, one._busy = threading.RLock(), False

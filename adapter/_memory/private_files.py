@@ -10,9 +10,9 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_OWN = 0o600
-_WRITE = 0o022
-_SIDES = ("-wal", "-shm", "-journal")
+_OWNER_ONLY = 0o600
+_WRITABLE_BY_OTHERS = 0o022
+_COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file, with the file's mode."""
 
 
@@ -29,15 +29,15 @@ def check(path: Path) -> None:
     try:
         if not path.parent.is_dir():
             problem = f"the folder {path.parent} isn't there"
-        for one in _all(path):
-            problem = problem or _problem(one, _found(one))
+        for one in _with_companions(path):
+            problem = problem or _problem(one, _stat(one))
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     if problem:
         raise ValueError(problem)
 
 
-def made(path: Path) -> tuple[int, int]:
+def make_private(path: Path) -> tuple[int, int]:
     """Make a file for its owner alone, or see that it is one; return what identifies it.
 
     Others' reading rights are taken away; others' writing rights are refused, since what is in it
@@ -45,32 +45,32 @@ def made(path: Path) -> tuple[int, int]:
     when it is closed again, the locks of this process's connections to it would be gone. Raises
     UnsafeFile, and OSError for a file that can't be made.
     """
-    for one in _all(path):
-        found = _found(one)
+    for one in _with_companions(path):
+        found = _stat(one)
         _refuse(one, found)
         if found is None and one == path:
-            _make(one)
+            _create(one)
             found = one.lstat()
             _refuse(one, found)
-        if found is not None and _mode_counts() and stat.S_IMODE(found.st_mode) != _OWN:
+        if found is not None and _modes_matter() and stat.S_IMODE(found.st_mode) != _OWNER_ONLY:
             with suppress(FileNotFoundError):  # SQLite takes those beside it away, too
-                one.chmod(_OWN)  # whatever the umask
+                one.chmod(_OWNER_ONLY)  # whatever the umask
     return _identity(path)
 
 
-def unchanged(path: Path, before: tuple[int, int]) -> None:
+def check_unchanged(path: Path, before: tuple[int, int]) -> None:
     """Raise UnsafeFile where a file is another one than before: SQLite opens it by its name."""
-    _refuse(path, _found(path))
+    _refuse(path, _stat(path))
     if _identity(path) != before:
         raise UnsafeFile(f"{path} was replaced while it was opened")
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     with suppress(FileExistsError):  # another process makes it at this moment; what it is will be seen
         try:
-            os.mknod(path, _OWN | stat.S_IFREG)
+            os.mknod(path, _OWNER_ONLY | stat.S_IFREG)
         except (AttributeError, PermissionError):  # elsewhere than on Linux
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWN))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
 
 
 def _refuse(path: Path, found: os.stat_result | None) -> None:
@@ -79,15 +79,15 @@ def _refuse(path: Path, found: os.stat_result | None) -> None:
         raise UnsafeFile(problem)
 
 
-def _mode_counts() -> bool:
+def _modes_matter() -> bool:
     return hasattr(os, "geteuid")  # not on Windows, whose rights are others
 
 
-def _all(path: Path) -> list[Path]:
-    return [path, *(path.with_name(path.name + side) for side in _SIDES)]
+def _with_companions(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + side) for side in _COMPANION_SUFFIXES)]
 
 
-def _found(path: Path) -> os.stat_result | None:
+def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
     except FileNotFoundError:
@@ -102,13 +102,13 @@ def _problem(path: Path, found: os.stat_result | None) -> str | None:
         return f"{path} is a link; name the file that it leads to"
     if not stat.S_ISREG(found.st_mode):
         return f"{path} is a folder, or otherwise no file"
-    if not _mode_counts():
+    if not _modes_matter():
         return None
     if found.st_uid != os.geteuid():
         return f"{path} belongs to another user, who can read and write what is remembered"
     if found.st_nlink > 1:
         return f"{path} has another name as well (a hard link), from where it could be read and written"
-    if found.st_mode & _WRITE:
+    if found.st_mode & _WRITABLE_BY_OTHERS:
         return f"{path} can be written by others: delete it, or see to what is in it and `chmod 600` it"
     return None
 

@@ -11,29 +11,29 @@ from typing import Any
 
 from adapter.errors import AdapterError
 
-from .redis import PREFIX, library, patience
-from .store import MAX_TOTAL, MAX_VALUE, OPENING, Store
-from .urls import Address
+from .redis import PREFIX, client_timeouts, library
+from .store import MAX_TOTAL, MAX_VALUE, OPEN_TIMEOUT, Store
+from .urls import StoreLocation
 
-_AT_ONCE = 100  # names in one pipeline
-_TRIES = 3  # a cluster's client must ask again where a slot has moved
+_BATCH = 100  # names in one pipeline
+_RETRIES = 3  # a cluster's client must ask again where a slot has moved
 
-_ASYNC = "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
+_ASYNC_ONLY = "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
 
 _AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # also where the client gives its program text
 
 _INHERITED: list[Any] = []  # clients of a parent process, which must not be closed here
 
 
-class RedisClient(Store):
+class RedisClientStore(Store):
     """Keep values by a sync client, each for `age` seconds.
 
     Commands name one value each, so that a cluster's slots don't matter. `make` makes the client, when it is first needed and anew in a forked process; a program's own
     client is left as it is.
     """
 
-    def __init__(self, make: Callable[[], Any], *, age: float, own: bool = False) -> None:
-        self._make, self._age, self._own = make, age, own
+    def __init__(self, make: Callable[[], Any], *, age: float, borrowed: bool = False) -> None:
+        self._make, self._age, self._borrowed = make, age, borrowed
         self._client: Any = None
         self._pid = os.getpid()
 
@@ -41,16 +41,16 @@ class RedisClient(Store):
         """Return the values that are there."""
         found: dict[str, bytes] = {}
         for some in _newest_first(names):
-            pipe = self._connected().pipeline(transaction=False)
+            pipe = self._get_client().pipeline(transaction=False)
             for name in some:
                 pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
-            if _take(found, some, pipe.execute(raise_on_error=False)):
+            if _collect(found, some, pipe.execute(raise_on_error=False)):
                 break
         return found
 
     def put(self, name: str, value: bytes) -> None:
         """Keep a value, in place of an earlier one."""
-        self._connected().set(PREFIX + name, value, px=int(self._age * 1000))
+        self._get_client().set(PREFIX + name, value, px=int(self._age * 1000))
 
     def delete(self, names: Sequence[str]) -> None:
         """Forget values."""
@@ -61,26 +61,26 @@ class RedisClient(Store):
 
         Every primary is walked.
         """
-        return sum(map(self._unlink, _batches(self._connected().scan_iter(match=PREFIX + pattern, count=1000))))
+        return sum(map(self._unlink, _batches(self._get_client().scan_iter(match=PREFIX + pattern, count=1000))))
 
     def _unlink(self, keys: list[Any]) -> int:
-        pipe = self._connected().pipeline(transaction=False)
+        pipe = self._get_client().pipeline(transaction=False)
         for key in keys:
             pipe.execute_command("UNLINK", key)  # `unlink` of a cluster takes several apart
         return sum(pipe.execute())
 
     def _open(self) -> None:
         """Connect before anybody waits for it."""
-        self._connected().ping()
+        self._get_client().ping()
 
     def close(self) -> None:
         """Close the connections; the next use opens them again."""
-        client = None if self._pid != os.getpid() or self._own else self._client
+        client = None if self._pid != os.getpid() or self._borrowed else self._client
         self._client = None
         if client is not None:
             client.close()
 
-    def _connected(self) -> Any:
+    def _get_client(self) -> Any:
         if self._pid != os.getpid():
             _INHERITED.append(self._client)  # a thread that isn't here may hold its locks
             self._client, self._pid = None, os.getpid()
@@ -89,7 +89,7 @@ class RedisClient(Store):
         return self._client
 
 
-class AsyncRedisClient(Store):
+class AsyncRedisClientStore(Store):
     """Keep values by an async client of the program's own, in the event loop that it belongs to."""
 
     def __init__(self, client: Any, *, age: float) -> None:
@@ -102,7 +102,7 @@ class AsyncRedisClient(Store):
             pipe = self._client.pipeline(transaction=False)
             for name in some:
                 pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
-            if _take(found, some, await pipe.execute(raise_on_error=False)):
+            if _collect(found, some, await pipe.execute(raise_on_error=False)):
                 break
         return found
 
@@ -136,30 +136,30 @@ class AsyncRedisClient(Store):
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Refuse: see _ASYNC."""
-        raise AdapterError(_ASYNC)
+        raise AdapterError(_ASYNC_ONLY)
 
     def put(self, name: str, value: bytes) -> None:
         """Refuse: see _ASYNC."""
-        raise AdapterError(_ASYNC)
+        raise AdapterError(_ASYNC_ONLY)
 
     def delete(self, names: Sequence[str]) -> None:
         """Refuse: see _ASYNC."""
-        raise AdapterError(_ASYNC)
+        raise AdapterError(_ASYNC_ONLY)
 
     def forget(self, pattern: str) -> int:
         """Refuse: see _ASYNC."""
-        raise AdapterError(_ASYNC)
+        raise AdapterError(_ASYNC_ONLY)
 
     def close(self) -> None:
         """Leave the client to its program."""
 
 
 def _newest_first(names: Sequence[str]) -> Iterator[list[str]]:
-    for end in range(len(names), 0, -_AT_ONCE):
-        yield list(names[max(end - _AT_ONCE, 0) : end])
+    for end in range(len(names), 0, -_BATCH):
+        yield list(names[max(end - _BATCH, 0) : end])
 
 
-def _take(found: dict[str, bytes], names: list[str], answers: list[Any]) -> bool:
+def _collect(found: dict[str, bytes], names: list[str], answers: list[Any]) -> bool:
     """Take values out of answers, and tell whether that is all there is room for.
 
     An error is raised where it isn't one value's.
@@ -177,7 +177,7 @@ def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
     some: list[Any] = []
     for key in keys:
         some.append(key)
-        if len(some) == _AT_ONCE:
+        if len(some) == _BATCH:
             yield some
             some = []
     if some:
@@ -188,53 +188,53 @@ async def _abatches(keys: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
     some: list[Any] = []
     async for key in keys:
         some.append(key)
-        if len(some) == _AT_ONCE:
+        if len(some) == _BATCH:
             yield some
             some = []
     if some:
         yield some
 
 
-def made(where: Address, seconds: float) -> RedisClient:
+def make_store(location: StoreLocation, seconds: float) -> RedisClientStore:
     """Make the store of a cluster, or of a server that sentinels know."""
-    make = _sentinels_server if where.hosts and where.service else _cluster
-    return RedisClient(lambda: make(where, seconds), age=where.age)
+    make = _sentinel_client if location.hosts and location.service else _cluster_client
+    return RedisClientStore(lambda: make(location, seconds), age=location.age)
 
 
-def _cluster(where: Address, seconds: float) -> Any:
+def _cluster_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
-    nodes = [redis.cluster.ClusterNode(host, port) for host, port in where.hosts]
-    waits = {**patience(max(seconds, OPENING)), "retry": patience(seconds, _TRIES)["retry"]}
-    kwargs = {name: value for name, value in _kwargs(where).items() if name not in ("host", "port", "db")}
+    nodes = [redis.cluster.ClusterNode(host, port) for host, port in location.hosts]
+    waits = {**client_timeouts(max(seconds, OPEN_TIMEOUT)), "retry": client_timeouts(seconds, _RETRIES)["retry"]}
+    kwargs = {name: value for name, value in _client_options(location).items() if name not in ("host", "port", "db")}
     return redis.RedisCluster(startup_nodes=nodes, **kwargs, **waits)
 
 
-def _sentinels_server(where: Address, seconds: float) -> Any:
+def _sentinel_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
-    kwargs = {name: value for name, value in _kwargs(where).items() if name not in ("host", "port")}
-    waits = patience(max(seconds, OPENING))
+    kwargs = {name: value for name, value in _client_options(location).items() if name not in ("host", "port")}
+    waits = client_timeouts(max(seconds, OPEN_TIMEOUT))
     secured = {name: value for name, value in kwargs.items() if name.startswith("ssl")}
-    theirs = {name.removeprefix("sentinel_"): value for name, value in where.sentinels}
+    theirs = {name.removeprefix("sentinel_"): value for name, value in location.sentinels}
     sentinels = redis.sentinel.Sentinel(
-        list(where.hosts), sentinel_kwargs={**secured, **theirs, **waits}, **kwargs, **waits
+        list(location.hosts), sentinel_kwargs={**secured, **theirs, **waits}, **kwargs, **waits
     )
-    return sentinels.master_for(where.service)
+    return sentinels.master_for(location.service)
 
 
-def _kwargs(where: Address) -> dict[str, Any]:
+def _client_options(location: StoreLocation) -> dict[str, Any]:
     """Return what redis-py's clients are told for a URL."""
-    kwargs: dict[str, Any] = library().connection.parse_url(where.place)
+    kwargs: dict[str, Any] = library().connection.parse_url(location.place)
     kwargs.pop("connection_class", None)
-    if where.kind.startswith("rediss"):
+    if location.kind.startswith("rediss"):
         kwargs["ssl"] = True
     return kwargs
 
 
-def check(where: Address) -> None:
+def check(location: StoreLocation) -> None:
     """Raise ValueError for options that redis-py doesn't take; nothing is connected."""
     redis = library()
     try:
-        pool = redis.Redis.from_url(where.place).connection_pool
+        pool = redis.Redis.from_url(location.place).connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except Exception as error:  # noqa: BLE001  # its own, TypeError, ValueError; the message may quote the URL
         problem = type(error).__name__
@@ -249,5 +249,5 @@ def store_of(client: Any, age: float) -> Store | None:
     if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(client, "pipeline"):
         return None
     if any(module.startswith("redis.asyncio") for module in modules):
-        return AsyncRedisClient(client, age=age)
-    return RedisClient(lambda: client, age=age, own=True)
+        return AsyncRedisClientStore(client, age=age)
+    return RedisClientStore(lambda: client, age=age, borrowed=True)

@@ -15,44 +15,44 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
-from adapter._exchange.effects import Forget, Recall, Recalled, Refuse, Remember
-from adapter._util.expiring_set import Expiring
+from adapter._exchange.effects import Forget, LearnRefusedReasoning, Recall, RecallResult, Remember
+from adapter._util.expiring_set import ExpiringSet
 from adapter._util.fork import in_forked_child
-from adapter._util.worker_threads import Threads, joined
-from adapter.translation.reasoning.turns import ToolTurn
+from adapter._util.worker_threads import WorkerThreads, await_future
+from adapter.translation.reasoning.turns import RememberedTurn
 
 from . import stores
-from .circuit_breaker import Trouble, _said
-from .in_memory import InProcess
-from .keys import Whose, begin_of, bounded, names_of, pattern_of, server_of
-from .serialization import MAX_TEXT, Packer, key_of
-from .store import MAX_TOTAL, OPENING, THREADS
+from .circuit_breaker import CircuitBreaker, _error_text
+from .in_memory import InMemoryStore
+from .keys import MemoryScope, bounded_name, key_pattern, key_prefix, server_digest, store_keys
+from .serialization import MAX_TEXT, TurnSerializer, parse_key
+from .store import MAX_TOTAL, OPEN_TIMEOUT, THREADS
 
 logger = logging.getLogger("adapter")
 
-Carrying = Recall | Remember | Forget | Refuse
+MemoryEffect = Recall | Remember | Forget | LearnRefusedReasoning
 """The effects that are the memory's to perform."""
 
-REFUSED = Expiring()
+SERVER_FACTS = ExpiringSet()
 """What models at their servers don't take; see effects.Refuse."""
 
-_REFUSED_FOR = 600.0  # seconds
+_FACT_SECONDS = 600.0  # seconds
 
-NOTHING = Recalled()
+EMPTY_RECALL = RecallResult()
 
-_PROCESS: object = object()  # another one in each forked process, which opens its stores anew
-_OPENERS = Threads(8, "adapter-memory-opening")
+_PROCESS_TOKEN: object = object()  # another one in each forked process, which opens its stores anew
+_OPENERS = WorkerThreads(8, "adapter-memory-opening")
 
 _MAX_ITEMS = 4096  # of reasoning, that are put into a request
 
-_Ask = tuple[str, Any]  # a method of the store, and its arguments
+_StoreCall = tuple[str, Any]  # a method of the store, and its arguments
 
 
-def _nothing(_: Any) -> None:
+def _ignore_answer(_: Any) -> None:
     """Read an answer that says nothing."""
 
 
-class Keeper:
+class MemoryService:
     """Perform the memory's effects with the store of one setting.
 
     `scope` is `memory_scope`, `tenants` the names of `memory_scope_headers`, `keys` what values are sealed with, the first one for
@@ -60,31 +60,31 @@ class Keeper:
     """
 
     def __init__(
-        self, memory: Any, *, scope: str | None, keys: tuple[str, ...], seconds: float, tenants: Sequence[str] = ()
+        self, memory: Any, *, scope_name: str | None, keys: tuple[str, ...], seconds: float, tenants: Sequence[str] = ()
     ) -> None:
         self.tenants = tuple(name.encode() for name in tenants)
-        self._memory, self._scope, self._seconds = memory, scope, seconds
-        self._packer = Packer([key_of(key) for key in keys])
-        self._trouble = Trouble()
-        self._prepared: object = None
+        self._memory, self._scope_name, self._timeout = memory, scope_name, seconds
+        self._serializer = TurnSerializer([parse_key(key) for key in keys])
+        self._breaker = CircuitBreaker()
+        self._prepared_in: object = None
 
     @cached_property
     def store(self) -> Any:
         """The store."""
-        return stores.opened(self._memory, self._seconds)
+        return stores.open_store(self._memory, self._timeout)
 
-    def prepare(self, seconds: float = OPENING) -> None:
+    def prepare(self, seconds: float = OPEN_TIMEOUT) -> None:
         """Begin to open the store, so that no call has to, and wait for it so long; one that can't be opened is a warning."""
-        begun = self._begun()
+        begun = self._start_opening()
         if begun is not None:
             wait([begun], seconds)
-            begun.add_done_callback(self._opened)  # at once, in this thread, where it is over
+            begun.add_done_callback(self._opening_done)  # at once, in this thread, where it is over
 
-    def _begun(self) -> Future[None] | None:
+    def _start_opening(self) -> Future[None] | None:
         """Begin to open the store, once in each process."""
-        if self._prepared is _PROCESS:
+        if self._prepared_in is _PROCESS_TOKEN:
             return None
-        self._prepared = _PROCESS
+        self._prepared_in = _PROCESS_TOKEN
         begin = getattr(self.store, "_open", None)
         if begin is None:
             return None
@@ -93,145 +93,145 @@ class Keeper:
         except (TimeoutError, RuntimeError):  # no more threads: the call itself will open it
             return None
 
-    def _opened(self, done: Future[None]) -> None:
+    def _opening_done(self, done: Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
-            self._trouble.warn(_said(error))
+            self._breaker.warn(_error_text(error))
 
     async def _aprepare(self) -> None:
-        begun = self._begun()
+        begun = self._start_opening()
         begin = getattr(self.store, "_aopen", None)
         try:
-            async with _deadline(OPENING):
+            async with _deadline(OPEN_TIMEOUT):
                 if begun is not None:
-                    await joined(begun)
+                    await await_future(begun)
                 elif begin is not None:
                     await begin()
         except Exception as error:  # noqa: BLE001  # whatever a store raises, and where the time is up
             if begun is None:
-                self._trouble.warn(_said(error))
+                self._breaker.warn(_error_text(error))
         if begun is not None:
-            begun.add_done_callback(self._opened)
+            begun.add_done_callback(self._opening_done)
 
-    def perform(self, effect: Carrying, whose: Whose) -> Any:
+    def perform(self, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
         """Perform an effect."""
-        if type(self.store) is InProcess:
-            return self._at_once(self.store, effect, whose)
-        if self._prepared is not _PROCESS:
+        if type(self.store) is InMemoryStore:
+            return self._perform_in_memory(self.store, effect, memory_scope)
+        if self._prepared_in is not _PROCESS_TOKEN:
             self.prepare()
-        ask, read = self._plan(effect, whose)
-        return read(None if ask is None else self._answer(ask))
+        ask, read = self._plan(effect, memory_scope)
+        return read(None if ask is None else self._call_store(ask))
 
-    async def aperform(self, effect: Carrying, whose: Whose) -> Any:
+    async def aperform(self, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
         """Perform an effect without blocking the event loop."""
-        if type(self.store) is InProcess:
-            return self._at_once(self.store, effect, whose)
-        if self._prepared is not _PROCESS:
+        if type(self.store) is InMemoryStore:
+            return self._perform_in_memory(self.store, effect, memory_scope)
+        if self._prepared_in is not _PROCESS_TOKEN:
             await self._aprepare()
-        ask, read = self._plan(effect, whose)
-        return read(None if ask is None else await self._aanswer(ask))
+        ask, read = self._plan(effect, memory_scope)
+        return read(None if ask is None else await self._acall_store(ask))
 
-    def _at_once(self, store: InProcess, effect: Carrying, whose: Whose) -> Any:
+    def _perform_in_memory(self, store: InMemoryStore, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
         """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
-        begin = begin_of(whose, self._scope, effect.model)
+        begin = key_prefix(memory_scope, self._scope_name, effect.model)
         if isinstance(effect, Recall):
             turns = {}
             for turn in effect.names:
                 held = store.find(begin + turn)
                 if held is not None:
                     turns[turn] = held
-            return self._recalled(effect, whose, turns)
+            return self._recall_result(effect, memory_scope, turns)
         if isinstance(effect, Remember):
-            memo = effect.memo
-            return store.put(begin + memo.name, memo.turn, memo.turn.size)
+            entry = effect.entry
+            return store.put(begin + entry.name, entry.turn, entry.turn.size)
         if isinstance(effect, Forget):
-            self._suspect(effect, whose)
+            self._suspect(effect, memory_scope)
             return store.delete([begin + turn for turn in effect.names])
-        return self._refuse(effect, whose)
+        return self._learn_fact(effect, memory_scope)
 
-    def _plan(self, effect: Carrying, whose: Whose) -> tuple[_Ask | None, Callable[[Any], Any]]:
+    def _plan(self, effect: MemoryEffect, memory_scope: MemoryScope) -> tuple[_StoreCall | None, Callable[[Any], Any]]:
         """Say what a store is asked for an effect, if anything, and what reads its answer."""
         model = effect.model
-        until = time.monotonic() + self._seconds
+        until = time.monotonic() + self._timeout
         match effect:
-            case Refuse():
-                return None, lambda _: self._refuse(effect, whose)
+            case LearnRefusedReasoning():
+                return None, lambda _: self._learn_fact(effect, memory_scope)
             case Recall(names=turns):
-                names = names_of(whose, self._scope, model, turns)
-                known = self._recalled(effect, whose, {})
+                names = store_keys(memory_scope, self._scope_name, model, turns)
+                known = self._recall_result(effect, memory_scope, {})
                 ask = ("get", (names,)) if names and not (known.refused or known.stopped) else None
-                return ask, lambda found: self._known(known, turns, names, found, until)
-            case Remember(memo=memo):
-                name = names_of(whose, self._scope, model, (memo.name,))[0]
-                packed = self._packer.pack(name, memo.turn)
+                return ask, lambda found: self._with_turns(known, turns, names, found, until)
+            case Remember(entry=entry):
+                name = store_keys(memory_scope, self._scope_name, model, (entry.name,))[0]
+                packed = self._serializer.serialize(name, entry.turn)
                 if packed is None:
-                    self._trouble.warn("a turn that is too big to be kept")
-                    return None, _nothing
-                return ("put", (name, packed)), _nothing
+                    self._breaker.warn("a turn that is too big to be kept")
+                    return None, _ignore_answer
+                return ("put", (name, packed)), _ignore_answer
             case Forget(names=turns):
-                self._suspect(effect, whose)
-                return ("delete", (names_of(whose, self._scope, model, turns),)), _nothing
+                self._suspect(effect, memory_scope)
+                return ("delete", (store_keys(memory_scope, self._scope_name, model, turns),)), _ignore_answer
 
-    def _refuse(self, effect: Refuse, whose: Whose) -> None:
-        pair = server_of(whose), bounded(effect.model)
-        if effect.what == "nothing":
-            REFUSED.drop((*pair, "a turn"))
+    def _learn_fact(self, effect: LearnRefusedReasoning, memory_scope: MemoryScope) -> None:
+        pair = server_digest(memory_scope), bounded_name(effect.model)
+        if effect.refused == "nothing":
+            SERVER_FACTS.discard((*pair, "a turn"))
         else:
-            REFUSED.remember((*pair, effect.what), _REFUSED_FOR)
+            SERVER_FACTS.add((*pair, effect.refused), _FACT_SECONDS)
 
-    def _suspect(self, effect: Forget, whose: Whose) -> None:
-        pair = server_of(whose), bounded(effect.model)
-        again = REFUSED.holds((*pair, "a turn"))
-        REFUSED.remember((*pair, "turns" if again else "a turn"), _REFUSED_FOR)
+    def _suspect(self, effect: Forget, memory_scope: MemoryScope) -> None:
+        pair = server_digest(memory_scope), bounded_name(effect.model)
+        again = SERVER_FACTS.contains((*pair, "a turn"))
+        SERVER_FACTS.add((*pair, "turns" if again else "a turn"), _FACT_SECONDS)
 
-    def _recalled(self, effect: Recall, whose: Whose, turns: dict[str, ToolTurn]) -> Recalled:
-        if not REFUSED:
-            return Recalled(turns) if turns else NOTHING
-        server, model = server_of(whose), bounded(effect.model)
-        if REFUSED.holds((server, model, "encrypted")):
-            return Recalled(refused=True)
-        if REFUSED.holds((server, model, "turns")):
-            return Recalled(stopped=True)
-        with_ids, suspect = (REFUSED.holds((server, model, what)) for what in ("no ids", "a turn"))
-        return Recalled(turns, with_ids=with_ids, suspect=suspect)
+    def _recall_result(self, effect: Recall, memory_scope: MemoryScope, turns: dict[str, RememberedTurn]) -> RecallResult:
+        if not SERVER_FACTS:
+            return RecallResult(turns) if turns else EMPTY_RECALL
+        server, model = server_digest(memory_scope), bounded_name(effect.model)
+        if SERVER_FACTS.contains((server, model, "encrypted")):
+            return RecallResult(refused=True)
+        if SERVER_FACTS.contains((server, model, "turns")):
+            return RecallResult(stopped=True)
+        with_ids, suspect = (SERVER_FACTS.contains((server, model, what)) for what in ("no ids", "a turn"))
+        return RecallResult(turns, with_ids=with_ids, suspect=suspect)
 
-    def _known(self, known: Recalled, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> Recalled:
-        return known._replace(turns=self._read(turns, names, found, until)) if found else known
+    def _with_turns(self, known: RecallResult, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> RecallResult:
+        return known._replace(turns=self._read_turns(turns, names, found, until)) if found else known
 
-    def _read(self, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> dict[str, ToolTurn]:
+    def _read_turns(self, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> dict[str, RememberedTurn]:
         """Read what a store has found, the newest turns first, while there is time and room: others may have written it."""
-        read: dict[str, ToolTurn] = {}
+        read: dict[str, RememberedTurn] = {}
         if not isinstance(found, Mapping):
-            self._trouble.warn("an answer that isn't a mapping")
+            self._breaker.warn("an answer that isn't a mapping")
             return read
         room, items = MAX_TOTAL, _MAX_ITEMS
         for turn, name in zip(reversed(turns), reversed(names), strict=True):
             if time.monotonic() > until:
-                self._trouble.warn("more than can be read in time")
+                self._breaker.warn("more than can be read in time")
                 break
             try:
                 value = found.get(name)
                 if value is None:
                     continue
-                one = self._packer.unpack(name, value, min(room, MAX_TEXT))
+                one = self._serializer.deserialize(name, value, min(room, MAX_TEXT))
             except ValueError as error:
-                self._trouble.warn(f"a value that can't be read ({error})")
+                self._breaker.warn(f"a value that can't be read ({error})")
                 continue
             except Exception as error:  # noqa: BLE001  # a mapping of the program's own
-                self._trouble.warn(f"a value that can't be read ({type(error).__name__})")
+                self._breaker.warn(f"a value that can't be read ({type(error).__name__})")
                 continue
-            room, items = room - one.size, items - sum(map(len, one.before))
+            room, items = room - one.size, items - sum(map(len, one.reasoning))
             if room < 0 or items < 0:
-                self._trouble.warn("more than fits into a request")
+                self._breaker.warn("more than fits into a request")
                 break
             read[turn] = one
         return read
 
-    def _answer(self, ask: _Ask) -> Any:
+    def _call_store(self, call: _StoreCall) -> Any:
         """Ask the store. A store in trouble has nothing."""
-        method, arguments = ask
+        method, arguments = call
         store = self.store
-        if self._trouble.resting:
+        if self._breaker.is_open:
             return None
         try:
             if getattr(store, "bounded", False):
@@ -239,44 +239,44 @@ class Keeper:
             else:
                 running = THREADS.start(lambda: getattr(store, method)(*arguments))
                 try:
-                    result = running.result(self._seconds)
+                    result = running.result(self._timeout)
                 finally:
                     running.cancel()
         except Exception as error:  # noqa: BLE001  # whatever a store raises: it costs continuity, never the call
-            self._trouble.failed(error)
+            self._breaker.record_failure(error)
             return None
-        self._trouble.over()
+        self._breaker.record_success()
         return result
 
-    async def _aanswer(self, ask: _Ask) -> Any:
+    async def _acall_store(self, call: _StoreCall) -> Any:
         """Ask the store. See _answer."""
-        method, arguments = ask
-        if self._trouble.resting:
+        method, arguments = call
+        if self._breaker.is_open:
             return None
         try:
-            async with _deadline(self._seconds):
+            async with _deadline(self._timeout):
                 result = await getattr(self.store, "a" + method)(*arguments)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise  # the caller's own
-            self._trouble.failed(error)
+            self._breaker.record_failure(error)
             return None
         except Exception as error:  # noqa: BLE001  # as above
-            self._trouble.failed(error)
+            self._breaker.record_failure(error)
             return None
-        self._trouble.over()
+        self._breaker.record_success()
         return result
 
     def forget(self, *, scope: str | None, conversation: str | None) -> int:
         """Forget a `memory_scope`, a conversation, or one in the other; return how many turns there were. Raises what the store raises."""
-        gone: int = self.store.forget(pattern_of(scope, conversation))
+        gone: int = self.store.forget(key_pattern(scope, conversation))
         return gone
 
     async def aforget(self, *, scope: str | None, conversation: str | None) -> int:
         """Forget a `memory_scope`, a conversation, or one in the other. See forget."""
-        pattern = pattern_of(scope, conversation)
-        if isinstance(self.store, InProcess):
+        pattern = key_pattern(scope, conversation)
+        if isinstance(self.store, InMemoryStore):
             return self.store.forget(pattern)
         gone: int = await self.store.aforget(pattern)
         return gone
@@ -287,12 +287,12 @@ def _deadline(seconds: float) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _anyios_deadline(seconds)
+        return _anyio_deadline(seconds)
     return asyncio.timeout(seconds)
 
 
 @asynccontextmanager
-async def _anyios_deadline(seconds: float) -> AsyncIterator[None]:
+async def _anyio_deadline(seconds: float) -> AsyncIterator[None]:
     import anyio  # the SDK has imported it: its event loop may be trio's
 
     with anyio.fail_after(seconds):
@@ -300,6 +300,6 @@ async def _anyios_deadline(seconds: float) -> AsyncIterator[None]:
 
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock
-def _begin_anew() -> None:
-    global _PROCESS  # noqa: PLW0603
-    _PROCESS = object()
+def _reset_after_fork() -> None:
+    global _PROCESS_TOKEN  # noqa: PLW0603
+    _PROCESS_TOKEN = object()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapter._util.worker_threads import Threads, joined
+from adapter._util.worker_threads import WorkerThreads, await_future
 
-THREADS = Threads(32, "adapter-memory", linger=5.0)
+THREADS = WorkerThreads(32, "adapter-memory", idle_timeout=5.0)
 
-OPENING = 0.5
+OPEN_TIMEOUT = 0.5
 """How many seconds are waited for a store that is opened, once, outside of what a call may cost."""
 
 MAX_VALUE = 1024 * 1024
@@ -50,18 +50,18 @@ class Store(Protocol):
 
     async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the values that are there."""
-        found: Mapping[str, bytes] = await joined(THREADS.start(lambda: self.get(names)))
+        found: Mapping[str, bytes] = await await_future(THREADS.start(lambda: self.get(names)))
         return found
 
     async def aput(self, name: str, value: bytes) -> None:
         """Keep a value, in place of an earlier one."""
-        await joined(THREADS.start(lambda: self.put(name, value)))
+        await await_future(THREADS.start(lambda: self.put(name, value)))
 
     async def adelete(self, names: Sequence[str]) -> None:
         """Forget values."""
-        await joined(THREADS.start(lambda: self.delete(names)))
+        await await_future(THREADS.start(lambda: self.delete(names)))
 
     async def aforget(self, pattern: str) -> int:
         """Forget every value whose name matches a pattern; return how many there were."""
-        gone: int = await joined(THREADS.start(lambda: self.forget(pattern)))
+        gone: int = await await_future(THREADS.start(lambda: self.forget(pattern)))
         return gone

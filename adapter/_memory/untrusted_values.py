@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.translation.reasoning.turns import PHASES, Spoken, ToolTurn
+from adapter.translation.reasoning.turns import PHASES, RememberedTurn, TurnMessage
 
 _PARTS = {"summary": "summary_text", "content": "reasoning_text"}
 _STATUSES = ("in_progress", "completed", "incomplete")
@@ -19,16 +19,16 @@ _MAX_PARTS = 256  # of an item
 _MAX_SHORT = 512  # characters of a digest or an id
 
 
-def turn_of(value: Any) -> ToolTurn:
+def parse_turn(value: Any) -> RememberedTurn:
     """Read the JSON of a turn, which anybody may have written. Raises ValueError for what is none."""
     try:
         calls, before, ids = value["calls"], value["before"], value["ids"]
-        spoken = _spoken_of(value["spoken"]) if "spoken" in value else None
+        spoken = _parse_message(value["spoken"]) if "spoken" in value else None
         if not 0 < len(calls) == len(before) == len(ids) <= _MAX_CALLS or sum(map(len, before)) > _MAX_ITEMS:
             raise ValueError
-        return ToolTurn(
+        return RememberedTurn(
             tuple([_short(one) for one in _list(calls)]),
-            tuple([tuple([_reasoning_of(item) for item in _list(items)]) for items in _list(before)]),
+            tuple([tuple([_parse_reasoning(item) for item in _list(items)]) for items in _list(before)]),
             spoken,
             tuple([None if one is None else _short(one) for one in _list(ids)]),
             _short(value["user"]),
@@ -37,14 +37,14 @@ def turn_of(value: Any) -> ToolTurn:
         raise ValueError("not a remembered turn") from None
 
 
-def _spoken_of(value: Any) -> Spoken:
+def _parse_message(value: Any) -> TurnMessage:
     at, phase, text, own = value
     if type(at) is not int or not 0 <= at <= _MAX_ITEMS or phase not in (None, *PHASES):
         raise ValueError
-    return Spoken(at, phase, _short(text), None if own is None else _short(own))
+    return TurnMessage(at, phase, _short(text), None if own is None else _short(own))
 
 
-def _reasoning_of(value: Any) -> dict[str, Any]:
+def _parse_reasoning(value: Any) -> dict[str, Any]:
     """Make a reasoning item anew of the keys and types that may stand in one.
 
     They are those of the SDK's ResponseReasoningItemParam. Other keys are left out, since a later API may have them. Raises ValueError, TypeError,
@@ -62,13 +62,13 @@ def _reasoning_of(value: Any) -> dict[str, Any]:
         elif key in _PARTS:
             if len(one) > _MAX_PARTS:
                 raise ValueError
-            item[key] = [_part_of(part, _PARTS[key]) for part in _list(one)]
+            item[key] = [_parse_part(part, _PARTS[key]) for part in _list(one)]
         elif key == "status" and one in _STATUSES:
             item[key] = one
     return item
 
 
-def _part_of(value: Any, kind: str) -> dict[str, Any]:
+def _parse_part(value: Any, kind: str) -> dict[str, Any]:
     if value["type"] != kind:
         raise ValueError
     return {"type": kind, "text": _string(value["text"])}

@@ -56,7 +56,7 @@ _HIDDEN = "**********"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Address:
+class StoreLocation:
     """Where a store is: its kind, its place, and its bounds.
 
     `hosts` are a cluster's or the sentinels' (host, port), `service` the name under which
@@ -90,22 +90,22 @@ class StoreURL(pydantic.SecretStr):
         return f"{type(self).__name__}({self._display()!r})"
 
 
-def kept(memory: Any) -> Any:
+def hide_secrets(memory: Any) -> Any:
     """Return what settings keep of a `memory`: a URL with something secret in it as a StoreURL."""
-    url = text_of(memory)
+    url = plain_url(memory)
     if not isinstance(url, str):
         return memory
     return StoreURL(url) if _is_secret(urlsplit(url)) else url
 
 
-def text_of(memory: Any) -> Any:
+def plain_url(memory: Any) -> Any:
     """Return a URL whole, and anything else as it is."""
     return memory.get_secret_value() if isinstance(memory, pydantic.SecretStr) else memory
 
 
-def kind_of(memory: Any) -> str:
+def store_kind(memory: Any) -> str:
     """Return the kind of a store: its URL's scheme, or `own`."""
-    url = text_of(memory)
+    url = plain_url(memory)
     return url.partition(":")[0] if isinstance(url, str) else "own"
 
 
@@ -122,7 +122,7 @@ def _is_secret(parts: Any) -> bool:
     return "@" in parts.netloc or any(name in _SECRET for name, _ in parse_qsl(parts.query, keep_blank_values=True))
 
 
-def address(url: str) -> Address:
+def parse_store_url(url: str) -> StoreLocation:
     """Read a store's URL. Raises ValueError for what is none, without the URL in it.
 
     It may hold a password.
@@ -132,7 +132,7 @@ def address(url: str) -> Address:
     given = parse_qsl(parts.query, keep_blank_values=True)
     bounds = {**limits, **{name: _number(name, value) for name, value in given if name in limits}}
     rest = [(name, value) for name, value in given if name not in limits]
-    made = _made(parts, rest, bounds)  # first: in a password a `?` would begin the query
+    made = _parse_location(parts, rest, bounds)  # first: in a password a `?` would begin the query
     known = [*limits, *sorted(_options(parts.scheme))]
     for name, _ in rest:
         if name not in known:
@@ -141,15 +141,15 @@ def address(url: str) -> Address:
     return made
 
 
-def _made(parts: Any, rest: list[tuple[str, str]], bounds: Mapping[str, float]) -> Address:
+def _parse_location(parts: Any, rest: list[tuple[str, str]], bounds: Mapping[str, float]) -> StoreLocation:
     count, size, age = int(bounds.get("count", 0)), int(bounds.get("bytes", 0)), bounds["age"]
     if parts.scheme == "memory":
         if parts.netloc or parts.path not in ("", "/"):
             raise ValueError("expected memory://")
-        return Address(parts.scheme, "", count, size, age)
+        return StoreLocation(parts.scheme, "", count, size, age)
     if parts.scheme == "sqlite":
-        return Address(parts.scheme, _file(parts), count, size, age)
-    return _server(parts, rest, age)
+        return StoreLocation(parts.scheme, _sqlite_path(parts), count, size, age)
+    return _redis_location(parts, rest, age)
 
 
 def _split(url: str) -> Any:
@@ -187,7 +187,7 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _file(parts: Any) -> str:
+def _sqlite_path(parts: Any) -> str:
     if parts.netloc:
         raise ValueError("expected sqlite:///path, with three slashes")
     path = os.fsdecode(unquote_to_bytes(parts.path[1:]))
@@ -205,7 +205,7 @@ def _file(parts: Any) -> str:
     return str(Path(path).absolute())
 
 
-def _server(parts: Any, rest: list[tuple[str, str]], age: float) -> Address:
+def _redis_location(parts: Any, rest: list[tuple[str, str]], age: float) -> StoreLocation:
     scheme: str = parts.scheme
     user, at, netloc = parts.netloc.rpartition("@")
     sentinel, cluster = scheme.endswith("+sentinel"), scheme.endswith("+cluster")
@@ -217,7 +217,7 @@ def _server(parts: Any, rest: list[tuple[str, str]], age: float) -> Address:
             raise ValueError("there are no Unix sockets for Python on Windows; name a host, as in redis://localhost")
         if netloc or parts.path in ("", "/"):
             raise ValueError("expected unix:///path, with three slashes")
-        return Address(scheme, f"unix://{user}{at}{parts.path}{_query(rest)}", 0, 0, age)
+        return StoreLocation(scheme, f"unix://{user}{at}{parts.path}{_query(rest)}", 0, 0, age)
     hosts = _hosts(netloc, 26379 if sentinel else 6379, several=sentinel or cluster)
     service, path = "", parts.path
     if sentinel:
@@ -231,14 +231,14 @@ def _server(parts: Any, rest: list[tuple[str, str]], age: float) -> Address:
         raise ValueError("has a number of a database, or a path: a cluster has one database")
     if not re.fullmatch(r"/?|/\d{1,9}", path, re.ASCII):
         raise ValueError(f"expected the number of a database behind the host; {_ESCAPE}")
-    theirs = tuple((name, value) for name, value in rest if name in _SENTINEL_OPTIONS)
-    query = _query([pair for pair in rest if pair not in theirs])
+    sentinel_options = tuple((name, value) for name, value in rest if name in _SENTINEL_OPTIONS)
+    query = _query([pair for pair in rest if pair not in sentinel_options])
     if not (sentinel or cluster):
-        return Address(scheme, f"{scheme}://{parts.netloc}{path}{query}", 0, 0, age)
+        return StoreLocation(scheme, f"{scheme}://{parts.netloc}{path}{query}", 0, 0, age)
     host, port = hosts[0]
     host = f"[{host}]" if ":" in host else host
     place = f"{plain}://{user}{at}{host}:{port}{path}{query}"
-    return Address(scheme, place, 0, 0, age, hosts, service, theirs)
+    return StoreLocation(scheme, place, 0, 0, age, hosts, service, sentinel_options)
 
 
 def _query(pairs: list[tuple[str, str]]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter._exchange.effects import UNREAD
-from adapter._exchange.endpoints import deployment_of, is_azure
+from adapter._exchange.endpoints import azure_deployment, is_azure
 
 from .overrides import Overrides
 
@@ -44,5 +44,5 @@ class Call:
     @property
     def model(self) -> str | None:
         """The name of the model that is called; on Azure the deployment that the URL names."""
-        name = deployment_of(self.raw_path) or self.fields.get("model")
+        name = azure_deployment(self.raw_path) or self.fields.get("model")
         return name if isinstance(name, str) else None

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapter._util import regular_files
 
-PASSED_OVER = frozenset(
+SKIPPED_PACKAGES = frozenset(
     {
         # the SDK, the adapter, and what carries their requests
         "adapter", "aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2", "httpx_aiohttp", "openai", "sniffio",
@@ -34,34 +34,34 @@ PASSED_OVER = frozenset(
 """The top-level packages whose frames are no callers."""
 
 # What runs tasks. Below it stands whoever runs the loop, a server or `main`, which has nothing to do with the call.
-_LOOPS = ("asyncio.base_events", "asyncio.events", "asyncio.runners", "trio._core", "uvloop", "winloop")
+_EVENT_LOOPS = ("asyncio.base_events", "asyncio.events", "asyncio.runners", "trio._core", "uvloop", "winloop")
 
 # Python 3.11 gives each comprehension a frame of its own, later ones only a generator expression.
-_AROUND = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
-_LAST = re.compile(r"(?:^|\.<locals>\.)<(?:listcomp|setcomp|dictcomp|genexpr)>$")
+_INNER_COMPREHENSION = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
+_LAST_COMPREHENSION = re.compile(r"(?:^|\.<locals>\.)<(?:listcomp|setcomp|dictcomp|genexpr)>$")
 
-_DEEPEST = 200
+_MAX_FRAMES = 200
 """How many frames are looked at: a recursion may be as deep as Python lets it."""
 
 
-def named(module: str, function: str) -> str:
+def call_site_name(module: str, function: str) -> str:
     """Name a call site: `function` is its `__qualname__`, `<module>` at a module's top level.
 
     A comprehension counts as the function it stands in.
     """
     if "comp>" in function or "genexpr>" in function:
-        function = _LAST.sub("", _AROUND.sub("", function)) or "<module>"
+        function = _LAST_COMPREHENSION.sub("", _INNER_COMPREHENSION.sub("", function)) or "<module>"
     return f"{module}:{function}"
 
 
-def is_passed_over(module: str) -> bool:
+def is_skipped(module: str) -> bool:
     """Tell whether the functions of a module are never a call site."""
-    return module.partition(".")[0] in PASSED_OVER
+    return module.partition(".")[0] in SKIPPED_PACKAGES
 
 
 def call_site() -> str | None:
     """Return the nearest caller, or None where there is none."""
-    found = _callers(sys._getframe(1), most=1)
+    found = _callers(sys._getframe(1), limit=1)
     return found[0] if found else None
 
 
@@ -72,43 +72,43 @@ def call_sites() -> tuple[str, ...]:
     call that runs in a task of its own has the task's coroutines for its callers; one that is the
     task itself (`gather(client….create(…))`) has none.
     """
-    return tuple(_callers(sys._getframe(1), most=_DEEPEST))
+    return tuple(_callers(sys._getframe(1), limit=_MAX_FRAMES))
 
 
-_KINDS: dict[str, str] = {}  # of modules: looked up for each frame of each call
-_MOST_KINDS = 10_000
+_MODULE_KINDS: dict[str, str] = {}  # of modules: looked up for each frame of each call
+_MAX_KINDS = 10_000
 
 
-def _callers(frame: FrameType | None, *, most: int) -> list[str]:
+def _callers(frame: FrameType | None, *, limit: int) -> list[str]:
     found: list[str] = []
-    for _ in range(_DEEPEST):
-        if frame is None or len(found) >= most:
+    for _ in range(_MAX_FRAMES):
+        if frame is None or len(found) >= limit:
             break
         module = frame.f_globals.get("__name__")
         if not isinstance(module, str):
             module = ""
-        kind = _KINDS.get(module) or _kind(module)
+        kind = _MODULE_KINDS.get(module) or _module_kind(module)
         if kind == "caller":
             if module == "__main__":
-                found.append(named(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
-            found.append(named(module, frame.f_code.co_qualname))
+                found.append(call_site_name(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
+            found.append(call_site_name(module, frame.f_code.co_qualname))
         elif kind == "loop":
             break
         frame = frame.f_back
     return found
 
 
-def _kind(module: str) -> str:
-    kind = "loop" if module.startswith(_LOOPS) else "between" if not module or is_passed_over(module) else "caller"
-    if len(_KINDS) >= _MOST_KINDS:
-        _KINDS.clear()
-    _KINDS[module] = kind
+def _module_kind(module: str) -> str:
+    kind = "loop" if module.startswith(_EVENT_LOOPS) else "between" if not module or is_skipped(module) else "caller"
+    if len(_MODULE_KINDS) >= _MAX_KINDS:
+        _MODULE_KINDS.clear()
+    _MODULE_KINDS[module] = kind
     return kind
 
 
-def _module_of_main(its: dict[str, Any]) -> str:
+def _module_of_main(module_globals: dict[str, Any]) -> str:
     """Return the name under which what runs as `__main__` would be imported."""
-    spec, file = its.get("__spec__"), its.get("__file__")
+    spec, file = module_globals.get("__spec__"), module_globals.get("__file__")
     if spec is not None and isinstance(spec.name, str):  # `python -m`
         return spec.name
     try:

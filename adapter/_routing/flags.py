@@ -12,26 +12,26 @@ import logging
 import re
 from typing import Any
 
-from adapter._exchange.effects import Flag
+from adapter._exchange.effects import FlagQuery
 from adapter._util.log_once import ONCE
-from adapter._util.worker_threads import Threads, joined
+from adapter._util.worker_threads import WorkerThreads, await_future
 
 from .router import FLAG_VALUES
 
-KEY = "openai-backend"
+FLAG_KEY = "openai-backend"
 
 logger = logging.getLogger("adapter")
 
 _CODE = re.compile("[A-Z_]{1,40}")
 
-_THREADS = Threads(32, "adapter-flag")
+_THREADS = WorkerThreads(32, "adapter-flag")
 
 
-def ask(client: Any, flag: Flag, seconds: float) -> str | None:
+def read_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None:
     """Ask for the flag; wait so many seconds at most. None where there is no answer that means anything."""
     try:
         context = _context(flag)
-        asked = _THREADS.start(lambda: client.get_string_details(KEY, "", context))
+        asked = _THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context))
         try:
             details = asked.result(seconds)
         finally:
@@ -39,10 +39,10 @@ def ask(client: Any, flag: Flag, seconds: float) -> str | None:
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
         _no_answer(error)
         return None
-    return _value(details)
+    return _flag_value(details)
 
 
-async def aask(client: Any, flag: Flag, seconds: float) -> str | None:
+async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None:
     """Ask for the flag without blocking the event loop. See ask."""
     import anyio  # the SDK has imported it: its event loop may be trio's
 
@@ -51,9 +51,9 @@ async def aask(client: Any, flag: Flag, seconds: float) -> str | None:
         context = _context(flag)
         with anyio.fail_after(seconds) as scope:
             if _is_async(client):
-                details = await client.get_string_details_async(KEY, "", context)
+                details = await client.get_string_details_async(FLAG_KEY, "", context)
             else:
-                details = await joined(_THREADS.start(lambda: client.get_string_details(KEY, "", context)))
+                details = await await_future(_THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context)))
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
         # OpenFeature's client makes another error of it when its time is up, and when the call is cancelled.
         cancelled = error.__context__
@@ -61,10 +61,10 @@ async def aask(client: Any, flag: Flag, seconds: float) -> str | None:
             raise cancelled from None
         _no_answer(TimeoutError() if scope.cancel_called else error)
         return None
-    return _value(details)
+    return _flag_value(details)
 
 
-def _context(flag: Flag) -> Any:
+def _context(flag: FlagQuery) -> Any:
     from openfeature.evaluation_context import EvaluationContext  # an extra; Settings has seen that it is there
 
     return EvaluationContext(flag.targeting_key, dict(flag.attributes))
@@ -77,16 +77,16 @@ def _is_async(client: Any) -> bool:
     return method is not None and not method.__module__.startswith("openfeature.provider")
 
 
-def _value(details: Any) -> str | None:
+def _flag_value(details: Any) -> str | None:
     """Read an answer. The client of OpenFeature raises nothing itself: what went wrong stands in the answer, beside the default."""
     code, value = getattr(details, "error_code", None), getattr(details, "value", None)
     if code is not None or _name(getattr(details, "reason", None)) == "ERROR":
-        _complain(_name(code) or "ERROR")
+        _warn_once(_name(code) or "ERROR")
         return None
     if value == "":  # what was asked with, or a flag that leaves it to the settings
         return None
     if not isinstance(value, str) or value not in FLAG_VALUES:
-        _complain("a value that means nothing here")
+        _warn_once("a value that means nothing here")
         return None
     return value
 
@@ -98,14 +98,14 @@ def _name(code: Any) -> str:
 
 
 def _no_answer(error: Exception) -> None:
-    _complain(type(error).__name__)
+    _warn_once(type(error).__name__)
 
 
-def _complain(what: str) -> None:
+def _warn_once(what: str) -> None:
     """Say it once: a provider that is down is down for every call. Messages of providers may hold anything, and aren't shown."""
     if ONCE.first(f"flag {what}"):
         logger.warning(
             "flags: %s gave no answer (%s): the settings decide; expected a string flag with chat, responses, force-chat or "
             "force-native",
-            KEY, what,
+            FLAG_KEY, what,
         )  # fmt: skip

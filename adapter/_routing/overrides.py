@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from adapter._exchange.record import Backend
-from adapter._settings.validation import Emulated, known_parameter
+from adapter._settings.validation import Emulated, check_parameter
 from adapter.errors import ConfigurationError
 from adapter.translation.policy import Unsupported
 
@@ -24,37 +24,37 @@ class Overrides:
     unsupported: Unsupported | None = None
     drop: tuple[str, ...] = ()
     emulate: tuple[str, ...] = ()
-    plain: bool = field(init=False)  # the settings' own policies hold
+    keeps_policies: bool = field(init=False)  # the settings' own policies hold
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "plain", self.unsupported is None and not self.drop and not self.emulate)
+        object.__setattr__(self, "keeps_policies", self.unsupported is None and not self.drop and not self.emulate)
 
 
-NONE = Overrides()
-FAILED = Overrides(backend="chat")
+NO_OVERRIDES = Overrides()
+FAILED_OVERRIDES = Overrides(backend="chat")
 """What holds inside a `use(...)` on which the adapter itself failed."""
-_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NONE)
-_EVERYWHERE: Backend | None = None  # see everywhere
+_CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NO_OVERRIDES)
+_GLOBAL_BACKEND: Backend | None = None  # see everywhere
 
 
-def current() -> Overrides:
+def current_overrides() -> Overrides:
     """Return what holds for a call that starts here and now."""
     found = _CURRENT.get()
-    return found if _EVERYWHERE is None or found.backend is not None else replace(found, backend=_EVERYWHERE)
+    return found if _GLOBAL_BACKEND is None or found.backend is not None else replace(found, backend=_GLOBAL_BACKEND)
 
 
 @contextmanager
-def everywhere(backend: Backend) -> Iterator[None]:
+def override_globally(backend: Backend) -> Iterator[None]:
     """Put a `use(backend=…)` around the whole process, for a test run: all threads, tasks and clients, also those made before.
 
     Every `use()` that names a backend, the header and `force` beat it.
     """
-    global _EVERYWHERE  # noqa: PLW0603
-    before, _EVERYWHERE = _EVERYWHERE, backend
+    global _GLOBAL_BACKEND  # noqa: PLW0603
+    before, _GLOBAL_BACKEND = _GLOBAL_BACKEND, backend
     try:
         yield
     finally:
-        _EVERYWHERE = before
+        _GLOBAL_BACKEND = before
 
 
 @contextmanager
@@ -76,11 +76,11 @@ def use(
     """
     outer = _CURRENT.get()
     try:
-        inner = _over(outer, backend, conversation, tag, drop, emulate, unsupported)
+        inner = _merged(outer, backend, conversation, tag, drop, emulate, unsupported)
     except (ConfigurationError, TypeError):  # misuse
         raise
     except Exception:  # noqa: BLE001  # the calls inside go to Chat
-        inner = FAILED
+        inner = FAILED_OVERRIDES
     token = _CURRENT.set(inner)
     try:
         yield
@@ -88,7 +88,7 @@ def use(
         _CURRENT.reset(token)
 
 
-def _over(  # noqa: PLR0917  # what `use` takes
+def _merged(  # noqa: PLR0917  # what `use` takes
     outer: Overrides,
     backend: Backend | None,
     conversation: str | None,
@@ -103,12 +103,12 @@ def _over(  # noqa: PLR0917  # what `use` takes
     for name, value in (("conversation", conversation), ("tag", tag)):
         if value is not None and not isinstance(value, str):
             raise ConfigurationError(f"{name}: expected a string, got {type(value).__name__}")
-    dropped, emulated = _listed(drop), _listed(emulate)
+    dropped, emulated = _as_tuple(drop), _as_tuple(emulate)
     for name in emulated:
         _check("emulate", name, get_args(Emulated))
     for name in dropped:
         try:
-            known_parameter(name)
+            check_parameter(name)
         except ValueError as error:
             raise ConfigurationError(f"drop: {error}") from None
     return Overrides(
@@ -121,7 +121,7 @@ def _over(  # noqa: PLR0917  # what `use` takes
     )
 
 
-def _listed(given: Iterable[str]) -> tuple[str, ...]:
+def _as_tuple(given: Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adapter._settings import settings_file
 from adapter._settings.kill_switch import strongest
-from adapter._settings.settings import Settings, forces_of
+from adapter._settings.settings import Settings, find_forces
 from adapter._util.fork import in_forked_child
 from adapter._util.log_once import HELD, ONCE
 from adapter._util.safe_names import printable
@@ -31,7 +31,7 @@ count time in steps of milliseconds."""
 Signature = tuple[int, ...]
 
 
-class Live:
+class SettingsReloader:
     """Give the router of the settings in force; one `stat` a call where there is a file, nothing where there is none.
 
     A file that is bad, empty (an editor or a copy has just begun to write it) or gone leaves the last good settings in force, and
@@ -40,123 +40,123 @@ class Live:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._given = settings._given
+        self._given = settings._arguments
         self.router = Router(settings)
         # The last one that nothing was wrong with; None where the process started in trouble, by grace of the kill switch.
-        self._good = None if settings._trouble else self.router
-        document = settings._document
-        self._path: Path | None = None if document is None else document.path
-        self._raw = b"" if document is None or settings._trouble else document.raw
+        self._last_good = None if settings._problem else self.router
+        settings_file = settings._settings_file
+        self._path: Path | None = None if settings_file is None else settings_file.path
+        self._raw = b"" if settings_file is None or settings._problem else settings_file.raw
         self._lock = threading.RLock()  # a signal, or a handler of our log line, may make a call in the middle
-        self._bad = document.raw if document is not None and settings._trouble else None
-        self._complaint = (
-            f"the last good settings stay in force: {settings._trouble}" if settings._trouble else ""
+        self._bad_bytes = settings_file.raw if settings_file is not None and settings._problem else None
+        self._reported = (
+            f"the last good settings stay in force: {settings._problem}" if settings._problem else ""
         )  # it was said at start
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
-        self._seen: Signature | None = None
-        if not self.always_quiet and not self.router.killed:
+        self._seen_signature: Signature | None = None
+        if not self.always_chat and not self.router.forced_to_chat:
             self.router.memory.prepare()
 
-    def now(self) -> Router:
+    def current(self) -> Router:
         """Return the router of the settings in force."""
-        if self._path is not None and _signature(self._path) != self._seen:
-            self._look(self._path)
+        if self._path is not None and _signature(self._path) != self._seen_signature:
+            self._reload(self._path)
         return self.router
 
     @property
-    def always_quiet(self) -> bool:
+    def always_chat(self) -> bool:
         """Tell whether every call goes to Chat by the settings alone, and will: there is no file that could say something else."""
-        return self._path is None and self.router.quiet
+        return self._path is None and self.router.always_chat
 
-    def stands_for(self, settings: Settings) -> bool:
+    def same_source_as(self, settings: Settings) -> bool:
         """Tell whether this is what other settings would be made into: from the same file, arguments and environment."""
-        document = settings._document
+        settings_file = settings._settings_file
         return (
-            document is not None
-            and document.path == self._path
-            and settings._given == self._given
-            and _same(self.now().settings, settings)
+            settings_file is not None
+            and settings_file.path == self._path
+            and settings._arguments == self._given
+            and _same(self.current().settings, settings)
         )
 
-    def _look(self, path: Path) -> None:
+    def _reload(self, path: Path) -> None:
         with self._lock:
             signature = _signature(path)
-            if signature == self._seen:
+            if signature == self._seen_signature:
                 return  # another thread was faster
             now = time.time_ns()
             try:
-                self._take(path, settings_file.contents(path))
+                self._load(path, settings_file.contents(path))
             except ConfigurationError as error:
-                self._complain(str(error))
+                self._report_problem(str(error))
             except OSError as error:
-                self._complain(f"config_file: {path}: {error.strerror or type(error).__name__}")
+                self._report_problem(f"config_file: {path}: {error.strerror or type(error).__name__}")
             except Exception as error:  # noqa: BLE001  # promise 9: a call isn't lost for a file
-                self._complain(f"config_file: {path}: the adapter failed on it ({type(error).__name__})")
+                self._report_problem(f"config_file: {path}: the adapter failed on it ({type(error).__name__})")
             # Last, since whoever sees it takes the router of before. A file from the future was set there, or its server's clock
             # is another.
             settled = all(abs(now - moment) > _RACY_NS for moment in signature[:2])
-            self._seen = signature if settled else None
+            self._seen_signature = signature if settled else None
 
-    def _take(self, path: Path, raw: bytes) -> None:
+    def _load(self, path: Path, raw: bytes) -> None:
         """Put the settings of the file's bytes in force. Raises ConfigurationError for bad ones."""
-        if raw == self._bad or (raw == self._raw and not self._complaint):
+        if raw == self._bad_bytes or (raw == self._raw and not self._reported):
             return
-        self._bad = raw  # until it has proved good
+        self._bad_bytes = raw  # until it has proved good
         if not raw.strip():
             raise ConfigurationError(f"config_file: {path}: empty")
-        router = self._good
+        router = self._last_good
         if router is None or raw != self._raw:
             document = settings_file.parse(path, raw, running=True)
             try:
-                router = Router(Settings.at(document, self._given))
+                router = Router(Settings.from_file(document, self._given))
             except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
-                self._obey(document, error)
+                self._apply_force(document, error)
                 return
-        news = self._complaint or router.settings.hash != self.router.settings.hash
-        self._put(router)
-        self._raw, self._good, self._bad, self._complaint = raw, router, None, ""
+        news = self._reported or router.settings.hash != self.router.settings.hash
+        self._replace_router(router)
+        self._raw, self._last_good, self._bad_bytes, self._reported = raw, router, None, ""
         if router.settings._remarks:
-            logger.error("%s", router.settings.said_of_force())
+            logger.error("%s", router.settings.force_message())
         if news:
-            _say_anew()
+            _reset_warnings()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
-    def _obey(self, document: settings_file.Document, error: Exception) -> None:
+    def _apply_force(self, settings_file: settings_file.SettingsFile, error: Exception) -> None:
         """Obey the force in a file that is bad. Raises the error where there is none."""
-        if not any(one.value for one in document.forces):
+        if not any(one.value for one in settings_file.forces):
             raise error
-        settings = self._good.settings if self._good is not None else Settings.at(document, self._given, lenient=True)
-        force = strongest(one.value for one, _ in forces_of(document, self._given))
+        settings = self._last_good.settings if self._last_good is not None else Settings.from_file(settings_file, self._given, lenient=True)
+        force = strongest(one.value for one, _ in find_forces(settings_file, self._given))
         if force is not None and force != settings.force:
-            settings = settings.forced(force)
+            settings = settings.with_force(force)
         if settings.hash != self.router.settings.hash:
-            self._put(Router(settings))
-            _say_anew()
+            self._replace_router(Router(settings))
+            _reset_warnings()
         why = str(error) if isinstance(error, AdapterError) else type(error).__name__
-        self._say(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
+        self._log_once(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
 
-    def _put(self, router: Router) -> None:
+    def _replace_router(self, router: Router) -> None:
         """Put a router in force; its store is opened meanwhile, unless nothing will ask it: a kill switch waits for no store."""
         self.router = router
-        if not router.killed:
+        if not router.forced_to_chat:
             with suppress(Exception):  # the call that needs it says so
                 router.memory.prepare(0)  # in the midst of a call
 
-    def _complain(self, why: str) -> None:
+    def _report_problem(self, why: str) -> None:
         held = self.router.settings.force is not None
-        self._say(logging.ERROR if held else logging.WARNING, f"the last good settings stay in force: {why}")
+        self._log_once(logging.ERROR if held else logging.WARNING, f"the last good settings stay in force: {why}")
 
-    def _say(self, level: int, what: str) -> None:
-        if what != self._complaint:
-            self._complaint = what
+    def _log_once(self, level: int, what: str) -> None:
+        if what != self._reported:
+            self._reported = what
             settings = self.router.settings
             logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, printable(what, _LONGEST_LINE))
 
 
-def _say_anew() -> None:
-    ONCE.anew()
-    HELD.anew()
+def _reset_warnings() -> None:
+    ONCE.reset()
+    HELD.reset()
 
 
 def _signature(path: Path) -> Signature:
@@ -173,26 +173,26 @@ def _same(one: Settings, other: Settings) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in type(one).model_fields)
 
 
-_MAKING = threading.RLock()
-_READING: weakref.WeakSet[Live] = weakref.WeakSet()
+_LOCK = threading.RLock()
+_RELOADERS: weakref.WeakSet[SettingsReloader] = weakref.WeakSet()
 
 
-def live(settings: Settings) -> Live:
+def reloader_of(settings: Settings) -> SettingsReloader:
     """Return the one `Live` of these settings: a file is read, and logged, once for all clients that are told the same."""
-    found: Live | None = settings._live
+    found: SettingsReloader | None = settings._reloader
     if found is None:
-        with _MAKING:
-            same = next((one for one in _READING if one.stands_for(settings)), None)
-            found = settings._live = settings._live or same or Live(settings)
-            if settings._document is not None:
-                _READING.add(found)
+        with _LOCK:
+            same = next((one for one in _RELOADERS if one.same_source_as(settings)), None)
+            found = settings._reloader = settings._reloader or same or SettingsReloader(settings)
+            if settings._settings_file is not None:
+                _RELOADERS.add(found)
     return found
 
 
 @in_forked_child
-def _unlock() -> None:
+def _reset_locks() -> None:
     """Give a forked process locks of its own: a thread that it doesn't have may hold its parent's."""
-    global _MAKING  # noqa: PLW0603
-    _MAKING = threading.RLock()
-    for one in _READING:
+    global _LOCK  # noqa: PLW0603
+    _LOCK = threading.RLock()
+    for one in _RELOADERS:
         one._lock = threading.RLock()

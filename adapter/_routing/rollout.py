@@ -19,46 +19,46 @@ _SCALE = 100 / 2**64
 
 # Not the module's own generator: a program that seeds that one would choose the same calls in every process, and would find
 # its own sequence of numbers disturbed.
-_CHANCE = random.SystemRandom()
+_RANDOM = random.SystemRandom()
 
 
-class Hashes:
+class ServiceHash:
     """A service's keyed hashes: the same in every process, of no use without the service's name."""
 
-    __slots__ = ("_name", "_place")
+    __slots__ = ("_bucket_hash", "_digest_hash")
 
     def __init__(self, service: str) -> None:
         key = blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
         # Copied for each call: half the price of making one with a key.
-        self._place, self._name = blake2b(digest_size=8, key=key), blake2b(digest_size=16, key=key)
+        self._bucket_hash, self._digest_hash = blake2b(digest_size=8, key=key), blake2b(digest_size=16, key=key)
 
-    def place(self, caller: str) -> float:
+    def bucket(self, caller: str) -> float:
         """Return a caller's place, from 0 up to but not including 100, uniform over callers."""
-        made = self._place.copy()
+        made = self._bucket_hash.copy()
         made.update(caller.encode("utf-8", "surrogatepass"))
         return int.from_bytes(made.digest(), "big") * _SCALE
 
-    def name(self, caller: str) -> str:
+    def digest(self, caller: str) -> str:
         """Return a name for a caller that tells nothing of it."""
-        made = self._name.copy()
+        made = self._digest_hash.copy()
         made.update(caller.encode("utf-8", "surrogatepass"))
         return made.hexdigest()
 
 
-def moves(percent: float, sticky_by: str, hashes: Hashes, call: Call) -> bool | Need:
+def in_rollout(percent: float, sticky_by: str, service_hash: ServiceHash, call: Call) -> bool | Need:
     """Tell whether a rollout moves this call; Need.BODY where the request must be read for it."""
     if percent <= 0 or percent >= 100:
         return percent >= 100
     if sticky_by == "request":
-        return _CHANCE.random() * 100 < percent
-    caller = caller_of(sticky_by, call)
-    return caller if isinstance(caller, Need) else hashes.place(caller) < percent
+        return _RANDOM.random() * 100 < percent
+    caller = rollout_key(sticky_by, call)
+    return caller if isinstance(caller, Need) else service_hash.bucket(caller) < percent
 
 
-def caller_of(sticky_by: str, call: Call) -> str | Need:
+def rollout_key(sticky_by: str, call: Call) -> str | Need:
     """Say who is calling: what `sticky_by` names or, where the call has no such thing, its conversation."""
     if sticky_by == "conversation":
-        return _conversation(call)
+        return _conversation_key(call)
     if sticky_by.startswith("header:"):
         value = call.headers.get(sticky_by[7:])
         if value:
@@ -69,10 +69,10 @@ def caller_of(sticky_by: str, call: Call) -> str | Need:
         value = call.fields.get(sticky_by)
         if isinstance(value, str) and value:
             return f"{sticky_by}\0{value}"
-    return _conversation(call)
+    return _conversation_key(call)
 
 
-def _conversation(call: Call) -> str | Need:
+def _conversation_key(call: Call) -> str | Need:
     if call.overrides.conversation:
         return f"conversation\0{call.overrides.conversation}"
     if call.body is UNREAD:
@@ -80,10 +80,10 @@ def _conversation(call: Call) -> str | Need:
     cache_key = call.fields.get("prompt_cache_key")
     if isinstance(cache_key, str) and cache_key:
         return f"prompt_cache_key\0{cache_key}"
-    return f"opening\0{call.model}\0{_opening(call.fields.get('messages'))}"
+    return f"opening\0{call.model}\0{_first_message(call.fields.get('messages'))}"
 
 
-def _opening(messages: Any) -> str:
+def _first_message(messages: Any) -> str:
     """Return what the conversation was opened with: the first user message, however it is written down.
 
     System messages are left out, since they hold clocks; so are spaces and the spelling of characters, since histories are
@@ -93,21 +93,21 @@ def _opening(messages: Any) -> str:
         return ""
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "user":
-            return _said(message.get("content"))
-    return "\0".join(_said(message.get("content")) for message in messages if isinstance(message, dict))
+            return _content_text(message.get("content"))
+    return "\0".join(_content_text(message.get("content")) for message in messages if isinstance(message, dict))
 
 
-def _said(content: Any) -> str:
+def _content_text(content: Any) -> str:
     if isinstance(content, str):
-        return _plain(content)
-    return "\0".join(_parts(content))
+        return _normalized(content)
+    return "\0".join(_part_texts(content))
 
 
-def _parts(content: Any) -> Iterator[str]:
+def _part_texts(content: Any) -> Iterator[str]:
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     if texts:
-        yield _plain(" ".join(texts))
+        yield _normalized(" ".join(texts))
         return
     for part in parts:  # pictures and files alone; the signature in a URL's query changes from turn to turn
         for value in part.values():
@@ -117,6 +117,6 @@ def _parts(content: Any) -> Iterator[str]:
                 yield named if named.startswith("data:") else named.partition("?")[0]
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     text = " ".join(text.split())
     return text if text.isascii() else unicodedata.normalize("NFC", text)

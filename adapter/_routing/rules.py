@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fnmatch import translate
 from typing import Any
 
-from adapter._settings.match import Globs, Match, plain_host
+from adapter._settings.match import Globs, Match, normalize_host
 
 from .call import Call
 
@@ -20,12 +20,12 @@ class Matcher:
     __slots__ = ("_azure", "_call_site", "_format", "_host", "_model", "_stream", "_tag", "_tools", "needs_body")
 
     def __init__(self, match: Match) -> None:
-        self._model, self._tag, self._call_site = map(compiled, (match.model, match.tag, match.call_site))
-        self._host = compiled_hosts(match.host)
+        self._model, self._tag, self._call_site = map(compile_globs, (match.model, match.tag, match.call_site))
+        self._host = compile_host_globs(match.host)
         self._format, self._azure, self._stream, self._tools = match.format, match.azure, match.stream, match.tools
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
-    def holds(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         """Tell whether a call is meant; `call.body` has been read where `needs_body` says so."""
         if self._azure is not None and call.azure is not self._azure:
             return False
@@ -44,21 +44,21 @@ class Matcher:
             return False
         if self._model is not None and not self._model(call.model or ""):
             return False
-        return not self._format or _format(body.get("response_format")) in self._format
+        return not self._format or _response_format(body.get("response_format")) in self._format
 
 
-def compiled(globs: Globs) -> Callable[[str], object] | None:
+def compile_globs(globs: Globs) -> Callable[[str], object] | None:
     """Make what tells whether a name fits one of several globs; None where there are none."""
     # One expression for all of them: matched on every call.
     return re.compile("|".join(translate(glob) for glob in globs)).match if globs else None
 
 
-def compiled_hosts(globs: Globs) -> Callable[[str], object] | None:
+def compile_host_globs(globs: Globs) -> Callable[[str], object] | None:
     """Make what tells whether a host, as it stands in a URL, fits one of several globs; None where there are none."""
-    fits = compiled(globs)
-    return None if fits is None else lambda host: fits(plain_host(host))
+    fits = compile_globs(globs)
+    return None if fits is None else lambda host: fits(normalize_host(host))
 
 
-def _format(value: Any) -> str:
+def _response_format(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else None
     return kind if isinstance(kind, str) else "text"

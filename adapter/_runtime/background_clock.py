@@ -15,7 +15,7 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def asleep(seconds: float) -> None:
+async def async_sleep(seconds: float) -> None:
     """Wait, in any event loop that the SDK runs in."""
     import anyio  # the SDK has imported it
 

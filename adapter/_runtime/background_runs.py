@@ -8,58 +8,58 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from adapter._exchange.effects import Missing, OnLeaving, Wait
+from adapter._exchange.effects import LearnMissingEndpoint, SetCancelPath, Wait
 
 from . import background_clock, missing_endpoints
-from .base_performer import GRACE, TripBase
+from .base_performer import GRACE, BasePerformer
 
 
-class Runs(TripBase):
+class BackgroundRuns(BasePerformer):
     """In sync code."""
 
-    def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
+    def perform_local(self, effect: LearnMissingEndpoint | Wait | SetCancelPath) -> bool:
         """Perform an effect that sends nothing for the caller."""
         match effect:
-            case Missing(seconds=seconds, model=model):
-                missing_endpoints.remember(missing_endpoints.base_of(self.request.url), seconds, model)
+            case LearnMissingEndpoint(seconds=seconds, model=model):
+                missing_endpoints.remember(missing_endpoints.base_url_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
-                background_clock.sleep(max(min(seconds, self.left), 0.0))
-            case OnLeaving(path=path, leave=leave):
+                background_clock.sleep(max(min(seconds, self.seconds_left), 0.0))
+            case SetCancelPath(path=path, cancel_now=leave):
                 if leave:
                     self.cancel_run()
-                self.on_leaving = path
-        return self.left > 0
+                self.cancel_path = path
+        return self.seconds_left > 0
 
     def cancel_run(self) -> None:
         """Cancel what runs in the background for a caller who has left."""
         with suppress(Exception):  # nobody is there who could do more
-            request = self.farewell()
+            request = self.cancel_request()
             if request is not None:
                 reply: Any = self.inner.handle_request(request)
                 reply.read()
                 reply.close()
 
 
-class AsyncRuns(TripBase):
+class AsyncBackgroundRuns(BasePerformer):
     """In async code."""
 
-    async def aside(self, effect: Missing | Wait | OnLeaving) -> bool:
+    async def perform_local(self, effect: LearnMissingEndpoint | Wait | SetCancelPath) -> bool:
         """Perform an effect that sends nothing for the caller."""
         match effect:
-            case Missing(seconds=seconds, model=model):
-                missing_endpoints.remember(missing_endpoints.base_of(self.request.url), seconds, model)
+            case LearnMissingEndpoint(seconds=seconds, model=model):
+                missing_endpoints.remember(missing_endpoints.base_url_of(self.request.url), seconds, model)
             case Wait(seconds=seconds):
-                await background_clock.asleep(max(min(seconds, self.left), 0.0))
-            case OnLeaving(path=path, leave=leave):
+                await background_clock.async_sleep(max(min(seconds, self.seconds_left), 0.0))
+            case SetCancelPath(path=path, cancel_now=leave):
                 if leave:
                     await self.cancel_run()
-                self.on_leaving = path
-        return self.left > 0
+                self.cancel_path = path
+        return self.seconds_left > 0
 
     async def cancel_run(self) -> None:
         """Cancel what runs in the background for a caller who has left."""
         with suppress(Exception):  # nobody is there who could do more
-            request = self.farewell()
+            request = self.cancel_request()
             if request is None:
                 return
             import anyio  # the SDK has imported it

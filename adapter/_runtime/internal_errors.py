@@ -13,37 +13,37 @@ from dataclasses import replace
 from typing import Any
 
 from adapter._exchange.endpoints import is_azure
-from adapter._exchange.record import Choice, Journal, Veto
-from adapter._routing.overrides import NONE
+from adapter._exchange.record import CallState, Hold, Route
+from adapter._routing.overrides import NO_OVERRIDES
 from adapter._routing.router import HEADER
 from adapter.errors import AdapterError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.policy import Policy
 
-from .call_context import KEY, Quiet, Ticket
-from .log import note
+from .call_context import EXTENSION, CallContext, SharedCallContext
+from .log import log_call
 
-_OTHERS = frozenset({"openai", "httpx", "httpx2"})
+_FOREIGN_PACKAGES = frozenset({"openai", "httpx", "httpx2"})
 
 
-def is_ours(error: BaseException) -> bool:
+def is_adapter_error(error: BaseException) -> bool:
     """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
     at, ours = error.__traceback__, False
     while at is not None:
         package = at.tb_frame.f_globals.get("__name__", "").partition(".")[0]
-        ours = package == "adapter" or (ours and package not in _OTHERS)
+        ours = package == "adapter" or (ours and package not in _FOREIGN_PACKAGES)
         at = at.tb_next
     return ours
 
 
-def raises(client: Any) -> bool:
+def raises_bugs(client: Any) -> bool:
     """Tell whether a client's settings let the adapter's own bugs be raised."""
-    live = client.__dict__.get("_adapter_live")
-    return live is not None and live.router.settings.on_bug == "raise"
+    reloader = client.__dict__.get("_adapter_live")
+    return reloader is not None and reloader.router.settings.on_bug == "raise"
 
 
-def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket | None:
+def context_after_bug(router: Any, bug: Exception, *, by_client: bool = False) -> CallContext | None:
     """Return the ticket of a call that goes to Chat Completions because of a bug; None where tickets are what fails.
 
     Raises the bug where the settings say so.
@@ -51,35 +51,35 @@ def failing(router: Any, bug: Exception, *, by_client: bool = False) -> Ticket |
     if router.settings.on_bug == "raise":
         raise bug
     with suppress(Exception):
-        return _ticket(router, bug, by_client)
+        return _chat_context(router, bug, by_client)
     return None
 
 
-def _ticket(router: Any, bug: Exception, by_client: bool) -> Ticket:
-    losses, surely = _losses(bug), router.surely
-    if surely is not None and surely.backend == "responses":
+def _chat_context(router: Any, bug: Exception, by_client: bool) -> CallContext:
+    losses, fixed_route = _losses(bug), router.fixed_route
+    if fixed_route is not None and fixed_route.backend == "responses":
         # A veto that doesn't hold for the models that Chat Completions doesn't serve.
-        choice = replace(surely, veto=Veto("adapter-bug", losses[0], binding=False))
+        route = replace(fixed_route, hold=Hold("adapter-bug", losses[0], unconditional=False))
     else:
-        choice = Choice("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
-    return Ticket(router, by_client, Journal(choice, reason="adapter-bug", request_losses=losses), NONE)
+        route = Route("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
+    return CallContext(router, by_client, CallState(route, reason="adapter-bug", request_losses=losses), NO_OVERRIDES)
 
 
-_WITHOUT_NAME = (Loss("$", "held", "the adapter failed on this call"),)
+_UNNAMED_LOSSES = (Loss("$", "held", "the adapter failed on this call"),)
 
 
 def _losses(bug: Exception) -> tuple[Loss, ...]:
     with suppress(Exception):  # what makes entries of the ledger may be what has failed
         return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
-    return _WITHOUT_NAME
+    return _UNNAMED_LOSSES
 
 
-def why(bug: Exception, what: str) -> str:
+def bug_message(bug: Exception, what: str) -> str:
     """Say on what the adapter failed, and with which exception; never with what text."""
     return f"$: the adapter failed on the {what} ({type(bug).__name__})"
 
 
-def unmoved(request: Any) -> Any:
+def without_header(request: Any) -> Any:
     """Return a request without our header."""
     if HEADER not in request.headers:
         return request
@@ -89,7 +89,7 @@ def unmoved(request: Any) -> Any:
     return cls(request.method, request.url, headers=headers, extensions=request.extensions, stream=request.stream)
 
 
-def _error(request: Any, status: int, message: str) -> Any:
+def _error_reply(request: Any, status: int, message: str) -> Any:
     """Make a reply of the request's own HTTP library; the SDK doesn't try again."""
     library: Any = next(
         module
@@ -101,7 +101,7 @@ def _error(request: Any, status: int, message: str) -> Any:
     return library.Response(status, headers=headers, content=json.dumps({"error": error}).encode(), request=request)
 
 
-def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Exception) -> Any:
+def recover_before_sending(request: Any, context: CallContext | None, router: Any, bug: Exception) -> Any:
     """Return the reply of a call on which the adapter failed before it sent anything; None where the call is to be sent as it came.
 
     Calls of models that Chat Completions doesn't serve get an error. Raises the bug where the settings say so.
@@ -110,44 +110,44 @@ def before_sending(request: Any, ticket: Ticket | None, router: Any, bug: Except
         raise bug
     if router is None or not request.url.path.endswith("/chat/completions"):
         return None
-    choice = None if ticket is None else ticket.journal.choice
-    failed = failing(router, bug)
+    route = None if context is None else context.state.route
+    failed = context_after_bug(router, bug)
     if failed is None:
         return None
-    if choice is None and router.surely is not None and router.surely.backend == "responses":
-        choice = router.surely
-    if ticket is None or type(ticket) is Quiet:
-        ticket = request.extensions[KEY] = failed
-    elif ticket.journal.choice is None:
-        ticket.journal.choice = failed.journal.choice
-    journal = ticket.journal
-    if choice is not None and choice.backend == "responses":
-        if choice.on_bug == "raise":
+    if route is None and router.fixed_route is not None and router.fixed_route.backend == "responses":
+        route = router.fixed_route
+    if context is None or type(context) is SharedCallContext:
+        context = request.extensions[EXTENSION] = failed
+    elif context.state.route is None:
+        context.state.route = failed.state.route
+    state = context.state
+    if route is not None and route.backend == "responses":
+        if route.on_bug == "raise":
             raise bug
-        journal.choice = choice
+        state.route = route
         with suppress(Exception):  # what tells may be what is broken; then nothing speaks against Chat
             body = json.loads(request.content)
-            one_way = choice.policy.models.one_way(
+            one_way = route.policy.models.responses_only_reason(
                 body.get("model"),
                 tools=has_function_tools(body),
                 effort=body.get("reasoning_effort"),
                 azure=lambda: is_azure(request.url.host, request.url.raw_path),
             )
             if one_way is not None:
-                journal.backend, journal.reason, journal.request_losses = "responses", "adapter-bug", _losses(bug)
-                return _error(request, 500, f"{why(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")
-    journal.backend, journal.reason, journal.request_losses = "chat", "adapter-bug", _losses(bug)
-    journal.reply = journal.translation = None
+                state.backend, state.reason, state.request_losses = "responses", "adapter-bug", _losses(bug)
+                return _error_reply(request, 500, f"{bug_message(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")
+    state.backend, state.reason, state.request_losses = "chat", "adapter-bug", _losses(bug)
+    state.reply = state.translation = None
     with suppress(Exception):  # a call is not lost for its log line
-        note(journal)
+        log_call(state)
     return None
 
 
-def after_sending(trip: Any, bug: Exception) -> Any:
+def recover_after_sending(performer: Any, bug: Exception) -> Any:
     """Return the reply of a call on which the adapter failed once it had sent something: Chat's own, if that is there, else an error."""
-    upstream = trip.upstream
-    if trip.native and upstream is not None and (not upstream.is_stream_consumed or "_content" in upstream.__dict__):
+    upstream = performer.upstream
+    if performer.native and upstream is not None and (not upstream.is_stream_consumed or "_content" in upstream.__dict__):
         return upstream
     with suppress(Exception):
-        trip.journal.reply = None
-    return _error(trip.request, 502, why(bug, "reply"))
+        performer.state.reply = None
+    return _error_reply(performer.request, 502, bug_message(bug, "reply"))

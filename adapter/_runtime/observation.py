@@ -15,93 +15,93 @@ from adapter._exchange.endpoints import is_azure
 from adapter._util import json_codec, sse
 from adapter.telemetry.record import Record
 
-from .call_context import Ticket
+from .call_context import CallContext
 
-_MOST_JSON = 8 << 20
-_TAIL = 64 << 10  # of a stream: the chunk with the usage is among its last
+_MAX_JSON = 8 << 20
+_TAIL_BYTES = 64 << 10  # of a stream: the chunk with the usage is among its last
 
 
-class Watch:
+class ReplyObserver:
     """Watch one request's reply, and tell the observers of the call when it has ended.
 
     A call of one of our own clients ends when the client's does (it may try again); any other with its one request.
     """
 
-    def __init__(self, ticket: Ticket, request: Any) -> None:
-        self._ticket = ticket
+    def __init__(self, context: CallContext, request: Any) -> None:
+        self._context = context
         self._request = request
         self.status: int | None = None
-        self.first: float | None = None
+        self.first_piece_at: float | None = None
         self.error: BaseException | str | None = None
-        self.usage: Callable[[], Any] = ticket.journal.usage
+        self.usage: Callable[[], Any] = context.state.usage
 
-    def piece(self, data: Any) -> None:
+    def add_piece(self, data: Any) -> None:
         """Take note of a piece of the reply."""
-        if self.first is None and data:
-            self.first = time.perf_counter()
+        if self.first_piece_at is None and data:
+            self.first_piece_at = time.perf_counter()
 
-    def whole(self, reply: Any) -> None:
+    def add_whole_reply(self, reply: Any) -> None:
         """Take a reply that has been read already, and tell of the call."""
-        gleaner = Gleaner(reply.headers)
+        extractor = UsageExtractor(reply.headers)
         with suppress(Exception):  # promise 9: closed, and never read
-            self.piece(reply.content)
-            gleaner.feed(reply.content)
-        self.usage = gleaner.usage
-        self.end()
+            self.add_piece(reply.content)
+            extractor.feed(reply.content)
+        self.usage = extractor.usage
+        self.finish()
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Tell of the call, unless its client will try again, or tell of it itself."""
         failed = self.status is None or self.status >= 400
-        if not (failed and self._ticket.by_client):
-            tell(self._ticket, self._request, status=self.status, error=self.error, first=self.first, usage=self.usage)
+        if not (failed and self._context.by_client):
+            notify(self._context, self._request, status=self.status, error=self.error, first_piece_at=self.first_piece_at, usage=self.usage)
 
-    def over(self, error: BaseException | str | None) -> None:
+    def stream_ended(self, error: BaseException | str | None) -> None:
         """Tell of a stream whose end is known."""
         self.error = error or self.error
-        if self.first is None and self.error is None:
-            self.first = time.perf_counter()  # it came in one piece, which is about to go up
-        self.end()
+        if self.first_piece_at is None and self.error is None:
+            self.first_piece_at = time.perf_counter()  # it came in one piece, which is about to go up
+        self.finish()
 
-    def fail(self, error: BaseException) -> None:
+    def failed(self, error: BaseException) -> None:
         """Tell of a request that brought no reply."""
         self.status, self.error = None, error
-        self.end()
+        self.finish()
 
 
-def tell(
-    ticket: Ticket,
+def notify(
+    context: CallContext,
     request: Any,
     *,
     status: int | None,
     error: BaseException | str | None = None,
-    first: float | None = None,
+    first_piece_at: float | None = None,
     usage: Callable[[], Any] = lambda: None,
 ) -> None:
     """Tell the observers of a call, once."""
-    observers = ticket.router.observers
-    if ticket.told or not observers:
+    observers = context.router.observers
+    if context.observed or not observers:
         return
-    ticket.told = True
+    context.observed = True
     with suppress(Exception):  # promise 9: a call is not lost for its record
-        decision = ticket.journal.decision()
+        decision = context.state.decision()
         if decision is None:
             return
         request = request if request is not None else _request_of(error)
-        asked = _asked(request)
-        model = ticket.journal.model or asked.get("model")
+        asked = _body_of(request)
+        model = context.state.model or asked.get("model")
         record = Record.of(
             decision,
-            latency=time.perf_counter() - ticket.started,
-            first_token=None if first is None else first - ticket.started,
+            latency=time.perf_counter() - context.started,
+            first_token=None if first_piece_at is None else first_piece_at - context.started,
             model=model if isinstance(model, str) else None,
-            tag=ticket.overrides.tag,
+            tag=context.overrides.tag,
             stream=asked.get("stream") is True,
             azure=request is not None and is_azure(request.url.host, request.url.raw_path),
             status=status,
             error=error,
             usage=usage(),
         )
-        observers.tell(record)
+        observers.notify(record)
 
 
 def _request_of(error: BaseException | str | None) -> Any:
@@ -110,7 +110,7 @@ def _request_of(error: BaseException | str | None) -> Any:
     return None
 
 
-def _asked(request: Any) -> dict[str, Any]:
+def _body_of(request: Any) -> dict[str, Any]:
     with suppress(Exception):  # a body that is a stream, or no JSON
         body = json_codec.loads(request.content)
         if isinstance(body, dict):
@@ -118,74 +118,74 @@ def _asked(request: Any) -> dict[str, Any]:
     return {}
 
 
-class Gleaner:
+class UsageExtractor:
     """Find the usage in the bytes of a Chat reply as they pass, compressed or not."""
 
     def __init__(self, headers: Any) -> None:
         self._streamed = headers.get("content-type", "").startswith("text/event-stream")
         encoding = headers.get("content-encoding", "").strip().lower()
         self._inflate = zlib.decompressobj(47) if encoding in ("gzip", "deflate") else None
-        self._lost = encoding not in ("", "identity", "gzip", "deflate")
-        self._kept = bytearray()
+        self._unreadable = encoding not in ("", "identity", "gzip", "deflate")
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        if self._lost:
+        if self._unreadable:
             return
         try:
-            self._kept += data if self._inflate is None else self._inflate.decompress(data, _MOST_JSON)
+            self._buffer += data if self._inflate is None else self._inflate.decompress(data, _MAX_JSON)
         except zlib.error:
-            self._lost = True
+            self._unreadable = True
         if self._streamed:
-            del self._kept[: -_TAIL or None]
-        elif len(self._kept) > _MOST_JSON:
-            self._lost = True
+            del self._buffer[: -_TAIL_BYTES or None]
+        elif len(self._buffer) > _MAX_JSON:
+            self._unreadable = True
 
     def usage(self) -> Any:
         """Return the usage, or None where none was seen."""
-        if self._lost:
+        if self._unreadable:
             return None
         found = None
         if not self._streamed:
             with suppress(ValueError):
-                found = json_codec.loads(bytes(self._kept))
+                found = json_codec.loads(bytes(self._buffer))
             return found.get("usage") if isinstance(found, dict) else None
-        for event in sse.Decoder().feed(bytes(self._kept)):
+        for event in sse.Decoder().feed(bytes(self._buffer)):
             with suppress(ValueError):
                 chunk = json_codec.loads(event.data)
                 found = (chunk.get("usage") if isinstance(chunk, dict) else None) or found
         return found
 
 
-class Passing:
+class ObservedStream:
     """A reply's own byte stream, sync or async, passed on as it is and looked at on the way."""
 
-    def __init__(self, stream: Any, watch: Watch, headers: Any) -> None:
+    def __init__(self, stream: Any, observer: ReplyObserver, headers: Any) -> None:
         self._stream = stream
-        self._watch = watch
-        self._gleaner = Gleaner(headers)
-        watch.usage = self._gleaner.usage
+        self._observer = observer
+        self._extractor = UsageExtractor(headers)
+        observer.usage = self._extractor.usage
 
-    def _see(self, data: bytes) -> bytes:
+    def _observe(self, data: bytes) -> bytes:
         with suppress(Exception):  # what passes is worth more than what is known of it
-            self._watch.piece(data)
-            self._gleaner.feed(data)
+            self._observer.add_piece(data)
+            self._extractor.feed(data)
         return data
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             for data in self._stream:
-                yield self._see(data)
+                yield self._observe(data)
         except Exception as error:
-            self._watch.error = error
+            self._observer.error = error
             raise
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for data in self._stream:
-                yield self._see(data)
+                yield self._observe(data)
         except Exception as error:
-            self._watch.error = error
+            self._observer.error = error
             raise
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class Passing:
             self._stream.close()
         finally:
             with suppress(Exception):
-                self._watch.end()
+                self._observer.finish()
 
     async def aclose(self) -> None:
         """Close the stream, and tell of the call."""
@@ -202,4 +202,4 @@ class Passing:
             await self._stream.aclose()
         finally:
             with suppress(Exception):
-                self._watch.end()
+                self._observer.finish()

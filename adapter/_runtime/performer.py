@@ -12,81 +12,81 @@ from adapter._exchange.effects import (
     Effect,
     FanOut,
     Forget,
-    Head,
-    Missing,
-    Note,
-    OnLeaving,
+    LearnMissingEndpoint,
+    LearnRefusedReasoning,
+    LogCall,
     Outcome,
     ReadChunk,
     ReadFlag,
     ReadReply,
     ReadRequest,
     Recall,
-    Refuse,
     Remember,
-    Rewritten,
+    ReplyHead,
     Send,
-    Streamed,
+    SetCancelPath,
+    StreamReply,
     Wait,
+    WholeReply,
 )
-from adapter._exchange.stream import Frame, Relay
-from adapter._http.bodies import APump, outlive, pump
+from adapter._exchange.stream import Frame, StreamTranslator
+from adapter._http.bodies import AsyncFrameIterator, iter_frames, keep_until_collected
 from adapter._http.draining import drain
-from adapter._http.messages import outgoing
+from adapter._http.messages import outgoing_request
 from adapter._routing import flags
 
-from .background_runs import AsyncRuns, Runs
-from .base_performer import TripBase
-from .call_context import PASSED_ON
+from .background_runs import AsyncBackgroundRuns, BackgroundRuns
+from .base_performer import BasePerformer
+from .call_context import EXTERNAL_ERROR
 from .fan_out import FanOutTasks, FanOutThreads
-from .internal_errors import after_sending, before_sending
+from .internal_errors import recover_after_sending, recover_before_sending
 from .run import adrive, drive
-from .stream_frames import AFrames, Frames
+from .stream_frames import AsyncFrameReader, FrameReader
 
 
-def _unpacked(upstream: Any) -> Iterator[bytes]:
+def _raw_chunks(upstream: Any) -> Iterator[bytes]:
     """Give a reply's bytes as they come, and close it at their end."""
     upstream.is_stream_consumed = True
     try:
         yield from upstream.stream
     except Exception as error:
-        setattr(error, PASSED_ON, True)
+        setattr(error, EXTERNAL_ERROR, True)
         raise
     finally:
         upstream.close()
 
 
-class Trip(Runs, TripBase):
+class Performer(BackgroundRuns, BasePerformer):
     """A request's trip in sync code."""
 
     chunks: Iterator[bytes] | None = None
-    _frames = Frames
-    several: FanOutThreads | None = None
+    _frame_reader = FrameReader
+    fan_out: FanOutThreads | None = None
 
-    def go(self) -> Any:
+    def run(self) -> Any:
         """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
-        self.ticket.carried = True
+        self.context.in_progress = True
         try:
-            outcome = drive(self.journey(), self.perform)
+            outcome = drive(self.start_exchange(), self.perform)
         except BaseException as error:
-            if not isinstance(error, Exception) or hasattr(error, PASSED_ON):
-                self.fail(error)
+            if not isinstance(error, Exception) or hasattr(error, EXTERNAL_ERROR):
+                self.abort(error)
             raise
         finally:
-            self.ticket.carried = False
+            self.context.in_progress = False
         return self.reply(outcome)
 
-    def rescued(self, bug: Exception) -> Any:
+    def recover(self, bug: Exception) -> Any:
         """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
         with suppress(Exception):
-            if self.several is not None:
-                self.several.give_up()
-        if self.ticket.sent == 0:
-            return before_sending(self.request, self.ticket, self.ticket.router, bug)
-        made = None if self.strict else after_sending(self, bug)
+            if self.fan_out is not None:
+                self.fan_out.abort()
+        if self.context.requests_sent == 0:
+            return recover_before_sending(self.request, self.context, self.context.router, bug)
+        made = None if self.strict else recover_after_sending(self, bug)
         if made is not self.upstream:
             with suppress(Exception):
-                self.ended(bug)
+                self.call_failed(bug)
             if self.upstream is not None:
                 with suppress(Exception):
                     self.upstream.close()
@@ -101,44 +101,44 @@ class Trip(Runs, TripBase):
                 return self.send(effect)
             case ReadReply():
                 return self.read()
-            case Note():
+            case LogCall():
                 try:
-                    self.note()
+                    self.log_call()
                 except Exception:  # a call is not lost for its log line
                     if self.strict:
                         raise
             case ReadRequest():
                 return self.read_request()
             case Decide():
-                return self.ticket.decide(effect, self.request)
+                return self.context.choose_route(effect, self.request)
             case ReadChunk():
                 return next(self._source(), None)
             case ReadFlag(flag=flag):
-                return flags.ask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
+                return flags.read_flag(self.context.settings.flags, flag, self.context.settings.flag_timeout)
             case FanOut(branches=branches):
-                self.several = FanOutThreads(self.branches(len(branches)), branches)
-                outcomes, first = self.several.run()
+                self.fan_out = FanOutThreads(self.branches(len(branches)), branches)
+                outcomes, first = self.fan_out.run()
                 self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case Missing() | Wait() | OnLeaving():
-                return self.aside(effect)
-            case Recall() | Remember() | Forget() | Refuse():
-                return self.ticket.router.memory.perform(effect, self.whose)
+            case LearnMissingEndpoint() | Wait() | SetCancelPath():
+                return self.perform_local(effect)
+            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
+                return self.context.router.memory.perform(effect, self.memory_scope)
         return None
 
-    def send(self, effect: Send) -> Head:
+    def send(self, effect: Send) -> ReplyHead:
         """Send a request, and return the head of its reply."""
         self.close()
-        sent = outgoing(self.request, effect, self.family)
+        sent = outgoing_request(self.request, effect, self.library)
         self.native = effect.body is None and effect.method is None
-        self.ticket.sent += 1
+        self.context.requests_sent += 1
         self.chunks = None  # of an earlier reply
         try:
             self.upstream = self.inner.handle_request(sent)
         except BaseException as error:
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
-        self.sent = sent.stream
+        self.sent_body = sent.stream
         return self.head(sent)
 
     def read_request(self) -> bytes:
@@ -146,14 +146,14 @@ class Trip(Runs, TripBase):
         try:
             body: bytes = self.request.read()
         except Exception as error:  # the caller's own stream
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
         return body
 
     def read(self) -> bytes:
         """Read upstream's reply, to its end."""
         upstream = self.upstream
-        unread = self._unread()
+        unread = self._is_unread()
         try:
             if not unread:
                 body: bytes = upstream.read()
@@ -161,7 +161,7 @@ class Trip(Runs, TripBase):
             upstream.is_stream_consumed = True
             upstream._content = b"".join(upstream.stream)  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
         except Exception as error:
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
         finally:
             if unread:
@@ -169,67 +169,67 @@ class Trip(Runs, TripBase):
                 upstream.stream.close()
         return upstream._content  # type: ignore[no-any-return]
 
-    def pumped(self, outcome: Streamed) -> Iterator[list[Frame]]:
+    def frames(self, outcome: StreamReply) -> Iterator[list[Frame]]:
         """Relay a stream."""
-        return pump(outcome, self._source(), self)
+        return iter_frames(outcome, self._source(), self)
 
     def drain(self) -> Exception | None:
         """Read upstream to its end, so that its connection can be used again; return the error that stands there."""
         return drain(self.upstream, self._source())
 
-    def book(self, relay: Relay) -> None:
+    def record_progress(self, translator: StreamTranslator) -> None:
         """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
         try:
-            memo = relay.take_memo()
-            if memo is not None:
-                self.perform(Remember(relay.model, memo))
+            entry = translator.take_entry()
+            if entry is not None:
+                self.perform(Remember(translator.model, entry))
         finally:
-            self.booked(relay)
+            self.stream_progressed(translator)
 
     def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
-        if isinstance(outcome, Rewritten):
-            if self.several is not None:
-                self.several.cancel()
+        if isinstance(outcome, WholeReply):
+            if self.fan_out is not None:
+                self.fan_out.cancel()
             self.close()
-            return self.whole(outcome)
+            return self.whole_reply(outcome)
         stream = self.stream(outcome)
         if stream is None:
-            return self.passing()
-        body = self.family.Body(stream, self)
-        if self.several is not None:
-            self.several.abandon(body)
+            return self.pass_through()
+        body = self.library.Body(stream, self)
+        if self.fan_out is not None:
+            self.fan_out.cancel_when_collected(body)
         return self.response(outcome, body)
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
-            self.chunks = _unpacked(self.upstream) if self._unread() else self.upstream.iter_bytes()
+            self.chunks = _raw_chunks(self.upstream) if self._is_unread() else self.upstream.iter_bytes()
         return self.chunks
 
     def finish(self) -> None:
         """End a reply that was read, or left."""
         try:
-            self.over()
-            self.leave()
+            self.stream_ended()
+            self.reader_left()
         finally:
-            if self.several is not None:
-                self.several.cancel()
+            if self.fan_out is not None:
+                self.fan_out.cancel()
             else:
                 self.close()
                 self.cancel_run()
 
-    def leave(self) -> None:
+    def reader_left(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
-        if self.relay is not None:
-            self.relay.leave()
-            memo = self.relay.take_memo()
-            if memo is not None:
-                self.perform(Remember(self.relay.model, memo))
+        if self.translator is not None:
+            self.translator.reader_left()
+            entry = self.translator.take_entry()
+            if entry is not None:
+                self.perform(Remember(self.translator.model, entry))
 
-    def fail(self, error: BaseException) -> None:
+    def abort(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
         with suppress(Exception):
-            self.ended(error)
+            self.call_failed(error)
         self.close()
         self.cancel_run()
 
@@ -239,49 +239,49 @@ class Trip(Runs, TripBase):
             try:
                 self.upstream.close()
             except Exception as error:
-                setattr(error, PASSED_ON, True)
+                setattr(error, EXTERNAL_ERROR, True)
                 raise
 
 
-class AsyncTrip(AsyncRuns, TripBase):
+class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
     """A request's trip in async code."""
 
     chunks: AsyncIterator[bytes] | None = None
-    _frames = AFrames
-    several: FanOutTasks | None = None
+    _frame_reader = AsyncFrameReader
+    fan_out: FanOutTasks | None = None
 
-    def capacity(self) -> int | None:
+    def max_connections(self) -> int | None:
         """Return how many connections there can be at once; one where the event loop isn't asyncio's, which has no free tasks."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return 1
-        return super().capacity()
+        return super().max_connections()
 
-    async def go(self) -> Any:
+    async def run(self) -> Any:
         """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
-        self.ticket.carried = True
+        self.context.in_progress = True
         try:
-            outcome = await adrive(self.journey(), self.perform)
+            outcome = await adrive(self.start_exchange(), self.perform)
         except BaseException as error:
-            if not isinstance(error, Exception) or hasattr(error, PASSED_ON):
-                await self.fail(error)
+            if not isinstance(error, Exception) or hasattr(error, EXTERNAL_ERROR):
+                await self.abort(error)
             raise
         finally:
-            self.ticket.carried = False
+            self.context.in_progress = False
         return await self.reply(outcome)
 
-    async def rescued(self, bug: Exception) -> Any:
+    async def recover(self, bug: Exception) -> Any:
         """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
         with suppress(Exception):
-            if self.several is not None:
-                await self.several.give_up()
-        if self.ticket.sent == 0:
-            return before_sending(self.request, self.ticket, self.ticket.router, bug)
-        made = None if self.strict else after_sending(self, bug)
+            if self.fan_out is not None:
+                await self.fan_out.abort()
+        if self.context.requests_sent == 0:
+            return recover_before_sending(self.request, self.context, self.context.router, bug)
+        made = None if self.strict else recover_after_sending(self, bug)
         if made is not self.upstream:
             with suppress(Exception):
-                self.ended(bug)
+                self.call_failed(bug)
             if self.upstream is not None:
                 with suppress(Exception):
                     await self.upstream.aclose()
@@ -296,44 +296,44 @@ class AsyncTrip(AsyncRuns, TripBase):
                 return await self.send(effect)
             case ReadReply():
                 return await self.read()
-            case Note():
+            case LogCall():
                 try:
-                    self.note()
+                    self.log_call()
                 except Exception:  # a call is not lost for its log line
                     if self.strict:
                         raise
             case ReadRequest():
                 return await self.read_request()
             case Decide():
-                return self.ticket.decide(effect, self.request)
+                return self.context.choose_route(effect, self.request)
             case ReadChunk():
                 return await anext(self._source(), None)
             case ReadFlag(flag=flag):
-                return await flags.aask(self.ticket.settings.flags, flag, self.ticket.settings.flag_timeout)
+                return await flags.aread_flag(self.context.settings.flags, flag, self.context.settings.flag_timeout)
             case FanOut(branches=branches):
-                self.several = FanOutTasks(self.branches(len(branches)), branches)
-                outcomes, first = await self.several.run()
+                self.fan_out = FanOutTasks(self.branches(len(branches)), branches)
+                outcomes, first = await self.fan_out.run()
                 self.upstream, self._encoded = first.upstream, first._encoded
                 return outcomes
-            case Missing() | Wait() | OnLeaving():
-                return await self.aside(effect)
-            case Recall() | Remember() | Forget() | Refuse():
-                return await self.ticket.router.memory.aperform(effect, self.whose)
+            case LearnMissingEndpoint() | Wait() | SetCancelPath():
+                return await self.perform_local(effect)
+            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
+                return await self.context.router.memory.aperform(effect, self.memory_scope)
         return None
 
-    async def send(self, effect: Send) -> Head:
+    async def send(self, effect: Send) -> ReplyHead:
         """Send a request, and return the head of its reply."""
         await self.aclose()
-        sent = outgoing(self.request, effect, self.family)
+        sent = outgoing_request(self.request, effect, self.library)
         self.native = effect.body is None and effect.method is None
-        self.ticket.sent += 1
+        self.context.requests_sent += 1
         self.chunks = None  # of an earlier reply
         try:
             self.upstream = await self.inner.handle_async_request(sent)
         except BaseException as error:
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
-        self.sent = sent.stream
+        self.sent_body = sent.stream
         return self.head(sent)
 
     async def read_request(self) -> bytes:
@@ -341,14 +341,14 @@ class AsyncTrip(AsyncRuns, TripBase):
         try:
             body: bytes = await self.request.aread()
         except Exception as error:  # the caller's own stream
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
         return body
 
     async def read(self) -> bytes:
         """Read upstream's reply, to its end."""
         upstream = self.upstream
-        unread = self._unread()
+        unread = self._is_unread()
         try:
             if not unread:
                 body: bytes = await upstream.aread()
@@ -359,7 +359,7 @@ class AsyncTrip(AsyncRuns, TripBase):
                 parts.append(data)  # noqa: PERF401  # a comprehension would be a function of ours
             upstream._content = b"".join(parts)
         except Exception as error:
-            setattr(error, PASSED_ON, True)
+            setattr(error, EXTERNAL_ERROR, True)
             raise
         finally:
             if unread:
@@ -367,38 +367,38 @@ class AsyncTrip(AsyncRuns, TripBase):
                 await upstream.stream.aclose()
         return upstream._content  # type: ignore[no-any-return]
 
-    def pumped(self, outcome: Streamed) -> APump:
+    def frames(self, outcome: StreamReply) -> AsyncFrameIterator:
         """Relay a stream."""
-        return APump(outcome, self._source(), self)
+        return AsyncFrameIterator(outcome, self._source(), self)
 
-    async def book(self, relay: Relay) -> None:
+    async def record_progress(self, translator: StreamTranslator) -> None:
         """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
         try:
-            memo = relay.take_memo()
-            if memo is not None:
-                await self.perform(Remember(relay.model, memo))
+            entry = translator.take_entry()
+            if entry is not None:
+                await self.perform(Remember(translator.model, entry))
         finally:
-            self.booked(relay)
+            self.stream_progressed(translator)
 
     async def reply(self, outcome: Outcome) -> Any:
         """Make the reply that the HTTP client gets."""
-        if isinstance(outcome, Rewritten):
-            if self.several is not None:
-                await self.several.cancel()
+        if isinstance(outcome, WholeReply):
+            if self.fan_out is not None:
+                await self.fan_out.cancel()
             await self.aclose()
-            return self.whole(outcome)
+            return self.whole_reply(outcome)
         stream = self.stream(outcome)
         if stream is None:
-            return self.passing()
-        body = self.family.AsyncBody(stream, self)
-        if self.several is not None:
-            self.several.abandon(body)
+            return self.pass_through()
+        body = self.library.AsyncBody(stream, self)
+        if self.fan_out is not None:
+            self.fan_out.cancel_when_collected(body)
         else:
-            outlive(body, self)
+            keep_until_collected(body, self)
         return self.response(outcome, body)
 
     def _source(self) -> AsyncIterator[bytes]:
-        if self.chunks is None and self._unread():
+        if self.chunks is None and self._is_unread():
             self.upstream.is_stream_consumed = True
             self.chunks = aiter(self.upstream.stream)
         elif self.chunks is None:
@@ -408,29 +408,29 @@ class AsyncTrip(AsyncRuns, TripBase):
     async def finish(self) -> None:
         """End a reply that was read, or left."""
         try:
-            self.over()
-            await self.leave()
+            self.stream_ended()
+            await self.reader_left()
         finally:  # also where the task is cancelled while the store is asked
-            if self.several is not None:
-                await self.several.cancel()
+            if self.fan_out is not None:
+                await self.fan_out.cancel()
             else:
                 try:
                     await self.aclose()
                 finally:
                     await self.cancel_run()
 
-    async def leave(self) -> None:
+    async def reader_left(self) -> None:
         """Remember what the reader of a stream has seen, who reads no more."""
-        if self.relay is not None:
-            self.relay.leave()
-            memo = self.relay.take_memo()
-            if memo is not None:
-                await self.perform(Remember(self.relay.model, memo))
+        if self.translator is not None:
+            self.translator.reader_left()
+            entry = self.translator.take_entry()
+            if entry is not None:
+                await self.perform(Remember(self.translator.model, entry))
 
-    async def fail(self, error: BaseException) -> None:
+    async def abort(self, error: BaseException) -> None:
         """End a trip that brought nothing."""
         with suppress(Exception):
-            self.ended(error)
+            self.call_failed(error)
         try:
             await self.aclose()
         finally:
@@ -442,5 +442,5 @@ class AsyncTrip(AsyncRuns, TripBase):
             try:
                 await self.upstream.aclose()
             except Exception as error:
-                setattr(error, PASSED_ON, True)
+                setattr(error, EXTERNAL_ERROR, True)
                 raise

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adapter._exchange.effects import Effect, Journey, Outcome
+from adapter._exchange.effects import Effect, Exchange, Outcome
 
 
-def drive(journey: Journey, perform: Callable[[Effect], Any]) -> Outcome:
+def drive(exchange: Exchange, perform: Callable[[Effect], Any]) -> Outcome:
     """Run a journey to its outcome. An exception from `perform` is thrown into the journey, which may take it or let it pass."""
     try:
-        effect = next(journey)
+        effect = next(exchange)
         while True:
             try:
                 result = perform(effect)
             except Exception as error:  # noqa: BLE001  # it's the journey's to judge
-                effect = journey.throw(error)
+                effect = exchange.throw(error)
             else:
-                effect = journey.send(result)
+                effect = exchange.send(result)
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
@@ -29,17 +29,17 @@ def drive(journey: Journey, perform: Callable[[Effect], Any]) -> Outcome:
         raise
 
 
-async def adrive(journey: Journey, perform: Callable[[Effect], Awaitable[Any]]) -> Outcome:
+async def adrive(exchange: Exchange, perform: Callable[[Effect], Awaitable[Any]]) -> Outcome:
     """Run a journey to its outcome, awaiting each effect."""
     try:
-        effect = next(journey)
+        effect = next(exchange)
         while True:
             try:
                 result = await perform(effect)
             except Exception as error:  # noqa: BLE001  # it's the journey's to judge
-                effect = journey.throw(error)
+                effect = exchange.throw(error)
             else:
-                effect = journey.send(result)
+                effect = exchange.send(result)
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome

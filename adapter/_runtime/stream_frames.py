@@ -10,38 +10,38 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from adapter._exchange.stream import Frame, Relay
-from adapter._http.bodies import Carrier
+from adapter._exchange.stream import Frame, StreamTranslator
+from adapter._http.bodies import StreamPerformer
 
 
-class _Frames:
+class _BaseFrameReader:
     """What the sync and the async reader share. The trip is told of a chunk that can't be written."""
 
-    __slots__ = ("_error", "_relay", "_rest", "_source", "_trip")
+    __slots__ = ("_error", "_performer", "_returned", "_source", "_translator")
 
-    def __init__(self, relay: Relay, source: Any, trip: Carrier) -> None:
-        self._relay = relay
+    def __init__(self, translator: StreamTranslator, source: Any, performer: StreamPerformer) -> None:
+        self._translator = translator
         self._source = source
-        self._trip = trip
-        self._rest: list[Frame] = []
+        self._performer = performer
+        self._returned: list[Frame] = []
         self._error: Exception | None = None
 
     def put_back(self, frame: Frame) -> None:
         """Let this frame be the next that is read as bytes."""
-        self._rest.append(frame)
+        self._returned.append(frame)
 
     def _as_bytes(self, frames: list[Frame]) -> bytes:
-        broken = self._relay.broken
-        data = self._relay.written(frames)
-        if self._relay.broken and not broken:
+        broken = self._translator.failed
+        data = self._translator.encode(frames)
+        if self._translator.failed and not broken:
             with suppress(Exception):
-                self._trip.over("APIError")  # what the SDK makes of the error that stands there now
+                self._performer.stream_ended("APIError")  # what the SDK makes of the error that stands there now
         return data
 
-    def _kept(self) -> bytes | None:
+    def _pending_bytes(self) -> bytes | None:
         """Give what was put back, or raise what was kept; None where there is neither."""
-        if self._rest:
-            rest, self._rest = self._rest, []
+        if self._returned:
+            rest, self._returned = self._returned, []
             return self._as_bytes(rest)
         if self._error is not None:
             error, self._error = self._error, None
@@ -49,26 +49,26 @@ class _Frames:
                 raise error
             finally:
                 del error
-        self._relay.as_bytes = True
+        self._translator.as_bytes = True
         return None
 
 
-def frames_of(response: Any) -> Any:
+def frame_reader_of(response: Any) -> Any:
     """Return the frames that a reply's body is made of; None where it has none."""
-    found = getattr(getattr(response, "_ours", None), "_pump", None)
-    return found if isinstance(found, _Frames) else None
+    found = getattr(getattr(response, "_body", None), "_reader", None)
+    return found if isinstance(found, _BaseFrameReader) else None
 
 
-class Frames(_Frames):
+class FrameReader(_BaseFrameReader):
     """A stream's frames, in sync code: an iterator of bytes, beside `chunks`."""
 
     __slots__ = ()
 
-    def chunks(self) -> list[Frame] | None:
+    def next_frames(self) -> list[Frame] | None:
         """Read on; None where nothing but bytes will do: at the end, and where reading failed."""
-        if self._rest or self._error is not None:
+        if self._returned or self._error is not None:
             return None
-        self._relay.as_bytes = False
+        self._translator.as_bytes = False
         try:
             frames: list[Frame] | None = next(self._source, None)
         except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
@@ -80,11 +80,11 @@ class Frames(_Frames):
         return self
 
     def __next__(self) -> bytes:
-        kept = self._kept()
+        kept = self._pending_bytes()
         return self._as_bytes(next(self._source)) if kept is None else kept
 
 
-class AFrames(_Frames):
+class AsyncFrameReader(_BaseFrameReader):
     """A stream's frames, in async code: an async iterator of bytes, beside `chunks`. `closed` goes through to the source."""
 
     __slots__ = ()
@@ -98,15 +98,15 @@ class AFrames(_Frames):
     def closed(self, value: bool) -> None:
         self._source.closed = value
 
-    def chunks(self) -> Awaitable[list[Frame]] | None:
+    def next_frames(self) -> Awaitable[list[Frame]] | None:
         """Read on; None where nothing but bytes will do: at the end, and where reading failed. What it raises is for `failed`."""
-        if self._rest or self._error is not None:
+        if self._returned or self._error is not None:
             return None
-        self._relay.as_bytes = False
+        self._translator.as_bytes = False
         read: Awaitable[list[Frame]] = self._source.__anext__()
         return read
 
-    def failed(self, error: Exception) -> None:
+    def set_error(self, error: Exception) -> None:
         """Let the SDK's own reader raise this."""
         self._error = error
 
@@ -114,5 +114,5 @@ class AFrames(_Frames):
         return self
 
     async def __anext__(self) -> bytes:
-        kept = self._kept()
+        kept = self._pending_bytes()
         return self._as_bytes(await self._source.__anext__()) if kept is None else kept

@@ -15,7 +15,7 @@ from typing import Any
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-from adapter.translation.streams.chunks import Delta, Like
+from adapter.translation.streams.chunks import ChunkTemplate, TextChunk
 
 _PADDING_IS_KNOWN = (
     "obfuscation" in ChatCompletionChunk.model_fields
@@ -49,11 +49,11 @@ def _is_plain(chunk: dict[str, Any]) -> bool:
     return len(delta) == 1 and calls[0].keys() <= _CALL and calls[0].get("function", {}).keys() <= _FUNCTION
 
 
-Cast = Callable[[str, str | None, Like], ChatCompletionChunk]
+TextChunkBuilder = Callable[[str, str | None, ChunkTemplate], ChatCompletionChunk]
 """Makes a chunk of a text and its padding."""
 
 
-def _mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
+def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
     """Return what makes chunks with a text as `build` would."""
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
     top = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
@@ -70,7 +70,7 @@ def _mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
         for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
     )
 
-    def cast(text: str, padding: str | None, like: Like) -> ChatCompletionChunk:
+    def cast(text: str, padding: str | None, like: ChunkTemplate) -> ChatCompletionChunk:
         delta = new(delta_class)
         held = delta_values.copy()
         held["content"] = text
@@ -106,10 +106,10 @@ def _mould(build: Callable[[Any], ChatCompletionChunk]) -> Cast:
 
 
 @cache
-def _cast() -> Cast | None:
+def _text_chunk_builder() -> TextChunkBuilder | None:
     """Return what makes chunks; None where Pydantic's models don't consist of what they do here."""
     try:
-        return _mould(_builder())
+        return _compile(_builder())
     except Exception:  # noqa: BLE001  # another Pydantic: its validator does the same
         return None
 
@@ -125,42 +125,42 @@ def _parts(chunk: ChatCompletionChunk) -> list[Any]:
 _SCALARS = frozenset({str, int, type(None)})
 
 
-class Building:
+class ChunkFactory:
     """Build the plain chunks of one stream; None where the SDK is to do it."""
 
-    __slots__ = ("_build", "_cast", "_known", "_like")
+    __slots__ = ("_build", "_build_text", "_has_known_keys", "_template")
 
     def __init__(self) -> None:
         self._build = _builder()
-        self._known: bool | None = None
-        self._like: Like | None = None  # what `_cast` was tried with
-        self._cast: Cast | None = None
+        self._has_known_keys: bool | None = None
+        self._template: ChunkTemplate | None = None  # what `_cast` was tried with
+        self._build_text: TextChunkBuilder | None = None
 
-    def chunk(self, frame: Any) -> ChatCompletionChunk | None:
+    def build(self, frame: Any) -> ChatCompletionChunk | None:
         """Build a chunk."""
-        if type(frame) is Delta:
+        if type(frame) is TextChunk:
             text, padding, like = frame
-            if like is not self._like:
-                self._like, self._cast = like, self._tried(like)
-            return self._built(frame.chunk()) if self._cast is None else self._cast(text, padding, like)
-        return None if type(frame) is bytes else self._built(frame)
+            if like is not self._template:
+                self._template, self._build_text = like, self._verified(like)
+            return self._validated(frame.chunk()) if self._build_text is None else self._build_text(text, padding, like)
+        return None if type(frame) is bytes else self._validated(frame)
 
-    def _tried(self, like: Like) -> Cast | None:
+    def _verified(self, template: ChunkTemplate) -> TextChunkBuilder | None:
         """Return what makes chunks like this, if that gives what Pydantic builds; they would share what can be changed, if there were any."""
-        cast = _cast()
-        built = None if cast is None else self._built(Delta("", None, like).chunk())
-        if cast is None or built is None or not all(type(value) in _SCALARS for value in like.top.values()):
+        cast = _text_chunk_builder()
+        built = None if cast is None else self._validated(TextChunk("", None, template).chunk())
+        if cast is None or built is None or not all(type(value) in _SCALARS for value in template.top.values()):
             return None
-        return cast if _parts(cast("", None, like)) == _parts(built) else None
+        return cast if _parts(cast("", None, template)) == _parts(built) else None
 
-    def _built(self, chunk: dict[str, Any]) -> ChatCompletionChunk | None:
-        if not _is_plain(chunk) or self._known is False:
+    def _validated(self, chunk: dict[str, Any]) -> ChatCompletionChunk | None:
+        if not _is_plain(chunk) or self._has_known_keys is False:
             return None
         padding = None if _PADDING_IS_KNOWN else chunk.pop("obfuscation", None)
-        known: bool | None = self._known
+        known: bool | None = self._has_known_keys
         if known is None or chunk["choices"][0]["finish_reason"] is not None:
             # All plain chunks of a stream have the same keys, but for the padding; the last may have more.
-            known = self._known = chunk.keys() <= ChatCompletionChunk.model_fields.keys()
+            known = self._has_known_keys = chunk.keys() <= ChatCompletionChunk.model_fields.keys()
         if known:
             try:
                 made = self._build(chunk)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from adapter._http.client_transports import CHANGING, connect, is_adapted
+from adapter._http.client_transports import INSTALL_LOCK, connect, is_adapted
 from adapter._http.transport import AsyncTransport, Transport
-from adapter._routing.reload import live
+from adapter._routing.reload import reloader_of
 from adapter._routing.router import HEADER
 from adapter._runtime import decisions
-from adapter._runtime.call_context import Ticket, begin
-from adapter._runtime.internal_errors import failing, raises
-from adapter._settings.coercion import Given, settings_of
+from adapter._runtime.call_context import CallContext, start_call
+from adapter._runtime.internal_errors import context_after_bug, raises_bugs
+from adapter._settings.coercion import SettingsLike, settings_of
 from adapter._settings.settings import Settings
 
-from .errors import retaken
-from .request_context import concluded, mark, unmarked
-from .resources import Adopting, adopt
-from .response_processing import SUPPORTED, read_completion, read_stream
-from .signatures import like
+from .errors import restart_after_bug
+from .request_context import attach_context, attach_failed, report_failure
+from .resources import FastResource, use_fast_resource
+from .response_processing import SUPPORTED, build_completion, use_fast_stream
+from .signatures import with_signature_of
 from .tokens import with_tokens
 
 _PATH = "/chat/completions"
@@ -33,7 +33,7 @@ _SETTINGS = Parameter(
 )
 
 
-def _adapt(client: Any, settings: Given) -> None:
+def _adapt(client: Any, settings: SettingsLike) -> None:
     if settings is None:
         copying = _COPYING.get()
         settings = copying[1] if copying is not None and copying[0] is type(client) else None
@@ -43,21 +43,21 @@ def _adapt(client: Any, settings: Given) -> None:
 
 def configure(client: Any, settings: Settings) -> None:
     """Put settings in force for a client."""
-    client._adapter_settings, client._adapter_live = settings, live(settings)
+    client._adapter_settings, client._adapter_live = settings, reloader_of(settings)
     if SUPPORTED and "chat" in client.__dict__:
-        adopt(client.__dict__["chat"])
+        use_fast_resource(client.__dict__["chat"])
 
 
-def _begun(client: Any, live: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Ticket | None:
+def _start_call(client: Any, reloader: Any, args: tuple[Any, ...], given: dict[str, Any]) -> CallContext | None:
     """Begin a call, if its options, the second argument, say that it is one."""
     options = given["options"] if "options" in given else args[1] if len(args) > 1 else None
     url = getattr(options, "url", None)
     if type(url) is not str or not url.endswith(_PATH):
         return None
-    return begin(live, by_client=True, named=_named(client, options))
+    return start_call(reloader, by_client=True, names_backend=_names_backend(client, options))
 
 
-def _named(client: Any, options: Any) -> bool:
+def _names_backend(client: Any, options: Any) -> bool:
     """Tell whether a header of a call, or of its client, names a backend."""
     for headers in (client._custom_headers, options.headers):
         for name in headers or ():
@@ -66,96 +66,96 @@ def _named(client: Any, options: Any) -> bool:
     return False
 
 
-def _of_class(client: Any, name: str) -> Any:
+def _method_of_class(client: Any, name: str) -> Any:
     """Return a method of what a client has become, whatever stands on the client itself, which may be what calls."""
     return partial(getattr(type(client), name), client)
 
 
-def _with_resources(own: Any) -> Any:
+def _with_resources(adapted_class: Any) -> Any:
     """Let a class adopt the client's `chat` when it is made."""
     if SUPPORTED:
-        chat = Adopting()
-        chat.__set_name__(own, "chat")
-        own.chat = chat
-    return own
+        chat = FastResource()
+        chat.__set_name__(adapted_class, "chat")
+        adapted_class.chat = chat
+    return adapted_class
 
 
-def _with_marking(own: Any, cls: Any) -> Any:
+def _with_call_contexts(adapted_class: Any, cls: Any) -> Any:
     """Let a class mark its requests where they are built, and tell how those end that nothing of ours stands above."""
 
-    @like(cls._build_request)
+    @with_signature_of(cls._build_request)
     def build(self: Any, options: Any, *, retries_taken: int = 0) -> Any:
         try:
-            native = super(own, self)._build_request
+            native = super(adapted_class, self)._build_request
         except TypeError:  # uninstalled meanwhile
-            native = _of_class(self, "_build_request")
+            native = _method_of_class(self, "_build_request")
         request = native(options, retries_taken=retries_taken)
         try:
-            mark(self, request, retries_taken)
+            attach_context(self, request, retries_taken)
         except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-            unmarked(self, request, bug)
+            attach_failed(self, request, bug)
         return request
 
-    @like(cls._make_status_error_from_response)
+    @with_signature_of(cls._make_status_error_from_response)
     def failed(self: Any, response: Any) -> Any:
         try:
-            native = super(own, self)._make_status_error_from_response
+            native = super(adapted_class, self)._make_status_error_from_response
         except TypeError:  # uninstalled meanwhile
-            native = _of_class(self, "_make_status_error_from_response")
+            native = _method_of_class(self, "_make_status_error_from_response")
         error = native(response)
         try:
-            concluded(self, response, error)
+            report_failure(self, response, error)
         except Exception:  # what the caller gets is worth more than what is known of it
-            if raises(self):
+            if raises_bugs(self):
                 raise
         return error
 
-    own._build_request, own._make_status_error_from_response = build, failed
-    return own
+    adapted_class._build_request, adapted_class._make_status_error_from_response = build, failed
+    return adapted_class
 
 
-def _with_own_reading(own: Any, cls: Any) -> Any:
+def _with_fast_replies(adapted_class: Any, cls: Any) -> Any:
     """Give a class its own way to read replies; `cls` is what it was made of."""
 
-    @like(cls._process_response_data)
+    @with_signature_of(cls._process_response_data)
     def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
         made, unnamed = None, False
         try:
-            native = super(own, self)._process_response_data
+            native = super(adapted_class, self)._process_response_data
         except TypeError:  # uninstalled meanwhile
-            native = _of_class(self, "_process_response_data")
+            native = _method_of_class(self, "_process_response_data")
         else:
             try:
                 if cast_to is ChatCompletion:
-                    made = read_completion(self, cls, response)
+                    made = build_completion(self, cls, response)
                 elif cast_to is ChatCompletionChunk:
-                    unnamed = not decisions.name_data(response, data)
+                    unnamed = not decisions.unify_chunk_ids(response, data)
             except Exception:  # the SDK makes the same
-                if raises(self):
+                if raises_bugs(self):
                     raise
         if made is None:
             made = native(data=data, cast_to=cast_to, response=response)
         if unnamed or cast_to is ChatCompletion:
             try:
-                decisions.remember_of(response, made)
+                decisions.remember_reply(response, made)
             except Exception:  # a call is not lost for what is known of it
-                if raises(self):
+                if raises_bugs(self):
                     raise
         return made
 
-    own._process_response_data = process
-    return own
+    adapted_class._process_response_data = process
+    return adapted_class
 
 
 _COPYING: ContextVar[tuple[type, Settings] | None] = ContextVar("adapter.copying", default=None)
 """The class of a client that is being copied, and its settings."""
 
 
-def _copied(name: str, cls: Any, client: Any, settings: Given, given: dict[str, Any]) -> Any:
+def _copy_client(name: str, cls: Any, client: Any, settings: SettingsLike, given: dict[str, Any]) -> Any:
     """Copy a client as its own `copy` or `with_options` does it, which may take other arguments than the SDK's."""
-    with CHANGING:  # the SDK's asks the client for its class
+    with INSTALL_LOCK:  # the SDK's asks the client for its class
         if not isinstance(client, cls):  # uninstalled meanwhile
-            return _of_class(client, name)(**given)
+            return _method_of_class(client, name)(**given)
         chosen = client._adapter_settings if settings is None else settings_of(settings)
         copying = _COPYING.set((type(client), chosen))
         try:
@@ -169,11 +169,11 @@ def _copied(name: str, cls: Any, client: Any, settings: Given, given: dict[str, 
     return made
 
 
-def _after(ticket: Any, error: BaseException) -> Any:
+def _after_error(context: Any, error: BaseException) -> Any:
     """Tell of an exception that leaves a call; return a ticket to make the call anew with, or what is raised."""
-    again = retaken(ticket, error)
+    again = restart_after_bug(context, error)
     if again is None or isinstance(again, Exception):
-        decisions.failed(ticket, again or error)
+        decisions.call_failed(context, again or error)
     return error if again is None else again
 
 
@@ -185,34 +185,34 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = Transport
 
-        @like(cls.__init__, _SETTINGS)
-        def __init__(self, *args: Any, settings: Given = None, **kwargs: Any) -> None:
+        @with_signature_of(cls.__init__, _SETTINGS)
+        def __init__(self, *args: Any, settings: SettingsLike = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
-        @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Given = None, **kwargs: Any) -> Any:
-            return _copied("copy", Adapted, self, settings, kwargs)
+        @with_signature_of(cls.copy, _SETTINGS)
+        def copy(self, *, settings: SettingsLike = None, **kwargs: Any) -> Any:
+            return _copy_client("copy", Adapted, self, settings, kwargs)
 
-        @like(cls.with_options, _SETTINGS)
-        def with_options(self, *, settings: Given = None, **kwargs: Any) -> Any:
-            return _copied("with_options", Adapted, self, settings, kwargs)
+        @with_signature_of(cls.with_options, _SETTINGS)
+        def with_options(self, *, settings: SettingsLike = None, **kwargs: Any) -> Any:
+            return _copy_client("with_options", Adapted, self, settings, kwargs)
 
-        @like(cls.request)
+        @with_signature_of(cls.request)
         def request(self, *args: Any, **kwargs: Any) -> Any:
-            live, ticket = self.__dict__.get("_adapter_live"), None
+            reloader, context = self.__dict__.get("_adapter_live"), None
             try:
                 native = super().request
             except TypeError:  # uninstalled, and held from before
-                native, live = _of_class(self, "request"), None
-            if live is not None:
+                native, reloader = _method_of_class(self, "request"), None
+            if reloader is not None:
                 try:
-                    ticket = _begun(self, live, args, kwargs)
+                    context = _start_call(self, reloader, args, kwargs)
                 except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                    ticket = failing(live.router, bug, by_client=True)
-            if ticket is None:
+                    context = context_after_bug(reloader.router, bug, by_client=True)
+            if context is None:
                 return native(*args, **kwargs)
-            call, result = decisions.CALL.set((self, ticket)), None
+            call, result = decisions.CURRENT_CALL.set((self, context)), None
             try:
                 while True:
                     try:
@@ -221,90 +221,90 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                     except BaseException as error:
                         again: Any = error
                         try:
-                            ticket = decisions.call_of(self) or ticket
-                            again = _after(ticket, error)
+                            context = decisions.current_context(self) or context
+                            again = _after_error(context, error)
                         except Exception:  # what the caller gets is worth more than what is known of it
-                            if ticket.router.settings.on_bug == "raise":
+                            if context.router.settings.on_bug == "raise":
                                 raise
                         if again is error:
                             raise
                         if isinstance(again, Exception):
                             raise again from error
-                        ticket = again
-                        decisions.CALL.set((self, ticket))
+                        context = again
+                        decisions.CURRENT_CALL.set((self, context))
             finally:
-                decisions.CALL.reset(call)
+                decisions.CURRENT_CALL.reset(call)
             try:
-                if not decisions.is_known(result, ticket):
-                    decisions.remember(result, ticket.journal)
+                if not decisions.is_known(result, context):
+                    decisions.remember(result, context.state)
             except Exception:  # a call is not lost for what is known of it
-                if ticket.router.settings.on_bug == "raise":
+                if context.router.settings.on_bug == "raise":
                     raise
             return result
 
-        @like(cls._prepare_request)
+        @with_signature_of(cls._prepare_request)
         def _prepare_request(self, request: Any) -> None:
             try:
                 native = super()._prepare_request
             except TypeError:  # uninstalled meanwhile
-                native = _of_class(self, "_prepare_request")
+                native = _method_of_class(self, "_prepare_request")
             native(request)
             try:
-                mark(self, request)  # unless it was where it was built
+                attach_context(self, request)  # unless it was where it was built
             except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                unmarked(self, request, bug)
+                attach_failed(self, request, bug)
 
-        @like(cls._process_response)
+        @with_signature_of(cls._process_response)
         def _process_response(self, **kwargs: Any) -> Any:
             try:
                 native = super()._process_response
             except TypeError:  # uninstalled meanwhile
-                return _of_class(self, "_process_response")(**kwargs)
+                return _method_of_class(self, "_process_response")(**kwargs)
             made = native(**kwargs)
             try:
                 if not decisions.is_known(made):  # a completion is, since it was made
-                    decisions.remember_of(kwargs["response"], made)
-                read_stream(self, cls, Adapted, made)
+                    decisions.remember_reply(kwargs["response"], made)
+                use_fast_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
-                if raises(self):
+                if raises_bugs(self):
                     raise
             return made
 
-    return with_tokens(_with_resources(_with_marking(_with_own_reading(Adapted, cls), cls)), cls)
+    return with_tokens(_with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls)
 
 
 def _async(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_door = AsyncTransport
 
-        @like(cls.__init__, _SETTINGS)
-        def __init__(self, *args: Any, settings: Given = None, **kwargs: Any) -> None:
+        @with_signature_of(cls.__init__, _SETTINGS)
+        def __init__(self, *args: Any, settings: SettingsLike = None, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             _adapt(self, settings)
 
-        @like(cls.copy, _SETTINGS)
-        def copy(self, *, settings: Given = None, **kwargs: Any) -> Any:
-            return _copied("copy", Adapted, self, settings, kwargs)
+        @with_signature_of(cls.copy, _SETTINGS)
+        def copy(self, *, settings: SettingsLike = None, **kwargs: Any) -> Any:
+            return _copy_client("copy", Adapted, self, settings, kwargs)
 
-        @like(cls.with_options, _SETTINGS)
-        def with_options(self, *, settings: Given = None, **kwargs: Any) -> Any:
-            return _copied("with_options", Adapted, self, settings, kwargs)
+        @with_signature_of(cls.with_options, _SETTINGS)
+        def with_options(self, *, settings: SettingsLike = None, **kwargs: Any) -> Any:
+            return _copy_client("with_options", Adapted, self, settings, kwargs)
 
-        @like(cls.request)
+        @with_signature_of(cls.request)
         async def request(self, *args: Any, **kwargs: Any) -> Any:
-            live, ticket = self.__dict__.get("_adapter_live"), None
+            reloader, context = self.__dict__.get("_adapter_live"), None
             try:
                 native = super().request
             except TypeError:  # uninstalled, and held from before
-                native, live = _of_class(self, "request"), None
-            if live is not None:
+                native, reloader = _method_of_class(self, "request"), None
+            if reloader is not None:
                 try:
-                    ticket = _begun(self, live, args, kwargs)
+                    context = _start_call(self, reloader, args, kwargs)
                 except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                    ticket = failing(live.router, bug, by_client=True)
-            if ticket is None:
+                    context = context_after_bug(reloader.router, bug, by_client=True)
+            if context is None:
                 return await native(*args, **kwargs)
-            call, result = decisions.CALL.set((self, ticket)), None
+            call, result = decisions.CURRENT_CALL.set((self, context)), None
             try:
                 while True:
                     try:
@@ -313,56 +313,56 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                     except BaseException as error:
                         again: Any = error
                         try:
-                            ticket = decisions.call_of(self) or ticket
-                            again = _after(ticket, error)
+                            context = decisions.current_context(self) or context
+                            again = _after_error(context, error)
                         except Exception:  # what the caller gets is worth more than what is known of it
-                            if ticket.router.settings.on_bug == "raise":
+                            if context.router.settings.on_bug == "raise":
                                 raise
                         if again is error:
                             raise
                         if isinstance(again, Exception):
                             raise again from error
-                        ticket = again
-                        decisions.CALL.set((self, ticket))
+                        context = again
+                        decisions.CURRENT_CALL.set((self, context))
             finally:
-                decisions.CALL.reset(call)
+                decisions.CURRENT_CALL.reset(call)
             try:
-                if not decisions.is_known(result, ticket):
-                    decisions.remember(result, ticket.journal)
+                if not decisions.is_known(result, context):
+                    decisions.remember(result, context.state)
             except Exception:  # a call is not lost for what is known of it
-                if ticket.router.settings.on_bug == "raise":
+                if context.router.settings.on_bug == "raise":
                     raise
             return result
 
-        @like(cls._prepare_request)
+        @with_signature_of(cls._prepare_request)
         async def _prepare_request(self, request: Any) -> None:
             try:
                 native = super()._prepare_request
             except TypeError:  # uninstalled meanwhile
-                native = _of_class(self, "_prepare_request")
+                native = _method_of_class(self, "_prepare_request")
             await native(request)
             try:
-                mark(self, request)  # unless it was where it was built
+                attach_context(self, request)  # unless it was where it was built
             except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
-                unmarked(self, request, bug)
+                attach_failed(self, request, bug)
 
-        @like(cls._process_response)
+        @with_signature_of(cls._process_response)
         async def _process_response(self, **kwargs: Any) -> Any:
             try:
                 native = super()._process_response
             except TypeError:  # uninstalled meanwhile
-                return await _of_class(self, "_process_response")(**kwargs)
+                return await _method_of_class(self, "_process_response")(**kwargs)
             made = await native(**kwargs)
             try:
                 if not decisions.is_known(made):  # a completion is, since it was made
-                    decisions.remember_of(kwargs["response"], made)
-                read_stream(self, cls, Adapted, made)
+                    decisions.remember_reply(kwargs["response"], made)
+                use_fast_stream(self, cls, Adapted, made)
             except Exception:  # the SDK reads it itself
-                if raises(self):
+                if raises_bugs(self):
                     raise
             return made
 
-    return with_tokens(_with_resources(_with_marking(_with_own_reading(Adapted, cls), cls)), cls)
+    return with_tokens(_with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls)
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force
@@ -400,7 +400,7 @@ class AsyncAzureOpenAI(_AsyncAzureOpenAI):
     """The SDK's async client for Azure, whose Chat Completions calls go where the settings say. See AzureOpenAI."""
 
 
-_OURS: dict[type, type] = {
+_ADAPTED: dict[type, type] = {
     openai.OpenAI: OpenAI,
     openai.AsyncOpenAI: AsyncOpenAI,
     openai.AzureOpenAI: AzureOpenAI,
@@ -411,8 +411,8 @@ _OURS: dict[type, type] = {
 @lru_cache(maxsize=64)
 def adapted(cls: Any) -> Any:
     """Return the adapted form of a client class; a subclass of the SDK's keeps everything of its own."""
-    if cls in _OURS:
-        return _OURS[cls]
+    if cls in _ADAPTED:
+        return _ADAPTED[cls]
     made = (_async if issubclass(cls, openai.AsyncOpenAI) else _sync)(cls)
     made.__name__, made.__qualname__, made.__module__, made.__doc__ = (
         cls.__name__, cls.__qualname__, cls.__module__, cls.__doc__,

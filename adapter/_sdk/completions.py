@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 from openai.types.chat import ChatCompletion
 
-from adapter._runtime.call_context import ticket_of
+from adapter._runtime.call_context import context_of
 
 
 @cache
@@ -38,10 +38,10 @@ def _has_extras(model: pydantic.BaseModel) -> bool:
     return False
 
 
-def completion(response: Any) -> ChatCompletion | None:
+def validated_completion(response: Any) -> ChatCompletion | None:
     """Make the completion that a translated reply holds; None where the SDK is to do it."""
-    ticket = ticket_of(response.request)
-    if ticket is None or ticket.journal.backend != "responses":
+    context = context_of(response.request)
+    if context is None or context.state.backend != "responses":
         return None
     try:
         made: ChatCompletion = _validator().validate_json(response.content, strict=True)

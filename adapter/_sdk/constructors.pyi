@@ -12,36 +12,36 @@ from typing import Any, Concatenate, Generic, Never, ParamSpec, Self, TypeVar, o
 
 import openai
 
-from adapter._settings.coercion import Given
+from adapter._settings.coercion import SettingsLike
 
 _Client = TypeVar("_Client")
 _P = ParamSpec("_P")
 
-class _Taking(Generic[_P]):
+class _WithSettings(Generic[_P]):
     def settings(
-        self, by_name_only: Never = ..., /, settings: Given = None, *args: _P.args, **kwargs: _P.kwargs
+        self, by_name_only: Never = ..., /, settings: SettingsLike = None, *args: _P.args, **kwargs: _P.kwargs
     ) -> None: ...
 
-def _like(native: Callable[Concatenate[Any, _P], Any]) -> Callable[_P, _Taking[_P]]: ...
-def _init(taking: Callable[_P, None]) -> Callable[[Any], Callable[Concatenate[Any, _P], None]]: ...
+def _signature_of(native: Callable[Concatenate[Any, _P], Any]) -> Callable[_P, _WithSettings[_P]]: ...
+def _init(with_settings: Callable[_P, None]) -> Callable[[Any], Callable[Concatenate[Any, _P], None]]: ...
 def _copy(
-    taking: Callable[_P, None],
+    with_settings: Callable[_P, None],
 ) -> Callable[[Callable[[_Client], _Client]], Callable[Concatenate[_Client, _P], _Client]]: ...
 
-_azure = _like(openai.AzureOpenAI.__init__)
-_async_azure = _like(openai.AsyncAzureOpenAI.__init__)
+_azure = _signature_of(openai.AzureOpenAI.__init__)
+_async_azure = _signature_of(openai.AsyncAzureOpenAI.__init__)
 
 class OpenAI(openai.OpenAI):
-    @_init(_like(openai.OpenAI.__init__)().settings)
+    @_init(_signature_of(openai.OpenAI.__init__)().settings)
     def __init__(self) -> None: ...
-    @_copy(_like(openai.OpenAI.copy)().settings)
+    @_copy(_signature_of(openai.OpenAI.copy)().settings)
     def copy(self) -> Self: ...
     with_options = copy
 
 class AsyncOpenAI(openai.AsyncOpenAI):
-    @_init(_like(openai.AsyncOpenAI.__init__)().settings)
+    @_init(_signature_of(openai.AsyncOpenAI.__init__)().settings)
     def __init__(self) -> None: ...
-    @_copy(_like(openai.AsyncOpenAI.copy)().settings)
+    @_copy(_signature_of(openai.AsyncOpenAI.copy)().settings)
     def copy(self) -> Self: ...
     with_options = copy
 
@@ -55,7 +55,7 @@ class AzureOpenAI(openai.AzureOpenAI):
     @overload
     @_init(_azure(base_url="").settings)
     def __init__(self) -> None: ...
-    @_copy(_like(openai.AzureOpenAI.copy)().settings)
+    @_copy(_signature_of(openai.AzureOpenAI.copy)().settings)
     def copy(self) -> Self: ...
     with_options = copy
 
@@ -69,6 +69,6 @@ class AsyncAzureOpenAI(openai.AsyncAzureOpenAI):
     @overload
     @_init(_async_azure(base_url="").settings)
     def __init__(self) -> None: ...
-    @_copy(_like(openai.AsyncAzureOpenAI.copy)().settings)
+    @_copy(_signature_of(openai.AsyncAzureOpenAI.copy)().settings)
     def copy(self) -> Self: ...
     with_options = copy

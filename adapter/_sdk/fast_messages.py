@@ -24,17 +24,17 @@ from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.types.chat import ChatCompletionMessageParam
 
-from adapter._http.client_transports import CHANGING
+from adapter._http.client_transports import INSTALL_LOCK
 from adapter._routing import overrides
 from adapter._routing.router import HEADER
-from adapter._runtime.internal_errors import raises
+from adapter._runtime.internal_errors import raises_bugs
 
-from .resources import Adopting, above
-from .response_processing import is_sdks
-from .signatures import like, mirrored
+from .resources import FastResource, inherited
+from .response_processing import is_sdk_function
+from .signatures import mirrored, with_signature_of
 
 
-class _Ready:
+class _PreparedMessages:
     """Messages on their way through the SDK's method, which need nothing done to them, and the `post` that they come out for."""
 
     __slots__ = ("_messages", "_post")
@@ -46,45 +46,45 @@ class _Ready:
         return self._post(path, **{**kwargs, "body": {**kwargs["body"], "messages": self._messages}})
 
 
-def _moves(resource: Any) -> bool:
+def _always_responses(resource: Any) -> bool:
     """Tell whether all calls of a resource's client go to the Responses API by the settings alone."""
-    live = resource._client.__dict__.get("_adapter_live")
-    if live is None:
+    reloader = resource._client.__dict__.get("_adapter_live")
+    if reloader is None:
         return False
-    surely = live.router.surely
-    return surely is not None and surely.backend == "responses"
+    fixed_route = reloader.router.fixed_route
+    return fixed_route is not None and fixed_route.backend == "responses"
 
 
-def _wrapping(cls: Any, resource: Any, method: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+def _prepared_call(cls: Any, resource: Any, method: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
     """Return what a method is to be called with, a twin of its resource and its arguments with wrapped messages; or None."""
-    if overrides.current() is not overrides.NONE or not _moves(resource):
+    if overrides.current_overrides() is not overrides.NO_OVERRIDES or not _always_responses(resource):
         return None
     messages = given.get("messages")
-    if type(messages) is not list or not is_sdks(method) or not _has_no_alias():
+    if type(messages) is not list or not is_sdk_function(method) or not _has_no_alias():
         return None
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
         return None
     try:
-        mapped = _mapped(messages)
+        mapped = _transformed(messages)
     except RecursionError:  # the SDK has an error for what holds itself
         return None
     if mapped is None:
         return None
-    ready = _Ready(mapped, resource._post)
-    twin = object.__new__(cls)
-    twin.__dict__.update(resource.__dict__)
-    twin._post = ready.post
-    return twin, {**given, "messages": ready}
+    ready = _PreparedMessages(mapped, resource._post)
+    resource_copy = object.__new__(cls)
+    resource_copy.__dict__.update(resource.__dict__)
+    resource_copy._post = ready.post
+    return resource_copy, {**given, "messages": ready}
 
 
-def _mapped(messages: list[Any]) -> list[Any] | None:
+def _transformed(messages: list[Any]) -> list[Any] | None:
     """Return what the SDK's transform makes of messages; None where only the transform itself can tell."""
     out = []
     for message in messages:
         if type(message) is dict:
-            copied = _copied(message)
-            if copied is _OTHER:
+            copied = _copy_json(message)
+            if copied is _NOT_JSON:
                 return None
             out.append(copied)
         elif isinstance(message, BaseModel):
@@ -96,10 +96,10 @@ def _mapped(messages: list[Any]) -> list[Any] | None:
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_OTHER: Any = object()
+_NOT_JSON: Any = object()
 
 
-def _copied(value: Any) -> Any:
+def _copy_json(value: Any) -> Any:
     """Copy a dict or list that holds nothing but JSON, in Python's own types; _OTHER where it holds anything else.
 
     What is sent is fixed at the call, as the SDK's transform does it: the caller may change its messages before they are sent again.
@@ -108,20 +108,20 @@ def _copied(value: Any) -> Any:
         made: Any = value.copy()
         for key, one in made.items():
             if type(key) is not str:
-                return _OTHER
+                return _NOT_JSON
             if type(one) not in _SCALARS:
-                made[key] = copied = _copied(one)
-                if copied is _OTHER:
-                    return _OTHER
+                made[key] = copied = _copy_json(one)
+                if copied is _NOT_JSON:
+                    return _NOT_JSON
         return made
     if type(value) is not list:
-        return _OTHER
+        return _NOT_JSON
     made = value.copy()
     for index, one in enumerate(made):
         if type(one) not in _SCALARS:
-            made[index] = copied = _copied(one)
-            if copied is _OTHER:
-                return _OTHER
+            made[index] = copied = _copy_json(one)
+            if copied is _NOT_JSON:
+                return _NOT_JSON
     return made
 
 
@@ -147,16 +147,16 @@ def _has_no_alias() -> bool:
         return False
 
 
-class _Method:
+class _FastMethod:
     """A method of the SDK's resource: the very same where somebody has put his own in its place, else one that spares the transform."""
 
     def __init__(self, native: Any) -> None:
         def quick(resource: Any, *args: Any, **kwargs: Any) -> Any:
             method, held = getattr(self._cls, self._name), resource
             try:
-                held, kwargs = _wrapping(self._cls, resource, method, kwargs) or (resource, kwargs)
+                held, kwargs = _prepared_call(self._cls, resource, method, kwargs) or (resource, kwargs)
             except Exception:  # the SDK transforms them itself
-                if raises(resource._client):
+                if raises_bugs(resource._client):
                     raise
             return method(held, *args, **kwargs)
 
@@ -164,9 +164,9 @@ class _Method:
             return await quick(resource, *args, **kwargs)
 
         if not hasattr(native, "__wrapped__"):
-            self._quick = mirrored(native, quick)
+            self._fast = mirrored(native, quick)
         else:
-            self._quick = like(native)(quick_coroutine if inspect.iscoroutinefunction(native) else quick)
+            self._fast = with_signature_of(native)(quick_coroutine if inspect.iscoroutinefunction(native) else quick)
 
     def __set_name__(self, owner: Any, name: str) -> None:
         self._owner, self._cls, self._name = owner, owner.__base__, name
@@ -175,48 +175,48 @@ class _Method:
         if resource is None:
             return getattr(self._cls, self._name)
         try:
-            if _moves(resource) and is_sdks(getattr(self._cls, self._name)):
-                return MethodType(self._quick, resource)
+            if _always_responses(resource) and is_sdk_function(getattr(self._cls, self._name)):
+                return MethodType(self._fast, resource)
         except Exception:  # the SDK's does the same
-            if raises(resource._client):
+            if raises_bugs(resource._client):
                 raise
-        return above(self._owner, resource, self._name)
+        return inherited(self._owner, resource, self._name)
 
 
-def _own(cls: Any, **attributes: Any) -> Any:
+def _subclass(cls: Any, **attributes: Any) -> Any:
     """Make the class of a resource like the SDK's."""
     named = {name: getattr(cls, name) for name in ("__qualname__", "__doc__", "__module__")}
     return type(cls.__name__, (cls,), {**named, **attributes})
 
 
-_OWN: dict[type, Any] = {
-    cls: _own(cls, create=_Method(cls.create), parse=_Method(cls.parse)) for cls in (Completions, AsyncCompletions)
+_FAST_CLASSES: dict[type, Any] = {
+    cls: _subclass(cls, create=_FastMethod(cls.create), parse=_FastMethod(cls.parse)) for cls in (Completions, AsyncCompletions)
 }
-_OWN |= {cls: _own(cls, completions=Adopting()) for cls in (Chat, AsyncChat)}
-_ADOPTED: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+_FAST_CLASSES |= {cls: _subclass(cls, completions=FastResource()) for cls in (Chat, AsyncChat)}
+_CHANGED: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 
 
-def adopt(resource: Any) -> None:
+def use_fast_resource(resource: Any) -> None:
     """Let a client's `chat` or its `completions` be of a class of ours; what isn't the SDK's own stays what it is.
 
     Where nothing will ever be moved it stays what it is as well, and costs nothing.
     """
-    own = _OWN.get(type(resource))
+    own = _FAST_CLASSES.get(type(resource))
     if own is None:
         return
     client = resource._client
-    with CHANGING:
-        live = client.__dict__.get("_adapter_live")
-        if live is None or live.always_quiet:  # or uninstalled meanwhile
+    with INSTALL_LOCK:
+        reloader = client.__dict__.get("_adapter_live")
+        if reloader is None or reloader.always_chat:  # or uninstalled meanwhile
             return
         resource.__class__ = own
-        _ADOPTED.setdefault(client, WeakSet()).add(resource)
+        _CHANGED.setdefault(client, WeakSet()).add(resource)
     if "completions" in resource.__dict__:
-        adopt(resource.__dict__["completions"])
+        use_fast_resource(resource.__dict__["completions"])
 
 
-def release(client: Any) -> None:
+def restore_resources(client: Any) -> None:
     """Give all that was adopted of a client's its class back."""
-    for resource in _ADOPTED.pop(client, ()):
-        if type(resource) in _OWN.values():
+    for resource in _CHANGED.pop(client, ()):
+        if type(resource) in _FAST_CLASSES.values():
             resource.__class__ = type(resource).__base__

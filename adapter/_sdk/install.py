@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import openai
 
-from adapter._http.client_transports import CHANGING, connect, disconnect, is_adapted
-from adapter._routing.reload import live
-from adapter._settings.coercion import Given, settings_of
+from adapter._http.client_transports import INSTALL_LOCK, connect, disconnect, is_adapted
+from adapter._routing.reload import reloader_of
+from adapter._settings.coercion import SettingsLike, settings_of
 from adapter.errors import AdapterError
 
 from .client import adapted, configure
-from .resources import adopt, release
-from .response_processing import SUPPORTED, is_in_sdk
+from .resources import restore_resources, use_fast_resource
+from .response_processing import SUPPORTED, is_defined_in_sdk
 
 if TYPE_CHECKING:  # what may be installed beside clients and the module: proxies of a known kind
 
-    class _Holding(Protocol):
+    class _HasClient(Protocol):
         @property
         def client(self) -> Any: ...
 
-    class _Wrapping(Protocol):
+    class _HasWrapped(Protocol):
         @property
         def __wrapped__(self) -> Any: ...
 
 
-_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI | ModuleType | _Holding | _Wrapping")
+_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI | ModuleType | _HasClient | _HasWrapped")
 
 _PROXIES = {
     ("braintrust", "NamedWrapper"): "_NamedWrapper__wrapped",
@@ -44,7 +44,7 @@ _PROXIES = {
 """What stands around a client and passes calls on to it: the package and the name of a class, and the attribute that holds the client."""
 
 
-def install(client: _Client, settings: Given = None) -> _Client:
+def install(client: _Client, settings: SettingsLike = None) -> _Client:
     """Turn an existing SDK client into an adapted one, in place, and return it.
 
     Everything that sits on it stays in force: its HTTP client with its proxies, certificates, limits and hooks, methods and
@@ -54,13 +54,13 @@ def install(client: _Client, settings: Given = None) -> _Client:
     anything else.
     """
     target = _target(client)
-    with CHANGING:
+    with INSTALL_LOCK:
         cls: Any = type(target)
         if not is_adapted(cls):
             # The class comes last, in one step: a call under way in another thread finds all or nothing.
             own, before = adapted(cls), _contents(target)
             target._adapter_settings = settings_of(settings)
-            target._adapter_live = live(target._adapter_settings)
+            target._adapter_live = reloader_of(target._adapter_settings)
             try:
                 target.__class__ = own
             except TypeError:
@@ -69,7 +69,7 @@ def install(client: _Client, settings: Given = None) -> _Client:
             target._adapter_before = before
             connect(target)
             if SUPPORTED and "chat" in target.__dict__:
-                adopt(target.__dict__["chat"])
+                use_fast_resource(target.__dict__["chat"])
         elif settings is not None:
             configure(target, settings_of(settings))
     return client
@@ -78,12 +78,12 @@ def install(client: _Client, settings: Given = None) -> _Client:
 def uninstall(client: _Client) -> _Client:
     """Turn an adapted client back into what it was, in place, and return it."""
     target = _target(client)
-    with CHANGING:
+    with INSTALL_LOCK:
         cls: Any = type(target)
         if is_adapted(cls):
             target.__class__ = next(base for base in cls.__mro__ if not is_adapted(base))
             disconnect(target)
-            release(target)
+            restore_resources(target)
             _forget_resources(target)
             _forget_settings(target)
     return client
@@ -94,10 +94,10 @@ def _target(given: object) -> Any:
     client: object = openai._load_client() if given is openai else given  # private, in all versions
     seen: list[object] = []
     while not issubclass(type(client), (openai.OpenAI, openai.AsyncOpenAI)):
-        inside = _inside(client)
+        inside = _wrapped_client(client)
         if inside is None or any(inside is one for one in seen):
             raise AdapterError(
-                f"expected a client of the openai SDK, got {_named(client)}. "
+                f"expected a client of the openai SDK, got {_describe(client)}. "
                 "If it stands around a client, install the client first, and then put it around: "
                 "wrap(adapter.install(client))."
             )
@@ -106,11 +106,11 @@ def _target(given: object) -> Any:
     return client
 
 
-def _named(given: object) -> str:
+def _describe(given: object) -> str:
     return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
 
 
-def _inside(client: object) -> object:
+def _wrapped_client(client: object) -> object:
     """Return what a proxy stands around; None for what is no proxy of a known kind."""
     for cls in type(client).__mro__:
         attribute = _PROXIES.get((cls.__module__.partition(".")[0], cls.__name__))
@@ -132,7 +132,7 @@ def _contents(client: Any) -> list[tuple[Any, frozenset[str]]]:
         holder = left.pop()
         if id(holder) not in found:
             found[id(holder)] = (holder, frozenset(vars(holder)))
-            left += (one for one in vars(holder).values() if any(map(_is_sdks, type(one).__mro__)))
+            left += (one for one in vars(holder).values() if any(map(_is_sdk_resource, type(one).__mro__)))
     return list(found.values())
 
 
@@ -142,16 +142,16 @@ def _forget_resources(client: Any) -> None:
         seen = {id(client), id(holder), *map(id, vars(client).values())}  # resources hold what is on their client
         seen -= {id(one) for name, one in vars(holder).items() if name not in before}
         for name in [name for name in vars(holder) if name not in before and not name.startswith("_")]:
-            if _is_bare(vars(holder)[name], seen):
+            if _is_unchanged(vars(holder)[name], seen):
                 del vars(holder)[name]
 
 
-def _is_sdks(cls: type) -> bool:
+def _is_sdk_resource(cls: type) -> bool:
     """Tell whether a class is one of the SDK's resources."""
     return cls.__module__.startswith("openai.resources.")
 
 
-def _is_bare(thing: Any, seen: set[int]) -> bool:
+def _is_unchanged(thing: Any, seen: set[int]) -> bool:
     """Tell whether a resource is as the SDK made it, with all that is in it."""
     if id(thing) in seen:
         return True
@@ -160,5 +160,5 @@ def _is_bare(thing: Any, seen: set[int]) -> bool:
     if type(thing) is MethodType:
         return id(thing.__self__) in seen and thing.__func__ is getattr(type(thing.__self__), thing.__name__, None)
     if type(thing) is FunctionType:
-        return is_in_sdk(thing)
-    return _is_sdks(type(thing)) and all(_is_bare(inside, seen) for inside in vars(thing).values())
+        return is_defined_in_sdk(thing)
+    return _is_sdk_resource(type(thing)) and all(_is_unchanged(inside, seen) for inside in vars(thing).values())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from adapter._runtime.internal_errors import raises
+from adapter._runtime.internal_errors import raises_bugs
 
 
-class Adopting:
+class FastResource:
     """A resource that the SDK makes when it is asked for; it is adopted then, and stays where the SDK keeps it."""
 
     def __set_name__(self, owner: Any, name: str) -> None:
@@ -17,16 +17,16 @@ class Adopting:
     def __get__(self, holder: Any, owner: Any = None) -> Any:
         if holder is None:
             return getattr(self._owner.__base__, self._name)
-        made = above(self._owner, holder, self._name)
+        made = inherited(self._owner, holder, self._name)
         try:
-            adopt(made)
+            use_fast_resource(made)
         except Exception:  # the SDK's own does the same
-            if raises(holder.__dict__.get("_client", holder)):
+            if raises_bugs(holder.__dict__.get("_client", holder)):
                 raise
         return made
 
 
-def above(owner: Any, holder: Any, name: str) -> Any:
+def inherited(owner: Any, holder: Any, name: str) -> Any:
     """Return what an object has under a name, but for what our class has there."""
     try:
         found = super(owner, holder)
@@ -35,15 +35,17 @@ def above(owner: Any, holder: Any, name: str) -> Any:
     return getattr(found, name)
 
 
-def adopt(resource: Any) -> None:
+def use_fast_resource(resource: Any) -> None:
     """Let a resource be faster, if it is one of the SDK's that can be."""
-    from .fast_messages import adopt  # imports the SDK's resources, which are imported with the first of them
+    from .fast_messages import (
+        use_fast_resource,  # imports the SDK's resources, which are imported with the first of them
+    )
 
-    adopt(resource)
+    use_fast_resource(resource)
 
 
-def release(client: Any) -> None:
+def restore_resources(client: Any) -> None:
     """Give the resources of a client's that were adopted their classes back."""
     own = sys.modules.get(f"{__package__}.fast_messages")
     if own is not None:
-        own.release(client)
+        own.restore_resources(client)

@@ -19,10 +19,10 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from adapter._runtime.stream_frames import frames_of
+from adapter._runtime.stream_frames import frame_reader_of
 
-from .completions import completion
-from .streams import aread, read
+from .completions import validated_completion
+from .streams import aread_chunks, read_chunks
 
 _SDK = str(Path(openai.__file__).parent)
 
@@ -31,42 +31,42 @@ SUPPORTED = tuple(int(part) for part in openai.VERSION.split(".")[:2] if part.is
 """Tells whether the installed SDK's reader is one that can be helped."""
 
 
-def is_sdks(method: Any) -> bool:
+def is_sdk_function(method: Any) -> bool:
     """Tell whether a function is the SDK's own, and not what somebody (tracing does) has put in its place."""
     # The type first: wrapt's wrappers are equal to what they wrap, and would be found in its place.
-    return type(method) is FunctionType and _is_from_sdk(method)
+    return type(method) is FunctionType and _is_wholly_sdk(method)
 
 
-def is_in_sdk(function: FunctionType) -> bool:
+def is_defined_in_sdk(function: FunctionType) -> bool:
     """Tell whether a function is written in the SDK, whatever it may wrap."""
     return function.__code__.co_filename.startswith(_SDK)
 
 
 # Only what is the SDK's own, which lives as long as the process: what others put there may hold anything.
-_KNOWN: set[Any] = set()
+_SDK_FUNCTIONS: set[Any] = set()
 
 
-def _is_from_sdk(method: Any) -> bool:
-    if method in _KNOWN:
+def _is_wholly_sdk(method: Any) -> bool:
+    if method in _SDK_FUNCTIONS:
         return True
     given = method
-    while type(method) is FunctionType and is_in_sdk(method):
+    while type(method) is FunctionType and is_defined_in_sdk(method):
         inner = getattr(method, "__wrapped__", None)
         if inner is None:
-            _KNOWN.add(given)
+            _SDK_FUNCTIONS.add(given)
             return True
         method = inner
     return False
 
 
-def read_completion(client: Any, base: Any, response: Any) -> ChatCompletion | None:
+def build_completion(client: Any, base: Any, response: Any) -> ChatCompletion | None:
     """Build the completion that a client's reply holds; None where the SDK is to do it. `base`: its class without what is ours."""
-    if client._strict_response_validation or not SUPPORTED or not is_sdks(base._process_response_data):
+    if client._strict_response_validation or not SUPPORTED or not is_sdk_function(base._process_response_data):
         return None
-    return completion(response)
+    return validated_completion(response)
 
 
-def read_stream(client: Any, base: Any, own: Any, stream: Any) -> Any:
+def use_fast_stream(client: Any, base: Any, adapted_class: Any, stream: Any) -> Any:
     """Let a new stream of the SDK's read its chunks here, where nobody else takes part; return the stream.
 
     `own` is `base` with what is ours.
@@ -76,17 +76,17 @@ def read_stream(client: Any, base: Any, own: Any, stream: Any) -> Any:
     with suppress(Exception):  # another SDK, whose streams consist of something else: it reads them itself
         if (
             not client._strict_response_validation
-            and getattr(client._process_response_data, "__func__", None) is own._process_response_data
-            and is_sdks(base._process_response_data)
+            and getattr(client._process_response_data, "__func__", None) is adapted_class._process_response_data
+            and is_sdk_function(base._process_response_data)
         ):
-            _help(stream)
+            _replace_iterator(stream)
     return stream
 
 
-def _help(stream: Any) -> None:
+def _replace_iterator(stream: Any) -> None:
     response, options = stream.response, stream._options
     if (
-        frames_of(response) is None
+        frame_reader_of(response) is None
         or response.is_closed
         or response.is_stream_consumed
         or stream._cast_to is not ChatCompletionChunk
@@ -96,12 +96,12 @@ def _help(stream: Any) -> None:
         return
     cls, given = type(stream), stream._iterator
     code = given.gi_code if cls is openai.Stream else given.ag_code
-    if code is _CODES[cls] and is_sdks(cls.__stream__) and is_sdks(cls._iter_events):
-        twin = object.__new__(cls)  # what reads may hold the twin; the stream itself holds what reads
-        twin.__dict__.update(stream.__dict__)
-        del twin._iterator
-        stream._iterator = _READERS[cls](twin)
+    if code is _ITERATOR_CODES[cls] and is_sdk_function(cls.__stream__) and is_sdk_function(cls._iter_events):
+        stream_copy = object.__new__(cls)  # what reads may hold the twin; the stream itself holds what reads
+        stream_copy.__dict__.update(stream.__dict__)
+        del stream_copy._iterator
+        stream._iterator = _READERS[cls](stream_copy)
 
 
-_READERS: dict[type, Any] = {openai.Stream: read, openai.AsyncStream: aread} if SUPPORTED else {}
-_CODES = {cls: getattr(cls.__dict__.get("__stream__"), "__code__", None) for cls in _READERS}
+_READERS: dict[type, Any] = {openai.Stream: read_chunks, openai.AsyncStream: aread_chunks} if SUPPORTED else {}
+_ITERATOR_CODES = {cls: getattr(cls.__dict__.get("__stream__"), "__code__", None) for cls in _READERS}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 
-def like(native: Any, *more: inspect.Parameter) -> Callable[[Any], Any]:
+def with_signature_of(native: Any, *more: inspect.Parameter) -> Callable[[Any], Any]:
     """Return a decorator that gives a function the name, documentation, signature and `__wrapped__` of a native one.
 
     `more` are keyword-only parameters that only the decorated function has. Whether it is a coroutine function is for its definition.
@@ -57,7 +57,7 @@ def mirrored(native: Any, run: Callable[..., Any]) -> Any:
     exec(source, space)  # noqa: S102  # as `collections.namedtuple`: no other way to a function with given parameters
     made = space["method"]
     made.__kwdefaults__ = native.__kwdefaults__
-    return like(native)(made)
+    return with_signature_of(native)(made)
 
 
 def _merged(signature: inspect.Signature, more: tuple[inspect.Parameter, ...]) -> list[inspect.Parameter]:

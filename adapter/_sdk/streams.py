@@ -17,131 +17,131 @@ import openai
 from openai.types.chat import ChatCompletionChunk
 
 from adapter._runtime import decisions
-from adapter._runtime.call_context import ticket_of
-from adapter._runtime.stream_frames import AFrames, Frames, frames_of
+from adapter._runtime.call_context import context_of
+from adapter._runtime.stream_frames import AsyncFrameReader, FrameReader, frame_reader_of
 
-from .chunks import Building
+from .chunks import ChunkFactory
 from .errors import api_error, is_bug
 
 
-def _frames(response: Any) -> Any:
+def _frame_reader(response: Any) -> Any:
     """Return the frames that a reply is made of; None where it has none, or somebody has read or closed it already."""
     if response.is_closed or response.is_stream_consumed:
         return None
-    return frames_of(response)
+    return frame_reader_of(response)
 
 
-def _by_sdk(cls: Any, twin: Any) -> Any:
+def _sdk_reader(cls: Any, stream_copy: Any) -> Any:
     """Let the SDK's own reader read on, as if it had from the first byte: a stream that was closed since fails where it is read."""
-    twin.response.is_stream_consumed = twin.response.is_closed = False
-    return cls.__stream__(twin)
+    stream_copy.response.is_stream_consumed = stream_copy.response.is_closed = False
+    return cls.__stream__(stream_copy)
 
 
-def _raises(twin: Any) -> bool:
+def _raises_bugs(stream_copy: Any) -> bool:
     """Tell whether the adapter's own bugs are to be raised."""
-    ticket = ticket_of(twin.response.request)
-    return ticket is not None and ticket.router.settings.on_bug == "raise"
+    context = context_of(stream_copy.response.request)
+    return context is not None and context.router.settings.on_bug == "raise"
 
 
-def _named(twin: Any, chunk: ChatCompletionChunk) -> bool:
+def _remember_id(stream_copy: Any, chunk: ChatCompletionChunk) -> bool:
     """Let the chunks of a stream be known by its first one; return whether there is no more to do."""
     try:
-        decisions.name_chunk(twin.response, chunk)
+        decisions.remember_chunk_id(stream_copy.response, chunk)
     except Exception:  # the answer is worth more than what is known of it
-        if _raises(twin):
+        if _raises_bugs(stream_copy):
             raise
     return True
 
 
-def read(twin: Any) -> Iterator[ChatCompletionChunk]:
+def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
     """Read a stream; `twin` is one like it, that the reader may hold."""
-    reading: Any = None
+    sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
-        frames: Frames | None = _frames(twin.response)
+        frames: FrameReader | None = _frame_reader(stream_copy.response)
         if frames is None:
-            yield from openai.Stream.__stream__(twin)
+            yield from openai.Stream.__stream__(stream_copy)
             return
-        twin.response.is_stream_consumed = True
-        build, named = Building().chunk, False
-        while (batch := frames.chunks()) is not None:
+        stream_copy.response.is_stream_consumed = True
+        build, named = ChunkFactory().build, False
+        while (batch := frames.next_frames()) is not None:
             batch.reverse()
             while batch:
                 frame = batch.pop()
                 try:
                     one = build(frame)
                 except Exception:  # the SDK makes the same
-                    if _raises(twin):
+                    if _raises_bugs(stream_copy):
                         raise
                     one = None
                 if one is None:
                     frames.put_back(frame)
-                    reading = reading or _by_sdk(openai.Stream, twin)
-                    if (one := next(reading, None)) is None:
+                    sdk_reader = sdk_reader or _sdk_reader(openai.Stream, stream_copy)
+                    if (one := next(sdk_reader, None)) is None:
                         return
-                named = named or _named(twin, one)
+                named = named or _remember_id(stream_copy, one)
                 made.append(one)
                 del one, frame  # while it waits, a stream holds nothing of what it gave
                 yield made.pop()
-        yield from reading or _by_sdk(openai.Stream, twin)
+        yield from sdk_reader or _sdk_reader(openai.Stream, stream_copy)
     except openai.OpenAIError:
         raise
     except Exception as error:
-        if not is_bug(error) or _raises(twin):
+        if not is_bug(error) or _raises_bugs(stream_copy):
             raise
-        raise api_error(error, twin.response) from error
+        raise api_error(error, stream_copy.response) from error
     finally:
-        if reading is not None:
-            reading.close()
-        twin.response.close()
+        if sdk_reader is not None:
+            sdk_reader.close()
+        stream_copy.response.close()
 
 
-async def aread(twin: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901  # as `read`
+async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901  # as `read`
     """Read an async stream. See `read`."""
-    reading: Any = None
+    sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
-        frames: AFrames | None = _frames(twin.response)
+        frames: AsyncFrameReader | None = _frame_reader(stream_copy.response)
         if frames is None:
-            async for chunk in openai.AsyncStream.__stream__(twin):
+            async for chunk in openai.AsyncStream.__stream__(stream_copy):
                 yield chunk
             return
-        twin.response.is_stream_consumed = True
-        build, named = Building().chunk, False
-        while (reading_on := frames.chunks()) is not None:
+        stream_copy.response.is_stream_consumed = True
+        build, named = ChunkFactory().build, False
+        while (pending := frames.next_frames()) is not None:
             try:
-                batch = await reading_on
+                batch = await pending
             except StopAsyncIteration:
                 break
             except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
-                frames.failed(error)
+                frames.set_error(error)
                 break
-            del reading_on
+            del pending
             batch.reverse()
             while batch:
                 frame = batch.pop()
                 try:
                     one = build(frame)
                 except Exception:  # the SDK makes the same
-                    if _raises(twin):
+                    if _raises_bugs(stream_copy):
                         raise
                     one = None
                 if one is None:
                     frames.put_back(frame)
-                    reading = reading or _by_sdk(openai.AsyncStream, twin)
-                    if (one := await anext(reading, None)) is None:
+                    sdk_reader = sdk_reader or _sdk_reader(openai.AsyncStream, stream_copy)
+                    if (one := await anext(sdk_reader, None)) is None:
                         return
-                named = named or _named(twin, one)
+                named = named or _remember_id(stream_copy, one)
                 made.append(one)
                 del one, frame
                 yield made.pop()
-        async for chunk in reading or _by_sdk(openai.AsyncStream, twin):
+        async for chunk in sdk_reader or _sdk_reader(openai.AsyncStream, stream_copy):
             yield chunk
     except openai.OpenAIError:
         raise
     except Exception as error:
-        if not is_bug(error) or _raises(twin):
+        if not is_bug(error) or _raises_bugs(stream_copy):
             raise
-        raise api_error(error, twin.response) from error
+        raise api_error(error, stream_copy.response) from error
     finally:
-        await twin.response.aclose()
+        await stream_copy.response.aclose()

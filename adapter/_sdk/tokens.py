@@ -9,12 +9,12 @@ from typing import Any
 
 from adapter._http.memory_scope import Token
 from adapter._runtime import decisions
-from adapter._runtime.call_context import PASSED_ON, Quiet
-from adapter._runtime.internal_errors import raises
+from adapter._runtime.call_context import EXTERNAL_ERROR, SharedCallContext
+from adapter._runtime.internal_errors import raises_bugs
 
-from .signatures import like
+from .signatures import with_signature_of
 
-_FETCHING: dict[str, Callable[[dict[str, Any]], bool]] = {
+_TOKEN_METHODS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "_refresh_api_key": lambda has: has.get("_api_key_provider") is not None,
     "_get_azure_ad_token": lambda has: has.get("_azure_ad_token") is None,
 }
@@ -22,72 +22,72 @@ _FETCHING: dict[str, Callable[[dict[str, Any]], bool]] = {
 that have such tokens."""
 
 
-def with_tokens(own: Any, cls: Any) -> Any:
+def with_tokens(adapted_class: Any, cls: Any) -> Any:
     """Let a client class note the tokens that it fetches; `cls` is what it was made of."""
-    for name in _FETCHING:
+    for name in _TOKEN_METHODS:
         native = getattr(cls, name, None)
         if native is not None:
-            setattr(own, name, (_async if iscoroutinefunction(native) else _sync)(own, name, native))
-    return own
+            setattr(adapted_class, name, (_async if iscoroutinefunction(native) else _sync)(adapted_class, name, native))
+    return adapted_class
 
 
 # What a client calls for its token fails as the SDK's own does, and in nothing else: see client.py for its form.
 
 
-def _sync(own: Any, name: str, native: Any) -> Any:
-    @like(native)
+def _sync(adapted_class: Any, name: str, native: Any) -> Any:
+    @with_signature_of(native)
     def fetch(self: Any) -> Any:
         try:
-            fetched = getattr(super(own, self), name)
+            fetched = getattr(super(adapted_class, self), name)
         except TypeError:  # uninstalled meanwhile
             fetched = getattr(self, name)
         try:
             token = fetched()
         except Exception as error:
             with suppress(Exception):  # of a kind that takes no attributes
-                setattr(error, PASSED_ON, True)  # it is the provider's
+                setattr(error, EXTERNAL_ERROR, True)  # it is the provider's
             raise
         try:
-            _note(self, name, token)
+            _remember_token(self, name, token)
         except Exception:  # the whole token counts
-            if raises(self):
+            if raises_bugs(self):
                 raise
         return token
 
     return fetch
 
 
-def _async(own: Any, name: str, native: Any) -> Any:
-    @like(native)
+def _async(adapted_class: Any, name: str, native: Any) -> Any:
+    @with_signature_of(native)
     async def fetch(self: Any) -> Any:
         try:
-            fetched = getattr(super(own, self), name)
+            fetched = getattr(super(adapted_class, self), name)
         except TypeError:  # uninstalled meanwhile
             fetched = getattr(self, name)
         try:
             token = await fetched()
         except Exception as error:
             with suppress(Exception):  # of a kind that takes no attributes
-                setattr(error, PASSED_ON, True)  # it is the provider's
+                setattr(error, EXTERNAL_ERROR, True)  # it is the provider's
             raise
         try:
-            _note(self, name, token)
+            _remember_token(self, name, token)
         except Exception:  # the whole token counts
-            if raises(self):
+            if raises_bugs(self):
                 raise
         return token
 
     return fetch
 
 
-def _note(client: Any, name: str, token: Any) -> None:
+def _remember_token(client: Any, name: str, token: Any) -> None:
     """Note a token for the call that is being made here."""
-    ticket = decisions.call_of(client)
-    if ticket is not None and type(ticket) is not Quiet and isinstance(token, str):
-        ticket.token = token if _FETCHING[name](client.__dict__) else None
+    context = decisions.current_context(client)
+    if context is not None and type(context) is not SharedCallContext and isinstance(token, str):
+        context.token = token if _TOKEN_METHODS[name](client.__dict__) else None
 
 
-def exchanged(client: Any) -> Token | None:
+def workload_token(client: Any) -> Token | None:
     """Return what returns the token that a client has got for its workload's identity; None for other clients.
 
     The SDK puts it in when the request is on its way already.

@@ -35,7 +35,7 @@ class MatchArguments(TypedDict, total=False):
     tools: bool | None
 
 
-class PerCallArguments(TypedDict, total=False):
+class CallSettingsArguments(TypedDict, total=False):
     """The settings that a rule may set as well."""
 
     backend: Literal["chat", "responses"]
@@ -51,14 +51,14 @@ class PerCallArguments(TypedDict, total=False):
     on_internal_error: OnInternalError
 
 
-class RuleArguments(PerCallArguments, total=False):
+class RuleArguments(CallSettingsArguments, total=False):
     """What a rule is made of."""
 
     match: Match | MatchArguments
     model: str | None
 
 
-class Arguments(PerCallArguments, total=False):
+class Arguments(CallSettingsArguments, total=False):
     """What settings are made of, `config_file` left out."""
 
     force: Force | None

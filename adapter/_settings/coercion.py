@@ -9,10 +9,10 @@ from adapter.errors import ConfigurationError
 
 from .settings import Settings
 
-Given = Settings | Mapping[str, Any] | None
+SettingsLike = Settings | Mapping[str, Any] | None
 
 
-def settings_of(given: Given) -> Settings:
+def settings_of(given: SettingsLike) -> Settings:
     """Return the settings that were given; of a dict, those that its entries make as arguments.
 
     Raises ConfigurationError for anything else, and for what `Settings` refuses.
@@ -22,12 +22,12 @@ def settings_of(given: Given) -> Settings:
     if given is None:
         return Settings()
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"settings: expected Settings or a dict, got {_name(given)}")
+        raise ConfigurationError(f"settings: expected Settings or a dict, got {_type_name(given)}")
     for key in given:
         if not isinstance(key, str):
-            raise ConfigurationError(f"settings: expected names as keys, got {_name(key)}")
+            raise ConfigurationError(f"settings: expected names as keys, got {_type_name(key)}")
     return Settings(**given)
 
 
-def _name(thing: object) -> str:
+def _type_name(thing: object) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

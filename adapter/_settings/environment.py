@@ -38,7 +38,7 @@ logger = logging.getLogger("adapter")
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class VariableSource:
     """The variables of one source by their names in upper case, and the file or folder they stand in.
 
     `place` is empty for the process's own.
@@ -56,8 +56,8 @@ class Layer:
 class Environment:
     """All sources of variables, the strongest first."""
 
-    layers: tuple[Layer, ...]
-    trouble: str = ""
+    layers: tuple[VariableSource, ...]
+    problem: str = ""
     """Why some of them couldn't be read, beginning with the option that names them."""
 
     def values(self) -> dict[str, str]:
@@ -66,13 +66,13 @@ class Environment:
 
     def get(self, name: str) -> str | None:
         """Return a variable's value; None where it is unset."""
-        return next((value for value, _ in self.each(name)), None)
+        return next((value for value, _ in self.values_of(name)), None)
 
     def where(self, name: str) -> str | None:
         """Say where a variable stands; None where it is unset."""
-        return next((place for _, place in self.each(name)), None)
+        return next((place for _, place in self.values_of(name)), None)
 
-    def each(self, name: str) -> Iterator[tuple[str, str]]:
+    def values_of(self, name: str) -> Iterator[tuple[str, str]]:
         """Give a variable's values and where they stand, the one that counts first."""
         for layer in self.layers:
             if name in layer.values:
@@ -86,21 +86,21 @@ def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os
     pydantic-settings.
     """
     given = given or {}
-    layers, trouble = [Layer(_ours(process))], []
+    layers, trouble = [VariableSource(_own_variables(process))], []
     readers: dict[str, Callable[[Path], Mapping[str, str | None]]] = {
-        "_env_file": lambda path: _of_file(path, given.get("_env_file_encoding")),
-        "_secrets_dir": lambda path: dict(_secrets(path)),
+        "_env_file": lambda path: _read_env_file(path, given.get("_env_file_encoding")),
+        "_secrets_dir": lambda path: dict(_read_secrets(path)),
     }
     for option, reader in readers.items():
         for path in reversed(_paths(option, given.get(option))):
             try:
-                layers.append(Layer(_ours(reader(path)), str(path)))
+                layers.append(VariableSource(_own_variables(reader(path)), str(path)))
             except ConfigurationError as error:
                 trouble.append(str(error))
     return Environment(tuple(layers), "; ".join(trouble))
 
 
-def absolute(given: Mapping[str, Any]) -> dict[str, Any]:
+def with_absolute_paths(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with absolute paths: they are read again when the settings' file changes."""
     files = {name: _paths(name, given[name]) for name in ("_env_file", "_secrets_dir") if given.get(name) is not None}
     return {**given, **files}
@@ -145,7 +145,7 @@ def unknown(environment: Environment, fields: Collection[str]) -> Iterator[tuple
         yield name, f"{place}: no such setting, ignored{hint}"
 
 
-def _ours(variables: Mapping[str, str | None]) -> dict[str, str]:
+def _own_variables(variables: Mapping[str, str | None]) -> dict[str, str]:
     """Choose the variables that may be settings and aren't empty.
 
     As for pydantic-settings, the case of their names doesn't count.
@@ -165,7 +165,7 @@ def _paths(option: str, given: Any) -> tuple[Path, ...]:
     return tuple(Path(one).expanduser().absolute() for one in listed)
 
 
-def _of_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
+def _read_env_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
     from dotenv import dotenv_values  # comes with pydantic-settings
 
     if not (path.is_file() or path.is_fifo()):
@@ -181,7 +181,7 @@ def _of_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
     raise ConfigurationError(f"_env_file: {path}: {why}")
 
 
-def _secrets(folder: Path) -> Iterator[tuple[str, str]]:
+def _read_secrets(folder: Path) -> Iterator[tuple[str, str]]:
     """Read the files of a directory, each of which is a variable's value.
 
     What leads out of the directory doesn't count.

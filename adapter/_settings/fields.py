@@ -14,14 +14,14 @@ from pydantic import Field
 from pydantic_settings import NoDecode
 
 from adapter._memory import stores
-from adapter._memory.serialization import key_of
-from adapter._memory.urls import kept, text_of
+from adapter._memory.serialization import parse_key
+from adapter._memory.urls import hide_secrets, plain_url
 from adapter.errors import MissingExtra
-from adapter.translation.model_profiles import ModelFacts
+from adapter.translation.model_profiles import ModelProfiles
 from adapter.translation.policy import CarryReasoning, Unsupported
 
 from .match import Host, Match
-from .validation import Emulated, known_parameter
+from .validation import Emulated, check_parameter
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -38,7 +38,7 @@ OTHER_NAME = {"on_bug": "on_internal_error", "on_internal_error": "on_bug"}
 STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class PerCall(pydantic.BaseModel):
+class CallSettings(pydantic.BaseModel):
     """The settings that one call can differ in from another: those that a rule may set."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -85,18 +85,18 @@ class PerCall(pydantic.BaseModel):
 
     @pydantic.field_validator("on_internal_error")
     @classmethod
-    def _once(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+    def _check_one_name(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         if info.data.get("on_bug") is not None:
             raise ValueError("given as on_bug as well, which is the older name of the same setting: give one of them")
         return value
 
     @pydantic.model_validator(mode="after")
-    def _both_names(self) -> Self:
-        said = self.__pydantic_fields_set__
-        if "on_bug" in said:
+    def _set_both_names(self) -> Self:
+        fields_set = self.__pydantic_fields_set__
+        if "on_bug" in fields_set:
             self.__dict__["on_internal_error"] = self.on_bug
-            said.remove("on_bug")
-            said.add("on_internal_error")
+            fields_set.remove("on_bug")
+            fields_set.add("on_internal_error")
         self.__dict__["on_bug"] = self.on_internal_error
         return self
 
@@ -122,14 +122,14 @@ class PerCall(pydantic.BaseModel):
 
     @pydantic.field_validator("drop", "unsupported_parameters", mode="after")
     @classmethod
-    def _known(cls, value: Any) -> Any:
+    def _check_parameters(cls, value: Any) -> Any:
         for name in value:
-            known_parameter(name)
+            check_parameter(name)
         return value
 
     @pydantic.field_validator("sticky_by")
     @classmethod
-    def _sticky(cls, value: str) -> str:
+    def _check_sticky_by(cls, value: str) -> str:
         if not STICKY.fullmatch(value):
             raise ValueError("expected conversation, user, safety_identifier, header:NAME or request")
         return value
@@ -145,7 +145,7 @@ class PerCall(pydantic.BaseModel):
 
     @pydantic.field_validator("drop", mode="after")
     @classmethod
-    def _no_contradiction(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+    def _check_contradiction(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         policies = info.data.get("unsupported_parameters", {})
         for name in value:
             if policies.get(name, "drop") != "drop":
@@ -158,14 +158,14 @@ class PerCall(pydantic.BaseModel):
         return {**self.unsupported_parameters, **dict.fromkeys(self.drop, "drop")}
 
 
-class Rule(PerCall):
+class Rule(CallSettings):
     """Other settings for the calls that match; also another model's name for those that go to the Responses API."""
 
     match: Match = Match()
     model: str | None = Field(default=None, min_length=1)
 
 
-class Values(PerCall):
+class SettingsFields(CallSettings):
     """All settings but those that are objects of the program."""
 
     force: Force | None = None
@@ -217,12 +217,12 @@ class Values(PerCall):
 
     @pydantic.field_validator("memory", mode="before")
     @classmethod
-    def _whole(cls, value: Any) -> Any:
-        return text_of(value)
+    def _reveal(cls, value: Any) -> Any:
+        return plain_url(value)
 
     @pydantic.field_validator("memory_scope_headers", "hosts", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
+    def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
             if value.lstrip().startswith("["):
                 return json.loads(value)
@@ -231,14 +231,14 @@ class Values(PerCall):
 
     @pydantic.field_validator("memory_scope_headers", mode="after")
     @classmethod
-    def _headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _normalize_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(sorted({name.lower() for name in value}))
 
     @pydantic.field_validator("memory", mode="after")
     @classmethod
-    def _store(cls, value: Any) -> Any:
+    def _check_store(cls, value: Any) -> Any:
         stores.check(value)
-        return kept(value)
+        return hide_secrets(value)
 
     @pydantic.field_validator("memory_key", mode="before")
     @classmethod
@@ -249,17 +249,17 @@ class Values(PerCall):
 
     @pydantic.field_validator("memory_key", mode="after")
     @classmethod
-    def _sound_keys(cls, value: tuple[pydantic.SecretStr, ...]) -> tuple[pydantic.SecretStr, ...]:
+    def _check_keys(cls, value: tuple[pydantic.SecretStr, ...]) -> tuple[pydantic.SecretStr, ...]:
         for one in value:
-            key_of(one.get_secret_value())
+            parse_key(one.get_secret_value())
         if value and find_spec("cryptography") is None:
             raise MissingExtra("memory_key needs cryptography (extra `seal`)")
         return value
 
     @pydantic.field_validator("models", mode="after")
     @classmethod
-    def _facts(cls, value: Any) -> Any:
-        ModelFacts.from_mapping(value)
+    def _check_models(cls, value: Any) -> Any:
+        ModelProfiles.from_mapping(value)
         return value
 
 

@@ -6,20 +6,20 @@ import ast
 import inspect
 from typing import Any
 
-from adapter.translation.parameters import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.parameters import CHAT_PARAMETERS, UNSUPPORTED_MESSAGE_FIELDS
 
 from . import fields, match
 
 
 def settings_schema() -> dict[str, Any]:
     """Make the JSON schema of a settings file; the descriptions are the settings' own docstrings."""
-    schema = fields.Values.model_json_schema()
+    schema = fields.SettingsFields.model_json_schema()
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adapter.toml"}
     schema["description"] = "Which API gets the Chat Completions calls of a service, and how."
-    said = _docstrings(fields) | _docstrings(match)
-    inherited = said.get("PerCall", {})
-    for name, described in (("Values", schema), *schema.get("$defs", {}).items()):
-        for field, text in (inherited | said.get(name, {})).items():
+    docstrings = _docstrings(fields) | _docstrings(match)
+    inherited = docstrings.get("CallSettings", {})
+    for name, described in (("SettingsFields", schema), *schema.get("$defs", {}).items()):
+        for field, text in (inherited | docstrings.get(name, {})).items():
             if field in described.get("properties", {}):
                 described["properties"][field]["description"] = text
     _write_types(schema)
@@ -28,7 +28,7 @@ def settings_schema() -> dict[str, Any]:
 
 def _write_types(schema: dict[str, Any]) -> None:
     """Write down what the validators take or refuse beyond the types."""
-    parameters = sorted(CHAT_PARAMETERS.keys() | MESSAGE_FIELDS)
+    parameters = sorted(CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS)
     for name in ("model", "tag", "call_site", "host", "api", "format"):
         found = schema["$defs"]["Match"]["properties"][name]
         many = {"type": "array", "items": found.pop("items")}

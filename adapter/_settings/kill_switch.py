@@ -20,7 +20,7 @@ _DEPTH = 10  # tables in tables; a file that is nested deeper is no settings fil
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ForceEntry:
     """A `force`: where it stands, and what it says; None where it is empty, which means unset."""
 
     location: Location
@@ -30,41 +30,41 @@ class Found:
     misplaced: bool
 
 
-def found(location: Location, value: Any, table: Location = ()) -> Found:
+def read_entry(location: Location, value: Any, table: Location = ()) -> ForceEntry:
     """Read a value of `force`; `table` is where it belongs."""
     text = isinstance(value, str)
     empty = value is None or (text and not value.strip())
     known = empty or (text and value in get_args(Force))
-    said: Force | None = None if empty else value if known else "native"
-    return Found(location, said, known, text, location != (*table, "force") and not isinstance(location[0], int))
+    force: Force | None = None if empty else value if known else "native"
+    return ForceEntry(location, force, known, text, location != (*table, "force") and not isinstance(location[0], int))
 
 
-def strongest(said: Iterable[Force | None]) -> Force | None:
+def strongest(forces: Iterable[Force | None]) -> Force | None:
     """Return the force that beats the others."""
-    return max(said, key=lambda one: _STRENGTH[one], default=None)
+    return max(forces, key=lambda one: _STRENGTH[one], default=None)
 
 
-def lifted(data: Any, at: Location = (), table: Location = ()) -> tuple[Any, list[Found]]:
+def extract_forces(data: Any, location: Location = (), table: Location = ()) -> tuple[Any, list[ForceEntry]]:
     """Take every `force` out of tables and lists: return a copy without them, and what they say; `table` is where one belongs.
 
     The name's case doesn't count. A table of that name below `models` is a model's.
     """
-    if len(at) >= _DEPTH or not isinstance(data, (Mapping, list, tuple)):
+    if len(location) >= _DEPTH or not isinstance(data, (Mapping, list, tuple)):
         return data, []
-    out: list[Found] = []
+    out: list[ForceEntry] = []
     if not isinstance(data, Mapping):
         items: list[Any] = []
         for number, item in enumerate(data):
-            kept, some = lifted(item, (*at, number), table)
+            kept, some = extract_forces(item, (*location, number), table)
             items.append(kept)
             out += some
         return items, out
     bare: dict[Any, Any] = {}
     for name, value in data.items():
-        if is_name(name) and not (at[-1:] == ("models",) and isinstance(value, Mapping)):
-            out.append(found((*at, name), value, table))
+        if is_name(name) and not (location[-1:] == ("models",) and isinstance(value, Mapping)):
+            out.append(read_entry((*location, name), value, table))
             continue
-        bare[name], some = lifted(value, (*at, name), table)
+        bare[name], some = extract_forces(value, (*location, name), table)
         out += some
     return bare, out
 
@@ -74,33 +74,33 @@ def is_name(name: Any) -> bool:
     return isinstance(name, str) and name.strip().lower() == "force"
 
 
-_NOISE = dict.fromkeys([0, 0xFEFF, 0xFFFD, *range(0xDC80, 0xDD00)])
-_LINE = re.compile(
+_STRAY_CHARACTERS = dict.fromkeys([0, 0xFEFF, 0xFFFD, *range(0xDC80, 0xDD00)])
+_LOOSE_LINE = re.compile(
     r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:][ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
     re.IGNORECASE,
 )
 # Appended to a line that doesn't end: `rollout = 5force = "chat"`.
-_GLUED = re.compile(r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?""")
-_STRICT = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
+_APPENDED = re.compile(r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?""")
+_STRICT_LINE = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
 
 
 def is_line(line: str) -> bool:
     """Tell whether a person would read a line as a force."""
-    return _LINE.match(cleaned(line)) is not None
+    return _LOOSE_LINE.match(without_stray_characters(line)) is not None
 
 
-def unglued(line: str) -> str:
+def without_appended(line: str) -> str:
     """Take away a force that was appended to a line."""
-    glued = _GLUED.fullmatch(cleaned(line))
+    glued = _APPENDED.fullmatch(without_stray_characters(line))
     return glued[1] if glued and not is_line(line) else line
 
 
-def cleaned(text: str) -> str:
+def without_stray_characters(text: str) -> str:
     """Return a text without what a shell puts in that appends in another encoding than the file's."""
-    return text.translate(_NOISE)
+    return text.translate(_STRAY_CHARACTERS)
 
 
-def legible(text: str, *, running: bool) -> list[Found]:
+def find_in_lines(text: str, *, running: bool) -> list[ForceEntry]:
     """Find a force in the lines of a text that isn't TOML; the location is the line's number.
 
     Only what keeps calls where they were written for: nothing is moved by a file that can't be read. Where the process starts the
@@ -108,11 +108,11 @@ def legible(text: str, *, running: bool) -> list[Found]:
     running, whatever a person would read as one counts.
     """
     out = []
-    for number, line in enumerate(cleaned(text).splitlines(), 1):
-        if strict := _STRICT.fullmatch(line):
-            out.append(found((number,), strict[2]))
-        elif glued := _GLUED.fullmatch(line):
-            out.append(found((number,), glued[3]))
-        elif running and (loose := _LINE.match(line)):
-            out.append(found((number,), (loose[2] if loose[1] else loose[3]).lstrip("\"'")))
+    for number, line in enumerate(without_stray_characters(text).splitlines(), 1):
+        if strict := _STRICT_LINE.fullmatch(line):
+            out.append(read_entry((number,), strict[2]))
+        elif glued := _APPENDED.fullmatch(line):
+            out.append(read_entry((number,), glued[3]))
+        elif running and (loose := _LOOSE_LINE.match(line)):
+            out.append(read_entry((number,), (loose[2] if loose[1] else loose[3]).lstrip("\"'")))
     return [one for one in out if one.value in ("chat", "native")]

@@ -28,13 +28,13 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
-            if sys.stderr is not None and not self._is_others(record):
+            if sys.stderr is not None and not self._has_other_handler(record):
                 sys.stderr.write(" ".join(self.format(record).splitlines()) + "\n")
                 sys.stderr.flush()
         except Exception:  # noqa: BLE001  # as logging's own handlers
             self.handleError(record)
 
-    def _is_others(self, record: logging.LogRecord) -> bool:
+    def _has_other_handler(self, record: logging.LogRecord) -> bool:
         """Tell whether a handler of the application's, set up before or after this one, has the record."""
         at: logging.Logger | None = logging.getLogger(record.name)
         while at is not None:
@@ -48,12 +48,12 @@ class Handler(logging.Handler):
 _HANDLER = Handler()
 
 
-def switch_on(environment: Environment) -> None:
+def configure_log(environment: Environment) -> None:
     """Log from the level on that `ADAPTER_LOG` names; without it logging is left as it is."""
-    said = environment.get(LOG)
-    if said is None:
+    level_name = environment.get(LOG)
+    if level_name is None:
         return
-    level = _LEVELS.get(said.strip().lower())
+    level = _LEVELS.get(level_name.strip().lower())
     if level is None:
         if _WARNED.first(LOG):
             logger.warning("%s: ignored: expected debug, info, warning, error or critical", environment.where(LOG))

@@ -12,17 +12,17 @@ Globs = tuple[str, ...]
 
 
 # Brackets are around an IPv6 address, as in a URL, which has more colons than one; or they hold characters, as in any glob.
-_NO_HOST = re.compile(r"^\.*$|[/@\s]|^[^:]*:[^:]*$|^\[[^\]]*:[^\]]*:[^\]]*\]:")
+_NOT_A_HOST = re.compile(r"^\.*$|[/@\s]|^[^:]*:[^:]*$|^\[[^\]]*:[^\]]*:[^\]]*\]:")
 _IPV6 = re.compile(r"\[([^\]]*:[^\]]*:[^\]]*)\]")
 
 
-def _host(glob: str) -> str:
-    if _NO_HOST.search(glob):
+def _check_host(glob: str) -> str:
+    if _NOT_A_HOST.search(glob):
         raise ValueError("expected a host or a glob of hosts, without scheme, port and path")
-    return _IPV6.sub(r"\1", plain_host(glob))
+    return _IPV6.sub(r"\1", normalize_host(glob))
 
 
-def plain_host(host: str) -> str:
+def normalize_host(host: str) -> str:
     """Write a host as hosts are compared: in lower case, without the dot at the end, and in its own script."""
     host = host.lower().rstrip(".")
     if "xn--" in host:
@@ -31,7 +31,7 @@ def plain_host(host: str) -> str:
     return host
 
 
-Host = Annotated[str, pydantic.AfterValidator(_host)]
+Host = Annotated[str, pydantic.AfterValidator(_check_host)]
 
 
 class Match(pydantic.BaseModel):
@@ -56,5 +56,5 @@ class Match(pydantic.BaseModel):
 
     @pydantic.field_validator("model", "tag", "call_site", "host", "api", "format", mode="before")
     @classmethod
-    def _one(cls, value: Any) -> Any:
+    def _as_tuple(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value

@@ -27,8 +27,8 @@ from adapter.telemetry.observers import check
 from . import environment, log_handler, settings_file
 from .arguments import Arguments
 from .environment import CONFIG, PREFIX, Environment
-from .fields import OTHER_NAME, Force, Values
-from .kill_switch import Found, Location, found, lifted, strongest
+from .fields import OTHER_NAME, Force, SettingsFields
+from .kill_switch import ForceEntry, Location, extract_forces, read_entry, strongest
 from .settings_hash import hash_of
 
 _OBJECTS = frozenset({"flags", "observers"})
@@ -39,20 +39,20 @@ logger = logging.getLogger("adapter")
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Sources:
     """What settings are read from beside arguments: the file's values, the variables, and what holds before all."""
 
     file: Mapping[str, Any]
-    first: Mapping[str, Any]
+    forced: Mapping[str, Any]
     variables: Mapping[str, str]
 
 
-Where = Callable[[Location], str]
+Locate = Callable[[Location], str]
 
-_READING: ContextVar[_Reading] = ContextVar("adapter.settings.reading")
+_SOURCES: ContextVar[_Sources] = ContextVar("adapter.settings.reading")
 
 
-class Settings(BaseSettings, Values):
+class Settings(BaseSettings, SettingsFields):
     """What the adapter does with the calls of one client.
 
     Each setting can be given as an argument, as an environment variable (`ADAPTER_BACKEND`, …; lists
@@ -82,81 +82,81 @@ class Settings(BaseSettings, Values):
     or a store of the program's own (`adapter.Store`). A URL with a password in it is kept as a `pydantic.SecretStr`, which shows
     itself, in dumps and in JSON without it; `get_secret_value()` gives it whole, and settings take it as it is."""
 
-    _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
-    _document: settings_file.Document | None = pydantic.PrivateAttr(default=None)
-    _live: Any = pydantic.PrivateAttr(default=None)  # see live.py
-    _trouble: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
+    _arguments: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
+    _settings_file: settings_file.SettingsFile | None = pydantic.PrivateAttr(default=None)
+    _reloader: Any = pydantic.PrivateAttr(default=None)  # see live.py
+    _problem: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
     _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
 
     def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **arguments: Unpack[Arguments]) -> None:
         values: dict[str, Any] = {**arguments}
         environment.check_options(values)
         options = {name: values.pop(name, self.model_config.get(name[1:])) for name in environment.OPTIONS}
-        values |= environment.absolute({name: value for name, value in options.items() if value is not None})
+        values |= environment.with_absolute_paths({name: value for name, value in options.items() if value is not None})
         named = config_file or environment.read(values).get(CONFIG)
         document = None
         if named:
             try:
                 document = settings_file.read(named)
             except ConfigurationError as error:
-                document = settings_file.unread(named, str(error))
+                document = settings_file.unreadable_file(named, str(error))
         self._load(document, values, lenient=True)
-        if self._trouble or self._remarks:
-            logger.error("%s", self.said_of_force())
+        if self._problem or self._remarks:
+            logger.error("%s", self.force_message())
 
     @classmethod
-    def at(cls, document: settings_file.Document | None, given: dict[str, Any], *, lenient: bool = False) -> Self:
+    def from_file(cls, settings_file: settings_file.SettingsFile | None, arguments: dict[str, Any], *, lenient: bool = False) -> Self:
         """Make the settings that the arguments of before give with another state of their file.
 
         `lenient`: where there is a force, what is wrong is left out.
         """
         made = cls.__new__(cls)
-        made._load(document, given, lenient=lenient)
+        made._load(settings_file, arguments, lenient=lenient)
         return made
 
-    def forced(self, force: Force) -> Self:
+    def with_force(self, force: Force) -> Self:
         """Make a copy with a force laid over it."""
         made = self.__copy__()
         made.__dict__ = {**self.__dict__, "force": force}
         made.__dict__.pop("hash", None)
-        made._live = None
+        made._reloader = None
         return made
 
-    def said_of_force(self) -> str:
+    def force_message(self) -> str:
         """Say that the kill switch holds, and what is wrong beside it."""
-        why = "; ".join(filter(None, (self._remarks, self._trouble)))
+        why = "; ".join(filter(None, (self._remarks, self._problem)))
         return safe_names.printable(
             f"settings={self.hash} force={self.force}: the kill switch holds, and something is wrong: {why}",
             _LONGEST_LINE,
         )
 
-    def _load(self, document: settings_file.Document | None, given: dict[str, Any], *, lenient: bool) -> None:
-        variables = environment.read(given)
-        force, remarks = _force(forces_of(document, given, variables), given)
-        values = {name: value for name, value in given.items() if name not in ("force", *environment.OPTIONS)}
+    def _load(self, settings_file: settings_file.SettingsFile | None, arguments: dict[str, Any], *, lenient: bool) -> None:
+        variables = environment.read(arguments)
+        force, remarks = _effective_force(find_forces(settings_file, arguments, variables), arguments)
+        values = {name: value for name, value in arguments.items() if name not in ("force", *environment.OPTIONS)}
         if "rules" in values:
-            values["rules"], _ = lifted(values["rules"])
-        reading = _Reading({} if document is None else document.data, {"force": force}, variables.values())
-        log_handler.switch_on(variables)
+            values["rules"], _ = extract_forces(values["rules"])
+        reading = _Sources({} if settings_file is None else settings_file.data, {"force": force}, variables.values())
+        log_handler.configure_log(variables)
         environment.warn_of_unknown(variables, type(self).model_fields)
         trouble = ""
         try:
-            if variables.trouble:
-                raise ConfigurationError(variables.trouble)
+            if variables.problem:
+                raise ConfigurationError(variables.problem)
             environment.check_objects(variables, _OBJECTS)
-            if document is not None:
-                check_file(document)
-            self._read(reading, values, lambda location: _source(location, values, variables, document))
+            if settings_file is not None:
+                check_file(settings_file)
+            self._read(reading, values, lambda location: _place_of(location, values, variables, settings_file))
         except Exception as error:
             if force is None or not lenient:
                 raise
             trouble = str(error) if isinstance(error, AdapterError) else type(error).__name__
-            self._read_what_can_be(reading, values)
-        self._given = {name: getattr(self, name) if name in _SECRET else value for name, value in given.items()}
-        self._document, self._trouble, self._remarks = document, trouble, remarks
+            self._read_valid(reading, values)
+        self._arguments = {name: getattr(self, name) if name in _SECRET else value for name, value in arguments.items()}
+        self._settings_file, self._problem, self._remarks = settings_file, trouble, remarks
 
-    def _read(self, reading: _Reading, values: dict[str, Any], where: Where = lambda _: "") -> None:
-        token = _READING.set(reading)
+    def _read(self, sources: _Sources, values: dict[str, Any], where: Locate = lambda _: "") -> None:
+        token = _SOURCES.set(sources)
         problem = ""
         try:
             super().__init__(**values)
@@ -167,20 +167,20 @@ class Settings(BaseSettings, Values):
             name = named[1] if named else "settings"
             problem = f"{name}: not JSON ({where((name,))})"
         finally:
-            _READING.reset(token)
+            _SOURCES.reset(token)
         if problem:  # outside of the handlers: their exceptions hold what was given, passwords included
             raise ConfigurationError(problem)
 
-    def _read_what_can_be(self, all_: _Reading, values: dict[str, Any]) -> None:
+    def _read_valid(self, sources: _Sources, values: dict[str, Any]) -> None:
         """Read arguments, and of the file and the environment what is sound, one after the other. Raises for wrong arguments."""
-        kept = replace(all_, file={}, variables={})
+        kept = replace(sources, file={}, variables={})
         self._read(kept, values)
         names = list(type(self).model_fields)
-        tried = [replace(kept, file={name: all_.file[name]}) for name in names if name in all_.file]
+        tried = [replace(kept, file={name: sources.file[name]}) for name in names if name in sources.file]
         tried += [
-            replace(kept, variables={variable: all_.variables[variable]})
+            replace(kept, variables={variable: sources.variables[variable]})
             for name in names
-            if (variable := PREFIX + name.upper()) in all_.variables
+            if (variable := PREFIX + name.upper()) in sources.variables
         ]
         unsound: list[str] = []
         for one in tried:
@@ -195,7 +195,7 @@ class Settings(BaseSettings, Values):
             # Half of what was said of the memory may be another memory, or an unsealed one: rather none.
             file = {name: value for name, value in kept.file.items() if not name.startswith(of_memory)}
             variables = {name: value for name, value in kept.variables.items() if not name.startswith(of_memory)}
-            kept = _Reading(file, {**kept.first, "carry_reasoning": "never"}, variables)
+            kept = _Sources(file, {**kept.forced, "carry_reasoning": "never"}, variables)
         self._read(kept, values)
 
     @classmethod
@@ -208,8 +208,8 @@ class Settings(BaseSettings, Values):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources, with the kill switch before all of them."""
-        variables, file = _Variables(settings_cls, env_settings), _Whole(settings_cls, _File(settings_cls))
-        return _First(settings_cls), init_settings, variables, file
+        variables, file = _Variables(settings_cls, env_settings), _Unmerged(settings_cls, _File(settings_cls))
+        return _KillSwitch(settings_cls), init_settings, variables, file
 
     @pydantic.field_validator("flags")
     @classmethod
@@ -227,7 +227,7 @@ class Settings(BaseSettings, Values):
         return value
 
     @pydantic.field_serializer("memory", when_used="json")
-    def _named(self, value: Any) -> str:
+    def _serialize_memory(self, value: Any) -> str:
         return str(value) if isinstance(value, (str, pydantic.SecretStr)) else type(value).__qualname__
 
     @cached_property
@@ -241,15 +241,15 @@ class Settings(BaseSettings, Values):
         """Make a copy; what `update` gives is checked, and counts as arguments."""
         if not update:
             return self.__copy__()
-        given = {name: value for name, value in self._given.items() if OTHER_NAME.get(name) not in update}
-        return type(self).at(self._document, {**given, **update}, lenient=True)
+        given = {name: value for name, value in self._arguments.items() if OTHER_NAME.get(name) not in update}
+        return type(self).from_file(self._settings_file, {**given, **update}, lenient=True)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_live": None}}
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_reloader": None}}
 
 
 class _File(PydanticBaseSettingsSource):
@@ -257,10 +257,10 @@ class _File(PydanticBaseSettingsSource):
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        return dict(_READING.get().file)
+        return dict(_SOURCES.get().file)
 
 
-class _Whole(PydanticBaseSettingsSource):
+class _Unmerged(PydanticBaseSettingsSource):
     """A source whose values take the place of those below as a whole: pydantic-settings would merge tables."""
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
@@ -274,83 +274,83 @@ class _Whole(PydanticBaseSettingsSource):
         return {name: value for name, value in self._source().items() if name not in self.current_state}
 
 
-class _Variables(_Whole):
+class _Variables(_Unmerged):
     """The variables that count, read as pydantic-settings reads those of the process."""
 
     def __call__(self) -> dict[str, Any]:
         source: Any = self._source
-        source.env_vars = {name.lower(): value for name, value in _READING.get().variables.items()}
+        source.env_vars = {name.lower(): value for name, value in _SOURCES.get().variables.items()}
         values = super().__call__()
         if "rules" in values:
-            values["rules"], _ = lifted(values["rules"])
+            values["rules"], _ = extract_forces(values["rules"])
         return values
 
 
-class _First(PydanticBaseSettingsSource):
+class _KillSwitch(PydanticBaseSettingsSource):
     """What holds before everything else: the kill switch, from whatever source."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        return dict(_READING.get().first)
+        return dict(_SOURCES.get().forced)
 
 
-def forces_of(
-    document: settings_file.Document | None, given: Mapping[str, Any], variables: Environment | None = None
-) -> Iterator[tuple[Found, str]]:
+def find_forces(
+    settings_file: settings_file.SettingsFile | None, arguments: Mapping[str, Any], variables: Environment | None = None
+) -> Iterator[tuple[ForceEntry, str]]:
     """Give every force of the arguments, the variables and the file, with the place that it stands in."""
-    if "force" in given:
-        yield found(("force",), given["force"]), "argument"
-    for one in lifted(given.get("rules"), ("rules",))[1]:
+    if "force" in arguments:
+        yield read_entry(("force",), arguments["force"]), "argument"
+    for one in extract_forces(arguments.get("rules"), ("rules",))[1]:
         yield one, "argument"
-    variables = variables or environment.read(given)
-    for value, place in variables.each(f"{PREFIX}FORCE"):
-        yield found(("force",), value), place
-    for value, place in variables.each(f"{PREFIX}RULES"):
+    variables = variables or environment.read(arguments)
+    for value, place in variables.values_of(f"{PREFIX}FORCE"):
+        yield read_entry(("force",), value), place
+    for value, place in variables.values_of(f"{PREFIX}RULES"):
         with suppress(ValueError, RecursionError):
-            for one in lifted(json.loads(value), ("rules",))[1]:
+            for one in extract_forces(json.loads(value), ("rules",))[1]:
                 yield one, place
-    if document is not None:
-        for one in document.forces:
-            yield one, document.where_force(one)
+    if settings_file is not None:
+        for one in settings_file.forces:
+            yield one, settings_file.where_force(one)
 
 
-def _force(forces: Iterable[tuple[Found, str]], given: Mapping[str, Any]) -> tuple[Force | None, str]:
+def _effective_force(forces: Iterable[tuple[ForceEntry, str]], arguments: Mapping[str, Any]) -> tuple[Force | None, str]:
     """Return the force that beats all others, and what is odd about how some of them are said."""
-    said: list[Force | None] = []
+    values: list[Force | None] = []
     odd = []
     for one, place in forces:
-        said.append(one.value)
+        values.append(one.value)
         if not one.known:
             odd.append(f"force: unknown, so it counts as native; expected chat, native or responses ({place})")
         if one.value is not None and one.misplaced:
             odd.append(f"{'.'.join(map(str, one.location))}: counts as force, at the top ({place})")
-    force = strongest(said)
-    if force == "responses" and given.get("force", "") is None:  # a program that says that there is none
+    force = strongest(values)
+    if force == "responses" and arguments.get("force", "") is None:  # a program that says that there is none
         force = None
     return force, "; ".join(dict.fromkeys(odd))
 
 
-def check_file(document: settings_file.Document) -> None:
+def check_file(settings_file: settings_file.SettingsFile) -> None:
     """Refuse what is wrong in the file itself, also where something else has the last word."""
-    for name in _OBJECTS & document.data.keys():
+    for name in _OBJECTS & settings_file.data.keys():
         raise ConfigurationError(
-            f"{name}: an object, which can only be given as an argument ({document.where((name,))})"
+            f"{name}: an object, which can only be given as an argument ({settings_file.where((name,))})"
         )
-    if document.trouble:
-        raise ConfigurationError(document.trouble)
+    if settings_file.problem:
+        raise ConfigurationError(settings_file.problem)
     problem = ""
     try:
-        Values.model_validate(document.data)
+        SettingsFields.model_validate(settings_file.data)
     except pydantic.ValidationError as error:
-        problem = _explain(error, document.where)
+        problem = _explain(error, settings_file.where)
     if problem:
         raise ConfigurationError(problem)
 
 
-def _source(
-    location: Location, values: dict[str, Any], variables: Environment, document: settings_file.Document | None
+def _place_of(
+    location: Location, values: dict[str, Any], variables: Environment, settings_file: settings_file.SettingsFile | None
 ) -> str:
     name = str(location[0]) if location else ""
     if name in values:
@@ -358,10 +358,10 @@ def _source(
     variable = variables.where(PREFIX + name.upper())
     if variable is not None:
         return variable
-    return "" if document is None else document.where(location)
+    return "" if settings_file is None else settings_file.where(location)
 
 
-def _explain(error: pydantic.ValidationError, where: Where) -> str:
+def _explain(error: pydantic.ValidationError, where: Locate) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = problem["loc"]
@@ -371,7 +371,7 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
             name, _, message = message.partition(": ")
             location = ("models", *name.removeprefix("models.").rsplit(".", 1))
         if problem["type"] == "extra_forbidden":
-            near = _near(location)
+            near = _nearest_name(location)
             message = "no such setting" + (f"; did you mean {near}?" if near else "")
         elif problem["type"] == "tuple_type":
             message = "expected a list" + (" of tables, [[rules]] in TOML" if location == ("rules",) else "")
@@ -380,7 +380,7 @@ def _explain(error: pydantic.ValidationError, where: Where) -> str:
     return "; ".join(problems)
 
 
-def _near(location: Location) -> str:
+def _nearest_name(location: Location) -> str:
     """Return the name that may have been meant where an unknown one stands."""
     from .fields import Rule
     from .match import Match

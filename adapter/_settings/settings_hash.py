@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic
 
-from adapter._memory.urls import text_of, without_secrets
+from adapter._memory.urls import plain_url, without_secrets
 
 _SECRET = frozenset({"memory_key"})
 _UNORDERED = frozenset({"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"})
@@ -26,39 +26,39 @@ def hash_of(settings: Any) -> str:
     """
     fields = type(settings).model_fields
     names = {name for name, field in fields.items() if not field.exclude and name not in _SECRET}
-    said = settings.model_dump(mode="json", include=names - {"rules", "memory"})
-    defaults = {name: fields[name].get_default(call_default_factory=True) for name in said}
-    said = _plain(said)
-    said = {name: value for name, value in said.items() if value != _plain(_json(defaults)).get(name, {})}
+    values = settings.model_dump(mode="json", include=names - {"rules", "memory"})
+    defaults = {name: fields[name].get_default(call_default_factory=True) for name in values}
+    values = _normalized(values)
+    values = {name: value for name, value in values.items() if value != _normalized(_json(defaults)).get(name, {})}
     if settings.memory != fields["memory"].default:
-        url = text_of(settings.memory)
-        said["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__
+        url = plain_url(settings.memory)
+        values["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__
     if settings.rules:
         # Their order counts, and so does a default that is written down: it beats what is outside.
-        said["rules"] = [_rule(rule) for rule in settings.rules]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+        values["rules"] = [_rule(rule) for rule in settings.rules]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _rule(rule: Any) -> dict[str, Any]:
-    said = rule.model_dump(mode="json", exclude_unset=True, exclude={"match"})
+    values = rule.model_dump(mode="json", exclude_unset=True, exclude={"match"})
     match = rule.match.model_dump(mode="json", exclude_defaults=True)
-    return _plain(said) | ({"match": _plain(match)} if match else {})
+    return _normalized(values) | ({"match": _normalized(match)} if match else {})
 
 
 def _json(values: Mapping[str, Any]) -> Any:
     return pydantic.TypeAdapter(Any).dump_python(dict(values), mode="json")
 
 
-def _plain(said: Mapping[str, Any]) -> dict[str, Any]:
+def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
     """Put what can be said in several ways into one."""
     plain = {
         name: sorted(set(value)) if name in _UNORDERED else value
-        for name, value in said.items()
+        for name, value in values.items()
         if name not in _POLICIES
     }
-    if any(name in said for name in _POLICIES):
+    if any(name in values for name in _POLICIES):
         plain["policies"] = {
-            **(said.get("unsupported_parameters") or {}),
-            **dict.fromkeys(said.get("drop") or (), "drop"),
+            **(values.get("unsupported_parameters") or {}),
+            **dict.fromkeys(values.get("drop") or (), "drop"),
         }
     return plain

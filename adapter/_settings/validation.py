@@ -5,14 +5,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Literal
 
-from adapter.translation.parameters import CHAT_PARAMETERS, MESSAGE_FIELDS
+from adapter.translation.parameters import CHAT_PARAMETERS, UNSUPPORTED_MESSAGE_FIELDS
 
 Emulated = Literal["n", "name", "stop", "web_search_options"]
 
 
-def known_parameter(name: str) -> None:
+def check_parameter(name: str) -> None:
     """Raise ValueError, with the nearest name, for what is no parameter of Chat Completions."""
-    known = CHAT_PARAMETERS.keys() | MESSAGE_FIELDS
+    known = CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
     if name not in known:
         near = get_close_matches(str(name), known, n=1)
         raise ValueError(f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else ""))

@@ -10,55 +10,55 @@ from hashlib import blake2b
 
 from .fork import in_forked_child
 
-_MOST = 1000
+_MAX_MEMBERS = 1000
 _KEY = secrets.token_bytes(32)
-_ALL: weakref.WeakSet[Expiring] = weakref.WeakSet()
+_ALL: weakref.WeakSet[ExpiringSet] = weakref.WeakSet()
 
 
-class Expiring:
+class ExpiringSet:
     """Remember things for some seconds each; beyond a thousand the oldest are forgotten.
 
     They are told by what their `repr` says, of which only a keyed digest is kept: there may be keys in it, of any length.
     """
 
     def __init__(self) -> None:
-        self._until: dict[bytes, float] = {}
+        self._expiry: dict[bytes, float] = {}
         self._lock = threading.RLock()  # a signal's handler may come back in the middle
         _ALL.add(self)
 
-    def remember(self, what: object, seconds: float) -> None:
+    def add(self, member: object, seconds: float) -> None:
         """Remember one more."""
-        name = _digest(what)
+        name = _digest(member)
         with self._lock:
-            self._until.pop(name, None)
-            while len(self._until) >= _MOST:
-                self._until.pop(next(iter(self._until)), None)
-            self._until[name] = time.monotonic() + seconds
+            self._expiry.pop(name, None)
+            while len(self._expiry) >= _MAX_MEMBERS:
+                self._expiry.pop(next(iter(self._expiry)), None)
+            self._expiry[name] = time.monotonic() + seconds
 
     def __bool__(self) -> bool:
-        return bool(self._until)
+        return bool(self._expiry)
 
-    def holds(self, what: object) -> bool:
+    def contains(self, member: object) -> bool:
         """Tell whether it was remembered, and not too long ago."""
-        until = self._until.get(_digest(what)) if self._until else None
+        until = self._expiry.get(_digest(member)) if self._expiry else None
         return until is not None and time.monotonic() < until
 
-    def drop(self, what: object) -> None:
+    def discard(self, member: object) -> None:
         """Forget one."""
         with self._lock:
-            self._until.pop(_digest(what), None)
+            self._expiry.pop(_digest(member), None)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forget them all."""
         with self._lock:
-            self._until.clear()
+            self._expiry.clear()
 
 
-def _digest(what: object) -> bytes:
-    return blake2b(repr(what).encode("utf-8", "backslashreplace"), digest_size=16, key=_KEY).digest()
+def _digest(member: object) -> bytes:
+    return blake2b(repr(member).encode("utf-8", "backslashreplace"), digest_size=16, key=_KEY).digest()
 
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock
-def _unlock() -> None:
+def _renew_locks() -> None:
     for one in list(_ALL):
         one._lock = threading.RLock()

@@ -6,20 +6,20 @@ from __future__ import annotations
 class Once:
     """The kinds of lines that have been written, of which there are `most` at the most."""
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
-        self._said: dict[object, object] = {}
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._seen: dict[object, object] = {}
 
     def first(self, kind: object) -> bool:
         """Tell whether this is the first line of its kind, in whatever thread. None is made of what a caller sent."""
-        if kind in self._said or (self._most is not None and len(self._said) >= self._most):
+        if kind in self._seen or (self._limit is not None and len(self._seen) >= self._limit):
             return False
         this = object()
-        return self._said.setdefault(kind, this) is this
+        return self._seen.setdefault(kind, this) is this
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         """Let everything be said again: other settings are in force."""
-        self._said = {}
+        self._seen = {}
 
 
 ONCE = Once()

@@ -29,7 +29,7 @@ _SECRET = re.compile(
 # Controls but for the end of a line and the tab, marks that turn the direction of writing, other ends of lines.
 _ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _DENSE = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
-_MOST_DIGITS = 4
+_MAX_DIGITS = 4
 
 # What a path leads through, so that it still says where a key stands that isn't shown.
 _CONTAINERS = frozenset({
@@ -79,7 +79,7 @@ def setting(value: object) -> str:
     return str(value) if shown else OTHER
 
 
-def blank(value: str) -> str:
+def without_indexes(value: str) -> str:
     """Return a path without its indexes, so that many are counted as one: `messages[].name`."""
     return _INDEX.sub("[]", value)
 
@@ -117,7 +117,7 @@ def _json_escaped(character: str) -> str:
 
 
 def _is_key(value: str) -> bool:
-    return _KEY.fullmatch(value) is not None and not _is_secret(value) and sum(map(str.isdigit, value)) <= _MOST_DIGITS
+    return _KEY.fullmatch(value) is not None and not _is_secret(value) and sum(map(str.isdigit, value)) <= _MAX_DIGITS
 
 
 def _is_secret(value: str) -> bool:

@@ -40,7 +40,7 @@ class Decoder:
         self._skip_lf = False
 
     @property
-    def between(self) -> bool:
+    def between_events(self) -> bool:
         """Tell whether what comes next begins an event."""
         return self._started and not (self._pieces or self._data or self._name or self._skip_lf)
 

@@ -16,22 +16,22 @@ from typing import Any
 
 from .fork import in_forked_child
 
-_ALL: weakref.WeakSet[Threads] = weakref.WeakSet()
+_ALL: weakref.WeakSet[WorkerThreads] = weakref.WeakSet()
 
 
-class Threads:
+class WorkerThreads:
     """Threads that work may block: some at once; more work waits for its turn, as long as its askers do.
 
     Not an executor's: those are joined when the interpreter ends, however long they are stuck. A thread without work waits for
     more of it for `linger` seconds, and ends.
     """
 
-    def __init__(self, most: int, name: str, *, linger: float = 0.0) -> None:
-        self._most, self._name, self._linger = most, name, linger
-        self.forget()
+    def __init__(self, max_workers: int, name: str, *, idle_timeout: float = 0.0) -> None:
+        self._max_workers, self._name, self._idle_timeout = max_workers, name, idle_timeout
+        self.reset()
         _ALL.add(self)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew: a forked process has none of its parent's threads."""
         self._lock = threading.Condition()  # a signal's handler, or the garbage collector, may come back in the middle
         self._idle = 0
@@ -50,7 +50,7 @@ class Threads:
             if self._idle > len(self._waiting):
                 self._waiting[future] = lambda: context.run(work)
                 self._lock.notify()
-            elif len(self._running) < self._most:
+            elif len(self._running) < self._max_workers:
                 self._running.add(future)
                 fresh = True
             elif all(one.cancelled() for one in self._running):
@@ -85,7 +85,7 @@ class Threads:
     def _next(self, done: Future[Any]) -> tuple[Future[Any] | None, Callable[[], Any]]:
         with self._lock:
             self._running.discard(done)
-            woken = self._linger > 0
+            woken = self._idle_timeout > 0
             while True:
                 for future in list(self._waiting):
                     work = self._waiting.pop(future, None)
@@ -95,11 +95,11 @@ class Threads:
                 if not woken:
                     return None, lambda: None
                 self._idle += 1
-                woken = self._lock.wait(self._linger)
+                woken = self._lock.wait(self._idle_timeout)
                 self._idle -= 1
 
 
-async def joined(running: Future[Any]) -> Any:
+async def await_future(future: Future[Any]) -> Any:
     """Wait for what runs in a thread, in any event loop; a cancelled task cancels it."""
     try:
         asyncio.get_running_loop()
@@ -107,15 +107,15 @@ async def joined(running: Future[Any]) -> Any:
         import anyio
 
         try:
-            while not running.done():  # noqa: ASYNC110  # what runs in the thread knows of no event loop
+            while not future.done():  # noqa: ASYNC110  # what runs in the thread knows of no event loop
                 await anyio.sleep(0.001)
         finally:
-            running.cancel()
-        return running.result()
-    return await asyncio.wrap_future(running)
+            future.cancel()
+        return future.result()
+    return await asyncio.wrap_future(future)
 
 
 @in_forked_child
-def _forget_all() -> None:
+def _reset_all() -> None:
     for one in list(_ALL):
-        one.forget()
+        one.reset()

@@ -22,15 +22,15 @@ from .events import (
     ToolCallDone,
     ToolCallStarted,
 )
-from .sdk_objects import fields, key_of, listed, string, text_of
-from .tools import Parser, Toolbox, attempt, json_object, parser_of
+from .sdk_objects import as_list, fields, key_of, string, text_of
+from .tools import Parser, ToolSet, json_object, parser_of, try_parse
 from .turn import Turn
 from .types import CallType, Citation, ToolCall, Usage
 
-Events = list[Event[Any]]
+EventList = list[Event[Any]]
 
-_CUT = {"length", "content_filter"}
-_ENDED = {"stop", "tool_calls", "function_call"}
+_CUT_REASONS = {"length", "content_filter"}
+_END_REASONS = {"stop", "tool_calls", "function_call"}
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +51,11 @@ class _Call:
         return "".join(self.pieces)
 
 
-class Answer:
+class AnswerAccumulator:
     """Collect one answer; `delta` takes what is said next, `finish` makes the turn."""
 
-    def __init__(self, toolbox: Toolbox, output: Any) -> None:
-        self._toolbox = toolbox
+    def __init__(self, tools: ToolSet, output: Any) -> None:
+        self._tools = tools
         self._output: Parser | None = None if output is None else parser_of(output)
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -67,59 +67,59 @@ class Answer:
         self.parsed_arguments: list[Any] = []  # and of the calls, in their order
         self.finish_reason: str | None = None
 
-    def delta(self, said: Mapping[str, Any]) -> Events:
+    def add_delta(self, delta: Mapping[str, Any]) -> EventList:
         """Take the fields of a chunk's delta, or of a whole message."""
-        out: Events = []
-        thought = said.get("reasoning_content") or said.get("reasoning")
-        if thought and isinstance(thought, str):
-            out.append(self.think(thought))
-        content = said.get("content")
+        out: EventList = []
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if reasoning and isinstance(reasoning, str):
+            out.append(self.add_reasoning(reasoning))
+        content = delta.get("content")
         if content and (text := content if isinstance(content, str) else text_of(content)):
-            out += self.say(text)
-        refusal = said.get("refusal")
+            out += self.add_text(text)
+        refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
             self._refusal.append(refusal)
             out.append(RefusalDelta(refusal))
-        calls = said.get("tool_calls")
+        calls = delta.get("tool_calls")
         if calls:
-            for entry in listed(calls):
-                out += self._call(fields(entry))
-        legacy = said.get("function_call")
+            for entry in as_list(calls):
+                out += self._add_call(fields(entry))
+        legacy = delta.get("function_call")
         if legacy:
-            out += self._call({"index": "function_call", "type": "function_call", "function_call": legacy})
-        if "annotations" in said or "audio" in said or "parsed" in said:
-            out += self._beside(said)
+            out += self._add_call({"index": "function_call", "type": "function_call", "function_call": legacy})
+        if "annotations" in delta or "audio" in delta or "parsed" in delta:
+            out += self._add_extras(delta)
         return out
 
-    def _beside(self, said: Mapping[str, Any]) -> Events:
-        notes = said.get("annotations")
+    def _add_extras(self, delta: Mapping[str, Any]) -> EventList:
+        notes = delta.get("annotations")
         if isinstance(notes, list):
             self.citations += [Citation.of(note) for note in notes if fields(note)]
-        if said.get("parsed") is not None:
-            self.parsed = said["parsed"]
-        audio = said.get("audio")
+        if delta.get("parsed") is not None:
+            self.parsed = delta["parsed"]
+        audio = delta.get("audio")
         # Spoken answers have their text here, and none in `content`.
         transcript = fields(audio).get("transcript") if audio is not None else None
-        if transcript and isinstance(transcript, str) and not said.get("content"):
-            return self.say(transcript)
+        if transcript and isinstance(transcript, str) and not delta.get("content"):
+            return self.add_text(transcript)
         return []
 
-    def say(self, text: str) -> Events:
+    def add_text(self, text: str) -> EventList:
         """Take a piece of the text."""
         if not text:
             return []
         self._text.append(text)
         return [TextDelta(text)]
 
-    def think(self, text: str) -> ReasoningDelta:
+    def add_reasoning(self, text: str) -> ReasoningDelta:
         """Take a piece of the reasoning."""
         self._reasoning.append(text)
         return ReasoningDelta(text)
 
     # Tool calls
 
-    def _call(self, entry: Mapping[str, Any]) -> Events:
-        call = self._find(entry)
+    def _add_call(self, entry: Mapping[str, Any]) -> EventList:
+        call = self._find_call(entry)
         kind = entry.get("type")
         if kind in ("custom", "function_call"):
             call.type = kind
@@ -131,9 +131,9 @@ class Answer:
         call.name = call.name or string(inner.get("name"))
         if inner.get("parsed_arguments") is not None:
             call.parsed = inner["parsed_arguments"]
-        out: Events = []
+        out: EventList = []
         if not call.started and call.name:
-            out += self._start(call)
+            out += self._start_call(call)
         if written is not None and not isinstance(written, str):
             written = json.dumps(written, ensure_ascii=False)  # some servers send the object itself
         if written:
@@ -142,7 +142,7 @@ class Answer:
                 out.append(ToolCallDelta(written, call.id, call.index))
         return out
 
-    def _find(self, entry: Mapping[str, Any]) -> _Call:
+    def _find_call(self, entry: Mapping[str, Any]) -> _Call:
         """Find the call that an entry belongs to, or open it.
 
         Told by the index. Compatible servers may send none, or the same one for several calls: there a new id together with a
@@ -163,35 +163,35 @@ class Answer:
                 self._by_index[key] = found
         return found
 
-    def _start(self, call: _Call) -> Events:
+    def _start_call(self, call: _Call) -> EventList:
         call.started = True
-        out = self._complete(before=call)
+        out = self._finish_whole_calls(before=call)
         out.append(ToolCallStarted(call.name, call.id, call.index, call.type))
         if call.pieces:
             out.append(ToolCallDelta(call.arguments, call.id, call.index))
         return out
 
-    def _complete(self, *, before: _Call) -> Events:
+    def _finish_whole_calls(self, *, before: _Call) -> EventList:
         """Finish the calls whose arguments are whole: nothing but a JSON object's last brace tells that for sure."""
-        out: Events = []
+        out: EventList = []
         for call in self._calls:
             if call is not before and call.started and call.done is None and call.type == "function":
                 text = call.arguments
-                if text[-1:] == "}" and attempt(json_object, text)[1] is None:
-                    out.append(self._done(call, cut=False))
+                if text[-1:] == "}" and try_parse(json_object, text)[1] is None:
+                    out.append(self._finish_call(call, cut=False))
         return out
 
-    def _done(self, call: _Call, *, cut: bool) -> ToolCallDone:
+    def _finish_call(self, call: _Call, *, cut: bool) -> ToolCallDone:
         parsed = call.parsed
         if parsed is None and call.index < len(self.parsed_arguments):
             parsed = self.parsed_arguments[call.index]
-        made = self._toolbox.read(call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed)
+        made = self._tools.parse_call(call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed)
         call.done = made
         return ToolCallDone(made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type)
 
     # The end
 
-    def finish(self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None) -> Events:
+    def finish(self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None) -> EventList:
         """End the answer; raises StreamTruncated where it hasn't said how it ended.
 
         `reasoning` is the reasoning's final form, where that is known.
@@ -199,32 +199,32 @@ class Answer:
         finish = self.finish_reason
         if finish is None:
             raise StreamTruncated("$", "the stream ended before its finish_reason")
-        out: Events = []
+        out: EventList = []
         for call in self._calls:
             if not call.started:
-                out += self._start(call)
+                out += self._start_call(call)
         for call in self._calls:
             if call.done is not None and call.done.arguments != call.arguments:
-                self._done(call, cut=False)  # more came after it was whole: white space, at best
+                self._finish_call(call, cut=False)  # more came after it was whole: white space, at best
             if call.done is None:
-                cut = finish in _CUT and self._is_cut(call)
-                done = self._done(call, cut=cut)
+                cut = finish in _CUT_REASONS and self._is_cut(call)
+                done = self._finish_call(call, cut=cut)
                 out += [] if cut else [done]
-        if finish in _ENDED:
+        if finish in _END_REASONS:
             finish = "tool_calls" if self._calls else "stop"
         text, refusal = "".join(self._text), "".join(self._refusal) or None
-        parsed, problem = self._parse(text, whole=refusal is None and finish not in _CUT)
+        parsed, problem = self._parse(text, whole=refusal is None and finish not in _CUT_REASONS)
         calls = tuple(call.done for call in self._calls if call.done is not None)
-        thought = reasoning or "".join(self._reasoning) or None
+        summary = reasoning or "".join(self._reasoning) or None
         turn: Turn[Any] = Turn(
-            text, refusal, parsed, calls, tuple(self.citations), thought, finish, usage, id_, model, raw, problem
+            text, refusal, parsed, calls, tuple(self.citations), summary, finish, usage, id_, model, raw, problem
         )
         return [*out, Finished(turn)]
 
     def _is_cut(self, call: _Call) -> bool:
         if call.type == "custom":
             return call is self._calls[-1]  # nothing in the text itself would tell
-        return attempt(json_object, call.arguments)[1] is not None
+        return try_parse(json_object, call.arguments)[1] is not None
 
     def _parse(self, text: str, *, whole: bool) -> tuple[Any, str | None]:
         if self._output is None:
@@ -233,5 +233,5 @@ class Answer:
             return None, None  # `refusal` and `finish` say why
         if not text:
             return None, None if self._calls else "the answer is empty"
-        parsed, problem = attempt(self._output, text)
+        parsed, problem = try_parse(self._output, text)
         return parsed, None if self._calls else problem  # beside calls it may be a preamble

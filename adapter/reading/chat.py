@@ -10,77 +10,77 @@ from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
 
-from .accumulator import Answer, Events
+from .accumulator import AnswerAccumulator, EventList
 from .events import Finished
-from .sdk_objects import fields, listed, plain, string
+from .sdk_objects import as_json, as_list, fields, string
 from .turn import Turn
 from .types import Usage
 
-_SHARED = ("id", "created", "model", "service_tier", "system_fingerprint")
+_SHARED_KEYS = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
 class ChatReader:
     """Take the chunks of a stream with `feed`, or a completion with `whole`; `close` ends it. Of `n` choices the first is read."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
-        self._first: Mapping[str, Any] | None = None
+        self._first_chunk: Mapping[str, Any] | None = None
         self._logprobs: list[Any] = []
         self._raw_usage: Any = None
         # The usage has come, or a spoken answer's last word: audio models never say how they finished (recordings 6162, 6173).
-        self._last = False
+        self._end_seen = False
         self._id = ""
         self._model = ""
 
-    def feed(self, chunk: Any) -> Events:
+    def feed(self, chunk: Any) -> EventList:
         """Take a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper, which holds one."""
         top: Mapping[str, Any] = chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
         choices = top.get("choices")
         if top.get("error"):
-            raise event_failure({"error": plain(top["error"])})  # the SDK raises too, whatever else there is
+            raise event_failure({"error": as_json(top["error"])})  # the SDK raises too, whatever else there is
         if choices is None:
             # The helper's other events say the same once more.
             return self.feed(top["chunk"]) if top.get("type") == "chunk" else []
-        if self._first is None or not self._id:
-            self._top(top)
+        if self._first_chunk is None or not self._id:
+            self._keep_shared(top)
         usage = top.get("usage")
         if usage is not None:
             self._raw_usage = usage
-            self._last = self._last or not choices
-        out: Events = []
-        for choice in listed(choices):
+            self._end_seen = self._end_seen or not choices
+        out: EventList = []
+        for choice in as_list(choices):
             one = fields(choice)
             if not one.get("index"):
-                out += self._choice(one)
+                out += self._read_choice(one)
         return out
 
-    def _top(self, top: Mapping[str, Any]) -> None:
+    def _keep_shared(self, top: Mapping[str, Any]) -> None:
         """Keep what all chunks share; Azure's first chunk has none of it (WIRE_FACTS, chat streams)."""
-        self._first = top
+        self._first_chunk = top
         self._id = string(top.get("id"))
         self._model = string(top.get("model"))
 
-    def _choice(self, choice: Mapping[str, Any]) -> Events:
+    def _read_choice(self, choice: Mapping[str, Any]) -> EventList:
         finish = choice.get("finish_reason")
         if finish is not None and isinstance(finish, str):
             self._answer.finish_reason = finish
         logprobs = choice.get("logprobs")
         if logprobs is not None:
-            self._logprobs += listed(fields(logprobs).get("content"))
+            self._logprobs += as_list(fields(logprobs).get("content"))
         delta = choice.get("delta")
         if delta is None:
             if choice.get("text") is not None:
                 raise MalformedReply("choices[0]", "expected a chat completion's chunk, got one of the old completions")
             return []  # as in recording 4180
-        said = fields(delta)
-        audio = said.get("audio")
+        fields_of_delta = fields(delta)
+        audio = fields_of_delta.get("audio")
         if audio is not None and fields(audio).get("expires_at") is not None:
-            self._last = True
-        return self._answer.delta(said)
+            self._end_seen = True
+        return self._answer.add_delta(fields_of_delta)
 
-    def close(self) -> Events:
+    def close(self) -> EventList:
         """Take the end of the stream."""
-        if self._last and self._answer.finish_reason is None:
+        if self._end_seen and self._answer.finish_reason is None:
             self._answer.finish_reason = "stop"
         *before, last = self._answer.finish(usage=Usage.of(self._raw_usage), id_=self._id, model=self._model, raw=None)
         assert isinstance(last, Finished)
@@ -88,24 +88,24 @@ class ChatReader:
 
     def _completion(self, turn: Turn[Any]) -> dict[str, Any]:
         """Put the chunks together, as the completion that they are of."""
-        shared = {key: plain(value) for key, value in fields(self._first).items() if key in _SHARED}
+        shared = {key: as_json(value) for key, value in fields(self._first_chunk).items() if key in _SHARED_KEYS}
         choice: dict[str, Any] = {"index": 0, "message": turn.as_message(), "finish_reason": self._answer.finish_reason}
         if self._logprobs:
-            choice["logprobs"] = {"content": plain(self._logprobs), "refusal": None}
-        return {**shared, "object": "chat.completion", "choices": [choice], "usage": plain(self._raw_usage)}
+            choice["logprobs"] = {"content": as_json(self._logprobs), "refusal": None}
+        return {**shared, "object": "chat.completion", "choices": [choice], "usage": as_json(self._raw_usage)}
 
-    def whole(self, completion: Any) -> Events:
+    def whole(self, completion: Any) -> EventList:
         """Take a completion."""
         top = fields(completion)
         choices = top.get("choices")
         if not isinstance(choices, list) or not choices:
             if top.get("error"):
-                raise event_failure({"error": plain(top["error"])})
+                raise event_failure({"error": as_json(top["error"])})
             raise MalformedReply("choices", f"expected choices, got {json_type(choices)}")
         choice = next((one for one in map(fields, choices) if not one.get("index")), fields(choices[0]))
         message = fields(choice.get("message"))
-        calls = [{**fields(call), "index": n} for n, call in enumerate(listed(message.get("tool_calls")))]
-        self._answer.delta({**message, "tool_calls": calls})
+        calls = [{**fields(call), "index": n} for n, call in enumerate(as_list(message.get("tool_calls")))]
+        self._answer.add_delta({**message, "tool_calls": calls})
         self._answer.finish_reason = (
             string(choice.get("finish_reason")) or "stop"
         )  # it is whole, whatever a server leaves out

@@ -19,7 +19,7 @@ def request_of(source: Any) -> Any:
     return getattr(response, "request", None)
 
 
-def of_stream(error: TranslationError, request: Any) -> Exception:
+def stream_error(error: TranslationError, request: Any) -> Exception:
     """Return what is raised for a stream that failed.
 
     What upstream reports is an `openai.APIError`, as the SDK makes it of an error frame. A stream of the SDK's that ended too early is an
@@ -28,13 +28,13 @@ def of_stream(error: TranslationError, request: Any) -> Exception:
     import openai
 
     if isinstance(error, UpstreamFailure):
-        return openai.APIError(error.why, request or _unknown(), body=error.error)
+        return openai.APIError(error.why, request or _placeholder_request(), body=error.error)
     if isinstance(error, StreamTruncated) and request is not None:
         return openai.APIConnectionError(message=str(error), request=request)
     return error
 
 
-def of_result(error: TranslationError) -> Exception:
+def result_error(error: TranslationError) -> Exception:
     """Return what is raised for a result that failed: the class that the error's code stands for (MAPPING §4.10)."""
     import openai
 
@@ -42,17 +42,17 @@ def of_result(error: TranslationError) -> Exception:
         return error
     server = openai.InternalServerError if error.status >= 500 else openai.APIStatusError
     kind: Any = getattr(openai, _BY_STATUS.get(error.status, ""), server)
-    response = _http().Response(error.status, request=_unknown())
+    response = _http_library().Response(error.status, request=_placeholder_request())
     made: Exception = kind(error.why, response=response, body=error.error)
     return made
 
 
-def _unknown() -> Any:
+def _placeholder_request() -> Any:
     """Stand in for a request that isn't known here: the SDK's errors have one."""
-    return _http().Request("POST", "http://unknown.invalid/")
+    return _http_library().Request("POST", "http://unknown.invalid/")
 
 
-def _http() -> Any:
+def _http_library() -> Any:
     import openai
 
     # The SDK's own, httpx2 or httpx: its client's base class.

@@ -102,9 +102,9 @@ def _chat_part(part: Mapping[str, Any]) -> Entry:
             if not part.get("image_url"):
                 raise Unsupported("output.file_id", "Chat Completions has no images by file_id")
             image = {"url": part["image_url"]}
-            return {"type": "image_url", "image_url": image | _some(part, "detail")}
+            return {"type": "image_url", "image_url": image | _non_null(part, "detail")}
         case "input_file":
-            return {"type": "file", "file": _some(part, "file_id", "file_data", "filename", "file_url")}
+            return {"type": "file", "file": _non_null(part, "file_id", "file_data", "filename", "file_url")}
     return dict(part)
 
 
@@ -117,9 +117,9 @@ def _input_part(part: Mapping[str, Any]) -> Entry:
             image: Mapping[str, Any] = {"url": given} if isinstance(given, str) else given
             return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
         case "file":
-            return {"type": "input_file", **_some(part["file"], *part["file"])}
+            return {"type": "input_file", **_non_null(part["file"], *part["file"])}
     return dict(part)
 
 
-def _some(part: Mapping[str, Any], *keys: str) -> Entry:
+def _non_null(part: Mapping[str, Any], *keys: str) -> Entry:
     return {key: part[key] for key in keys if part.get(key) is not None}

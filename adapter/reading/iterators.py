@@ -12,25 +12,25 @@ from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
 
 from . import errors
-from .accumulator import Answer
-from .accumulator import Events as Heard
+from .accumulator import AnswerAccumulator
+from .accumulator import EventList as Heard
 from .chat import ChatReader
 from .events import Event
 from .responses import ResponsesReader
-from .sdk_objects import fields, plain
+from .sdk_objects import as_json, fields
 from .turn import T
 
 
-class Undecided:
+class StreamDetector:
     """Take the items of a stream whose API isn't known yet; the first that tells it is read by that API's reader."""
 
-    def __init__(self, answer: Answer, *, json_format: bool) -> None:
+    def __init__(self, answer: AnswerAccumulator, *, json_format: bool) -> None:
         self._answer = answer
         self._json_format = json_format
         self._reader: ChatReader | ResponsesReader | None = None
-        self.feed: Callable[[Any], Heard] = self._first
+        self.feed: Callable[[Any], Heard] = self._detect
 
-    def _first(self, item: Any) -> Heard:
+    def _detect(self, item: Any) -> Heard:
         top = fields(item)
         kind = top.get("type")
         if "choices" in top or kind == "chunk":
@@ -38,7 +38,7 @@ class Undecided:
         elif isinstance(kind, str) and (kind.startswith("response.") or kind == "error"):
             self._reader = ResponsesReader(self._answer, json_format=self._json_format)
         elif top.get("error"):
-            raise event_failure({"error": plain(top["error"])})
+            raise event_failure({"error": as_json(top["error"])})
         elif not top:
             raise MalformedReply("$", f"expected a chunk or an event, got {json_type(item)}")
         else:
@@ -64,7 +64,7 @@ class Events(Iterator[Event[T]], Generic[T]):
     stream that is read; so does dropping it in the middle.
     """
 
-    def __init__(self, source: Iterable[Any], reader: Undecided) -> None:
+    def __init__(self, source: Iterable[Any], reader: StreamDetector) -> None:
         self._source = source
         self._events: Any = _run(source, reader)  # typing has no name for `gi_running`
 
@@ -90,7 +90,7 @@ class Events(Iterator[Event[T]], Generic[T]):
         self.close()
 
 
-def _run(source: Iterable[Any], reader: Undecided) -> Generator[Event[Any], None, None]:
+def _run(source: Iterable[Any], reader: StreamDetector) -> Generator[Event[Any], None, None]:
     request = errors.request_of(source)
     try:
         for item in source:
@@ -99,7 +99,7 @@ def _run(source: Iterable[Any], reader: Undecided) -> Generator[Event[Any], None
             yield from reader.feed(item)
         yield from reader.close()
     except TranslationError as error:
-        made = errors.of_stream(error, request)
+        made = errors.stream_error(error, request)
         if made is error:
             raise
         raise made from error
@@ -120,7 +120,7 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
     the stream that is read.
     """
 
-    def __init__(self, source: AsyncIterable[Any], reader: Undecided) -> None:
+    def __init__(self, source: AsyncIterable[Any], reader: StreamDetector) -> None:
         self._source = source
         self._events: Any = _arun(source, reader)
 
@@ -150,7 +150,7 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
         await self.aclose()
 
 
-async def _arun(source: AsyncIterable[Any], reader: Undecided) -> AsyncGenerator[Event[Any], None]:
+async def _arun(source: AsyncIterable[Any], reader: StreamDetector) -> AsyncGenerator[Event[Any], None]:
     request = errors.request_of(source)
     try:
         async for item in source:
@@ -161,7 +161,7 @@ async def _arun(source: AsyncIterable[Any], reader: Undecided) -> AsyncGenerator
         for event in reader.close():
             yield event
     except TranslationError as error:
-        made = errors.of_stream(error, request)
+        made = errors.stream_error(error, request)
         if made is error:
             raise
         raise made from error

@@ -10,13 +10,13 @@ from adapter.errors import MalformedReply, TranslationError
 from adapter.translation.json_types import json_type
 
 from . import errors
-from .accumulator import Answer
+from .accumulator import AnswerAccumulator
 from .chat import ChatReader
 from .events import Finished
-from .iterators import AsyncEvents, Events, Undecided
+from .iterators import AsyncEvents, Events, StreamDetector
 from .responses import ResponsesReader
 from .sdk_objects import fields
-from .tools import Toolbox
+from .tools import ToolSet
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     _Piece = BaseModel | Mapping[str, Any]
 
 T = TypeVar("T")
-_RESULT = {"choices", "output"}
+_RESULT_KEYS = {"choices", "output"}
 Tools = Iterable[Any] | None
 
 
@@ -71,12 +71,12 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
     that its code stands for), and `openai.APIConnectionError` for a stream of the SDK's that ends before its terminal event or contradicts
     itself; for other streams that is StreamTruncated. MalformedReply for what is of neither API, TypeError for what can't be one.
     """
-    output_type, tools = _of_helper(x, tools, output)
-    answer = Answer(Toolbox(tools), output_type)
+    output_type, tools = _from_helper(x, tools, output)
+    answer = AnswerAccumulator(ToolSet(tools), output_type)
     json_format = output_type is not None
     kind = _kind(x)
     if kind == "stream":
-        reader = Undecided(answer, json_format=json_format)
+        reader = StreamDetector(answer, json_format=json_format)
         return AsyncEvents(x, reader) if hasattr(x, "__aiter__") else Events(x, reader)
     whole: ChatReader | ResponsesReader
     if kind == "response":
@@ -87,7 +87,7 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
     try:
         last = whole.whole(x)[-1]
     except TranslationError as error:
-        made = errors.of_result(error)
+        made = errors.result_error(error)
         if made is error:
             raise
         raise made from error
@@ -101,7 +101,7 @@ def _kind(x: Any) -> str:
         raise TypeError("expected a result or a stream, got something that has to be awaited first")
     iterable = hasattr(x, "__iter__") or hasattr(x, "__aiter__")
     # The SDK's results are iterable as well; stand-ins for them may have nothing but their fields.
-    if isinstance(x, Mapping) or hasattr(x, "model_fields_set") or (not iterable and _RESULT & fields(x).keys()):
+    if isinstance(x, Mapping) or hasattr(x, "model_fields_set") or (not iterable and _RESULT_KEYS & fields(x).keys()):
         top = fields(x)
         kind = top.get("object")
         if kind == "response" or (kind is None and "output" in top):
@@ -115,7 +115,7 @@ def _kind(x: Any) -> str:
     return "stream"
 
 
-def _of_helper(x: Any, tools: Tools, output: Any) -> tuple[Any, Tools]:
+def _from_helper(x: Any, tools: Tools, output: Any) -> tuple[Any, Tools]:
     """Take the tools and the format that one of the SDK's `.stream()` helpers was given, where the caller names none.
 
     The helpers keep them to themselves; where an SDK keeps them elsewhere, calls and text are just not parsed.

@@ -9,34 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapter.translation import Asked, ChunksFromEvents
-from adapter.translation.objects.message_text import Piece
-from adapter.translation.replies.annotations import placed
+from adapter.translation import ChunksFromEvents, ReplyContext
+from adapter.translation.objects.message_text import TextPiece
+from adapter.translation.replies.annotations import shift_annotation
 from adapter.translation.replies.response_to_chat import check_response
-from adapter.translation.streams.chunks import Chunks
+from adapter.translation.streams.chunks import ChunkBuilder
 from adapter.translation.streams.item_states import Call
 
-from .accumulator import Answer, Events
-from .sdk_objects import fields, key_of, listed, plain, string
+from .accumulator import AnswerAccumulator, EventList
+from .sdk_objects import as_json, as_list, fields, key_of, string
 from .types import Citation, Usage
 
 # Of a Response, what the translation looks at: its echo of the request would only cost.
-_RESPONSE = {
+_RESPONSE_KEYS = {
     "id", "object", "created_at", "model", "status", "error", "incomplete_details", "output", "usage", "service_tier",
     "content_filters",
 }  # fmt: skip
-_NESTED = {"item": plain, "part": plain, "annotation": plain, "error": plain}
-_CALLS = ("function_call", "custom_tool_call")
-_JSON = {"json_schema", "json_object"}
-_THOUGHTS = {"response.reasoning_summary_text": "summary_index", "response.reasoning_text": "content_index"}
-_PARTED = "\n\n"
+_NESTED = {"item": as_json, "part": as_json, "annotation": as_json, "error": as_json}
+_CALL_TYPES = ("function_call", "custom_tool_call")
+_JSON_FORMATS = {"json_schema", "json_object"}
+_REASONING_EVENTS = {"response.reasoning_summary_text": "summary_index", "response.reasoning_text": "content_index"}
+_PART_SEPARATOR = "\n\n"
 # Most of a stream, with nothing inside that would have to be made JSON.
-_DELTAS = frozenset(
+_DELTA_TYPES = frozenset(
     f"response.{of}.delta" for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
 )
 
 
-class _Chunks(Chunks):
+class _Chunks(ChunkBuilder):
     def _top(self) -> dict[str, Any]:
         return {}  # what chunks share isn't looked at
 
@@ -44,26 +44,26 @@ class _Chunks(Chunks):
 class _Machine(ChunksFromEvents):
     """The translation's machine, for readers who may know both APIs."""
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked)
-        self._chunks = _Chunks(asked)
+    def __init__(self, context: ReplyContext) -> None:
+        super().__init__(context)
+        self._chunks = _Chunks(context)
 
-    def _say(self, pieces: list[Piece], obfuscation: Any = None, *, last: bool = False) -> list[Any]:
+    def _emit_text(self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False) -> list[Any]:
         """Give text as it is: a chunk around each piece would be taken off again at once."""
-        return [piece.text for piece in self._cut.take(pieces, last=last)]
+        return [piece.text for piece in self._cutter.feed(pieces, last=last)]
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
         """Let an answer pass that waits for something which Chat can't give: here the caller has it in `raw`."""
 
-    def _other_call(self, call: Call) -> list[Any]:
+    def _on_reused_call_id(self, call: Call) -> list[Any]:
         """Give a call that bears another one's id: a reader is told what the model said, and tells calls apart by their places."""
-        call.first = None
+        call.original = None
         return self._begin_call(call)
 
     def citations(self) -> Iterator[Citation]:
         """Give all citations of what is shown, those that Chat has no form for as well."""
         for annotation in self._items.annotations:
-            found = placed(annotation)
+            found = shift_annotation(annotation)
             if found is not None:
                 yield Citation.of(found)
 
@@ -76,71 +76,71 @@ class _Machine(ChunksFromEvents):
 class ResponsesReader:
     """Take the events of a stream with `feed`, or a Response with `whole`; `close` ends it."""
 
-    def __init__(self, answer: Answer, *, json_format: bool) -> None:
+    def __init__(self, answer: AnswerAccumulator, *, json_format: bool) -> None:
         self._answer = answer
         self._json_format = json_format
-        self._thoughts = _Thoughts(answer)
+        self._reasoning = _ReasoningAccumulator(answer)
         self._machine: _Machine | None = None
-        self._over = False
+        self._is_over = False
         self._raw: Any = None
-        self._final: str | None = None
+        self._final_reasoning: str | None = None
 
-    def feed(self, event: Any) -> Events:
+    def feed(self, event: Any) -> EventList:
         """Take an event, as an object or a dict; those of the SDK's `.stream()` helper are the same with more fields."""
         top: dict[str, Any] = event if isinstance(event, dict) else getattr(event, "__dict__", {})
-        machine = self._machine or self._open(top)
-        if self._over:
+        machine = self._machine or self._start(top)
+        if self._is_over:
             return []
-        out: Events = []
+        out: EventList = []
         kind = top.get("type")
-        if not isinstance(kind, str) or kind not in _DELTAS:
-            top = _plainly(fields(event))
-            out += self._thoughts.feed(top)
-        said: list[Any] = machine.feed(top)
+        if not isinstance(kind, str) or kind not in _DELTA_TYPES:
+            top = _event_as_json(fields(event))
+            out += self._reasoning.feed(top)
+        pieces: list[Any] = machine.feed(top)
         if machine.ended:
-            self._over = True
-            out += self._ended(machine, event)
-        for piece in said:
-            out += self._answer.say(piece) if isinstance(piece, str) else self._chunk(piece)
+            self._is_over = True
+            out += self._take_final(machine, event)
+        for piece in pieces:
+            out += self._answer.add_text(piece) if isinstance(piece, str) else self._chunk(piece)
         return out
 
-    def _chunk(self, chunk: dict[str, Any]) -> Events:
-        out: Events = []
+    def _chunk(self, chunk: dict[str, Any]) -> EventList:
+        out: EventList = []
         for choice in chunk["choices"]:
             if choice["finish_reason"] is not None:
                 # Its delta has Chat's citations, which are not all.
                 self._answer.finish_reason = choice["finish_reason"]
             else:
-                out += self._answer.delta(choice["delta"])
+                out += self._answer.add_delta(choice["delta"])
         return out
 
-    def _open(self, top: Mapping[str, Any]) -> _Machine:
+    def _start(self, top: Mapping[str, Any]) -> _Machine:
         shape = fields(fields(fields(top.get("response")).get("text")).get("format"))
-        asked = Asked(stream=True, json_format=self._json_format or shape.get("type") in _JSON)
-        self._machine = _Machine(asked)
+        context = ReplyContext(stream=True, json_format=self._json_format or shape.get("type") in _JSON_FORMATS)
+        self._machine = _Machine(context)
         return self._machine
 
-    def _ended(self, machine: _Machine, event: Any) -> Events:
+    def _take_final(self, machine: _Machine, event: Any) -> EventList:
         self._raw = fields(event).get("response")
         for item in machine.response["output"]:
             if isinstance(item, dict):
                 self._take_parsed(item)
-        self._final = _PARTED.join(_thoughts_of(machine.response["output"])) or None
-        if self._final and not self._thoughts.spoke:
-            return [self._answer.think(self._final)]
+        self._final_reasoning = _PART_SEPARATOR.join(_reasoning_texts(machine.response["output"])) or None
+        if self._final_reasoning and not self._reasoning.has_text:
+            return [self._answer.add_reasoning(self._final_reasoning)]
         return []
 
     def _take_parsed(self, item: dict[str, Any]) -> None:
         """Take over what the SDK has parsed."""
-        for part in listed(item.get("content")):
+        for part in as_list(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
-        if item.get("type") in _CALLS:
+        if item.get("type") in _CALL_TYPES:
             self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
-    def close(self) -> Events:
+    def close(self) -> EventList:
         """Take the end of the stream."""
-        machine = self._machine or self._open({})
+        machine = self._machine or self._start({})
         machine.close()
         self._answer.citations += machine.citations()
         response = machine.response
@@ -149,84 +149,84 @@ class ResponsesReader:
             id_=string(response.get("id")),
             model=string(response.get("model")),
             raw=self._raw,
-            reasoning=self._final,
+            reasoning=self._final_reasoning,
         )
 
-    def whole(self, response: Any) -> Events:
+    def whole(self, response: Any) -> EventList:
         """Take a Response."""
-        check_response(_plainly({"response": response})["response"], None)  # a stream's may leave out what came before
+        check_response(_event_as_json({"response": response})["response"], None)  # a stream's may leave out what came before
         self.feed({"type": "response.completed", "response": response})
         return self.close()
 
 
-def _plainly(top: Mapping[str, Any]) -> dict[str, Any]:
+def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
     """Turn what an event holds into JSON, as far as it is looked at."""
     event = dict(top)
     for key, value in top.items():
         if key == "response" and fields(value):
-            event[key] = {name: plain(inner) for name, inner in fields(value).items() if name in _RESPONSE}
-            if listed(event[key].get("output")):
+            event[key] = {name: as_json(inner) for name, inner in fields(value).items() if name in _RESPONSE_KEYS}
+            if as_list(event[key].get("output")):
                 event[key]["output"] = [_with_call_id(item) for item in event[key]["output"]]
         elif key in _NESTED and not isinstance(value, dict):
-            event[key] = plain(value)
+            event[key] = as_json(value)
     return event
 
 
 def _with_call_id(item: Any) -> Any:
     """Give a finished call that came without a `call_id` the item's own id for one, as the translation of results does."""
-    if isinstance(item, dict) and item.get("type") in _CALLS and not item.get("call_id"):
+    if isinstance(item, dict) and item.get("type") in _CALL_TYPES and not item.get("call_id"):
         return {**item, "call_id": item.get("id")}
     return item
 
 
-class _Thoughts:
+class _ReasoningAccumulator:
     """The reasoning of a stream: its summary, or the reasoning itself where a server shows that. Parts stand apart by a blank line."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
-        self._heard: dict[tuple[Any, str, Any], str] = {}
+        self._received: dict[tuple[Any, str, Any], str] = {}
         self._kinds: dict[Any, str] = {}
-        self.spoke = False
+        self.has_text = False
 
-    def feed(self, event: dict[str, Any]) -> Events:
+    def feed(self, event: dict[str, Any]) -> EventList:
         """Take an event of any type."""
         kind = event.get("type")
         if not isinstance(kind, str):
             return []
         if kind == "response.output_item.done":
-            return self._item(event, event.get("item"))
+            return self._add_item(event, event.get("item"))
         of, _, step = kind.rpartition(".")
-        if of not in _THOUGHTS:
+        if of not in _REASONING_EVENTS:
             return []
         whole = step == "done"
         text = event.get("text" if whole else "delta")
-        return self._say(_place(event), of, event.get(_THOUGHTS[of]), text, whole=whole)
+        return self._add_text(_item_key(event), of, event.get(_REASONING_EVENTS[of]), text, whole=whole)
 
-    def _item(self, event: dict[str, Any], item: Any) -> Events:
-        out: Events = []
+    def _add_item(self, event: dict[str, Any], item: Any) -> EventList:
+        out: EventList = []
         if isinstance(item, dict) and item.get("type") == "reasoning":
-            place = _place({"item_id": item.get("id"), **event})
-            for kind, texts in zip(_THOUGHTS, _parts_of(item), strict=True):
+            place = _item_key({"item_id": item.get("id"), **event})
+            for kind, texts in zip(_REASONING_EVENTS, _parts_of(item), strict=True):
                 for n, text in enumerate(texts):
-                    out += self._say(place, kind, n, text, whole=True)
+                    out += self._add_text(place, kind, n, text, whole=True)
         return out
 
-    def _say(self, place: Any, kind: str, n: Any, text: Any, *, whole: bool) -> Events:
-        if not isinstance(text, str) or self._kinds.setdefault(place, kind) != kind:
+    def _add_text(self, item_key: Any, kind: str, n: Any, text: Any, *, whole: bool) -> EventList:
+        if not isinstance(text, str) or self._kinds.setdefault(item_key, kind) != kind:
             return []  # an item's summary and the reasoning itself say the same
-        key = (place, kind, key_of(n) or 0)
-        heard = self._heard.get(key, "")
+        key = (item_key, kind, key_of(n) or 0)
+        received = self._received.get(key, "")
         if whole:
-            text = text[len(heard) :] if text.startswith(heard) else ""
+            text = text[len(received) :] if text.startswith(received) else ""
         if not text:
             return []
-        self._heard[key] = heard + text
-        apart = _PARTED if self.spoke and not heard else ""
-        self.spoke = True
-        return [self._answer.think(apart + text)]
+        self._received[key] = received + text
+        apart = _PART_SEPARATOR if self.has_text and not received else ""
+        self.has_text = True
+        return [self._answer.add_reasoning(apart + text)]
 
 
-def _place(event: dict[str, Any]) -> Any:
+def _item_key(event: dict[str, Any]) -> Any:
     index = key_of(event.get("output_index"))
     return index if index is not None else key_of(event.get("item_id"))
 
@@ -235,12 +235,12 @@ def _parts_of(item: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the texts of a reasoning item's summary, and of the reasoning itself."""
     found: list[list[str]] = []
     for key in ("summary", "content"):
-        texts = [part.get("text") for part in listed(item.get(key)) if isinstance(part, dict)]
+        texts = [part.get("text") for part in as_list(item.get(key)) if isinstance(part, dict)]
         found.append([text for text in texts if isinstance(text, str)])
     return found[0], found[1]
 
 
-def _thoughts_of(output: list[Any]) -> Iterator[str]:
+def _reasoning_texts(output: list[Any]) -> Iterator[str]:
     for item in output:
         if isinstance(item, dict) and item.get("type") == "reasoning":
             summary, content = _parts_of(item)

@@ -9,21 +9,21 @@ from typing import Any
 _PARSED = {"parsed", "parsed_arguments"}
 
 
-def fields(thing: Any) -> Mapping[str, Any]:
+def fields(value: Any) -> Mapping[str, Any]:
     """Return the fields of an SDK object, or of a dict, without a copy where that can be. Never to be written to.
 
     Fields that the SDK's types don't know are among them: `reasoning_content`, `annotations` of a delta.
     """
-    if isinstance(thing, dict):
-        return thing
-    declared: Mapping[str, Any] | None = getattr(thing, "__dict__", None)
+    if isinstance(value, dict):
+        return value
+    declared: Mapping[str, Any] | None = getattr(value, "__dict__", None)
     if declared is None:
-        return thing if isinstance(thing, Mapping) else {}
-    extra = getattr(thing, "__pydantic_extra__", None)
+        return value if isinstance(value, Mapping) else {}
+    extra = getattr(value, "__pydantic_extra__", None)
     return {**declared, **extra} if extra else declared
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Turn SDK objects into JSON, all the way down; what the SDK has parsed stays as it is.
 
     Not by `model_dump`: it warns about real replies, which don't fit the SDK's types (WIRE_FACTS, SDK).
@@ -31,10 +31,10 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
+        return [as_json(inner) for inner in value]
     if not isinstance(value, Mapping) and not hasattr(value, "__dict__"):
         return value
-    return {key: inner if key in _PARSED else plain(inner) for key, inner in fields(value).items()}
+    return {key: inner if key in _PARSED else as_json(inner) for key, inner in fields(value).items()}
 
 
 def text_of(content: Any) -> str:
@@ -52,7 +52,7 @@ def string(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """Return a list; an empty one where there is none."""
     return value if isinstance(value, list) else []
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from adapter.errors import ConfigurationError, Unsupported
 
-from .tools import Tool, is_model, tool
+from .tools import Tool, is_model, read_tool
 
-_FUNCTION = ("type", "name", "description", "parameters", "strict")
+_FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict")
 
 Definition = dict[str, Any]
 
@@ -38,11 +38,11 @@ def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[D
                 import openai
 
                 given = openai.pydantic_function_tool(given)  # noqa: PLW2901 - the same tool, in another form
-            made += [_chat(one) if api == "chat" else _flat(one) for one in tool(path, given)]
+            made += [_chat_definition(one) if api == "chat" else _responses_definition(one) for one in read_tool(path, given)]
     return made
 
 
-def _chat(one: Tool) -> Definition:
+def _chat_definition(one: Tool) -> Definition:
     if one.given is not None:
         return dict(one.given)
     kind = one.definition["type"]
@@ -54,12 +54,12 @@ def _chat(one: Tool) -> Definition:
     return {"type": kind, kind: inner}
 
 
-def _flat(one: Tool) -> Definition:
+def _responses_definition(one: Tool) -> Definition:
     made = dict(deepcopy(one.definition))  # the caller's to change
     if made["type"] == "function":
         if one.given is not None:
             # Chat passes over keys that it doesn't know (recordings 6943, 6944); the Responses API refuses them.
-            made = {key: value for key, value in made.items() if key in _FUNCTION and value is not None}
+            made = {key: value for key, value in made.items() if key in _FUNCTION_KEYS and value is not None}
         made["strict"] = made.get("strict") is True
         if made.get("parameters") is None:
             made["parameters"] = {"type": "object", "properties": {}}

@@ -29,7 +29,7 @@ def parser_of(kind: Any) -> Parser:
     return parse
 
 
-def attempt(parse: Parser, text: str) -> tuple[Any, str | None]:
+def try_parse(parse: Parser, text: str) -> tuple[Any, str | None]:
     """Parse; return what came of it, and what was wrong."""
     try:
         return parse(text), None
@@ -64,26 +64,26 @@ def is_model(given: Any) -> bool:
     return isinstance(given, type) and hasattr(given, "model_validate_json")
 
 
-def tool(path: str, given: Any) -> list[Tool]:
+def read_tool(path: str, given: Any) -> list[Tool]:
     """Read one tool in any form; a namespace holds several, a hosted tool is none that the model calls by name."""
     if isinstance(given, Mapping):
-        return _raw(path, given)
+        return _from_definition(path, given)
     if not callable(given):
         raise ConfigurationError(f"{path}: expected a model, a callable or a definition, got {json_type(given)}")
     # Methods and closures hold on to what a single call may have made: a cache must not keep that alive.
     held = inspect.ismethod(given) or getattr(given, "__closure__", None) is not None
     try:
-        return [(_callable if held else _cached)(given)]
+        return [(_from_callable if held else _from_callable_cached)(given)]
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error.__cause__
 
 
-def _raw(path: str, given: Mapping[str, Any]) -> list[Tool]:
+def _from_definition(path: str, given: Mapping[str, Any]) -> list[Tool]:
     kind = given.get("type")
     if kind == "namespace":
         inner = given.get("tools")
         listed = inner if isinstance(inner, list) else []
-        return [one for n, each in enumerate(listed) for one in tool(f"{path}.tools[{n}]", each)]
+        return [one for n, each in enumerate(listed) for one in read_tool(f"{path}.tools[{n}]", each)]
     if kind not in ("function", "custom"):
         return []
     nested = given.get(kind)
@@ -97,7 +97,7 @@ def _raw(path: str, given: Mapping[str, Any]) -> list[Tool]:
     return [Tool(name, definition, parse, model, given if nested is flat else None)]
 
 
-def _callable(given: Callable[..., Any]) -> Tool:
+def _from_callable(given: Callable[..., Any]) -> Tool:
     """Read a function's annotations. Its parser gives the keyword arguments, and doesn't call it."""
     from pydantic import PydanticUserError, TypeAdapter
 
@@ -109,7 +109,7 @@ def _callable(given: Callable[..., Any]) -> Tool:
         if isinstance(given, type):
             adapter = TypeAdapter(given)  # a dataclass or a TypedDict: its parser gives an instance
         else:
-            adapter = TypeAdapter(_arguments_of(given))  # type: ignore[arg-type]  # a function is a type to Pydantic
+            adapter = TypeAdapter(_argument_collector(given))  # type: ignore[arg-type]  # a function is a type to Pydantic
         schema = adapter.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
         raise ConfigurationError(f"no schema can be made of {name}'s annotations: {error}") from error
@@ -123,10 +123,10 @@ def _callable(given: Callable[..., Any]) -> Tool:
 
 
 # A schema takes Pydantic a millisecond, and a program's tools are the same for every call.
-_cached = functools.lru_cache(maxsize=128)(_callable)
+_from_callable_cached = functools.lru_cache(maxsize=128)(_from_callable)
 
 
-def _arguments_of(given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+def _argument_collector(given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Make a function with the same parameters that returns what it was called with, by name."""
     signature = inspect.signature(given)
     for parameter in signature.parameters.values():
@@ -140,21 +140,21 @@ def _arguments_of(given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     return arguments
 
 
-class Toolbox:
+class ToolSet:
     """The tools of one reader, by name; the first of a name counts, as in the SDK's own parsing."""
 
     def __init__(self, tools: Iterable[Any] | None) -> None:
         if isinstance(tools, (Mapping, str)) or not isinstance(tools, (Iterable, type(None))):
             raise ConfigurationError(f"tools: expected a list of tools, got {json_type(tools)}")
-        self._given = tools is not None
+        self._tools_given = tools is not None
         self._tools: dict[str, Tool] = {}
         for n, given in enumerate(tools or ()):
             # A model's schema isn't needed to read with it, and takes a millisecond.
-            named = [Tool(given.__name__, {}, parser_of(given))] if is_model(given) else tool(f"tools[{n}]", given)
+            named = [Tool(given.__name__, {}, parser_of(given))] if is_model(given) else read_tool(f"tools[{n}]", given)
             for one in named:
                 self._tools.setdefault(one.name, one)
 
-    def read(self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any) -> ToolCall:
+    def parse_call(self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any) -> ToolCall:
         """Make a tool call; `parsed` is what the SDK made of its arguments, `cut` tells that they aren't whole."""
         problem: str | None = None
         known = self._tools.get(name)
@@ -163,9 +163,9 @@ class Toolbox:
         elif kind == "custom":
             pass
         elif known is not None and known.parse is not None:
-            parsed, problem = attempt(known.parse, arguments)
-        elif self._given and parsed is None:
+            parsed, problem = try_parse(known.parse, arguments)
+        elif self._tools_given and parsed is None:
             problem = f"there is no tool with the name {name!r}"
         elif parsed is None:
-            problem = attempt(json.loads, arguments)[1]
+            problem = try_parse(json.loads, arguments)[1]
         return ToolCall(call_id, name, arguments, None if cut else parsed, problem, kind)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from adapter.translation.identifiers import call_id
 from adapter.translation.requests.content import output_text
 
-from .sdk_objects import fields, plain
+from .sdk_objects import as_json, fields
 from .types import Citation, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Turn(Generic[T_co]):
 
     def as_message(self) -> dict[str, Any]:
         """Return the message that stands for this turn in Chat's `messages`."""
-        return message(self)
+        return assistant_message(self)
 
     def as_items(self) -> list[dict[str, Any]]:
         """Return the items that stand for this turn in the Responses API's `input`.
@@ -59,31 +59,31 @@ class Turn(Generic[T_co]):
         encrypted (`include=["reasoning.encrypted_content"]`). Without ids, so that it holds with `store=False`. The
         items of hosted tools aren't among them; `raw` has them.
         """
-        return items(self)
+        return input_items(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not all of the SDK's objects can be pickled: its parsed results can't. A copy has `raw` as JSON.
         values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
-        return Turn, tuple({**values, "raw": plain(self.raw)}.values())
+        return Turn, tuple({**values, "raw": as_json(self.raw)}.values())
 
     def __repr__(self) -> str:
-        said = [f"{len(self.text)} characters"]
-        said += ["a refusal"] if self.refusal is not None else []
-        said += [f"{len(self.tool_calls)} tool calls"] if self.tool_calls else []
-        return f"Turn(finish={self.finish!r}, {', '.join(said)})"
+        parts = [f"{len(self.text)} characters"]
+        parts += ["a refusal"] if self.refusal is not None else []
+        parts += [f"{len(self.tool_calls)} tool calls"] if self.tool_calls else []
+        return f"Turn(finish={self.finish!r}, {', '.join(parts)})"
 
 
 Entry = dict[str, Any]
 
 
-def message(turn: Turn[Any]) -> Entry:
+def assistant_message(turn: Turn[Any]) -> Entry:
     """Make an assistant message; content is null where the answer is a call or a refusal alone, as in Chat's replies."""
     made: Entry = {"role": "assistant", "content": turn.text}
     if not turn.text and (turn.tool_calls or turn.refusal):
         made["content"] = None
     if turn.refusal:
         made["refusal"] = turn.refusal
-    calls = [_call(call) for call in turn.tool_calls if call.type != "function_call"]
+    calls = [_chat_call(call) for call in turn.tool_calls if call.type != "function_call"]
     if calls:
         made["tool_calls"] = calls
     for call in turn.tool_calls:
@@ -92,16 +92,16 @@ def message(turn: Turn[Any]) -> Entry:
     return made
 
 
-def _call(call: ToolCall) -> Entry:
+def _chat_call(call: ToolCall) -> Entry:
     if call.type == "custom":
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def items(turn: Turn[Any]) -> list[Entry]:
+def input_items(turn: Turn[Any]) -> list[Entry]:
     """Make input items: of a Response's own items where there are any, else of what the turn says."""
     output = fields(turn.raw).get("output")
-    kept = [_item(plain(item)) for item in output] if isinstance(output, list) else []
+    kept = [_input_item(as_json(item)) for item in output] if isinstance(output, list) else []
     while kept and (kept[-1] is None or kept[-1]["type"] == "reasoning"):
         kept.pop()  # reasoning without the item that follows it is refused (recording 684)
     own = [item for item in kept if item is not None]
@@ -109,10 +109,10 @@ def items(turn: Turn[Any]) -> list[Entry]:
         return own
     parts = [output_text(turn.text)] if turn.text or not (turn.refusal or turn.tool_calls) else []
     parts += [{"type": "refusal", "refusal": turn.refusal}] if turn.refusal else []
-    return [*([_said(parts)] if parts else []), *(_call_item(call) for call in turn.tool_calls)]
+    return [*([_assistant_item(parts)] if parts else []), *(_call_item(call) for call in turn.tool_calls)]
 
 
-def _said(parts: list[Entry]) -> Entry:
+def _assistant_item(parts: list[Entry]) -> Entry:
     return {"type": "message", "role": "assistant", "content": parts}  # the form that every server takes
 
 
@@ -126,12 +126,12 @@ def call_id_of(id_: str, name: str) -> str:
     return call_id(id_ or f"call_{name}")  # the deprecated form has no id, and one call
 
 
-def _item(item: Any) -> Entry | None:
+def _input_item(item: Any) -> Entry | None:
     """Take of a Response's item what goes back as input; None for what doesn't."""
     match item:
         case {"type": "message", "content": [_, *_] as content}:
-            parts = [part for part in map(_part, content) if part is not None]
-            made = _said(parts)
+            parts = [part for part in map(_output_part, content) if part is not None]
+            made = _assistant_item(parts)
             if item.get("phase") is not None:
                 made["phase"] = item["phase"]
             return made if parts else None
@@ -144,7 +144,7 @@ def _item(item: Any) -> Entry | None:
     return None
 
 
-def _part(part: Any) -> Entry | None:
+def _output_part(part: Any) -> Entry | None:
     match part:
         case {"type": "output_text", "text": str(text)}:
             return output_text(text)

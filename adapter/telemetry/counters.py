@@ -124,11 +124,11 @@ class Counters:
                 **{name: dict(table) for name, table in self._tables.items()},
                 "tokens": {backend: dict(sums) for backend, sums in self._tokens.items()},
                 "latency_seconds": {backend: one.snapshot() for backend, one in self._latency.items()},
-                "first_token_seconds": {backend: one.snapshot() for backend, one in self._first.items()},
+                "first_token_seconds": {backend: one.snapshot() for backend, one in self._first_token.items()},
             }
 
     def __str__(self) -> str:
-        return "\n\n".join(aligned(rows) for rows in _printed(self.snapshot()))
+        return "\n\n".join(aligned(rows) for rows in _as_tables(self.snapshot()))
 
     def _clear(self) -> None:
         self._calls = 0
@@ -137,7 +137,7 @@ class Counters:
         }
         self._tokens: dict[str, dict[str, int]] = {}
         self._latency: dict[str, Histogram] = {}
-        self._first: dict[str, Histogram] = {}
+        self._first_token: dict[str, Histogram] = {}
 
     def _count_all(self) -> None:
         if self._counting:  # this thread was interrupted in the midst of it, and goes on afterwards
@@ -157,14 +157,14 @@ class Counters:
             self._add("held", path)
         for path, action in record.losses:
             self._add("losses", f"{path} {action}")
-        said = [str(part) for part in (record.status, record.error) if part is not None]
-        self._add("outcomes", " ".join(said) or "no reply")
+        outcome = [str(part) for part in (record.status, record.error) if part is not None]
+        self._add("outcomes", " ".join(outcome) or "no reply")
         sums = self._tokens.setdefault(record.backend, dict.fromkeys(_TOKENS, 0))
         for name in _TOKENS:
             sums[name] += getattr(record, f"{name}_tokens") or 0
         self._latency.setdefault(record.backend, Histogram()).add(record.latency)
         if record.first_token is not None:
-            self._first.setdefault(record.backend, Histogram()).add(record.first_token)
+            self._first_token.setdefault(record.backend, Histogram()).add(record.first_token)
 
     def _add(self, name: str, key: str) -> None:
         table = self._tables[name]
@@ -173,7 +173,7 @@ class Counters:
         table[key] = table.get(key, 0) + 1
 
 
-def _printed(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
+def _as_tables(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
     """Put a snapshot into tables of text, the most frequent first; what is empty is left out."""
     yield [["calls", str(figures["calls"])]]
     for name, title in (
@@ -194,11 +194,11 @@ def _printed(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
             rows = sorted(figures[name].items())
             yield [
                 [title, "calls", "mean", *(f"~{q}" for q, _ in _QUANTILES)],
-                *([key, *_timed(one)] for key, one in rows),
+                *([key, *_timing_cells(one)] for key, one in rows),
             ]
 
 
-def _timed(figures: Mapping[str, Any]) -> list[str]:
+def _timing_cells(figures: Mapping[str, Any]) -> list[str]:
     seconds = [figures["sum"] / figures["count"], *(figures[q] for q, _ in _QUANTILES)]
     return [str(figures["count"]), *(f"{value:.3f}" for value in seconds)]
 
@@ -214,6 +214,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock
-def _unlock() -> None:
+def _renew_locks() -> None:
     for one in list(_COUNTERS):
         one._lock, one._counting = RLock(), False

@@ -26,7 +26,7 @@ _DROPPED: dict[_Key, Any] = {}
 
 
 # Those that are told of the calls of every client; see observing.
-_EVERYWHERE: tuple[tuple[_Key, Observer], ...] = ()
+_GLOBAL: tuple[tuple[_Key, Observer], ...] = ()
 
 
 class Observers:
@@ -44,11 +44,11 @@ class Observers:
         self._dropped: dict[_Key, Any] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._observers or _EVERYWHERE)
+        return bool(self._observers or _GLOBAL)
 
-    def tell(self, record: Record) -> None:
+    def notify(self, record: Record) -> None:
         """Call each observer with a record."""
-        for key, observer in (*self._observers, *_EVERYWHERE):
+        for key, observer in (*self._observers, *_GLOBAL):
             if key in _DROPPED or key in self._dropped:
                 continue
             try:
@@ -78,13 +78,13 @@ class Observers:
 @contextmanager
 def observing(observer: Observer) -> Iterator[None]:
     """Tell an observer of the calls of every client in this process, for a test run."""
-    global _EVERYWHERE  # noqa: PLW0603
+    global _GLOBAL  # noqa: PLW0603
     entry = (_key(observer), observer)
-    _EVERYWHERE = (*_EVERYWHERE, entry)
+    _GLOBAL = (*_GLOBAL, entry)
     try:
         yield
     finally:
-        _EVERYWHERE = tuple(one for one in _EVERYWHERE if one is not entry)
+        _GLOBAL = tuple(one for one in _GLOBAL if one is not entry)
 
 
 def _key(observer: Observer) -> _Key:

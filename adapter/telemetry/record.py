@@ -63,7 +63,7 @@ class Record:
         `error` is the exception, or its class's name.
         """
         usage = usage if isinstance(usage, dict) else {}
-        held = [safe_names.blank(loss.path) for loss in decision.losses if loss.action == "held"]
+        held = [safe_names.without_indexes(loss.path) for loss in decision.losses if loss.action == "held"]
         return cls(
             asked=decision.asked,
             backend=decision.backend,
@@ -73,7 +73,7 @@ class Record:
             stream=stream,
             azure=azure,
             held=tuple(dict.fromkeys(held)),
-            losses=tuple((safe_names.blank(loss.path), loss.action) for loss in decision.losses),
+            losses=tuple((safe_names.without_indexes(loss.path), loss.action) for loss in decision.losses),
             status=status,
             error=error if error is None or isinstance(error, str) else type(error).__name__,
             latency=latency,

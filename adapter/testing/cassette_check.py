@@ -27,7 +27,7 @@ HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*examp
 """The stand-in, the API's own, documentation's; Pydantic's is in the errors that libraries send back to the model."""
 
 _HEADER = "a header that carries credentials or identities"
-_TELLING = frozenset({
+_IDENTIFYING_WORDS = frozenset({
     "authorization", "auth", "cookie", "token", "key", "apikey", "secret", "session", "signature", "credential", "credentials", "password",
     "organization", "project", "account", "tenant", "user", "subscription", "principal", "azureml", "apim",
 })  # fmt: skip
@@ -54,7 +54,7 @@ FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
 LARGEST = 64 << 20
 """Bytes beyond which a cassette isn't read."""
 
-NAMING = frozenset({".py", ".toml", ".yaml", ".yml", ".json"})
+NAMING_SUFFIXES = frozenset({".py", ".toml", ".yaml", ".yml", ".json"})
 """The kinds of files that can name a cassette. Not prose: what only a README names is used by nothing."""
 
 
@@ -100,7 +100,7 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("uri", what) for what in dict.fromkeys(found))
     for name, values in (message.get("headers") or {}).items():
         found.clear()
-        if not _TELLING.isdisjoint(re.split("[-_]", name.lower())):
+        if not _IDENTIFYING_WORDS.isdisjoint(re.split("[-_]", name.lower())):
             found.append(_HEADER)
         for value in values if isinstance(values, list) else [values]:
             text = str(value)
@@ -114,14 +114,14 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
     raw = from_form(form) or b""  # fails where the form isn't one that replays
     credentials.clean_body(raw, found.append)
     if form and "base64" in form:
-        shown = credentials.unpacked(raw).decode(errors="replace")
+        shown = credentials.decompressed(raw).decode(errors="replace")
         found += [what for what, pattern in FORBIDDEN if pattern.search(shown)]
     yield from (("body", what) for what in dict.fromkeys(found))
 
 
 def names_in(folders: Iterable[Path]) -> str:
     """Join the texts of all files that could name a cassette."""
-    files = [file for folder in folders for file in _files(folder) if file.suffix in NAMING]
+    files = [file for folder in folders for file in _files(folder) if file.suffix in NAMING_SUFFIXES]
     return "\n".join(text for file in files if (text := _text(file)[0]) is not None)
 
 

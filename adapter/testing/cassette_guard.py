@@ -20,9 +20,9 @@ from typing import Any
 from vcr.stubs import httpx_stubs
 
 from . import placeholder_keys
-from .transports import Ways, pairs, replaced
+from .transports import NetworkExits, header_pairs, replaced
 
-SIGN = "x-stainless-lang"
+SDK_HEADER = "x-stainless-lang"
 """A header that each request of the SDK has."""
 
 _IN_PROCESS = (("WSGITransport", "handle_request"), ("ASGITransport", "handle_async_request"))
@@ -34,17 +34,17 @@ class RefusedError(AssertionError):
 
 
 @dataclass(slots=True)
-class _Passage:
+class _ClientRequest:
     """One request of a client of the SDK, from its HTTP client to its reply."""
 
     seen: bool = False
     recorded: bool = False
 
 
-_PASSAGE: ContextVar[_Passage | None] = ContextVar("adapter.testing.passage", default=None)
+_CURRENT_REQUEST: ContextVar[_ClientRequest | None] = ContextVar("adapter.testing.passage", default=None)
 
 
-class Passing:
+class CassetteGuard:
     """What passes a cassette, and what passes it by; `asked` counts the requests that it was asked for."""
 
     def __init__(self, cassette: Any, *, replay: bool) -> None:
@@ -52,28 +52,28 @@ class Passing:
         self._replay = replay
         self._stack = ExitStack()
         self._unclaimed = 0
-        self._wrong: list[str] = []
+        self._problems: list[str] = []
         self.asked = 0
 
     # What the cassette is asked and told
 
-    def note(self) -> None:
+    def watch_cassette(self) -> None:
         """Note what the cassette is asked for, and what it is told to keep."""
         asked, kept = self._cassette.can_play_response_for, self._cassette.append
 
         def can_play_response_for(request: Any) -> Any:
             self.asked += 1
-            passage = _PASSAGE.get()
-            if passage is None:
+            client_request = _CURRENT_REQUEST.get()
+            if client_request is None:
                 self._unclaimed += 1
             else:
-                passage.seen = True
+                client_request.seen = True
             return asked(request)
 
         def append(request: Any, response: Any) -> Any:
-            passage = _PASSAGE.get()
-            if passage is not None:
-                passage.recorded = True
+            client_request = _CURRENT_REQUEST.get()
+            if client_request is not None:
+                client_request.recorded = True
             return kept(request, response)
 
         self._stack.enter_context(replaced(self._cassette, "can_play_response_for", can_play_response_for))
@@ -81,62 +81,62 @@ class Passing:
 
     # What clients send
 
-    def follow(self, library: Any) -> None:
+    def watch_clients(self, library: Any) -> None:
         """Follow what the clients of an HTTP library send, and leave apps in this process alone."""
         for name, method in _SENDING:
             client = getattr(library, name)
-            sent = _sent(self, client._send_single_request, method)
+            sent = _observed(self, client._send_single_request, method)
             self._stack.enter_context(replaced(client, "_send_single_request", sent))
         for name, method in _IN_PROCESS:
             transport = getattr(library, name)
             stub = getattr(transport, method)
             if _is_stub(stub):
-                left = _only_for_the_sdk(stub, stub.__wrapped__)
+                left = _only_for_sdk(stub, stub.__wrapped__)
                 self._stack.enter_context(replaced(transport, method, left))
 
-    def begin(self, client: Any, request: Any, method: str) -> tuple[_Passage, str] | None:
+    def start_request(self, client: Any, request: Any, method: str) -> tuple[_ClientRequest, str] | None:
         """Begin the passage of a request, with the name of what it leaves by; None for one that isn't the SDK's or the adapter's."""
         chain = _chain(client._transport_for_url(request.url), method)
-        if not (_is_sdks(request) or any(_is_door(one) for one in chain)):
+        if not (_is_sdk_request(request) or any(_is_adapter_transport(one) for one in chain)):
             return None
         if not self._replay:
-            placeholder_keys.refuse(request.headers)
-        ends = [one for one in chain if not _is_door(one) and not _inner(one, method)]
+            placeholder_keys.reject_stand_in(request.headers)
+        ends = [one for one in chain if not _is_adapter_transport(one) and not _inner(one, method)]
         for end in ends:
             if not any(_is_stub(vars(kind).get(method)) for kind in type(end).__mro__):
-                self._cover(type(end), method, _library_of(type(client)))
-        return _Passage(), ", ".join(_name(type(end)) for end in ends)
+                self._patch_transport(type(end), method, _library_of(type(client)))
+        return _ClientRequest(), ", ".join(_name(type(end)) for end in ends)
 
-    def end(self, passage: _Passage, request: Any, by: str) -> None:
+    def finish_request(self, client_request: _ClientRequest, request: Any, transports: str) -> None:
         """Write a request down that was answered, and not by way of the cassette."""
-        if passage.seen:
+        if client_request.seen:
             return
         if self._unclaimed:  # it went on in a thread of its own
             self._unclaimed -= 1
             return
-        what = f"{request.method} {request.url.path}" + (f", by {by}" if by else "")
-        self._wrong.append(f"{what}, was answered past the cassette: vcrpy didn't see it")
+        what = f"{request.method} {request.url.path}" + (f", by {transports}" if transports else "")
+        self._problems.append(f"{what}, was answered past the cassette: vcrpy didn't see it")
 
-    def _cover(self, kind: type, method: str, library: Any) -> None:
+    def _patch_transport(self, kind: type, method: str, library: Any) -> None:
         """Put vcrpy's stub on a class of transports; where that can't be, nothing is sent by it."""
         try:
             self._put_stub(kind, method, library)
         except (TypeError, AttributeError) as error:
             why = f"{_name(kind)} can't be recorded or replayed: its {method} can't be replaced"
-            self._wrong.append(why)
+            self._problems.append(why)
             raise RefusedError(why) from error
 
     def _put_stub(self, kind: type, method: str, library: Any) -> None:
         real = getattr(kind, method)
         make = httpx_stubs.vcr_handle_request if method == "handle_request" else httpx_stubs.vcr_handle_async_request
-        stub = make(_Once(self._cassette), real, library)
-        self._stack.enter_context(replaced(kind, method, _only_for_the_sdk(stub, real)))
+        stub = make(_UnlessRecorded(self._cassette), real, library)
+        self._stack.enter_context(replaced(kind, method, _only_for_sdk(stub, real)))
 
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Say what went past the cassette, or was about to."""
-        return list(dict.fromkeys(self._wrong))
+        return list(dict.fromkeys(self._problems))
 
-    def idle(self) -> str:
+    def why_empty(self) -> str:
         """Say why nothing was recorded, where nothing went past."""
         if self.asked:
             return f"of {self.asked} request{'s' * (self.asked > 1)} none was answered"
@@ -144,18 +144,18 @@ class Passing:
 
     # What would leave
 
-    def bar(self) -> None:
+    def block_network(self) -> None:
         """Let no request of the SDK's out, in a replay."""
         if self._replay:
-            ways = Ways(self._stays)
+            ways = NetworkExits(self._refuse)
             ways.watch()
             self._stack.callback(ways.close)
 
-    def _stays(self, headers: Any) -> None:
+    def _refuse(self, headers: Any) -> None:
         __tracebackhide__ = True  # its arguments are headers
-        if any(name == SIGN for name, _ in pairs(headers)):
+        if any(name == SDK_HEADER for name, _ in header_pairs(headers)):
             why = "a request was on its way to the network, past the cassette"
-            self._wrong.append(why)
+            self._problems.append(why)
             raise RefusedError(why)
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class Passing:
         self._stack.close()
 
 
-class _Once:
+class _UnlessRecorded:
     """A cassette that keeps nothing of a request that a transport further in has kept: that one saw what went out."""
 
     def __init__(self, cassette: Any) -> None:
@@ -173,58 +173,58 @@ class _Once:
         return getattr(self._cassette, name)
 
     def append(self, request: Any, response: Any) -> None:
-        passage = _PASSAGE.get()
-        if passage is None or not passage.recorded:
+        client_request = _CURRENT_REQUEST.get()
+        if client_request is None or not client_request.recorded:
             self._cassette.append(request, response)
 
 
 @contextmanager
-def held(cassette: Any, *, replay: bool) -> Iterator[Passing]:
+def guarded(cassette: Any, *, replay: bool) -> Iterator[CassetteGuard]:
     """Hold the SDK's requests to a cassette of vcrpy that is open; see `Passing.complaints` for what went past it."""
-    passing = Passing(cassette, replay=replay)
+    guard = CassetteGuard(cassette, replay=replay)
     try:
-        passing.note()
+        guard.watch_cassette()
         for name in ("httpx", "httpx2"):
             if name in sys.modules:
-                passing.follow(sys.modules[name])
-        passing.bar()
-        yield passing
+                guard.watch_clients(sys.modules[name])
+        guard.block_network()
+        yield guard
     finally:
-        passing.close()
+        guard.close()
 
 
-def _sent(passing: Passing, send: Callable[..., Any], method: str) -> Callable[..., Any]:
+def _observed(guard: CassetteGuard, send: Callable[..., Any], method: str) -> Callable[..., Any]:
     def sent(client: Any, request: Any) -> Any:
-        begun = passing.begin(client, request, method)
+        begun = guard.start_request(client, request, method)
         if begun is None:
             return send(client, request)
-        token = _PASSAGE.set(begun[0])
+        token = _CURRENT_REQUEST.set(begun[0])
         try:
             response = send(client, request)
         finally:
-            _PASSAGE.reset(token)
-        passing.end(begun[0], request, begun[1])
+            _CURRENT_REQUEST.reset(token)
+        guard.finish_request(begun[0], request, begun[1])
         return response
 
     async def sent_async(client: Any, request: Any) -> Any:
-        begun = passing.begin(client, request, method)
+        begun = guard.start_request(client, request, method)
         if begun is None:
             return await send(client, request)
-        token = _PASSAGE.set(begun[0])
+        token = _CURRENT_REQUEST.set(begun[0])
         try:
             response = await send(client, request)
         finally:
-            _PASSAGE.reset(token)
-        passing.end(begun[0], request, begun[1])
+            _CURRENT_REQUEST.reset(token)
+        guard.finish_request(begun[0], request, begun[1])
         return response
 
     return wraps(send)(sent if method == "handle_request" else sent_async)
 
 
-def _only_for_the_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+def _only_for_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stub)
     def handle(transport: Any, request: Any) -> Any:
-        return (stub if _PASSAGE.get() is not None or _is_sdks(request) else real)(transport, request)
+        return (stub if _CURRENT_REQUEST.get() is not None or _is_sdk_request(request) else real)(transport, request)
 
     return handle
 
@@ -233,12 +233,12 @@ def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_sdks(request: Any) -> bool:
-    return SIGN in request.headers
+def _is_sdk_request(request: Any) -> bool:
+    return SDK_HEADER in request.headers
 
 
-def _is_door(transport: Any) -> bool:
-    return type(transport).__module__.startswith("adapter._runtime.")
+def _is_adapter_transport(transport: Any) -> bool:
+    return type(transport).__module__.startswith("adapter._runtime")
 
 
 def _is_stub(method: Any) -> bool:

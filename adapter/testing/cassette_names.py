@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .backends import without_side
+from .backends import without_backend
 
 _FORBIDDEN = re.compile(r"[<>?%*:|\"'/\\]")  # in file names, on one platform or another
 
 
 def cassette_name(cls: type | None, test: str) -> str:
     """Name a test's cassette, without its side: `test_reply`, `TestReplies.test_reply`, `test_reply[case]`."""
-    name = without_side(test)
+    name = without_backend(test)
     return _FORBIDDEN.sub("-", f"{cls.__name__}.{name}" if cls is not None else name)
 
 

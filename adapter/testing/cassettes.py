@@ -37,10 +37,10 @@ try:
     from vcr.persisters.filesystem import CassetteNotFoundError
     from vcr.serialize import deserialize, serialize
 
-    from .cassette_guard import held
+    from .cassette_guard import guarded
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
-        raise MissingExtra(vcr_check.refusal() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
+        raise MissingExtra(vcr_check.problem() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
     raise MissingExtra(f"cassettes need {missing.name} (extra `kit`)") from missing
 
 KEPT = frozenset(
@@ -193,7 +193,7 @@ def _clean_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def clean_value(name: str, value: Any, found: credentials.Found = lambda _: None) -> str:
+def clean_value(name: str, value: Any, found: credentials.OnFound = lambda _: None) -> str:
     """Clean the value of a header that may stay; an address in it loses its host, which may be a private one."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return (
@@ -205,7 +205,7 @@ def _clean_request(request: Any) -> Any:
     request.headers = _clean_headers(request.headers)
     request.uri = credentials.clean_url(request.uri, HOST)
     request.body = (
-        credentials.unpacked(made) if isinstance(made := credentials.clean_body(request.body), bytes) else made
+        credentials.decompressed(made) if isinstance(made := credentials.clean_body(request.body), bytes) else made
     )
     return request
 
@@ -281,18 +281,18 @@ def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) 
         raise ReplayError(f"{path}: no such cassette")
     unknown: list[str] = []
     with (
-        placeholder_keys.standing_in(),
+        placeholder_keys.set_stand_ins(),
         recorder("none").use_cassette(path, record_on_exception=False) as cassette,
-        held(cassette, replay=True) as passing,
+        guarded(cassette, replay=True) as guard,
     ):
         _note_refusals(cassette, unknown)
         try:
             yield cassette
         except Exception as error:
-            if why := [*unknown, *passing.complaints()]:
+            if why := [*unknown, *guard.problems()]:
                 raise ReplayError(f"{path}: {why[0]}") from error
             raise
-        if why := [*unknown, *passing.complaints()]:
+        if why := [*unknown, *guard.problems()]:
             raise ReplayError(f"{path}: {why[0]}")
         if whole and not cassette.all_played:
             left = [request for index, request in enumerate(cassette.requests) if not cassette.play_counts[index]]
@@ -306,13 +306,13 @@ def _recording(path: Path) -> Iterator[Cassette]:
     try:
         with (
             recorder("all").use_cassette(new, record_on_exception=False) as cassette,
-            held(cassette, replay=False) as passing,
+            guarded(cassette, replay=False) as guard,
         ):
             yield cassette
-            if why := passing.complaints():
+            if why := guard.problems():
                 raise RecordingError(f"{path} isn't written: {'; '.join(why)}")
             if not len(cassette):
-                raise RecordingError(f"{path} isn't written: {passing.idle()}")
+                raise RecordingError(f"{path} isn't written: {guard.why_empty()}")
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ def assert_same_turn(a: Any, b: Any, *, tools: Any = None, output: Any = None) -
     first, second = _turn(a, tools, output), _turn(b, tools, output)
     differences = list(differing(first, second))
     if all(isinstance(one, Turn) or _is_result(one) for one in (a, b)):  # of a stream the first choice is all there is
-        differences += _further(first, second, tools, output)
+        differences += _other_choices(first, second, tools, output)
     if differences:
         raise AssertionError("the turns differ (- the first, + the second):\n" + "\n".join(differences))
 
@@ -45,7 +45,7 @@ def _is_result(given: Any) -> bool:
     return isinstance(given, dict) or hasattr(given, "choices") or hasattr(given, "output")
 
 
-def _further(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Iterator[str]:
+def _other_choices(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Iterator[str]:
     """Compare the choices behind the first, of which alone a turn is made."""
     ours, theirs = (_choices(turn.raw) for turn in (a, b))
     if len(ours) != len(theirs):
@@ -73,7 +73,7 @@ def differing(a: Turn[Any], b: Turn[Any]) -> Iterator[str]:
     for name in ("finish", "parsed"):
         yield from _values(name, getattr(a, name), getattr(b, name))
     if len(a.tool_calls) != len(b.tool_calls):
-        yield f"  tool_calls: {_named(a.tool_calls)} != {_named(b.tool_calls)}"
+        yield f"  tool_calls: {_call_names(a.tool_calls)} != {_call_names(b.tool_calls)}"
     else:
         for number, (one, other) in enumerate(zip(a.tool_calls, b.tool_calls, strict=True)):
             yield from _calls(f"tool_calls[{number}]", one, other)
@@ -84,7 +84,7 @@ def differing(a: Turn[Any], b: Turn[Any]) -> Iterator[str]:
     yield from _values("citations", *urls)
 
 
-def _named(calls: tuple[ToolCall, ...]) -> str:
+def _call_names(calls: tuple[ToolCall, ...]) -> str:
     return f"{len(calls)} ({', '.join(call.name for call in calls)})" if calls else "none"
 
 

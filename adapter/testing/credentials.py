@@ -18,7 +18,7 @@ from .cassette_bodies import STYLES, dumps
 
 REMOVED = "removed"
 
-Found = Callable[[str], object]
+OnFound = Callable[[str], object]
 """Told the kind of each credential that was taken out."""
 
 _QUERY_NAME = (
@@ -51,7 +51,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 )  # fmt: skip
 """What looks like a credential wherever it stands: the kind, the pattern, and what is put in its place."""
 
-_KEYS = frozenset({
+_SECRET_KEYS = frozenset({
     "authorization", "proxyauthorization", "apikey", "xapikey", "ocpapimsubscriptionkey", "subscriptionkey", "accesstoken",
     "refreshtoken", "idtoken", "bearertoken", "authtoken", "sessiontoken", "clientsecret", "secretkey", "secretaccesskey",
     "privatekey", "connectionstring", "accountkey", "encodedapikey", "password", "cookie", "setcookie",
@@ -59,11 +59,11 @@ _KEYS = frozenset({
 """Keys of JSON objects whose text is a credential, without case, `-` and `_`."""
 
 
-def _nothing(_: str) -> None:
+def _ignore(_: str) -> None:
     """Be told, and do nothing."""
 
 
-def clean_text(text: str, found: Found = _nothing) -> str:
+def clean_text(text: str, found: OnFound = _ignore) -> str:
     """Take out what looks like a credential."""
     for kind, pattern, replacement in PATTERNS:
         text, count = pattern.subn(replacement, text)
@@ -72,7 +72,7 @@ def clean_text(text: str, found: Found = _nothing) -> str:
     return text
 
 
-def clean_url(url: str, host: str | None = None, found: Found = _nothing) -> str:
+def clean_url(url: str, host: str | None = None, found: OnFound = _ignore) -> str:
     """Take user, password and the secrets of the query out of a URL; an absolute one gets `host` in place of its own."""
     try:
         parts = urlsplit(url)
@@ -89,13 +89,13 @@ def clean_url(url: str, host: str | None = None, found: Found = _nothing) -> str
     return urlunsplit((scheme, netloc, clean_text(parts.path, found), query, ""))
 
 
-def clean_body(body: Any, found: Found = _nothing) -> Any:
+def clean_body(body: Any, found: OnFound = _ignore) -> Any:
     """Take credentials out of a body, packed ones unpacked; anything but text and bytes is left as it is."""
     if isinstance(body, str):
         return _clean(body, found)
     if not isinstance(body, bytes):
         return body
-    raw = unpacked(body)
+    raw = decompressed(body)
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -106,7 +106,7 @@ def clean_body(body: Any, found: Found = _nothing) -> Any:
     return made if made != raw else body
 
 
-def unpacked(raw: bytes) -> bytes:
+def decompressed(raw: bytes) -> bytes:
     """Unpack gzip and zlib, by what they begin with; anything else is returned as it is."""
     try:
         if raw[:2] == b"\x1f\x8b":
@@ -118,28 +118,28 @@ def unpacked(raw: bytes) -> bytes:
     return raw
 
 
-def _clean(text: str, found: Found) -> str:
+def _clean(text: str, found: OnFound) -> str:
     made = _clean_json(text, found) if text.lstrip()[:1] in ("{", "[") else None
     if made is None:  # a stream's events, JSON lines, parts of a form
         made = "\n".join(_clean_line(line, found) for line in text.split("\n"))
     return clean_text(made, found)
 
 
-def _clean_line(line: str, found: Found) -> str:
+def _clean_line(line: str, found: OnFound) -> str:
     mark = "data:" if line.startswith("data:") else ""
     value = line.removeprefix(mark).strip()
     made = _clean_json(value, found) if value[:1] in ("{", "[") else None
     return line if made is None else mark + line.removeprefix(mark).replace(value, made, 1)
 
 
-def _clean_json(text: str, found: Found) -> str | None:
+def _clean_json(text: str, found: OnFound) -> str | None:
     """Clean JSON by its keys; None for what is none.
 
     It is written anew, as it was spaced where that can be told, only where something is taken out.
     """
     try:
         tree = json.loads(text)
-        changed = [spot for spot in _spots(tree) if spot[0][spot[1]] != REMOVED]
+        changed = [spot for spot in _secret_fields(tree) if spot[0][spot[1]] != REMOVED]
         if not changed:
             return text
         style = next((one for one in STYLES if dumps(tree, one) == text), "compact")
@@ -151,7 +151,7 @@ def _clean_json(text: str, found: Found) -> str | None:
         return None  # what looks like a credential is still found
 
 
-def _spots(tree: Any) -> Iterator[tuple[Any, Any, str]]:
+def _secret_fields(tree: Any) -> Iterator[tuple[Any, Any, str]]:
     """Give the places of a tree that hold a credential, by the keys on the way: the object, its key, and the kind."""
     pending = [(tree, False)]
     while pending:
@@ -167,7 +167,7 @@ def _spots(tree: Any) -> Iterator[tuple[Any, Any, str]]:
         for key, inner in value.items():
             plain = key.lower().replace("-", "").replace("_", "")
             if isinstance(inner, str):
-                if inner and (plain in _KEYS or (in_source and plain == "key")):
+                if inner and (plain in _SECRET_KEYS or (in_source and plain == "key")):
                     mcp = value.get("type") == "mcp"
                     yield value, key, "a credential of an MCP server" if mcp else "a credential by its key"
             else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from .report import EVENT_LOOP
 
-_LOOP = re.compile(
+_LOOP_MESSAGE = re.compile(
     r"event loop is closed|(?:attached|bound) to a different (?:event )?loop|is bound to a different event loop"
     r"|belongs to a different (?:event )?loop|was created (?:in|on) a different (?:event )?loop",
     re.IGNORECASE,
@@ -30,15 +30,15 @@ NOTES = {
 """What to say of a failure of each kind."""
 
 
-def kind_of(error: BaseException | None) -> str | None:
+def failure_kind(error: BaseException | None) -> str | None:
     """Tell the kind of a failure, from the exception and all that led to it; None for one that may be the side's."""
-    for one in _all(error):
-        if isinstance(one, RuntimeError | ValueError) and _LOOP.search(str(one)) and not _is_raised_by_us(one):
+    for one in _causes(error):
+        if isinstance(one, RuntimeError | ValueError) and _LOOP_MESSAGE.search(str(one)) and not _is_raised_by_adapter(one):
             return EVENT_LOOP
     return None
 
 
-def _is_raised_by_us(error: BaseException) -> bool:
+def _is_raised_by_adapter(error: BaseException) -> bool:
     """Tell whether the innermost code that isn't the event loop's own is the adapter's: that would be a fault of a side."""
     name, trace = "", error.__traceback__
     while trace is not None:
@@ -48,7 +48,7 @@ def _is_raised_by_us(error: BaseException) -> bool:
     return name == "adapter"
 
 
-def _all(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     pending, seen = [error], set()
     while pending:
         one = pending.pop()

@@ -18,7 +18,7 @@ from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .transports import Ways, pairs, replaced
+from .transports import NetworkExits, header_pairs, replaced
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -29,25 +29,25 @@ HOST = "recorded.invalid"
 STAND_IN = "replay-only"
 
 _KEY = {"OPENAI_API_KEY": STAND_IN}
-_AZURES_KEY = {"AZURE_OPENAI_API_KEY": STAND_IN}
-_AZURES = {**_AZURES_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_API_VERSION": STAND_IN}
-_INSTEAD = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
+_AZURE_KEY = {"AZURE_OPENAI_API_KEY": STAND_IN}
+_AZURE = {**_AZURE_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_API_VERSION": STAND_IN}
+_ALTERNATIVES = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
 """What does for a key as well."""
 
-_NAMES = (_KEY | _AZURES).keys()
+_NAMES = (_KEY | _AZURE).keys()
 
-_MADE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "openai": {"OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURES, "AsyncAzureOpenAI": _AZURES},
+_CLIENT_CLASSES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "openai": {"OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURE, "AsyncAzureOpenAI": _AZURE},
     "langchain_openai.chat_models.base": {"ChatOpenAI": _KEY},
-    "langchain_openai.chat_models.azure": {"AzureChatOpenAI": _AZURES},
+    "langchain_openai.chat_models.azure": {"AzureChatOpenAI": _AZURE},
     "pydantic_ai.providers.openai": {"OpenAIProvider": _KEY},
-    "pydantic_ai.providers.azure": {"AzureProvider": _AZURES},
+    "pydantic_ai.providers.azure": {"AzureProvider": _AZURE},
 }
 """What isn't made without a key, by the module that it is in, and what the making of each looks up: the SDK's clients, and what
 looks for a key itself before it makes one."""
 
 
-Given = Callable[[Mapping[str, str]], Mapping[str, str]]
+ChooseStandIns = Callable[[Mapping[str, str]], Mapping[str, str]]
 """Chooses, of the stand-ins for variables that are missing, those to set while a client is made."""
 
 
@@ -66,36 +66,36 @@ def _missing(wanted: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in wanted.items()
-        if not os.environ.get(name, "").strip() and not os.environ.get(_INSTEAD.get(name, ""))
+        if not os.environ.get(name, "").strip() and not os.environ.get(_ALTERNATIVES.get(name, ""))
     }
 
 
-def present() -> frozenset[str]:
+def variables_present() -> frozenset[str]:
     """Name those of the variables that are set: where one is missing later, the suite has taken it away."""
     return frozenset(_NAMES - _missing(dict.fromkeys(_NAMES, "")).keys())
 
 
-_settled = ContextVar("adapter.testing.settled", default=False)
+_stand_ins_settled = ContextVar("adapter.testing.settled", default=False)
 
 
 @contextmanager
-def standing_in(*, settled: bool = False) -> Iterator[None]:
+def set_stand_ins(*, settled: bool = False) -> Iterator[None]:
     """Set the stand-in for a key in the environment, where none is set; with `settled`, not again in the block.
 
     What a fixture takes away after that, before the cassette's own, stays away.
     For Azure's where the environment is one of Azure's: the SDK's module-level client takes the two together for a contradiction.
     """
-    if _settled.get():
+    if _stand_ins_settled.get():
         yield
         return
     azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
-    token = _settled.set(True) if settled else None  # an async fixture may end in another context than it began in
+    token = _stand_ins_settled.set(True) if settled else None  # an async fixture may end in another context than it began in
     try:
-        with _set(_missing(_AZURES_KEY if azures else _KEY)):
+        with _set(_missing(_AZURE_KEY if azures else _KEY)):
             yield
     finally:
         if token is not None:
-            _settled.reset(token)
+            _stand_ins_settled.reset(token)
 
 
 @contextmanager
@@ -115,25 +115,25 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def refuse(headers: Any) -> None:
+def reject_stand_in(headers: Any) -> None:
     """Raise KeyNeeded where one of a request's headers carries the stand-in."""
     __tracebackhide__ = True  # its arguments are headers
-    if any(value.removeprefix("Bearer ") == STAND_IN for _, value in pairs(headers)):
+    if any(value.removeprefix("Bearer ") == STAND_IN for _, value in header_pairs(headers)):
         raise KeyNeeded
 
 
 @contextmanager
-def made_without_keys(given: Given, ways: Ways) -> Iterator[None]:
+def allow_keyless_clients(choose: ChooseStandIns, exits: NetworkExits) -> Iterator[None]:
     """Let clients be made without a key, with what is `given` for it, from when their modules are imported on."""
     with ExitStack() as stack:
 
         def patch(module: ModuleType) -> None:
-            for name, variables in _MADE[module.__name__].items():
+            for name, variables in _CLIENT_CLASSES[module.__name__].items():
                 kind = getattr(module, name)
-                stack.enter_context(replaced(kind, "__init__", _made(kind.__init__, variables, given, ways)))
+                stack.enter_context(replaced(kind, "__init__", _with_stand_ins(kind.__init__, variables, choose, exits)))
 
-        finder = _Finder({name for name in _MADE if name not in sys.modules}, patch)
-        for name in _MADE.keys() & sys.modules.keys():
+        finder = _Finder({name for name in _CLIENT_CLASSES if name not in sys.modules}, patch)
+        for name in _CLIENT_CLASSES.keys() & sys.modules.keys():
             patch(sys.modules[name])
         sys.meta_path.insert(0, finder)
         try:
@@ -142,16 +142,16 @@ def made_without_keys(given: Given, ways: Ways) -> Iterator[None]:
             sys.meta_path.remove(finder)
 
 
-def _made(init: Callable[..., None], variables: Mapping[str, str], given: Given, ways: Ways) -> Callable[..., None]:
+def _with_stand_ins(init: Callable[..., None], variables: Mapping[str, str], choose: ChooseStandIns, exits: NetworkExits) -> Callable[..., None]:
     @wraps(init)
     def made(*args: Any, **kwargs: Any) -> None:
         missing = _missing(variables)
-        stand_ins = given(missing) if missing else missing
+        stand_ins = choose(missing) if missing else missing
         if not stand_ins:
             return init(*args, **kwargs)
         with _set(stand_ins):
             init(*args, **kwargs)
-        ways.watch()
+        exits.watch()
         return None
 
     return made
@@ -160,8 +160,8 @@ def _made(init: Callable[..., None], variables: Mapping[str, str], given: Given,
 class _Finder:
     """Find some modules as everybody does, and tell once one is imported."""
 
-    def __init__(self, names: set[str], told: Callable[[ModuleType], None]) -> None:
-        self._names, self._told = names, told
+    def __init__(self, names: set[str], on_import: Callable[[ModuleType], None]) -> None:
+        self._names, self._on_import = names, on_import
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -177,7 +177,7 @@ class _Finder:
             def executed(module: ModuleType) -> None:
                 execute(module)
                 self._names.discard(name)
-                self._told(module)
+                self._on_import(module)
 
             spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this one loader
         return spec

@@ -22,18 +22,18 @@ import pytest
 from pytest_chat_responses import CUTS, add_markers, add_options
 
 from . import plugin_cassettes
-from .backends import ALONE, Side, in_force, side_of, sides_of
-from .report import MADE_ELSEWHERE, Tally, Watcher, said_of, strayed
+from .backends import SINGLE_BACKEND, SelectedBackend, backend_in_force, backend_of, backends_of
+from .report import MADE_ELSEWHERE, CallWatcher, Report, fallbacks, report_data
 
 pytest.register_assert_rewrite("adapter.testing.comparison")
 
 load_initial_conftests = plugin_cassettes.pytest_load_initial_conftests
 
-_WATCHER = pytest.StashKey[Watcher]()
+_WATCHER = pytest.StashKey[CallWatcher]()
 _CLOSING = pytest.StashKey[ExitStack]()
 _WATCHING = pytest.StashKey[bool]()
-_ALONE = pytest.StashKey[bool]()
-_MADE_ON = pytest.StashKey[dict[Any, "Side | None"]]()
+_HAS_ONE_BACKEND = pytest.StashKey[bool]()
+_MADE_ON = pytest.StashKey[dict[Any, "SelectedBackend | None"]]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -46,15 +46,15 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     add_markers(config)
-    config.stash[_WATCHER] = Watcher()
+    config.stash[_WATCHER] = CallWatcher()
     config.stash[_CLOSING] = ExitStack()
     config.stash[_MADE_ON] = {}
-    _asked(config)  # a mistake ends the run here, in one line
+    _selected_backend(config)  # a mistake ends the run here, in one line
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(config), "adapter-report")
 
 
-def step_aside(config: pytest.Config) -> None:
+def deactivate(config: pytest.Config) -> None:
     """Take everything back, for a project that turns out to have a module `adapter` of its own."""
     pytest_unconfigure(config)
     for name in ("adapter-report", "adapter.testing.plugin_cassettes", "adapter.testing.plugin"):
@@ -67,16 +67,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_CLOSING].close()
 
 
-def _asked(config: pytest.Config) -> str:
+def _selected_backend(config: pytest.Config) -> str:
     asked = config.getoption("adapter_backend") or config.getini("adapter_backend")
     if asked not in ("chat", "responses", "both"):
         raise pytest.UsageError(f"adapter_backend: expected chat, responses or both, got {asked!r}")
     return str(asked)
 
 
-def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tuple[list[Side], str]:
+def _backends_for(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tuple[list[SelectedBackend], str]:
     try:
-        return sides_of(_asked(config), markers)
+        return backends_of(_selected_backend(config), markers)
     except ValueError as error:
         raise pytest.Collector.CollectError(f"{test}: {error}") from None  # one line, where UsageError has a traceback
 
@@ -87,7 +87,7 @@ def _chosen(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tup
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
     """Run the test on each side, and give the side: `chat` or `responses`."""
-    side = side_of(request.node)
+    side = backend_of(request.node)
     if side is None:  # asked for at run time (getfixturevalue), when the test can't be doubled any more
         raise pytest.UsageError(
             "the fixture `backend` can't be asked for at run time: name it as an argument, or mark the test"
@@ -101,24 +101,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     markers = list(metafunc.definition.iter_markers("adapter_backend"))
     if not markers and "backend" not in metafunc.fixturenames:
         return
-    if not _is_ours(metafunc):
+    if not _is_plugin_backend(metafunc):
         return
-    sides, why = _chosen(metafunc.config, metafunc.definition.nodeid, markers)
+    sides, why = _backends_for(metafunc.config, metafunc.definition.nodeid, markers)
     if "backend" not in metafunc.fixturenames:
         metafunc.fixturenames.append("backend")
     params = [pytest.param(side, id=side) for side in sides]
-    skipped = [pytest.param(None, id=_asked(metafunc.config), marks=pytest.mark.skip(reason=why))]
+    skipped = [pytest.param(None, id=_selected_backend(metafunc.config), marks=pytest.mark.skip(reason=why))]
     metafunc.parametrize("backend", params or skipped, indirect=True)
 
 
-def _is_ours(metafunc: pytest.Metafunc) -> bool:
+def _is_plugin_backend(metafunc: pytest.Metafunc) -> bool:
     """Tell whether the test's `backend` is the plugin's: it may be a parameter, or a fixture of the suite's own."""
     if any("backend" in getattr(call, "params", ()) for call in getattr(metafunc, "_calls", ())):
         return False
-    return _is_our_fixture(getattr(metafunc, "_arg2fixturedefs", {}).get("backend"))
+    return _is_plugin_fixture(getattr(metafunc, "_arg2fixturedefs", {}).get("backend"))
 
 
-def _is_our_fixture(known: Any) -> bool:
+def _is_plugin_fixture(known: Any) -> bool:
     return not known or getattr(known[-1].func, "__module__", __name__) == __name__
 
 
@@ -128,12 +128,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if hasattr(item, "callspec") or not (markers or "backend" in getattr(item, "fixturenames", ())):
         return
     info = getattr(item, "_fixtureinfo", None)
-    if not _is_our_fixture(getattr(info, "name2fixturedefs", {}).get("backend")):
+    if not _is_plugin_fixture(getattr(info, "name2fixturedefs", {}).get("backend")):
         return
-    sides, why = _chosen(item.config, item.nodeid, markers)
+    sides, why = _backends_for(item.config, item.nodeid, markers)
     if sides:
-        setattr(item, ALONE, sides[0])
-        item.stash[_ALONE] = len(sides) > 1
+        setattr(item, SINGLE_BACKEND, sides[0])
+        item.stash[_HAS_ONE_BACKEND] = len(sides) > 1
     else:
         item.add_marker(pytest.mark.skip(reason=why))
 
@@ -141,7 +141,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Put a test's side in force, from the first of its fixtures to the last, and watch its calls."""
-    side = side_of(item)
+    side = backend_of(item)
     if side is None:
         return (yield)
     watcher = item.config.stash[_WATCHER]
@@ -150,7 +150,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
         item.config.stash[_CLOSING].enter_context(observing(watcher))
         item.config.stash[_WATCHING] = True
-    with in_force(side), watcher.test(side):
+    with backend_in_force(side), watcher.test(side):
         return (yield)
 
 
@@ -167,10 +167,10 @@ def pytest_fixture_setup(
         return (yield)
     finally:
         if fixturedef.scope != "function" and watcher.total != before:
-            made_on[fixturedef] = watcher.side
+            made_on[fixturedef] = watcher.backend
 
 
-def _made_elsewhere(item: pytest.Item, side: Side) -> list[str]:
+def _made_elsewhere(item: pytest.Item, side: SelectedBackend) -> list[str]:
     """List the fixtures of a test whose calls were made on another side."""
     made_on = item.config.stash[_MADE_ON]
     if not made_on:
@@ -187,7 +187,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Cut the test's streams as it is marked, or as the option says; the innermost, so inside of any cassette."""
     marker = item.get_closest_marker("adapter_streams")
     pieces = item.config.getoption("adapter_streams") if marker is None else (marker.args or ("event",))[0]
-    if pieces is None or (marker is None and side_of(item) is None):
+    if pieces is None or (marker is None and backend_of(item) is None):
         return (yield)
     from . import stream_pieces
 
@@ -224,21 +224,21 @@ def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Put side and calls into the test's reports; with `--adapter-strict`, fail what strayed."""
     report = yield
-    side = side_of(item)
+    side = backend_of(item)
     if side is None:
         return report
-    alone, elsewhere = item.stash.get(_ALONE, False), _made_elsewhere(item, side)
+    alone, elsewhere = item.stash.get(_HAS_ONE_BACKEND, False), _made_elsewhere(item, side)
     failure = None
     if report.failed and call.excinfo is not None:
         from . import event_loop_failures
 
-        failure = event_loop_failures.kind_of(call.excinfo.value)
+        failure = event_loop_failures.failure_kind(call.excinfo.value)
         if failure is not None:
             report.sections.append(("adapter", event_loop_failures.NOTES[failure]))
     watcher = item.config.stash[_WATCHER]
-    report.adapter = said_of(side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure)
+    report.adapter = report_data(side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure)
     if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):
-        why = strayed(report.adapter["calls"])
+        why = fallbacks(report.adapter["calls"])
         if why:
             report.outcome = "failed"
             report.longrepr = f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
@@ -253,36 +253,36 @@ class _Reporter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._tally = Tally()
+        self._report = Report()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a phase of a test; of a worker's test too."""
-        self._tally.add(report)
+        self._report.add(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what a worker of pytest-xdist has left."""
-        self._tally.outside += getattr(node, "workeroutput", {}).get("adapter_outside", 0)
+        self._report.outside += getattr(node, "workeroutput", {}).get("adapter_outside", 0)
 
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         path = self._config.getoption("adapter_report")
         if path:
-            self._tally.outside += self._config.stash[_WATCHER].outside
-            self._tally.write(Path(path))
+            self._report.outside += self._config.stash[_WATCHER].outside
+            self._report.write(Path(path))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the report, where there is something to tell."""
-        if self._tally.tests:
+        if self._report.tests:
             terminalreporter.section("adapter: where the tests ran")
-            for line in self._tally.lines():
+            for line in self._report.lines():
                 terminalreporter.line(line)
         elif self._config.getoption("adapter_backend"):
             terminalreporter.section("adapter: where the tests ran")
-            terminalreporter.line(_NOBODY)
+            terminalreporter.line(_NO_TESTS)
 
 
-_NOBODY = (
+_NO_TESTS = (
     "No test ran on a side: none uses the fixture `backend` or is marked `adapter_backend`. To run all of them: "
     "-o usefixtures=backend, or the same in pytest's ini."
 )

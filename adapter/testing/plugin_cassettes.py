@@ -15,44 +15,44 @@ from typing import Any
 import pytest
 
 from . import cassette_names, placeholder_keys
-from .backends import side_of
-from .transports import Ways
+from .backends import backend_of
+from .transports import NetworkExits
 
-_KEYLESS = pytest.StashKey["_Keyless"]()
+_KEYLESS = pytest.StashKey["_KeylessClients"]()
 _OUTCOME = pytest.StashKey[str]()
 
 _MODES = ("adapter_record", "record_mode", "vcr_record")
 """Options that record: ours, pytest-recording's and pytest-vcr's; of the latter's values, these don't:"""
 _REPLAYING = (None, False, "none", "once")
 
-_THE_SUITES_WORDS = (b"adapter_cassette", b"adapter.testing", b"adapter_backend")
-_MOST_FILES = 5000
-_LEFT_OUT = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
+_PLUGIN_NAMES = (b"adapter_cassette", b"adapter.testing", b"adapter_backend")
+_MAX_FILES = 5000
+_SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
 
 
-class _Keyless:
+class _KeylessClients:
     """What lets clients be made without keys: while a suite that replays is collected, and in its tests that replay."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._suite: bool | None = None
+        self._suite_uses_plugin: bool | None = None
         self.collecting = True
-        self.at_start: frozenset[str] | None = None  # what the test that replays found set; None outside of one
-        self.ways = Ways(placeholder_keys.refuse)
+        self.set_at_start: frozenset[str] | None = None  # what the test that replays found set; None outside of one
+        self.exits = NetworkExits(placeholder_keys.reject_stand_in)
         self.patches = ExitStack()
 
-    def given(self, missing: Mapping[str, str]) -> Mapping[str, str]:
+    def stand_ins_for(self, missing: Mapping[str, str]) -> Mapping[str, str]:
         """Choose what a client is made with now in place of what is missing: not what the test itself has taken away."""
-        if self.at_start is not None:
-            return {name: value for name, value in missing.items() if name not in self.at_start}
-        return missing if self.collecting and self._takes_part() else {}
+        if self.set_at_start is not None:
+            return {name: value for name, value in missing.items() if name not in self.set_at_start}
+        return missing if self.collecting and self._uses_plugin() else {}
 
-    def _takes_part(self) -> bool:
+    def _uses_plugin(self) -> bool:
         """Look for the plugin's names in the suite's files; only where a client is made that has no key."""
-        if self._suite is None:
+        if self._suite_uses_plugin is None:
             named = " ".join(self._config.getini("usefixtures"))
-            self._suite = "adapter_cassette" in named or any(_names_us(file) for file in _files(self._config))
-        return self._suite
+            self._suite_uses_plugin = "adapter_cassette" in named or any(_names_plugin(file) for file in _files(self._config))
+        return self._suite_uses_plugin
 
 
 def _files(config: pytest.Config) -> Iterator[Path]:
@@ -60,13 +60,13 @@ def _files(config: pytest.Config) -> Iterator[Path]:
     yield config.rootpath / "conftest.py"
     here = config.invocation_params.dir
     given = getattr(config.known_args_namespace, "file_or_dir", None) or config.getini("testpaths") or ["."]
-    left = _MOST_FILES
+    left = _MAX_FILES
     for one in given:
         path = here / str(one).partition("::")[0]
         if path.is_file():
             yield path
         for folder, folders, names in os.walk(path):
-            folders[:] = [name for name in folders if name not in _LEFT_OUT and not name.startswith(".")]
+            folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")]
             for name in names:
                 if name.endswith(".py"):
                     left -= 1
@@ -75,12 +75,12 @@ def _files(config: pytest.Config) -> Iterator[Path]:
                 return
 
 
-def _names_us(file: Path) -> bool:
+def _names_plugin(file: Path) -> bool:
     try:
         text = file.read_bytes()
     except OSError:
         return False
-    return any(word in text for word in _THE_SUITES_WORDS)
+    return any(word in text for word in _PLUGIN_NAMES)
 
 
 def _records(options: Any) -> bool:
@@ -91,10 +91,10 @@ def _records(options: Any) -> bool:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Begin before any file of the suite is imported."""
     if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
-        keyless = early_config.stash[_KEYLESS] = _Keyless(early_config)
-        keyless.patches.enter_context(placeholder_keys.made_without_keys(keyless.given, keyless.ways))
+        keyless = early_config.stash[_KEYLESS] = _KeylessClients(early_config)
+        keyless.patches.enter_context(placeholder_keys.allow_keyless_clients(keyless.stand_ins_for, keyless.exits))
         early_config.add_cleanup(keyless.patches.close)
-        early_config.add_cleanup(keyless.ways.close)
+        early_config.add_cleanup(keyless.exits.close)
     return (yield)
 
 
@@ -103,7 +103,7 @@ def stop(config: pytest.Config) -> None:
     keyless = config.stash.get(_KEYLESS, None)
     if keyless is not None:
         keyless.patches.close()
-        keyless.ways.close()
+        keyless.exits.close()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -121,19 +121,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     keyless = item.config.stash.get(_KEYLESS, None)
     if keyless is None or not _replays(item):
         return (yield)
-    keyless.ways.watch()
+    keyless.exits.watch()
     try:
-        with placeholder_keys.standing_in(settled=True):
-            keyless.at_start = placeholder_keys.present()
+        with placeholder_keys.set_stand_ins(settled=True):
+            keyless.set_at_start = placeholder_keys.variables_present()
             return (yield)
     finally:
-        keyless.at_start = None
+        keyless.set_at_start = None
 
 
 def _replays(item: pytest.Item) -> bool:
     if "adapter_cassette" in getattr(item, "fixturenames", ()):
         return True
-    return item.get_closest_marker("vcr") is not None and (side_of(item) is not None or _has_our_settings(item))
+    return item.get_closest_marker("vcr") is not None and (backend_of(item) is not None or _has_our_settings(item))
 
 
 def _has_our_settings(item: pytest.Item) -> bool:
@@ -147,14 +147,14 @@ def _has_our_settings(item: pytest.Item) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
-    if side_of(item) is not None and item.get_closest_marker("vcr") is not None:
+    if backend_of(item) is not None and item.get_closest_marker("vcr") is not None:
         _check_vcrpy()
 
 
 def _check_vcrpy() -> None:
     from . import vcr_check
 
-    why = vcr_check.refusal()
+    why = vcr_check.problem()
     if why is not None:
         pytest.fail(why, pytrace=False)
 
@@ -218,14 +218,14 @@ def pytest_fixture_setup(
         and hasattr(cassette, "can_play_response_for")
         and _replays(request.node)
     ):
-        from .cassette_guard import held
+        from .cassette_guard import guarded
 
-        holding = held(cassette, replay=bool(cassette.write_protected))
-        passing = holding.__enter__()
+        guarding = guarded(cassette, replay=bool(cassette.write_protected))
+        guard = guarding.__enter__()
 
         def let_go() -> None:
-            holding.__exit__(None, None, None)
-            if why := passing.complaints():
+            guarding.__exit__(None, None, None)
+            if why := guard.problems():
                 pytest.fail("; ".join(why), pytrace=False)
 
         request.addfinalizer(let_go)

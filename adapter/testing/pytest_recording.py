@@ -17,7 +17,7 @@ from typing import Any
 from adapter.errors import MissingExtra
 
 from . import cassette_names, cassettes, vcr_check
-from .backends import side_of
+from .backends import backend_of
 
 try:
     import pytest
@@ -28,7 +28,7 @@ except ImportError as missing:  # pragma: no cover - depends on what is installe
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
     """Give vcrpy's settings: which headers may stay, how requests match; fails with the reason where vcrpy patches too high up."""
-    why = vcr_check.refusal()
+    why = vcr_check.problem()
     if why is not None:
         pytest.fail(why, pytrace=False)
     return cassettes.options()
@@ -39,7 +39,7 @@ def default_cassette_name(request: pytest.FixtureRequest, vcr_cassette_dir: str)
     """Name the test's cassette, with its side where it runs on one."""
     marker = request.node.get_closest_marker("default_cassette")
     name = str(marker.args[0]) if marker is not None else cassette_names.cassette_name(request.cls, request.node.name)
-    side = side_of(request.node)
+    side = backend_of(request.node)
     return name if side is None else cassette_names.cassette_path(Path(vcr_cassette_dir), name, side).stem
 
 

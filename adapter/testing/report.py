@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from .backends import Side, without_side
+from .backends import SelectedBackend, without_backend
 
 Call = dict[str, Any]
 """Calls of one kind: `asked`, `backend`, `reason`, `model`, `stream`, `held`, `losses` ([path, action]), `status`, `error`, and
@@ -24,7 +24,7 @@ EVENT_LOOP = "event_loop"
 _KIND = ("asked", "backend", "reason", "model", "stream", "held", "losses", "status", "error")
 
 
-class Watcher:
+class CallWatcher:
     """Collect the records of the calls that end while a test runs; those that end elsewhere (in tests without a side, between tests) are `outside`."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Watcher:
         self._lock = RLock()  # a finalizer may bring a record in the midst of it
         self.outside = 0
         self.total = 0
-        self.side: Side | None = None
+        self.backend: SelectedBackend | None = None
 
     def __call__(self, record: Any) -> None:
         """Take a record (an adapter.Record), from any thread."""
@@ -45,13 +45,13 @@ class Watcher:
                 self._kinds[kind] += 1
 
     @contextmanager
-    def test(self, side: Side) -> Iterator[None]:
+    def test(self, side: SelectedBackend) -> Iterator[None]:
         """Collect for one test, on its side."""
-        self._kinds, self.side = Counter(), side
+        self._kinds, self.backend = Counter(), side
         try:
             yield
         finally:
-            self._kinds = self.side = None
+            self._kinds = self.backend = None
 
     def calls(self) -> list[Call]:
         """Give the running test's calls so far, as JSON."""
@@ -60,7 +60,7 @@ class Watcher:
         return [json.loads(json.dumps(dict(zip(_KIND, kind, strict=True)))) | {"calls": count} for kind, count in kinds]
 
 
-def strayed(calls: Iterable[Call]) -> list[str]:
+def fallbacks(calls: Iterable[Call]) -> list[str]:
     """Say of each kind of call that was asked for responses and answered by chat why it was: `unsupported (seed)`."""
     return [
         call["reason"] + (f" ({', '.join(call['held'])})" if call["held"] else "")
@@ -69,7 +69,7 @@ def strayed(calls: Iterable[Call]) -> list[str]:
     ]
 
 
-class Tally:
+class Report:
     """Put together, in the process that reports, what the tests were and did."""
 
     def __init__(self) -> None:
@@ -78,32 +78,32 @@ class Tally:
 
     def add(self, report: Any) -> None:
         """Take a phase's report: its outcome and, with the last one, side and calls."""
-        said: Mapping[str, Any] | None = getattr(report, "adapter", None)
-        if said is None:
+        data: Mapping[str, Any] | None = getattr(report, "adapter", None)
+        if data is None:
             return
         test = self.tests.setdefault(
             report.nodeid,
-            {"test": report.nodeid, "side": said["side"], "alone": said["alone"], "outcome": "passed", "calls": []},
+            {"test": report.nodeid, "side": data["side"], "alone": data["alone"], "outcome": "passed", "calls": []},
         )
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
-        test["calls"] = said["calls"]
+        test["calls"] = data["calls"]
         for name in ("made_elsewhere", "failure"):
-            if said[name]:
-                test[name] = said[name]
+            if data[name]:
+                test[name] = data[name]
 
     def document(self) -> dict[str, Any]:
         """Give all of it as JSON: names, paths and numbers, no contents."""
         return {
             "version": VERSION,
-            "sides": {side: self.side(side) for side in ("chat", "responses")},
+            "sides": {side: self.counts_for(side) for side in ("chat", "responses")},
             "one_side_only": self.one_side_only(),
             "event_loops": self.event_loops(),
             "calls_elsewhere": self.outside,
             "tests": list(self.tests.values()),
         }
 
-    def side(self, side: str) -> dict[str, int]:
+    def counts_for(self, side: str) -> dict[str, int]:
         """Count a side's tests by outcome, and its calls by the backend that answered."""
         tests = [test for test in self.tests.values() if test["side"] == side]
         outcomes = Counter(test["outcome"] for test in tests)
@@ -123,7 +123,7 @@ class Tally:
         for test in self.tests.values():
             if "failure" in test:
                 continue
-            outcomes.setdefault(without_side(test["test"]), {})[test["side"]] = test["outcome"]
+            outcomes.setdefault(without_backend(test["test"]), {})[test["side"]] = test["outcome"]
         return [
             f"{test}, on {next(side for side, outcome in sides.items() if outcome == 'failed')}"
             for test, sides in outcomes.items()
@@ -134,13 +134,13 @@ class Tally:
         """List the tests that failed since they share a client with another event loop's."""
         return [test["test"] for test in self.tests.values() if test.get("failure") == EVENT_LOOP]
 
-    def silent(self) -> list[str]:
+    def without_calls(self) -> list[str]:
         """List the tests that passed and made no call that the adapter saw."""
         return [test["test"] for test in self.tests.values() if not test["calls"] and test["outcome"] == "passed"]
 
-    def strayed(self) -> list[tuple[str, str]]:
+    def fallbacks(self) -> list[tuple[str, str]]:
         """List the tests with a call that was asked for responses and answered by chat, each with why."""
-        return [(test["test"], why) for test in self.tests.values() for why in dict.fromkeys(strayed(test["calls"]))]
+        return [(test["test"], why) for test in self.tests.values() for why in dict.fromkeys(fallbacks(test["calls"]))]
 
     def made_elsewhere(self) -> list[str]:
         """List the tests that used answers of the other side, with the fixtures that hold them."""
@@ -177,36 +177,36 @@ class Tally:
 
         rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
         for side in ("chat", "responses"):
-            counts = self.side(side)
+            counts = self.counts_for(side)
             if any(counts.values()):
                 rows.append((side, *(str(count) for count in counts.values())))
         yield from aligned(rows).split("\n")
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
             ("failed by sharing a client between event loops, as they would twice on one side:", self.event_loops()),
-            ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.strayed()]),
+            ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.fallbacks()]),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
                 "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
                 [test["test"] for test in self.tests.values() if test["alone"]],
             ),
             ("lost or changed on the way:", [f"{what}, {count}×" for what, count in self.losses().most_common()]),
-            ("no call seen by the adapter (is the client its own, or installed?):", self.silent()),
+            ("no call seen by the adapter (is the client its own, or installed?):", self.without_calls()),
         ):
             if found:
                 yield title
-                yield from (f"  {line}" for line in found[:_SHOWN])
-                if len(found) > _SHOWN:
-                    yield f"  and {len(found) - _SHOWN} more: --adapter-report=FILE lists all"
+                yield from (f"  {line}" for line in found[:_MAX_LINES])
+                if len(found) > _MAX_LINES:
+                    yield f"  and {len(found) - _MAX_LINES} more: --adapter-report=FILE lists all"
 
 
-_SHOWN = 20
+_MAX_LINES = 20
 MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls elsewhere"
 
 
-def said_of(
-    side: Side, watcher: Watcher, *, alone: bool, made_elsewhere: list[str], failure: str | None
+def report_data(
+    side: SelectedBackend, watcher: CallWatcher, *, alone: bool, made_elsewhere: list[str], failure: str | None
 ) -> dict[str, Any]:
     """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
-    said = {"side": str(side), "alone": alone, "calls": watcher.calls()}
-    return {**said, "made_elsewhere": made_elsewhere, "failure": failure}
+    data = {"side": str(side), "alone": alone, "calls": watcher.calls()}
+    return {**data, "made_elsewhere": made_elsewhere, "failure": failure}

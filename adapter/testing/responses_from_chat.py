@@ -18,10 +18,10 @@ _CONSTANT: Json = {
     "object": "response", "error": None, "instructions": None, "parallel_tool_calls": True, "temperature": 1.0, "tool_choice": "auto",
     "tools": [], "top_p": 1.0,
 }  # fmt: skip
-_TOP = ("model", "service_tier", "metadata")
+_SHARED_FIELDS = ("model", "service_tier", "metadata")
 """What both APIs have at the top of a reply, under the same name."""
 
-_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish reasons of an incomplete Response, and what it calls them."""
 
 _USAGE = {
@@ -31,10 +31,10 @@ _USAGE = {
     "completion_tokens_details": "output_tokens_details",
 }
 
-_COMPLETION = "chatcmpl-"
+_COMPLETION_PREFIX = "chatcmpl-"
 
 
-class _Kind(NamedTuple):
+class _TextKind(NamedTuple):
     """A kind of text in an item: the names of its events, the key of the text and of its part's number."""
 
     begins: str
@@ -44,14 +44,14 @@ class _Kind(NamedTuple):
     number: str
 
 
-_KINDS = {
-    "output_text": _Kind("content_part.added", "output_text", "content_part.done", "text", "content_index"),
-    "refusal": _Kind("content_part.added", "refusal", "content_part.done", "refusal", "content_index"),
-    "summary_text": _Kind(
+_TEXT_KINDS = {
+    "output_text": _TextKind("content_part.added", "output_text", "content_part.done", "text", "content_index"),
+    "refusal": _TextKind("content_part.added", "refusal", "content_part.done", "refusal", "content_index"),
+    "summary_text": _TextKind(
         "reasoning_summary_part.added", "reasoning_summary_text", "reasoning_summary_part.done", "text", "summary_index"
     ),
 }
-_SAID = {
+_TEXT_FIELDS = {
     "reasoning_content": "summary_text",
     "reasoning": "summary_text",
     "content": "output_text",
@@ -76,12 +76,12 @@ def choices_of(body: Json) -> list[Json]:
     return _objects(body.get("choices"))
 
 
-def response_of(completion: Json, number: int = 0) -> Json:
+def make_response(completion: Json, number: int = 0) -> Json:
     """Make the Response of one choice of a completion; the usage goes with the first."""
-    answer = _Answer()
-    answer.learn(completion if number == 0 else {**completion, "usage": None})
+    answer = _AnswerBuilder()
+    answer.update(completion if number == 0 else {**completion, "usage": None})
     for choice in choices_of(completion)[number : number + 1]:
-        answer.hear(choice, _counted(choice.get("message")))
+        answer.add(choice, _with_indexes(choice.get("message")))
     answer.end()
     return answer.response(answer.status)
 
@@ -97,29 +97,29 @@ class EventsFromChunks:
     def __init__(self, index: int = 0) -> None:
         self._index = index
         self._decoder = Decoder()
-        self._answer = _Answer()
-        self._held: list[bytes] | None = []  # until it is known whose stream it is
-        self._passes = False
-        self._begun = self._over = False
+        self._answer = _AnswerBuilder()
+        self._buffered: list[bytes] | None = []  # until it is known whose stream it is
+        self._passes_through = False
+        self._started = self._ended = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the stream."""
-        if self._passes:
+        if self._passes_through:
             return [data]
-        if self._held is not None:
-            self._held.append(data)
+        if self._buffered is not None:
+            self._buffered.append(data)
         out: list[bytes] = []
         for event in self._decoder.feed(data):
-            if not self._over:
+            if not self._ended:
                 out += self._event(event.data)
-            if self._held is not None:  # it is the Responses API's
-                self._passes = True
-                return self._held
+            if self._buffered is not None:  # it is the Responses API's
+                self._passes_through = True
+                return self._buffered
         return out
 
     def close(self) -> list[bytes]:
         """Take the end of the stream."""
-        if self._over or self._passes:
+        if self._ended or self._passes_through:
             return []
         # Many a mock's last line lacks the blank one behind it, without which it is no event.
         done = any(event.data.startswith(b"[DONE]") for event in self._decoder.feed(b"\n\n"))
@@ -130,46 +130,46 @@ class EventsFromChunks:
             chunk = json.loads(data)
         except ValueError:
             chunk = None
-        if self._held is not None:
+        if self._buffered is not None:
             if _is_event(chunk):
                 return []
-            self._held = None
+            self._buffered = None
         if data.startswith(b"[DONE]"):
             return self._end()
         if not isinstance(chunk, dict):
             return [b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"]  # broken on either API
         if chunk.get("error"):
-            self._over = True
-            return [*self._beginning(), self._written([{"type": "error", "error": chunk["error"]}])]
-        self._answer.learn(chunk if self._index == 0 else {**chunk, "usage": None})
+            self._ended = True
+            return [*self._opening(), self._encode([{"type": "error", "error": chunk["error"]}])]
+        self._answer.update(chunk if self._index == 0 else {**chunk, "usage": None})
         choices = choices_of(chunk)
         if not choices:
             return []  # the usage; or Azure's findings about the prompt, which come first and without an id
-        opening, events = self._beginning(), []
+        opening, events = self._opening(), []
         for position, choice in enumerate(choices):
             index = choice.get("index")
             if (position if index is None else index) == self._index:
-                events += self._answer.hear(choice, choice.get("delta"))
-        return [*opening, self._written(events)] if events else opening
+                events += self._answer.add(choice, choice.get("delta"))
+        return [*opening, self._encode(events)] if events else opening
 
-    def _beginning(self) -> list[bytes]:
+    def _opening(self) -> list[bytes]:
         """Open the stream, once: it has begun before anything is said in it, be it an error."""
-        if self._begun:
+        if self._started:
             return []
-        self._begun = True
+        self._started = True
         running = self._answer.response("in_progress")
         return [
-            self._written([{"type": f"response.{kind}", "response": running} for kind in ("created", "in_progress")])
+            self._encode([{"type": f"response.{kind}", "response": running} for kind in ("created", "in_progress")])
         ]
 
     def _end(self) -> list[bytes]:
-        self._over = True
-        opening, status = self._beginning(), self._answer.status
+        self._ended = True
+        opening, status = self._opening(), self._answer.status
         events = [*self._answer.end(), {"type": f"response.{status}", "response": self._answer.response(status)}]
-        return [*opening, self._written(events)]
+        return [*opening, self._encode(events)]
 
-    def _written(self, events: list[Json]) -> bytes:
-        return b"".join([self._answer.numbered(event) for event in events])
+    def _encode(self, events: list[Json]) -> bytes:
+        return b"".join([self._answer.encode(event) for event in events])
 
 
 def _is_event(chunk: Any) -> bool:
@@ -177,7 +177,7 @@ def _is_event(chunk: Any) -> bool:
     return isinstance(kind, str) and (kind == "error" or kind.startswith("response."))
 
 
-class _Answer:
+class _AnswerBuilder:
     """One choice on its way into a Response.
 
     `hear` gives the events of what it says, `response` the Response so far.
@@ -197,15 +197,15 @@ class _Answer:
     @property
     def status(self) -> str:
         """How the Response ends."""
-        return "incomplete" if self.finish in _CUT else "completed"
+        return "incomplete" if self.finish in _INCOMPLETE_REASONS else "completed"
 
-    def learn(self, given: Json) -> None:
+    def update(self, given: Json) -> None:
         """Take what stands at the top of a completion or a chunk."""
         if isinstance(given.get("id"), str) and given["id"]:
-            self._top.setdefault("id", given["id"].removeprefix(_COMPLETION))
+            self._top.setdefault("id", given["id"].removeprefix(_COMPLETION_PREFIX))
         if given.get("created"):
             self._top.setdefault("created_at", given["created"])
-        self._top |= {key: given[key] for key in _TOP if given.get(key)}
+        self._top |= {key: given[key] for key in _SHARED_FIELDS if given.get(key)}
         usage = given.get("usage")
         if isinstance(usage, dict):
             self._top["usage"] = {_USAGE.get(key, key): value for key, value in usage.items()}
@@ -215,27 +215,27 @@ class _Answer:
         for one in _objects(given.get("prompt_filter_results")):
             self._filters["prompt"].append(one.get("content_filter_results"))
 
-    def hear(self, choice: Json, said: Any) -> list[Json]:
+    def add(self, choice: Json, content: Any) -> list[Json]:
         """Take what a choice says: a whole message or a delta. Gives the events of it."""
         if choice.get("finish_reason") is not None:
             self.finish = str(choice["finish_reason"])
         if choice.get("content_filter_results"):
             self._filters["completion"].append(choice["content_filter_results"])
-        if not isinstance(said, dict):
+        if not isinstance(content, dict):
             return []
         events: list[Json] = []
         logprobs = choice.get("logprobs")
         entries = logprobs.get("content") if isinstance(logprobs, dict) else None
-        for key, kind in _SAID.items():
-            text = _text(said.get(key))
+        for key, kind in _TEXT_FIELDS.items():
+            text = _text_of(content.get(key))
             if text:
-                events += self._say(kind, text, entries or [] if key == "content" else [])
-        for annotation in _objects(said.get("annotations")):
+                events += self._add_text(kind, text, entries or [] if key == "content" else [])
+        for annotation in _objects(content.get("annotations")):
             events += self._annotate(annotation)
-        legacy = said.get("function_call")
+        legacy = content.get("function_call")
         if isinstance(legacy, dict):
             events += self._call("function_call", {"function": legacy})
-        for call in _objects(said.get("tool_calls")):
+        for call in _objects(content.get("tool_calls")):
             events += self._call(self._key(call), call)
         return events
 
@@ -243,16 +243,16 @@ class _Answer:
         """Finish what was begun."""
         events: list[Json] = []
         if not self._message and not self._calls:
-            events += self._say("output_text", "", [])
+            events += self._add_text("output_text", "", [])
         for key in list(self._unnamed):  # nobody has said what is called
-            events += self._opened(key)
+            events += self._open_call(key)
         for position, item in enumerate(self._output):
             where = {"item_id": item["id"], "output_index": position}
             if item["type"] in _CALLS:
                 name, key = _CALLS[item["type"]]
                 events.append({"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]})
             for number, part in enumerate(item.get("content") or item.get("summary") or ()):
-                kind = _KINDS[part["type"]]
+                kind = _TEXT_KINDS[part["type"]]
                 place = {**where, kind.number: number}
                 said = {kind.key: part[kind.key]} | ({"logprobs": part["logprobs"]} if "logprobs" in part else {})
                 events.append({"type": f"response.{kind.text}.done", **place, **said})
@@ -264,7 +264,7 @@ class _Answer:
     def response(self, status: str) -> Json:
         """Make the Response, as far as it is known."""
         made: Json = _CONSTANT | {"id": "resp_mock", "created_at": 0, "status": status} | self._top
-        reason = _CUT.get(self.finish or "") if status == "incomplete" else None
+        reason = _INCOMPLETE_REASONS.get(self.finish or "") if status == "incomplete" else None
         made["incomplete_details"] = {"reason": reason} if reason else None
         running = status == "in_progress"
         made["output"] = [] if running else self._output
@@ -278,7 +278,7 @@ class _Answer:
             ]
         return made
 
-    def numbered(self, event: Json) -> bytes:
+    def encode(self, event: Json) -> bytes:
         """Write the next event."""
         event = {"type": event["type"], "sequence_number": self._sent, **event}
         self._sent += 1
@@ -286,17 +286,17 @@ class _Answer:
 
     # Texts
 
-    def _say(self, kind: str, text: str, logprobs: list[Any]) -> list[Json]:
-        item, events = self._holder(kind)
+    def _add_text(self, kind: str, text: str, logprobs: list[Any]) -> list[Json]:
+        item, events = self._item_for(kind)
         parts = item["summary" if kind == "summary_text" else "content"]
         number = next((at for at, part in enumerate(parts) if part["type"] == kind), len(parts))
-        of = _KINDS[kind]
+        of = _TEXT_KINDS[kind]
         place = {"item_id": item["id"], "output_index": self._output.index(item), of.number: number}
         if number == len(parts):
             part: Json = {"type": kind, of.key: ""}
             if kind == "output_text":
                 part |= {"annotations": [], "logprobs": []}
-            events.append({"type": f"response.{of.begins}", **place, "part": _copied(part)})
+            events.append({"type": f"response.{of.begins}", **place, "part": _copy(part)})
             parts.append(part)
         part = parts[number]
         part[of.key] += text
@@ -308,23 +308,23 @@ class _Answer:
             events.append({"type": f"response.{of.text}.delta", **place, "delta": text, **more})
         return events
 
-    def _holder(self, kind: str) -> tuple[Json, list[Json]]:
+    def _item_for(self, kind: str) -> tuple[Json, list[Json]]:
         """Give the item that a text belongs to, and the event that announces it, if it is new."""
         if kind == "summary_text":
             if self._reasoning is None:
                 self._reasoning = {"id": self._id("rs"), "type": "reasoning", "summary": []}
-                return self._reasoning, [self._added(self._reasoning)]
+                return self._reasoning, [self._add_item(self._reasoning)]
             return self._reasoning, []
         if self._message is None:
             self._message = {"id": self._id("msg"), "type": "message", "role": "assistant", "content": []}
-            return self._message, [self._added(self._message)]
+            return self._message, [self._add_item(self._message)]
         return self._message, []
 
     def _annotate(self, given: Json) -> list[Json]:
         inner = given.get("url_citation")
         flat = {"type": "url_citation", **inner} if isinstance(inner, dict) else given
-        events = self._say("output_text", "", [])
-        item = self._holder("output_text")[0]
+        events = self._add_text("output_text", "", [])
+        item = self._item_for("output_text")[0]
         number = next(at for at, part in enumerate(item["content"]) if part["type"] == "output_text")
         annotations = item["content"][number]["annotations"]
         annotations.append(flat)
@@ -357,38 +357,38 @@ class _Answer:
             self._unnamed[key] = ""
         item["call_id"] = item["call_id"] or given.get("id") or ""
         name, argument = _CALLS[item["type"]]
-        written = _written(inner.get(argument))
+        written = _arguments_text(inner.get(argument))
         if key in self._unnamed:
             self._unnamed[key] += written
             item["name"] += inner.get("name") or ""
-            return self._opened(key) if item["name"] else []
+            return self._open_call(key) if item["name"] else []
         item[argument] += written
-        return [self._argued(item, name, written)] if written else []
+        return [self._arguments_delta(item, name, written)] if written else []
 
-    def _opened(self, key: Any) -> list[Json]:
+    def _open_call(self, key: Any) -> list[Json]:
         item, written = self._calls[key], self._unnamed.pop(key)
         name, argument = _CALLS[item["type"]]
         item["call_id"] = item["call_id"] or f"call_mock_{key}"
         item[argument] = ""
-        events = [self._added(item)]
+        events = [self._add_item(item)]
         item[argument] = written
-        return [*events, self._argued(item, name, written)] if written else events
+        return [*events, self._arguments_delta(item, name, written)] if written else events
 
-    def _argued(self, item: Json, name: str, written: str) -> Json:
+    def _arguments_delta(self, item: Json, name: str, written: str) -> Json:
         place = {"item_id": item["id"], "output_index": self._output.index(item)}
         return {"type": f"response.{name}.delta", **place, "delta": written}
 
-    def _added(self, item: Json) -> Json:
+    def _add_item(self, item: Json) -> Json:
         self._output.append(item)
         item["status"] = "in_progress"
-        return {"type": "response.output_item.added", "output_index": len(self._output) - 1, "item": _copied(item)}
+        return {"type": "response.output_item.added", "output_index": len(self._output) - 1, "item": _copy(item)}
 
     def _id(self, prefix: str, key: Any = None) -> str:
         number = len(self._output) if key is None else f"call_{key}"
         return f"{prefix}_{self._top.get('id', 'mock')}_{number}"
 
 
-def _copied(given: Json) -> Json:
+def _copy(given: Json) -> Json:
     return {key: list(value) if isinstance(value, list) else value for key, value in given.items()}
 
 
@@ -397,7 +397,7 @@ def _objects(given: Any) -> list[Json]:
     return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
 
 
-def _counted(message: Any) -> Any:
+def _with_indexes(message: Any) -> Any:
     """Return a message whose calls have the indexes of a stream's."""
     if not isinstance(message, dict) or not message.get("tool_calls"):
         return message
@@ -405,14 +405,14 @@ def _counted(message: Any) -> Any:
     return {**message, "tool_calls": calls}
 
 
-def _text(said: Any) -> str:
+def _text_of(content: Any) -> str:
     """Return what a message's text says; some servers write it in parts."""
-    if isinstance(said, list):
-        return "".join(part["text"] for part in _objects(said) if isinstance(part.get("text"), str))
-    return said if isinstance(said, str) else ""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in _objects(content) if isinstance(part.get("text"), str))
+    return content if isinstance(content, str) else ""
 
 
-def _written(arguments: Any) -> str:
+def _arguments_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
 
-Check = Callable[[Any], object]
+HeaderCheck = Callable[[Any], object]
 """Told a request's headers, a mapping or pairs; raises where the request is to stay."""
 
 _PLACES = (
@@ -21,10 +21,10 @@ _PLACES = (
 )
 
 
-class Ways:
+class NetworkExits:
     """Look at the headers of every request that leaves, from when its library is imported until `close`."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: HeaderCheck) -> None:
         self._check = check
         self._stack = ExitStack()
         self._watched: set[tuple[str, str, str]] = set()
@@ -36,14 +36,14 @@ class Ways:
             found = getattr(sys.modules.get(module), owner, None)
             if found is not None and place not in self._watched:
                 self._watched.add(place)
-                self._stack.enter_context(replaced(found, method, self._looked_at(getattr(found, method))))
+                self._stack.enter_context(replaced(found, method, self._checked(getattr(found, method))))
 
     def close(self) -> None:
         """Stop watching."""
         self._watched.clear()
         self._stack.close()
 
-    def _looked_at(self, send: Callable[..., Any]) -> Callable[..., Any]:
+    def _checked(self, send: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(send)
         def looked_at(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
@@ -68,7 +68,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
             delattr(owner, name)
 
 
-def pairs(headers: Any) -> list[tuple[str, str]]:
+def header_pairs(headers: Any) -> list[tuple[str, str]]:
     """Give headers as pairs of lower-case name and value."""
     listed = headers.items() if hasattr(headers, "items") else headers or ()
     return [(_text(name).lower(), _text(value)) for name, value in listed]

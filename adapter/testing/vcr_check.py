@@ -20,13 +20,13 @@ from typing import Any
 
 
 @cache
-def refusal() -> str | None:
+def problem() -> str | None:
     """Say why the installed vcrpy can't record or replay calls of the adapter, or None where it can."""
     try:
         import vcr
     except ImportError:
         return "cassettes need vcrpy (extra `kit`)"
-    library = sdks_library()
+    library = sdk_http_library()
     version = metadata.version("vcrpy")
     before = _places(library)
     with _patched(vcr):
@@ -51,7 +51,7 @@ def _patched(vcr: Any) -> Iterator[None]:
         yield
 
 
-def sdks_library() -> Any:
+def sdk_http_library() -> Any:
     """Import the HTTP library of the installed SDK: the base of its own clients tells which one that is."""
     import openai
 

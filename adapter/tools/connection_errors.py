@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 
-def why(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Give the reason for a request that got no answer: `connection refused`, for example.
 
     It is the error's class where no more is known.
@@ -52,7 +52,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
-def is_address(url: str) -> bool:
+def is_http_url(url: str) -> bool:
     """Tell whether a URL names a server by http or https."""
     try:
         parts = urlsplit(url)

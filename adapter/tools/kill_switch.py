@@ -28,42 +28,42 @@ _INSIDE = re.compile(rf"""(["']?\bforce["']?\s*=\s*){_VALUE}()""", re.IGNORECASE
 _INLINE = re.compile(rf"""(?P<before>,\s*)?["']?\bforce["']?\s*=\s*{_VALUE}(?P<after>\s*,\s*)?""", re.IGNORECASE)
 
 
-class CantForce(Exception):
+class ForceError(Exception):
     """Why a file can't be changed, for whoever asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forced:
+class ForceResult:
     """What became of a file: whether it was written, the force that it now says and on which line, and what is left to be seen to."""
 
     path: Path
     written: bool
     value: str | None
     line: int | None
-    taken_from: tuple[int, ...]
+    removed_from: tuple[int, ...]
     remarks: tuple[str, ...]
 
 
-def force_file(path: Path, wanted: Wanted) -> Forced:
+def force_file(path: Path, wanted: Wanted) -> ForceResult:
     """Make a settings file say `force = "chat"`, `force = "native"`, or nothing of it. Raises CantForce where that can't be."""
     target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
     try:
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
-            raise CantForce(f"{path}: not a file")
-        regular_files.check(found)
+            raise ForceError(f"{path}: not a file")
+        regular_files.check_regular(found)
         raw = target.read_bytes()
     except regular_files.Unreadable as error:
-        raise CantForce(f"{path}: {error}") from None
+        raise ForceError(f"{path}: {error}") from None
     except OSError as error:
-        raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None
+        raise ForceError(f"{path}: {error.strerror or type(error).__name__}") from None
     text = raw.decode("utf-8", "surrogateescape")
     new = _edited(path, text, wanted)
     if wanted == "off" and not new.strip(f"{_BOM} \r\n") and new != text:
         new += "# No settings.\n"  # a file that is empty is taken for one that is being written
     made = new.encode("utf-8", "surrogateescape")
     remarks = [replace_file(target, made)] if made != raw else []
-    before, after = _lines(path, text), _lines(path, new)
+    before, after = _force_lines(path, text), _force_lines(path, new)
     taken = tuple(sorted({line for line, _ in before})) if wanted == "off" else ()
     value = kill_switch.strongest(one for _, one in after)
     line = next((line for line, one in after if one == value), None)
@@ -71,7 +71,7 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
         remarks.append(
             f"it still says {value}, on line {line}, which can't be taken out without writing the file anew: do it by hand"
         )
-    wrong = _wrong_with(path, made)
+    wrong = _settings_error(path, made)
     if wrong:
         keeps = (
             "what runs keeps the force that it has until this is mended"
@@ -79,10 +79,10 @@ def force_file(path: Path, wanted: Wanted) -> Forced:
             else "the force holds all the same"
         )
         remarks.append(f"{wrong}: {keeps}")
-    return Forced(path, made != raw, value, line, taken, tuple(filter(None, remarks)))
+    return ForceResult(path, made != raw, value, line, taken, tuple(filter(None, remarks)))
 
 
-def _wrong_with(path: Path, raw: bytes) -> str:
+def _settings_error(path: Path, raw: bytes) -> str:
     """Say what is wrong with a file, whatever it forces."""
     try:
         document = settings_file.parse(path, raw, running=True)
@@ -92,7 +92,7 @@ def _wrong_with(path: Path, raw: bytes) -> str:
     return ""
 
 
-def _parse(path: Path, text: str) -> settings_file.Document | None:
+def _parse(path: Path, text: str) -> settings_file.SettingsFile | None:
     """Take a text as the file's; None for one in which nothing of ours can be read."""
     try:
         return settings_file.parse(path.absolute(), text.encode("utf-8", "surrogateescape"), running=True)
@@ -100,7 +100,7 @@ def _parse(path: Path, text: str) -> settings_file.Document | None:
         return None
 
 
-def _lines(path: Path, text: str) -> list[tuple[int, Force | None]]:
+def _force_lines(path: Path, text: str) -> list[tuple[int, Force | None]]:
     """Return the lines on which a force stands, and what each says."""
     document = _parse(path, text)
     return [] if document is None else [(document.line_of(one) or 1, one.value) for one in document.forces]
@@ -117,28 +117,28 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
         tomllib.loads(text.encode("utf-8", "surrogateescape").decode())  # other encodings are no TOML
     except (ValueError, RecursionError):
         # What a person takes for a force goes, and the new one stands where it is read before all else.
-        lines = [kill_switch.unglued(one) for one in text.split("\n") if not kill_switch.is_line(one)]
-        kept = ["" if one and not kill_switch.cleaned(one) else one for one in lines]
+        lines = [kill_switch.without_appended(one) for one in text.split("\n") if not kill_switch.is_line(one)]
+        kept = ["" if one and not kill_switch.without_stray_characters(one) else one for one in lines]
         return bom + (line + newline if line else "") + "\n".join(kept)
-    rest = _rest(text)
+    rest = _data_without_force(text)
     if line:
-        text = _replaced(path, text, wanted, rest)
-    text = _without(path, text, rest, keep=bool(line))
-    if line and not any(value == wanted for _, value in _lines(path, text)):
-        text = next(_with(path, text, line, newline, rest), text)
+        text = _with_value_replaced(path, text, wanted, rest)
+    text = _without_force(path, text, rest, keep=bool(line))
+    if line and not any(value == wanted for _, value in _force_lines(path, text)):
+        text = next(_texts_with_force(path, text, line, newline, rest), text)
     return bom + text
 
 
-def _rest(text: str) -> Any:
+def _data_without_force(text: str) -> Any:
     """Return what a text says beside the force; None for what is no TOML."""
     try:
-        bare, _ = kill_switch.lifted(tomllib.loads(text))
+        bare, _ = kill_switch.extract_forces(tomllib.loads(text))
     except (ValueError, RecursionError):
         return None
     return bare
 
 
-def _replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> str:
+def _with_value_replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> str:
     """Write another value where a force stands as it should, with what is said behind it."""
     document = _parse(path, text)
     for one in () if document is None else document.forces:
@@ -146,20 +146,20 @@ def _replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> str:
         if one.misplaced or number is None:
             continue
         lines = text.split("\n")
-        body, end = _cut(lines[number - 1])
+        body, end = _split_carriage_return(lines[number - 1])
         for pattern in (_ENTRY, _INSIDE):
             lines[number - 1] = pattern.sub(rf'\g<1>"{wanted}"\g<2>', body) + end
             changed = "\n".join(lines)
-            if _rest(changed) == rest and (number, wanted) in _lines(path, changed):
+            if _data_without_force(changed) == rest and (number, wanted) in _force_lines(path, changed):
                 return changed
     return text
 
 
-def _cut(line: str) -> tuple[str, str]:
+def _split_carriage_return(line: str) -> tuple[str, str]:
     return (line[:-1], "\r") if line.endswith("\r") else (line, "")
 
 
-def _without(path: Path, text: str, rest: Any, *, keep: bool) -> str:
+def _without_force(path: Path, text: str, rest: Any, *, keep: bool) -> str:
     """Take every force out; `keep`: but for the one that stands as it should. What is written in a form that isn't read here stays."""
     left = 0
     while True:
@@ -169,7 +169,7 @@ def _without(path: Path, text: str, rest: Any, *, keep: bool) -> str:
             return text
         number = (document.line_of(wrong[-1 - left]) or 1) - 1
         fewer = len(document.forces) - 1
-        changed = (made for made in _cuts(text, number) if _rest(made) == rest and len(_lines(path, made)) == fewer)
+        changed = (made for made in _texts_without_force(text, number) if _data_without_force(made) == rest and len(_force_lines(path, made)) == fewer)
         made = next(changed, None)
         if made is None:
             left += 1
@@ -177,7 +177,7 @@ def _without(path: Path, text: str, rest: Any, *, keep: bool) -> str:
             text = made
 
 
-def _cuts(text: str, number: int) -> Iterator[str]:
+def _texts_without_force(text: str, number: int) -> Iterator[str]:
     """Give the texts that can be made by taking a force out of a line."""
     lines = text.split("\n")
     yield "\n".join([*lines[:number], *lines[number + 1 :]])
@@ -187,7 +187,7 @@ def _cuts(text: str, number: int) -> Iterator[str]:
         yield "\n".join([*lines[:number], line, *lines[number + 1 :]])
 
 
-def _with(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator[str]:
+def _texts_with_force(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator[str]:
     """Give the texts that say the force: where it belongs, else at the top, where it counts in any file."""
     document = _parse(path, text)
     table = settings_file.TABLE if document is None else document.table
@@ -196,8 +196,8 @@ def _with(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator
     tried = []
     if table:
         header = f"[{'.'.join(table)}]{newline}{line}{newline}"
-        heads = [number for number, one in enumerate(lines) if settings_file.header(one)[: len(table)] == table]
-        if heads and settings_file.header(lines[heads[0]]) == table:
+        heads = [number for number, one in enumerate(lines) if settings_file.table_header(one)[: len(table)] == table]
+        if heads and settings_file.table_header(lines[heads[0]]) == table:
             tried.append("\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]]))
             tried.append(text + newline + line + newline)  # it is the last line, and doesn't end
         if heads:
@@ -207,18 +207,18 @@ def _with(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator
     tried.append("\n".join([*lines[:said], line + end, *lines[said:]]))
     tried.append(line + newline + text)
     for made in tried:
-        if _same(_rest(made), rest) and _lines(path, made):
+        if _is_same_data(_data_without_force(made), rest) and _force_lines(path, made):
             yield made
 
 
-def _same(made: Any, rest: Any) -> bool:
+def _is_same_data(made: Any, rest: Any) -> bool:
     """Tell whether two texts say the same beside the force; a table of ours without anything in it says nothing."""
     if made is None:
         return False
-    return bool(_plain(made) == _plain(rest))
+    return bool(_without_empty_table(made) == _without_empty_table(rest))
 
 
-def _plain(data: Any) -> Any:
+def _without_empty_table(data: Any) -> Any:
     tool = data.get("tool")
     if not isinstance(tool, dict) or tool.get("adapter") != {}:
         return data
@@ -234,10 +234,10 @@ def replace_file(path: Path, raw: bytes) -> str:
     try:
         found = path.stat()
         if found.st_nlink > 1:
-            raise _InPlace("another name leads to the same file")
+            raise _MustWriteInPlace("another name leads to the same file")
         _replace(path, raw, found)
         return ""
-    except _InPlace as error:
+    except _MustWriteInPlace as error:
         why = str(error)
     except OSError as error:
         why = error.strerror or type(error).__name__
@@ -248,11 +248,11 @@ def replace_file(path: Path, raw: bytes) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise CantForce(f"{path}: {error.strerror or type(error).__name__}") from None
+        raise ForceError(f"{path}: {error.strerror or type(error).__name__}") from None
     return f"written in place, not in one step ({why})"
 
 
-class _InPlace(Exception):
+class _MustWriteInPlace(Exception):
     pass
 
 

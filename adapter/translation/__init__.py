@@ -1,26 +1,28 @@
 """The translation core: JSON in, JSON out; no HTTP library, no SDK, no clock, no I/O."""
 
-from adapter.translation.replies.error_params import param_to_chat
-from adapter.translation.replies.errors import error_to_chat
-from adapter.translation.replies.response_to_chat import Reply, response_to_completion
-from adapter.translation.requests.chat_to_responses import chat_to_responses
-from adapter.translation.streams.events_to_chunks import ChunksFromEvents
-
 from .ledger import Loss
-from .parameters import CHAT_PARAMETERS, Rule
+from .parameters import CHAT_PARAMETERS, Parameter
 from .policy import Policy
-from .types import Asked, IndexMap, Origin, Translation
+from .replies.error_params import param_to_chat
+from .replies.errors import error_to_chat
+from .replies.response_to_chat import Reply, response_to_completion
+from .requests.chat_to_responses import chat_to_responses
+from .streams.events_to_chunks import ChunksFromEvents
+from .types import Origin, PathMap, ReplyContext, Translation
+
+Asked, IndexMap, Rule = ReplyContext, PathMap, Parameter
+"""Earlier names, until the release after this one."""
 
 __all__ = [
     "CHAT_PARAMETERS",
-    "Asked",
     "ChunksFromEvents",
-    "IndexMap",
     "Loss",
     "Origin",
+    "Parameter",
+    "PathMap",
     "Policy",
     "Reply",
-    "Rule",
+    "ReplyContext",
     "Translation",
     "chat_to_responses",
     "error_to_chat",

@@ -13,15 +13,15 @@ from typing import Any, NoReturn
 from adapter.errors import StreamTruncated
 
 
-def rest_of(path: str, sent: str, whole: str, *, as_json: bool, agreed: bool = False) -> str | None:
+def missing_suffix(path: str, delivered: str, whole: str, *, as_json: bool, confirmed: bool = False) -> str | None:
     """Return what is missing of a finished text; None where it is all there in other words.
 
     `agreed` tells that an earlier event has confirmed what was sent: from then on formatting contradicts nothing. Raises
     StreamTruncated where the finished text contradicts what was sent.
     """
-    if whole.startswith(sent):
-        return whole[len(sent) :]
-    if same_text(sent, whole, as_json=as_json) or (agreed and _same_but_for_formatting(sent, whole)):
+    if whole.startswith(delivered):
+        return whole[len(delivered) :]
+    if same_text(delivered, whole, as_json=as_json) or (confirmed and _same_but_for_formatting(delivered, whole)):
         return None
     raise StreamTruncated(path, "what was streamed is not how the finished text begins")
 

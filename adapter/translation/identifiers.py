@@ -36,7 +36,7 @@ def call_id(chat_id: str) -> str:
     return _digest(chat_id)
 
 
-def repeated(chat_id: str, times: int) -> str:
+def repeated_call_id(chat_id: str, times: int) -> str:
     """Return the `call_id` for a tool call whose id so many calls before it have.
 
     It is the same in every process.

@@ -41,6 +41,6 @@ class Ledger(list[Loss]):
 
     __slots__ = ()
 
-    def note(self, path: str, action: Action, why: str) -> None:
+    def add(self, path: str, action: Action, why: str) -> None:
         """Add an entry."""
         self.append(Loss(path, action, why))

@@ -18,7 +18,7 @@ ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ModelProfile:
     """All that is known of a model.
 
     `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools (custom tools
@@ -44,7 +44,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ModelFact:
     """What one source says of some names, by the fields of Family; None says nothing."""
 
     names: tuple[str, ...]
@@ -60,86 +60,86 @@ class Fact:
     reasons: bool | None = None
     shutdown: str | None = None
 
-    def said(self) -> dict[str, Any]:
+    def known(self) -> dict[str, Any]:
         """Return what it says."""
         return {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
 
 
-FIELDS = tuple(one.name for one in fields(Family) if one.name != "sources")
+FIELDS = tuple(one.name for one in fields(ModelProfile) if one.name != "sources")
 """What there is to know of a model."""
 
-_FACTS = (
-    Fact(
+_BUILT_IN_EXCEPT_SHUTDOWNS = (
+    ModelFact(
         ("o1-pro*", "o3-pro*", "*-deep-research*", "computer-use-preview*", "gpt-5-codex*", "gpt-5-pro*", "gpt-5.1-codex-max*",
          "gpt-5.5-pro*", "gpt-daybreak-*", "gpt-5.6-cyber*", "gpt-6-cyber*", "gpt-rosalind-research*", "gpt-6-rosalind*",
          "gpt-6.2-astra-law*"),
         "SDK 3.54, list of names served on the Responses API only (MAPPING §10.3)",
         responses_only=True, logprobs_key=False,
     ),
-    Fact(
+    ModelFact(
         ("gpt-audio*", "*-audio-preview*"),
         "official pages: audio goes in and comes out on Chat Completions only (MAPPING §10.2)",
         chat_only=True,
     ),
-    Fact(
+    ModelFact(
         ("*-search-preview*", "gpt-5-search-api*"),
         "official pages: search models answer on Chat Completions only (MAPPING §1.5, §10.2)",
         chat_only=True,
     ),
-    Fact(
+    ModelFact(
         ("gpt-6-astra*",),
         "reported by several who tried it: none and minimal are refused on both APIs, max is taken on the Responses API only",
         refused_efforts=("none", "minimal"), responses_efforts=("max",),
     ),
-    Fact(
+    ModelFact(
         ("gpt-6.1-sol*",),
         "reported: the effort none is refused (MAPPING §10.4)",
         refused_efforts=("none",),
     ),
-    Fact(
+    ModelFact(
         ("gpt-6-astra*",),
         "reported: Chat refuses tools in any case (MAPPING §10.4)",
         tools_on_chat="never",
     ),
-    Fact(
+    ModelFact(
         ("gpt-5.4*", "gpt-5.5*"),
         "recorded: 400 on Chat with function tools and an effort other than none; an omitted effort works (EDGE_CASES 37); custom "
         "tools are taken; reported: Azure Foundry refuses them from gpt-5.6 on",
         tools_on_chat="without effort", azure_tools_on_chat="free",
     ),
-    Fact(
+    ModelFact(
         ("gpt-5.[6-9]*", "gpt-[6-9]*"),
         "reported: 400 on Chat with tools unless the effort is none, also when it is omitted (EDGE_CASES 37)",
         tools_on_chat="effort none only",
     ),
-    Fact(
+    ModelFact(
         ("gpt-3.5*", "gpt-4*", "chatgpt-4o*"),
         "recorded for gpt-3.5, gpt-4-turbo, gpt-4o (24 of 24) and read across to gpt-4 and 4.1; the key in 970 of 975 replies "
         "(WIRE_FACTS, chat streams)",
         named_choice_stops=True, logprobs_key=True,
     ),
-    Fact(
+    ModelFact(
         ("gpt-5*", "o1*", "o3*", "o4*", "gpt-audio*"),
         "recorded: no logprobs key in 127 of 127 replies; tool_calls under a named choice in 2 of 2 (WIRE_FACTS)",
         named_choice_stops=False, logprobs_key=False,
     ),
-    Fact(
+    ModelFact(
         ("gpt-[6-9]*",),
         "read across from gpt-5 (WIRE_FACTS, chat streams)",
         named_choice_stops=False, logprobs_key=False,
     ),
-    Fact(
+    ModelFact(
         ("gpt-5-chat*",),
         "the SDK's docstrings: the model of ChatGPT, which doesn't reason",
         reasons=False,
     ),
-    Fact(
+    ModelFact(
         ("gpt-5*", "o1*", "o3*", "o4*", "grok-4.3*"),
         "recorded: `include` taken by gpt-5, 5.2, 5.4, 5.5, 5.6, their mini and nano forms, o3, o3-mini, o4-mini and grok-4.3 (330 "
         "of 330); read across to the others",
         reasons=True,
     ),
-    Fact(
+    ModelFact(
         ("gpt-[6-9]*",),
         "read across from gpt-5.6",
         reasons=True,
@@ -162,25 +162,25 @@ _SHUTDOWNS = (
     ("2027-04-01", ("gpt-5.1", "gpt-5.4-nano")),
 )  # fmt: skip
 
-BUILT_IN = _FACTS + tuple(
-    Fact(names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date)
+BUILT_IN_FACTS = _BUILT_IN_EXCEPT_SHUTDOWNS + tuple(
+    ModelFact(names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date)
     for date, names in _SHUTDOWNS
 )
 """The facts that come with the adapter."""
 
-_REMEMBERED = 512  # names; what a service calls models is up to its callers
-_LONGEST = 256  # characters of a name that is remembered, and that the built-in facts can be about
+_MAX_CACHED = 512  # names; what a service calls models is up to its callers
+_LONGEST_NAME = 256  # characters of a name that is remembered, and that the built-in facts can be about
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ModelProfiles:
     """The facts that hold for a caller: its own, and the built-in ones behind them.
 
     Immutable and hashable; what was looked up once is remembered. `from_mapping` reads a caller's facts from settings.
     """
 
-    overrides: tuple[Fact, ...] = ()
-    _known: dict[str, Family] = field(default_factory=dict, init=False, repr=False, compare=False)
+    overrides: tuple[ModelFact, ...] = ()
+    _cache: dict[str, ModelProfile] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
@@ -191,40 +191,40 @@ class ModelFacts:
         """
         if not isinstance(mapping, Mapping):
             raise ValueError("models: expected a table of patterns")
-        return cls(tuple(_fact(pattern, said) for pattern, said in mapping.items()))
+        return cls(tuple(_parse_fact(pattern, said) for pattern, said in mapping.items()))
 
-    def of(self, model: str) -> Family:
+    def profile(self, model: str) -> ModelProfile:
         """Return the facts of a model."""
-        found = self._known.get(model)
+        found = self._cache.get(model)
         if found is None:
             found = self._find(model)
-            if len(model) <= _LONGEST:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[model] = found
+            if len(model) <= _LONGEST_NAME:
+                if len(self._cache) >= _MAX_CACHED:
+                    self._cache.clear()
+                self._cache[model] = found
         return found
 
-    def _find(self, model: str) -> Family:
-        bare = _bare(model)
+    def _find(self, model: str) -> ModelProfile:
+        bare = _bare_name(model)
         own = [fact for fact in self.overrides if _matches(fact, bare) or _matches(fact, model.lower())]
-        said: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         sources = []
-        built_in = BUILT_IN if len(bare) <= _LONGEST else ()
+        built_in = BUILT_IN_FACTS if len(bare) <= _LONGEST_NAME else ()
         for fact in own + [fact for fact in built_in if _matches(fact, bare)]:
-            new = {name: value for name, value in fact.said().items() if name not in said}
+            new = {name: value for name, value in fact.known().items() if name not in known}
             # No model is missing on both: who says first where it is served has said it of both.
-            if "tools_on_chat" in new and "azure_tools_on_chat" not in said:
+            if "tools_on_chat" in new and "azure_tools_on_chat" not in known:
                 new.setdefault("azure_tools_on_chat", new["tools_on_chat"])  # said of OpenAI and Azure alike
             if new.get("responses_only"):
                 new["chat_only"] = False
             elif new.get("chat_only"):
                 new["responses_only"] = False
             if new:
-                said |= new
+                known |= new
                 sources.append(fact.source)
-        return Family(**said, sources=tuple(sources))
+        return ModelProfile(**known, sources=tuple(sources))
 
-    def one_way(
+    def responses_only_reason(
         self, model: object, *, tools: bool, effort: object, azure: Callable[[], bool] | None = None
     ) -> str | None:
         """Say why a call can be served on the Responses API only, or None where Chat can serve it as well.
@@ -234,23 +234,23 @@ class ModelFacts:
         """
         if not isinstance(model, str):
             return None
-        family = self.of(model)
-        if family.responses_only:
+        profile = self.profile(model)
+        if profile.responses_only:
             return "the model is served on the Responses API only"
-        if family.chat_only:
+        if profile.chat_only:
             return None
-        if isinstance(effort, str) and effort in family.responses_efforts:
+        if isinstance(effort, str) and effort in profile.responses_efforts:
             return "the model takes this reasoning effort on the Responses API only"
-        taken = family.tools_on_chat
-        if tools and taken != family.azure_tools_on_chat and azure is not None and azure():
-            taken = family.azure_tools_on_chat
-        if not tools or taken == "free":
+        tools_on_chat = profile.tools_on_chat
+        if tools and tools_on_chat != profile.azure_tools_on_chat and azure is not None and azure():
+            tools_on_chat = profile.azure_tools_on_chat
+        if not tools or tools_on_chat == "free":
             return None
         refused = {
             "without effort": effort not in (None, "none"),
             "effort none only": effort != "none",
             "never": True,
-        }[taken]
+        }[tools_on_chat]
         return "the model takes function tools with reasoning on the Responses API only" if refused else None
 
     def shutdown(self, model: str) -> str | None:
@@ -258,10 +258,10 @@ class ModelFacts:
 
         Fine-tuned models are taken to go with what they were made from.
         """
-        return self.of(model).shutdown or None
+        return self.profile(model).shutdown or None
 
 
-KNOWN = ModelFacts()
+BUILT_IN_PROFILES = ModelProfiles()
 """The built-in facts alone."""
 
 
@@ -285,36 +285,36 @@ def family_name(model: str) -> str:
 
     Encrypted reasoning is bound to the model that wrote it (MAPPING §2.7); `gpt-5-mini` isn't of the family of `gpt-5`.
     """
-    return _SNAPSHOT.sub("", _bare(model))
+    return _SNAPSHOT.sub("", _bare_name(model))
 
 
-def _bare(model: str) -> str:
+def _bare_name(model: str) -> str:
     name = model.lower().removeprefix("ft:").rpartition("/")[2]
     return name.removeprefix("openai.").partition(":")[0]
 
 
-def _matches(fact: Fact, name: str) -> bool:
+def _matches(fact: ModelFact, name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in fact.names)
 
 
 _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 
 
-def _fact(pattern: Any, said: Any) -> Fact:
+def _parse_fact(pattern: Any, values: Any) -> ModelFact:
     path = f"models.{pattern}"
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"{path}: expected a model's name or a pattern")
-    if not isinstance(said, Mapping):
+    if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a table of facts")
     checked: dict[str, Any] = {}
-    for name, value in said.items():
+    for name, value in values.items():
         if name not in (*FIELDS, "source"):
             near = get_close_matches(str(name), FIELDS, n=1)
             raise ValueError(f"{path}.{name}: not a fact about models" + (f"; did you mean {near[0]}?" if near else ""))
         checked[name] = _checked(f"{path}.{name}", name, value)
     if checked.get("responses_only") and checked.get("chat_only"):
         raise ValueError(f"{path}.chat_only: a model is served on one of the two APIs, at least")
-    return Fact((pattern.lower(),), checked.pop("source", "settings"), **checked)
+    return ModelFact((pattern.lower(),), checked.pop("source", "settings"), **checked)
 
 
 def _checked(path: str, name: str, value: Any) -> Any:

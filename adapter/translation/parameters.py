@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-Fate = Literal["exact", "emulated", "lossy", "impossible"]
+Support = Literal["exact", "emulated", "lossy", "impossible"]
 
 _INDEX = re.compile(r"\[\d*\]")
 
 
-class Move(Enum):
+class Conversion(Enum):
     """How a parameter gets to the other side."""
 
     COPY = "copy"  # the value as it is, under the target's name
@@ -25,7 +25,7 @@ class Move(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Parameter:
     """What happens to one parameter.
 
     `to` is the dotted path in the Responses body (empty where there is none); `neutral` are the values that mean the
@@ -33,9 +33,9 @@ class Rule:
     """
 
     name: str
-    to: str
-    fate: Fate
-    move: Move
+    target: str
+    support: Support
+    conversion: Conversion
     note: str
     neutral: tuple[Any, ...] = ()
 
@@ -45,75 +45,75 @@ class Rule:
         return value is None or any(type(value) is type(n) and value == n for n in self.neutral)
 
 
-_C, _F, _R = Move.COPY, Move.CONVERT, Move.REFUSE
+_COPY, _CONVERT, _REFUSE = Conversion.COPY, Conversion.CONVERT, Conversion.REFUSE
 
 _TABLE = (
-    Rule("model", "model", "exact", _C, "The same name."),
-    Rule(
+    Parameter("model", "model", "exact", _COPY, "The same name."),
+    Parameter(
         "messages",
         "input",
         "exact",
-        _F,
+        _CONVERT,
         "Item by item, in order; audio can't be carried, message `name` where emulation is asked for.",
     ),
-    Rule("audio", "", "impossible", _R, "The Responses API has no speech output."),
-    Rule("frequency_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
-    Rule("function_call", "tool_choice", "emulated", _F, "As `tool_choice`; the answer comes back as `function_call`."),
-    Rule("functions", "tools", "emulated", _F, "As function tools; the answer comes back as `function_call`."),
-    Rule("logit_bias", "", "impossible", _R, "Not part of the Responses API.", ({},)),
-    Rule("logprobs", "include", "exact", _F, "`include: [message.output_text.logprobs]`.", (False,)),
-    Rule("max_completion_tokens", "max_output_tokens", "exact", _F, "The Responses API takes 16 or more."),
-    Rule("max_tokens", "max_output_tokens", "exact", _F, "The Responses API takes 16 or more."),
-    Rule("metadata", "metadata", "exact", _C, "The same."),
-    Rule("modalities", "", "impossible", _R, "Only text comes out of the Responses API.", ([], ["text"])),
-    Rule("moderation", "moderation", "exact", _C, "The same; the result is given Chat's shape."),
-    Rule("n", "", "emulated", _F, "As that many requests, where emulation is asked for.", (1,)),
-    Rule("parallel_tool_calls", "parallel_tool_calls", "exact", _C, "The same."),
-    Rule(
+    Parameter("audio", "", "impossible", _REFUSE, "The Responses API has no speech output."),
+    Parameter("frequency_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)),
+    Parameter("function_call", "tool_choice", "emulated", _CONVERT, "As `tool_choice`; the answer comes back as `function_call`."),
+    Parameter("functions", "tools", "emulated", _CONVERT, "As function tools; the answer comes back as `function_call`."),
+    Parameter("logit_bias", "", "impossible", _REFUSE, "Not part of the Responses API.", ({},)),
+    Parameter("logprobs", "include", "exact", _CONVERT, "`include: [message.output_text.logprobs]`.", (False,)),
+    Parameter("max_completion_tokens", "max_output_tokens", "exact", _CONVERT, "The Responses API takes 16 or more."),
+    Parameter("max_tokens", "max_output_tokens", "exact", _CONVERT, "The Responses API takes 16 or more."),
+    Parameter("metadata", "metadata", "exact", _COPY, "The same."),
+    Parameter("modalities", "", "impossible", _REFUSE, "Only text comes out of the Responses API.", ([], ["text"])),
+    Parameter("moderation", "moderation", "exact", _COPY, "The same; the result is given Chat's shape."),
+    Parameter("n", "", "emulated", _CONVERT, "As that many requests, where emulation is asked for.", (1,)),
+    Parameter("parallel_tool_calls", "parallel_tool_calls", "exact", _COPY, "The same."),
+    Parameter(
         "prediction",
         "",
         "lossy",
-        _R,
+        _REFUSE,
         "Predicted outputs exist on Chat only; the text is the same, time and cost are not.",
     ),
-    Rule("presence_penalty", "", "impossible", _R, "Not part of the Responses API.", (0, 0.0)),
-    Rule("prompt_cache_key", "prompt_cache_key", "exact", _C, "The same."),
-    Rule("prompt_cache_options", "prompt_cache_options", "exact", _C, "The same."),
-    Rule("prompt_cache_retention", "prompt_cache_retention", "exact", _C, "The same."),
-    Rule("reasoning_effort", "reasoning.effort", "exact", _C, "The same values."),
-    Rule("response_format", "text.format", "exact", _F, "One level flatter; `strict: false` is written out."),
-    Rule("safety_identifier", "safety_identifier", "exact", _C, "The same."),
-    Rule("seed", "", "lossy", _R, "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null."),
-    Rule("service_tier", "service_tier", "exact", _C, "The same."),
-    Rule("stop", "", "emulated", _F, "The text is cut here, where emulation is asked for.", ([],)),
-    Rule("store", "store", "lossy", _F, "Written out, since the default differs; stored as a Response.", (False,)),
-    Rule("stream", "stream", "exact", _C, "The same; events come back as chunks.", (False,)),
-    Rule(
-        "stream_options", "stream_options", "emulated", _F, "`include_usage` is done here, `include_obfuscation` there."
+    Parameter("presence_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)),
+    Parameter("prompt_cache_key", "prompt_cache_key", "exact", _COPY, "The same."),
+    Parameter("prompt_cache_options", "prompt_cache_options", "exact", _COPY, "The same."),
+    Parameter("prompt_cache_retention", "prompt_cache_retention", "exact", _COPY, "The same."),
+    Parameter("reasoning_effort", "reasoning.effort", "exact", _COPY, "The same values."),
+    Parameter("response_format", "text.format", "exact", _CONVERT, "One level flatter; `strict: false` is written out."),
+    Parameter("safety_identifier", "safety_identifier", "exact", _COPY, "The same."),
+    Parameter("seed", "", "lossy", _REFUSE, "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null."),
+    Parameter("service_tier", "service_tier", "exact", _COPY, "The same."),
+    Parameter("stop", "", "emulated", _CONVERT, "The text is cut here, where emulation is asked for.", ([],)),
+    Parameter("store", "store", "lossy", _CONVERT, "Written out, since the default differs; stored as a Response.", (False,)),
+    Parameter("stream", "stream", "exact", _COPY, "The same; events come back as chunks.", (False,)),
+    Parameter(
+        "stream_options", "stream_options", "emulated", _CONVERT, "`include_usage` is done here, `include_obfuscation` there."
     ),
-    Rule("temperature", "temperature", "exact", _C, "The same."),
-    Rule("tool_choice", "tool_choice", "exact", _F, "One level flatter."),
-    Rule("tools", "tools", "exact", _F, "One level flatter; `strict: false` is written out."),
-    Rule("top_logprobs", "top_logprobs", "exact", _F, "The same, together with `logprobs`."),
-    Rule("top_p", "top_p", "exact", _C, "The same."),
-    Rule("user", "user", "exact", _C, "The same."),
-    Rule("verbosity", "text.verbosity", "exact", _C, "Beside the format in `text`."),
-    Rule("web_search_options", "tools", "emulated", _F, "A `web_search` tool, where emulation is asked for."),
+    Parameter("temperature", "temperature", "exact", _COPY, "The same."),
+    Parameter("tool_choice", "tool_choice", "exact", _CONVERT, "One level flatter."),
+    Parameter("tools", "tools", "exact", _CONVERT, "One level flatter; `strict: false` is written out."),
+    Parameter("top_logprobs", "top_logprobs", "exact", _CONVERT, "The same, together with `logprobs`."),
+    Parameter("top_p", "top_p", "exact", _COPY, "The same."),
+    Parameter("user", "user", "exact", _COPY, "The same."),
+    Parameter("verbosity", "text.verbosity", "exact", _COPY, "Beside the format in `text`."),
+    Parameter("web_search_options", "tools", "emulated", _CONVERT, "A `web_search` tool, where emulation is asked for."),
 )
 
-CHAT_PARAMETERS: dict[str, Rule] = {rule.name: rule for rule in _TABLE}
+CHAT_PARAMETERS: dict[str, Parameter] = {rule.name: rule for rule in _TABLE}
 """Every parameter of `chat.completions.create`, in the order in which the Responses body is written."""
 
 ROUTING_FIELDS = ("model", "stream", "service_tier")
 """What a body begins with, as the SDK writes both APIs' bodies: gateways route by a body's head."""
 
-BUILT_HERE = frozenset({"input", "max_output_tokens"})
+RESERVED_KEYS = frozenset({"input", "max_output_tokens"})
 """Keys of the Responses body that only the translation writes; a Chat body that brings one of them is refused."""
 
 MINIMUM_OUTPUT_TOKENS = 16
 """The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; MAPPING §1, row 9)."""
 
-MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "cache_control"})
+UNSUPPORTED_MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "cache_control"})
 """What can't be carried inside messages (and tools), by the names that a policy knows it by."""
 
 BREAKING_DROPS = frozenset({"audio", "input_audio", "modalities", "logit_bias", "n", "stop", "web_search_options"})
@@ -128,8 +128,8 @@ CHAT_ONLY = frozenset({"data_sources", "dataSources"})
 """Parameters of Azure's Chat Completions alone; an answer without them would be another one."""
 
 
-def named_at(path: str) -> str:
+def policy_name_of(path: str) -> str:
     """Return the name by which policies know what stands at a path: `messages[0].name` is `name`."""
     parts = _INDEX.sub("", path).split(".")
     inner = parts[-1] if len(parts) > 1 else ""
-    return inner if inner in MESSAGE_FIELDS or inner == "audio" else parts[0]
+    return inner if inner in UNSUPPORTED_MESSAGE_FIELDS or inner == "audio" else parts[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from .model_profiles import KNOWN, ModelFacts
+from .model_profiles import BUILT_IN_PROFILES, ModelProfiles
 from .parameters import DEFAULT_POLICIES
 
 Unsupported = Literal["chat", "error", "drop"]
@@ -28,16 +28,16 @@ class Policy:
     unsupported: Unsupported = "chat"
     parameters: Mapping[str, Unsupported] = field(default_factory=lambda: MappingProxyType({}))
     emulate: frozenset[str] = frozenset()
-    models: ModelFacts = KNOWN
+    models: ModelProfiles = BUILT_IN_PROFILES
     carry_reasoning: CarryReasoning = "never"
 
-    def carries(self, model: object) -> bool:
+    def carries_reasoning(self, model: object) -> bool:
         """Tell whether a model is asked for its encrypted reasoning."""
         if self.carry_reasoning != "auto":
             return self.carry_reasoning == "always"
-        return isinstance(model, str) and self.models.of(model).reasons
+        return isinstance(model, str) and self.models.profile(model).reasons
 
-    def of(self, parameter: str) -> Unsupported:
+    def action_for(self, parameter: str) -> Unsupported:
         """Return what is to happen to a value of this parameter."""
-        said = self.parameters.get(parameter)
-        return said if said is not None else DEFAULT_POLICIES.get(parameter, self.unsupported)
+        action = self.parameters.get(parameter)
+        return action if action is not None else DEFAULT_POLICIES.get(parameter, self.unsupported)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from .ledger import Loss
-from .model_profiles import KNOWN, ModelFacts
+from .model_profiles import BUILT_IN_PROFILES, ModelProfiles
 
 ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 
@@ -28,20 +28,20 @@ class Origin(NamedTuple):
     prefix: int = 0
 
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+EMPTY_MAPPING: Mapping[str, Any] = MappingProxyType({})
 
 
-class IndexMap(NamedTuple):
+class PathMap(NamedTuple):
     """Where the pieces of a Responses body came from: what error paths are translated with."""
 
     items: tuple[Origin, ...] = ()
     tools: tuple[
         str, ...
     ] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
-    names: Mapping[str, str] = NOTHING  # Responses path -> the caller's own name
+    names: Mapping[str, str] = EMPTY_MAPPING  # Responses path -> the caller's own name
 
 
-class Asked(NamedTuple):
+class ReplyContext(NamedTuple):
     """What the caller asked for, as far as the reply's shape depends on it.
 
     `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call. `background` and `stored`
@@ -61,8 +61,8 @@ class Asked(NamedTuple):
     moderation: bool = False
     stop: tuple[str, ...] = ()
     n: int = 1
-    models: ModelFacts = KNOWN
-    call_ids: Mapping[str, str] = NOTHING  # shortened id -> the caller's own
+    models: ModelProfiles = BUILT_IN_PROFILES
+    call_ids: Mapping[str, str] = EMPTY_MAPPING  # shortened id -> the caller's own
 
 
 class Translation(NamedTuple):
@@ -77,7 +77,17 @@ class Translation(NamedTuple):
     body: dict[str, Any] | None
     losses: tuple[Loss, ...]
     held: tuple[Loss, ...]
-    index: IndexMap  # type: ignore[assignment]  # a tuple's own `index` is of no use here
-    asked: Asked
+    paths: PathMap
+    reply_context: ReplyContext
     asks_reasoning: bool = False
-    droppable: Mapping[str, str] = NOTHING
+    droppable: Mapping[str, str] = EMPTY_MAPPING
+
+    @property
+    def asked(self) -> ReplyContext:
+        """The reply context, as it is documented: an argument of `response_to_completion`."""
+        return self.reply_context
+
+    @property
+    def index(self) -> PathMap:  # type: ignore[override]  # in place of a tuple's method
+        """The path map, as it is documented: an argument of `response_to_completion`."""
+        return self.paths

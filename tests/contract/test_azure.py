@@ -322,7 +322,7 @@ def test_a_bug_in_what_is_noted_of_a_token(sdk: Sdk, azure: Azure, kind: str, mo
     def fail(*args: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("adapter._sdk.tokens._note", fail)
+    monkeypatch.setattr("adapter._sdk.tokens._remember_token", fail)
     azure.json(response())
     given: Any = {"azure_endpoint": ENDPOINT, "azure_ad_token_provider": Tokens(), **V}
     client = make(sdk, azure, kind, adapter.Settings(backend="responses", on_bug="chat"), **given)

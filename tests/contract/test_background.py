@@ -13,13 +13,13 @@ import pytest
 
 from adapter._exchange import background
 from adapter._runtime import background_clock
-from adapter.translation import Asked
+from adapter.translation import ReplyContext
 from tests.contract.test_edge_streams import asked
 from tests.support.answers import RESPONSES, Sdk, delta, event, events, impatient, response, sdk, text_of
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import HOLD, Loopback, Request
 from tests.support.loopback import Reply as Answer
-from tests.support.ways_in import CHAT_COMPLETION, Door, Reply, Sent, each_door
+from tests.support.ways_in import CHAT_COMPLETION, Reply, Sent, WayIn, each_way_in
 
 __all__ = ["impatient", "sdk"]
 
@@ -45,14 +45,14 @@ class Clock:
         self.waits.append(round(seconds, 3))
         self.time += seconds
 
-    async def asleep(self, seconds: float) -> None:
+    async def async_sleep(self, seconds: float) -> None:
         self.sleep(seconds)
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for name in ("now", "sleep", "asleep"):
+    for name in ("now", "sleep", "async_sleep"):
         monkeypatch.setattr(background_clock, name, getattr(made, name))
     return made
 
@@ -81,10 +81,10 @@ def asked_for(sent: list[Sent]) -> list[tuple[str, str]]:
 STARTED, QUESTION, CANCELLED = ("POST", RESPONSES), ("GET", RUN), ("POST", f"{RUN}/cancel")
 
 
-@each_door
-def test_a_run_is_waited_for(door: Door, clock: Clock) -> None:
+@each_way_in
+def test_a_run_is_waited_for(way_in: WayIn, clock: Clock) -> None:
     replies = [Reply.of_json(run(status)) for status in ("queued", "in_progress", "in_progress", "completed")]
-    seen = door.create(ASKED, scripted(*replies))
+    seen = way_in.create(ASKED, scripted(*replies))
     assert seen.json()["choices"][0]["message"]["content"] == "Hello there"
     assert seen.json()["id"] == "chatcmpl-resp_bg"
     assert asked_for(seen.sent) == [STARTED, *[QUESTION] * 4]
@@ -99,23 +99,23 @@ def test_a_run_is_waited_for(door: Door, clock: Clock) -> None:
     assert seen.open_on_return == 0
 
 
-@each_door
-def test_a_stream_that_comes_whole_is_waited_for_as_well(door: Door) -> None:
-    seen = door.stream(ASKED, scripted(Reply.of_json(run("completed"))))
+@each_way_in
+def test_a_stream_that_comes_whole_is_waited_for_as_well(way_in: WayIn) -> None:
+    seen = way_in.stream(ASKED, scripted(Reply.of_json(run("completed"))))
     seen.reraise()
     assert text_of(seen.chunks) == "Hello there"
 
 
 def test_waits_grow_to_ten_seconds(clock: Clock) -> None:
     replies = [Reply.of_json(run("in_progress"))] * 12 + [Reply.of_json(run("completed"))]
-    Door("client", asynchronous=False).create(ASKED, scripted(*replies)).reraise()
+    WayIn("client", asynchronous=False).create(ASKED, scripted(*replies)).reraise()
     assert clock.waits[:6] == [1.0, 1.5, 2.25, 3.375, 5.062, 7.594]
     assert set(clock.waits[6:]) == {10.0}
 
 
-@each_door
-def test_when_the_calls_time_is_over_the_run_is_cancelled(door: Door, clock: Clock) -> None:
-    seen = door.create({**ASKED, "timeout": 4.0}, scripted(*[Reply.of_json(run("in_progress"))] * 9))
+@each_way_in
+def test_when_the_calls_time_is_over_the_run_is_cancelled(way_in: WayIn, clock: Clock) -> None:
+    seen = way_in.create({**ASKED, "timeout": 4.0}, scripted(*[Reply.of_json(run("in_progress"))] * 9))
     assert isinstance(seen.error, openai.APIStatusError)
     assert (seen.error.status_code, seen.error.code) == (504, "response_not_finished")
     assert "resp_bg" in str(seen.error)
@@ -134,9 +134,9 @@ TROUBLE = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-@each_door
-def test_trouble_on_the_way_is_waited_out(door: Door, trouble: Reply) -> None:
-    seen = door.create(ASKED, scripted(trouble, Reply.of_json(run("completed"))))
+@each_way_in
+def test_trouble_on_the_way_is_waited_out(way_in: WayIn, trouble: Reply) -> None:
+    seen = way_in.create(ASKED, scripted(trouble, Reply.of_json(run("completed"))))
     assert seen.json()["choices"][0]["message"]["content"] == "Hello there"
     assert asked_for(seen.sent) == [STARTED, QUESTION, QUESTION]
 
@@ -144,10 +144,10 @@ def test_trouble_on_the_way_is_waited_out(door: Door, trouble: Reply) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"), [("7", 7.0), ("0", 1.5), ("Mon, 30 Nov 2026 00:00:00 GMT", 1.5), ("nan", 1.5)]
 )
-@each_door
-def test_retry_after_is_heeded(door: Door, clock: Clock, given: str, expected: float) -> None:
+@each_way_in
+def test_retry_after_is_heeded(way_in: WayIn, clock: Clock, given: str, expected: float) -> None:
     busy = Reply(503, headers=(("retry-after", given),))
-    door.create(ASKED, scripted(busy, Reply.of_json(run("completed")))).reraise()
+    way_in.create(ASKED, scripted(busy, Reply.of_json(run("completed")))).reraise()
     assert clock.waits == [1.0, expected]
 
 
@@ -155,19 +155,19 @@ def test_retry_after_is_heeded(door: Door, clock: Clock, given: str, expected: f
     ("status", "expected"),
     [(404, openai.NotFoundError), (401, openai.AuthenticationError), (302, openai.APIStatusError)],
 )
-@each_door
-def test_a_run_that_is_gone(door: Door, status: int, expected: type[Exception]) -> None:
-    seen = door.create(ASKED, scripted(Reply.of_json({"error": {"message": "no such response"}}, status)))
+@each_way_in
+def test_a_run_that_is_gone(way_in: WayIn, status: int, expected: type[Exception]) -> None:
+    seen = way_in.create(ASKED, scripted(Reply.of_json({"error": {"message": "no such response"}}, status)))
     assert isinstance(seen.error, expected)
     assert "resp_bg" in str(seen.error)
     assert asked_for(seen.sent) == [STARTED, QUESTION]
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-@each_door
-def test_a_run_that_fails_fails_as_any_other(door: Door, status: str) -> None:
+@each_way_in
+def test_a_run_that_fails_fails_as_any_other(way_in: WayIn, status: str) -> None:
     error = {"code": "invalid_prompt", "message": "No."}
-    seen = door.create(ASKED, scripted(Reply.of_json(run(status, error=error))))
+    seen = way_in.create(ASKED, scripted(Reply.of_json(run(status, error=error))))
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.code == "invalid_prompt"
 
@@ -175,7 +175,7 @@ def test_a_run_that_fails_fails_as_any_other(door: Door, status: str) -> None:
 @pytest.mark.parametrize("own_id", ["", "..", "a/b", "a?b", "a b", 7, None, "x" * 600, "resp_é"], ids=repr)
 def test_an_id_that_is_none(own_id: Any) -> None:
     start = Reply.of_json(run("queued") | {"id": own_id})
-    seen = Door("client", asynchronous=False).create(ASKED, scripted(start=start))
+    seen = WayIn("client", asynchronous=False).create(ASKED, scripted(start=start))
     assert isinstance(seen.error, openai.BadRequestError)
     assert asked_for(seen.sent) == [STARTED]
 
@@ -260,7 +260,7 @@ def test_a_cancelled_call_cancels_the_run(service: Loopback, monkeypatch: pytest
             waits.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(background_clock, "asleep", asleep)
+        monkeypatch.setattr(background_clock, "async_sleep", asleep)
         one = Sdk("async")
         client = one.client(service)
         call = client.chat.completions.create(
@@ -359,7 +359,7 @@ def test_where_a_run_is_cancelled(path: bytes | None, expected: bytes | None) ->
 
 
 def test_the_error_says_what_can_be_asked_for() -> None:
-    made = background.awaited(run("queued"), Asked(background=True), b"/v1/responses")
+    made = background.poll_gen(run("queued"), ReplyContext(background=True), b"/v1/responses")
     with pytest.raises(StopIteration) as stop:
         next(made)
     assert "resp_bg" in json.loads(stop.value.value.body)["error"]["message"]

@@ -15,13 +15,13 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.endpoints import responses_endpoint
-from adapter._exchange.fallback import way_back
+from adapter._exchange.fallback import chat_path_of
 from adapter._routing.router import Router
-from adapter._util.expiring_set import Expiring
-from adapter.tools.audit.verdicts import Judge
-from adapter.tools.logs.rows import Logged
+from adapter._util.expiring_set import ExpiringSet
+from adapter.tools.audit.verdicts import Classifier
+from adapter.tools.logs.rows import LoggedRequest
 from adapter.translation import chat_to_responses
-from adapter.translation.model_profiles import KNOWN
+from adapter.translation.model_profiles import BUILT_IN_PROFILES
 from tests.contract.test_edge_requests import ANSWER
 from tests.support.http import http
 from tests.support.reachable import held, texts
@@ -129,18 +129,18 @@ def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:
 # Each cache by itself
 
 CACHES: dict[str, Callable[[str], object]] = {
-    "facts about models": KNOWN.of,
+    "facts about models": BUILT_IN_PROFILES.profile,
     "endpoints": lambda name: responses_endpoint(f"/openai/deployments/{name}/chat/completions?api-version=1".encode()),
-    "ways back": lambda name: way_back(f"/{name}/responses?code={name}".encode()),
+    "ways back": lambda name: chat_path_of(f"/{name}/responses?code={name}".encode()),
     "rules": lambda name: ROUTER.choose(_a_call(name)),
     "parts": lambda name: chat_to_responses(_of_parts(int(name[:4]))),
-    "verdicts": lambda name: JUDGE.of(Logged({"model": name, "messages": [USER]})),
-    "what was found out": lambda name: EXPIRING.remember((name, name.encode()), 600),
+    "verdicts": lambda name: JUDGE.classify(LoggedRequest({"model": name, "messages": [USER]})),
+    "what was found out": lambda name: EXPIRING.add((name, name.encode()), 600),
 }
 
 ROUTER = Router(Settings(rules=[{"match": {"model": "gpt-*"}, "backend": "responses"}]))
-JUDGE = Judge(Settings())
-EXPIRING = Expiring()
+JUDGE = Classifier(Settings())
+EXPIRING = ExpiringSet()
 
 
 def _a_call(name: str) -> Any:
@@ -178,13 +178,13 @@ def _of_these() -> Any:
 
 
 def test_what_was_found_out_is_still_known() -> None:
-    known = Expiring()
-    known.remember(("https", "h", 1, b"/v1"), 60)
-    assert known.holds(("https", "h", 1, b"/v1"))
-    assert not known.holds(("https", "h", None, b"/v1"))
-    assert not known.holds(("https", "h", 1, "/v1"))
-    known.remember("\ud83d", 60)
-    assert known.holds("\ud83d")
+    known = ExpiringSet()
+    known.add(("https", "h", 1, b"/v1"), 60)
+    assert known.contains(("https", "h", 1, b"/v1"))
+    assert not known.contains(("https", "h", None, b"/v1"))
+    assert not known.contains(("https", "h", 1, "/v1"))
+    known.add("\ud83d", 60)
+    assert known.contains("\ud83d")
 
 
 URLS = [
@@ -197,7 +197,7 @@ URLS = [
 
 @pytest.mark.parametrize(("text", "raw_path"), URLS)
 def test_a_url_with_another_path_is_what_the_library_makes(text: str, raw_path: bytes) -> None:
-    from adapter._http.urls import _consists_of_parts, moved
+    from adapter._http.urls import _consists_of_parts, with_path
 
     class Url(http.URL):  # type: ignore[misc]  # a library that is known at run time
         @property
@@ -207,6 +207,6 @@ def test_a_url_with_another_path_is_what_the_library_makes(text: str, raw_path: 
     url = http.URL(text)
     assert _consists_of_parts(http.URL)
     assert not _consists_of_parts(Url)
-    assert moved(url, raw_path) == url.copy_with(raw_path=raw_path)
-    assert moved(url, raw_path).raw_path == raw_path
-    assert moved(Url(text), raw_path) == url.copy_with(raw_path=raw_path)
+    assert with_path(url, raw_path) == url.copy_with(raw_path=raw_path)
+    assert with_path(url, raw_path).raw_path == raw_path
+    assert with_path(Url(text), raw_path) == url.copy_with(raw_path=raw_path)

@@ -1,4 +1,4 @@
-"""What a Chat caller sees of an error of the Responses API: status, code, `param` in Chat's terms, through every door.
+"""What a Chat caller sees of an error of the Responses API: status, code, `param` in Chat's terms, through every way in.
 
 Numbers in the ids are those of the list of edge cases that the project keeps; the expected paths are written out.
 """
@@ -24,7 +24,7 @@ from adapter.translation import (
     response_to_completion,
 )
 from tests.support.http import CONNECTION_ERRORS, LEFT_OPEN
-from tests.support.ways_in import Door, Reply, both, each_door
+from tests.support.ways_in import Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 
@@ -222,32 +222,32 @@ _EMULATE = ("web_search_options",)
 @each_row
 def test_45_param_by_the_pure_functions(row: Row) -> None:
     made = chat_to_responses(row.request, Policy(emulate=frozenset(_EMULATE)))
-    assert param_to_chat(row.input, made.index) == row.expected
+    assert param_to_chat(row.input, made.paths) == row.expected
     body = {"error": {"message": "No.", "type": "t", "param": row.input, "code": "c", "extra": [1]}, "beside": 1}
     before = copy.deepcopy(body)
     expected = {
         "error": {"message": row.message, "type": "t", "param": row.expected, "code": "c", "extra": [1]},
         "beside": 1,
     }
-    assert error_to_chat(body, made.index) == expected
+    assert error_to_chat(body, made.paths) == expected
     assert body == before
 
 
 @each_row
-@each_door
-def test_45_param_through_a_door(door: Door, row: Row) -> None:
+@each_way_in
+def test_45_param_through_a_way_in(way_in: WayIn, row: Row) -> None:
     error = {"message": "No.", "type": "invalid_request_error", "param": row.input, "code": "invalid_value"}
-    seen = door.create(row.request, both(Reply.of_json({"error": error}, 400)), emulate=_EMULATE)
+    seen = way_in.create(row.request, both(Reply.of_json({"error": error}, 400)), emulate=_EMULATE)
     assert type(seen.error) is openai.BadRequestError
     assert seen.error.param == row.expected
     assert seen.error.body == error | {"param": row.expected, "message": row.message}
     assert seen.paths == ["/v1/responses"]
 
 
-@each_door
-def test_45_a_null_param_stays(door: Door) -> None:
+@each_way_in
+def test_45_a_null_param_stays(way_in: WayIn) -> None:
     error = {"message": "No.", "type": "invalid_request_error", "param": None, "code": "invalid_value"}
-    seen = door.create(RICH, both(Reply.of_json({"error": error}, 400)))
+    seen = way_in.create(RICH, both(Reply.of_json({"error": error}, 400)))
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.body == error
 
@@ -277,10 +277,10 @@ _HEADERS = (("x-request-id", "req_1"), ("retry-after", "7"), ("x-ratelimit-remai
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @each_status
-@each_door
-def test_status_code_and_headers_stay(door: Door, case: Status, streaming: bool) -> None:
+@each_way_in
+def test_status_code_and_headers_stay(way_in: WayIn, case: Status, streaming: bool) -> None:
     error = {"message": "No.", "type": "some_type", "param": "input", "code": "some_code", "inner": {"a": 1}}
-    run = door.stream if streaming else door.create
+    run = way_in.stream if streaming else way_in.create
     seen = run(asked(), both(Reply.of_json({"error": error}, case.input, _HEADERS)))
     assert type(seen.error) is case.expected
     assert seen.error.status_code == case.input
@@ -291,10 +291,10 @@ def test_status_code_and_headers_stay(door: Door, case: Status, streaming: bool)
     assert seen.open == 0
 
 
-@each_door
-def test_a_gateways_page_stays_as_it_is(door: Door) -> None:
+@each_way_in
+def test_a_gateways_page_stays_as_it_is(way_in: WayIn) -> None:
     page = Reply(502, (b"<html>Bad gateway</html>",), "text/html")
-    seen = door.create(asked(), both(page))
+    seen = way_in.create(asked(), both(page))
     assert type(seen.error) is openai.InternalServerError
     assert seen.error.response.text == "<html>Bad gateway</html>"
     assert seen.error.response.headers["content-type"] == "text/html"
@@ -365,9 +365,9 @@ def test_44_the_pure_function(case: Failed) -> None:
 
 
 @each_failed
-@each_door
-def test_44_failed_with_200(door: Door, case: Failed) -> None:
-    seen = door.create(asked(), both(Reply.of_json(response(error=case.input))))
+@each_way_in
+def test_44_failed_with_200(way_in: WayIn, case: Failed) -> None:
+    seen = way_in.create(asked(), both(Reply.of_json(response(error=case.input))))
     assert type(seen.error) is case.expected
     assert seen.error.status_code == case.status
     assert seen.error.code == (case.input or {}).get("code")
@@ -378,28 +378,28 @@ def test_44_failed_with_200(door: Door, case: Failed) -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "queued", "in_progress"])
-@each_door
-def test_44_what_has_not_run(door: Door, status: str) -> None:
-    seen = door.create(asked(), both(Reply.of_json(response(status=status, error=None))))
+@each_way_in
+def test_44_what_has_not_run(way_in: WayIn, status: str) -> None:
+    seen = way_in.create(asked(), both(Reply.of_json(response(status=status, error=None))))
     assert isinstance(seen.error, openai.APIError)
 
 
-@each_door
-def test_44_the_rest_of_the_error_stays(door: Door) -> None:
+@each_way_in
+def test_44_the_rest_of_the_error_stays(way_in: WayIn) -> None:
     given = {"code": "misalignment_policy_violation", "message": "No.", "param": "input[0]", "misalignment": {"a": 1}}
-    seen = door.create(asked(), both(Reply.of_json(response(error=given))))
+    seen = way_in.create(asked(), both(Reply.of_json(response(error=given))))
     assert isinstance(seen.error, openai.PermissionDeniedError)
     assert isinstance(seen.error.body, dict)
     assert seen.error.param == "messages[0]"
     assert seen.error.body["misalignment"] == {"a": 1}
 
 
-@each_door
-def test_44_what_was_paid_for_is_not_retried(door: Door) -> None:
+@each_way_in
+def test_44_what_was_paid_for_is_not_retried(way_in: WayIn) -> None:
     spoken = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hel"}]}
     error = {"code": "server_error", "message": "It failed."}
-    paid = door.create(asked(), both(Reply.of_json(response(error=error, output=[spoken]))))
-    free = door.create(asked(), both(Reply.of_json(response(error=error))))
+    paid = way_in.create(asked(), both(Reply.of_json(response(error=error, output=[spoken]))))
+    free = way_in.create(asked(), both(Reply.of_json(response(error=error))))
     assert isinstance(paid.error, openai.InternalServerError)
     assert isinstance(free.error, openai.InternalServerError)
     assert paid.error.response.headers.get("x-should-retry") == "false"
@@ -484,10 +484,10 @@ def test_56_the_pure_machine(case: Broken) -> None:
 
 @pytest.mark.parametrize("pieces", ["whole", "per event"])
 @each_broken
-@each_door
-def test_56_after_three_deltas(door: Door, case: Broken, pieces: str) -> None:
+@each_way_in
+def test_56_after_three_deltas(way_in: WayIn, case: Broken, pieces: str) -> None:
     events = wire([*started(), *spoken("a", "b", "c"), case.input])
-    seen = door.stream(asked(), both(Reply.of_sse([b"".join(events)] if pieces == "whole" else events)))
+    seen = way_in.stream(asked(), both(Reply.of_sse([b"".join(events)] if pieces == "whole" else events)))
     _check_stream_error(seen.error, case)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == ["", "a", "b", "c"]
     assert not [chunk for chunk in seen.chunks if chunk.choices[0].finish_reason]
@@ -502,10 +502,10 @@ def _check_stream_error(error: Exception | None, case: Broken) -> None:
 
 
 @each_broken
-@each_door
-def test_56_before_anything_was_said(door: Door, case: Broken) -> None:
+@each_way_in
+def test_56_before_anything_was_said(way_in: WayIn, case: Broken) -> None:
     for events in ([*started(), case.input], [*started()[:1], case.input], [case.input]):
-        seen = door.stream(asked(), both(Reply.of_sse([b"".join(wire(events))])))
+        seen = way_in.stream(asked(), both(Reply.of_sse([b"".join(wire(events))])))
         assert type(seen.error) is case.early
         assert isinstance(seen.error, openai.APIError)
         assert (seen.error.code, seen.error.param) == (case.expected[0], case.expected[2])
@@ -514,18 +514,18 @@ def test_56_before_anything_was_said(door: Door, case: Broken) -> None:
 
 
 @each_broken
-@each_door
-def test_56_after_the_stream_was_handed_over(door: Door, case: Broken) -> None:
-    seen = door.stream(asked(), both(Reply.of_sse(wire([*started(), case.input]))))
+@each_way_in
+def test_56_after_the_stream_was_handed_over(way_in: WayIn, case: Broken) -> None:
+    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), case.input]))))
     _check_stream_error(seen.error, case)
     assert seen.chunks == []
     assert seen.open <= LEFT_OPEN
 
 
 @each_broken
-@each_door
-def test_56_through_the_helper(door: Door, case: Broken) -> None:
-    seen = door.helper(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), case.input]))))
+@each_way_in
+def test_56_through_the_helper(way_in: WayIn, case: Broken) -> None:
+    seen = way_in.helper(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), case.input]))))
     _check_stream_error(seen.error, case)
     assert seen.value is None
 
@@ -540,33 +540,33 @@ def test_56_through_the_helper(door: Door, case: Broken) -> None:
     ],
     ids=["cancelled", "completed-but-cancelled", "failed-without-error", "error-without-anything"],
 )
-@each_door
-def test_56_other_ends_that_are_none(door: Door, event: Json) -> None:
-    seen = door.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), event]))))
+@each_way_in
+def test_56_other_ends_that_are_none(way_in: WayIn, event: Json) -> None:
+    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), event]))))
     assert isinstance(seen.error, openai.APIError)
     assert not [chunk for chunk in seen.chunks if chunk.choices[0].finish_reason]
 
 
-@each_door
-def test_56_nothing_after_a_failure_is_read(door: Door) -> None:
+@each_way_in
+def test_56_nothing_after_a_failure_is_read(way_in: WayIn) -> None:
     good = {"type": "response.completed", "response": response(status="completed", error=None)}
-    seen = door.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), BROKEN[0].input, good]))))
+    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), BROKEN[0].input, good]))))
     _check_stream_error(seen.error, BROKEN[0])
 
 
-@each_door
-def test_56_an_event_that_is_not_json(door: Door) -> None:
-    seen = door.stream(asked(), both(Reply.of_sse([*wire([*started(), *spoken("a")]), b"data: {no\n\n"])))
+@each_way_in
+def test_56_an_event_that_is_not_json(way_in: WayIn) -> None:
+    seen = way_in.stream(asked(), both(Reply.of_sse([*wire([*started(), *spoken("a")]), b"data: {no\n\n"])))
     assert isinstance(seen.error, openai.APIError)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == ["", "a"]
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize(("length", "expected"), [(0, []), (1, []), (2, []), (3, ["", "a"]), (5, ["", "a", "b", "c"])])
-@each_door
-def test_55_the_connection_breaks(door: Door, length: int, expected: list[str], reset: bool) -> None:
+@each_way_in
+def test_55_the_connection_breaks(way_in: WayIn, length: int, expected: list[str], reset: bool) -> None:
     events = wire([*started(), *spoken("a", "b", "c")])[:length]
-    seen = door.stream(asked(), both(Reply.of_sse(events, reset=reset)))
+    seen = way_in.stream(asked(), both(Reply.of_sse(events, reset=reset)))
     assert isinstance(seen.error, CONNECTION_ERRORS)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == expected
     assert seen.open <= LEFT_OPEN
@@ -590,12 +590,12 @@ INCOMPLETE = (
 
 
 @pytest.mark.parametrize("case", INCOMPLETE, ids=[case.id for case in INCOMPLETE])
-@each_door
-def test_57_incomplete_ends_with_its_reason_and_the_usage(door: Door, case: Incomplete) -> None:
+@each_way_in
+def test_57_incomplete_ends_with_its_reason_and_the_usage(way_in: WayIn, case: Incomplete) -> None:
     usage = {"input_tokens": 5, "output_tokens": 4, "total_tokens": 9}
     last = response(status="incomplete", error=None, incomplete_details=case.input, usage=usage)
     events = [*started(), *spoken("a"), {"type": "response.incomplete", "response": last}]
-    seen = door.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(wire(events))))
+    seen = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(wire(events))))
     seen.reraise()
     assert [choice.finish_reason for chunk in seen.chunks for choice in chunk.choices] == [None, None, case.expected]
     assert seen.chunks[-1].choices == []

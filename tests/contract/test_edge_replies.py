@@ -1,4 +1,4 @@
-"""What a Response becomes: the cases that bridges between the two APIs get wrong, through every door.
+"""What a Response becomes: the cases that bridges between the two APIs get wrong, through every way in.
 
 Numbers in the ids are those of the list of edge cases that the project keeps; the expected choices are written out.
 """
@@ -17,7 +17,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ParsedChatCompletion
 
 from adapter.translation import chat_to_responses, response_to_completion
-from tests.support.ways_in import DOORS, Door, Reply, both, each_door
+from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 
@@ -301,16 +301,16 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 def test_the_pure_function(case: Case) -> None:
     made = chat_to_responses(asked(**case.request))
     before = copy.deepcopy(case.input)
-    reply = response_to_completion(case.input, made.asked, made.index)
+    reply = response_to_completion(case.input, made.reply_context, made.paths)
     assert reply.body["choices"] == [case.expected]
     assert [(loss.path, loss.action) for loss in reply.losses] == list(case.ledger)
     assert case.input == before
 
 
 @each_case
-@each_door
-def test_a_door(door: Door, case: Case) -> None:
-    seen = door.create(asked(**case.request), both(Reply.of_json(case.input)))
+@each_way_in
+def test_a_way_in(way_in: WayIn, case: Case) -> None:
+    seen = way_in.create(asked(**case.request), both(Reply.of_json(case.input)))
     assert seen.json()["choices"] == [case.expected]
     assert type(seen.value) is ChatCompletion
     assert seen.ledger == list(case.ledger)
@@ -318,23 +318,23 @@ def test_a_door(door: Door, case: Case) -> None:
 
 
 @each_case
-def test_all_doors_give_equal_completions(case: Case) -> None:
+def test_all_ways_in_give_equal_completions(case: Case) -> None:
     reply = both(Reply.of_json(case.input | {"usage": USAGE}))
-    seen = [door.create(asked(**case.request), reply).value for door in DOORS]
+    seen = [way_in.create(asked(**case.request), reply).value for way_in in WAYS_IN]
     assert isinstance(seen[0], ChatCompletion)
     assert all(completion == seen[0] for completion in seen)
 
 
 @each_case
-@each_door
-def test_the_same_reply_read_with_parse(door: Door, case: Case) -> None:
+@each_way_in
+def test_the_same_reply_read_with_parse(way_in: WayIn, case: Case) -> None:
     untyped = {key: value for key, value in case.request.items() if key != "response_format"}
     strict = [
         tool | {"function": tool["function"] | {"strict": True}}
         for tool in untyped.pop("tools", [])
         if "function" in tool
     ]
-    seen = door.parse(asked(**untyped, **({"tools": strict} if strict else {})), both(Reply.of_json(case.input)))
+    seen = way_in.parse(asked(**untyped, **({"tools": strict} if strict else {})), both(Reply.of_json(case.input)))
     expected = {"length": openai.LengthFinishReasonError, "content_filter": openai.ContentFilterFinishReasonError}
     raised = expected.get(case.expected["finish_reason"])
     if raised is not None:
@@ -378,18 +378,18 @@ each_parsed = pytest.mark.parametrize("case", PARSED, ids=[case.id for case in P
 
 
 @each_parsed
-@each_door
-def test_parse(door: Door, case: Parsed) -> None:
-    seen = door.parse(asked(response_format=Answer), both(Reply.of_json(case.input)))
+@each_way_in
+def test_parse(way_in: WayIn, case: Parsed) -> None:
+    seen = way_in.parse(asked(response_format=Answer), both(Reply.of_json(case.input)))
     _check_parsed(case, seen.value, seen.error)
 
 
 @each_parsed
-@each_door
-def test_parse_with_the_streaming_helper(door: Door, case: Parsed) -> None:
+@each_way_in
+def test_parse_with_the_streaming_helper(way_in: WayIn, case: Parsed) -> None:
     frame = {"type": f"response.{case.input['status']}", "response": case.input}
     reply = Reply.of_sse([f"data: {json.dumps(frame)}\n\n".encode()])
-    seen = door.helper(asked(response_format=Answer), both(reply))
+    seen = way_in.helper(asked(response_format=Answer), both(reply))
     _check_parsed(case, seen.value, seen.error)
 
 
@@ -405,9 +405,9 @@ def _check_parsed(case: Parsed, value: Any, error: Exception | None) -> None:
         assert (read.content, read.refusal) == (None, "I can't.")
 
 
-@each_door
-def test_42_the_usage_is_in_the_length_error(door: Door) -> None:
-    seen = door.parse(asked(response_format=Answer), both(Reply.of_json(PARSED[4].input)))
+@each_way_in
+def test_42_the_usage_is_in_the_length_error(way_in: WayIn) -> None:
+    seen = way_in.parse(asked(response_format=Answer), both(Reply.of_json(PARSED[4].input)))
     assert isinstance(seen.error, openai.LengthFinishReasonError)
     assert seen.error.completion.usage is not None
     assert seen.error.completion.usage.total_tokens == 91
@@ -416,20 +416,20 @@ def test_42_the_usage_is_in_the_length_error(door: Door) -> None:
 @pytest.mark.parametrize(
     "kind", ["mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"]
 )
-@each_door
-def test_41_what_waits_for_an_answer_is_no_empty_success(door: Door, kind: str) -> None:
+@each_way_in
+def test_41_what_waits_for_an_answer_is_no_empty_success(way_in: WayIn, kind: str) -> None:
     waiting = {"type": kind, "id": "x_1"}
-    seen = door.create(asked(), both(Reply.of_json(response(waiting))))
+    seen = way_in.create(asked(), both(Reply.of_json(response(waiting))))
     assert isinstance(seen.error, openai.APIError)
-    beside = door.create(asked(), both(Reply.of_json(response(waiting, message("Hello")))))
+    beside = way_in.create(asked(), both(Reply.of_json(response(waiting, message("Hello")))))
     assert beside.json()["choices"] == [choice("stop", "Hello")]
     assert beside.ledger == [("output[0]", "dropped")]
 
 
-@each_door
-def test_46_the_envelope(door: Door) -> None:
+@each_way_in
+def test_46_the_envelope(way_in: WayIn) -> None:
     served = response(message("Hello"), service_tier="default", metadata={}, usage=USAGE)
-    made = door.create(asked(model="gpt-4.1"), both(Reply.of_json(served))).json()
+    made = way_in.create(asked(model="gpt-4.1"), both(Reply.of_json(served))).json()
     assert {key: value for key, value in made.items() if key not in {"choices", "usage"}} == {
         "id": "chatcmpl-resp_abc",
         "object": "chat.completion",
@@ -440,23 +440,23 @@ def test_46_the_envelope(door: Door) -> None:
     }
 
 
-@each_door
-def test_46_metadata_that_was_sent_comes_back(door: Door) -> None:
+@each_way_in
+def test_46_metadata_that_was_sent_comes_back(way_in: WayIn) -> None:
     served = response(message("Hello"), metadata={"k": "v"})
-    made = door.create(asked(metadata={"k": "v"}), both(Reply.of_json(served))).json()
+    made = way_in.create(asked(metadata={"k": "v"}), both(Reply.of_json(served))).json()
     assert made["metadata"] == {"k": "v"}
 
 
-@each_door
-def test_46_metadata_that_a_server_does_not_say_back(door: Door) -> None:
-    made = door.create(asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))).json()
+@each_way_in
+def test_46_metadata_that_a_server_does_not_say_back(way_in: WayIn) -> None:
+    made = way_in.create(asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))).json()
     assert "metadata" not in made
 
 
-@each_door
-def test_43_named_choice_on_a_newer_model(door: Door) -> None:
+@each_way_in
+def test_43_named_choice_on_a_newer_model(way_in: WayIn) -> None:
     served = response(call(), model="gpt-5-2025-08-07")
-    seen = door.create(asked(**_NAMED | {"model": "gpt-5"}), both(Reply.of_json(served)))
+    seen = way_in.create(asked(**_NAMED | {"model": "gpt-5"}), both(Reply.of_json(served)))
     assert seen.json()["choices"][0]["finish_reason"] == "tool_calls"
 
 
@@ -504,14 +504,14 @@ USAGES = (
 
 
 @pytest.mark.parametrize("case", USAGES, ids=[case.id for case in USAGES])
-@each_door
-def test_47_usage(door: Door, case: Usage) -> None:
-    seen = door.create(asked(), both(Reply.of_json(response(message("Hello"), usage=case.input))))
+@each_way_in
+def test_47_usage(way_in: WayIn, case: Usage) -> None:
+    seen = way_in.create(asked(), both(Reply.of_json(response(message("Hello"), usage=case.input))))
     assert seen.json().get("usage") == case.expected
     assert (seen.value.usage is None) == (case.expected is None)
 
 
-@each_door
-def test_47_no_usage_on_the_wire_none_invented(door: Door) -> None:
-    seen = door.create(asked(), both(Reply.of_json(response(message("Hello")))))
+@each_way_in
+def test_47_no_usage_on_the_wire_none_invented(way_in: WayIn) -> None:
+    seen = way_in.create(asked(), both(Reply.of_json(response(message("Hello")))))
     assert "usage" not in seen.json()

@@ -1,4 +1,4 @@
-"""What a Chat request becomes: the cases that bridges between the two APIs get wrong, through every door.
+"""What a Chat request becomes: the cases that bridges between the two APIs get wrong, through every way in.
 
 Numbers in the ids are those of the list of edge cases that the project keeps; the expected bodies are written out.
 """
@@ -18,7 +18,7 @@ import pytest
 import adapter
 from adapter.translation import Policy, chat_to_responses
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body
-from tests.support.ways_in import DOORS, Door, Reply, Sent, both, each_door, plain_body, routing_fields_lead
+from tests.support.ways_in import WAYS_IN, Reply, Sent, WayIn, both, each_way_in, plain_body, routing_fields_lead
 
 Json = dict[str, Any]
 
@@ -521,9 +521,9 @@ def test_the_pure_function(case: Case) -> None:
 
 
 @each_case
-@each_door
-def test_a_door(door: Door, case: Case) -> None:
-    run = door.stream if case.input.get("stream") else door.create
+@each_way_in
+def test_a_way_in(way_in: WayIn, case: Case) -> None:
+    run = way_in.stream if case.input.get("stream") else way_in.create
     seen = run(case.input, answer, **case.settings)
     seen.reraise()
     assert seen.paths == ["/v1/responses"]
@@ -534,8 +534,8 @@ def test_a_door(door: Door, case: Case) -> None:
 
 
 @each_case
-def test_all_doors_send_the_same_bytes(case: Case) -> None:
-    run = [door.stream if case.input.get("stream") else door.create for door in DOORS]
+def test_all_ways_in_send_the_same_bytes(case: Case) -> None:
+    run = [way_in.stream if case.input.get("stream") else way_in.create for way_in in WAYS_IN]
     sent = {one(case.input, answer, **case.settings).sent[0].body for one in run}
     assert len(sent) == 1
 
@@ -544,11 +544,11 @@ ROUTED = chat(seed=7, max_tokens=50, service_tier="flex", logprobs=True, stream=
 
 
 @pytest.mark.parametrize("model", [None, "gpt-5.4-mini"])
-@each_door
-def test_routing_fields_lead_however_the_caller_orders_them(door: Door, model: str | None) -> None:
+@each_way_in
+def test_routing_fields_lead_however_the_caller_orders_them(way_in: WayIn, model: str | None) -> None:
     rules = [{"match": {"model": "gpt-4.1"}, "model": model}] if model else []
     said = dict(reversed(ROUTED.items())) | {"extra_body": {"include": ["file_search_call.results"]}}
-    seen = door.stream(said, answer, drop=("seed",), rules=rules, carry_reasoning="always")
+    seen = way_in.stream(said, answer, drop=("seed",), rules=rules, carry_reasoning="always")
     seen.reraise()
     sent = seen.sent[0].json()
     assert list(sent)[:3] == ["model", "stream", "service_tier"]
@@ -638,9 +638,9 @@ def test_the_pure_function_under_each_policy(case: Lossy) -> None:
 
 
 @each_lossy
-@each_door
-def test_kept_on_chat(door: Door, case: Lossy) -> None:
-    seen = door.create(case.input, answer)
+@each_way_in
+def test_kept_on_chat(way_in: WayIn, case: Lossy) -> None:
+    seen = way_in.create(case.input, answer)
     seen.reraise()
     assert seen.paths == ["/v1/chat/completions"]
     assert seen.sent[0].body == plain_body(case.input)
@@ -652,9 +652,9 @@ def test_kept_on_chat(door: Door, case: Lossy) -> None:
 
 
 @each_lossy
-@each_door
-def test_refused(door: Door, case: Lossy) -> None:
-    seen = door.create(case.input, answer, unsupported="error")
+@each_way_in
+def test_refused(way_in: WayIn, case: Lossy) -> None:
+    seen = way_in.create(case.input, answer, unsupported="error")
     assert seen.sent == []
     refused(seen.error, case.path)
 
@@ -670,9 +670,9 @@ def refused(error: Exception | None, path: str) -> None:
 
 
 @each_lossy
-@each_door
-def test_dropped(door: Door, case: Lossy) -> None:
-    seen = door.create(case.input, answer, unsupported="drop")
+@each_way_in
+def test_dropped(way_in: WayIn, case: Lossy) -> None:
+    seen = way_in.create(case.input, answer, unsupported="drop")
     if case.dropped is None:
         assert isinstance(seen.error, openai.BadRequestError)
         assert seen.sent == []
@@ -683,19 +683,19 @@ def test_dropped(door: Door, case: Lossy) -> None:
     assert seen.ledger == [(case.path, case.action)]
 
 
-@each_door
-def test_28_a_policy_of_its_own_for_one_parameter(door: Door) -> None:
-    seen = door.create(chat(seed=7), answer, drop=("seed",))
+@each_way_in
+def test_28_a_policy_of_its_own_for_one_parameter(way_in: WayIn) -> None:
+    seen = way_in.create(chat(seed=7), answer, drop=("seed",))
     assert seen.sent[0].json() == body()
     assert seen.ledger == [("seed", "dropped")]
-    seen = door.create(chat(seed=7, n=2), answer, drop=("seed",))
+    seen = way_in.create(chat(seed=7, n=2), answer, drop=("seed",))
     assert seen.paths == ["/v1/chat/completions"]
 
 
-@each_door
-def test_03_no_messages_stay_on_chat(door: Door) -> None:
+@each_way_in
+def test_03_no_messages_stay_on_chat(way_in: WayIn) -> None:
     empty = {"model": "gpt-4.1", "messages": []}
-    seen = door.create(empty, answer)
+    seen = way_in.create(empty, answer)
     assert seen.paths == ["/v1/chat/completions"]
     assert seen.sent[0].body == plain_body(empty)
 
@@ -714,10 +714,10 @@ def _echoing(sent: Sent) -> Reply:
 
 
 @pytest.mark.parametrize("call_id", [_LONG, _LONGER, _ODD])
-@each_door
-def test_12_call_ids_are_shortened_and_reversed(door: Door, call_id: str) -> None:
+@each_way_in
+def test_12_call_ids_are_shortened_and_reversed(way_in: WayIn, call_id: str) -> None:
     asked = chat(USER, calls(tool_call(call_id), tool_call("call_1")), result(call_id, "4"), result("call_1", "5"))
-    seen = door.create(asked, _echoing)
+    seen = way_in.create(asked, _echoing)
     assert seen.value.choices[0].message.tool_calls[0].id == call_id
     made, other, its_output, _ = seen.sent[0].json()["input"][1:]
     assert 1 <= len(made["call_id"]) <= 64
@@ -725,7 +725,7 @@ def test_12_call_ids_are_shortened_and_reversed(door: Door, call_id: str) -> Non
     assert made["call_id"].isascii()
     assert made["call_id"] == its_output["call_id"]
     assert other["call_id"] == "call_1"
-    again = door.stream(asked, _echoing)
+    again = way_in.stream(asked, _echoing)
     assert again.sent[0].json()["input"] == seen.sent[0].json()["input"]
     assert [c.id for chunk in again.chunks for c in chunk.choices[0].delta.tool_calls or () if c.id] == [call_id]
 
@@ -749,10 +749,10 @@ def _legacy_history(*names: str) -> Json:
     return chat(USER, *pairs, functions=[{"name": "f", "parameters": SCHEMA}])
 
 
-@each_door
-def test_15_the_deprecated_pair(door: Door) -> None:
+@each_way_in
+def test_15_the_deprecated_pair(way_in: WayIn) -> None:
     made = {"type": "function_call", "id": "fc_1", "call_id": "call_9", "name": "f", "arguments": '{"a":1}'}
-    seen = door.create(_legacy_history("f", "g", "f"), both(Reply.of_json(ANSWER | {"output": [made]})))
+    seen = way_in.create(_legacy_history("f", "g", "f"), both(Reply.of_json(ANSWER | {"output": [made]})))
     choice = seen.value.choices[0]
     assert choice.finish_reason == "function_call"
     assert choice.message.function_call.model_dump() == {"name": "f", "arguments": '{"a":1}'}
@@ -773,10 +773,10 @@ def test_15_the_deprecated_pair(door: Door) -> None:
     assert all(1 <= len(call_id) <= 64 for call_id in ids)
 
 
-@each_door
-def test_15_the_deprecated_reply_streamed(door: Door) -> None:
+@each_way_in
+def test_15_the_deprecated_reply_streamed(way_in: WayIn) -> None:
     made = {"type": "function_call", "id": "fc_1", "call_id": "call_9", "name": "f", "arguments": '{"a":1}'}
-    seen = door.stream(_legacy_history("f"), both(streamed(ANSWER | {"output": [made]})))
+    seen = way_in.stream(_legacy_history("f"), both(streamed(ANSWER | {"output": [made]})))
     deltas = [chunk.choices[0].delta.function_call for chunk in seen.chunks]
     assert "".join(delta.name or "" for delta in deltas if delta) == "f"
     assert "".join(delta.arguments or "" for delta in deltas if delta) == '{"a":1}'
@@ -817,14 +817,14 @@ def _calling(sent: Sent) -> Reply:
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["object", "dumped"])
 @pytest.mark.parametrize("method", ["create", "parse", "helper"])
-@each_door
-def test_20_results_put_back_into_history(door: Door, method: str, as_json: bool) -> None:
+@each_way_in
+def test_20_results_put_back_into_history(way_in: WayIn, method: str, as_json: bool) -> None:
     tools = [openai.pydantic_function_tool(Weather)]
-    first = getattr(door, method)(chat(tools=tools), _calling)
+    first = getattr(way_in, method)(chat(tools=tools), _calling)
     first.reraise()
     message = first.value.choices[0].message
     put_back = message.model_dump() if as_json else message
-    seen = door.create(chat(USER, put_back, result("call_1", "4")), answer)
+    seen = way_in.create(chat(USER, put_back, result("call_1", "4")), answer)
     expected = [USER, said("Checking"), call("call_1", '{ "city":"P" }', "Weather"), output("call_1", "4")]
     assert seen.sent[0].json()["input"] == expected
     assert seen.ledger == []
@@ -833,17 +833,17 @@ def test_20_results_put_back_into_history(door: Door, method: str, as_json: bool
 @pytest.mark.parametrize("as_json", [False, True], ids=["object", "dumped"])
 @pytest.mark.parametrize("method", ["parse", "helper"])
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")  # the SDK's own types, about `parsed`
-@each_door
-def test_20_parsed_results_put_back_into_history(door: Door, method: str, as_json: bool) -> None:
+@each_way_in
+def test_20_parsed_results_put_back_into_history(way_in: WayIn, method: str, as_json: bool) -> None:
     part = {"type": "output_text", "text": '{ "city":"P" }', "annotations": []}
     parsed = ANSWER | {"output": [ANSWER["output"][0] | {"content": [part]}]}
-    first = getattr(door, method)(
+    first = getattr(way_in, method)(
         chat(response_format=Weather), both(streamed(parsed) if method == "helper" else Reply.of_json(parsed))
     )
     first.reraise()
     message = first.value.choices[0].message
     assert message.parsed == Weather(city="P")
-    seen = door.create(chat(USER, message.model_dump() if as_json else message, USER), answer)
+    seen = way_in.create(chat(USER, message.model_dump() if as_json else message, USER), answer)
     assert seen.sent[0].json()["input"] == [USER, said('{ "city":"P" }'), USER]
     assert seen.ledger == []
 
@@ -854,15 +854,15 @@ _SECOND = chat(
 )
 
 
-@each_door
-def test_36_the_same_call_gives_the_same_bytes(door: Door) -> None:
+@each_way_in
+def test_36_the_same_call_gives_the_same_bytes(way_in: WayIn) -> None:
     asked = _FIRST | {"tools": [FUNCTION], "metadata": {"b": "1", "a": "2"}, "temperature": 0.5}
-    assert door.create(asked, answer).sent[0].body == door.create(asked, answer).sent[0].body
+    assert way_in.create(asked, answer).sent[0].body == way_in.create(asked, answer).sent[0].body
 
 
-@each_door
-def test_36_the_next_turn_begins_with_the_last(door: Door) -> None:
-    first, second = (door.create(turn, answer).sent[0] for turn in (_FIRST, _SECOND))
+@each_way_in
+def test_36_the_next_turn_begins_with_the_last(way_in: WayIn) -> None:
+    first, second = (way_in.create(turn, answer).sent[0] for turn in (_FIRST, _SECOND))
     items = first.json()["input"]
     assert second.json()["input"][: len(items)] == items
     last = json.dumps(items[-1], ensure_ascii=False, separators=(",", ":")).encode()
@@ -870,9 +870,9 @@ def test_36_the_next_turn_begins_with_the_last(door: Door) -> None:
     assert second.body.startswith(first.body[:end])
 
 
-@each_door
-def test_30_temperature_is_forwarded_to_models_that_may_refuse_it(door: Door) -> None:
-    seen = door.create(chat(model="gpt-5", temperature=0.3), answer)
+@each_way_in
+def test_30_temperature_is_forwarded_to_models_that_may_refuse_it(way_in: WayIn) -> None:
+    seen = way_in.create(chat(model="gpt-5", temperature=0.3), answer)
     assert seen.sent[0].json()["temperature"] == 0.3
 
 
@@ -898,9 +898,9 @@ ONE_WAY = (
 
 
 @pytest.mark.parametrize("case", ONE_WAY, ids=[case.id for case in ONE_WAY])
-@each_door
-def test_37_one_way_models_never_lead_to_chat(door: Door, case: OneWay) -> None:
-    seen = door.create(case.input | {"logit_bias": {"1": 1}}, answer)
+@each_way_in
+def test_37_one_way_models_never_lead_to_chat(way_in: WayIn, case: OneWay) -> None:
+    seen = way_in.create(case.input | {"logit_bias": {"1": 1}}, answer)
     if case.expected == "refused":
         assert seen.sent == []
         refused(seen.error, "logit_bias")
@@ -942,9 +942,9 @@ REFUSALS = (
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("case", REFUSALS, ids=[case.id for case in REFUSALS])
-@each_door
-def test_69_an_error_status_is_passed_on(door: Door, case: Refusal, streaming: bool) -> None:
-    run = door.stream if streaming else door.create
+@each_way_in
+def test_69_an_error_status_is_passed_on(way_in: WayIn, case: Refusal, streaming: bool) -> None:
+    run = way_in.stream if streaming else way_in.create
     seen = run(chat(), both(Reply.of_json({"error": case.error}, case.input)))
     assert seen.paths == ["/v1/responses"]
     assert type(seen.error) is case.expected
@@ -956,9 +956,9 @@ def test_69_an_error_status_is_passed_on(door: Door, case: Refusal, streaming: b
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-@each_door
-def test_69_an_endpoint_that_is_not_there_leads_to_chat(door: Door, streaming: bool) -> None:
-    run = door.stream if streaming else door.create
+@each_way_in
+def test_69_an_endpoint_that_is_not_there_leads_to_chat(way_in: WayIn, streaming: bool) -> None:
+    run = way_in.stream if streaming else way_in.create
     seen = run(chat(), both(Reply.of_json({"error": {"message": "Not allowed", "code": "method_not_allowed"}}, 405)))
     assert seen.paths == ["/v1/responses", "/v1/chat/completions"]
     assert seen.decision is not None

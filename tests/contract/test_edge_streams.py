@@ -1,4 +1,4 @@
-"""What a Responses stream becomes: the cases that bridges between the two APIs get wrong, through every door.
+"""What a Responses stream becomes: the cases that bridges between the two APIs get wrong, through every way in.
 
 Each case is read whole, per event, in small pieces and per byte, and cut off after every event. Numbers in the ids are
 those of the list of edge cases that the project keeps; the expected deltas are written out.
@@ -21,7 +21,7 @@ from adapter.errors import StreamTruncated
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
 from tests.support.chunking import CUTS, per_event
 from tests.support.http import CONNECTION_ERRORS, LEFT_OPEN
-from tests.support.ways_in import DOORS, Door, Leaving, Reply, both, each_door, wire_json
+from tests.support.ways_in import WAYS_IN, Leaving, Reply, WayIn, both, each_way_in, wire_json
 
 Json = dict[str, Any]
 Deltas = Sequence[tuple[Json, str | None]]
@@ -599,7 +599,7 @@ def accumulated(chunks: Iterable[Json]) -> Json:
 
 def pure(case: Case) -> tuple[list[Json], ChunksFromEvents]:
     made = chat_to_responses(asked(stream=True, **case.request))
-    machine = ChunksFromEvents(made.asked, made.index)
+    machine = ChunksFromEvents(made.reply_context, made.paths)
     chunks = [chunk for event in case.input for chunk in machine.feed(event)]
     return chunks + machine.close(), machine
 
@@ -618,7 +618,7 @@ def test_the_pure_machine(case: Case) -> None:
 def test_the_pure_machine_cut_off(case: Case) -> None:
     made = chat_to_responses(asked(stream=True, **case.request))
     for length in range(len(case.input)):
-        machine = ChunksFromEvents(made.asked, made.index)
+        machine = ChunksFromEvents(made.reply_context, made.paths)
         chunks = [chunk for event in case.input[:length] for chunk in machine.feed(event)]
         assert not [finish for _, finish in deltas(chunks) if finish]
         with pytest.raises(StreamTruncated):
@@ -639,17 +639,17 @@ TOLD = [case for case in CASES if finished(case)["output"] or case.id == "51-no-
 @pytest.mark.parametrize("case", TOLD, ids=[case.id for case in TOLD])
 def test_accumulated_equals_the_whole_reply(case: Case) -> None:
     made = chat_to_responses(asked(**case.request))
-    choice = response_to_completion(finished(case), made.asked, made.index).body["choices"][0]
+    choice = response_to_completion(finished(case), made.reply_context, made.paths).body["choices"][0]
     expected = {key: value for key, value in choice["message"].items() if key != "role"}
     assert accumulated(pure(case)[0]) == {"message": expected, "finish_reason": choice["finish_reason"]}
 
 
 @each_case
-@each_door
-def test_a_door_however_the_bytes_arrive(door: Door, case: Case) -> None:
+@each_way_in
+def test_a_way_in_however_the_bytes_arrive(way_in: WayIn, case: Case) -> None:
     data = b"".join(wire(case.input))
     for name, cut in CUTS.items():
-        seen = door.stream(asked(**case.request), both(Reply.of_sse(cut(data))))
+        seen = way_in.stream(asked(**case.request), both(Reply.of_sse(cut(data))))
         seen.reraise()
         assert merged(deltas(seen.chunks_json())) == merged(case.expected), name
         assert seen.ledger == list(case.ledger)
@@ -658,23 +658,23 @@ def test_a_door_however_the_bytes_arrive(door: Door, case: Case) -> None:
 
 
 @each_case
-def test_all_doors_give_equal_chunks(case: Case) -> None:
+def test_all_ways_in_give_equal_chunks(case: Case) -> None:
     reply = both(Reply.of_sse(wire(case.input)))
     usage = {"stream_options": {"include_usage": True}}
-    seen = [door.stream(asked(**case.request, **usage), reply).chunks for door in DOORS]
+    seen = [way_in.stream(asked(**case.request, **usage), reply).chunks for way_in in WAYS_IN]
     assert seen[0]
     assert all(chunks == seen[0] for chunks in seen)
 
 
 @each_case
-@each_door
-def test_55_cut_off_after_every_event(door: Door, case: Case) -> None:
+@each_way_in
+def test_55_cut_off_after_every_event(way_in: WayIn, case: Case) -> None:
     events = wire(case.input)
     whole = merged(case.expected)
     for length in range(len(events)):
         # A plain end and a broken connection take turns: each comes at even and at odd places, in one case or another.
         reset = (length + len(events)) % 2 == 0
-        seen = door.stream(asked(**case.request), both(Reply.of_sse(events[:length], reset=reset)))
+        seen = way_in.stream(asked(**case.request), both(Reply.of_sse(events[:length], reset=reset)))
         assert isinstance(seen.error, CONNECTION_ERRORS), f"cut after {length} events"
         so_far = merged(deltas(seen.chunks_json()))
         assert not [finish for _, finish in so_far if finish]
@@ -682,18 +682,18 @@ def test_55_cut_off_after_every_event(door: Door, case: Case) -> None:
         assert seen.open <= LEFT_OPEN
 
 
-@each_door
-def test_55_cut_off_inside_the_last_event(door: Door) -> None:
+@each_way_in
+def test_55_cut_off_inside_the_last_event(way_in: WayIn) -> None:
     *events, last = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
     for length in (1, 30, len(last) - 1):
-        seen = door.stream(asked(), both(Reply.of_sse([*events, last[:length]])))
+        seen = way_in.stream(asked(), both(Reply.of_sse([*events, last[:length]])))
         assert isinstance(seen.error, CONNECTION_ERRORS)
 
 
-@each_door
-def test_55_the_helper_raises_as_well(door: Door) -> None:
+@each_way_in
+def test_55_the_helper_raises_as_well(way_in: WayIn) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo")])
-    seen = door.helper(asked(), both(Reply.of_sse(events)))
+    seen = way_in.helper(asked(), both(Reply.of_sse(events)))
     assert isinstance(seen.error, CONNECTION_ERRORS)
     assert seen.open == 0
 
@@ -727,7 +727,7 @@ def test_every_mixture_of_items_reads_the_same_streamed_and_whole(length: int, r
         case = Case("", [*opening(), *events, ending(*items)], (), (), request_)
         chunks, machine = pure(case)
         made = chat_to_responses(asked(**request_))
-        whole = response_to_completion(finished(case), made.asked, made.index)
+        whole = response_to_completion(finished(case), made.reply_context, made.paths)
         choice = whole.body["choices"][0]
         expected = {key: value for key, value in choice["message"].items() if key != "role"}
         assert accumulated(chunks) == {"message": expected, "finish_reason": choice["finish_reason"]}, kinds
@@ -747,11 +747,11 @@ FOR_THE_HELPER = [
 
 
 @pytest.mark.parametrize("case", FOR_THE_HELPER, ids=[case.id for case in FOR_THE_HELPER])
-@each_door
-def test_the_helpers_result_equals_the_whole_reply(door: Door, case: Case) -> None:
+@each_way_in
+def test_the_helpers_result_equals_the_whole_reply(way_in: WayIn, case: Case) -> None:
     options = {"stream_options": {"include_usage": True}}
-    streamed = door.helper(asked(**options), both(Reply.of_sse(wire(case.input))))
-    whole = door.create(asked(), both(Reply.of_json(finished(case))))
+    streamed = way_in.helper(asked(**options), both(Reply.of_sse(wire(case.input))))
+    whole = way_in.create(asked(), both(Reply.of_json(finished(case))))
     streamed.reraise()
     assert essence(streamed.json()) == essence(whole.json())
 
@@ -773,10 +773,10 @@ def essence(completion: Json) -> Json:
     }
 
 
-@each_door
-def test_46_all_chunks_share_their_envelope(door: Door) -> None:
+@each_way_in
+def test_46_all_chunks_share_their_envelope(way_in: WayIn) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
-    chunks = door.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events))).chunks_json()
+    chunks = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events))).chunks_json()
     assert [{key: value for key, value in chunk.items() if key not in {"choices", "usage"}} for chunk in chunks] == [
         {
             "id": "chatcmpl-resp_abc",
@@ -789,28 +789,28 @@ def test_46_all_chunks_share_their_envelope(door: Door) -> None:
 
 
 @pytest.mark.parametrize("status", ["completed", "incomplete"])
-@each_door
-def test_58_usage_comes_last_where_it_was_asked_for(door: Door, status: str) -> None:
+@each_way_in
+def test_58_usage_comes_last_where_it_was_asked_for(way_in: WayIn, status: str) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"), status=status)])
-    seen = door.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events)))
+    seen = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events)))
     chunks = seen.chunks_json()
     assert [chunk["usage"] for chunk in chunks] == [None, None, None, None, CHAT_USAGE]
     assert [len(chunk["choices"]) for chunk in chunks] == [1, 1, 1, 1, 0]
 
 
-@each_door
-def test_58_no_usage_anywhere_else(door: Door) -> None:
+@each_way_in
+def test_58_no_usage_anywhere_else(way_in: WayIn) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
     for options in ({}, {"stream_options": {"include_usage": False}}, {"stream_options": {}}):
-        chunks = door.stream(asked(**options), both(Reply.of_sse(events))).chunks_json()
+        chunks = way_in.stream(asked(**options), both(Reply.of_sse(events))).chunks_json()
         assert len(chunks) == 4
         assert not [chunk for chunk in chunks if "usage" in chunk]
 
 
-@each_door
-def test_59_the_helpers_refusal_events(door: Door) -> None:
+@each_way_in
+def test_59_the_helpers_refusal_events(way_in: WayIn) -> None:
     case = next(case for case in CASES if case.id == "59-refusal")
-    seen = door.helper(asked(), both(Reply.of_sse(wire(case.input))))
+    seen = way_in.helper(asked(), both(Reply.of_sse(wire(case.input))))
     seen.reraise()
     refusals = [event for event in seen.chunks if event.type.startswith("refusal.")]
     assert [event.type for event in refusals] == ["refusal.delta", "refusal.delta", "refusal.delta", "refusal.done"]
@@ -844,10 +844,10 @@ CONTRADICTIONS = (
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS, ids=[case.id for case in CONTRADICTIONS])
-@each_door
-def test_51_contradictions_are_errors(door: Door, case: Contradiction) -> None:
+@each_way_in
+def test_51_contradictions_are_errors(way_in: WayIn, case: Contradiction) -> None:
     tail = [] if case.input[-1]["type"] == "response.completed" else [ending()]
-    seen = door.stream(asked(), both(Reply.of_sse(wire([*opening(), *case.input, *tail]))))
+    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*opening(), *case.input, *tail]))))
     assert isinstance(seen.error, openai.APIError)
     assert not [finish for _, finish in deltas(seen.chunks_json()) if finish]
     assert seen.open <= LEFT_OPEN
@@ -855,10 +855,10 @@ def test_51_contradictions_are_errors(door: Door, case: Contradiction) -> None:
 
 @pytest.mark.parametrize("leaving", ["break", "close", "with"])
 @pytest.mark.parametrize("after", [1, 2])
-@each_door
-def test_62_leaving_early_closes_upstream(door: Door, after: int, leaving: Leaving) -> None:
+@each_way_in
+def test_62_leaving_early_closes_upstream(way_in: WayIn, after: int, leaving: Leaving) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
-    seen = door.stream(asked(), both(Reply.of_sse(events)), after=after, leaving=leaving)
+    seen = way_in.stream(asked(), both(Reply.of_sse(events)), after=after, leaving=leaving)
     seen.reraise()
     assert len(seen.chunks) == after
     assert seen.open <= (LEFT_OPEN if leaving == "break" else 0)
@@ -870,18 +870,18 @@ def test_62_leaving_early_closes_upstream(door: Door, after: int, leaving: Leavi
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_62_what_the_sdk_itself_leaves_open(mode: str, after: int) -> None:
     """Hold `LEFT_OPEN` against a plain client, whose Chat stream is left after a chunk, or breaks."""
-    door = Door("transport", mode == "async")
+    way_in = WayIn("transport", mode == "async")
     said = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
     reply = Reply.of_sse([f"data: {json.dumps(said)}\n\n".encode()] * 2, reset=True)
-    seen = door.stream(asked(), both(reply, reply), after=after, leaving="break", backend="chat")
+    seen = way_in.stream(asked(), both(reply, reply), after=after, leaving="break", backend="chat")
     assert len(seen.chunks) == min(after, 2)
     assert seen.open == LEFT_OPEN
 
 
-@each_door
-def test_62_leaving_the_helper_early(door: Door) -> None:
+@each_way_in
+def test_62_leaving_the_helper_early(way_in: WayIn) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
-    seen = door.helper(asked(), both(Reply.of_sse(events)), after=3, leaving="with")
+    seen = way_in.helper(asked(), both(Reply.of_sse(events)), after=3, leaving="with")
     seen.reraise()
     assert len(seen.chunks) == 3
     assert seen.open_on_return == 0
@@ -897,8 +897,8 @@ def test_each_delta_is_passed_on_at_once(delta: str) -> None:
             assert event["delta"] in json.dumps(made).replace("\\", "")
 
 
-@each_door
-def test_31_logprobs(door: Door) -> None:
+@each_way_in
+def test_31_logprobs(way_in: WayIn) -> None:
     events = [
         *opening(),
         on_text("delta", 0, "Hé", logprobs=[_LOGPROB]),
@@ -906,7 +906,7 @@ def test_31_logprobs(door: Door) -> None:
         done(0, message(text("Hé", logprobs=[_LOGPROB_FULL]))),
         ending(message(text("Hé", logprobs=[_LOGPROB_FULL]))),
     ]
-    chunks = door.stream(asked(logprobs=True, top_logprobs=1), both(Reply.of_sse(wire(events)))).chunks_json()
+    chunks = way_in.stream(asked(logprobs=True, top_logprobs=1), both(Reply.of_sse(wire(events)))).chunks_json()
     assert [chunk["choices"][0]["logprobs"] for chunk in chunks] == [
         {"content": [], "refusal": None},
         {"content": [_LOGPROB_FULL], "refusal": None},
@@ -914,16 +914,16 @@ def test_31_logprobs(door: Door) -> None:
     ]
 
 
-@each_door
-def test_obfuscation_goes_along_with_its_delta(door: Door) -> None:
+@each_way_in
+def test_obfuscation_goes_along_with_its_delta(way_in: WayIn) -> None:
     events = [*opening(), on_text("delta", 0, "Hello", obfuscation="xyz"), ending(message("Hello"))]
-    chunks = door.stream(asked(), both(Reply.of_sse(wire(events)))).chunks_json()
+    chunks = way_in.stream(asked(), both(Reply.of_sse(wire(events)))).chunks_json()
     assert [chunk.get("obfuscation") for chunk in chunks if chunk["choices"][0]["delta"].get("content")] == ["xyz"]
 
 
 @pytest.mark.parametrize("framing", ["data only", "crlf", "data first", "comments", "done at the end"])
-@each_door
-def test_framing(door: Door, framing: str) -> None:
+@each_way_in
+def test_framing(way_in: WayIn, framing: str) -> None:
     data = b"".join(wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))]))
     match framing:
         case "data only":
@@ -938,6 +938,6 @@ def test_framing(door: Door, framing: str) -> None:
         case "done at the end":
             data += b"data: [DONE]\n\n"
     for cut in CUTS.values():
-        seen = door.stream(asked(), both(Reply.of_sse(cut(data))))
+        seen = way_in.stream(asked(), both(Reply.of_sse(cut(data))))
         seen.reraise()
         assert deltas(map(wire_json, seen.chunks)) == list(HELLO)

@@ -14,7 +14,7 @@ from adapter.translation import ChunksFromEvents, response_to_completion
 from tests.support.answers import Sdk, impatient, sdk
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Answer
-from tests.support.ways_in import Door, Reply, Seen, both, each_door
+from tests.support.ways_in import Reply, Seen, WayIn, both, each_way_in
 
 __all__ = ["impatient", "sdk"]
 
@@ -244,21 +244,21 @@ def test_a_status_beside_the_error(name: str) -> None:
     ],
     ids=["Chat's", "a body in it", "an event", "a flat event", "older servers", "a body in the response"],
 )
-@each_door
-def test_a_whole_reply_that_is_an_error(door: Door, body: Json) -> None:
-    seen = door.create(CALL, both(Reply.of_json(body)))
+@each_way_in
+def test_a_whole_reply_that_is_an_error(way_in: WayIn, body: Json) -> None:
+    seen = way_in.create(CALL, both(Reply.of_json(body)))
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.code == "content_filter"
     assert len(seen.sent) == 1
 
 
-@each_door
-def test_an_error_beside_the_response_of_a_stream_that_nobody_asked_for(door: Door) -> None:
+@each_way_in
+def test_an_error_beside_the_response_of_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
     for event in (
         {"type": "response.failed", "error": DENIED},
         {"type": "response.failed", "response": failed(), "error": DENIED},
     ):
-        seen = door.create(CALL, both(Reply.of_sse(wire([CREATED, event]))))
+        seen = way_in.create(CALL, both(Reply.of_sse(wire([CREATED, event]))))
         assert isinstance(seen.error, openai.BadRequestError)
         assert seen.error.code == "content_filter"
 
@@ -302,23 +302,23 @@ def sibling(code: str) -> Json:
 
 
 @pytest.mark.parametrize("code", SIBLINGS)
-@each_door
-def test_early(door: Door, code: str) -> None:
+@each_way_in
+def test_early(way_in: WayIn, code: str) -> None:
     kind, status, _ = SIBLINGS[code]
-    seen = [door.create(CALL, both(Reply.of_json(failed(sibling(code)))))]
+    seen = [way_in.create(CALL, both(Reply.of_json(failed(sibling(code)))))]
     for telling in TELLING.values():
         begun = [[telling(sibling(code))], [CREATED, telling(sibling(code))]]
-        seen += [door.stream(CALL, both(Reply.of_sse([b"".join(wire(events))]))) for events in begun]
+        seen += [way_in.stream(CALL, both(Reply.of_sse([b"".join(wire(events))]))) for events in begun]
     for one in seen:
         assert type(one.error) is kind
         assert (one.error.status_code, one.error.code) == (status, code)
 
 
 @pytest.mark.parametrize("code", SIBLINGS)
-@each_door
-def test_in_mid_stream(door: Door, code: str) -> None:
+@each_way_in
+def test_in_mid_stream(way_in: WayIn, code: str) -> None:
     for telling in TELLING.values():
-        seen = door.stream(CALL, both(Reply.of_sse(wire([CREATED, TEXT, telling(sibling(code))]))))
+        seen = way_in.stream(CALL, both(Reply.of_sse(wire([CREATED, TEXT, telling(sibling(code))]))))
         assert type(seen.error) is openai.APIError
         assert seen.error.code == code
         assert text(seen) == "Hel"
@@ -339,11 +339,11 @@ def text(seen: Seen) -> str:
     ],
     ids=["bare", "nested", "of another type", "text", "JSON text"],
 )
-@each_door
-def test_an_event_that_is_an_error_by_its_name(door: Door, data: bytes, code: str | None, message: str) -> None:
+@each_way_in
+def test_an_event_that_is_an_error_by_its_name(way_in: WayIn, data: bytes, code: str | None, message: str) -> None:
     event = b"event: error\ndata: " + data + b"\n\n"
-    early = door.stream(CALL, both(Reply.of_sse([event])))
-    late = door.stream(CALL, both(Reply.of_sse([*wire([CREATED, TEXT]), event])))
+    early = way_in.stream(CALL, both(Reply.of_sse([event])))
+    late = way_in.stream(CALL, both(Reply.of_sse([*wire([CREATED, TEXT]), event])))
     assert type(early.error) is (openai.RateLimitError if code else openai.InternalServerError)
     assert type(late.error) is openai.APIError
     for seen in (early, late):
@@ -432,48 +432,48 @@ ENDS = {"end": [], "DONE": [b"data: [DONE]\n\n"]}
 
 
 @pytest.mark.parametrize("vague", ["failed", "cancelled", "error, null"])
-@each_door
-def test_a_vague_failure_before_any_text(door: Door, vague: str) -> None:
+@each_way_in
+def test_a_vague_failure_before_any_text(way_in: WayIn, vague: str) -> None:
     for cut in CUTS.values():
         for detail in ([flat(DETAIL)], [nested(DETAIL)], [PING, flat(DETAIL)]):
             # `created` by itself is the beginning of a stream.
-            seen = door.stream(CALL, both(Reply.of_sse(cut(wire([VAGUE[vague], *detail])))))
+            seen = way_in.stream(CALL, both(Reply.of_sse(cut(wire([VAGUE[vague], *detail])))))
             assert type(seen.error) is openai.BadRequestError
             assert (seen.error.code, seen.error.param) == ("content_filter", "messages[0]")
             assert seen.open == 0
         for end in ENDS.values():
-            seen = door.stream(CALL, both(Reply.of_sse([*cut(wire([VAGUE[vague]])), *end])))
+            seen = way_in.stream(CALL, both(Reply.of_sse([*cut(wire([VAGUE[vague]])), *end])))
             assert type(seen.error) is openai.InternalServerError
-        seen = door.stream(CALL, both(Reply.of_sse(cut(wire([VAGUE[vague]])), reset=True)))
+        seen = way_in.stream(CALL, both(Reply.of_sse(cut(wire([VAGUE[vague]])), reset=True)))
         assert type(seen.error) is openai.InternalServerError
 
 
 @pytest.mark.parametrize("vague", ["failed", "cancelled", "error, null"])
-@each_door
-def test_a_vague_failure_after_text(door: Door, vague: str) -> None:
+@each_way_in
+def test_a_vague_failure_after_text(way_in: WayIn, vague: str) -> None:
     for cut in CUTS.values():
-        seen = door.stream(CALL, both(Reply.of_sse(cut(wire([CREATED, TEXT, VAGUE[vague], nested(DETAIL)])))))
+        seen = way_in.stream(CALL, both(Reply.of_sse(cut(wire([CREATED, TEXT, VAGUE[vague], nested(DETAIL)])))))
         assert type(seen.error) is openai.APIError
         assert (seen.error.code, seen.error.message, text(seen)) == ("content_filter", "Filtered.", "Hel")
         for end in ENDS.values():
-            seen = door.stream(CALL, both(Reply.of_sse([*cut(wire([CREATED, TEXT, VAGUE[vague]])), *end])))
+            seen = way_in.stream(CALL, both(Reply.of_sse([*cut(wire([CREATED, TEXT, VAGUE[vague]])), *end])))
             assert type(seen.error) is openai.APIError
             assert (seen.error.code, text(seen)) == (None, "Hel")
 
 
-@each_door
-def test_a_vague_failure_in_a_stream_that_nobody_asked_for(door: Door) -> None:
+@each_way_in
+def test_a_vague_failure_in_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
     for events in ([as_failed(None), flat(DETAIL)], [nested(None), as_failed(DETAIL)]):
-        seen = door.create(CALL, both(Reply.of_sse(wire([CREATED, *events]))))
+        seen = way_in.create(CALL, both(Reply.of_sse(wire([CREATED, *events]))))
         assert type(seen.error) is openai.BadRequestError
         assert seen.error.code == "content_filter"
-    seen = door.create(CALL, both(Reply.of_sse(wire([CREATED, nested(None)]))))
+    seen = way_in.create(CALL, both(Reply.of_sse(wire([CREATED, nested(None)]))))
     assert type(seen.error) is openai.InternalServerError
 
 
-@each_door
-def test_a_vague_failure_of_one_of_several(door: Door) -> None:
+@each_way_in
+def test_a_vague_failure_of_one_of_several(way_in: WayIn) -> None:
     reply = Reply.of_sse(wire([CREATED, TEXT, as_failed(None), flat(DETAIL)]))
-    seen = door.stream({**CALL, "n": 2}, both(reply), emulate=("n",))
+    seen = way_in.stream({**CALL, "n": 2}, both(reply), emulate=("n",))
     assert type(seen.error) is openai.APIError
     assert seen.error.code == "content_filter"

@@ -10,8 +10,8 @@ import openai
 import pytest
 
 import adapter
-from adapter._exchange.effects import Head
-from adapter._exchange.fallback import judge, lacks_model, needs_body, second_opinion, way_back
+from adapter._exchange.effects import ReplyHead
+from adapter._exchange.fallback import chat_path_of, classify, lacks_model, loss_of_retry, needs_body
 from adapter._runtime import missing_endpoints
 from adapter._util import expiring_set
 from tests.support.answers import (
@@ -33,7 +33,7 @@ from tests.support.http import CONNECTION_ERRORS, http
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.loopback import Request as Asked
-from tests.support.ways_in import DOORS, Door, Reply, Seen, Sent, Upstream, each_door
+from tests.support.ways_in import WAYS_IN, Reply, Seen, Sent, Upstream, WayIn, each_way_in
 
 __all__ = ["impatient", "sdk"]
 
@@ -72,9 +72,9 @@ def over(first: Reply, chat: Reply | None = None) -> Upstream:
     return answer
 
 
-def run(door: Door, streaming: bool, upstream: Upstream, body: Any = CALL, **settings: Any) -> Seen:
+def run(way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = CALL, **settings: Any) -> Seen:
     """Call once, and read all of it."""
-    return (door.stream if streaming else door.create)(body, upstream, **settings)
+    return (way_in.stream if streaming else way_in.create)(body, upstream, **settings)
 
 
 def said(seen: Seen) -> str:
@@ -265,80 +265,80 @@ SERVED = {
 @pytest.mark.parametrize("case", UNSERVED)
 def test_a_model_that_is_not_served(case: str) -> None:
     reply = UNSERVED[case]
-    head, raw = Head(reply.status, reply.content_type), b"".join(reply.parts)
+    head, raw = ReplyHead(reply.status, reply.content_type), b"".join(reply.parts)
     assert needs_body(head)
-    assert judge(head, raw) == "missing"
+    assert classify(head, raw) == "missing"
     assert lacks_model(head, raw)
 
 
 @pytest.mark.parametrize("case", SERVED)
 def test_what_only_sounds_like_it(case: str) -> None:
     reply = SERVED[case]
-    head, raw = Head(reply.status, reply.content_type), b"".join(reply.parts)
+    head, raw = ReplyHead(reply.status, reply.content_type), b"".join(reply.parts)
     assert not lacks_model(head, raw)
-    assert judge(head, raw) in (None, "rejected")
+    assert classify(head, raw) in (None, "rejected")
 
 
 @pytest.mark.parametrize("case", MISSING)
 def test_a_missing_endpoint_is_missing_for_all_models(case: str) -> None:
     reply = MISSING[case]
-    assert not lacks_model(Head(reply.status, reply.content_type), b"".join(reply.parts))
+    assert not lacks_model(ReplyHead(reply.status, reply.content_type), b"".join(reply.parts))
 
 
 @pytest.mark.parametrize("case", ["OpenAI", "Copilot", "Azure", "Bedrock, 404", "vLLM, newer", "any-llm"])
 @each_way
-@each_door
-def test_a_model_that_is_not_served_goes_to_chat(door: Door, streaming: bool, case: str) -> None:
-    seen = run(door, streaming, over(UNSERVED[case]))
+@each_way_in
+def test_a_model_that_is_not_served_goes_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
+    seen = run(way_in, streaming, over(UNSERVED[case]))
     assert said(seen) == "Native hello"
     assert took(seen) == ("chat", "responses", "missing")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.decision is not None
     assert "this model" in seen.decision.losses[0].why
-    again = run(door, streaming, over(UNSERVED[case]))
+    again = run(way_in, streaming, over(UNSERVED[case]))
     assert said(again) == "Native hello"
     assert took(again) == ("chat", "responses", "missing")
     assert again.ledger == seen.ledger == [("$", "held")]
     assert again.paths == [CHAT]
-    another = run(door, False, over(Reply.of_json(response())), {**CALL, "model": "another"})
+    another = run(way_in, False, over(Reply.of_json(response())), {**CALL, "model": "another"})
     assert another.paths == [RESPONSES]
     assert took(another) == ("responses", "responses", "settings")
 
 
-@each_door
-def test_it_is_asked_again_after_a_while(door: Door, clock: SimpleNamespace) -> None:
+@each_way_in
+def test_it_is_asked_again_after_a_while(way_in: WayIn, clock: SimpleNamespace) -> None:
     upstream = over(UNSERVED["Copilot"])
-    assert run(door, False, upstream, fallback_expiry=5).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, upstream, fallback_expiry=5).paths == [RESPONSES, CHAT]
     clock.now += 4.9
-    assert run(door, False, upstream, fallback_expiry=5).paths == [CHAT]
+    assert run(way_in, False, upstream, fallback_expiry=5).paths == [CHAT]
     clock.now += 0.2
-    assert run(door, False, over(Reply.of_json(response())), fallback_expiry=5).paths == [RESPONSES]
+    assert run(way_in, False, over(Reply.of_json(response())), fallback_expiry=5).paths == [RESPONSES]
 
 
-@each_door
-def test_a_rule_gives_the_name_that_is_not_served(door: Door) -> None:
+@each_way_in
+def test_a_rule_gives_the_name_that_is_not_served(way_in: WayIn) -> None:
     rules = [{"match": {"model": "alias"}, "model": "m"}]
     body = {**CALL, "model": "alias"}
-    assert run(door, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [RESPONSES, CHAT]
-    assert run(door, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [CHAT]
-    assert run(door, False, over(UNSERVED["Copilot"]), body).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [CHAT]
+    assert run(way_in, False, over(UNSERVED["Copilot"]), body).paths == [RESPONSES, CHAT]
 
 
-@each_door
-def test_a_model_that_is_not_served_where_missing_is_not_asked_for(door: Door) -> None:
+@each_way_in
+def test_a_model_that_is_not_served_where_missing_is_not_asked_for(way_in: WayIn) -> None:
     for _ in range(2):
-        seen = run(door, False, over(UNSERVED["OpenAI"]), fallback=("blocked",))
+        seen = run(way_in, False, over(UNSERVED["OpenAI"]), fallback=("blocked",))
         assert type(seen.error) is openai.BadRequestError
         assert seen.paths == [RESPONSES]
-        rejected = run(door, False, over(UNSERVED["OpenAI"]), fallback=("rejected",))
+        rejected = run(way_in, False, over(UNSERVED["OpenAI"]), fallback=("rejected",))
         assert took(rejected) == ("chat", "responses", "rejected")
         assert rejected.paths == [RESPONSES, CHAT]
 
 
-@each_door
-def test_a_one_way_model_that_is_not_served_is_an_error(door: Door) -> None:
+@each_way_in
+def test_a_one_way_model_that_is_not_served_is_an_error(way_in: WayIn) -> None:
     for _ in range(2):
-        seen = run(door, False, over(UNSERVED["OpenAI"]), ONE_WAY["name"])
+        seen = run(way_in, False, over(UNSERVED["OpenAI"]), ONE_WAY["name"])
         assert type(seen.error) is openai.BadRequestError
         assert seen.paths == [RESPONSES]
         assert "can't go to Chat Completions instead" in str(seen.error)
@@ -352,22 +352,22 @@ def test_a_one_way_model_that_is_not_served_is_an_error(door: Door) -> None:
 )
 def test_how_a_reply_is_judged(case: str, expected: str | None) -> None:
     reply = {**MISSING, **PASSED_ON, **BLOCKED}[case]
-    head = Head(reply.status, reply.content_type)
-    reason = judge(head, b"".join(reply.parts)) if reply.status == 302 or needs_body(head) else None
+    head = ReplyHead(reply.status, reply.content_type)
+    reason = classify(head, b"".join(reply.parts)) if reply.status == 302 or needs_body(head) else None
     assert reason == ("rejected" if reply.status == 400 and reason == "rejected" and expected is None else expected)
 
 
 @pytest.mark.parametrize("case", ["OpenAI", "Azure", "FastAPI 405", "Express", "Rust, nothing"])
 @each_way
-@each_door
-def test_a_missing_endpoint_sends_the_call_to_chat(door: Door, streaming: bool, case: str) -> None:
-    seen = run(door, streaming, over(MISSING[case]))
+@each_way_in
+def test_a_missing_endpoint_sends_the_call_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
+    seen = run(way_in, streaming, over(MISSING[case]))
     assert said(seen) == "Native hello"
     assert took(seen) == ("chat", "responses", "missing")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.ledger == [("$", "held")]
     assert (seen.open, seen.open_on_return) == (0, 0)
-    again = run(door, streaming, over(MISSING[case]))
+    again = run(way_in, streaming, over(MISSING[case]))
     assert said(again) == "Native hello"
     assert took(again) == ("chat", "responses", "missing")
     assert again.paths == [CHAT]
@@ -376,10 +376,10 @@ def test_a_missing_endpoint_sends_the_call_to_chat(door: Door, streaming: bool, 
 
 @pytest.mark.parametrize("case", ["302", "401, a page", "403, FastAPI", "200, a page"])
 @each_way
-@each_door
-def test_a_gateway_in_the_way_sends_the_call_to_chat(door: Door, streaming: bool, case: str) -> None:
+@each_way_in
+def test_a_gateway_in_the_way_sends_the_call_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
     for _ in range(2):  # nothing is remembered: what a gateway lets through depends on the request
-        seen = run(door, streaming, over(BLOCKED[case]))
+        seen = run(way_in, streaming, over(BLOCKED[case]))
         assert said(seen) == "Native hello"
         assert took(seen) == ("chat", "responses", "blocked")
         assert seen.paths == [RESPONSES, CHAT]
@@ -390,10 +390,10 @@ def test_a_gateway_in_the_way_sends_the_call_to_chat(door: Door, streaming: bool
     "case", ["OpenAI's model", "Ollama's model, older", "a param, 405", "401", "400", "502, a page", "429"]
 )
 @each_way
-@each_door
-def test_an_answer_of_the_api_is_passed_on(door: Door, streaming: bool, case: str) -> None:
+@each_way_in
+def test_an_answer_of_the_api_is_passed_on(way_in: WayIn, streaming: bool, case: str) -> None:
     reply = PASSED_ON[case]
-    seen = run(door, streaming, over(reply))
+    seen = run(way_in, streaming, over(reply))
     assert isinstance(seen.error, openai.APIStatusError)
     assert seen.error.status_code == reply.status
     assert took(seen) == ("responses", "responses", "settings")
@@ -425,25 +425,25 @@ ALL = {**MISSING, **BLOCKED, "rejected": api(400)}
     "case", ["OpenAI", "Azure", "Go", "nginx 405", "401, a page", "403, text", "400, a page", "rejected"]
 )
 @each_way
-@each_door
-def test_nothing_falls_back_where_that_is_not_asked_for(door: Door, streaming: bool, case: str) -> None:
-    seen = run(door, streaming, over(ALL[case]), fallback=())
+@each_way_in
+def test_nothing_falls_back_where_that_is_not_asked_for(way_in: WayIn, streaming: bool, case: str) -> None:
+    seen = run(way_in, streaming, over(ALL[case]), fallback=())
     assert isinstance(seen.error, openai.APIStatusError)
     assert seen.error.status_code == ALL[case].status
     assert seen.error.body == _plain(ALL[case]).body
     assert took(seen) == ("responses", "responses", "settings")
     assert seen.paths == [RESPONSES]
-    assert run(door, streaming, over(ALL[case]), fallback=()).paths == [RESPONSES]
+    assert run(way_in, streaming, over(ALL[case]), fallback=()).paths == [RESPONSES]
     assert seen.open == 0
 
 
 @pytest.mark.parametrize("reason", ["missing", "blocked", "rejected"])
-@each_door
-def test_each_reason_stands_for_itself(door: Door, reason: str) -> None:
+@each_way_in
+def test_each_reason_stands_for_itself(way_in: WayIn, reason: str) -> None:
     cases = {"missing": MISSING["OpenAI"], "blocked": BLOCKED["401, a page"], "rejected": api(400)}
     for other, reply in cases.items():
-        missing_endpoints.forget()
-        seen = run(door, False, over(reply), fallback=(reason,))
+        missing_endpoints.clear()
+        seen = run(way_in, False, over(reply), fallback=(reason,))
         assert (seen.error is None) is (other == reason)
         assert took(seen)[0] == ("chat" if other == reason else "responses")
 
@@ -457,24 +457,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     made = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(expiring_set, "time", SimpleNamespace(monotonic=lambda: made.now))
     yield made
-    missing_endpoints.forget()
+    missing_endpoints.clear()
 
 
 @pytest.mark.parametrize(
     ("settings", "seconds"), [({}, 600.0), ({"fallback_expiry": 5}, 5.0)], ids=["default", "given"]
 )
-@each_door
+@each_way_in
 def test_a_missing_endpoint_is_asked_again_after_a_while(
-    door: Door, clock: SimpleNamespace, settings: Any, seconds: float
+    way_in: WayIn, clock: SimpleNamespace, settings: Any, seconds: float
 ) -> None:
     upstream = over(MISSING["Azure"])
-    assert run(door, False, upstream, **settings).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, upstream, **settings).paths == [RESPONSES, CHAT]
     clock.now += seconds - 0.01
-    assert run(door, False, upstream, **settings).paths == [CHAT]
+    assert run(way_in, False, upstream, **settings).paths == [CHAT]
     clock.now += 0.02
-    assert run(door, False, upstream, **settings).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, upstream, **settings).paths == [RESPONSES, CHAT]
     clock.now += seconds + 1
-    there = run(door, False, over(Reply.of_json(response())), **settings)
+    there = run(way_in, False, over(Reply.of_json(response())), **settings)
     assert there.paths == [RESPONSES]
     assert said(there) == "Hello there"
     assert took(there) == ("responses", "responses", "settings")
@@ -504,46 +504,46 @@ def test_another_client_of_the_same_base_url_knows_it(loopback: Loopback) -> Non
 
 
 def test_a_call_that_was_chosen_for_chat_is_not_one_that_fell_back() -> None:
-    door = DOORS[0]
-    run(door, False, over(MISSING["Go"]))
-    assert took(run(door, False, over(MISSING["Go"]), backend="chat")) == ("chat", "chat", "settings")
+    way_in = WAYS_IN[0]
+    run(way_in, False, over(MISSING["Go"]))
+    assert took(run(way_in, False, over(MISSING["Go"]), backend="chat")) == ("chat", "chat", "settings")
 
 
 def test_where_missing_is_not_asked_for_what_others_found_does_not_count() -> None:
-    door = DOORS[0]
-    run(door, False, over(MISSING["Go"]))
-    assert run(door, False, over(MISSING["Go"]), fallback=("blocked",)).paths == [RESPONSES]
+    way_in = WAYS_IN[0]
+    run(way_in, False, over(MISSING["Go"]))
+    assert run(way_in, False, over(MISSING["Go"]), fallback=("blocked",)).paths == [RESPONSES]
 
 
 def test_only_so_many_base_urls_are_remembered() -> None:
     for number in range(3000):
         missing_endpoints.remember(("https", "host", None, str(number).encode()), 60)
-    assert len(missing_endpoints._MISSING._until) <= 1000
-    assert missing_endpoints._MISSING.holds(("https", "host", None, b"2999"))
+    assert len(missing_endpoints._MISSING._expiry) <= 1000
+    assert missing_endpoints._MISSING.contains(("https", "host", None, b"2999"))
 
 
 # `rejected`
 
 
 @each_way
-@each_door
-def test_a_refused_request_that_chat_takes_is_a_suspect(door: Door, streaming: bool) -> None:
+@each_way_in
+def test_a_refused_request_that_chat_takes_is_a_suspect(way_in: WayIn, streaming: bool) -> None:
     refused = api(400, "unknown_parameter", param="input[0].wrong")
-    seen = run(door, streaming, over(refused), fallback=("rejected",))
+    seen = run(way_in, streaming, over(refused), fallback=("rejected",))
     assert said(seen) == "Native hello"
     assert took(seen) == ("chat", "responses", "rejected")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.decision is not None
     assert [loss.why.partition(":")[0] for loss in seen.decision.losses] == ["translation-suspect"]
     assert (seen.open, seen.open_on_return) == (0, 0)
-    assert run(door, streaming, over(refused), fallback=("rejected",)).paths == [RESPONSES, CHAT]
+    assert run(way_in, streaming, over(refused), fallback=("rejected",)).paths == [RESPONSES, CHAT]
 
 
 @each_way
-@each_door
-def test_where_chat_refuses_as_well_its_own_error_is_raised(door: Door, streaming: bool) -> None:
+@each_way_in
+def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, streaming: bool) -> None:
     native = api(400, "chat_says_so", "Chat says no.", param="messages[0].content")
-    seen = run(door, streaming, over(api(400, "responses_says_so"), native), fallback=("rejected",))
+    seen = run(way_in, streaming, over(api(400, "responses_says_so"), native), fallback=("rejected",))
     assert isinstance(seen.error, openai.BadRequestError)
     assert (seen.error.code, seen.error.param) == ("chat_says_so", "messages[0].content")
     assert took(seen) == ("chat", "responses", "rejected")
@@ -566,7 +566,7 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(door: Door, streamin
     ],
 )
 def test_what_the_ledger_says_of_a_second_opinion(status: int, why: str) -> None:
-    assert second_opinion(Head(status, "")).why == why
+    assert loss_of_retry(ReplyHead(status, "")).why == why
 
 
 @pytest.mark.usefixtures("impatient")
@@ -605,18 +605,18 @@ EVERYTHING = ("missing", "blocked", "rejected")
 
 
 @pytest.mark.parametrize("case", BROKEN)
-@each_door
-def test_a_stream_that_has_begun_never_falls_back(door: Door, case: str) -> None:
-    seen = run(door, True, over(BROKEN[case]), fallback=EVERYTHING)
+@each_way_in
+def test_a_stream_that_has_begun_never_falls_back(way_in: WayIn, case: str) -> None:
+    seen = run(way_in, True, over(BROKEN[case]), fallback=EVERYTHING)
     assert isinstance(seen.error, (openai.APIError, *CONNECTION_ERRORS))
     assert took(seen)[0] == "responses"
     assert seen.paths == [RESPONSES]
 
 
 @pytest.mark.parametrize("case", FAILED)
-@each_door
-def test_a_reply_that_says_200_never_falls_back(door: Door, case: str) -> None:
-    seen = run(door, False, over(FAILED[case]), fallback=EVERYTHING)
+@each_way_in
+def test_a_reply_that_says_200_never_falls_back(way_in: WayIn, case: str) -> None:
+    seen = run(way_in, False, over(FAILED[case]), fallback=EVERYTHING)
     assert isinstance(seen.error, openai.APIError)
     assert took(seen)[0] == "responses"
     assert seen.paths == [RESPONSES]
@@ -631,11 +631,11 @@ def test_a_reply_that_says_200_never_falls_back(door: Door, case: str) -> None:
 )
 @pytest.mark.parametrize("body", ONE_WAY)
 @each_way
-@each_door
-def test_one_way_models_never_go_to_chat(door: Door, streaming: bool, body: str, case: str) -> None:
+@each_way_in
+def test_one_way_models_never_go_to_chat(way_in: WayIn, streaming: bool, body: str, case: str) -> None:
     reply = ALL[case]
     for _ in range(2):
-        seen = run(door, streaming, over(reply), ONE_WAY[body], fallback=EVERYTHING)
+        seen = run(way_in, streaming, over(reply), ONE_WAY[body], fallback=EVERYTHING)
         assert isinstance(seen.error, openai.APIStatusError)
         assert seen.error.status_code == (reply.status if reply.status >= 400 else 502)
         assert "the call can't go to Chat Completions instead" in str(seen.error)
@@ -650,10 +650,10 @@ def test_one_way_models_never_go_to_chat(door: Door, streaming: bool, body: str,
 
 
 def test_a_one_way_model_asks_a_server_that_others_found_wanting() -> None:
-    for door in DOORS:
-        missing_endpoints.forget()
-        run(door, False, over(MISSING["Go"]))
-        seen = run(door, False, over(Reply.of_json(response())), ONE_WAY["name"])
+    for way_in in WAYS_IN:
+        missing_endpoints.clear()
+        run(way_in, False, over(MISSING["Go"]))
+        seen = run(way_in, False, over(Reply.of_json(response())), ONE_WAY["name"])
         assert said(seen) == "Hello there"
         assert seen.paths == [RESPONSES]
 
@@ -723,7 +723,7 @@ def test_a_redirect_to_nowhere_in_particular_ends_there(sdk: Sdk, loopback: Loop
     ],
 )
 def test_the_way_back(path: bytes, expected: bytes | None) -> None:
-    assert way_back(path) == expected
+    assert chat_path_of(path) == expected
 
 
 @pytest.mark.parametrize("case", ["FastAPI", "page", "302"])
@@ -783,15 +783,15 @@ ODD = (
 def test_no_reply_is_too_odd_to_judge(raw: bytes) -> None:
     for status in (200, 302, 400, 401, 403, 404, 405):
         for kind in ("", "application/json", "text/html", "text/plain"):
-            assert judge(Head(status, kind), raw) in (None, "missing", "blocked", "rejected")
+            assert classify(ReplyHead(status, kind), raw) in (None, "missing", "blocked", "rejected")
 
 
 def test_what_the_sdk_retries_is_left_to_it() -> None:
     retried = [408, 409, 429, *(status for status in range(500, 600) if status != 501)]
-    assert [status for status in range(400, 600) if not needs_body(Head(status, "text/html"))] == retried
+    assert [status for status in range(400, 600) if not needs_body(ReplyHead(status, "text/html"))] == retried
 
 
 def test_a_good_reply_is_not_read_before_its_time() -> None:
-    assert not needs_body(Head(200, "application/json"))
-    assert not needs_body(Head(200, "text/event-stream"))
-    assert not needs_body(Head(204, ""))
+    assert not needs_body(ReplyHead(200, "application/json"))
+    assert not needs_body(ReplyHead(200, "text/event-stream"))
+    assert not needs_body(ReplyHead(204, ""))

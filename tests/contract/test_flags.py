@@ -148,13 +148,13 @@ def test_each_kind_is_said_once_and_anew_when_the_settings_change(
 
 # What a flag is told
 
-KEYED = rollout.Hashes("adapter")
+KEYED = rollout.ServiceHash("adapter")
 TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
     "nobody": ({}, {}, "adapter", {}),
-    "user": ({"user": "ann"}, {}, KEYED.name("ann"), {}),
-    "safety_identifier": ({"safety_identifier": "s"}, {}, KEYED.name("s"), {}),
-    "both": ({"user": "ann", "safety_identifier": "s"}, {}, KEYED.name("ann"), {}),
-    "conversation": ({"user": "ann"}, {"conversation": "c1"}, KEYED.name("c1"), {}),
+    "user": ({"user": "ann"}, {}, KEYED.digest("ann"), {}),
+    "safety_identifier": ({"safety_identifier": "s"}, {}, KEYED.digest("s"), {}),
+    "both": ({"user": "ann", "safety_identifier": "s"}, {}, KEYED.digest("ann"), {}),
+    "conversation": ({"user": "ann"}, {"conversation": "c1"}, KEYED.digest("c1"), {}),
     "cache key": ({"prompt_cache_key": "k"}, {}, "adapter", {}),
     "tag": ({}, {"tag": "batch"}, "adapter", {"tag": "batch"}),
     "stream": ({"stream": True}, {}, "adapter", {"stream": True}),
@@ -181,8 +181,8 @@ def test_what_a_flag_is_told(sdk: Sdk, case: str, loopback: Loopback) -> None:
 
 
 def test_the_hash_is_the_services() -> None:
-    assert rollout.Hashes("billing").name("ann") != KEYED.name("ann")
-    assert "ann" not in KEYED.name("ann")
+    assert rollout.ServiceHash("billing").digest("ann") != KEYED.digest("ann")
+    assert "ann" not in KEYED.digest("ann")
 
 
 def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None:

@@ -27,7 +27,7 @@ EMBEDDINGS = {"object": "list", "data": [], "model": "e", "usage": {"prompt_toke
 
 @dataclass
 class Upstream:
-    """What is behind all doors: it keeps the requests, and answers."""
+    """What is behind all ways in: it keeps the requests, and answers."""
 
     broken: int = 0  # so many first requests fail
     moved: int = 0  # so many first requests are redirected

@@ -107,8 +107,8 @@ def made(one: Sdk, server: Loopback, way: str, settings: Settings) -> Any:
     if way == "install":
         return adapter.install(one.client(server, plain=True), settings)
     inner = one.pick(http.HTTPTransport, http.AsyncHTTPTransport)(verify=False)
-    door = one.pick(adapter.Transport, adapter.AsyncTransport)(inner, settings=settings)
-    return one.client(server, plain=True, http_client=one.pick(http.Client, http.AsyncClient)(transport=door))
+    way_in = one.pick(adapter.Transport, adapter.AsyncTransport)(inner, settings=settings)
+    return one.client(server, plain=True, http_client=one.pick(http.Client, http.AsyncClient)(transport=way_in))
 
 
 def call(one: Sdk, client: Any, **more: Any) -> Any:

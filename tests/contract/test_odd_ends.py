@@ -10,8 +10,8 @@ import openai
 import pytest
 
 from adapter.errors import MalformedReply, TranslationError, UpstreamFailure
-from adapter.translation import Asked, ChunksFromEvents, response_to_completion
-from tests.support.ways_in import Door, Reply, both, each_door
+from adapter.translation import ChunksFromEvents, ReplyContext, response_to_completion
+from tests.support.ways_in import Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 CALL: Json = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}]}
@@ -48,7 +48,7 @@ def whole(given: Json) -> Told:
 
 
 def streamed(events: list[Json]) -> Told:
-    machine = ChunksFromEvents(Asked(stream=True, include_usage=True))
+    machine = ChunksFromEvents(ReplyContext(stream=True, include_usage=True))
     chunks = [chunk for event in events for chunk in machine.feed(event)]
     machine.close()
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
@@ -85,14 +85,14 @@ def test_nulls(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["output", "content", "created_at"])
-@each_door
-def test_nulls_through_the_doors(door: Door, case: str) -> None:
+@each_way_in
+def test_nulls_through_the_ways_in(way_in: WayIn, case: str) -> None:
     given, text = NULLS[case]
-    seen = door.create(CALL, both(Reply.of_json(given)))
+    seen = way_in.create(CALL, both(Reply.of_json(given)))
     assert seen.json()["choices"][0]["message"]["content"] == text
     assert isinstance(seen.value.created, int)
     for reply in (Reply.of_sse(wire([end(given)])), Reply.of_json(given)):  # some answer so, whatever was asked for
-        seen = door.stream(CALL, both(reply))
+        seen = way_in.stream(CALL, both(reply))
         seen.reraise()
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == text
 
@@ -196,14 +196,14 @@ def test_usage(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["empty", "nulls", "Chat's names", "more than Chat counts"])
-@each_door
-def test_usage_through_the_doors(door: Door, case: str) -> None:
+@each_way_in
+def test_usage_through_the_ways_in(way_in: WayIn, case: str) -> None:
     given, expected = USAGES[case]
     answer = response(message(), usage=given)
-    seen = door.create(CALL, both(Reply.of_json(answer)))
+    seen = way_in.create(CALL, both(Reply.of_json(answer)))
     assert seen.json().get("usage") == expected
     assert (seen.value.usage is None) == (expected is None)
-    seen = door.stream(STREAMED, both(Reply.of_sse(wire([end(answer)]))))
+    seen = way_in.stream(STREAMED, both(Reply.of_sse(wire([end(answer)]))))
     seen.reraise()
     found = [chunk["usage"] for chunk in seen.chunks_json() if chunk.get("usage")]
     assert found == ([] if expected is None else [expected])
@@ -242,10 +242,10 @@ def test_ends(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ENDS)
-@each_door
-def test_ends_through_the_doors(door: Door, case: str) -> None:
+@each_way_in
+def test_ends_through_the_ways_in(way_in: WayIn, case: str) -> None:
     events, _ = ENDS[case]
-    seen = door.stream(CALL, both(Reply.of_sse(wire(events))))
+    seen = way_in.stream(CALL, both(Reply.of_sse(wire(events))))
     seen.reraise()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "Hello"
     assert seen.chunks[-1].choices[0].finish_reason == "stop"
@@ -277,16 +277,16 @@ BROKEN_OPENINGS = (
 
 
 @pytest.mark.parametrize("opening", BROKEN_OPENINGS, ids=["named", "unnamed", "in progress", "type behind", "empty"])
-@each_door
-def test_openings_that_are_cut(door: Door, opening: bytes) -> None:
+@each_way_in
+def test_openings_that_are_cut(way_in: WayIn, opening: bytes) -> None:
     rest = wire([*SPOKEN, DONE, end(response(message()))])
-    seen = door.stream(CALL, both(Reply.of_sse([opening, *rest])))
+    seen = way_in.stream(CALL, both(Reply.of_sse([opening, *rest])))
     seen.reraise()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "Hello"
 
 
-@each_door
-def test_ends_of_a_stream_that_nobody_asked_for(door: Door) -> None:
+@each_way_in
+def test_ends_of_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
     for parts in (
         [BROKEN_OPENINGS[1], *wire([*SPOKEN, DONE, end(response(message()))])],
         [BROKEN_OPENINGS[0], *wire([*SPOKEN, DONE, {"type": "response.done"}])],
@@ -295,7 +295,7 @@ def test_ends_of_a_stream_that_nobody_asked_for(door: Door) -> None:
         [*wire([*SPOKEN, DONE, response(message())])],
         [b"event: ping\ndata: 1 o'clock\n\n", *wire([end(response(message()))])],
     ):
-        seen = door.create(CALL, both(Reply.of_sse(parts)))
+        seen = way_in.create(CALL, both(Reply.of_sse(parts)))
         seen.reraise()
         assert seen.value.choices[0].message.content == "Hello"
 
@@ -349,14 +349,14 @@ def test_an_error_beside_an_answer_is_a_loss() -> None:
         assert whole(given) == streamed([end(given)]) == ("Hello", finish, None, [("error", "dropped")])
 
 
-@each_door
-def test_completed_but_cut_through_the_doors(door: Door) -> None:
+@each_way_in
+def test_completed_but_cut_through_the_ways_in(way_in: WayIn) -> None:
     call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a":'}
     for items in ([message()], [call]):
         given = response(*items, incomplete_details={"reason": "max_output_tokens"})
-        seen = door.create(CALL, both(Reply.of_json(given)))
+        seen = way_in.create(CALL, both(Reply.of_json(given)))
         assert seen.json()["choices"][0]["finish_reason"] == "length"
-        seen = door.stream(CALL, both(Reply.of_sse(wire([end(given)]))))
+        seen = way_in.stream(CALL, both(Reply.of_sse(wire([end(given)]))))
         assert seen.chunks_json()[-1]["choices"][0]["finish_reason"] == "length"
 
 
@@ -445,15 +445,15 @@ def test_one_that_was_cut_says_so() -> None:
 
 
 @pytest.mark.parametrize("case", ["an image", "an image in a message", "a search that waits"])
-@each_door
-def test_what_cannot_be_shown_through_the_doors(door: Door, case: str) -> None:
+@each_way_in
+def test_what_cannot_be_shown_through_the_ways_in(way_in: WayIn, case: str) -> None:
     items, why = REFUSED[case]
-    seen = door.create(CALL, both(Reply.of_json(response(*items))))
+    seen = way_in.create(CALL, both(Reply.of_json(response(*items))))
     assert type(seen.error) is openai.BadRequestError
     assert seen.error.response.headers["x-should-retry"] == "false"
     assert why in str(seen.error)
     for parts in (wire([end(response(*items))]), wire([SPOKEN[0] | {"delta": ""}, end(response(*items))])):
-        seen = door.stream(CALL, both(Reply.of_sse(parts)))
+        seen = way_in.stream(CALL, both(Reply.of_sse(parts)))
         assert isinstance(seen.error, openai.APIError)
         assert why in str(seen.error)
         assert seen.chunks == []
@@ -474,11 +474,11 @@ def test_readable_reasoning_is_a_loss() -> None:
     assert streamed([*one_by_one, end(response())]) == expected
 
 
-@each_door
-def test_readable_reasoning_through_the_doors(door: Door) -> None:
+@each_way_in
+def test_readable_reasoning_through_the_ways_in(way_in: WayIn) -> None:
     given = response(THOUGHT, message())
-    assert door.create(CALL, both(Reply.of_json(given))).ledger == [("output[0].summary", "dropped")]
-    assert door.stream(CALL, both(Reply.of_sse(wire([end(given)])))).ledger == [("output[0].summary", "dropped")]
+    assert way_in.create(CALL, both(Reply.of_json(given))).ledger == [("output[0].summary", "dropped")]
+    assert way_in.stream(CALL, both(Reply.of_sse(wire([end(given)])))).ledger == [("output[0].summary", "dropped")]
 
 
 # Events that say only that the connection is alive
@@ -517,11 +517,11 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("case", NOTHING)
-@each_door
-def test_nothing_is_no_event(door: Door, case: str) -> None:
+@each_way_in
+def test_nothing_is_no_event(way_in: WayIn, case: str) -> None:
     nothing, events = NOTHING[case], wire([*SPOKEN, DONE, end(response(message()))])
     parts = [nothing, *[piece for event in events[:-1] for piece in (event, nothing)], events[-1], nothing]
-    seen = door.stream(CALL, both(Reply.of_sse(parts)))
+    seen = way_in.stream(CALL, both(Reply.of_sse(parts)))
     seen.reraise()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "Hello"
     assert seen.ledger == []

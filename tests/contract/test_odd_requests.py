@@ -22,7 +22,7 @@ from tests.contract.test_edge_requests import ANSWER, streamed
 from tests.support import odd
 from tests.support.http import http
 from tests.support.odd import TOOL, USER, Json
-from tests.support.ways_in import Door, Reply, Sent, both, each_door, plain_body
+from tests.support.ways_in import Reply, Sent, WayIn, both, each_way_in, plain_body
 
 POLICIES = (
     Policy(carry_reasoning="always"),
@@ -128,8 +128,8 @@ def test_a_format_in_the_other_apis_terms_is_a_json_format() -> None:
         ({"type": "text"}, False),
         (5, False),
     ):
-        assert chat_to_responses(odd.BASES["plain"] | {"text": {"format": shape}}).asked.json_format is expected
-    assert chat_to_responses(odd.BASES["plain"] | {"text": "x"}).asked.json_format is False
+        assert chat_to_responses(odd.BASES["plain"] | {"text": {"format": shape}}).reply_context.json_format is expected
+    assert chat_to_responses(odd.BASES["plain"] | {"text": "x"}).reply_context.json_format is False
 
 
 # Through every way in
@@ -141,12 +141,12 @@ def answering(sent: Sent) -> Reply:
     return streamed(ANSWER) if sent.json().get("stream") else Reply.of_json(ANSWER)
 
 
-@each_door
-def test_every_parameter_null(door: Door) -> None:
+@each_way_in
+def test_every_parameter_null(way_in: WayIn) -> None:
     for name in odd.NAMES:
         if name in ("model", "messages"):
             continue
-        seen = door.create(odd.BASES["plain"] | {"extra_body": {name: None}}, answering, carry_reasoning="always")
+        seen = way_in.create(odd.BASES["plain"] | {"extra_body": {name: None}}, answering, carry_reasoning="always")
         seen.reraise()
         assert seen.decision is not None
         if name in ("input", "max_output_tokens"):
@@ -157,8 +157,8 @@ def test_every_parameter_null(door: Door) -> None:
 
 
 @pytest.mark.parametrize("unsupported", ["chat", "drop"])
-@each_door
-def test_every_parameter_of_another_type(door: Door, unsupported: Any) -> None:
+@each_way_in
+def test_every_parameter_of_another_type(way_in: WayIn, unsupported: Any) -> None:
     def refusing(sent: Sent) -> Reply:
         return Reply.of_json(
             {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": "theirs"}}, 400
@@ -166,7 +166,7 @@ def test_every_parameter_of_another_type(door: Door, unsupported: Any) -> None:
 
     for name in odd.NAMES:
         body = {"model": "gpt-4.1", "messages": [USER], "tools": [TOOL], "extra_body": {name: [{"x": None}]}}
-        seen = door.create(body, refusing, unsupported=unsupported)
+        seen = way_in.create(body, refusing, unsupported=unsupported)
         assert seen.decision is not None, name
         assert seen.decision.reason in ("settings", "unsupported", "refused"), name
         if seen.paths == ["/v1/chat/completions"]:
@@ -199,8 +199,8 @@ UNWRITABLE_IN: dict[str, Callable[[Any], Json]] = {
 
 
 @pytest.mark.parametrize("value", UNWRITABLE.values(), ids=UNWRITABLE)
-@each_door
-def test_what_the_sdk_cant_write_is_its_own_error(door: Door, value: Any) -> None:
+@each_way_in
+def test_what_the_sdk_cant_write_is_its_own_error(way_in: WayIn, value: Any) -> None:
     for make in UNWRITABLE_IN.values():
         body = {"model": "gpt-4.1", "messages": [USER], **make(value)}
         native: type[Exception] | None = None
@@ -208,7 +208,7 @@ def test_what_the_sdk_cant_write_is_its_own_error(door: Door, value: Any) -> Non
             plain_body(body)
         except Exception as error:  # noqa: BLE001  # whatever the SDK has to say
             native = type(error)
-        seen = door.create(body, answering)
+        seen = way_in.create(body, answering)
         assert type(seen.error) is (type(None) if native is None else native)
         assert bool(seen.sent) == (native is None)
 

@@ -28,10 +28,10 @@ import pydantic
 import pytest
 
 import adapter
-from adapter._exchange.record import Journal
-from adapter._memory.service import REFUSED
+from adapter._exchange.record import CallState
+from adapter._memory.service import SERVER_FACTS
 from adapter._runtime import missing_endpoints
-from adapter._runtime.call_context import Ticket
+from adapter._runtime.call_context import CallContext
 from tests.support.answers import CHAT, RESPONSES, Sdk
 from tests.support.calls import CALLS, WAYS, Call, Session, Upstream, Way, plain
 from tests.support.fan_out_threads import quiet
@@ -50,32 +50,32 @@ pytestmark = [
 
 # What can't be guarded, and why. What these call is: the bodies of the outermost are one guarded block.
 UNGUARDED = {
-    r"doors\.client:_a?sync\.<locals>\.Adapted\.(request|_prepare_request|_process_response)": "outermost: the SDK calls it",
-    r"doors\.client:_with_marking\.<locals>\.(build|failed)": "outermost: the SDK calls it",
-    r"doors\.adopting:(Adopting\.__get__|above)": "outermost: the caller asks for it",
-    r"doors\.own_messages:_Ready\.post": "outermost: the SDK calls it",
-    r"doors\.client:_with_own_reading\.<locals>\.process": "outermost: the SDK calls it",
-    r"doors\.own_messages:_Method\.(__get__|__init__\.<locals>\.quick(_coroutine)?)": "outermost: the caller calls it",
-    r"doors\.own_streams:a?read": "outermost: the SDK's stream calls it",
-    r"doors\.wire:(Async)?Transport\.handle_(async_)?request": "outermost: the HTTP library calls it",
-    r"doors\.made:Made\.\w+": "outermost: the SDK calls it",
-    r"doors\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
-    r"doors\.(frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
-    r"doors\.watching:Passing\.(__a?iter__|a?close|_see)": "outermost: the HTTP library calls it",
-    r"doors\.decisions:decision|routing\.overrides:use": "outermost: the caller calls it",
-    r"doors\.decisions:_gone": "the garbage collector calls it, of no call's",
-    r"doors\.fan_out:FanOutTasks\._died": "the event loop calls it",
-    r"doors\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)|_copied|_adapt|configure)": "makes a client: it raises",
-    r"doors\.connecting:is_adapted|doors\.wire:(wrap|_wrapped|_is_for_tickets|_Door\.for_tickets)": "makes a client: it raises",
-    r"doors\.forks:.*|routing\.(live:live|given:settings_of)": "makes a client: it raises",
+    r"ways in\.client:_a?sync\.<locals>\.Adapted\.(request|_prepare_request|_process_response)": "outermost: the SDK calls it",
+    r"ways in\.client:_with_marking\.<locals>\.(build|failed)": "outermost: the SDK calls it",
+    r"ways in\.adopting:(Adopting\.__get__|above)": "outermost: the caller asks for it",
+    r"ways in\.own_messages:_Ready\.post": "outermost: the SDK calls it",
+    r"ways in\.client:_with_own_reading\.<locals>\.process": "outermost: the SDK calls it",
+    r"ways in\.own_messages:_Method\.(__get__|__init__\.<locals>\.quick(_coroutine)?)": "outermost: the caller calls it",
+    r"ways in\.own_streams:a?read": "outermost: the SDK's stream calls it",
+    r"ways in\.wire:(Async)?Transport\.handle_(async_)?request": "outermost: the HTTP library calls it",
+    r"ways in\.made:Made\.\w+": "outermost: the SDK calls it",
+    r"ways in\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
+    r"ways in\.(frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
+    r"ways in\.watching:Passing\.(__a?iter__|a?close|_see)": "outermost: the HTTP library calls it",
+    r"ways in\.decisions:decision|routing\.overrides:use": "outermost: the caller calls it",
+    r"ways in\.decisions:_gone": "the garbage collector calls it, of no call's",
+    r"ways in\.fan_out:FanOutTasks\._died": "the event loop calls it",
+    r"ways in\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)|_copied|_adapt|configure)": "makes a client: it raises",
+    r"ways in\.connecting:is_adapted|ways in\.wire:(wrap|_wrapped|_is_for_tickets|_Door\.for_tickets)": "makes a client: it raises",
+    r"ways in\.forks:.*|routing\.(live:live|given:settings_of)": "makes a client: it raises",
 }  # fmt: skip
 _UNGUARDED = re.compile("|".join(f"(?:{one})" for one in UNGUARDED))
 
 # What only watches, or remembers: the answer is there, and a bug in it costs nobody the answer.
 BOOKKEEPING = re.compile(
-    r"telemetry:|journal:Journal\.(decision|reply_losses|usage)|doors\.(record|decisions|remembering):"
-    r"|doors\.watching:(Watch\.|tell|_asked|_request_of|Gleaner)|memory\.|doors\.trip_base:TripBase\.(note|over|heard|booked)"
-    r"|doors\.trips:(Async)?Trip\.(book|leave)|relay:Relay\.(_look|take_memo|leave)"
+    r"telemetry:|journal:Journal\.(decision|reply_losses|usage)|ways in\.(record|decisions|remembering):"
+    r"|ways in\.watching:(Watch\.|tell|_asked|_request_of|Gleaner)|memory\.|ways in\.trip_base:TripBase\.(note|over|heard|booked)"
+    r"|ways in\.trips:(Async)?Trip\.(book|leave)|relay:Relay\.(_look|take_memo|leave)"
 )  # fmt: skip
 
 
@@ -95,8 +95,8 @@ class Shot:
 
     def run(self) -> Any:
         """Make the call; return what it gave, or raised."""
-        for remembered in (missing_endpoints._MISSING, REFUSED):
-            remembered._until.clear()  # without a function of the package's, which may be the planted one
+        for remembered in (missing_endpoints._MISSING, SERVER_FACTS):
+            remembered._expiry.clear()  # without a function of the package's, which may be the planted one
         try:
             return self.call.run(Session(_sdk(self.way.asynchronous), self.client, self.upstream))
         except Exception as error:  # noqa: BLE001 - the test says what it may be
@@ -144,8 +144,8 @@ def prepared() -> Iterator[None]:
     for mode in (False, True):
         _sdk(mode).close()
     _sdk.cache_clear()
-    missing_endpoints.forget()
-    REFUSED.forget()
+    missing_endpoints.clear()
+    SERVER_FACTS.clear()
 
 
 @dataclass
@@ -290,9 +290,9 @@ def test_the_list_of_what_is_not_guarded_is_not_too_long() -> None:
 
 
 SAMPLE = (
-    "translation.requests:chat_to_responses", "doors.ticket:begin", "doors.marking:mark", "doors.envelopes:outgoing",
-    "doors.trip_base:TripBase.journey", "translation.replies:response_to_completion", "doors.envelopes:reply_headers",
-    "doors.families:Family.reply", "doors.decisions:remember", "doors.own_results:completion", "relay:Relay.feed",
+    "translation.requests:chat_to_responses", "ways in.ticket:begin", "ways in.marking:mark", "ways in.envelopes:outgoing",
+    "ways in.trip_base:TripBase.journey", "translation.replies:response_to_completion", "ways in.envelopes:reply_headers",
+    "ways in.families:Family.reply", "ways in.decisions:remember", "ways in.own_results:completion", "relay:Relay.feed",
 )  # fmt: skip
 
 
@@ -366,9 +366,9 @@ STRICT = (
     "planning",
     "relay",
     "replying",
-    "doors.ticket",
+    "ways in.ticket",
     "routing.decide",
-    "doors.envelopes",
+    "ways in.envelopes",
     "carrying",
 )
 
@@ -434,7 +434,7 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
     shot = Shot("plain", way)
     made = shot.run()
     for code in ran(lambda: adapter.decision(made)):
-        if name_of(code) != "doors.decisions:decision":
+        if name_of(code) != "ways in.decisions:decision":
             with _garden().planted(code):
                 adapter.decision(made)
     for code in run_of("use", way).codes:
@@ -444,7 +444,7 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-@pytest.mark.parametrize("broken", [Ticket, Journal], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("broken", [CallContext, CallState], ids=lambda cls: cls.__name__)
 def test_a_bug_in_what_travels_with_a_call(way: Way, broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What dataclasses make for themselves has no code of the package's that a plant could replace."""
     shot = Shot("plain", way)

@@ -17,12 +17,12 @@ from tests.support.planted_bugs import PlantedError
 __all__ = ["prepared", "pytestmark"]
 
 OUTERMOST = (
-    ("doors.client:_sync.<locals>.Adapted.request", "plain"), ("doors.client:_sync.<locals>.Adapted._prepare_request", "plain"),
-    ("doors.client:_with_marking.<locals>.build", "plain"), ("doors.client:_with_marking.<locals>.failed", "error body"),
-    ("doors.client:_sync.<locals>.Adapted._process_response", "plain stream"),
-    ("doors.client:_with_own_reading.<locals>.process", "plain"), ("doors.own_messages:_Method.__get__", "plain"),
-    ("doors.own_messages:_Method.__init__.<locals>.quick", "plain"), ("doors.wire:Transport.handle_request", "plain"),
-    ("doors.made:Made.read", "plain"), ("doors.own_streams:read", "plain stream"), ("doors.decisions:decision", "plain"),
+    ("ways in.client:_sync.<locals>.Adapted.request", "plain"), ("ways in.client:_sync.<locals>.Adapted._prepare_request", "plain"),
+    ("ways in.client:_with_marking.<locals>.build", "plain"), ("ways in.client:_with_marking.<locals>.failed", "error body"),
+    ("ways in.client:_sync.<locals>.Adapted._process_response", "plain stream"),
+    ("ways in.client:_with_own_reading.<locals>.process", "plain"), ("ways in.own_messages:_Method.__get__", "plain"),
+    ("ways in.own_messages:_Method.__init__.<locals>.quick", "plain"), ("ways in.wire:Transport.handle_request", "plain"),
+    ("ways in.made:Made.read", "plain"), ("ways in.own_streams:read", "plain stream"), ("ways in.decisions:decision", "plain"),
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._memory.in_memory import InProcess
+from adapter._memory.in_memory import InMemoryStore
 from tests.support import corpus
 from tests.support.answers import response
 from tests.support.chunking import every
@@ -43,12 +43,12 @@ from tests.support.tool_loop import (
     thoughts,
     without_ids,
 )
-from tests.support.ways_in import CHAT_COMPLETION, DOORS, Door, Reply, Sent, each_door
+from tests.support.ways_in import CHAT_COMPLETION, WAYS_IN, WayIn, Reply, Sent, each_way_in
 
 __all__ = ["shared_redis"]
 
 ASYNC, SYNC = (
-    next(door for door in DOORS if door.kind == "client" and door.asynchronous is mode) for mode in (True, False)
+    next(way_in for way_in in WAYS_IN if way_in.kind == "client" and way_in.asynchronous is mode) for mode in (True, False)
 )
 each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 ENCRYPTED = ["reasoning.encrypted_content"]
@@ -107,13 +107,13 @@ def sent_form(item: Item) -> Item:
     }
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_turn_comes_back(loop: str, stream: bool, door: Door) -> None:
+def test_a_turn_comes_back(loop: str, stream: bool, way_in: WayIn) -> None:
     output, expected = LOOPS[loop]
     api = Api(output, [said("Done.", None)])
-    talk = Talk(door, api, stream=stream)
+    talk = Talk(way_in, api, stream=stream)
     talk.turns(2)
     first, second = api.sent
     calls = sum("call_id" in item for item in expected)
@@ -127,16 +127,16 @@ def test_a_turn_comes_back(loop: str, stream: bool, door: Door) -> None:
     assert dropped == []
 
 
-@each_door
+@each_way_in
 @each_form
-def test_the_prefix_stays_from_turn_to_turn(stream: bool, door: Door) -> None:
+def test_the_prefix_stays_from_turn_to_turn(stream: bool, way_in: WayIn) -> None:
     api = Api(
         *[[R(k), said(f"Step {k}."), C(k)] for k in range(4)],
         [said("Done.", "final_answer")],
         [R(9), C(9)],
         [said("Bye.", None)],
     )
-    talk = Talk(door, api, stream=stream)
+    talk = Talk(way_in, api, stream=stream)
     talk.turns(5)
     talk.history.append({"role": "user", "content": "And now?"})
     talk.turns(2)
@@ -147,50 +147,50 @@ def test_the_prefix_stays_from_turn_to_turn(stream: bool, door: Door) -> None:
     ]
 
 
-@each_door
+@each_way_in
 @each_form
-def test_custom_tools(stream: bool, door: Door) -> None:
+def test_custom_tools(stream: bool, way_in: WayIn) -> None:
     api = Api([R(1), custom(1)], [said("Done.", None)])
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "tools": [{"type": "custom", "custom": {"name": "shell"}}]}
-    (door.stream if stream else door.create)({**body, "messages": history}, api).reraise()
+    (way_in.stream if stream else way_in.create)({**body, "messages": history}, api).reraise()
     asked = {"id": random_id(1), "type": "custom", "custom": {"name": "shell", "input": "free text"}}
     history += answered({"role": "assistant", "content": None, "tool_calls": [asked]})
-    door.create({**body, "messages": history}, api).reraise()
+    way_in.create({**body, "messages": history}, api).reraise()
     assert spoken(api.sent[1]["input"]) == ["user", "reasoning", "custom_tool_call", "custom_tool_call_output"]
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize(
     ("conversation", "expected"), [("legacy", ["gAAAA-1", "gAAAA-2"]), (None, [])], ids=["named", "unnamed"]
 )
 def test_the_deprecated_form_has_no_ids(
-    conversation: str | None, expected: list[str], stream: bool, door: Door
+    conversation: str | None, expected: list[str], stream: bool, way_in: WayIn
 ) -> None:
     api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "functions": [TOOL["function"]]}
     with adapter.use(conversation=conversation):
         for _ in range(2):  # the same call twice: the second time it is another
-            (door.stream if stream else door.create)({**body, "messages": history}, api).reraise()
+            (way_in.stream if stream else way_in.create)({**body, "messages": history}, api).reraise()
             asked = {"name": "look_up", "arguments": '{"key": "value"}'}
             history += [
                 {"role": "assistant", "content": None, "function_call": asked},
                 {"role": "function", "name": "look_up", "content": "ok"},
             ]
-        door.create({**body, "messages": history}, api).reraise()
+        way_in.create({**body, "messages": history}, api).reraise()
     found = [item["encrypted_content"] for item in api.sent[2]["input"] if item.get("type") == "reasoning"]
     assert found == expected
 
 
-@each_door
+@each_way_in
 @each_form
-def test_each_of_several_answers_has_its_own(stream: bool, door: Door) -> None:
+def test_each_of_several_answers_has_its_own(stream: bool, way_in: WayIn) -> None:
     answers = [[R(k), C(k)] for k in range(3)]
     api = Api(*answers, [said("Done.", None)])
     body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
-    ask = door.stream if stream else door.create
+    ask = way_in.stream if stream else way_in.create
     seen = ask({**body, "n": 3}, api, emulate=("n",))
     seen.reraise()
     if stream:
@@ -204,7 +204,7 @@ def test_each_of_several_answers_has_its_own(stream: bool, door: Door) -> None:
         {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
     ]
     history = [*body["messages"], *answered({"role": "assistant", "content": None, "tool_calls": chosen})]
-    door.create({**body, "messages": history}, api).reraise()
+    way_in.create({**body, "messages": history}, api).reraise()
     assert [item["encrypted_content"] for item in api.sent[3]["input"] if item.get("type") == "reasoning"] == [
         "gAAAA-1"
     ]
@@ -251,11 +251,11 @@ EDITS: dict[str, Callable[[list[Item]], list[Item]]] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_history_that_was_edited_gets_none(edit: str, door: Door) -> None:
+def test_a_history_that_was_edited_gets_none(edit: str, way_in: WayIn) -> None:
     api = Api([R(1), C(1), C(2)], [said("Done.", None)])
-    talk = Talk(door, api)
+    talk = Talk(way_in, api)
     talk.turn()
     talk.history = EDITS[edit](talk.history)
     talk.turn()
@@ -287,11 +287,11 @@ KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("edit", KEPT)
-def test_what_leaves_the_turn_alone(edit: str, door: Door) -> None:
+def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
     api = Api([R(1), C(1), C(2)], [said("Done.", None)])
-    talk = Talk(door, api)
+    talk = Talk(way_in, api)
     talk.history = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}, *talk.history]
     talk.turn()
     talk.history = KEPT[edit](talk.history)
@@ -302,14 +302,14 @@ def test_what_leaves_the_turn_alone(edit: str, door: Door) -> None:
     assert input_[at + 1].get("call_id") == random_id(1)
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize("conversation", ["c-1", None], ids=["named", "unnamed"])
-def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None, stream: bool, door: Door) -> None:
+def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None, stream: bool, way_in: WayIn) -> None:
     outputs = [[R(k), C(k, call_id="call_0")] for k in range(4)]
     api = Api(*outputs[:2], [said("First.", None)], *outputs[2:], [said("Second.", None)])
     with adapter.use(conversation=conversation):
-        talk = Talk(door, api, stream=stream)
+        talk = Talk(way_in, api, stream=stream)
         talk.turns(3)
         talk.history.append(talk.history[0])  # the same words again
         talk.turns(3)
@@ -317,14 +317,14 @@ def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None
     assert found == (["gAAAA-0", "gAAAA-1", "gAAAA-2", "gAAAA-3"] if conversation else [])
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize("conversation", ["c-2", None], ids=["named", "unnamed"])
-def test_an_unguessable_id_that_repeats(conversation: str | None, stream: bool, door: Door) -> None:
-    own = random_id(f"{door.name} {stream} {conversation}")
+def test_an_unguessable_id_that_repeats(conversation: str | None, stream: bool, way_in: WayIn) -> None:
+    own = random_id(f"{way_in.name} {stream} {conversation}")
     api = Api(*([R(k), C(k, call_id=own)] for k in range(3)), [said("Done.", None)])
     with adapter.use(conversation=conversation):
-        Talk(door, api, stream=stream).turns(4)
+        Talk(way_in, api, stream=stream).turns(4)
     found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
     assert found == ["gAAAA-0", "gAAAA-1", "gAAAA-2"]
     for earlier, later in pairwise(sent["input"] for sent in api.sent):
@@ -339,13 +339,13 @@ def _made_up(message: str) -> list[Item]:
     ]
 
 
-@each_door
-def test_a_made_up_history_recalls_nobodys_thoughts(door: Door) -> None:
+@each_way_in
+def test_a_made_up_history_recalls_nobodys_thoughts(way_in: WayIn) -> None:
     api = Api([R(1), C(1)], [said("No.", None)], [said("Yes.", None)])
-    Talk(door, api).turn()
+    Talk(way_in, api).turn()
     body = {"model": "gpt-5", "tools": [TOOL]}
-    door.create({**body, "messages": _made_up("What did the other one think?")}, api).reraise()
-    door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
+    way_in.create({**body, "messages": _made_up("What did the other one think?")}, api).reraise()
+    way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
     assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 0, 1]
 
 
@@ -399,25 +399,25 @@ def _recalled(one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool 
     return "reasoning" in spoken(sent[-1]["input"])
 
 
-@each_door
-def test_nothing_crosses_conversations_or_models(door: Door) -> None:
+@each_way_in
+def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
     output = [R(1), C(1)]
     api = Api(output, *[[said("Done.", None)]] * 4)
     body = {"model": "gpt-5", "tools": [TOOL]}
     with adapter.use(conversation="one"):
-        Talk(door, api).turn()
-        door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-        door.create({**body, "model": "gpt-5-2025-08-07", "messages": _made_up("Find out.")}, api).reraise()
-        door.create({**body, "model": "gpt-5-mini", "messages": _made_up("Find out.")}, api).reraise()
+        Talk(way_in, api).turn()
+        way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
+        way_in.create({**body, "model": "gpt-5-2025-08-07", "messages": _made_up("Find out.")}, api).reraise()
+        way_in.create({**body, "model": "gpt-5-mini", "messages": _made_up("Find out.")}, api).reraise()
     with adapter.use(conversation="two"):
-        door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
+        way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
     assert [spoken(sent["input"]).count("reasoning") for sent in api.sent[1:]] == [1, 1, 0, 0]
 
 
 # Which models are asked
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize(
     ("model", "carry", "asked"),
     [
@@ -430,19 +430,19 @@ def test_nothing_crosses_conversations_or_models(door: Door) -> None:
         ("gpt-5", "never", False),
     ],
 )
-def test_who_is_asked_for_reasoning(model: str, carry: str, *, asked: bool, door: Door) -> None:
+def test_who_is_asked_for_reasoning(model: str, carry: str, *, asked: bool, way_in: WayIn) -> None:
     api = Api([R(1), C(1)], [said("Done.", None)], model=model)
-    talk = Talk(door, api, model=model, carry_reasoning=carry)
+    talk = Talk(way_in, api, model=model, carry_reasoning=carry)
     talk.turns(2)
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED if asked else None] * 2
     assert ("reasoning" in spoken(api.sent[1]["input"])) is (carry != "never")
 
 
-@each_door
-def test_what_the_caller_asks_for_stays(door: Door) -> None:
+@each_way_in
+def test_what_the_caller_asks_for_stays(way_in: WayIn) -> None:
     api = Api([said("Hi.", None)])
     more = {"extra_body": {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}}
-    door.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, api).reraise()
+    way_in.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, api).reraise()
     assert api.sent[0]["include"] == ["reasoning.encrypted_content", "web_search_call.action.sources"]
 
 
@@ -469,13 +469,13 @@ def _refusing(
 NOT_SUPPORTED = "Encrypted content is not supported with this model."
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize("message", [NOT_SUPPORTED, "Invalid value: 'reasoning.encrypted_content'."])
-def test_a_model_without_encrypted_reasoning(message: str, stream: bool, door: Door) -> None:
+def test_a_model_without_encrypted_reasoning(message: str, stream: bool, way_in: WayIn) -> None:
     api, answer = _refusing(None, message, "include", lambda body: "include" in body, *[[said("Hi.", None)]] * 3)
     body = {"model": "o9", "messages": [{"role": "user", "content": "Hi."}]}
-    ask = door.stream if stream else door.create
+    ask = way_in.stream if stream else way_in.create
     first = ask(body, answer, carry_reasoning="always")
     second = ask(body, answer, carry_reasoning="always")
     first.reraise()
@@ -487,11 +487,11 @@ def test_a_model_without_encrypted_reasoning(message: str, stream: bool, door: D
     assert "include" in api.sent[-2], "another model is asked"
 
 
-@each_door
-def test_a_caller_that_asks_for_it_gets_the_error(door: Door) -> None:
+@each_way_in
+def test_a_caller_that_asks_for_it_gets_the_error(way_in: WayIn) -> None:
     api, answer = _refusing(None, NOT_SUPPORTED, "include", lambda body: "include" in body)
     more = {"extra_body": {"include": ["reasoning.encrypted_content"]}}
-    seen = door.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, answer)
+    seen = way_in.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, answer)
     assert NOT_SUPPORTED in str(seen.error)
     assert len(api.sent) == 1
 
@@ -508,14 +508,14 @@ REFUSALS = {
 }
 
 
-@each_door
+@each_way_in
 @each_form
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_reasoning_that_is_refused(refusal: str, stream: bool, door: Door) -> None:
+def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) -> None:
     code, message, param = REFUSALS[refusal]
     holds = lambda body: any(item.get("encrypted_content") == "gAAAA-1" for item in body["input"])  # noqa: E731
     api, answer = _refusing(code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
-    talk = Talk(door, answer, stream=stream)
+    talk = Talk(way_in, answer, stream=stream)
     talk.turn()
     second = talk.turn()
     assert second.ledger == [("messages[1]", "dropped")]
@@ -530,34 +530,34 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, door: Door) -> No
     assert all(sent["include"] == ENCRYPTED for sent in api.sent)
 
 
-@each_door
-def test_a_server_that_insists_on_ids(door: Door) -> None:
+@each_way_in
+def test_a_server_that_insists_on_ids(way_in: WayIn) -> None:
     lacks = lambda body: any(item.get("type") == "reasoning" and "id" not in item for item in body["input"])  # noqa: E731
     api, answer = _refusing("missing_required_parameter", "Missing required parameter.", "input[1].id", lacks,
                             [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])  # fmt: skip
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turns(3)
     found = [[item.get("id") for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent]
     assert found == [[], [None], ["rs_1"], ["rs_1", "rs_2"]]
 
 
-@each_door
-def test_other_errors_are_the_callers(door: Door) -> None:
+@each_way_in
+def test_other_errors_are_the_callers(way_in: WayIn) -> None:
     message, param = "Invalid value.", "input[2].output"
     api, answer = _refusing("invalid_value", message, param, lambda body: len(body["input"]) > 1, [R(1), C(1)])
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turn()
-    seen = door.create({**talk.body, "messages": talk.history}, answer)
+    seen = way_in.create({**talk.body, "messages": talk.history}, answer)
     assert len(api.sent) == 2
     assert getattr(seen.error, "param", None) == "messages[1].tool_calls[0].output", "an index counts what was put in"
 
 
-@each_door
-def test_a_second_refusal_is_the_callers(door: Door) -> None:
+@each_way_in
+def test_a_second_refusal_is_the_callers(way_in: WayIn) -> None:
     api, answer = _refusing("invalid_encrypted_content", "no", None, lambda body: len(body["input"]) > 1, [R(1), C(1)])
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turn()
-    seen = door.create({**talk.body, "messages": talk.history}, answer)
+    seen = way_in.create({**talk.body, "messages": talk.history}, answer)
     assert getattr(seen.error, "code", None) == "invalid_encrypted_content"
     assert len(api.sent) == 4, "with the item's id as well"
 
@@ -565,8 +565,8 @@ def test_a_second_refusal_is_the_callers(door: Door) -> None:
 # Flags that flip, and calls that fall back
 
 
-@each_door
-def test_nothing_is_sent_that_chat_does_not_know(door: Door) -> None:
+@each_way_in
+def test_nothing_is_sent_that_chat_does_not_know(way_in: WayIn) -> None:
     api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
     chat: list[Item] = []
 
@@ -576,17 +576,17 @@ def test_nothing_is_sent_that_chat_does_not_know(door: Door) -> None:
         chat.append(sent.json())
         return Reply.of_json(CHAT_COMPLETION)
 
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turn()
     body = {**talk.body, "messages": list(talk.history)}
-    door.create(body, answer, backend="chat").reraise()
+    way_in.create(body, answer, backend="chat").reraise()
     assert chat == [body]
     talk.turns(2)
     assert spoken(api.sent[-1]["input"]).count("reasoning") == 2, "what was there before the flip still is"
 
 
-@each_door
-def test_a_call_that_falls_back_goes_as_it_came(door: Door) -> None:
+@each_way_in
+def test_a_call_that_falls_back_goes_as_it_came(way_in: WayIn) -> None:
     api = Api([R(1), C(1)])
     chat: list[Item] = []
 
@@ -596,44 +596,44 @@ def test_a_call_that_falls_back_goes_as_it_came(door: Door) -> None:
             return Reply.of_json(CHAT_COMPLETION)
         return Reply.of_json({"detail": "Not Found"}, 404) if api.sent else api(sent)
 
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turn()
     body = {**talk.body, "messages": list(talk.history)}
-    door.create(body, answer).reraise()
+    way_in.create(body, answer).reraise()
     assert chat == [body]
 
 
 # Streams that are left, and read in pieces
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("leaving", ["break", "close", "with"])
-def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, door: Door) -> None:
+def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: WayIn) -> None:
     parts = events([R(1), said("Looking."), C(1)], model="gpt-5")
     for after in range(1, len(parts)):
         adapter.forget(conversation=f"c-{after}")
         api = Api([said("Done.", None)])
         body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
         with adapter.use(conversation=f"c-{after}"):
-            seen = door.stream(body, lambda _: Reply.of_sse(parts), after=after, leaving=leaving)  # called at once
+            seen = way_in.stream(body, lambda _: Reply.of_sse(parts), after=after, leaving=leaving)  # called at once
             written = "".join(
                 part.function.arguments or ""
                 for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or []
             )  # fmt: skip
-            door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
+            way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
         recalled = "reasoning" in spoken(api.sent[0]["input"])
         complete = written == '{"key": "value"}'
         # SDKs 1.x don't close a stream that was dropped: then only what upstream has finished is known to be complete.
         assert recalled is complete or (complete and leaving == "break" and SDK < (2, 0))
 
 
-@each_door
-def test_a_stream_in_the_smallest_pieces(door: Door) -> None:
+@each_way_in
+def test_a_stream_in_the_smallest_pieces(way_in: WayIn) -> None:
     api = Api([said("Done.", None)])
     body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
     parts = every(1)(b"".join(events([R(1), said("½"), C(1)], model="gpt-5")))
-    door.stream(body, lambda _: Reply.of_sse(parts)).reraise()
-    door.create({**body, "messages": _made_up("Find out.")}, api).reraise()
+    way_in.stream(body, lambda _: Reply.of_sse(parts)).reraise()
+    way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
     assert thoughts([R(1)])[0] in api.sent[0]["input"]
 
 
@@ -662,9 +662,9 @@ def _with_calls() -> list[Any]:
 
 
 @needs_corpus
-@pytest.mark.parametrize("door", [SYNC, ASYNC], ids=["sync", "async"])
+@pytest.mark.parametrize("way_in", [SYNC, ASYNC], ids=["sync", "async"])
 @each_form
-def test_what_the_api_really_gave(stream: bool, door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_api_really_gave(stream: bool, way_in: WayIn, capsys: pytest.CaptureFixture[str]) -> None:
     """Three recorded replies make a loop: what the first two gave is in the second and third request, byte for byte, in place."""
     recorded = [one for one in _with_calls() if (one[0].sse is not None) is stream]
     assert len(recorded) > 5
@@ -678,7 +678,7 @@ def test_what_the_api_really_gave(stream: bool, door: Door, capsys: pytest.Captu
             return Reply.of_sse(corpus.sse_events(one)) if stream else Reply.of_json(one.response)
 
         with adapter.use(conversation=f"c-{k}"):
-            talk = Talk(door, answer, stream=stream)
+            talk = Talk(way_in, answer, stream=stream)
             talk.turns(3)
         for turn in (1, 2):
             expected = [
@@ -699,7 +699,7 @@ def test_what_the_api_really_gave(stream: bool, door: Door, capsys: pytest.Captu
     with capsys.disabled():
         form = "streams" if stream else "whole replies"
         print(
-            f"\n{len(recorded)} recorded {form} with reasoning and calls, {'async' if door.asynchronous else 'sync'}: all came back in place"
+            f"\n{len(recorded)} recorded {form} with reasoning and calls, {'async' if way in.asynchronous else 'sync'}: all came back in place"
         )
 
 
@@ -761,10 +761,10 @@ def test_on_another_machine(shared_redis: RedisServer, loopback: Loopback) -> No
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis", "own", "sealed"])
-@each_door
+@each_way_in
 @each_form
-def test_every_store_through_every_door(
-    kind: str, stream: bool, door: Door, tmp_path: Path, request: pytest.FixtureRequest
+def test_every_store_through_every_way_in(
+    kind: str, stream: bool, way_in: WayIn, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     more: dict[str, Any] = {"memory_timeout": 10}
     if kind == "redis":
@@ -779,8 +779,8 @@ def test_every_store_through_every_door(
             pytest.importorskip("cryptography")
             more["memory_key"] = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=",)
     api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
-    with adapter.use(conversation=f"{kind} {stream} {door.name} {os.getpid()}"):
-        Talk(door, api, stream=stream, **more).turns(3)
+    with adapter.use(conversation=f"{kind} {stream} {way_in.name} {os.getpid()}"):
+        Talk(way_in, api, stream=stream, **more).turns(3)
     assert spoken(api.sent[2]["input"]) == ["user", *["reasoning", "function_call", "function_call_output"] * 2]
 
 
@@ -833,8 +833,8 @@ def test_as_history_keeps_spec_fields_only() -> None:
 # What a stranger found
 
 
-@each_door
-def test_two_refusals_in_a_row(door: Door) -> None:
+@each_way_in
+def test_two_refusals_in_a_row(way_in: WayIn) -> None:
     api = Api([R(1), C(1)], [said("Done.", None)])
 
     def answer(sent: Sent) -> Reply:
@@ -851,7 +851,7 @@ def test_two_refusals_in_a_row(door: Door) -> None:
         )
         return Reply.of_json({"error": {"message": "No.", "type": "invalid_request_error", **error}}, 400)
 
-    talk = Talk(door, answer)
+    talk = Talk(way_in, answer)
     talk.turns(2)
     assert [[item.get("id", "") for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent] == [
         [],
@@ -861,14 +861,14 @@ def test_two_refusals_in_a_row(door: Door) -> None:
     ]
 
 
-@each_door
-def test_an_error_that_quotes_the_caller_is_no_refusal(door: Door) -> None:
+@each_way_in
+def test_an_error_that_quotes_the_caller_is_no_refusal(way_in: WayIn) -> None:
     api, answer = _refusing("invalid_value", "Invalid: 'reasoning.encrypted_content'.", "tools[0].name", lambda body: "tools" in body,
                             [said("Hi.", None)])  # fmt: skip
     tool = {"type": "function", "function": {"name": "reasoning.encrypted_content"}}
     body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}]}
-    assert door.create({**body, "tools": [tool]}, answer).error is not None
-    door.create(body, answer).reraise()
+    assert way_in.create({**body, "tools": [tool]}, answer).error is not None
+    way_in.create(body, answer).reraise()
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED] * 2
 
 
@@ -897,8 +897,8 @@ def test_who_differs_in_one_thing_is_somebody_else(one: dict[str, Any], other: d
     assert not _mine(one, other)
 
 
-@each_door
-def test_half_of_a_turn_is_not_put_back(door: Door) -> None:
+@each_way_in
+def test_half_of_a_turn_is_not_put_back(way_in: WayIn) -> None:
     """The second half of a stream's turn couldn't be kept: what is there of it doesn't fit the message."""
 
     class Once(DictStore):
@@ -909,13 +909,13 @@ def test_half_of_a_turn_is_not_put_back(door: Door) -> None:
 
     store = Once()
     api = Api([R(1), C(1), R(2), C(2)], [said("Done.", None)])
-    Talk(door, api, stream=True, memory=store, memory_timeout=10).turns(2)
+    Talk(way_in, api, stream=True, memory=store, memory_timeout=10).turns(2)
     assert store.values
     assert "reasoning" not in spoken(api.sent[1]["input"])
 
 
 def test_the_collector_or_a_signal_in_the_middle_of_a_method_waits_for_nothing() -> None:
-    store = InProcess(count=10, size=10_000, age=60)
+    store = InMemoryStore(count=10, size=10_000, age=60)
     store.put("a", "a", 10)
 
     class Meddling(str):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.tool_loop import Api, Item, Talk, call, reasoning, said
-from tests.support.ways_in import Door, Reply, Sent, each_door
+from tests.support.ways_in import Reply, Sent, WayIn, each_way_in
 
 each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
@@ -96,11 +96,11 @@ def lack_ids(found: list[Item]) -> bool:
 
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("way", ["400", "a flat event"])
-@each_door
-def test_reasoning_that_is_bound_to_its_id(door: Door, way: str, words: str) -> None:
+@each_way_in
+def test_reasoning_that_is_bound_to_its_id(way_in: WayIn, way: str, words: str) -> None:
     refused, stream = WAYS[way]
     api = Picky(lack_ids, lambda: refused(WORDS[words]))
-    talk = Talk(door, api, stream=stream)
+    talk = Talk(way_in, api, stream=stream)
     talk.turns(3)
     assert api.seen() == [[], [None], ["rs_1"], ["rs_1", "rs_2"]]
     assert talk.seen is not None
@@ -108,44 +108,44 @@ def test_reasoning_that_is_bound_to_its_id(door: Door, way: str, words: str) -> 
 
 
 @pytest.mark.parametrize("way", WAYS)
-@each_door
-def test_every_way_to_refuse(door: Door, way: str) -> None:
+@each_way_in
+def test_every_way_to_refuse(way_in: WayIn, way: str) -> None:
     refused, stream = WAYS[way]
     api = Picky(lack_ids, lambda: refused(WORDS["OpenAI"]))
-    Talk(door, api, stream=stream).turns(3)
+    Talk(way_in, api, stream=stream).turns(3)
     assert api.seen() == [[], [None], ["rs_1"], ["rs_1", "rs_2"]]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@each_door
-def test_carrying_stops_after_more_refusals(door: Door, way: str) -> None:
+@each_way_in
+def test_carrying_stops_after_more_refusals(way_in: WayIn, way: str) -> None:
     refused, stream = WAYS[way]
     api = Picky(lambda _: True, lambda: refused(WORDS["OpenAI"]))
-    talk = Talk(door, api, stream=stream)
+    talk = Talk(way_in, api, stream=stream)
     losses = [talk.turn().ledger for _ in range(5)]
     assert api.seen() == [[], [None], ["rs_1"], [], ["rs_2"], [], [], []]
     assert ["include" in body for body in api.sent] == [True] * 6 + [False] * 2
     assert losses == [[], [("messages[1]", "dropped")], [("messages[3]", "dropped")], *[[("$", "dropped")]] * 2]
     another = Picky(lambda _: True, lambda: refused(WORDS["OpenAI"]))
-    Talk(door, another, stream=stream, model="gpt-5.1").turns(2)
+    Talk(way_in, another, stream=stream, model="gpt-5.1").turns(2)
     assert another.seen()[:2] == [[], [None]], "another model is asked for itself"
 
 
-@each_door
-def test_a_refusal_between_successes_stops_nothing(door: Door) -> None:
+@each_way_in
+def test_a_refusal_between_successes_stops_nothing(way_in: WayIn) -> None:
     refuse = {"gAAAA-1", "gAAAA-4"}
     api = Picky(
         lambda found: bool(refuse & {item["encrypted_content"] for item in found}), lambda: http(WORDS["OpenAI"])
     )
-    talk = Talk(door, api)
+    talk = Talk(way_in, api)
     talk.turns(7)
     assert "include" in api.sent[-1]
     assert [ids for ids in api.seen() if "rs_6" in ids], "what came after it is put back"
 
 
 @pytest.mark.parametrize("way", ["400", "a failed response", "a flat event"])
-@each_door
-def test_what_is_not_about_our_items_is_the_callers(door: Door, way: str) -> None:
+@each_way_in
+def test_what_is_not_about_our_items_is_the_callers(way_in: WayIn, way: str) -> None:
     refused, stream = WAYS[way]
     for error in (
         {"code": "invalid_value", "message": "Invalid value.", "param": "input[2].arguments"},
@@ -153,28 +153,28 @@ def test_what_is_not_about_our_items_is_the_callers(door: Door, way: str) -> Non
         {"code": "invalid_value", "message": "Tool 'encrypted_content' is unknown.", "param": "tools[0].name"},
     ):
         api = Picky(lambda _: True, lambda error=error: refused(error))  # type: ignore[misc]
-        talk = Talk(door, api, stream=stream)
+        talk = Talk(way_in, api, stream=stream)
         talk.turn()
-        ask = door.stream if stream else door.create
+        ask = way_in.stream if stream else way_in.create
         seen = ask({**talk.body, "messages": talk.history}, api)
         assert getattr(seen.error, "code", None) == error["code"]
         assert len(api.sent) == 2
 
 
-@each_door
-def test_nothing_is_sent_again_after_text(door: Door) -> None:
+@each_way_in
+def test_nothing_is_sent_again_after_text(way_in: WayIn) -> None:
     text = frame({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hm"})
     event = frame({"type": "error", **WORDS["OpenAI"]})
     api = Picky(lambda _: True, lambda: Reply.of_sse([_CREATED + text + event]))
-    talk = Talk(door, api, stream=True)
+    talk = Talk(way_in, api, stream=True)
     talk.turn()
-    seen = door.stream({**talk.body, "messages": talk.history}, api)
+    seen = way_in.stream({**talk.body, "messages": talk.history}, api)
     assert getattr(seen.error, "code", None) == "invalid_encrypted_content"
     assert len(api.sent) == 2
 
 
-@each_door
-def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(door: Door) -> None:
+@each_way_in
+def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(way_in: WayIn) -> None:
     error = {"code": None, "message": "Encrypted content is not supported with this model.", "param": "include"}
     for refused, stream in WAYS.values():
         api = Api(*[[said("Hi.", None)]] * 2)
@@ -189,5 +189,5 @@ def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(door: Door) -
         model = f"o9-{refused.__name__}-{stream}"
         body = {"model": model, "messages": [{"role": "user", "content": "Hi."}]}
         for _ in range(2):
-            (door.stream if stream else door.create)(body, answer, carry_reasoning="always").reraise()
+            (way_in.stream if stream else way_in.create)(body, answer, carry_reasoning="always").reraise()
         assert sent == [True, False, False]

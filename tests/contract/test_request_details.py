@@ -11,14 +11,14 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter.telemetry.record import Record
-from adapter.tools.audit.verdicts import Judge
+from adapter.tools.audit.verdicts import Classifier
 from adapter.tools.explain.explain import explain
-from adapter.tools.logs.rows import Logged
+from adapter.tools.logs.rows import LoggedRequest
 from adapter.translation import Policy, chat_to_responses
-from adapter.translation.parameters import CHAT_PARAMETERS, named_at
+from adapter.translation.parameters import CHAT_PARAMETERS, policy_name_of
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body
-from tests.support.ways_in import Door, Reply, Sent, each_door, plain_body
+from tests.support.ways_in import Reply, Sent, WayIn, each_way_in, plain_body
 
 Json = dict[str, Any]
 
@@ -139,13 +139,13 @@ def test_names_keep_what_came_before() -> None:
         assert json.dumps(longest)[: len(json.dumps(shorter)) - 1] == json.dumps(shorter)[:-1]
 
 
-@each_door
-def test_names_through_each_door(door: Door) -> None:
+@each_way_in
+def test_names_through_each_way_in(way_in: WayIn) -> None:
     body = {**CALL, "messages": [{**HI, "name": "Ann"}]}
-    moved = door.create(body, answer, emulate=("name",))
+    moved = way_in.create(body, answer, emulate=("name",))
     assert moved.sent[0].json()["input"] == [{"role": "user", "content": "[Ann]: Hi"}]
     assert moved.ledger == [("messages[0].name", "changed")]
-    kept = door.create(body, answer)
+    kept = way_in.create(body, answer)
     assert (kept.paths, kept.ledger) == ([CHAT], [("messages[0].name", "held")])
     assert kept.decision is not None
     record = Record.of(kept.decision, latency=0)
@@ -168,7 +168,7 @@ PATHS = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_what_a_policy_calls_it(path: str) -> None:
-    assert named_at(path) == PATHS[path]
+    assert policy_name_of(path) == PATHS[path]
 
 
 # Marks for other vendors' caches
@@ -233,14 +233,14 @@ def test_a_mark_for_another_cache_is_left_out_and_said(case: str) -> None:
     assert refused.value.path == paths[0]
 
 
-@each_door
-def test_marks_through_each_door(door: Door) -> None:
+@each_way_in
+def test_marks_through_each_way_in(way_in: WayIn) -> None:
     body = {**CALL, **MARKED["a user's part"][0]}
-    moved = door.create(body, answer)
+    moved = way_in.create(body, answer)
     assert (moved.paths, moved.ledger) == ([RESPONSES], [("messages[0].content[0].cache_control", "dropped")])
-    kept = door.create(body, answer, unsupported_parameters={"cache_control": "chat"})
+    kept = way_in.create(body, answer, unsupported_parameters={"cache_control": "chat"})
     assert (kept.paths, kept.ledger) == ([CHAT], [("messages[0].content[0].cache_control", "held")])
-    again = door.create(body, answer, unsupported="error", drop=("cache_control",))
+    again = way_in.create(body, answer, unsupported="error", drop=("cache_control",))
     assert again.paths == [RESPONSES]
 
 
@@ -390,17 +390,17 @@ def test_ids_that_repeat(case: str) -> None:
     assert ids[0] == made.body["input"][1]["call_id"]
     assert all(len(one) <= 64 for one in ids)
     # The first one is as it was, and every other is known by the caller's own.
-    assert all(made.asked.call_ids.get(one, one) in own | {"call_fn_0", "x"} for one in ids)
+    assert all(made.reply_context.call_ids.get(one, one) in own | {"call_fn_0", "x"} for one in ids)
     for n in range(1, len(messages)):
         shorter = chat_to_responses({"model": "gpt-4o", "messages": messages[:n]}).body
         assert shorter is not None
         assert made.body["input"][: len(shorter["input"])] == shorter["input"]
 
 
-@each_door
-def test_repeated_ids_through_each_door(door: Door) -> None:
+@each_way_in
+def test_repeated_ids_through_each_way_in(way_in: WayIn) -> None:
     messages, expected = REPEATED["in two turns"]
-    seen = door.create({**CALL, "messages": messages}, answer)
+    seen = way_in.create({**CALL, "messages": messages}, answer)
     assert kinds(seen.sent[0].json()) == expected
     assert seen.ledger == [("messages[4].tool_calls[0].id", "changed")]
 
@@ -410,11 +410,11 @@ def test_repeated_ids_through_each_door(door: Door) -> None:
 
 @pytest.mark.parametrize("name", ["data_sources", "dataSources"])
 @pytest.mark.parametrize("unsupported", ["chat", "drop"])
-@each_door
-def test_data_sources_stay_on_chat(door: Door, name: str, unsupported: str) -> None:
+@each_way_in
+def test_data_sources_stay_on_chat(way_in: WayIn, name: str, unsupported: str) -> None:
     data = [{"type": "azure_search", "parameters": {"index_name": "i"}}]
     body = {**CALL, "extra_body": {name: data}}
-    seen = door.create(body, answer, unsupported=unsupported)
+    seen = way_in.create(body, answer, unsupported=unsupported)
     assert [(sent.path, sent.body) for sent in seen.sent] == [(CHAT, plain_body(body))]
     assert seen.ledger == [(name, "held")]
     assert seen.decision is not None
@@ -423,8 +423,8 @@ def test_data_sources_stay_on_chat(door: Door, name: str, unsupported: str) -> N
     assert explained.decision.backend == "chat"
     assert [(fate.name, fate.outcome) for fate in explained.parameters if fate.outcome == "holds"] == [(name, "holds")]
     assert name not in CHAT_PARAMETERS
-    verdict = Judge(Settings(unsupported=unsupported)).of(Logged({**CALL, name: data}))
-    assert (verdict.fate, [path for path, _ in verdict.kept]) == ("stays", [name])
+    verdict = Classifier(Settings(unsupported=unsupported)).classify(LoggedRequest({**CALL, name: data}))
+    assert (verdict.kind, [path for path, _ in verdict.kept]) == ("stays", [name])
 
 
 def test_no_data_sources_hold_nothing() -> None:

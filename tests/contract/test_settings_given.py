@@ -43,11 +43,11 @@ def _installed_again(one: Sdk, settings: Any, **more: Any) -> Any:
 
 
 def _transport(one: Sdk, settings: Any, **more: Any) -> Any:
-    kind, door = one.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
-    return one.client(more["server"], plain=True, http_client=kind(transport=door(settings=settings)))
+    kind, way_in = one.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
+    return one.client(more["server"], plain=True, http_client=kind(transport=way_in(settings=settings)))
 
 
-DOORS: dict[str, Callable[..., Any]] = {
+WAYS_IN: dict[str, Callable[..., Any]] = {
     "constructor": _own,
     "copy": _copy,
     "with_options": _with_options,
@@ -58,10 +58,10 @@ DOORS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("given", [ON, MappingProxyType(ON), adapter.Settings(**ON)], ids=["dict", "mapping", "object"])
-@pytest.mark.parametrize("door", DOORS)
-def test_a_dict_is_settings(sdk: Sdk, loopback: Loopback, door: str, given: Any) -> None:
+@pytest.mark.parametrize("way_in", WAYS_IN)
+def test_a_dict_is_settings(sdk: Sdk, loopback: Loopback, way_in: str, given: Any) -> None:
     loopback.answer = both
-    sdk.create(DOORS[door](sdk, given, server=loopback))
+    sdk.create(WAYS_IN[way_in](sdk, given, server=loopback))
     assert paths(loopback) == [RESPONSES]
     assert dict(ON) == {"backend": "responses"}
 
@@ -78,11 +78,11 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-@pytest.mark.parametrize("door", DOORS)
-def test_wrong_settings_are_an_error_at_once(sdk: Sdk, loopback: Loopback, door: str, case: str) -> None:
+@pytest.mark.parametrize("way_in", WAYS_IN)
+def test_wrong_settings_are_an_error_at_once(sdk: Sdk, loopback: Loopback, way_in: str, case: str) -> None:
     given, message = WRONG[case]
     with pytest.raises(adapter.ConfigurationError, match=message):
-        DOORS[door](sdk, given, server=loopback)
+        WAYS_IN[way_in](sdk, given, server=loopback)
     assert loopback.requests == []
 
 

@@ -46,7 +46,7 @@ from tests.support.http import CONNECTION_ERRORS, LEFT_OPEN, helpers_of, http
 from tests.support.loopback import HOLD, Loopback
 from tests.support.loopback import Reply as Answer
 from tests.support.loopback import Request as Asked
-from tests.support.ways_in import DOORS, Door, Reply, Seen, Sent, Upstream, each_door
+from tests.support.ways_in import WAYS_IN, Reply, Seen, Sent, Upstream, WayIn, each_way_in
 
 __all__ = ["impatient", "sdk"]
 
@@ -87,9 +87,9 @@ def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
     return Reply.of_sse(parts)
 
 
-def run(door: Door, streaming: bool, upstream: Upstream, body: Any = ASKED, **settings: Any) -> Seen:
+def run(way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = ASKED, **settings: Any) -> Seen:
     """Call once, with emulation, and read all of it."""
-    return (door.stream if streaming else door.create)(body, upstream, **{**ON, **settings})
+    return (way_in.stream if streaming else way_in.create)(body, upstream, **{**ON, **settings})
 
 
 def choices_of(seen: Seen) -> dict[int, dict[str, Any]]:
@@ -128,13 +128,13 @@ OUTPUTS: dict[str, list[tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("case", OUTPUTS)
 @each_way
-@each_door
-def test_it_equals_that_many_single_calls(door: Door, streaming: bool, case: str) -> None:
+@each_way_in
+def test_it_equals_that_many_single_calls(way_in: WayIn, streaming: bool, case: str) -> None:
     replies = [numbered(k, *output, streaming=streaming) for k, output in enumerate(OUTPUTS[case])]
     body = {**ASKED, "stream_options": {"include_usage": True}} if streaming else ASKED
     single = {key: value for key, value in body.items() if key != "n"}
-    singles = [run(door, streaming, in_turn(reply), single) for reply in replies]
-    seen = run(door, streaming, in_turn(*replies), body)
+    singles = [run(way_in, streaming, in_turn(reply), single) for reply in replies]
+    seen = run(way_in, streaming, in_turn(*replies), body)
 
     found = choices_of(seen)
     assert sorted(found) == [0, 1, 2]
@@ -156,10 +156,10 @@ def test_it_equals_that_many_single_calls(door: Door, streaming: bool, case: str
     assert ("n", "changed") in seen.ledger
 
 
-@each_door
-def test_the_helper(door: Door) -> None:
+@each_way_in
+def test_the_helper(way_in: WayIn) -> None:
     upstream = in_turn(*[numbered(k, streaming=True) for k in range(N)])
-    seen = door.helper(ASKED, upstream, **ON)
+    seen = way_in.helper(ASKED, upstream, **ON)
     seen.reraise()
     assert sorted(choice.message.content for choice in seen.value.choices) == ["answer 0", "answer 1", "answer 2"]
     assert [choice.index for choice in seen.value.choices] == [0, 1, 2]
@@ -172,19 +172,19 @@ class Answered(pydantic.BaseModel):
     k: int
 
 
-@each_door
-def test_parse(door: Door) -> None:
+@each_way_in
+def test_parse(way_in: WayIn) -> None:
     upstream = in_turn(*[numbered(k, message_item(f'{{"k":{k}}}')) for k in range(N)])
-    seen = door.parse({**ASKED, "response_format": Answered}, upstream, **ON)
+    seen = way_in.parse({**ASKED, "response_format": Answered}, upstream, **ON)
     seen.reraise()
     assert sorted(choice.message.parsed.k for choice in seen.value.choices) == [0, 1, 2]
 
 
 @each_way
-@each_door
-def test_one_and_many(door: Door, streaming: bool) -> None:
+@each_way_in
+def test_one_and_many(way_in: WayIn, streaming: bool) -> None:
     for n in (1, 2, 20):
-        seen = run(door, streaming, lambda _: numbered(0, streaming=streaming), {**CALL, "n": n})
+        seen = run(way_in, streaming, lambda _: numbered(0, streaming=streaming), {**CALL, "n": n})
         assert sorted(choices_of(seen)) == list(range(n))
         assert len(seen.sent) == n
 
@@ -230,13 +230,13 @@ def _error(seen: Seen) -> tuple[Any, ...]:
     ("streaming", "case"),
     [*((False, case) for case in WHOLE_FAULTS), *((True, case) for case in STREAM_FAULTS)],
 )
-@each_door
-def test_one_that_fails_is_what_a_single_call_shows(door: Door, streaming: bool, case: str, place: int) -> None:
+@each_way_in
+def test_one_that_fails_is_what_a_single_call_shows(way_in: WayIn, streaming: bool, case: str, place: int) -> None:
     bad = (STREAM_FAULTS if streaming else WHOLE_FAULTS)[case]
     replies = [numbered(k, streaming=streaming) for k in range(N)]
     replies[place] = bad
-    alone = run(door, streaming, in_turn(bad), CALL)
-    seen = run(door, streaming, in_turn(*replies))
+    alone = run(way_in, streaming, in_turn(bad), CALL)
+    seen = run(way_in, streaming, in_turn(*replies))
     assert _error(seen) == _error(alone)
     assert seen.value is None
     assert quiet()
@@ -247,10 +247,10 @@ def test_one_that_fails_is_what_a_single_call_shows(door: Door, streaming: bool,
 
 
 @each_way
-@each_door
-def test_all_that_fail_are_closed(door: Door, streaming: bool) -> None:
+@each_way_in
+def test_all_that_fail_are_closed(way_in: WayIn, streaming: bool) -> None:
     for bad in (Reply.of_json(SAYS_NO, 400), Reply(307, (b"moved",), "", ()), Reply(304, (b"",), "")):
-        seen = run(door, streaming, in_turn(bad))
+        seen = run(way_in, streaming, in_turn(bad))
         assert isinstance(seen.error, openai.APIStatusError)
         assert quiet()
         assert seen.open == 0
@@ -564,13 +564,13 @@ def test_an_event_loop_that_is_not_asyncios_stays_on_chat(monkeypatch: pytest.Mo
         raise RuntimeError("no running event loop")
 
     monkeypatch.setattr(performer, "asyncio", SimpleNamespace(get_running_loop=none))
-    for door in DOORS:
-        seen = run(door, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0))
-        assert seen.paths == ([CHAT] if door.asynchronous else [RESPONSES] * N)
+    for way_in in WAYS_IN:
+        seen = run(way_in, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0))
+        assert seen.paths == ([CHAT] if way_in.asynchronous else [RESPONSES] * N)
 
 
-@each_door
-def test_contextvars_reach_the_requests(door: Door) -> None:
+@each_way_in
+def test_contextvars_reach_the_requests(way_in: WayIn) -> None:
     var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
     token = var.set("the caller's")
     seen_there: list[str] = []
@@ -580,7 +580,7 @@ def test_contextvars_reach_the_requests(door: Door) -> None:
         var.set("another's")
         return numbered(0)
 
-    run(door, False, upstream)
+    run(way_in, False, upstream)
     assert seen_there == ["the caller's"] * N
     assert var.get() == "the caller's"
     var.reset(token)
@@ -605,10 +605,10 @@ def test_by_settings_rule_and_use(sdk: Sdk, loopback: Loopback) -> None:
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("chat", CHAT), ("error", None), ("drop", RESPONSES)])
-@each_door
-def test_what_happens_where_it_is_not_emulated(door: Door, policy: str, expected: str | None) -> None:
+@each_way_in
+def test_what_happens_where_it_is_not_emulated(way_in: WayIn, policy: str, expected: str | None) -> None:
     upstream = lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0)  # noqa: E731
-    seen = run(door, False, upstream, emulate=(), unsupported=policy)
+    seen = run(way_in, False, upstream, emulate=(), unsupported=policy)
     assert seen.paths == ([expected] if expected else [])
     if expected is None:
         assert isinstance(seen.error, openai.BadRequestError)
@@ -617,10 +617,10 @@ def test_what_happens_where_it_is_not_emulated(door: Door, policy: str, expected
 
 
 @each_way
-@each_door
-def test_together_with_stop(door: Door, streaming: bool) -> None:
+@each_way_in
+def test_together_with_stop(way_in: WayIn, streaming: bool) -> None:
     upstream = in_turn(*[numbered(k, streaming=streaming) for k in range(N)])
-    seen = run(door, streaming, upstream, {**ASKED, "stop": "wer"}, emulate=("n", "stop"))
+    seen = run(way_in, streaming, upstream, {**ASKED, "stop": "wer"}, emulate=("n", "stop"))
     assert [(one["text"], one["end"]) for one in choices_of(seen).values()] == [("ans", "stop")] * N
     assert quiet()
     assert seen.open == 0
@@ -628,11 +628,11 @@ def test_together_with_stop(door: Door, streaming: bool) -> None:
 
 @pytest.mark.parametrize("reply", [Reply.of_json({"detail": "Not Found"}, 404), Reply(302, (), ""), Reply(403, (), "")])
 @pytest.mark.parametrize("place", ["one", "all"])
-@each_door
-def test_together_with_a_fallback(door: Door, place: str, reply: Reply) -> None:
-    missing_endpoints.forget()
+@each_way_in
+def test_together_with_a_fallback(way_in: WayIn, place: str, reply: Reply) -> None:
+    missing_endpoints.clear()
     first = in_turn(numbered(0), reply, numbered(1)) if place == "one" else in_turn(reply)
-    seen = run(door, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else first(sent))
+    seen = run(way_in, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else first(sent))
     assert seen.json()["choices"][0]["message"]["content"] == "Native hello"
     assert seen.paths[-1] == CHAT
     assert seen.paths.count(CHAT) == 1
@@ -672,9 +672,9 @@ def test_a_fallback_is_told_as_one(sdk: Sdk, loopback: Loopback, caplog: pytest.
 
 
 def test_whole_and_streamed_answers_mixed() -> None:
-    for door in DOORS:
+    for way_in in WAYS_IN:
         for turn in itertools.permutations([numbered(0, message_item("answer 0")), numbered(1, streaming=True)]):
-            seen = run(door, True, in_turn(*turn), {**CALL, "n": 2})
+            seen = run(way_in, True, in_turn(*turn), {**CALL, "n": 2})
             assert sorted(one["text"] for one in choices_of(seen).values()) == ["answer 0", "answer 1"]
             assert quiet()
             assert seen.open == 0

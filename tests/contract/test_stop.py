@@ -1,6 +1,6 @@
 """`stop` and `n` where they are emulated: what is asked for, where answers end, and when upstream is left.
 
-The cut itself is tested in test_cut.py. Every answer is read whole and streamed, through every door, and the stream in pieces of
+The cut itself is tested in test_cut.py. Every answer is read whole and streamed, through every way in, and the stream in pieces of
 any size; both must say the same.
 """
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import adapter
 from adapter.errors import MalformedRequest, StreamTruncated
-from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
+from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
 from tests.contract.test_edge_streams import (
     CHAT_USAGE,
     SCHEMA,
@@ -41,7 +41,7 @@ from tests.support.chunking import CUTS
 from tests.support.depth import examples
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.upstream import Upstream
-from tests.support.ways_in import Door, Reply, both, each_door
+from tests.support.ways_in import Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 STOP: Json = {"emulate": ("stop",)}
@@ -67,7 +67,7 @@ def test_27_stop_is_taken_over(case: str, unsupported: Any) -> None:
     value, expected = GOOD[case]
     made = chat_to_responses(asked(stop=value), Policy(unsupported, emulate=frozenset({"stop"})))
     assert made.body == chat_to_responses(asked()).body
-    assert made.asked.stop == expected
+    assert made.reply_context.stop == expected
     assert [(loss.path, loss.action) for loss in made.losses] == ([("stop", "changed")] if expected else [])
 
 
@@ -76,11 +76,11 @@ def test_n_is_taken_over() -> None:
     for number in (2, 128):
         made = chat_to_responses(asked(n=number), policy)
         assert made.body == chat_to_responses(asked()).body
-        assert made.asked.n == number
+        assert made.reply_context.n == number
         assert [(loss.path, loss.action) for loss in made.losses] == [("n", "changed")]
     stored = chat_to_responses(asked(n=2, store=True), policy)
     assert "stored" in next(loss.why for loss in stored.losses if loss.path == "n")
-    assert chat_to_responses(asked(n=1), policy).asked.n == 1
+    assert chat_to_responses(asked(n=1), policy).reply_context.n == 1
 
 
 BAD: dict[str, tuple[str, Any, str]] = {
@@ -121,7 +121,7 @@ def test_without_the_opt_in_the_policy_decides(name: str) -> None:
     assert [loss.path for loss in chat_to_responses(body, Policy(emulate=others)).held] == [name]
     dropped = chat_to_responses(body, Policy("drop", emulate=others))
     assert [(loss.path, loss.action) for loss in dropped.losses] == [(name, "dropped")]
-    assert (dropped.asked.stop, dropped.asked.n) == ((), 1)
+    assert (dropped.reply_context.stop, dropped.reply_context.n) == ((), 1)
 
 
 # Answers
@@ -301,9 +301,9 @@ def terminal(case: Case) -> Json:
 
 
 @each_case
-@each_door
-def test_a_whole_answer(door: Door, case: Case) -> None:
-    seen = door.create(asked(stop=case.stop, **case.more), both(Reply.of_json(terminal(case))), **STOP)
+@each_way_in
+def test_a_whole_answer(way_in: WayIn, case: Case) -> None:
+    seen = way_in.create(asked(stop=case.stop, **case.more), both(Reply.of_json(terminal(case))), **STOP)
     made = seen.json()
     assert read(made["choices"][0]) == expected_of(case, streamed=False)
     assert made["usage"] == CHAT_USAGE, "usage is what was paid for"
@@ -313,12 +313,12 @@ def test_a_whole_answer(door: Door, case: Case) -> None:
 
 @pytest.mark.parametrize("usage", [False, True], ids=["without-usage", "with-usage"])
 @each_case
-@each_door
-def test_a_stream_however_the_bytes_arrive(door: Door, case: Case, usage: bool) -> None:
+@each_way_in
+def test_a_stream_however_the_bytes_arrive(way_in: WayIn, case: Case, usage: bool) -> None:
     data = b"".join(wire(events_of(case.items, **case.end)))
     body = asked(stop=case.stop, **case.more, **(USAGE_TOO if usage else {}))
     for name, cut in CUTS.items():
-        seen = door.stream(body, both(Reply.of_sse(cut(data))), **STOP)
+        seen = way_in.stream(body, both(Reply.of_sse(cut(data))), **STOP)
         seen.reraise()
         chunks = seen.chunks_json()
         assert gathered(chunks) == expected_of(case, streamed=True), name
@@ -335,15 +335,15 @@ def test_a_stream_that_is_one_response(case: Case) -> None:
     body = asked(stop=case.stop, stream=True, **case.more)
     reply = both(Reply.of_json(terminal(case)))
     for asynchronous in (False, True):
-        chunks = Door("client", asynchronous).stream(body, reply, **STOP).chunks_json()
+        chunks = WayIn("client", asynchronous).stream(body, reply, **STOP).chunks_json()
         assert gathered(chunks) == expected_of(case, streamed=False)
 
 
-@each_door
-def test_parse_and_the_helper(door: Door) -> None:
+@each_way_in
+def test_parse_and_the_helper(way_in: WayIn) -> None:
     case = CASES[0]
-    parsed = door.parse(asked(stop="STOP"), both(Reply.of_json(terminal(case))), **STOP)
-    helped = door.helper(asked(stop="STOP"), both(Reply.of_sse(wire(events_of(case.items)))), **STOP)
+    parsed = way_in.parse(asked(stop="STOP"), both(Reply.of_json(terminal(case))), **STOP)
+    helped = way_in.helper(asked(stop="STOP"), both(Reply.of_sse(wire(events_of(case.items)))), **STOP)
     assert parsed.json()["choices"][0]["message"]["content"] == "Hello "
     helped.reraise()
     assert helped.value.choices[0].message.content == "Hello "
@@ -362,25 +362,25 @@ def on_and_on(parts: Sequence[bytes], taken: list[int]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["event-by-event", "in-the-first-read"])
-@each_door
-def test_upstream_is_closed_at_the_cut(door: Door, packed: bool) -> None:
+@each_way_in
+def test_upstream_is_closed_at_the_cut(way_in: WayIn, packed: bool) -> None:
     parts = wire([*opening(), added(0, message("")), on_text("delta", 0, "Hello "), on_text("delta", 0, "STOP")])
     if packed:
         parts = [b"".join(parts)]
     taken: list[int] = []
     reply = Reply(200, on_and_on(parts, taken), "text/event-stream")  # type: ignore[arg-type]  # it has no end
-    seen = door.stream(asked(stop="STOP"), both(reply), **STOP)
+    seen = way_in.stream(asked(stop="STOP"), both(reply), **STOP)
     seen.reraise()
     assert gathered(seen.chunks_json())["content"] == "Hello "
     assert taken == []
     assert seen.open_on_return == 0
 
 
-@each_door
-def test_upstream_is_closed_before_the_reader_has_the_end(door: Door) -> None:
+@each_way_in
+def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None:
     """A reader that stops at the finish reason leaves nothing behind."""
     events = events_of([message("Hello STOP more")])
-    seen = door.stream(asked(stop="STOP"), both(Reply.of_sse(wire(events))), after=4, leaving="break", **STOP)
+    seen = way_in.stream(asked(stop="STOP"), both(Reply.of_sse(wire(events))), after=4, leaving="break", **STOP)
     assert [choice[1] for choice in deltas(seen.chunks_json())][-1] == "stop"
     assert seen.open_on_return == 0
 
@@ -431,11 +431,11 @@ def test_moderation_that_was_asked_for_is_waited_for() -> None:
     made = chat_to_responses(
         asked(stream=True, stop="STOP", moderation={"model": "m"}), Policy(emulate=frozenset({"stop"}))
     )
-    machine = ChunksFromEvents(made.asked, made.index)
+    machine = ChunksFromEvents(made.reply_context, made.paths)
     chunks = [c for e in events_of([message("a STOP")], moderation=verdict) for c in machine.feed(e)]
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks if chunk["choices"]][-1] == "stop"
     assert "moderation" in chunks[-1]
-    assert not machine.hang_up
+    assert not machine.close_early
 
 
 # No half answers
@@ -454,27 +454,27 @@ BROKEN: dict[str, tuple[list[Json], type[Exception] | tuple[type[Exception], ...
 
 
 @pytest.mark.parametrize("case", BROKEN)
-@each_door
-def test_a_failure_while_usage_is_awaited_is_raised(door: Door, case: str) -> None:
+@each_way_in
+def test_a_failure_while_usage_is_awaited_is_raised(way_in: WayIn, case: str) -> None:
     tail, error = BROKEN[case]
-    seen = door.stream(asked(stop="STOP", **USAGE_TOO), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
+    seen = way_in.stream(asked(stop="STOP", **USAGE_TOO), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
     assert isinstance(seen.error, error)
     assert gathered(seen.chunks_json())["content"] == "Hello "
 
 
 @pytest.mark.parametrize("case", BROKEN)
-@each_door
-def test_a_failure_behind_the_cut_is_not_seen_without_usage(door: Door, case: str) -> None:
+@each_way_in
+def test_a_failure_behind_the_cut_is_not_seen_without_usage(way_in: WayIn, case: str) -> None:
     tail, _ = BROKEN[case]
-    seen = door.stream(asked(stop="STOP"), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
+    seen = way_in.stream(asked(stop="STOP"), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
     seen.reraise()
     assert gathered(seen.chunks_json())["finish"] == "stop"
 
 
-@each_door
-def test_a_failure_before_the_cut_is_raised(door: Door) -> None:
+@each_way_in
+def test_a_failure_before_the_cut_is_raised(way_in: WayIn) -> None:
     events = [*opening(), added(0, message("")), on_text("delta", 0, "Hello STO")]
-    seen = door.stream(asked(stop="STOP"), both(Reply.of_sse(wire(events))), **STOP)
+    seen = way_in.stream(asked(stop="STOP"), both(Reply.of_sse(wire(events))), **STOP)
     assert isinstance(seen.error, CONNECTION_ERRORS)
 
 
@@ -488,15 +488,15 @@ def test_calls_that_are_still_being_written_are_waited_for() -> None:
         on_arguments("done", 0, late["arguments"]),
         done(0, late),
     ]
-    machine = ChunksFromEvents(Asked(stream=True, stop=("STOP",)))
+    machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     chunks = [c for e in [*events, ending(late, message("a STOP b"), call("call_B"))] for c in machine.feed(e)]
     seen = gathered(chunks)
     assert (seen["content"], seen["arguments"], seen["finish"]) == ("a ", [late["arguments"]], "tool_calls")
-    assert not machine.hang_up
+    assert not machine.close_early
 
 
 def test_nothing_behind_the_cut_counts() -> None:
-    machine = ChunksFromEvents(Asked(stream=True, include_usage=True, stop=("STOP",)))
+    machine = ChunksFromEvents(ReplyContext(stream=True, include_usage=True, stop=("STOP",)))
     events = [
         *_CUT,
         on_text("done", 0, "something else"),
@@ -510,19 +510,19 @@ def test_nothing_behind_the_cut_counts() -> None:
 
 
 def test_the_machine_that_hung_up_is_done() -> None:
-    machine = ChunksFromEvents(Asked(stream=True, stop=("STOP",)))
+    machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     for event in _CUT:
         machine.feed(event)
     assert machine.ended
-    assert machine.hang_up
+    assert machine.close_early
     assert machine.feed(on_text("delta", 0, "x")) == []
     assert machine.close() == []
     with pytest.raises(StreamTruncated):
-        ChunksFromEvents(Asked(stream=True, stop=("STOP",))).close()
+        ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",))).close()
 
 
 def test_obfuscation_goes_along() -> None:
-    machine = ChunksFromEvents(Asked(stream=True, stop=("STOP",)))
+    machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     chunks = [
         c for piece in ("ab S", "T", "x STOP") for c in machine.feed(on_text("delta", 0, piece, obfuscation=piece))
     ]
@@ -559,7 +559,7 @@ def test_the_result_is_the_accumulated_stream(
 ) -> None:
     items = [item | ({"call_id": f"call_{i}"} if "arguments" in item else {}) for i, item in enumerate(items)]
     end = {"status": status, "incomplete_details": {"reason": "max_output_tokens"}}
-    asking = Asked(stream=True, include_usage=usage, logprobs=True, json_format=json_format, stop=stops)
+    asking = ReplyContext(stream=True, include_usage=usage, logprobs=True, json_format=json_format, stop=stops)
     events = events_of(items, **end)
     result = read(response_to_completion(events[-1]["response"], asking).body["choices"][0])
     for told in (events, [*opening(), events[-1]]):
@@ -574,8 +574,8 @@ def test_what_stands_behind_the_cut_is_no_loss() -> None:
     search = {"type": "web_search_call", "id": "ws_1"}
     items = [search, message("a STOP"), search, message("b", phase="commentary"), {"type": "mcp_call", "id": "m"}]
     events = events_of(items)
-    machine = ChunksFromEvents(Asked(stream=True, stop=("STOP",)))
+    machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     for event in events:
         machine.feed(event)
-    whole = response_to_completion(events[-1]["response"], Asked(stop=("STOP",)))
+    whole = response_to_completion(events[-1]["response"], ReplyContext(stop=("STOP",)))
     assert [loss.path for loss in machine.losses] == [loss.path for loss in whole.losses] == ["output[0]"]

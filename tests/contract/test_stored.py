@@ -41,18 +41,18 @@ BACKENDS = ["chat", "responses"]
 certificates = functools.cache(ssl.create_default_context)  # loading them costs most of a client's making
 
 
-def client_of(sdk: Sdk, server: Loopback, door: str = "ours", backend: str = "responses", **more: Any) -> Any:
-    """Make a client that comes in by one of the doors, or a `plain` one."""
+def client_of(sdk: Sdk, server: Loopback, way_in: str = "ours", backend: str = "responses", **more: Any) -> Any:
+    """Make a client that comes in by one of the ways in, or a `plain` one."""
     kind, wrap = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
     settings = adapter.Settings(backend=backend, on_bug="raise")
-    given = {"transport": wrap(settings=settings)} if door == "transport" else {}
+    given = {"transport": wrap(settings=settings)} if way_in == "transport" else {}
     client = sdk.client(
-        server, settings, plain=door != "ours", http_client=kind(verify=certificates(), **given), **more
+        server, settings, plain=way_in != "ours", http_client=kind(verify=certificates(), **given), **more
     )
-    return adapter.install(client, settings) if door == "installed" else client
+    return adapter.install(client, settings) if way_in == "installed" else client
 
 
-each_door = pytest.mark.parametrize("door", ["ours", "installed", "transport"])
+each_way_in = pytest.mark.parametrize("way_in", ["ours", "installed", "transport"])
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
@@ -121,11 +121,11 @@ def read(sdk: Sdk, listed: Any) -> list[dict[str, Any]]:
 # Retrieve and delete
 
 
-@each_door
+@each_way_in
 @each_backend
-def test_retrieve(sdk: Sdk, loopback: Loopback, door: str, backend: str) -> None:
+def test_retrieve(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None:
     loopback.answer = Store()
-    client = client_of(sdk, loopback, door, backend)
+    client = client_of(sdk, loopback, way_in, backend)
     completion = sdk.run(client.chat.completions.retrieve(ID))
     assert type(completion) is openai.types.chat.ChatCompletion
     assert (completion.id, text_of(completion), completion._request_id) == (ID, "Hello there", "req_s")
@@ -156,11 +156,11 @@ def test_what_create_gave_can_be_retrieved(sdk: Sdk, loopback: Loopback) -> None
     assert loopback.requests[1].path == "/v1/responses/resp_0a1B-2"
 
 
-@each_door
+@each_way_in
 @each_backend
-def test_delete(sdk: Sdk, loopback: Loopback, door: str, backend: str) -> None:
+def test_delete(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None:
     loopback.answer = Store()
-    deleted = sdk.run(client_of(sdk, loopback, door, backend).chat.completions.delete(ID))
+    deleted = sdk.run(client_of(sdk, loopback, way_in, backend).chat.completions.delete(ID))
     assert type(deleted) is openai.types.chat.ChatCompletionDeleted
     assert (deleted.id, deleted.object, deleted.deleted) == (ID, "chat.completion.deleted", True)
     assert [(r.method, r.path, r.body) for r in loopback.requests] == [("DELETE", "/v1/responses/resp_1", b"")]
@@ -169,11 +169,11 @@ def test_delete(sdk: Sdk, loopback: Loopback, door: str, backend: str) -> None:
 # Messages
 
 
-@each_door
+@each_way_in
 @each_backend
-def test_messages(sdk: Sdk, loopback: Loopback, door: str, backend: str) -> None:
+def test_messages(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None:
     loopback.answer = Store(*ITEMS)
-    messages = read(sdk, client_of(sdk, loopback, door, backend).chat.completions.messages.list(ID))
+    messages = read(sdk, client_of(sdk, loopback, way_in, backend).chat.completions.messages.list(ID))
     (request,) = loopback.requests
     assert (request.method, request.path) == ("GET", "/v1/responses/resp_1/input_items")
     assert parse_qs(request.query) == {"order": ["asc"]}
@@ -327,8 +327,8 @@ def test_what_is_not_ours_is_untouched(sdk: Sdk, loopback: Loopback, ask: Any) -
     loopback.answer = lambda request: Reply.of_json(chat)
     native = sdk.run(ask(client_of(sdk, loopback, "plain").chat.completions))
     for backend in BACKENDS:
-        for door in ("ours", "installed", "transport"):
-            found = sdk.run(ask(client_of(sdk, loopback, door, backend).chat.completions))
+        for way_in in ("ours", "installed", "transport"):
+            found = sdk.run(ask(client_of(sdk, loopback, way_in, backend).chat.completions))
             assert (type(found), found.model_dump()) == (type(native), native.model_dump())
     first, *others = loopback.requests
     assert first.path.startswith("/v1/chat/completions")
@@ -456,7 +456,7 @@ def test_the_rest_of_the_api_is_untouched(sdk: Sdk, loopback: Loopback, name: st
     if not has(client_of(sdk, loopback, "plain"), name):
         pytest.skip("this SDK has no such method")
     native, *found = (
-        sdk.run(REST[name](client_of(sdk, loopback, door))) for door in ("plain", "ours", "installed", "transport")
+        sdk.run(REST[name](client_of(sdk, loopback, way_in))) for way_in in ("plain", "ours", "installed", "transport")
     )
     first, *others = map(without_boundary, loopback.requests)
     assert len(others) == 3
@@ -467,11 +467,11 @@ def test_the_rest_of_the_api_is_untouched(sdk: Sdk, loopback: Loopback, name: st
             assert one.model_dump(warnings=False) == native.model_dump(warnings=False)
 
 
-@each_door
-def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, door: str) -> None:
+@each_way_in
+def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, way_in: str) -> None:
     loopback.answer = answer
     seen = []
-    for made in (door, "plain"):
+    for made in (way_in, "plain"):
         client = client_of(sdk, loopback, made)
         streamed = [event.to_dict() for event in sdk.list(sdk.run(client.responses.create(**ASK, stream=True)))]
         final: Any = None
@@ -489,10 +489,10 @@ def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, do
 @pytest.mark.parametrize(
     "connect", ["responses.connect", "realtime.connect", "beta.realtime.connect", "beta.responses.connect"]
 )
-@pytest.mark.parametrize("door", ["ours", "installed"])
-def test_websockets_go_to_the_same_place(sdk: Sdk, loopback: Loopback, connect: str, door: str) -> None:
+@pytest.mark.parametrize("way_in", ["ours", "installed"])
+def test_websockets_go_to_the_same_place(sdk: Sdk, loopback: Loopback, connect: str, way_in: str) -> None:
     made = []
-    for kind in (door, "plain"):
+    for kind in (way_in, "plain"):
         client = client_of(sdk, loopback, kind, default_headers={"x-mine": "1"}, default_query={"a": "b"})
         if not has(client, connect):
             pytest.skip("this SDK has no such method")

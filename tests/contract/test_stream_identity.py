@@ -38,7 +38,7 @@ from tests.contract.test_edge_streams import (
     text,
     wire,
 )
-from tests.support.ways_in import DOORS, Door, Reply, both, each_door
+from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 PAY, OSLO = '{"amount":100}', '{"c":"Oslo"}'
@@ -360,7 +360,7 @@ PHASES = (
 
 @pytest.mark.parametrize("phase", [None, "final_answer"])
 def test_json_is_passed_on_as_it_comes(phase: str | None) -> None:
-    machine = ChunksFromEvents(chat_to_responses(asked(**SCHEMA)).asked)
+    machine = ChunksFromEvents(chat_to_responses(asked(**SCHEMA)).reply_context)
     seen = []
     for event in [*opening(), *phased(0, phase, ' {"a"', ":1}", announced=phase)]:
         out = machine.feed(event)
@@ -432,7 +432,7 @@ def _outcome(chunks: Sequence[Json]) -> tuple[str | None, list[tuple[str, str, s
 @each_case
 def test_the_pure_machine(case: Case) -> None:
     made = chat_to_responses(asked(stream=True, **case.request))
-    machine = ChunksFromEvents(made.asked, made.index)
+    machine = ChunksFromEvents(made.reply_context, made.paths)
     chunks: list[Json] = []
     try:
         for event in [*opening(), *case.input]:
@@ -447,12 +447,12 @@ def test_the_pure_machine(case: Case) -> None:
     assert [(loss.path, loss.action) for loss in machine.losses] == list(case.ledger)
 
 
-@each_door
-def test_a_door(door: Door) -> None:
+@each_way_in
+def test_a_way_in(way_in: WayIn) -> None:
     for n, case in enumerate(CASES):
         events = wire([*opening(), *case.input])
-        pieces = [b"".join(events)] if (n + DOORS.index(door)) % 2 else events
-        seen = door.stream(asked(tools=[FUNCTION], **case.request), both(Reply.of_sse(pieces)))
+        pieces = [b"".join(events)] if (n + WAYS_IN.index(way_in)) % 2 else events
+        seen = way_in.stream(asked(tools=[FUNCTION], **case.request), both(Reply.of_sse(pieces)))
         if case.calls is None:
             assert isinstance(seen.error, openai.APIError), case.id
             assert not [finish for _, finish in deltas(seen.chunks_json()) if finish], case.id
@@ -469,12 +469,12 @@ WHOLE = [
 ]
 
 
-@each_door
-def test_whole_replies_are_read_alike(door: Door) -> None:
+@each_way_in
+def test_whole_replies_are_read_alike(way_in: WayIn) -> None:
     """Where the finished response says all of it."""
     for case in WHOLE:
         reply = both(Reply.of_json(case.input[-1]["response"]))
-        seen = door.create(asked(tools=[FUNCTION], **case.request), reply)
+        seen = way_in.create(asked(tools=[FUNCTION], **case.request), reply)
         if case.calls is None:
             assert isinstance(seen.error, openai.APIStatusError), case.id
             assert (seen.error.status_code, seen.error.code) == (502, "invalid_response"), case.id
@@ -486,10 +486,10 @@ def test_whole_replies_are_read_alike(door: Door) -> None:
 
 
 @pytest.mark.parametrize("event", ["response.created", "response.in_progress"])
-@each_door
-def test_an_opening_that_is_cut_is_not_needed(door: Door, event: str) -> None:
+@each_way_in
+def test_an_opening_that_is_cut_is_not_needed(way_in: WayIn, event: str) -> None:
     cut = f'event: {event}\ndata: {{"type": "{event}", "respon\n\n'.encode()
-    seen = door.stream(asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])])))
+    seen = way_in.stream(asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])])))
     seen.reraise()
     assert _outcome(seen.chunks_json()) == ("Hello", [])
 
@@ -518,32 +518,32 @@ ODD_FIELDS: dict[str, Json] = {
 }  # fmt: skip
 
 
-@each_door
-def test_fields_of_other_types_cost_nobody_the_answer(door: Door) -> None:
+@each_way_in
+def test_fields_of_other_types_cost_nobody_the_answer(way_in: WayIn) -> None:
     body = asked(logprobs=True)
     for name, odd in ODD_FIELDS.items():
         end = ending(**{"status": "completed", **{key: odd[key] for key in odd if key != "output"}})
         end["response"]["output"] = odd["output"]
-        whole = door.create(body, both(Reply.of_json(end["response"])), memory="memory://")
+        whole = way_in.create(body, both(Reply.of_json(end["response"])), memory="memory://")
         whole.reraise()
         assert whole.value.choices[0].message.content == "Hello", name
-        streamed = door.stream(body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://")
+        streamed = way_in.stream(body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://")
         streamed.reraise()
         assert _outcome(streamed.chunks_json())[0] == "Hello", name
 
 
 @pytest.mark.parametrize("n", [1, 2])
-@each_door
-def test_a_probability_of_nothing(door: Door, n: int) -> None:
+@each_way_in
+def test_a_probability_of_nothing(way_in: WayIn, n: int) -> None:
     entry = {"token": "Hello", "logprob": float("-inf"), "bytes": [72]}
     logprobs = [entry | {"top_logprobs": [entry]}]
     end = ending(message(text("Hello", logprobs=logprobs)))
     body = asked(logprobs=True, **({"n": n} if n > 1 else {}))
-    whole = door.create(body, both(Reply.of_json(end["response"])), emulate=("n",))
+    whole = way_in.create(body, both(Reply.of_json(end["response"])), emulate=("n",))
     whole.reraise()
     assert [one.logprobs.content[0].logprob for one in whole.value.choices] == [float("-inf")] * n
     events = [*opening(), on_text("delta", 0, "Hello") | {"logprobs": logprobs}, end]
-    streamed = door.stream(body, both(Reply.of_sse(wire(events))), emulate=("n",))
+    streamed = way_in.stream(body, both(Reply.of_sse(wire(events))), emulate=("n",))
     streamed.reraise()
     choices = [choice for chunk in streamed.chunks for choice in chunk.choices]
     assert [one.logprobs.content[0].logprob for one in choices if one.delta.content] == [float("-inf")] * n

@@ -17,7 +17,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._exchange.endpoints import is_relayed, kind_of
+from adapter._exchange.endpoints import classify_request, is_relayed
 from tests.support.answers import CALL, KEY, Sdk, chat_events, completion, events, response, sdk
 from tests.support.http import http as sdks_http
 
@@ -142,8 +142,8 @@ KINDS: dict[bytes, tuple[str | None, bool]] = {
 @pytest.mark.parametrize("path", KINDS, ids=bytes.decode)
 def test_what_a_path_is(path: bytes) -> None:
     kind, relayed = KINDS[path]
-    assert (kind_of("POST", path), is_relayed(path)) == (kind, relayed)
-    assert kind_of("GET", path) is None
+    assert (classify_request("POST", path), is_relayed(path)) == (kind, relayed)
+    assert classify_request("GET", path) is None
 
 
 # Signatures in headers
@@ -406,12 +406,12 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
             return await self.inner.handle_async_request(request)
 
     asynchronous = sdk.mode == "async"
-    door = (adapter.AsyncTransport if asynchronous else adapter.Transport)(
+    way_in = (adapter.AsyncTransport if asynchronous else adapter.Transport)(
         sdks_http.MockTransport(server), settings=MOVED
     )
     kind = sdks_http.AsyncClient if asynchronous else sdks_http.Client
     made = sdk.plain(
-        api_key=KEY, base_url="https://api.test/v1", http_client=kind(transport=Between(Between(door)), auth=auth)
+        api_key=KEY, base_url="https://api.test/v1", http_client=kind(transport=Between(Between(way_in)), auth=auth)
     )
     sdk.run(made.chat.completions.create(**CALL))
     assert server.requests[0].url.path == "/v1/chat/completions"
@@ -420,7 +420,7 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
 def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
     from adapter._runtime import call_context
 
-    monkeypatch.setattr(call_context, "signed", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(call_context, "find_signature", lambda *_: pytest.fail("looked"))
     monkeypatch.setattr(call_context, "is_relayed", lambda *_: pytest.fail("looked"))
     for way in WAYS:
         request, _ = sent_by(sdk, way, Server(sdks_http), PLAIN)

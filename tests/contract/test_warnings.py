@@ -25,7 +25,7 @@ from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, resp
 from tests.support.answers import both as native
 from tests.support.http import http as sdks_http
 from tests.support.loopback import Loopback
-from tests.support.ways_in import DOORS, Door, Reply, Sent, _Call, each_door
+from tests.support.ways_in import WAYS_IN, Reply, Sent, WayIn, _Call, each_way_in
 
 __all__ = ["sdk"]
 
@@ -83,15 +83,15 @@ HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, t
 }  # fmt: skip
 
 
-WHOLE = [(DOORS[number % len(DOORS)], case) for number, case in enumerate(HELD)]  # each call through one door
-EACH = [(door, "a message's name") for door in DOORS]
+WHOLE = [(WAYS_IN[number % len(WAYS_IN)], case) for number, case in enumerate(HELD)]  # each call through one way in
+EACH = [(way_in, "a message's name") for way_in in WAYS_IN]
 
 
-@pytest.mark.parametrize(("door", "case"), [*WHOLE, *EACH[1:]], ids=lambda one: getattr(one, "name", one))
-def test_what_kept_a_call_is_named_with_what_helps(door: Door, case: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("way_in", "case"), [*WHOLE, *EACH[1:]], ids=lambda one: getattr(one, "name", one))
+def test_what_kept_a_call_is_named_with_what_helps(way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture) -> None:
     said, path, remedy = HELD[case]
     with caplog.at_level(logging.INFO, "adapter"):
-        seen = door.create(said, answer)
+        seen = way_in.create(said, answer)
     assert (seen.paths, len(told(caplog))) == ([CHAT], 1)
     line = told(caplog)[0]
     assert line.startswith(
@@ -104,15 +104,15 @@ def test_what_kept_a_call_is_named_with_what_helps(door: Door, case: str, caplog
     settings = [(name, ast.literal_eval(value)) for name, value in re.findall(r"(drop|emulate) = (\[[^]]*\])", line)]
     assert [name for name, _ in settings] == (remedy or [])
     for name, value in settings:
-        helped = door.create(said, answer, **{name: value})
+        helped = way_in.create(said, answer, **{name: value})
         assert helped.decision is not None
         assert set(helped.paths) == {RESPONSES}, name
     assert len(told(caplog)) == 1
 
 
 def test_a_policy_of_its_own_is_not_contradicted(caplog: pytest.LogCaptureFixture) -> None:
-    door = Door("client", asynchronous=False)
-    door.create(body(seed=1, n=2), answer, unsupported_parameters={"seed": "chat"}, emulate=["n"])
+    way_in = WayIn("client", asynchronous=False)
+    way_in.create(body(seed=1, n=2), answer, unsupported_parameters={"seed": "chat"}, emulate=["n"])
     (line,) = told(caplog)
     assert 'kept on chat: seed; set unsupported_parameters = {seed = "drop"} (unsupported: ' in line
 
@@ -147,12 +147,12 @@ REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("case", REPLIES)
-def test_a_fallback_is_told_of_once(door: Door, case: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fallback_is_told_of_once(way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture) -> None:
     reply, settings, said = REPLIES[case]
     for _ in range(3):  # the second time a missing endpoint isn't asked at all
-        seen = door.create(body(), lambda sent: reply if sent.path == RESPONSES else answer(sent), **settings)
+        seen = way_in.create(body(), lambda sent: reply if sent.path == RESPONSES else answer(sent), **settings)
         assert seen.paths[-1] == CHAT
     (line,) = told(caplog)
     assert line.startswith(f"asked for responses, kept on chat: {said}")
@@ -173,32 +173,32 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_whoever_asks(case: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
     settings, used = ASKED[case]
     more = {"extra_headers": {"x-adapter-backend": "responses"}} if case == "a header" else {}
-    for door in (Door("client", asynchronous=True), Door("transport", asynchronous=False)):
+    for way_in in (WayIn("client", asynchronous=True), WayIn("transport", asynchronous=False)):
         with adapter.use(**used):
-            getattr(door, way)(body(seed=1, **more), answer, **settings)
+            getattr(way_in, way)(body(seed=1, **more), answer, **settings)
     assert len(told(caplog)) == 1
 
 
-@each_door
-def test_nobody_asked(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+@each_way_in
+def test_nobody_asked(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "adapter")
     for settings in ({}, {"rollout": 0}, {"rules": [{"backend": "chat"}]}, {"hosts": []}, {"force": "native"}):
-        door.create(body(seed=1), answer, **{"backend": "responses" if "hosts" in settings else "chat", **settings})
-    door.create(body(seed=1), answer, backend="responses", unsupported="error")
+        way_in.create(body(seed=1), answer, **{"backend": "responses" if "hosts" in settings else "chat", **settings})
+    way_in.create(body(seed=1), answer, backend="responses", unsupported="error")
     assert told(caplog) == []
     assert [line.partition(" call_site")[0] for line in told(caplog, logging.INFO)] == [
         "not sent asked=responses backend=responses reason=refused ledger=[seed held]"
     ]
 
 
-@each_door
-def test_a_bug_is_told_of(door: Door, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_way_in
+def test_a_bug_is_told_of(way_in: WayIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
     monkeypatch.setattr("adapter._exchange.plan.chat_to_responses", bug)
     for _ in range(2):
-        assert door.create(body(), answer, on_bug="chat").paths == [CHAT]
+        assert way_in.create(body(), answer, on_bug="chat").paths == [CHAT]
     (line,) = told(caplog)
     assert "kept on chat: $ (adapter-bug: the adapter failed on this call (RuntimeError))" in line
 
@@ -207,10 +207,10 @@ def test_a_bug_before_the_choice_is_told_of(caplog: pytest.LogCaptureFixture, mo
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
-    monkeypatch.setattr("adapter._runtime.base_performer.TripBase.journey", bug)
-    door = Door("client", asynchronous=False)
+    monkeypatch.setattr("adapter._runtime.base_performer.BasePerformer.start_exchange", bug)
+    way_in = WayIn("client", asynchronous=False)
     for _ in range(2):
-        assert door.create(body(), answer, on_bug="chat").paths == [CHAT]
+        assert way_in.create(body(), answer, on_bug="chat").paths == [CHAT]
     assert len(told(caplog)) == 1
 
 
@@ -218,10 +218,10 @@ def test_a_bug_before_the_choice_is_told_of(caplog: pytest.LogCaptureFixture, mo
 
 
 def test_once_for_each_reason_and_path_and_50_at_most(caplog: pytest.LogCaptureFixture) -> None:
-    door = Door("client", asynchronous=False)
+    way_in = WayIn("client", asynchronous=False)
     extra = [{f"key_{name}": "x" for name in "abc"}]
     for _ in range(2):
-        door.create(message(name="ada") | {"seed": 1, "stop": "x", "metadata": extra}, answer)
+        way_in.create(message(name="ada") | {"seed": 1, "stop": "x", "metadata": extra}, answer)
     assert len(told(caplog)) == 3
     once = Once(50)
     assert [once.first(number) for number in range(60)] == [True] * 50 + [False] * 10
@@ -238,22 +238,22 @@ def test_anew_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCapture
         file.write_text(text)
         for _ in range(2):
             call = _Call("create", body(seed=1))
-            Door("client", asynchronous=False)._run(call, answer, {"config_file": file, "backend": "responses"})
+            WayIn("client", asynchronous=False)._run(call, answer, {"config_file": file, "backend": "responses"})
     assert len(told(caplog)) == 2
 
 
 # Calls that moved
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("way", ["create", "stream", "helper", "parse"])
-def test_a_call_that_moved_is_one_line(door: Door, way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_moved_is_one_line(way_in: WayIn, way: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "adapter")
 
     def moved(sent: Sent) -> Reply:
         return Reply.of_sse(events()) if sent.json().get("stream") else Reply.of_json(response())
 
-    seen = getattr(door, way)(body(), moved)
+    seen = getattr(way_in, way)(body(), moved)
     seen.reraise()
     assert seen.paths == [RESPONSES]
     assert told(caplog) == []
@@ -263,10 +263,10 @@ def test_a_call_that_moved_is_one_line(door: Door, way: str, caplog: pytest.LogC
     assert line == f"POST /responses asked=responses backend=responses reason=settings ledger=[] {told_of}"
 
 
-@each_door
-def test_a_call_that_moved_and_failed_is_one_line(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+@each_way_in
+def test_a_call_that_moved_and_failed_is_one_line(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "adapter")
-    seen = door.create(body(), lambda _: BAD)
+    seen = way_in.create(body(), lambda _: BAD)
     assert seen.error is not None
     (line,) = told(caplog, logging.INFO)
     assert line.startswith("POST /responses asked=responses")
@@ -332,7 +332,7 @@ def test_the_log_on_stderr(case: str, monkeypatch: pytest.MonkeyPatch, capsys: p
             Settings()
         root.handlers += after
         for more in ({}, {"seed": 1}, {"seed": 1}):
-            Door("client", asynchronous=False).create(body(**more), answer)
+            WayIn("client", asynchronous=False).create(body(**more), answer)
     said = capsys.readouterr()
     lines = [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", "T", line) for line in said.err.splitlines()]
     assert [line[: len(begin)] for line, begin in zip(lines, expected, strict=True)] == expected

@@ -290,7 +290,7 @@ def declared(kind: type[Any], made: Any) -> Any:
 def machine_made(recording: corpus.Recording) -> oracle.Seen | None:
     """Put together the chunks of a recorded stream; each must be what the SDK declares."""
     translation = request_of(recording)
-    machine, reader = ChunksFromEvents(translation.asked, translation.index), oracle.Reader()
+    machine, reader = ChunksFromEvents(translation.reply_context, translation.paths), oracle.Reader()
     try:
         for _, data in recording.sse or ():
             for chunk in machine.feed(data) if isinstance(data, dict) else ():
@@ -305,7 +305,7 @@ def whole_made(recording: corpus.Recording) -> oracle.Seen | None:
     """Translate the finished Response of a recording; the completion must be what the SDK declares."""
     translation = request_of(recording)
     try:
-        made = response_to_completion(finished(recording), translation.asked, translation.index)
+        made = response_to_completion(finished(recording), translation.reply_context, translation.paths)
     except TranslationError:
         return None
     return oracle.of_completion(declared(ChatCompletion, made.body))

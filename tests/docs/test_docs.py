@@ -16,7 +16,7 @@ import pytest
 
 import adapter
 from adapter import ToolCallDone, Turn
-from adapter._settings.fields import Values
+from adapter._settings.fields import SettingsFields
 from adapter._settings.json_schema import settings_schema
 from adapter.translation import CHAT_PARAMETERS
 from tests.support import answer_forms
@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def parameters() -> str:
     rows = ["| parameter | there | fate | |", "|---|---|---|---|"]
     for rule in sorted(CHAT_PARAMETERS.values(), key=lambda rule: rule.name):
-        target = f"`{rule.to}`" if rule.to else "–"
-        rows.append(f"| `{rule.name}` | {target} | {rule.fate} | {rule.note} |")
+        target = f"`{rule.target}`" if rule.target else "–"
+        rows.append(f"| `{rule.name}` | {target} | {rule.support} | {rule.note} |")
     return "\n".join(rows)
 
 
@@ -63,7 +63,7 @@ def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
     data = tomllib.loads(example)
     check.validate(data)
-    Values.model_validate(data)
+    SettingsFields.model_validate(data)
     wrong: tuple[dict[str, Any], ...] = (
         {"bakend": "chat"}, {"backend": "both"}, {"drop": ["sead"]}, {"sticky_by": "mood"}, {"rules": [{"match": {"modl": "x"}}]},
         {"unsupported_parameters": {"seed": "maybe"}}, {"rollout": 101},
@@ -71,7 +71,7 @@ def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
     assert [one for one in wrong if check.is_valid(one)] == []
 
 
-@pytest.mark.parametrize("name", sorted({*Values.model_fields} - {"match", "model"}))
+@pytest.mark.parametrize("name", sorted({*SettingsFields.model_fields} - {"match", "model"}))
 def test_every_setting_is_described(name: str) -> None:
     assert settings_schema()["properties"][name]["description"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter._settings.fields import Values
+from adapter._settings.fields import SettingsFields
 from tests.support import answer_forms
 from tests.support.answer_forms import Said
 
@@ -58,7 +58,7 @@ def test_its_links_lead_somewhere(page: Path) -> None:
 def test_the_tenants_settings_are_some() -> None:
     text = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    settings = Values.model_validate(tomllib.loads(example))
+    settings = SettingsFields.model_validate(tomllib.loads(example))
     assert settings.memory_scope_headers == ("x-tenant-id",)
 
 
@@ -76,7 +76,7 @@ def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
     from adapter.tools.logs.formats import RowFormats
-    from adapter.tools.logs.rows import Logged, unwrap
+    from adapter.tools.logs.rows import LoggedRequest, unwrap
 
     text = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
@@ -92,7 +92,7 @@ def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
         "options": {"seed": 7},
     }
     logged = unwrap({"call": call}, RowFormats.builtin().with_file(str(file)))
-    assert isinstance(logged, Logged)
+    assert isinstance(logged, LoggedRequest)
     assert logged.body == {"model": "gpt-5.2", "messages": messages, "n": 2, "seed": 7}
 
 
@@ -101,11 +101,11 @@ def test_the_exit_codes_are_those_of_the_command() -> None:
 
     text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
     told = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
-    assert told == [0, exit_codes.FOUND, exit_codes.WRONG, exit_codes.INTERRUPTED]
+    assert told == [0, exit_codes.EXIT_FINDINGS, exit_codes.EXIT_USAGE, exit_codes.EXIT_INTERRUPTED]
 
 
 def test_every_command_and_verdict_has_its_line() -> None:
-    from adapter.tools.audit.verdicts import FATES
+    from adapter.tools.audit.verdicts import VERDICT_KINDS
     from adapter.tools.cli.commands import COMMANDS
     from adapter.tools.scan.assessment import VERDICTS
 
@@ -113,4 +113,4 @@ def test_every_command_and_verdict_has_its_line() -> None:
     assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS)
     assert sorted(re.findall(r"^\| [\w' …]+ \| `(\w+)` \|", code, re.MULTILINE)) == sorted(VERDICTS)
     fates = logs.partition("| fate |")[2].partition("\n\n")[0]
-    assert fates.count("\n|") - 1 == len(FATES)
+    assert fates.count("\n|") - 1 == len(VERDICT_KINDS)

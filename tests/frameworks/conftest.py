@@ -1,4 +1,4 @@
-"""Collect the one framework that is under test, and give its tests a server, cassettes and doors."""
+"""Collect the one framework that is under test, and give its tests a server, cassettes and ways in."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["client", "install", "http_client"])
-def door(request: pytest.FixtureRequest) -> str:
-    """Run a test through each door."""
+def way_in(request: pytest.FixtureRequest) -> str:
+    """Run a test through each way in."""
     return str(request.param)
 
 
@@ -82,16 +82,16 @@ def _vllm() -> Any:
 
 
 @pytest.fixture
-def house(door: str, source: Any) -> Any:
-    """Compare the backends against both sources, through each door."""
+def house(way_in: str, source: Any) -> Any:
+    """Compare the backends against both sources, through each way in."""
     from tests.frameworks.harness import House
 
-    return House(str(FRAMEWORK), door, source)
+    return House(str(FRAMEWORK), way_in, source)
 
 
 @pytest.fixture
-def recorded_house(door: str) -> Any:
+def recorded_house(way_in: str) -> Any:
     """Compare the backends against the cassettes alone: llama.cpp has no JSON schema and no named tool on the Responses API."""
     from tests.frameworks.harness import House
 
-    return House(str(FRAMEWORK), door, _vllm())
+    return House(str(FRAMEWORK), way_in, _vllm())

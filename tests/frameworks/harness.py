@@ -6,7 +6,7 @@
 
         outcome = house.compare("invoke", run)
 
-`run` is told one `Side`: the backend, the door, where the server is. It may be `async`. `compare` runs it for `chat` and for `responses`,
+`run` is told one `Side`: the backend, the way in, where the server is. It may be `async`. `compare` runs it for `chat` and for `responses`,
 sees to it that the requests truly went where they should, makes the outcomes comparable (`plain`) and gives the one they share.
 """
 
@@ -28,12 +28,12 @@ import adapter
 from adapter.testing.cassettes import HOST, use_cassette
 from tests.support.plain import differing, plain
 
-__all__ = ["DOORS", "FAMILY", "House", "Side", "Source", "differences", "plain", "sent_paths"]
+__all__ = ["FAMILY", "WAYS_IN", "House", "Side", "Source", "differences", "plain", "sent_paths"]
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes" / "frameworks"
 BACKENDS = ("chat", "responses")
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
-DOORS = ("client", "install", "http_client")
+WAYS_IN = ("client", "install", "http_client")
 
 FAMILY: Any = next(
     importlib.import_module(base.__module__.partition(".")[0])
@@ -60,10 +60,10 @@ class Source:
 
 @dataclass
 class Side:
-    """Say on which backend, through which door and against what a program runs; what it makes is closed when the program has run."""
+    """Say on which backend, through which way in and against what a program runs; what it makes is closed when the program has run."""
 
     backend: str
-    door: str
+    way_in: str
     source: Source
     settings: adapter.Settings
     sent: list[str] = field(default_factory=list)
@@ -76,31 +76,31 @@ class Side:
         return {"base_url": self.source.base_url or f"https://{HOST}/v1", "api_key": self.source.api_key}
 
     def http_client(self) -> Any:
-        """Give an HTTP client that goes through the adapter, for a library that accepts one; None at the other doors."""
-        if self.door != "http_client":
+        """Give an HTTP client that goes through the adapter, for a library that accepts one; None at the other ways in."""
+        if self.way_in != "http_client":
             return None
         return self._sync.enter_context(FAMILY.Client(transport=adapter.Transport(settings=self.settings), timeout=60))
 
     def async_http_client(self) -> Any:
         """Give the same for asyncio; it is closed in the loop that it was used in."""
-        if self.door != "http_client":
+        if self.way_in != "http_client":
             return None
         client = FAMILY.AsyncClient(transport=adapter.AsyncTransport(settings=self.settings), timeout=60)
         self._async.push_async_callback(client.aclose)
         return client
 
     def adapt(self, client: Any) -> Any:
-        """Install the adapter on a client that the framework made; at the other doors leave it alone."""
+        """Install the adapter on a client that the framework made; at the other ways in leave it alone."""
         if isinstance(client, openai.AsyncOpenAI):
             self._async.push_async_callback(client.close)
         else:
             self._sync.callback(client.close)
-        return adapter.install(client, settings=self.settings) if self.door == "install" else client
+        return adapter.install(client, settings=self.settings) if self.way_in == "install" else client
 
     def openai(self, **options: Any) -> openai.OpenAI:
-        """Give a client for a framework that accepts one, made for the door."""
+        """Give a client for a framework that accepts one, made for the way in."""
         options = {**self.where, "max_retries": 0, "timeout": 60, **options}
-        if self.door == "client":
+        if self.way_in == "client":
             return self._sync.enter_context(adapter.OpenAI(settings=self.settings, **options))
         client: openai.OpenAI = self.adapt(openai.OpenAI(http_client=self.http_client(), **options))
         return client
@@ -108,7 +108,7 @@ class Side:
     def async_openai(self, **options: Any) -> openai.AsyncOpenAI:
         """Give the same for asyncio."""
         options = {**self.where, "max_retries": 0, "timeout": 60, **options}
-        if self.door == "client":
+        if self.way_in == "client":
             client: openai.AsyncOpenAI = adapter.AsyncOpenAI(settings=self.settings, **options)
             self._async.push_async_callback(client.close)
             return client
@@ -131,23 +131,23 @@ class Side:
 
 @dataclass(frozen=True)
 class House:
-    """Compare the backends for one framework, door and source."""
+    """Compare the backends for one framework, way in and source."""
 
     framework: str
-    door: str
+    way_in: str
     source: Source
 
     def side(self, backend: str, **settings: Any) -> Side:
         """Make one side; it never falls back to Chat in silence."""
         strict: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", **settings}
         # Without fallbacks: each cassette holds the traffic of one API.
-        return Side(backend, self.door, self.source, adapter.Settings(backend=backend, fallback=(), **strict))
+        return Side(backend, self.way_in, self.source, adapter.Settings(backend=backend, fallback=(), **strict))
 
     @contextmanager
     def cassette(self, name: str, backend: str) -> Iterator[None]:
         """Replay, or record, `cassettes/frameworks/FRAMEWORK/NAME.BACKEND.yaml`; do nothing with a live server."""
         path = CASSETTES / self.framework / f"{name}.{backend}.yaml"
-        # The doors and the sync and async forms share a cassette, since they must send the same: the first one records it.
+        # The ways in and the sync and async forms share a cassette, since they must send the same: the first one records it.
         record = self.source.record and path not in _RECORDED
         _RECORDED.add(path)
         with use_cassette(path, record=record) if self.source.recorded else nullcontext():

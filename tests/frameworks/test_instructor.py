@@ -59,8 +59,8 @@ class Fussy(BaseModel):
 
 
 def patched(side: Side, mode: Mode, *, asynchronous: bool) -> Any:
-    """Make Instructor's client for a door: on ours, or on one that it makes itself."""
-    if side.door == "client":
+    """Make Instructor's client for a way in: on ours, or on one that it makes itself."""
+    if side.way_in == "client":
         client = side.async_openai() if asynchronous else side.openai()
         return instructor.from_openai(client, mode=mode, model="tiny")
     http_client = side.async_http_client() if asynchronous else side.http_client()

@@ -55,9 +55,9 @@ def get_weather(city: str) -> str:
 def chat(side: Side, **options: Any) -> ChatOpenAI:
     """Wire LangChain's model in each of the three ways."""
     options = {"model": "tiny", "max_retries": 0, **side.where, **options}
-    if side.door == "http_client":
+    if side.way_in == "http_client":
         return ChatOpenAI(http_client=side.http_client(), http_async_client=side.async_http_client(), **options)
-    if side.door == "client":
+    if side.way_in == "client":
         sync, asynchronous = side.openai(), side.async_openai()
         return ChatOpenAI(
             client=sync.chat.completions,

@@ -78,7 +78,7 @@ def tool(function: Callable[..., str]) -> FunctionTool:
 
 
 class Model:
-    """Make LlamaIndex's model for a door, and close the clients that it made for itself."""
+    """Make LlamaIndex's model for a way in, and close the clients that it made for itself."""
 
     def __init__(self, side: Side, *, asynchronous: bool, **options: Any) -> None:
         where = {
@@ -90,7 +90,7 @@ class Model:
         }
         # The newest `stream_options` would not be sent unasked.
         where.setdefault("additional_kwargs", {"stream_options": {"include_usage": True}})
-        if side.door == "client":
+        if side.way_in == "client":
             given = {"async_openai_client": side.async_openai()} if asynchronous else {"openai_client": side.openai()}
         elif asynchronous:
             given = {"async_http_client": side.async_http_client()}

@@ -231,7 +231,7 @@ def test_session(house: House) -> None:
 
 @pytest.mark.parametrize("first", ["chat", "responses"])
 @pytest.mark.server
-def test_the_flag_flips_in_mid_conversation(door: str, live: Any, first: str) -> None:
+def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) -> None:
     async def run(side: Side) -> Any:
         made = agent(side, get_weather)
         with adapter.use(backend=first):
@@ -239,7 +239,7 @@ def test_the_flag_flips_in_mid_conversation(door: str, live: Any, first: str) ->
         after = await Runner.run(made, [*before.to_input_list(), {"role": "user", "content": BOTH}])
         return {**told(after), "before": told(before)}
 
-    house = House("openai_agents", door, live)
+    house = House("openai_agents", way_in, live)
     steady, flipped = (
         plain(house.side(backend).play(run)) for backend in (first, {"chat": "responses", "responses": "chat"}[first])
     )
@@ -312,7 +312,7 @@ def test_too_many_turns(house: House, stream: bool) -> None:
 
 
 @pytest.mark.server
-def test_stream_left_early(door: str, live: Any, backend: str) -> None:
+def test_stream_left_early(way_in: str, live: Any, backend: str) -> None:
     async def run(side: Side) -> Any:
         result = Runner.run_streamed(agent(side), "Tell me a long story.")
         async for event in result.stream_events():
@@ -320,4 +320,4 @@ def test_stream_left_early(door: str, live: Any, backend: str) -> None:
                 result.cancel()
         return result.is_complete, result.final_output
 
-    assert House("openai_agents", door, live).side(backend).play(run) == (True, None)
+    assert House("openai_agents", way_in, live).side(backend).play(run) == (True, None)

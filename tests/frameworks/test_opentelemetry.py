@@ -281,11 +281,11 @@ def test_error(recorded_house: House, instrumentation: Instrumentation) -> None:
     assert "BadRequestError" in span["attributes"]["error.type"]
 
 
-def test_connection_error(door: str, instrumentation: Instrumentation) -> None:
+def test_connection_error(way_in: str, instrumentation: Instrumentation) -> None:
     outcomes = {}
     for backend in ("chat", "responses"):
         # Nobody listens at this port, which is reserved for throwing things away.
-        side = House("opentelemetry", door, Source("nobody", "http://127.0.0.1:9/v1")).side(backend)
+        side = House("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(backend)
         with pytest.raises(openai.APIConnectionError):
             side.play(lambda side: side.openai().chat.completions.create(model="tiny", messages=USER))
         outcomes[backend] = plain(instrumentation.seen())

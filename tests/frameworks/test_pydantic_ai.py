@@ -30,9 +30,9 @@ PARIS = Person(name="Paris", age=42, tags=["Paris"])
 
 def model(side: Side, name: str = "tiny") -> OpenAIChatModel:
     """Wire pydantic-ai's model in each of the three ways."""
-    if side.door == "http_client":
+    if side.way_in == "http_client":
         provider = OpenAIProvider(**side.where, http_client=side.async_http_client())
-    elif side.door == "client":
+    elif side.way_in == "client":
         provider = OpenAIProvider(openai_client=side.async_openai())
     else:  # pydantic-ai makes the client, we take it in hand
         provider = OpenAIProvider(**side.where)

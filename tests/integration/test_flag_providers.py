@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter._exchange.effects import Flag
+from adapter._exchange.effects import FlagQuery
 from adapter._routing import flags, rollout
-from adapter._util.worker_threads import Threads
+from adapter._util.worker_threads import WorkerThreads
 from tests.support import ways_in
 from tests.support.answers import CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.flagging import (
@@ -33,13 +33,13 @@ from tests.support.flagging import (
     unready,
 )
 from tests.support.loopback import Loopback, Reply, Request
-from tests.support.ways_in import Door, each_door
+from tests.support.ways_in import WayIn, each_way_in
 
 __all__ = ["flags_anew", "sdk"]
 
 pytestmark = pytest.mark.usefixtures("flags_anew")
 
-KEYED = rollout.Hashes("adapter")
+KEYED = rollout.ServiceHash("adapter")
 
 both_sides = ways_in.both(ways_in.Reply.of_json(response()))
 
@@ -86,7 +86,7 @@ async def test_a_blocked_provider_does_not_block_the_loop(stuck: Any) -> None:
             await asyncio.sleep(0)
 
     ticking = asyncio.create_task(tick())
-    asking = asyncio.create_task(flags.aask(stuck, QUESTION, LONG))
+    asking = asyncio.create_task(flags.aread_flag(stuck, QUESTION, LONG))
     assert await asyncio.to_thread(stuck.begun.acquire, timeout=LONG)
     before = ticks
     while ticks < before + 100:  # noqa: ASYNC110  # that the loop goes round is what this is about
@@ -98,7 +98,7 @@ async def test_a_blocked_provider_does_not_block_the_loop(stuck: Any) -> None:
 
 
 async def test_a_cancelled_call_stops_waiting(stuck: Any) -> None:
-    asking = asyncio.create_task(flags.aask(stuck, QUESTION, LONG))
+    asking = asyncio.create_task(flags.aread_flag(stuck, QUESTION, LONG))
     assert await asyncio.to_thread(stuck.begun.acquire, timeout=LONG)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -106,32 +106,32 @@ async def test_a_cancelled_call_stops_waiting(stuck: Any) -> None:
 
 
 def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flags, "_THREADS", Threads(3, "adapter-flag"))
-    assert [flags.ask(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
+    monkeypatch.setattr(flags, "_THREADS", WorkerThreads(3, "adapter-flag"))
+    assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
     assert sum(thread.name == "adapter-flag" for thread in threading.enumerate()) == 3
     # All threads are stuck: nobody waits any more, however long they may.
-    assert [flags.ask(stuck, QUESTION, LONG) for _ in range(20)] == [None] * 20
-    assert [asyncio.run(flags.aask(stuck, QUESTION, LONG)) for _ in range(5)] == [None] * 5
+    assert [flags.read_flag(stuck, QUESTION, LONG) for _ in range(20)] == [None] * 20
+    assert [asyncio.run(flags.aread_flag(stuck, QUESTION, LONG)) for _ in range(5)] == [None] * 5
     stuck.go_on.set()
     for thread in threading.enumerate():
         if thread.name == "adapter-flag":
             thread.join(LONG)
-    assert flags.ask(stuck, QUESTION, LONG) == "responses"
+    assert flags.read_flag(stuck, QUESTION, LONG) == "responses"
 
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
 def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flags, "_THREADS", Threads(4, "adapter-flag"))
+    monkeypatch.setattr(flags, "_THREADS", WorkerThreads(4, "adapter-flag"))
     client = client_of(Provider(lambda _: time.sleep(0.001) or "responses"))
     if mode == "tasks":
 
         async def all_() -> list[Any]:
-            return await asyncio.gather(*(flags.aask(client, QUESTION, LONG) for _ in range(200)))
+            return await asyncio.gather(*(flags.aread_flag(client, QUESTION, LONG) for _ in range(200)))
 
         assert asyncio.run(all_()) == ["responses"] * 200
         return
     got: list[Any] = []
-    threads = [threading.Thread(target=lambda: got.append(flags.ask(client, QUESTION, LONG))) for _ in range(60)]
+    threads = [threading.Thread(target=lambda: got.append(flags.read_flag(client, QUESTION, LONG))) for _ in range(60)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -140,12 +140,12 @@ def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch:
 
 
 def test_who_waits_in_vain_leaves_nothing_behind(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = Threads(2, "adapter-flag")
+    threads = WorkerThreads(2, "adapter-flag")
     monkeypatch.setattr(flags, "_THREADS", threads)
-    waiting = threading.Thread(target=flags.ask, args=(stuck, QUESTION, LONG))
+    waiting = threading.Thread(target=flags.read_flag, args=(stuck, QUESTION, LONG))
     waiting.start()  # keeps the provider from being taken for stuck
     assert stuck.begun.acquire(timeout=LONG)
-    assert [flags.ask(stuck, QUESTION, SHORT) for _ in range(5)] == [None] * 5
+    assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(5)] == [None] * 5
     assert not threads._waiting
     stuck.go_on.set()
     waiting.join(LONG)
@@ -182,10 +182,10 @@ def _raise(_: Any) -> Any:
     raise ConnectionError("SECRET")
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_once(case: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
-    if case == "slow, async" and not door.asynchronous:
+def test_what_is_wrong_is_said_once(case: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+    if case == "slow, async" and not way_in.asynchronous:
         return  # there it isn't asked by that method
     make, said = WRONG[case]
     flag_client = make()
@@ -193,7 +193,7 @@ def test_what_is_wrong_is_said_once(case: str, door: Door, caplog: pytest.LogCap
     timeout = SHORT if case.startswith("slow") else LONG
     with caplog.at_level("WARNING", "adapter"):
         for backend in ("chat", "responses", "chat", "responses"):
-            seen = door.create(body, both_sides, backend=backend, flags=flag_client, flag_timeout=timeout)
+            seen = way_in.create(body, both_sides, backend=backend, flags=flag_client, flag_timeout=timeout)
             seen.reraise()
             assert seen.decision is not None
             assert (seen.decision.backend, seen.decision.reason) == (backend, "settings")
@@ -212,13 +212,13 @@ async def test_an_async_provider_is_awaited() -> None:
         return "responses"
 
     provider = AsyncProvider(lambda _: answer())
-    assert await flags.aask(client_of(provider), QUESTION, LONG) == "responses"
+    assert await flags.aread_flag(client_of(provider), QUESTION, LONG) == "responses"
     assert provider.threads == [threading.current_thread().name]
 
 
 async def test_a_sync_provider_runs_in_a_thread() -> None:
     provider = Provider(lambda _: "responses")
-    assert await flags.aask(client_of(provider), QUESTION, LONG) == "responses"
+    assert await flags.aread_flag(client_of(provider), QUESTION, LONG) == "responses"
     assert provider.threads == ["adapter-flag"]
 
 
@@ -232,7 +232,7 @@ async def test_an_async_provider_that_never_answers() -> None:
             cancelled.set()
         return "responses"
 
-    assert await flags.aask(client_of(AsyncProvider(lambda _: answer())), QUESTION, SHORT) is None
+    assert await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, SHORT) is None
     assert cancelled.is_set()
 
 
@@ -244,7 +244,7 @@ async def test_a_call_that_is_cancelled_while_an_async_provider_is_asked() -> No
         await asyncio.Event().wait()
         return "responses"
 
-    asking = asyncio.create_task(flags.aask(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG))
+    asking = asyncio.create_task(flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG))
     await begun.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -255,18 +255,18 @@ async def test_an_async_provider_that_raises() -> None:
     async def answer() -> str:
         raise ConnectionError
 
-    assert await flags.aask(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG) is None
+    assert await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG) is None
 
 
 def test_an_async_provider_in_sync_code() -> None:
-    assert flags.ask(client_of(AsyncProvider(lambda _: "responses")), QUESTION, LONG) == "responses"
+    assert flags.read_flag(client_of(AsyncProvider(lambda _: "responses")), QUESTION, LONG) == "responses"
 
 
 @pytest.mark.parametrize("provider", [Provider, AsyncProvider])
 def test_on_trio(provider: Any) -> None:
     trio = pytest.importorskip("trio")
     made = client_of(provider(lambda _: "responses"))
-    assert trio.run(flags.aask, made, QUESTION, LONG) == "responses"
+    assert trio.run(flags.aread_flag, made, QUESTION, LONG) == "responses"
 
 
 # A real provider, over HTTP
@@ -304,11 +304,11 @@ def test_ofrep(mode: str, case: str, ofrep: Loopback) -> None:
     ofrep.answer = lambda _: reply
     client = _ofrep_client(ofrep)
     try:
-        question = Flag("t", {"model": "gpt-4o", "stream": False})
+        question = FlagQuery("t", {"model": "gpt-4o", "stream": False})
         if mode == "sync":
-            assert flags.ask(client, question, LONG) == expected
+            assert flags.read_flag(client, question, LONG) == expected
         else:
-            assert asyncio.run(flags.aask(client, question, LONG)) == expected
+            assert asyncio.run(flags.aread_flag(client, question, LONG)) == expected
     finally:
         client.provider.session.close()
     asked = ofrep.requests[0]
@@ -331,4 +331,4 @@ def test_ofrep_through_a_client(sdk: Sdk, ofrep: Loopback, loopback: Loopback) -
         sdk.create(client, user="ann")
     flag_client.provider.session.close()
     assert paths(loopback) == [RESPONSES, CHAT, CHAT, RESPONSES]
-    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {KEYED.name("ann")}
+    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {KEYED.digest("ann")}

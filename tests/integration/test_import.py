@@ -71,16 +71,16 @@ def test_the_client_brings_no_extras() -> None:
 # Who makes the HTTP client, and of which library: the process may load what `openai` and that client load, and nothing else.
 MADE_BY = {
     "the SDK": (SDKS_HTTP, """
-def made(kind, door):
+def made(kind, way in):
     return [getattr(adapter, kind)(**given, settings=on), adapter.install(getattr(openai, kind)(**given), on)]
 """),
     "the application": (NAME, """
-def made(kind, door):
+def made(kind, way in):
     client = http.AsyncClient if kind.startswith("Async") else http.Client
     return [
         getattr(adapter, kind)(**given, settings=on, http_client=client()),
         adapter.install(getattr(openai, kind)(**given, http_client=client()), on),
-        getattr(openai, kind)(**given, http_client=client(transport=door(settings=on))),
+        getattr(openai, kind)(**given, http_client=client(transport=way in(settings=on))),
     ]
 """),
 }  # fmt: skip
@@ -93,8 +93,8 @@ def loaded():
 import adapter
 seen = dict(imported=loaded())
 on = adapter.Settings(backend="responses")
-doors = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
-seen["doors"] = loaded()
+ways in = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
+seen["ways in"] = loaded()
 
 import openai
 http = __import__(FAMILY)
@@ -126,7 +126,7 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("others", ["installed", "missing"])
 @pytest.mark.parametrize("made_by", MADE_BY)
 def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, others: str) -> None:
-    """Neither by the import nor by a door, and by calls only those that the same calls load natively."""
+    """Neither by the import nor by a way in, and by calls only those that the same calls load natively."""
     family, made = MADE_BY[made_by]
     used = {SDKS_HTTP, family}
     without = tuple(name for name in HTTP if name.replace("core", "x") not in used) if others == "missing" else ()
@@ -134,7 +134,7 @@ def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, other
     told = f"HTTP, FAMILY, BASE_URL = {HTTP!r}, {family!r}, {loopback.base_url!r}\nOWN = lambda kind: {own}\n"
     loopback.answer = both
     seen = json.loads(run(told + made + CALLS, without=without))
-    assert (seen["imported"], seen["doors"]) == ([], [])
+    assert (seen["imported"], seen["ways_in"]) == ([], [])
     assert seen["adapted"] == seen["natively"]
     assert {name.replace("core", "x") for name in seen["adapted"]} == used
     assert seen["native"] == [["Native hello"] * 2] * 2
@@ -249,7 +249,7 @@ def test_every_module_can_be_imported_first() -> None:
     """Find circular imports: each module of the core, alone in a process."""
     names = [f"adapter.{path.stem}" for path in (ROOT / "adapter").glob("[a-z]*.py")]
     names += [f"adapter.translation.{path.stem}" for path in (ROOT / "adapter" / "translation").glob("[a-z]*.py")]
-    names += [f"adapter._runtime.{path.stem}" for path in (ROOT / "adapter" / "doors").glob("[a-z]*.py")]
+    names += [f"adapter._runtime.{path.stem}" for path in (ROOT / "adapter" / "ways_in").glob("[a-z]*.py")]
     for name in names:
         assert importlib.import_module(name)
     code = f"""
@@ -266,7 +266,7 @@ for name in {names!r}:
 def test_every_module_is_seen_by_what_makes_one_executable() -> None:
     """Follow what stands in import statements that run: Nuitka and PyInstaller leave out what is imported in another way."""
     files = {_module(path): path for path in (ROOT / "adapter").rglob("*.py") if "programs" not in path.parts}
-    begun = {name for name in files if name in ("adapter", "adapter.__main__") or name.startswith("adapter.testing.")}
+    begun = {name for name in files if name in ("adapter", "adapter.__main__") or name.startswith("adapter.testing")}
     seen, left = set(), begun
     while left:
         name = left.pop()

@@ -128,7 +128,7 @@ def test_tasks_call_while_another_installs(stream: bool) -> None:
 
 @pytest.mark.usefixtures("impatient_threads")
 def test_two_clients_of_one_http_client_come_and_go() -> None:
-    """Let the doors stand as long as anybody needs them."""
+    """Let the ways in stand as long as anybody needs them."""
     upstream = Upstream(both)
     way = Way("install", asynchronous=False)
     first = way.client(upstream, None)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter._memory.urls import address
-from adapter.tools.audit.checkpoint import write_whole
+from adapter._memory.urls import parse_store_url
+from adapter.tools.audit.checkpoint import write_atomically
 from adapter.tools.kill_switch import force_file
 from tests.support.answers import both
 from tests.support.loopback import Loopback
@@ -65,7 +65,7 @@ def test_without_what_only_posix_has(tmp_path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "a state or a page of the audit": lambda path: write_whole(path, "new"),
+    "a state or a page of the audit": lambda path: write_atomically(path, "new"),
     "the kill switch": lambda path: force_file(path, "chat"),
 }
 
@@ -105,5 +105,5 @@ def test_no_unix_sockets_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as there:
         there.setattr(sys, "platform", "win32")
         with pytest.raises(ValueError, match="no Unix sockets for Python on Windows"):
-            address("unix:///run/redis.sock")
-    assert address("unix:///run/redis.sock").kind == "unix"
+            parse_store_url("unix:///run/redis.sock")
+    assert parse_store_url("unix:///run/redis.sock").kind == "unix"

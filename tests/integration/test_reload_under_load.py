@@ -15,7 +15,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import live
+from adapter._routing.reload import reloader_of
 from tests.support.answers import CALL, CHAT, RESPONSES, both, chat_events, delta, ending, opening
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
@@ -106,12 +106,12 @@ def troubled(file: Path, settings: Settings) -> Iterator[threading.Event]:
 
 @pytest.mark.usefixtures("troubled")
 def test_settings_are_never_torn(settings: Settings, hashes: set[str]) -> None:
-    reader = live(settings)
+    reader = reloader_of(settings)
 
     def look() -> set[tuple[str, ...]]:
         seen = set()
         for _ in range(400):
-            now = reader.now().settings
+            now = reader.current().settings
             seen.add((now.hash, now.backend, now.unsupported, now.service))
         return seen
 
@@ -131,7 +131,7 @@ def test_threads_call_on(settings: Settings, hashes: set[str], troubled: threadi
         decisions = [one for many in _threads(work) for one in many]
         _check(decisions, hashes)
         troubled.set()
-        assert _settles(lambda: live(client._adapter_settings).now().settings.backend == "responses")
+        assert _settles(lambda: reloader_of(client._adapter_settings).current().settings.backend == "responses")
         assert adapter.decision(client.chat.completions.create(**CALL)).backend == "responses"
 
 

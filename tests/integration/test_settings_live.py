@@ -18,7 +18,7 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._routing import reload as live_module
-from adapter._routing.reload import Live, live
+from adapter._routing.reload import SettingsReloader, reloader_of
 from tests.support.answers import KEY
 from tests.support.http import default_client
 
@@ -51,21 +51,21 @@ COPIES: dict[str, Callable[[Settings], Settings]] = {
 def test_copies_live_on(case: str, file: Path) -> None:
     file.write_text('service = "one"\n')
     settings = Settings(config_file=file, backend="responses")
-    live(settings).now()
+    reloader_of(settings).current()
     copied = COPIES[case](settings)
     assert (copied.hash, copied.backend) == (settings.hash, "responses")
     file.write_text('service = "two"\n')
-    assert {live(one).now().settings.service for one in (settings, copied)} == {"two"}
+    assert {reloader_of(one).current().settings.service for one in (settings, copied)} == {"two"}
 
 
 def test_a_copy_with_other_values_has_a_life_of_its_own(file: Path) -> None:
     file.write_text('service = "one"\n')
     settings = Settings(config_file=file)
-    live(settings)
+    reloader_of(settings)
     other = settings.model_copy(update={"backend": "responses"})
-    assert (live(settings).now().settings.backend, live(other).now().settings.backend) == ("chat", "responses")
+    assert (reloader_of(settings).current().settings.backend, reloader_of(other).current().settings.backend) == ("chat", "responses")
     file.write_text('service = "two"\nbackend = "chat"\n')
-    assert (live(other).now().settings.backend, live(other).now().settings.service) == ("responses", "two")
+    assert (reloader_of(other).current().settings.backend, reloader_of(other).current().settings.service) == ("responses", "two")
     with pytest.raises(adapter.ConfigurationError, match=r"^backend: "):
         settings.model_copy(update={"backend": "both"})
 
@@ -74,13 +74,13 @@ def test_a_copy_with_other_values_has_a_life_of_its_own(file: Path) -> None:
 
 
 @pytest.fixture
-def reader(file: Path) -> Live:
+def reader(file: Path) -> SettingsReloader:
     file.write_text('service = "one"\n')
-    return live(Settings(config_file=file, unsupported="error"))
+    return reloader_of(Settings(config_file=file, unsupported="error"))
 
 
-def service(reader: Live) -> str:
-    settings = reader.now().settings
+def service(reader: SettingsReloader) -> str:
+    settings = reader.current().settings
     assert settings.unsupported == "error"  # an argument, which no file changes
     return settings.service
 
@@ -114,7 +114,7 @@ CHANGES: dict[str, Callable[[Path, str], object]] = {
 
 @pytest.mark.usefixtures("moment")
 @pytest.mark.parametrize("case", CHANGES)
-def test_a_changed_file_is_read(case: str, reader: Live, file: Path) -> None:
+def test_a_changed_file_is_read(case: str, reader: SettingsReloader, file: Path) -> None:
     assert service(reader) == "one"
     for name in ("two", "six", "ten"):
         CHANGES[case](file, f'service = "{name}"\n')
@@ -122,21 +122,21 @@ def test_a_changed_file_is_read(case: str, reader: Live, file: Path) -> None:
         assert service(reader) == name
 
 
-def test_a_settled_file_is_not_read_again(reader: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settled_file_is_not_read_again(reader: SettingsReloader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "_RACY_NS", -1)
-    router = reader.now()
+    router = reader.current()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", lambda _: pytest.fail("read again"))
-        assert all(reader.now() is router for _ in range(100))
+        assert all(reader.current() is router for _ in range(100))
 
 
-def test_a_touched_file_changes_nothing(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    router = reader.now()
+def test_a_touched_file_changes_nothing(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    router = reader.current()
     with caplog.at_level(logging.DEBUG, "adapter"):
         file.touch()
-        assert reader.now() is router
+        assert reader.current() is router
         _replace(file, file.read_text())
-        assert reader.now() is router
+        assert reader.current() is router
     assert not caplog.records
 
 
@@ -151,7 +151,7 @@ def test_symbolic_links_as_kubernetes_swaps_them(tmp_path: Path) -> None:
 
     publish("one")
     (tmp_path / "adapter.toml").symlink_to("..data/adapter.toml")
-    reader = live(Settings(config_file=tmp_path / "adapter.toml", unsupported="error"))
+    reader = reloader_of(Settings(config_file=tmp_path / "adapter.toml", unsupported="error"))
     assert service(reader) == "one"
     for name in ("two", "six"):
         publish(name)
@@ -178,8 +178,8 @@ BAD: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.usefixtures("moment")
 @pytest.mark.parametrize("case", BAD)
-def test_a_file_that_goes_bad(case: str, reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    good = reader.now().settings.hash
+def test_a_file_that_goes_bad(case: str, reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = reader.current().settings.hash
     with caplog.at_level(logging.INFO, "adapter"):
         BAD[case](file)
         assert [service(reader) for _ in range(5)] == ["one"] * 5
@@ -198,12 +198,12 @@ def test_a_file_that_goes_bad(case: str, reader: Live, file: Path, caplog: pytes
         assert [service(reader) for _ in range(5)] == ["two"] * 5
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
     assert good in caplog.messages[0]
-    assert reader.now().settings.hash in caplog.messages[1]
+    assert reader.current().settings.hash in caplog.messages[1]
     assert "two" not in caplog.text
 
 
 def test_a_bug_of_ours_in_reading_costs_no_call(
-    reader: Live, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    reader: SettingsReloader, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise LookupError("SECRET")
@@ -217,7 +217,7 @@ def test_a_bug_of_ours_in_reading_costs_no_call(
     assert "SECRET" not in caplog.text
 
 
-def test_bad_in_one_way_after_the_other(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_in_one_way_after_the_other(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "adapter"):
         for text in ("x = \n", "", "x = \n", "", 'servcie = "x"\n'):
             file.write_text(text)
@@ -227,32 +227,32 @@ def test_bad_in_one_way_after_the_other(reader: Live, file: Path, caplog: pytest
 
 def test_a_kill_switch_in_the_file_beats_an_argument(file: Path) -> None:
     file.write_text("# nothing\n")
-    reader = live(Settings(config_file=file, force="responses"))
-    assert reader.now().settings.force == "responses"
+    reader = reloader_of(Settings(config_file=file, force="responses"))
+    assert reader.current().settings.force == "responses"
     file.write_text('force = "chat"\n')
-    assert reader.now().settings.force == "chat"
+    assert reader.current().settings.force == "chat"
     file.write_text('force = "responses"\n')
-    assert reader.now().settings.force == "responses"
+    assert reader.current().settings.force == "responses"
 
 
 def test_an_argument_keeps_its_value_and_everything_else_follows(file: Path) -> None:
     file.write_text('backend = "responses"\nrollout = 5\ndrop = ["seed"]\n')
-    reader = live(Settings(config_file=file, rollout=50))
+    reader = reloader_of(Settings(config_file=file, rollout=50))
     for backend, drop in (("chat", ["n"]), ("responses", [])):
         file.write_text(f'backend = "{backend}"\nrollout = 1\ndrop = {json.dumps(drop)}\n')
-        now = reader.now().settings
+        now = reader.current().settings
         assert (now.backend, now.rollout, now.drop) == (backend, 50, tuple(drop))
     file.write_text("# all gone\n")
-    assert (reader.now().settings.backend, reader.now().settings.rollout) == ("chat", 50)
+    assert (reader.current().settings.backend, reader.current().settings.rollout) == ("chat", 50)
 
 
-def test_changes_are_logged_with_the_hash_alone(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    reader.now()
+def test_changes_are_logged_with_the_hash_alone(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reader.current()
     with caplog.at_level(logging.INFO, "adapter"):
         file.write_text('service = "SECRET"\n')
         assert service(reader) == "SECRET"
     (message,) = caplog.messages
-    assert reader.now().settings.hash in message
+    assert reader.current().settings.hash in message
     assert "SECRET" not in caplog.text
 
 
@@ -281,11 +281,11 @@ def test_thirty_clients_share_one_reading(
 def test_clients_that_are_told_different_things_share_nothing(file: Path) -> None:
     file.write_text('service = "one"\n')
     told: list[Any] = [{}, {"backend": "responses"}, {"observers": [print]}, {"observers": [repr]}]
-    made = [live(Settings(config_file=file, **given)) for given in told]
+    made = [reloader_of(Settings(config_file=file, **given)) for given in told]
     assert len({id(one) for one in made}) == len(told)
 
 
-def test_a_log_handler_may_make_calls_itself(reader: Live, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_handler_may_make_calls_itself(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[str] = []
 
     class Handler(logging.Handler):

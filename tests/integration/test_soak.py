@@ -46,7 +46,7 @@ def _certificates() -> ssl.SSLContext:
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is known of the last calls be full after the first round, so that nothing grows after it."""
-    monkeypatch.setattr(decisions, "_MOST_NAMED", 20)
+    monkeypatch.setattr(decisions, "_MAX_BY_ID", 20)
 
 
 @pytest.fixture(scope="module")

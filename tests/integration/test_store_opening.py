@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter._exchange.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, RecallResult, Remember
 from adapter._memory import service as keeping
-from adapter._memory.keys import whose_are
-from adapter._memory.service import Keeper
-from adapter._memory.store import OPENING
-from adapter._routing.reload import live
-from adapter.translation.reasoning.turns import Memo
+from adapter._memory.keys import make_memory_scope
+from adapter._memory.service import MemoryService
+from adapter._memory.store import OPEN_TIMEOUT
+from adapter._routing.reload import reloader_of
+from adapter.translation.reasoning.turns import MemoryEntry
 from tests.support.stores import DictStore, RedisServer, needs_redis, shared_redis, sqlite_url, turn
 
 __all__ = ["shared_redis"]
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
-WHOSE = whose_are("https://api.test:443/v1")
+WHOSE = make_memory_scope("https://api.test:443/v1")
 RECALL = Recall("gpt-5", ("a",))
-REMEMBER = Remember("gpt-5", Memo("a", turn()))
+REMEMBER = Remember("gpt-5", MemoryEntry("a", turn()))
 
 FRESH = """
 import asyncio, importlib.abc, json, os, socket, sys, time
@@ -82,7 +82,7 @@ client.close()
 def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_redis: RedisServer) -> None:
     kind, _, mode = case.partition("-")
     url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url.replace("127.0.0.1", "localhost")
-    keeper = Keeper(url, scope=None, keys=(KEY,), seconds=5)
+    keeper = MemoryService(url, scope_name=None, keys=(KEY,), seconds=5)
     keeper.perform(REMEMBER, WHOSE)
     keeper.store.close()
     command = [sys.executable, "-c", FRESH, url, KEY, mode]
@@ -171,8 +171,8 @@ def test_a_server_that_does_not_answer_fails_no_start(
     monkeypatch.setattr(keeping, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1])
     settings = adapter.Settings(backend="responses", memory=url.format(silent))
     with adapter.OpenAI(api_key="key", settings=settings) as client:
-        assert client._adapter_live.now().memory.perform(RECALL, WHOSE) == Recalled()  # type: ignore[attr-defined]
-    assert waited == [OPENING]
+        assert client._adapter_live.current().memory.perform(RECALL, WHOSE) == RecallResult()  # type: ignore[attr-defined]
+    assert waited == [OPEN_TIMEOUT]
 
 
 def test_nothing_is_opened_for_calls_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,11 +188,11 @@ def test_a_store_that_a_changed_file_names_is_opened_without_waiting(
 ) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('backend = "responses"\n', encoding="utf-8")
-    reading = live(adapter.Settings(config_file=file))
+    reading = reloader_of(adapter.Settings(config_file=file))
     waited: list[float] = []
     monkeypatch.setattr(keeping, "wait", lambda _, seconds: waited.append(seconds))
     file.write_text(f'backend = "responses"\nmemory = "{shared_redis.url}"\n', encoding="utf-8")
-    memory = reading.now().memory
+    memory = reading.current().memory
     assert waited == [0]
     until = time.monotonic() + 20
     while not memory.store._idle and time.monotonic() < until:
@@ -219,7 +219,7 @@ def test_a_store_is_opened_once(asynchronous: bool) -> None:
             self.times += 1
 
     store = Opened()
-    keeper = Keeper(store, scope=None, keys=(), seconds=5)
+    keeper = MemoryService(store, scope_name=None, keys=(), seconds=5)
     for _ in range(3):
         if asynchronous:
             asyncio.run(keeper.aperform(RECALL, WHOSE))
@@ -230,7 +230,7 @@ def test_a_store_is_opened_once(asynchronous: bool) -> None:
 
 def test_opening_leaves_no_thread(tmp_path: Path) -> None:
     """Else a process that forks after it has made its clients would be one with threads."""
-    Keeper(sqlite_url(tmp_path), scope=None, keys=(), seconds=5).prepare()
+    MemoryService(sqlite_url(tmp_path), scope_name=None, keys=(), seconds=5).prepare()
     for thread in threading.enumerate():
         if thread.name == "adapter-memory-opening":
             thread.join(20)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter._exchange.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, RecallResult, Remember
 from adapter._memory import stores
-from adapter._memory.keys import whose_are
-from adapter._memory.service import Keeper
-from adapter._memory.urls import address
-from adapter.translation.reasoning.turns import Memo
+from adapter._memory.keys import make_memory_scope
+from adapter._memory.service import MemoryService
+from adapter._memory.urls import parse_store_url
+from adapter.translation.reasoning.turns import MemoryEntry
 from tests.integration.test_stores import Asked, TestEveryStore
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until
 from tests.support.stores import SERVER, needs_redis, turn
@@ -30,7 +30,7 @@ pytestmark = needs_redis
 URLS = ("tls", "unix", "cluster", "sentinel")
 CLIENTS = ("client", "cluster client", "client of text", "cluster client of text")
 ASYNC_CLIENTS = tuple(f"async {kind}" for kind in CLIENTS)
-WHOSE = whose_are("https://api.test:443/v1")
+WHOSE = make_memory_scope("https://api.test:443/v1")
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def _client(kind: str, servers: Kinds) -> Any:
     from redis.asyncio import RedisCluster as AsyncRedisCluster
 
     if "cluster" in kind:
-        host, port = address(servers.url("cluster")).hosts[0]
+        host, port = parse_store_url(servers.url("cluster")).hosts[0]
         cluster = AsyncRedisCluster if "async" in kind else redis.RedisCluster
         return cluster(host=host, port=port, password=PASSWORD, decode_responses="text" in kind)
     return (AsyncRedis if "async" in kind else redis.Redis).from_url(
@@ -87,13 +87,13 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
     if kind.startswith("async"):
         loop: asyncio.AbstractEventLoop = request.getfixturevalue("loop")
         client = _client(kind, servers)
-        emptied = InLoop(stores.opened(client, 5), loop)
+        emptied = InLoop(stores.open_store(client, 5), loop)
         emptied.forget("*")
         yield emptied
         asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(60)
         return
     client = _client(kind, servers) if kind in CLIENTS else None
-    made = Asked(stores.opened(servers.url(kind) if client is None else client, 5), asynchronous=mode == "async")
+    made = Asked(stores.open_store(servers.url(kind) if client is None else client, 5), asynchronous=mode == "async")
     made.forget("*")
     yield made
     made.store.close()
@@ -106,9 +106,9 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
 def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -> None:
     """To connect to a cluster, or to find a server by its sentinels, takes more than a call may cost."""
     url = adapter.Settings(memory=servers.url(kind)).memory
-    Keeper(url, scope=kind, keys=(), seconds=30).perform(Remember("gpt-5", Memo("a", turn())), WHOSE)
-    stores.forget_all()
-    keeper = Keeper(url, scope=kind, keys=(), seconds=0.3)
+    MemoryService(url, scope_name=kind, keys=(), seconds=30).perform(Remember("gpt-5", MemoryEntry("a", turn())), WHOSE)
+    stores.reset_stores()
+    keeper = MemoryService(url, scope_name=kind, keys=(), seconds=0.3)
     recall = Recall("gpt-5", ("a",))
     found = asyncio.run(keeper.aperform(recall, WHOSE)) if asynchronous else keeper.perform(recall, WHOSE)
     assert found.turns == {"a": turn()}
@@ -117,10 +117,10 @@ def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -
 def test_a_clusters_values_are_spread(servers: Kinds) -> None:
     import redis
 
-    store = stores.opened(servers.url("cluster"), 5)
+    store = stores.open_store(servers.url("cluster"), 5)
     for k in range(30):
         store.put(f"s:c:{k}", b"x")
-    host, port = address(servers.url("cluster")).hosts[0]
+    host, port = parse_store_url(servers.url("cluster")).hosts[0]
     with redis.RedisCluster(host=host, port=port, password=PASSWORD) as client:
         sizes = [client.dbsize(target_nodes=node) for node in client.get_primaries()]
     assert len(sizes) == 3
@@ -131,14 +131,14 @@ def test_a_clusters_values_are_spread(servers: Kinds) -> None:
 def test_a_server_that_sentinels_replace(servers: Kinds) -> None:
     with all_kinds() as own:
         url = adapter.Settings(memory=own.url("sentinel")).memory
-        keeper = Keeper(url, scope=None, keys=(), seconds=5)
-        remember, recall = Remember("gpt-5", Memo("a", turn())), Recall("gpt-5", ("a",))
+        keeper = MemoryService(url, scope_name=None, keys=(), seconds=5)
+        remember, recall = Remember("gpt-5", MemoryEntry("a", turn())), Recall("gpt-5", ("a",))
         keeper.perform(remember, WHOSE)
         assert keeper.perform(recall, WHOSE).turns == {"a": turn()}
         own.sentinel_server.kill()
 
         def back() -> bool:
-            keeper._trouble._rests_until = 0.0
+            keeper._breaker._open_until = 0.0
             keeper.perform(remember, WHOSE)
             return bool(keeper.perform(recall, WHOSE).turns)
 
@@ -147,8 +147,8 @@ def test_a_server_that_sentinels_replace(servers: Kinds) -> None:
 
 
 def test_an_async_client_in_sync_calls_is_a_warning(servers: Kinds, caplog: pytest.LogCaptureFixture) -> None:
-    keeper = Keeper(_client("async client", servers), scope=None, keys=(), seconds=5)
-    assert keeper.perform(Recall("gpt-5", ("a",)), WHOSE) == Recalled()
+    keeper = MemoryService(_client("async client", servers), scope_name=None, keys=(), seconds=5)
+    assert keeper.perform(Recall("gpt-5", ("a",)), WHOSE) == RecallResult()
     assert "a client of redis.asyncio serves async calls alone" in caplog.text
 
 
@@ -162,8 +162,8 @@ def test_a_pool_is_no_client() -> None:
 @pytest.mark.parametrize("kind", ["unix", "cluster"])
 def test_what_others_wrote_does_not_hide_the_rest(kind: str, servers: Kinds) -> None:
     """A list under a name, and a megabyte too much."""
-    store = stores.opened(servers.url(kind), 5)
-    client = store._connected()
+    store = stores.open_store(servers.url(kind), 5)
+    client = store._get_client()
     names = [f"s:odd:{k}" for k in range(4)]
     client.rpush(f"adapter:{names[0]}", "x")
     client.set(f"adapter:{names[1]}", b"x" * 3_000_000)

@@ -21,16 +21,16 @@ from typing import Any
 import pytest
 
 import adapter
-from adapter._exchange.effects import Recall, Recalled, Remember
+from adapter._exchange.effects import Recall, RecallResult, Remember
 from adapter._memory import service as keeping
-from adapter._memory.circuit_breaker import Trouble
-from adapter._memory.keys import whose_are
-from adapter._memory.service import Keeper
-from adapter.translation.reasoning.turns import Memo
+from adapter._memory.circuit_breaker import CircuitBreaker
+from adapter._memory.keys import make_memory_scope
+from adapter._memory.service import MemoryService
+from adapter.translation.reasoning.turns import MemoryEntry
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
 from tests.support.tool_loop import Api, Talk, call, events, reasoning, said, spoken
-from tests.support.ways_in import DOORS, Door, each_door
+from tests.support.ways_in import WAYS_IN, WayIn, each_way_in
 
 R, C = reasoning, call
 SECONDS = 0.05
@@ -96,13 +96,13 @@ BROKEN: dict[str, Callable[[], Broken]] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("what", BROKEN)
-def test_calls_succeed(what: str, stream: bool, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_succeed(what: str, stream: bool, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     api = Api(*_outputs(3))
     # A deadline that no machine is too slow for: nothing here waits for it.
-    Talk(door, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
+    Talk(way_in, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
     assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     if what != "gives None":  # nothing is no garbage
@@ -111,15 +111,15 @@ def test_calls_succeed(what: str, stream: bool, door: Door, caplog: pytest.LogCa
     assert "gAAAA" not in caplog.text
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door.kind == "client"], ids=lambda door: door.name)
+@pytest.mark.parametrize("way_in", [way_in for way_in in WAYS_IN if way_in.kind == "client"], ids=lambda way_in: way_in.name)
 @pytest.mark.parametrize("when", ["reading", "writing"])
-def test_a_store_that_hangs_is_left_behind(when: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_hangs_is_left_behind(when: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     go_on = threading.Event()
     hang = lambda: go_on.wait(60) and {}  # noqa: E731
     store = Broken(get=hang) if when == "reading" else Broken(put=hang)
     api = Api(*_outputs(3))
     try:
-        Talk(door, api, memory=store, memory_timeout=SECONDS).turns(4)
+        Talk(way_in, api, memory=store, memory_timeout=SECONDS).turns(4)
     finally:
         go_on.set()
     assert len(api.sent) == 4
@@ -129,16 +129,16 @@ def test_a_store_that_hangs_is_left_behind(when: str, door: Door, caplog: pytest
 # Real stores
 
 
-def _keeper(memory: Any, seconds: float = SECONDS) -> Keeper:
-    return Keeper(memory, scope=None, keys=(), seconds=seconds)
+def _keeper(memory: Any, seconds: float = SECONDS) -> MemoryService:
+    return MemoryService(memory, scope_name=None, keys=(), seconds=seconds)
 
 
-WHOSE = whose_are("https://api.test:443/v1")
-REMEMBER = Remember("gpt-5", Memo("a", turn()))
+WHOSE = make_memory_scope("https://api.test:443/v1")
+REMEMBER = Remember("gpt-5", MemoryEntry("a", turn()))
 RECALL = Recall("gpt-5", ("a",))
 
 
-def _ask(keeper: Keeper, effect: Any, *, asynchronous: bool) -> Any:
+def _ask(keeper: MemoryService, effect: Any, *, asynchronous: bool) -> Any:
     return asyncio.run(keeper.aperform(effect, WHOSE)) if asynchronous else keeper.perform(effect, WHOSE)
 
 
@@ -168,17 +168,17 @@ def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: py
     _ask(patient, REMEMBER, asynchronous=asynchronous)
     server.hang()
     with measured(capsys, f"a Redis server that hangs, deadline {SECONDS * 1e3:.0f} ms, one call"):
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
-    for _ in range(Trouble.patience):
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+    for _ in range(CircuitBreaker.threshold):
         _ask(keeper, RECALL, asynchronous=asynchronous)
-    assert keeper._trouble.resting
+    assert keeper._breaker.is_open
     with measured(capsys, "the same, left alone after some failures"):
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
     server.go_on()
     until = time.monotonic() + 20
     turns = {}
     while not turns and time.monotonic() < until:
-        keeper._trouble._rests_until = 0.0
+        keeper._breaker._open_until = 0.0
         turns = _ask(keeper, RECALL, asynchronous=asynchronous).turns
     assert turns == {"a": turn()}
 
@@ -188,7 +188,7 @@ def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: py
 def test_a_server_that_is_killed_in_mid_call(
     server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    door = next(door for door in DOORS if door.kind == "client" and door.asynchronous is asynchronous)
+    way_in = next(way_in for way_in in WAYS_IN if way_in.kind == "client" and way_in.asynchronous is asynchronous)
     api = Api(*_outputs(3))
 
     def answer(sent: Any) -> Any:
@@ -196,7 +196,7 @@ def test_a_server_that_is_killed_in_mid_call(
             server.kill()  # the second request is under way: what it had been told is used, its reply can't be remembered
         return api(sent)
 
-    talk = Talk(door, answer, memory=server.url, memory_timeout=5)
+    talk = Talk(way_in, answer, memory=server.url, memory_timeout=5)
     talk.turns(2)
     with measured(capsys, "a call whose Redis server is gone"):
         talk.turn()
@@ -206,7 +206,7 @@ def test_a_server_that_is_killed_in_mid_call(
     back = False
     while not back and time.monotonic() < until:  # it may be left alone for a moment
         api = Api(*_outputs(1))
-        Talk(door, api, memory=server.url, memory_timeout=5).turns(2)
+        Talk(way_in, api, memory=server.url, memory_timeout=5).turns(2)
         back = "reasoning" in spoken(api.sent[-1]["input"])
     assert back, "it is used again once it is back"
 
@@ -217,7 +217,7 @@ def test_a_server_that_is_full(asynchronous: bool, caplog: pytest.LogCaptureFixt
     with redis_server("--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
         keeper = _keeper(server.url, 5)
         _ask(keeper, REMEMBER, asynchronous=asynchronous)
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
         keeper.store.close()
     assert "no answer (OutOfMemoryError)" in caplog.text
 
@@ -232,7 +232,7 @@ def test_a_server_that_holds_garbage(server: RedisServer, asynchronous: bool, ca
     with redis.Redis.from_url(server.url) as client:
         for name in client.scan_iter():
             client.set(name, b"garbage")
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
     assert "a value that can't be read" in caplog.text
 
 
@@ -262,7 +262,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
     keeper = _keeper(sqlite_url(tmp_path), 5)
     for k in range(30):
-        _ask(keeper, Remember("gpt-5", Memo(f"{k}", turn("x" * 500))), asynchronous=asynchronous)
+        _ask(keeper, Remember("gpt-5", MemoryEntry(f"{k}", turn("x" * 500))), asynchronous=asynchronous)
     keeper.store.close()
     SPOILED[how](tmp_path / "memory.db")
     recall = Recall("gpt-5", tuple(f"{k}" for k in range(30)))
@@ -275,7 +275,7 @@ def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, ca
 @each_mode
 def test_a_folder_that_is_not_there(tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
     keeper = _keeper(sqlite_url(tmp_path / "absent"))
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
     assert "no answer (FileNotFoundError)" in caplog.text
 
 
@@ -348,12 +348,12 @@ POISON: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("what", POISON)
-def test_what_others_wrote_is_reasoning_or_nothing(what: str, door: Door, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_others_wrote_is_reasoning_or_nothing(what: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     poison, carried = POISON[what]
     api = Api(*_outputs(3))
-    Talk(door, api, memory=Poisoned(poison), memory_timeout=30).turns(4)
+    Talk(way_in, api, memory=Poisoned(poison), memory_timeout=30).turns(4)
     items = [item for sent in api.sent for item in sent["input"] if item.get("type") == "reasoning"]
     assert bool(items) is carried
     assert all(item.keys() <= {"type", "summary", "encrypted_content", "content", "status"} for item in items)
@@ -370,10 +370,10 @@ def test_a_recall_is_bounded(
     store = DictStore()
     keeper = _keeper(store, 30)
     big = turn("x" * 900_000 if bound == "bytes" else "x")
-    many = replace(big, before=((big.before[0][0],) * 200,)) if bound == "items" else big
+    many = replace(big, reasoning=((big.reasoning[0][0],) * 200,)) if bound == "items" else big
     names = tuple(f"{k}" for k in range(30))
     for name in names:
-        _ask(keeper, Remember("gpt-5", Memo(name, many)), asynchronous=asynchronous)
+        _ask(keeper, Remember("gpt-5", MemoryEntry(name, many)), asynchronous=asynchronous)
     if bound == "time":
         start, steps = time.monotonic(), iter(range(1_000_000))
         monkeypatch.setattr(keeping.time, "monotonic", lambda: start + 2 * next(steps))
@@ -389,11 +389,11 @@ def test_a_recall_is_bounded(
 def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     now = 1000.0
     monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
-    trouble = Trouble()
+    trouble = CircuitBreaker()
     for _ in range(50):
         trouble.warn("no answer (X)")
     assert len(caplog.records) == 1
-    now += Trouble.quiet + 1
+    now += CircuitBreaker.warning_interval + 1
     trouble.warn("no answer (X)")
     assert len(caplog.records) == 2
     assert "50 times" in caplog.records[1].getMessage()
@@ -402,20 +402,20 @@ def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
 def test_how_long_a_store_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
-    trouble, rests = Trouble(), []
-    for _ in range(Trouble.patience - 1):
-        trouble.failed(OSError())
-        assert not trouble.resting
+    trouble, rests = CircuitBreaker(), []
+    for _ in range(CircuitBreaker.threshold - 1):
+        trouble.record_failure(OSError())
+        assert not trouble.is_open
     for _ in range(8):
-        trouble.failed(OSError())
-        rests.append(trouble._rests_until - now)
-        assert trouble.resting
-        now = trouble._rests_until
-        assert not trouble.resting
+        trouble.record_failure(OSError())
+        rests.append(trouble._open_until - now)
+        assert trouble.is_open
+        now = trouble._open_until
+        assert not trouble.is_open
     assert rests == [1, 2, 4, 8, 16, 30, 30, 30]
-    trouble.over()
-    trouble.failed(OSError())
-    assert not trouble.resting
+    trouble.record_success()
+    trouble.record_failure(OSError())
+    assert not trouble.is_open
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -484,7 +484,7 @@ def test_a_name_that_takes_long_to_look_up(asynchronous: bool, monkeypatch: pyte
 
     monkeypatch.setattr("socket.getaddrinfo", slowly)
     keeper = _keeper("redis://somewhere.invalid/0")
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == Recalled()
+    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
     assert looking.is_set()
     assert not go_on.is_set(), "nobody has waited for it"
     go_on.set()
@@ -495,4 +495,4 @@ def test_a_store_whose_own_task_was_cancelled() -> None:
         async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
             raise asyncio.CancelledError
 
-    assert asyncio.run(_keeper(Cancelled()).aperform(RECALL, WHOSE)) == Recalled()
+    assert asyncio.run(_keeper(Cancelled()).aperform(RECALL, WHOSE)) == RecallResult()

@@ -16,7 +16,7 @@ import pytest
 
 import adapter
 from adapter._memory import in_memory, stores
-from adapter._memory.in_memory import InProcess
+from adapter._memory.in_memory import InMemoryStore
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, shared_redis, sqlite_url
 
 __all__ = ["shared_redis"]
@@ -29,7 +29,7 @@ class Asked:
 
     def __init__(self, store: Any, *, asynchronous: bool) -> None:
         self.store = store
-        self._asynchronous = asynchronous and not isinstance(store, InProcess)
+        self._asynchronous = asynchronous and not isinstance(store, InMemoryStore)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         if self._asynchronous:
@@ -40,7 +40,7 @@ class Asked:
         return dict(self._ask("get", list(names)))
 
     def put(self, name: str, value: bytes) -> None:
-        self._ask("put", name, value, *([len(value)] if isinstance(self.store, InProcess) else []))
+        self._ask("put", name, value, *([len(value)] if isinstance(self.store, InMemoryStore) else []))
 
     def delete(self, *names: str) -> None:
         self._ask("delete", list(names))
@@ -54,9 +54,9 @@ class Asked:
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Asked:
     mode, _, kind = request.param.partition("-")
     made: dict[str, Callable[[], Any]] = {
-        "memory": lambda: stores.opened("memory://", 5),
-        "sqlite": lambda: stores.opened(sqlite_url(tmp_path), 5),
-        "redis": lambda: stores.opened(_emptied(request).url, 5),
+        "memory": lambda: stores.open_store("memory://", 5),
+        "sqlite": lambda: stores.open_store(sqlite_url(tmp_path), 5),
+        "redis": lambda: stores.open_store(_emptied(request).url, 5),
         "own": DictStore,
     }
     return Asked(made[kind](), asynchronous=mode == "async")
@@ -145,7 +145,7 @@ def test_values_grow_old(
 ) -> None:
     urls = {"memory": lambda: "memory://?age=1", "sqlite": lambda: sqlite_url(tmp_path, age=1),
             "redis": lambda: _emptied(request).url + "?age=0.5"}  # fmt: skip
-    asked = Asked(stores.opened(urls[mode](), 5), asynchronous=False)
+    asked = Asked(stores.open_store(urls[mode](), 5), asynchronous=False)
     asked.put("s:c:1", b"1")
     assert asked.get("s:c:1")
     if mode == "redis":
@@ -159,7 +159,7 @@ def test_values_grow_old(
 
 
 def test_this_process_keeps_the_newest_used() -> None:
-    store = InProcess(count=3, size=10_000, age=60)
+    store = InMemoryStore(count=3, size=10_000, age=60)
     for name in "abc":
         store.put(name, name, 10)
     store.get(["a"])
@@ -168,7 +168,7 @@ def test_this_process_keeps_the_newest_used() -> None:
 
 
 def test_this_process_is_bounded_in_bytes() -> None:
-    store = InProcess(count=1000, size=100, age=60)
+    store = InMemoryStore(count=1000, size=100, age=60)
     for k in range(20):
         store.put(f"{k}", k, 30)
     assert store.get([f"{k}" for k in range(20)]) == {"17": 17, "18": 18, "19": 19}
@@ -179,19 +179,19 @@ def test_this_process_is_bounded_in_bytes() -> None:
 
 
 def test_this_process_forgets_what_is_old_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = InProcess(count=10, size=1000, age=60)
+    store = InMemoryStore(count=10, size=1000, age=60)
     store.put("a", "a", 10)
     later = time.monotonic() + 61
     monkeypatch.setattr(in_memory.time, "monotonic", lambda: later)
     assert store.get(["a"]) == {}
-    assert not store._held
+    assert not store._entries
     assert not store._bytes
 
 
 @pytest.mark.parametrize("bound", ["count", "bytes"])
 def test_a_file_is_bounded(bound: str, tmp_path: Path) -> None:
     limits = {"count": 500} if bound == "count" else {"bytes": 400_000}
-    store = stores.opened(sqlite_url(tmp_path, **limits), 5)
+    store = stores.open_store(sqlite_url(tmp_path, **limits), 5)
     value = os.urandom(1000)
     for k in range(2048):
         store.put(f"s:c:{k}", value)
@@ -241,15 +241,15 @@ def test_a_password_stays_out_of_sight() -> None:
 
 
 def test_one_url_is_one_store_in_a_process(tmp_path: Path) -> None:
-    assert stores.opened("memory://", 1) is stores.opened("memory://", 1)
-    assert stores.opened(sqlite_url(tmp_path), 1) is stores.opened(sqlite_url(tmp_path), 1)
-    assert stores.opened("memory://", 1) is not stores.opened("memory://?count=5", 1)
+    assert stores.open_store("memory://", 1) is stores.open_store("memory://", 1)
+    assert stores.open_store(sqlite_url(tmp_path), 1) is stores.open_store(sqlite_url(tmp_path), 1)
+    assert stores.open_store("memory://", 1) is not stores.open_store("memory://?count=5", 1)
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert stores.address("sqlite:///a%20b.db").place == str(tmp_path / "a b.db")
-    assert stores.address(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
+    assert stores.parse_store_url("sqlite:///a%20b.db").place == str(tmp_path / "a b.db")
+    assert stores.parse_store_url(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
 
 
 def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
@@ -269,7 +269,7 @@ def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
     import redis
 
     with redis_server("--maxmemory", "2mb", "--maxmemory-policy", "noeviction") as server:
-        store = stores.opened(server.url, 5)
+        store = stores.open_store(server.url, 5)
 
         def fill() -> None:
             for k in range(3000):
@@ -291,15 +291,15 @@ def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
 def test_redis_opens_a_connection_again_that_the_server_closed(
     mode: str, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter._memory.redis import Redis
+    from adapter._memory.redis import RedisStore
 
-    store = Redis(shared_redis.url, seconds=5, age=60)
+    store = RedisStore(shared_redis.url, seconds=5, age=60)
     store.put("s:c:again", b"1")
     ((connection, _),) = store._idle
     connection.send_command("CLIENT", "ID")
     number = connection.read_response()
-    store._connected().client_kill_filter(_id=number)
-    monkeypatch.setattr("adapter._memory.redis._FRESH", 0.0)  # as after a pause
+    store._get_client().client_kill_filter(_id=number)
+    monkeypatch.setattr("adapter._memory.redis._FRESH_SECONDS", 0.0)  # as after a pause
     if mode == "sync":
         assert store.get(["s:c:again"]) == {"s:c:again": b"1"}
     else:
@@ -314,10 +314,10 @@ def test_redis_answers_an_event_loop_on_a_connection_it_has_without_a_thread(
 ) -> None:
     from adapter._memory import redis
 
-    store = redis.Redis(shared_redis.url, seconds=5, age=60)
+    store = redis.RedisStore(shared_redis.url, seconds=5, age=60)
     store.put("s:c:near", b"1")
     monkeypatch.setattr(redis.THREADS, "start", None)
-    big = b"2" * (redis._MUCH - 1)
+    big = b"2" * (redis._BUFFER_BYTES - 1)
 
     async def talk() -> None:
         assert await store.aget(["s:c:near", "s:c:far"]) == {"s:c:near": b"1"}

@@ -19,7 +19,7 @@ import pytest
 import adapter
 from adapter._memory import sqlite as sqlite_module
 from adapter._memory import stores
-from adapter._memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLiteStore
 from tests.support.stores import sqlite_url
 
 _WRITER = """
@@ -58,8 +58,8 @@ def _go(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
-def _read(path: Path) -> SQLite:
-    return SQLite(path, seconds=60, count=10**6, size=10**9, age=3600)
+def _read(path: Path) -> SQLiteStore:
+    return SQLiteStore(path, seconds=60, count=10**6, size=10**9, age=3600)
 
 
 def test_eight_processes_write_at_once(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pa
     for number, last in enumerate(acknowledged):
         names = [f"s:c{number}:{k}" for k in range(last + 1)]
         assert store.get(names).keys() == set(names)
-    with store._held() as connection:
+    with store._lease() as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     store.put("s:c:after", b"x")
     assert store.get(["s:c:after"])
@@ -142,7 +142,7 @@ def test_the_change_of_mode_waits_for_readers(tmp_path: Path) -> None:
         reader.executescript(f"BEGIN; {sqlite_module._SCHEMA} PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;")
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM turns").fetchall()
-        hasty = SQLite(path, seconds=0.02, count=10**6, size=10**9, age=3600)
+        hasty = SQLiteStore(path, seconds=0.02, count=10**6, size=10**9, age=3600)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             hasty.put("s:c:1", b"1")
         end = threading.Timer(0.05, lambda: reader.execute("COMMIT"))
@@ -172,15 +172,15 @@ def test_a_change_of_mode_that_others_make_as_well_is_made_again(
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=_Changing))
     store = _read(tmp_path / "memory.db")
     store.put("s:c:1", b"1")
-    assert isinstance(store._opened, _Changing)
-    assert store._opened.refused == 2
-    assert store._opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert isinstance(store._connection, _Changing)
+    assert store._connection.refused == 2
+    assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        store = stores.opened(sqlite_url(tmp_path), 5)
+        store = stores.open_store(sqlite_url(tmp_path), 5)
         store.put("s:c:1", b"1")
     finally:
         os.umask(before)
@@ -243,7 +243,7 @@ def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
 def test_a_store_that_goes_closes_its_file(tmp_path: Path) -> None:
     store = _read(tmp_path / "memory.db")
     store.put("s:c:1", b"1")
-    connection = store._opened
+    connection = store._connection
     assert connection is not None
     del store
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -402,7 +402,7 @@ def test_a_second_connection_leaves_the_first_ones_locks_alone(tmp_path: Path) -
     path = tmp_path / "memory.db"
     one, other = _read(path), _read(path)
     one.put("s:c:1", b"1")
-    with one._held() as connection:
+    with one._lease() as connection:
         connection.execute("BEGIN IMMEDIATE")
         other._open()
         program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
@@ -414,12 +414,12 @@ def test_a_second_connection_leaves_the_first_ones_locks_alone(tmp_path: Path) -
 def test_what_others_wrote_into_a_file_is_left_out(tmp_path: Path) -> None:
     store = _read(tmp_path / "memory.db")
     store.put("s:c:sound", b"1")
-    with store._held() as connection:
+    with store._lease() as connection:
         for name, value in {"text": "x", "number": 7, "null": b"", "big": b"x" * 3_000_000}.items():
             connection.execute("INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:c:{name}", value))
     names = [f"s:c:{name}" for name in ("sound", "text", "number", "null", "big")]
     assert store.get(names) == {"s:c:sound": b"1", "s:c:null": b""}
-    with store._held() as connection:
+    with store._lease() as connection:
         for k in range(40):
             connection.execute(
                 "INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:m:{k}", b"x" * 900_000)

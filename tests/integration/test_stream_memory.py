@@ -54,16 +54,16 @@ def held(sdk: Sdk, client: Any) -> int:
             sdk.run(stream.close()) if sdk.mode == "async" else stream.close()
 
 
-@pytest.mark.parametrize("door", ["client", "wire"])
-def test_a_long_question_is_held_as_often_as_natively(sdk: Sdk, loopback: Loopback, door: str) -> None:
+@pytest.mark.parametrize("way_in", ["client", "wire"])
+def test_a_long_question_is_held_as_often_as_natively(sdk: Sdk, loopback: Loopback, way_in: str) -> None:
     loopback.answer = answer
     settings = adapter.Settings(backend="responses", on_bug="raise", carry_reasoning="always")
     natively = held(sdk, sdk.client(loopback, plain=True))
-    if door == "client":
+    if way_in == "client":
         client = sdk.client(loopback, settings)
     else:
-        doors = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
-        client = sdk.client(loopback, plain=True, http_client=doors[0](transport=doors[1](settings=settings)))
+        ways_in = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
+        client = sdk.client(loopback, plain=True, http_client=ways_in[0](transport=ways_in[1](settings=settings)))
     adapted = held(sdk, client)
     assert natively > SIZE
     assert adapted < natively + SIZE / 10

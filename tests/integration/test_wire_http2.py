@@ -1,4 +1,4 @@
-"""Real HTTP/2 through the doors: many calls on one connection, windows that fill up, streams that are left and streams that break."""
+"""Real HTTP/2 through the ways in: many calls on one connection, windows that fill up, streams that are left and streams that break."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _ours(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
         case "install":
             client = sdk.client(server, plain=True, http_client=_http_client(sdk))
             return adapter.install(client, adapter.Settings(backend="responses"))
-    door = sdk.pick(adapter.Transport, adapter.AsyncTransport)
+    way_in = sdk.pick(adapter.Transport, adapter.AsyncTransport)
     inner = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(http1=False, http2=True, verify=False)
-    transport = door(inner, settings=adapter.Settings(backend="responses"))
+    transport = way_in(inner, settings=adapter.Settings(backend="responses"))
     return sdk.client(server, plain=True, http_client=sdk.pick(http.Client, http.AsyncClient)(transport=transport))
 
 

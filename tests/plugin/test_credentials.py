@@ -128,7 +128,7 @@ def in_any_form(path: Path, secret: str) -> bool:
     text = path.read_bytes()
     data = cassettes.Serializer.deserialize(text.decode())
     raw = [
-        credentials.unpacked(one or b"")
+        credentials.decompressed(one or b"")
         for each in data["interactions"]
         for one in (each["request"]["body"], each["response"]["body"]["string"])
     ]

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import ValidationError
 
-from adapter._exchange.stream import Relay
+from adapter._exchange.stream import StreamTranslator
 from adapter._util.sse import Decoder
-from adapter.testing.responses_from_chat import EventsFromChunks, is_completion, response_of
+from adapter.testing.responses_from_chat import EventsFromChunks, is_completion, make_response
 from adapter.translation.replies.response_to_chat import response_to_completion
-from adapter.translation.types import Asked, IndexMap
+from adapter.translation.types import PathMap, ReplyContext
 from tests.support.corpus import Part, each_part, needs_corpus, select, sse_bytes, sse_events
 from tests.support.depth import examples
 
@@ -28,10 +28,10 @@ SHORT, LONG = 20, 200  # events: longer streams say nothing new, and take their 
 AUDIO = "audio"  # a call with audio stays on Chat
 
 
-def asked_of(request: Json | None) -> Asked:
+def asked_of(request: Json | None) -> ReplyContext:
     """Say what a recorded request asked for."""
     request = request or {}
-    return Asked(
+    return ReplyContext(
         model=request.get("model") or "",
         stream=bool(request.get("stream")),
         include_usage=bool((request.get("stream_options") or {}).get("include_usage")),
@@ -55,7 +55,7 @@ def said(message: Json) -> Json:
     }
 
 
-def ended(finish: str | None, message: Json, asked: Asked) -> str:
+def ended(finish: str | None, message: Json, asked: ReplyContext) -> str:
     """Return how an answer ends: with calls it has called, whatever a server says, and else it has stopped."""
     if finish in ("length", "content_filter"):
         return finish
@@ -73,7 +73,7 @@ def counted(usage: Json | None) -> Json | None:
     return {key: value for key, value in flat.items() if value not in ({}, None)}
 
 
-def expected(completion: Json, asked: Asked) -> Json:
+def expected(completion: Json, asked: ReplyContext) -> Json:
     """Return what is to be equal of a completion, natively and translated."""
     choice = completion["choices"][0]
     message = choice["message"]
@@ -97,7 +97,7 @@ def test_a_recorded_completion_comes_back(part: Part) -> None:
         if one.response["choices"][0]["message"].get(AUDIO):
             continue
         before = json.dumps(one.response)
-        made = response_of(one.response)
+        made = make_response(one.response)
         assert json.dumps(one.response) == before
         assert not wrong(Response.model_validate, made), one.id
         asked = asked_of(one.request)
@@ -116,16 +116,16 @@ def wrong(check: Any, made: Json) -> list[Any]:
     return []
 
 
-def streamed(pieces: Iterable[bytes], asked: Asked) -> tuple[bytes, list[Json]]:
+def streamed(pieces: Iterable[bytes], asked: ReplyContext) -> tuple[bytes, list[Json]]:
     """Send a stream through both translations; give the events between, and the chunks at the end."""
-    machine, relay, frames = EventsFromChunks(), Relay(asked._replace(stream=True), IndexMap()), []
+    machine, relay, frames = EventsFromChunks(), StreamTranslator(asked._replace(stream=True), PathMap()), []
     between = []
     for piece in (*pieces, None):
         for made in machine.close() if piece is None else machine.feed(piece):
             between.append(made)
             frames += relay.feed(made)
     frames += relay.close()
-    chunks = [json.loads(event.data) for event in Decoder().feed(relay.written(frames)) if event.data != b"[DONE]"]
+    chunks = [json.loads(event.data) for event in Decoder().feed(relay.encode(frames)) if event.data != b"[DONE]"]
     return b"".join(between), chunks
 
 
@@ -231,8 +231,8 @@ def completions(draw: st.DrawFn) -> Json:
 @settings(max_examples=examples(60))
 @given(completions())
 def test_a_made_up_completion_comes_back(completion: Json) -> None:
-    asked = Asked(model="gpt-4o")
-    back = response_to_completion(response_of(completion), asked).body
+    asked = ReplyContext(model="gpt-4o")
+    back = response_to_completion(make_response(completion), asked).body
     assert expected(back, asked) == expected(completion, asked)
 
 
@@ -273,7 +273,7 @@ def pieces_of(draw: st.DrawFn, text: str) -> list[str]:
 @given(streams())
 def test_a_made_up_stream_comes_back(made: tuple[Json, list[bytes]]) -> None:
     completion, pieces = made
-    asked = Asked(model="gpt-4o", stream=True, include_usage=True)
+    asked = ReplyContext(model="gpt-4o", stream=True, include_usage=True)
     back = put_together(streamed(pieces, asked)[1])
     want, found = expected(completion, asked), expected(back, asked)
     assert found | {"created": 0} == want | {"created": 0}
@@ -294,7 +294,7 @@ LEFT_OUT: dict[str, tuple[Json, list[tuple[str, str, str]]]] = {
 
 @pytest.mark.parametrize(("message", "calls"), LEFT_OUT.values(), ids=LEFT_OUT.keys())
 def test_what_mocks_leave_out_of_calls(message: Json, calls: list[tuple[str, str, str]]) -> None:
-    body = response_to_completion(response_of({"choices": [{"message": message}]}), Asked()).body
+    body = response_to_completion(make_response({"choices": [{"message": message}]}), ReplyContext()).body
     made = body["choices"][0]["message"]["tool_calls"]
     assert [(one["id"], one["function"]["name"], one["function"]["arguments"]) for one in made] == calls
 
@@ -308,6 +308,6 @@ ODD: list[Any] = [None, [], "x", 1, True, {}, {"choices": None}, {"choices": [No
 @pytest.mark.parametrize("odd", ODD, ids=map(str, range(len(ODD))))
 def test_what_no_api_sends_is_no_crash(odd: Any) -> None:
     if is_completion(odd):
-        json.dumps(response_of(odd))
+        json.dumps(make_response(odd))
     machine = EventsFromChunks()
     assert isinstance(machine.feed(b"data: " + json.dumps(odd).encode() + b"\n\n") + machine.close(), list)

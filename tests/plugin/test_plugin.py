@@ -416,7 +416,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 def test_a_vcrpy_that_would_record_the_wrong_api_is_refused(
     suite: pytest.Pytester, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vcr_check, "refusal", lambda: "vcrpy 7.0.0 is above the adapter")
+    monkeypatch.setattr(vcr_check, "problem", lambda: "vcrpy 7.0.0 is above the adapter")
     result = run(suite, f"{way}\n    pass\n", "-o", "markers=vcr")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*vcrpy 7.0.0 is above the adapter*"])
@@ -448,20 +448,20 @@ class _Old:
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Any:
-    vcr_check.refusal.cache_clear()
+    vcr_check.problem.cache_clear()
     monkeypatch.setattr("importlib.metadata.version", lambda _: "7.0.0")
-    yield vcr_check.sdks_library()
-    vcr_check.refusal.cache_clear()
+    yield vcr_check.sdk_http_library()
+    vcr_check.problem.cache_clear()
 
 
 def test_the_vcrpy_that_is_here_will_do() -> None:
-    vcr_check.refusal.cache_clear()
-    assert vcr_check.refusal() is None
+    vcr_check.problem.cache_clear()
+    assert vcr_check.problem() is None
 
 
 def test_a_vcrpy_above_the_adapter_is_refused(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vcr", _Old((library.Client, "_send_single_request")))
-    why = vcr_check.refusal()
+    why = vcr_check.problem()
     assert why is not None
     assert why.startswith(
         f"vcrpy 7.0.0 replaces {library.__name__}.Client._send_single_request, which is above the adapter"
@@ -470,7 +470,7 @@ def test_a_vcrpy_above_the_adapter_is_refused(library: Any, monkeypatch: pytest.
 
 def test_a_vcrpy_that_does_not_know_the_library_is_refused(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vcr", _Old())
-    why = vcr_check.refusal()
+    why = vcr_check.problem()
     assert why is not None
     assert "doesn't know" in why
 
@@ -478,4 +478,4 @@ def test_a_vcrpy_that_does_not_know_the_library_is_refused(library: Any, monkeyp
 def test_a_vcrpy_below_the_transports_will_do(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     core = sys.modules[library.__name__.replace("httpx", "httpcore")]
     monkeypatch.setitem(sys.modules, "vcr", _Old((core.ConnectionPool, "handle_request")))
-    assert vcr_check.refusal() is None
+    assert vcr_check.problem() is None

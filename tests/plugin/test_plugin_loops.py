@@ -108,11 +108,11 @@ KINDS: dict[str, tuple[BaseException | None, str | None]] = {
 @pytest.mark.parametrize("case", KINDS)
 def test_the_kind_of_a_failure(case: str) -> None:
     error, kind = KINDS[case]
-    assert event_loop_failures.kind_of(error) == kind
+    assert event_loop_failures.failure_kind(error) == kind
 
 
 def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
     code = compile("raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec")
     with pytest.raises(RuntimeError) as raised:
         exec(code, {"__name__": "adapter._exchange.call"})
-    assert event_loop_failures.kind_of(raised.value) is None
+    assert event_loop_failures.failure_kind(raised.value) is None

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import MalformedRequest, Unsupported
-from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
+from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
 from tests.support import oracle
 from tests.support.depth import examples
 from tests.support.openapi import available as document_available
@@ -202,7 +202,7 @@ def test_a_stream_says_what_the_result_says(
 ) -> None:
     items = [item | ({"call_id": f"call_{i}"} if "call" in item["type"] else {}) for i, item in enumerate(items)]
     whole = response(items, status)
-    asked = Asked(stream=True, include_usage=True, json_format=json_format)
+    asked = ReplyContext(stream=True, include_usage=True, json_format=json_format)
     result = oracle.of_completion(Loose(response_to_completion(whole, asked).body))
     machine, reader = ChunksFromEvents(asked), oracle.Reader()
     end = {"type": f"response.{status}", "response": whole | ({"output": []} if bare else {})}

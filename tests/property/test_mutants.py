@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from adapter._exchange.stream import Relay
+from adapter._exchange.stream import StreamTranslator
 from adapter.errors import TranslationError
 from adapter.translation import chat_to_responses
 from tests.support import oracle
 from tests.support.mutants import Events, Mutant, Recorded, agree, expected, mutants, of_cassettes, of_corpus
-from tests.support.ways_in import DOORS, Reply, both
+from tests.support.ways_in import WAYS_IN, Reply, both
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes"
 FEW = "1500"
@@ -80,17 +80,17 @@ def _wire(events: Events) -> list[bytes]:
 def _read(stream: Recorded, pieces: list[bytes], *, as_bytes: bool) -> oracle.Seen | None:
     """Read a stream as a client would; None for an error."""
     made = chat_to_responses(_asked(stream))
-    relay = Relay(made.asked, made.index, on_bug_raise=True)
+    relay = StreamTranslator(made.reply_context, made.paths, on_bug_raise=True)
     relay.as_bytes = as_bytes
     frames = [frame for piece in pieces for frame in relay.feed(piece)]
     try:
         relay.close()
     except TranslationError:
         return None
-    if relay.broken:
+    if relay.failed:
         return None
     reader = oracle.Reader()
-    for block in relay.written(frames).split(b"\n\n"):
+    for block in relay.encode(frames).split(b"\n\n"):
         if block and block != b"data: [DONE]":
             reader.take(json.loads(block.removeprefix(b"data: "), object_hook=_Read))
     return reader.seen()
@@ -155,12 +155,12 @@ def _report(outcomes: Counter[tuple[str, str]]) -> None:
         print(f"  {kind:28}", *(f"{n:7}" for n in row))
 
 
-@pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
-def test_a_door_gives_the_same(door: Any) -> None:
+@pytest.mark.parametrize("way_in", WAYS_IN, ids=[way_in.name for way_in in WAYS_IN])
+def test_a_way_in_gives_the_same(way_in: Any) -> None:
     for mutant in itertools.islice(sample("600"), 0, None, 30):
         events = mutant.make()
         pieces = _wire(events)
-        seen = door.stream(_asked(mutant.stream), both(Reply.of_sse(pieces)))
+        seen = way_in.stream(_asked(mutant.stream), both(Reply.of_sse(pieces)))
         reader = oracle.Reader()
         for chunk in seen.chunks:
             reader.take(chunk)

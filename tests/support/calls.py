@@ -89,7 +89,7 @@ class Way:
     def client(self, upstream: Upstream, settings: Settings | None, **more: Any) -> Any:
         """Make a client; a plain one without settings."""
         http = importlib.import_module(self.library)
-        of, plain, ours, door = (
+        of, plain, ours, way_in = (
             (http.AsyncClient, openai.AsyncOpenAI, adapter.AsyncOpenAI, adapter.AsyncTransport)
             if self.asynchronous
             else (http.Client, openai.OpenAI, adapter.OpenAI, adapter.Transport)
@@ -101,7 +101,7 @@ class Way:
             return client if settings is None else adapter.install(client, settings)
         if self.kind == "client":
             return ours(**given, http_client=of(transport=transport, follow_redirects=True), settings=settings)
-        return plain(**given, http_client=of(transport=door(transport, settings=settings), follow_redirects=True))
+        return plain(**given, http_client=of(transport=way_in(transport, settings=settings), follow_redirects=True))
 
 
 LIBRARIES = tuple(dict.fromkeys((NAME, "httpx") if SDK >= (3, 0) else (NAME,)))

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter._exchange.effects import Flag
+from adapter._exchange.effects import FlagQuery
 from adapter._routing import flags, reload
 from adapter._util.log_once import Once
-from adapter._util.worker_threads import Threads
+from adapter._util.worker_threads import WorkerThreads
 
 pytest.importorskip("openfeature")
 
@@ -23,7 +23,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-QUESTION = Flag("adapter", {"stream": False})
+QUESTION = FlagQuery("adapter", {"stream": False})
 LONG = 30.0  # seconds that nobody waits
 SHORT = 0.02
 
@@ -31,7 +31,7 @@ SHORT = 0.02
 @pytest.fixture
 def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
-    monkeypatch.setattr(flags, "_THREADS", Threads(32, "adapter-flag"))
+    monkeypatch.setattr(flags, "_THREADS", WorkerThreads(32, "adapter-flag"))
     once = Once()
     for module in (flags, reload):
         monkeypatch.setattr(module, "ONCE", once)

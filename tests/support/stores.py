@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import adapter
-from adapter.translation.reasoning.turns import Spoken, ToolTurn
+from adapter.translation.reasoning.turns import RememberedTurn, TurnMessage
 
 SERVER = shutil.which("redis-server")
 needs_redis = pytest.mark.skipif(
@@ -130,13 +130,13 @@ class DictStore(adapter.Store):
         return len(gone)
 
 
-def turn(text: str = "gAAAA", calls: int = 1, summary: str = "") -> ToolTurn:
+def turn(text: str = "gAAAA", calls: int = 1, summary: str = "") -> RememberedTurn:
     """Make a turn that can be remembered."""
     summaries = [{"type": "summary_text", "text": summary}] if summary else []
     item = {"type": "reasoning", "id": "rs_1", "summary": summaries, "encrypted_content": text}
     digests = tuple(f"{k:032x}" for k in range(calls))
     ids = tuple(f"fc_{k}" for k in range(calls))
-    return ToolTurn(digests, ((item,), *[()] * (calls - 1)), Spoken(1, "commentary", "0" * 32, "msg_1"), ids)
+    return RememberedTurn(digests, ((item,), *[()] * (calls - 1)), TurnMessage(1, "commentary", "0" * 32, "msg_1"), ids)
 
 
 def sqlite_url(folder: Path, name: str = "memory.db", **bounds: object) -> str:

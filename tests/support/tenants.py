@@ -109,8 +109,8 @@ class Service:
             openai.OpenAI(**key, http_client=http.Client(transport=adapter.Transport(self._api(), settings=self.settings))),
         ]  # fmt: skip
 
-        door = adapter.Transport(self._api(), settings=self.settings)
-        self._wire = http.Client(transport=door, headers={"Authorization": "Bearer one-for-all"})
+        way_in = adapter.Transport(self._api(), settings=self.settings)
+        self._wire = http.Client(transport=way_in, headers={"Authorization": "Bearer one-for-all"})
 
     def close(self) -> None:
         """Close the clients."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.answers import event, response
 from tests.support.scenarios import as_history, merged
-from tests.support.ways_in import Door, Reply, Seen, Sent
+from tests.support.ways_in import Reply, Seen, Sent, WayIn
 
 Item = dict[str, Any]
 TOOL: Item = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
@@ -108,12 +108,12 @@ class Api:
 
 
 class Talk:
-    """One conversation, through one door: each turn asks, keeps the answer's spec fields, and answers every call."""
+    """One conversation, through one way in: each turn asks, keeps the answer's spec fields, and answers every call."""
 
     def __init__(
-        self, door: Door, api: Callable[[Sent], Reply], *, stream: bool = False, model: str = "gpt-5", **settings: Any
+        self, way_in: WayIn, api: Callable[[Sent], Reply], *, stream: bool = False, model: str = "gpt-5", **settings: Any
     ) -> None:
-        self.door, self.api, self.stream, self.settings = door, api, stream, settings
+        self.way_in, self.api, self.stream, self.settings = way_in, api, stream, settings
         self.history: list[Item] = [{"role": "user", "content": "Find out."}]
         self.body: Mapping[str, Any] = {"model": model, "tools": [TOOL]}
         self.seen: Seen | None = None
@@ -121,7 +121,7 @@ class Talk:
     def turn(self, **more: Any) -> Seen:
         """Take one turn; the answer goes into the history."""
         body = {**self.body, **more, "messages": list(self.history)}
-        ask = self.door.stream if self.stream else self.door.create
+        ask = self.way_in.stream if self.stream else self.way_in.create
         seen = self.seen = ask(body, self.api, **self.settings)
         seen.reraise()
         self.history += answered(merged(seen.chunks) if self.stream else as_history(seen.value.choices[0].message))

@@ -1,8 +1,8 @@
 """Every way into the adapter, driven alike: a scripted upstream goes in, what the caller saw and what was sent comes out.
 
-    seen = door.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
+    seen = way in.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
 
-A door is one of three clients (the adapter's own, an installed one, a plain one over a transport), sync or async. The
+A way in is one of three clients (the adapter's own, an installed one, a plain one over a transport), sync or async. The
 harness never retries, and lets the adapter's own bugs raise.
 """
 
@@ -162,7 +162,7 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class WayIn:
     """One way into the adapter."""
 
     kind: Kind
@@ -170,7 +170,7 @@ class Door:
 
     @property
     def name(self) -> str:
-        """The door's name, for test ids."""
+        """The way in's name, for test ids."""
         return f"{'async' if self.asynchronous else 'sync'}-{self.kind}"
 
     def create(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
@@ -281,10 +281,10 @@ def _aremember(seen: Seen) -> Callable[[Any], Awaitable[None]]:
     return remember
 
 
-DOORS = tuple(Door(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport"))
+WAYS_IN = tuple(WayIn(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport"))
 
-each_door = pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
-"""Run a test through each door; the test takes `door`."""
+each_way_in = pytest.mark.parametrize("way_in", WAYS_IN, ids=[way_in.name for way_in in WAYS_IN])
+"""Run a test through each way in; the test takes `way in`."""
 
 
 def plain_body(body: Mapping[str, Any]) -> bytes:

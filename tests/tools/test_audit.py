@@ -68,10 +68,10 @@ def test_bad_lines_are_listed_by_place(logs: tuple[Path, traffic.Totals], docume
 def test_what_settings_were_advised_moves_what_was_said(
     logs: tuple[Path, traffic.Totals], document: dict[str, Any], tmp_path: Path
 ) -> None:
-    from adapter.tools.audit.report import toml
+    from adapter.tools.audit.report import settings_toml
 
     file = tmp_path / "adapter.toml"
-    file.write_text(toml(name for step in document["steps"] for name in step["settings"]), encoding="utf-8")
+    file.write_text(settings_toml(name for step in document["steps"] for name in step["settings"]), encoding="utf-8")
     after = json.loads(audit(logs[0], "--json", "--jobs", 1, "--settings", file).stdout)
     assert after["moves"]["now"] == document["moves"]["with_settings"] > document["moves"]["now"]
     assert after["steps"] == []
@@ -107,7 +107,7 @@ def test_formats_make_no_difference(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "LONGEST", 5_000)
+    monkeypatch.setattr(inputs, "MAX_ROW_BYTES", 5_000)
     good = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}).encode()
     lines = [good, good[:-3] + b"x" * 20_000 + b'"}]}', good, b"y" * 9_000]
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
@@ -153,7 +153,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(rf"adapter: .*{re.escape(said)}.*\n", done.stderr)
         return
-    from adapter.tools.cli.console import Mistake
+    from adapter.tools.cli.console import UsageError
 
     before = Path.cwd()
     os.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
         result = audit(*arguments)
     finally:
         os.chdir(before)
-    assert isinstance(result.exception, Mistake)
+    assert isinstance(result.exception, UsageError)
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
 

@@ -22,12 +22,12 @@ from typer.testing import CliRunner
 
 from adapter import Settings
 from adapter.tools.audit import engines, pipe_inputs, run
-from adapter.tools.audit.checkpoint import write_whole
-from adapter.tools.audit.inputs import Cursor, find
-from adapter.tools.audit.json_documents import Documents, arrays_of, is_document
+from adapter.tools.audit.checkpoint import write_atomically
+from adapter.tools.audit.inputs import Cursor, find_logs
+from adapter.tools.audit.json_documents import DocumentReader, arrays_of, is_document
 from adapter.tools.audit.summary import Summary
 from adapter.tools.cli.app import app
-from adapter.tools.cli.console import Mistake
+from adapter.tools.cli.console import UsageError
 from adapter.tools.logs.rows import RowFormats
 from tests.support import traffic
 
@@ -119,7 +119,7 @@ def test_compression_makes_none(
 def _rows(data: bytes, piece: int, longest: int = 1 << 20) -> list[tuple[bytes, int, str]]:
     file = io.BytesIO(data)
     arrays = arrays_of(RowFormats.builtin())
-    return list(Documents(lambda: file.read(piece), longest, arrays).rows())
+    return list(DocumentReader(lambda: file.read(piece), longest, arrays).rows())
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 64, 4096])
@@ -226,7 +226,7 @@ def test_a_named_pipe_is_read(fifo: Path, plain: dict[str, Any]) -> None:
 
 
 def test_a_named_pipe_that_nobody_writes_to(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipe_inputs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(pipe_inputs, "_WRITER_TIMEOUT", 0.1)
     assert "a named pipe that nobody writes to" in str(audit(fifo).exception)
     (fifo.parent / "a.jsonl").write_bytes(LINES[0])
     result = audit(fifo.parent, "--json")  # in a folder it is none of the logs
@@ -258,7 +258,7 @@ def test_pipes_files_and_folders_together(tmp_path: Path, plain: dict[str, Any])
 )
 def test_what_a_pipe_is_no_good_for(arguments: list[str], stdin: bytes, said: str, tmp_path: Path) -> None:
     found = audit(*(tmp_path / one if one == "s.json" else one for one in arguments), stdin=stdin).exception
-    assert isinstance(found, Mistake)
+    assert isinstance(found, UsageError)
     assert said in str(found)
 
 
@@ -444,7 +444,7 @@ def test_shapes_of_ones_own(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
-        write_whole(tmp_path / "none" / "page.html", "")
+        write_atomically(tmp_path / "none" / "page.html", "")
     assert raised.value.filename == str(tmp_path / "none" / "page.html")
 
 
@@ -487,12 +487,12 @@ def test_pieces_for_a_cluster_give_the_same(tmp_path: Path, plain: dict[str, Any
     (tmp_path / "a.jsonl").write_bytes(WRITTEN["lines with CRLF, a BOM and blanks between"])
     (tmp_path / "b.json").write_bytes(WRITTEN["a pretty-printed list"])
     (tmp_path / "c.json.gz").write_bytes(gzip.compress(WRITTEN["an array on one line"]))
-    work = [(log, Cursor()) for log in find([tmp_path])]
-    how = engines.Reading(Settings(), RowFormats.builtin())
+    work = [(log, Cursor()) for log in find_logs([tmp_path])]
+    how = engines.AuditOptions(Settings(), RowFormats.builtin())
     pieces = [pickle.dumps(piece) for piece in engines._pieces(work, how, 50_000)]
     assert max(map(len, pieces)) < 1_000, "rows are sent"
     table = pa.table({"order": range(len(pieces)), "piece": pieces})
-    done = engines._Pieces(pickle.dumps(how), 50_000)(table).column("done").to_pylist()
+    done = engines._PieceAuditor(pickle.dumps(how), 50_000)(table).column("done").to_pylist()
     whole = Summary.merged(one.summary for part in done for one in pickle.loads(part))
     assert whole.count("rows", "request") == 3 * plain["requests"]
     assert whole.count("bad") == 0

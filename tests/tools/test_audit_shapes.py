@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from adapter import Settings
 from adapter._util import fast_json
 from adapter.tools.audit.shapes import shape_of
-from adapter.tools.audit.verdicts import Judge
-from adapter.tools.logs.rows import Logged, unwrap
+from adapter.tools.audit.verdicts import Classifier
+from adapter.tools.logs.rows import LoggedRequest, unwrap
 from tests.support import corpus
 from tests.support.strategies import chat_requests, texts
 
@@ -31,14 +31,14 @@ SETTINGS = {
         )
     ),
 }
-REMEMBERING = {name: Judge(one) for name, one in SETTINGS.items()}
-PLAIN = {name: Judge(one, plain=True) for name, one in SETTINGS.items()}
+REMEMBERING = {name: Classifier(one) for name, one in SETTINGS.items()}
+PLAIN = {name: Classifier(one, plain=True) for name, one in SETTINGS.items()}
 
 
 def agree(body: Any, raw_path: bytes = b"/v1/chat/completions") -> None:
     for name in SETTINGS:
-        logged = Logged(body, raw_path)
-        assert REMEMBERING[name].of(logged) == PLAIN[name].of(logged), name
+        logged = LoggedRequest(body, raw_path)
+        assert REMEMBERING[name].classify(logged) == PLAIN[name].classify(logged), name
 
 
 @slow
@@ -147,7 +147,7 @@ def test_what_has_another_verdict_has_another_shape(name: str) -> None:
         rest = {"messages": one} if isinstance(one, list) else {"messages": [message()], **one}
         bodies.append({"model": "gpt-5.4", **rest})
     first, second = bodies
-    assert any(PLAIN[key].of(Logged(first)) != PLAIN[key].of(Logged(second)) for key in SETTINGS), "no neighbours"
+    assert any(PLAIN[key].classify(LoggedRequest(first)) != PLAIN[key].classify(LoggedRequest(second)) for key in SETTINGS), "no neighbours"
     assert shape_of(first, b"", "") != shape_of(second, b"", "")
     agree(first)
     agree(second)
@@ -201,7 +201,7 @@ def test_recorded_requests(name: str) -> None:
     shapes = set()
     for recording in corpus.select(api="chat", ok=None):
         logged = unwrap({"path": recording.path, "request": recording.request})
-        if isinstance(logged, Logged):
-            assert REMEMBERING[name].of(logged) == PLAIN[name].of(logged), recording.id
+        if isinstance(logged, LoggedRequest):
+            assert REMEMBERING[name].classify(logged) == PLAIN[name].classify(logged), recording.id
             shapes.add(shape_of(logged.body, logged.raw_path, logged.host))
     assert 100 < len(shapes) < 1_200

@@ -33,8 +33,8 @@ def made(tables: dict[str, dict[str, int]], lines: list[tuple[str, int, str]]) -
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the bounds so narrow that everything meets them."""
-    monkeypatch.setattr(module, "MOST_NAMES", 3)
-    monkeypatch.setattr(module, "MOST_LINES", 3)
+    monkeypatch.setattr(module, "MAX_KEYS", 3)
+    monkeypatch.setattr(module, "MAX_BAD_LINES", 3)
 
 
 _made = st.builds(lambda tables, lines: (tables, lines), _tables, _lines)
@@ -42,7 +42,7 @@ _made = st.builds(lambda tables, lines: (tables, lines), _tables, _lines)
 
 @given(_made, _made, _made)
 def test_merging_is_associative_and_commutative(a: Any, b: Any, c: Any) -> None:
-    module.MOST_NAMES = module.MOST_LINES = 3
+    module.MAX_KEYS = module.MAX_BAD_LINES = 3
     one, two, three = made(*a), made(*b), made(*c)
     whole = one.merge(two).merge(three).to_json()
     assert one.merge(two.merge(three)).to_json() == whole
@@ -66,7 +66,7 @@ def test_what_is_no_summary_is_refused(wrong: str) -> None:
 
 
 def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_NAMES", 5)  # less than there are models
+    monkeypatch.setattr(module, "MAX_KEYS", 5)  # less than there are models
     lines = list(traffic.rows(600, 3, traffic.Totals()))
     places = [pa.array(lines, pa.binary()), pa.array(["a"] * len(lines)), pa.array(range(len(lines)))]
     batch = pa.RecordBatch.from_arrays(places, ["body", "file", "line"])
@@ -98,7 +98,7 @@ def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path
         + readme.partition("mapInArrow")[2].partition("```")[0]
     )
     lines = list(traffic.rows(200, 4, traffic.Totals()))
-    monkeypatch.setattr(module, "MOST_NAMES", 2_000)
+    monkeypatch.setattr(module, "MAX_KEYS", 2_000)
 
     class Row:
         def __init__(self, values: dict[str, Any]) -> None:

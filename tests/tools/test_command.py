@@ -140,7 +140,7 @@ def test_the_table_names_what_a_command_imports_at_once() -> None:
                     [alias.name for alias in node.names] if isinstance(node, ast.Import)
                     else [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
                 )  # fmt: skip
-                pending += [name for name in names if name.startswith("adapter.tools.cli.")]
+                pending += [name for name in names if name.startswith("adapter.tools.cli")]
                 libraries |= {name.partition(".")[0] for name in names} & set(LIBRARIES)
         assert libraries <= {*one.needs, "rich"}, one.name
 
@@ -318,7 +318,7 @@ def test_without_a_stdin(
 
 
 def test_a_request_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.tools.cli.console._LARGEST", 1 << 20)
+    monkeypatch.setattr("adapter.tools.cli.console._MAX_REQUEST_BYTES", 1 << 20)
     assert one_line(command("explain", stdin=b" " * (2 << 20))) == "stdin: larger than 1 MiB"
 
 

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from adapter.tools.cli import demo_runs
 from adapter.tools.cli.app import app
-from adapter.tools.cli.demo_runs import PROGRAMS, Outcome, Source
-from adapter.tools.connection_errors import why
+from adapter.tools.cli.demo_runs import PROGRAMS, RunResult, Source
+from adapter.tools.connection_errors import describe
 from tests.support.answers import both
 from tests.support.command import Done, command
 from tests.support.http import http
@@ -179,7 +179,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let one side of every program come out differently."""
     real = demo_runs.run
 
-    def run(program: Any, side: Any, source: Any, **more: Any) -> Outcome:
+    def run(program: Any, side: Any, source: Any, **more: Any) -> RunResult:
         outcome = real(program, side, source, **more)
         return change(outcome) if side is program.sides[1] and program.name == "backoff" else outcome
 
@@ -189,9 +189,9 @@ def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda outcome: Outcome(outcome.printed + "!", outcome.results, outcome.decisions, outcome.exchanges),
-        lambda outcome: Outcome(outcome.printed, (), (), outcome.exchanges),
-        lambda outcome: Outcome(
+        lambda outcome: RunResult(outcome.printed + "!", outcome.results, outcome.decisions, outcome.exchanges),
+        lambda outcome: RunResult(outcome.printed, (), (), outcome.exchanges),
+        lambda outcome: RunResult(
             outcome.printed, outcome.results, outcome.decisions, outcome.exchanges, "ValueError: planted"
         ),
     ],
@@ -392,7 +392,7 @@ WHYS: dict[str, tuple[list[BaseException], str]] = {
 @pytest.mark.parametrize("case", WHYS)
 def test_why_a_server_is_not_reached(case: str) -> None:
     chain, said = WHYS[case]
-    assert why(raised(chain)).startswith(said)
+    assert describe(raised(chain)).startswith(said)
 
 
 def test_one_side_that_fails_is_a_difference(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

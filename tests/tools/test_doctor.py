@@ -26,17 +26,17 @@ from adapter._settings.match import Match
 from adapter.tools.cli.app import app
 from adapter.tools.doctor import (
     CHECKS,
+    Environment,
     Finding,
-    Patient,
     connectivity,
-    examine,
     installation,
     rules,
+    run_checks,
     sample_call,
     settings_sources,
     workers,
 )
-from adapter.tools.doctor.connectivity import meaning
+from adapter.tools.doctor.connectivity import interpret_reply
 from adapter.tools.doctor.installation import DISTRIBUTION
 from tests.support.command import Done, command
 from tests.support.loopback import Loopback, Reply
@@ -53,9 +53,9 @@ def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "packages_distributions", PACKAGES)
 
 
-def found(check: Callable[[Patient], Any], patient: Patient | None = None, **settings: Any) -> list[Finding]:
+def found(check: Callable[[Environment], Any], patient: Environment | None = None, **settings: Any) -> list[Finding]:
     """Make one check."""
-    return list(check(patient or Patient(adapter.Settings(**settings))))
+    return list(check(patient or Environment(adapter.Settings(**settings))))
 
 
 def states(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -71,7 +71,7 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ADAPTER_BACKEND", "responses")
     settings = adapter.Settings(config_file=file, rollout=5)
     rows = {row["name"]: (row["value"], row["from"]) for row in found(
-        settings_sources.settings, Patient(settings, environment={"ADAPTER_BACKEND": "responses"})
+        settings_sources.settings, Environment(settings, variables={"ADAPTER_BACKEND": "responses"})
     )[0].details["settings"]}  # fmt: skip
     assert rows["rollout"] == (5.0, "argument")
     assert rows["backend"] == ("responses", "ADAPTER_BACKEND")
@@ -85,11 +85,11 @@ def test_variables_that_are_no_settings_are_named() -> None:
     variables = {"ADAPTER_EMULAET": "stop", "ADAPTER_LOG": "info", "ADAPTER_PORT": "80", "HOME": "x"}
     (only,) = [
         one
-        for one in found(settings_sources.settings, Patient(adapter.Settings(), environment=variables))
+        for one in found(settings_sources.settings, Environment(adapter.Settings(), variables=variables))
         if one.state != "ok"
     ]
     assert (only.name, only.state) == ("variables", "warning")
-    assert only.says == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
+    assert only.message == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
 
 
 @pytest.mark.parametrize("spelled", ["on_bug", "on_internal_error"])
@@ -99,20 +99,20 @@ def test_a_setting_with_two_names_says_where_it_came_from(
     file = tmp_path / "adapter.toml"
     file.write_text(f'{spelled} = "raise"\n', encoding="utf-8")
     assert (
-        settings_sources.row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
+        settings_sources.setting_row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
     )
-    assert settings_sources.row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
+    assert settings_sources.setting_row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
     variables = {f"ADAPTER_{spelled.upper()}": "raise"}
     monkeypatch.setenv(*variables.popitem())
     assert (
-        settings_sources.row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"]
+        settings_sources.setting_row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"]
         == f"ADAPTER_{spelled.upper()}"
     )
 
 
 def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTER_SERVICE", " ")
-    assert settings_sources.row(adapter.Settings(), "service", dict(os.environ)) == {
+    assert settings_sources.setting_row(adapter.Settings(), "service", dict(os.environ)) == {
         "name": "service",
         "value": "adapter",
         "from": "default",
@@ -122,24 +122,24 @@ def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_variable_of_a_file_is_from_there(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADAPTER_SERVICE=shop\n", encoding="utf-8")
     settings = adapter.Settings(_env_file=tmp_path / ".env")
-    assert settings_sources.row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
+    assert settings_sources.setting_row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
 
 
 def test_a_share_for_a_percentage_is_told_of() -> None:
     settings = adapter.Settings(rollout=0.25, rules=[{"rollout": "0.5%"}, {"rollout": 1}])  # type: ignore[list-item]
-    notes = [one for one in found(settings_sources.settings, Patient(settings)) if one.state == "note"]
+    notes = [one for one in found(settings_sources.settings, Environment(settings)) if one.state == "note"]
     assert [one.name for one in notes] == ["rollout", "rules[0].rollout"]
-    assert notes[0].do == "Write 25 where 25 % is meant."
+    assert notes[0].advice == "Write 25 where 25 % is meant."
 
 
 def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('force = "chat"\n', encoding="utf-8")
     monkeypatch.setenv("ADAPTER_FORCE", "responses")
-    patient = Patient(adapter.Settings(config_file=file), environment={"ADAPTER_FORCE": "responses"})
+    patient = Environment(adapter.Settings(config_file=file), variables={"ADAPTER_FORCE": "responses"})
     warning = found(settings_sources.settings, patient)[1]
     assert (warning.name, warning.state) == ("force", "warning")
-    assert f"chat, by force ({file}, line 1)" in warning.says
+    assert f"chat, by force ({file}, line 1)" in warning.message
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_the_supported_sdks(version: str | None, state: str, monkeypatch: pytest
 
 
 def test_a_missing_key_is_a_note() -> None:
-    assert states(found(installation.key, Patient(None))) == [("key", "note")]
-    (there,) = found(installation.key, Patient(None, environment={"OPENAI_API_KEY": "sk-secret"}))
-    assert (there.state, there.says) == ("ok", "OPENAI_API_KEY set.")
+    assert states(found(installation.key, Environment(None))) == [("key", "note")]
+    (there,) = found(installation.key, Environment(None, variables={"OPENAI_API_KEY": "sk-secret"}))
+    assert (there.state, there.message) == ("ok", "OPENAI_API_KEY set.")
 
 
 SHADOWS = {
@@ -201,26 +201,26 @@ def test_what_shadows_the_package(case: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("", encoding="utf-8")
     environment = {"PYTHONPATH": str(tmp_path / path)} if path else {}
-    (one,) = found(installation.shadow, Patient(None, folder=tmp_path, environment=environment))
+    (one,) = found(installation.shadow, Environment(None, folder=tmp_path, variables=environment))
     assert one.state == state
-    assert (name in one.says) == (state == "failed")
+    assert (name in one.message) == (state == "failed")
 
 
 def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
     (tmp_path / "adapter.py").write_text("", encoding="utf-8")
-    (one,) = found(installation.shadow, Patient(None, folder=tmp_path))
+    (one,) = found(installation.shadow, Environment(None, folder=tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", "import adapter; print(adapter.__file__)"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert one.says.startswith(done.stdout.strip())
+    assert one.message.startswith(done.stdout.strip())
 
 
 def test_another_distribution_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "packages_distributions", lambda: {"adapter": ["adapter", DISTRIBUTION]})
-    (one,) = found(installation.shadow, Patient(None, folder=tmp_path))
+    (one,) = found(installation.shadow, Environment(None, folder=tmp_path))
     assert one.state == "failed"
-    assert "Another distribution, adapter," in one.says
+    assert "Another distribution, adapter," in one.message
 
 
 # The memory and those who share it
@@ -252,16 +252,16 @@ def test_a_memory_that_is_not_shared(case: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     settings = adapter.Settings()
-    assert states(found(workers.memory, Patient(settings, environment=environment, folder=tmp_path))) == [
+    assert states(found(workers.memory, Environment(settings, variables=environment, folder=tmp_path))) == [
         ("memory", state)
     ]
     shared = adapter.Settings(memory=f"sqlite:///{tmp_path}/turns.db")
     of_machines = "note" if state == "note" else "ok"
-    assert states(found(workers.memory, Patient(shared, environment=environment, folder=tmp_path))) == [
+    assert states(found(workers.memory, Environment(shared, variables=environment, folder=tmp_path))) == [
         ("memory", of_machines)
     ]
     never = adapter.Settings(carry_reasoning="never")
-    assert states(found(workers.memory, Patient(never, environment=environment, folder=tmp_path))) == [("memory", "ok")]
+    assert states(found(workers.memory, Environment(never, variables=environment, folder=tmp_path))) == [("memory", "ok")]
 
 
 # Rules
@@ -289,7 +289,7 @@ WIDTHS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 @pytest.mark.parametrize("case", WIDTHS)
 def test_a_match_that_takes_all(case: str) -> None:
     earlier, later, takes = WIDTHS[case]
-    assert rules.takes_all(Match(**earlier), Match(**later)) is takes
+    assert rules.covers(Match(**earlier), Match(**later)) is takes
 
 
 Case = tuple[dict[str, Any], list[tuple[str, str]]]
@@ -396,7 +396,7 @@ def client():
     api.set_provider(InMemoryProvider({{"openai-backend": {flags}}} if {flags is not None} else {{}}), "doctor")
     return api.get_client("doctor")
 """, encoding="utf-8")  # fmt: skip
-    patient = Patient(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
+    patient = Environment(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
     try:
         assert states(found(connectivity.flag, patient)) == [("flags", state)]
         (one,) = found(sample_call.decision, replace(patient, settings=adapter.Settings(backend="responses")))
@@ -436,11 +436,11 @@ MEANINGS = {
 def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
     status, kind, body, state, says = MEANINGS[case]
     for path in ("/chat/completions", "/responses"):
-        assert meaning(status, kind, body, path, has_key=True)[0] == state
-        assert says in meaning(status, kind, body, path, has_key=True)[1]
+        assert interpret_reply(status, kind, body, path, has_key=True)[0] == state
+        assert says in interpret_reply(status, kind, body, path, has_key=True)[1]
     loopback.answer = lambda _: Reply(status, (("content-type", kind),), [body])
     environment = {"OPENAI_BASE_URL": loopback.base_url, "OPENAI_API_KEY": "sk-secret"}
-    both = found(connectivity.endpoints, Patient(None, environment=environment, live=True))
+    both = found(connectivity.endpoints, Environment(None, variables=environment, live=True))
     assert states(both) == [("/chat/completions", state), ("/responses", state)]
     assert sorted(request.path for request in loopback.requests) == ["/v1/chat/completions", "/v1/responses"]
     assert {request.body for request in loopback.requests} == {b"{}"}
@@ -448,15 +448,15 @@ def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
 
 
 def test_no_key_is_a_note_there_too() -> None:
-    assert meaning(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
+    assert interpret_reply(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
 
 
 def test_nobody_is_asked_unasked() -> None:
-    assert states(found(connectivity.endpoints, Patient(None))) == [("endpoints", "skipped")]
+    assert states(found(connectivity.endpoints, Environment(None))) == [("endpoints", "skipped")]
 
 
 def test_nobody_is_there() -> None:
-    patient = Patient(None, environment={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, live=True)
+    patient = Environment(None, variables={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, live=True)
     assert [one.state for one in found(connectivity.endpoints, patient)] == ["failed", "failed"]
 
 
@@ -478,8 +478,8 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
 @pytest.mark.parametrize("case", DECISIONS)
 def test_the_decision_for_a_call(case: str) -> None:
     settings, body, state, says = DECISIONS[case]
-    (one,) = found(sample_call.decision, Patient(adapter.Settings(**settings), sample=body))
-    assert (one.state, says in one.says) == (state, True), one.says
+    (one,) = found(sample_call.decision, Environment(adapter.Settings(**settings), sample=body))
+    assert (one.state, says in one.message) == (state, True), one.message
     assert "Ada" not in str(one)
 
 
@@ -493,19 +493,19 @@ def test_the_decision_for_a_call(case: str) -> None:
     ],
 )
 def test_a_base_url_that_no_call_survives(url: str, says: str) -> None:
-    patient = Patient(adapter.Settings(), environment={"OPENAI_BASE_URL": url})
+    patient = Environment(adapter.Settings(), variables={"OPENAI_BASE_URL": url})
     (one,) = found(sample_call.decision, patient)
-    assert (one.state, says in one.says, "hunter2" in str(one)) == ("failed", True, False)
+    assert (one.state, says in one.message, "hunter2" in str(one)) == ("failed", True, False)
 
 
 def test_a_base_url_of_a_relay() -> None:
-    patient = Patient(
+    patient = Environment(
         adapter.Settings(backend="responses"),
-        environment={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
+        variables={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
     )
     (one,) = found(sample_call.decision, patient)
-    assert (one.state, "goes to chat" in one.says, "query held" in one.says) == ("note", True, True)
-    assert one.do.startswith("A relay that is told its target in the query")
+    assert (one.state, "goes to chat" in one.message, "query held" in one.message) == ("note", True, True)
+    assert one.advice.startswith("A relay that is told its target in the query")
 
 
 # All of it
@@ -513,7 +513,7 @@ def test_a_base_url_of_a_relay() -> None:
 
 def test_a_check_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "workers", lambda _: 1 / 0)
-    all_of_it = list(examine(Patient(adapter.Settings())))
+    all_of_it = list(run_checks(Environment(adapter.Settings())))
     assert {check.name for check in CHECKS} <= {one.name for one in all_of_it}
     assert [one.name for one in all_of_it if one.state == "failed"] == ["memory"]
 
@@ -632,7 +632,7 @@ NAMED: dict[str, tuple[list[str], dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", NAMED)
 def test_what_is_named_is_asked(case: str, folder: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectivity, "_PATIENCE", 2.0)
+    monkeypatch.setattr(connectivity, "_TIMEOUT", 2.0)
     url = f"redis://127.0.0.1:{listener.port}/0"
     (folder / "adapter.toml").write_text(STRANGERS["adapter.toml"].format(url=url), encoding="utf-8")
     arguments, variables = NAMED[case]

@@ -18,7 +18,7 @@ import adapter
 from adapter import Settings
 from adapter.tools import cli
 from adapter.tools.cli.app import app
-from adapter.tools.explain.explain import Where, explain
+from adapter.tools.explain.explain import CallOrigin, explain
 from adapter.tools.explain.request_files import NotARequest, find_request
 from adapter.tools.explain.shortening import shortened
 from tests.support.answers import both
@@ -79,7 +79,7 @@ def test_it_agrees_with_a_real_call(loopback: Loopback, more: dict[str, Any], se
 
     body = {**PLAIN, **more}
     in_force = Settings(**settings)
-    explained = explain(body, in_force, Where(url=f"{loopback.base_url}/chat/completions"))
+    explained = explain(body, in_force, CallOrigin(url=f"{loopback.base_url}/chat/completions"))
     loopback.answer = both
     result: Any
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=in_force, max_retries=0) as client:
@@ -131,7 +131,7 @@ def test_a_place_in_the_rollout_is_the_one_that_counts() -> None:
 
 def test_azure() -> None:
     url = "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
-    sent = explain(PLAIN, Settings(backend="responses"), Where(url=url)).sent
+    sent = explain(PLAIN, Settings(backend="responses"), CallOrigin(url=url)).sent
     assert sent is not None
     assert sent.path == "/openai/responses?api-version=2025-03-01-preview"
     assert sent.body["model"] == "mine"

@@ -19,10 +19,10 @@ from hypothesis import settings as hypothesis_settings
 
 import adapter
 from adapter import Settings
-from adapter.tools.audit.verdicts import Judge
-from adapter.tools.explain.explain import Where, explain
+from adapter.tools.audit.verdicts import Classifier
+from adapter.tools.explain.explain import CallOrigin, explain
 from adapter.tools.explain.outcomes import parameter_of
-from adapter.tools.logs.rows import Logged
+from adapter.tools.logs.rows import LoggedRequest
 from adapter.tools.scan.run import scan
 from adapter.translation.parameters import CHAT_PARAMETERS
 from tests.contract.test_edge_requests import CASES, LOSSY
@@ -36,12 +36,12 @@ EVERY = max(1, 40 // DEPTH)
 AZURE = "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
 PLAIN = "https://api.openai.com/v1/chat/completions"
 
-WAYS: dict[str, tuple[dict[str, Any], Where]] = {
-    "chat": ({"backend": "responses"}, Where()),
-    "error": ({"backend": "responses", "unsupported": "error"}, Where()),
-    "drop": ({"backend": "responses", "unsupported": "drop"}, Where()),
+WAYS: dict[str, tuple[dict[str, Any], CallOrigin]] = {
+    "chat": ({"backend": "responses"}, CallOrigin()),
+    "error": ({"backend": "responses", "unsupported": "error"}, CallOrigin()),
+    "drop": ({"backend": "responses", "unsupported": "drop"}, CallOrigin()),
     "emulate": (
-        {"backend": "responses", "unsupported": "drop", "emulate": ["n", "stop", "web_search_options"]}, Where(),
+        {"backend": "responses", "unsupported": "drop", "emulate": ["n", "stop", "web_search_options"]}, CallOrigin(),
     ),
     "rules": (
         {
@@ -51,16 +51,16 @@ WAYS: dict[str, tuple[dict[str, Any], Where]] = {
                 {"match": {"tag": "moved"}, "backend": "responses", "emulate": ["n"]},
             ],
         },
-        Where(tag="moved"),
+        CallOrigin(tag="moved"),
     ),
     "models": (
-        {"backend": "responses", "models": {"gpt-4.1": {"responses_only": True}, "o3-pro": {"chat_only": True}}}, Where(),
+        {"backend": "responses", "models": {"gpt-4.1": {"responses_only": True}, "o3-pro": {"chat_only": True}}}, CallOrigin(),
     ),
-    "rollout": ({"rollout": 50, "sticky_by": "conversation"}, Where(conversation="c-1")),
-    "header": ({}, Where(headers=(("x-adapter-backend", "responses"),))),
-    "azure": ({"backend": "responses"}, Where(url=AZURE)),
-    "forced": ({"backend": "responses", "force": "chat"}, Where()),
-    "off": ({}, Where()),
+    "rollout": ({"rollout": 50, "sticky_by": "conversation"}, CallOrigin(conversation="c-1")),
+    "header": ({}, CallOrigin(headers=(("x-adapter-backend", "responses"),))),
+    "azure": ({"backend": "responses"}, CallOrigin(url=AZURE)),
+    "forced": ({"backend": "responses", "force": "chat"}, CallOrigin()),
+    "off": ({}, CallOrigin()),
 }  # fmt: skip
 IN_FORCE = {name: Settings(on_bug="raise", **given_) for name, (given_, _) in WAYS.items()}
 
@@ -106,10 +106,10 @@ def agree(body: Json, way: str) -> None:
                 assert any(parameter_of(loss.path) == fate.name for loss in explained.losses), fate
     assert ("holds" in outcomes) <= (not explained.moves)
     if way in ("chat", "error", "drop", "emulate", "models"):  # what an audit knows of
-        verdict = Judge(in_force, plain=True).of(Logged(body))
-        moved = verdict.fate in ("as it is", "with changes")
+        verdict = Classifier(in_force, plain=True).classify(LoggedRequest(body))
+        moved = verdict.kind in ("as it is", "with changes")
         assert moved == explained.moves
-        assert (verdict.fate == "refused") <= (explained.refusal is not None)
+        assert (verdict.kind == "refused") <= (explained.refusal is not None)
 
 
 TABLE = {case.id: case.input for case in (*CASES, *LOSSY)}
@@ -162,7 +162,7 @@ def test_a_scan_says_the_same_of_what_is_written_out(way: str, tmp_path: Path) -
         lines.append(f"client.chat.completions.create({', '.join(words)})")
     file = tmp_path / "calls.py"
     file.write_text("\n".join(lines), encoding="utf-8")
-    said = {one.site.line: one.assessed.verdict for one in scan([file], IN_FORCE[way], jobs=1).findings}
+    said = {one.site.line: one.assessment.verdict for one in scan([file], IN_FORCE[way], jobs=1).findings}
     for line, body in enumerate(bodies, 3):
         explained = explain(body, IN_FORCE[way])
         expected = {"moves"} if explained.moves else {"refused"} if explained.refusal else {"setting", "stays"}

@@ -16,9 +16,9 @@ pytest.importorskip("typer")
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import Live
+from adapter._routing.reload import SettingsReloader
 from adapter.tools import kill_switch
-from adapter.tools.kill_switch import CantForce, force_file
+from adapter.tools.kill_switch import ForceError, force_file
 
 REST = (
     '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
@@ -105,14 +105,14 @@ def test_a_bad_file_is_forced_all_the_same_and_said_to_be_bad(case: str, tmp_pat
     file = tmp_path / "adapter.toml"
     before, forced, after, remark = BAD[case]
     file.write_text('backend = "responses"\n')
-    reader = Live(Settings(config_file=file))
+    reader = SettingsReloader(Settings(config_file=file))
     file.write_text(before)
     for wanted, text, holds in (("chat", forced, "chat"), ("off", after, "chat")):
         done = force_file(file, wanted)  # type: ignore[arg-type]
         assert file.read_text() == text
         (said,) = done.remarks
         assert remark in said
-        assert reader.now().settings.force == holds  # until a good file says otherwise
+        assert reader.current().settings.force == holds  # until a good file says otherwise
     file.write_text('force = "chat"\nx = \n')
     assert Settings(config_file=file).force == "chat"
 
@@ -222,7 +222,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         os.mkfifo(pipe)
         refused.append(pipe)
     for path, wanted in itertools.product(refused, ("chat", "off")):
-        with pytest.raises(CantForce, match=path.name):
+        with pytest.raises(ForceError, match=path.name):
             force_file(path, wanted)  # type: ignore[arg-type]
     assert not missing.exists()
 
@@ -230,14 +230,14 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_a_running_process_follows(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text(REST)
-    reader = Live(Settings(config_file=file))
+    reader = SettingsReloader(Settings(config_file=file))
     for wanted in ("chat", "native", "off", "native", "off"):
         force_file(file, wanted)  # type: ignore[arg-type]
-        assert reader.now().settings.force == (None if wanted == "off" else wanted)
+        assert reader.current().settings.force == (None if wanted == "off" else wanted)
     file.write_text('force = "chat"\n')
-    assert reader.now().settings.force == "chat"
+    assert reader.current().settings.force == "chat"
     force_file(file, "off")  # which leaves nothing else
-    assert reader.now().settings.force is None
+    assert reader.current().settings.force is None
 
 
 # The command
@@ -304,14 +304,14 @@ def test_the_command_used_wrongly(
 
 def test_the_doctor_shows_a_force_and_where_it_stands(tmp_path: Path) -> None:
     from adapter.tools.doctor import settings_sources
-    from adapter.tools.doctor.findings import Patient
+    from adapter.tools.doctor.findings import Environment
 
     file = tmp_path / "adapter.toml"
     file.write_text('rolout = 5\n[[rules]]\nforce = "native"\n')
-    found = list(settings_sources.settings(Patient(adapter.Settings(config_file=file))))
+    found = list(settings_sources.settings(Environment(adapter.Settings(config_file=file))))
     trouble, _, force = found
-    assert (trouble.state, "rolout" in trouble.says) == ("failed", True)
+    assert (trouble.state, "rolout" in trouble.message) == ("failed", True)
     assert (force.name, force.state) == ("force", "warning")
-    assert f"({file}, line 3)" in force.says
-    assert "rules.0.force: counts as force" in force.says
+    assert f"({file}, line 3)" in force.message
+    assert "rules.0.force: counts as force" in force.message
     assert force.details["forces"] == [{"place": f"{file}, line 3", "value": "native"}]

@@ -22,12 +22,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from adapter import ConfigurationError, Settings
-from adapter._routing.reload import live
+from adapter._routing.reload import reloader_of
 from adapter._util.regular_files import Unreadable
 from adapter.testing import cassette_check
 from adapter.tools.audit import inputs
 from adapter.tools.cli.app import app
-from adapter.tools.cli.console import Mistake
+from adapter.tools.cli.console import UsageError
 from adapter.tools.scan import rewrite
 from tests.plugin.test_testing import GOOD
 
@@ -201,10 +201,10 @@ def test_folders_that_cant_be_read(
 def test_one_that_is_named(here: Path, make: Callable[[Path], object], why: str | None) -> None:
     make(here / "thing")
     for command in (["explain"], ["doctor", "--sample"]):
-        with pytest.raises(Mistake, match="thing: "):
+        with pytest.raises(UsageError, match="thing: "):
             run(*command, "thing")
     if why:
-        with pytest.raises(Mistake, match="thing"):
+        with pytest.raises(UsageError, match="thing"):
             run("audit", "thing")
         assert "thing: not scanned: " in run("scan", "thing", ends=(0,)).stderr
         make(here / "thing.py")
@@ -215,7 +215,7 @@ def test_one_that_is_named(here: Path, make: Callable[[Path], object], why: str 
 def test_a_settings_file(here: Path, make: Callable[[Path], object], why: str | None) -> None:
     make(here / "thing")
     for command in (["explain", "good.jsonl", "--settings", "thing"], ["force", "chat", "thing"]):
-        with pytest.raises(Mistake, match="thing: "):
+        with pytest.raises(UsageError, match="thing: "):
             run(*command)
     with pytest.raises(ConfigurationError, match="config_file: "):
         Settings(config_file="thing")
@@ -225,11 +225,11 @@ def test_a_settings_file(here: Path, make: Callable[[Path], object], why: str | 
 def test_a_settings_file_that_becomes_one(here: Path, make: Callable[[Path], object]) -> None:
     path = here / "thing"
     path.write_text('backend = "responses"\n')
-    running = live(Settings(config_file=path))
+    running = reloader_of(Settings(config_file=path))
     path.unlink()
     make(path)
-    running._seen = None
-    assert running.now().settings.backend == "responses"
+    running._seen_signature = None
+    assert running.current().settings.backend == "responses"
 
 
 def test_nothing_is_a_settings_file(here: Path) -> None:
@@ -257,12 +257,12 @@ def test_a_doctor_reads_what_gunicorn_would_run(here: Path, code: str) -> None:
 
 def test_a_state_that_isnt_a_file(here: Path) -> None:
     os.mkfifo(here / "state")
-    with pytest.raises(Mistake, match="state: not a regular file"):
+    with pytest.raises(UsageError, match="state: not a regular file"):
         run("audit", "--state", "state", "good.jsonl")
 
 
 def test_a_log_that_vanishes(here: Path) -> None:
-    (log,) = inputs.find(["good.jsonl"])
+    (log,) = inputs.find_logs(["good.jsonl"])
     (here / "good.jsonl").unlink()
     (block,) = inputs.blocks(log)
     assert block.data == b""
@@ -303,7 +303,7 @@ def test_contents_of_logs(here: Path, raw: bytes, requests: int) -> None:
     assert document["bad_lines"]["count"] >= 1
     assert {one["file"] for one in document["bad_lines"]["first"]} == {"odd.jsonl"}
     if len(raw) < 1 << 20:
-        with contextlib.suppress(Mistake):
+        with contextlib.suppress(UsageError):
             run("explain", "odd.jsonl")
 
 
@@ -396,7 +396,7 @@ def test_a_file_that_cant_be_written_whole_is_as_it_was(
 ) -> None:
     before = (CALL + "#\n" * 50).encode()
     (here / "good.py").write_bytes(before)
-    change = rewrite.Change(here / "good.py", before, before * 2 if grows else b"x\n")
+    change = rewrite.FileChange(here / "good.py", before, before * 2 if grows else b"x\n")
     monkeypatch.setattr(os, "fsync", _full_once())
     with pytest.raises(Unreadable, match="No space left"):
         change.write()
@@ -414,7 +414,7 @@ def _full_once() -> Callable[[int], None]:
 
 
 def test_a_file_that_has_changed_meanwhile_is_left(here: Path) -> None:
-    change = rewrite.Change(here / "good.py", b"something else", b"x")
+    change = rewrite.FileChange(here / "good.py", b"something else", b"x")
     with pytest.raises(Unreadable, match="changed"):
         change.write()
     (here / "good.py").unlink()

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter.tools.cli.app import app
-from adapter.tools.logs.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+from adapter.tools.logs.rows import LoggedRequest, NonRequest, RowFormats, unwrap, unwrap_all
 from tests.support.log_writers import LOGS
 
 USER = {"role": "user", "content": "hi"}
@@ -49,14 +49,14 @@ def test_a_shape_of_ones_own(tmp_path: Path) -> None:
             "base": "https://acme.openai.azure.com/openai/v1/"}  # fmt: skip
     row = {"call": call, "reply": {"tokens": USAGE}}
     found = unwrap(row, own)
-    assert found == Logged(
+    assert found == LoggedRequest(
         {"model": "gpt-4.1", "messages": [USER], "user": "u", "seed": 1, "n": 2}, b"/openai/v1/chat/completions", "acme.openai.azure.com",
         USAGE, (), "https://acme.openai.azure.com/openai/v1/chat/completions", "our gateway",
     )  # fmt: skip
-    assert unwrap({"call": {**call, "api": "embeddings"}}, own) is Aside.ELSEWHERE
+    assert unwrap({"call": {**call, "api": "embeddings"}}, own) is NonRequest.OTHER_ENDPOINT
     assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request in it"
     tasks = {"tasks": [{"payload": {"model": "gpt-4.1", "messages": [USER]}}, {"payload": json.dumps(row)}, {}]}
-    assert sum(isinstance(one, Logged) for one in unwrap_all(tasks, own)) == 2
+    assert sum(isinstance(one, LoggedRequest) for one in unwrap_all(tasks, own)) == 2
     assert pickle.loads(pickle.dumps(own)) == own
     assert own.digest != RowFormats.builtin().digest == RowFormats.builtin().digest
 
@@ -67,7 +67,7 @@ def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
         '[[logs]]\nname = "mine"\nhas = "messages"\nmessages = "messages"\nfields = { model = "metadata.model" }',
     )
     found = unwrap({"model": "gpt-4o", "messages": [USER], "metadata": {"model": "gpt-5.1"}}, own)
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert (found.body["model"], found.format) == ("gpt-5.1", "mine")
 
 
@@ -115,14 +115,14 @@ def test_what_is_wrong_is_told_with_its_place(text: str, said: str, tmp_path: Pa
 )  # fmt: skip
 def test_bodies_at_a_path(path: str, row: Any) -> None:
     found = unwrap(json.dumps(row).encode(), RowFormats.builtin().with_body(path))
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.body == {"model": "gpt-4o", "messages": [USER]}
 
 
 def test_at_a_path_nothing_else_is_looked_for() -> None:
     given = RowFormats.builtin().with_body("a.b")
     assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "no chat request at the path of bodies"
-    assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is Aside.ELSEWHERE
+    assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is NonRequest.OTHER_ENDPOINT
     found = unwrap(
         {
             "a": {
@@ -133,7 +133,7 @@ def test_at_a_path_nothing_else_is_looked_for() -> None:
         },
         given,
     )
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert (found.host, found.usage, found.missing, found.inside) == ("h.example", USAGE, ("model",), ("a", "b"))
 
 

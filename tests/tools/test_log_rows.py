@@ -11,7 +11,7 @@ import pytest
 from adapter import Settings
 from adapter._util import safe_names
 from adapter.tools.audit.batches import audit_batch
-from adapter.tools.logs.rows import ELSEWHERE, Logged, unwrap
+from adapter.tools.logs.rows import OTHER_ENDPOINT, LoggedRequest, unwrap
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
@@ -42,7 +42,7 @@ CHAT: dict[str, Any] = {
 @pytest.mark.parametrize("name", CHAT)
 def test_a_request_is_found(name: str) -> None:
     found = unwrap(json.dumps(CHAT[name]).encode())
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.body == BODY
 
 
@@ -57,10 +57,10 @@ def test_a_request_is_found(name: str) -> None:
         (b"{}", "no chat request in it"),
         (b'{"body": "oops"}', "not JSON"),
         (b'{"path": "/v1/chat/completions", "request": null}', "no chat request in it"),
-        (b'{"url": "/v1/embeddings", "body": {"input": "x"}}', ELSEWHERE),
-        (b'{"url": "/v1/responses", "body": {"model": "m", "input": "x"}}', ELSEWHERE),
-        (b'{"path": "/v1/messages", "request": {"model": "m", "messages": []}}', ELSEWHERE),
-        (b'{"model": "m", "input": "x"}', ELSEWHERE),
+        (b'{"url": "/v1/embeddings", "body": {"input": "x"}}', OTHER_ENDPOINT),
+        (b'{"url": "/v1/responses", "body": {"model": "m", "input": "x"}}', OTHER_ENDPOINT),
+        (b'{"path": "/v1/messages", "request": {"model": "m", "messages": []}}', OTHER_ENDPOINT),
+        (b'{"model": "m", "input": "x"}', OTHER_ENDPOINT),
     ],
     ids=[
         "half an object", "not UTF-8", "too deep", "a number", "a list", "nothing", "a body that is none", "no request",
@@ -82,14 +82,14 @@ def test_what_is_no_chat_request(row: bytes, expected: object) -> None:
 )
 def test_the_usage_beside_it(row: Any) -> None:
     found = unwrap(row)
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.usage == USAGE
 
 
 def test_an_azure_deployment_is_the_model() -> None:
     found = unwrap({"url": AZURE, "body": BODY})
     path = AZURE.partition(".com")[2].encode()
-    assert found == Logged(BODY, path, "acme.openai.azure.com", inside=("body",), url=AZURE)
+    assert found == LoggedRequest(BODY, path, "acme.openai.azure.com", inside=("body",), url=AZURE)
     summary = audit_batch(pa.RecordBatch.from_pylist([{"body": json.dumps(BODY), "url": AZURE}]), Settings())
     assert summary.table("model") == []
     assert [key for key, _ in summary.pairs("model fate")] == [("chat", "with changes")]
@@ -170,4 +170,4 @@ def test_names_of_parameters(value: str, shown: str) -> None:
     ],
 )
 def test_paths(value: str, shown: str) -> None:
-    assert safe_names.blank(safe_names.path(value)) == shown
+    assert safe_names.without_indexes(safe_names.path(value)) == shown

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter.tools.audit.batches import _audited  # the figures of rows, without files
-from adapter.tools.audit.verdicts import Judge
-from adapter.tools.logs.rows import Aside, Logged, unwrap, unwrap_all
+from adapter.tools.audit.batches import _summarize  # the figures of rows, without files
+from adapter.tools.audit.verdicts import Classifier
+from adapter.tools.logs.rows import LoggedRequest, NonRequest, unwrap, unwrap_all
 from tests.support.log_writers import LOGS, Log
 
 USER = {"role": "user", "content": "hi"}
@@ -51,12 +51,12 @@ OF_MESSAGES = ("emulate name", "images", "tool calls in the history")
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge(Settings())
+def judge() -> Classifier:
+    return Classifier(Settings())
 
 
-def figures(rows: list[Any], judge: Judge) -> Any:
-    return _audited(((row, "log", number) for number, row in enumerate(rows)), judge)
+def figures(rows: list[Any], judge: Classifier) -> Any:
+    return _summarize(((row, "log", number) for number, row in enumerate(rows)), judge)
 
 
 def lines(log: Log) -> list[bytes]:
@@ -66,7 +66,7 @@ def lines(log: Log) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_the_figures_are_those_of_the_requests(name: str, judge: Judge) -> None:
+def test_the_figures_are_those_of_the_requests(name: str, judge: Classifier) -> None:
     log = LOGS[name]
     settings: Counter[str] = Counter()
     features: Counter[str] = Counter()
@@ -122,7 +122,7 @@ def put(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Judge) -> None:
+def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Classifier) -> None:
     row = LOGS[name].write({"model": "gpt-4.1", "messages": [USER, *TURN], "tools": [TOOL], "seed": 7}, USAGE)
     for number, at in enumerate(places(row)):
         made = put(row, at, JUNK[number % len(JUNK)])
@@ -130,10 +130,10 @@ def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Judge) -
         outcomes = unwrap_all(made)
         assert outcomes
         for one in outcomes:
-            if isinstance(one, Logged):
-                judge.of(one)
+            if isinstance(one, LoggedRequest):
+                judge.classify(one)
             else:
-                assert isinstance(one, Aside) or one in ("not JSON", "no chat request in it")
+                assert isinstance(one, NonRequest) or one in ("not JSON", "no chat request in it")
         assert made == before  # nothing that was given is changed
 
 
@@ -153,52 +153,52 @@ WIDE = {f"k{i}": {f"j{j}": {"x": {}} for j in range(20)} for i in range(2_000)}
 )  # fmt: skip
 def test_hostile_rows_take_bounded_work(row: Any) -> None:
     for one in unwrap_all(row):
-        assert not isinstance(one, Logged) or one.missing
+        assert not isinstance(one, LoggedRequest) or one.missing
 
 
-ASIDES: dict[str, tuple[Any, Aside]] = {
-    "LiteLLM's embeddings": ({"call_type": "aembedding", "model_parameters": {}, "model": "e", "messages": "x"}, Aside.ELSEWHERE),
+ASIDES: dict[str, tuple[Any, NonRequest]] = {
+    "LiteLLM's embeddings": ({"call_type": "aembedding", "model_parameters": {}, "model": "e", "messages": "x"}, NonRequest.OTHER_ENDPOINT),
     "LiteLLM's call of another vendor": (
-        {"call_type": "completion", "custom_llm_provider": "anthropic", "model_parameters": {}, "model": "m", "messages": [USER]}, Aside.ELSEWHERE),
+        {"call_type": "completion", "custom_llm_provider": "anthropic", "model_parameters": {}, "model": "m", "messages": [USER]}, NonRequest.OTHER_ENDPOINT),
     "LiteLLM's spend log without prompts": (
-        {"call_type": "acompletion", "spend": 0.1, "model": "gpt-4o", "messages": {}, "proxy_server_request": "{}"}, Aside.NOTHING),
+        {"call_type": "acompletion", "spend": 0.1, "model": "gpt-4o", "messages": {}, "proxy_server_request": "{}"}, NonRequest.NOTHING),
     "an embedding span": (
-        {"name": "embeddings", "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}}, Aside.ELSEWHERE),
-    "an agent's span": ({"attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}}, Aside.NOTHING),
+        {"name": "embeddings", "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}}, NonRequest.OTHER_ENDPOINT),
+    "an agent's span": ({"attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}}, NonRequest.NOTHING),
     "another vendor's span": (
-        {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "m"}}, Aside.ELSEWHERE),
-    "a record of one message": ({"event_name": "gen_ai.user.message", "body": {"content": "hi"}, "attributes": {"gen_ai.system": "openai"}}, Aside.NOTHING),
-    "a chain's run": ({"run_type": "chain", "inputs": {"messages": [USER]}, "trace_id": "t"}, Aside.NOTHING),
-    "a run of the Responses API": ({"run_type": "llm", "inputs": {"model": "m", "input": "x"}, "trace_id": "t"}, Aside.ELSEWHERE),
-    "Langfuse's span": ({"type": "SPAN", "traceId": "t", "input": {"messages": [USER]}}, Aside.NOTHING),
-    "Langfuse's update": ({"type": "generation-update", "body": {"input": [USER], "model": "gpt-4o"}}, Aside.NOTHING),
-    "a batch's output": ({"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {"usage": USAGE}}, "error": None}, Aside.ANSWER),
-    "an answer": ({"object": "chat.completion", "choices": [{"index": 0}], "model": "gpt-4o", "usage": USAGE}, Aside.ANSWER),
-    "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}}, Aside.NOTHING),
-    "a text of another kind": ({"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2}, Aside.NOTHING),
-    "a chat request that is read back": ({"method": "GET", "url": "https://api.openai.com/v1/chat/completions"}, Aside.ELSEWHERE),
+        {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "m"}}, NonRequest.OTHER_ENDPOINT),
+    "a record of one message": ({"event_name": "gen_ai.user.message", "body": {"content": "hi"}, "attributes": {"gen_ai.system": "openai"}}, NonRequest.NOTHING),
+    "a chain's run": ({"run_type": "chain", "inputs": {"messages": [USER]}, "trace_id": "t"}, NonRequest.NOTHING),
+    "a run of the Responses API": ({"run_type": "llm", "inputs": {"model": "m", "input": "x"}, "trace_id": "t"}, NonRequest.OTHER_ENDPOINT),
+    "Langfuse's span": ({"type": "SPAN", "traceId": "t", "input": {"messages": [USER]}}, NonRequest.NOTHING),
+    "Langfuse's update": ({"type": "generation-update", "body": {"input": [USER], "model": "gpt-4o"}}, NonRequest.NOTHING),
+    "a batch's output": ({"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {"usage": USAGE}}, "error": None}, NonRequest.ANSWER),
+    "an answer": ({"object": "chat.completion", "choices": [{"index": 0}], "model": "gpt-4o", "usage": USAGE}, NonRequest.ANSWER),
+    "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}}, NonRequest.NOTHING),
+    "a text of another kind": ({"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2}, NonRequest.NOTHING),
+    "a chat request that is read back": ({"method": "GET", "url": "https://api.openai.com/v1/chat/completions"}, NonRequest.OTHER_ENDPOINT),
     "embeddings, the head beside the body": (
-        {"request": {"method": "POST", "url": "/v1/embeddings"}, "payload": {"model": "e", "input": "x"}}, Aside.ELSEWHERE),
+        {"request": {"method": "POST", "url": "/v1/embeddings"}, "payload": {"model": "e", "input": "x"}}, NonRequest.OTHER_ENDPOINT),
     "another vendor's, the head beside the body": (
         {"http": {"method": "POST", "url": "https://api.anthropic.com/v1/messages"}, "payload": {"model": "m", "messages": [USER]}},
-        Aside.ELSEWHERE),
-    "a thread": ({"url": "https://api.openai.com/v1/threads", "body": {"messages": [USER]}}, Aside.ELSEWHERE),
+        NonRequest.OTHER_ENDPOINT),
+    "a thread": ({"url": "https://api.openai.com/v1/threads", "body": {"messages": [USER]}}, NonRequest.OTHER_ENDPOINT),
     "Gemini's": (
         {"url": "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse", "body": {"contents": []}},
-        Aside.ELSEWHERE),
-    "Bedrock's": ({"path": "/model/m.v1:0/converse-stream", "request": {"messages": [USER]}}, Aside.ELSEWHERE),
-    "a completion's prompt": ({"event": "call", "model": "m", "prompt": ["Once"], "n": 2}, Aside.NOTHING),
-    "Datadog's workflow": ({"attributes": {"span_kind": "workflow", "input": {"value": "x"}}}, Aside.NOTHING),
-    "embeddings twice": ({"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}}, Aside.ELSEWHERE),
-    "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7}, Aside.NOTHING),
-    "the head of a request alone": ({"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}}, Aside.NOTHING),
-    "an action of a bulk request": ({"index": {"_index": "logs"}}, Aside.NOTHING),
-    "PostHog's embedding": ({"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}}, Aside.ELSEWHERE),
+        NonRequest.OTHER_ENDPOINT),
+    "Bedrock's": ({"path": "/model/m.v1:0/converse-stream", "request": {"messages": [USER]}}, NonRequest.OTHER_ENDPOINT),
+    "a completion's prompt": ({"event": "call", "model": "m", "prompt": ["Once"], "n": 2}, NonRequest.NOTHING),
+    "Datadog's workflow": ({"attributes": {"span_kind": "workflow", "input": {"value": "x"}}}, NonRequest.NOTHING),
+    "embeddings twice": ({"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}}, NonRequest.OTHER_ENDPOINT),
+    "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7}, NonRequest.NOTHING),
+    "the head of a request alone": ({"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}}, NonRequest.NOTHING),
+    "an action of a bulk request": ({"index": {"_index": "logs"}}, NonRequest.NOTHING),
+    "PostHog's embedding": ({"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}}, NonRequest.OTHER_ENDPOINT),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ASIDES)
-def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Judge) -> None:
+def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Classifier) -> None:
     row, expected = ASIDES[name]
     assert list(unwrap_all(row)) == [expected]
     found = figures([json.dumps(row).encode()], judge)
@@ -206,7 +206,7 @@ def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Judge) -> None
     assert found.bad_lines == ()
 
 
-def test_a_row_may_hold_several_requests(judge: Judge) -> None:
+def test_a_row_may_hold_several_requests(judge: Classifier) -> None:
     embeddings = {
         "request": {"url": "https://api.openai.com/v1/embeddings", "postData": {"text": '{"model": "e", "input": "x"}'}}
     }
@@ -219,7 +219,7 @@ def test_a_row_may_hold_several_requests(judge: Judge) -> None:
 
 def test_a_file_for_fine_tuning_has_no_model() -> None:
     found = unwrap({"messages": [USER, {"role": "assistant", "content": "hello", "weight": 1}]})
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.missing == ("model",)
 
 
@@ -234,7 +234,7 @@ def test_the_keys_of_a_log_are_no_parameters() -> None:
         "duration_ms": 5,
     }
     found = unwrap(row)
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.body == {"model": "gpt-4o", "messages": [USER], "seed": 7}
 
 
@@ -250,7 +250,7 @@ MASKED = {
 def test_messages_that_were_masked_are_stood_in_for(name: str) -> None:
     row = LOGS["LiteLLM"].write({"model": "gpt-4.1", "messages": [USER], "seed": 7}, USAGE)
     found = unwrap({**row, "messages": MASKED[name]})
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert (found.body["model"], found.body["seed"]) == ("gpt-4.1", 7)
     assert len(found.body["messages"]) == 1
     assert found.missing == (() if name == "a text" else ("messages",))
@@ -360,7 +360,7 @@ ODD: dict[str, Any] = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_rows(name: str) -> None:
     found = unwrap(ODD[name])
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.body == BODY
 
 
@@ -387,7 +387,7 @@ STREAMED = 'data: {"choices": [], "usage": null}\n\ndata: {"usage": {"prompt_tok
 )  # fmt: skip
 def test_the_tokens_of_an_answer(reply: Any) -> None:
     found = unwrap({"request": BODY, "response": reply})
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert found.usage is not None
     assert (found.usage["prompt_tokens"], found.usage["completion_tokens"]) == (11, 7)
 
@@ -403,7 +403,7 @@ def test_a_stored_completion_has_parameters_and_no_seed_of_its_own() -> None:
         "usage": USAGE,
     }
     found = unwrap({"object": "list", "data": [stored]})
-    assert isinstance(found, Logged)
+    assert isinstance(found, LoggedRequest)
     assert {key: value for key, value in found.body.items() if key != "messages"} == {
         "model": "gpt-4.1",
         "temperature": 0.5,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from adapter import Settings
 from adapter.errors import TranslationError
 from adapter.tools.cli.app import app
-from adapter.tools.cli.explain import Cut, document
+from adapter.tools.cli.explain import BodyShortener, document
 from adapter.tools.explain.explain import explain
 from adapter.tools.explain.masking import masked, masked_path, masked_url_path, without_contents
 from tests.support import odd
@@ -200,7 +200,7 @@ def told(body: Json, settings: Settings) -> str:
         explained = without_contents(explain(body, settings))
     except TranslationError as error:
         return f"{masked_path(error.path)}: {error.why}"
-    return json.dumps(document(explained, masked(body), settings_file=None, cut=Cut(whole=True)))
+    return json.dumps(document(explained, masked(body), settings_file=None, shorten=BodyShortener(whole=True)))
 
 
 def test_what_is_malformed_says_nothing_either() -> None:

@@ -14,7 +14,7 @@ from openai._compat import cached_property
 import adapter
 from adapter.tools.scan.client_usage import OTHER_RESOURCES
 from adapter.tools.scan.imports import fix_imports
-from adapter.tools.scan.rewrite import changes
+from adapter.tools.scan.rewrite import find_changes
 
 # Code behind `from openai import …`, of which the import changes and nothing else.
 WHOLE = {
@@ -243,7 +243,7 @@ def test_a_client_that_another_module_takes_may_chat(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(
         "from .taken import (\n    client as c,\n)\nfrom by_star import *\nimport by_module as m\nm.client, client  # openai\n"
     )
-    found = {one.path.stem: one.after is not None for one in changes([tmp_path])}
+    found = {one.path.stem: one.after is not None for one in find_changes([tmp_path])}
     assert found == {"taken": True, "by_star": True, "by_module": True, "own": False}
 
 

@@ -194,8 +194,8 @@ def test_what_needs_no_word(text: str) -> None:
 
 def test_a_packages_init_hands_on_what_it_doesnt_use() -> None:
     text = "from openai import OpenAI\n"
-    assert fix_imports(text, package=True).left == [(1, "re-exports OpenAI")]
-    assert fix_imports(f"{text}client = OpenAI()\n", package=True).text is not None
+    assert fix_imports(text, is_package=True).left == [(1, "re-exports OpenAI")]
+    assert fix_imports(f"{text}client = OpenAI()\n", is_package=True).text is not None
 
 
 def test_several_imports_of_the_module_get_one_of_ours() -> None:
@@ -467,7 +467,7 @@ def test_as_json(project: Path) -> None:
 
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)], ids=["yes", "no"])
 def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool) -> None:
-    monkeypatch.setattr("adapter.tools.cli.fix._may_ask", lambda: True)
+    monkeypatch.setattr("adapter.tools.cli.fix._is_interactive", lambda: True)
     (project / "a.py").write_text(USED)
     done = run(answer=answer)
     assert "Write 1 file?" in done.stderr

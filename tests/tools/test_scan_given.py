@@ -117,8 +117,8 @@ GIVEN: dict[str, tuple[str, str, set[str]]] = {
 
 @pytest.mark.parametrize(("code", "verdict", "named"), GIVEN.values(), ids=GIVEN)
 def test_what_is_given(tmp_path: Path, code: str, verdict: str, named: set[str]) -> None:
-    found = find(tmp_path, code.replace("CALL", CALL))[-1].assessed
-    holding = {fate.name for fate in found.fates if fate.outcome == "holds"}
+    found = find(tmp_path, code.replace("CALL", CALL))[-1].assessment
+    holding = {fate.name for fate in found.parameters if fate.outcome == "holds"}
     assert (found.verdict, named - holding - set(found.unless)) == (verdict, set()), found.why
     if verdict == "moves":
         assert found.unless == ()
@@ -139,9 +139,9 @@ SOURCES = {
 @pytest.mark.parametrize(("code", "text"), SOURCES.values(), ids=SOURCES)
 def test_where_more_comes_from(tmp_path: Path, code: str, text: str) -> None:
     found = find(tmp_path, code.replace("CALL", CALL))[-1]
-    assert found.assessed.verdict == "unless"
-    assert text in [one.text for one in found.site.arguments.open]
-    assert text in found.assessed.why
+    assert found.assessment.verdict == "unless"
+    assert text in [one.text for one in found.site.arguments.sources]
+    assert text in found.assessment.why
 
 
 def test_what_would_hold_it_comes_from_the_table_under_the_settings(tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_what_would_hold_it_comes_from_the_table_under_the_settings(tmp_path: Pa
     ]
     for one, unless in settings:
         (found,) = find(tmp_path, code, one)
-        assert set(found.assessed.unless) == unless
-        assert found.assessed.verdict == ("unless" if unless else "moves")
+        assert set(found.assessment.unless) == unless
+        assert found.assessment.verdict == ("unless" if unless else "moves")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_would_hold_it_comes_from_the_table_under_the_settings(tmp_path: Pa
 def test_wrappers(tmp_path: Path, call: str, verdict: str, seen: dict[str, Any]) -> None:
     code = f"import functools\ndef ask(q, n=1, **kw): {CALL}(n=n, **kw)\ndef also(**kw): ask('a', **kw)\n{call}"
     found = find(tmp_path, code)[-1]
-    assert (found.site.line, found.site.kind, found.assessed.verdict) == (7, "wrapper", verdict)
+    assert (found.site.line, found.site.kind, found.assessment.verdict) == (7, "wrapper", verdict)
     assert seen.items() <= found.site.arguments.values.items()
 
 
@@ -201,4 +201,4 @@ CLIENTS = {
 @pytest.mark.parametrize(("code", "said"), CLIENTS.values(), ids=CLIENTS)
 def test_clients(tmp_path: Path, code: str, said: str) -> None:
     (found,) = find(tmp_path, code)
-    assert (found.site.kind, found.assessed.verdict, found.site.client) == ("chat", "moves", said)
+    assert (found.site.kind, found.assessment.verdict, found.site.unknown_client_note) == ("chat", "moves", said)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from adapter._util.regular_files import Unreadable
 from adapter.tools.cli.app import app
 from adapter.tools.scan.notebooks import Notebook
-from adapter.tools.scan.rewrite import changes
+from adapter.tools.scan.rewrite import find_changes
 
 
 @pytest.fixture
@@ -112,10 +112,10 @@ def check(project: Path, before: list[Any], after: list[Any], style: dict[str, A
     ]
     path = project / "book.ipynb"
     path.write_text(notebook(("code", before), *others, **style) + "\n", encoding="utf-8", newline="")
-    for change in changes([path]):
+    for change in find_changes([path]):
         change.write()
     assert path.read_text(encoding="utf-8") == notebook(("code", after), *others, **style) + "\n"
-    assert list(changes([path])) == []
+    assert list(find_changes([path])) == []
 
 
 @pytest.mark.parametrize("text", ["from openai import OpenAI\nOpenAI()\n", "from openai import OpenAI\r\nOpenAI()"])

@@ -60,7 +60,7 @@ CALLS = {
 @pytest.mark.parametrize(("name", "code", "what", "verdict"), CALLS.values(), ids=CALLS)
 def test_what_other_files_define(tmp_path: Path, name: str, code: str, what: str, verdict: str) -> None:
     found = [one for one in scanned(tmp_path, {name: code}).findings if one.file.endswith(name)]
-    assert [(f"{one.site.kind} {one.site.call}", one.assessed.verdict) for one in found] == [(what, verdict)]
+    assert [(f"{one.site.kind} {one.site.call}", one.assessment.verdict) for one in found] == [(what, verdict)]
     assert found[0].site.line == code.count("\n") + 1
 
 
@@ -69,7 +69,7 @@ def test_wrappers_of_wrappers(tmp_path: Path) -> None:
     files["pkg/w1.py"] = "from .llm import ask as a\ndef ask(q, **kw): a(q, **kw)"
     report = scanned(tmp_path, {**files, "main.py": "from pkg.w3 import ask\nask(seed=1)"})
     (found,) = [one for one in report.findings if one.file.endswith("main.py")]
-    assert (found.site.kind, found.assessed.verdict) == ("wrapper", "setting")
+    assert (found.site.kind, found.assessment.verdict) == ("wrapper", "setting")
 
 
 @pytest.mark.parametrize("named", ["pkg.w1:ask", "pkg.w2:ask", "main:f"])
@@ -82,7 +82,7 @@ def test_rules_may_name_any_function_on_the_way_to_chat(tmp_path: Path, named: s
     settings = Settings(rules=[{"match": {"call_site": named}, "drop": ["seed"]}])
     report = scan([tmp_path / "main.py", tmp_path / "pkg"], settings)
     (found,) = [one for one in report.findings if one.file.endswith("main.py")]
-    assert (found.call_site, found.assessed.verdict) == ("main:f", "moves")
+    assert (found.call_site, found.assessment.verdict) == ("main:f", "moves")
 
 
 def test_another_vendors_client_is_known_across_files(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_another_vendors_client_is_known_across_files(tmp_path: Path) -> None:
         "pkg/a.py": "from .clients import get\nget().chat.completions.create()",
     }
     (found,) = [one for one in scanned(tmp_path, files).findings if one.file.endswith("a.py")]
-    assert (found.site.kind, found.assessed.verdict) == ("other client", "stays")
+    assert (found.site.kind, found.assessment.verdict) == ("other client", "stays")
 
 
 def test_a_client_of_the_projects_own_is_none_of_the_sdks(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_files_that_import_one_another(tmp_path: Path) -> None:
         "pkg/b.py": "from .a import f\ndef g(**kw): return f(**kw)\nfrom .b import g as h\n",
     }
     found = [one for one in scanned(tmp_path, files).findings if not one.file.endswith("llm.py")]
-    assert [(Path(one.file).name, one.site.line, one.assessed.verdict) for one in found] == [
+    assert [(Path(one.file).name, one.site.line, one.assessment.verdict) for one in found] == [
         ("a.py", 3, "unless"),
         ("a.py", 4, "setting"),
         ("b.py", 2, "unless"),

@@ -175,8 +175,8 @@ VERDICTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
 @pytest.mark.parametrize(("given", "verdict", "settings", "why"), VERDICTS.values(), ids=VERDICTS)
 def test_verdicts(tmp_path: Path, given: str, verdict: str, settings: tuple[str, ...], why: str) -> None:
     (found,) = find(tmp_path, f"import openai\nONE = 1\nopenai.chat.completions.create({given})")
-    assert (found.assessed.verdict, found.assessed.settings) == (verdict, settings)
-    assert why in found.assessed.why
+    assert (found.assessment.verdict, found.assessment.settings) == (verdict, settings)
+    assert why in found.assessment.why
 
 
 def test_a_dictionary_that_is_added_to(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_dictionary_that_is_added_to(tmp_path: Path) -> None:
     """
     (found,) = find(tmp_path, code)
     assert found.site.arguments.values == {"model": "m", "n": 1, "seed": 3, "stop": None, "user": "u"}
-    assert found.site.arguments.open == []
+    assert found.site.arguments.sources == []
 
 
 def test_a_callers_own_settings_count(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_callers_own_settings_count(tmp_path: Path) -> None:
         (Settings(force="chat", drop=["seed"], emulate=["n"]), "moves"),
     ):
         (found,) = find(tmp_path, code, settings)
-        assert found.assessed.verdict == verdict
+        assert found.assessment.verdict == verdict
         assert found.call_site == "module:f"
 
 
@@ -244,5 +244,5 @@ def test_call_sites_are_named_as_at_run_time(tmp_path: Path) -> None:
 def test_a_batch_stays_and_says_why(tmp_path: Path) -> None:
     code = "import openai\nopenai.batches.create(endpoint='/v1/chat/completions')\nopenai.batches.create(endpoint=e)"
     stays, unclear = find(tmp_path, code)
-    assert (stays.assessed.verdict, unclear.assessed.verdict) == ("stays", "unclear")
-    assert all(one.assessed.why.startswith("the Batch API isn't moved") for one in (stays, unclear))
+    assert (stays.assessment.verdict, unclear.assessment.verdict) == ("stays", "unclear")
+    assert all(one.assessment.why.startswith("the Batch API isn't moved") for one in (stays, unclear))

@@ -43,13 +43,13 @@ if __name__ == "__main__":
     # What is installed comes before what stands here: the adapter, as users have it (conftest.py).
     sys.path.sort(key=lambda entry: (entry or str(Path.cwd())) == str(ROOT))
 
-DOORS = ("import", "install", "transport")
+WAYS_IN = ("import", "install", "transport")
 SIDES = ("off", "on")
 
 
 def columns() -> list[tuple[str, str]]:
-    """List the doors, and at each whether the flag is off or on; the first is the SDK alone."""
-    return [("native", "off"), *((door, side) for door in DOORS for side in SIDES)]
+    """List the ways in, and at each whether the flag is off or on; the first is the SDK alone."""
+    return [("native", "off"), *((way_in, side) for way_in in WAYS_IN for side in SIDES)]
 
 
 Column = tuple[str, str]
@@ -79,14 +79,14 @@ class Session:
 
     def made(self, key: Key) -> Any:
         """Make a client; it is adapted where that is done as it is made."""
-        door, side, mode = key
+        way_in, side, mode = key
         asynchronous = mode == "async"
-        if door in ("native", "install"):
+        if way_in in ("native", "install"):
             return self.tracer.make(asynchronous=asynchronous, **self.given)
         import adapter
         from tests.support.http import http
 
-        if door == "import":
+        if way_in == "import":
             return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(**self.given, settings=_settings(side))
         if asynchronous:
             http_client = http.AsyncClient(transport=adapter.AsyncTransport(settings=_settings(side)))
@@ -95,7 +95,7 @@ class Session:
         return self.tracer.make(asynchronous=asynchronous, **self.given, http_client=http_client)
 
     def installed(self, key: Key, client: Any) -> Any:
-        """Install the adapter, at that door."""
+        """Install the adapter, at that way in."""
         if key[0] != "install":
             return client
         import adapter
@@ -180,7 +180,7 @@ def _settings(side: str) -> Any:
 
 
 def run(name: str, when: str, *, masked: bool) -> dict[str, Any]:
-    """Make all calls; give what was exported, by door, side, mode and call."""
+    """Make all calls; give what was exported, by way in, side, mode and call."""
     if when == "after":
         importlib.import_module("adapter")
     kind = importlib.import_module(f"tests.tracers.kinds.{name}")

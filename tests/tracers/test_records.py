@@ -29,7 +29,7 @@ UNSEEN: frozenset[str] = getattr(KIND, "UNSEEN", frozenset())
 UNCERTAIN: dict[str, str] = getattr(KIND, "UNCERTAIN", {})
 """The calls that it exports differently from time to time, natively, each with the reason."""
 NOT_POSSIBLE: dict[str, str] = getattr(KIND, "NOT_POSSIBLE", {})
-"""The doors that it can't be combined with, each with the reason."""
+"""The ways in that it can't be combined with, each with the reason."""
 MODES = ("sync", "async")
 NATIVE, *ADAPTED = columns()
 TIMES = ("before", "after")

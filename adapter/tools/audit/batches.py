@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.errors import AdapterError, MissingExtra
-from adapter.tools.logs.rows import Aside, Logged, RowFormats, unwrap, unwrap_all
+from adapter.tools.logs.rows import LoggedRequest, NonRequest, RowFormats, unwrap, unwrap_all
 
-from .json_documents import NOT_JSON, ONE_COMMA_TOO_MANY
+from .json_documents import EXTRA_COMMA, NOT_JSON
 from .summary import SEPARATOR, Summary
-from .verdicts import Judge, Verdict
+from .verdicts import Classifier, Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 BODY_COLUMNS = ("body", "request_body", "request", "json", "input", "payload", "value", "line", "text")
 """What the column with the requests may be called, the surest first. Otherwise it is the first that can hold one."""
 
-_BESIDE = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
-_JUDGES: dict[tuple[str, bool], Judge] = {}
-_MOST_JUDGES = 4
-_LOOKED_AT = 20  # rows
-_CHARACTERS_A_TOKEN = 4  # roughly, for English; only where the log doesn't say
+_SIBLING_COLUMNS = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
+_CLASSIFIERS: dict[tuple[str, bool], Classifier] = {}
+_MAX_CLASSIFIERS = 4
+_SAMPLED_ROWS = 20  # rows
+_CHARACTERS_PER_TOKEN = 4  # roughly, for English; only where the log doesn't say
 
 
 class NoRequests(AdapterError, ValueError):
     """What was given can't hold requests."""
 
 
-def arrow() -> Any:
+def import_pyarrow() -> Any:
     """Import pyarrow. Raises MissingExtra where it isn't installed."""
     try:
         import pyarrow as pa
@@ -54,14 +54,14 @@ def audit_batch(
     the built-in ones. Raises NoRequests, a ValueError, for a batch without
     such a column.
     """
-    return _audited(_rows(batch, formats), _judge(settings, plain=plain), formats)
+    return _summarize(_rows(batch, formats), _classifier_for(settings, plain=plain), formats)
 
 
 def audit_rows(
     rows: Iterable[tuple[Any, str, int]], settings: Settings | None = None, *, formats: RowFormats | None = None
 ) -> Summary:
     """Audit rows of logs, JSON as bytes or as values, each with its file and line; see audit_batch."""
-    return _audited(rows, _judge(settings, plain=False), formats)
+    return _summarize(rows, _classifier_for(settings, plain=False), formats)
 
 
 def audit_batches(
@@ -71,26 +71,26 @@ def audit_batches(
 
     It can be pickled with its settings, and is what `DataFrame.mapInArrow(audit_batches(settings), "summary string")` takes.
     """
-    return _Batches(settings, formats)
+    return _BatchAuditor(settings, formats)
 
 
-class _Batches:
+class _BatchAuditor:
     def __init__(self, settings: Settings | None, formats: RowFormats | None) -> None:
         self.settings, self.formats = settings, formats
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         summary = Summary.merged(audit_batch(batch, self.settings, formats=self.formats) for batch in batches)
-        yield arrow().RecordBatch.from_pydict({"summary": [summary.dumps()]})
+        yield import_pyarrow().RecordBatch.from_pydict({"summary": [summary.dumps()]})
 
 
-def _judge(settings: Settings | None, *, plain: bool) -> Judge:
+def _classifier_for(settings: Settings | None, *, plain: bool) -> Classifier:
     settings = Settings() if settings is None else settings
     name = settings.hash, plain
-    judge = _JUDGES.get(name)
+    judge = _CLASSIFIERS.get(name)
     if judge is None:
-        if len(_JUDGES) >= _MOST_JUDGES:
-            _JUDGES.clear()
-        judge = _JUDGES[name] = Judge(settings, plain=plain)
+        if len(_CLASSIFIERS) >= _MAX_CLASSIFIERS:
+            _CLASSIFIERS.clear()
+        judge = _CLASSIFIERS[name] = Classifier(settings, plain=plain)
     return judge
 
 
@@ -104,25 +104,25 @@ def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[A
     if placed:
         batch = batch.select([name for name in batch.schema.names if name not in ("file", "line")])
     columns = list(batch.schema.names)
-    if formats.body is not None or "messages" in columns or _have_a_shape(batch, formats):
+    if formats.body is not None or "messages" in columns or _match_known_format(batch, formats):
         yield from zip(batch.to_pylist(), files, lines, strict=True)
         return
     bodies = batch.column(_body_column(batch)).to_pylist()
-    beside = {key: found for key, names in _BESIDE.items() if (found := next((n for n in names if n in columns), None))}
+    beside = {key: found for key, names in _SIBLING_COLUMNS.items() if (found := next((n for n in names if n in columns), None))}
     if not beside:
         yield from zip(bodies, files, lines, strict=True)
         return
     others = {key: batch.column(name).to_pylist() for key, name in beside.items()}
     for i, body in enumerate(bodies):
-        yield {"body": body, **{key: _read(values[i]) for key, values in others.items()}}, files[i], lines[i]
+        yield {"body": body, **{key: _parsed_reply(values[i]) for key, values in others.items()}}, files[i], lines[i]
 
 
-def _have_a_shape(batch: pa.RecordBatch, formats: RowFormats) -> bool:
+def _match_known_format(batch: pa.RecordBatch, formats: RowFormats) -> bool:
     """Tell whether columns are the keys of a row whose shape is known, by the first rows."""
-    return any(formats.fitting(row) is not None for row in batch.slice(0, _LOOKED_AT).to_pylist())
+    return any(formats.format_of(row) is not None for row in batch.slice(0, _SAMPLED_ROWS).to_pylist())
 
 
-def _read(value: Any) -> Any:
+def _parsed_reply(value: Any) -> Any:
     """Read an answer that stands in its column as text; an address is none."""
     if isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"):
         try:
@@ -133,7 +133,7 @@ def _read(value: Any) -> Any:
 
 
 def _body_column(batch: pa.RecordBatch) -> str:
-    types = arrow().types
+    types = import_pyarrow().types
     able = [
         field.name
         for field in batch.schema
@@ -156,7 +156,7 @@ class _Tally:
         self.count = self.told = self.prompt = self.completion = self.reasoning = 0
         self.logged = self.estimated = 0  # prompt tokens of requests for several answers
 
-    def add(self, logged: Logged) -> None:
+    def add(self, logged: LoggedRequest) -> None:
         self.count += 1
         prompt = None
         if logged.usage is not None:
@@ -168,7 +168,7 @@ class _Tally:
                 self.reasoning += _number(logged.usage.get("completion_tokens_details"), "reasoning_tokens") or 0
         if self.verdict.n > 1:
             if prompt is None:
-                self.estimated += len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_A_TOKEN
+                self.estimated += len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_PER_TOKEN
             else:
                 self.logged += prompt
 
@@ -178,7 +178,7 @@ def _number(usage: Any, key: str) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFormats | None = None) -> Summary:
+def _summarize(rows: Iterable[tuple[Any, str, int]], classifier: Classifier, formats: RowFormats | None = None) -> Summary:
     summary = Summary()
     tallies: dict[int, _Tally] = {}
     bad: list[tuple[str, int, str]] = []
@@ -187,8 +187,8 @@ def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFor
         if isinstance(row, (bytes, str)) and (not row or row.isspace()):
             continue
         for logged in unwrap_all(row, formats):
-            if isinstance(logged, Logged):
-                verdict = judge.of(logged)
+            if isinstance(logged, LoggedRequest):
+                verdict = classifier.classify(logged)
                 tally = tallies.get(id(verdict))
                 if tally is None:
                     # It keeps the verdict alive, so that its id is its own.
@@ -196,10 +196,10 @@ def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFor
                 tally.add(logged)
                 if logged.missing or logged.format:
                     told[logged.format, logged.missing] += 1
-            elif isinstance(logged, Aside):
+            elif isinstance(logged, NonRequest):
                 summary.add("rows", logged.value)
             else:
-                why = _why(row, logged, formats)
+                why = _refined_reason(row, logged, formats)
                 summary.add("bad", why)
                 if file:
                     bad.append((file, line, why))
@@ -214,18 +214,18 @@ def _audited(rows: Iterable[tuple[Any, str, int]], judge: Judge, formats: RowFor
     return summary.trim()
 
 
-def _why(row: Any, why: str, formats: RowFormats | None) -> str:
+def _refined_reason(row: Any, reason: str, formats: RowFormats | None) -> str:
     """Name the one fault that isn't seen in a line of good JSON: the comma behind it, of an array without brackets."""
-    if why == NOT_JSON and isinstance(row, bytes):
+    if reason == NOT_JSON and isinstance(row, bytes):
         value = row.rstrip()
         if value.endswith(b",") and unwrap(value[:-1], formats) != NOT_JSON:
-            return ONE_COMMA_TOO_MANY
-    return why
+            return EXTRA_COMMA
+    return reason
 
 
 def _count(summary: Summary, tally: _Tally) -> None:
     verdict, count = tally.verdict, tally.count
-    fate, model = verdict.fate, verdict.model
+    fate, model = verdict.kind, verdict.model
 
     def add(table: str, *parts: str, by: int = count) -> None:
         summary.add(table, SEPARATOR.join(parts), by)
@@ -242,8 +242,8 @@ def _count(summary: Summary, tally: _Tally) -> None:
         add("kept", path, why)
     for path, action in verdict.losses:
         add("loss", path, action)
-    if verdict.one_way is not None:
-        add("one way", model, verdict.one_way)
+    if verdict.responses_only_reason is not None:
+        add("one way", model, verdict.responses_only_reason)
     if verdict.chat_only:
         add("chat only", model)
     if verdict.shutdown is not None:
@@ -261,13 +261,13 @@ def _count(summary: Summary, tally: _Tally) -> None:
         add("usage", fate, "prompt", by=tally.prompt)
         add("usage", fate, "completion", by=tally.completion)
         add("usage", fate, "reasoning", by=tally.reasoning)
-    _count_several(summary, tally)
+    _count_several_answers(summary, tally)
 
 
-def _count_several(summary: Summary, tally: _Tally) -> None:
+def _count_several_answers(summary: Summary, tally: _Tally) -> None:
     verdict, more = tally.verdict, tally.verdict.n - 1
     now = ("n", "changed") in verdict.losses
-    if not more or not (now or (verdict.fate == "with settings" and "emulate n" in verdict.settings)):
+    if not more or not (now or (verdict.kind == "with settings" and "emulate n" in verdict.settings)):
         return
     when = "now" if now else "with settings"
     for what, by in (

@@ -18,10 +18,10 @@ from .inputs import Cursor, Log
 from .summary import Summary
 
 VERSION = 2
-_LARGEST = 1 << 30  # bytes
+_MAX_BYTES = 1 << 30  # bytes
 
 
-class StaleState(AdapterError):
+class StaleCheckpoint(AdapterError):
     """A state that doesn't fit what it is to be gone on with: other settings, or logs that have changed since."""
 
 
@@ -35,7 +35,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class State:
+class Checkpoint:
     """The figures so far, and where to go on in each log.
 
     `settings` is the hash of the settings, `formats` that of the shapes of rows, `code` what tells the adapter's own versions apart: verdicts of different ones don't add
@@ -51,29 +51,29 @@ class State:
     logs: dict[str, Progress] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path | None, settings: str, formats: str, code: str, block: int) -> State:
+    def open(cls, path: Path | None, settings: str, formats: str, code: str, block: int) -> Checkpoint:
         """Read the state at `path`, or begin a new one. Raises StaleState for one that can't be gone on with."""
         fresh = cls(settings, formats, code, block, path)
         if path is None or not os.path.lexists(path):
             return fresh
         try:
-            value = json.loads(regular_files.read(path, _LARGEST))
+            value = json.loads(regular_files.read(path, _MAX_BYTES))
             found = cls._read(value, path)
         except regular_files.Unreadable as error:
-            raise StaleState(f"{path}: {error}") from None
+            raise StaleCheckpoint(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise StaleState(f"{path}: not the state of an audit") from None
+            raise StaleCheckpoint(f"{path}: not the state of an audit") from None
         for name, theirs, ours in (
             ("settings", found.settings, settings),
             ("formats of rows (--body, --formats)", found.formats, formats),
             ("version of the adapter", found.code, code),
         ):
             if theirs != ours:
-                raise StaleState(f"{path}: was made with other {name}; begin anew with --restart")
+                raise StaleCheckpoint(f"{path}: was made with other {name}; begin anew with --restart")
         return found
 
     @classmethod
-    def _read(cls, value: Mapping[str, Any], path: Path) -> State:
+    def _read(cls, value: Mapping[str, Any], path: Path) -> Checkpoint:
         if value["version"] != VERSION:
             raise ValueError("another version")
         logs = {
@@ -90,15 +90,15 @@ class State:
             logs,
         )
 
-    def begin(self, logs: list[Log]) -> None:
+    def add_logs(self, logs: list[Log]) -> None:
         """Take up logs, new ones included. Raises StaleState where one has changed, or is missing, since it was counted."""
         names = {log.path for log in logs}
         for name in self.logs.keys() - names:
-            raise StaleState(f"{name}: has been counted, and isn't among the logs any more; begin anew with --restart")
+            raise StaleCheckpoint(f"{name}: has been counted, and isn't among the logs any more; begin anew with --restart")
         for log in logs:
             known = self.logs.setdefault(log.path, Progress(log.fingerprint))
             if known.fingerprint != log.fingerprint:
-                raise StaleState(f"{log.path}: has changed since it was counted; begin anew with --restart")
+                raise StaleCheckpoint(f"{log.path}: has changed since it was counted; begin anew with --restart")
 
     def add(self, log: str, cursor: Cursor, summary: Summary) -> None:
         """Count a block: the next one of its log."""
@@ -131,7 +131,7 @@ class State:
             "summary": self.summary.to_json(),
         }  # fmt: skip
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps(value, separators=(",", ":")))
+        write_atomically(self.path, json.dumps(value, separators=(",", ":")))
 
 
 def _umask() -> int:
@@ -140,7 +140,7 @@ def _umask() -> int:
     return mask
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a file in one step: whoever reads it sees the old one or the new one. Raises OSError, of that file."""
     try:
         handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)

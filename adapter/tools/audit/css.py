@@ -1,6 +1,6 @@
 """How the page of an audit looks: quiet, in the reader's own light or dark, from a phone to a wide screen."""
 
-STYLE = """
+CSS = """
 :root{--ground:#fbfaf7;--card:#fff;--ink:#22262b;--soft:#5d646d;--line:#e4e2db;--rail:#efede6;
 --f0:#1f7a6d;--f1:#7cbcae;--f2:#c98a1b;--f3:#8b93a0;--f4:#b4433b;--f5:#a9693f;--warm:#8a5a00;--warm-ground:#fbf0d9;--hot:#9a2f28;--hot-ground:#fbe6e3}
 @media (prefers-color-scheme:dark){:root{--ground:#14171a;--card:#1b1f23;--ink:#e7e9ea;--soft:#a3abb3;--line:#2c3238;--rail:#262b30;

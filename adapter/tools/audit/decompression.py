@@ -22,22 +22,22 @@ _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"BZh", "bz2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
-_FED = 1 << 12  # bytes that are unpacked at once where what comes out can't be bounded
+_INPUT_BYTES = 1 << 12  # bytes that are unpacked at once where what comes out can't be bounded
 
 Read = Callable[[int], bytes]
 """Give at most so many bytes, and none at the end. Raises one of FAULTS for a file that is damaged."""
 
-FAULTS: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, lzma.LZMAError)
+ERRORS: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-def compression_of(head: bytes) -> Compression | None:
+def detect_compression(head: bytes) -> Compression | None:
     """Tell how a file is compressed, by its first bytes."""
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
-def unpacked(raw: IO[bytes], how: Compression) -> Read:
+def decompressor(raw: IO[bytes], compression: Compression) -> Read:
     """Return what reads a compressed file. Raises MissingExtra where nothing here reads Zstandard."""
-    match how:
+    match compression:
         case "gzip":
             return gzip.GzipFile(fileobj=raw).read1  # gives what there is before it finds fault
         case "bz2":
@@ -48,24 +48,24 @@ def unpacked(raw: IO[bytes], how: Compression) -> Read:
             return _zstandard(raw)
 
 
-def check(how: Compression | None) -> None:
+def check_readable(compression: Compression | None) -> None:
     """Raise MissingExtra where nothing here reads such a file."""
-    if how == "zstd":
-        _reader_of_zstandard()
+    if compression == "zstd":
+        _zstandard_module()
 
 
 def _zstandard(raw: IO[bytes]) -> Read:
-    name, module = _reader_of_zstandard()
+    name, module = _zstandard_module()
     match name:
         case "compression.zstd":
-            return _faulty(module.ZstdFile(raw).read1, module.ZstdError)
+            return _with_common_error(module.ZstdFile(raw).read1, module.ZstdError)
         case "zstandard":
-            return _faulty(_Frames(raw, module).read, module.ZstdError)
+            return _with_common_error(_FrameReader(raw, module).read, module.ZstdError)
         case _:
             return module.CompressedInputStream(module.PythonFile(raw, "r"), "zstd").read  # type: ignore[no-any-return]
 
 
-def _reader_of_zstandard() -> tuple[str, Any]:
+def _zstandard_module() -> tuple[str, Any]:
     for name in ("compression.zstd", "zstandard", "pyarrow"):
         try:
             return name, importlib.import_module(name)
@@ -74,7 +74,7 @@ def _reader_of_zstandard() -> tuple[str, Any]:
     raise MissingExtra("logs in Zstandard (.zst) need Python 3.14, or zstandard, or pyarrow: pip install zstandard")
 
 
-def _faulty(read: Read, error: type[Exception]) -> Read:
+def _with_common_error(read: Read, error: type[Exception]) -> Read:
     def guarded(size: int) -> bytes:
         try:
             return read(size)
@@ -84,27 +84,27 @@ def _faulty(read: Read, error: type[Exception]) -> Read:
     return guarded
 
 
-class _Frames:
+class _FrameReader:
     """Frames of Zstandard, one behind the other; the package's own reader takes a file cut short for a whole one."""
 
     def __init__(self, raw: IO[bytes], module: Any) -> None:
         self._raw, self._module = raw, module
         self._frame: Any = None
-        self._fed = b""
-        self._left = b""
+        self._input = b""
+        self._output = b""
 
     def read(self, size: int) -> bytes:
-        while not self._left:
-            self._fed = self._fed or self._raw.read(_FED)
-            if not self._fed:
+        while not self._output:
+            self._input = self._input or self._raw.read(_INPUT_BYTES)
+            if not self._input:
                 if self._frame is not None:
                     raise EOFError
                 return b""
             if self._frame is None:
                 self._frame = self._module.ZstdDecompressor().decompressobj()
-            self._left = self._frame.decompress(self._fed)
-            self._fed = b""
+            self._output = self._frame.decompress(self._input)
+            self._input = b""
             if self._frame.eof:
-                self._fed, self._frame = self._frame.unused_data, None
-        given, self._left = self._left[:size], self._left[size:]
+                self._input, self._frame = self._frame.unused_data, None
+        given, self._output = self._output[:size], self._output[size:]
         return given

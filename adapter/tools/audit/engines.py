@@ -19,16 +19,16 @@ from adapter._settings.settings import Settings
 from adapter.errors import MissingExtra
 from adapter.tools.logs.rows import RowFormats
 
-from .batches import NoRequests, arrow, audit_batch, audit_rows
+from .batches import NoRequests, audit_batch, audit_rows, import_pyarrow
 from .inputs import BLOCK, Block, Cursor, Log, blocks
 from .summary import Summary
 
-_SMALL = 2 * BLOCK  # bytes
-_AHEAD = 2  # blocks that wait for each worker: what bounds memory
+_MIN_PARALLEL_BYTES = 2 * BLOCK  # bytes
+_QUEUED_PER_WORKER = 2  # blocks that wait for each worker: what bounds memory
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class AuditedBlock:
     """A block that was counted: its log, where the next one begins, how far the file was read, and the figures."""
 
     log: str
@@ -42,21 +42,21 @@ Work = list[tuple[Log, Cursor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AuditOptions:
     """How rows are read and judged; it can be pickled."""
 
     settings: Settings
     formats: RowFormats
 
 
-def audit_block(block: Block, how: Reading) -> Summary:
+def audit_block(block: Block, options: AuditOptions) -> Summary:
     """Audit one block, the lines included that couldn't be read at all."""
     block = block.loaded()
     if isinstance(block.data, bytes):
-        summary = audit_rows(block.rows(), how.settings, formats=how.formats)
+        summary = audit_rows(block.rows(), options.settings, formats=options.formats)
     else:
         try:
-            summary = audit_batch(block.data, how.settings, formats=how.formats)
+            summary = audit_batch(block.data, options.settings, formats=options.formats)
         except NoRequests:  # one of several files, perhaps
             block = replace(block, bad=((block.begin.line, "no column that could hold requests"),))
             summary = Summary()
@@ -66,10 +66,10 @@ def audit_block(block: Block, how: Reading) -> Summary:
     return summary.trim()
 
 
-def local(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
+def local(work: Work, options: AuditOptions, *, jobs: int | None, size: int) -> Iterator[AuditedBlock]:
     """Audit on this machine, with as many processes, all cores by default; one does without any. The blocks come in order."""
     cut: Iterator[Block] = (
-        block for log, begin in work for block in blocks(log, begin, size=size, formats=how.formats)
+        block for log, begin in work for block in blocks(log, begin, size=size, formats=options.formats)
     )
     first: list[Block] = []
     if jobs is None:  # for a little no further process is worth its start
@@ -77,24 +77,24 @@ def local(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[
         for block in cut:
             first.append(block)
             held += len(block.data) if isinstance(block.data, bytes) else block.data.nbytes
-            if held >= _SMALL:
+            if held >= _MIN_PARALLEL_BYTES:
                 break
-        jobs = cores() if held >= _SMALL else 1
+        jobs = cores() if held >= _MIN_PARALLEL_BYTES else 1
     cut = chain(first, cut)
     if jobs == 1:
         for block in cut:
-            yield Done(block.path, block.end, block.position, audit_block(block, how))
+            yield AuditedBlock(block.path, block.end, block.position, audit_block(block, options))
         return
     # Not forked: this process may have threads (a progress bar).
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _take, (pickle.dumps(how),))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (pickle.dumps(options),))
     waiting: deque[tuple[Block, Future[Summary]]] = deque()
     try:
         for block in cut:
-            waiting.append((replace(block, data=None), pool.submit(_run, block)))
-            if len(waiting) > jobs * _AHEAD:
-                yield _first(waiting)
+            waiting.append((replace(block, data=None), pool.submit(_audit_in_worker, block)))
+            if len(waiting) > jobs * _QUEUED_PER_WORKER:
+                yield _next_result(waiting)
         while waiting:
-            yield _first(waiting)
+            yield _next_result(waiting)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -104,42 +104,42 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _first(waiting: deque[tuple[Block, Future[Summary]]]) -> Done:
+def _next_result(waiting: deque[tuple[Block, Future[Summary]]]) -> AuditedBlock:
     block, future = waiting.popleft()
-    return Done(block.path, block.end, block.position, future.result())
+    return AuditedBlock(block.path, block.end, block.position, future.result())
 
 
-_HOW: list[Reading] = []  # a worker's own
+_WORKER_OPTIONS: list[AuditOptions] = []  # a worker's own
 
 
-def _take(how: bytes) -> None:
-    _HOW[:] = [pickle.loads(how)]  # noqa: S301  # from the process that made this one
+def _start_worker(pickled: bytes) -> None:
+    _WORKER_OPTIONS[:] = [pickle.loads(pickled)]  # noqa: S301  # from the process that made this one
     # An interrupt is the first process's to deal with, and where that was killed nobody would ever end this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     # A request's JSON has no cycles; the collector would walk it again and again (an eighth of the time).
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
-def _leave_with(parent: Any) -> None:
+def _exit_with(parent: Any) -> None:
     parent.join()
     os._exit(1)
 
 
-def _run(block: Block) -> Summary:
-    return audit_block(block, _HOW[0])
+def _audit_in_worker(block: Block) -> Summary:
+    return audit_block(block, _WORKER_OPTIONS[0])
 
 
-def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Done]:
+def ray(work: Work, options: AuditOptions, *, jobs: int | None, size: int) -> Iterator[AuditedBlock]:
     """Audit with Ray Data, on the cluster that RAY_ADDRESS names or a local one. The blocks come in order.
 
     Workers read the logs themselves, so these must have the same paths everywhere. Plain lines are cut here, by reading them once;
     compressed files and Parquet go to one worker each. What a lost worker had is done again. `jobs` bounds the tasks at once.
     """
-    arrow()
+    import_pyarrow()
     try:
         import ray as cluster
         from ray import data
@@ -148,18 +148,18 @@ def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Do
     if not cluster.is_initialized():
         cluster.init(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     data.DataContext.get_current().enable_progress_bars = False
-    pieces = list(_pieces(work, how, size))
+    pieces = list(_pieces(work, options, size))
     if not pieces:
         return
     given = [{"order": order, "piece": pickle.dumps(piece)} for order, piece in enumerate(pieces)]
     parts = data.from_items(given, override_num_blocks=len(given))
     mapped = parts.map_batches(
-        _Pieces(pickle.dumps(how), size),
+        _PieceAuditor(pickle.dumps(options), size),
         batch_size=1,
         batch_format="pyarrow",
         **({"concurrency": jobs} if jobs else {}),
     )
-    early: dict[int, list[Done]] = {}
+    early: dict[int, list[AuditedBlock]] = {}
     turn = 0
     for row in mapped.iter_rows():
         early[row["order"]] = pickle.loads(row["done"])  # noqa: S301  # from our own workers
@@ -171,31 +171,31 @@ def ray(work: Work, how: Reading, *, jobs: int | None, size: int) -> Iterator[Do
 Piece = Block | tuple[Log, Cursor]
 
 
-def _pieces(work: Work, how: Reading, size: int) -> Iterator[Piece]:
+def _pieces(work: Work, options: AuditOptions, size: int) -> Iterator[Piece]:
     for log, begin in work:
         if log.kind == "lines":
-            for block in blocks(log, begin, size=size, formats=how.formats):
+            for block in blocks(log, begin, size=size, formats=options.formats):
                 yield block if block.bad else replace(block, data=None)
         else:
             yield log, begin
 
 
-class _Pieces:
+class _PieceAuditor:
     """What a worker does: a table of pieces in, a table of their figures out."""
 
-    def __init__(self, how: bytes, size: int) -> None:
-        self.how, self.size = how, size
+    def __init__(self, options: bytes, size: int) -> None:
+        self.options, self.size = options, size
 
     def __call__(self, table: Any) -> Any:
-        how: Reading = pickle.loads(self.how)  # noqa: S301  # from the driver
+        how: AuditOptions = pickle.loads(self.options)  # noqa: S301  # from the driver
         done = []
         for written in table.column("piece").to_pylist():
             piece = pickle.loads(written)  # noqa: S301  # same
             cut = [piece] if isinstance(piece, Block) else blocks(*piece, size=self.size, formats=how.formats)
-            done.append(pickle.dumps([Done(one.path, one.end, one.position, audit_block(one, how)) for one in cut]))
-        return arrow().table({"order": table.column("order"), "done": done})
+            done.append(pickle.dumps([AuditedBlock(one.path, one.end, one.position, audit_block(one, how)) for one in cut]))
+        return import_pyarrow().table({"order": table.column("order"), "done": done})
 
 
-Engine = Callable[..., Iterator[Done]]
+Engine = Callable[..., Iterator[AuditedBlock]]
 ENGINES: dict[str, Engine] = {"local": local, "ray": ray}
 """The engines, by the names that `--engine` takes."""

@@ -8,15 +8,15 @@ from typing import Any
 
 from adapter._util.safe_names import visible
 
-from .css import STYLE
+from .css import CSS
 from .number_format import percent
-from .report import Document, toml
-from .verdicts import FATES
+from .report import Document, settings_toml
+from .verdicts import VERDICT_KINDS
 
 _CLASSES = {
     "as it is": "f0", "with changes": "f1", "with settings": "f2", "with breaking settings": "f5", "stays": "f3", "refused": "f4",
 }  # fmt: skip
-_WORDS = {
+_VERDICT_TEXT = {
     "as it is": ("move as they are", "the ledger is empty"),
     "with changes": ("move, with a note", "the ledger says what is different"),
     "with settings": ("would move with a setting", "see below which"),
@@ -24,7 +24,7 @@ _WORDS = {
     "stays": ("stay on Chat Completions", "whatever the settings"),
     "refused": ("would be errors", "neither API can serve them as they are"),
 }
-_MOST = 40  # rows of a plot; tables below it hold the rest
+_MAX_ROWS = 40  # rows of a plot; tables below it hold the rest
 
 
 def escape(text: object) -> str:
@@ -42,7 +42,7 @@ def page(document: Document) -> str:
             _tokens(document), _ledger(document), _parameters(document), _rules(document),
         ]  # fmt: skip
     sections += [_bad(document), _foot(document)]
-    return _DOCUMENT.format(style=STYLE, title=_title(document), body="\n".join(filter(None, sections)))
+    return _DOCUMENT.format(style=CSS, title=_title(document), body="\n".join(filter(None, sections)))
 
 
 _DOCUMENT = """<!doctype html>
@@ -78,13 +78,13 @@ def _head(document: Document) -> str:
     more = document["fates"]["with settings"]["requests"]
     then = f" {percent(100 * moves['with_settings'] / total)} would with the settings below." if more else ""
     keys = "".join(
-        f'<li><span class="key {_CLASSES[fate]}"></span><span><b>{_number(row["requests"])}</b> {_WORDS[fate][0]}'
-        f"<small>{percent(row['share'])} · {_WORDS[fate][1]}</small></span></li>"
+        f'<li><span class="key {_CLASSES[fate]}"></span><span><b>{_number(row["requests"])}</b> {_VERDICT_TEXT[fate][0]}'
+        f"<small>{percent(row['share'])} · {_VERDICT_TEXT[fate][1]}</small></span></li>"
         for fate, row in document["fates"].items()
         if row["requests"]
     )
     bar = _bar(
-        [(row["requests"], _CLASSES[fate], _WORDS[fate][0]) for fate, row in document["fates"].items()],
+        [(row["requests"], _CLASSES[fate], _VERDICT_TEXT[fate][0]) for fate, row in document["fates"].items()],
         total,
         height=10,
     )
@@ -115,7 +115,7 @@ def _steps(document: Document) -> str:
         if left_out:
             note += f" Settings after which the answer may be another are left out: {_plural(left_out, 'setting')}."
         lines = (
-            f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(toml(dict.fromkeys(safe)))}</pre>"
+            f"<details><summary>These settings, as lines of adapter.toml</summary><pre>{escape(settings_toml(dict.fromkeys(safe)))}</pre>"
             f"<p class=note>{note}</p></details>"
         )
     return _section(
@@ -140,7 +140,7 @@ def _breaking_steps(document: Document) -> str:
 
 def _step_rows(steps: Sequence[Mapping[str, Any]], before: int, total: int, kind: str) -> str:
     rows = []
-    for step in steps[:_MOST]:
+    for step in steps[:_MAX_ROWS]:
         bar = _bar([(before, "f0 dim", "before"), (step["more"], kind, "more")], total)
         names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
         effects = "; ".join(dict.fromkeys(step["effects"]))
@@ -156,7 +156,7 @@ def _held(document: Document) -> str:
     rows = "".join(
         _row(f"<code>{escape(row['name'])}</code>", _bar([(row["requests"], "f3", "requests")], most),
              f"{_number(row['requests'])} <i>{percent(row['share'])}</i>", "")
-        for row in document["held"][:_MOST]
+        for row in document["held"][:_MAX_ROWS]
     )  # fmt: skip
     kept = ""
     if document["kept"]:
@@ -180,7 +180,7 @@ def _models(document: Document) -> str:
     rows = []
     for row in document["models"]:
         count = row["requests"]
-        bar = _bar([(row["fates"].get(fate, 0), _CLASSES[fate], _WORDS[fate][0]) for fate in FATES], max(1, count))
+        bar = _bar([(row["fates"].get(fate, 0), _CLASSES[fate], _VERDICT_TEXT[fate][0]) for fate in VERDICT_KINDS], max(1, count))
         moving = row["fates"].get("as it is", 0) + row["fates"].get("with changes", 0)
         badges = []
         if row["chat_only"]:
@@ -268,7 +268,7 @@ def _several(document: Document) -> str:
 def _tokens(document: Document) -> str:
     rows = [
         (
-            escape(_WORDS[fate][0]),
+            escape(_VERDICT_TEXT[fate][0]),
             *(_number(row.get(name, 0)) for name in ("requests", "prompt", "completion", "reasoning")),
         )
         for fate, row in document["tokens"].items()

@@ -17,18 +17,18 @@ from adapter.tools.logs.rows import RowFormats
 BOM = b"\xef\xbb\xbf"
 NOT_JSON = "not JSON"
 TOO_LONG = "too long"
-ONE_COMMA_TOO_MANY = "a comma too many"
+EXTRA_COMMA = "a comma too many"
 
 Arrays = Mapping[tuple[str, ...], bool]
 """Where in an object the array may stand whose elements are the rows, by the keys that lead to it; and
 whether they are kept around each element, since paths to what is in it begin with them. No key: an array
 that stands for itself."""
 
-_OWN = frozenset({"messages", "model", "prompt", "request", "body", "input", "response", "url"})  # of a row itself
+_ROW_KEYS = frozenset({"messages", "model", "prompt", "request", "body", "input", "response", "url"})  # of a row itself
 
 _RECORD = b"\x1e"  # begins a record of a JSON text sequence
-_LONGEST_KEY = 64
-_WIDEST = 256  # characters of a line's indentation
+_MAX_KEY_BYTES = 64
+_MAX_INDENT = 256  # characters of a line's indentation
 # These match at any place, if only nothing.
 _SPACE = re.compile(rb"(?:[ \t\r\n\x1e]++|\xef\xbb\xbf)*+")
 _TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"{}\[\]]*+)*+')
@@ -43,13 +43,13 @@ Row = tuple[bytes, int, str]
 def arrays_of(formats: RowFormats) -> Arrays:
     """Return the arrays that hold rows: those of known shapes, or the one on the way to bodies."""
     if formats.body is not None:
-        keys, rest = _to_all(formats.body)
+        keys, rest = _split_at_all(formats.body)
         return {} if rest is None else {keys: True}
-    found = (_to_all(path) for shape in (*formats.known, *formats.own) for path in shape.rows)
+    found = (_split_at_all(path) for shape in (*formats.known, *formats.own) for path in shape.rows)
     return {keys: bool(rest) for keys, rest in found if rest is not None and keys}
 
 
-def _to_all(path: Path) -> tuple[tuple[str, ...], Sequence[Step] | None]:
+def _split_at_all(path: Path) -> tuple[tuple[str, ...], Sequence[Step] | None]:
     """Split a path at its first `[*]`, if only keys are in front of it; else None is behind it."""
     keys: list[str] = []
     for at, step in enumerate(path.steps):
@@ -79,10 +79,10 @@ def is_document(head: bytes) -> bool:
     line, newline, rest = head.partition(b"\n")
     if not newline:  # no end in sight: an array in it needn't be read as one line
         return _array_begins().search(line) is not None
-    return _goes_on(line.rstrip(), rest.lstrip(b" \t\r\n"))
+    return _continues(line.rstrip(), rest.lstrip(b" \t\r\n"))
 
 
-def _goes_on(line: bytes, rest: bytes) -> bool:
+def _continues(line: bytes, rest: bytes) -> bool:
     """Tell whether an object that begins on a line goes on behind it, and wasn't cut there."""
     open_: list[int] = []
     at = 0
@@ -101,7 +101,7 @@ def _goes_on(line: bytes, rest: bytes) -> bool:
     return rest[:1] in b'"}' if open_[-1] == ord("{") else rest[:1] != b""
 
 
-class Documents:
+class DocumentReader:
     """The rows of JSON documents, one behind the other, from pieces of bytes.
 
     `read` gives the next piece, and none at the end. `arrays` are those whose elements are rows. Values
@@ -115,7 +115,7 @@ class Documents:
         self._prefixes = {keys[:end] for keys in arrays for end in range(1, len(keys))}
         self._buffer = bytearray()
         self._at = 0  # where the next byte to look at is
-        self._kept: int | None = None  # where the value under way begins: what stands before may go
+        self._value_start: int | None = None  # where the value under way begins: what stands before may go
         self._overlong = False  # the beginning of the value under way was let go
         self._line, self._counted = 1, 0  # the line of the byte at `_counted`
         self._indent = 0  # the widest indentation of a row
@@ -123,13 +123,13 @@ class Documents:
 
     def rows(self) -> Iterator[Row]:
         """Give the rows in order; those that can't be read with the reason."""
-        while (byte := self._next()) != -1:
+        while (byte := self._next_byte()) != -1:
             if byte == ord("["):
                 yield from self._elements(())
             elif byte == ord("{"):
                 yield from self._object()
             elif byte == ord(","):
-                yield b"", self.line, ONE_COMMA_TOO_MANY
+                yield b"", self.line, EXTRA_COMMA
                 self._at += 1
             else:
                 yield from self._value_as_row(b"%s")
@@ -139,62 +139,62 @@ class Documents:
         """The number of the line that is being read."""
         return self._line + self._buffer.count(b"\n", self._counted, self._at)
 
-    def _more(self) -> bool:
+    def _read_more(self) -> bool:
         """Take in another piece; what nobody needs any more goes."""
         if self._ended:
             return False
-        if self._kept is not None and self._at - self._kept > self._longest:
+        if self._value_start is not None and self._at - self._value_start > self._longest:
             # The end stays: a key that is read may be in it.
-            self._kept, self._overlong = max(self._kept, self._at - _LONGEST_KEY), True
-        gone = max(0, (self._at if self._kept is None else self._kept) - _WIDEST)  # how a line is indented stays
+            self._value_start, self._overlong = max(self._value_start, self._at - _MAX_KEY_BYTES), True
+        gone = max(0, (self._at if self._value_start is None else self._value_start) - _MAX_INDENT)  # how a line is indented stays
         if gone > self._counted:
             self._line += self._buffer.count(b"\n", self._counted, gone)
         del self._buffer[:gone]
         self._counted = max(0, self._counted - gone)
         self._at -= gone
-        self._kept = None if self._kept is None else self._kept - gone
+        self._value_start = None if self._value_start is None else self._value_start - gone
         piece = self._read()
         self._ended = not piece
         self._buffer += piece
         return bool(piece)
 
-    def _pass(self, pattern: re.Pattern[bytes]) -> bool:
+    def _skip(self, pattern: re.Pattern[bytes]) -> bool:
         """Pass over what a pattern matches; tell whether there are bytes behind it."""
         match = pattern.match(self._buffer, self._at)
         assert match is not None, "it matches anywhere"
         self._at = match.end()
         return self._at < len(self._buffer)
 
-    def _next(self) -> int:
+    def _next_byte(self) -> int:
         """Pass over white space; return the byte behind it, -1 at the end."""
-        while not self._pass(_SPACE):
-            if not self._more():
+        while not self._skip(_SPACE):
+            if not self._read_more():
                 return -1
         return self._buffer[self._at]
 
-    def _begin(self) -> int:
+    def _begin_value(self) -> int:
         """Begin a value; return its line."""
         self._line, self._counted = self.line, self._at
-        self._kept, self._overlong = self._at, False
-        begin = self._buffer.rfind(b"\n", max(0, self._at - _WIDEST), self._at) + 1
+        self._value_start, self._overlong = self._at, False
+        begin = self._buffer.rfind(b"\n", max(0, self._at - _MAX_INDENT), self._at) + 1
         if begin and (line := self._buffer[begin : self._at]).strip(b" \t") == b"":
             self._indent = max(self._indent, len(line))
         return self._line
 
-    def _end(self, line: int, whole: bool, wrapper: bytes) -> Row:
+    def _end_value(self, line: int, complete: bool, wrapper: bytes) -> Row:
         """End a value; return its row."""
-        kept, self._kept = self._kept or 0, None
+        kept, self._value_start = self._value_start or 0, None
         if self._overlong or self._at - kept > self._longest:
             return b"", line, TOO_LONG
-        if not whole:
+        if not complete:
             return b"", line, NOT_JSON
         found = bytes(self._buffer[kept : self._at]).replace(b"\n", b" ")
         return wrapper % found, line, ""
 
     def _value_as_row(self, wrapper: bytes) -> Generator[Row, None, bool]:
-        line = self._begin()
+        line = self._begin_value()
         whole = self._value()
-        yield self._end(line, whole, wrapper)
+        yield self._end_value(line, whole, wrapper)
         if not whole:
             self._recover()
         return whole
@@ -208,15 +208,15 @@ class Documents:
                 wrapper = b"{%s:%s}" % (json.dumps(key).replace("%", "%%").encode(), wrapper)
         self._at += 1
         whole = first = comma = True  # as if there were one before the first
-        while (byte := self._next()) != -1:
+        while (byte := self._next_byte()) != -1:
             if byte == ord(","):
                 if comma:
-                    yield b"", self.line, ONE_COMMA_TOO_MANY
+                    yield b"", self.line, EXTRA_COMMA
                 comma = True
                 self._at += 1
             elif byte in b"]}":
                 if comma and not first:
-                    yield b"", self.line, ONE_COMMA_TOO_MANY
+                    yield b"", self.line, EXTRA_COMMA
                 self._at += 1
                 return
             else:
@@ -227,12 +227,12 @@ class Documents:
 
     def _object(self) -> Iterator[Row]:
         """Give the object that begins here; or, where it wraps an array of rows, those."""
-        line = self._begin()
+        line = self._begin_value()
         given, whole, row_itself = 0, True, False
         path = [""]  # the last key of each object that is open
         self._at += 1
         while path:
-            byte = self._next()
+            byte = self._next_byte()
             if byte in b"},":
                 self._at += 1
                 if byte == ord("}"):
@@ -243,8 +243,8 @@ class Documents:
                 whole = False
                 break
             path[-1] = key
-            byte, here = self._next(), tuple(path)
-            row_itself = row_itself or key in _OWN
+            byte, here = self._next_byte(), tuple(path)
+            row_itself = row_itself or key in _ROW_KEYS
             if byte == ord("[") and here in self._arrays and not row_itself:
                 for row in self._elements(here):
                     given += 1
@@ -256,41 +256,41 @@ class Documents:
                 whole = False
                 break
         if not given:
-            yield self._end(line, whole, b"%s")
+            yield self._end_value(line, whole, b"%s")
         elif not whole:
             yield b"", self.line, NOT_JSON
-        self._kept = None
+        self._value_start = None
         if not whole:
             self._recover()
 
     def _key(self) -> str | None:
         """Pass over a key and its colon; return the key, of a long one the end, or None for none."""
-        if not self._text():
+        if not self._string():
             return None
         end = self._at - 1
-        begin = max(0, end - _LONGEST_KEY)
+        begin = max(0, end - _MAX_KEY_BYTES)
         key = bytes(self._buffer[begin:end]).rpartition(b'"')[2].decode("utf-8", "replace")
-        if self._next() != ord(":"):
+        if self._next_byte() != ord(":"):
             return None
         self._at += 1
         return key
 
     def _value(self) -> bool:
         """Pass over a value; tell whether it ends as JSON does."""
-        byte = self._next()
+        byte = self._next_byte()
         if byte == ord('"'):
-            return self._text()
+            return self._string()
         if byte not in b"{[":
             return self._scalar()
         depth = 0
         while True:
-            if not self._pass(_TO_BRACKET):
-                if not self._more():
+            if not self._skip(_TO_BRACKET):
+                if not self._read_more():
                     return False
                 continue
             byte = self._buffer[self._at]
             if byte == ord('"'):  # a text that doesn't end in this piece
-                if not self._text():
+                if not self._string():
                     return False
                 continue
             self._at += 1
@@ -302,20 +302,20 @@ class Documents:
         found = False
         while True:
             before = self._at
-            behind = self._pass(_TO_SEPARATOR)
+            behind = self._skip(_TO_SEPARATOR)
             found = found or self._at > before
-            if behind or not self._more():
+            if behind or not self._read_more():
                 return found
 
-    def _text(self) -> bool:
+    def _string(self) -> bool:
         """Pass over the text that begins here; tell whether it ends before its line does."""
         self._at += 1
         while True:
-            self._pass(_TO_QUOTE)
+            self._skip(_TO_QUOTE)
             if self._buffer[self._at : self._at + 1] == b'"':
                 self._at += 1
                 return True
-            if self._at + 1 < len(self._buffer) or not self._more():  # not a backslash that ends the piece
+            if self._at + 1 < len(self._buffer) or not self._read_more():  # not a backslash that ends the piece
                 return False
 
     def _recover(self) -> None:
@@ -324,7 +324,7 @@ class Documents:
         while (match := begins.search(self._buffer, self._at)) is None:
             # The beginning of such a line may end the piece.
             self._at = max(self._at, len(self._buffer) - self._indent - 1)
-            if not self._more():
+            if not self._read_more():
                 self._at = len(self._buffer)
                 return
         self._at = match.end()

@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .batches import arrow
+from .batches import import_pyarrow
 from .inputs import DAMAGED, Block, Cursor
 
 if TYPE_CHECKING:
     from .inputs import Log
 
-_ROWS = 4096  # in a block
+_BATCH_ROWS = 4096  # in a block
 
 
-def of_parquet(log: Log, begin: Cursor) -> Iterator[Block]:
+def parquet_blocks(log: Log, begin: Cursor) -> Iterator[Block]:
     """Cut a Parquet file into blocks, from `begin` on. Raises MissingExtra without pyarrow."""
-    pa = arrow()
+    pa = import_pyarrow()
     from pyarrow import parquet
 
     at = begin
     try:
-        for block in _of_rows(log, begin, parquet):
+        for block in _batch_blocks(log, begin, parquet):
             at = block.end
             yield block
     except (pa.ArrowException, OSError):
         yield Block(log.path, at, Cursor(at.block + 1, 0, at.line), log.size, b"", (), ((at.line, DAMAGED),))
 
 
-def _of_rows(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:
-    pa = arrow()
+def _batch_blocks(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:
+    pa = import_pyarrow()
     with parquet.ParquetFile(log.path) as file:
         at, rows = Cursor(), max(1, file.metadata.num_rows)
-        for batch in file.iter_batches(batch_size=_ROWS):
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             end = Cursor(at.block + 1, 0, at.line + batch.num_rows)
             if at.block >= begin.block:
                 named = {

@@ -10,20 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adapter._util.regular_files import Unreadable, why
+from adapter._util.regular_files import Unreadable, reason_of
 
 STDIN = "-"
-_OF_SHELLS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
-_PATIENCE = 5.0  # seconds for somebody to begin to write into a named pipe
-_PIECE = 1 << 16
+_SHELL_PATHS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+_WRITER_TIMEOUT = 5.0  # seconds for somebody to begin to write into a named pipe
+_READ_BYTES = 1 << 16
 
 
-class Piece(io.RawIOBase):
+class FilePart(io.RawIOBase):
     """A file as far as `size` bytes, or to its end, and closed with it if `owned`; `head` was read before."""
 
     def __init__(self, file: Any, size: int | None = None, head: bytes = b"", *, owned: bool = True) -> None:
         super().__init__()
-        self._file, self._left, self._head, self._owned = file, size, head, owned
+        self._file, self._remaining, self._head, self._owned = file, size, head, owned
 
     def readable(self) -> bool:
         """Say that it is read."""
@@ -31,13 +31,13 @@ class Piece(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read some bytes into a buffer; none are left where it returns 0."""
-        most = len(buffer) if self._left is None else min(len(buffer), self._left)
+        most = len(buffer) if self._remaining is None else min(len(buffer), self._remaining)
         if self._head:
             data, self._head = self._head[:most], self._head[most:]
         else:
-            data = (self._file.read1 if self._left is None else self._file.read)(most) if most else b""
-        if self._left is not None:
-            self._left -= len(data)
+            data = (self._file.read1 if self._remaining is None else self._file.read)(most) if most else b""
+        if self._remaining is not None:
+            self._remaining -= len(data)
         buffer[: len(data)] = data
         return len(data)
 
@@ -58,21 +58,21 @@ def is_pipe(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     # What a shell has redirected a file to is that file; a terminal is named only by its number.
-    return stat.S_ISFIFO(mode) or (name.startswith(_OF_SHELLS) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
+    return stat.S_ISFIFO(mode) or (name.startswith(_SHELL_PATHS) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
 
 
-def opened(path: str) -> io.BufferedReader[Piece]:
+def open_pipe(path: str) -> io.BufferedReader[FilePart]:
     """Open such a path. Raises Unreadable for terminals, devices, and a named pipe that nobody writes to."""
     try:
-        file, head = (_stdin(), b"") if path == STDIN else _named(path)
+        file, head = (_stdin(), b"") if path == STDIN else _open_named_pipe(path)
     except OSError as error:
-        raise Unreadable(why(error)) from None
-    found = io.BufferedReader(Piece(file, head=head, owned=path != STDIN), _PIECE)
+        raise Unreadable(reason_of(error)) from None
+    found = io.BufferedReader(FilePart(file, head=head, owned=path != STDIN), _READ_BYTES)
     try:
         mode = os.fstat(file.fileno())
     except (OSError, ValueError):  # no file of the system's: what runs this has put something in its place
         return found
-    if stat.S_ISCHR(mode.st_mode) and mode.st_rdev != _null():
+    if stat.S_ISCHR(mode.st_mode) and mode.st_rdev != _null_device():
         terminal = os.isatty(file.fileno())
         found.close()
         raise Unreadable("a terminal: expected a pipe or a file" if terminal else "a device")
@@ -85,18 +85,18 @@ def _stdin() -> Any:
     return sys.stdin.buffer
 
 
-def _null() -> int:
+def _null_device() -> int:
     try:
         return os.stat(os.devnull).st_rdev  # noqa: PTH116  # no path of the user's
     except OSError:
         return -1
 
 
-def _named(path: str) -> tuple[Any, bytes]:
+def _open_named_pipe(path: str) -> tuple[Any, bytes]:
     """Open a named pipe; whoever writes into it may come later, but isn't waited for without end."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     try:
-        head = _first(handle) if stat.S_ISFIFO(os.fstat(handle).st_mode) else b""
+        head = _read_first(handle) if stat.S_ISFIFO(os.fstat(handle).st_mode) else b""
         os.set_blocking(handle, True)
         return os.fdopen(handle, "rb"), head
     except BaseException:
@@ -104,11 +104,11 @@ def _named(path: str) -> tuple[Any, bytes]:
         raise
 
 
-def _first(handle: int) -> bytes:
-    until = time.monotonic() + _PATIENCE
+def _read_first(handle: int) -> bytes:
+    until = time.monotonic() + _WRITER_TIMEOUT
     while True:
         try:
-            head = os.read(handle, _PIECE)
+            head = os.read(handle, _READ_BYTES)
         except BlockingIOError:  # somebody is there, and writes later
             return b""
         if head:

@@ -12,7 +12,7 @@ from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .features import FEATURES
 from .summary import SEPARATOR, Summary
-from .verdicts import FATES
+from .verdicts import VERDICT_KINDS
 
 MOVING = ("as it is", "with changes")
 
@@ -38,7 +38,7 @@ _EMULATION = {
     "web_search_options": "as a web_search tool",
 }
 
-_MISSING = {
+_MISSING_PART_EFFECTS = {
     "messages": "judged by their parameters alone, so that names, sound or files in messages may hold more of them",
     "model": "judged as of a model of which nothing is known",
 }
@@ -56,7 +56,7 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
     `rows_without_request` are answers alone, and rows of another kind, which count nowhere else.
     """
     total = summary.count("rows", "request")
-    fates = {fate: summary.count("fate", fate) for fate in FATES}
+    fates = {fate: summary.count("fate", fate) for fate in VERDICT_KINDS}
     moving = sum(fates[fate] for fate in MOVING)
     day = (today or dt.datetime.now(dt.UTC).date()).isoformat()
     taken: set[str] = set()
@@ -74,7 +74,7 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         },
         "formats": [{"name": name, "requests": n} for name, n in summary.table("format")],
         "not_in_the_log": [
-            {"part": part, "requests": n, "share": _share(n, total), "means": _MISSING.get(part, "")}
+            {"part": part, "requests": n, "share": _share(n, total), "means": _MISSING_PART_EFFECTS.get(part, "")}
             for part, n in summary.table("not in the log")
         ],
         "adapter_bugs": summary.count("rows", "adapter bug"),
@@ -93,7 +93,7 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         "models": _models(summary, day),
         "shutdowns": _shutdowns(summary, day),
         "features": _features(summary),
-        "several_answers": _several(summary),
+        "several_answers": _several_answers(summary),
         "tokens": _tokens(summary),
         "parameters": [
             {"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("parameter")
@@ -108,15 +108,15 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
     }
 
 
-def effect(setting: str) -> str:
+def effect_of(setting: str) -> str:
     """Say what a setting (`emulate n`, `drop seed`) does to a call."""
     action, _, name = setting.partition(" ")
     if action == "emulate":
         return _EMULATION[name]
-    return _DROPS.get(name) or _EFFECTS[CHAT_PARAMETERS[name].fate]
+    return _DROPS.get(name) or _EFFECTS[CHAT_PARAMETERS[name].support]
 
 
-def toml(settings: Iterable[str]) -> str:
+def settings_toml(settings: Iterable[str]) -> str:
     """Write settings as lines of adapter.toml."""
     listed: dict[str, list[str]] = {"emulate": [], "drop": []}
     for setting in settings:
@@ -151,7 +151,7 @@ def _steps(summary: Summary, table: str, taken: set[str], moving: int, total: in
         steps.append(
             {
                 "settings": names,
-                "effects": [effect(name) for name in names],
+                "effects": [effect_of(name) for name in names],
                 "more": gains[more],
                 "moves": moving,
                 "share": _share(moving, total),
@@ -167,7 +167,7 @@ def _models(summary: Summary, day: str) -> list[Document]:
     for key, count in summary.pairs("model fate"):
         all_[key[0]] = all_.get(key[0], 0) + count
         fates = by.setdefault(key[0], {})
-        if key[-1] in FATES:  # not so for names beyond the table's bound
+        if key[-1] in VERDICT_KINDS:  # not so for names beyond the table's bound
             fates[key[-1]] = fates.get(key[-1], 0) + count
     one_way: dict[str, str] = {key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2}
     ways = {
@@ -217,7 +217,7 @@ def _features(summary: Summary) -> list[Document]:
     ]
 
 
-def _several(summary: Summary) -> Document:
+def _several_answers(summary: Summary) -> Document:
     def figures(when: str) -> Document:
         def count(what: str) -> int:
             return summary.count("several", when + SEPARATOR + what)
@@ -235,9 +235,9 @@ def _several(summary: Summary) -> Document:
 def _tokens(summary: Summary) -> Document:
     by: dict[str, dict[str, int]] = {}
     for key, count in summary.pairs("usage"):
-        if key[0] in FATES:
+        if key[0] in VERDICT_KINDS:
             by.setdefault(key[0], {})[key[-1]] = count
-    return {fate: by[fate] for fate in FATES if fate in by}
+    return {fate: by[fate] for fate in VERDICT_KINDS if fate in by}
 
 
 def _rules(summary: Summary, settings: Settings) -> list[Document]:

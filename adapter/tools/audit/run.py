@@ -10,12 +10,12 @@ from pathlib import Path
 from adapter._settings.settings import Settings
 from adapter._util.regular_files import Unreadable
 from adapter.tools.logs.rows import RowFormats
-from adapter.translation.model_profiles import BUILT_IN
+from adapter.translation.model_profiles import BUILT_IN_FACTS
 from adapter.translation.parameters import CHAT_PARAMETERS
 
-from .checkpoint import StaleState, State
-from .engines import ENGINES, Reading, Work
-from .inputs import BLOCK, Log, find
+from .checkpoint import Checkpoint, StaleCheckpoint
+from .engines import ENGINES, AuditOptions, Work
+from .inputs import BLOCK, Log, find_logs
 from .pipe_inputs import STDIN
 
 
@@ -31,7 +31,7 @@ def audit(
     size: int = BLOCK,
     progress: Callable[[int], object] = lambda _: None,
     changed: Callable[[str, str], object] | None = None,
-) -> State:
+) -> Checkpoint:
     """Audit logs, and go on where `state` says that an earlier run was interrupted.
 
     `-` among the paths is standard input. `formats` are the shapes of rows that are known, the built-in ones by default. `jobs` is the number of processes (as many as there are cores, if there is enough to do),
@@ -41,17 +41,17 @@ def audit(
     """
     if restart and state is not None:
         state.unlink(missing_ok=True)
-    logs = find(paths, leave_out=() if state is None else (state,))
+    logs = find_logs(paths, leave_out=() if state is None else (state,))
     _check_pipes(logs, state, engine)
     formats = RowFormats.builtin() if formats is None else formats
-    done = State.open(state, settings.hash, formats.digest, code(), size)
-    done.begin(logs)
+    done = Checkpoint.open(state, settings.hash, formats.digest, code_digest(), size)
+    done.add_logs(logs)
     work: Work = [(log, done.logs[log.path].cursor) for log in logs if not done.logs[log.path].done]
     known = {log.path: log for log in logs}
     progress(sum(log.size for log in logs if done.logs[log.path].done))
     read: dict[str, int] = {}
     current: str | None = None
-    for one in ENGINES[engine](work, Reading(settings, formats), jobs=jobs, size=done.block):
+    for one in ENGINES[engine](work, AuditOptions(settings, formats), jobs=jobs, size=done.block):
         if current not in (None, one.log):
             _finish(done, known[str(current)], changed)
         current = one.log
@@ -77,11 +77,11 @@ def _check_pipes(logs: list[Log], state: Path | None, engine: str) -> None:
 
 
 @cache
-def code() -> str:
+def code_digest() -> str:
     """Tell versions of the adapter apart whose verdicts may differ: by the rules and the facts, and by all of the translation's code."""
     import adapter
 
-    digest = hashlib.sha256(repr((BUILT_IN, sorted(CHAT_PARAMETERS))).encode())
+    digest = hashlib.sha256(repr((BUILT_IN_FACTS, sorted(CHAT_PARAMETERS))).encode())
     root = Path(adapter.__file__).parent
     for folder in ("translation", "_settings", "_routing", "tools/explain", "tools/audit", "tools/logs"):
         for path in sorted((root / folder).rglob("*.py")):
@@ -91,20 +91,20 @@ def code() -> str:
     return digest.hexdigest()[:12]
 
 
-def _finish(state: State, log: Log, changed: Callable[[str, str], object] | None) -> None:
+def _finish(checkpoint: Checkpoint, log: Log, changed: Callable[[str, str], object] | None) -> None:
     """Take down that a log was read to its end, unless it isn't any more what it was."""
-    why = "" if log.kind == "pipe" else _change(log)
+    why = "" if log.kind == "pipe" else _change_of(log)
     if why and changed is None:
-        raise StaleState(f"{log.path}: {why}; begin anew with --restart")
+        raise StaleCheckpoint(f"{log.path}: {why}; begin anew with --restart")
     if why and changed is not None:
         changed(log.path, why)
-    state.finish(log.path)
+    checkpoint.finish(log.path)
 
 
-def _change(log: Log) -> str:
+def _change_of(log: Log) -> str:
     """Say how a log has changed since it was found."""
     try:
-        now = Log.at(log.path)
+        now = Log.inspect(log.path)
         if now.fingerprint == log.fingerprint:
             return ""
         if now.has_grown_from(log):

@@ -17,7 +17,7 @@ from adapter.translation.parameters import MINIMUM_OUTPUT_TOKENS
 
 Shape = Hashable
 
-_LONGEST = 64  # characters of a value that is kept as it is; longer ones are in no rule
+_MAX_CHARACTERS = 64  # characters of a value that is kept as it is; longer ones are in no rule
 _KIND: dict[type, tuple[Shape, Shape]] = {  # when it is false, and when it is true
     str: ("''", "'s'"), int: ("0", "int"), float: ("0.0", "float"), list: ("[]", "[x]"), dict: ("{}", "{x}"), bool: ("false", "true"),
 }  # fmt: skip
@@ -51,7 +51,7 @@ def kind(value: Any) -> Shape:
 
 
 def _word(value: Any) -> Shape:
-    return ("=", value) if type(value) is str and len(value) <= _LONGEST else kind(value)
+    return ("=", value) if type(value) is str and len(value) <= _MAX_CHARACTERS else kind(value)
 
 
 def _count(value: Any) -> Shape:
@@ -103,14 +103,14 @@ def _messages(value: Any) -> Shape:
             continue
         role, content = message.get("role"), message.get("content")
         if type(role) is str and type(content) is str and len(message) == 2:
-            out.append((role if len(role) <= _LONGEST else "?", "''" if not content else "'s'"))
+            out.append((role if len(role) <= _MAX_CHARACTERS else "?", "''" if not content else "'s'"))
             legacy = legacy or role == "function"
             continue
         legacy = legacy or role == "function" or message.get("function_call") is not None
         calls = calls or "tool_calls" in message
         out.append(tuple([(key, _in_message(key, inner)) for key, inner in message.items()]))
     if legacy:  # matched by name, in order
-        names = tuple([_called(message) for message in value if type(message) is dict])
+        names = tuple([_function_name(message) for message in value if type(message) is dict])
         return ("legacy", tuple(out), names)
     return ("again", *dict.fromkeys(out)) if calls and _repeats(value) else tuple(dict.fromkeys(out))
 
@@ -129,7 +129,7 @@ def _repeats(messages: list[Any]) -> bool:
     return False
 
 
-def _called(message: dict[str, Any]) -> Shape:
+def _function_name(message: dict[str, Any]) -> Shape:
     called = message.get("function_call")
     name = (
         called.get("name")

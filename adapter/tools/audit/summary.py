@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from adapter._util.safe_names import OTHER
 
-MOST_NAMES = 2_000
+MAX_KEYS = 2_000
 """How many keys a table keeps; what is beyond them is counted as `other`."""
 
-MOST_LINES = 100
+MAX_BAD_LINES = 100
 """How many bad lines are listed; all are counted."""
 
 SEPARATOR = "\t"
@@ -57,11 +57,11 @@ class Summary:
     def trim(self) -> Self:
         """Keep to the bounds."""
         for name, counts in self.tables.items():
-            if len(counts) - (OTHER in counts) > MOST_NAMES:
-                kept = set(sorted((key for key in counts if key != OTHER), key=_rank)[:MOST_NAMES])
+            if len(counts) - (OTHER in counts) > MAX_KEYS:
+                kept = set(sorted((key for key in counts if key != OTHER), key=_rank)[:MAX_KEYS])
                 rest = sum(count for key, count in counts.items() if key not in kept)
                 self.tables[name] = {key: count for key, count in counts.items() if key in kept} | {OTHER: rest}
-        self.bad_lines = tuple(sorted(set(self.bad_lines))[:MOST_LINES])
+        self.bad_lines = tuple(sorted(set(self.bad_lines))[:MAX_BAD_LINES])
         return self
 
     def merge(self, other: Summary) -> Summary:

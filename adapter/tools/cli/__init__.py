@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from adapter.errors import AdapterError
 
 from . import exit_codes
-from .commands import COMMANDS, lacking, unknown, usage
-from .exit_codes import INTERRUPTED, WRONG, Interrupted, Mistake
+from .commands import COMMANDS, missing_packages, unknown_command, usage
+from .exit_codes import EXIT_INTERRUPTED, EXIT_USAGE, Interrupted, UsageError
 
-_COMPLETING = "_ADAPTER_COMPLETE"  # set by the shells' completion
+_COMPLETION_VARIABLE = "_ADAPTER_COMPLETE"  # set by the shells' completion
 
 
 def main() -> None:
@@ -30,30 +30,30 @@ def main() -> None:
 def _run(arguments: Sequence[str]) -> int:
     try:
         if sys.stdout is None:
-            raise Mistake("stdout: closed")
-        exit_codes.spell_out()
+            raise UsageError("stdout: closed")
+        exit_codes.escape_unencodable()
         code = _dispatch(arguments)
         sys.stdout.flush()
     except (KeyboardInterrupt, Interrupted):
-        exit_codes.say("interrupted")
-        return INTERRUPTED
-    except (Mistake, AdapterError) as mistake:
-        exit_codes.say(mistake)
-        return WRONG
+        exit_codes.print_error("interrupted")
+        return EXIT_INTERRUPTED
+    except (UsageError, AdapterError) as mistake:
+        exit_codes.print_error(mistake)
+        return EXIT_USAGE
     except OSError as error:
-        said = exit_codes.of_system(error)
+        said = exit_codes.usage_error_from(error)
         if said is not None:
-            exit_codes.say(said)
-        exit_codes.drop_output()
-        return WRONG
+            exit_codes.print_error(said)
+        exit_codes.discard_stdout()
+        return EXIT_USAGE
     return code
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    if _COMPLETING not in os.environ:
+    if _COMPLETION_VARIABLE not in os.environ:
         if not arguments:
             print(usage(), end="", file=sys.stderr)
-            return WRONG
+            return EXIT_USAGE
         first, *rest = arguments
         if first in ("-h", "--help"):
             print(usage(), end="")
@@ -65,13 +65,13 @@ def _dispatch(arguments: Sequence[str]) -> int:
             return 0
         command = COMMANDS.get(first)
         if command is None and not first.startswith("-"):
-            raise Mistake(unknown(first))
-        need = lacking(command or next(iter(COMMANDS.values())))
+            raise UsageError(unknown_command(first))
+        need = missing_packages(command or next(iter(COMMANDS.values())))
         if need and command is not None and not {"-h", "--help"}.isdisjoint(rest):
             print(f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}.")
             return 0
         if need:
-            raise Mistake(f"{first} {need}")
+            raise UsageError(f"{first} {need}")
     from .app import run
 
     return run(arguments)

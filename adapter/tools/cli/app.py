@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .commands import COMMANDS, unknown, usage
-from .exit_codes import Interrupted, Mistake
-from .typer_errors import in_words
+from .commands import COMMANDS, unknown_command, usage
+from .exit_codes import Interrupted, UsageError
+from .typer_errors import error_message
 
 _HELP = ["-h", "--help"]
 _COMPLETION = ("--install-completion", "--show-completion")
-_UsageError: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which typer may bring itself
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which typer may bring itself
 
 
 class _Commands(TyperGroup):
@@ -37,14 +37,14 @@ class _Commands(TyperGroup):
             return None
         if self._listing:
             return TyperCommand(one.name, help=one.help)
-        single = _typer()
+        single = _new_app()
         single.command(one.name, context_settings={"help_option_names": _HELP})(one.load())
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is called. Raises Mistake."""
         if args[0] not in COMMANDS and not ctx.resilient_parsing and not args[0].startswith("-"):
-            raise Mistake(unknown(args[0]))
+            raise UsageError(unknown_command(args[0]))
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: Any) -> str:
@@ -66,10 +66,10 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             raise Interrupted from None
         except OSError as error:  # typer would end by itself where a pipe is closed
-            raise _Refused(error) from None
+            raise _CarriedOSError(error) from None
 
 
-class _Refused(Exception):
+class _CarriedOSError(Exception):
     """Carries what the system refused past typer."""
 
     def __init__(self, error: OSError) -> None:
@@ -77,7 +77,7 @@ class _Refused(Exception):
         self.error = error
 
 
-def _typer(**more: Any) -> typer.Typer:
+def _new_app(**more: Any) -> typer.Typer:
     return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **more)
 
 
@@ -124,7 +124,7 @@ def _completion(option: str, *shell: str) -> int:
     with redirect_stderr(said):
         code = _run((option, *shell))
     if code:
-        raise Mistake(f"{option}: which shell this is can't be told; name it: bash, zsh, fish, powershell, pwsh")
+        raise UsageError(f"{option}: which shell this is can't be told; name it: bash, zsh, fish, powershell, pwsh")
     print(said.getvalue(), end="", file=sys.stderr)
     return code
 
@@ -132,12 +132,12 @@ def _completion(option: str, *shell: str) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), prog_name="adapter", standalone_mode=False)
-    except _Refused as carried:
+    except _CarriedOSError as carried:
         raise carried.error from None
     except typer.Abort:
         raise Interrupted from None
-    except _UsageError as error:
-        raise Mistake(in_words(error)) from None
+    except _ClickException as error:
+        raise UsageError(error_message(error)) from None
     except SystemExit as end:  # completion
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)

@@ -20,14 +20,14 @@ from rich.text import Text
 from adapter._util.safe_names import printable
 from adapter.tools.audit.number_format import percent
 
-from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from .console import EXIT_FINDINGS, Json, SettingsFile, UsageError, err, load_settings, out, print_json, progress
 from .row_options import BodyPath, FormatsFile, row_formats
 
 _MEGABYTE = 1_000_000
 _INTERRUPTED = 130  # as shells have it
-_ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
+_MAX_ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
 _STYLES = {"refused": "red", "as it is": "green", "with changes": "cyan", "with settings": "yellow"}
-_FATES = {
+_VERDICT_TEXT = {
     "as it is": "moves as it is",
     "with changes": "moves, and the ledger says what is different",
     "with settings": "would move with a setting",
@@ -82,30 +82,30 @@ def audit(  # noqa: PLR0917  # a command's options
     from adapter.tools.audit import audit as run
     from adapter.tools.audit import report
     from adapter.tools.audit.batches import NoRequests
-    from adapter.tools.audit.checkpoint import StaleState, write_whole
+    from adapter.tools.audit.checkpoint import StaleCheckpoint, write_atomically
     from adapter.tools.audit.html_page import page
 
-    in_force, source = settings_in_force(settings)
+    in_force, source = load_settings(settings)
     rows = row_formats(body, formats)
     if html is not None and html.is_dir():  # said before the work, not after it
-        raise Mistake(f"--html {html}: {os.strerror(errno.EISDIR)}")
+        raise UsageError(f"--html {html}: {os.strerror(errno.EISDIR)}")
     refused: dict[str, str] = {}
     try:
-        found = _found(logs, refused, state)
+        found = _find_logs(logs, refused, state)
         own_state = state is None and html is not None and all(log.kind != "pipe" for log in found)
         if own_state and html is not None:
             state = html.with_name(f"{html.name}.state")
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
                 [log.path for log in found], in_force, formats=rows, state=state, restart=restart, engine=engine, jobs=jobs,
-                progress=_in_megabytes(advance), changed=partial(_tell, refused, ""),
+                progress=_in_megabytes(advance), changed=partial(_report_unreadable, refused, ""),
             )  # fmt: skip
         document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
         document["logs"], document["settings_file"] = len(found), str(source) if source else None
         document["unread"] = [{"file": path, "why": why} for path, why in refused.items()]
         if html is not None:
             html.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(html, page(document))
+            write_atomically(html, page(document))
             if own_state and state is not None:
                 state.unlink(missing_ok=True)
     except KeyboardInterrupt:
@@ -113,11 +113,11 @@ def audit(  # noqa: PLR0917  # a command's options
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
-        raise Mistake(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
-    except (StaleState, NoRequests, Unreadable) as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
+    except (StaleCheckpoint, NoRequests, Unreadable) as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
-        raise Mistake(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
+        raise UsageError(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
     if as_json:
         print_json(document)
     else:
@@ -127,21 +127,21 @@ def audit(  # noqa: PLR0917  # a command's options
     if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
         err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
     if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-def _tell(refused: dict[str, str], what: str, path: str, why: str) -> None:
-    refused[path] = why
+def _report_unreadable(unreadable: dict[str, str], what: str, path: str, why: str) -> None:
+    unreadable[path] = why
     err().print(Text(f"{printable(path)}: {what}{why}"), soft_wrap=True)
 
 
-def _found(logs: list[Path], refused: dict[str, str], state: Path | None) -> Any:
+def _find_logs(logs: list[Path], unreadable: dict[str, str], state: Path | None) -> Any:
     """Find the logs; say which files can't be read, and put them into `refused`."""
-    from adapter.tools.audit.inputs import find
+    from adapter.tools.audit.inputs import find_logs
 
-    found = find(logs, partial(_tell, refused, "not audited: "), () if state is None else (state,))
+    found = find_logs(logs, partial(_report_unreadable, unreadable, "not audited: "), () if state is None else (state,))
     if not found:
-        raise Mistake(
+        raise UsageError(
             f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
         )
     return found
@@ -171,7 +171,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         return
     table = _table("", "requests", "share")
     for fate, row in document["fates"].items():
-        table.add_row(Text(_FATES[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", percent(row["share"]))
+        table.add_row(Text(_VERDICT_TEXT[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", percent(row["share"]))
     console.print(table)
     for steps, title in (
         ("steps", "What would move more"),
@@ -194,7 +194,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         console.print(table)
     _show_several(console, document["several_answers"])
     if document["unknown_parameters"]:
-        names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_ROWS]]
+        names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_MAX_ROWS]]
         console.print(Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"), "")
     _show_bad(console, document)
 
@@ -212,8 +212,8 @@ def _show_several(console: Console, several: dict[str, Any]) -> None:
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
             about = "about " if row["more_prompt_tokens_estimated"] else ""
             said = (
-                f"Several answers: {_some(row['requests'], 'request')} {words or are},"
-                f" as {_some(row['more_requests'], 'more request')} with {about}{_some(tokens, 'more prompt token')}."
+                f"Several answers: {_counted(row['requests'], 'request')} {words or are},"
+                f" as {_counted(row['more_requests'], 'more request')} with {about}{_counted(tokens, 'more prompt token')}."
             )
             console.print(Text(said), "")
 
@@ -224,28 +224,28 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
         console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
     for row in document["not_in_the_log"]:
         were = "was logged without its" if row["requests"] == 1 else "were logged without their"
-        console.print(Text(f"{_some(row['requests'], 'request')} {were} {row['part']}: {row['means']}."), "")
-    left_out = [f"{_some(count, what)} {rest}" for count, what, rest in _left_out(document) if count]
+        console.print(Text(f"{_counted(row['requests'], 'request')} {were} {row['part']}: {row['means']}."), "")
+    left_out = [f"{_counted(count, what)} {rest}" for count, what, rest in _left_out(document) if count]
     if left_out:
         console.print(Text(f"Left out: {', '.join(left_out)}."))
     if document["adapter_bugs"]:
         console.print(
             Text(
-                f"The adapter itself failed on {_some(document['adapter_bugs'], 'request')}; they would stay on Chat. Please report it.",
+                f"The adapter itself failed on {_counted(document['adapter_bugs'], 'request')}; they would stay on Chat. Please report it.",
                 style="red",
             )
         )
     bad = document["bad_lines"]
     if bad["count"]:
         reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
-        console.print(Text(f"{_some(bad['count'], 'line')} can't be read: {reasons}", style="yellow"))
+        console.print(Text(f"{_counted(bad['count'], 'line')} can't be read: {reasons}", style="yellow"))
         for row in bad["first"][:5]:
             console.print(Text(f"  {printable(row['file'])}:{row['line']}: {row['why']}"))
         if bad["count"] > 5 and len(bad["first"]) > 5:
             console.print(Text("  …"))
 
 
-def _some(count: int, what: str) -> str:
+def _counted(count: int, what: str) -> str:
     """Write a number of things, one or many."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
@@ -279,10 +279,10 @@ def _model(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _list(console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]) -> None:
     """Print the first rows, and how many there are besides; nothing where there are none."""
-    for row in rows[:_ROWS]:
+    for row in rows[:_MAX_ROWS]:
         table.add_row(*cells(row))
-    if len(rows) > _ROWS:
-        table.add_row(f"… {len(rows) - _ROWS} more, in the page and the JSON")
+    if len(rows) > _MAX_ROWS:
+        table.add_row(f"… {len(rows) - _MAX_ROWS} more, in the page and the JSON")
     if rows:
         console.print(table)
 

@@ -108,15 +108,15 @@ def usage() -> str:
     """Return what `adapter --help` prints: the commands, and what is missing for them, if anything is."""
     width = max(map(len, COMMANDS))
     lines = [f"  {one.name:{width}}  {one.help}\n" for one in COMMANDS.values()]
-    notes = [f"  {one.name:{width}}  {need}\n" for one in COMMANDS.values() if (need := lacking(one))]
+    notes = [f"  {one.name:{width}}  {need}\n" for one in COMMANDS.values() if (need := missing_packages(one))]
     if notes:
         lines += ["\nNot installed here:\n", *notes]
     return _USAGE + "".join(lines)
 
 
-def lacking(command: Command) -> str:
+def missing_packages(command: Command) -> str:
     """Say what isn't installed that a command needs: `needs typer, rich (extra `cli`)`; nothing where all is."""
-    absent = [name for name in command.needs if not _is_there(name)]
+    absent = [name for name in command.needs if not _is_installed(name)]
     if not absent:
         return ""
     extras = dict.fromkeys(f"`{_EXTRAS[name]}`" for name in absent)
@@ -124,18 +124,18 @@ def lacking(command: Command) -> str:
     return f"needs {packages} (extra {', '.join(extras)})"
 
 
-def unknown(name: str) -> str:
+def unknown_command(name: str) -> str:
     """Say that there is no such command, and which was meant."""
-    return f"{name}: no such command{near(name, COMMANDS)}"
+    return f"{name}: no such command{suggestion(name, COMMANDS)}"
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Ask whether a name that is nearly the same was meant; nothing where there is none."""
     found = difflib.get_close_matches(name[:100], list(known), 1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _is_there(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     if name in sys.modules:
         return sys.modules[name] is not None
     return find_spec(name) is not None

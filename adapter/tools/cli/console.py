@@ -28,11 +28,24 @@ from adapter._util import regular_files, safe_names
 from adapter._util.regular_files import Unreadable
 from adapter.errors import ConfigurationError
 
-from .exit_codes import FOUND, INTERRUPTED, WRONG, Mistake
+from .exit_codes import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 __all__ = [
-    "FOUND", "INTERRUPTED", "VERSION", "WRONG", "Json", "Mistake", "SettingsFile", "err", "file_here", "out",
-    "print_json", "progress", "read_named", "read_stdin", "settings_in_force",
+    "EXIT_FINDINGS",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "VERSION",
+    "Json",
+    "SettingsFile",
+    "UsageError",
+    "err",
+    "find_settings_file",
+    "load_settings",
+    "out",
+    "print_json",
+    "progress",
+    "read_file_argument",
+    "read_stdin",
 ]  # fmt: skip
 
 VERSION = 1
@@ -106,35 +119,35 @@ def progress(description: str, total: int | None = None) -> Iterator[Any]:
         yield advance
 
 
-_MOST_SETTINGS = 1 << 20  # bytes of a settings file that nobody has named
-_LARGEST = 256 << 20  # bytes of a request
+_MAX_SETTINGS_BYTES = 1 << 20  # bytes of a settings file that nobody has named
+_MAX_REQUEST_BYTES = 256 << 20  # bytes of a request
 
 
-def read_named(path: Path, option: str = "") -> bytes:
+def read_file_argument(path: Path, option: str = "") -> bytes:
     """Read a file that the user names: a regular one, or what a shell has opened (`<(…)`). Raises Mistake."""
     try:
         if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
             with path.open("rb") as file:
-                return regular_files.read_open(file, _LARGEST)
-        return regular_files.read(path, _LARGEST)
+                return regular_files.read_open(file, _MAX_REQUEST_BYTES)
+        return regular_files.read(path, _MAX_REQUEST_BYTES)
     except Unreadable as error:
-        raise Mistake(f"{option}{path}: {error}") from None
+        raise UsageError(f"{option}{path}: {error}") from None
     except OSError as error:
-        raise Mistake(f"{option}{path}: {regular_files.why(error)}") from None
+        raise UsageError(f"{option}{path}: {regular_files.reason_of(error)}") from None
 
 
 def read_stdin() -> bytes:
     """Read what is piped in. Raises Mistake."""
     if sys.stdin is None:
-        raise Mistake("stdin: closed")
+        raise UsageError("stdin: closed")
     try:
-        return regular_files.read_open(sys.stdin.buffer, _LARGEST)
+        return regular_files.read_open(sys.stdin.buffer, _MAX_REQUEST_BYTES)
     except Unreadable as error:
-        raise Mistake(f"stdin: {error}") from None
+        raise UsageError(f"stdin: {error}") from None
 
 
-def settings_in_force(
-    path: Path | None, *, forced: bool = False, look_here: bool = True
+def load_settings(
+    path: Path | None, *, allow_kill_switch: bool = False, search_working_directory: bool = True
 ) -> tuple[Settings, Path | None]:
     """Read the settings from the file named, else ADAPTER_CONFIG's, else the working directory's.
 
@@ -143,42 +156,42 @@ def settings_in_force(
     of a program, which reads a file only where it is named; one that is found here is told of on stderr.
     """
     named = path or environment.read().get(environment.CONFIG)
-    if named is None and look_here:
-        named = file_here()
+    if named is None and search_working_directory:
+        named = find_settings_file()
         if named is not None:
             err().print(
                 f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it", soft_wrap=True
             )
     logger = logging.getLogger("adapter")
-    logger.addFilter(_no_error)
+    logger.addFilter(_is_below_error)
     try:
         settings = Settings(config_file=named)
     except ConfigurationError as error:
-        raise Mistake(str(error).removeprefix("config_file: ")) from None
+        raise UsageError(str(error).removeprefix("config_file: ")) from None
     finally:
-        logger.removeFilter(_no_error)
-    if settings._trouble and not forced:  # what a command says must not rest on the half of a file
-        raise Mistake(settings._trouble)
+        logger.removeFilter(_is_below_error)
+    if settings._problem and not allow_kill_switch:  # what a command says must not rest on the half of a file
+        raise UsageError(settings._problem)
     return settings, Path(named) if named else None
 
 
-def _no_error(record: logging.LogRecord) -> bool:
+def _is_below_error(record: logging.LogRecord) -> bool:
     """Keep errors out of the log: what is wrong with the settings the command says itself, once."""
     return record.levelno < logging.ERROR
 
 
-def file_here() -> Path | None:
+def find_settings_file() -> Path | None:
     """Find a settings file in the working directory. Raises Mistake for one that can't be read."""
     own, project = Path("adapter.toml"), Path("pyproject.toml")
     if regular_files.is_file(own):
         try:
-            regular_files.read(own, _MOST_SETTINGS)
+            regular_files.read(own, _MAX_SETTINGS_BYTES)
         except Unreadable as error:
-            raise Mistake(f"{own}: {error}") from None
+            raise UsageError(f"{own}: {error}") from None
         return own
     try:
-        regular_files.read(project, _MOST_SETTINGS)
+        regular_files.read(project, _MAX_SETTINGS_BYTES)
         found = settings_file.read(project)
     except (Unreadable, ConfigurationError):
         return None  # somebody's project, which says nothing of the adapter
-    return None if found.trouble else project
+    return None if found.problem else project

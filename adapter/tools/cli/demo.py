@@ -10,11 +10,11 @@ import typer
 from rich.text import Text
 
 from adapter.testing.credentials import clean_url
-from adapter.tools.connection_errors import is_address
-from adapter.tools.doctor.connectivity import OFFICIAL, refusal
+from adapter.tools.connection_errors import is_http_url
+from adapter.tools.doctor.connectivity import OFFICIAL_URL, why_unusable
 
-from .console import FOUND, Json, Mistake, out, print_json
-from .demo_runs import PROGRAMS, Outcome, Program, Side, Source, run
+from .console import EXIT_FINDINGS, Json, UsageError, out, print_json
+from .demo_runs import PROGRAMS, Program, RunResult, Side, Source, run
 from .demo_view import document, side_by_side
 
 _SCRIPTED = (
@@ -37,13 +37,13 @@ def demo(
 ) -> None:
     """Run Chat Completions programs on both APIs, and show what each call site saw, what went out and what was decided."""
     if live and not server and not os.environ.get("OPENAI_API_KEY"):
-        raise Mistake("--live: needs OPENAI_API_KEY in the environment")
+        raise UsageError("--live: needs OPENAI_API_KEY in the environment")
     known = [program.name for program in PROGRAMS]
     unknown = sorted(set(only or ()) - set(known))
     if unknown:
-        raise Mistake(f"--only: no program {', '.join(unknown)}; there are {', '.join(known)}")
+        raise UsageError(f"--only: no program {', '.join(unknown)}; there are {', '.join(known)}")
     if save is not None and not (live or server):
-        raise Mistake("--save: only with --live or --server")
+        raise UsageError("--save: only with --live or --server")
     source = Source(live=live or server is not None, url=server, key=key)
     where = "" if not source.live else _reachable(source)
     console = out()
@@ -68,29 +68,29 @@ def demo(
     elif differing:
         console.print(Text(f"Different outcomes: {', '.join(differing)}", style="bold red"))
     if differing:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _reachable(source: Source) -> str:
     """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
     named = source.url is not None
-    base = source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL
-    if not is_address(base):
-        raise Mistake(f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
-    key = source.secret
+    base = source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+    if not is_http_url(base):
+        raise UsageError(f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
+    key = source.api_key
     if not (key.isascii() and key.isprintable()):
-        raise Mistake(f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line")
+        raise UsageError(f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line")
     shown = clean_url(base)
-    why = refusal(base, key)
+    why = why_unusable(base, key)
     if why:
-        raise Mistake(f"{shown}: {why}")
+        raise UsageError(f"{shown}: {why}")
     return shown
 
 
-def _run(program: Program, side: Side, source: Source, where: str, save: Path | None) -> Outcome:
+def _run(program: Program, side: Side, source: Source, where: str, save: Path | None) -> RunResult:
     """Run a program; where a real server fails on Chat Completions itself there is nothing to compare. Raises Mistake."""
     outcome = run(program, side, source, save_to=save)
-    why = outcome.unanswered if source.live else ""
+    why = outcome.failure_reason if source.live else ""
     if why and (side is program.sides[0] or why.startswith("not reachable")):
-        raise Mistake(f"{where}: {program.name}: {why}")
+        raise UsageError(f"{where}: {program.name}: {why}")
     return outcome

@@ -49,11 +49,11 @@ class Program:
     sides: tuple[Side, Side]
 
 
-_EITHER = (Side("chat", ("chat",)), Side("responses", ("responses",)))
+_BOTH_BACKENDS = (Side("chat", ("chat",)), Side("responses", ("responses",)))
 PROGRAMS: tuple[Program, ...] = (
-    Program("backoff", "A completion with a developer message", _EITHER),
-    Program("runbook", "A streamed completion", _EITHER),
-    Program("query", "A parsed tool call", _EITHER),
+    Program("backoff", "A completion with a developer message", _BOTH_BACKENDS),
+    Program("runbook", "A streamed completion", _BOTH_BACKENDS),
+    Program("query", "A parsed tool call", _BOTH_BACKENDS),
     Program(
         "tool_loop",
         "A tool loop whose flag is flipped in mid-conversation",
@@ -74,7 +74,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """Hold what came of one run; `failure` is the exception behind `error`."""
 
     printed: str = ""
@@ -85,7 +85,7 @@ class Outcome:
     failure: Exception | None = None
 
     @property
-    def unanswered(self) -> str:
+    def failure_reason(self) -> str:
         """Say why the program had no answer that it could use; nothing where it had one."""
         error = self.failure
         if error is None:
@@ -96,22 +96,22 @@ class Outcome:
             code = safe_names.name(error.code) if isinstance(error.code, str) else ""
             return f"answered {error.status_code}" + (f" ({code})" if code else "")
         if isinstance(error, openai.APIConnectionError):
-            return f"not reachable: {connection_errors.why(error)}"
+            return f"not reachable: {connection_errors.describe(error)}"
         return f"gave no answer that can be used ({type(error).__name__})"
 
     @property
     def shape(self) -> list[str]:
         """Say what the call site was handed, in terms that don't depend on what the model chose to say."""
-        return [_shape(result) for result in self.results]
+        return [_result_shape(result) for result in self.results]
 
-    def agrees_with(self, other: Outcome, *, words: bool) -> bool:
+    def agrees_with(self, other: RunResult, *, words: bool) -> bool:
         """Tell whether two runs came out alike; `words` compares what was printed as well."""
         if self.error or other.error or self.shape != other.shape:
             return False
         return not words or self.printed == other.printed
 
 
-def _shape(result: Any) -> str:
+def _result_shape(result: Any) -> str:
     # The SDK's own class: the adapter may hand out a subclass of it, which is the same to a call site.
     known = next((cls for cls in type(result).__mro__ if cls.__module__.partition(".")[0] == "openai"), type(result))
     name = known.__name__.partition("[")[0]  # a generic's parameter isn't the call site's business
@@ -131,11 +131,11 @@ class Source:
     key: str | None = None
 
     @property
-    def secret(self) -> str:
+    def api_key(self) -> str:
         """Give the key that goes to a server."""
         return self.key or "unused" if self.url is not None else os.environ.get("OPENAI_API_KEY", "")
 
-    def hidden(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Take the key, and what looks like one, out of what a server has said."""
         return clean_text(text.replace(self.key, "…") if self.key else text)
 
@@ -156,7 +156,7 @@ def cassette_folder() -> Path:
     return inside if inside.is_dir() else outside
 
 
-def run(program: Program, side: Side, source: Source, *, save_to: Path | None = None) -> Outcome:
+def run(program: Program, side: Side, source: Source, *, save_to: Path | None = None) -> RunResult:
     """Run a program on one side; `save_to` keeps the cassette of a live run in that folder."""
     name = f"{program.name}.{side.name}.yaml"
     if not source.live:
@@ -170,7 +170,7 @@ def run(program: Program, side: Side, source: Source, *, save_to: Path | None = 
         return _run(program, side, source, Path(folder, name))
 
 
-def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
+def _run(program: Program, side: Side, source: Source, path: Path) -> RunResult:
     from adapter import decision
 
     printed, cassette = io.StringIO(), None
@@ -183,7 +183,7 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
             _environment(source.environment(side.flags[0])),
             redirect_stdout(printed),
         ):
-            left = runpy.run_path(str(_file(program)))
+            left = runpy.run_path(str(_program_file(program)))
             if "converse" in left:
                 results = tuple(left["converse"](side.flags))
             else:
@@ -197,22 +197,22 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> Outcome:
     went = [] if cassette is None else cassette.data
     exchanges = tuple(_exchange(request, response, source) for request, response in went)
     decisions = tuple(decision(result) for result in results)
-    said = None if error is None else source.hidden(f"{type(error).__name__}: {error}")
-    return Outcome(printed.getvalue(), results, decisions, exchanges, said, error)
+    said = None if error is None else source.redact(f"{type(error).__name__}: {error}")
+    return RunResult(printed.getvalue(), results, decisions, exchanges, said, error)
 
 
-def _close_clients(left: Mapping[str, Any], error: Exception | None) -> None:
+def _close_clients(module_globals: Mapping[str, Any], error: Exception | None) -> None:
     """Close what a program leaves open, as the end of its process would: in its globals, and in the frames of its failure."""
     from adapter import OpenAI
 
     frames = [frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)]
     local = [one.f_locals for one in frames if one.f_globals.get("__name__") == "<run_path>"]
-    for value in [value for namespace in (left, *local) for value in namespace.values()]:
+    for value in [value for namespace in (module_globals, *local) for value in namespace.values()]:
         if isinstance(value, OpenAI):
             value.close()
 
 
-def _file(program: Program) -> Path:
+def _program_file(program: Program) -> Path:
     spec = importlib.util.find_spec(f"adapter.tools.cli.programs.{program.name}")
     assert spec is not None
     assert spec.origin is not None
@@ -227,7 +227,7 @@ def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> Exch
         request=json.loads(request.body or b"{}"),
         status=response["status"]["code"],
         # vcrpy makes text of it when it saves
-        reply=source.hidden(body if isinstance(body, str) else body.decode("utf-8", "replace")),
+        reply=source.redact(body if isinstance(body, str) else body.decode("utf-8", "replace")),
         streamed=kind.startswith("text/event-stream"),
     )
 

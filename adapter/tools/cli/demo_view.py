@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .demo_runs import Exchange, Outcome, Program
+from .demo_runs import Exchange, Program, RunResult
 
 
-def side_by_side(console: Console, program: Program, outcomes: Sequence[Outcome], *, same: bool) -> None:
+def side_by_side(console: Console, program: Program, outcomes: Sequence[RunResult], *, same: bool) -> None:
     """Print one program's two outcomes in two columns of equal width."""
     table = Table(
         title=f"{program.title}  (programs/{program.name}.py)",
@@ -27,15 +27,15 @@ def side_by_side(console: Console, program: Program, outcomes: Sequence[Outcome]
     table.expand, table.show_lines = True, True
     for side in program.sides:
         table.add_column(Text(side.title, style="bold cyan"), ratio=1, overflow="fold")
-    table.add_row(*(_saw(outcome) for outcome in outcomes))
-    table.add_row(*(_wire(outcome) for outcome in outcomes))
-    table.add_row(*(_decided(outcome) for outcome in outcomes))
+    table.add_row(*(_result_cell(outcome) for outcome in outcomes))
+    table.add_row(*(_wire_cell(outcome) for outcome in outcomes))
+    table.add_row(*(_decision_cell(outcome) for outcome in outcomes))
     console.print(table)
     verdict = ("same outcome on both sides", "green") if same else ("DIFFERENT OUTCOMES", "bold red")
     console.print(Text(f" {verdict[0]}\n", style=verdict[1]))
 
 
-def _headed(heading: str, body: Text) -> Table:
+def _cell(heading: str, body: Text) -> Table:
     """Put a small heading over a cell's text."""
     grid = Table.grid(expand=True)
     grid.add_column(overflow="fold")
@@ -44,7 +44,7 @@ def _headed(heading: str, body: Text) -> Table:
     return grid
 
 
-def document(program: Program, outcomes: Sequence[Outcome], *, same: bool) -> dict[str, Any]:
+def document(program: Program, outcomes: Sequence[RunResult], *, same: bool) -> dict[str, Any]:
     """Return what `side_by_side` shows as JSON, without the bodies that went over the wire."""
     sides = [
         {
@@ -62,26 +62,26 @@ def document(program: Program, outcomes: Sequence[Outcome], *, same: bool) -> di
     return {"name": program.name, "title": program.title, "same": same, "sides": sides}
 
 
-def _saw(outcome: Outcome) -> Table:
+def _result_cell(outcome: RunResult) -> Table:
     text = Text(outcome.printed.rstrip("\n"))
     for number, shape in enumerate(outcome.shape, 1):
         text.append(("\n" if text else "") + (f"{number}. " if len(outcome.shape) > 1 else "") + shape, style="dim")
     if outcome.error:
         text.append(("\n" if text else "") + outcome.error, style="bold red")
-    return _headed("the call site saw", text)
+    return _cell("the call site saw", text)
 
 
-def _wire(outcome: Outcome) -> Table:
+def _wire_cell(outcome: RunResult) -> Table:
     text = Text(no_wrap=True, overflow="ellipsis")
     for number, exchange in enumerate(outcome.exchanges):
         text.append("\n" if number else "")
         text.append(f"POST {exchange.path}\n", style="bold")
         text.append("\n".join(f"  {line}" for line in request_lines(exchange.request)) + "\n")
         text.append(f"  ← {reply_line(exchange)}", style="dim")
-    return _headed("over the wire", text)
+    return _cell("over the wire", text)
 
 
-def _decided(outcome: Outcome) -> Table:
+def _decision_cell(outcome: RunResult) -> Table:
     text = Text()
     for number, decided in enumerate(outcome.decisions, 1):
         text.append("\n" if text else "")
@@ -92,7 +92,7 @@ def _decided(outcome: Outcome) -> Table:
         text.append(f"{decided.backend} (asked {decided.asked}): {decided.reason}")
         for loss in decided.losses:
             text.append(f"\n  {loss.path}: {loss.action}, {loss.why}", style="dim")
-    return _headed("decided", text)
+    return _cell("decided", text)
 
 
 def request_lines(body: dict[str, Any]) -> list[str]:
@@ -103,7 +103,7 @@ def request_lines(body: dict[str, Any]) -> list[str]:
             lines.append(f"{key}:")
             lines += [f"  {line}" for item in value for line in _item_lines(item)]
         elif key == "tools":
-            lines.append(f"tools: {', '.join(map(_tool, value))}")
+            lines.append(f"tools: {', '.join(map(_tool_line, value))}")
         else:
             lines.append(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     return lines
@@ -115,26 +115,26 @@ def _item_lines(item: dict[str, Any]) -> Iterable[str]:
         yield f"function_call: {item['name']}({item['arguments']})"
         return
     if kind == "function_call_output":
-        yield f"function_call_output: {_flat(item['output'])}"
+        yield f"function_call_output: {_on_one_line(item['output'])}"
         return
     if kind == "reasoning":
         yield "reasoning"
         return
-    content = _flat(item.get("content"))
+    content = _on_one_line(item.get("content"))
     if content or not item.get("tool_calls"):
         yield f"{item.get('role', kind)}: {content}"
     for call in item.get("tool_calls") or []:
         yield f"{item['role']}: calls {call['function']['name']}({call['function']['arguments']})"
 
 
-def _flat(content: Any) -> str:
+def _on_one_line(content: Any) -> str:
     """Give content of either form on one line."""
     if isinstance(content, list):
         content = " ".join(str(part.get("text", part.get("type"))) for part in content)
     return " ".join(str(content or "").split())
 
 
-def _tool(tool: dict[str, Any]) -> str:
+def _tool_line(tool: dict[str, Any]) -> str:
     """Name a tool, with where Chat nests it and how strict it is."""
     inner = tool.get("function", tool)
     form = "{function: {name}}" if "function" in tool else "{name}"
@@ -144,13 +144,13 @@ def _tool(tool: dict[str, Any]) -> str:
 def reply_line(exchange: Exchange) -> str:
     """Sum a reply of either API up in a line."""
     if exchange.streamed:
-        return f"{exchange.status} {_stream(exchange.reply)}"
+        return f"{exchange.status} {_stream_line(exchange.reply)}"
     try:
         body = json.loads(exchange.reply)
     except ValueError:
-        return f"{exchange.status} {_flat(exchange.reply)}"
+        return f"{exchange.status} {_on_one_line(exchange.reply)}"
     if not isinstance(body, dict) or "object" not in body:
-        return f"{exchange.status} {_flat(json.dumps(body))}"
+        return f"{exchange.status} {_on_one_line(json.dumps(body))}"
     if "output" in body:
         what = ", ".join(item["type"] for item in body["output"])
         return f"{exchange.status} {body['object']} {body.get('status')}: {what}"
@@ -159,7 +159,7 @@ def reply_line(exchange: Exchange) -> str:
     return f"{exchange.status} {body['object']} {choice['finish_reason']}: {what}"
 
 
-def _stream(text: str) -> str:
+def _stream_line(text: str) -> str:
     """Count the events of a stream by their type."""
     counts: Counter[str] = Counter()
     for line in text.splitlines():

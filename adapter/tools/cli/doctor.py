@@ -14,22 +14,22 @@ from rich.text import Text
 
 from adapter._util import json_codec
 from adapter.errors import ConfigurationError
-from adapter.tools.doctor import CHECKS, Finding, Patient, State, examine
+from adapter.tools.doctor import CHECKS, Environment, Finding, State, run_checks
 
 from .console import (
-    FOUND,
+    EXIT_FINDINGS,
     Json,
-    Mistake,
     SettingsFile,
-    file_here,
+    UsageError,
+    find_settings_file,
+    load_settings,
     out,
     print_json,
     progress,
-    read_named,
-    settings_in_force,
+    read_file_argument,
 )
 
-_SIGNS: dict[State, tuple[str, str]] = {
+_STATE_STYLES: dict[State, tuple[str, str]] = {
     "ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"),
     "skipped": ("skipped", "dim"),
 }  # fmt: skip
@@ -62,46 +62,46 @@ def doctor(
     """
     trouble, held, file = "", None, None
     try:
-        held, file = settings_in_force(settings, forced=True, look_here=False)
-    except Mistake as mistake:
+        held, file = load_settings(settings, allow_kill_switch=True, search_working_directory=False)
+    except UsageError as mistake:
         trouble = str(mistake)
-    patient = Patient(
+    patient = Environment(
         held, trouble, dict(os.environ), Path.cwd(), flags, live,
-        sample=None if sample is None else _read(sample), here=_here() if held is not None and file is None else None,
+        sample=None if sample is None else _read(sample), unread_settings_file=_unread_settings_file() if held is not None and file is None else None,
     )  # fmt: skip
     found: list[Finding] = []
     with progress("checking", total=len(CHECKS)) as advance:
         try:
-            for finding in examine(patient):
+            for finding in run_checks(patient):
                 found.append(finding)
                 advance()
         except ConfigurationError as error:
-            raise Mistake(str(error)) from None
+            raise UsageError(str(error)) from None
     failed = any(one.state == "failed" for one in found)
     if as_json:
         print_json({"ok": not failed, "findings": [one.document() for one in found]})
     else:
         _print(found)
     if failed:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-def _here() -> Path | None:
+def _unread_settings_file() -> Path | None:
     """Find the settings file that no program would read."""
     try:
-        return file_here()
-    except Mistake:
+        return find_settings_file()
+    except UsageError:
         return Path("adapter.toml")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = json_codec.loads_strictly(read_named(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
+        body = json_codec.loads_strictly(read_file_argument(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
         json_codec.dumps(body)  # 1e999 is an infinity
     except ValueError:
-        raise Mistake(f"--sample {path}: not JSON") from None
+        raise UsageError(f"--sample {path}: not JSON") from None
     if not isinstance(body, dict) or "messages" not in body:
-        raise Mistake(f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`")
+        raise UsageError(f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`")
     return body
 
 
@@ -112,14 +112,14 @@ def _print(found: list[Finding]) -> None:
             console.print(_settings(one.details["settings"]))
     table = Table.grid(padding=(0, 2))
     for one in found:
-        word, style = _SIGNS[one.state]
-        says = Text(one.says)
-        if one.do:
-            says.append(f"\n{one.do}", style="italic")
+        word, style = _STATE_STYLES[one.state]
+        says = Text(one.message)
+        if one.advice:
+            says.append(f"\n{one.advice}", style="italic")
         table.add_row(Text(word, style=style), one.name, says)
     console.print(table)
     counts = Counter(one.state for one in found)
-    console.print(Text(", ".join(f"{counts[state]} {state}" for state in _SIGNS if counts[state]), style="bold"))
+    console.print(Text(", ".join(f"{counts[state]} {state}" for state in _STATE_STYLES if counts[state]), style="bold"))
 
 
 def _settings(rows: list[dict[str, Any]]) -> Table:

@@ -13,19 +13,19 @@ from io import TextIOWrapper
 
 from adapter._util import regular_files, safe_names
 
-FOUND = 1
+EXIT_FINDINGS = 1
 """The command worked, and what it found is to be looked at."""
-WRONG = 2
+EXIT_USAGE = 2
 """The command was used wrongly, or can't work with what it was given."""
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """Ctrl-C, as shells have it."""
 
-_LONGEST = 4000  # characters of a line
-_CLOSED = {errno.EPIPE, errno.ESHUTDOWN}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
+_MAX_CHARACTERS = 4000  # characters of a line
+_CLOSED_PIPE_ERRORS = {errno.EPIPE, errno.ESHUTDOWN}
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
 
 
-class Mistake(Exception):
+class UsageError(Exception):
     """What the user can mend: printed in one line on stderr, without a traceback; the command ends with WRONG."""
 
 
@@ -33,33 +33,33 @@ class Interrupted(Exception):
     """Ctrl-C, or the end of the input where an answer was asked for; the command ends with INTERRUPTED."""
 
 
-def say(mistake: object) -> None:
+def print_error(message: object) -> None:
     """Print a mistake as its one line on stderr, if anybody reads that."""
     with suppress(OSError, ValueError, AttributeError):  # full, closed, or none
-        print(f"adapter: {safe_names.printable(mistake, _LONGEST)}", file=sys.stderr, flush=True)
+        print(f"adapter: {safe_names.printable(message, _MAX_CHARACTERS)}", file=sys.stderr, flush=True)
 
 
-def of_system(error: OSError) -> Mistake | None:
+def usage_error_from(error: OSError) -> UsageError | None:
     """Say what the system refused; None where a reader has gone (`| head`), of which nothing is to be said."""
-    if error.errno in _CLOSED:
+    if error.errno in _CLOSED_PIPE_ERRORS:
         return None
     if isinstance(error.filename, (str, bytes)):
-        return Mistake(f"{os.fsdecode(error.filename)}: {regular_files.why(error)}")
+        return UsageError(f"{os.fsdecode(error.filename)}: {regular_files.reason_of(error)}")
     try:
         os.getcwd()  # noqa: PTH109  # only whether it is there
     except OSError:
-        return Mistake("the working directory doesn't exist any more")
-    return Mistake(f"{'stdout' if error.errno in _FULL else 'system'}: {regular_files.why(error)}")
+        return UsageError("the working directory doesn't exist any more")
+    return UsageError(f"{'stdout' if error.errno in _WRITE_ERRORS else 'system'}: {regular_files.reason_of(error)}")
 
 
-def spell_out() -> None:
+def escape_unencodable() -> None:
     """Let stdout and stderr spell out what their encoding can't write: a lone surrogate, é in ASCII."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def drop_output() -> None:
+def discard_stdout() -> None:
     """Let go of what stdout still holds: it can't be written, and Python would try again at its exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -17,20 +17,31 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapter._exchange.endpoints import kind_of
+from adapter._exchange.endpoints import classify_request
 from adapter.errors import TranslationError
-from adapter.tools.connection_errors import is_address
-from adapter.tools.explain.explain import URL, Explanation, Sent, Where, explain
-from adapter.tools.explain.request_files import Found, NotARequest, find_request
+from adapter.tools.connection_errors import is_http_url
+from adapter.tools.explain.explain import URL, CallOrigin, Explanation, SentRequest, explain
+from adapter.tools.explain.request_files import FoundRequest, NotARequest, find_request
 from adapter.tools.explain.shortening import shortened
 
-from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, read_named, read_stdin, settings_in_force
+from .console import (
+    EXIT_FINDINGS,
+    Json,
+    SettingsFile,
+    UsageError,
+    err,
+    load_settings,
+    out,
+    print_json,
+    read_file_argument,
+    read_stdin,
+)
 from .row_options import BodyPath, FormatsFile, row_formats
 
-_SCREEN = 20_000  # characters of a body on the terminal
-_LINES = 40  # of the ledger
+_TERMINAL_CHARACTERS = 20_000  # characters of a body on the terminal
+_MAX_LINES = 40  # of the ledger
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-_OF_THE_REQUEST = "the request's address"
+_URL_OF_REQUEST = "the request's address"
 _STYLES = {
     "moves": "green", "left out": "dim", "passed on": "green", "changed": "yellow", "clamped": "yellow", "dropped": "yellow",
     "holds": "bold red", "refused": "bold red",
@@ -77,51 +88,51 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     Completions or be refused even when it is chosen to move; 2 for a request that is none.
     """
     given, headers = None if url is None else _url(url), _headers(header or [])
-    in_force, file = settings_in_force(settings)
+    in_force, file = load_settings(settings)
     found = _read(request, line, row_formats(body_path, formats))
-    where = Where(given or _url(found.url, _OF_THE_REQUEST), headers, tag, conversation, call_site)
+    where = CallOrigin(given or _url(found.url, _URL_OF_REQUEST), headers, tag, conversation, call_site)
     try:
         explained = explain(found.body, in_force, where)
     except TranslationError as error:
         inside = ".".join(found.inside)
-        path = error.path if contents else _masking().masked_path(error.path)
-        raise Mistake(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
+        path = error.path if contents else _import_masking().masked_path(error.path)
+        raise UsageError(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
     if "messages" in found.missing:
         err().print(Text("messages: not in the log; a stand-in is shown in their place", style="dim"))
     if found.lines > 1 and line is None:
         err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
     body, path = found.body, urlsplit(where.url).path
     if not contents:
-        hide = _masking()
+        hide = _import_masking()
         explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
     if json_:
-        print_json(document(explained, body, settings_file=file, cut=Cut(whole=whole)))
+        print_json(document(explained, body, settings_file=file, shorten=BodyShortener(whole=whole)))
     else:
-        _show(out(), explained, body, settings_file=file, path=path, cut=Cut(whole=whole, shown=_SCREEN))
+        _show(out(), explained, body, settings_file=file, path=path, shorten=BodyShortener(whole=whole, max_characters=_TERMINAL_CHARACTERS))
     if check and not explained.moves:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-def _masking() -> Any:
+def _import_masking() -> Any:
     """Import what masks a request: it looks through all of the SDK's types."""
     from adapter.tools.explain import masking
 
     return masking
 
 
-def _read(request: str | None, line: int | None, formats: Any) -> Found:
+def _read(request: str | None, line: int | None, formats: Any) -> FoundRequest:
     if request in (None, "-"):
         if request is None and sys.stdin is not None and sys.stdin.isatty():
-            raise Mistake("no request: name a file, or pipe one in (-)")
+            raise UsageError("no request: name a file, or pipe one in (-)")
         text, name = read_stdin(), "stdin"
     else:
         assert request is not None
         name = request
-        text = read_named(Path(request))
+        text = read_file_argument(Path(request))
     try:
         return find_request(text, line, formats)
     except NotARequest as error:
-        raise Mistake(f"{name}: {error}") from None
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _url(url: str | None, name: str = "--url") -> str:
@@ -129,11 +140,11 @@ def _url(url: str | None, name: str = "--url") -> str:
         return URL
     if url.startswith("/"):  # as batch files name it
         url = f"https://{urlsplit(URL).netloc}{url}"
-    if not is_address(url):
-        raise Mistake(f"{name}: expected http(s)://host/path")
+    if not is_http_url(url):
+        raise UsageError(f"{name}: expected http(s)://host/path")
     parts = urlsplit(url)
-    if kind_of("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
-        raise Mistake(f"{name}: not the path of a chat request (…/chat/completions)")
+    if classify_request("POST", f"{parts.path}?{parts.query}".encode()) != "chat":
+        raise UsageError(f"{name}: not the path of a chat request (…/chat/completions)")
     return url
 
 
@@ -141,33 +152,33 @@ def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(map(str.strip, one.partition(":"))) for one in given]
     for name, colon, value in pairs:
         if not colon or not _TOKEN.fullmatch(name) or not (value.isascii() and (value.isprintable() or not value)):
-            raise Mistake("--header: expected NAME:VALUE, in ASCII")
+            raise UsageError("--header: expected NAME:VALUE, in ASCII")
     return tuple((name, value) for name, _, value in pairs)
 
 
-class Cut:
+class BodyShortener:
     """How bodies are shown: whole, or cut to so many characters; and whether any was cut."""
 
-    def __init__(self, *, whole: bool = False, shown: int = 200_000) -> None:
-        self.whole, self.shown, self.happened = whole, shown, False
+    def __init__(self, *, whole: bool = False, max_characters: int = 200_000) -> None:
+        self.whole, self.max_characters, self.was_cut = whole, max_characters, False
 
     def __call__(self, body: Any) -> Any:
         """Return a body as it is shown."""
         if self.whole:
             return body
-        made = shortened(body, self.shown)
-        self.happened = self.happened or made != body
+        made = shortened(body, self.max_characters)
+        self.was_cut = self.was_cut or made != body
         return made
 
 
-def document(explained: Explanation, body: Any, *, settings_file: Path | None, cut: Cut) -> dict[str, Any]:
+def document(explained: Explanation, body: Any, *, settings_file: Path | None, shorten: BodyShortener) -> dict[str, Any]:
     """Return what `--json` prints."""
 
-    def sent(one: Sent | None) -> dict[str, Any] | None:
-        return None if one is None else {"path": one.path, "requests": one.requests, "body": cut(one.body)}
+    def sent(one: SentRequest | None) -> dict[str, Any] | None:
+        return None if one is None else {"path": one.path, "requests": one.requests, "body": shorten(one.body)}
 
     decision = explained.decision
-    chat, translated = cut(body), sent(explained.translated)
+    chat, translated = shorten(body), sent(explained.translated)
     return {
         "moves": explained.moves,
         "decision": {
@@ -184,18 +195,18 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None, c
         "responses": translated,
         "losses": [asdict(loss) for loss in explained.losses],
         "refusal": explained.refusal,
-        "parameters": [asdict(fate.shown()) for fate in explained.parameters],
+        "parameters": [asdict(fate.redacted()) for fate in explained.parameters],
         "emulated": list(explained.emulated),
-        "one_way": explained.one_way,
+        "one_way": explained.responses_only_reason,
         "fallback": dict(explained.fallback),
-        "model": {"name": cut(explained.model), **explained.model_facts},
+        "model": {"name": shorten(explained.model), **explained.model_facts},
         "chat": {"body": chat},
-        "shortened": cut.happened,
+        "shortened": shorten.was_cut,
     }
 
 
 def _show(
-    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, cut: Cut
+    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, shorten: BodyShortener
 ) -> None:
     bodies = Table(box=box.HORIZONTALS, expand=True)
     bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
@@ -204,45 +215,45 @@ def _show(
     if translated and translated.requests > 1:
         title += f"  × {translated.requests}"
     bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
-    right = "" if translated is None else _pretty(cut(translated.body))
+    right = "" if translated is None else _pretty(shorten(translated.body))
     if explained.refusal:
         right = str(explained.refusal["message"])
     elif translated is None:
-        right = "\n".join(_first(f"{loss.path}: {loss.why}" for loss in explained.losses))
-    bodies.add_row(Text(_pretty(cut(body))), Text(right))
+        right = "\n".join(_first_lines(f"{loss.path}: {loss.why}" for loss in explained.losses))
+    bodies.add_row(Text(_pretty(shorten(body))), Text(right))
     console.print(bodies)
-    if cut.happened:
+    if shorten.was_cut:
         console.print(Text("Long texts and files are cut; --whole shows them.", style="dim"), "")
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("parameter", "outcome", "there", "class"):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
-    for fate in (one.shown() for one in explained.parameters):
+    for fate in (one.redacted() for one in explained.parameters):
         table.add_row(
             Text(fate.name), Text(fate.outcome, style=_STYLES[fate.outcome]), Text(fate.to or "–"), Text(fate.fate or "–"), Text(fate.why)
         )  # fmt: skip
     console.print(table)
     if explained.losses:
         console.print(Text("ledger", style="bold"))
-        for line in _first(f"  {loss}" for loss in explained.losses):
+        for line in _first_lines(f"  {loss}" for loss in explained.losses):
             console.print(Text(line))
         console.print()
-    for label, text in _decided(explained, settings_file):
+    for label, text in _decision_lines(explained, settings_file):
         console.print(Text.assemble((f"{label:<12}", "bold"), text))
 
 
-def _first(lines: Iterable[str]) -> list[str]:
+def _first_lines(lines: Iterable[str]) -> list[str]:
     """Give the first of many lines, and how many there are besides."""
     listed = list(lines)
-    return listed[:_LINES] + ([f"… {len(listed) - _LINES:,} more, in --json"] if len(listed) > _LINES else [])
+    return listed[:_MAX_LINES] + ([f"… {len(listed) - _MAX_LINES:,} more, in --json"] if len(listed) > _MAX_LINES else [])
 
 
 def _pretty(body: Any) -> str:
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
-_REASONS = {
+_REASON_TEXT = {
     "force": "force, the kill switch, says so",
     "header": "its header x-adapter-backend says so",
     "use": "use(...) says so",
@@ -256,7 +267,7 @@ _REASONS = {
 }
 
 
-def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tuple[str, str]]:
+def _decision_lines(explained: Explanation, settings_file: Path | None) -> Iterator[tuple[str, str]]:
     decision = explained.decision
     place = f"{decision.settings_hash}, {settings_file or 'defaults and environment'}"
     yield "settings", place
@@ -267,7 +278,7 @@ def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tup
     )
     yield (
         "goes to",
-        f"{went}: {_REASONS.get(decision.reason, decision.reason)} ({decision.reason}; asked for {decision.asked})",
+        f"{went}: {_REASON_TEXT.get(decision.reason, decision.reason)} ({decision.reason}; asked for {decision.asked})",
     )
     if explained.rule is not None:
         yield "rule", f"rules.{explained.rule} holds for it"
@@ -284,8 +295,8 @@ def _decided(explained: Explanation, settings_file: Path | None) -> Iterator[tup
         yield "if chosen", f'{would}, with backend = "responses"'
     for name in explained.emulated:
         yield "emulates", f"{name}, on this side"
-    if explained.one_way:
-        yield "one way", f"never sent back to Chat Completions: {explained.one_way}"
+    if explained.responses_only_reason:
+        yield "one way", f"never sent back to Chat Completions: {explained.responses_only_reason}"
     for reason, what in explained.fallback.items():
         yield "falls back", f"{reason}: {what}"
     shutdown = explained.model_facts.get("shutdown")

@@ -12,24 +12,24 @@ from rich.text import Text
 
 from adapter._util.regular_files import Unreadable
 from adapter._util.safe_names import printable
-from adapter.tools.scan.rewrite import Change, changes
-from adapter.tools.scan.run import need_libcst
+from adapter.tools.scan.rewrite import FileChange, find_changes
+from adapter.tools.scan.run import require_libcst
 
-from .console import FOUND, err, out, print_json, progress
+from .console import EXIT_FINDINGS, err, out, print_json, progress
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json: bool) -> None:
     """Change the imports of files and folders. Exits with 1 where changes were shown that weren't written."""
-    need_libcst()
+    require_libcst()
     with progress("reading") as advance:
-        found = list(changes(paths, exclude, advance))
+        found = list(find_changes(paths, exclude, advance))
     changed = [one for one in found if one.after is not None]
     if not as_json:
         _show(found, changed)
     write = bool(changed) and (
-        yes or (not as_json and _may_ask() and typer.confirm(f"Write {_files(len(changed))}?", err=True))
+        yes or (not as_json and _is_interactive() and typer.confirm(f"Write {_file_count(len(changed))}?", err=True))
     )
     refused = _write(changed) if write else {}
     written = [one for one in changed if write and one.path not in refused]
@@ -39,35 +39,35 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
                 {"file": one.path.as_posix(), "diff": one.diff(), "written": one in written, "why": refused.get(one.path)}
                 for one in changed
             ],
-            "left": [{**_where(one, line), "why": why} for one in found for line, why in one.left],
-            "notes": [{**_where(one, line), "note": note} for one in found for line, note in one.notes],
+            "left": [{**_location(one, line), "why": why} for one in found for line, why in one.left],
+            "notes": [{**_location(one, line), "note": note} for one in found for line, note in one.notes],
         })  # fmt: skip
     elif write:
         for path, why in refused.items():
             err().print(Text(f"{printable(path.as_posix())}: not written: {why}"), soft_wrap=True)
-        err().print(f"{_files(len(written))} written")
+        err().print(f"{_file_count(len(written))} written")
     elif changed:
-        err().print(f"{_files(len(changed))} to change, none written: --yes writes without asking")
+        err().print(f"{_file_count(len(changed))} to change, none written: --yes writes without asking")
     else:
         err().print("nothing to change")
     if len(written) < len(changed):
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-def _where(change: Change, number: int) -> dict[str, Any]:
+def _location(change: FileChange, number: int) -> dict[str, Any]:
     cell, line = change.place(number)
     return {"file": change.path.as_posix(), "line": line, "cell": cell}
 
 
-def _may_ask() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _files(count: int) -> str:
+def _file_count(count: int) -> str:
     return f"{count} file{'s' * (count != 1)}"
 
 
-def _write(changed: list[Change]) -> dict[Path, str]:
+def _write(changed: list[FileChange]) -> dict[Path, str]:
     """Write the files; give those that weren't written, and why."""
     refused: dict[Path, str] = {}
     for one in changed:
@@ -78,7 +78,7 @@ def _write(changed: list[Change]) -> dict[Path, str]:
     return refused
 
 
-def _show(found: list[Change], changed: list[Change]) -> None:
+def _show(found: list[FileChange], changed: list[FileChange]) -> None:
     console = out()
     for one in changed:
         if console.is_terminal:
@@ -90,6 +90,6 @@ def _show(found: list[Change], changed: list[Change]) -> None:
     sys.stdout.flush()
     for one in found:
         for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:
-            where = _where(one, number)
+            where = _location(one, number)
             cell = "" if where["cell"] is None else f" cell {where['cell']}"
             err().print(Text(f"{printable(where['file'])}{cell}:{where['line']}: {text}"), soft_wrap=True)

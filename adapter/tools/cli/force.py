@@ -9,11 +9,11 @@ import typer
 
 from adapter._settings import environment
 from adapter._util.safe_names import printable
-from adapter.tools.kill_switch import CantForce, Forced, force_file
+from adapter.tools.kill_switch import ForceError, ForceResult, force_file
 
-from .console import FOUND, Mistake, err, out
+from .console import EXIT_FINDINGS, UsageError, err, out
 
-_GOES = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
+_EFFECTS = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
 
 
 def force_(
@@ -41,25 +41,25 @@ def force_(
     config = variables.get(environment.CONFIG)
     named = file or (None if config is None else Path(config))
     if named is None:
-        raise Mistake(f"FILE: name the settings file, or set {environment.CONFIG}")
+        raise UsageError(f"FILE: name the settings file, or set {environment.CONFIG}")
     try:
         done = force_file(named, value)
-    except CantForce as error:
-        raise Mistake(str(error)) from None
-    out().print(_said(done), soft_wrap=True)
+    except ForceError as error:
+        raise UsageError(str(error)) from None
+    out().print(_message(done), soft_wrap=True)
     for remark in done.remarks:
         err().print(printable(f"{named}: {remark}", 4000), soft_wrap=True)
     if variables.get("ADAPTER_FORCE") is not None:
         err().print("ADAPTER_FORCE is set here, and counts beside what the file says.")
     if done.remarks:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-def _said(done: Forced) -> str:
-    if done.value is not None:
-        how = "now says" if done.written else "says already"
-        return f'{done.path} {how} force = "{done.value}" (line {done.line}): {_GOES.get(done.value, "every call is forced")}.'
-    if not done.written:
-        return f"{done.path} forces nothing: there was nothing to take out."
-    lines = f"line{'s' * (len(done.taken_from) > 1)} {', '.join(map(str, done.taken_from))}"
-    return f"{done.path} forces nothing any more (taken from {lines}): calls go where the settings say."
+def _message(result: ForceResult) -> str:
+    if result.value is not None:
+        how = "now says" if result.written else "says already"
+        return f'{result.path} {how} force = "{result.value}" (line {result.line}): {_EFFECTS.get(result.value, "every call is forced")}.'
+    if not result.written:
+        return f"{result.path} forces nothing: there was nothing to take out."
+    lines = f"line{'s' * (len(result.removed_from) > 1)} {', '.join(map(str, result.removed_from))}"
+    return f"{result.path} forces nothing any more (taken from {lines}): calls go where the settings say."

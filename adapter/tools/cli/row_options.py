@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import Mistake
+from .console import UsageError
 
 BodyPath = Annotated[
     str | None,
@@ -39,4 +39,4 @@ def row_formats(body: str | None, files: Iterable[Path] | None) -> Any:
         option = "--body"
         return formats if body is None else formats.with_body(body)
     except BadFormat as error:
-        raise Mistake(f"{option}: {error}") from None
+        raise UsageError(f"{option}: {error}") from None

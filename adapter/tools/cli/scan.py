@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter._util.safe_names import printable
-from adapter.tools.scan.run import Finding, Report, need_libcst, scan
+from adapter.tools.scan.run import Finding, Report, require_libcst, scan
 from adapter.tools.scan.sources import find_files
 
-from .console import FOUND, Json, Mistake, SettingsFile, err, out, print_json, progress, settings_in_force
+from .console import EXIT_FINDINGS, Json, SettingsFile, UsageError, err, load_settings, out, print_json, progress
 
 _STYLES = {
     "moves": "green",
@@ -66,26 +66,26 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
     and so on. Folders like .venv, node_modules and site-packages are not entered, unless they are named. Exit codes: 0; 1 with --fail-on where such a
     call was found, and where --fix has shown changes that it didn't write; 2 where it was used wrongly.
     """
-    need_libcst()
+    require_libcst()
     from adapter.tools.scan.assessment import VERDICTS  # needs it
 
     named = paths or [Path()]
     for path in named:
         if not os.path.lexists(path):
-            raise Mistake(f"{path}: no such file or folder")
+            raise UsageError(f"{path}: no such file or folder")
     unknown = set(fail_on or ()) - set(VERDICTS)
     if unknown:
-        raise Mistake(f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}")
+        raise UsageError(f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}")
     if yes and not fix:
-        raise Mistake("--yes: only with --fix")
+        raise UsageError("--yes: only with --fix")
     if sarif and (json_ or fix):
-        raise Mistake("--sarif: not together with --json or --fix")
+        raise UsageError("--sarif: not together with --json or --fix")
     if fix:
         from .fix import fix_imports
 
         fix_imports(named, exclude or (), yes=yes, as_json=json_)
         return
-    in_force, _ = settings_in_force(settings)
+    in_force, _ = load_settings(settings)
     report = _scan(named, in_force, exclude or [], jobs)
     if json_ or sarif:
         from adapter.tools.scan.output import report_json, report_sarif
@@ -93,8 +93,8 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
         print_json(report_sarif(report, Path()) if sarif else report_json(report))
     else:
         _show(out(), report, details=details)
-    if any(one.assessed.verdict in (fail_on or ()) for one in report.findings):
-        raise typer.Exit(FOUND)
+    if any(one.assessment.verdict in (fail_on or ()) for one in report.findings):
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
@@ -108,7 +108,7 @@ def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None
 
 def _show(console: Console, report: Report, *, details: bool) -> None:
     from adapter.tools.scan.assessment import VERDICTS
-    from adapter.tools.scan.output import SAYS
+    from adapter.tools.scan.output import VERDICT_TEXT
 
     _calls(console, report, details=details)
     verdicts = report.by_verdict()
@@ -117,9 +117,9 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
     )
     for verdict in VERDICTS:
         if verdicts[verdict]:
-            line.append(", ").append(f"{verdicts[verdict]} {SAYS[verdict]}", style=_STYLES[verdict])
+            line.append(", ").append(f"{verdicts[verdict]} {VERDICT_TEXT[verdict]}", style=_STYLES[verdict])
     console.print(line)
-    wanted: Counter[str] = Counter(setting for one in report.findings for setting in one.assessed.settings)
+    wanted: Counter[str] = Counter(setting for one in report.findings for setting in one.assessment.settings)
     for setting, count in wanted.most_common():
         console.print(Text(f"  {setting} would move {count} of them, alone or with others"), style="yellow")
     _parameters(console, report)
@@ -143,17 +143,17 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
 
 def _calls(console: Console, report: Report, *, details: bool) -> None:
     """Print a call's place on a line of its own, which terminals and editors can follow."""
-    from adapter.tools.scan.output import SAYS, shown
+    from adapter.tools.scan.output import VERDICT_TEXT, shown_value
 
     for one in report.findings:
-        site, assessed = one.site, one.assessed
+        site, assessed = one.site, one.assessment
         place = (
             f"{printable(one.file)}:{site.line}:{site.column}"
             if one.cell is None
             else f"{printable(one.file)} cell {one.cell}:{site.line}:{site.column}"
         )
         line = Text(f"{place}: ")
-        line.append(SAYS[assessed.verdict], style=_STYLES[assessed.verdict]).append(
+        line.append(VERDICT_TEXT[assessed.verdict], style=_STYLES[assessed.verdict]).append(
             f"  {site.kind} {printable(site.call)}", style="dim"
         )
         console.print(line, soft_wrap=True)
@@ -161,25 +161,25 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
             console.print(Text(f"    {text}"), soft_wrap=True)
         if details:
             table = Table(box=None, padding=(0, 2), show_header=False)
-            for fate in assessed.fates:
-                value = shown(fate.name, site.arguments.values.get(fate.name))
-                table.add_row("", fate.shown().name, Text(str(value)), fate.outcome, Text(fate.why))
+            for fate in assessed.parameters:
+                value = shown_value(fate.name, site.arguments.values.get(fate.name))
+                table.add_row("", fate.redacted().name, Text(str(value)), fate.outcome, Text(fate.why))
             console.print(table)
     if report.findings:
         console.print()
 
 
 def _remarks(one: Finding) -> list[str]:
-    assessed = one.assessed
+    assessed = one.assessment
     texts = [assessed.why] if assessed.why else []
-    if one.site.client:
-        texts.append(one.site.client)
+    if one.site.unknown_client_note:
+        texts.append(one.site.unknown_client_note)
     if assessed.settings:
         texts.append(f"set {', '.join(assessed.settings)}")
     if one.site.wire:
         texts.append(f"wire it: {one.site.wire}")
-    if assessed.one_way:
-        texts.append(f"one way: {assessed.one_way}")
+    if assessed.responses_only_reason:
+        texts.append(f"one way: {assessed.responses_only_reason}")
     return texts
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapter.errors import AdapterError
 
 from . import connectivity, installation, rules, sample_call, settings_sources, workers
-from .findings import Finding, Patient
+from .findings import Environment, Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Check:
     """One check: what it is called, what it does, and whether it needs settings that hold."""
 
     name: str
-    make: Callable[[Patient], Iterator[Finding]]
+    run: Callable[[Environment], Iterator[Finding]]
     needs_settings: bool = True
 
 
@@ -34,14 +34,14 @@ CHECKS = (
 )
 
 
-def examine(patient: Patient) -> Iterator[Finding]:
+def run_checks(environment: Environment) -> Iterator[Finding]:
     """Make every check. One that fails by itself is a finding, too; a mistake of the caller's (AdapterError) is raised."""
     for check in CHECKS:
-        if check.needs_settings and patient.settings is None:
+        if check.needs_settings and environment.settings is None:
             yield Finding(check.name, "skipped", "There are no settings to check it by.")
             continue
         try:
-            yield from check.make(patient)
+            yield from check.run(environment)
         except AdapterError:
             raise
         except Exception as error:  # noqa: BLE001  # a check that breaks must not hide the others

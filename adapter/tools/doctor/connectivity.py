@@ -11,24 +11,24 @@ from typing import Any
 from uuid import uuid4
 
 from adapter._exchange import fallback
-from adapter._exchange.effects import Head
+from adapter._exchange.effects import ReplyHead
 from adapter._memory import stores
-from adapter._memory.urls import kind_of
-from adapter._routing.flags import KEY
+from adapter._memory.urls import store_kind
+from adapter._routing.flags import FLAG_KEY
 from adapter._routing.router import FLAG_VALUES
-from adapter._util.worker_threads import Threads
+from adapter._util.worker_threads import WorkerThreads
 from adapter.errors import AdapterError, ConfigurationError
-from adapter.testing.vcr_check import sdks_library
+from adapter.testing.vcr_check import sdk_http_library
 from adapter.tools import connection_errors
 
-from .findings import Finding, Patient, State
+from .findings import Environment, Finding, State
 
-OFFICIAL = "https://api.openai.com/v1"
-_PATIENCE = 5.0
-_THREADS = Threads(4, "adapter-doctor")
+OFFICIAL_URL = "https://api.openai.com/v1"
+_TIMEOUT = 5.0
+_THREADS = WorkerThreads(4, "adapter-doctor")
 
 
-def _within(seconds: float, function: Any) -> Any:
+def _run_with_timeout(seconds: float, function: Any) -> Any:
     """Run a function in a thread that is left behind when its time is up."""
     return _THREADS.start(function).result(seconds)
 
@@ -36,11 +36,11 @@ def _within(seconds: float, function: Any) -> Any:
 # The store
 
 
-def store(patient: Patient) -> Iterator[Finding]:
+def store(environment: Environment) -> Iterator[Finding]:
     """Put a value into the memory's store, get it, and take it out again."""
-    settings = patient.settings
+    settings = environment.settings
     assert settings is not None
-    kind = kind_of(settings.memory)
+    kind = store_kind(settings.memory)
     kind = type(settings.memory).__qualname__ if kind == "own" else kind
     if kind == "memory" or settings.carry_reasoning == "never":
         says = (
@@ -61,8 +61,8 @@ def store(patient: Patient) -> Iterator[Finding]:
         return took
 
     try:
-        opened = _within(_PATIENCE, lambda: stores.opened(settings.memory, max(settings.memory_timeout, 1.0)))
-        first, second = _within(_PATIENCE, round_trip), _within(_PATIENCE, round_trip)
+        opened = _run_with_timeout(_TIMEOUT, lambda: stores.open_store(settings.memory, max(settings.memory_timeout, 1.0)))
+        first, second = _run_with_timeout(_TIMEOUT, round_trip), _run_with_timeout(_TIMEOUT, round_trip)
     except Exception as error:  # noqa: BLE001  # whatever a store raises is what was to be found out
         # Its class alone: the message may hold the URL with its password.
         yield Finding(
@@ -93,23 +93,23 @@ def store(patient: Patient) -> Iterator[Finding]:
 # The flag
 
 
-def flag(patient: Patient) -> Iterator[Finding]:
+def flag(environment: Environment) -> Iterator[Finding]:
     """Ask the provider of the feature flag, as a call would."""
-    settings = patient.settings
+    settings = environment.settings
     assert settings is not None
-    if patient.flags is None:
+    if environment.flags is None:
         yield Finding(
             "flags", "skipped", "A provider is an object of your program: name it with --flags module:object."
         )
         return
-    client = client_of(patient.flags, str(patient.folder))
+    client = load_flag_client(environment.flags, str(environment.folder))
     type(settings)(flags=client)
     from openfeature.evaluation_context import EvaluationContext  # the settings have seen that it is there
 
     context = EvaluationContext(settings.service, {})
     begun = time.perf_counter()
     try:
-        details = _within(_PATIENCE, lambda: client.get_string_details(KEY, "", context))
+        details = _run_with_timeout(_TIMEOUT, lambda: client.get_string_details(FLAG_KEY, "", context))
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is what was to be found out
         yield Finding(
             "flags",
@@ -125,7 +125,7 @@ def flag(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "flags",
             "failed",
-            f"The provider has no answer for `{KEY}`: {code}.",
+            f"The provider has no answer for `{FLAG_KEY}`: {code}.",
             "Make the flag, or start the provider.",
             said,
         )
@@ -133,7 +133,7 @@ def flag(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "flags",
             "warning",
-            f"The flag `{KEY}` has a value that means nothing here.",
+            f"The flag `{FLAG_KEY}` has a value that means nothing here.",
             "Give it chat, responses, force-chat or force-native.",
             said,
         )
@@ -145,12 +145,12 @@ def flag(patient: Patient) -> Iterator[Finding]:
     else:
         forced = details.value.startswith("force-")
         yield Finding(
-            "flags", "warning" if forced else "ok", f"`{KEY}` says {details.value}.",
+            "flags", "warning" if forced else "ok", f"`{FLAG_KEY}` says {details.value}.",
             "Set the flag back when the emergency is over." if forced else "", said | {"value": details.value},
         )  # fmt: skip
 
 
-def client_of(spec: str, folder: str) -> Any:
+def load_flag_client(spec: str, folder: str) -> Any:
     """Import `module:object`, from a folder as a program there would; call it where it makes a client. Raises ConfigurationError."""
     module, _, name = spec.partition(":")
     if not module or not name:
@@ -171,34 +171,34 @@ def client_of(spec: str, folder: str) -> Any:
 # The API
 
 
-def endpoints(patient: Patient) -> Iterator[Finding]:
+def endpoints(environment: Environment) -> Iterator[Finding]:
     """Ask both endpoints with an empty body, which the API refuses and which costs nothing."""
-    if not patient.live:
+    if not environment.live:
         yield Finding(
             "endpoints", "skipped", "They are asked only with --live (an empty request to each, which costs nothing)."
         )
         return
-    base = (patient.environment.get("OPENAI_BASE_URL") or OFFICIAL).rstrip("/")
-    key = patient.environment.get("OPENAI_API_KEY")
+    base = (environment.variables.get("OPENAI_BASE_URL") or OFFICIAL_URL).rstrip("/")
+    key = environment.variables.get("OPENAI_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    with sdks_library().Client(timeout=10.0, headers=headers) as client, ThreadPoolExecutor(2) as threads:
+    with sdk_http_library().Client(timeout=10.0, headers=headers) as client, ThreadPoolExecutor(2) as threads:
         paths = ("/chat/completions", "/responses")
-        yield from list(threads.map(lambda path: _endpoint(client, base, path, has_key=bool(key)), paths))
+        yield from list(threads.map(lambda path: _check_endpoint(client, base, path, has_key=bool(key)), paths))
 
 
-def _endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
+def _check_endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
     try:
         reply = client.post(base + path, json={})
     except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
-        says = f"It can't be reached: {connection_errors.why(error)}."
+        says = f"It can't be reached: {connection_errors.describe(error)}."
         return Finding(path, "failed", says, "Look at OPENAI_BASE_URL, proxies and certificates.")
-    state, says, do = meaning(
+    state, says, do = interpret_reply(
         reply.status_code, reply.headers.get("content-type", ""), reply.content, path, has_key=has_key
     )
     return Finding(path, state, says, do, {"status": reply.status_code})
 
 
-def refusal(base: str, key: str | None) -> str:
+def why_unusable(base: str, key: str | None) -> str:
     """Send an empty request, and say why programs can't be run against this Chat Completions API.
 
     Returns nothing where they can.
@@ -206,25 +206,25 @@ def refusal(base: str, key: str | None) -> str:
     path = "/chat/completions"
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with sdks_library().Client(timeout=10.0, headers=headers, follow_redirects=True) as client:
+        with sdk_http_library().Client(timeout=10.0, headers=headers, follow_redirects=True) as client:
             reply = client.post(base.rstrip("/") + path, json={})
     except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
-        return f"not reachable: {connection_errors.why(error)}"
+        return f"not reachable: {connection_errors.describe(error)}"
     if reply.status_code < 300:  # a server that answers anything
         return "" if b'"choices"' in reply.content else f"answered {reply.status_code}, and not as the API does"
     kind = reply.headers.get("content-type", "")
-    state, says, _ = meaning(reply.status_code, kind, reply.content, path, has_key=bool(key))
+    state, says, _ = interpret_reply(reply.status_code, kind, reply.content, path, has_key=bool(key))
     refused = state == "failed" or reply.status_code in (401, 403)
     return says[:1].lower() + says[1:].removesuffix(".") if refused else ""
 
 
-def meaning(status: int, content_type: str, raw: bytes, path: str, *, has_key: bool) -> tuple[State, str, str]:
+def interpret_reply(status: int, content_type: str, raw: bytes, path: str, *, has_key: bool) -> tuple[State, str, str]:
     """Say what an endpoint's answer to an empty request means: the state, a sentence, and what to do.
 
     Judged by the code that decides on a fallback.
     """
     responses = path == "/responses"
-    reason = fallback.judge(Head(status, content_type), raw)
+    reason = fallback.classify(ReplyHead(status, content_type), raw)
     if reason == "missing":
         do = "Point OPENAI_BASE_URL at an API that has it (does it end in /v1?)."
         if responses:

@@ -21,8 +21,8 @@ class Finding:
 
     name: str
     state: State
-    says: str
-    do: str = ""
+    message: str
+    advice: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -30,14 +30,14 @@ class Finding:
         return {
             "name": self.name,
             "state": self.state,
-            "says": self.says,
-            "do": self.do,
+            "says": self.message,
+            "do": self.advice,
             **({"details": dict(self.details)} if self.details else {}),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Environment:
     """What is examined: the settings (or why there are none), the environment, the working directory, and what was asked for.
 
     `here` is a settings file in the working directory that nothing names, and that is therefore not
@@ -46,15 +46,15 @@ class Patient:
     """
 
     settings: Settings | None
-    trouble: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    settings_error: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
     folder: Path = Path()
     flags: str | None = None
     live: bool = False
     sample: Mapping[str, Any] | None = None
-    here: Path | None = None
+    unread_settings_file: Path | None = None
 
     def number(self, name: str) -> int | None:
         """Read a number from the environment."""
-        value = self.environment.get(name, "").strip()
+        value = self.variables.get(name, "").strip()
         return int(value) if value.isdecimal() else None

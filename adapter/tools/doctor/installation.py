@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 import adapter
-from adapter.testing.vcr_check import sdks_library
+from adapter.testing.vcr_check import sdk_http_library
 
-from .findings import Finding, Patient
+from .findings import Environment, Finding
 
 DISTRIBUTION = "chat-responses-adapter"
 OLDEST, BEYOND = (1, 66), (4,)
@@ -28,11 +28,11 @@ def version_of(name: str) -> str | None:
         return None
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def sdk(_: Patient) -> Iterator[Finding]:
+def sdk(_: Environment) -> Iterator[Finding]:
     """Say which SDK and HTTP library calls go through."""
     version = version_of("openai")
     python = ".".join(map(str, sys.version_info[:3]))
@@ -40,7 +40,7 @@ def sdk(_: Patient) -> Iterator[Finding]:
         yield Finding("sdk", "failed", "The openai SDK isn't installed.", "pip install 'openai>=1.66,<4'")
         return
     versions = {"python": python, "openai": version, DISTRIBUTION: version_of(DISTRIBUTION)}
-    if not OLDEST <= _numbers(version) < BEYOND:
+    if not OLDEST <= _version_numbers(version) < BEYOND:
         yield Finding(
             "sdk",
             "failed",
@@ -49,17 +49,17 @@ def sdk(_: Patient) -> Iterator[Finding]:
             versions,
         )
         return
-    library = sdks_library().__name__
+    library = sdk_http_library().__name__
     versions |= {name: version_of(name) for name in ("httpx2", "httpx") if version_of(name)}
     yield Finding(
         "sdk", "ok", f"openai {version} on {library} {version_of(library)}, Python {python}.", details=versions
     )
 
 
-def key(patient: Patient) -> Iterator[Finding]:
+def key(environment: Environment) -> Iterator[Finding]:
     """Say whether there is a key; never which."""
     names = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
-    found = [name for name in names if patient.environment.get(name)]
+    found = [name for name in names if environment.variables.get(name)]
     if found:
         yield Finding("key", "ok", f"{' and '.join(found)} set.")
     else:
@@ -71,7 +71,7 @@ def key(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def shadow(patient: Patient) -> Iterator[Finding]:
+def shadow(environment: Environment) -> Iterator[Finding]:
     """Find what a program run here would import in place of this package."""
     ours = Path(adapter.__file__).resolve().parent
     others = sorted(set(metadata.packages_distributions().get("adapter", ())) - {DISTRIBUTION})
@@ -80,7 +80,7 @@ def shadow(patient: Patient) -> Iterator[Finding]:
             "shadow", "failed", f"Another distribution, {', '.join(others)}, installs a package `adapter` over this one.",
             f"pip uninstall {' '.join(others)}; then pip install --force-reinstall --no-deps {DISTRIBUTION}",
         )  # fmt: skip
-    found = [(where, spec) for where in _first(patient) if (spec := _spec(where)) is not None and not _is(spec, ours)]
+    found = [(where, spec) for where in _search_path(environment) if (spec := _find_spec(where)) is not None and not _is_this_package(spec, ours)]
     for where, spec in found:
         yield Finding(
             "shadow", "failed",
@@ -91,20 +91,20 @@ def shadow(patient: Patient) -> Iterator[Finding]:
         yield Finding("shadow", "ok", "`import adapter` finds this package.", details={"path": str(ours)})
 
 
-def _first(patient: Patient) -> list[Path]:
+def _search_path(environment: Environment) -> list[Path]:
     """List the folders that Python searches before the installed packages: that of the program, and PYTHONPATH's."""
     listed = [
-        patient.folder,
-        *(Path(one) for one in patient.environment.get("PYTHONPATH", "").split(os.pathsep) if one),
+        environment.folder,
+        *(Path(one) for one in environment.variables.get("PYTHONPATH", "").split(os.pathsep) if one),
     ]
     return list(dict.fromkeys(one.resolve() for one in listed))
 
 
-def _spec(where: Path) -> importlib.machinery.ModuleSpec | None:
+def _find_spec(where: Path) -> importlib.machinery.ModuleSpec | None:
     spec = importlib.machinery.PathFinder.find_spec("adapter", [str(where)])
     # A mere folder of that name loses against any installed package.
     return spec if spec is not None and spec.origin is not None else None
 
 
-def _is(spec: importlib.machinery.ModuleSpec, ours: Path) -> bool:
+def _is_this_package(spec: importlib.machinery.ModuleSpec, ours: Path) -> bool:
     return spec.origin is not None and Path(spec.origin).resolve().parent == ours

@@ -7,14 +7,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from adapter._routing.call_site import is_passed_over
+from adapter._routing.call_site import is_skipped
 from adapter._routing.router import Router
 from adapter._settings.fields import Rule
 from adapter._settings.match import Match
 from adapter._util import safe_names
-from adapter.translation.model_profiles import ModelFacts
+from adapter.translation.model_profiles import ModelProfiles
 
-from .findings import Finding, Patient
+from .findings import Environment, Finding
 
 _GLOBS = ("model", "tag", "call_site", "host")
 _WILDCARD = re.compile(r"[*?[]")
@@ -24,26 +24,26 @@ _ANYTHING = "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007"  # stands for wha
 _SOON = dt.timedelta(days=90)
 
 
-def rules(patient: Patient) -> Iterator[Finding]:
+def rules(environment: Environment) -> Iterator[Finding]:
     """Look at each rule."""
-    settings = patient.settings
+    settings = environment.settings
     assert settings is not None
-    facts = ModelFacts.from_mapping(settings.models)
+    facts = ModelProfiles.from_mapping(settings.models)
     router = Router(settings)
     quiet = True
     for number, rule in enumerate(settings.rules):
         name = f"rules[{number}]"
-        where = settings._document.where(("rules", number)) if settings._document is not None else ""
-        earlier = next((one for one in range(number) if takes_all(settings.rules[one].match, rule.match)), None)
-        found = [] if earlier is None else [_never(name, earlier)]
-        sides = router.rules[number].sides
+        where = settings._settings_file.where(("rules", number)) if settings._settings_file is not None else ""
+        earlier = next((one for one in range(number) if covers(settings.rules[one].match, rule.match)), None)
+        found = [] if earlier is None else [_never_matches(name, earlier)]
+        sides = router.rules[number].backends
         if settings.force is not None:
             sides = frozenset({"responses" if settings.force == "responses" else "chat"})
         found += _call_sites(name, rule.match.call_site)
         found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
             quiet = False
-            yield Finding(one.name, one.state, one.says, one.do, {"where": where} if where else {})
+            yield Finding(one.name, one.state, one.message, one.advice, {"where": where} if where else {})
     if quiet:
         yield Finding(
             "rules",
@@ -54,7 +54,7 @@ def rules(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _never(name: str, earlier: int) -> Finding:
+def _never_matches(name: str, earlier: int) -> Finding:
     return Finding(
         name, "warning", f"It can never match: rules[{earlier}] stands before it and takes all of its calls.",
         f"Move it before rules[{earlier}], or delete it.",
@@ -71,36 +71,36 @@ def _call_sites(name: str, globs: Iterable[str]) -> Iterator[Finding]:
                 name, "warning", f"It can never match: call_site {written} names no function.",
                 f"Write {written}:* for all functions of the module.",
             )  # fmt: skip
-        elif module.endswith((".", ":")) and is_passed_over(module.rstrip(":")):
+        elif module.endswith((".", ":")) and is_skipped(module.rstrip(":")):
             yield Finding(
                 name, "warning", f"It can never match: the functions of {written} are never callers.",
                 "Name the application's own function: what stands between it and the SDK is passed over.",
             )  # fmt: skip
 
 
-def takes_all(earlier: Match, later: Match) -> bool:
+def covers(earlier: Match, later: Match) -> bool:
     """Tell whether every call that the later match holds for is one of the earlier's; False where it can't be told."""
     for name in _GLOBS:
         wide, narrow = getattr(earlier, name), getattr(later, name)
-        if wide and not (narrow and all(any(_covers(one, glob) for one in wide) for glob in narrow)):
+        if wide and not (narrow and all(any(_glob_covers(one, glob) for one in wide) for glob in narrow)):
             return False
     if earlier.format and not (later.format and set(later.format) <= set(earlier.format)):
         return False
     return all(getattr(earlier, name) in (None, getattr(later, name)) for name in _FLAGS)
 
 
-def _covers(wide: str, narrow: str) -> bool:
+def _glob_covers(wide: str, narrow: str) -> bool:
     return wide == narrow or fnmatchcase(narrow.replace("*", _ANYTHING), wide)
 
 
-def _models(name: str, rule: Rule, sides: Collection[str], facts: ModelFacts) -> list[Finding]:
+def _models(name: str, rule: Rule, sides: Collection[str], model_profiles: ModelProfiles) -> list[Finding]:
     """Say what is known against sending a rule's models where it sends them."""
     said: list[Finding] = []
     for glob in rule.match.model:
         model = glob.rstrip("*")
         if not model or set("*?[") & set(model):
             continue  # many models, of which nothing is known together
-        family = facts.of(model)
+        family = model_profiles.profile(model)
         if family.responses_only and "chat" in sides:
             said.append(Finding(
                 name, "warning", f"{glob} is served on the Responses API only, and the rule sends calls to chat.",
@@ -119,12 +119,12 @@ def _models(name: str, rule: Rule, sides: Collection[str], facts: ModelFacts) ->
                 "What can't be carried is an error there: see `decision(result).losses` before the move.",
             ))  # fmt: skip
         served = rule.model or model
-        if facts.of(served).chat_only and "responses" in sides:
+        if model_profiles.profile(served).chat_only and "responses" in sides:
             said.append(Finding(
                 name, "note", f"{served} is served on Chat Completions only: its calls stay there, whatever the rule says.",
                 'Say `backend = "chat"`, or give another `model`.',
             ))  # fmt: skip
-        ends = facts.shutdown(model)
+        ends = model_profiles.shutdown(model)
         if ends and dt.date.fromisoformat(ends) < _today() + _SOON:
             said.append(Finding(name, "note", f"{glob} isn't served after {ends}.", "Choose its successor."))
     return said

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from adapter.errors import AdapterError
-from adapter.testing.vcr_check import sdks_library
+from adapter.testing.vcr_check import sdk_http_library
 
-from .connectivity import OFFICIAL, client_of
-from .findings import Finding, Patient, State
+from .connectivity import OFFICIAL_URL, load_flag_client
+from .findings import Environment, Finding, State
 
 BUILT_IN: Mapping[str, Any] = {
     "model": "gpt-5.4",
@@ -36,31 +36,31 @@ _STATES: dict[str, State] = {
     "not-json": "note",
     "hosts": "note",
 }
-_SAID = {"error": {"message": "not sent", "type": "doctor", "param": None, "code": None}}
+_REPLY_BODY = {"error": {"message": "not sent", "type": "doctor", "param": None, "code": None}}
 
 
-def decision(patient: Patient) -> Iterator[Finding]:
+def decision(environment: Environment) -> Iterator[Finding]:
     """Decide a call, and say where it would go and what would be lost."""
-    settings = patient.settings
+    settings = environment.settings
     assert settings is not None
-    if patient.flags is not None:
+    if environment.flags is not None:
         with suppress(AdapterError):  # of which the check of the flag tells
-            settings = settings.model_copy(update={"flags": client_of(patient.flags, str(patient.folder))})
+            settings = settings.model_copy(update={"flags": load_flag_client(environment.flags, str(environment.folder))})
     import openai
 
     import adapter
 
-    given = dict(BUILT_IN if patient.sample is None else patient.sample)
-    what = "The built-in sample" if patient.sample is None else "The sample"
-    http = sdks_library()
+    given = dict(BUILT_IN if environment.sample is None else environment.sample)
+    what = "The built-in sample" if environment.sample is None else "The sample"
+    http = sdk_http_library()
     sent: list[str] = []
 
     def stopped(request: Any) -> Any:
         sent.append(request.url.path)
-        return http.Response(418, json=_SAID)  # no fallback, no retry: whatever was decided stands
+        return http.Response(418, json=_REPLY_BODY)  # no fallback, no retry: whatever was decided stands
 
-    base_url = patient.environment.get("OPENAI_BASE_URL") or OFFICIAL
-    wrong = _wrong_with(base_url, http)
+    base_url = environment.variables.get("OPENAI_BASE_URL") or OFFICIAL_URL
+    wrong = _url_problem(base_url, http)
     if wrong:
         yield Finding("decision", "failed", f"OPENAI_BASE_URL {wrong}.", "Mend it: no call can be made.")
         return
@@ -95,7 +95,7 @@ def decision(patient: Patient) -> Iterator[Finding]:
     yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)
 
 
-def _wrong_with(base_url: str, http: Any) -> str:
+def _url_problem(base_url: str, http: Any) -> str:
     """Say what keeps the SDK from calling a base URL; nothing of it is quoted, since it may hold a password."""
     try:
         url = http.URL(base_url)

@@ -5,60 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapter._memory.urls import text_of, without_secrets
+from adapter._memory.urls import plain_url, without_secrets
 from adapter._settings.environment import PREFIX, read, unknown
 from adapter._settings.fields import OTHER_NAME
-from adapter._settings.kill_switch import Found
-from adapter._settings.settings import Settings, forces_of
+from adapter._settings.kill_switch import ForceEntry
+from adapter._settings.settings import Settings, find_forces
 
-from .findings import Finding, Patient
+from .findings import Environment, Finding
 
-_OTHERS = ("flags", "observers", "on_bug")  # objects, and the older name of another setting
+_NOT_LISTED = ("flags", "observers", "on_bug")  # objects, and the older name of another setting
 
 
-def settings(patient: Patient) -> Iterator[Finding]:
+def settings(environment: Environment) -> Iterator[Finding]:
     """Say which settings hold, and where each stands."""
-    if patient.settings is None:
+    if environment.settings is None:
         yield Finding(
-            "settings", "failed", patient.trouble, "Mend what it names; nothing that needs settings was checked."
+            "settings", "failed", environment.settings_error, "Mend what it names; nothing that needs settings was checked."
         )
         return
-    if patient.settings._trouble:
+    if environment.settings._problem:
         yield Finding(
-            "settings", "failed", f"{patient.settings._trouble}: the kill switch holds all the same, with defaults for what is wrong.",
+            "settings", "failed", f"{environment.settings._problem}: the kill switch holds all the same, with defaults for what is wrong.",
             "Mend what it names before the kill switch is taken away: until then it stays.",
         )  # fmt: skip
     rows = [
-        row(patient.settings, name, patient.environment)
-        for name in type(patient.settings).model_fields
-        if name not in _OTHERS
+        setting_row(environment.settings, name, environment.variables)
+        for name in type(environment.settings).model_fields
+        if name not in _NOT_LISTED
     ]
     given = [one for one in rows if one["from"] != "default"]
-    says = f"{len(given)} given, {len(rows) - len(given)} defaults; hash {patient.settings.hash}"
-    yield Finding("settings", "ok", says, details={"hash": patient.settings.hash, "settings": rows})
-    if patient.here is not None:
+    says = f"{len(given)} given, {len(rows) - len(given)} defaults; hash {environment.settings.hash}"
+    yield Finding("settings", "ok", says, details={"hash": environment.settings.hash, "settings": rows})
+    if environment.unread_settings_file is not None:
         yield Finding(
             "file", "warning",
-            f"{patient.here} was found here, and nothing above is from it, nor was anything asked that only it names: "
+            f"{environment.unread_settings_file} was found here, and nothing above is from it, nor was anything asked that only it names: "
             "a program reads it only where it is named.",
-            f"Set ADAPTER_CONFIG={patient.here}, or give Settings(config_file=…).",
+            f"Set ADAPTER_CONFIG={environment.unread_settings_file}, or give Settings(config_file=…).",
         )  # fmt: skip
-    for _, says in unknown(read(process=patient.environment), type(patient.settings).model_fields):
+    for _, says in unknown(read(process=environment.variables), type(environment.settings).model_fields):
         yield Finding("variables", "warning", says, "Correct it, or unset it.")
-    yield from _tiny(patient.settings)
-    if patient.settings.force is not None:
+    yield from _fractional_rollouts(environment.settings)
+    if environment.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")
-        to = "the API that it was written for" if patient.settings.force == "native" else patient.settings.force
+        to = "the API that it was written for" if environment.settings.force == "native" else environment.settings.force
         says = f"Every call goes to {to}, by force ({where}), whatever else is set."
-        if patient.settings._remarks:
-            says += f" {patient.settings._remarks}."
-        said = [{"place": place, "value": one.value} for one, place in _forces(patient.settings)]
+        if environment.settings._remarks:
+            says += f" {environment.settings._remarks}."
+        said = [{"place": place, "value": one.value} for one, place in _forces(environment.settings)]
         yield Finding("force", "warning", says, "Take `force` away when the emergency is over.", {"forces": said})
 
 
-def row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def setting_row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Give a setting as JSON: `name`, `value` (no secret), `from` (`argument`, a variable, a file's line, or `default`)."""
-    return {"name": name, "value": shown(settings, name), "from": _origin(settings, name, environment)}
+    return {"name": name, "value": shown_value(settings, name), "from": _origin(settings, name, environment)}
 
 
 def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
@@ -67,7 +67,7 @@ def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> st
     return next(_sources(settings, name, environment), "default")
 
 
-def _tiny(settings: Settings) -> Iterator[Finding]:
+def _fractional_rollouts(settings: Settings) -> Iterator[Finding]:
     """Tell of percentages that may have been meant as shares from 0 to 1."""
     for place, said in (("rollout", settings), *((f"rules[{i}].rollout", one) for i, one in enumerate(settings.rules))):
         if said.rollout is not None and 0 < said.rollout < 1:
@@ -77,31 +77,31 @@ def _tiny(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _forces(settings: Settings) -> list[tuple[Found, str]]:
-    return [(one, place) for one, place in forces_of(settings._document, settings._given) if one.value is not None]
+def _forces(settings: Settings) -> list[tuple[ForceEntry, str]]:
+    return [(one, place) for one, place in find_forces(settings._settings_file, settings._arguments) if one.value is not None]
 
 
 def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[str]:
     spelled = (name, OTHER_NAME[name]) if name in OTHER_NAME else (name,)
     for one in spelled:
-        if one in settings._given:
+        if one in settings._arguments:
             yield "argument"
-    variables = read(settings._given, environment)
+    variables = read(settings._arguments, environment)
     for one in spelled:
-        yield from (place for _, place in variables.each(PREFIX + one.upper()))
-    document = settings._document
+        yield from (place for _, place in variables.values_of(PREFIX + one.upper()))
+    document = settings._settings_file
     for one in spelled:
         if document is not None and one in document.data:
             yield document.where((one,))
 
 
-def shown(settings: Settings, name: str) -> Any:
+def shown_value(settings: Settings, name: str) -> Any:
     """Give a setting's value as JSON, without what may be secret."""
     value = getattr(settings, name)
     if name == "memory_key":
         return f"{len(value)} set, not shown" if value else None
     if name == "memory":
-        url = text_of(value)
+        url = plain_url(value)
         return without_secrets(url) if isinstance(url, str) else type(value).__qualname__
     if name == "rules":  # what they say, without the defaults
         return [rule.model_dump(mode="json", exclude_unset=True) for rule in value]

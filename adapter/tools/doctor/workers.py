@@ -9,28 +9,28 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapter._memory.urls import kind_of
+from adapter._memory.urls import store_kind
 from adapter._util import regular_files
 from adapter._util.regular_files import Unreadable
 
-from .findings import Finding, Patient
+from .findings import Environment, Finding
 
 _WORKERS = re.compile(r"(?:gunicorn|uvicorn|hypercorn|fastapi|granian)\b.*?\s(?:--workers|-w)[ =]+(\d+)")
 _REPLICAS = re.compile(r"^\s*replicas:\s*(\d+)", re.MULTILINE)
 _MANIFESTS = (".", "k8s", "kubernetes", "deploy", "manifests")
-_MOST = 1 << 20
+_MAX_FILE_BYTES = 1 << 20
 
 
-def memory(patient: Patient) -> Iterator[Finding]:
+def memory(environment: Environment) -> Iterator[Finding]:
     """Compare the memory with the processes that would have to share it."""
-    settings = patient.settings
+    settings = environment.settings
     assert settings is not None
     if settings.carry_reasoning == "never":
         yield Finding("memory", "ok", "Nothing is remembered: `carry_reasoning` is never.")
         return
-    kind = kind_of(settings.memory)
-    several = list(workers(patient))
-    many = list(machines(patient))
+    kind = store_kind(settings.memory)
+    several = list(workers(environment))
+    many = list(machines(environment))
     if kind == "memory" and several:
         yield Finding(
             "memory", "warning",
@@ -45,10 +45,10 @@ def memory(patient: Patient) -> Iterator[Finding]:
             'Where a conversation meets several of them, set `memory = "redis://…"`.',
         )  # fmt: skip
     else:
-        yield Finding("memory", "ok", _SHARED.get(kind, "A store that machines share."))
+        yield Finding("memory", "ok", _SHARED_BY.get(kind, "A store that machines share."))
 
 
-_SHARED = {
+_SHARED_BY = {
     "memory": "Each process remembers for itself (memory://), and nothing here speaks of several.",
     "sqlite": "The processes of this machine share what is remembered.",
     "unix": "The processes of this machine share what is remembered.",
@@ -56,25 +56,25 @@ _SHARED = {
 }
 
 
-def workers(patient: Patient) -> Iterator[str]:
+def workers(environment: Environment) -> Iterator[str]:
     """Say where more than one worker is asked for: by the environment, gunicorn's configuration, a Procfile or a Dockerfile."""
     for name in ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS"):
-        count = patient.number(name)
+        count = environment.number(name)
         if count is not None and count > 1:
             yield f"{name}={count}"
-    count = _of_arguments(patient.environment.get("GUNICORN_CMD_ARGS", ""))
+    count = _workers_in_arguments(environment.variables.get("GUNICORN_CMD_ARGS", ""))
     if count is not None and count > 1:
         yield f"GUNICORN_CMD_ARGS with {count} workers"
-    found = _of_gunicorn(patient.folder / "gunicorn.conf.py")
+    found = _workers_in_gunicorn_config(environment.folder / "gunicorn.conf.py")
     if found:
         yield f"gunicorn.conf.py with {found}"
     for name in ("Procfile", "Dockerfile"):
-        for match in _WORKERS.finditer(_text(patient.folder / name).replace('", "', " ").replace('","', " ")):
+        for match in _WORKERS.finditer(_text(environment.folder / name).replace('", "', " ").replace('","', " ")):
             if int(match[1]) > 1:
                 yield f"{name} with {match[1]} workers"
 
 
-def _of_arguments(text: str) -> int | None:
+def _workers_in_arguments(text: str) -> int | None:
     try:
         words = shlex.split(text)
     except ValueError:
@@ -91,7 +91,7 @@ def _of_arguments(text: str) -> int | None:
     return None
 
 
-def _of_gunicorn(path: Path) -> str:
+def _workers_in_gunicorn_config(path: Path) -> str:
     """Read `workers` from gunicorn's configuration without running it."""
     try:
         with warnings.catch_warnings():
@@ -110,19 +110,19 @@ def _of_gunicorn(path: Path) -> str:
     return ""
 
 
-def machines(patient: Patient) -> Iterator[str]:
+def machines(environment: Environment) -> Iterator[str]:
     """Say what speaks for several machines: hints, no more."""
-    if patient.environment.get("KUBERNETES_SERVICE_HOST"):
+    if environment.variables.get("KUBERNETES_SERVICE_HOST"):
         yield "this runs in Kubernetes"
     for folder in _MANIFESTS:
-        for path in sorted((patient.folder / folder).glob("*.y*ml"))[:50]:
+        for path in sorted((environment.folder / folder).glob("*.y*ml"))[:50]:
             counts = [int(count) for count in _REPLICAS.findall(_text(path))]
             if any(count > 1 for count in counts):
-                yield f"{path.relative_to(patient.folder)} with {max(counts)} replicas"
+                yield f"{path.relative_to(environment.folder)} with {max(counts)} replicas"
 
 
 def _text(path: Path) -> str:
     try:
-        return regular_files.read(path, _MOST).decode(errors="replace")
+        return regular_files.read(path, _MAX_FILE_BYTES).decode(errors="replace")
     except Unreadable:
         return ""

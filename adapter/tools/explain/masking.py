@@ -19,14 +19,14 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsNon
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 
 from adapter._util.safe_names import OTHER
-from adapter.translation.model_profiles import BUILT_IN
+from adapter.translation.model_profiles import BUILT_IN_FACTS
 from adapter.translation.parameters import CHAT_PARAMETERS
 
-from .explain import Explanation, Sent
-from .outcomes import Fate
+from .explain import Explanation, SentRequest
+from .outcomes import ParameterOutcome
 
 # Of JSON Schema; the SDK's types have schemas as any object.
-_SCHEMA = frozenset({
+_SCHEMA_WORDS = frozenset({
     "type", "properties", "required", "items", "anyOf", "allOf", "oneOf", "not", "enum", "const", "description", "title",
     "default", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
     "maxLength", "minItems", "maxItems", "uniqueItems", "additionalProperties", "patternProperties", "prefixItems",
@@ -35,27 +35,27 @@ _SCHEMA = frozenset({
 _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
 # Keys under these are the caller's: names of schemas; and what the API takes as it is.
-_OPEN = frozenset({"properties", "patternProperties", "$defs", "definitions"})
-_CALLERS = frozenset({"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"})
-_WORDS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
-_DEPTH = 60  # levels
-_SCHEMAS = frozenset({"parameters", "schema", *_OPEN, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
+_CALLER_KEYED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_OPAQUE_OBJECTS = frozenset({"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"})
+_OPAQUE_LISTS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
+_MAX_DEPTH = 60  # levels
+_SCHEMA_KEYS = frozenset({"parameters", "schema", *_CALLER_KEYED, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
 # What numbers may be shown of: a limit or a setting, and nobody's number.
-_NUMBERED = frozenset(
+_SHOWN_NUMBERS = frozenset(
     {"frequency_penalty", "presence_penalty", "temperature", "top_p", "n", "top_logprobs", "max_tokens",
      "max_completion_tokens", "max_output_tokens", "max_tool_calls"}
 )  # fmt: skip
 
-_PATHS = frozenset({"v1", "openai", "deployments", "chat", "completions", "responses"})
+_URL_STEPS = frozenset({"v1", "openai", "deployments", "chat", "completions", "responses"})
 
 
-class _Api(typing.NamedTuple):
+class _ApiNames(typing.NamedTuple):
     fields: frozenset[str]
     values: Mapping[str, frozenset[Any]]
 
 
 @cache
-def _api() -> _Api:
+def _api_names() -> _ApiNames:
     """Read the names of fields and the values of choices off the SDK's types."""
     fields: set[str] = set(CHAT_PARAMETERS) | {"input_tokens", "output_tokens"}
     values: dict[str, set[Any]] = {"type": set(_TYPES)}
@@ -74,21 +74,21 @@ def _api() -> _Api:
         elif not isinstance(kind, (str, types.FunctionType)):
             open_ += [(field, one) for one in typing_extensions.get_args(kind) if not isinstance(one, str)]
     values.setdefault("model", set()).update(
-        name for fact in BUILT_IN for name in fact.names if re.fullmatch(r"[\w.-]+", name)
+        name for fact in BUILT_IN_FACTS for name in fact.names if re.fullmatch(r"[\w.-]+", name)
     )
-    return _Api(frozenset(fields), {field: frozenset(those) for field, those in values.items()})
+    return _ApiNames(frozenset(fields), {field: frozenset(those) for field, those in values.items()})
 
 
 def masked(body: Any) -> Any:
     """Copy a request of either API without what it says."""
     if not isinstance(body, Mapping):
         return _opaque(body, 0)
-    return _members(body, of_schema=False, open_=False, depth=0)
+    return _members(body, of_schema=False, caller_keyed=False, depth=0)
 
 
 def masked_path(path: str) -> str:
     """Return a JSON path with nothing in it but the API's names and indexes."""
-    fields = _api().fields | {"$", "headers", "query", "api-version", "authorization"}
+    fields = _api_names().fields | {"$", "headers", "query", "api-version", "authorization"}
     shown = (re.sub(r"\[\d+\]", "", part) for part in path.split("."))
     return ".".join(
         part if name in fields else OTHER + "".join(re.findall(r"\[\d+\]", part))
@@ -98,31 +98,31 @@ def masked_path(path: str) -> str:
 
 def masked_name(name: str) -> str:
     """Return the name of a parameter, if it is one of the API's."""
-    return name if name in _api().fields else OTHER
+    return name if name in _api_names().fields else OTHER
 
 
 def masked_model(model: str | None) -> str | None:
     """Return the name of a model, if it is one that is known."""
-    return model if model is None or model in _api().values["model"] else _length(model)
+    return model if model is None or model in _api_names().values["model"] else _length(model)
 
 
 def masked_url_path(path: str) -> str:
     """Return the path of a URL without names of deployments and values of a query."""
     bare, _, query = path.partition("?")
-    steps = [one if one in _PATHS or not one else "…" for one in bare.split("/")]
+    steps = [one if one in _URL_STEPS or not one else "…" for one in bare.split("/")]
     return "/".join(steps) + ("?…" if query else "")
 
 
 def without_contents(explained: Explanation) -> Explanation:
     """Copy an explanation without what its request says."""
 
-    def sent(one: Sent | None) -> Sent | None:
-        return None if one is None else Sent(masked_url_path(one.path), masked(one.body), one.requests)
+    def sent(one: SentRequest | None) -> SentRequest | None:
+        return None if one is None else SentRequest(masked_url_path(one.path), masked(one.body), one.requests)
 
     def loss(one: Any) -> Any:
         return replace(one, path=masked_path(one.path))
 
-    def fate(one: Fate) -> Fate:
+    def fate(one: ParameterOutcome) -> ParameterOutcome:
         why = one.why
         for path, shown in hidden:
             why = why.replace(path, shown)
@@ -157,15 +157,15 @@ def _length(text: str) -> str:
     return f"<{len(text)} character{'s' * (len(text) != 1)}>"
 
 
-def _members(value: Mapping[str, Any], *, of_schema: bool, open_: bool, depth: int) -> dict[str, Any]:
+def _members(value: Mapping[str, Any], *, of_schema: bool, caller_keyed: bool, depth: int) -> dict[str, Any]:
     """Mask an object; `open_`: all of its keys are the caller's."""
-    fields = frozenset() if open_ else _SCHEMA if of_schema else _api().fields
+    fields = frozenset() if caller_keyed else _SCHEMA_WORDS if of_schema else _api_names().fields
     unknown = iter(range(1, len(value) + 1))
     out: dict[str, Any] = {}
     for key, one in value.items():
         if key in fields:
-            out[key] = _mask(key, one, of_schema=of_schema or key in _SCHEMAS, depth=depth)
-        elif of_schema and open_:  # a property, which is a schema
+            out[key] = _mask(key, one, of_schema=of_schema or key in _SCHEMA_KEYS, depth=depth)
+        elif of_schema and caller_keyed:  # a property, which is a schema
             out[f"<key {next(unknown)}>"] = _mask("", one, of_schema=True, depth=depth)
         else:
             out[f"<key {next(unknown)}>"] = _opaque(one, depth)
@@ -176,18 +176,18 @@ def _mask(key: str, value: Any, *, of_schema: bool, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return value if value in _api().values.get(key, ()) else _length(value)
-    if depth >= _DEPTH:
+        return value if value in _api_names().values.get(key, ()) else _length(value)
+    if depth >= _MAX_DEPTH:
         return "<nested deeper>"
     if isinstance(value, Mapping):
-        if key in _CALLERS:
+        if key in _OPAQUE_OBJECTS:
             return _opaque(value, depth)
-        return _members(value, of_schema=of_schema, open_=key in _OPEN, depth=depth + 1)
+        return _members(value, of_schema=of_schema, caller_keyed=key in _CALLER_KEYED, depth=depth + 1)
     if isinstance(value, Sequence):
-        if key in _WORDS:
+        if key in _OPAQUE_LISTS:
             return _opaque(value, depth)
         return [_mask(key, one, of_schema=of_schema, depth=depth + 1) for one in value]
-    return value if key in _NUMBERED and isinstance(value, (int, float)) else "<number>"
+    return value if key in _SHOWN_NUMBERS and isinstance(value, (int, float)) else "<number>"
 
 
 def _opaque(value: Any, depth: int) -> Any:
@@ -198,7 +198,7 @@ def _opaque(value: Any, depth: int) -> Any:
         return "<boolean>"
     if isinstance(value, str):
         return _length(value)
-    if depth >= _DEPTH:
+    if depth >= _MAX_DEPTH:
         return "<nested deeper>"
     if isinstance(value, Mapping):
         return {f"<key {k}>": _opaque(one, depth + 1) for k, one in enumerate(value.values(), 1)}

@@ -9,18 +9,18 @@ from typing import Any
 
 from adapter._util import json_codec
 from adapter._util.safe_names import printable
-from adapter.tools.logs.rows import Aside, Logged, RowFormats, read_row, unwrap_all
+from adapter.tools.logs.rows import LoggedRequest, NonRequest, RowFormats, read_row, unwrap_all
 
 
 class NotARequest(ValueError):
     """The text holds no request; the message says what it holds instead, never its contents."""
 
 
-_NO_NUMBER = "Out of range float values"  # as json.JSONEncoder says it
+_NOT_FINITE = "Out of range float values"  # as json.JSONEncoder says it
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRequest:
     """A request's body, the keys that led to it, the address it was meant for, where the row names one, and its line of how many.
 
     Of a document that holds several requests `line` is the number of the request. `missing` are the
@@ -35,7 +35,7 @@ class Found:
     missing: tuple[str, ...] = ()
 
 
-def find_request(text: bytes, line: int | None = None, formats: RowFormats | None = None) -> Found:
+def find_request(text: bytes, line: int | None = None, formats: RowFormats | None = None) -> FoundRequest:
     """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
 
     `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is
@@ -46,32 +46,32 @@ def find_request(text: bytes, line: int | None = None, formats: RowFormats | Non
         raise NotARequest("empty: expected a request as JSON")
     whole: ValueError | None = None
     try:
-        found = _found(text, formats)
+        found = _find_in_json(text, formats)
     except NotARequest:
-        if line is None or len(_numbered(text)) == 1:
+        if line is None or len(_numbered_lines(text)) == 1:
             raise
     except ValueError as error:
         whole = error
     else:
         if line is None or len(found) > 1:
             return _chosen(found, line)
-    numbered = _numbered(text)
+    numbered = _numbered_lines(text)
     if line is not None and line not in {number for number, _ in numbered}:
         raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
     number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
     try:
-        return replace(_found(chosen, formats)[0], line=number, lines=len(numbered))
+        return replace(_find_in_json(chosen, formats)[0], line=number, lines=len(numbered))
     except NotARequest:
         raise
     except ValueError as error:
-        raise NotARequest(_where(error if line is not None else whole or error, line)) from None
+        raise NotARequest(_json_error(error if line is not None else whole or error, line)) from None
 
 
-def _numbered(text: bytes) -> list[tuple[int, bytes]]:
+def _numbered_lines(text: bytes) -> list[tuple[int, bytes]]:
     return [(number, one) for number, one in enumerate(text.splitlines(), 1) if one.strip()]
 
 
-def _chosen(found: list[Found], number: int | None) -> Found:
+def _chosen(found: list[FoundRequest], number: int | None) -> FoundRequest:
     """Choose one of the requests in a document."""
     if number is not None and number > len(found):
         raise NotARequest(f"line {number}: there is none; the last is {len(found)}")
@@ -79,36 +79,36 @@ def _chosen(found: list[Found], number: int | None) -> Found:
     return one if len(found) == 1 else replace(one, line=number or 1, lines=len(found))
 
 
-def _where(error: Exception, line: int | None) -> str:
+def _json_error(error: Exception, line: int | None) -> str:
     """Say where JSON breaks off, without quoting it."""
     place = f"line {line}: " if line is not None else ""
     if isinstance(error, json.JSONDecodeError):
         return f"{place}not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"{place}not JSON: not {error.encoding}"
-    if str(error).startswith(_NO_NUMBER):
+    if str(error).startswith(_NOT_FINITE):
         return f"{place}not JSON: NaN or an infinite number in it"
     return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
 
 
 _NO_REQUEST = {
-    Aside.ELSEWHERE: "a request to another endpoint, none of Chat Completions",
-    Aside.ANSWER: "an answer, without the request that it belongs to",
-    Aside.NOTHING: "a row of a log that holds no chat request",
+    NonRequest.OTHER_ENDPOINT: "a request to another endpoint, none of Chat Completions",
+    NonRequest.ANSWER: "an answer, without the request that it belongs to",
+    NonRequest.NOTHING: "a row of a log that holds no chat request",
 }
 
 
-def _found(text: bytes, formats: RowFormats | None) -> list[Found]:
+def _find_in_json(text: bytes, formats: RowFormats | None) -> list[FoundRequest]:
     """Read JSON, and find the requests in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
     value, finite = _read(text)
     outcomes = unwrap_all(value, formats)
-    found = [Found(one.body, one.inside, one.url, missing=one.missing) for one in outcomes if isinstance(one, Logged)]
+    found = [FoundRequest(one.body, one.inside, one.url, missing=one.missing) for one in outcomes if isinstance(one, LoggedRequest)]
     first = outcomes[0]
-    if not found and isinstance(first, Aside):
+    if not found and isinstance(first, NonRequest):
         raise NotARequest(_NO_REQUEST[first])
     if not found and formats is not None and formats.body is not None:
         raise NotARequest(f"{first}: {printable(formats.body)}")
-    found = found or [Found(value)]
+    found = found or [FoundRequest(value)]
     for one in found:
         if not finite or _is_within_text(value, one):
             json_codec.dumps(one.body)
@@ -139,7 +139,7 @@ def _finite(number: str) -> float:
 _FINITE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
 
 
-def _is_within_text(value: Any, found: Found) -> bool:
+def _is_within_text(value: Any, found: FoundRequest) -> bool:
     """Tell whether a request was written into JSON as text, which was read by itself."""
     for name in found.inside:
         if not isinstance(value, dict):

@@ -9,13 +9,13 @@ from typing import Any
 
 from adapter._util import fast_json
 
-BASE64 = "eyJ"
+BASE64_OBJECT_PREFIX = "eyJ"
 """How an object's JSON begins in base64, as queues and recordings of bytes have it."""
 
-_BEGINS = re.compile(rb'\{(?=\s*+(?:["\\}]|$))')
+_OBJECT_START = re.compile(rb'\{(?=\s*+(?:["\\}]|$))')
 _ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")  # as nginx writes quotes
-_HEAD = 400  # bytes in which an object has to begin
-_MOST_BEGINS = 4
+_HEAD_BYTES = 400  # bytes in which an object has to begin
+_MAX_STARTS = 4
 
 
 def read_row(row: Any) -> Any:
@@ -26,7 +26,7 @@ def read_row(row: Any) -> Any:
         try:
             row = fast_json.loads(row)
         except ValueError:
-            row = _decoded(row) if row[:3] in (BASE64, BASE64.encode()) else _behind(row)
+            row = _decoded(row) if row[:3] in (BASE64_OBJECT_PREFIX, BASE64_OBJECT_PREFIX.encode()) else _json_after_prefix(row)
     return row
 
 
@@ -34,14 +34,14 @@ def _decoded(text: str | bytes) -> Any:
     return base64.b64decode(text, validate=True)  # its errors are ValueErrors
 
 
-def _behind(line: str | bytes) -> Any:
+def _json_after_prefix(line: str | bytes) -> Any:
     """Read what stands behind a time stamp, a level, a name; and in front of a duration, say."""
     text = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
-    if _ESCAPED.search(text, 0, _HEAD):
+    if _ESCAPED.search(text, 0, _HEAD_BYTES):
         text = _ESCAPED.sub(rb"\\u00\1", text)
     end = text.rfind(b"}") + 1
     first = None
-    for found in islice(_BEGINS.finditer(text, 0, _HEAD), _MOST_BEGINS):
+    for found in islice(_OBJECT_START.finditer(text, 0, _HEAD_BYTES), _MAX_STARTS):
         begin = found.start()
         first = begin if first is None else first
         before = text[first:begin]

@@ -7,36 +7,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapter._exchange.endpoints import kind_of
+from adapter._exchange.endpoints import classify_request
 
-from .addresses import CHAT_PATH, address, is_elsewhere
+from .addresses import CHAT_PATH, is_other_endpoint, parse_address
 from .formats import LogFormat
 from .json_path import Path
 from .usage import usage_of
 
-PATHS = (
+ADDRESS_KEYS = (
     "url", "path", "endpoint", "uri", "request_uri", "request_url", "requestUrl", "request_path", ":path", "full_url", "target_url", "http.url",
     "url.full",
 )  # fmt: skip
 """Keys under which logs have an address."""
 
-REPLIES = (
+REPLY_KEYS = (
     "response", "response_body", "output", "outputs", "reply", "completion", "choices", "result",
 )  # fmt: skip
 """Keys under which logs have an answer."""
 
 REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
 
-_ADDRESSES = frozenset(PATHS)
-_OF_HTTP = ("request", "req", "http", "http_request", "httpRequest")  # hold an address, and maybe no body
-_METHODS = ("method", "requestMethod")
-_HEADS = frozenset({*PATHS, *_METHODS, "headers"})
-_NOTABLE = frozenset({*PATHS, *REPLIES, *_OF_HTTP, "usage", "method"})
-_LONGEST_HOST = 300
+_ADDRESS_KEY_SET = frozenset(ADDRESS_KEYS)
+_HTTP_KEYS = ("request", "req", "http", "http_request", "httpRequest")  # hold an address, and maybe no body
+_METHOD_KEYS = ("method", "requestMethod")
+_HEAD_KEYS = frozenset({*ADDRESS_KEYS, *_METHOD_KEYS, "headers"})
+_ENVELOPE_KEYS = frozenset({*ADDRESS_KEYS, *REPLY_KEYS, *_HTTP_KEYS, "usage", "method"})
+_MAX_HOST_CHARACTERS = 300
 
 
 @dataclass(slots=True)  # not frozen: those take three times as long to make
-class Around:
+class Envelope:
     """What the levels above say of a request: where it went, and what its answer told of."""
 
     raw_path: bytes = CHAT_PATH
@@ -46,68 +46,68 @@ class Around:
     usage: dict[str, Any] | None = None
     inside: tuple[str, ...] = ()
 
-    def under(self, name: str) -> Around:
+    def nested(self, name: str) -> Envelope:
         """Return the same a level further down."""
-        return Around(self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name))
+        return Envelope(self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name))
 
 
-def first(paths: Sequence[Path], row: Any) -> Any:
+def first_value(paths: Sequence[Path], row: Any) -> Any:
     """Return what the first path leads to that leads to something."""
     return next((found for path in paths if (found := path.find(row)) is not None), None)
 
 
-def is_head(row: dict[str, Any]) -> bool:
+def is_http_head(row: dict[str, Any]) -> bool:
     """Tell the head of an HTTP request, address and headers, from a body."""
-    return not _HEADS.isdisjoint(row)
+    return not _HEAD_KEYS.isdisjoint(row)
 
 
-def placed(row: dict[str, Any], around: Around) -> Around | None:
+def with_row(row: dict[str, Any], envelope: Envelope) -> Envelope | None:
     """Return what is known with a level's address and answer; None for another endpoint's."""
-    if _NOTABLE.isdisjoint(row):
-        return around
-    usage = around.usage if around.usage is not None else _usage(row)
+    if _ENVELOPE_KEYS.isdisjoint(row):
+        return envelope
+    usage = envelope.usage if envelope.usage is not None else _usage(row)
     method, found = _address(row)
     if found is None:
-        if usage is around.usage:
-            return around
-        return Around(around.raw_path, around.host, around.url, around.chat, usage, around.inside)
+        if usage is envelope.usage:
+            return envelope
+        return Envelope(envelope.raw_path, envelope.host, envelope.url, envelope.chat, usage, envelope.inside)
     raw_path, host, url = found
-    if kind_of("POST", raw_path) == "chat":
+    if classify_request("POST", raw_path) == "chat":
         if isinstance(method, str) and method.upper() not in ("POST", ""):
             return None
-        return Around(raw_path, host, url, True, usage, around.inside)
-    return None if is_elsewhere(raw_path) else replace(around, chat=False, usage=usage)
+        return Envelope(raw_path, host, url, True, usage, envelope.inside)
+    return None if is_other_endpoint(raw_path) else replace(envelope, chat=False, usage=usage)
 
 
-def told(shape: LogFormat, row: dict[str, Any], around: Around) -> Around | None:
+def with_format(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) -> Envelope | None:
     """Return what a shape says of address and answer; None for another endpoint's address."""
-    url, host = first(shape.url, row), first(shape.host, row)
-    found = (usage_of(path.find(row)) for path in shape.usage)
-    usage = next((one for one in found if one is not None), around.usage)
-    if isinstance(host, str) and not around.host and len(host) < _LONGEST_HOST:
-        around = replace(around, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
+    url, host = first_value(log_format.url, row), first_value(log_format.host, row)
+    found = (usage_of(path.find(row)) for path in log_format.usage)
+    usage = next((one for one in found if one is not None), envelope.usage)
+    if isinstance(host, str) and not envelope.host and len(host) < _MAX_HOST_CHARACTERS:
+        envelope = replace(envelope, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
     if isinstance(url, str):
-        at = address(url, is_base=True)
+        at = parse_address(url, is_base=True)
         if at is not None:
             raw_path, host, named = at
-            if is_elsewhere(raw_path):
+            if is_other_endpoint(raw_path):
                 return None
-            around = replace(around, raw_path=raw_path, host=host or around.host, url=named)
-    return replace(around, usage=usage)
+            envelope = replace(envelope, raw_path=raw_path, host=host or envelope.host, url=named)
+    return replace(envelope, usage=usage)
 
 
 def _address(row: dict[str, Any]) -> tuple[Any, tuple[bytes, str, str] | None]:
     """Return method and address: a level's own, else those of the head of a request in it."""
-    if not _ADDRESSES.isdisjoint(row):
-        for name in PATHS:
+    if not _ADDRESS_KEY_SET.isdisjoint(row):
+        for name in ADDRESS_KEYS:
             value = row.get(name)
-            if isinstance(value, str) and (found := address(value)) is not None:
+            if isinstance(value, str) and (found := parse_address(value)) is not None:
                 return row.get("method"), found
-    for name in _OF_HTTP:
+    for name in _HTTP_KEYS:
         inner = row.get(name)
         if isinstance(inner, str) and (line := REQUEST_LINE.match(inner)):
-            return line[1], address(line[2])
-        if isinstance(inner, dict) and not _ADDRESSES.isdisjoint(inner) and "messages" not in inner:
+            return line[1], parse_address(line[2])
+        if isinstance(inner, dict) and not _ADDRESS_KEY_SET.isdisjoint(inner) and "messages" not in inner:
             method, found = _address(inner)
             if found is not None:
                 return method or inner.get("requestMethod"), found
@@ -115,7 +115,7 @@ def _address(row: dict[str, Any]) -> tuple[Any, tuple[bytes, str, str] | None]:
 
 
 def _usage(row: dict[str, Any]) -> dict[str, Any] | None:
-    for name in REPLIES:
+    for name in REPLY_KEYS:
         if (reply := row.get(name)) and (found := usage_of(reply)) is not None:
             return found
     usage = row.get("usage")

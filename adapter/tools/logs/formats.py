@@ -37,8 +37,8 @@ Values = tuple[tuple[Path, frozenset[Any]], ...]
 """Paths, each with the values that it may lead to; texts in lower case."""
 
 _HOLDS: Final = ("nothing", "answer", "other endpoint")
-_USUAL = frozenset({"body", "request", "response", "messages", "model", "input", "name", "id"})  # in rows of any shape
-_LARGEST = 1 << 20  # bytes of a file
+_COMMON_KEYS = frozenset({"body", "request", "response", "messages", "model", "input", "name", "id"})  # in rows of any shape
+_MAX_FILE_BYTES = 1 << 20  # bytes of a file
 
 
 class BadFormat(AdapterError, ValueError):
@@ -75,7 +75,7 @@ class LogFormat:
             if path.find(row) is None:
                 return False
         for path, values in self.where:
-            if not among(path.find(row), values):
+            if not is_one_of(path.find(row), values):
                 return False
         for path in self.lacks:
             if path.find(row) is not None:
@@ -83,13 +83,13 @@ class LogFormat:
         return not self.any or any(path.find(row) is not None for path in self.any)
 
     @property
-    def weight(self) -> int:
+    def specificity(self) -> int:
         """How much it asks of a row: steps of paths, and values; the one that asks more is meant."""
         least = min((len(path.steps) for path in self.any), default=0)
         return least + sum(len(path.steps) for path in self.has) + sum(len(path.steps) + 1 for path, _ in self.where)
 
 
-def among(value: Any, values: frozenset[Any]) -> bool:
+def is_one_of(value: Any, values: frozenset[Any]) -> bool:
     """Tell whether a value is one of some; the case of texts doesn't count."""
     if isinstance(value, str):
         return value.lower() in values
@@ -131,7 +131,7 @@ class RowFormats:
         """Index shapes by a key that each row of theirs has, so that a row is compared with few."""
         index: dict[str, list[int]] = {}
         for number, one in enumerate((*self.own, *self.known)):
-            for key in _keys(one):
+            for key in _index_keys(one):
                 index.setdefault(key, []).append(number)
         return replace(self, index={key: tuple(numbers) for key, numbers in index.items()})
 
@@ -143,10 +143,10 @@ class RowFormats:
     @property
     def digest(self) -> str:
         """A short text that is another one where rows may be read differently."""
-        told = _in_order((self.body, self.own, self.known, self.providers))
+        told = _canonical((self.body, self.own, self.known, self.providers))
         return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
-    def fitting(self, row: dict[str, Any]) -> LogFormat | None:
+    def format_of(self, row: dict[str, Any]) -> LogFormat | None:
         """Return the shape of a row: of one's own the first that fits, else of the built-in ones the one that asks most."""
         index = self.index
         if index.keys().isdisjoint(row):
@@ -160,27 +160,27 @@ class RowFormats:
         return None
 
 
-def _in_order(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     """Return a value whose text is the same in every process: sets have no order of their own."""
     if isinstance(value, frozenset):
         return sorted(map(repr, value))
     if isinstance(value, tuple):
-        return [_in_order(one) for one in value]
+        return [_canonical(one) for one in value]
     if isinstance(value, LogFormat):
-        return [_in_order(getattr(value, one.name)) for one in fields(value)]
+        return [_canonical(getattr(value, one.name)) for one in fields(value)]
     return value
 
 
-def _keys(one: LogFormat) -> list[str]:
-    sure = [_first_name(path) for path in _asked(one) if _begins(path)]
-    return sorted(sure, key=_USUAL.__contains__)[:1] or [_first_name(path) for path in one.any]
+def _index_keys(one: LogFormat) -> list[str]:
+    sure = [_first_name(path) for path in _required_paths(one) if _begins_with_name(path)]
+    return sorted(sure, key=_COMMON_KEYS.__contains__)[:1] or [_first_name(path) for path in one.any]
 
 
-def _asked(one: LogFormat) -> Paths:
+def _required_paths(one: LogFormat) -> Paths:
     return (*one.has, *(path for path, _ in one.where))
 
 
-def _begins(path: Path) -> bool:
+def _begins_with_name(path: Path) -> bool:
     """Tell whether a path begins with a name."""
     return bool(path.steps) and isinstance(path.steps[0], Key)
 
@@ -195,19 +195,19 @@ def _first_name(path: Path) -> str:
 def _builtin() -> RowFormats:
     document = tomllib.loads(File(__file__).with_name("formats.toml").read_text(encoding="utf-8"))
     table = _formats(document["logs"], "formats.toml")
-    known = tuple(sorted(table, key=lambda one: -one.weight))
+    known = tuple(sorted(table, key=lambda one: -one.specificity))
     return RowFormats(known=known, providers=frozenset(document["providers"]))._indexed()
 
 
 def _read(file: File) -> Iterator[LogFormat]:
     shown = safe_names.printable(file)
     try:
-        with regular_files.opened(file) as opened:
-            data = opened.read(_LARGEST + 1)
+        with regular_files.open_regular(file) as opened:
+            data = opened.read(_MAX_FILE_BYTES + 1)
     except regular_files.Unreadable as error:
         raise BadFormat(f"{shown}: {error}") from None
-    if len(data) > _LARGEST:
-        raise BadFormat(f"{shown}: longer than {_LARGEST:,} bytes")
+    if len(data) > _MAX_FILE_BYTES:
+        raise BadFormat(f"{shown}: longer than {_MAX_FILE_BYTES:,} bytes")
     try:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
@@ -235,10 +235,10 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
         given[key] = read(value, f"{at}.{key}")
     if not given.get("name"):
         raise BadFormat(f"{at}.name: missing")
-    where_it_is = [key for key in _LEADING if given.get(key)]
+    where_it_is = [key for key in _REQUEST_KEYS if given.get(key)]
     if not where_it_is:
-        raise BadFormat(f"{at}: nothing in it leads to a request; expected one of {', '.join(_LEADING)}")
-    kinds = {_LEADING[key] for key in where_it_is}
+        raise BadFormat(f"{at}: nothing in it leads to a request; expected one of {', '.join(_REQUEST_KEYS)}")
+    kinds = {_REQUEST_KEYS[key] for key in where_it_is}
     if len(kinds) > 1:
         raise BadFormat(f"{at}: {' and '.join(where_it_is)} exclude each other")
     if not any(given.get(key) for key in ("has", "where", "any")):
@@ -247,12 +247,12 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
             raise BadFormat(f"{at}.has: missing")
         given["has"] = leading[:1]
     one = LogFormat(**given)
-    if not any(map(_begins, _asked(one))) and not (one.any and all(map(_begins, one.any))):
+    if not any(map(_begins_with_name, _required_paths(one))) and not (one.any and all(map(_begins_with_name, one.any))):
         raise BadFormat(f"{at}.has: expected a path that begins with a name")
     return one
 
 
-_LEADING = {
+_REQUEST_KEYS = {
     "rows": "rows", "row": "row", "attributes": "attributes", "body": "body", "holds": "holds", "messages": "parts", "system": "parts",
     "parameters": "parts", "fields": "parts",
 }  # fmt: skip

@@ -18,9 +18,9 @@ _NAME = re.compile(r"[^\s.\[\]\"'*]+")
 _INDEX = re.compile(r"\d{1,9}")
 _QUOTED = re.compile(r"""(?P<quote>["'])(?P<name>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_LONGEST = 1_000
-_MOST_ITEMS = 100_000
-_LONGEST_TEXT = 64 << 20
+_MAX_CHARACTERS = 1_000
+_MAX_ITEMS = 100_000
+_MAX_TEXT_CHARACTERS = 64 << 20
 
 ALL = "*"
 """The step that leads to every item of an array."""
@@ -62,7 +62,7 @@ class Path:
         """Give everything that the path leads to and isn't null. JSON that stands in a text is read on the way."""
         found = [value]
         for step in self.steps:
-            found = [inner for one in found[:_MOST_ITEMS] for inner in _step(one, step)]
+            found = [inner for one in found[:_MAX_ITEMS] for inner in _step(one, step)]
         return (one for one in found if one is not None)
 
     @property
@@ -73,8 +73,8 @@ class Path:
 
 def parse(text: str) -> Path:
     """Read a path. Raises BadPath, which says where the text is wrong."""
-    if len(text) > _LONGEST:
-        raise BadPath(f"longer than {_LONGEST} characters")
+    if len(text) > _MAX_CHARACTERS:
+        raise BadPath(f"longer than {_MAX_CHARACTERS} characters")
     at = 1 if re.match(r"\$(?=[.\[]|$)", text) else 0
     steps: list[Step] = []
     while at < len(text):
@@ -84,10 +84,10 @@ def parse(text: str) -> Path:
             if text[at] == ".":
                 at += 1
             elif at:
-                raise _wrong(text, at, "expected a dot or a bracket")
+                raise _bad_path(text, at, "expected a dot or a bracket")
             found = _NAME.match(text, at)
             if found is None:
-                raise _wrong(text, at, "expected a name")
+                raise _bad_path(text, at, "expected a name")
             step, at = Key(found[0]), found.end()
         steps.append(step)
     if not text:
@@ -104,13 +104,13 @@ def _bracket(text: str, at: int) -> tuple[Step, int]:
     elif text.startswith(ALL, at):
         step, end = ALL, at + 1
     else:
-        raise _wrong(text, at, "expected a number, * or a name in quotes")
+        raise _bad_path(text, at, "expected a number, * or a name in quotes")
     if not text.startswith("]", end):
-        raise _wrong(text, end, "expected ]")
+        raise _bad_path(text, end, "expected ]")
     return step, end + 1
 
 
-def _wrong(text: str, at: int, why: str) -> BadPath:
+def _bad_path(text: str, at: int, why: str) -> BadPath:
     return BadPath(f"character {at + 1}: {why}" + (", not the end" if at >= len(text) else ""))
 
 
@@ -128,7 +128,7 @@ def _step(value: Any, step: Step) -> Iterator[Any]:
 
 def read_text(value: Any) -> Any:
     """Return what stands in a text as JSON; whatever is no such text, as it is."""
-    if isinstance(value, (str, bytes)) and value[:1] in ("{", "[", b"{", b"[") and len(value) <= _LONGEST_TEXT:
+    if isinstance(value, (str, bytes)) and value[:1] in ("{", "[", b"{", b"[") and len(value) <= _MAX_TEXT_CHARACTERS:
         try:
             return fast_json.loads(value)
         except ValueError:

@@ -15,10 +15,10 @@ from .json_path import parse, read_text
 
 Message = dict[str, Any]
 
-STAND_IN: list[Message] = [{"role": "user", "content": "(not in the log)"}]
+PLACEHOLDER_MESSAGES: list[Message] = [{"role": "user", "content": "(not in the log)"}]
 """Stands for messages that a log doesn't have."""
 
-_MOST = 50_000
+_MAX_MESSAGES = 50_000
 _CONTENT = parse("gen_ai.event.content")  # Azure's
 _ROLES = {
     "human": "user",
@@ -52,7 +52,7 @@ def _messages(value: Any, depth: int = 0) -> Iterable[Message]:
         return []
     if depth and len(value) == 2 and all(isinstance(one, str) for one in value):  # ["human", "Hello"]
         return [{"role": _role(value[0]), "content": value[1]}]
-    return [message for one in value[:_MOST] for message in _messages(one, depth + 1)]
+    return [message for one in value[:_MAX_MESSAGES] for message in _messages(one, depth + 1)]
 
 
 def _message(value: dict[str, Any]) -> Iterable[Message]:
@@ -86,7 +86,7 @@ def _of_langchain(value: dict[str, Any]) -> list[Message] | None:
         out["content"] = out["content"] or None
     if isinstance(more.get("function_call"), dict):
         out["function_call"] = more["function_call"]
-    _take(out, inner, "name", "tool_call_id")
+    _copy_strings(out, inner, "name", "tool_call_id")
     return [out]
 
 
@@ -112,17 +112,17 @@ def _of_parts(value: dict[str, Any]) -> list[Message] | None:
     if not isinstance(parts, list) or not isinstance(value.get("role"), str):
         return None
     role = _role(value["role"])
-    parts = [part if isinstance(part, dict) else {"type": "text", "content": part} for part in parts[:_MOST]]
+    parts = [part if isinstance(part, dict) else {"type": "text", "content": part} for part in parts[:_MAX_MESSAGES]]
     outputs = [part for part in parts if part.get("type") == "tool_call_response"]
     if outputs:
-        return [{"role": "tool", "tool_call_id": part.get("id"), "content": _written(part)} for part in outputs]
+        return [{"role": "tool", "tool_call_id": part.get("id"), "content": _tool_output_text(part)} for part in outputs]
     calls = [_call(part) for part in parts if part.get("type") == "tool_call"]
     content = [made for part in parts if (made := _part(part)) is not None]
-    out: Message = {"role": role, "content": _plain(content)}
+    out: Message = {"role": role, "content": _text_or_parts(content)}
     if calls:
         out["tool_calls"] = calls
         out["content"] = out["content"] or None
-    _take(out, value, "name")
+    _copy_strings(out, value, "name")
     return [out]
 
 
@@ -145,7 +145,7 @@ def _of_attributes(value: dict[str, Any]) -> list[Message] | None:
             "name": inner["function_call_name"],
             "arguments": inner.get("function_call_arguments_json", ""),
         }
-    _take(out, inner, "name", "tool_call_id")
+    _copy_strings(out, inner, "name", "tool_call_id")
     return [out]
 
 
@@ -171,7 +171,7 @@ def _instructions(value: Any) -> Iterable[Message]:
     if any(isinstance(part, dict) and "role" in part for part in parts):
         return _messages(value)
     made = [_part(part) for part in parts if isinstance(part, dict)]
-    content = _plain([part for part in made if part is not None])
+    content = _text_or_parts([part for part in made if part is not None])
     return [{"role": "system", "content": content}] if content else []
 
 
@@ -232,12 +232,12 @@ def _content(value: Any) -> Any:
     ]
 
 
-def _plain(parts: list[dict[str, Any]]) -> Any:
+def _text_or_parts(parts: list[dict[str, Any]]) -> Any:
     """Return a single text as a text, else the parts."""
     return parts[0]["text"] if len(parts) == 1 and parts[0].get("type") == "text" else parts or ""
 
 
-def _written(part: dict[str, Any]) -> str:
+def _tool_output_text(part: dict[str, Any]) -> str:
     found = part.get("response", part.get("result", part.get("content", "")))
     return found if isinstance(found, str) else _json(found)
 
@@ -257,7 +257,7 @@ def _role(value: Any) -> str:
     return _ROLES.get(value.lower(), value) if isinstance(value, str) else "user"
 
 
-def _take(out: Message, inner: dict[str, Any], *keys: str) -> None:
+def _copy_strings(out: Message, inner: dict[str, Any], *keys: str) -> None:
     for key in keys:
         if isinstance(inner.get(key), str) and inner[key]:
             out[key] = inner[key]

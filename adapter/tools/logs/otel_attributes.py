@@ -11,12 +11,12 @@ from typing import Any
 
 from .json_path import read_text
 
-_DEEPEST = 30
-_MOST = 20_000  # attributes of a row
-_MOST_PARTS = 12  # of a name
+_MAX_DEPTH = 30
+_MAX_ATTRIBUTES = 20_000  # attributes of a row
+_MAX_NAME_PARTS = 12  # of a name
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
-_BESIDE = (("name", "name"), ("eventName", "eventName"), ("event_name", "eventName"), ("body", "body"))
-_COLUMNS = "attributes."  # what tables of spans put in front
+_SIBLING_KEYS = (("name", "name"), ("eventName", "eventName"), ("event_name", "eventName"), ("body", "body"))
+_COLUMN_PREFIX = "attributes."  # what tables of spans put in front
 
 
 def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
@@ -30,18 +30,18 @@ def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
         return None
     out = _nested(pairs)
     if found is not row:
-        for key, name in _BESIDE:
+        for key, name in _SIBLING_KEYS:
             if key in row and name not in out:
                 out[name] = any_value(row[key])
         events = row.get("events")
         if isinstance(events, list) and "events" not in out:
-            out["events"] = [_event(event) for event in events[:_MOST] if isinstance(event, dict)]
+            out["events"] = [_event(event) for event in events[:_MAX_ATTRIBUTES] if isinstance(event, dict)]
     return out
 
 
 def any_value(value: Any, depth: int = 0) -> Any:
     """Return OTLP's AnyValue as plain JSON; whatever is none, as it is."""
-    if depth > _DEEPEST or not isinstance(value, dict) or len(value) != 1:
+    if depth > _MAX_DEPTH or not isinstance(value, dict) or len(value) != 1:
         return value
     ((kind, inner),) = value.items()
     if kind in _SCALARS:
@@ -60,12 +60,12 @@ def any_value(value: Any, depth: int = 0) -> Any:
 def _pairs(found: Any, depth: int = 0) -> list[tuple[str, Any]] | None:
     found = read_text(found)
     if isinstance(found, dict):
-        return [(str(key), any_value(value, depth)) for key, value in list(found.items())[:_MOST]]
+        return [(str(key), any_value(value, depth)) for key, value in list(found.items())[:_MAX_ATTRIBUTES]]
     if not isinstance(found, list):
         return None
     return [
         (pair["key"], any_value(pair.get("value"), depth))
-        for pair in found[:_MOST]
+        for pair in found[:_MAX_ATTRIBUTES]
         if isinstance(pair, dict) and isinstance(pair.get("key"), str)
     ]
 
@@ -80,15 +80,15 @@ def _nested(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make objects of names with dots. What has members loses a value of its own."""
     root: dict[str, Any] = {}
     for key, value in sorted(pairs, key=_by_name):  # `a` before `a.b`
-        parts = key.removeprefix(_COLUMNS).split(".", _MOST_PARTS)
+        parts = key.removeprefix(_COLUMN_PREFIX).split(".", _MAX_NAME_PARTS)
         at = root
         for part in parts[:-1]:
             inner = at.get(part)
             if not isinstance(inner, dict):
                 inner = at[part] = {}
             at = inner
-        at[parts[-1]] = _parts(value) if parts[-1] == "content" else value
-    listed = _listed(root)
+        at[parts[-1]] = _parsed_parts(value) if parts[-1] == "content" else value
+    listed = _indexed_to_lists(root)
     return listed if isinstance(listed, dict) else root
 
 
@@ -96,16 +96,16 @@ def _by_name(pair: tuple[str, Any]) -> str:
     return pair[0]
 
 
-def _listed(value: Any, depth: int = 0) -> Any:
+def _indexed_to_lists(value: Any, depth: int = 0) -> Any:
     """Make lists of objects whose keys are indexes: 0, 1, 2."""
-    if depth > _DEEPEST or not isinstance(value, dict):
+    if depth > _MAX_DEPTH or not isinstance(value, dict):
         return value
     if value and all(key.isdecimal() and len(key) < 7 for key in value):
-        return [_listed(inner, depth + 1) for _, inner in sorted(value.items(), key=lambda one: int(one[0]))]
-    return {key: _listed(inner, depth + 1) for key, inner in value.items()}
+        return [_indexed_to_lists(inner, depth + 1) for _, inner in sorted(value.items(), key=lambda one: int(one[0]))]
+    return {key: _indexed_to_lists(inner, depth + 1) for key, inner in value.items()}
 
 
-def _parts(value: Any) -> Any:
+def _parsed_parts(value: Any) -> Any:
     """Return the parts of a content that were written as text."""
     read = read_text(value) if isinstance(value, str) and value.startswith('[{"') else value
     is_parts = isinstance(read, list) and all(isinstance(part, dict) and "type" in part for part in read)

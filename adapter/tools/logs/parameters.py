@@ -25,11 +25,11 @@ _OBJECTS = frozenset({
     "tools", "functions", "logit_bias", "metadata", "stream_options", "audio", "web_search_options", "prediction", "modalities",
 })  # fmt: skip
 _UNSET = frozenset({"", "none", "null", "undefined", "not_given", "notgiven", "omit"})
-_WORDS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 _SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # where a log says that there was one, and not which
 
 
-_SETTINGS = frozenset({
+_PARAMETER_OBJECTS = frozenset({
     "params", "parameters", "kwargs", "options", "settings", "config", "configuration", "model_params", "model_parameters", "model_kwargs",
     "model_config", "model_settings", "modelParameters", "invocation_params", "invocation_parameters", "generation_config", "generationConfig",
     "generation_params", "completion_params", "completion_kwargs", "completion_config", "sampling_params", "inference_params", "inferenceConfig",
@@ -37,7 +37,7 @@ _SETTINGS = frozenset({
     "request", "body", "payload", "json", "request_body", "openai",
 })  # fmt: skip
 """Objects beside messages that hold their parameters, perhaps with a log's notes."""
-_WORDS_OF_ALL = frozenset({"model", "user", "metadata", "store"})  # which anything may be called
+_AMBIGUOUS_NAMES = frozenset({"model", "user", "metadata", "store"})  # which anything may be called
 
 
 def is_known(name: Any) -> bool:
@@ -45,7 +45,7 @@ def is_known(name: Any) -> bool:
     return name in CHAT_PARAMETERS and name != "messages"
 
 
-def body_of(found: dict[str, Any]) -> dict[str, Any]:
+def body_from_arguments(found: dict[str, Any]) -> dict[str, Any]:
     """Return the body that the SDK makes of keyword arguments: without its options, with what `extra_body` adds."""
     if OPTIONS.isdisjoint(found):
         return found
@@ -53,7 +53,7 @@ def body_of(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in OPTIONS} | (more if isinstance(more, dict) else {})
 
 
-def beside(row: dict[str, Any], notes: Collection[str], answers: Collection[str]) -> dict[str, Any]:
+def body_from_row(row: dict[str, Any], log_keys: Collection[str], reply_keys: Collection[str]) -> dict[str, Any]:
     """Return the body of which messages and parameters stand in a row, among a log's own keys or not.
 
     Where the row has one of `notes`, which no body has, only Chat's parameters are taken of it.
@@ -63,26 +63,26 @@ def beside(row: dict[str, Any], notes: Collection[str], answers: Collection[str]
     apart: dict[str, Any] = {}
     taken = set()
     for name, value in row.items():
-        if name not in CHAT_PARAMETERS and name not in OPTIONS and name not in answers:
-            found = _apart(name, value)
+        if name not in CHAT_PARAMETERS and name not in OPTIONS and name not in reply_keys:
+            found = _nested_parameters(name, value)
             if found:
                 apart = {**found, **apart}
                 taken.add(name)
-    if any(name in row for name in notes):
+    if any(name in row for name in log_keys):
         own = {name: value for name, value in row.items() if name in CHAT_PARAMETERS or name == "extra_body"}
     else:
         own = {name: value for name, value in row.items() if name not in taken} if taken else row
-    own = body_of(own)
+    own = body_from_arguments(own)
     return {**apart, **own} if apart else own
 
 
-def _apart(name: str, value: Any) -> dict[str, Any]:
+def _nested_parameters(name: str, value: Any) -> dict[str, Any]:
     """Return the parameters of an object that is called after them, or holds nothing else."""
     found = read_text(value)
     if not isinstance(found, dict):
         return {}
-    only = all(key in CHAT_PARAMETERS or key in OPTIONS for key in found) and not _WORDS_OF_ALL.issuperset(found)
-    return parameters_of(found) if only or name in _SETTINGS else {}
+    only = all(key in CHAT_PARAMETERS or key in OPTIONS for key in found) and not _AMBIGUOUS_NAMES.issuperset(found)
+    return parameters_of(found) if only or name in _PARAMETER_OBJECTS else {}
 
 
 def parameters_of(found: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _of_text(name: str, text: str) -> Any:
             return None
         return int(number) if number.is_integer() else number
     if name in _FLAGS:
-        return _WORDS.get(text.lower())
+        return _BOOLEANS.get(text.lower())
     if name in _OBJECTS:
         read = read_text(text)
         return None if isinstance(read, str) else read

@@ -20,61 +20,61 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from adapter._exchange.endpoints import deployment_of
+from adapter._exchange.endpoints import azure_deployment
 from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .addresses import CHAT_PATH
-from .embedded_json import BASE64, read_row
-from .envelope import PATHS, REPLIES, REQUEST_LINE, Around, first, is_head, placed, told
-from .formats import BadFormat, LogFormat, RowFormats, among
+from .embedded_json import BASE64_OBJECT_PREFIX, read_row
+from .envelope import ADDRESS_KEYS, REPLY_KEYS, REQUEST_LINE, Envelope, first_value, is_http_head, with_format, with_row
+from .formats import BadFormat, LogFormat, RowFormats, is_one_of
 from .json_path import ALL, Path, read_text
-from .messages import STAND_IN, messages_of
+from .messages import PLACEHOLDER_MESSAGES, messages_of
 from .otel_attributes import attributes_of
-from .parameters import beside, body_of, is_known, parameters_of, value_of
+from .parameters import body_from_arguments, body_from_row, is_known, parameters_of, value_of
 
-__all__ = ["ELSEWHERE", "Aside", "BadFormat", "Logged", "Outcome", "RowFormats", "read_row", "unwrap", "unwrap_all"]
+__all__ = ["OTHER_ENDPOINT", "BadFormat", "LoggedRequest", "NonRequest", "RowFormats", "RowResult", "read_row", "unwrap", "unwrap_all"]
 
 _PARAMETERS = frozenset(CHAT_PARAMETERS)
-_BODIES = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
-_LINES = (
+_BODY_KEYS = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
+_ROW_KEYS = (
     "message", "log", "event", "msg", "value", "line", "text", "textPayload", "jsonPayload", "@message", "_raw", "_source", "attributes",
     "properties", "record", "extra", "fields", "result",
 )  # fmt: skip
-_LOGS = frozenset({
+_LOG_KEYS = frozenset({
     "event", "level", "levelname", "log_level", "severity", "logger", "logger_name", "timestamp", "@timestamp", "asctime", "ts", "time",
     "datetime", "msg", "message", "lineno", "pathname", "funcName", "id", "created_at", "request_id", "trace_id", "span_id", "usage",
     "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
 })  # fmt: skip
 """Keys that logs put beside a body, and no body has."""
-_MESSAGES = ("prompt", "prompt_messages", "input_messages", "chat_messages", "conversation", "history")
+_MESSAGE_KEYS = ("prompt", "prompt_messages", "input_messages", "chat_messages", "conversation", "history")
 """What messages are called beside a model where they aren't called so."""
-_BESIDE = frozenset({*_LOGS, *PATHS, *REPLIES})
-_INSIDE = (*_BODIES, *_LINES)
-_NAMED = frozenset(_INSIDE)
-_RANK = {name: rank for rank, name in enumerate(_INSIDE)}.__getitem__
-_DEPTH = 7
-_MOST_NODES = 400  # objects of a row that are looked into
-_MOST_ROWS = 100_000  # in a row
+_NON_BODY_KEYS = frozenset({*_LOG_KEYS, *ADDRESS_KEYS, *REPLY_KEYS})
+_NESTED_KEYS = (*_BODY_KEYS, *_ROW_KEYS)
+_NESTED_KEY_SET = frozenset(_NESTED_KEYS)
+_RANK = {name: rank for rank, name in enumerate(_NESTED_KEYS)}.__getitem__
+_MAX_DEPTH = 7
+_MAX_NODES = 400  # objects of a row that are looked into
+_MAX_ROWS = 100_000  # in a row
 
-Why = Literal["not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"]
+UnreadableReason = Literal["not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"]
 """Why a line can't be read."""
 
 
-class Aside(enum.Enum):
+class NonRequest(enum.Enum):
     """A row that is no chat request: one to another endpoint, an answer alone, something else."""
 
-    ELSEWHERE = "other endpoint"
+    OTHER_ENDPOINT = "other endpoint"
     ANSWER = "answer"
     NOTHING = "nothing"
 
 
-ELSEWHERE: Final = Aside.ELSEWHERE
+OTHER_ENDPOINT: Final = NonRequest.OTHER_ENDPOINT
 """A row that is a request to another endpoint."""
-_HOLDS = {one.value: one for one in Aside}
+_NON_REQUESTS = {one.value: one for one in NonRequest}
 
 
 @dataclass(slots=True)  # not frozen: a million of them are made, and those take four times as long
-class Logged:
+class LoggedRequest:
     """One logged chat request: its body, where it went to, and the usage that its answer told of.
 
     `inside` are the keys under which the row held the body, `url` is the address as the row has it,
@@ -92,17 +92,17 @@ class Logged:
     missing: tuple[str, ...] = ()
 
 
-Outcome = Logged | Why | Aside
-_NOTHING_IN_IT: Final = "no chat request in it"
+RowResult = LoggedRequest | UnreadableReason | NonRequest
+_NO_REQUEST: Final = "no chat request in it"
 
 
-def unwrap(row: Any, formats: RowFormats | None = None) -> Outcome:
+def unwrap(row: Any, formats: RowFormats | None = None) -> RowResult:
     """Find the chat request in a row, the first of several; or say why there is none."""
     found = unwrap_all(row, formats)
-    return next((one for one in found if isinstance(one, Logged)), found[0])
+    return next((one for one in found if isinstance(one, LoggedRequest)), found[0])
 
 
-def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]:
+def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[RowResult]:
     """Find the chat requests in a row, or say why there is none; there is at least one outcome."""
     try:
         row = read_row(row)
@@ -111,33 +111,33 @@ def unwrap_all(row: Any, formats: RowFormats | None = None) -> Sequence[Outcome]
     if (
         type(row) is dict
         and "model" in row
-        and _has_chats(row.get("messages"))
+        and _has_chat_messages(row.get("messages"))
         and _PARAMETERS.issuperset(row)
         and (formats is None or formats.is_plain)
     ):
-        return (Logged(row),)
+        return (LoggedRequest(row),)
     formats = RowFormats.builtin() if formats is None else formats
     if formats.body is not None:
-        return _at_path(row, formats, formats.body)
-    return _best(_Reader(formats).read(row, Around(), 0))
+        return _read_at_path(row, formats, formats.body)
+    return _best(_Reader(formats).read(row, Envelope(), 0))
 
 
-def _best(found: list[Outcome], otherwise: Outcome = _NOTHING_IN_IT) -> Sequence[Outcome]:
+def _best(found: list[RowResult], otherwise: RowResult = _NO_REQUEST) -> Sequence[RowResult]:
     """Keep of what was found in a row what counts: requests, else what else it is."""
     if len(found) == 1:
         return found
-    telling = [one for one in found if one not in (Aside.NOTHING, _NOTHING_IN_IT)]
+    telling = [one for one in found if one not in (NonRequest.NOTHING, _NO_REQUEST)]
     if telling:
         return telling
     return found[:1] or (otherwise,)
 
 
-def _logged(around: Around, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> Logged:
-    if isinstance(body, dict) and not body.get("model") and deployment_of(around.raw_path) is None:
+def _logged_request(envelope: Envelope, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> LoggedRequest:
+    if isinstance(body, dict) and not body.get("model") and azure_deployment(envelope.raw_path) is None:
         missing = (*missing, "model")
-    if isinstance(body, dict) and not _has_chats(body.get("messages")):
+    if isinstance(body, dict) and not _has_chat_messages(body.get("messages")):
         body = _read_messages(body)
-    return Logged(body, around.raw_path, around.host, around.usage, around.inside, around.url, name, missing)
+    return LoggedRequest(body, envelope.raw_path, envelope.host, envelope.usage, envelope.inside, envelope.url, name, missing)
 
 
 class _Reader:
@@ -145,191 +145,191 @@ class _Reader:
 
     def __init__(self, formats: RowFormats) -> None:
         self.formats = formats
-        self.left = _MOST_NODES
+        self.remaining = _MAX_NODES
 
-    def read(self, row: Any, around: Around, depth: int, *, named: bool = True) -> list[Outcome]:
+    def read(self, row: Any, envelope: Envelope, depth: int, *, named: bool = True) -> list[RowResult]:
         """Return what a row holds, if anything. `named`: it stood where bodies stand."""
-        self.left -= 1
-        if self.left < 0 or depth > _DEPTH:
+        self.remaining -= 1
+        if self.remaining < 0 or depth > _MAX_DEPTH:
             return []
         if isinstance(row, list):
-            return self._listed(row, around, depth)
+            return self._read_list(row, envelope, depth)
         if not isinstance(row, dict):
             return []
-        here = placed(row, around)
+        here = with_row(row, envelope)
         if here is None:
-            return [ELSEWHERE]
-        around = here
+            return [OTHER_ENDPOINT]
+        envelope = here
         if isinstance(row.get("messages"), list) and _are_rows(row):
-            return self._each(row["messages"], around, depth)
+            return self._read_each(row["messages"], envelope, depth)
         if not self.formats.own and "messages" in row and _PARAMETERS.issuperset(row):
-            return [_logged(around, row)]
-        fitting = self.formats.fitting(row)
+            return [_logged_request(envelope, row)]
+        fitting = self.formats.format_of(row)
         if fitting is not None:
-            found = self._by(fitting, row, around, depth)
+            found = self._read_by_format(fitting, row, envelope, depth)
             if found:
                 return found
         if "messages" in row and (named or isinstance(row["messages"], list)):
-            return [_logged(around, beside(row, _BESIDE, REPLIES))]
-        called = next((name for name in _MESSAGES if row.get(name) and _has_chats(row[name])), None)
+            return [_logged_request(envelope, body_from_row(row, _NON_BODY_KEYS, REPLY_KEYS))]
+        called = next((name for name in _MESSAGE_KEYS if row.get(name) and _has_chat_messages(row[name])), None)
         if called is not None and isinstance(row.get("model"), str):
             body = {key: value for key, value in row.items() if key != called}
-            return [_logged(around, beside({**body, "messages": row[called]}, _BESIDE, REPLIES))]
+            return [_logged_request(envelope, body_from_row({**body, "messages": row[called]}, _NON_BODY_KEYS, REPLY_KEYS))]
         if isinstance(row.get("model"), str) and isinstance(row.get("input", {}), (str, list)):
             # For Responses, or embeddings.
-            return [ELSEWHERE]
-        return self._inside(row, around, depth, named=named and depth > 0)
+            return [OTHER_ENDPOINT]
+        return self._read_nested(row, envelope, depth, named=named and depth > 0)
 
-    def _inside(self, row: dict[str, Any], around: Around, depth: int, *, named: bool) -> list[Outcome]:
-        asides: list[Outcome] = []
-        bodiless: list[Outcome] = []
+    def _read_nested(self, row: dict[str, Any], envelope: Envelope, depth: int, *, named: bool) -> list[RowResult]:
+        asides: list[RowResult] = []
+        bodiless: list[RowResult] = []
         looked = broken = False
         for name, value in _children(row):
-            known = name in _NAMED
+            known = name in _NESTED_KEY_SET
             try:
                 inner = read_row(value) if known or _may_hold_messages(value) else value
             except ValueError:
-                broken = broken or ((name in _BODIES or value[:1] in ("{", b"{")) and not _is_request_line(value))
+                broken = broken or ((name in _BODY_KEYS or value[:1] in ("{", b"{")) and not _is_request_line(value))
                 continue
             if not isinstance(inner, (dict, list)):
                 continue
             looked = looked or known
-            found = self.read(inner, around.under(name), depth + 1, named=name in _BODIES)
-            requests = [one for one in found if type(one) is Logged]
+            found = self.read(inner, envelope.nested(name), depth + 1, named=name in _BODY_KEYS)
+            requests = [one for one in found if type(one) is LoggedRequest]
             if any(type(one.body) is not dict or "messages" in one.body for one in requests):
-                return [_completed(one, row) for one in found]
+                return [_with_outer_parameters(one, row) for one in found]
             if requests:
                 bodiless = bodiless or found
-            asides += () if any(isinstance(one, Aside) for one in asides) else found
+            asides += () if any(isinstance(one, NonRequest) for one in asides) else found
         if bodiless:
             return bodiless
-        if not asides and not broken and around.chat and named and not looked and not is_head(row):
+        if not asides and not broken and envelope.chat and named and not looked and not is_http_head(row):
             # A body without messages is a chat request only where its address says so.
-            return [_logged(around, row)]
-        if any(isinstance(one, Aside) for one in asides):
+            return [_logged_request(envelope, row)]
+        if any(isinstance(one, NonRequest) for one in asides):
             return asides
-        if broken and (_LOGS.isdisjoint(row) or _begun(row)):
+        if broken and (_LOG_KEYS.isdisjoint(row) or _has_cut_off_json(row)):
             return [*asides, "not JSON"]
-        return asides if _LOGS.isdisjoint(row) and not _is_request_line(row.get("request")) else [Aside.NOTHING]
+        return asides if _LOG_KEYS.isdisjoint(row) and not _is_request_line(row.get("request")) else [NonRequest.NOTHING]
 
-    def _listed(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
+    def _read_list(self, rows: list[Any], envelope: Envelope, depth: int) -> list[RowResult]:
         """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
         if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
-            return self.read({str(one["field"]): one["value"] for one in rows}, around, depth + 1)
-        return self._each(rows, around, depth)
+            return self.read({str(one["field"]): one["value"] for one in rows}, envelope, depth + 1)
+        return self._read_each(rows, envelope, depth)
 
-    def _each(self, rows: list[Any], around: Around, depth: int) -> list[Outcome]:
-        out: list[Outcome] = []
-        for row in rows[:_MOST_ROWS]:
-            self.left = _MOST_NODES
+    def _read_each(self, rows: list[Any], envelope: Envelope, depth: int) -> list[RowResult]:
+        out: list[RowResult] = []
+        for row in rows[:_MAX_ROWS]:
+            self.remaining = _MAX_NODES
             try:
-                out += _best(self.read(read_row(row), around, depth + 1))
+                out += _best(self.read(read_row(row), envelope, depth + 1))
             except ValueError:
-                out.append("not JSON" if row[:1] in ("{", b"{") else Aside.NOTHING)
+                out.append("not JSON" if row[:1] in ("{", b"{") else NonRequest.NOTHING)
         return list(_best(out)) if out else []
 
-    def _by(self, shape: LogFormat, row: dict[str, Any], around: Around, depth: int) -> list[Outcome]:
+    def _read_by_format(self, log_format: LogFormat, row: dict[str, Any], envelope: Envelope, depth: int) -> list[RowResult]:
         """Read a row of a known shape; nothing where it isn't filled in as it should be."""
-        if shape.holds:
-            return [_HOLDS[shape.holds]]
-        if shape.rows:
-            rows = [one for path in shape.rows for one in path.find_all(row)]
-            return self._each(rows, around, depth) or [Aside.NOTHING]
-        here = told(shape, row, around)
-        if here is None or _is_foreign(shape, row, self.formats.providers):
-            return [ELSEWHERE]
-        around = here
-        if shape.attributes:
-            attributes = attributes_of(row, first(shape.attributes, row))
-            return self.read(attributes, around, depth + 1, named=False) if attributes else []
-        if shape.row or shape.body:
-            path, inner = _found(shape.row or shape.body, row)
-            return self._held(shape, inner, replace(around, inside=(*around.inside, *path)), depth)
-        return _of_parts(shape, row, around)
+        if log_format.holds:
+            return [_NON_REQUESTS[log_format.holds]]
+        if log_format.rows:
+            rows = [one for path in log_format.rows for one in path.find_all(row)]
+            return self._read_each(rows, envelope, depth) or [NonRequest.NOTHING]
+        here = with_format(log_format, row, envelope)
+        if here is None or _is_other_endpoint(log_format, row, self.formats.providers):
+            return [OTHER_ENDPOINT]
+        envelope = here
+        if log_format.attributes:
+            attributes = attributes_of(row, first_value(log_format.attributes, row))
+            return self.read(attributes, envelope, depth + 1, named=False) if attributes else []
+        if log_format.row or log_format.body:
+            path, inner = _first_found(log_format.row or log_format.body, row)
+            return self._read_inner(log_format, inner, replace(envelope, inside=(*envelope.inside, *path)), depth)
+        return _body_from_parts(log_format, row, envelope)
 
-    def _held(self, shape: LogFormat, inner: Any, around: Around, depth: int) -> list[Outcome]:
+    def _read_inner(self, log_format: LogFormat, inner: Any, envelope: Envelope, depth: int) -> list[RowResult]:
         """Read what a shape says is a row or a body."""
         try:
             inner = read_row(inner)
         except ValueError:
             return []
-        if shape.body and isinstance(inner, list):
+        if log_format.body and isinstance(inner, list):
             messages = messages_of(inner)
-            return [_logged(around, {"messages": messages}, shape.name)] if messages else []
-        if shape.body and isinstance(inner, dict) and "messages" in inner:
-            return [_logged(around, body_of(inner), shape.name)]
-        found = self.read(inner, around, depth + 1)
-        return [replace(one, format=one.format or shape.name) if isinstance(one, Logged) else one for one in found]
+            return [_logged_request(envelope, {"messages": messages}, log_format.name)] if messages else []
+        if log_format.body and isinstance(inner, dict) and "messages" in inner:
+            return [_logged_request(envelope, body_from_arguments(inner), log_format.name)]
+        found = self.read(inner, envelope, depth + 1)
+        return [replace(one, format=one.format or log_format.name) if isinstance(one, LoggedRequest) else one for one in found]
 
 
-def _at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[Outcome]:
+def _read_at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[RowResult]:
     """Read the bodies that the given path leads to."""
-    around: Around | None = Around()
+    around: Envelope | None = Envelope()
     for at in range(len(path.steps)):  # addresses and answers beside the way
         level = Path("", path.steps[:at]).find(row)
         level = read_text(level)
         if isinstance(level, dict) and around is not None:
-            around = placed(level, around)
+            around = with_row(level, around)
     if around is None:
-        return (ELSEWHERE,)
+        return (OTHER_ENDPOINT,)
     around = replace(around, inside=(*path.names,))
     reader = _Reader(replace(formats, body=None))
     shape = LogFormat("", body=(path,))
-    out: list[Outcome] = []
+    out: list[RowResult] = []
     for one in path.find_all(row):
-        reader.left = _MOST_NODES
-        out += reader._held(shape, one, around, 0)  # of this module
+        reader.remaining = _MAX_NODES
+        out += reader._read_inner(shape, one, around, 0)  # of this module
     return _best(out, "no chat request at the path of bodies")
 
 
-def _of_parts(shape: LogFormat, row: dict[str, Any], around: Around) -> list[Outcome]:
+def _body_from_parts(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) -> list[RowResult]:
     """Make a body of its parts."""
     body: dict[str, Any] = {}
-    for path in shape.parameters:
+    for path in log_format.parameters:
         for found in path.find_all(row):
             body = parameters_of(found) | body
-    for name, paths in shape.fields:
-        value = value_of(name, first(paths, row))
+    for name, paths in log_format.fields:
+        value = value_of(name, first_value(paths, row))
         if value is not None:
             body[name] = value
-    system = first(shape.system, row)
+    system = first_value(log_format.system, row)
     messages = None
-    for path in shape.messages:
+    for path in log_format.messages:
         value = list(path.find_all(row)) if ALL in path.steps else path.find(row)
         messages = messages_of(value, system) if value else None
         if messages is not None:
             break
     missing = () if messages is not None else ("messages",)
-    vendor = first(shape.provider, row)
+    vendor = first_value(log_format.provider, row)
     if isinstance(body.get("model"), str) and isinstance(vendor, str):
         body["model"] = body["model"].removeprefix(f"{vendor}/")
     model = {"model": body.pop("model")} if "model" in body else {}
-    made = {**model, "messages": STAND_IN if messages is None else messages, **body}
-    return [_logged(around, made, shape.name, missing)]
+    made = {**model, "messages": PLACEHOLDER_MESSAGES if messages is None else messages, **body}
+    return [_logged_request(envelope, made, log_format.name, missing)]
 
 
-def _is_foreign(shape: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
+def _is_other_endpoint(log_format: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
     """Tell whether a call goes to another endpoint, or to a vendor with a protocol of its own."""
-    for path, values in shape.only:
+    for path, values in log_format.only:
         found = path.find(row)
-        if found is not None and not among(found, values):
+        if found is not None and not is_one_of(found, values):
             return True
-    vendor = first(shape.provider, row)
+    vendor = first_value(log_format.provider, row)
     return isinstance(vendor, str) and vendor != "" and vendor.lower() not in providers
 
 
-def _found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
+def _first_found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
     return next(((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None))
 
 
 def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Give what may hold a request: the usual names first, then others as they stand."""
-    named = _NAMED.intersection(row)
+    named = _NESTED_KEY_SET.intersection(row)
     for name in sorted(named, key=_RANK) if len(named) > 1 else named:
         if isinstance(row[name], (dict, str, bytes, list)):
             yield name, row[name]
     for name, value in row.items():
-        if name in _NAMED or name in REPLIES or not isinstance(name, str):
+        if name in _NESTED_KEY_SET or name in REPLY_KEYS or not isinstance(name, str):
             continue
         if isinstance(value, (dict, str)) or (isinstance(value, list) and _are_objects(value)):
             yield name, value
@@ -339,16 +339,16 @@ def _is_request_line(value: Any) -> bool:
     return isinstance(value, str) and REQUEST_LINE.match(value) is not None
 
 
-def _completed(one: Outcome, row: dict[str, Any]) -> Outcome:
+def _with_outer_parameters(one: RowResult, row: dict[str, Any]) -> RowResult:
     """Return a request with the parameters that stand a level above it, where they do, with the model."""
-    if type(one) is not Logged or "model" not in one.missing or not isinstance(row.get("model"), str):
+    if type(one) is not LoggedRequest or "model" not in one.missing or not isinstance(row.get("model"), str):
         return one
     missing = tuple(part for part in one.missing if part != "model")
-    return replace(one, body={**beside(row, row, REPLIES), **one.body}, missing=missing)
+    return replace(one, body={**body_from_row(row, row, REPLY_KEYS), **one.body}, missing=missing)
 
 
 def _may_hold_messages(value: Any) -> bool:
-    return isinstance(value, str) and ("messages" in value or value.startswith(BASE64))
+    return isinstance(value, str) and ("messages" in value or value.startswith(BASE64_OBJECT_PREFIX))
 
 
 def _are_objects(values: list[Any]) -> bool:
@@ -364,7 +364,7 @@ def _are_rows(row: dict[str, Any]) -> bool:
     )
 
 
-def _has_chats(messages: Any) -> bool:
+def _has_chat_messages(messages: Any) -> bool:
     """Tell whether messages are Chat's, by the first of them."""
     return type(messages) is list and (not messages or (type(messages[0]) is dict and "role" in messages[0]))
 
@@ -385,5 +385,5 @@ def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _begun(row: dict[str, Any]) -> bool:
+def _has_cut_off_json(row: dict[str, Any]) -> bool:
     return any(isinstance(value, str) and value[:1] == "{" for _, value in _children(row))

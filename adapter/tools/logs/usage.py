@@ -24,10 +24,10 @@ _REASONING = tuple(
         ),
     )
 )  # fmt: skip
-_ANSWERS = ("usage", "token_usage", "usage_metadata", "usageMetadata")
-_INSIDE = ("body", "json", "content", "text", "string", "llm_output", "message", "data")
-_DEPTH = 4
-_LONGEST = 16 << 20  # characters of an answer in a text
+_USAGE_KEYS = ("usage", "token_usage", "usage_metadata", "usageMetadata")
+_NESTED_KEYS = ("body", "json", "content", "text", "string", "llm_output", "message", "data")
+_MAX_DEPTH = 4
+_MAX_CHARACTERS = 16 << 20  # characters of an answer in a text
 
 
 def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
@@ -35,21 +35,21 @@ def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
     value = _read(value)
     if isinstance(value, list):
         value = value[0] if value else None
-    if not isinstance(value, dict) or depth > _DEPTH:
+    if not isinstance(value, dict) or depth > _MAX_DEPTH:
         return None
-    for name in _ANSWERS:
+    for name in _USAGE_KEYS:
         inner = value.get(name)
-        if isinstance(inner, dict) and (found := _named(inner)) is not None:
+        if isinstance(inner, dict) and (found := _with_chat_names(inner)) is not None:
             return found
-    found = _named(value)
+    found = _with_chat_names(value)
     if found is not None:
         return found
     if value.get("encoding") == "base64" and isinstance(value.get("text"), str):
         return usage_of(_decoded(value["text"]), depth + 1)
-    return next((found for name in _INSIDE if (found := usage_of(value.get(name), depth + 1)) is not None), None)
+    return next((found for name in _NESTED_KEYS if (found := usage_of(value.get(name), depth + 1)) is not None), None)
 
 
-def _named(usage: dict[str, Any]) -> dict[str, Any] | None:
+def _with_chat_names(usage: dict[str, Any]) -> dict[str, Any] | None:
     if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
         return usage  # as Chat has it, and as most are
     prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
@@ -75,7 +75,7 @@ def _number(value: Any) -> int | None:
 
 
 def _read(value: Any) -> Any:
-    if not isinstance(value, (str, bytes)) or len(value) > _LONGEST:
+    if not isinstance(value, (str, bytes)) or len(value) > _MAX_CHARACTERS:
         return value
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if text.startswith(("data:", "event:")):  # the usage stands in one of the last events

@@ -6,47 +6,47 @@ import libcst as cst
 from libcst import helpers
 
 from .known_clients import CLIENTS
-from .module_tree import Tree
+from .module_tree import ModuleTree
 from .symbols import Collector, text_of
 
-OTHER_NAMES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
+CLIENT_ALIASES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
 """What the SDK calls its clients besides; the adapter doesn't."""
 
-_OWN = ("openai.chat.completions.", "openai.beta.chat.completions.")
+_MODULE_CLIENT = ("openai.chat.completions.", "openai.beta.chat.completions.")
 _TAKES_TYPES = frozenset({"isinstance", "issubclass", "cast", "TypeVar", "NewType"})
-_OF_MOCKS = frozenset({"spec", "spec_set", "autospec"})
+_SPEC_KEYWORDS = frozenset({"spec", "spec_set", "autospec"})
 
 
-def other_name(name: str) -> str | None:
+def alias_note(name: str) -> str | None:
     """Say of a client under its other name what to write instead."""
-    ours = OTHER_NAMES.get(name)
+    ours = CLIENT_ALIASES.get(name)
     return None if ours is None else f"{name} is the SDK's other name of {ours}: write {ours}, and run this again"
 
 
-def hands_on(tree: Tree, node: cst.BaseExpression) -> bool:
+def passes_class_on(tree: ModuleTree, node: cst.BaseExpression) -> bool:
     """Tell of a class that is named whether it is given to somebody who may make a client of it."""
-    above = tree.value(node)[1]
+    above = tree.outermost_value(node)[1]
     if isinstance(above, cst.Arg):
-        if above.keyword is not None and above.keyword.value in _OF_MOCKS:
+        if above.keyword is not None and above.keyword.value in _SPEC_KEYWORDS:
             return False
-        call = tree.above(above)
+        call = tree.parent(above)
         return isinstance(call, cst.Call) and _last(call.func) not in _TAKES_TYPES
     return isinstance(
         above, (cst.Assign, cst.AnnAssign, cst.Return, cst.DictElement, cst.Element, cst.Lambda, cst.Param)
     )
 
 
-def own_client(node: cst.Call) -> str | None:
+def module_client_note(node: cst.Call) -> str | None:
     """Say of a call of the module-level client, where openai is the SDK, how it comes along."""
     name = helpers.get_full_name_for_node(node.func) or ""
-    if not name.startswith(_OWN):
+    if not name.startswith(_MODULE_CLIENT):
         return None
     return (
         "calls the SDK's module-level client, which no import changes: adapter.install(openai), once it is configured"
     )
 
 
-def by_name(module: cst.Module, node: cst.Call) -> str | None:
+def text_reference_note(module: cst.Module, node: cst.Call) -> str | None:
     """Say of a call that gets the SDK, or a client's class, by its name as text that no import is there to change."""
     texts = [text_of(arg.value) for arg in node.args[:2]]
     last = _last(node.func)
@@ -62,7 +62,7 @@ def _last(node: cst.BaseExpression) -> str:
     return (helpers.get_full_name_for_node(node) or "").rpartition(".")[2]
 
 
-def names_another(module: cst.Module, name: str) -> list[tuple[cst.CSTNode, str]]:
+def name_conflicts(module: cst.Module, name: str) -> list[tuple[cst.CSTNode, str]]:
     """Say where a module calls something else by a module's name."""
     finder = _Names(name)
     finder.walk(module)

@@ -8,17 +8,17 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, UNKNOWN, Arguments, Open, Unknown, joined, merged
+from .arguments import ABSENT, UNKNOWN, Arguments, ParameterSource, Unknown, either_arguments, merge_sources
 from .literals import Definitions, is_field
-from .model_classes import DUMPERS, DUMPS, Models
+from .model_classes import DUMP_FUNCTIONS, DUMP_METHODS, ModelFields
 from .scopes import Binding, Change, Place, Scope, key_of, text_of
 from .symbols import Symbols
 
-_DEEPEST = 24
+_MAX_DEPTH = 24
 _COPIERS = frozenset({"copy.copy", "copy.deepcopy", "types.MappingProxyType", "dict", "collections.OrderedDict"})
 
 
-class Reader(Models):
+class ArgumentReader(ModelFields):
     """Read what calls of one module are given."""
 
     def __init__(self, symbols: Symbols, module: cst.Module) -> None:
@@ -42,16 +42,16 @@ class Reader(Models):
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
     ) -> Arguments:
         """Return what is known of a dictionary where it is spread."""
-        if depth > _DEEPEST:
-            return Arguments(open=[Open(f"**{self._code(node)}")])
+        if depth > _MAX_DEPTH:
+            return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         key = (id(node), id(scope), place.order if place is not None else 0)
         known = self._dictionaries.get(key)
         if known is None:
-            self._dictionaries[key] = Arguments(open=[Open("what leads back to itself")])
-            known = self._dictionaries[key] = self._made(node, scope, place, depth + 1)
+            self._dictionaries[key] = Arguments(sources=[ParameterSource("what leads back to itself")])
+            known = self._dictionaries[key] = self._expression_dictionary(node, scope, place, depth + 1)
         return known.copy()
 
-    def _made(  # noqa: C901  # one case for each kind of expression
+    def _expression_dictionary(  # noqa: C901  # one case for each kind of expression
         self, node: cst.BaseExpression, scope: Scope, place: Place | None, deeper: int
     ) -> Arguments:
         found = Arguments()
@@ -66,13 +66,13 @@ class Reader(Models):
             case cst.Name(value="None"):
                 return found
             case cst.Call():
-                return self._from_call(node, scope, place, deeper)
+                return self._call_dictionary(node, scope, place, deeper)
             case cst.IfExp():
                 one, other = (self.dictionary(each, scope, place, deeper) for each in (node.body, node.orelse))
-                return joined(one, other)
+                return either_arguments(one, other)
             case cst.BooleanOperation():
                 left, right = (self.dictionary(each, scope, place, deeper) for each in (node.left, node.right))
-                return joined(left, right) if isinstance(node.operator, cst.Or) else joined(Arguments(), right)
+                return either_arguments(left, right) if isinstance(node.operator, cst.Or) else either_arguments(Arguments(), right)
             case cst.BinaryOperation(operator=cst.BitOr()):
                 found = self.dictionary(node.left, scope, place, deeper)
                 found.update(self.dictionary(node.right, scope, place, deeper))
@@ -82,78 +82,78 @@ class Reader(Models):
             case cst.NamedExpr():
                 return self.dictionary(node.value, scope, place, deeper)
             case cst.DictComp():
-                return self._filtered(node, scope, place, deeper)
+                return self._filtered_dictionary(node, scope, place, deeper)
             case cst.Name() | cst.Attribute():
-                return self._named(node, scope, place, deeper)
+                return self._name_dictionary(node, scope, place, deeper)
             case cst.Subscript():
                 return self._entry(node, scope, place, deeper)
-        return Arguments(open=[Open(f"**{self._code(node)}")])
+        return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
 
     def set_in(
         self, found: Arguments, key: str | None, value: cst.BaseExpression | None, scope: Scope, place: Place | None
     ) -> None:
         """Give a key of a dictionary a value; what is in `extra_body` is looked at by itself."""
         if key is None:
-            found.open.append(Open("a key that isn't literal"))
+            found.sources.append(ParameterSource("a key that isn't literal"))
             return
         inner: Any = UNKNOWN if value is None else self.value(value, scope, place)
         if key == "extra_body" and value is not None:
             inside = self.dictionary(value, scope, place, 8)
             inner = inside.values or inner
-            found.maybe |= {f"extra_body.{name}" for name in inside.maybe}
-            found.open += [replace(one, text=f"extra_body: {one.text}") for one in inside.open]
-        found.put(key, inner)
+            found.optional |= {f"extra_body.{name}" for name in inside.optional}
+            found.sources += [replace(one, text=f"extra_body: {one.text}") for one in inside.sources]
+        found.assign(key, inner)
 
     def _key(self, node: cst.BaseExpression, scope: Scope, place: Place | None) -> str | None:
         value = text_of(node) or self.value(node, scope, place)
         return value if isinstance(value, str) else None
 
-    def _named(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _name_dictionary(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Arguments:
         """Follow a dictionary through the statements that make it and add to it."""
         found = self.definitions(node, scope, place)
         symbol = self._symbols.of(node, scope)
         if found is None and symbol.defined is not None and symbol.defined.kind == "function":
-            return self._returned(symbol.defined, None, scope, place, depth)  # a property
+            return self._returned_dictionary(symbol.defined, None, scope, place, depth)  # a property
         if found is None:
-            return Arguments(open=[Open(f"**{self._code(node)}")])
+            return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         state: Arguments | None = None
         events = found.events()
         first = next((k for k in range(len(events) - 1, -1, -1) if self._is_start(found, events[k])), 0)
         for event in events[first:]:
             before = state
             if isinstance(event, Binding):
-                state = self._bound_to(event, node, depth)
+                state = self._binding_dictionary(event, node, depth)
             else:
-                state = self._changed(before.copy() if before else Arguments(), event, depth)
+                state = self._apply_change(before.copy() if before else Arguments(), event, depth)
             if before is not None and not found.is_sure(event):
-                state = joined(before, state)
-        return state or Arguments(open=[Open(f"**{self._code(node)}")])
+                state = either_arguments(before, state)
+        return state or Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
 
     def _is_start(self, found: Definitions, event: Binding | Change) -> bool:
         return isinstance(event, Binding) and found.is_sure(event)
 
-    def _bound_to(self, one: Binding, node: cst.Name | cst.Attribute, depth: int) -> Arguments:
+    def _binding_dictionary(self, one: Binding, node: cst.Name | cst.Attribute, depth: int) -> Arguments:
         if one.parameter:
-            return self._parameter(one, depth)
+            return self._parameter_dictionary(one, depth)
         if one.defined is not None and one.defined.kind == "function":
-            return self._returned(one.defined, None, one.scope, None, depth)
+            return self._returned_dictionary(one.defined, None, one.scope, None, depth)
         if is_field(one):
-            return Arguments(open=[Open(f"**{self._code(node)}, a field of {one.scope.qualname}")])
+            return Arguments(sources=[ParameterSource(f"**{self._code(node)}, a field of {one.scope.qualname}")])
         if one.value is None or one.index is not None:
-            return Arguments(open=[Open(f"**{self._code(node)}")])
+            return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         return self.dictionary(one.value, one.scope, one.place, depth)
 
-    def _parameter(self, one: Binding, depth: int) -> Arguments:
+    def _parameter_dictionary(self, one: Binding, depth: int) -> Arguments:
         owner, name = one.scope, self._name_of(one)
         text = f"**{name} of {owner.qualname}"
         annotation = owner.keywords_annotation if name == owner.keywords else one.annotation
-        fields = self._fields(self._typed(annotation, owner.parent or owner), depth)
-        if fields is not None and not fields.open:
-            return Arguments(dict.fromkeys(fields.values, UNKNOWN), maybe=set(fields.values))
+        fields = self._fields(self._typed_dict_class(annotation, owner.parent or owner), depth)
+        if fields is not None and not fields.sources:
+            return Arguments(dict.fromkeys(fields.values, UNKNOWN), optional=set(fields.values))
         taken = owner.parameters if name == owner.keywords else ()
-        return Arguments(open=[Open(text, id(owner), name, without=frozenset(taken))])
+        return Arguments(sources=[ParameterSource(text, id(owner), name, without=frozenset(taken))])
 
-    def _changed(self, state: Arguments, change: Change, depth: int) -> Arguments:
+    def _apply_change(self, state: Arguments, change: Change, depth: int) -> Arguments:
         scope, place = change.scope, change.place
         if change.kind == "add":
             return state
@@ -166,22 +166,22 @@ class Reader(Models):
             inside = state.values.get(change.key)
             mine = Arguments(dict(inside)) if isinstance(inside, dict) else Arguments()
             mine.update(other)
-            state.put(change.key, mine.values)
-            state.open += [replace(one, text=f"{change.key}: {one.text}") for one in mine.open]
+            state.assign(change.key, mine.values)
+            state.sources += [replace(one, text=f"{change.key}: {one.text}") for one in mine.sources]
         elif change.kind == "drop":
             if change.key is not None:
                 state.drop(change.key)
             else:
-                state = state.weakened()
+                state = state.as_optional()
         elif change.key is None:
-            state.update(self._under_names(change, depth))
+            state.update(self._set_under_computed_key(change, depth))
         elif change.kind == "default":
             state.default(change.key, UNKNOWN if change.value is None else self.value(change.value, scope, place))
         else:
             self.set_in(state, change.key, change.value, scope, place)
         return state
 
-    def _under_names(self, change: Change, depth: int) -> Arguments:
+    def _set_under_computed_key(self, change: Change, depth: int) -> Arguments:
         """Return what `made[key] = value` gives: in a loop over names, or over another dictionary, what that holds."""
         bindings = self._symbols.lookup(change.by, change.scope) if change.by else []
         if len(bindings) == 1 and bindings[0].value is not None:
@@ -195,21 +195,21 @@ class Reader(Models):
             one = loops[-1]
             match one.of:
                 case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
-                    return self.dictionary(inner, one.scope, one.place, depth).weakened()
+                    return self.dictionary(inner, one.scope, one.place, depth).as_optional()
                 case cst.BaseExpression() as names:
                     keys = self._names_in(names, one.scope, one.place, depth)
                     if keys is not None:
-                        return Arguments(dict.fromkeys(keys, UNKNOWN), maybe=set(keys))
-        return Arguments(open=[Open("a key that isn't literal")])
+                        return Arguments(dict.fromkeys(keys, UNKNOWN), optional=set(keys))
+        return Arguments(sources=[ParameterSource("a key that isn't literal")])
 
-    def _filtered(self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _filtered_dictionary(self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int) -> Arguments:
         """Return what is left of a dictionary whose items are looked through."""
         source = node.for_in.iter
         match source:
             case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
                 left = self.dictionary(inner, scope, place, depth)
             case _:
-                return Arguments(open=[Open("keys that aren't literal")])
+                return Arguments(sources=[ParameterSource("keys that aren't literal")])
         if not node.for_in.ifs:
             return left
         keys: frozenset[str] | None = None
@@ -224,15 +224,15 @@ class Reader(Models):
                         keys = names
                     elif names is not None and isinstance(target.operator, cst.NotIn):
                         without = names
-        return left.limited(keys, without).weakened()
+        return left.limited(keys, without).as_optional()
 
     def _entry(self, node: cst.Subscript, scope: Scope, place: Place | None, depth: int) -> Arguments:
-        value = self._symbols_entry(node, scope, place)
+        value = self._literal_entry(node, scope, place)
         if value is None:
-            return Arguments(open=[Open(f"**{self._code(node.value)}[…]")])
+            return Arguments(sources=[ParameterSource(f"**{self._code(node.value)}[…]")])
         return self.dictionary(*value, depth)
 
-    def _symbols_entry(
+    def _literal_entry(
         self, node: cst.Subscript, scope: Scope, place: Place | None
     ) -> tuple[cst.BaseExpression, Scope, Place | None] | None:
         """Return the value under a key of a dictionary that is written out."""
@@ -247,26 +247,26 @@ class Reader(Models):
 
     # Calls that give dictionaries
 
-    def _from_call(self, node: cst.Call, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _call_dictionary(self, node: cst.Call, scope: Scope, place: Place | None, depth: int) -> Arguments:
         symbol = self._symbols.follow(self._symbols.of(node.func, scope))
         own = node.func.value if isinstance(node.func, cst.Name) else ""
         path = own if own in ("dict", "vars", "locals") and not self._symbols.lookup(own, scope) else symbol.path
         first = node.args[0].value if node.args and node.args[0].keyword is None and not node.args[0].star else None
         if path == "locals" and not node.args:
-            return Arguments(open=[Open("**locals()", keys=frozenset(scope.bindings))])
+            return Arguments(sources=[ParameterSource("**locals()", keys=frozenset(scope.bindings))])
         if path in _COPIERS or path.startswith("openai.types."):
             found = self.dictionary(first, scope, place, depth) if first is not None else Arguments()
             found.update(self.read(node.args, scope, place))
             return found
         if path == "typing.cast" and len(node.args) == 2:
             return self.dictionary(node.args[1].value, scope, place, depth)
-        if path in DUMPERS and first is not None:
-            return self._dumped(first, node, scope, place, depth)
+        if path in DUMP_FUNCTIONS and first is not None:
+            return self._dumped_fields(first, node, scope, place, depth)
         if symbol.defined is not None:
             if symbol.defined.kind == "function":
-                found = self._returned(symbol.defined, node, scope, place, depth)
+                found = self._returned_dictionary(symbol.defined, node, scope, place, depth)
                 for other in self._overriding(symbol.defined, node.func):
-                    found = joined(found, self._returned(other, node, scope, place, depth))
+                    found = either_arguments(found, self._returned_dictionary(other, node, scope, place, depth))
                 return found
             if not symbol.path.endswith("()") and self._is_typed_dict(symbol.defined):
                 return self.read(node.args, scope, place)
@@ -274,14 +274,14 @@ class Reader(Models):
             name = node.func.attr.value
             if name == "copy" and not node.args:
                 return self.dictionary(node.func.value, scope, place, depth)
-            if name in DUMPS:
-                return self._dumped(node.func.value, node, scope, place, depth)
+            if name in DUMP_METHODS:
+                return self._dumped_fields(node.func.value, node, scope, place, depth)
             if name in ("get", "pop", "setdefault") and first is not None:
                 key = cst.Subscript(node.func.value, [cst.SubscriptElement(cst.Index(first))])
-                value = self._symbols_entry(key, scope, place)
+                value = self._literal_entry(key, scope, place)
                 if value is not None:
                     return self.dictionary(*value, depth)
-        return Arguments(open=[Open(f"**{self._code(node.func)}()")])
+        return Arguments(sources=[ParameterSource(f"**{self._code(node.func)}()")])
 
     def _overriding(self, method: Scope, func: cst.BaseExpression) -> list[Scope]:
         """Return the methods of derived classes that a call on self may mean as well."""
@@ -291,21 +291,21 @@ class Reader(Models):
                 return [one.defined for each in found for one in each if one.defined is not None]
         return []
 
-    def _returned(
+    def _returned_dictionary(
         self, function: Scope, call: cst.Call | None, scope: Scope, place: Place | None, depth: int
     ) -> Arguments:
         """Return the dictionary that a function of the project returns."""
         found: Arguments | None = None
         for value, where in function.returns:
             one = self.dictionary(value, function, where, depth)
-            found = one if found is None else joined(found, one)
+            found = one if found is None else either_arguments(found, one)
         if found is None:
-            return Arguments(open=[Open(f"**{function.qualname}()")])
-        return found if call is None else self.called(found, function, call.args, scope, place, depth)
+            return Arguments(sources=[ParameterSource(f"**{function.qualname}()")])
+        return found if call is None else self.substitute_arguments(found, function, call.args, scope, place, depth)
 
     # What a function passes on of its own parameters
 
-    def called(  # noqa: PLR0917
+    def substitute_arguments(  # noqa: PLR0917
         self,
         inner: Arguments,
         function: Scope,
@@ -315,41 +315,41 @@ class Reader(Models):
         depth: int = 0,
     ) -> Arguments:
         """Return arguments with what a function's parameters stand for where it is called."""
-        given = _Given(self, function, args, scope, place, depth)
+        given = _CallArguments(self, function, args, scope, place, depth)
         found = Arguments()
-        for one in inner.open:
+        for one in inner.sources:
             if one.function != id(function):
-                found.update(Arguments(open=[one]))
+                found.update(Arguments(sources=[one]))
                 continue
             more = given.rest() if one.parameter == function.keywords else given.dictionary(one.parameter)
             more = more.limited(one.keys, one.without)
-            found.update(more.weakened() if one.weak else more)
+            found.update(more.as_optional() if one.weak else more)
         for name, value in inner.values.items():
-            maybe = name in inner.maybe
+            maybe = name in inner.optional
             if isinstance(value, Unknown) and value.function == id(function):
                 parameter = value.parameter
                 value, doubtful, others = given.value(parameter)  # noqa: PLW2901
                 maybe = maybe or doubtful
                 if others:
-                    found.loose.add(name)
-                    found.open = merged([*found.open, *(each.limited(frozenset({parameter})) for each in others)])
-            if name in inner.loose and name in found.values:
+                    found.replaceable.add(name)
+                    found.sources = merge_sources([*found.sources, *(each.limited(frozenset({parameter})) for each in others)])
+            if name in inner.replaceable and name in found.values:
                 continue
-            loose = found.loose
-            found.update(Arguments({} if value is ABSENT else {name: value}, maybe={name} if maybe else set()))
-            found.loose |= loose & {name}
+            loose = found.replaceable
+            found.update(Arguments({} if value is ABSENT else {name: value}, optional={name} if maybe else set()))
+            found.replaceable |= loose & {name}
         return found
 
 
-class _Given:
+class _CallArguments:
     """What one call gives the parameters of a function."""
 
     def __init__(  # noqa: PLR0917
-        self, reader: Reader, function: Scope, args: Sequence[cst.Arg], scope: Scope, place: Place | None, depth: int
+        self, reader: ArgumentReader, function: Scope, args: Sequence[cst.Arg], scope: Scope, place: Place | None, depth: int
     ) -> None:
         self._reader = reader
         self._function = function
-        self._where = (scope, place)
+        self._context = (scope, place)
         self._depth = depth
         self._spread = Arguments()
         self._nodes: dict[str, cst.BaseExpression] = {}
@@ -367,13 +367,13 @@ class _Given:
             elif names:
                 self._nodes[names.pop(0)] = arg.value
 
-    def value(self, parameter: str) -> tuple[Any, bool, list[Open]]:
+    def value(self, parameter: str) -> tuple[Any, bool, list[ParameterSource]]:
         """Return a parameter's value, whether it may not be given, and what else may give it."""
         if parameter in self._nodes:
-            return self._reader.value(self._nodes[parameter], *self._where), False, []
+            return self._reader.value(self._nodes[parameter], *self._context), False, []
         if parameter in self._spread.values:
-            return self._spread.values[parameter], parameter in self._spread.maybe, []
-        more = [one for one in self._spread.open if one.may_give(parameter)]
+            return self._spread.values[parameter], parameter in self._spread.optional, []
+        more = [one for one in self._spread.sources if one.may_give(parameter)]
         default = self._function.defaults.get(parameter)
         if default is None:
             return UNKNOWN, False, more
@@ -382,10 +382,10 @@ class _Given:
     def dictionary(self, parameter: str) -> Arguments:
         """Return a parameter that is a dictionary."""
         if parameter in self._nodes:
-            return self._reader.dictionary(self._nodes[parameter], *self._where, self._depth)
+            return self._reader.dictionary(self._nodes[parameter], *self._context, self._depth)
         default = self._function.defaults.get(parameter)
-        if default is None or any(one.may_give(parameter) for one in self._spread.open):
-            return Arguments(open=[Open(f"**{parameter} of {self._function.qualname}")])
+        if default is None or any(one.may_give(parameter) for one in self._spread.sources):
+            return Arguments(sources=[ParameterSource(f"**{parameter} of {self._function.qualname}")])
         return self._reader.dictionary(default, self._function.parent or self._function, None, self._depth)
 
     def rest(self) -> Arguments:
@@ -393,5 +393,5 @@ class _Given:
         found = self._spread.copy()
         for name, node in self._nodes.items():
             if name not in self._function.parameters:
-                self._reader.set_in(found, name, node, *self._where)
+                self._reader.set_in(found, name, node, *self._context)
         return found.limited(None, self._function.parameters)

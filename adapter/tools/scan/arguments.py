@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-_MOST = 12
-_REST = "elsewhere"
+_MAX_SOURCES = 12
+_OTHER_SOURCES = "elsewhere"
 
 PLACEHOLDER = "…"
 """Stands for a text that isn't written out where the call is."""
@@ -21,7 +21,7 @@ class Unknown:
     `parameter` say that it is what a function of the project is called with.
     """
 
-    given: Literal["", "some", "number"] = ""
+    hint: Literal["", "some", "number"] = ""
     function: int = 0
     parameter: str = ""
 
@@ -30,7 +30,7 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
-SOME = Unknown("some")
+NONEMPTY = Unknown("some")
 NUMBER = Unknown("number")
 
 
@@ -42,7 +42,7 @@ ABSENT = Absent()
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class ParameterSource:
     """Where more parameters may come from: in words, and as a parameter of a function (by its id).
 
     Only `keys` (None: any), and none of `without`, can come of it. `weak` says that what it holds is filtered by value.
@@ -59,7 +59,7 @@ class Open:
         """Return whether a parameter can come of it."""
         return (self.keys is None or name in self.keys) and name not in self.without
 
-    def limited(self, keys: frozenset[str] | None, without: Iterable[str] = (), *, weak: bool = False) -> Open:
+    def limited(self, keys: frozenset[str] | None, without: Iterable[str] = (), *, weak: bool = False) -> ParameterSource:
         """Return it with fewer names."""
         both = keys if self.keys is None else self.keys if keys is None else self.keys & keys
         return replace(self, keys=both, without=self.without | frozenset(without), weak=self.weak or weak)
@@ -73,15 +73,15 @@ class Arguments:
     """
 
     values: dict[str, Any] = field(default_factory=dict)
-    open: list[Open] = field(default_factory=list)
-    maybe: set[str] = field(default_factory=set)
-    loose: set[str] = field(default_factory=set)
+    sources: list[ParameterSource] = field(default_factory=list)
+    optional: set[str] = field(default_factory=set)
+    replaceable: set[str] = field(default_factory=set)
 
     def copy(self) -> Arguments:
         """Return a copy that can be changed by itself."""
-        return Arguments(dict(self.values), list(self.open), set(self.maybe), set(self.loose))
+        return Arguments(dict(self.values), list(self.sources), set(self.optional), set(self.replaceable))
 
-    def put(self, name: str, value: Any) -> None:
+    def assign(self, name: str, value: Any) -> None:
         """Give a parameter, whatever it was before."""
         self.drop(name)
         if value is not ABSENT:
@@ -90,61 +90,61 @@ class Arguments:
     def drop(self, name: str) -> None:
         """Take a parameter away."""
         self.values.pop(name, None)
-        self.maybe.discard(name)
-        self.loose.discard(name)
-        self.open = [one.limited(None, (name,)) for one in self.open]
+        self.optional.discard(name)
+        self.replaceable.discard(name)
+        self.sources = [one.limited(None, (name,)) for one in self.sources]
 
     def default(self, name: str, value: Any) -> None:
         """Give a parameter where it isn't given yet."""
-        if name in self.values and name not in self.maybe:
+        if name in self.values and name not in self.optional:
             return
-        opened = any(one.may_give(name) for one in self.open)
-        value = either(self.values[name], value) if name in self.values else value
-        before = self.open
-        self.put(name, value)
+        opened = any(one.may_give(name) for one in self.sources)
+        value = either_value(self.values[name], value) if name in self.values else value
+        before = self.sources
+        self.assign(name, value)
         if opened:
-            self.open = before
-            self.loose.add(name)
+            self.sources = before
+            self.replaceable.add(name)
 
     def update(self, other: Arguments) -> None:
         """Add what another dictionary holds, which wins."""
         for name in self.values:
-            if any(one.may_give(name) for one in other.open):
-                self.loose.add(name)
+            if any(one.may_give(name) for one in other.sources):
+                self.replaceable.add(name)
         for name, value in other.values.items():
-            if name not in other.maybe:
-                self.put(name, value)
+            if name not in other.optional:
+                self.assign(name, value)
             elif name in self.values:
-                self.values[name] = either(self.values[name], value)
+                self.values[name] = either_value(self.values[name], value)
             else:
                 self.values[name] = value
-                self.maybe.add(name)
-            if name in other.loose:
-                self.loose.add(name)
-        self.maybe |= {name for name in other.maybe if name not in other.values}
-        self.open = merged([*self.open, *other.open])
+                self.optional.add(name)
+            if name in other.replaceable:
+                self.replaceable.add(name)
+        self.optional |= {name for name in other.optional if name not in other.values}
+        self.sources = merge_sources([*self.sources, *other.sources])
 
-    def weakened(self) -> Arguments:
+    def as_optional(self) -> Arguments:
         """Return it with nothing that is always given."""
-        opened = [replace(one, weak=True) for one in self.open]
-        return Arguments(dict(self.values), opened, set(self.values), set(self.loose))
+        opened = [replace(one, weak=True) for one in self.sources]
+        return Arguments(dict(self.values), opened, set(self.values), set(self.replaceable))
 
     def limited(self, keys: frozenset[str] | None, without: Iterable[str] = ()) -> Arguments:
         """Return only these names of it."""
         gone = frozenset(without)
         values = {k: v for k, v in self.values.items() if (keys is None or k in keys) and k not in gone}
-        opened = [one.limited(keys, gone) for one in self.open]
-        return Arguments(values, opened, self.maybe & values.keys(), self.loose & values.keys())
+        opened = [one.limited(keys, gone) for one in self.sources]
+        return Arguments(values, opened, self.optional & values.keys(), self.replaceable & values.keys())
 
 
-def merged(opened: Iterable[Open]) -> list[Open]:
+def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
     """Return them without those that come from the same place, and no more than a reader wants to see."""
-    found: dict[tuple[str, int, str], Open] = {}
-    for one in opened:
+    found: dict[tuple[str, int, str], ParameterSource] = {}
+    for one in sources:
         key = one.text, one.function, one.parameter
         before = found.get(key)
-        if before is None and len(found) >= _MOST:
-            key, one = (_REST, 0, ""), Open(_REST)  # noqa: PLW2901
+        if before is None and len(found) >= _MAX_SOURCES:
+            key, one = (_OTHER_SOURCES, 0, ""), ParameterSource(_OTHER_SOURCES)  # noqa: PLW2901
             before = found.get(key)
         if before is not None:
             keys = None if before.keys is None or one.keys is None else before.keys | one.keys
@@ -153,26 +153,26 @@ def merged(opened: Iterable[Open]) -> list[Open]:
     return list(found.values())
 
 
-def joined(one: Arguments, other: Arguments) -> Arguments:
+def either_arguments(one: Arguments, other: Arguments) -> Arguments:
     """Return what is known where it is either of two."""
-    found = Arguments(open=merged([*one.open, *other.open]))
+    found = Arguments(sources=merge_sources([*one.sources, *other.sources]))
     for name in dict.fromkeys([*one.values, *other.values]):
         both = [each.values[name] for each in (one, other) if name in each.values]
-        found.values[name] = both[0] if len(both) == 1 else either(*both)
-        if len(both) == 1 or name in one.maybe or name in other.maybe:
-            found.maybe.add(name)
-    found.maybe |= one.maybe | other.maybe
-    found.loose = one.loose | other.loose
+        found.values[name] = both[0] if len(both) == 1 else either_value(*both)
+        if len(both) == 1 or name in one.optional or name in other.optional:
+            found.optional.add(name)
+    found.optional |= one.optional | other.optional
+    found.replaceable = one.replaceable | other.replaceable
     return found
 
 
-def either(one: Any, other: Any) -> Any:
+def either_value(one: Any, other: Any) -> Any:
     """Return what is known of a value that is either of two."""
     if (type(one), one) == (type(other), other):
         return one
-    return SOME if says_something(one) and says_something(other) else UNKNOWN
+    return NONEMPTY if is_nonempty(one) and is_nonempty(other) else UNKNOWN
 
 
-def says_something(value: Any) -> bool:
+def is_nonempty(value: Any) -> bool:
     """Return whether a value is known not to be empty."""
-    return value == SOME if isinstance(value, Unknown) else isinstance(value, (list, dict, str)) and bool(value)
+    return value == NONEMPTY if isinstance(value, Unknown) else isinstance(value, (list, dict, str)) and bool(value)

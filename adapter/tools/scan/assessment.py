@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from adapter._exchange.plan import Plan
-from adapter._exchange.record import Choice
+from adapter._exchange.record import Route
 from adapter._routing.call import Call
-from adapter._routing.call_site import named
-from adapter._routing.overrides import NONE
+from adapter._routing.call_site import call_site_name
+from adapter._routing.overrides import NO_OVERRIDES
 from adapter._routing.router import Router
 from adapter._settings.settings import Settings
-from adapter.tools.explain.outcomes import Fate, fates
-from adapter.tools.explain.remedies import plan_of, ways_out
+from adapter.tools.explain.outcomes import ParameterOutcome, parameter_outcomes
+from adapter.tools.explain.remedies import find_remedies, plan_with_queries
 from adapter.translation.parameters import CHAT_ONLY, CHAT_PARAMETERS
 
 from .arguments import PLACEHOLDER, Unknown
@@ -46,7 +46,7 @@ _SAMPLES: Mapping[str, Any] = {
     "web_search_options": {},
 }  # fmt: skip
 
-_CARRIED_WITH = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parameter together with
+_COMPANIONS = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parameter together with
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Assessment:
     verdict: Verdict
     why: str
     settings: tuple[str, ...] = ()
-    fates: tuple[Fate, ...] = ()
-    one_way: str | None = None
+    parameters: tuple[ParameterOutcome, ...] = ()
+    responses_only_reason: str | None = None
     unless: tuple[str, ...] = ()
 
 
@@ -69,7 +69,7 @@ class _Body:
     """A site's parameters: the body that is known, and for each parameter that may be given, or have another value, a value that says something."""
 
     known: dict[str, Any]
-    doubtful: dict[str, Any]
+    uncertain: dict[str, Any]
 
 
 class Assessor:
@@ -82,22 +82,22 @@ class Assessor:
     def assess(self, site: Site, module: str) -> Assessment:
         """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
         body = self._body(site)
-        choice = self._choice(body, _callers(site, module))
+        choice = self._route(body, _callers(site, module))
         plan = _plan(body.known, choice)
-        found = {fate.name: fate for fate in fates(body.known, plan) if fate.name in _given(site)}
+        found = {fate.name: fate for fate in parameter_outcomes(body.known, plan) if fate.name in _given_names(site)}
         depends: list[str] = []
-        for name, value in body.doubtful.items():
-            alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: value}
-            found[name] = _doubt(name, alone, _plan(alone, choice))
+        for name, value in body.uncertain.items():
+            alone = {**minimal_body(body.known), **_COMPANIONS.get(name, {}), name: value}
+            found[name] = _uncertain_outcome(name, alone, _plan(alone, choice))
             if found[name].outcome == "depends":
                 depends.append(name)
         for name in site.arguments.values:
             if name not in found:
-                found[name] = Fate(name, "option", why="an option of the caller's library, not of the request")
+                found[name] = ParameterOutcome(name, "option", why="an option of the caller's library, not of the request")
         ordered = tuple(sorted(found.values(), key=lambda fate: _ORDER.get(fate.name, len(_ORDER))))
         if site.forced is not None:
-            return Assessment(site.forced, site.note, (), ordered, plan.one_way)  # type: ignore[arg-type]
-        return replace(self._judged(site, body, plan, choice, depends), fates=ordered, one_way=plan.one_way)
+            return Assessment(site.forced, site.note, (), ordered, plan.responses_only_reason)  # type: ignore[arg-type]
+        return replace(self._assess_plan(site, body, plan, choice, depends), parameters=ordered, responses_only_reason=plan.responses_only_reason)
 
     def _body(self, site: Site) -> _Body:
         """Split a site's parameters into what is known, and what isn't."""
@@ -110,74 +110,74 @@ class Assessor:
                 continue
             sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
             unknown = isinstance(value, Unknown)
-            may = not {name, f"extra_body.{name}"}.isdisjoint(given.maybe) or (unknown and not _is_said(name, value))
+            may = not {name, f"extra_body.{name}"}.isdisjoint(given.optional) or (unknown and not _is_surely_set(name, value))
             if unknown and sample is None:
                 continue
             if may:
-                body.doubtful[name] = sample if unknown else value
+                body.uncertain[name] = sample if unknown else value
             else:
                 body.known[name] = sample if unknown else value
         if site.call.endswith(("parse", "stream")) and _is_class(given.values.get("response_format")):
-            body.doubtful.pop("response_format", None)  # a model class: the SDK makes its schema
+            body.uncertain.pop("response_format", None)  # a model class: the SDK makes its schema
             schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
             body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    def _choice(self, body: _Body, call_sites: tuple[str, ...]) -> Choice:
-        sampled = {**body.known, **body.doubtful}
-        ground, _ = self._router.ground_of(Call(None, {}, NONE, _ENDPOINT, "", call_sites, sampled))
-        return ground.moved
+    def _route(self, body: _Body, call_sites: tuple[str, ...]) -> Route:
+        sampled = {**body.known, **body.uncertain}
+        ground, _ = self._router.settings_for(Call(None, {}, NO_OVERRIDES, _ENDPOINT, "", call_sites, sampled))
+        return ground.responses_route
 
-    def _judged(self, site: Site, body: _Body, plan: Plan, choice: Choice, depends: list[str]) -> Assessment:
+    def _assess_plan(self, site: Site, body: _Body, plan: Plan, route: Route, depends: list[str]) -> Assessment:
         held = [loss for loss in plan.losses if loss.action == "held"]
-        more = self._more(site, body, choice)
+        more = self._holding_from_elsewhere(site, body, route)
         if plan.refusal is not None:
             return Assessment(
                 "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it"
             )
         if plan.translation is None:
             reasons = list(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
-            remedy = _remedy(body.known, choice)
+            remedy = _remedy(body.known, route)
             if remedy is None:
                 return Assessment("stays", "; ".join(reasons))
-            return Assessment("setting", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+            return Assessment("setting", "; ".join([*reasons, *_source_texts(site, more)]), remedy, unless=(*depends, *more))
         if not depends and not more:
             return Assessment("moves", "")
         reasons = [f"depends on the value of {', '.join(depends)}"] if depends else []
-        sampled = {**body.known, **{name: body.doubtful[name] for name in depends}}
+        sampled = {**body.known, **{name: body.uncertain[name] for name in depends}}
         for name in depends:
-            sampled |= _CARRIED_WITH.get(name, {})
-        remedy = _remedy(sampled, choice) or () if depends else ()
-        return Assessment("unless", "; ".join([*reasons, *_sources(site, more)]), remedy, unless=(*depends, *more))
+            sampled |= _COMPANIONS.get(name, {})
+        remedy = _remedy(sampled, route) or () if depends else ()
+        return Assessment("unless", "; ".join([*reasons, *_source_texts(site, more)]), remedy, unless=(*depends, *more))
 
-    def _more(self, site: Site, body: _Body, choice: Choice) -> tuple[str, ...]:
+    def _holding_from_elsewhere(self, site: Site, body: _Body, route: Route) -> tuple[str, ...]:
         """Return the parameters that would hold the call, and that may come from elsewhere."""
         given = site.arguments
-        if not given.open or site.forced is not None:
+        if not given.sources or site.forced is not None:
             return ()
         key = (
-            choice.policy.unsupported,
-            frozenset(choice.policy.parameters.items()),
-            choice.policy.emulate,
+            route.policy.unsupported,
+            frozenset(route.policy.parameters.items()),
+            route.policy.emulate,
             body.known["model"],
         )
         holding = self._holding.get(key)
         if holding is None:
-            holding = self._holding[key] = tuple(name for name in _SAMPLES if _holds(name, body, choice))
-        in_body = any(one.text.startswith("extra_body") for one in given.open)
+            holding = self._holding[key] = tuple(name for name in _SAMPLES if _would_hold(name, body, route))
+        in_body = any(one.text.startswith("extra_body") for one in given.sources)
         return tuple(
             name
             for name in (*holding, *(sorted(CHAT_ONLY) if in_body else ()))
-            if name not in body.doubtful
-            and (name not in given.values or name in given.loose)
-            and any(one.may_give(name) for one in given.open)
+            if name not in body.uncertain
+            and (name not in given.values or name in given.replaceable)
+            and any(one.may_give(name) for one in given.sources)
         )
 
 
 def _callers(site: Site, module: str) -> tuple[str, ...]:
     """Name the callers of the SDK as production does, the nearest first."""
-    inner = [named(_module_of(file) if file else module, owner) for file, owner in site.through]
-    return (*inner, named(module, site.owner))
+    inner = [call_site_name(_module_of(file) if file else module, owner) for file, owner in site.call_chain]
+    return (*inner, call_site_name(module, site.owner))
 
 
 @lru_cache(maxsize=1000)
@@ -185,7 +185,7 @@ def _module_of(file: str) -> str:
     return module_of(Path(file))
 
 
-def _given(site: Site) -> set[str]:
+def _given_names(site: Site) -> set[str]:
     extra = site.arguments.values.get("extra_body")
     return site.arguments.values.keys() | (extra.keys() if isinstance(extra, dict) else set())
 
@@ -194,25 +194,25 @@ def _is_class(value: Any) -> bool:
     return isinstance(value, Unknown) and not value.parameter
 
 
-def _is_said(name: str, value: Unknown) -> bool:
+def _is_surely_set(name: str, value: Unknown) -> bool:
     """Return whether a value that isn't known says something in any case."""
     rule = CHAT_PARAMETERS.get(name)
-    if value.given == "number":
+    if value.hint == "number":
         neutral = rule.neutral if rule is not None else ()
         return not any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in neutral)
-    return value.given == "some" or name in CHAT_ONLY
+    return value.hint == "some" or name in CHAT_ONLY
 
 
-def _holds(name: str, body: _Body, choice: Choice) -> bool:
-    alone = {**known_basics(body.known), **_CARRIED_WITH.get(name, {}), name: _SAMPLES[name]}
-    return _plan(alone, choice).translation is None
+def _would_hold(name: str, body: _Body, route: Route) -> bool:
+    alone = {**minimal_body(body.known), **_COMPANIONS.get(name, {}), name: _SAMPLES[name]}
+    return _plan(alone, route).translation is None
 
 
-def _sources(site: Site, more: tuple[str, ...]) -> list[str]:
+def _source_texts(site: Site, more: tuple[str, ...]) -> list[str]:
     """Say where more may come from, and what of it would hold the call."""
     if not more:
         return []
-    opened = [one for one in site.arguments.open if any(one.may_give(name) for name in more)]
+    opened = [one for one in site.arguments.sources if any(one.may_give(name) for name in more)]
     texts = list(dict.fromkeys(one.text for one in opened))
     return [f"unless {', '.join(more)} come{'s' * (len(more) == 1)} from {', '.join(texts)}"]
 
@@ -220,18 +220,18 @@ def _sources(site: Site, more: tuple[str, ...]) -> list[str]:
 _ORDER = {name: k for k, name in enumerate(CHAT_PARAMETERS)}
 
 
-def known_basics(body: Mapping[str, Any]) -> dict[str, Any]:
+def minimal_body(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the least that a request holds."""
     return {"model": body["model"], "messages": [{"role": "user", "content": "a"}]}
 
 
-def _plan(body: Mapping[str, Any], choice: Choice) -> Plan:
-    return plan_of(dict(body), _ENDPOINT, choice)[0]
+def _plan(body: Mapping[str, Any], route: Route) -> Plan:
+    return plan_with_queries(dict(body), _ENDPOINT, route)[0]
 
 
-def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
+def _uncertain_outcome(name: str, body: Mapping[str, Any], plan: Plan) -> ParameterOutcome:
     """Say what becomes of a parameter whose value isn't known, from what becomes of a value that says something."""
-    fate = next(one for one in fates(body, plan) if one.name == name)
+    fate = next(one for one in parameter_outcomes(body, plan) if one.name == name)
     if fate.outcome not in ("holds", "refused"):
         return fate
     rule = CHAT_PARAMETERS.get(name)
@@ -240,11 +240,11 @@ def _doubt(name: str, body: Mapping[str, Any], plan: Plan) -> Fate:
     return replace(fate, outcome="depends", why=f"{what} unless it is {free}: {fate.why}")
 
 
-def _remedy(body: Mapping[str, Any], choice: Choice) -> tuple[str, ...] | None:
+def _remedy(body: Mapping[str, Any], route: Route) -> tuple[str, ...] | None:
     """Return the settings with which such a request moves, and its program gets what it reads; None where none do."""
-    _, asked = plan_of(dict(body), _ENDPOINT, choice)
-    ways = ways_out(dict(body), _ENDPOINT, choice, asked)
-    if ways.plan.translation is None or ways.breaking:
+    _, asked = plan_with_queries(dict(body), _ENDPOINT, route)
+    ways = find_remedies(dict(body), _ENDPOINT, route, asked)
+    if ways.plan.translation is None or ways.is_breaking:
         return None
     settings = (("drop", ways.drop), ("emulate", ways.emulate))
     return tuple(f'{key} = ["{name}"]' for key, names in settings for name in names)

@@ -9,8 +9,8 @@ import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from . import known_clients, tracing_clients
-from .argument_reader import Reader
-from .arguments import Arguments, Open, Unknown
+from .argument_reader import ArgumentReader
+from .arguments import Arguments, ParameterSource, Unknown
 from .doubles import find_doubles
 from .finder import Finder, Site, last_name
 from .known_clients import method_of
@@ -21,26 +21,26 @@ from .symbols import UNKNOWN, Symbol, Symbols
 Wrapper = tuple[Scope, Site]
 """A function that passes parameters of its own on to Chat Completions, and the site where it does."""
 
-Elsewhere = Callable[[Scope], Wrapper | None]
+WrapperLookup = Callable[[Scope], Wrapper | None]
 
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
     """List the sites of a module by itself, in the order of its lines."""
-    return find_with(wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None)
+    return find_module_sites(wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None)
 
 
-def find_with(
-    wrapper: MetadataWrapper, text: str, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
+def find_module_sites(
+    wrapper: MetadataWrapper, text: str, symbols: Symbols, wrappers: dict[int, Wrapper], find_wrapper: WrapperLookup
 ) -> list[Site]:
     """List the sites of a module, in the order of its lines.
 
     Its wrappers are added to `wrappers`, by the ids of their functions, as they are found; `elsewhere` gives those of other modules.
     """
     module = wrapper.module
-    finder = _Finder(module, symbols, wrappers, elsewhere)
+    finder = _CallFinder(module, symbols, wrappers, find_wrapper)
     finder.walk(module)
-    finder.wrapped()
-    finder.unused()
+    finder.add_wrapper_calls()
+    finder.add_unused_aliases()
     found = list(zip(finder.sites, finder.nodes, strict=True))
     if "completions" in text:
         found += find_requests(module, symbols)
@@ -54,7 +54,7 @@ def find_with(
 
 
 @dataclass(frozen=True, slots=True)
-class _Called:
+class _ProjectCall:
     """A call of a function of the project."""
 
     node: cst.Call
@@ -63,18 +63,18 @@ class _Called:
     place: Place | None
 
 
-class _Finder(Finder):
+class _CallFinder(Finder):
     def __init__(
-        self, module: cst.Module, symbols: Symbols, wrappers: dict[int, Wrapper], elsewhere: Elsewhere
+        self, module: cst.Module, symbols: Symbols, wrappers: dict[int, Wrapper], find_wrapper: WrapperLookup
     ) -> None:
         super().__init__(module, symbols)
         self._wrappers = wrappers
-        self._elsewhere = elsewhere
-        self._reader = Reader(symbols, module)
-        self._calls: list[_Called] = []
+        self._find_wrapper = find_wrapper
+        self._reader = ArgumentReader(symbols, module)
+        self._calls: list[_ProjectCall] = []
         self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
-        self._spent: set[int] = set()  # nodes that another site has told of
-        self._replaces = False  # whether the module puts something in the place of a method: what it keeps is put back
+        self._reported: set[int] = set()  # nodes that another site has told of
+        self._replaces_method = False  # whether the module puts something in the place of a method: what it keeps is put back
 
     # Calls
 
@@ -82,24 +82,24 @@ class _Finder(Finder):
         symbol = self._symbols.of(node.func, self._scope)
         method = method_of(symbol.path)
         if method is not None:
-            self._method(node, symbol, method)
+            self._add_chat_call(node, symbol, method)
             return
         if known_clients.LEGACY.fullmatch(symbol.path):
             name = "ChatCompletion." + symbol.path.rpartition(".")[2]
             note = "the SDK of the 0.x days: move to a client's chat.completions first (openai migrate)"
-            self._add(node, "legacy", name, arguments=self._given(node, symbol), forced="stays", note=note)
+            self._add(node, "legacy", name, arguments=self._arguments_of(node, symbol), forced="stays", note=note)
             return
-        if known_clients.BATCH.fullmatch(symbol.path) and self._batch(node, symbol):
+        if known_clients.BATCH.fullmatch(symbol.path) and self._add_batch(node, symbol):
             return
         framework = known_clients.framework(symbol.path)
-        if framework is not None and self._is_openais(node, framework):
-            self._framework(node, symbol, framework)
+        if framework is not None and self._is_openai_model(node, framework):
+            self._add_framework_call(node, symbol, framework)
             return
         if symbol.defined is not None and symbol.defined.kind == "function":
-            self._calls.append(_Called(node, self._scope, symbol, self._symbols.place_of(node)))
-        self._passed_on(node, symbol)
+            self._calls.append(_ProjectCall(node, self._scope, symbol, self._symbols.place_of(node)))
+        self._add_passed_on(node, symbol)
 
-    def _given(self, node: cst.Call, symbol: Symbol) -> Arguments:
+    def _arguments_of(self, node: cst.Call, symbol: Symbol) -> Arguments:
         found = self._preset(symbol)
         found.update(self._reader.read(node.args, self._scope, self._symbols.place_of(node)))
         return found
@@ -110,32 +110,32 @@ class _Finder(Finder):
             found.update(self._reader.read([arg], scope))
         return found
 
-    def _method(self, node: cst.Call, symbol: Symbol, method: str) -> None:
+    def _add_chat_call(self, node: cst.Call, symbol: Symbol, method: str) -> None:
         if not symbol.path.startswith(("openai.", "adapter.")):
-            found = self._symbols.deeply(node.func, self._scope)
+            found = self._symbols.resolve_in_all_files(node.func, self._scope)
             if found.defined is not None and found.defined.kind == "function" and not method_of(found.path):
                 # The project's own client, which has methods of the same names.
-                self._calls.append(_Called(node, self._scope, found, self._symbols.place_of(node)))
+                self._calls.append(_ProjectCall(node, self._scope, found, self._symbols.place_of(node)))
                 return
             symbol = found if method_of(found.path) else symbol
-        given = self._given(node, symbol)
+        given = self._arguments_of(node, symbol)
         if method.endswith("stream"):
-            given.put("stream", True)
+            given.assign("stream", True)
         messages = self._reader.messages(node.args, self._scope)
         if symbol.path.startswith("instructor."):
             site = self._add(node, "instructor", method, arguments=given, messages=messages)
             site.wire = "make its client from adapter.OpenAI()"
-            for name in _INSTRUCTORS:
+            for name in _INSTRUCTOR_ARGUMENTS:
                 given.drop(name)
             return
         site = self._add(node, "chat", method, arguments=given, messages=messages)
-        site.client = _elsewhere(node.func, symbol)
-        if not _judge_vendor(site, symbol.path, self._symbols):
+        site.unknown_client_note = _unknown_client_note(node.func, symbol)
+        if not _mark_other_client(site, symbol.path, self._symbols):
             self._keep_wrapper(self._scope, site)
 
     def _keep_wrapper(self, scope: Scope, site: Site) -> None:
         """Note the function whose ** parameter, or dictionary, a site is given."""
-        sources = {one.function for one in site.arguments.open if one.parameter}
+        sources = {one.function for one in site.arguments.sources if one.parameter}
         owner: Scope | None = scope
         while owner is not None and owner.kind == "function":
             if id(owner) in sources:
@@ -143,11 +143,11 @@ class _Finder(Finder):
                 return
             owner = owner.parent
 
-    def _batch(self, node: cst.Call, symbol: Symbol) -> bool:
+    def _add_batch(self, node: cst.Call, symbol: Symbol) -> bool:
         """Tell of a batch of chat requests; False where it is one of another endpoint."""
-        given = self._given(node, symbol)
-        endpoint = given.values.get("endpoint", Unknown() if given.open else None)
-        if endpoint == _BATCHED:
+        given = self._arguments_of(node, symbol)
+        endpoint = given.values.get("endpoint", Unknown() if given.sources else None)
+        if endpoint == _CHAT_ENDPOINT:
             self._add(node, "batch", "batches.create", forced="stays", note=BATCH_STAYS)
         elif isinstance(endpoint, Unknown) and symbol.path.startswith(("openai", "adapter")):
             note = f"{BATCH_STAYS}; which endpoint it names isn't known here"
@@ -156,8 +156,8 @@ class _Finder(Finder):
             return False
         return True
 
-    def _is_openais(self, node: cst.Call, framework: known_clients.Framework) -> bool:
-        if not framework.first:
+    def _is_openai_model(self, node: cst.Call, framework: known_clients.Framework) -> bool:
+        if not framework.model_prefixes:
             return True
         given = [
             arg.value
@@ -165,25 +165,25 @@ class _Finder(Finder):
             if (arg.keyword is None and not arg.star) or (arg.keyword and arg.keyword.value in ("model", "model_name"))
         ]
         value = self._reader.value(given[0], self._scope, self._symbols.place_of(node)) if given else None
-        return isinstance(value, str) and value.startswith(framework.first)
+        return isinstance(value, str) and value.startswith(framework.model_prefixes)
 
-    def _framework(self, node: cst.Call, symbol: Symbol, framework: known_clients.Framework) -> None:
-        given = self._given(node, symbol)
+    def _add_framework_call(self, node: cst.Call, symbol: Symbol, framework: known_clients.Framework) -> None:
+        given = self._arguments_of(node, symbol)
         if given.values.get("use_responses_api") is True:
             return
         name = symbol.path.rpartition(".")[2]
         if name in ("from_openai", "patch", "apatch", "from_provider", "set_default_openai_api"):
             given = Arguments()  # these take no parameters of the request
         for arg in node.args:
-            if arg.keyword is not None and arg.keyword.value in known_clients.INSIDE:
+            if arg.keyword is not None and arg.keyword.value in known_clients.PARAMETER_ARGUMENTS:
                 given.update(self._reader.dictionary(arg.value, self._scope, self._symbols.place_of(node)))
         self._add(node, framework.kind, name, arguments=given, wire=framework.wire)
 
-    def _passed_on(self, node: cst.Call, symbol: Symbol) -> None:
+    def _add_passed_on(self, node: cst.Call, symbol: Symbol) -> None:
         """Tell of methods that are handed to somebody else: retries, threads, partials that leave the file."""
         if symbol.path in ("functools.partial", "functools.partialmethod"):
             return  # told of where it is called
-        if last_name(node.func) in _LOOKS or id(node) in self._spent:
+        if last_name(node.func) in _INSPECTING_FUNCTIONS or id(node) in self._reported:
             return
         for k, arg in enumerate(node.args):
             value = self._symbols.of(arg.value, self._scope)
@@ -204,11 +204,11 @@ class _Finder(Finder):
             given.update(self._reader.read(others, self._scope, self._symbols.place_of(node)))
             taker = symbol.path if symbol.path != UNKNOWN else "a function"
             if not {"messages", "model"} & given.values.keys():
-                given = Arguments(open=[*given.open, Open(f"what {_plain(taker)} calls it with")])
+                given = Arguments(sources=[*given.sources, ParameterSource(f"what {_short_name(taker)} calls it with")])
             site = self._add(arg.value, "passed on", method, arguments=given)
-            if not _judge_vendor(site, value.path, self._symbols):
+            if not _mark_other_client(site, value.path, self._symbols):
                 self._keep_wrapper(self._scope, site)
-            self._spent.add(id(arg.value))
+            self._reported.add(id(arg.value))
 
     # Methods that are kept under another name
 
@@ -216,8 +216,8 @@ class _Finder(Finder):
         for target in (one.target for one in node.targets if isinstance(one.target, cst.Attribute)):
             owner = self._symbols.of(target.value, self._scope).path
             if method_of(f"{owner}.{target.attr.value}"):
-                self._replaces = True
-                self._spent.add(id(node.value))  # a double, or what wraps it
+                self._replaces_method = True
+                self._reported.add(id(node.value))  # a double, or what wraps it
         symbol = self._symbols.of(node.value, self._scope)
         if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
             self._aliases.append((node.value, self._scope, symbol))
@@ -232,9 +232,9 @@ class _Finder(Finder):
 
     # What is known at the end only
 
-    def wrapped(self) -> None:
+    def add_wrapper_calls(self) -> None:
         """Add the calls of functions that pass parameters on, and of those that call these."""
-        for _ in range(_CHAIN):
+        for _ in range(_MAX_WRAPPERS):
             before = len(self._wrappers)
             left = []
             for one in self._calls:
@@ -242,7 +242,7 @@ class _Finder(Finder):
                 if found is None:
                     left.append(one)
                 else:
-                    self._wrapped_call(one, *found)
+                    self._add_wrapper_call(one, *found)
             done = len(left) == len(self._calls)
             self._calls = left
             if done or (len(self._wrappers) == before and not left):
@@ -250,45 +250,45 @@ class _Finder(Finder):
 
     def _wrapper_of(self, symbol: Symbol) -> Wrapper | None:
         assert symbol.defined is not None
-        return self._wrappers.get(id(symbol.defined)) or self._elsewhere(symbol.defined)
+        return self._wrappers.get(id(symbol.defined)) or self._find_wrapper(symbol.defined)
 
-    def _wrapped_call(self, called: _Called, wrapper: Scope, inner: Site) -> None:
+    def _add_wrapper_call(self, called: _ProjectCall, wrapper: Scope, inner: Site) -> None:
         before, self._scope = self._scope, called.scope
         args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
-        given = self._reader.called(inner.arguments, wrapper, args, called.scope, called.place)
+        given = self._reader.substitute_arguments(inner.arguments, wrapper, args, called.scope, called.place)
         site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
-        site.through = (*inner.through, (wrapper.root().file, inner.owner))[:_CALLERS]
-        site.forced, site.note, site.wire, site.client = inner.forced, inner.note, inner.wire, inner.client
+        site.call_chain = (*inner.call_chain, (wrapper.root().file, inner.owner))[:_MAX_CALLERS]
+        site.forced, site.note, site.wire, site.unknown_client_note = inner.forced, inner.note, inner.wire, inner.unknown_client_note
         self._keep_wrapper(called.scope, site)
         self._scope = before
 
-    def unused(self) -> None:
+    def add_unused_aliases(self) -> None:
         """Add methods that were given a name which nothing here calls."""
         for node, scope, symbol in self._aliases:
-            if self._replaces or id(node) in self._symbols.used or id(node) in self._spent:
+            if self._replaces_method or id(node) in self._symbols.used or id(node) in self._reported:
                 continue
             before, self._scope = self._scope, scope
             given = self._preset(symbol)
-            given.open.append(Open("what it is called with under the name that it is kept by"))
+            given.sources.append(ParameterSource("what it is called with under the name that it is kept by"))
             self._add(node, "passed on", method_of(symbol.path) or "", arguments=given)
             self._scope = before
 
 
-_CHAIN = 6  # wrappers of wrappers that are followed
-_CALLERS = 24  # functions on the way to Chat that rules may name
-_BATCHED = "/v1/chat/completions"
-_LOOKS = frozenset(
+_MAX_WRAPPERS = 6  # wrappers of wrappers that are followed
+_MAX_CALLERS = 24  # functions on the way to Chat that rules may name
+_CHAT_ENDPOINT = "/v1/chat/completions"
+_INSPECTING_FUNCTIONS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
 )  # fmt: skip
-_INSTRUCTORS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
+_INSTRUCTOR_ARGUMENTS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
 
 
-def _judge_vendor(site: Site, path: str, symbols: Symbols) -> bool:
+def _mark_other_client(site: Site, path: str, symbols: Symbols) -> bool:
     """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
-    traced = tracing_clients.owner(path)
+    traced = tracing_clients.tracer_of_method(path)
     if traced is not None and not tracing_clients.is_wired(symbols):
         site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
-        site.client = ""
+        site.unknown_client_note = ""
         return True
     vendor = path.partition(".")[0]
     if vendor not in known_clients.VENDORS:
@@ -298,7 +298,7 @@ def _judge_vendor(site: Site, path: str, symbols: Symbols) -> bool:
     return True
 
 
-def _elsewhere(func: cst.BaseExpression, symbol: Symbol) -> str:
+def _unknown_client_note(func: cst.BaseExpression, symbol: Symbol) -> str:
     """Say that a client comes from elsewhere; empty where it is the SDK's own, or the SDK's module."""
     if symbol.path.startswith(("openai.", "adapter.")):
         return ""
@@ -313,5 +313,5 @@ def _elsewhere(func: cst.BaseExpression, symbol: Symbol) -> str:
     return f"the client comes from elsewhere ({name})" if 0 < len(name) <= 40 else "the client comes from elsewhere"
 
 
-def _plain(path: str) -> str:
+def _short_name(path: str) -> str:
     return path.rpartition(".")[2].removeprefix("function:").removesuffix("()") or "a function"

@@ -12,13 +12,13 @@ import libcst as cst
 from .cst_walker import Walker
 from .finder import last_name
 from .known_clients import CLIENTS
-from .module_tree import Tree
+from .module_tree import ModuleTree
 from .scoped_walker import ScopedWalker
 from .symbols import Binding, Scope, Symbols
 
-THEIRS = "openai"
+SDK = "openai"
 
-What = Literal[
+UseKind = Literal[
     "made",
     "subclassed",
     "annotated",
@@ -35,15 +35,15 @@ What = Literal[
 `checked`: in one that something may. `tested`: by isinstance; `compared`: with an object's own class;
 `likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
 
-_MAKERS = frozenset(
+_CALLING_FUNCTIONS = frozenset(
     {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached", "field", "lru_cache", "partial", "run_in_executor",
      "run_sync", "submit", "to_thread"}
 )  # fmt: skip
 """What calls the class that it is given."""
 
-_KEYWORDS = frozenset({"default_factory", "factory"})
-_SELVES = (("self",), ("cls",))
-_UNREAD = frozenset(
+_FACTORY_KEYWORDS = frozenset({"default_factory", "factory"})
+_SELF_PARAMETERS = (("self",), ("cls",))
+_PLAIN_DECORATORS = frozenset(
     {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod", "contextmanager", "deleter", "deprecated", "final",
      "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod", "traceable", "wraps"}
 )  # fmt: skip
@@ -51,7 +51,7 @@ _UNREAD = frozenset(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class ClassUse:
     """One mention of a client class.
 
     `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part; `name` is what the
@@ -64,23 +64,23 @@ class Use:
     name: str
     client: str
     scope: Scope
-    what: What
-    home: Scope | None
+    kind: UseKind
+    import_scope: Scope | None
     module: cst.Name | None = None
     call: cst.Call | None = None
     made_in: Scope | None = None  # the scope of that call
     derived: cst.ClassDef | None = None
-    mixed: bool = False  # the name may be something else than the SDK's class
+    is_ambiguous: bool = False  # the name may be something else than the SDK's class
 
 
-class Uses(ScopedWalker):
+class ClassUses(ScopedWalker):
     """Collect the uses of one module."""
 
-    def __init__(self, symbols: Symbols, tree: Tree, module: cst.Module) -> None:
+    def __init__(self, symbols: Symbols, tree: ModuleTree, module: cst.Module) -> None:
         super().__init__(symbols)
-        self.found: list[Use] = []
+        self.found: list[ClassUse] = []
         self._tree = tree
-        self._called = _Called()
+        self._called = _CalledNames()
         self._called.walk(module)
         self.walk(module)
 
@@ -105,9 +105,9 @@ class Uses(ScopedWalker):
     def _bindings(self, name: str, node: cst.CSTNode) -> list[Binding]:
         scope = self._scope
         # What stands in a definition's head is outside of it.
-        for one in self._tree.chain(node):
+        for one in self._tree.ancestors(node):
             if isinstance(one, (cst.Arg, cst.Annotation, cst.Decorator, cst.Param)):
-                above = self._tree.above(one)
+                above = self._tree.parent(one)
                 if isinstance(above, (cst.ClassDef, cst.FunctionDef, cst.Parameters)) and scope.parent is not None:
                     scope = scope.parent
                     break
@@ -124,8 +124,8 @@ class Uses(ScopedWalker):
         if not isinstance(node, cst.Name):
             return False
         bindings = self._symbols.lookup(node.value, scope)
-        theirs = [one for one in bindings if one.dotted == THEIRS]
-        return bool(theirs) and all(one.dotted == THEIRS or is_none(one) for one in bindings)
+        theirs = [one for one in bindings if one.dotted == SDK]
+        return bool(theirs) and all(one.dotted == SDK or is_none(one) for one in bindings)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         """Take note of names in text."""
@@ -140,47 +140,47 @@ class Uses(ScopedWalker):
         self, node: cst.BaseExpression, name: str, client: str, bindings: Iterable[Binding],
         module: cst.Name | None = None, *, mixed: bool = False,
     ) -> None:  # fmt: skip
-        wanted = THEIRS if module is not None else f"{THEIRS}.{client}"
+        wanted = SDK if module is not None else f"{SDK}.{client}"
         home = next((one.scope for one in bindings if one.dotted == wanted), None)
-        what, call, derived = self._what(node)
+        what, call, derived = self._kind_of(node)
         scope = self._scope
         if what == "passed" and (inner := self._called_by_function(node)) is not None:
             what, (call, scope) = "made", inner
-        self.found.append(Use(node, name, client, self._scope, what, home, module, call, scope, derived, mixed))
+        self.found.append(ClassUse(node, name, client, self._scope, what, home, module, call, scope, derived, mixed))
 
     # What is done with it
 
-    def _what(self, node: cst.BaseExpression) -> tuple[What, cst.Call | None, cst.ClassDef | None]:
+    def _kind_of(self, node: cst.BaseExpression) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
         annotation = self._annotation(node)
         if annotation is not None:
-            return ("checked" if self._is_read(annotation) else "annotated"), None, None
-        top, above = self._tree.value(node)
+            return ("checked" if self._is_read_at_run_time(annotation) else "annotated"), None, None
+        top, above = self._tree.outermost_value(node)
         match above:
             case cst.Call() if above.func is top:
                 return "made", above, None
             case cst.Arg():
-                return self._given(above)
-            case cst.Attribute() if isinstance(self._tree.above(above), cst.AssignTarget):
+                return self._kind_of_argument(above)
+            case cst.Attribute() if isinstance(self._tree.parent(above), cst.AssignTarget):
                 return "replaced", None, None
             case cst.AssignTarget() | cst.AnnAssign() if above.target is top:
                 return "replaced", None, None
             case cst.Assign() | cst.AnnAssign() | cst.DictElement() | cst.Element() | cst.Param() | cst.Return():
-                tested = self._tested(above)
+                tested = self._tested_kind(above)
                 return ("made" if self._is_called(above) else tested or "passed"), None, None
             case cst.Comparison() | cst.ComparisonTarget():
-                return self._compared(above), None, None
+                return self._compared_kind(above), None, None
             case cst.MatchClass():
                 return "tested", None, None
             case cst.BinaryOperation():
-                return self._tested(above) or "passed", None, None
+                return self._tested_kind(above) or "passed", None, None
             case cst.Index():
                 return "named", None, None
             case cst.If() | cst.IfExp() | cst.UnaryOperation() | cst.Assert() | cst.Expr() | cst.Del() | cst.While():
                 return "looked at", None, None
         return "passed", None, None
 
-    def _given(self, arg: cst.Arg) -> tuple[What, cst.Call | None, cst.ClassDef | None]:
-        above = self._tree.above(arg)
+    def _kind_of_argument(self, arg: cst.Arg) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
+        above = self._tree.parent(arg)
         if isinstance(above, cst.ClassDef):
             return ("subclassed" if arg in above.bases else "passed"), None, above
         assert isinstance(above, cst.Call)
@@ -189,39 +189,39 @@ class Uses(ScopedWalker):
             return "tested", None, None
         if name == "TypeVar" or (name == "cast" and arg is above.args[0]):
             return "annotated", None, None
-        if (arg.keyword.value in _KEYWORDS) if arg.keyword is not None else name in _MAKERS:
+        if (arg.keyword.value in _FACTORY_KEYWORDS) if arg.keyword is not None else name in _CALLING_FUNCTIONS:
             return "made", above, None
-        maker = self._tree.above(above)
+        maker = self._tree.parent(above)
         if name == "get" and isinstance(maker, cst.Call) and maker.func is above:  # what a dictionary gives, called
             return "made", maker, None
         return "passed", None, None
 
     def _called_by_function(self, node: cst.BaseExpression) -> tuple[cst.Call, Scope] | None:
         """Return the call that a function of this module makes of the class that it is given."""
-        arg = self._tree.value(node)[1]
-        outer = self._tree.above(arg) if arg is not None else None
+        arg = self._tree.outermost_value(node)[1]
+        outer = self._tree.parent(arg) if arg is not None else None
         if not isinstance(arg, cst.Arg) or not isinstance(outer, cst.Call) or arg not in outer.args:
             return None
         function = self._symbols.of(outer.func, self._scope).defined
         if function is None or function.kind != "function":
             return None
-        place = outer.args.index(arg) + (isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELVES)
+        place = outer.args.index(arg) + (isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELF_PARAMETERS)
         names = function.parameters[place : place + 1] if arg.keyword is None else (arg.keyword.value,)
         for name in names:
             for one in self._tree.names.get(name, ()):
-                call = self._tree.above(one)
-                if isinstance(call, cst.Call) and call.func is one and self._within(one, function):
+                call = self._tree.parent(one)
+                if isinstance(call, cst.Call) and call.func is one and self._is_within(one, function):
                     return call, function
         return None
 
-    def _within(self, node: cst.CSTNode, function: Scope) -> bool:
-        return any(self._symbols.scope_of(one) is function for one in self._tree.chain(node))
+    def _is_within(self, node: cst.CSTNode, function: Scope) -> bool:
+        return any(self._symbols.scope_of(one) is function for one in self._tree.ancestors(node))
 
-    def _tested(self, node: cst.CSTNode) -> What | None:
+    def _tested_kind(self, node: cst.CSTNode) -> UseKind | None:
         """Tell of a class among others whether it is tested for."""
-        for one in self._tree.chain(node):
+        for one in self._tree.ancestors(node):
             if isinstance(one, cst.Arg):
-                call = self._tree.above(one)
+                call = self._tree.parent(one)
                 known = isinstance(call, cst.Call) and last_name(call.func) in ("isinstance", "issubclass")
                 return "tested" if known else None
             if isinstance(one, cst.ComparisonTarget):
@@ -230,8 +230,8 @@ class Uses(ScopedWalker):
                 return None
         return None
 
-    def _compared(self, node: cst.CSTNode) -> What:
-        comparison = node if isinstance(node, cst.Comparison) else self._tree.above(node)
+    def _compared_kind(self, node: cst.CSTNode) -> UseKind:
+        comparison = node if isinstance(node, cst.Comparison) else self._tree.parent(node)
         assert isinstance(comparison, cst.Comparison)
         sides = [comparison.left, *(one.comparator for one in comparison.comparisons)]
         if any(isinstance(one, cst.Name) and one.value == "None" for one in sides):
@@ -240,7 +240,7 @@ class Uses(ScopedWalker):
 
     def _is_called(self, node: cst.CSTNode) -> bool:
         """Tell whether what is kept under another name, or in a collection, is called here."""
-        for one in (node, *self._tree.chain(node)):
+        for one in (node, *self._tree.ancestors(node)):
             match one:
                 case cst.Assign():
                     return any(name in self._called.found for name in _targets(one.targets))
@@ -257,25 +257,25 @@ class Uses(ScopedWalker):
     # Annotations
 
     def _annotation(self, node: cst.CSTNode) -> cst.Annotation | None:
-        for one in self._tree.chain(node):
+        for one in self._tree.ancestors(node):
             if isinstance(one, cst.Annotation):
                 return one
             if isinstance(one, cst.BaseStatement):
                 return None
         return None
 
-    def _is_read(self, annotation: cst.Annotation) -> bool:
+    def _is_read_at_run_time(self, annotation: cst.Annotation) -> bool:
         """Tell whether something may look at an annotation at run time.
 
         That is a model's field, or a parameter of a decorated function.
         """
-        variable = isinstance(self._tree.above(annotation), cst.AnnAssign)
+        variable = isinstance(self._tree.parent(annotation), cst.AnnAssign)
         function = None
-        for one in self._tree.chain(annotation):
+        for one in self._tree.ancestors(annotation):
             if isinstance(one, cst.FunctionDef):
                 if variable:
                     return False  # nobody sees a local variable's
-                if any(last_name(_decorator(each)) not in _UNREAD for each in one.decorators):
+                if any(last_name(_decorator(each)) not in _PLAIN_DECORATORS for each in one.decorators):
                     return True
                 function = one
             elif isinstance(one, cst.ClassDef):
@@ -285,7 +285,7 @@ class Uses(ScopedWalker):
         return False
 
 
-class _Called(Walker):
+class _CalledNames(Walker):
     """Collect the names by which something is called: `f` for f() and f[x](), `f()` for f()()."""
 
     def __init__(self) -> None:
@@ -319,7 +319,7 @@ def is_none(binding: Binding) -> bool:
 
 def _client(binding: Binding) -> str | None:
     package, _, name = (binding.dotted or "").partition(".")
-    return name if package == THEIRS and name in CLIENTS else None
+    return name if package == SDK and name in CLIENTS else None
 
 
 def _targets(targets: Iterable[cst.AssignTarget | cst.AnnAssign]) -> Iterator[str]:

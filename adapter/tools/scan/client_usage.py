@@ -10,8 +10,8 @@ import libcst as cst
 from .cst_walker import Walker
 from .finder import last_name
 from .hosts import is_named_after_vendor, vendor_of
-from .module_tree import Tree
-from .string_values import Texts
+from .module_tree import ModuleTree
+from .string_values import StringValues
 from .symbols import Scope, Symbols
 
 OTHER_RESOURCES = frozenset(
@@ -21,35 +21,35 @@ OTHER_RESOURCES = frozenset(
 )  # fmt: skip
 """The resources of the SDK's clients that make no chat call."""
 
-_OF_BETA = frozenset({"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"})
+_BETA_RESOURCES = frozenset({"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"})
 _RAW = frozenset({"with_raw_response", "with_streaming_response"})
 _COPIES = frozenset({"copy", "with_options"})
-_PLAIN = frozenset(
+_NEUTRAL_ATTRIBUTES = frozenset(
     {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose", "api_key", "auth_headers", "base_url", "close",
      "default_headers", "default_query", "is_closed", "max_retries", "organization", "project", "timeout", "user_agent", "webhook_secret"}
 )  # fmt: skip
-_URLS = frozenset({"base_url", "azure_endpoint"})
-_CHATS = re.compile(r"Chat|Like$|LLM")
-_GIVES_BACK = frozenset({"cast", "install", "track_openai", "wrap_openai"})
-_LOOKS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
+_URL_ARGUMENTS = frozenset({"base_url", "azure_endpoint"})
+_CHAT_CLASS = re.compile(r"Chat|Like$|LLM")
+_RETURNING_ARGUMENT = frozenset({"cast", "install", "track_openai", "wrap_openai"})
+_INSPECTING_FUNCTIONS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
 
-Made = frozenset[str] | None
+UsedResources = frozenset[str] | None
 """The resources that a client is used for; None where a chat call can come of it."""
 
-_NOTHING: frozenset[str] = frozenset()
-_DEEPEST = 8
+_UNUSED: frozenset[str] = frozenset()
+_MAX_DEPTH = 8
 
 
-class Outcomes:
+class ClientUsage:
     """Say of the clients that one module makes why the adapter isn't needed for them."""
 
-    def __init__(self, module: cst.Module, symbols: Symbols, tree: Tree) -> None:
+    def __init__(self, module: cst.Module, symbols: Symbols, tree: ModuleTree) -> None:
         self._symbols = symbols
         self._tree = tree
-        self._texts = Texts(module, symbols)
-        self.names: set[str] = set()  # the module's names that the last answer hung on
+        self._strings = StringValues(module, symbols)
+        self.relevant_names: set[str] = set()  # the module's names that the last answer hung on
 
-    def why_not(self, call: cst.Call, scope: Scope) -> str | None:
+    def reason_to_keep(self, call: cst.Call, scope: Scope) -> str | None:
         """Say why no chat call of OpenAI's comes of a client that is made; None where one can."""
         vendor = self._vendor(call, scope)
         if vendor is not None:
@@ -58,23 +58,23 @@ class Outcomes:
 
     def used_for(self, call: cst.BaseExpression) -> str | None:
         """Say what a client is used for, where that is something else than chat."""
-        self.names = set()
-        found = self._comes_of(call, set(), 0)
+        self.relevant_names = set()
+        found = self._usage_of(call, set(), 0)
         return f"its client is used for {', '.join(sorted(found))} only" if found else None
 
     # Whose it is
 
     def _vendor(self, call: cst.Call, scope: Scope) -> str | None:
         for arg in call.args:
-            if arg.keyword is not None and arg.keyword.value in _URLS:
-                texts = self._texts.of(arg.value, scope)
+            if arg.keyword is not None and arg.keyword.value in _URL_ARGUMENTS:
+                texts = self._strings.of(arg.value, scope)
             elif arg.star == "**":
-                texts = self._texts.item(arg.value, "base_url", scope)
+                texts = self._strings.item(arg.value, "base_url", scope)
             else:
                 continue
             vendor = vendor_of(texts)
             if vendor is None and arg.keyword is not None and not any("://" in one for one in texts):
-                vendor = self._given_above(arg.value, call)
+                vendor = self._vendor_of_enclosing_class(arg.value, call)
             if vendor is not None:
                 return vendor
             named = arg.keyword is not None and not any("://" in one for one in texts)
@@ -82,18 +82,18 @@ class Outcomes:
                 return "by the name that its base URL is read from"
         return None
 
-    def _given_above(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
+    def _vendor_of_enclosing_class(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
         """Say whose a base URL is that a class above keeps, by what its `__init__` is given."""
-        inside = next((one for one in self._tree.chain(call) if isinstance(one, cst.ClassDef)), None)
+        inside = next((one for one in self._tree.ancestors(call) if isinstance(one, cst.ClassDef)), None)
         if inside is None or not isinstance(node, cst.Attribute):
             return None
         finder = _Inits()
         finder.walk(inside.body)
         for init in finder.found:
-            function = self._tree.function(init)
+            function = self._tree.enclosing_function(init)
             scope = self._symbols.scope_of(function) if function is not None else None
             for arg in init.args if scope is not None else ():
-                vendor = vendor_of(self._texts.of(arg.value, scope)) if scope is not None else None
+                vendor = vendor_of(self._strings.of(arg.value, scope)) if scope is not None else None
                 if vendor is not None:
                     return vendor
         return None
@@ -103,7 +103,7 @@ class Outcomes:
         finder = _Inits()
         finder.walk(node.body)
         for call in finder.found:
-            function = self._tree.function(call)
+            function = self._tree.enclosing_function(call)
             inner = self._symbols.scope_of(function) if function is not None else None
             vendor = self._vendor(call, inner or scope)
             if vendor is not None:
@@ -112,45 +112,45 @@ class Outcomes:
 
     # What it is used for
 
-    def _comes_of(self, node: cst.BaseExpression, seen: set[object], depth: int) -> Made:
-        if depth > _DEEPEST:
+    def _usage_of(self, node: cst.BaseExpression, seen: set[object], depth: int) -> UsedResources:
+        if depth > _MAX_DEPTH:
             return None
-        found: Made = _NOTHING
+        found: UsedResources = _UNUSED
         here: cst.CSTNode = node
-        above = self._tree.above(node)
+        above = self._tree.parent(node)
         while True:  # up through what is the same client
             if isinstance(above, cst.NamedExpr) and above.value is here:
-                found = _both(found, self._bound(above.target, above, seen, depth))
+                found = _union(found, self._usage_of_target(above.target, above, seen, depth))
             elif isinstance(above, cst.IfExp) and above.test is here:
                 return found
             elif not isinstance(above, (cst.IfExp, cst.BooleanOperation, cst.Await)):
                 break
-            here, above = above, self._tree.above(above)
-        return _both(found, self._used(here, above, seen, depth))
+            here, above = above, self._tree.parent(above)
+        return _union(found, self._usage_in_parent(here, above, seen, depth))
 
-    def _used(self, node: cst.CSTNode, above: cst.CSTNode | None, seen: set[object], depth: int) -> Made:
-        match above:
+    def _usage_in_parent(self, node: cst.CSTNode, parent: cst.CSTNode | None, seen: set[object], depth: int) -> UsedResources:
+        match parent:
             case cst.Attribute():
-                return self._attribute(above, seen, depth)
+                return self._usage_of_attribute(parent, seen, depth)
             case cst.Assign():
-                found: Made = _NOTHING
-                for target in above.targets:
-                    found = _both(found, self._bound(target.target, above, seen, depth))
+                found: UsedResources = _UNUSED
+                for target in parent.targets:
+                    found = _union(found, self._usage_of_target(target.target, parent, seen, depth))
                 return found
             case cst.Element():
-                return self._unpacked(above, seen, depth)
+                return self._usage_of_unpacked(parent, seen, depth)
             case cst.AnnAssign():
-                return self._bound(above.target, above, seen, depth)
+                return self._usage_of_target(parent.target, parent, seen, depth)
             case cst.WithItem():
-                return _NOTHING if above.asname is None else self._bound(above.asname.name, above, seen, depth)
+                return _UNUSED if parent.asname is None else self._usage_of_target(parent.asname.name, parent, seen, depth)
             case cst.Arg():
-                call = self._tree.above(above)
+                call = self._tree.parent(parent)
                 if not isinstance(call, cst.Call):
                     return None
                 name = last_name(call.func)
-                if name in _GIVES_BACK:
-                    return self._comes_of(call, seen, depth + 1)
-                return _NOTHING if name in _LOOKS else self._given(call, above, seen, depth)
+                if name in _RETURNING_ARGUMENT:
+                    return self._usage_of(call, seen, depth + 1)
+                return _UNUSED if name in _INSPECTING_FUNCTIONS else self._usage_of_argument(call, parent, seen, depth)
             case (
                 cst.Comparison()
                 | cst.ComparisonTarget()
@@ -160,47 +160,47 @@ class Outcomes:
                 | cst.Assert()
                 | cst.Expr()
             ):
-                return _NOTHING
+                return _UNUSED
             case cst.Return():
-                return self._returned(above, seen, depth)
+                return self._usage_of_returned(parent, seen, depth)
         return None
 
-    def _unpacked(self, node: cst.Element, seen: set[object], depth: int) -> Made:
+    def _usage_of_unpacked(self, node: cst.Element, seen: set[object], depth: int) -> UsedResources:
         """Say what comes of a client that stands in a tuple which is unpacked at once."""
-        values = self._tree.above(node)
-        at = self._tree.above(values) if values is not None else None
+        values = self._tree.parent(node)
+        at = self._tree.parent(values) if values is not None else None
         if isinstance(at, cst.AssignTarget):
-            return _NOTHING  # the name itself, which is bound anew
+            return _UNUSED  # the name itself, which is bound anew
         if not isinstance(values, (cst.Tuple, cst.List)) or not isinstance(at, cst.Assign):
             return None
         k = next(k for k, one in enumerate(values.elements) if one is node)
-        found: Made = _NOTHING
+        found: UsedResources = _UNUSED
         for target in (one.target for one in at.targets):
             if not isinstance(target, (cst.Tuple, cst.List)) or len(target.elements) != len(values.elements):
                 return None
             if any(isinstance(one, cst.StarredElement) for one in (*target.elements, *values.elements)):
                 return None
-            found = _both(found, self._bound(target.elements[k].value, at, seen, depth))
+            found = _union(found, self._usage_of_target(target.elements[k].value, at, seen, depth))
         return found
 
-    def _attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> Made:
+    def _usage_of_attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> UsedResources:
         name = node.attr.value
-        above = self._tree.above(node)
+        above = self._tree.parent(node)
         if isinstance(above, cst.AssignTarget):
-            return _NOTHING  # it is configured
+            return _UNUSED  # it is configured
         if name in OTHER_RESOURCES:
             return frozenset({name})
         if name in _RAW and isinstance(above, cst.Attribute):
-            return self._attribute(above, seen, depth)
-        if name == "beta" and isinstance(above, cst.Attribute) and above.attr.value in _OF_BETA:
+            return self._usage_of_attribute(above, seen, depth)
+        if name == "beta" and isinstance(above, cst.Attribute) and above.attr.value in _BETA_RESOURCES:
             return frozenset({f"beta.{above.attr.value}"})
         if name in _COPIES and isinstance(above, cst.Call):
-            return self._comes_of(above, seen, depth + 1)
-        return _NOTHING if name in _PLAIN else None
+            return self._usage_of(above, seen, depth + 1)
+        return _UNUSED if name in _NEUTRAL_ATTRIBUTES else None
 
-    def _given(self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int) -> Made:
+    def _usage_of_argument(self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int) -> UsedResources:
         """Say what comes of a client that is given to a function, or a class, of this module."""
-        place = next((one for one in map(self._symbols.scope_of, self._tree.chain(call)) if one is not None), None)
+        place = next((one for one in map(self._symbols.scope_of, self._tree.ancestors(call)) if one is not None), None)
         scope = place or self._symbols.module
         own = isinstance(call.func, cst.Name) and call.func.value == "cls"
         function = scope.enclosing_class() if own else self._symbols.of(call.func, scope).defined
@@ -221,83 +221,83 @@ class Outcomes:
         reads = [
             one
             for one in self._tree.names.get(name, ())
-            if any(self._symbols.scope_of(each) is function for each in self._tree.chain(one))
+            if any(self._symbols.scope_of(each) is function for each in self._tree.ancestors(one))
         ]
-        return self._read(reads, (id(function), name), seen, depth) if reads and name in names else None
+        return self._usage_of_reads(reads, (id(function), name), seen, depth) if reads and name in names else None
 
     def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
         """Tell whether a class above, which chats, may use what has a public name in a class."""
         if name.startswith("_"):
             return False
-        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
-        return inside is not None and any(_CHATS.search(last_name(one.value)) for one in inside.bases)
+        inside = next((one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None)
+        return inside is not None and any(_CHAT_CLASS.search(last_name(one.value)) for one in inside.bases)
 
-    def _whole_class(self, node: cst.Attribute) -> cst.ClassDef | None:
+    def _standalone_class(self, node: cst.Attribute) -> cst.ClassDef | None:
         """Return the class whose self an attribute is read from, or set on, where it has nothing of other classes."""
         if not isinstance(node.value, cst.Name) or node.value.value != "self":
             return None
-        inside = next((one for one in self._tree.chain(node) if isinstance(one, cst.ClassDef)), None)
+        inside = next((one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None)
         if inside is None or inside.bases or inside.name.value.endswith("Mixin"):
             return None
-        above = (self._tree.above(one) for one in self._tree.names.get(inside.name.value, ()))
-        derived = any(isinstance(one, cst.Arg) and isinstance(self._tree.above(one), cst.ClassDef) for one in above)
+        above = (self._tree.parent(one) for one in self._tree.names.get(inside.name.value, ()))
+        derived = any(isinstance(one, cst.Arg) and isinstance(self._tree.parent(one), cst.ClassDef) for one in above)
         return None if derived else inside
 
-    def _bound(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> Made:
+    def _usage_of_target(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> UsedResources:
         """Say what comes of the name, or attribute, that a client is bound to."""
         if isinstance(target, cst.Attribute):
             if self._is_for_chat(target.attr.value, at):
                 return None
-            owner = self._whole_class(target)
+            owner = self._standalone_class(target)
             reads: Sequence[cst.BaseExpression] = [
                 one
                 for one in self._tree.attributes.get(target.attr.value, ())
-                if owner is None or self._whole_class(one) in (None, owner)
+                if owner is None or self._standalone_class(one) in (None, owner)
             ]
-            return self._read(reads, ("attribute", target.attr.value, id(owner)), seen, depth)
+            return self._usage_of_reads(reads, ("attribute", target.attr.value, id(owner)), seen, depth)
         if not isinstance(target, cst.Name):
             return None
         name = target.value
-        inside = next((one for one in self._tree.chain(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
+        inside = next((one for one in self._tree.ancestors(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
         reads = self._tree.names.get(name, ())
         if isinstance(inside, cst.ClassDef):
             reads = [*reads, *self._tree.attributes.get(name, ())]
         elif isinstance(inside, cst.FunctionDef) and name not in self._tree.shared:
-            reads = [one for one in reads if inside in self._tree.chain(one)]
-            return self._read(reads, (id(inside), name), seen, depth)
+            reads = [one for one in reads if inside in self._tree.ancestors(one)]
+            return self._usage_of_reads(reads, (id(inside), name), seen, depth)
         if name in self._tree.exported:
             return None
-        self.names.add(name)
-        return self._read(reads, ("name", name), seen, depth)
+        self.relevant_names.add(name)
+        return self._usage_of_reads(reads, ("name", name), seen, depth)
 
-    def _read(self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int) -> Made:
+    def _usage_of_reads(self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int) -> UsedResources:
         if key in seen:
-            return _NOTHING
+            return _UNUSED
         seen.add(key)
-        found: Made = _NOTHING
+        found: UsedResources = _UNUSED
         for one in reads:
-            found = _both(found, self._comes_of(one, seen, depth + 1))
+            found = _union(found, self._usage_of(one, seen, depth + 1))
             if found is None:
                 return None
         return found
 
-    def _returned(self, node: cst.Return, seen: set[object], depth: int) -> Made:
+    def _usage_of_returned(self, node: cst.Return, seen: set[object], depth: int) -> UsedResources:
         """Say what comes of a client that a function returns which this module calls."""
-        function = self._tree.function(node)
+        function = self._tree.enclosing_function(node)
         if not isinstance(function, cst.FunctionDef):
             return None
         name = function.name.value
         reads: list[cst.BaseExpression] = [*self._tree.names.get(name, ()), *self._tree.attributes.get(name, ())]
         if not any(last_name(one.decorator).endswith("property") for one in function.decorators):
-            calls = [self._tree.above(one) for one in reads]
+            calls = [self._tree.parent(one) for one in reads]
             reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]
             if len(reads) < len(calls):
                 return None
         if not reads or name in self._tree.exported or self._is_for_chat(name, function):
             return None  # somebody else's
-        if not any(isinstance(one, cst.ClassDef) for one in self._tree.chain(function)):
-            self.names.add(name)
-        return self._read(reads, ("function", name), seen, depth)
+        if not any(isinstance(one, cst.ClassDef) for one in self._tree.ancestors(function)):
+            self.relevant_names.add(name)
+        return self._usage_of_reads(reads, ("function", name), seen, depth)
 
 
 class _Inits(Walker):
@@ -312,7 +312,7 @@ class _Inits(Walker):
             self.found.append(node)
 
 
-def _both(one: Made, other: Made) -> Made:
+def _union(one: UsedResources, other: UsedResources) -> UsedResources:
     return None if one is None or other is None else one | other
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import libcst as cst
 
-_UNSAID = ("whitespace", "leading_lines", "lines_after", "lpar", "rpar", "comma", "semicolon", "equal", "dot", "colon", "header", "footer",
+_SKIPPED_FIELDS = ("whitespace", "leading_lines", "lines_after", "lpar", "rpar", "comma", "semicolon", "equal", "dot", "colon", "header", "footer",
            "trailing", "operator", "lbracket", "rbracket", "lbrace", "rbrace", "indent", "asynchronous", "encoding", "newline")  # fmt: skip
 
 
 @lru_cache(maxsize=512)
 def _fields(cls: type) -> tuple[str, ...]:
-    return tuple(one.name for one in dataclasses.fields(cls) if not one.name.startswith(_UNSAID))
+    return tuple(one.name for one in dataclasses.fields(cls) if not one.name.startswith(_SKIPPED_FIELDS))
 
 
 @lru_cache(maxsize=1024)

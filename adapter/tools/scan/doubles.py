@@ -18,10 +18,10 @@ _WRAPPED = "what wraps create sees the Chat call, whichever API it goes to"
 _PATCHES = frozenset({"delattr", "multiple", "object", "patch", "patch_object", "setattr"})
 _WRAPS = frozenset({"patch_function_wrapper", "spy", "wrap_function_wrapper", "wrap_object"})
 _MOCKS = frozenset({"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock", "create_autospec"})
-_OF_MOCKS = frozenset({"autospec", "spec", "spec_set", "wraps"})
-_SETS = frozenset({"return_value", "side_effect"})
-_CLASS = re.compile(r"(?:.*\.)?(?:Async)?(?:Azure)?OpenAI")
-_STANDS_IN = re.compile(r"_*(?:Dummy|Fake|Mock|Stub)\w*(?:OpenAI|Client|Completions)")
+_SPEC_KEYWORDS = frozenset({"autospec", "spec", "spec_set", "wraps"})
+_MOCK_RESULTS = frozenset({"return_value", "side_effect"})
+_CLIENT_CLASS = re.compile(r"(?:.*\.)?(?:Async)?(?:Azure)?OpenAI")
+_DOUBLE_CLASS = re.compile(r"_*(?:Dummy|Fake|Mock|Stub)\w*(?:OpenAI|Client|Completions)")
 
 
 def find_doubles(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.CSTNode]]:
@@ -37,10 +37,10 @@ class _Doubles(Finder):
         self._saved: set[str] = set()  # names that the method is kept under
         self._functions: dict[str, cst.FunctionDef] = {}
 
-    def _double(self, node: cst.CSTNode, call: str, note: str = _REPLACED) -> None:
+    def _add_double(self, node: cst.CSTNode, call: str, note: str = _REPLACED) -> None:
         self._add(node, "test double", call, forced="moves", note=note)
 
-    def _wrapper(self, node: cst.CSTNode, call: str) -> None:
+    def _add_wrapper(self, node: cst.CSTNode, call: str) -> None:
         self._add(node, "instrumentation", call, forced="moves", note=_WRAPPED)
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
@@ -49,10 +49,10 @@ class _Doubles(Finder):
 
     def visit_ClassDef(self, node: cst.ClassDef) -> None:
         self._enter(node)
-        if _STANDS_IN.fullmatch(node.name.value) and {"chat", "create", "completions"} & {
+        if _DOUBLE_CLASS.fullmatch(node.name.value) and {"chat", "create", "completions"} & {
             *self._scope.bindings, *self._scope.attributes,
         }:  # fmt: skip
-            self._double(node, node.name.value, _NO_CLIENT)
+            self._add_double(node, node.name.value, _NO_CLIENT)
 
     # Assignments
 
@@ -64,21 +64,21 @@ class _Doubles(Finder):
             if not isinstance(target, cst.Attribute):
                 continue
             owner, name = self._symbols.of(target.value, self._scope).path, target.attr.value
-            if name in _SETS and method_of(owner):
-                self._double(node, name)
+            if name in _MOCK_RESULTS and method_of(owner):
+                self._add_double(node, name)
             elif method_of(f"{owner}.{name}"):
-                self._replaced(node, value)
+                self._add_replacement(node, value)
             elif owner == "openai" and name in CLIENTS:
-                self._double(node, "assignment", _NO_CLIENT)
+                self._add_double(node, "assignment", _NO_CLIENT)
 
-    def _replaced(self, node: cst.Assign, value: Symbol) -> None:
+    def _add_replacement(self, node: cst.Assign, value: Symbol) -> None:
         kept = node.value.value if isinstance(node.value, cst.Subscript) else node.value
         if _is_method(node.value, value) or last_name(kept) in self._saved:
             return  # it is put back
         if self._wraps(node.value):
-            self._wrapper(node, "assignment")
+            self._add_wrapper(node, "assignment")
         else:
-            self._double(node, "assignment")
+            self._add_double(node, "assignment")
 
     def _wraps(self, value: cst.BaseExpression) -> bool:
         """Tell whether what replaces a method calls it: it's given it, or is a function that reads it."""
@@ -96,7 +96,7 @@ class _Doubles(Finder):
         function = self._functions.get(last_name(value))
         if function is None:
             return False
-        finder = _Read()
+        finder = _NamesRead()
         finder.walk(function)
         return bool(finder.names & self._saved)
 
@@ -105,25 +105,25 @@ class _Doubles(Finder):
     def visit_Call(self, node: cst.Call) -> None:
         name = last_name(node.func)
         if name in _MOCKS:
-            specs = [one.value for one in node.args if one.keyword is not None and one.keyword.value in _OF_MOCKS]
+            specs = [one.value for one in node.args if one.keyword is not None and one.keyword.value in _SPEC_KEYWORDS]
             specs += [one.value for one in node.args[:1] if one.keyword is None]
-            if any(self._symbols.of(one, self._scope).path in _MOCKED for one in specs):
-                self._double(node, name, _NO_CLIENT)
+            if any(self._symbols.of(one, self._scope).path in _MOCKED_CLASSES for one in specs):
+                self._add_double(node, name, _NO_CLIENT)
         elif name == "SimpleNamespace" and _holds_create(node):
-            self._double(node, name, _NO_CLIENT)
+            self._add_double(node, name, _NO_CLIENT)
         elif name in _PATCHES | _WRAPS and len(node.args) > 1:
-            self._patched(node, name)
+            self._add_patched(node, name)
 
-    def _patched(self, node: cst.Call, name: str) -> None:
+    def _add_patched(self, node: cst.Call, name: str) -> None:
         """Tell of `patch.object(owner, "name")` and its like."""
         owner = self._symbols.of(node.args[0].value, self._scope).path
         names = [text_of(node.args[1].value)] if node.args[1].keyword is None else []
         names += [one.keyword.value for one in node.args if one.keyword is not None] if name == "multiple" else []
         for one in names:
             if one is not None and method_of(f"{owner}.{one}"):
-                (self._wrapper if name in _WRAPS else self._double)(node, name)
+                (self._add_wrapper if name in _WRAPS else self._add_double)(node, name)
             elif owner == "openai" and one in CLIENTS:
-                self._double(node, name, _NO_CLIENT)
+                self._add_double(node, name, _NO_CLIENT)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         self._string(node, text_of(node) or "")
@@ -133,29 +133,29 @@ class _Doubles(Finder):
 
     def _string(self, node: cst.CSTNode, text: str) -> None:
         """Tell of what is patched by its name, in text."""
-        call = self._caller()
+        call = self._enclosing_call()
         name = last_name(call.func) if call is not None else ""
         if name in _WRAPS and "chat.completions" in text:
-            self._wrapper(node, name)
+            self._add_wrapper(node, name)
         elif name in _PATCHES and "chat.completions" in text:
-            self._double(node, name)
+            self._add_double(node, name)
         elif (
             name in _PATCHES
             and call is not None
             and call.args[0].value is node
-            and _CLASS.fullmatch(text)
+            and _CLIENT_CLASS.fullmatch(text)
             and "." in text
         ):
-            self._double(node, name, _NO_CLIENT)
+            self._add_double(node, name, _NO_CLIENT)
 
 
-_MOCKED = frozenset(
+_MOCKED_CLASSES = frozenset(
     {*(f"openai.{name}" for name in CLIENTS), "openai.resources.chat.Completions", "openai.resources.chat.completions.Completions",
      "openai.resources.chat.completions.AsyncCompletions", "openai.resources.chat.AsyncCompletions"}
 )  # fmt: skip
 
 
-class _Read(Walker):
+class _NamesRead(Walker):
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()

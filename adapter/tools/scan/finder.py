@@ -30,8 +30,8 @@ class Site:
     forced: str | None = None
     note: str = ""
     wire: str = ""
-    through: tuple[tuple[str, str], ...] = ()
-    client: str = ""  # why it isn't known to be one of the SDK
+    call_chain: tuple[tuple[str, str], ...] = ()
+    unknown_client_note: str = ""  # why it isn't known to be one of the SDK
 
 
 class Finder(ScopedWalker):
@@ -49,7 +49,7 @@ class Finder(ScopedWalker):
         self.nodes.append(node)
         return site
 
-    def _caller(self) -> cst.Call | None:
+    def _enclosing_call(self) -> cst.Call | None:
         """Return the call in whose arguments the visited node stands, within its statement."""
         for node in reversed(self.stack):
             if isinstance(node, cst.Call):

@@ -21,13 +21,13 @@ _HOSTS = """
 HOSTS = tuple(_HOSTS.split())
 """Domains of other vendors' APIs that the SDK's clients are pointed to."""
 
-_WORDS = re.compile(
+_VENDOR_WORDS = re.compile(
     r"(?:^|_)(ai21|anthropic|bailian|bigmodel|cerebras|claude|cohere|dashscope|databricks|deepinfra|deepseek|doubao|fireworks|gemini|"
     r"github_models|glm|grok|groq|huggingface|hunyuan|hyperbolic|kimi|minimax|mistral|modelscope|moonshot|nebius|novita|nvidia|nim|"
     r"openrouter|perplexity|qianfan|qwen|sambanova|siliconflow|stepfun|together|together_ai|togetherai|volcengine|xai|zhipu|zhipuai)"
     r"(?:_|$)"
 )  # fmt: skip
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HOST = re.compile(r"\w+://(?:[^/@…]*@)?\[?([^/:?#\]]+)")
 
 
@@ -49,7 +49,7 @@ def vendor_of(texts: Iterable[str]) -> str | None:
 
 def is_named_after_vendor(names: Iterable[str]) -> bool:
     """Tell whether a base URL is read from a vendor's name: `DEEPSEEK_BASE_URL`, `groqUrl`."""
-    words = [_HUMP.sub("_", name).lower() for name in names]
-    if any("openai" in one and not _WORDS.search(one) for one in words):
+    words = [_CAMEL_CASE.sub("_", name).lower() for name in names]
+    if any("openai" in one and not _VENDOR_WORDS.search(one) for one in words):
         return False  # or OpenAI's own
-    return any(_WORDS.search(one) for one in words)
+    return any(_VENDOR_WORDS.search(one) for one in words)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_CLIENT = "an {} client takes transport=adapter.Transport()"
-_ALONE = "{} makes its own client: send by one with transport=adapter.Transport()"
-_OUT = "{} isn't a library that the adapter gets under"
-_UNKNOWN = "a request that is made by hand: the adapter gets under httpx and httpx2 only"
-_SDK = "the SDK's own client sends it: what it is given isn't read here"
+_CLIENT_NOTE = "an {} client takes transport=adapter.Transport()"
+_OWN_CLIENT_NOTE = "{} makes its own client: send by one with transport=adapter.Transport()"
+_UNSUPPORTED_NOTE = "{} isn't a library that the adapter gets under"
+_UNKNOWN_NOTE = "a request that is made by hand: the adapter gets under httpx and httpx2 only"
+_SDK_NOTE = "the SDK's own client sends it: what it is given isn't read here"
 
 _LIBRARIES = {
     "aiohttp": "aiohttp", "aiohttp_retry": "aiohttp", "curl_cffi": "curl_cffi", "grequests": "requests", "http": "http.client",
@@ -19,10 +19,10 @@ _LIBRARIES = {
 }  # fmt: skip
 """Packages that send, and what to call them, beside httpx and httpx2."""
 
-_METHODS = frozenset(
+_SENDING_METHODS = frozenset(
     {"build_request", "fetch", "get", "open", "patch", "post", "put", "request", "send", "stream", "urlopen", "Request"}
 )
-_SENDING = re.compile(
+_SENDER_NAME = re.compile(
     r"(?i)(client|session|sess|http|https|requests?|conn|connection|pool|transport)$|^(http|api)_|httpx|aiohttp"
 )
 """Names of what somebody else made that sends."""
@@ -35,8 +35,8 @@ DOUBLES = frozenset(
 )  # fmt: skip
 """Packages that answer in place of a server."""
 
-_STANDS_IN = re.compile(r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock")
-_OF_DOUBLES = frozenset(
+_DOUBLE_NAME = re.compile(r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock")
+_DOUBLE_METHODS = frozenset(
     {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request", "get", "head", "mock", "patch", "post", "put",
      "register_uri", "replace", "request", "respond_to", "route", "upsert", "urlmatch", "when"}
 )  # fmt: skip
@@ -56,25 +56,25 @@ def sender(path: str, receiver: str | None, method: str) -> Sender | None:
     Where that is unknown the name counts of the object whose method it is.
     """
     root = path.partition(".")[0].removesuffix("()")
-    if method not in _METHODS or path.startswith(_SERVERS):
+    if method not in _SENDING_METHODS or path.startswith(_SERVERS):
         return None
     if root in ("httpx", "httpx2"):
         alone = path.count(".") == 1 and method not in ("Request", "Client", "AsyncClient")
-        return Sender("stays", _ALONE.format(f"{root}.{method}")) if alone else Sender("unclear", _CLIENT.format(root))
+        return Sender("stays", _OWN_CLIENT_NOTE.format(f"{root}.{method}")) if alone else Sender("unclear", _CLIENT_NOTE.format(root))
     if root in _LIBRARIES:
-        return Sender("stays", _OUT.format(_LIBRARIES[root]))
+        return Sender("stays", _UNSUPPORTED_NOTE.format(_LIBRARIES[root]))
     if root in ("openai", "adapter"):
-        return Sender("unclear", _SDK) if method in ("post", "request") else None
+        return Sender("unclear", _SDK_NOTE) if method in ("post", "request") else None
     known = path.partition(".")[0] != "?" and not path.startswith(("function:", "class:"))
-    if known or receiver is None or _STANDS_IN.search(receiver) or method == "Request":
+    if known or receiver is None or _DOUBLE_NAME.search(receiver) or method == "Request":
         return None
-    return Sender("unclear", _UNKNOWN) if _SENDING.search(receiver) else None
+    return Sender("unclear", _UNKNOWN_NOTE) if _SENDER_NAME.search(receiver) else None
 
 
 def is_double(path: str, receiver: str | None, method: str) -> bool:
     """Tell whether a function says what is answered in place of an endpoint."""
     root = path.partition(".")[0].removesuffix("()")
-    return method in _OF_DOUBLES and (
+    return method in _DOUBLE_METHODS and (
         root in DOUBLES
-        or (root in ("?", "unittest") and receiver is not None and _STANDS_IN.search(receiver) is not None)
+        or (root in ("?", "unittest") and receiver is not None and _DOUBLE_NAME.search(receiver) is not None)
     )

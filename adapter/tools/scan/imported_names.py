@@ -15,15 +15,15 @@ _IMPORT = re.compile(rb"^[ \t]*import[ \t]+([^\n#]*)", re.MULTILINE)
 _NAME = re.compile(rb"\w+(?:\.\w+)*")
 
 
-class Taken:
+class ImportedNames:
     """Read the imports of files, once one is asked for."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [one for one in files if one.suffix.lower() in sources.CODE]
         self._by_name: set[tuple[str, str]] | None = None
-        self._whole: dict[str, list[bytes]] = {}  # the texts that import a module, by its last name
+        self._module_imports: dict[str, list[bytes]] = {}  # the texts that import a module, by its last name
 
-    def has(self, path: Path, name: str) -> bool:
+    def may_import(self, path: Path, name: str) -> bool:
         """Tell whether another file may take a name from the module that a file is."""
         if self._by_name is None:
             self._by_name = set()
@@ -33,7 +33,7 @@ class Taken:
         if {(stem, name), (stem, "*")} & self._by_name:
             return True
         used = re.compile(rb"\.%b\b" % re.escape(name.encode()))
-        return any(used.search(text) for text in self._whole.get(stem, ()))
+        return any(used.search(text) for text in self._module_imports.get(stem, ()))
 
     def _read(self, path: Path, into: set[tuple[str, str]]) -> None:
         try:
@@ -51,4 +51,4 @@ class Taken:
         for found in _IMPORT.finditer(raw):
             whole |= {one.decode("ascii", "replace").rpartition(".")[2] for one in _NAME.findall(found[1])}
         for stem in whole:
-            self._whole.setdefault(stem, []).append(raw)
+            self._module_imports.setdefault(stem, []).append(raw)

@@ -51,37 +51,37 @@ class Framework:
     roots: frozenset[str]
     names: frozenset[str]
     wire: str
-    first: tuple[str, ...] = ()
+    model_prefixes: tuple[str, ...] = ()
 
 
-def _of(kind: str, roots: str, names: str, wire: str, *first: str) -> Framework:
-    return Framework(kind, frozenset(roots.split()), frozenset(names.split()), wire, first)
+def _framework(kind: str, roots: str, names: str, wire: str, *model_prefixes: str) -> Framework:
+    return Framework(kind, frozenset(roots.split()), frozenset(names.split()), wire, model_prefixes)
 
 
 FRAMEWORKS = (
-    _of("langchain", "langchain_openai langchain langchain_community", "ChatOpenAI AzureChatOpenAI",
+    _framework("langchain", "langchain_openai langchain langchain_community", "ChatOpenAI AzureChatOpenAI",
         "adapter.install(model.root_client) and root_async_client, or http_client="),
-    _of("llama-index", "llama_index", "OpenAI AzureOpenAI OpenAILike", "openai_client=adapter.OpenAI(), or http_client="),
-    _of("instructor", "instructor", "from_openai patch apatch", "give it adapter.OpenAI()"),
-    _of("instructor", "instructor", "from_provider", "adapter.install(client.client), or http_client=", "openai/", "azure_openai/"),
-    _of("openai-agents", "agents", "OpenAIChatCompletionsModel", "openai_client=adapter.AsyncOpenAI()"),
-    _of("openai-agents", "agents", "set_default_openai_api", "set_default_openai_client(adapter.AsyncOpenAI())", "chat_completions"),
-    _of("pydantic-ai", "pydantic_ai", "OpenAIModel OpenAIChatModel", "OpenAIProvider(openai_client=adapter.AsyncOpenAI())"),
-    _of("pydantic-ai", "pydantic_ai", "Agent infer_model", "OpenAIChatModel with OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
+    _framework("llama-index", "llama_index", "OpenAI AzureOpenAI OpenAILike", "openai_client=adapter.OpenAI(), or http_client="),
+    _framework("instructor", "instructor", "from_openai patch apatch", "give it adapter.OpenAI()"),
+    _framework("instructor", "instructor", "from_provider", "adapter.install(client.client), or http_client=", "openai/", "azure_openai/"),
+    _framework("openai-agents", "agents", "OpenAIChatCompletionsModel", "openai_client=adapter.AsyncOpenAI()"),
+    _framework("openai-agents", "agents", "set_default_openai_api", "set_default_openai_client(adapter.AsyncOpenAI())", "chat_completions"),
+    _framework("pydantic-ai", "pydantic_ai", "OpenAIModel OpenAIChatModel", "OpenAIProvider(openai_client=adapter.AsyncOpenAI())"),
+    _framework("pydantic-ai", "pydantic_ai", "Agent infer_model", "OpenAIChatModel with OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
         "openai:", "openai-chat:"),
-    _of("litellm", "litellm", "completion acompletion batch_completion", "client=adapter.OpenAI() (or AsyncOpenAI)"),
-    _of("dspy", "dspy", "LM", "it calls litellm, which makes its own client", "openai/", "azure/"),
-    _of("autogen", "autogen_ext", "OpenAIChatCompletionClient AzureOpenAIChatCompletionClient", "adapter.install on its client"),
-    _of("smolagents", "smolagents", "OpenAIServerModel OpenAIModel AzureOpenAIServerModel AzureOpenAIModel", "adapter.install(model.client)"),
-    _of("haystack", "haystack", "OpenAIChatGenerator AzureOpenAIChatGenerator OpenAIGenerator AzureOpenAIGenerator",
+    _framework("litellm", "litellm", "completion acompletion batch_completion", "client=adapter.OpenAI() (or AsyncOpenAI)"),
+    _framework("dspy", "dspy", "LM", "it calls litellm, which makes its own client", "openai/", "azure/"),
+    _framework("autogen", "autogen_ext", "OpenAIChatCompletionClient AzureOpenAIChatCompletionClient", "adapter.install on its client"),
+    _framework("smolagents", "smolagents", "OpenAIServerModel OpenAIModel AzureOpenAIServerModel AzureOpenAIModel", "adapter.install(model.client)"),
+    _framework("haystack", "haystack", "OpenAIChatGenerator AzureOpenAIChatGenerator OpenAIGenerator AzureOpenAIGenerator",
         "adapter.install(generator.client) and async_client"),
-    _of("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
+    _framework("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
 )  # fmt: skip
 
-INSIDE = frozenset({"additional_kwargs", "completion_kwargs", "generation_kwargs", "model_kwargs", "model_settings"})
+PARAMETER_ARGUMENTS = frozenset({"additional_kwargs", "completion_kwargs", "generation_kwargs", "model_kwargs", "model_settings"})
 """Arguments of frameworks that hold parameters of the request."""
 
-FOREIGN = frozenset(
+EXTERNAL_PACKAGES = frozenset(
     {"adapter", "openai", *VENDORS, *(root for one in FRAMEWORKS for root in one.roots), *sys.stdlib_module_names}
 )
 """Packages that are never looked for in the project that is scanned."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, NUMBER, PLACEHOLDER, SOME, UNKNOWN, Unknown, either, says_something
+from .arguments import ABSENT, NONEMPTY, NUMBER, PLACEHOLDER, UNKNOWN, Unknown, either_value, is_nonempty
 from .scopes import LOOP, Binding, Change, Passed, Place, Scope, text_of
 from .symbols import Symbols
 
-_DEEPEST = 8
-_SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
-_BY_ONE = frozenset({"append", "insert", "appendleft", "add"})
-_NUMBERS = frozenset({"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"})
+_MAX_DEPTH = 8
+_AUDIO_PART = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+_GROWING_METHODS = frozenset({"append", "insert", "appendleft", "add"})
+_NUMBER_FUNCTIONS = frozenset({"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Definitions:
     bindings: list[Binding]
     changes: list[Change]
     place: Place | None
-    home: Scope | None = None  # where the name is bound; what other functions do to it may have been done, at any time
+    binding_scope: Scope | None = None  # where the name is bound; what other functions do to it may have been done, at any time
 
     def reaching(self) -> tuple[list[Binding], bool]:
         """Return the bindings that may be in force, and whether the first of them always is, if no other is."""
@@ -46,29 +46,29 @@ class Definitions:
         """Return what can have happened, in that order: what comes later in a loop, the time before."""
         every: list[Binding | Change] = [*self.bindings, *self.changes]
         happened = [one for one in every if self._is_before(one)]
-        return sorted(happened, key=lambda one: (self._is_foreign(one), self._when(one)))
+        return sorted(happened, key=lambda one: (self._is_in_other_scope(one), self._order(one)))
 
     def is_sure(self, event: Binding | Change) -> bool:
         """Return whether an event must have happened."""
-        if self._is_foreign(event) or (isinstance(event, Change) and not event.sure):
+        if self._is_in_other_scope(event) or (isinstance(event, Change) and not event.sure):
             return False
         if self.place is not None:
-            return event.place.order < self.place.order and self.place.is_sure_of(event.place)
+            return event.place.order < self.place.order and self.place.always_follows(event.place)
         return not event.place.branch
 
-    def _is_foreign(self, event: Binding | Change) -> bool:
-        return event.scope is not (self.home or self.bindings[0].scope)
+    def _is_in_other_scope(self, event: Binding | Change) -> bool:
+        return event.scope is not (self.binding_scope or self.bindings[0].scope)
 
     def _is_before(self, event: Binding | Change) -> bool:
-        if self.place is None or self._is_foreign(event):
+        if self.place is None or self._is_in_other_scope(event):
             return True
         if event.place.excludes(self.place):
             return False
         order = event.place.order
         return order < self.place.order or (order > self.place.order and self._loop(event) is not None)
 
-    def _when(self, event: Binding | Change) -> float:
-        if self.place is None or self._is_foreign(event) or event.place.order < self.place.order:
+    def _order(self, event: Binding | Change) -> float:
+        if self.place is None or self._is_in_other_scope(event) or event.place.order < self.place.order:
             return event.place.order
         return (self._loop(event) or 0) + 0.5
 
@@ -85,7 +85,7 @@ class Literals:
     def __init__(self, symbols: Symbols, module: cst.Module) -> None:
         self._symbols = symbols
         self._module = module
-        self._others: dict[
+        self._indirect: dict[
             tuple[int, str], list[Change]
         ] = {}  # what is done to a name's value by others, by scope and name
 
@@ -95,7 +95,7 @@ class Literals:
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
     ) -> Any:
         """Return a literal's value, ABSENT for the SDK's own nothing, else Unknown."""
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             return UNKNOWN
         deeper = depth + 1
         match node:
@@ -106,67 +106,67 @@ class Literals:
                     return UNKNOWN
             case cst.SimpleString() | cst.ConcatenatedString():
                 text = text_of(node)
-                return SOME if text is None else text
+                return NONEMPTY if text is None else text
             case cst.FormattedString():
-                return SOME if any(isinstance(one, cst.FormattedStringText) for one in node.parts) else UNKNOWN
+                return NONEMPTY if any(isinstance(one, cst.FormattedStringText) for one in node.parts) else UNKNOWN
             case cst.Name(value="None" | "True" | "False"):
                 return {"None": None, "True": True, "False": False}[node.value]
             case cst.Name() | cst.Attribute():
-                return self._defined(node, scope, place, deeper)
+                return self._name_value(node, scope, place, deeper)
             case cst.List() | cst.Tuple():
                 return self._list(node.elements, scope, place, deeper)
             case cst.Dict():
                 return self._dict(node, scope, place, deeper)
             case cst.IfExp():
-                return either(
+                return either_value(
                     self.value(node.body, scope, place, deeper), self.value(node.orelse, scope, place, deeper)
                 )
             case cst.BooleanOperation(operator=cst.Or()):
                 one, other = (self.value(each, scope, place, deeper) for each in (node.left, node.right))
                 if isinstance(one, Unknown):
-                    return either(one, other)
+                    return either_value(one, other)
                 return one if one and one is not ABSENT else other
             case cst.NamedExpr():
                 return self.value(node.value, scope, place, deeper)
             case cst.Call():
-                return self._called(node, scope)
+                return self._call_value(node, scope)
         return UNKNOWN
 
-    def _called(self, node: cst.Call, scope: Scope) -> Any:
+    def _call_value(self, node: cst.Call, scope: Scope) -> Any:
         """Return the SDK's own nothing, which no request holds, and what numbers are made by."""
         path = self._symbols.of(node.func, scope).path
-        if _is_nothing(path):
+        if _is_omitted_marker(path):
             return ABSENT
         name = node.func.value if isinstance(node.func, cst.Name) else ""
-        numbers = path in _NUMBERS or (name in _NUMBERS and not self._symbols.lookup(name, scope))
+        numbers = path in _NUMBER_FUNCTIONS or (name in _NUMBER_FUNCTIONS and not self._symbols.lookup(name, scope))
         return NUMBER if numbers else UNKNOWN
 
-    def _defined(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Any:
+    def _name_value(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Any:
         found = self.definitions(node, scope, place)
         if found is None:
-            return ABSENT if _is_nothing(self._symbols.of(node, scope).path) else UNKNOWN
+            return ABSENT if _is_omitted_marker(self._symbols.of(node, scope).path) else UNKNOWN
         changes = [one for one in found.events() if isinstance(one, Change)]
         if any(one.kind == "drop" for one in changes):
             return UNKNOWN
         reaching, whole = found.reaching()
-        values = [self._bound(one, depth) for one in reaching]
+        values = [self._binding_value(one, depth) for one in reaching]
         if not values or (not whole and len(values) > 1):
             return UNKNOWN
         value = values[0]
         for one in values[1:]:
-            value = either(value, one)
+            value = either_value(value, one)
         if not changes:
             return value
-        grown = says_something(value) or any(
-            found.is_sure(one) and (one.kind == "set" or one.by in _BY_ONE) for one in changes
+        grown = is_nonempty(value) or any(
+            found.is_sure(one) and (one.kind == "set" or one.by in _GROWING_METHODS) for one in changes
         )
-        return SOME if grown and not isinstance(value, (int, float, type(None))) else UNKNOWN
+        return NONEMPTY if grown and not isinstance(value, (int, float, type(None))) else UNKNOWN
 
-    def _bound(self, one: Binding, depth: int) -> Any:
+    def _binding_value(self, one: Binding, depth: int) -> Any:
         if one.parameter:
             return Unknown("", id(one.scope), self._name_of(one))
         if one.dotted is not None:
-            return ABSENT if _is_nothing(one.dotted) else UNKNOWN
+            return ABSENT if _is_omitted_marker(one.dotted) else UNKNOWN
         if one.value is None or one.index is not None or is_field(one):
             return UNKNOWN
         return self.value(one.value, one.scope, one.place, depth)
@@ -183,33 +183,33 @@ class Literals:
                 bindings = self._symbols.lookup(name, scope)
                 if not bindings:
                     return None
-                home = self._symbols.home(name, scope)
+                home = self._symbols.binding_scope(name, scope)
                 if len(bindings) == 1 and (bindings[0].dotted or "").startswith("@"):
-                    return self._abroad(bindings[0].dotted or "")
-                changes = [*home.changes.get(name, []), *self._done_by_others(name, home)]
+                    return self._in_other_file(bindings[0].dotted or "")
+                changes = [*home.changes.get(name, []), *self._indirect_changes(name, home)]
                 return Definitions(bindings, changes, place if home is scope else None, home)
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
                 owner = scope.enclosing_class()
-                found = self._with_outside(owner, name) if owner is not None else None
+                found = self._member_with_outside_changes(owner, name) if owner is not None else None
                 if found is None or place is None:
                     return found
-                here = [one for one in found.bindings if one.scope is scope and place.is_sure_of(one.place)]
+                here = [one for one in found.bindings if one.scope is scope and place.always_follows(one.place)]
                 if any(one.place.order < place.order for one in here):  # it was just set
                     return Definitions(here, [one for one in found.changes if one.scope is scope], place)
                 return found
             case cst.Attribute(value=value, attr=cst.Name(value=name)):
                 base = self._symbols.follow(self._symbols.of(value, scope))
                 if base.defined is not None and base.defined.kind == "class":
-                    return self._with_outside(base.defined, name)
+                    return self._member_with_outside_changes(base.defined, name)
                 if base.path.startswith("@"):
-                    return self._abroad(f"{base.path}.{name}")
+                    return self._in_other_file(f"{base.path}.{name}")
         return None
 
-    def _done_by_others(self, name: str, home: Scope) -> list[Change]:
+    def _indirect_changes(self, name: str, home: Scope) -> list[Change]:
         """Return what may be done to a name's value under other names, and by functions that are given it."""
-        found = self._others.get((id(home), name))
+        found = self._indirect.get((id(home), name))
         if found is None:
-            found = self._others[id(home), name] = []
+            found = self._indirect[id(home), name] = []
             names: dict[tuple[Scope, str], Place] = {}
             for scope, other, since in home.aliases.get(name, ()):
                 names.setdefault((scope, other), since)
@@ -218,10 +218,10 @@ class Literals:
                 found += (replace(one, sure=False) for one in late)
             for scope, other in ((home, name), *names):
                 for passed in scope.passed.get(other, ()):
-                    found += self._done_by(passed)
+                    found += self._changes_by_callee(passed)
         return found
 
-    def _done_by(self, passed: Passed) -> Iterator[Change]:
+    def _changes_by_callee(self, passed: Passed) -> Iterator[Change]:
         """Give what a function of the project does to an argument, with nothing said of its values."""
         function = self._symbols.follow(self._symbols.of(passed.call.func, passed.scope)).defined
         if function is None or function.kind != "function":
@@ -233,11 +233,11 @@ class Literals:
                 passed.scope, passed.place, kind, one.key if one.kind != "update" else None, by=one.by, sure=False
             )
 
-    def _abroad(self, path: str) -> Definitions | None:
-        found = self._symbols.abroad(path)
+    def _in_other_file(self, path: str) -> Definitions | None:
+        found = self._symbols.definitions_in_other_file(path)
         return Definitions(*found, None) if found is not None else None
 
-    def _with_outside(self, owner: Scope, name: str) -> Definitions | None:
+    def _member_with_outside_changes(self, owner: Scope, name: str) -> Definitions | None:
         """Return a member with what this module does to it from outside of the class, and in classes derived from it."""
         key = (id(owner), name)
         if key not in self._members:
@@ -260,7 +260,7 @@ class Literals:
         bindings = owner.bindings.get(name, []) + owner.attributes.get(name, [])
         if bindings:
             return Definitions(bindings, owner.changes.get(name, []) + owner.attribute_changes.get(name, []), None)
-        for base in owner.bases if depth < _DEEPEST else ():
+        for base in owner.bases if depth < _MAX_DEPTH else ():
             above = self._symbols.follow(self._symbols.of(base, owner.parent or owner)).defined
             if above is not None and above is not owner and above.kind == "class":
                 found = self._member(above, name, depth + 1)
@@ -276,7 +276,7 @@ class Literals:
         ]
         if not any(isinstance(one, Unknown) or one is ABSENT for one in values):
             return values
-        return UNKNOWN if all(isinstance(one, cst.StarredElement) for one in elements) else SOME
+        return UNKNOWN if all(isinstance(one, cst.StarredElement) for one in elements) else NONEMPTY
 
     def _dict(self, node: cst.Dict, scope: Scope, place: Place | None, depth: int) -> Any:
         made = {}
@@ -288,7 +288,7 @@ class Literals:
             made[key] = value
         if literal:
             return made
-        return UNKNOWN if all(isinstance(one, cst.StarredDictElement) for one in node.elements) else SOME
+        return UNKNOWN if all(isinstance(one, cst.StarredDictElement) for one in node.elements) else NONEMPTY
 
     # Messages
 
@@ -301,16 +301,16 @@ class Literals:
         found = []
         for element in node.elements if isinstance(node, cst.List) else ():
             keys = [text_of(one.key) for one in _entries(element.value)]
-            role = self.value(_at(element.value, "role"), scope) if "role" in keys else None
+            role = self.value(_entry_value(element.value, "role"), scope) if "role" in keys else None
             if role in ("system", "developer", "user"):
-                content = [_SOUND] if role == "user" and self._speaks(element.value, scope) else PLACEHOLDER
+                content = [_AUDIO_PART] if role == "user" and self._has_audio(element.value, scope) else PLACEHOLDER
                 message: dict[str, Any] = {"role": role, "content": content}
-                if "name" in keys and self.value(_at(element.value, "name"), scope) is not None:
+                if "name" in keys and self.value(_entry_value(element.value, "name"), scope) is not None:
                     message["name"] = PLACEHOLDER
                 found.append(message)
         return found
 
-    def _speaks(self, message: cst.BaseExpression, scope: Scope) -> bool:
+    def _has_audio(self, message: cst.BaseExpression, scope: Scope) -> bool:
         """Return whether a message has a part that is sound, as far as its parts stand here."""
         parts = next((one.value for one in _entries(message) if text_of(one.key) == "content"), None)
         return any(
@@ -340,7 +340,7 @@ def _names(node: cst.BaseExpression) -> list[str]:
     return []
 
 
-def _is_nothing(path: str) -> bool:
+def _is_omitted_marker(path: str) -> bool:
     last = path.rpartition(".")[2].removesuffix("()")
     return path.startswith("openai") and last in ("NOT_GIVEN", "NotGiven", "not_given", "omit", "Omit")
 
@@ -349,5 +349,5 @@ def _entries(node: cst.BaseExpression) -> list[cst.DictElement]:
     return [one for one in node.elements if isinstance(one, cst.DictElement)] if isinstance(node, cst.Dict) else []
 
 
-def _at(node: cst.BaseExpression, key: str) -> cst.BaseExpression:
+def _entry_value(node: cst.BaseExpression, key: str) -> cst.BaseExpression:
     return next(one.value for one in _entries(node) if text_of(one.key) == key)

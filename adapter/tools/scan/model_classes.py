@@ -7,37 +7,37 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from .arguments import UNKNOWN, Arguments, Open
+from .arguments import UNKNOWN, Arguments, ParameterSource
 from .literals import Literals
 from .scopes import Place, Scope, text_of
 
-_DEEPEST = 24
-_SPARING = ("exclude_none", "exclude_unset", "exclude_defaults")
+_MAX_DEPTH = 24
+_OMITTING_OPTIONS = ("exclude_none", "exclude_unset", "exclude_defaults")
 
-DUMPS = frozenset({"model_dump", "dict", "_asdict", "asdict", "to_dict"})
+DUMP_METHODS = frozenset({"model_dump", "dict", "_asdict", "asdict", "to_dict"})
 """Methods that give an object's fields."""
 
-DUMPERS = frozenset({"dataclasses.asdict", "attrs.asdict", "attr.asdict", "vars"})
+DUMP_FUNCTIONS = frozenset({"dataclasses.asdict", "attrs.asdict", "attr.asdict", "vars"})
 """Functions that do."""
 
 
-class Models(Literals):
+class ModelFields(Literals):
     """Read the fields of objects."""
 
     @abstractmethod
     def read(self, args: Sequence[cst.Arg], scope: Scope, place: Place | None = None) -> Arguments:
         """Read a call's arguments."""
 
-    def _dumped(
+    def _dumped_fields(
         self, node: cst.BaseExpression, call: cst.Call, scope: Scope, place: Place | None, depth: int
     ) -> Arguments:
         """Return the fields of a model object."""
         fields = self._model(node, scope, place, depth)
         if fields is None:
-            return Arguments(open=[Open(f"**{self._code(call.func)}()")])
+            return Arguments(sources=[ParameterSource(f"**{self._code(call.func)}()")])
         given = {arg.keyword.value: arg.value for arg in call.args if arg.keyword is not None}
-        if any(name in given and self.value(given[name], scope, place) is not False for name in _SPARING):
-            fields = fields.weakened()
+        if any(name in given and self.value(given[name], scope, place) is not False for name in _OMITTING_OPTIONS):
+            fields = fields.as_optional()
         keys = self._names_in(given["include"], scope, place, depth) if "include" in given else None
         without = self._names_in(given["exclude"], scope, place, depth) if "exclude" in given else None
         return fields.limited(keys, without or ())
@@ -74,13 +74,13 @@ class Models(Literals):
         for name, arg in zip(
             fields.values, [one for one in call.args if one.keyword is None and not one.star], strict=False
         ):
-            given.put(name, self.value(arg.value, scope, place))
-        fields.update(given.limited(None if fields.open else frozenset(fields.values)))
+            given.assign(name, self.value(arg.value, scope, place))
+        fields.update(given.limited(None if fields.sources else frozenset(fields.values)))
         return fields
 
     def _fields(self, owner: Scope | None, depth: int) -> Arguments | None:
         """Return a class's annotated fields with their defaults; None where it has none."""
-        if owner is None or depth > _DEEPEST:
+        if owner is None or depth > _MAX_DEPTH:
             return None
         found = Arguments()
         for base in owner.bases:
@@ -94,27 +94,27 @@ class Models(Literals):
                 if one.annotation is not None and not name.startswith("_") and name != "model_config":
                     value = self.value(one.value, owner, None) if one.value is not None else UNKNOWN
                     found.values[name] = value
-        if self._takes_more(owner):
-            found.open.append(Open(f"more fields of {owner.qualname}"))
-        return found if found.values or found.open else None
+        if self._allows_extra(owner):
+            found.sources.append(ParameterSource(f"more fields of {owner.qualname}"))
+        return found if found.values or found.sources else None
 
-    def _takes_more(self, owner: Scope) -> bool:
+    def _allows_extra(self, owner: Scope) -> bool:
         """Return whether a Pydantic model keeps what it doesn't know."""
         for one in owner.bindings.get("model_config", []):
             if one.value is not None and "allow" in self._module.code_for_node(one.value):
                 return True
         return False
 
-    def _typed(self, annotation: cst.BaseExpression | None, scope: Scope) -> Scope | None:
+    def _typed_dict_class(self, annotation: cst.BaseExpression | None, scope: Scope) -> Scope | None:
         """Return the class of the project that an annotation names, as of a TypedDict."""
         match annotation:
             case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=inner))]):
                 name = annotation.value
                 last = name.attr.value if isinstance(name, cst.Attribute) else name.value if isinstance(name, cst.Name) else ""  # fmt: skip
-                return self._typed(inner, scope) if last in ("Unpack", "Optional", "Annotated") else None
+                return self._typed_dict_class(inner, scope) if last in ("Unpack", "Optional", "Annotated") else None
             case cst.SimpleString():
                 text = text_of(annotation) or ""
-                return self._typed(cst.Name(text), scope) if text.isidentifier() else None
+                return self._typed_dict_class(cst.Name(text), scope) if text.isidentifier() else None
             case cst.Name() | cst.Attribute():
                 found = self._symbols.follow(self._symbols.of(annotation, scope)).defined
                 return found if found is not None and found.kind == "class" and self._is_typed_dict(found) else None
@@ -136,7 +136,7 @@ class Models(Literals):
         if isinstance(node, cst.Name):
             found = self.definitions(node, scope, place)
             reaching = found.reaching()[0] if found is not None and not found.changes else []
-            if len(reaching) != 1 or reaching[0].value is None or depth > _DEEPEST:
+            if len(reaching) != 1 or reaching[0].value is None or depth > _MAX_DEPTH:
                 return None
             return self._names_in(reaching[0].value, reaching[0].scope, reaching[0].place, depth + 1)
         if isinstance(node, cst.Call) and len(node.args) == 1:  # frozenset({…})

@@ -9,7 +9,7 @@ import libcst as cst
 from .cst_walker import Walker
 
 
-class Tree(Walker):
+class ModuleTree(Walker):
     """Index a module once."""
 
     def __init__(self, module: cst.Module) -> None:
@@ -18,34 +18,34 @@ class Tree(Walker):
         self.attributes: dict[str, list[cst.Attribute]] = {}  # and each attribute, of whatever
         self.shared: set[str] = set()  # names that functions declare to be another scope's
         self.exported: dict[str, list[cst.CSTNode]] = {}  # the names in __all__
-        self._above: dict[int, cst.CSTNode] = {}
+        self._parents: dict[int, cst.CSTNode] = {}
         self.walk(module)
 
     def walk(self, node: cst.CSTNode) -> None:
         """Visit a node and everything in it."""
         if self.stack:
-            self._above[id(node)] = self.stack[-1]
+            self._parents[id(node)] = self.stack[-1]
         super().walk(node)
 
-    def above(self, node: cst.CSTNode) -> cst.CSTNode | None:
+    def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """Return the node that a node is part of."""
-        return self._above.get(id(node))
+        return self._parents.get(id(node))
 
-    def chain(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """Give the nodes above a node, from the nearest on."""
-        here = self.above(node)
+        here = self.parent(node)
         while here is not None:
             yield here
-            here = self.above(here)
+            here = self.parent(here)
 
-    def function(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
+    def enclosing_function(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
         """Return the function that a node stands in."""
-        return next((one for one in self.chain(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))), None)
+        return next((one for one in self.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))), None)
 
-    def value(self, node: cst.BaseExpression) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
+    def outermost_value(self, node: cst.BaseExpression) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
         """Climb to the largest expression that may be the same object, and what is above it."""
         while True:
-            above = self.above(node)
+            above = self.parent(node)
             same = (
                 (isinstance(above, cst.IfExp) and above.test is not node)
                 or isinstance(above, (cst.BooleanOperation, cst.Await))
@@ -98,25 +98,25 @@ class Tree(Walker):
                     self.exported.setdefault(node.raw_value, []).append(node)
 
 
-def _is_target(above: cst.CSTNode, node: cst.CSTNode) -> bool:
+def _is_target(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
     """Tell whether a node is what something is bound to, or deleted."""
-    match above:
+    match parent:
         case cst.AssignTarget() | cst.AnnAssign() | cst.NamedExpr() | cst.For() | cst.CompFor() | cst.AugAssign():
-            return above.target is node
+            return parent.target is node
         case cst.AsName() | cst.Param():
-            return above.name is node
+            return parent.name is node
         case cst.Del():
             return True
     return False
 
 
-def _is_label(above: cst.CSTNode, node: cst.CSTNode) -> bool:
+def _is_label(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
     """Tell whether a name is no expression: an attribute's, a keyword, a definition's."""
-    match above:
+    match parent:
         case cst.Attribute():
-            return above.attr is node
+            return parent.attr is node
         case cst.Arg() | cst.MatchKeywordElement():
-            return (above.keyword if isinstance(above, cst.Arg) else above.key) is node
+            return (parent.keyword if isinstance(parent, cst.Arg) else parent.key) is node
         case cst.FunctionDef() | cst.ClassDef() | cst.MatchAs() | cst.MatchStar():
-            return above.name is node
+            return parent.name is node
     return False

@@ -17,7 +17,7 @@ from adapter._util.regular_files import Unreadable
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ]+=\s*[%!])")
 _PYTHON = re.compile(r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b")  # magics of cells whose code is Python
 _LINES = re.compile(r"\r\n|\r|\n")  # what ends a line for Python
-_TOKEN = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
+_STRING_TOKEN = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
@@ -121,7 +121,7 @@ class Notebook:
 
     def _offsets(self, piece: _Piece) -> list[int]:
         """Return for each character of a string, and for its end, where it stands in the file."""
-        marks = [found.start() + piece.start for found in _TOKEN.finditer(self._json[piece.start : piece.end])]
+        marks = [found.start() + piece.start for found in _STRING_TOKEN.finditer(self._json[piece.start : piece.end])]
         if len(marks) != len(piece.value):
             raise Unreadable("can't be written back exactly")
         return [*marks, piece.end]

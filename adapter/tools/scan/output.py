@@ -16,7 +16,7 @@ from .arguments import Unknown
 from .assessment import VERDICTS
 from .run import Finding, Report
 
-SAYS: Mapping[str, str] = {
+VERDICT_TEXT: Mapping[str, str] = {
     "moves": "moves as is",
     "unless": "moves unless …",
     "setting": "moves with a setting",
@@ -36,25 +36,25 @@ _LEVELS = {
 }
 
 # Strings that name one of a few choices; any other may be somebody's words.
-_NAMES = frozenset(
+_CHOICE_PARAMETERS = frozenset(
     {"model", "reasoning_effort", "verbosity", "service_tier", "tool_choice", "function_call", "prompt_cache_retention"}
 )
 
 
-def shown(name: str, value: Any) -> Any:
+def shown_value(name: str, value: Any) -> Any:
     """Return a literal value as it may be shown: numbers, booleans, null and the names of choices; of all else only its kind."""
     if isinstance(value, Unknown):
         return "not a literal"
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, str) and name in _NAMES:
+    if isinstance(value, str) and name in _CHOICE_PARAMETERS:
         return safe_names.name(value)
     return f"a literal {'text' if isinstance(value, str) else 'list' if isinstance(value, list) else 'object'}"
 
 
 def finding_json(one: Finding) -> dict[str, Any]:
     """Return one call site."""
-    site, assessed = one.site, one.assessed
+    site, assessed = one.site, one.assessment
     values = site.arguments.values
     return {
         "file": one.file,
@@ -69,13 +69,13 @@ def finding_json(one: Finding) -> dict[str, Any]:
         "why": assessed.why,
         "unless": list(assessed.unless),
         "settings": list(assessed.settings),
-        "client": site.client or None,
+        "client": site.unknown_client_note or None,
         "wire": site.wire or None,
-        "one_way": assessed.one_way,
+        "one_way": assessed.responses_only_reason,
         "parameters": [
-            {**asdict(fate.shown()), "value": shown(fate.name, values.get(fate.name))} for fate in assessed.fates
+            {**asdict(fate.redacted()), "value": shown_value(fate.name, values.get(fate.name))} for fate in assessed.parameters
         ],
-        "more": list(dict.fromkeys(one.text for one in site.arguments.open)),
+        "more": list(dict.fromkeys(one.text for one in site.arguments.sources)),
     }
 
 
@@ -101,7 +101,7 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
     """Return the report as one SARIF run, its URIs relative to `root`; what moves as it is isn't a result."""
     files = {"recording": "a recording of Chat Completions", "batch": "the input of a batch of Chat Completions"}
     ids = [*(one for one in VERDICTS if one != "moves"), *files]
-    texts = {**SAYS, **files}
+    texts = {**VERDICT_TEXT, **files}
     levels = {**_LEVELS, **dict.fromkeys(files, "note")}
     rules = [
         {
@@ -113,9 +113,9 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
         for one in ids
     ]
     results = [
-        _result(one.assessed.verdict, ids, levels, _message(one), _uri(one.file, root), one.site.line if one.cell is None else None, one.site.column)
+        _result(one.assessment.verdict, ids, levels, _message(one), _uri(one.file, root), one.site.line if one.cell is None else None, one.site.column)
         for one in report.findings
-        if one.assessed.verdict != "moves"
+        if one.assessment.verdict != "moves"
     ]  # fmt: skip
     for file, lines in sorted(report.recordings.items()):
         text = f"names /chat/completions in {len(lines)} line{'s' * (len(lines) > 1)}: record the other side beside it"
@@ -147,12 +147,12 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
 
 
 def _message(one: Finding) -> str:
-    text = f"{one.site.call} {SAYS[one.assessed.verdict]}"
+    text = f"{one.site.call} {VERDICT_TEXT[one.assessment.verdict]}"
     if one.cell is not None:
         text += f" (cell {one.cell}, line {one.site.line})"
-    if one.assessed.why:
-        text += f": {one.assessed.why}"
-    return text + (f". Set {', '.join(one.assessed.settings)}" if one.assessed.settings else "")
+    if one.assessment.why:
+        text += f": {one.assessment.why}"
+    return text + (f". Set {', '.join(one.assessment.settings)}" if one.assessment.settings else "")
 
 
 def _result(  # noqa: PLR0917

@@ -13,16 +13,16 @@ from libcst.metadata import MetadataWrapper
 from adapter._util.regular_files import Unreadable
 
 from . import known_clients, sources
-from .call_sites import Wrapper, find_with
+from .call_sites import Wrapper, find_module_sites
 from .finder import Site
 from .scopes import Scope
 from .symbols import Symbol, Symbols
 
-_MOST = 400  # files that are kept parsed
-_LONGEST = 6  # parts of a module's name that are looked for
+_MAX_PARSED_FILES = 400  # files that are kept parsed
+_MAX_NAME_PARTS = 6  # parts of a module's name that are looked for
 
 
-class Files:
+class ModuleIndex:
     """The files of a scan by the names under which they may be imported; each is known by its number."""
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -35,22 +35,22 @@ class Files:
                 continue
             self._by_path[path] = k
             parts = stem.removesuffix("/__init__").split("/")
-            for start in range(max(0, len(parts) - _LONGEST), len(parts)):
+            for start in range(max(0, len(parts) - _MAX_NAME_PARTS), len(parts)):
                 self._by_name.setdefault(".".join(parts[start:]), []).append(k)
 
-    def at(self, folder: str, parts: Sequence[str]) -> int | None:
+    def module_at(self, folder: str, parts: Sequence[str]) -> int | None:
         """Return the module of these names below a folder."""
         path = "/".join([folder, *parts])
         found = self._by_path.get(f"{path}.py") if parts else None
         return self._by_path.get(f"{path}/__init__.py") if found is None else found
 
-    def named(self, module: str, near: str) -> int | None:
+    def find_module(self, module: str, near: str) -> int | None:
         """Return the module that an absolute import names, the nearest to a file where there are several."""
-        found = self.at(_folder(near), module.split("."))
+        found = self.module_at(_folder(near), module.split("."))
         if found is not None:
             return found
         candidates = [k for k in self._by_name.get(module, ()) if "." in module or self._is_top(k)]
-        return max(candidates, key=lambda k: _shared(self.paths[k], near), default=None)
+        return max(candidates, key=lambda k: _common_folders(self.paths[k], near), default=None)
 
     def _is_top(self, k: int) -> bool:
         folder = _folder(self.paths[k])
@@ -60,18 +60,18 @@ class Files:
     def resolve(self, near: str, dots: int, module: str, name: str) -> str:
         """Return what `from module import name` means in a file: `@3.name`, where file 3 is that module, else as it is written."""
         written = "." * dots + module + ("." if module and name else "") + name
-        if not dots and module.partition(".")[0] in known_clients.FOREIGN:
+        if not dots and module.partition(".")[0] in known_clients.EXTERNAL_PACKAGES:
             return written
         if dots:
             folder = near
             for _ in range(dots):
                 folder = _folder(folder)
             parts = module.split(".") if module else []
-            inner = self.at(folder, [*parts, name]) if name else None
-            found = self.at(folder, parts)
+            inner = self.module_at(folder, [*parts, name]) if name else None
+            found = self.module_at(folder, parts)
         else:
-            inner = self.named(f"{module}.{name}", near) if name else None
-            found = self.named(module, near)
+            inner = self.find_module(f"{module}.{name}", near) if name else None
+            found = self.find_module(module, near)
         own = self._by_path.get(near)
         if inner is not None and inner != own and (found is None or self._is_package(found)):
             return f"@{inner}"
@@ -97,7 +97,7 @@ def _folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _shared(one: str, other: str) -> int:
+def _common_folders(one: str, other: str) -> int:
     """Count the folders that two paths begin with."""
     return next((k for k, (a, b) in enumerate(zip(one.split("/"), other.split("/"), strict=False)) if a != b), 0)
 
@@ -116,12 +116,12 @@ class Module:
         self.symbols.module.file = self._path
         self.wrappers: dict[int, Wrapper] = {}
         self._found: list[Site] | None = None
-        self._told: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
+        self._informative: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
 
     @property
-    def telling(self) -> frozenset[int]:
+    def always_followed(self) -> frozenset[int]:
         """The files whose names are always followed."""
-        return self._project.telling
+        return self._project.always_followed
 
     def resolve(self, dots: int, module: str, name: str) -> str:
         """Return what `from module import name` means here."""
@@ -135,11 +135,11 @@ class Module:
         module = self._project.module(file)
         return module.symbols.module if module is not None else None
 
-    def find(self) -> list[Site]:
+    def find_sites(self) -> list[Site]:
         """Return the file's sites; looked for once, also where files import one another."""
         if self._found is None:
             self._found = []
-            self._found = find_with(self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper)
+            self._found = find_module_sites(self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper)
         return self._found
 
     def exports(self) -> frozenset[str]:
@@ -147,45 +147,45 @@ class Module:
         found = set()
         for name, bindings in self.symbols.module.bindings.items():
             imported = {one.dotted for one in bindings if one.dotted is not None}
-            if any(self._is_telling(one) for one in imported) or any(
-                self._tells(self.symbols.bound(one)) for one in bindings if one.dotted is None
+            if any(self._is_informative_import(one) for one in imported) or any(
+                self._is_informative(self.symbols.bound(one)) for one in bindings if one.dotted is None
             ):
                 found.add(name)
         stars = (one for one in self.symbols.module.stars if one.startswith("@"))
-        return frozenset(found).union(*(self._project.names.get(int(one[1:]), ()) for one in stars))
+        return frozenset(found).union(*(self._project.exported_names.get(int(one[1:]), ()) for one in stars))
 
-    def _is_telling(self, dotted: str) -> bool:
+    def _is_informative_import(self, dotted: str) -> bool:
         file, _, name = dotted[1:].partition(".")
         if not dotted.startswith("@"):
             return known_clients.framework(dotted) is not None and known_clients.framework(dotted).kind == "litellm"  # type: ignore[union-attr]
-        return name in self._project.names.get(int(file), ())
+        return name in self._project.exported_names.get(int(file), ())
 
-    def _tells(self, symbol: Symbol) -> bool:
+    def _is_informative(self, symbol: Symbol) -> bool:
         if known_clients.method_of(symbol.path) or known_clients.RESOURCE_OF.search(symbol.path):
             return True
         scope = symbol.defined
         if scope is None:
             return False
-        told = self._told.get(id(scope))
+        told = self._informative.get(id(scope))
         if told is None:
-            self._told[id(scope)] = False  # while it is looked at
-            told = self._told[id(scope)] = (
-                self._function_tells(scope) if scope.kind == "function" else self._class_tells(scope)
+            self._informative[id(scope)] = False  # while it is looked at
+            told = self._informative[id(scope)] = (
+                self._is_informative_function(scope) if scope.kind == "function" else self._is_informative_class(scope)
             )
         return told
 
-    def _function_tells(self, scope: Scope) -> bool:
-        return self.find_wrapper(scope) or (bool(scope.returns) and self._tells(self.symbols.returned(scope)))
+    def _is_informative_function(self, scope: Scope) -> bool:
+        return self.find_wrapper(scope) or (bool(scope.returns) and self._is_informative(self.symbols.returned(scope)))
 
-    def _class_tells(self, scope: Scope) -> bool:
+    def _is_informative_class(self, scope: Scope) -> bool:
         for bindings in (*scope.bindings.values(), *scope.attributes.values()):
             for one in bindings[-8:]:
                 if one.defined is not None and one.defined.kind == "function":
                     if self.find_wrapper(one.defined):
                         return True
-                elif self._tells(self.symbols.bound(one)):
+                elif self._is_informative(self.symbols.bound(one)):
                     return True
-        return any(self._tells(self.symbols.of(base, scope.parent or scope)) for base in scope.bases)
+        return any(self._is_informative(self.symbols.of(base, scope.parent or scope)) for base in scope.bases)
 
     def find_wrapper(self, scope: Scope) -> bool:
         """Return whether a function, or one in it, passes parameters of its own on to Chat."""
@@ -195,41 +195,41 @@ class Module:
 class Project:
     """The files of a scan, parsed when they are needed. `names` are what files export, by number."""
 
-    def __init__(self, files: Files, names: Mapping[int, frozenset[str]]) -> None:
+    def __init__(self, files: ModuleIndex, exported_names: Mapping[int, frozenset[str]]) -> None:
         self.files = files
-        self.names = names
-        self.telling = frozenset(names)
+        self.exported_names = exported_names
+        self.always_followed = frozenset(exported_names)
         self._modules: dict[int, Module | None] = {}
-        self._homes: dict[int, int] = {}  # the file of a module's scope, by the scope's id
+        self._file_of_scope: dict[int, int] = {}  # the file of a module's scope, by the scope's id
 
     def is_full(self) -> bool:
         """Return whether it keeps more than it should; only between files may it be replaced."""
-        return len(self._modules) > _MOST
+        return len(self._modules) > _MAX_PARSED_FILES
 
     def module(self, file: int) -> Module | None:
         """Return a file, parsed; None where it can't be."""
         if file not in self._modules:
             self._modules[file] = None
             with contextlib.suppress(Unreadable, cst.ParserSyntaxError, RecursionError, ValueError):
-                self.add(file, *parsed(Path(self.files.paths[file])))
+                self.add(file, *parse_file(Path(self.files.paths[file])))
         return self._modules[file]
 
     def add(self, file: int, wrapper: MetadataWrapper, source: sources.Source) -> Module:
         """Add a file that is parsed already."""
         module = self._modules[file] = Module(self, file, wrapper, source.text)
-        self._homes[id(module.symbols.module)] = file
+        self._file_of_scope[id(module.symbols.module)] = file
         return module
 
     def wrapper(self, function: Scope) -> Wrapper | None:
         """Return what a function of any file passes on to Chat."""
-        module = self._modules.get(self._homes.get(id(function.root()), -1))
+        module = self._modules.get(self._file_of_scope.get(id(function.root()), -1))
         if module is None:
             return None
-        module.find()
+        module.find_sites()
         return module.wrappers.get(id(function))
 
 
-def parsed(path: Path) -> tuple[MetadataWrapper, sources.Source]:
+def parse_file(path: Path) -> tuple[MetadataWrapper, sources.Source]:
     """Read and parse a file. Raises Unreadable, ParserSyntaxError, RecursionError."""
     source = sources.read_source(path, sources.read_bytes(path))
     sources.check_depth(source.text)

@@ -14,14 +14,14 @@ from . import known_clients
 from .cst_walker import Walker
 from .finder import Finder, Site, last_name
 from .http_libraries import Sender, is_double, sender
-from .string_values import Texts
+from .string_values import StringValues
 from .symbols import Scope, Symbol, Symbols, parts_of, text_of
 
 BATCH_STAYS = "the Batch API isn't moved: its input file is written for the endpoint that it names"
-_STANDS_IN = (
+_ENDPOINT_DOUBLE_NOTE = (
     "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
 )
-_URLS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
+_URL_ARGUMENTS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
 _ROUNDS = 3  # of functions that call functions that send
 _String = cst.BaseString | cst.FormattedStringText
 
@@ -31,16 +31,16 @@ def find_requests(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.
     finder = _Requests(module, symbols)
     strings = _Strings(module, symbols)
     strings.walk(module)
-    if strings.some:
+    if strings.mentions_endpoint:
         finder.walk(module)
-        finder.passed_on()
+        finder.add_forwarded()
     return [*zip(finder.sites, finder.nodes, strict=True), *zip(strings.sites, strings.nodes, strict=True)]
 
 
 class _Strings(Finder):
     """Look whether the endpoint is named at all, and for lines of the Batch API's input files."""
 
-    some = False
+    mentions_endpoint = False
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         self._string(node, node.value)
@@ -49,7 +49,7 @@ class _Strings(Finder):
         self._string(node, node.value)
 
     def _string(self, node: cst.CSTNode, text: str) -> None:
-        self.some |= "completions" in text
+        self.mentions_endpoint |= "completions" in text
         if known_clients.ENDPOINT in text and self._is_batched():
             self._add(node, "batch", "input file", forced="stays", note=BATCH_STAYS)
 
@@ -62,7 +62,7 @@ class _Strings(Finder):
 class _Requests(Finder):
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         super().__init__(module, symbols)
-        self._texts = Texts(module, symbols)
+        self._texts = StringValues(module, symbols)
         self._calls: list[tuple[cst.Call, Scope, Scope]] = []  # of functions of this module, each with the function
         self._sending: dict[tuple[int, str], Sender] = {}  # by a function and its parameter that says where
 
@@ -73,17 +73,17 @@ class _Requests(Finder):
         symbol = self._symbols.of(node.func, self._scope)
         found = self._sender(node.func, symbol)
         if found is not None:
-            self._send(node, _urls(node.args), last_name(node.func), found)
+            self._add_request(node, _url_candidates(node.args), last_name(node.func), found)
             return
         if is_double(symbol.path, _receiver(node.func), last_name(node.func)):
-            self._double(node)
+            self._add_double(node)
             return
         for k, arg in enumerate(node.args):  # threads, partials, retries
             handed = None
             if isinstance(arg.value, (cst.Name, cst.Attribute)):
                 handed = self._sender(arg.value, self._symbols.of(arg.value, self._scope))
             if handed is not None:
-                self._send(node, _urls(node.args[k + 1 :]), last_name(arg.value), handed)
+                self._add_request(node, _url_candidates(node.args[k + 1 :]), last_name(arg.value), handed)
                 return
         if symbol.defined is not None and symbol.defined.kind == "function":
             self._calls.append((node, self._scope, symbol.defined))
@@ -112,32 +112,32 @@ class _Requests(Finder):
                     return f"{path}()"
         return "?"
 
-    def _send(self, node: cst.Call, urls: Sequence[cst.BaseExpression], call: str, found: Sender) -> None:
+    def _add_request(self, node: cst.Call, urls: Sequence[cst.BaseExpression], call: str, found: Sender) -> None:
         for url in urls:
             texts = [one for one in self._texts.of(url, self._scope) if known_clients.ENDPOINT in one]
             # A test's client of its own server is asked for paths.
             own = self._scope.name.startswith("test") and all(one.startswith("/") for one in texts)
             if texts and not ("own client" not in found.note and found.verdict == "unclear" and own):
-                for string in self._named(url, self._scope):
+                for string in self._endpoint_strings(url, self._scope):
                     self._add(string, "http", call, forced=found.verdict, note=found.note)
                 return
             function = self._function()
             for name in function.parameters if function is not None else ():
-                if function is not None and self._reads(url, name):
+                if function is not None and self._depends_on(url, name):
                     self._sending.setdefault((id(function), name), found)
 
-    def _double(self, node: cst.Call) -> None:
-        for url in [*_urls(node.args), *(arg.value for arg in node.args[2:3])]:
+    def _add_double(self, node: cst.Call) -> None:
+        for url in [*_url_candidates(node.args), *(arg.value for arg in node.args[2:3])]:
             if any(known_clients.ENDPOINT in one for one in self._texts.of(url, self._scope)):
-                for string in self._named(url, self._scope):
-                    self._add(string, "test double", last_name(node.func), forced="unclear", note=_STANDS_IN)
+                for string in self._endpoint_strings(url, self._scope):
+                    self._add(string, "test double", last_name(node.func), forced="unclear", note=_ENDPOINT_DOUBLE_NOTE)
                 return
 
-    def _named(self, url: cst.BaseExpression, scope: Scope) -> Iterable[cst.CSTNode]:
+    def _endpoint_strings(self, url: cst.BaseExpression, scope: Scope) -> Iterable[cst.CSTNode]:
         """Return the strings that name the endpoint."""
         strings = {id(one): one for one in self._texts.strings(url, scope)}
-        whole = [one for one in strings.values() if known_clients.ENDPOINT in _written(one)]
-        part = [one for one in strings.values() if "completions" in _written(one)]
+        whole = [one for one in strings.values() if known_clients.ENDPOINT in _text_in(one)]
+        part = [one for one in strings.values() if "completions" in _text_in(one)]
         return whole or part or [url]
 
     def _function(self) -> Scope | None:
@@ -146,8 +146,8 @@ class _Requests(Finder):
             scope = scope.parent
         return scope if scope is not None and scope.kind == "function" else None
 
-    def _reads(self, url: cst.BaseExpression, name: str) -> bool:
-        finder = _Reads(name)
+    def _depends_on(self, url: cst.BaseExpression, name: str) -> bool:
+        finder = _NameReads(name)
         finder.walk(url)
         if finder.found:
             return True
@@ -159,7 +159,7 @@ class _Requests(Finder):
                 finder.walk(value)
         return finder.found
 
-    def passed_on(self) -> None:
+    def add_forwarded(self) -> None:
         """Add the calls of this module's functions that send what they are given."""
         for _ in range(_ROUNDS):
             before = len(self._sending)
@@ -167,15 +167,15 @@ class _Requests(Finder):
                 here, self._scope = self._scope, scope
                 for name in function.parameters:
                     found = self._sending.get((id(function), name))
-                    given = _given(node, function, name) if found is not None else None
+                    given = _argument_for(node, function, name) if found is not None else None
                     if found is not None and given is not None:
-                        self._send(node, [given], function.name, found)
+                        self._add_request(node, [given], function.name, found)
                 self._scope = here
             if len(self._sending) == before:
                 return
 
 
-class _Reads(Walker):
+class _NameReads(Walker):
     """Tell whether an expression reads a name."""
 
     def __init__(self, name: str) -> None:
@@ -187,13 +187,13 @@ class _Reads(Walker):
         self.found |= node.value == self._name
 
 
-def _urls(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
+def _url_candidates(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
     """Return the arguments that may be a URL: the first two by position, and those named so."""
     placed = [arg.value for arg in args if arg.keyword is None and not arg.star][:2]
-    return placed + [arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URLS]
+    return placed + [arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URL_ARGUMENTS]
 
 
-def _given(node: cst.Call, function: Scope, name: str) -> cst.BaseExpression | None:
+def _argument_for(node: cst.Call, function: Scope, name: str) -> cst.BaseExpression | None:
     """Return what a call of a function gives for one of its parameters."""
     for arg in node.args:
         if arg.keyword is not None and arg.keyword.value == name:
@@ -212,5 +212,5 @@ def _receiver(func: cst.BaseExpression) -> str | None:
     return last_name(value.func if isinstance(value, cst.Call) else value)
 
 
-def _written(node: _String) -> str:
+def _text_in(node: _String) -> str:
     return node.value if isinstance(node, (cst.SimpleString, cst.FormattedStringText)) else ""

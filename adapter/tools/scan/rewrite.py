@@ -16,7 +16,7 @@ from adapter._util import regular_files
 from adapter._util.regular_files import Unreadable
 
 from . import sources
-from .imported_names import Taken
+from .imported_names import ImportedNames
 from .notebooks import Notebook
 from .sources import Source
 
@@ -24,7 +24,7 @@ _HINT = b"openai"
 
 
 @dataclass(slots=True)
-class Change:
+class FileChange:
     """One file before and after, as bytes; what was left and why, and what to look at, by line."""
 
     path: Path
@@ -74,13 +74,13 @@ class Change:
                 return  # by its other name
             if found != self.before:
                 raise Unreadable("it has changed since it was read")
-            with _undisturbed():
+            with _signals_blocked():
                 try:
-                    _fill(file, self.after)
+                    _overwrite(file, self.after)
                 except BaseException as error:
-                    _fill(file, self.before)  # there is room for it: it was there
+                    _overwrite(file, self.before)  # there is room for it: it was there
                     if isinstance(error, OSError):
-                        raise Unreadable(f"it can't be written: {regular_files.why(error)}") from None
+                        raise Unreadable(f"it can't be written: {regular_files.reason_of(error)}") from None
                     raise
 
 
@@ -88,16 +88,16 @@ def writable(path: Path) -> IO[bytes]:
     """Open a regular file to be read and written, unbuffered. Raises Unreadable."""
     try:
         mode = os.lstat(path)
-        regular_files.check(mode)
+        regular_files.check_regular(mode)
         if not mode.st_mode & 0o222:  # a superuser may write it all the same
             raise Unreadable("it is read-only")
         handle = os.open(
             path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         )
     except OSError as error:
-        raise Unreadable(regular_files.why(error)) from None
+        raise Unreadable(regular_files.reason_of(error)) from None
     try:
-        regular_files.check(os.fstat(handle))
+        regular_files.check_regular(os.fstat(handle))
         return os.fdopen(handle, "r+b", buffering=0)
     except BaseException:
         os.close(handle)
@@ -105,7 +105,7 @@ def writable(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Let signals that end the process wait until a file is whole, where the system can."""
     mask = getattr(signal, "pthread_sigmask", None)
     if mask is None:
@@ -118,7 +118,7 @@ def _undisturbed() -> Iterator[None]:
         mask(signal.SIG_SETMASK, before)
 
 
-def _fill(file: IO[bytes], data: bytes) -> None:
+def _overwrite(file: IO[bytes], data: bytes) -> None:
     file.seek(0)
     rest = memoryview(data)
     while rest:
@@ -141,9 +141,9 @@ def _quoted(name: str) -> bytes:
     return f'"{"".join(plain)}"'.encode()
 
 
-def changes(
+def find_changes(
     paths: Sequence[Path], exclude: Iterable[str] = (), advance: Callable[[int], None] = lambda _: None
-) -> Iterator[Change]:
+) -> Iterator[FileChange]:
     """Give the files whose imports change, were left, or have something to be looked at."""
     import libcst as cst
 
@@ -151,13 +151,13 @@ def changes(
 
     refused: list[tuple[Path, str]] = []
     files = list(sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))))
-    taken = Taken(files)
+    taken = ImportedNames(files)
     linked = [one for one in paths if _is_linked(one)]
     for path in files:
         advance(1)
         if path.suffix.lower() not in sources.CODE:
             continue
-        change = Change(path)
+        change = FileChange(path)
         try:
             change.before = sources.read_bytes(path)
             if _HINT not in change.before:
@@ -170,9 +170,9 @@ def changes(
                 raise Unreadable("can't be written back exactly")
             fixed = fix_imports(
                 text,
-                shadowed=_shadow(path),
-                package=path.name == "__init__.py",
-                elsewhere=partial(taken.has, path),
+                shadowed=_shadowing_module(path),
+                is_package=path.name == "__init__.py",
+                is_imported_elsewhere=partial(taken.may_import, path),
             )
             if fixed.text is not None:
                 change.after = fixed.text.encode(encoding) if book is None else book.changed(fixed.edits)
@@ -197,7 +197,7 @@ def changes(
             change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
         if change.after is not None or change.left or change.notes:
             yield change
-    yield from (Change(path, left=[(1, why)]) for path, why in refused)
+    yield from (FileChange(path, left=[(1, why)]) for path, why in refused)
 
 
 def _is_linked(path: Path) -> bool:
@@ -210,7 +210,7 @@ def _is_linked(path: Path) -> bool:
     return any(here.joinpath(*steps[: k + 1]).is_symlink() for k in range(len(steps)))
 
 
-def _shadow(path: Path) -> str | None:
+def _shadowing_module(path: Path) -> str | None:
     """Return a module of the project's own that is called adapter, where it would come first."""
     import adapter
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapter._routing.call_site import named
+from adapter._routing.call_site import call_site_name
 from adapter._settings.settings import Settings
 from adapter._util.regular_files import Unreadable
 from adapter.errors import MissingExtra
@@ -33,13 +33,13 @@ class Finding:
     site: Site
     cell: int | None
     module: str
-    assessed: Assessment
+    assessment: Assessment
     in_test: bool
 
     @property
     def call_site(self) -> str:
         """Return the site as rules name it: `module:function`."""
-        return named(self.module, self.site.owner)
+        return call_site_name(self.module, self.site.owner)
 
 
 @dataclass(slots=True)
@@ -59,19 +59,19 @@ class Report:
 
     def by_verdict(self) -> Counter[str]:
         """Count the findings by verdict."""
-        return Counter(one.assessed.verdict for one in self.findings)
+        return Counter(one.assessment.verdict for one in self.findings)
 
     def by_parameter(self) -> dict[str, Counter[str]]:
         """Count for each parameter of Chat its outcomes."""
         found: dict[str, Counter[str]] = {}
         for one in self.findings:
-            for fate in one.assessed.fates:
+            for fate in one.assessment.parameters:
                 if fate.outcome not in ("option", "passed on"):
-                    found.setdefault(fate.shown().name, Counter())[fate.outcome] += 1
+                    found.setdefault(fate.redacted().name, Counter())[fate.outcome] += 1
         return dict(sorted(found.items()))
 
 
-def need_libcst() -> None:
+def require_libcst() -> None:
     """Raise MissingExtra where LibCST isn't installed."""
     try:
         import libcst  # noqa: F401
@@ -91,7 +91,7 @@ def scan(
 
     Raises MissingExtra without LibCST. A file that can't be read or parsed is in the report, with the reason.
     """
-    need_libcst()
+    require_libcst()
     report = Report()
     files = list(sources.find_files(paths, exclude, lambda path, why: report.unread.update({path.as_posix(): why})))
     report.files = len(files)
@@ -113,35 +113,35 @@ def scan(
         elif sources.worth_parsing(raw):
             todo.append(k)
         else:
-            others[k] = sources.imported(raw)
+            others[k] = sources.imports_of(raw)
             advance(1)
     report.parsed = len(todo)
     workers = min(jobs or os.cpu_count() or 1, max(1, len(todo) // 8))
-    given = [path.as_posix() for path in files], _plain(settings)
+    given = [path.as_posix() for path in files], _picklable_settings(settings)
     if workers == 1 or (jobs is None and len(todo) < _WORTH_PROCESSES):
         worker = Worker(*given)
-        _in_rounds(report, files, todo, others, lambda tasks: map(worker, tasks), advance)
+        _scan_in_rounds(report, files, todo, others, lambda tasks: map(worker, tasks), advance)
     else:
         with ProcessPoolExecutor(workers, initializer=_start, initargs=given) as pool:
-            _in_rounds(report, files, todo, others, lambda tasks: pool.map(_work, tasks, chunksize=4), advance)
+            _scan_in_rounds(report, files, todo, others, lambda tasks: pool.map(_work, tasks, chunksize=4), advance)
     return report
 
 
-def _in_rounds(  # noqa: PLR0917
+def _scan_in_rounds(  # noqa: PLR0917
     report: Report,
     files: Sequence[Path],
     todo: list[int],
-    others: Mapping[int, list[tuple[int, str, str]]],
-    work: Callable[[list[Task]], Iterable[Scanned]],
+    unparsed_imports: Mapping[int, list[tuple[int, str, str]]],
+    work: Callable[[list[Task]], Iterable[FileResult]],
     advance: Callable[[int], None],
 ) -> None:
     """Scan each file by itself, and then, as long as there are any, those that import what the others have been found to export."""
-    from .project import Files
+    from .project import ModuleIndex
 
-    by_name = Files([path.absolute().as_posix() for path in files])
-    results: dict[int, Scanned] = {}
+    by_name = ModuleIndex([path.absolute().as_posix() for path in files])
+    results: dict[int, FileResult] = {}
     names: dict[int, frozenset[str]] = {}
-    unsaid = frozenset(others)
+    unsaid = frozenset(unparsed_imports)
     for turn in range(_ROUNDS):
         new: dict[int, frozenset[str]] = {}
         for k, scanned in zip(todo, work([(k, names) for k in todo]), strict=True):
@@ -153,9 +153,9 @@ def _in_rounds(  # noqa: PLR0917
             if not turn:
                 advance(1)
         names = {k: names.get(k, frozenset()) | new.get(k, frozenset()) for k in {**names, **new}}
-        imports = {k: by_name.imports(k, written) for k, written in others.items()} if new else {}
+        imports = {k: by_name.imports(k, written) for k, written in unparsed_imports.items()} if new else {}
         imports |= {k: one.imports for k, one in results.items()}
-        todo = sorted(k for k, found in imports.items() if _concerns(found, new))
+        todo = sorted(k for k, found in imports.items() if _is_affected(found, new))
         if not todo:
             break
     for k in sorted(results):
@@ -164,11 +164,11 @@ def _in_rounds(  # noqa: PLR0917
         report.findings += results[k].findings
 
 
-def _concerns(imports: Iterable[tuple[int, str]], new: Mapping[int, frozenset[str]]) -> bool:
+def _is_affected(imports: Iterable[tuple[int, str]], new: Mapping[int, frozenset[str]]) -> bool:
     return any(k in new and (not name or name.partition(".")[0] in new[k]) for k, name in imports)
 
 
-def _plain(settings: Settings) -> dict[str, Any]:
+def _picklable_settings(settings: Settings) -> dict[str, Any]:
     """Return settings as values that another process can take."""
     return {
         name: value
@@ -177,7 +177,7 @@ def _plain(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _failed(error: Exception) -> str:
+def _failure_text(error: Exception) -> str:
     """Say what can't be read, without quoting it."""
     return (
         "not Python"
@@ -191,7 +191,7 @@ Task = tuple[int, Mapping[int, frozenset[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class FileResult:
     """What came of one file: its findings, or why it can't be read; what it exports, and what it imports of the project."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -205,44 +205,44 @@ class Worker:
 
     def __init__(self, paths: list[str], settings: dict[str, Any]) -> None:
         from .assessment import Assessor
-        from .project import Files, Project
+        from .project import ModuleIndex, Project
 
         self._assessor = Assessor(Settings.model_construct(**settings))
-        self._project = Project(Files([Path(path).absolute().as_posix() for path in paths]), {})
+        self._project = Project(ModuleIndex([Path(path).absolute().as_posix() for path in paths]), {})
         self._paths = paths
 
-    def __call__(self, task: Task) -> Scanned:
+    def __call__(self, task: Task) -> FileResult:
         """Scan one file."""
         import libcst as cst
 
-        from .project import Project, parsed
+        from .project import Project, parse_file
 
         file, names = task
-        if names != self._project.names or self._project.is_full():
+        if names != self._project.exported_names or self._project.is_full():
             self._project = Project(self._project.files, names)
         path = Path(self._paths[file])
         source = sources.Source("")
         try:
-            wrapper, source = parsed(path)
+            wrapper, source = parse_file(path)
             scanned = self._project.add(file, wrapper, source)
-            sites = scanned.find()
+            sites = scanned.find_sites()
             exports = scanned.exports()
         except Unreadable as error:
-            return Scanned(why=str(error))
+            return FileResult(why=str(error))
         except cst.ParserSyntaxError as error:
             cell, line = sources.read_source(path, sources.read_bytes(path)).place(error.raw_line)
-            return Scanned(why=f"syntax error at line {line}" + (f" of cell {cell}" if cell else ""))
+            return FileResult(why=f"syntax error at line {line}" + (f" of cell {cell}" if cell else ""))
         except RecursionError:
-            return Scanned(why="nested too deeply")
+            return FileResult(why="nested too deeply")
         except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
-            return Scanned(why=_failed(error))
+            return FileResult(why=_failure_text(error))
         module, in_test = sources.module_of(path), sources.is_test(path)
         found = []
         for site in sites:
             cell, site.line = source.place(site.line)
             assessed = self._assessor.assess(site, module)
             found.append(Finding(path.as_posix(), site, cell, module, assessed, in_test))
-        return Scanned(found, "", exports, frozenset(scanned.imports))
+        return FileResult(found, "", exports, frozenset(scanned.imports))
 
 
 _WORKER: list[Worker] = []  # of this process
@@ -252,5 +252,5 @@ def _start(paths: list[str], settings: dict[str, Any]) -> None:
     _WORKER[:] = [Worker(paths, settings)]
 
 
-def _work(task: Task) -> Scanned:
+def _work(task: Task) -> FileResult:
     return _WORKER[0](task)

@@ -27,21 +27,21 @@ class Collector(Walker):
         self.outside: dict[str, list[tuple[cst.BaseExpression, Binding | Change]]] = {}
         """What is done to attributes of others than self, by the attribute's name, each with its owner."""
         self._resolve = resolve or _as_written
-        self._now = self.module
+        self._scope = self.module
         self._order = 0
         self._branch: Branch = ()
         self._outer: list[Branch] = []
         self._declared: dict[tuple[int, str], Scope] = {}  # by `global` and `nonlocal`
 
-    def _here(self) -> Place:
+    def _next_place(self) -> Place:
         self._order += 1
         return Place(self._order, self._branch)
 
     def _bind(self, name: str, **what: object) -> None:
-        binding = Binding(self._now, self._here(), **what)  # type: ignore[arg-type]
-        home = self._declared.get((id(self._now), name), self._now)
+        binding = Binding(self._scope, self._next_place(), **what)  # type: ignore[arg-type]
+        home = self._declared.get((id(self._scope), name), self._scope)
         home.bindings.setdefault(name, []).append(binding)
-        for other in _same(binding.value):
+        for other in _same_value_names(binding.value):
             owner = self._owner(other)
             if (owner, other) != (home, name):
                 owner.aliases.setdefault(other, []).append((home, name, binding.place))
@@ -49,31 +49,31 @@ class Collector(Walker):
 
     def _owner(self, name: str) -> Scope:
         """Return the scope that a name is bound in so far, seen from here."""
-        scope: Scope | None = self._now
+        scope: Scope | None = self._scope
         while scope is not None and name not in scope.bindings:
             scope = scope.parent
-        return scope or self._now
+        return scope or self._scope
 
     def visit_Global(self, node: cst.Global) -> None:
-        self._declared |= {(id(self._now), one.name.value): self.module for one in node.names}
+        self._declared |= {(id(self._scope), one.name.value): self.module for one in node.names}
 
     def visit_Nonlocal(self, node: cst.Nonlocal) -> None:
         for one in node.names:
-            above = self._now.parent
+            above = self._scope.parent
             while above is not None and (above.kind == "class" or one.name.value not in above.bindings):
                 above = above.parent
             if above is not None:
-                self._declared[id(self._now), one.name.value] = above
+                self._declared[id(self._scope), one.name.value] = above
 
     def _enter(self, node: cst.CSTNode, scope: Scope) -> None:
         self.scopes[id(node)] = scope
-        self._now = scope
+        self._scope = scope
         self._outer.append(self._branch)
         self._branch = ()
 
     def _leave(self) -> None:
-        assert self._now.parent is not None
-        self._now = self._now.parent
+        assert self._scope.parent is not None
+        self._scope = self._scope.parent
         self._branch = self._outer.pop()
 
     # Branches
@@ -131,7 +131,7 @@ class Collector(Walker):
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
         module = helpers.get_full_name_for_node(node.module) or "" if node.module else ""
         if isinstance(node.names, cst.ImportStar):
-            self._now.stars.append(self._resolve(len(node.relative), module, ""))
+            self._scope.stars.append(self._resolve(len(node.relative), module, ""))
             return False
         for alias in node.names:
             assert isinstance(alias.name, cst.Name)
@@ -143,7 +143,7 @@ class Collector(Walker):
     def visit_ClassDef(self, node: cst.ClassDef) -> None:
         decorators = [one.decorator for one in node.decorators]
         scope = Scope(
-            "class", node.name.value, self._now, bases=[arg.value for arg in node.bases], decorators=decorators
+            "class", node.name.value, self._scope, bases=[arg.value for arg in node.bases], decorators=decorators
         )
         self._bind(node.name.value, defined=scope)
         self._enter(node, scope)
@@ -154,7 +154,7 @@ class Collector(Walker):
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         decorators = [_called(one.decorator) for one in node.decorators]
         annotation = node.returns.annotation if node.returns else None
-        scope = Scope("function", node.name.value, self._now, annotation=annotation, decorators=decorators)
+        scope = Scope("function", node.name.value, self._scope, annotation=annotation, decorators=decorators)
         self._bind(node.name.value, defined=scope)
         self._enter(node, scope)
         self._parameters(node.params)
@@ -163,9 +163,9 @@ class Collector(Walker):
         self._leave()
 
     def visit_Lambda(self, node: cst.Lambda) -> None:
-        self._enter(node, Scope("function", "<lambda>", self._now))
+        self._enter(node, Scope("function", "<lambda>", self._scope))
         self._parameters(node.params)
-        self._now.returns.append((node.body, self._here()))
+        self._scope.returns.append((node.body, self._next_place()))
 
     def leave_Lambda(self, node: cst.Lambda) -> None:
         self._leave()
@@ -177,24 +177,24 @@ class Collector(Walker):
             annotation = one.annotation.annotation if one.annotation else None
             self._bind(one.name.value, annotation=annotation, parameter=True)
             if one.default is not None:
-                self._now.defaults[one.name.value] = one.default
-        self._now.parameters = tuple(one.name.value for one in named)
-        self._now.positional = len(by_position)
+                self._scope.defaults[one.name.value] = one.default
+        self._scope.parameters = tuple(one.name.value for one in named)
+        self._scope.positional = len(by_position)
         if params.star_kwarg is not None:
-            self._now.keywords = params.star_kwarg.name.value
+            self._scope.keywords = params.star_kwarg.name.value
             written = params.star_kwarg.annotation
-            self._now.keywords_annotation = written.annotation if written else None
+            self._scope.keywords_annotation = written.annotation if written else None
             self._bind(params.star_kwarg.name.value, parameter=True)
         if isinstance(params.star_arg, cst.Param):
             self._bind(params.star_arg.name.value)
 
     def visit_Return(self, node: cst.Return) -> None:
         if node.value is not None:
-            self._now.returns.append((node.value, self._here()))
+            self._scope.returns.append((node.value, self._next_place()))
 
     def visit_Yield(self, node: cst.Yield) -> None:  # a fixture, or a context manager
         if isinstance(node.value, cst.BaseExpression):
-            self._now.returns.append((node.value, self._here()))
+            self._scope.returns.append((node.value, self._next_place()))
 
     def leave_Assign(self, node: cst.Assign) -> None:
         for target in node.targets:
@@ -228,8 +228,8 @@ class Collector(Walker):
     # What happens to dictionaries
 
     def leave_Call(self, node: cst.Call) -> None:
-        self.places[id(node)] = self._here()
-        self._pass(node)
+        self.places[id(node)] = self._next_place()
+        self._record_passed(node)
         match node:
             case cst.Call(func=cst.Name(value="setattr"), args=[held, named, given]):
                 attribute = text_of(named.value) or ""
@@ -257,10 +257,10 @@ class Collector(Walker):
         elif name in _GROWING and args:
             self._change(owner, "add", None, args[-1].value, by=name)
 
-    def _pass(self, node: cst.Call) -> None:
+    def _record_passed(self, node: cst.Call) -> None:
         for k, arg in enumerate(node.args):
             if isinstance(arg.value, cst.Name) and not arg.star:
-                passed = Passed(self._now, self.places[id(node)], node, arg.keyword.value if arg.keyword else k)
+                passed = Passed(self._scope, self.places[id(node)], node, arg.keyword.value if arg.keyword else k)
                 self._owner(arg.value.value).passed.setdefault(arg.value.value, []).append(passed)
 
     def visit_Del(self, node: cst.Del) -> None:
@@ -280,12 +280,12 @@ class Collector(Walker):
             kind, key, owner, value = "update", key_of(owner), owner.value, inner
             if key is None or inner is None:
                 kind, key = "add", None
-        change = Change(self._now, self._here(), kind, key, value, by)  # type: ignore[arg-type]
+        change = Change(self._scope, self._next_place(), kind, key, value, by)  # type: ignore[arg-type]
         if isinstance(owner, cst.Name):
             self._owner(owner.value).changes.setdefault(owner.value, []).append(change)
         elif isinstance(owner, cst.Attribute):
             own = isinstance(owner.value, cst.Name) and owner.value.value in ("self", "cls")
-            holder = self._now.enclosing_class() if own else None
+            holder = self._scope.enclosing_class() if own else None
             if not own:
                 self.outside.setdefault(owner.attr.value, []).append((owner.value, change))
             elif holder is not None:
@@ -302,12 +302,12 @@ class Collector(Walker):
             case cst.Name():
                 self._bind(target.value, value=value, annotation=annotation, index=index)
             case cst.Attribute(value=cst.Name(value="self" | "cls")):
-                owner = self._now.enclosing_class()
+                owner = self._scope.enclosing_class()
                 if owner is not None:
-                    bound = Binding(self._now, self._here(), value=value, annotation=annotation, index=index)
+                    bound = Binding(self._scope, self._next_place(), value=value, annotation=annotation, index=index)
                     owner.attributes.setdefault(target.attr.value, []).append(bound)
             case cst.Attribute():
-                bound = Binding(self._now, self._here(), value=value, annotation=annotation, index=index)
+                bound = Binding(self._scope, self._next_place(), value=value, annotation=annotation, index=index)
                 self.outside.setdefault(target.attr.value, []).append((target.value, bound))
             case cst.Subscript():
                 if value is not None:
@@ -324,17 +324,17 @@ class Collector(Walker):
 _GROWING = frozenset({"append", "extend", "insert", "appendleft", "add", "__iadd__"})
 
 
-def _same(value: cst.BaseExpression | None) -> list[str]:
+def _same_value_names(value: cst.BaseExpression | None) -> list[str]:
     """Return the names whose value an expression may have, and not a copy of it."""
     match value:
         case cst.Name():
             return [value.value]
         case cst.IfExp():
-            return [*_same(value.body), *_same(value.orelse)]
+            return [*_same_value_names(value.body), *_same_value_names(value.orelse)]
         case cst.BooleanOperation():
-            return [*_same(value.left), *_same(value.right)]
+            return [*_same_value_names(value.left), *_same_value_names(value.right)]
         case cst.NamedExpr():
-            return _same(value.value)
+            return _same_value_names(value.value)
     return []
 
 

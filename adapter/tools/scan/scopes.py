@@ -17,7 +17,7 @@ Branch = tuple[tuple[int, str], ...]
 LOOP = "loop "
 """What the arm of a loop begins with; the number of the place before it follows."""
 
-_ARMS = ("then", "else", "case", "except")  # of which only one is run
+_EXCLUSIVE_ARMS = ("then", "else", "case", "except")  # of which only one is run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Place:
     def excludes(self, other: Place) -> bool:
         """Return whether no run reaches both places: they stand in different arms of one statement."""
         arms = dict(self.branch)
-        return any(arms.get(node, arm) != arm and arm.startswith(_ARMS) for node, arm in other.branch)
+        return any(arms.get(node, arm) != arm and arm.startswith(_EXCLUSIVE_ARMS) for node, arm in other.branch)
 
-    def is_sure_of(self, other: Place) -> bool:
+    def always_follows(self, other: Place) -> bool:
         """Return whether a run that gets here has passed the other place."""
         return self.branch[: len(other.branch)] == other.branch
 

@@ -29,7 +29,7 @@ SKIPPED = frozenset(
 
 CODE = frozenset({".py", ".pyi", ".pyw", ".ipynb"})
 RECORDINGS = frozenset({".yaml", ".yml", ".json", ".jsonl"})
-LARGEST = 20 << 20
+MAX_BYTES = 20 << 20
 """Bytes beyond which a file is listed as unread."""
 
 ENDPOINT = b"/chat/completions"
@@ -52,7 +52,7 @@ class Source:
 def find_files(
     paths: Iterable[Path],
     exclude: Iterable[str] = (),
-    refused: Callable[[Path, str], object] = lambda _path, _why: None,
+    on_unreadable: Callable[[Path, str], object] = lambda _path, _why: None,
 ) -> Iterator[Path]:
     """List the files below paths, each once, in order; `exclude` are globs of names or of paths.
 
@@ -60,7 +60,7 @@ def find_files(
     """
     globs = tuple(exclude)
     found = [
-        one for path in paths for one in (_below(path, globs, refused) if regular_files.is_folder(path) else [path])
+        one for path in paths for one in (_files_below(path, globs, on_unreadable) if regular_files.is_folder(path) else [path])
     ]
     real = {one: os.path.realpath(one) for one in found}  # Path.resolve raises where links lead in a circle
     seen = {real[one]: one for one in reversed(found)}
@@ -70,11 +70,11 @@ def find_files(
             yield one
 
 
-def _below(root: Path, globs: tuple[str, ...], refused: Callable[[Path, str], object]) -> Iterator[Path]:
+def _files_below(root: Path, globs: tuple[str, ...], on_unreadable: Callable[[Path, str], object]) -> Iterator[Path]:
     skipped = SKIPPED - set(Path(os.path.realpath(root)).parts)
 
     def failed(error: OSError) -> None:
-        refused(Path(error.filename or root), regular_files.why(error))
+        on_unreadable(Path(error.filename or root), regular_files.reason_of(error))
 
     for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
@@ -100,7 +100,7 @@ def _excluded(path: Path, root: Path, globs: tuple[str, ...]) -> bool:
 
 def read_bytes(path: Path) -> bytes:
     """Read a file. Raises Unreadable."""
-    return regular_files.read(path, LARGEST)
+    return regular_files.read(path, MAX_BYTES)
 
 
 def worth_parsing(raw: bytes) -> bool:
@@ -113,7 +113,7 @@ _IMPORTED = re.compile(
 )
 
 
-def imported(raw: bytes) -> list[tuple[int, str, str]]:
+def imports_of(raw: bytes) -> list[tuple[int, str, str]]:
     """List what a module imports, as far as that can be told without parsing it: dots, module and name (empty for a whole module)."""
     found = []
     for dots, module, names, plain in _IMPORTED.findall(raw):
@@ -162,11 +162,11 @@ def check_depth(text: str) -> None:
     except (RecursionError, MemoryError):
         raise Unreadable("nested too deeply") from None
     except (SyntaxError, ValueError):  # what is wrong, or newer than this Python, is LibCST's to say
-        if _depth(text) > _DEEPEST:
+        if _depth(text) > _MAX_DEPTH:
             raise Unreadable("nested too deeply") from None
 
 
-_DEEPEST = 100  # brackets; Python takes 200
+_MAX_DEPTH = 100  # brackets; Python takes 200
 
 
 def _depth(text: str) -> int:
@@ -204,7 +204,7 @@ def module_of(path: Path) -> str:
 
 _KEY = re.compile(rb"""[\w/{}.-]*["']?[ ]*:(?=[ {\r]|$)""")
 _ITEM = re.compile(rb"""(?:^[ ]*-?|[\[,])[ ]*["']?[\w/]*$""")
-_NEAR = 80  # bytes around the endpoint's name that say what it is
+_CONTEXT_BYTES = 80  # bytes around the endpoint's name that say what it is
 
 
 def recorded_lines(raw: bytes) -> list[int]:
@@ -218,8 +218,8 @@ def _is_recorded(line: bytes) -> bool:
     if line.lstrip().startswith(b"#"):
         return False
     for found in re.finditer(re.escape(ENDPOINT), line):
-        before = line[max(0, found.start() - _NEAR) : found.start()]
-        after = line[found.end() : found.end() + _NEAR]
+        before = line[max(0, found.start() - _CONTEXT_BYTES) : found.start()]
+        after = line[found.end() : found.end() + _CONTEXT_BYTES]
         is_item = _ITEM.search(before) and re.match(rb"""["']?[ ]*(?:[,\]\r]|$)""", after)
         if not is_item and not _KEY.match(after):
             return True

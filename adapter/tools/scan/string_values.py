@@ -12,26 +12,26 @@ from .cst_walker import Walker
 from .finder import last_name
 from .symbols import Binding, Scope, Symbols, text_of
 
-OPEN = "…"
+UNKNOWN_PART = "…"
 """Stands for what isn't known of a text."""
 
-_NONE = frozenset({OPEN})
-_DEEPEST = 12
-_MOST = 24  # texts that one expression may be
-_LONGEST = 1000  # characters
+_UNKNOWN_TEXTS = frozenset({UNKNOWN_PART})
+_MAX_DEPTH = 12
+_MAX_TEXTS = 24  # texts that one expression may be
+_MAX_CHARACTERS = 1000  # characters
 
-_WRAPPERS = frozenset(
+_TEXT_PRESERVING_FUNCTIONS = frozenset(
     {"AnyHttpUrl", "AnyUrl", "HttpUrl", "SecretStr", "TypeAdapter", "URL", "Url", "cast", "fspath", "quote", "str", "urlparse", "urlsplit"}
 )  # fmt: skip
 """Functions and classes that give a text back, or make a URL of it."""
 
-_KEEPS = frozenset(
+_URL_PRESERVING_METHODS = frozenset(
     {"copy_with", "encode", "decode", "geturl", "get_secret_value", "human_repr", "lower", "lstrip", "removeprefix", "removesuffix", "replace",
      "rstrip", "strip", "unicode_string", "with_fragment", "with_query"}
 )  # fmt: skip
 """Methods that leave a URL what it is, as far as its host and path go."""
 
-_JOINS = frozenset({"os.path.join", "posixpath.join", "ntpath.join"})
+_JOIN_FUNCTIONS = frozenset({"os.path.join", "posixpath.join", "ntpath.join"})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
 
 
@@ -52,7 +52,7 @@ class _Defaults(Walker):
     visit_FunctionDef = visit_Lambda = _take
 
 
-class Texts:
+class StringValues:
     """Say which texts expressions of a module may be."""
 
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
@@ -61,7 +61,7 @@ class Texts:
         self._found: dict[tuple[int, str], cst.BaseExpression] | None = None
         self._known: dict[int, frozenset[str]] = {}
         self._parts: dict[int, list[cst.BaseString | cst.FormattedStringText]] = {}
-        self._reading: list[cst.BaseString | cst.FormattedStringText] = []
+        self._strings_read: list[cst.BaseString | cst.FormattedStringText] = []
 
     @property
     def _defaults(self) -> dict[tuple[int, str], cst.BaseExpression]:
@@ -73,16 +73,16 @@ class Texts:
 
     def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> frozenset[str]:
         """Return the texts; OPEN stands in each for what isn't known."""
-        if node is None or depth > _DEEPEST:
-            return _NONE
+        if node is None or depth > _MAX_DEPTH:
+            return _UNKNOWN_TEXTS
         found = self._known.get(id(node))
         if found is None:
-            self._known[id(node)] = _NONE  # for what leads back to itself
-            outer, self._reading = self._reading, []
+            self._known[id(node)] = _UNKNOWN_TEXTS  # for what leads back to itself
+            outer, self._strings_read = self._strings_read, []
             found = _bounded(self._read(node, scope, depth + 1))
-            self._known[id(node)], self._parts[id(node)] = found, self._reading
-            self._reading = outer
-        self._reading += self._parts.get(id(node), ())
+            self._known[id(node)], self._parts[id(node)] = found, self._strings_read
+            self._strings_read = outer
+        self._strings_read += self._parts.get(id(node), ())
         return found
 
     def strings(self, node: cst.BaseExpression, scope: Scope) -> list[cst.BaseString | cst.FormattedStringText]:
@@ -109,37 +109,37 @@ class Texts:
             case cst.Subscript():
                 return self.item(node.value, _key(node), scope, deeper)
             case cst.Call():
-                return self._called(node, scope, deeper)
-        return _NONE
+                return self._call_texts(node, scope, deeper)
+        return _UNKNOWN_TEXTS
 
     def _written(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Iterable[str]:
         match node:
             case cst.SimpleString():
-                self._reading.append(node)
-                return [text_of(node) or OPEN]
+                self._strings_read.append(node)
+                return [text_of(node) or UNKNOWN_PART]
             case cst.FormattedString():
-                self._reading += [one for one in node.parts if isinstance(one, cst.FormattedStringText)]
+                self._strings_read += [one for one in node.parts if isinstance(one, cst.FormattedStringText)]
                 return self._formatted(node, scope, deeper)
             case cst.ConcatenatedString() | cst.BinaryOperation(operator=cst.Add()):
-                return self._put_together([node.left, node.right], scope, deeper)
+                return self._concatenated([node.left, node.right], scope, deeper)
             case cst.BinaryOperation(operator=cst.Divide()):
-                return self._put_together([node.left, node.right], scope, deeper, "/")
+                return self._concatenated([node.left, node.right], scope, deeper, "/")
             case cst.BinaryOperation(operator=cst.Modulo()):
-                return [re.sub(r"%(\(\w+\))?[sdr]", OPEN, one) for one in self.of(node.left, scope, deeper)]
-        return _NONE
+                return [re.sub(r"%(\(\w+\))?[sdr]", UNKNOWN_PART, one) for one in self.of(node.left, scope, deeper)]
+        return _UNKNOWN_TEXTS
 
     def _either(self, node: cst.IfExp, scope: Scope, depth: int) -> frozenset[str]:
         """Return what either branch may be; `str(x) if x is not None else None` is what x may be."""
         branches = [node.body, node.orelse]
-        tested = _tested(node.test)
+        tested = _tested_name(node.test)
         if tested is not None and any(_is_none(one) for one in branches):
-            branches = [one for one in branches if _speaks_of(one, tested)] or branches
+            branches = [one for one in branches if _mentions(one, tested)] or branches
         return frozenset().union(*(self._branch(one, scope, depth) for one in branches))
 
     def _branch(self, node: cst.BaseExpression, scope: Scope, depth: int) -> frozenset[str]:
         return frozenset({""}) if _is_none(node) else self.of(node, scope, depth)
 
-    def _put_together(
+    def _concatenated(
         self, parts: Sequence[cst.BaseExpression], scope: Scope, depth: int, between: str = ""
     ) -> Iterable[str]:
         return _product([self.of(one, scope, depth) for one in parts], between)
@@ -159,19 +159,19 @@ class Texts:
 
     def _bound(self, name: str, bindings: Sequence[Binding], depth: int) -> frozenset[str]:
         found: set[str] = set()
-        for one in bindings[-_MOST:]:
+        for one in bindings[-_MAX_TEXTS:]:
             if one.value is not None:
                 texts = self.of(one.value, one.scope, depth)
             elif one.defined is not None and one.defined.kind == "function":  # a property
                 texts = self._returned(one.defined, depth)
             else:
                 default = self._defaults.get((id(one.scope), name))
-                texts = _NONE if default is None else _NONE | self.of(default, one.scope, depth)
+                texts = _UNKNOWN_TEXTS if default is None else _UNKNOWN_TEXTS | self.of(default, one.scope, depth)
             found |= texts
             for change in one.scope.changes.get(name, ()):
                 if change.kind == "add":  # url += "/chat/completions"
                     found |= set(_product([texts, self.of(change.value, change.scope, depth)]))
-        return frozenset(found) or _NONE
+        return frozenset(found) or _UNKNOWN_TEXTS
 
     def _attribute(self, node: cst.Attribute, scope: Scope, depth: int) -> Iterable[str]:
         name = node.attr.value
@@ -182,7 +182,7 @@ class Texts:
                 return self._bound(name, bindings, depth)
         if name in ("value", "url", "path"):  # an enum's member; a parsed URL's part
             return self.of(node.value, scope, depth)
-        return _NONE
+        return _UNKNOWN_TEXTS
 
     def _owner(self, node: cst.BaseExpression, scope: Scope) -> Scope | None:
         if isinstance(node, cst.Name) and node.value in ("self", "cls"):
@@ -193,7 +193,7 @@ class Texts:
     def _members(self, owner: Scope, name: str, depth: int) -> Iterator[Binding]:
         own = owner.attributes.get(name, []) + owner.bindings.get(name, [])
         yield from own
-        for base in owner.bases if not own and depth < _DEEPEST else ():
+        for base in owner.bases if not own and depth < _MAX_DEPTH else ():
             above = self._symbols.of(base, owner.parent or owner).defined
             if above is not None and above is not owner:
                 yield from self._members(above, name, depth + 1)
@@ -210,7 +210,7 @@ class Texts:
                 for change in where.changes.get(node.value, ()):
                     if change.key is not None and key in (None, change.key):
                         found |= self.of(change.value, change.scope, depth)
-        return frozenset(found) or _NONE
+        return frozenset(found) or _UNKNOWN_TEXTS
 
     def _dicts(
         self, node: cst.BaseExpression, scope: Scope, depth: int = 0
@@ -219,7 +219,7 @@ class Texts:
         deeper = depth + 1
         bindings: Sequence[Binding] = ()
         match node:
-            case _ if depth > _DEEPEST:
+            case _ if depth > _MAX_DEPTH:
                 return
             case cst.Dict() | cst.Call(func=cst.Name(value="dict")):
                 yield node, scope
@@ -250,31 +250,31 @@ class Texts:
             if one.value is not None:
                 yield from self._dicts(one.value, one.scope, deeper)
 
-    def _called(self, node: cst.Call, scope: Scope, depth: int) -> Iterable[str]:
+    def _call_texts(self, node: cst.Call, scope: Scope, depth: int) -> Iterable[str]:
         given = [one.value for one in node.args if one.keyword is None and not one.star]
         symbol = self._symbols.of(node.func, scope)
         name = last_name(node.func)
         if {symbol.path, helpers.get_full_name_for_node(node.func)} & _ENVIRONMENT:
-            return _NONE | (self.of(given[1], scope, depth) if len(given) > 1 else _NONE)
-        if symbol.path in _JOINS or name == "joinpath":
-            parts = given if symbol.path in _JOINS else [cst.ensure_type(node.func, cst.Attribute).value, *given]
-            return self._put_together(parts, scope, depth, "/")
+            return _UNKNOWN_TEXTS | (self.of(given[1], scope, depth) if len(given) > 1 else _UNKNOWN_TEXTS)
+        if symbol.path in _JOIN_FUNCTIONS or name == "joinpath":
+            parts = given if symbol.path in _JOIN_FUNCTIONS else [cst.ensure_type(node.func, cst.Attribute).value, *given]
+            return self._concatenated(parts, scope, depth, "/")
         if name == "urljoin" and len(given) > 1:
             return {_joined(a, b) for a in self.of(given[0], scope, depth) for b in self.of(given[1], scope, depth)}
-        if name in _WRAPPERS and given:
+        if name in _TEXT_PRESERVING_FUNCTIONS and given:
             return self.of(given[-1 if name == "cast" else 0], scope, depth)
         if symbol.defined is not None and symbol.defined.kind == "function":
             return self._returned(symbol.defined, depth)
         if isinstance(node.func, cst.Attribute):
-            return self._method(node, node.func.value, name, given, scope, depth)
-        return _NONE
+            return self._method_texts(node, node.func.value, name, given, scope, depth)
+        return _UNKNOWN_TEXTS
 
-    def _method(  # noqa: PLR0917
+    def _method_texts(  # noqa: PLR0917
         self, node: cst.Call, base: cst.BaseExpression, name: str, given: list[cst.BaseExpression], scope: Scope, depth: int
     ) -> Iterable[str]:  # fmt: skip
         if name == "join" and len(given) == 1 and isinstance(given[0], (cst.List, cst.Tuple)):
             between = text_of(base) or ""
-            return self._put_together([one.value for one in given[0].elements], scope, depth, between)
+            return self._concatenated([one.value for one in given[0].elements], scope, depth, between)
         if name == "join" and given:  # URL.join
             return {_joined(a, b) for a in self.of(base, scope, depth) for b in self.of(given[0], scope, depth)}
         if name in ("get", "pop", "setdefault") and given:
@@ -283,14 +283,14 @@ class Texts:
             )
         if name == "format":
             named = {one.keyword.value: one.value for one in node.args if one.keyword is not None}
-            return self._filled(self.of(base, scope, depth), given, named, scope, depth)
+            return self._format_texts(self.of(base, scope, depth), given, named, scope, depth)
         literal = [text_of(one) for one in given]
         if name in ("replace", "removeprefix", "removesuffix") and all(literal[:1]):
             change = getattr(str, name)
             return [change(one, *(each or "" for each in literal)) for one in self.of(base, scope, depth)]
-        return self.of(base, scope, depth) if name in _KEEPS else _NONE
+        return self.of(base, scope, depth) if name in _URL_PRESERVING_METHODS else _UNKNOWN_TEXTS
 
-    def _filled(
+    def _format_texts(
         self, texts: Iterable[str], given: list[cst.BaseExpression], named: dict[str, cst.BaseExpression], scope: Scope, depth: int
     ) -> Iterator[str]:  # fmt: skip
         for text in texts:
@@ -309,24 +309,24 @@ class Texts:
 
     def _returned(self, function: Scope, depth: int) -> frozenset[str]:
         found: set[str] = set()
-        for value, _ in function.returns[:_MOST]:
+        for value, _ in function.returns[:_MAX_TEXTS]:
             found |= self.of(value, function, depth)
-        return frozenset(found) or _NONE
+        return frozenset(found) or _UNKNOWN_TEXTS
 
 
 def _product(parts: Sequence[frozenset[str]], between: str = "") -> list[str]:
     texts: list[str] = []
     for k, part in enumerate(parts):
-        texts = [f"{a}{between}{b}" for a in texts for b in sorted(part)][:_MOST] if k else sorted(part)
+        texts = [f"{a}{between}{b}" for a in texts for b in sorted(part)][:_MAX_TEXTS] if k else sorted(part)
     return texts or [""]
 
 
 def _bounded(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(sorted(one[-_LONGEST:] for one in texts)[:_MOST]) or _NONE
+    return frozenset(sorted(one[-_MAX_CHARACTERS:] for one in texts)[:_MAX_TEXTS]) or _UNKNOWN_TEXTS
 
 
 def _joined(base: str, more: str) -> str:
-    if "://" in more or base == OPEN:
+    if "://" in more or base == UNKNOWN_PART:
         return more
     if more.startswith("/"):
         found = re.match(r"[^/]*//[^/]*", base)
@@ -363,18 +363,18 @@ def _is_none(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.Name) and node.value == "None"
 
 
-def _tested(test: cst.BaseExpression) -> str | None:
+def _tested_name(test: cst.BaseExpression) -> str | None:
     """Return the name that a condition asks about: `x`, `not x`, `x is not None`."""
     match test:
         case cst.UnaryOperation(operator=cst.Not()):
-            return _tested(test.expression)
+            return _tested_name(test.expression)
         case cst.Comparison(comparisons=[only]) if _is_none(only.comparator):
-            return _tested(test.left)
+            return _tested_name(test.left)
         case cst.Name() | cst.Attribute():
             return helpers.get_full_name_for_node(test)
     return None
 
 
-def _speaks_of(node: cst.CSTNode, name: str) -> bool:
+def _mentions(node: cst.CSTNode, name: str) -> bool:
     own = helpers.get_full_name_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else None
-    return own == name or any(_speaks_of(one, name) for one in node.children)
+    return own == name or any(_mentions(one, name) for one in node.children)

@@ -18,15 +18,15 @@ from .scopes import Binding, Change, Place, Scope, text_of
 
 UNKNOWN = "?"
 ANY = "*"  # an attribute whose name only a run can tell
-_DEEPEST = 24
-_LONGEST = 400  # characters of a path; what is longer leads in circles
+_MAX_DEPTH = 24
+_MAX_PATH_CHARACTERS = 400  # characters of a path; what is longer leads in circles
 
 
 class Project(Protocol):
     """The other files of a scan, seen from one of them."""
 
     @property
-    def telling(self) -> frozenset[int]:
+    def always_followed(self) -> frozenset[int]:
         """The files whose names are always followed."""
 
     def resolve(self, dots: int, module: str, name: str) -> str:
@@ -45,7 +45,7 @@ class Symbol:
     defined: Scope | None = None
 
 
-NOTHING = Symbol()
+UNKNOWN_SYMBOL = Symbol()
 
 
 class Symbols:
@@ -63,9 +63,9 @@ class Symbols:
         self.used: set[int] = set()  # values that names led to
         self._known: dict[int, Symbol] = {}  # by the node's id
         self._results: dict[int, Symbol] = {}  # by the function's
-        self._kept: list[cst.CSTNode] = [module]  # so that no id is given again
+        self._keep_alive: list[cst.CSTNode] = [module]  # so that no id is given again
         self._derived: dict[int, list[Scope]] | None = None  # by the id of the class above
-        self._deep = False  # whether every file is followed
+        self._follow_all = False  # whether every file is followed
 
     def scope_of(self, node: cst.CSTNode) -> Scope | None:
         """Return the scope that a definition opens."""
@@ -87,9 +87,9 @@ class Symbols:
 
     def lookup(self, name: str, scope: Scope) -> list[Binding]:
         """Return what a name is bound to where it is used: functions don't see their class's names."""
-        return self.home(name, scope).bindings.get(name, [])
+        return self.binding_scope(name, scope).bindings.get(name, [])
 
-    def home(self, name: str, scope: Scope) -> Scope:
+    def binding_scope(self, name: str, scope: Scope) -> Scope:
         """Return the scope that a name is bound in where it is used."""
         here: Scope | None = scope
         while here is not None and not ((here is scope or here.kind != "class") and name in here.bindings):
@@ -98,12 +98,12 @@ class Symbols:
 
     def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> Symbol:
         """Return the symbol of an expression; what leads back to itself is unknown."""
-        if depth > _DEEPEST or node is None:
-            return NOTHING
+        if depth > _MAX_DEPTH or node is None:
+            return UNKNOWN_SYMBOL
         known = self._known.get(id(node))
         if known is None:
-            self._known[id(node)] = NOTHING
-            known = self._known[id(node)] = self._settled(self._read(node, scope, depth + 1))
+            self._known[id(node)] = UNKNOWN_SYMBOL
+            known = self._known[id(node)] = self._followed(self._read(node, scope, depth + 1))
         return known
 
     def bound(self, binding: Binding) -> Symbol:
@@ -114,15 +114,15 @@ class Symbols:
         """Return the symbol of what a function returns."""
         return self._result(function, 0)
 
-    def deeply(self, node: cst.BaseExpression, scope: Scope) -> Symbol:
+    def resolve_in_all_files(self, node: cst.BaseExpression, scope: Scope) -> Symbol:
         """Return the symbol of an expression, looked for in every file that it leads to."""
         before = self._known, self._results
-        self._known, self._results, self._deep = {}, {}, True
+        self._known, self._results, self._follow_all = {}, {}, True
         try:
             return self.of(node, scope)
         finally:
             self._known, self._results = before
-            self._deep = False
+            self._follow_all = False
 
     def _read(self, node: cst.BaseExpression, scope: Scope, deeper: int) -> Symbol:
         match node:
@@ -138,18 +138,18 @@ class Symbols:
             case cst.NamedExpr():
                 return self.of(node.value, scope, deeper)
             case cst.IfExp():
-                return self._either((node.body, node.orelse), scope, deeper)
+                return self._best_of((node.body, node.orelse), scope, deeper)
             case cst.BooleanOperation():
-                return self._either((node.left, node.right), scope, deeper)
+                return self._best_of((node.left, node.right), scope, deeper)
             case cst.Subscript():
                 return self._entry(node.value, scope, deeper)
             case cst.Lambda() if id(node) in self._scopes:
                 own = self._scopes[id(node)]
                 return Symbol(f"function:{own.qualname}", defined=own)
-        return NOTHING
+        return UNKNOWN_SYMBOL
 
-    def _either(self, nodes: tuple[cst.BaseExpression, ...], scope: Scope, depth: int) -> Symbol:
-        return _best([self.of(one, scope, depth) for one in nodes]) or NOTHING
+    def _best_of(self, nodes: tuple[cst.BaseExpression, ...], scope: Scope, depth: int) -> Symbol:
+        return _best([self.of(one, scope, depth) for one in nodes]) or UNKNOWN_SYMBOL
 
     def _entry(self, node: cst.BaseExpression, scope: Scope, depth: int) -> Symbol:
         """Return what the values of a dictionary or list are, where one of them is known."""
@@ -159,10 +159,10 @@ class Symbols:
             container = values[-1] if values else None
         match container:
             case cst.Dict() | cst.List() | cst.Tuple():
-                return _best([self.of(one.value, scope, depth) for one in container.elements]) or NOTHING
+                return _best([self.of(one.value, scope, depth) for one in container.elements]) or UNKNOWN_SYMBOL
             case cst.DictComp():
                 return self.of(container.value, scope, depth)
-        return NOTHING
+        return UNKNOWN_SYMBOL
 
     def _first(self, bindings: list[Binding], depth: int) -> Symbol | None:
         """Return what most is known of: a client before anything else, and anything before nothing."""
@@ -170,7 +170,7 @@ class Symbols:
 
     def _binding(self, binding: Binding, depth: int) -> Symbol:
         if binding.dotted is not None:
-            return self._settled(Symbol(binding.dotted))
+            return self._followed(Symbol(binding.dotted))
         if binding.defined is not None:
             return Symbol(f"{binding.defined.kind}:{binding.defined.qualname}", defined=binding.defined)
         if binding.value is not None:
@@ -186,25 +186,25 @@ class Symbols:
         """Return one element of what a function of the project returns."""
         called = value.expression if isinstance(value, cst.Await) else value
         if not isinstance(called, cst.Call):
-            return NOTHING
+            return UNKNOWN_SYMBOL
         function = self.of(called.func, scope, depth).defined
         found = []
         for returned, _ in function.returns if function is not None and function.kind == "function" else ():
             if isinstance(returned, cst.Tuple) and index < len(returned.elements):
                 found.append(self.of(returned.elements[index].value, function or scope, depth))
-        return _best(found) or NOTHING
+        return _best(found) or UNKNOWN_SYMBOL
 
     def _annotated(self, annotation: cst.BaseExpression | None, scope: Scope, depth: int) -> Symbol:
         """Return an instance of the client, or resource, that an annotation names, also in unions and as text."""
         if annotation is None:
-            return NOTHING
+            return UNKNOWN_SYMBOL
         text = text_of(annotation)
         if text is not None:
             try:
                 annotation = cst.parse_expression(text)
             except cst.ParserSyntaxError:
-                return NOTHING
-            self._kept.append(annotation)
+                return UNKNOWN_SYMBOL
+            self._keep_alive.append(annotation)
         for node in parts_of(annotation):
             found = self.of(node, scope, depth)
             if CLIENT.fullmatch(found.path + "()") or ".Completions" in found.path or ".AsyncCompletions" in found.path:
@@ -213,7 +213,7 @@ class Symbols:
                 return self._instance(found.defined, depth)
             if found.path.startswith("@"):
                 return Symbol(found.path + "()")
-        return NOTHING
+        return UNKNOWN_SYMBOL
 
     def _attribute(self, value: cst.BaseExpression, name: str, scope: Scope, depth: int) -> Symbol:
         if isinstance(value, cst.Name) and value.value in ("self", "cls"):
@@ -230,10 +230,10 @@ class Symbols:
             found = self._member(base.defined, name, depth)
         path = f"{base.path}.{name}"
         path = self._modules.get(path, path)
-        return found or (self._settled(Symbol(path)) if len(path) < _LONGEST else NOTHING)
+        return found or (self._followed(Symbol(path)) if len(path) < _MAX_PATH_CHARACTERS else UNKNOWN_SYMBOL)
 
     def _member(self, owner: Scope, name: str, depth: int) -> Symbol | None:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             return None
         found = self._first(owner.attributes.get(name, []) + owner.bindings.get(name, []), depth)
         if found is not None and found.defined is not None and found.defined.kind == "function":
@@ -242,7 +242,7 @@ class Symbols:
         return found or self._inherited(owner, name, depth)
 
     def _inherited(self, owner: Scope, name: str, depth: int) -> Symbol | None:
-        for base in owner.bases if depth <= _DEEPEST else ():
+        for base in owner.bases if depth <= _MAX_DEPTH else ():
             above = self.of(base, owner.parent or owner, depth + 1)
             if above.defined is not None and above.defined is not owner:
                 inherited = self._member(above.defined, name, depth + 1)
@@ -284,31 +284,31 @@ class Symbols:
                 return self._result(function.defined, depth)
             if not function.path.endswith("()"):
                 return self._instance(function.defined, depth)
-            return NOTHING
+            return UNKNOWN_SYMBOL
         name = function.path.rpartition(".")[2]
         if name in ("with_options", "copy") and CLIENT.match(function.path):
             return Symbol(function.path.removesuffix(f".{name}"))
-        return Symbol(function.path + "()") if function.path != UNKNOWN and len(function.path) < _LONGEST else NOTHING
+        return Symbol(function.path + "()") if function.path != UNKNOWN and len(function.path) < _MAX_PATH_CHARACTERS else UNKNOWN_SYMBOL
 
     def _instance(self, defined: Scope, depth: int) -> Symbol:
         """Return an instance of a class of the project: a client's subclass is a client."""
-        for base in defined.bases if depth < _DEEPEST else ():
+        for base in defined.bases if depth < _MAX_DEPTH else ():
             above = self.of(base, defined.parent or defined, depth + 1)
             if CLIENT.fullmatch(above.path + "()"):
                 return Symbol(above.path + "()", defined=defined)
         return Symbol(f"class:{defined.qualname}()", defined=defined)
 
     def _result(self, function: Scope, depth: int) -> Symbol:
-        if depth > _DEEPEST:
-            return NOTHING
+        if depth > _MAX_DEPTH:
+            return UNKNOWN_SYMBOL
         known = self._results.get(id(function))
         if known is None:
-            self._results[id(function)] = NOTHING
+            self._results[id(function)] = UNKNOWN_SYMBOL
             known = self._results[id(function)] = self._returned(function, depth)
         return known
 
     def _returned(self, function: Scope, depth: int) -> Symbol:
-        found = _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]]) or NOTHING
+        found = _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]]) or UNKNOWN_SYMBOL
         if CLIENT.match(found.path):
             return found
         annotated = self._annotated(function.annotation, function.parent or function, depth + 1)
@@ -326,14 +326,14 @@ class Symbols:
                 found = self.follow(Symbol(f"{module}.{name}"))
                 if not found.path.startswith("@"):
                     return found
-        return NOTHING
+        return UNKNOWN_SYMBOL
 
-    def _settled(self, symbol: Symbol) -> Symbol:
+    def _followed(self, symbol: Symbol) -> Symbol:
         return self.follow(symbol) if self._follows(symbol.path) else symbol
 
     def _follows(self, path: str) -> bool:
         return (
-            path.startswith("@") and self._project is not None and (self._deep or _file(path) in self._project.telling)
+            path.startswith("@") and self._project is not None and (self._follow_all or _file(path) in self._project.always_followed)
         )
 
     def follow(self, symbol: Symbol) -> Symbol:
@@ -347,7 +347,7 @@ class Symbols:
             symbol = replace(found, presets=found.presets + symbol.presets)
         return symbol
 
-    def abroad(self, path: str) -> tuple[list[Binding], list[Change]] | None:
+    def definitions_in_other_file(self, path: str) -> tuple[list[Binding], list[Change]] | None:
         """Return the bindings of a name of another file, and what happens to its value there; None where it isn't known."""
         for _ in range(8):
             file, _, name = path.partition(".")

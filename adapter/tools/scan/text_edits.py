@@ -10,7 +10,7 @@ import libcst as cst
 from .known_clients import CLIENTS
 from .symbols import Scope
 
-OURS = "adapter"
+ADAPTER = "adapter"
 
 
 def own_name(alias: cst.ImportAlias) -> str:
@@ -19,13 +19,13 @@ def own_name(alias: cst.ImportAlias) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImportPlace:
     """An import statement, and where it stands."""
 
     node: cst.Import | cst.ImportFrom
     scope: Scope
-    alone: bool  # on its line
-    for_types: bool  # under `if TYPE_CHECKING:`
+    is_alone: bool  # on its line
+    is_type_checking: bool  # under `if TYPE_CHECKING:`
     block: cst.CSTNode  # that it stands in
 
 
@@ -36,13 +36,13 @@ class Editor:
         self._raw = text.encode("utf-8", "surrogatepass")
         self._spans = spans
         self._newline = newline
-        self._gone: list[tuple[int, int]] = []
-        self._new: list[tuple[int, bytes]] = []
+        self._removed: list[tuple[int, int]] = []
+        self._inserted: list[tuple[int, bytes]] = []
 
     def edits(self) -> list[tuple[int, int, bytes]]:
         """Return all changes, the last first: from and to, and what comes there."""
-        marks = [(start, 0, end, b"") for start, end in _merged(self._gone)]
-        marks += [(at, -1, at, new) for at, new in self._new]
+        marks = [(start, 0, end, b"") for start, end in _merge_spans(self._removed)]
+        marks += [(at, -1, at, new) for at, new in self._inserted]
         return [(start, end, new) for start, _, end, new in sorted(marks, reverse=True)]
 
     def text(self) -> str:
@@ -55,15 +55,15 @@ class Editor:
     def replace(self, node: cst.CSTNode, text: str) -> None:
         """Put a text in the place of a node."""
         start, end = self._spans[node]
-        self._gone.append((start, end))
-        self._new.append((start, text.encode()))
+        self._removed.append((start, end))
+        self._inserted.append((start, text.encode()))
 
-    def before(self, place: Place, statement: str) -> None:
+    def before(self, place: ImportPlace, statement: str) -> None:
         """Put a statement before an import: on a line of its own where the import has one."""
         start = self._spans[place.node][0]
         indent = self._raw[self._line_start(start) : start]
-        between = self._line_end(start) + indent if place.alone and not indent.strip() else b"; "
-        self._new.append((start, statement.encode() + between))
+        between = self._line_end(start) + indent if place.is_alone and not indent.strip() else b"; "
+        self._inserted.append((start, statement.encode() + between))
 
     def _line_start(self, at: int) -> int:
         return max(self._raw.rfind(b"\n", 0, at), self._raw.rfind(b"\r", 0, at)) + 1
@@ -72,7 +72,7 @@ class Editor:
         found = re.compile(rb"\r\n|\n|\r").search(self._raw, at)
         return found[0] if found else self._newline.encode()
 
-    def from_import(self, place: Place, names: set[str]) -> None:
+    def from_import(self, place: ImportPlace, names: set[str]) -> None:
         """Change `from openai import …` for the clients with these names.
 
         Others stay behind: then those that change get a statement of their own.
@@ -83,13 +83,13 @@ class Editor:
         assert node.module is not None
         ours = [k for k, alias in enumerate(node.names) if alias.name.value in CLIENTS and own_name(alias) in names]
         if len(ours) == len(node.names):
-            self.replace(node.module, OURS)
+            self.replace(node.module, ADAPTER)
             return
         spans = [self._spans[alias] for alias in node.names]
         moved = [
             (
                 " ".join(self._raw[spans[k][0] : spans[k][1]].decode().split()),
-                self._take(k, ours, spans, parenthesised=node.lpar is not None),
+                self._remove_name(k, ours, spans, parenthesised=node.lpar is not None),
             )
             for k in ours
         ]
@@ -100,11 +100,11 @@ class Editor:
             lines = "".join(
                 f"{indent}    {name},{f'  {comment}' if comment else ''}{newline}" for name, comment in moved
             )
-            self.before(place, f"from {OURS} import ({newline}{lines}{indent})")
+            self.before(place, f"from {ADAPTER} import ({newline}{lines}{indent})")
         else:
-            self.before(place, f"from {OURS} import {', '.join(name for name, _ in moved)}")
+            self.before(place, f"from {ADAPTER} import {', '.join(name for name, _ in moved)}")
 
-    def _take(self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool) -> str:
+    def _remove_name(self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool) -> str:
         """Take a name out of a list; return the comment behind it, if it has a line of its own."""
         raw = self._raw
         start, end = spans[k]
@@ -113,27 +113,27 @@ class Editor:
         if not parenthesised:
             if any(i not in ours for i in range(k + 1, len(spans))):
                 assert after is not None
-                self._gone.append((start, after))
+                self._removed.append((start, after))
             else:
-                self._gone.append((spans[kept[-1]][1], end))
+                self._removed.append((spans[kept[-1]][1], end))
             return ""
         line = self._line_start(start)
         rest = re.compile(rb"[ \t]*,?[ \t]*(#[^\r\n]*)?(?:\r\n|\n|\r)").match(raw, end)
         if not raw[line:start].strip() and rest is not None:
-            self._gone.append((line, rest.end()))
+            self._removed.append((line, rest.end()))
             return (rest[1] or b"").decode().rstrip()
         gap = raw[end:after] if after is not None else b""
         if after is not None and b"#" not in gap:
-            self._gone.append((start, after))
+            self._removed.append((start, after))
         elif kept and not re.search(rb"[\r\n#]", raw[spans[kept[-1]][1] : start]):
-            self._gone.append((spans[kept[-1]][1], end))
+            self._removed.append((spans[kept[-1]][1], end))
         else:
             comma = re.compile(rb"[ \t]*,").match(raw, end)
-            self._gone.append((start if raw[line:start].strip() else line, comma.end() if comma else end))
+            self._removed.append((start if raw[line:start].strip() else line, comma.end() if comma else end))
         return ""
 
 
-def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge_spans(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:

@@ -34,8 +34,8 @@ def _wrapping(package: str, wire: str) -> Tracer:
     return Tracer(f"{package}'s own class around a client that it makes: its calls stay on Chat Completions", wire)
 
 
-_HTTP = "http_client= one with transport=adapter.Transport()"
-_OLD = Tracer(
+_HTTP_CLIENT_WIRE = "http_client= one with transport=adapter.Transport()"
+_OLD_SDK = Tracer(
     "a form of the SDK of the 0.x days: its calls stay on Chat Completions", "move to a client of today's SDK first"
 )
 
@@ -47,15 +47,15 @@ MODULES = {
     "log10.load": _derived("log10"),
     "baserun": _wrapping("baserun", "baserun.init(adapter.OpenAI())"),
     "baserun.wrappers.openai": _wrapping("baserun", "baserun.init(adapter.OpenAI())"),
-    "helicone.openai_proxy": _OLD,
-    "helicone.openai_async": _OLD,
-    "promptlayer.PromptLayer()": _wrapping("PromptLayer", _HTTP),
-    "promptlayer.AsyncPromptLayer()": _wrapping("PromptLayer", _HTTP),
+    "helicone.openai_proxy": _OLD_SDK,
+    "helicone.openai_async": _OLD_SDK,
+    "promptlayer.PromptLayer()": _wrapping("PromptLayer", _HTTP_CLIENT_WIRE),
+    "promptlayer.AsyncPromptLayer()": _wrapping("PromptLayer", _HTTP_CLIENT_WIRE),
 }
 """By what has the clients under the SDK's names, or has a module `openai` with them."""
 
 
-def client(path: str) -> Tracer | None:
+def tracer_of_client(path: str) -> Tracer | None:
     """Return what is known of a client by its dotted name, as `langfuse.openai.OpenAI`."""
     module, _, name = path.rpartition(".")
     if name not in CLIENTS and name != "openai":
@@ -63,14 +63,14 @@ def client(path: str) -> Tracer | None:
     return MODULES.get(module) or (MODULES.get(module.removesuffix(".openai")) if name in CLIENTS else None)
 
 
-def owner(path: str) -> Tracer | None:
+def tracer_of_method(path: str) -> Tracer | None:
     """Return what is known of the client whose method a symbol is."""
     parts = path.partition("().chat.")[0].partition("().beta.")[0].removesuffix("()")
-    found = client(parts)
+    found = tracer_of_client(parts)
     if found is not None:
         return found
     module = path.partition(".chat.")[0].partition(".beta.")[0]
-    return (client(module) or MODULES.get(module)) if module.endswith(".openai") else None  # the module's own client
+    return (tracer_of_client(module) or MODULES.get(module)) if module.endswith(".openai") else None  # the module's own client
 
 
 def is_wired(symbols: Symbols) -> bool:

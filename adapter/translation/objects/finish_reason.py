@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.translation.ledger import Ledger
-from adapter.translation.types import Asked
+from adapter.translation.types import ReplyContext
 
 _DOCUMENTED = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
@@ -29,7 +29,7 @@ def _reason(response: dict[str, Any]) -> str | None:
     return reason if isinstance(reason, str) and reason else None
 
 
-def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger: Ledger, cut: bool = False) -> str:
+def finish_reason(response: dict[str, Any], context: ReplyContext, *, calls: bool, ledger: Ledger, cut: bool = False) -> str:
     """Return the finish reason of a response that has not failed.
 
     Incomplete wins over calls; a reason that Chat doesn't know is `length`, the safe reading of a cut answer, with an
@@ -37,18 +37,18 @@ def finish_reason(response: dict[str, Any], asked: Asked, *, calls: bool, ledger
     named `tool_choice` old models say `stop` on Chat (WIRE_FACTS, chat streams).
     """
     if response.get("error"):
-        ledger.note("error", "dropped", "the answer is there all the same")
+        ledger.add("error", "dropped", "the answer is there all the same")
     if is_cut(response) and not cut:
         reason = _reason(response)
         if reason in _DOCUMENTED:
             return _DOCUMENTED[reason]
-        ledger.note("incomplete_details.reason", "changed", "Chat has no such reason; given as length")
+        ledger.add("incomplete_details.reason", "changed", "Chat has no such reason; given as length")
         return "length"
     if not calls:
         return "stop"
-    if asked.legacy_functions:
+    if context.legacy_functions:
         return "function_call"
     model = response.get("model")
-    if asked.named_choice and asked.models.of(model if isinstance(model, str) else asked.model).named_choice_stops:
+    if context.named_choice and context.models.profile(model if isinstance(model, str) else context.model).named_choice_stops:
         return "stop"
     return "tool_calls"

@@ -15,14 +15,14 @@ def logprobs_to_chat(entries: Any) -> list[dict[str, Any]]:
     return [
         {
             **_entry(entry),
-            "top_logprobs": [_entry(top) for top in _listed(entry.get("top_logprobs")) if isinstance(top, dict)],
+            "top_logprobs": [_entry(top) for top in _as_list(entry.get("top_logprobs")) if isinstance(top, dict)],
         }
         for entry in entries
         if isinstance(entry, dict)
     ]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 

@@ -25,10 +25,10 @@ from adapter.translation.ledger import Ledger
 
 SEPARATOR = "\n\n"
 
-_SECOND = "JSON was asked for, and the first text is the answer"
+_LATER_JSON_TEXT = "JSON was asked for, and the first text is the answer"
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """A piece of text on its way to the caller, with its logprobs."""
 
     text: str
@@ -42,7 +42,7 @@ class _State(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Message:
+class MessageText:
     """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
 
     `certain` tells that it is known whether it is commentary: servers may say so as late as when they
@@ -57,10 +57,10 @@ class Message:
     offset: int | None = None
     pieces: list[str] = field(default_factory=list)
     length: int = 0
-    held: list[Piece] = field(default_factory=list)
-    twins: tuple[int, int] | None = None
-    repeats: bool = False
-    certain: bool = False
+    held: list[TextPiece] = field(default_factory=list)
+    may_duplicate: tuple[int, int] | None = None
+    is_duplicate: bool = False
+    phase_known: bool = False
 
     @property
     def text(self) -> str:
@@ -73,47 +73,47 @@ class Message:
         self.length += len(text)
 
 
-class Prose:
+class TextSelector:
     """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
 
     __slots__ = (
         "_commentary",
         "_current",
-        "_finals",
+        "_final_shown",
+        "_final_texts",
         "_first_only",
         "_last",
         "_ledger",
         "_length",
-        "_preambles",
-        "_spoke",
+        "_shown_commentary",
     )
 
     def __init__(self, ledger: Ledger, *, first_only: bool = False) -> None:
         self._ledger = ledger
         self._first_only = first_only
-        self._current: Message | None = None
-        self._commentary: list[Message] = []
-        self._finals: list[str] = []  # the finished final texts, sorted
-        self._preambles: set[str] | None = None  # the commentary that was shown
-        self._last: Message | None = None  # the last one that was shown
+        self._current: MessageText | None = None
+        self._commentary: list[MessageText] = []
+        self._final_texts: list[str] = []  # the finished final texts, sorted
+        self._shown_commentary: set[str] | None = None  # the commentary that was shown
+        self._last: MessageText | None = None  # the last one that was shown
         self._length = 0
-        self._spoke = False  # a final text is or was being shown
+        self._final_shown = False  # a final text is or was being shown
 
     @property
     def empty(self) -> bool:
         """Tell whether the caller has been given nothing so far."""
         return self._length == 0
 
-    def write(self, message: Message, text: str, logprobs: list[dict[str, Any]]) -> list[Piece]:
+    def write(self, message: MessageText, text: str, logprobs: list[dict[str, Any]]) -> list[TextPiece]:
         """Take the next piece of a message; a new message ends the one before."""
-        out: list[Piece] = []
+        out: list[TextPiece] = []
         if message is not self._current:
             out += self.end()
             self._current = message
         at = message.length
         message.add(text)
-        piece = Piece(text, logprobs)
-        if self.is_over(message):
+        piece = TextPiece(text, logprobs)
+        if self.is_closed(message):
             raise StreamTruncated(message.path, "it goes on after other messages were shown")
         if message.state is _State.SHOWN:
             self._length += len(text)
@@ -123,32 +123,32 @@ class Prose:
             if message.commentary:
                 if at == 0:
                     self._commentary.append(message)
-            elif self._first_only and self._finals:
-                self._drop(message, _SECOND)
-            elif self._may_be_shown(message) and not self._may_repeat(message, text, at):
+            elif self._first_only and self._final_texts:
+                self._drop(message, _LATER_JSON_TEXT)
+            elif self._may_be_shown(message) and not self._may_duplicate(message, text, at):
                 out += self._show(message)
         return out
 
-    def is_over(self, message: Message) -> bool:
+    def is_closed(self, message: MessageText) -> bool:
         """Tell whether nothing more of a message can be shown: it is a twin, or others follow it."""
-        return message.repeats or (message.state is _State.SHOWN and message is not self._last)
+        return message.is_duplicate or (message.state is _State.SHOWN and message is not self._last)
 
-    def _may_be_shown(self, message: Message) -> bool:
+    def _may_be_shown(self, message: MessageText) -> bool:
         """Tell whether a text can be taken for the answer: JSON can be before its phase is known."""
-        if not self._first_only or message.certain:
+        if not self._first_only or message.phase_known:
             return True
         begun = next(filter(None, map(str.lstrip, message.pieces)), "")
         return begun.startswith(("{", "["))
 
-    def settle(self, message: Message) -> list[Piece]:
+    def settle(self, message: MessageText) -> list[TextPiece]:
         """Take a message for what it is known to be: it has finished, or goes on with a refusal."""
-        message.certain = True
+        message.phase_known = True
         held = message is self._current and message.state is _State.HELD and message.length > 0
-        if not (self._first_only and held) or message.commentary or self._finals:
+        if not (self._first_only and held) or message.commentary or self._final_texts:
             return []
         return self._show(message)
 
-    def recast(self, message: Message, *, commentary: bool) -> None:
+    def set_commentary(self, message: MessageText, *, commentary: bool) -> None:
         """Take note of what a message is, before anybody has read it.
 
         Once others have followed it keeps its place.
@@ -164,65 +164,65 @@ class Prose:
             message.commentary = False
             self._commentary.remove(message)
 
-    def _may_repeat(self, message: Message, text: str, at: int) -> bool:
+    def _may_duplicate(self, message: MessageText, text: str, at: int) -> bool:
         """Tell whether a message that goes on with this text, there, may still turn out to repeat an earlier one."""
-        low, high = message.twins or (0, len(self._finals))
+        low, high = message.may_duplicate or (0, len(self._final_texts))
 
         def begins(earlier: str) -> str:
             return earlier[at : at + len(text)]
 
         # All in the range are the same up to here, so that what follows is in order as well.
-        low = bisect_left(self._finals, text, low, high, key=begins)
-        high = bisect_right(self._finals, text, low, high, key=begins)
-        message.twins = low, high
+        low = bisect_left(self._final_texts, text, low, high, key=begins)
+        high = bisect_right(self._final_texts, text, low, high, key=begins)
+        message.may_duplicate = low, high
         return low < high
 
-    def runs(self, message: Message) -> bool:
+    def is_shown(self, message: MessageText) -> bool:
         """Tell whether the next piece of this message is read by the caller as it comes, whatever it says."""
         return message is self._current and message.state is _State.SHOWN and not message.commentary
 
-    def go_on(self, message: Message, text: str) -> None:
+    def append(self, message: MessageText, text: str) -> None:
         """Take the next piece of a message that runs; the caller reads it as it is."""
         message.add(text)
         self._length += len(text)
 
-    def end(self) -> list[Piece]:
+    def end(self) -> list[TextPiece]:
         """End the current message."""
         message, self._current = self._current, None
         if message is None or message.commentary or message.state is _State.DROPPED:
             return []
-        out: list[Piece] = []
+        out: list[TextPiece] = []
         text = message.text
-        at = bisect_left(self._finals, text)
+        at = bisect_left(self._final_texts, text)
         if message.state is _State.HELD:
-            if self._first_only and self._finals:
-                self._drop(message, _SECOND)
+            if self._first_only and self._final_texts:
+                self._drop(message, _LATER_JSON_TEXT)
                 return []
-            if self._finals[at : at + 1] == [text]:
+            if self._final_texts[at : at + 1] == [text]:
                 self._drop(message, "an identical message stands before it")
-                message.repeats = True
+                message.is_duplicate = True
                 return []
             out = self._show(message)
-        self._finals.insert(at, text)
+        self._final_texts.insert(at, text)
         return out
 
-    def call(self) -> list[Piece]:
+    def call(self) -> list[TextPiece]:
         """Note that a call follows: commentary that stands before it is its preamble."""
-        return self.end() + ([] if self._first_only else self._preamble())
+        return self.end() + ([] if self._first_only else self._release_commentary())
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[TextPiece]:
         """End the answer: commentary is the text where there is no other."""
-        return self.end() + self._preamble()
+        return self.end() + self._release_commentary()
 
-    def _preamble(self) -> list[Piece]:
+    def _release_commentary(self) -> list[TextPiece]:
         pending, self._commentary = self._commentary, []
-        out: list[Piece] = []
+        out: list[TextPiece] = []
         if not pending:
             return out
-        shown = self._preambles = self._preambles or set()
+        shown = self._shown_commentary = self._shown_commentary or set()
         for message in pending:
             text = message.text
-            if self._spoke:
+            if self._final_shown:
                 self._drop(message, "commentary beside a final text")
             elif text in shown:
                 self._drop(message, "an identical message stands before it")
@@ -231,24 +231,24 @@ class Prose:
                 out += self._release(message)
         return out
 
-    def _show(self, message: Message) -> list[Piece]:
+    def _show(self, message: MessageText) -> list[TextPiece]:
         for commentary in self._commentary:
             self._drop(commentary, "commentary beside a final text")
         self._commentary = []
-        self._spoke = True
+        self._final_shown = True
         return self._release(message)
 
-    def _release(self, message: Message) -> list[Piece]:
-        out = [Piece(SEPARATOR)] if self._length else []
+    def _release(self, message: MessageText) -> list[TextPiece]:
+        out = [TextPiece(SEPARATOR)] if self._length else []
         out += message.held
         message.state = _State.SHOWN
         self._last = message
-        message.held, message.twins = [], None
+        message.held, message.may_duplicate = [], None
         message.offset = self._length + (len(SEPARATOR) if self._length else 0)
         self._length += sum(len(piece.text) for piece in out)
         return out
 
-    def _drop(self, message: Message, why: str) -> None:
+    def _drop(self, message: MessageText, why: str) -> None:
         message.state = _State.DROPPED
         message.held = []
-        self._ledger.note(message.path, "dropped", why)
+        self._ledger.add(message.path, "dropped", why)

@@ -17,10 +17,10 @@ from adapter.translation.json_types import json_type
 FINAL = "final_answer"
 """The phase of messages that are the answer; those without a phase are as well."""
 
-CALLS = frozenset({"function_call", "custom_tool_call"})
-_OTHERS_CALLS = frozenset({"tool_call", "tool_calls", "tool_use"})
-_NESTED_CALLS = CALLS | _OTHERS_CALLS
-_TEXTS: dict[str, tuple[Literal["text", "refusal"], str]] = {
+CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
+_FOREIGN_CALL_TYPES = frozenset({"tool_call", "tool_calls", "tool_use"})
+_NESTED_CALL_TYPES = CALL_TYPES | _FOREIGN_CALL_TYPES
+_TEXT_TYPES: dict[str, tuple[Literal["text", "refusal"], str]] = {
     "output_text": ("text", "text"),
     "text": ("text", "text"),  # as some servers call it
     "refusal": ("refusal", "refusal"),
@@ -51,7 +51,7 @@ def check_items(output: list[Any]) -> None:
 def check_kind(path: str, item: dict[str, Any]) -> None:
     """Raise MalformedReply for a call in another API's form: without it the answer would look whole."""
     kind = item.get("type")
-    if isinstance(kind, str) and kind in _OTHERS_CALLS:
+    if isinstance(kind, str) and kind in _FOREIGN_CALL_TYPES:
         raise MalformedReply(f"{path}.type", "a call of another API's kind")
 
 
@@ -85,11 +85,11 @@ def part_of(path: str, part: Any) -> Part:
     kind = part.get("type")
     if kind is None and isinstance(part.get("text"), str):
         kind = "text"  # what else should it be
-    if not isinstance(kind, str) or kind not in _TEXTS:
-        if isinstance(kind, str) and kind in _NESTED_CALLS:
+    if not isinstance(kind, str) or kind not in _TEXT_TYPES:
+        if isinstance(kind, str) and kind in _NESTED_CALL_TYPES:
             raise MalformedReply(path, "a call inside a message")
         return Part(None, "", part)
-    of, key = _TEXTS[kind]
+    of, key = _TEXT_TYPES[kind]
     return Part(of, text_of(f"{path}.{key}", part.get(key)) or "", part)
 
 
@@ -100,7 +100,7 @@ def text_of(path: str, value: Any) -> str | None:
     return value
 
 
-def written_of(path: str, value: Any) -> str | None:
+def payload_of(path: str, value: Any) -> str | None:
     """Return a call's arguments or input, or None where there is none; an object is written as JSON."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -117,9 +117,9 @@ def call_id_of(item: dict[str, Any]) -> str | None:
     return name_of(item.get("call_id")) or name_of(item.get("id"))
 
 
-def is_bare(written: str, kind: str) -> bool:
+def is_empty_payload(payload: str, kind: str) -> bool:
     """Tell whether a call says nothing for its tool."""
-    return not written or (kind == "function" and written.strip() == "{}")
+    return not payload or (kind == "function" and payload.strip() == "{}")
 
 
 def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[s
     key = "input" if kind == "custom" else "arguments"
     if again["type"] == kind and again[kind]["name"] == first[kind]["name"]:
         one, other = first[kind][key], again[kind][key]
-        if is_bare(other, kind) or same_text(one, other, as_json=kind == "function"):
+        if is_empty_payload(other, kind) or same_text(one, other, as_json=kind == "function"):
             return first
-        if is_bare(one, kind):
+        if is_empty_payload(one, kind):
             return again
     raise MalformedReply(f"{path}.call_id", "the id of another call")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.errors import MalformedReply
-from adapter.translation.types import Asked
+from adapter.translation.types import ReplyContext
 
-from .output_items import call_id_of, name_of, written_of
+from .output_items import call_id_of, name_of, payload_of
 
 
-def call_to_chat(path: str, item: dict[str, Any], asked: Asked) -> dict[str, Any]:
+def call_to_chat(path: str, item: dict[str, Any], context: ReplyContext) -> dict[str, Any]:
     """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (EDGE_CASES 12, 14)."""
     call_id, name = call_id_of(item), name_of(item.get("name"))
     if name is None or call_id is None:
         raise MalformedReply(f"{path}.{'call_id' if name else 'name'}", "a tool call without a name or an id")
-    made: dict[str, Any] = {"id": asked.call_ids.get(call_id, call_id)}
+    made: dict[str, Any] = {"id": context.call_ids.get(call_id, call_id)}
     kind, key = ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
-    written = written_of(f"{path}.{key}", item.get(key))
+    written = payload_of(f"{path}.{key}", item.get(key))
     if written is None:
         written = "{}" if key == "arguments" and key in item else ""
     return made | {"type": kind, kind: {"name": name, key: written}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_OWN = frozenset({
+_KNOWN_KEYS = frozenset({
     "input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details",
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details",
 })  # fmt: skip
@@ -44,8 +44,8 @@ def usage_to_chat(usage: Any) -> dict[str, Any] | None:
     given = _details(_COMPLETION, usage, "output_tokens_details", "completion_tokens_details")
     if given is not None:
         chat["completion_tokens_details"] = given
-    if not usage.keys() <= _OWN:
-        chat |= {key: value for key, value in usage.items() if key not in _OWN}
+    if not usage.keys() <= _KNOWN_KEYS:
+        chat |= {key: value for key, value in usage.items() if key not in _KNOWN_KEYS}
     return chat
 
 

@@ -27,39 +27,39 @@ PHASES = ("commentary", "final_answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TurnMessage:
     """The message in front of a turn's calls: after how many reasoning items it stood, its phase, id and text (a digest)."""
 
-    at: int
+    reasoning_before: int
     phase: str | None
-    text: str
+    text_digest: str
     id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ToolTurn:
+class RememberedTurn:
     """What one reply with tool calls held beside what Chat shows.
 
     `calls` are digests of the calls, in order; `before` holds, for each of them, the reasoning items in front of it, as the API
     gave them; `ids` are the call items' own ids. `user` names the user message in front of it.
     """
 
-    calls: tuple[str, ...]
-    before: tuple[tuple[Item, ...], ...]
-    spoken: Spoken | None = None
+    call_digests: tuple[str, ...]
+    reasoning: tuple[tuple[Item, ...], ...]
+    message: TurnMessage | None = None
     ids: tuple[str | None, ...] = ()
-    user: str = ""
+    user_digest: str = ""
 
     @property
-    def holds(self) -> bool:
+    def has_content(self) -> bool:
         """Tell whether there is anything to put back."""
-        return any(self.before) or (self.spoken is not None and self.spoken.phase is not None)
+        return any(self.reasoning) or (self.message is not None and self.message.phase is not None)
 
     @property
     def size(self) -> int:
         """About how many bytes it takes in memory."""
-        size = 600 + 200 * len(self.calls)
-        for items in self.before:
+        size = 600 + 200 * len(self.call_digests)
+        for items in self.reasoning:
             for item in items:
                 size += 800 + len(item["encrypted_content"])  # ASCII
                 if item.get("summary") or item.get("content") or len(item) > 4:
@@ -68,23 +68,23 @@ class ToolTurn:
 
     def to_json(self) -> Item:
         """Return it as JSON, which memory/untrusted.py reads."""
-        said = self.spoken
-        spoken = {"spoken": [said.at, said.phase, said.text, said.id]} if said is not None else {}
+        message = self.message
+        spoken = {"spoken": [message.reasoning_before, message.phase, message.text_digest, message.id]} if message is not None else {}
         return {
-            "calls": list(self.calls),
-            "before": [list(one) for one in self.before],
+            "calls": list(self.call_digests),
+            "before": [list(one) for one in self.reasoning],
             "ids": list(self.ids),
-            "user": self.user,
+            "user": self.user_digest,
             **spoken,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Memo:
+class MemoryEntry:
     """A turn, and the name under which it is found again."""
 
     name: str
-    turn: ToolTurn
+    turn: RememberedTurn
 
 
 def _size(value: Any) -> int:

@@ -13,22 +13,22 @@ import re
 from functools import cache
 from itertools import pairwise
 
-LEAST = 16
+MIN_RANDOM = 16
 """How many random characters make an id unguessable: at least 64 bits, where they are hexadecimal digits."""
 
-_NAMED = 4  # characters of a tool's name; shorter ones stand in what is random by chance
+_MIN_TOOL_NAME = 4  # characters of a tool's name; shorter ones stand in what is random by chance
 
 _UUID = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})", re.IGNORECASE
 )
 _PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
-_PLACE = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
-_PLACES = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")  # `User7Turn12Call0`
-_CLOCK = re.compile(r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
-_USUAL = re.compile(r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})")  # where seconds stand by chance
+_COUNTER = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
+_COUNTERS = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")  # `User7Turn12Call0`
+_TIMESTAMP = re.compile(r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
+_HEX_ID = re.compile(r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})")  # where seconds stand by chance
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_CLOCKS_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)  # version 1, of 2010 to 2038
+_TIME_BASED_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)  # version 1, of 2010 to 2038
 
 # Pairs of letters that make up some 85 % of English text and of programs' names, and a fifth of what is random.
 _PAIRS = """
@@ -38,7 +38,7 @@ _PAIRS = """
     sh ai ke ay ap ag op ev ab sp av vi ex ns oc ly be ig uc pl su do ir ry fi rs pa up od os if
     ph um ty ef ub bu bo fr gr cr cl rt rd nc ia iv ey ob ft ep
 """
-_COMMON = frozenset(_PAIRS.split())
+_COMMON_PAIRS = frozenset(_PAIRS.split())
 
 
 def is_unguessable(call_id: str, tool: str = "") -> bool:
@@ -49,24 +49,24 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
     24 random letters and digits it refuses some 15; of 16, which is the least, about 500. A digest of something
     guessable, or a counter in disguise, passes: what a server gives out as random is taken for random.
     """
-    if len(call_id) < LEAST:
+    if len(call_id) < MIN_RANDOM:
         return False
-    named = len(tool) >= _NAMED and tool in call_id
+    named = len(tool) >= _MIN_TOOL_NAME and tool in call_id
     plain = _PLAIN.fullmatch(call_id)
-    if plain is not None and not named and (_USUAL.fullmatch(plain[1]) or _CLOCK.search(call_id) is None):
+    if plain is not None and not named and (_HEX_ID.fullmatch(plain[1]) or _TIMESTAMP.search(call_id) is None):
         return _is_random(plain[1])  # the same as below, for most
     if named:
         call_id = call_id.replace(tool, "-")
-    runs = _RUNS.findall(_CLOCK.sub("-", _UUID.sub(_of_uuid, call_id)))
+    runs = _RUNS.findall(_TIMESTAMP.sub("-", _UUID.sub(_random_digits, call_id)))
     longest = max(runs, key=len, default="")
-    if len(longest) >= LEAST:
-        return any(_is_random(run) for run in runs if len(run) >= LEAST)
+    if len(longest) >= MIN_RANDOM:
+        return any(_is_random(run) for run in runs if len(run) >= MIN_RANDOM)
     # Base 64 for URLs has `-` and `_` among its characters; otherwise they stand between names and numbers.
-    joined = "".join([run for run in runs if not _PLACE.fullmatch(run)])
-    return len(joined) >= LEAST and _is_random(joined)
+    joined = "".join([run for run in runs if not _COUNTER.fullmatch(run)])
+    return len(joined) >= MIN_RANDOM and _is_random(joined)
 
 
-def _of_uuid(match: re.Match[str]) -> str:
+def _random_digits(match: re.Match[str]) -> str:
     """Return the digits of a UUID that is random (version 4, or 7, which has a clock in front); nothing of any other."""
     first, second, version, third, variant, fourth, last = match.groups()
     if variant.lower() not in "89ab" or version not in "47":
@@ -76,37 +76,37 @@ def _of_uuid(match: re.Match[str]) -> str:
 
 
 def _is_random(text: str) -> bool:
-    weights, following = _tables()
+    weights, following = _pair_tables()
     if 2 * sum(map(following.__contains__, zip(text, text[2:], strict=False))) > len(text):  # `a1b2c3d4`
         return False
     pairs = set(pairwise(text))
     if _HEX.fullmatch(text):
-        if len(text) == 32 and _CLOCKS_UUID.fullmatch(text):
+        if len(text) == 32 and _TIME_BASED_UUID.fullmatch(text):
             return False
         # Words can't be written in these letters, but for a few.
         digits = sum(map(str.isdigit, text))
         even = min(digits, len(text) - digits) >= len(text) // 16
         return even and len(set(text)) >= 7 and len(pairs - following) >= min(len(text) / 8 + 6, 30)
-    if _PLACES.fullmatch(text):
+    if _COUNTERS.fullmatch(text):
         letters = [(one + other).lower() for one, other in pairwise(text) if (one + other).isalpha()]
-        if 5 * sum(map(_COMMON.__contains__, letters)) >= 3 * len(letters):
+        if 5 * sum(map(_COMMON_PAIRS.__contains__, letters)) >= 3 * len(letters):
             return False
     enough = max(11.0, min(0.6 * len(text), 60.0))
     return len(set(text.lower())) >= 9 and sum(map(weights.__getitem__, pairs)) >= enough
 
 
 @cache
-def _tables() -> tuple[dict[tuple[str, str], int], frozenset[tuple[str, str]]]:
+def _pair_tables() -> tuple[dict[tuple[str, str], int], frozenset[tuple[str, str]]]:
     """Say for each pair of characters how little it looks like a part of a word, a number or a sequence: 0 to 2; and which are sequences."""
     characters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     pairs = [(one, other) for one in characters for other in characters]
-    return {pair: _weight(*pair) for pair in pairs}, frozenset(pair for pair in pairs if _follows(*pair))
+    return {pair: _weight(*pair) for pair in pairs}, frozenset(pair for pair in pairs if _is_adjacent(*pair))
 
 
 def _weight(one: str, other: str) -> int:
     kinds = _kind(one), _kind(other)
     low = (one + other).lower()
-    surprising = kinds != (0, 0) and not _follows(*low) and low not in _COMMON
+    surprising = kinds != (0, 0) and not _is_adjacent(*low) and low not in _COMMON_PAIRS
     return surprising + (kinds[0] != kinds[1] and kinds != (2, 1))  # a capital may begin a word
 
 
@@ -114,5 +114,5 @@ def _kind(character: str) -> int:
     return 0 if character.isdigit() else 1 if character.islower() else 2
 
 
-def _follows(one: str, other: str) -> bool:
+def _is_adjacent(one: str, other: str) -> bool:
     return abs(ord(one) - ord(other)) <= 1

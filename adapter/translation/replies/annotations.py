@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from adapter.translation.ledger import Ledger
-from adapter.translation.objects.message_text import Message
+from adapter.translation.objects.message_text import MessageText
 
 
 class Annotation(NamedTuple):
     """An annotation, with where its part begins in its message's text."""
 
-    message: Message
+    message: MessageText
     offset: int
     value: Any
     path: str
 
 
-def placed(annotation: Annotation) -> dict[str, Any] | None:
+def shift_annotation(annotation: Annotation) -> dict[str, Any] | None:
     """Shift a citation to where its part stands in the text that the caller reads; None where its message isn't shown.
 
     Positions count characters of their own part.
@@ -39,7 +39,7 @@ def annotation_to_chat(annotation: Annotation, ledger: Ledger, *, end: int | Non
     message, offset, value, path = annotation
     if message.offset is None:
         return None  # its message isn't shown, and has an entry of its own
-    found = placed(annotation) or {}
+    found = shift_annotation(annotation) or {}
     inner = {key: inner for key, inner in found.items() if key != "type"}
     if end is not None:
         start = inner.get("start_index")
@@ -48,6 +48,6 @@ def annotation_to_chat(annotation: Annotation, ledger: Ledger, *, end: int | Non
         if isinstance(inner.get("end_index"), int):
             inner["end_index"] = min(inner["end_index"], end)
     if not isinstance(value, dict) or value.get("type") != "url_citation":
-        ledger.note(path, "dropped", "Chat has citations of web pages only")
+        ledger.add(path, "dropped", "Chat has citations of web pages only")
         return None
     return {"type": "url_citation", "url_citation": inner}

@@ -28,15 +28,15 @@ _STEPS = frozenset({
 })  # fmt: skip
 
 # Parts of a message that are no answer either.
-_SILENT_PARTS = frozenset({"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"})
+_NON_ANSWER_PARTS = frozenset({"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"})
 
 
-def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, spoke: bool) -> None:
+def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, has_output: bool) -> None:
     """Raise where the only thing that came back waits for an answer, or can't be told.
 
     An empty message would look like success. One that was cut says so by how it finished.
     """
-    if spoke:
+    if has_output:
         return
     items = list(items)
     for path, item in items:
@@ -49,38 +49,38 @@ def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[s
         kind = item["type"]
         if _waits(item) and item.get("call_id") not in answered:
             why = f"an item of the type {kind} waits for an answer that Chat Completions can't give"
-            raise _refusal(path, why)
+            raise _failure(path, why)
     for path, item in items:
-        shown = _shown(path, item)
+        shown = _unshowable_answer(path, item)
         if shown is not None:
-            raise _refusal(*shown)
+            raise _failure(*shown)
 
 
 def _waits(item: dict[str, Any]) -> bool:
     return item["type"] in _WAITING and item.get("execution") != "server"
 
 
-def _shown(path: str, item: dict[str, Any]) -> tuple[str, str] | None:
+def _unshowable_answer(path: str, item: dict[str, Any]) -> tuple[str, str] | None:
     """Say which answer an item is, of a kind that Chat can't show; None where it is none."""
     kind = item["type"]
     if kind == "message":
         content = item.get("content")
         for p, part in enumerate(content if isinstance(content, list) else ()):
             of = part.get("type") if isinstance(part, dict) else None
-            if of is not None and of not in _SILENT_PARTS:
-                return f"{path}.content[{p}]", f"the answer is content of the type {safe_names.name(of)}, {_CANT}"
+            if of is not None and of not in _NON_ANSWER_PARTS:
+                return f"{path}.content[{p}]", f"the answer is content of the type {safe_names.name(of)}, {_NOT_SHOWABLE}"
         return None
     if kind in _STEPS or (kind.endswith("_output") and kind != "shell_call_output"):
         return None
     if kind == "code_interpreter_call" and not item.get("outputs"):
         return None
-    return path, f"the answer is an item of the type {safe_names.name(kind)}, {_CANT}"
+    return path, f"the answer is an item of the type {safe_names.name(kind)}, {_NOT_SHOWABLE}"
 
 
-_CANT = "which Chat Completions can't show"
+_NOT_SHOWABLE = "which Chat Completions can't show"
 
 
-def _refusal(path: str, why: str) -> UpstreamFailure:
+def _failure(path: str, why: str) -> UpstreamFailure:
     error = {
         "message": f"{path}: {why}",
         "type": "invalid_request_error",

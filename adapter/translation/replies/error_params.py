@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapter.translation.types import IndexMap, Origin
+from adapter.translation.types import Origin, PathMap
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
 
 # What the API's names come from, where the request's own map doesn't say it.
-_USUAL = {
+_DEFAULT_NAMES = {
     "max_output_tokens": "max_completion_tokens",
     "text": "response_format",
     "text.format": "response_format",
@@ -33,32 +33,32 @@ def _join(base: str, steps: list[str | int]) -> str:
 
 
 # Chat's own errors name no more than this of what lies deeper, in recordings of both APIs.
-_CHATS_OWN = (
+_CHAT_PREFIXES = (
     re.compile(r"(response_format)\.json_schema\.schema\b.*", re.DOTALL),
     re.compile(r"((?:tools\[\d+\]\.function|functions\[\d+\])\.parameters)[.\[].*", re.DOTALL),
 )
 
 
-def param_to_chat(param: Any, index: IndexMap | None) -> Any:
+def param_to_chat(param: Any, index: PathMap | None) -> Any:
     """Translate an error's `param` into what Chat's own error of the kind says."""
     path = path_to_chat(param, index)
     if isinstance(path, str):
-        for pattern in _CHATS_OWN:
+        for pattern in _CHAT_PREFIXES:
             found = pattern.fullmatch(path)
             if found is not None:
                 return found[1]
     return path
 
 
-def with_path(message: str, param: Any, index: IndexMap | None) -> str:
+def with_path(message: str, param: Any, paths: PathMap | None) -> str:
     """Add the whole path to an error's message, where `param_to_chat` gives less of it."""
-    path = path_to_chat(param, index)
-    if path == param_to_chat(param, index) or path in message:
+    path = path_to_chat(param, paths)
+    if path == param_to_chat(param, paths) or path in message:
         return message
     return f"{message} ({path})"
 
 
-def path_to_chat(param: Any, index: IndexMap | None) -> Any:
+def path_to_chat(param: Any, paths: PathMap | None) -> Any:
     """Translate an error's `param` into the path that the Chat caller knows (MAPPING §7.2); what isn't known stays.
 
     `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two
@@ -66,42 +66,42 @@ def path_to_chat(param: Any, index: IndexMap | None) -> Any:
     """
     if not isinstance(param, str) or not param:
         return param
-    index = index or IndexMap()
+    paths = paths or PathMap()
     steps = _steps(param)
-    if steps and index.names.get(str(steps[0])) == steps[0]:
+    if steps and paths.names.get(str(steps[0])) == steps[0]:
         return param  # the caller wrote this in the Responses API's own terms
-    names = {**_USUAL, **index.names}
+    names = {**_DEFAULT_NAMES, **paths.names}
     match steps:
         case ["input"]:
             return "messages"
         case ["input", int(i), *rest]:
-            return _input(i, rest, index) if i < len(index.items) else _join(f"messages[{i}]", rest)
+            return _input(i, rest, paths) if i < len(paths.items) else _join(f"messages[{i}]", rest)
         case ["tools", int(i), *rest]:
-            return _tool(i, rest, index)
+            return _tool(i, rest, paths)
         case ["text", "format", *rest]:
             inner = {(): "response_format", ("type",): "response_format.type"}.get(tuple(map(str, rest)))
             return inner or _join("response_format.json_schema", rest)
         case ["tool_choice", *rest]:
-            return _tool_choice(param, rest, index)
+            return _tool_choice(param, rest, paths)
         case ["include", *_]:
             return names["include"]
         case _:
             return names.get(param, param)
 
 
-def _tool_choice(param: str, rest: list[str | int], index: IndexMap) -> str:
-    base = index.names.get("tool_choice", "tool_choice")
+def _tool_choice(param: str, rest: list[str | int], paths: PathMap) -> str:
+    base = paths.names.get("tool_choice", "tool_choice")
     if base == "function_call":
         return _join(base, rest)
     if rest and rest[0] in ("mode", "tools"):
         return _join("tool_choice.allowed_tools", rest)
     if param == "tool_choice.name":
-        return index.names.get(param, "tool_choice.function.name")
+        return paths.names.get(param, "tool_choice.function.name")
     return _join(base, rest)
 
 
-def _tool(i: int, rest: list[str | int], index: IndexMap) -> str:
-    base = index.tools[i] if i < len(index.tools) else f"tools[{i}]"
+def _tool(i: int, rest: list[str | int], paths: PathMap) -> str:
+    base = paths.tools[i] if i < len(paths.tools) else f"tools[{i}]"
     if base == "web_search_options" or not rest or rest[0] == "type":
         return base if base == "web_search_options" else _join(base, rest)
     if base.startswith("functions"):
@@ -109,7 +109,7 @@ def _tool(i: int, rest: list[str | int], index: IndexMap) -> str:
     if rest[0] == "format":
         deep = rest[1:] and rest[1] in ("definition", "syntax")
         return _join(f"{base}.custom.format.grammar" if deep else f"{base}.custom.format", rest[1:])
-    return _join(f"{base}.{index.names.get(base, 'function')}", rest)
+    return _join(f"{base}.{paths.names.get(base, 'function')}", rest)
 
 
 _PART = {
@@ -121,8 +121,8 @@ _PART = {
 }
 
 
-def _input(i: int, rest: list[str | int], index: IndexMap) -> str:
-    origin = index.items[i]
+def _input(i: int, rest: list[str | int], paths: PathMap) -> str:
+    origin = paths.items[i]
     base = f"messages[{origin.message}]"
     match origin.kind, rest:
         case "message", ["content", int(p), *deeper]:

@@ -67,16 +67,16 @@ _EXACT = {word: status for status, words in _STATUSES for word in words.split() 
 _PATTERNS = tuple((word, status) for status, words in _STATUSES for word in words.split() if "*" in word)
 
 # Where else errors name their status, as a number or a word (Groq's streams, Gemini).
-NAMED = ("status_code", "http_status", "status")
+STATUS_KEYS = ("status_code", "http_status", "status")
 _LONGEST = 100
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_END = re.compile(r"_?(?:error|exception)$")
+_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ERROR_SUFFIX = re.compile(r"_?(?:error|exception)$")
 
 
 def status_of(error: Mapping[str, Any]) -> int:
     """Return the HTTP status that Chat Completions uses for an error object."""
-    for value in (error.get("code"), *map(error.get, NAMED), error.get("type")):
+    for value in (error.get("code"), *map(error.get, STATUS_KEYS), error.get("type")):
         status = known_status(value)
         if status is not None:
             return status
@@ -99,8 +99,8 @@ def known_status(value: object) -> int | None:
 def _known(value: str) -> int | None:
     if re.fullmatch(r"[45][0-9]{2}", value):
         return int(value)
-    word = _HUMP.sub("_", value).lower().replace("-", "_").replace(" ", "_").replace(".", "_")
-    word = _END.sub("", word)
+    word = _CAMEL_CASE_BOUNDARY.sub("_", value).lower().replace("-", "_").replace(" ", "_").replace(".", "_")
+    word = _ERROR_SUFFIX.sub("", word)
     if word in _EXACT:
         return _EXACT[word]
     return next((status for pattern, status in _PATTERNS if fnmatchcase(word, pattern)), None)

@@ -11,12 +11,12 @@ from typing import Any
 from adapter._util import safe_names
 from adapter.errors import UpstreamFailure
 from adapter.translation.objects.content_filter import error_details
-from adapter.translation.types import IndexMap
+from adapter.translation.types import PathMap
 
 from .error_params import param_to_chat, with_path
-from .error_statuses import NAMED, status_of
+from .error_statuses import STATUS_KEYS, status_of
 
-_TYPE = {400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error",
+_TYPE_OF_STATUS = {400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error",
          404: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
 # Where the type isn't given, these codes are their own type on Chat.
 _CODE_IS_TYPE = {"insufficient_quota", "server_error"}
@@ -25,8 +25,8 @@ _CODE_IS_TYPE = {"insufficient_quota", "server_error"}
 _ENVELOPE = {"error", "event_id", "response", "response_id", "sequence_number", "type"}
 
 
-def failure(
-    path: str, error: Any, index: IndexMap | None = None, *, why: str = "The response failed.", spoke: bool = False
+def make_failure(
+    path: str, error: Any, paths: PathMap | None = None, *, why: str = "The response failed.", spoke: bool = False
 ) -> UpstreamFailure:
     """Make the exception for an error object, or an error's text, found in a reply or an event."""
     given = error if isinstance(error, dict) else {"message": error} if isinstance(error, str) and error else {}
@@ -36,11 +36,11 @@ def failure(
     status = status_of(given)
     kind = given.get("type")
     if not isinstance(kind, str) or kind == "error" or not kind:
-        kind = code if code in _CODE_IS_TYPE else _TYPE.get(status, "server_error")
+        kind = code if code in _CODE_IS_TYPE else _TYPE_OF_STATUS.get(status, "server_error")
     message = given.get("message")
-    param = param_to_chat(given.get("param"), index)
+    param = param_to_chat(given.get("param"), paths)
     message = message if isinstance(message, str) and message else why
-    chat = {"message": with_path(message, given.get("param"), index), "type": kind, "param": param, "code": code}
+    chat = {"message": with_path(message, given.get("param"), paths), "type": kind, "param": param, "code": code}
     known = {"message", "type", "param", "code", "sequence_number"}
     chat |= {key: value for key, value in given.items() if key not in known}
     chat |= error_details(given)
@@ -67,7 +67,7 @@ def error_event(event: Any, name: str = "") -> dict[str, Any] | None:
     return None
 
 
-def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> UpstreamFailure:
+def event_failure(event: dict[str, Any], paths: PathMap | None = None) -> UpstreamFailure:
     """Make the exception for an `error` event.
 
     The SDK's types say that it is flat; on the wire its error is nested as well (recording 3989; MAPPING §5.6).
@@ -76,37 +76,37 @@ def event_failure(event: dict[str, Any], index: IndexMap | None = None) -> Upstr
     error = event.get("error") or (response.get("error") if isinstance(response, dict) else None)
     beside = {key: value for key, value in event.items() if key not in _ENVELOPE}
     if isinstance(error, dict) and error:
-        error = {key: beside[key] for key in NAMED if key in beside} | _unwrapped(error)
+        error = {key: beside[key] for key in STATUS_KEYS if key in beside} | _unwrapped(error)
     else:
         error = beside | {"message": error} if isinstance(error, str) and error else beside
-    return failure("error", error, index, why="The stream failed.")
+    return make_failure("error", error, paths, why="The stream failed.")
 
 
 UNFINISHED = ("queued", "in_progress")
 """The states of a response that is still to come."""
 
 
-def shown_id(response: dict[str, Any]) -> str:
+def printable_id(response: dict[str, Any]) -> str:
     """Return a response's id, for messages."""
     own = response.get("id")
     return own if isinstance(own, str) and re.fullmatch(r"[\w.:-]{1,128}", own, re.ASCII) else "without an id"
 
 
-def response_failure(response: dict[str, Any], index: IndexMap | None = None, *, beside: Any = None) -> UpstreamFailure:
+def response_failure(response: dict[str, Any], paths: PathMap | None = None, *, event_error: Any = None) -> UpstreamFailure:
     """Make the exception for a response that failed, was cancelled or has not run.
 
     `beside` is the error that stands beside the response in its event, where the response has none.
     """
     status = response.get("status")
     if status in UNFINISHED and not response.get("error"):
-        why = f"The response {shown_id(response)} is {status}, and isn't waited for."
+        why = f"The response {printable_id(response)} is {status}, and isn't waited for."
         error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
         return UpstreamFailure("status", error, 400, spoke=True, given={})  # another try would start another run
     why = "The response failed." if status in (None, "failed") else f"The response is {safe_names.name(status)}."
     # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
     spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
-    given = _unwrapped(response.get("error") or beside or _reason(response))
-    return failure("error", given, index, why=why, spoke=spoke)
+    given = _unwrapped(response.get("error") or event_error or _reason(response))
+    return make_failure("error", given, paths, why=why, spoke=spoke)
 
 
 def _unwrapped(error: Any) -> Any:
@@ -122,7 +122,7 @@ def _reason(response: dict[str, Any]) -> dict[str, Any]:
     return {"code": reason} if isinstance(reason, str) and reason else {}
 
 
-def error_to_chat(body: Any, index: IndexMap | None) -> Any:
+def error_to_chat(body: Any, index: PathMap | None) -> Any:
     """Translate the JSON body of a reply with an error status; what isn't shaped like the API's error stays as it is."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
@@ -132,6 +132,6 @@ def error_to_chat(body: Any, index: IndexMap | None) -> Any:
     param = param_to_chat(given, index)
     if param != given:
         changes["param"] = param
-    if isinstance(message, str) and (told := with_path(message, given, index)) != message:
-        changes["message"] = told
+    if isinstance(message, str) and (changed := with_path(message, given, index)) != message:
+        changes["message"] = changed
     return {**body, "error": error | changes} if changes else body

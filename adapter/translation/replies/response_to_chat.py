@@ -17,9 +17,9 @@ from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.output_items import check_items, is_commentary, longer_of, parts_of
 from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.objects.usage import usage_to_chat
-from adapter.translation.types import Asked, IndexMap
+from adapter.translation.types import PathMap, ReplyContext
 
-from .answer import Speech
+from .answer import AnswerCollector
 from .empty_answers import check_answerable
 from .errors import error_event, event_failure, response_failure
 
@@ -33,45 +33,45 @@ class Reply(NamedTuple):
     losses: tuple[Loss, ...]
 
 
-def response_to_completion(response: Any, asked: Asked | None = None, index: IndexMap | None = None) -> Reply:
+def response_to_completion(response: Any, asked: ReplyContext | None = None, index: PathMap | None = None) -> Reply:
     """Translate a Response's JSON into a ChatCompletion's.
 
     `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain
     request. Raises UpstreamFailure for a response that failed, was cancelled or has not run, and MalformedReply for
     what is no Response.
     """
-    asked = asked or Asked()
+    context = asked or ReplyContext()
     response = checked_response(response, index)
     ledger = Ledger()
-    said = _plainly(response["output"], asked) or _hear(response, asked, ledger)
-    calls = said.calls
+    answer = _collect_plain(response["output"], context) or _collect(response, context, ledger)
+    calls = answer.calls
 
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": said.text if said.text or not (calls or said.refusal) else None,
-        "refusal": said.refusal or None,
-        "annotations": said.annotations,
+        "content": answer.text if answer.text or not (calls or answer.refusal) else None,
+        "refusal": answer.refusal or None,
+        "annotations": answer.annotations,
     }
-    if calls and asked.legacy_functions:
+    if calls and context.legacy_functions:
         message["function_call"] = calls[0].get("function")
         for _ in calls[1:]:
-            ledger.note("output", "dropped", "the deprecated function_call holds one call")
+            ledger.add("output", "dropped", "the deprecated function_call holds one call")
     elif calls:
         message["tool_calls"] = calls
     choice: dict[str, Any] = {"index": 0, "message": message}
-    if writes_logprobs(response, asked):
-        choice["logprobs"] = {"content": said.logprobs, "refusal": None} if asked.logprobs and said.logprobs else None
-    choice["finish_reason"] = finish_reason(response, asked, calls=bool(calls), cut=said.cut, ledger=ledger)
+    if writes_logprobs(response, context):
+        choice["logprobs"] = {"content": answer.logprobs, "refusal": None} if context.logprobs and answer.logprobs else None
+    choice["finish_reason"] = finish_reason(response, context, calls=bool(calls), cut=answer.cut, ledger=ledger)
     filtered = completion_filter_results(response)
     if filtered is not None:
         choice["content_filter_results"] = filtered
-    body = envelope(response, asked, "chat.completion") | {"choices": [choice]}
+    body = envelope(response, context, "chat.completion") | {"choices": [choice]}
     usage = usage_to_chat(response.get("usage"))
     if usage is not None:
         body["usage"] = usage
     elif response.get("usage"):
-        note_usage(ledger)
-    if asked.metadata and "metadata" in response:  # a compatible server may not say it back, on either API
+        add_usage_loss(ledger)
+    if context.metadata and "metadata" in response:  # a compatible server may not say it back, on either API
         body["metadata"] = response["metadata"]
     moderation = moderation_to_chat(response.get("moderation"))
     if moderation is not None:
@@ -82,7 +82,7 @@ def response_to_completion(response: Any, asked: Asked | None = None, index: Ind
     return Reply(body, tuple(ledger))
 
 
-class _Said(NamedTuple):
+class _Answer(NamedTuple):
     """What the one choice of an answer says; `cut` at a stop sequence."""
 
     text: str
@@ -93,12 +93,12 @@ class _Said(NamedTuple):
     cut: bool
 
 
-def _plainly(output: list[Any], asked: Asked) -> _Said | None:
+def _collect_plain(output: list[Any], context: ReplyContext) -> _Answer | None:
     """Read the answer that most are, one text behind nothing or reasoning, without the machinery for all the others; None for those."""
     item = output[-1] if output else None
     if (
-        asked.stop
-        or asked.logprobs
+        context.stop
+        or context.logprobs
         or item is None
         or item.get("type") != "message"
         or is_commentary(item)
@@ -114,42 +114,42 @@ def _plainly(output: list[Any], asked: Asked) -> _Said | None:
     if not isinstance(part, dict) or part.get("type") != "output_text" or part.get("annotations"):
         return None
     text = part.get("text")
-    return _Said(text, "", [], [], [], cut=False) if isinstance(text, str) and text else None
+    return _Answer(text, "", [], [], [], cut=False) if isinstance(text, str) and text else None
 
 
-def _hear(response: dict[str, Any], asked: Asked, ledger: Ledger) -> _Said:
+def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) -> _Answer:
     """Take all items, as far as the answer goes."""
-    speech = Speech(asked, ledger)
+    collector = AnswerCollector(context, ledger)
     calls: dict[str, dict[str, Any]] = {}
     for i, item in enumerate(response["output"]):
         kind, path = item.get("type"), f"output[{i}]"
         if kind == "message":
-            speech.message(path, item)
+            collector.message(path, item)
         elif kind in ("function_call", "custom_tool_call"):
-            speech.call()
-            if not speech.over:
-                call = call_to_chat(path, item, asked)
+            collector.call()
+            if not collector.is_cut:
+                call = call_to_chat(path, item, context)
                 first = calls.setdefault(call["id"], call)
                 if first is not call:
                     calls[call["id"]] = longer_of(path, first, call)
-                    ledger.note(path, "dropped", "the same call stands before it")
-        if speech.over:
+                    ledger.add(path, "dropped", "the same call stands before it")
+        if collector.is_cut:
             break
-        note_item(ledger, path, item)
-    speech.finish()
+        add_item_losses(ledger, path, item)
+    collector.finish()
     items = [(f"output[{i}]", item) for i, item in enumerate(response["output"])]
-    check_answerable(response, items, spoke=speech.spoke or bool(calls))
-    return _Said(speech.text, speech.refusal, speech.annotations(), speech.logprobs, [*calls.values()], cut=speech.over)
+    check_answerable(response, items, has_output=collector.has_output or bool(calls))
+    return _Answer(collector.text, collector.refusal, collector.annotations(), collector.logprobs, [*calls.values()], cut=collector.is_cut)
 
 
-def checked_response(response: Any, index: IndexMap | None) -> dict[str, Any]:
+def checked_response(response: Any, paths: PathMap | None) -> dict[str, Any]:
     """Return a Response that ran, with an empty `output` for a null one; raise for what is none."""
-    check_response(response, index)
+    check_response(response, paths)
     given: dict[str, Any] = response
     return given if given["output"] is not None else given | {"output": []}
 
 
-def check_response(response: Any, index: IndexMap | None) -> None:
+def check_response(response: Any, paths: PathMap | None) -> None:
     """Raise unless `response` is a Response that ran. Its `output` may be null."""
     if not isinstance(response, dict):
         raise MalformedReply("$", f"expected a Response, got {json_type(response)}")
@@ -159,9 +159,9 @@ def check_response(response: Any, index: IndexMap | None) -> None:
         or status not in FINISHED
         or (response.get("error") and (not response.get("output") or cut_by_error(response)))
     ):
-        raise response_failure(response, index)
-    if "output" not in response and (told := error_event(response)) is not None:
-        raise event_failure(told, index)
+        raise response_failure(response, paths)
+    if "output" not in response and (event := error_event(response)) is not None:
+        raise event_failure(event, paths)
     if response.get("object") not in ("response", None):
         raise MalformedReply("object", "expected a Response, got an object of another kind")
     output = response.get("output")
@@ -170,47 +170,47 @@ def check_response(response: Any, index: IndexMap | None) -> None:
     check_items(output or [])
 
 
-def note_item(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
+def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
     """Enter what Chat can't show of an item: whole items of other types, parts of messages, and fields that calls have there only."""
     kind = item.get("type")
     if kind in ("function_call", "custom_tool_call"):
         for key in ("namespace", "caller", "async"):
             if item.get(key):
-                ledger.note(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")
+                ledger.add(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")
     elif kind == "message":
         for p, part in enumerate(parts_of(path, item)):
             if part.kind is None:
-                ledger.note(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
+                ledger.add(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
     elif kind == "reasoning":  # encrypted it is nobody's loss; what can be read of it is
         for key in ("summary", "content"):
             if item.get(key):
-                ledger.note(f"{path}.{key}", "dropped", "Chat shows no reasoning")
+                ledger.add(f"{path}.{key}", "dropped", "Chat shows no reasoning")
     else:
-        ledger.note(
+        ledger.add(
             path,
             "dropped",
             f"Chat has no item of the type {safe_names.name(kind)}" if isinstance(kind, str) else "not an item",
         )
 
 
-def note_usage(ledger: Ledger) -> None:
+def add_usage_loss(ledger: Ledger) -> None:
     """Enter a usage that can't be read."""
-    ledger.note("usage", "dropped", "it doesn't count what Chat's counts")
+    ledger.add("usage", "dropped", "it doesn't count what Chat's counts")
 
 
-def writes_logprobs(response: dict[str, Any], asked: Asked) -> bool:
+def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
     """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
     model = response.get("model")
-    return asked.logprobs or asked.models.of(model if isinstance(model, str) else asked.model).logprobs_key
+    return context.logprobs or context.models.profile(model if isinstance(model, str) else context.model).logprobs_key
 
 
-def envelope(response: dict[str, Any], asked: Asked, kind: str) -> dict[str, Any]:
+def envelope(response: dict[str, Any], context: ReplyContext, kind: str) -> dict[str, Any]:
     """Make the top level that completions and chunks share (MAPPING §4.2)."""
     top = {
         "id": completion_id(response.get("id")),
         "object": kind,
         "created": _seconds(response.get("created_at")),
-        "model": response["model"] if isinstance(response.get("model"), str) else asked.model,
+        "model": response["model"] if isinstance(response.get("model"), str) else context.model,
         "system_fingerprint": None,
     }
     if response.get("service_tier") is not None:

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from adapter.translation.objects.message_text import Piece
+from adapter.translation.objects.message_text import TextPiece
 
 
-class Cut:
+class StopCutter:
     """Pass a text on up to the first stop sequence.
 
     `take(pieces)` returns what is certain to be read, as one piece at most; `last=True` says that the text is
@@ -30,68 +30,68 @@ class Cut:
     pieces pass as they are.
     """
 
-    __slots__ = ("_entries", "_found", "_held", "_looking", "_passed", "_seen", "_skip", "_stops", "at")
+    __slots__ = ("_held", "_logprobs", "_match", "_matchers", "_received", "_released", "_skip", "_stops", "position")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
-        self.at: int | None = None
+        self.position: int | None = None
         if not stops:
             return  # then nothing is ever held
-        self._looking = [_Search(stop) for stop in stops]
-        self._seen = 0  # how long the text is so far
-        self._passed = 0  # how much of it was passed on
+        self._matchers = [_Matcher(stop) for stop in stops]
+        self._received = 0  # how long the text is so far
+        self._released = 0  # how much of it was passed on
         self._held: deque[str] = deque()
         self._skip = 0  # how much of the first held string was passed on
-        self._entries: deque[tuple[int, dict[str, Any]]] = deque()  # with where in the text each token ends
-        self._found: int | None = None  # the earliest match so far, while an earlier one is still possible
+        self._logprobs: deque[tuple[int, dict[str, Any]]] = deque()  # with where in the text each token ends
+        self._match: int | None = None  # the earliest match so far, while an earlier one is still possible
 
     @property
-    def over(self) -> bool:
+    def is_cut(self) -> bool:
         """Tell whether the text was cut."""
-        return self.at is not None
+        return self.position is not None
 
-    def take(self, pieces: list[Piece], *, last: bool = False) -> list[Piece]:
+    def feed(self, pieces: list[TextPiece], *, last: bool = False) -> list[TextPiece]:
         """Take the next pieces."""
         if not self._stops:
             return pieces
-        if self.at is not None:
+        if self.position is not None:
             return []
         for piece in pieces:
-            self._look(piece)
-        if self._found is not None and (last or not self._looking):
-            return self._end()
+            self._scan(piece)
+        if self._match is not None and (last or not self._matchers):
+            return self._end_at_match()
         if last:
-            self._looking = [_Search(stop) for stop in self._stops]
-        return self._pass(min((self._seen - search.length for search in self._looking), default=self._seen))
+            self._matchers = [_Matcher(stop) for stop in self._stops]
+        return self._release(min((self._received - search.matched for search in self._matchers), default=self._received))
 
-    def _look(self, piece: Piece) -> None:
-        start = self._seen
+    def _scan(self, piece: TextPiece) -> None:
+        start = self._received
         self._held.append(piece.text)
-        self._seen += len(piece.text)
-        self._entries += zip((start + end for end in _ends(piece)), piece.logprobs, strict=True)
-        for search in self._looking:
+        self._received += len(piece.text)
+        self._logprobs += zip((start + end for end in _token_ends(piece)), piece.logprobs, strict=True)
+        for search in self._matchers:
             end = search.feed(piece.text)
             if end is not None:
-                found = start + end - len(search.word)
-                self._found = found if self._found is None else min(found, self._found)
-        if self._found is not None:
+                found = start + end - len(search.pattern)
+                self._match = found if self._match is None else min(found, self._match)
+        if self._match is not None:
             # Only what began before the match can still beat it; a sequence that was found looks no further.
-            self._looking = [s for s in self._looking if s.length and self._seen - s.length < self._found]
+            self._matchers = [s for s in self._matchers if s.matched and self._received - s.matched < self._match]
 
-    def _end(self) -> list[Piece]:
-        assert self._found is not None
-        out = self._pass(self._found)
-        self.at = self._found
+    def _end_at_match(self) -> list[TextPiece]:
+        assert self._match is not None
+        out = self._release(self._match)
+        self.position = self._match
         self._held.clear()
-        self._entries.clear()
+        self._logprobs.clear()
         return out
 
-    def _pass(self, end: int) -> list[Piece]:
+    def _release(self, end: int) -> list[TextPiece]:
         """Pass the text on up to `end`."""
-        missing = end - self._passed
+        missing = end - self._released
         if missing <= 0:
             return []
-        self._passed = end
+        self._released = end
         texts = []
         while missing:
             first = self._held[0]
@@ -104,24 +104,24 @@ class Cut:
                 self._held.popleft()
                 self._skip = 0
         logprobs = []
-        while self._entries and self._entries[0][0] <= end:
-            logprobs.append(self._entries.popleft()[1])
-        return [Piece("".join(texts), logprobs)]
+        while self._logprobs and self._logprobs[0][0] <= end:
+            logprobs.append(self._logprobs.popleft()[1])
+        return [TextPiece("".join(texts), logprobs)]
 
 
-class _Search:
+class _Matcher:
     """Look for one sequence; `length` of it stand at the end of what was seen."""
 
-    __slots__ = ("_borders", "length", "word")
+    __slots__ = ("_failures", "matched", "pattern")
 
-    def __init__(self, word: str) -> None:
-        self.word = word
-        self.length = 0
-        self._borders = list(_borders(word))
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.matched = 0
+        self._failures = list(_failure_table(pattern))
 
     def feed(self, text: str) -> int | None:
         """Take more text; return where in it the sequence's first occurrence ends, if it does."""
-        word, borders, length = self.word, self._borders, self.length
+        word, borders, length = self.pattern, self._failures, self.matched
         first, whole = word[0], len(word)
         i, n = 0, len(text)
         while i < n:
@@ -135,45 +135,45 @@ class _Search:
             i += 1
             length += 1
             if length == whole:
-                self.length = 0
+                self.matched = 0
                 return i
-        self.length = length
+        self.matched = length
         return None
 
 
-def _borders(word: str) -> Iterator[int]:
+def _failure_table(pattern: str) -> Iterator[int]:
     """For each beginning of the word, how long its longest end is that is a beginning as well, but for itself."""
     borders = [0]
     yield 0
-    for i in range(1, len(word)):
+    for i in range(1, len(pattern)):
         length = borders[-1]
-        while length and word[i] != word[length]:
+        while length and pattern[i] != pattern[length]:
             length = borders[length - 1]
-        borders.append(length + (word[i] == word[length]))
+        borders.append(length + (pattern[i] == pattern[length]))
         yield borders[-1]
 
 
-def _ends(piece: Piece) -> Iterator[int]:
+def _token_ends(piece: TextPiece) -> Iterator[int]:
     """For each token of a piece, how much of the piece's text there is when it is complete.
 
     Told by the tokens' bytes, since a character may be spread over several. Tokens that don't fit the text end with it.
     """
     if not piece.logprobs:
         return
-    widths = accumulate(_width(character) for character in piece.text)
+    widths = accumulate(_utf8_width(character) for character in piece.text)
     characters = reached = 0
-    for end in accumulate(_size(entry) for entry in piece.logprobs):
+    for end in accumulate(_byte_count(entry) for entry in piece.logprobs):
         while reached < end and characters < len(piece.text):
             reached = next(widths)
             characters += 1
         yield characters
 
 
-def _size(entry: dict[str, Any]) -> int:
+def _byte_count(entry: dict[str, Any]) -> int:
     spelled = entry.get("bytes")
     return len(spelled) if isinstance(spelled, list) else 0
 
 
-def _width(character: str) -> int:
+def _utf8_width(character: str) -> int:
     """How many bytes a character has in UTF-8."""
     return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")

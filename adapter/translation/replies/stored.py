@@ -7,14 +7,14 @@ from typing import Any
 from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
 from adapter.translation.objects.tool_calls import call_to_chat
-from adapter.translation.types import Asked
+from adapter.translation.types import ReplyContext
 
 from .response_to_chat import response_to_completion
 
 
 def retrieved(response: Any) -> dict[str, Any]:
     """Translate a retrieved Response; a retrieved completion shows its metadata."""
-    return response_to_completion(response, Asked(metadata=True)).body
+    return response_to_completion(response, ReplyContext(metadata=True)).body
 
 
 def deleted(body: Any, completion_id: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
             page.append({"id": None, "role": "assistant", "content": None, "content_parts": None, "name": None})
         if not newest_first or page[-1]["id"] is None:
             page[-1]["id"] = item.get("id")
-        page[-1].setdefault("tool_calls", []).append(call_to_chat("data", item, Asked()))
+        page[-1].setdefault("tool_calls", []).append(call_to_chat("data", item, ReplyContext()))
     elif kind in ("function_call_output", "custom_tool_call_output"):
         text = _content(item.get("output"))
         page.append({"id": item.get("id"), "role": "tool", "tool_call_id": item.get("call_id"), **text, "name": None})

@@ -10,7 +10,7 @@ from adapter.translation.policy import Policy
 from adapter.translation.types import Origin
 
 
-class Draft:
+class RequestBuilder:
     """A Responses body under construction; converters write into it and never into the caller's body."""
 
     def __init__(self, policy: Policy) -> None:
@@ -21,11 +21,11 @@ class Draft:
         self.origins: list[Origin] = []
         self.tools: list[str] = []
         self.names: dict[str, str] = {}
-        self.asked: dict[str, Any] = {}
+        self.reply_context: dict[str, Any] = {}
         self.call_ids: dict[str, str] = {}
         self.droppable: dict[str, str] = {}
 
-    def put(self, path: str, value: Any) -> None:
+    def set(self, path: str, value: Any) -> None:
         """Write `value` at a dotted path of the body."""
         target = self.body
         if "." in path:
@@ -45,22 +45,22 @@ class Draft:
     def leave_out(self, path: str, key: str, why: str) -> None:
         """Go on without a key that the Responses API doesn't have; Chat passes over such keys."""
         if key == "cache_control":
-            self.cannot(f"{path}.{key}" if path else key, key, "a mark for the prompt caches of other vendors")
+            self.unsupported(f"{path}.{key}" if path else key, key, "a mark for the prompt caches of other vendors")
         else:
-            self.ledger.note(f"{path}.{key}" if path else key, "dropped", why)
+            self.ledger.add(f"{path}.{key}" if path else key, "dropped", why)
 
-    def cannot(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
+    def unsupported(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
         """Let the policy decide about a value that can't be carried: note it, hold the call on Chat, or raise Unsupported.
 
         `droppable=False` is for what can't be left out without changing what the caller said (roles, unknown parts):
         there `drop` is as good as `error`.
         """
-        match self.policy.of(parameter):
+        match self.policy.action_for(parameter):
             case "chat":
-                self.held.note(path, "held", why)
+                self.held.add(path, "held", why)
                 if droppable:
                     self.droppable[self.held[-1].path] = parameter
             case "drop" if droppable:
-                self.ledger.note(path, "dropped", why)
+                self.ledger.add(path, "dropped", why)
             case _:
                 raise Unsupported(path, why)

@@ -9,19 +9,19 @@ from typing import Any
 from adapter.errors import MalformedRequest, Unsupported
 from adapter.translation.json_types import json_type
 from adapter.translation.parameters import (
-    BUILT_HERE,
     CHAT_ONLY,
     CHAT_PARAMETERS,
     MINIMUM_OUTPUT_TOKENS,
+    RESERVED_KEYS,
     ROUTING_FIELDS,
-    Move,
+    Conversion,
 )
 from adapter.translation.policy import Policy
 from adapter.translation.reasoning.turns import ENCRYPTED, asks_encrypted
-from adapter.translation.types import NOTHING, Asked, IndexMap, Translation
+from adapter.translation.types import EMPTY_MAPPING, PathMap, ReplyContext, Translation
 
 from . import emulation, tools
-from .builder import Draft
+from .builder import RequestBuilder
 from .messages import messages_to_input
 from .response_format import response_format
 
@@ -42,70 +42,70 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
     all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is
     raised. MAPPING §1 to §3.
     """
-    draft = Draft(policy)
+    builder = RequestBuilder(policy)
     asks_reasoning = False
     try:
-        _translate(draft, body)
-        asks_reasoning = _reasoning(draft, body)
+        _translate(builder, body)
+        asks_reasoning = _ask_for_reasoning(builder, body)
     except MalformedRequest as error:
         if policy.unsupported != "chat":
             raise
-        draft.held.note(error.path, "held", error.why)
+        builder.held.add(error.path, "held", error.why)
         body = body if isinstance(body, dict) else {}
-    if not draft.held:
-        draft.asked["json_format"] = _asks_json(draft.body)
+    if not builder.held:
+        builder.reply_context["json_format"] = _asks_json(builder.body)
     return Translation(
-        body=None if draft.held else draft.body,
-        losses=tuple(draft.ledger),
-        held=tuple(draft.held),
-        index=IndexMap(tuple(draft.origins), tuple(draft.tools), MappingProxyType(draft.names)),
-        asked=Asked(
+        body=None if builder.held else builder.body,
+        losses=tuple(builder.ledger),
+        held=tuple(builder.held),
+        paths=PathMap(tuple(builder.origins), tuple(builder.tools), MappingProxyType(builder.names)),
+        reply_context=ReplyContext(
             model=body["model"] if isinstance(body.get("model"), str) else "",
             stream=bool(body.get("stream")),  # as the SDK takes it, which reads a stream then
             metadata=body.get("metadata") is not None,
-            background=draft.body.get("background") is True,
-            stored=draft.body.get("store") is True,
+            background=builder.body.get("background") is True,
+            stored=builder.body.get("store") is True,
             moderation=body.get("moderation") is not None,
             models=policy.models,
-            call_ids=MappingProxyType(draft.call_ids) if draft.call_ids else NOTHING,
-            **draft.asked,
+            call_ids=MappingProxyType(builder.call_ids) if builder.call_ids else EMPTY_MAPPING,
+            **builder.reply_context,
         ),
         asks_reasoning=asks_reasoning,
-        droppable=MappingProxyType(draft.droppable) if draft.held else NOTHING,
+        droppable=MappingProxyType(builder.droppable) if builder.held else EMPTY_MAPPING,
     )
 
 
-def _translate(draft: Draft, body: Any) -> None:
+def _translate(builder: RequestBuilder, body: Any) -> None:
     if not isinstance(body, dict):
         raise MalformedRequest("$", f"expected a JSON object, got {json_type(body)}")
     if "messages" not in body:
         raise MalformedRequest("messages", "missing")
-    _model(draft, body.get("model"))
-    draft.put("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
+    _check_model(builder, body.get("model"))
+    builder.set("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
     for name in sorted(filter(CHAT_PARAMETERS.__contains__, body), key=_ORDER.__getitem__):
         rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
             continue
-        match rule.move:
-            case Move.COPY:
-                draft.put(rule.to, value)
-                draft.names.setdefault(rule.to, name)
-                if "." in rule.to:
-                    draft.names.setdefault(rule.to.partition(".")[0], name)
-            case Move.CONVERT:
-                CONVERTERS[name](draft, value, body)
-            case Move.REFUSE:
-                draft.cannot(name, name, rule.note.rstrip("."))
-    _extras(draft, body)
-    draft.body = {name: draft.body[name] for name in ROUTING_FIELDS if name in draft.body} | draft.body
+        match rule.conversion:
+            case Conversion.COPY:
+                builder.set(rule.target, value)
+                builder.names.setdefault(rule.target, name)
+                if "." in rule.target:
+                    builder.names.setdefault(rule.target.partition(".")[0], name)
+            case Conversion.CONVERT:
+                CONVERTERS[name](builder, value, body)
+            case Conversion.REFUSE:
+                builder.unsupported(name, name, rule.note.rstrip("."))
+    _extras(builder, body)
+    builder.body = {name: builder.body[name] for name in ROUTING_FIELDS if name in builder.body} | builder.body
 
 
-def _reasoning(draft: Draft, body: dict[str, Any]) -> bool:
+def _ask_for_reasoning(builder: RequestBuilder, body: dict[str, Any]) -> bool:
     """Ask for encrypted reasoning where the policy says so, last of all; tell whether it wasn't asked for already."""
-    if not draft.policy.carries(body.get("model")) or asks_encrypted(draft.body):
+    if not builder.policy.carries_reasoning(body.get("model")) or asks_encrypted(builder.body):
         return False
-    draft.include(ENCRYPTED)
-    return asks_encrypted(draft.body)
+    builder.include(ENCRYPTED)
+    return asks_encrypted(builder.body)
 
 
 def _asks_json(body: dict[str, Any]) -> bool:
@@ -114,70 +114,70 @@ def _asks_json(body: dict[str, Any]) -> bool:
     return isinstance(shape, dict) and shape.get("type") in ("json_object", "json_schema")
 
 
-def _model(draft: Draft, model: Any) -> None:
+def _check_model(builder: RequestBuilder, model: Any) -> None:
     """Hold what only Chat serves; leaving the model out is no way to move the call, so `drop` holds it as well."""
-    if isinstance(model, str) and draft.policy.models.of(model).chat_only:
-        _hold(draft, "model", "the model is served on Chat Completions only")
+    if isinstance(model, str) and builder.policy.models.profile(model).chat_only:
+        _hold(builder, "model", "the model is served on Chat Completions only")
 
 
-def _chat_only(draft: Draft, name: str, value: Any) -> None:
+def _hold_chat_only(builder: RequestBuilder, name: str, value: Any) -> None:
     if value is not None:
-        _hold(draft, name, "Azure answers from data sources on Chat Completions only")
+        _hold(builder, name, "Azure answers from data sources on Chat Completions only")
 
 
-def _hold(draft: Draft, name: str, why: str) -> None:
-    if draft.policy.of(name) == "error":
+def _hold(builder: RequestBuilder, name: str, why: str) -> None:
+    if builder.policy.action_for(name) == "error":
         raise Unsupported(name, why)
-    draft.held.note(name, "held", why)
+    builder.held.add(name, "held", why)
 
 
-def _logprobs(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+def _logprobs(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     if value is not True:
         raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
-    draft.include("message.output_text.logprobs")
-    draft.asked["logprobs"] = True
+    builder.include("message.output_text.logprobs")
+    builder.reply_context["logprobs"] = True
     # What the API finds fault with it calls top_logprobs (WIRE_FACTS, errors).
-    draft.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
+    builder.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
 
 
-def _top_logprobs(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+def _top_logprobs(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if body.get("logprobs") is True:
-        draft.put("top_logprobs", value)
-        draft.names["top_logprobs"] = "top_logprobs"
+        builder.set("top_logprobs", value)
+        builder.names["top_logprobs"] = "top_logprobs"
     else:
-        draft.cannot(
+        builder.unsupported(
             "top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own"
         )
 
 
-def _max_tokens(name: str) -> Callable[[Draft, Any, dict[str, Any]], None]:
-    def convert(draft: Draft, value: Any, _: dict[str, Any]) -> None:
-        if "max_output_tokens" in draft.body:
+def _max_tokens(name: str) -> Callable[[RequestBuilder, Any, dict[str, Any]], None]:
+    def convert(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
+        if "max_output_tokens" in builder.body:
             raise MalformedRequest(
                 name, "given together with max_completion_tokens; Chat Completions takes one of them"
             )
-        draft.names["max_output_tokens"] = name
+        builder.names["max_output_tokens"] = name
         if isinstance(value, int) and 0 < value < MINIMUM_OUTPUT_TOKENS:
-            if draft.policy.of(name) != "drop":
-                draft.cannot(name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more")
+            if builder.policy.action_for(name) != "drop":
+                builder.unsupported(name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more")
                 return
-            draft.ledger.note(name, "clamped", f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes")
+            builder.ledger.add(name, "clamped", f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes")
             value = MINIMUM_OUTPUT_TOKENS
-        draft.put("max_output_tokens", value)
+        builder.set("max_output_tokens", value)
 
     return convert
 
 
-def _store(draft: Draft, value: Any, _: dict[str, Any]) -> None:
-    draft.put("store", value)
+def _store(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
+    builder.set("store", value)
     if value is True:
-        draft.ledger.note("store", "changed", "stored as a Response, not as a chat completion")
+        builder.ledger.add("store", "changed", "stored as a Response, not as a chat completion")
 
 
-def _stream_options(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+def _stream_options(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if not isinstance(value, dict):
         raise MalformedRequest("stream_options", f"expected an object, got {json_type(value)}")
-    draft.asked["include_usage"] = value.get("include_usage") is True
+    builder.reply_context["include_usage"] = value.get("include_usage") is True
     options: dict[str, Any] = {}
     for key, option in value.items():
         if option is None or key == "include_usage":
@@ -185,28 +185,28 @@ def _stream_options(draft: Draft, value: Any, body: dict[str, Any]) -> None:
         if key == "include_obfuscation":
             options[key] = option
         else:
-            draft.cannot(f"stream_options.{key}", "stream_options", "not an option of the Responses API")
+            builder.unsupported(f"stream_options.{key}", "stream_options", "not an option of the Responses API")
     if options and body.get("stream") is True:
-        draft.put("stream_options", options)
+        builder.set("stream_options", options)
 
 
-def _functions(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+def _functions(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if body.get("tools"):
         why = "Chat takes tools or functions, not both, and has an error of its own"
-        draft.cannot("functions", "functions", why, droppable=False)
+        builder.unsupported("functions", "functions", why, droppable=False)
         return
-    tools.functions(draft, value)
+    tools.functions(builder, value)
 
 
-def _function_call(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+def _function_call(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if body.get("tool_choice") is not None:
         why = "Chat takes tool_choice or function_call, not both, and has an error of its own"
-        draft.cannot("function_call", "function_call", why, droppable=False)
+        builder.unsupported("function_call", "function_call", why, droppable=False)
         return
-    tools.function_call(draft, value)
+    tools.function_call(builder, value)
 
 
-CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
+CONVERTERS: dict[str, Callable[[RequestBuilder, Any, dict[str, Any]], None]] = {
     "messages": lambda draft, value, _: messages_to_input(draft, value),
     "function_call": _function_call,
     "functions": _functions,
@@ -226,37 +226,37 @@ CONVERTERS: dict[str, Callable[[Draft, Any, dict[str, Any]], None]] = {
 """What a parameter with `Move.CONVERT` is written by."""
 
 
-def _extras(draft: Draft, body: dict[str, Any]) -> None:
+def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:
     for key, value in body.items():
         if key in CHAT_PARAMETERS:
             continue
         if key in CHAT_ONLY:
-            _chat_only(draft, key, value)
+            _hold_chat_only(builder, key, value)
             continue
         if key == "cache_control":
             if value is not None:
-                draft.leave_out("", key, "")
+                builder.leave_out("", key, "")
             continue
-        if key in BUILT_HERE:
+        if key in RESERVED_KEYS:
             raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")
-        draft.names.setdefault(key, key)
+        builder.names.setdefault(key, key)
         if key == "include" and isinstance(value, list):
             for entry in value:
-                draft.include(entry)
-        elif key not in draft.body:
-            draft.body[key] = value
-        elif isinstance(made := draft.body[key], dict) and isinstance(value, dict):
+                builder.include(entry)
+        elif key not in builder.body:
+            builder.body[key] = value
+        elif isinstance(made := builder.body[key], dict) and isinstance(value, dict):
             both = [name for name in value if name in made]
-            inside = {name: _over(draft, f"{key}.{name}", made[name], value[name]) for name in both}
-            draft.body[key] = made | value | inside
+            inside = {name: _choose_value(builder, f"{key}.{name}", made[name], value[name]) for name in both}
+            builder.body[key] = made | value | inside
         else:
-            draft.body[key] = _over(draft, key, made, value)
+            builder.body[key] = _choose_value(builder, key, made, value)
 
 
-def _over(draft: Draft, path: str, made: Any, given: Any) -> Any:
+def _choose_value(builder: RequestBuilder, path: str, made: Any, given: Any) -> Any:
     """Choose between what was translated and what the caller wrote in Responses terms; null says nothing."""
     if given is None or (type(given) is type(made) and given == made):
         return made
     why = f"`{path}` was given as well, in the Responses API's own terms, and stands"
-    draft.ledger.note(draft.names.get(path, path), "changed", why)
+    builder.ledger.add(builder.names.get(path, path), "changed", why)
     return given

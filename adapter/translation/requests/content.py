@@ -8,7 +8,7 @@ from typing import Any
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
-from .builder import Draft
+from .builder import RequestBuilder
 
 Part = dict[str, Any]
 
@@ -38,13 +38,13 @@ def _file(part: Part, path: str) -> Part:
     file = {key: value for key, value in _object(part, "file", path).items() if value is not None}
     if not file.keys() & {"file_id", "file_data", "file_url"}:
         raise MalformedRequest(f"{path}.file", "neither file_id nor file_data is given")
-    return {"type": "input_file"} | {key: value for key, value in file.items() if key in _WRAPPED["file"]}
+    return {"type": "input_file"} | {key: value for key, value in file.items() if key in _WRAPPED_KEYS["file"]}
 
 
-_INPUT: dict[str, Callable[[Part, str], Part]] = {"text": _text, "image_url": _image, "file": _file}
+_INPUT_CONVERTERS: dict[str, Callable[[Part, str], Part]] = {"text": _text, "image_url": _image, "file": _file}
 
 # What is read of the object that a part wraps.
-_WRAPPED = {"image_url": {"url", "detail"}, "file": {"file_id", "file_data", "file_url", "filename", "detail"}}
+_WRAPPED_KEYS = {"image_url": {"url", "detail"}, "file": {"file_id", "file_data", "file_url", "filename", "detail"}}
 
 
 def _parts(content: Any, path: str) -> list[Part]:
@@ -56,23 +56,23 @@ def _parts(content: Any, path: str) -> list[Part]:
     return content
 
 
-def _unknown(draft: Draft, part: Part, path: str) -> None:
+def _unknown_part(builder: RequestBuilder, part: Part, path: str) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
         raise MalformedRequest(f"{path}.type", f"expected a string, got {json_type(kind)}")
     if kind == "input_audio":
-        draft.cannot(path, "input_audio", "the Responses API takes no audio input")
+        builder.unsupported(path, "input_audio", "the Responses API takes no audio input")
     else:
-        draft.cannot(path, "messages", "a kind of part that isn't known here", droppable=False)
+        builder.unsupported(path, "messages", "a kind of part that isn't known here", droppable=False)
 
 
-def _whitelist(draft: Draft, part: Part, path: str, known: set[str]) -> None:
+def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: set[str]) -> None:
     for key, value in part.items():
         if value is not None and key not in known:
-            draft.leave_out(path, key, "not a field of this kind of part")
+            builder.leave_out(path, key, "not a field of this kind of part")
 
 
-def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Part], tuple[str, ...]]:
+def input_content(builder: RequestBuilder, content: Any, path: str) -> tuple[str | list[Part], tuple[str, ...]]:
     """Translate what goes into the model: a user, system, developer or tool message's content.
 
     A string stays a string. Returns the content and, for each part, its path inside the message.
@@ -84,18 +84,18 @@ def input_content(draft: Draft, content: Any, path: str) -> tuple[str | list[Par
     for p, part in enumerate(_parts(content, path)):
         here = f"{path}[{p}]"
         kind = part.get("type")
-        if not isinstance(kind, str) or kind not in _INPUT:
-            _unknown(draft, part, here)
+        if not isinstance(kind, str) or kind not in _INPUT_CONVERTERS:
+            _unknown_part(builder, part, here)
             continue
-        new = _INPUT[kind](part, here)
+        new = _INPUT_CONVERTERS[kind](part, here)
         if part.get("prompt_cache_breakpoint") is not None:
             new["prompt_cache_breakpoint"] = part["prompt_cache_breakpoint"]
-        _whitelist(draft, part, here, {"type", kind, "prompt_cache_breakpoint"})
+        _drop_unknown_keys(builder, part, here, {"type", kind, "prompt_cache_breakpoint"})
         if kind != "text" and isinstance(wrapped := part[kind], dict):
-            _whitelist(draft, wrapped, f"{here}.{kind}", _WRAPPED[kind])
+            _drop_unknown_keys(builder, wrapped, f"{here}.{kind}", _WRAPPED_KEYS[kind])
         parts.append(new)
         origins.append(f"content[{p}]")
-    if content and not parts and not draft.held:
+    if content and not parts and not builder.held:
         raise MalformedRequest(path, "nothing is left of the content without the parts that can't be carried")
     return parts, tuple(origins)
 
@@ -105,7 +105,7 @@ def output_text(text: str) -> Part:
     return {"type": "output_text", "text": text, "annotations": []}
 
 
-def output_content(draft: Draft, content: Any, refusal: Any, path: str) -> tuple[list[Part], tuple[str, ...]]:
+def output_content(builder: RequestBuilder, content: Any, refusal: Any, path: str) -> tuple[list[Part], tuple[str, ...]]:
     """Translate what came out of the model: an assistant message's content and refusal."""
     parts: list[Part] = []
     origins: list[str] = []
@@ -122,12 +122,12 @@ def output_content(draft: Draft, content: Any, refusal: Any, path: str) -> tuple
                 case "refusal":
                     parts.append({"type": "refusal", "refusal": string(part.get("refusal"), f"{here}.refusal")})
                 case _:
-                    _unknown(draft, part, here)
+                    _unknown_part(builder, part, here)
                     continue
             if part.get("prompt_cache_breakpoint") is not None:
                 why = "the Responses API takes no cache breakpoint on the model's own text"
-                draft.cannot(f"{here}.prompt_cache_breakpoint", "prompt_cache_breakpoint", why)
-            _whitelist(draft, part, here, {"type", "text", "refusal", "prompt_cache_breakpoint"})
+                builder.unsupported(f"{here}.prompt_cache_breakpoint", "prompt_cache_breakpoint", why)
+            _drop_unknown_keys(builder, part, here, {"type", "text", "refusal", "prompt_cache_breakpoint"})
             origins.append(f"content[{p}]")
     if refusal is not None:
         parts.append({"type": "refusal", "refusal": string(refusal, f"{path}.refusal")})

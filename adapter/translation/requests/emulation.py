@@ -12,59 +12,59 @@ from typing import Any
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
-from .builder import Draft
+from .builder import RequestBuilder
 
-MOST_STOPS = 4
-MOST_CHOICES = 128
+MAX_STOPS = 4
+MAX_CHOICES = 128
 """What Chat Completions takes (MAPPING §1, rows 14 and 26)."""
 
 
-def stop(draft: Draft, value: Any, _: dict[str, Any]) -> None:
+def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Have the answer cut: a string, or up to four, none of them empty."""
-    if "stop" not in draft.policy.emulate:
-        draft.cannot("stop", "stop", "not part of the Responses API; opt in with emulate")
+    if "stop" not in builder.policy.emulate:
+        builder.unsupported("stop", "stop", "not part of the Responses API; opt in with emulate")
         return
     if not isinstance(value, list):
-        _check("stop", value)
+        _check_stop("stop", value)
         value = [value]
-    if not 1 <= len(value) <= MOST_STOPS:
-        raise MalformedRequest("stop", f"expected up to {MOST_STOPS} sequences")
+    if not 1 <= len(value) <= MAX_STOPS:
+        raise MalformedRequest("stop", f"expected up to {MAX_STOPS} sequences")
     for i, sequence in enumerate(value):
-        _check(f"stop[{i}]", sequence)
-    draft.asked["stop"] = tuple(value)
-    draft.ledger.note("stop", "changed", "the text is cut here; what the model writes behind the cut is paid for")
+        _check_stop(f"stop[{i}]", sequence)
+    builder.reply_context["stop"] = tuple(value)
+    builder.ledger.add("stop", "changed", "the text is cut here; what the model writes behind the cut is paid for")
 
 
-def name(draft: Draft, value: Any, path: str) -> str:
+def name_prefix(builder: RequestBuilder, value: Any, path: str) -> str:
     """Return what goes in front of a message's text for its name; nothing where that isn't emulated."""
     path = f"{path}.name"
-    if "name" not in draft.policy.emulate:
-        draft.cannot(path, "name", "messages have no name on the Responses API; opt in with emulate")
+    if "name" not in builder.policy.emulate:
+        builder.unsupported(path, "name", "messages have no name on the Responses API; opt in with emulate")
         return ""
     if not string(value, path):
-        draft.ledger.note(path, "dropped", "it is empty")
+        builder.ledger.add(path, "dropped", "it is empty")
         return ""
     return f"[{value}]: "
 
 
-def _check(path: str, sequence: Any) -> None:
+def _check_stop(path: str, sequence: Any) -> None:
     if not isinstance(sequence, str):
         raise MalformedRequest(path, f"expected a string, got {json_type(sequence)}")
     if not sequence:
         raise MalformedRequest(path, "expected a string that isn't empty")
 
 
-def n(draft: Draft, value: Any, body: dict[str, Any]) -> None:
+def n(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     """Have the request sent more than once, for one choice each."""
-    if "n" not in draft.policy.emulate:
-        draft.cannot("n", "n", "one answer per request on the Responses API; opt in with emulate")
+    if "n" not in builder.policy.emulate:
+        builder.unsupported("n", "n", "one answer per request on the Responses API; opt in with emulate")
         return
     if not isinstance(value, int) or isinstance(value, bool):
         raise MalformedRequest("n", f"expected an integer, got {json_type(value)}")
-    if not 1 < value <= MOST_CHOICES:
-        raise MalformedRequest("n", f"expected 1 to {MOST_CHOICES}")
-    draft.asked["n"] = value
+    if not 1 < value <= MAX_CHOICES:
+        raise MalformedRequest("n", f"expected 1 to {MAX_CHOICES}")
+    builder.reply_context["n"] = value
     why = "sent as that many requests, each of which is paid for with its prompt"
     if body.get("store") is True:
         why += "; as many Responses are stored"
-    draft.ledger.note("n", "changed", why)
+    builder.ledger.add("n", "changed", why)

@@ -20,17 +20,17 @@ from adapter.translation.json_types import json_type, string
 from adapter.translation.types import ItemKind, Origin
 
 from . import emulation
-from .builder import Draft
+from .builder import RequestBuilder
 from .content import input_content, output_content, output_text
 
 # What the SDK's own result objects carry and Chat itself ignores: left out without an entry (MAPPING §2, whitelist).
-_OUTPUT_ONLY = {"annotations", "parsed", "index"}
+_IGNORED_BY_CHAT = {"annotations", "parsed", "index"}
 
 _FIELDS = {
     "system": {"role", "content", "name"},
     "developer": {"role", "content", "name"},
     "user": {"role", "content", "name"},
-    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"} | _OUTPUT_ONLY,
+    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"} | _IGNORED_BY_CHAT,
     # On role `tool` the name repeats the call's own; it has no effect on Chat either (EDGE_CASES 21).
     "tool": {"role", "content", "name", "tool_call_id"},
     "function": {"role", "content", "name"},
@@ -42,14 +42,14 @@ _origin = lru_cache(maxsize=4096)(Origin)
 # Of calls: `index` and `parsed_arguments` stand on the SDK's own objects.
 _CALL_FIELDS = {"id", "type", "function", "custom", "index"}
 _FUNCTION_FIELDS = {"name", "arguments", "parsed_arguments"}
-_FEW_PARTS = 8  # more of them are made anew: what is kept is bounded
+_MAX_CACHED_PARTS = 8  # more of them are made anew: what is kept is bounded
 
 
 _Call = tuple[int, str, str]
 """A call: in which message it stands, the id that is sent, and the type of its output."""
 
 
-class _Calls:
+class _RepeatedCalls:
     """The calls of an id that repeats: how many there were, and those of the newest message with it.
 
     Outputs answer those in order.
@@ -74,20 +74,20 @@ class _Calls:
         return self.calls[min(self.answers, len(self.calls)) - 1]
 
 
-class _Items:
+class _InputBuilder:
     """The items of one conversation; holds what one message has to know of the ones before it."""
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
+    def __init__(self, builder: RequestBuilder) -> None:
+        self.builder = builder
         self.items: list[dict[str, Any]] = []
-        self.called: dict[str, _Call | _Calls] = {}  # by the caller's own ids
+        self.calls_by_id: dict[str, _Call | _RepeatedCalls] = {}  # by the caller's own ids
         self.pending: deque[tuple[str, str]] = deque()  # deprecated calls without their output: (name, invented id)
         self.invented = 0
 
     def add(self, item: dict[str, Any], kind: ItemKind, m: int, call: int = 0, parts: tuple[str, ...] = ()) -> None:
         self.items.append(item)
-        make = _origin if len(parts) <= _FEW_PARTS else Origin
-        self.draft.origins.append(make(kind, m, call, parts))
+        make = _origin if len(parts) <= _MAX_CACHED_PARTS else Origin
+        self.builder.origins.append(make(kind, m, call, parts))
 
     def message(self, m: int, message: Any) -> None:
         path = f"messages[{m}]"
@@ -96,51 +96,51 @@ class _Items:
         role = string(message.get("role"), f"{path}.role")
         convert = _ROLES.get(role)
         if convert is None:
-            self.draft.cannot(f"{path}.role", "messages", "a role that isn't known here", droppable=False)
+            self.builder.unsupported(f"{path}.role", "messages", "a role that isn't known here", droppable=False)
             return
         for key, value in message.items():
             if value is not None and key not in _FIELDS[role]:
-                self.draft.leave_out(path, key, f"not a field of a message with the role {role}")
+                self.builder.leave_out(path, key, f"not a field of a message with the role {role}")
         name = message.get("name")
         if name is None or role in ("tool", "function"):
             convert(self, m, path, message)
             return
-        said = emulation.name(self.draft, name, path)
+        prefix = emulation.name_prefix(self.builder, name, path)
         first = len(self.items)
         convert(self, m, path, message)
-        if said:
-            self.say(said, path, first)
+        if prefix:
+            self.write_name(prefix, path, first)
 
-    def say(self, said: str, path: str, first: int) -> None:
+    def write_name(self, prefix: str, path: str, first: int) -> None:
         """Write who speaks in front of a message's first text; its items begin at `first`."""
         item = self.items[first] if first < len(self.items) else {}
         content = item.get("content")
         if isinstance(content, str):
-            item["content"] = said + content
+            item["content"] = prefix + content
         elif (text := next((part for part in content or () if "text" in part), None)) is not None:
-            text["text"] = said + text["text"]
+            text["text"] = prefix + text["text"]
         elif content and item["role"] != "assistant":
-            content.insert(0, {"type": "input_text", "text": said})
-            origin = self.draft.origins[first]
-            self.draft.origins[first] = origin._replace(parts=("name", *origin.parts))
+            content.insert(0, {"type": "input_text", "text": prefix})
+            origin = self.builder.origins[first]
+            self.builder.origins[first] = origin._replace(parts=("name", *origin.parts))
         else:
-            self.draft.ledger.note(f"{path}.name", "dropped", "there is no text to write it in front of")
+            self.builder.ledger.add(f"{path}.name", "dropped", "there is no text to write it in front of")
             return
-        self.draft.origins[first] = self.draft.origins[first]._replace(prefix=len(said))
-        self.draft.ledger.note(f"{path}.name", "changed", "written in front of the message's text")
+        self.builder.origins[first] = self.builder.origins[first]._replace(prefix=len(prefix))
+        self.builder.ledger.add(f"{path}.name", "changed", "written in front of the message's text")
 
     def input_message(self, m: int, path: str, message: dict[str, Any]) -> None:
-        content, parts = input_content(self.draft, message.get("content"), f"{path}.content")
+        content, parts = input_content(self.builder, message.get("content"), f"{path}.content")
         self.add({"role": message["role"], "content": content}, "message", m, parts=parts)
 
     def assistant(self, m: int, path: str, message: dict[str, Any]) -> None:
         if message.get("audio") is not None:
-            self.draft.cannot(f"{path}.audio", "audio", "the Responses API knows no earlier audio")
+            self.builder.unsupported(f"{path}.audio", "audio", "the Responses API knows no earlier audio")
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
             raise MalformedRequest(f"{path}.tool_calls", f"expected an array, got {json_type(calls)}")
         legacy = message.get("function_call")
-        parts, origins = output_content(self.draft, message.get("content"), message.get("refusal"), path)
+        parts, origins = output_content(self.builder, message.get("content"), message.get("refusal"), path)
         if not parts and not calls and legacy is None:
             parts, origins = [output_text("")], ("content",)  # Chat allows an empty answer in the history
         if parts:
@@ -153,7 +153,7 @@ class _Items:
             made = self.call_id(f"call_fn_{self.invented}", "function_call_output", m)
             self.invented += 1
             self.pending.append((name, made))
-            self.add(_made("function_call", made, name, arguments=arguments), "legacy_call", m)
+            self.add(_call_item("function_call", made, name, arguments=arguments), "legacy_call", m)
 
     def tool_call(self, m: int, k: int, path: str, call: Any) -> None:
         if not isinstance(call, dict):
@@ -170,7 +170,7 @@ class _Items:
                 if len(function) != 2:
                     self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)
                 call_id = self.call_id(own, "function_call_output", m, path)
-                self.add(_made("function_call", call_id, name, arguments=arguments), "function_call", m, k)
+                self.add(_call_item("function_call", call_id, name, arguments=arguments), "function_call", m, k)
             case "custom":
                 custom = call.get("custom")
                 if not isinstance(custom, dict):
@@ -179,19 +179,19 @@ class _Items:
                 text = string(custom.get("input"), f"{path}.custom.input")
                 self.whitelist(custom, f"{path}.custom", {"name", "input"})
                 call_id = self.call_id(own, "custom_tool_call_output", m, path)
-                self.add(_made("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
+                self.add(_call_item("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
             case _:
-                self.draft.cannot(
+                self.builder.unsupported(
                     f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False
                 )
 
     def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
         own = string(message.get("tool_call_id"), f"{path}.tool_call_id")
-        output, parts = input_content(self.draft, message.get("content"), f"{path}.content")
-        called = self.called.get(own)
+        output, parts = input_content(self.builder, message.get("content"), f"{path}.content")
+        called = self.calls_by_id.get(own)
         if called is None:
             called = m, self.shortened(own), "function_call_output"
-        elif isinstance(called, _Calls):
+        elif isinstance(called, _RepeatedCalls):
             called = called.answer()
         _, call_id, kind = called
         self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
@@ -201,11 +201,11 @@ class _Items:
         name = string(message.get("name"), f"{path}.name")
         match = next((entry for entry in self.pending if entry[0] == name), None)
         if match is None:
-            self.draft.cannot(path, "messages", "there is no function_call before it that it answers", droppable=False)
+            self.builder.unsupported(path, "messages", "there is no function_call before it that it answers", droppable=False)
             return
         self.pending.remove(match)
         content = message.get("content")
-        output, parts = input_content(self.draft, "" if content is None else content, f"{path}.content")
+        output, parts = input_content(self.builder, "" if content is None else content, f"{path}.content")
         self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
 
     def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
@@ -216,18 +216,18 @@ class _Items:
         keeps its id, so that prompts begin as before; those that follow get others, the same each
         time.
         """
-        called = self.called.get(own)
+        called = self.calls_by_id.get(own)
         if called is None:
             sent = self.shortened(own)
-            self.called[own] = m, sent, output
+            self.calls_by_id[own] = m, sent, output
             return sent
-        if not isinstance(called, _Calls):
-            called = self.called[own] = _Calls(called)
-        sent = identifiers.repeated(own, called.times)
-        self.draft.call_ids[sent] = own
+        if not isinstance(called, _RepeatedCalls):
+            called = self.calls_by_id[own] = _RepeatedCalls(called)
+        sent = identifiers.repeated_call_id(own, called.times)
+        self.builder.call_ids[sent] = own
         called.add((m, sent, output))
         if path is not None:
-            self.draft.ledger.note(
+            self.builder.ledger.add(
                 f"{path}.id", "changed", "sent as another id, since a call before it has the same one"
             )
         return sent
@@ -235,26 +235,26 @@ class _Items:
     def shortened(self, own: str) -> str:
         short = identifiers.call_id(own)
         if short != own:
-            self.draft.call_ids[short] = own
+            self.builder.call_ids[short] = own
         return short
 
     def whitelist(self, call: dict[str, Any], path: str, known: set[str]) -> None:
         for key, value in call.items():
             if value is not None and key not in known:
-                self.draft.leave_out(path, key, "not a field of a tool call")
+                self.builder.leave_out(path, key, "not a field of a tool call")
 
 
-_ROLES: dict[str, Callable[[_Items, int, str, dict[str, Any]], None]] = {
-    "system": _Items.input_message,
-    "developer": _Items.input_message,
-    "user": _Items.input_message,
-    "assistant": _Items.assistant,
-    "tool": _Items.tool,
-    "function": _Items.function,
+_ROLES: dict[str, Callable[[_InputBuilder, int, str, dict[str, Any]], None]] = {
+    "system": _InputBuilder.input_message,
+    "developer": _InputBuilder.input_message,
+    "user": _InputBuilder.input_message,
+    "assistant": _InputBuilder.assistant,
+    "tool": _InputBuilder.tool,
+    "function": _InputBuilder.function,
 }
 
 
-def _made(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
+def _call_item(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
     return {"type": kind, "call_id": call_id, "name": name, **rest}
 
 
@@ -268,7 +268,7 @@ def _function(value: Any, path: str) -> tuple[str, str]:
     )
 
 
-def messages_to_input(draft: Draft, messages: Any) -> None:
+def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
     """Write `input` into the draft.
 
     No messages at all hold the call on Chat, which has an error of its own for that (EDGE_CASES 3).
@@ -276,9 +276,9 @@ def messages_to_input(draft: Draft, messages: Any) -> None:
     if not isinstance(messages, list):
         raise MalformedRequest("messages", f"expected an array, got {json_type(messages)}")
     if not messages:
-        draft.held.note("messages", "held", "Chat has an error of its own for an empty conversation")
+        builder.held.add("messages", "held", "Chat has an error of its own for an empty conversation")
         return
-    items = _Items(draft)
+    items = _InputBuilder(builder)
     for m, message in enumerate(messages):
         if type(message) is dict and len(message) == 2 and type(text := message.get("content")) is str:
             # Most of a long history: the same as below, without looking for anything else.
@@ -291,4 +291,4 @@ def messages_to_input(draft: Draft, messages: Any) -> None:
                 items.add(made, "message", m, parts=("content",))
                 continue
         items.message(m, message)
-    draft.put("input", items.items)
+    builder.set("input", items.items)

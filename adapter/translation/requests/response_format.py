@@ -7,10 +7,10 @@ from typing import Any
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
-from .builder import Draft
+from .builder import RequestBuilder
 
 
-def response_format(draft: Draft, value: Any) -> None:
+def response_format(builder: RequestBuilder, value: Any) -> None:
     """Write `text.format`.
 
     `strict` is written out as false where the caller left it out: the service takes a missing one for true
@@ -18,32 +18,32 @@ def response_format(draft: Draft, value: Any) -> None:
     """
     if not isinstance(value, dict):
         raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")
-    draft.names |= {"text": "response_format", "text.format": "response_format"}
+    builder.names |= {"text": "response_format", "text.format": "response_format"}
     match string(value.get("type"), "response_format.type"):
         case "text" | "json_object" as kind:
-            draft.put("text.format", {"type": kind})
-            _rest(draft, value, {"type"})
+            builder.set("text.format", {"type": kind})
+            _drop_unknown_keys(builder, value, {"type"})
         case "json_schema":
-            _json_schema(draft, value.get("json_schema"))
-            _rest(draft, value, {"type", "json_schema"})
+            _json_schema(builder, value.get("json_schema"))
+            _drop_unknown_keys(builder, value, {"type", "json_schema"})
         case _:
             why = "a format that isn't known here"
-            draft.cannot("response_format.type", "response_format", why, droppable=False)
+            builder.unsupported("response_format.type", "response_format", why, droppable=False)
 
 
-def _rest(draft: Draft, value: dict[str, Any], known: set[str]) -> None:
+def _drop_unknown_keys(builder: RequestBuilder, value: dict[str, Any], known: set[str]) -> None:
     for key, given in value.items():
         if given is not None and key not in known:
-            draft.leave_out("response_format", key, "not a field of a response format")
+            builder.leave_out("response_format", key, "not a field of a response format")
 
 
-def _json_schema(draft: Draft, wrapped: Any) -> None:
+def _json_schema(builder: RequestBuilder, wrapped: Any) -> None:
     path = "response_format.json_schema"
     if not isinstance(wrapped, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(wrapped)}")
     name = string(wrapped.get("name"), f"{path}.name")
     if wrapped.get("schema") is None:
-        draft.cannot(f"{path}.schema", "response_format", "the Responses API asks for a schema", droppable=False)
+        builder.unsupported(f"{path}.schema", "response_format", "the Responses API asks for a schema", droppable=False)
         return
     shape: dict[str, Any] = {"type": "json_schema", "name": name, "schema": wrapped["schema"]}
     if wrapped.get("description") is not None:
@@ -51,4 +51,4 @@ def _json_schema(draft: Draft, wrapped: Any) -> None:
     shape["strict"] = wrapped.get("strict") is True
     known = {"name", "schema", "description", "strict"}
     shape |= {key: v for key, v in wrapped.items() if key not in known and v is not None}
-    draft.put("text.format", shape)
+    builder.set("text.format", shape)

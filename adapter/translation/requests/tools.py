@@ -7,15 +7,15 @@ from typing import Any
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
-from .builder import Draft
+from .builder import RequestBuilder
 
-_NEWER = {"allowed_callers", "async", "defer_loading"}
-FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "output_schema", *_NEWER})
-CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER})
+_NEWER_FIELDS = {"allowed_callers", "async", "defer_loading"}
+FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "output_schema", *_NEWER_FIELDS})
+CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER_FIELDS})
 """What the Responses API has for tools of these kinds."""
 
 
-def _function_tool(draft: Draft, function: dict[str, Any], path: str) -> dict[str, Any]:
+def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten a function's definition.
 
     `strict` is always written: left out, the Responses API makes the schema strict by itself, and optional arguments
@@ -32,13 +32,13 @@ def _function_tool(draft: Draft, function: dict[str, Any], path: str) -> dict[st
         tool["description"] = function["description"]
     tool["parameters"] = parameters
     tool["strict"] = strict
-    _rest(draft, tool, function, path, FUNCTION_FIELDS)
+    _copy_rest(builder, tool, function, path, FUNCTION_FIELDS)
     return tool
 
 
-def _custom_tool(draft: Draft, custom: dict[str, Any], path: str) -> dict[str, Any]:
+def _custom_tool(builder: RequestBuilder, custom: dict[str, Any], path: str) -> dict[str, Any]:
     tool = {"type": "custom", "name": string(custom.get("name"), f"{path}.name")}
-    _rest(draft, tool, custom, path, CUSTOM_FIELDS)
+    _copy_rest(builder, tool, custom, path, CUSTOM_FIELDS)
     shape = custom.get("format")
     if isinstance(shape, dict) and isinstance(shape.get("grammar"), dict):
         shape = {**{key: value for key, value in shape.items() if key != "grammar"}, **shape["grammar"]}
@@ -51,18 +51,18 @@ _WRAPPED = {"function": _function_tool, "custom": _custom_tool}
 _FIELDS = {"function": FUNCTION_FIELDS, "custom": CUSTOM_FIELDS}
 
 
-def _rest(draft: Draft, tool: dict[str, Any], given: dict[str, Any], path: str, known: frozenset[str]) -> None:
+def _copy_rest(builder: RequestBuilder, tool: dict[str, Any], given: dict[str, Any], path: str, known: frozenset[str]) -> None:
     """Take over the other keys of a definition that the Responses API has; Chat passes over any."""
     for key, value in given.items():
         if value is None or key in tool:
             continue
         if key not in known:
-            draft.leave_out(path, key, "not a field of such a tool")
+            builder.leave_out(path, key, "not a field of such a tool")
         elif key != "format":
             tool[key] = value
 
 
-def _joined(draft: Draft, tool: dict[str, Any], kind: str, path: str) -> dict[str, Any]:
+def _with_outer_fields(builder: RequestBuilder, tool: dict[str, Any], kind: str, path: str) -> dict[str, Any]:
     """Return a tool's definition with what stands beside it, where the Responses API has that.
 
     What stands inside counts.
@@ -74,15 +74,15 @@ def _joined(draft: Draft, tool: dict[str, Any], kind: str, path: str) -> dict[st
             continue
         given = inside.get(key)
         if key not in _FIELDS[kind]:
-            draft.leave_out(path, key, "not a field of such a tool")
+            builder.leave_out(path, key, "not a field of such a tool")
         elif given is None:
             beside[key] = value
         elif type(given) is not type(value) or given != value:
-            draft.ledger.note(f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else")
+            builder.ledger.add(f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else")
     return {**inside, **beside} if beside else inside
 
 
-def _tool(draft: Draft, tool: Any, path: str) -> dict[str, Any]:
+def _tool(builder: RequestBuilder, tool: Any, path: str) -> dict[str, Any]:
     if not isinstance(tool, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(tool)}")
     kind = string(tool.get("type"), f"{path}.type")
@@ -94,58 +94,58 @@ def _tool(draft: Draft, tool: Any, path: str) -> dict[str, Any]:
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
     if len(tool) > 2:
-        wrapped = _joined(draft, tool, kind, path)
-    return _WRAPPED[kind](draft, wrapped, f"{path}.{kind}")
+        wrapped = _with_outer_fields(builder, tool, kind, path)
+    return _WRAPPED[kind](builder, wrapped, f"{path}.{kind}")
 
 
-def tools(draft: Draft, value: Any) -> None:
+def tools(builder: RequestBuilder, value: Any) -> None:
     """Write `tools`."""
     if not isinstance(value, list):
         raise MalformedRequest("tools", f"expected an array, got {json_type(value)}")
-    target = draft.body.setdefault("tools", [])
+    target = builder.body.setdefault("tools", [])
     for i, tool in enumerate(value):
         path = f"tools[{i}]"
-        target.append(_tool(draft, tool, path))
-        draft.tools.append(path)
+        target.append(_tool(builder, tool, path))
+        builder.tools.append(path)
         if target[-1] is not tool:
-            draft.names[path] = target[-1]["type"]  # what its definition was wrapped in
+            builder.names[path] = target[-1]["type"]  # what its definition was wrapped in
 
 
-def functions(draft: Draft, value: Any) -> None:
+def functions(builder: RequestBuilder, value: Any) -> None:
     """Write the deprecated `functions` as tools; the old answer holds one call, so parallel calls are switched off."""
     if not isinstance(value, list):
         raise MalformedRequest("functions", f"expected an array, got {json_type(value)}")
-    target = draft.body.setdefault("tools", [])
+    target = builder.body.setdefault("tools", [])
     for i, function in enumerate(value):
         path = f"functions[{i}]"
         if not isinstance(function, dict):
             raise MalformedRequest(path, f"expected an object, got {json_type(function)}")
-        target.append(_function_tool(draft, function, path))
-        draft.tools.append(path)
-    draft.put("parallel_tool_calls", False)
-    draft.asked["legacy_functions"] = True
+        target.append(_function_tool(builder, function, path))
+        builder.tools.append(path)
+    builder.set("parallel_tool_calls", False)
+    builder.reply_context["legacy_functions"] = True
 
 
-def function_call(draft: Draft, value: Any) -> None:
+def function_call(builder: RequestBuilder, value: Any) -> None:
     """Write the deprecated `function_call` as `tool_choice`."""
-    draft.names["tool_choice"] = "function_call"
-    draft.asked["legacy_functions"] = True
+    builder.names["tool_choice"] = "function_call"
+    builder.reply_context["legacy_functions"] = True
     if isinstance(value, str):
-        draft.put("tool_choice", value)
+        builder.set("tool_choice", value)
         return
     if not isinstance(value, dict):
         raise MalformedRequest("function_call", f"expected a string or an object, got {json_type(value)}")
-    draft.put("tool_choice", {"type": "function", "name": string(value.get("name"), "function_call.name")})
-    _only(draft, value, "function_call", {"name"})
+    builder.set("tool_choice", {"type": "function", "name": string(value.get("name"), "function_call.name")})
+    _drop_unknown_keys(builder, value, "function_call", {"name"})
 
 
-def _only(draft: Draft, choice: dict[str, Any], path: str, known: set[str]) -> None:
+def _drop_unknown_keys(builder: RequestBuilder, choice: dict[str, Any], path: str, known: set[str]) -> None:
     for key, value in choice.items():
         if value is not None and key not in known:
-            draft.leave_out(path, key, "not a field of such a choice")
+            builder.leave_out(path, key, "not a field of such a choice")
 
 
-def _flat_choice(draft: Draft, value: dict[str, Any], path: str) -> dict[str, Any]:
+def _flat_choice(builder: RequestBuilder, value: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten `{type, <type>: {name}}`; hosted tools, and what is flat already, stay as they are."""
     kind = string(value.get("type"), f"{path}.type")
     wrapped = value.get(kind)
@@ -153,15 +153,15 @@ def _flat_choice(draft: Draft, value: dict[str, Any], path: str) -> dict[str, An
         return value
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
-    _only(draft, value, path, {"type", kind})
-    _only(draft, wrapped, f"{path}.{kind}", {"name"})
+    _drop_unknown_keys(builder, value, path, {"type", kind})
+    _drop_unknown_keys(builder, wrapped, f"{path}.{kind}", {"name"})
     return {"type": kind, "name": string(wrapped.get("name"), f"{path}.{kind}.name")}
 
 
-def tool_choice(draft: Draft, value: Any) -> None:
+def tool_choice(builder: RequestBuilder, value: Any) -> None:
     """Write `tool_choice`."""
     if isinstance(value, str):
-        draft.put("tool_choice", value)
+        builder.set("tool_choice", value)
         return
     if not isinstance(value, dict):
         raise MalformedRequest("tool_choice", f"expected a string or an object, got {json_type(value)}")
@@ -173,27 +173,27 @@ def tool_choice(draft: Draft, value: Any) -> None:
         listed = allowed.get("tools")
         if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
             raise MalformedRequest(f"{path}.tools", "expected an array of objects")
-        flat = [_flat_choice(draft, tool, f"{path}.tools[{i}]") for i, tool in enumerate(listed)]
-        _only(draft, value, "tool_choice", {"type", "allowed_tools"})
-        _only(draft, allowed, path, {"mode", "tools"})
-        draft.put("tool_choice", {"type": "allowed_tools", "mode": allowed.get("mode"), "tools": flat})
+        flat = [_flat_choice(builder, tool, f"{path}.tools[{i}]") for i, tool in enumerate(listed)]
+        _drop_unknown_keys(builder, value, "tool_choice", {"type", "allowed_tools"})
+        _drop_unknown_keys(builder, allowed, path, {"mode", "tools"})
+        builder.set("tool_choice", {"type": "allowed_tools", "mode": allowed.get("mode"), "tools": flat})
         return
-    choice = _flat_choice(draft, value, "tool_choice")
-    draft.put("tool_choice", choice)
-    draft.asked["named_choice"] = choice.get("type") in _WRAPPED
+    choice = _flat_choice(builder, value, "tool_choice")
+    builder.set("tool_choice", choice)
+    builder.reply_context["named_choice"] = choice.get("type") in _WRAPPED
     if choice.get("type") in _WRAPPED:
-        draft.names["tool_choice.name"] = f"tool_choice.{choice['type']}.name"
+        builder.names["tool_choice.name"] = f"tool_choice.{choice['type']}.name"
 
 
-def web_search_options(draft: Draft, value: Any) -> None:
+def web_search_options(builder: RequestBuilder, value: Any) -> None:
     """Write `web_search_options` as a `web_search` tool, where that is asked for.
 
     Chat's search models always search, while the tool is the model's to use: so the model is made to, where the caller
     has no tools of its own. Without the opt-in the policy decides, since search models needn't exist on the Responses
     API (MAPPING §1.5).
     """
-    if "web_search_options" not in draft.policy.emulate:
-        draft.cannot(
+    if "web_search_options" not in builder.policy.emulate:
+        builder.unsupported(
             "web_search_options", "web_search_options", "searching is a tool on the Responses API; opt in with emulate"
         )
         return
@@ -207,9 +207,9 @@ def web_search_options(draft: Draft, value: Any) -> None:
     else:
         # Absent means the United States there, and nothing on Chat.
         tool["user_location"] = {"type": "approximate"}
-    own = draft.body.setdefault("tools", [])
+    own = builder.body.setdefault("tools", [])
     own.append(tool)
-    draft.tools.append("web_search_options")
-    draft.ledger.note("web_search_options", "changed", "a web_search tool in its place")
-    if len(own) == 1 and "tool_choice" not in draft.body:
-        draft.put("tool_choice", {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]})
+    builder.tools.append("web_search_options")
+    builder.ledger.add("web_search_options", "changed", "a web_search tool in its place")
+    if len(own) == 1 and "tool_choice" not in builder.body:
+        builder.set("tool_choice", {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]})

@@ -30,6 +30,6 @@ IGNORED = frozenset(
 _IDLE = re.compile(r"(?:.*[._-])?(?:keep[._-]?alive|ping|pong|heart[._-]?beat)", re.IGNORECASE)
 
 
-def is_idle(kind: str) -> bool:
+def is_keepalive(kind: str) -> bool:
     """Tell whether events of a type, or of a name, say only that the connection is alive: servers call them differently."""
     return len(kind) <= 100 and _IDLE.fullmatch(kind) is not None

@@ -31,20 +31,20 @@ from adapter.translation.objects.usage import usage_to_chat
 from adapter.translation.replies import response_to_chat
 from adapter.translation.replies.annotations import annotation_to_chat
 from adapter.translation.replies.empty_answers import check_answerable
-from adapter.translation.replies.errors import error_event, event_failure, response_failure, shown_id
-from adapter.translation.types import Asked, IndexMap
+from adapter.translation.replies.errors import error_event, event_failure, printable_id, response_failure
+from adapter.translation.types import PathMap, ReplyContext
 
 from .chunks import Chunk
-from .event_types import IGNORED, is_idle
+from .event_types import IGNORED, is_keepalive
 from .final_response import SettledItems
 from .item_events import Event
 
-_BARE = {"type", "sequence_number", "event_id", "response_id", "response"}
-_BESIDE = ("error", "incomplete_details", "service_tier", "usage")
+_EVENT_KEYS = {"type", "sequence_number", "event_id", "response_id", "response"}
+_STATUS_KEYS = ("error", "incomplete_details", "service_tier", "usage")
 """What a terminal event may say of a response that it doesn't bring."""
 
 
-_OVER = frozenset({"cancelled", "completed", "failed", "incomplete"})
+_FINAL_STATUSES = frozenset({"cancelled", "completed", "failed", "incomplete"})
 
 
 class State(Enum):
@@ -67,15 +67,15 @@ class ChunksFromEvents(SettledItems):
     to come is neither read nor wanted.
     """
 
-    __slots__ = ("_failure", "_index", "hang_up", "state", "unknown")
+    __slots__ = ("_failure", "_paths", "close_early", "state", "unknown")
 
-    def __init__(self, asked: Asked | None = None, index: IndexMap | None = None) -> None:
-        super().__init__(asked or Asked(stream=True))
-        self._index = index
+    def __init__(self, asked: ReplyContext | None = None, index: PathMap | None = None) -> None:
+        super().__init__(asked or ReplyContext(stream=True))
+        self._paths = index
         self._failure: UpstreamFailure | None = None  # the one that says nothing of itself
         self.state = State.WAITING
         self.unknown: Counter[str] | None = None
-        self.hang_up = False
+        self.close_early = False
 
     @property
     def losses(self) -> Ledger:
@@ -92,11 +92,11 @@ class ChunksFromEvents(SettledItems):
         """The response's id, as it was given; None before."""
         return self._chunks.response.get("id")
 
-    def heard(self) -> list[Any]:
+    def delivered_items(self) -> list[Any]:
         """List the items of which the caller has seen all so far, in the form of a Response's `output`."""
-        if self.state is State.ENDED and not self._cut.over:
-            return self._items.heard_at_the_end(self._chunks.response.get("output") or [])
-        return self._items.heard()
+        if self.state is State.ENDED and not self._cutter.is_cut:
+            return self._items.delivered_at_end(self._chunks.response.get("output") or [])
+        return self._items.delivered()
 
     @property
     def ended(self) -> bool:
@@ -106,19 +106,19 @@ class ChunksFromEvents(SettledItems):
     def feed(self, event: Event) -> list[Chunk]:
         """Take one event; return the chunks that it completes."""
         kind = event.get("type")
-        if self.lane is not None:
-            self.lane.close()
-            self.lane = None  # whatever comes may change what the next delta is for
+        if self.fast_path is not None:
+            self.fast_path.flush()
+            self.fast_path = None  # whatever comes may change what the next delta is for
         if self.state is State.ENDED:
             return []
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
-        if entry is None and (told := error_event(event)) is not None:
-            entry, event = TABLE[self.state, "error"], told
+        if entry is None and (error := error_event(event)) is not None:
+            entry, event = TABLE[self.state, "error"], error
         if entry is None and is_terminal(event):
             event = {**event, "type": "response.done"}
             entry = TABLE[self.state, "response.done"]
         if entry is None:
-            if event and not (isinstance(kind, str) and (kind in IGNORED or is_idle(kind))):
+            if event and not (isinstance(kind, str) and (kind in IGNORED or is_keepalive(kind))):
                 self.unknown = self.unknown if self.unknown is not None else Counter()
                 self.unknown[str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"] += 1
             return []
@@ -134,15 +134,15 @@ class ChunksFromEvents(SettledItems):
         if self.state is not State.ENDED:
             self.state = State.ENDED
             why = "the stream ended before its terminal event"
-            if self._asked.background:
-                why += f"; the response {shown_id(self._chunks.response)} may still be running"
+            if self._context.background:
+                why += f"; the response {printable_id(self._chunks.response)} may still be running"
             raise StreamTruncated("$", why)
         return []
 
     # The response as a whole
 
     def _opened(self, event: Event) -> list[Chunk]:
-        self._chunks.opened(event.get("response"))
+        self._chunks.take_response(event.get("response"))
         return []
 
     def _failed(self, event: Event) -> list[Chunk]:
@@ -150,10 +150,10 @@ class ChunksFromEvents(SettledItems):
         response = given if isinstance(given, dict) else {}
         if response.get("status") not in ("failed", "cancelled"):  # as it was when it began
             response = response | {"status": event["type"].rpartition(".")[2]}
-        return self._fail(response_failure(response, self._index, beside=event.get("error")))
+        return self._fail(response_failure(response, self._paths, event_error=event.get("error")))
 
     def _error(self, event: Event) -> list[Chunk]:
-        return self._fail(event_failure(event, self._index))
+        return self._fail(event_failure(event, self._paths))
 
     def _fail(self, failure: UpstreamFailure) -> list[Chunk]:
         """Raise a failure; but one that says nothing of itself only when nothing else does."""
@@ -180,22 +180,22 @@ class ChunksFromEvents(SettledItems):
             return self._fail(failure)
         output = response["output"]
         out = self._settle_all(output)
-        self._note_rest(output)
+        self._add_losses(output)
         self._check_answerable(response)
         return out + self._finish(response) + self._trailers(response)
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
-        spoke = self._chunks.spoke or self._calls > 0 or self._cut.over
-        check_answerable(response, self._items.finished(response["output"]), spoke=spoke)
+        spoke = self._chunks.is_open or self._call_count > 0 or self._cutter.is_cut
+        check_answerable(response, self._items.finished(response["output"]), has_output=spoke)
 
-    def _usage_came(self, event: Event) -> list[Chunk]:
+    def _usage_after_cut(self, event: Event) -> list[Chunk]:
         return self._trailers(self._terminal(event))
 
     def _terminal(self, event: Event) -> dict[str, Any]:
         """Return the finished response of a terminal event; raise where it is none."""
         given = event.get("response")
         if given is None:
-            given = self._said_already(event)
+            given = self._implied_response(event)
         if not isinstance(given, dict):
             raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
         response = self._chunks.response | {"status": None} | given
@@ -204,38 +204,38 @@ class ChunksFromEvents(SettledItems):
             response["status"] = "completed" if kind == "done" else kind
         listed = response.get("output")
         response["output"] = [] if listed is None else listed
-        response_to_chat.check_response(response, self._index)
+        response_to_chat.check_response(response, self._paths)
         self._chunks.response = response
-        self._chunks.settle_tier(response.get("service_tier"))
+        self._chunks.set_service_tier(response.get("service_tier"))
         return response
 
-    def _said_already(self, event: Event) -> dict[str, Any] | None:
+    def _implied_response(self, event: Event) -> dict[str, Any] | None:
         """Return the finished response of a terminal event without one: as the event itself, or as it was streamed; None for neither."""
-        own = {key: value for key, value in event.items() if key not in _BARE}
+        own = {key: value for key, value in event.items() if key not in _EVENT_KEYS}
         if isinstance(own.get("output"), list):
             return own
         if self._items.all_finished:
-            return {key: own[key] for key in _BESIDE if own.get(key)}
+            return {key: own[key] for key in _STATUS_KEYS if own.get(key)}
         return None
 
-    def _note_rest(self, output: list[Any]) -> None:
+    def _add_losses(self, output: list[Any]) -> None:
         for path, item in self._items.finished(output):
-            response_to_chat.note_item(self._ledger, path, item)
+            response_to_chat.add_item_losses(self._ledger, path, item)
         for kind in self.unknown or ():
-            self._ledger.note(kind, "dropped", "an event that isn't known here")
+            self._ledger.add(kind, "dropped", "an event that isn't known here")
 
     def _finish(self, response: dict[str, Any]) -> list[Chunk]:
-        opening = [] if self._chunks.spoke or self._calls else self._chunks.first({"content": ""})
+        opening = [] if self._chunks.is_open or self._call_count else self._chunks.opening({"content": ""})
         delta: Chunk = {}
         annotations = [
             made
             for a in self._items.annotations
-            if (made := annotation_to_chat(a, self._ledger, end=self._cut.at)) is not None
+            if (made := annotation_to_chat(a, self._ledger, end=self._cutter.position)) is not None
         ]
         if annotations:
             # All in one: two lists without indexes break the SDK's accumulator (MAPPING §5.5).
             delta["annotations"] = annotations
-        reason = finish_reason(response, self._asked, calls=self._calls > 0, cut=self._cut.over, ledger=self._ledger)
+        reason = finish_reason(response, self._context, calls=self._call_count > 0, cut=self._cutter.is_cut, ledger=self._ledger)
         chunk = self._chunks.delta(delta, finish=reason)
         filtered = completion_filter_results(response)
         if filtered is not None:
@@ -250,28 +250,28 @@ class ChunksFromEvents(SettledItems):
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:
             # Chat sends it behind the usage (recording 494), which makes the SDK's `.stream()` forget the usage.
-            out.append(self._chunks.beside("moderation", moderation))
-        usage = usage_to_chat(response.get("usage")) if self._asked.include_usage else None
+            out.append(self._chunks.without_choice("moderation", moderation))
+        usage = usage_to_chat(response.get("usage")) if self._context.include_usage else None
         if usage is not None:
-            out.append(self._chunks.beside("usage", usage))
+            out.append(self._chunks.without_choice("usage", usage))
         elif response.get("usage") and usage_to_chat(response["usage"]) is None:
-            response_to_chat.note_usage(self._ledger)
+            response_to_chat.add_usage_loss(self._ledger)
         return out
 
-    def _behind_the_cut(self, event: Event) -> list[Chunk]:
+    def _ignore(self, event: Event) -> list[Chunk]:
         return []
 
     # What the caller reads
 
-    def _stop(self) -> list[Chunk]:
+    def _finish_at_cut(self) -> list[Chunk]:
         """Finish the answer where its text is cut; what is still to come of it is of no interest."""
         if self.state is State.ENDED or any(call.unfinished for call in self._items.calls):
             return []  # the terminal event finishes it
-        self._note_rest([])
-        if self._asked.include_usage or self._asked.moderation:
+        self._add_losses([])
+        if self._context.include_usage or self._context.moderation:
             self.state = State.CUT
         else:
-            self.state, self.hang_up = State.ENDED, True
+            self.state, self.close_early = State.ENDED, True
         return self._finish(self._chunks.response)
 
 
@@ -284,12 +284,12 @@ def is_terminal(event: Event) -> bool:
     if not isinstance(response, dict) or response.get("object") != "response" or "output" not in response:
         return False
     status = response.get("status")
-    return isinstance(status, str) and status in _OVER
+    return isinstance(status, str) and status in _FINAL_STATUSES
 
 
 Handler = Callable[[ChunksFromEvents, Event], list[Chunk]]
 
-_SPEAKING: dict[str, Handler] = {
+_OUTPUT_EVENTS: dict[str, Handler] = {
     "response.created": ChunksFromEvents._opened,
     "response.queued": ChunksFromEvents._opened,
     "response.in_progress": ChunksFromEvents._opened,
@@ -307,7 +307,7 @@ _SPEAKING: dict[str, Handler] = {
     "response.custom_tool_call_input.delta": ChunksFromEvents._arguments_delta,
     "response.custom_tool_call_input.done": ChunksFromEvents._arguments_done,
 }
-_ENDING: dict[str, Handler] = {
+_TERMINAL_EVENTS: dict[str, Handler] = {
     "response.completed": ChunksFromEvents._finished,
     "response.done": ChunksFromEvents._finished,
     "response.incomplete": ChunksFromEvents._finished,
@@ -320,25 +320,25 @@ _ENDING: dict[str, Handler] = {
 OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
 """The event types that say nothing but that a response is under way."""
 
-TERMINAL = frozenset(_ENDING) - {"response.error", "error"}
+TERMINAL = frozenset(_TERMINAL_EVENTS) - {"response.error", "error"}
 """The event types that end a stream with a Response in them."""
 
 TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     (state, kind): (handler, following)
     for state in (State.WAITING, State.RUNNING)  # a resumed stream begins in the middle (WIRE_FACTS, order)
-    for handlers, following in ((_SPEAKING, State.RUNNING), (_ENDING, State.ENDED))
+    for handlers, following in ((_OUTPUT_EVENTS, State.RUNNING), (_TERMINAL_EVENTS, State.ENDED))
     for kind, handler in handlers.items()
 }
-TABLE |= {(State.FAILING, kind): (ChunksFromEvents._unexplained, State.ENDED) for kind in (*_SPEAKING, *_ENDING)}
+TABLE |= {(State.FAILING, kind): (ChunksFromEvents._unexplained, State.ENDED) for kind in (*_OUTPUT_EVENTS, *_TERMINAL_EVENTS)}
 TABLE |= {
     (State.FAILING, kind): (handler, State.ENDED)
-    for kind, handler in _ENDING.items()
+    for kind, handler in _TERMINAL_EVENTS.items()
     if handler in (ChunksFromEvents._failed, ChunksFromEvents._error)
 }
-TABLE |= {(State.CUT, kind): (handler, State.ENDED) for kind, handler in _ENDING.items()}
+TABLE |= {(State.CUT, kind): (handler, State.ENDED) for kind, handler in _TERMINAL_EVENTS.items()}
 TABLE |= {
-    (State.CUT, kind): (ChunksFromEvents._usage_came, State.ENDED)
+    (State.CUT, kind): (ChunksFromEvents._usage_after_cut, State.ENDED)
     for kind in ("response.completed", "response.done", "response.incomplete")
 }
-TABLE |= {(State.CUT, kind): (ChunksFromEvents._behind_the_cut, State.CUT) for kind in _SPEAKING}
+TABLE |= {(State.CUT, kind): (ChunksFromEvents._ignore, State.CUT) for kind in _OUTPUT_EVENTS}
 """What is done with an event, and the state that follows."""

@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from adapter.errors import StreamTruncated
-from adapter.translation.equality import rest_of
+from adapter.translation.equality import missing_suffix
 from adapter.translation.ledger import Ledger
 from adapter.translation.objects.logprobs import logprobs_to_chat
-from adapter.translation.objects.message_text import Piece, Prose
+from adapter.translation.objects.message_text import TextPiece, TextSelector
 from adapter.translation.objects.output_items import (
     FINAL,
     call_id_of,
@@ -22,16 +22,16 @@ from adapter.translation.objects.output_items import (
     object_in,
     part_of,
     parts_of,
+    payload_of,
     text_of,
-    written_of,
 )
-from adapter.translation.replies.stop_sequences import Cut
-from adapter.translation.types import Asked
+from adapter.translation.replies.stop_sequences import StopCutter
+from adapter.translation.types import ReplyContext
 
-from .chunks import Chunk, Chunks
+from .chunks import Chunk, ChunkBuilder
 from .item_states import Call, Item, OpenMessage
 from .open_items import OpenItems
-from .text_fast_path import Lane
+from .text_fast_path import TextFastPath
 
 Event = dict[str, Any]
 
@@ -43,26 +43,35 @@ class ItemEvents(ABC):
     """
 
     __slots__ = (
-        "_asked", "_calls", "_chunks", "_cut", "_items", "_ledger", "_prose", "_refused", "finished_calls", "lane",
+        "_call_count",
+        "_chunks",
+        "_context",
+        "_cutter",
+        "_items",
+        "_lazy_refusals",
+        "_ledger",
+        "_selector",
+        "fast_path",
+        "finished_calls",
     )  # fmt: skip
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
+    def __init__(self, context: ReplyContext) -> None:
+        self._context = context
         self._ledger = Ledger()
-        self._prose = Prose(self._ledger, first_only=asked.json_format)
-        self._refused: Prose | None = None  # made when first needed
+        self._selector = TextSelector(self._ledger, first_only=context.json_format)
+        self._lazy_refusals: TextSelector | None = None  # made when first needed
         self._items = OpenItems()
-        self._calls = 0
-        self._chunks = Chunks(asked)
-        self._cut = Cut(asked.stop)
+        self._call_count = 0
+        self._chunks = ChunkBuilder(context)
+        self._cutter = StopCutter(context.stop)
         self.finished_calls = 0
-        self.lane: Lane | None = None
+        self.fast_path: TextFastPath | None = None
 
     @property
-    def _refusals(self) -> Prose:
-        if self._refused is None:
-            self._refused = Prose(self._ledger)
-        return self._refused
+    def _refusals(self) -> TextSelector:
+        if self._lazy_refusals is None:
+            self._lazy_refusals = TextSelector(self._ledger)
+        return self._lazy_refusals
 
     # Items
 
@@ -96,7 +105,7 @@ class ItemEvents(ABC):
             return []
         out = self._settle_message(found, item, last=last)
         if found is self._items.messages[-1]:
-            out += self._say(self._prose.end()) + self._refuse(self._refusals.end())
+            out += self._emit_text(self._selector.end()) + self._emit_refusal(self._refusals.end())
         return out
 
     def _settle_message(self, found: OpenMessage, item: dict[str, Any], *, last: bool) -> list[Chunk]:
@@ -107,15 +116,15 @@ class ItemEvents(ABC):
         parts = parts_of(found.path, item)
         last = last and item.get("content") is not None  # null says nothing, an empty list that there is nothing
         self._take_phase(found, item)
-        out = self._say(self._prose.settle(found.text))
+        out = self._emit_text(self._selector.settle(found.text))
         path = f"{found.path}.content"
-        sent = {"text": found.text.text, "refusal": found.refused}
+        sent = {"text": found.text.text, "refusal": found.refusal_text}
         missing = {}
         for of, so_far in sent.items():
             whole = "".join([part.text for part in parts if part.kind == of])
-            as_json = self._asked.json_format and of == "text"
-            over = found is not self._items.messages[-1] or self._prose.is_over(found.text)
-            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last, over=over)
+            as_json = self._context.json_format and of == "text"
+            over = found is not self._items.messages[-1] or self._selector.is_closed(found.text)
+            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last, closed=over)
         at = {"text": 0, "refusal": 0}
         for p, (kind, text, given) in enumerate(parts):
             if kind is None:
@@ -139,21 +148,21 @@ class ItemEvents(ABC):
         if found.shown:
             if commentary:
                 why = "told after its text, which was taken for the answer"
-                self._ledger.note(f"{found.path}.phase", "changed", why)
+                self._ledger.add(f"{found.path}.phase", "changed", why)
             return
-        self._prose.recast(found.text, commentary=commentary)
-        self._refusals.recast(found.refusal, commentary=commentary)
+        self._selector.set_commentary(found.text, commentary=commentary)
+        self._refusals.set_commentary(found.refusal, commentary=commentary)
 
     def _missing(
         self,
         item: Item,
         path: str,
-        sent: str,
+        delivered: str,
         whole: str,
         *,
         as_json: bool,
         last: bool = False,
-        over: bool = False,
+        closed: bool = False,
     ) -> str:
         """Return what an event says beyond what was sent; raise where it contradicts that.
 
@@ -161,13 +170,13 @@ class ItemEvents(ABC):
         """
         if not whole and not last:
             return ""  # an empty field says nothing: some servers leave it so
-        missing = rest_of(path, sent, whole, as_json=as_json, agreed=item.agreed)
-        if over and item.agreed and missing is not None and missing.isspace():
+        missing = missing_suffix(path, delivered, whole, as_json=as_json, confirmed=item.confirmed)
+        if closed and item.confirmed and missing is not None and missing.isspace():
             missing = None
-        item.agreed = True
+        item.confirmed = True
         if missing is None and not item.reworded:
             item.reworded = True
-            self._ledger.note(
+            self._ledger.add(
                 path, "changed", "given as it was streamed; the finished text is formatted in another way"
             )
         return missing or ""
@@ -192,18 +201,18 @@ class ItemEvents(ABC):
     def _text_delta(self, event: Event) -> list[Chunk]:
         message = self._items.message(event)
         p = event.get("content_index")
-        text = _delta_of(message, text_of("delta", event.get("delta")))
+        text = _checked_delta(message, text_of("delta", event.get("delta")))
         out = self._text(message, p, text, event.get("logprobs"), event.get("obfuscation"))
-        self.lane = self._lane(message, event.get("output_index"), p)
+        self.fast_path = self._open_fast_path(message, event.get("output_index"), p)
         return out
 
-    def _lane(self, message: OpenMessage, output_index: Any, p: Any) -> Lane | None:
+    def _open_fast_path(self, message: OpenMessage, output_index: Any, p: Any) -> TextFastPath | None:
         """Open the short way for the deltas that follow, where all that they do is to be read."""
-        plain = self._chunks.spoke and not (self._asked.logprobs or self._asked.stop)
+        plain = self._chunks.is_open and not (self._context.logprobs or self._context.stop)
         numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
-        if not (plain and numbered and self._prose.runs(message.text) and self._items.alone(message, output_index)):
+        if not (plain and numbered and self._selector.is_shown(message.text) and self._items.is_unambiguous(message, output_index)):
             return None
-        return Lane((output_index, p), message.parts[p].text, message.text, self._prose, self._chunks)
+        return TextFastPath((output_index, p), message.parts[p].text, message.text, self._selector, self._chunks)
 
     def _text_done(self, event: Event) -> list[Chunk]:
         part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}
@@ -211,7 +220,7 @@ class ItemEvents(ABC):
 
     def _refusal_delta(self, event: Event) -> list[Chunk]:
         message = self._items.message(event)
-        text = _delta_of(message, text_of("delta", event.get("delta")))
+        text = _checked_delta(message, text_of("delta", event.get("delta")))
         return self._refusal(message, event.get("content_index"), text, event.get("obfuscation"))
 
     def _refusal_done(self, event: Event) -> list[Chunk]:
@@ -232,7 +241,7 @@ class ItemEvents(ABC):
             return self._refusal(message, p, self._missing(message, f"{path}.refusal", sent, text, as_json=False))
         self._items.annotate(message, p, given.get("annotations"), seen=state.annotations)
         sent = "".join(state.text)
-        rest = self._missing(message, f"{path}.text", sent, text, as_json=self._asked.json_format)
+        rest = self._missing(message, f"{path}.text", sent, text, as_json=self._context.json_format)
         return self._text(message, p, rest, None if sent else given.get("logprobs"))
 
     def _text(
@@ -241,21 +250,21 @@ class ItemEvents(ABC):
         if not text:
             return []
         message.part(p).text.append(text)
-        entries = logprobs_to_chat(logprobs) if self._asked.logprobs else []
-        return self._say(self._prose.write(message.text, text, entries), obfuscation)
+        entries = logprobs_to_chat(logprobs) if self._context.logprobs else []
+        return self._emit_text(self._selector.write(message.text, text, entries), obfuscation)
 
     def _refusal(self, message: OpenMessage, p: Any, text: str | None, obfuscation: Any = None) -> list[Chunk]:
         if not text:
             return []
         message.part(p).refusal.append(text)
-        shown = self._say(self._prose.settle(message.text))  # it stands before the refusal
-        return shown + self._refuse(self._refusals.write(message.refusal, text, []), obfuscation)
+        shown = self._emit_text(self._selector.settle(message.text))  # it stands before the refusal
+        return shown + self._emit_refusal(self._refusals.write(message.refusal, text, []), obfuscation)
 
     # Tool calls
 
     def _arguments_delta(self, event: Event) -> list[Chunk]:
         call = self._items.call(event)
-        text = _delta_of(call, written_of("delta", event.get("delta")))
+        text = _checked_delta(call, payload_of("delta", event.get("delta")))
         return self._arguments(call, text, event.get("obfuscation"))
 
     def _arguments_done(self, event: Event) -> list[Chunk]:
@@ -263,20 +272,20 @@ class ItemEvents(ABC):
         return self._open_call(call, {**event, "type": call.type}) + self._rest_of_call(call, event)
 
     def _rest_of_call(self, call: Call, given: dict[str, Any], *, last: bool = False) -> list[Chunk]:
-        path = f"{call.path}.{call.written}"
-        whole = written_of(path, given.get(call.written))
-        if whole is None and last and call.written in given and not call.custom:
+        path = f"{call.path}.{call.payload_field}"
+        whole = payload_of(path, given.get(call.payload_field))
+        if whole is None and last and call.payload_field in given and not call.custom:
             whole = "{}"  # null: a call without arguments
-        sent = "".join(call.sent)
+        sent = "".join(call.delivered)
         return self._arguments(call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last))
 
     def _open_call(self, call: Call, item: dict[str, Any]) -> list[Chunk]:
-        _learn(call, item)
-        if call.opened or call.first is not None or call.name is None or call.call_id is None:
+        _update_call(call, item)
+        if call.opened or call.original is not None or call.name is None or call.call_id is None:
             return []
-        first = self._items.first_of(call)
+        first = self._items.original_of(call)
         if first is not call:
-            call.first = first  # what it says is known at the end
+            call.original = first  # what it says is known at the end
             return []
         return self._begin_call(call)
 
@@ -285,67 +294,67 @@ class ItemEvents(ABC):
         assert call.name is not None
         assert call.call_id is not None
         call.opened = True
-        out = self._say(self._prose.call(), last=True) + self._refuse(self._refusals.call())
-        if self._cut.over:
+        out = self._emit_text(self._selector.call(), last=True) + self._emit_refusal(self._refusals.call())
+        if self._cutter.is_cut:
             call.dropped = True  # it stands behind the cut
             return out
-        if self._asked.legacy_functions and self._calls:
+        if self._context.legacy_functions and self._call_count:
             call.dropped = True
-            self._ledger.note(call.path, "dropped", "the deprecated function_call holds one call")
+            self._ledger.add(call.path, "dropped", "the deprecated function_call holds one call")
             return out
-        call.index = self._calls
-        self._calls += 1
-        body = {"name": call.name, call.written: ""}
-        if self._asked.legacy_functions:
-            out += self._chunks.first({"function_call": body})
+        call.index = self._call_count
+        self._call_count += 1
+        body = {"name": call.name, call.payload_field: ""}
+        if self._context.legacy_functions:
+            out += self._chunks.opening({"function_call": body})
         else:
-            call_id = self._asked.call_ids.get(call.call_id, call.call_id)
-            out += self._chunks.first(
+            call_id = self._context.call_ids.get(call.call_id, call.call_id)
+            out += self._chunks.opening(
                 {"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]}
             )
-        if call.sent:
-            out.append(self._fragment(call, "".join(call.sent)))
+        if call.delivered:
+            out.append(self._fragment(call, "".join(call.delivered)))
         return out
 
     def _arguments(self, call: Call, text: str | None, obfuscation: Any = None) -> list[Chunk]:
         if not text:
             return []
-        call.sent.append(text)
+        call.delivered.append(text)
         return [self._fragment(call, text, obfuscation)] if call.opened and not call.dropped else []
 
     def _fragment(self, call: Call, text: str, obfuscation: Any = None) -> Chunk:
-        body = {call.written: text}
-        if self._asked.legacy_functions:
+        body = {call.payload_field: text}
+        if self._context.legacy_functions:
             return self._chunks.delta({"function_call": body}, obfuscation=obfuscation)
         return self._chunks.delta({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
 
     # What the caller reads
 
-    def _say(self, pieces: list[Piece], obfuscation: Any = None, *, last: bool = False) -> list[Chunk]:
+    def _emit_text(self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False) -> list[Chunk]:
         """Write what comes out of the prose; `last` where a call or the end follows."""
-        before = self._cut.over
-        out = self._chunks.say(self._cut.take(pieces, last=last), obfuscation)
-        return out + self._stop() if self._cut.over and not before else out
+        before = self._cutter.is_cut
+        out = self._chunks.text(self._cutter.feed(pieces, last=last), obfuscation)
+        return out + self._finish_at_cut() if self._cutter.is_cut and not before else out
 
-    def _refuse(self, pieces: list[Piece], obfuscation: Any = None) -> list[Chunk]:
-        return [] if self._cut.over else self._chunks.refuse(pieces, obfuscation)
+    def _emit_refusal(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
+        return [] if self._cutter.is_cut else self._chunks.refusal(pieces, obfuscation)
 
     @abstractmethod
-    def _stop(self) -> list[Chunk]:
+    def _finish_at_cut(self) -> list[Chunk]:
         """Finish the answer where its text is cut."""
 
 
-def _delta_of(item: Item, delta: str | None) -> str | None:
+def _checked_delta(item: Item, delta: str | None) -> str | None:
     if delta and item.done is not None:
         raise StreamTruncated(item.path, "it goes on after it was finished")
     return delta
 
 
-def _learn(call: Call, item: dict[str, Any]) -> None:
+def _update_call(call: Call, item: dict[str, Any]) -> None:
     """Take name, id and kind of a call, as far as an item has them; raise where the caller knows others."""
     name, call_id = name_of(item.get("name")), name_of(item.get("call_id"))
     custom = item.get("type") == "custom_tool_call"
-    if not call.opened and call.first is None:
+    if not call.opened and call.original is None:
         call.name, call.call_id, call.custom = name or call.name, call_id or call.call_id, custom
         return
     for key, new, known in (

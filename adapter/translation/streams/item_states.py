@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter.translation.objects.message_text import Message
+from adapter.translation.objects.message_text import MessageText
 from adapter.translation.objects.output_items import FINAL, is_commentary
 
 
@@ -34,7 +34,7 @@ class Item:
     own_id: str | None = None
     announced: bool = False
     announcement: dict[str, Any] | None = None  # where it may have to stand for the item
-    agreed: bool = False
+    confirmed: bool = False
     reworded: bool = False
 
     @classmethod
@@ -48,33 +48,33 @@ class OpenMessage(Item):
     """A message: its text and refusal on their way to the caller, and what of each part was passed on."""
 
     commentary: bool = False
-    certain: bool = False
-    text: Message = field(init=False)
+    phase_known: bool = False
+    text: MessageText = field(init=False)
     parts: dict[int, OpenPart] = field(default_factory=dict)
     _newest: int = 0
-    _refusal: Message | None = None  # most answers have none
+    _refusal: MessageText | None = None  # most answers have none
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> OpenMessage:
         """Open a message."""
-        return cls(path, commentary=is_commentary(item), certain=item.get("phase") == FINAL)
+        return cls(path, commentary=is_commentary(item), phase_known=item.get("phase") == FINAL)
 
     def __post_init__(self) -> None:
-        self.text = Message(self.path, self.commentary, certain=self.certain)
+        self.text = MessageText(self.path, self.commentary, phase_known=self.phase_known)
 
     @property
-    def refusal(self) -> Message:
+    def refusal(self) -> MessageText:
         """Its refusal."""
-        self._refusal = self._refusal or Message(self.path, self.commentary)
+        self._refusal = self._refusal or MessageText(self.path, self.commentary)
         return self._refusal
 
     @property
-    def said(self) -> tuple[Message, Message]:
+    def text_and_refusal(self) -> tuple[MessageText, MessageText]:
         """Its text and its refusal."""
         return self.text, self.refusal
 
     @property
-    def refused(self) -> str:
+    def refusal_text(self) -> str:
         """All of its refusal so far."""
         return "" if self._refusal is None else self._refusal.text
 
@@ -105,8 +105,8 @@ class Call(Item):
     index: int = 0
     opened: bool = False
     dropped: bool = False
-    first: Call | None = None
-    sent: list[str] = field(default_factory=list)
+    original: Call | None = None
+    delivered: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> Call:
@@ -124,7 +124,7 @@ class Call(Item):
         return "custom" if self.custom else "function"
 
     @property
-    def written(self) -> str:
+    def payload_field(self) -> str:
         """Chat's word, and the Responses API's, for what the model wrote for the tool."""
         return "input" if self.custom else "arguments"
 
@@ -138,9 +138,9 @@ class Call(Item):
         """Tell whether the caller has seen all of the call: it was finished, or what was passed on is a JSON text already."""
         if not self.opened or self.dropped:
             return False
-        return self.done is not None or (not self.custom and _is_json("".join(self.sent)))
+        return self.done is not None or (not self.custom and _is_json("".join(self.delivered)))
 
-    def heard(self) -> dict[str, Any]:
+    def as_delivered(self) -> dict[str, Any]:
         """Return it as an item, with as much as the caller has seen."""
         own = (self.done or {}).get("id")
         return {
@@ -148,7 +148,7 @@ class Call(Item):
             "id": own,
             "call_id": self.call_id,
             "name": self.name,
-            self.written: "".join(self.sent),
+            self.payload_field: "".join(self.delivered),
         }
 
 

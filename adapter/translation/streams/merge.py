@@ -20,7 +20,7 @@ from adapter.translation.replies.merge import merge_moderation, sum_usage
 
 Chunk = dict[str, Any]
 
-_SHARED = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+_SHARED_KEYS = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
 class ChoicesFromStreams:
@@ -38,7 +38,7 @@ class ChoicesFromStreams:
         self._top: Chunk = {}
         self._open = False
         self._held: list[tuple[int, Chunk]] = []  # in the order in which they came
-        self._spoken: set[int] = set()  # the indexes whose role has been sent
+        self._role_sent: set[int] = set()  # the indexes whose role has been sent
         self._finished: set[int] = set()  # those whose finish chunk has come
         self._ended: set[int] = set()
         self._usages: dict[int, Chunk] = {}  # the chunks that hold them
@@ -54,15 +54,15 @@ class ChoicesFromStreams:
         self._check(k)
         if k in self._ended:
             return []
-        choices = chunk.get("choices") if _speaks(chunk) else None
-        if k == 0 and _speaks(chunk):
-            self._top = {key: chunk[key] for key in _SHARED if key in chunk}
+        choices = chunk.get("choices") if _is_answer_chunk(chunk) else None
+        if k == 0 and _is_answer_chunk(chunk):
+            self._top = {key: chunk[key] for key in _SHARED_KEYS if key in chunk}
         if choices and any(choice.get("finish_reason") for choice in choices):
             self._finished.add(k)
-        if not choices and self._keep(k, chunk):
+        if not choices and self._keep_for_end(k, chunk):
             return []
         if self._open:
-            return [self._made(k, chunk)]
+            return [self._merged_chunk(k, chunk)]
         self._held.append((k, chunk))
         return self._opening(chunk) if k == 0 and choices else []
 
@@ -80,7 +80,7 @@ class ChoicesFromStreams:
         if not 0 <= k < self._n:
             raise IndexError(f"there are {self._n} streams")
 
-    def _keep(self, k: int, chunk: Chunk) -> bool:
+    def _keep_for_end(self, k: int, chunk: Chunk) -> bool:
         """Keep a chunk without choices for the end, if that is where it belongs."""
         kept = False
         for key, home in (("usage", self._usages), ("moderation", self._moderations)):
@@ -95,25 +95,25 @@ class ChoicesFromStreams:
         begun: dict[int, Chunk] = {}
         rest: list[tuple[int, Chunk]] = []
         for k, chunk in held:
-            if chunk.get("choices") and _speaks(chunk) and k not in begun:
+            if chunk.get("choices") and _is_answer_chunk(chunk) and k not in begun:
                 begun[k] = chunk
             else:
                 rest.append((k, chunk))
-        out = [self._made(k, begun[k]) if k in begun else self._role(k, first) for k in range(self._n)]
-        return out + [self._made(k, chunk) for k, chunk in rest]
+        out = [self._merged_chunk(k, begun[k]) if k in begun else self._role_chunk(k, first) for k in range(self._n)]
+        return out + [self._merged_chunk(k, chunk) for k, chunk in rest]
 
-    def _role(self, k: int, first: Chunk) -> Chunk:
-        self._spoken.add(k)
+    def _role_chunk(self, k: int, first: Chunk) -> Chunk:
+        self._role_sent.add(k)
         choice: Chunk = {"index": k, "delta": {"role": "assistant"}}
         if "logprobs" in first["choices"][0]:
             choice["logprobs"] = None
         choice["finish_reason"] = None
-        return self._whole(first, [choice])
+        return self._shared_chunk(first, [choice])
 
-    def _made(self, k: int, chunk: Chunk) -> Chunk:
+    def _merged_chunk(self, k: int, chunk: Chunk) -> Chunk:
         """Make stream `k`'s chunk one of the whole: with the shared top level and its own index."""
-        top = self._top if _speaks(chunk) else {key: chunk[key] for key in _SHARED if key in chunk}
-        rest = {key: value for key, value in chunk.items() if key not in _SHARED}
+        top = self._top if _is_answer_chunk(chunk) else {key: chunk[key] for key in _SHARED_KEYS if key in chunk}
+        rest = {key: value for key, value in chunk.items() if key not in _SHARED_KEYS}
         if chunk.get("choices"):
             rest["choices"] = [self._choice(k, choice) for choice in chunk["choices"]]
         return top | rest
@@ -122,9 +122,9 @@ class ChoicesFromStreams:
         made = {**choice, "index": k}
         delta = choice.get("delta")
         if isinstance(delta, dict) and delta.get("role") is not None:
-            if k in self._spoken:
+            if k in self._role_sent:
                 made["delta"] = {key: value for key, value in delta.items() if key != "role"}
-            self._spoken.add(k)
+            self._role_sent.add(k)
         return made
 
     def _closing(self) -> list[Chunk]:
@@ -135,14 +135,14 @@ class ChoicesFromStreams:
         ):
             chunks = [home[k] for k in sorted(home)]
             if chunks:
-                out.append(self._whole(chunks[0], []) | {key: joined(chunk[key] for chunk in chunks)})
+                out.append(self._shared_chunk(chunks[0], []) | {key: joined(chunk[key] for chunk in chunks)})
         return out
 
-    def _whole(self, like: Chunk, choices: list[Chunk]) -> Chunk:
+    def _shared_chunk(self, like: Chunk, choices: list[Chunk]) -> Chunk:
         """Make a chunk of no stream's own, with `usage: null` where `like` has the key."""
         return self._top | {"choices": choices} | ({"usage": None} if "usage" in like else {})
 
 
-def _speaks(chunk: Chunk) -> bool:
+def _is_answer_chunk(chunk: Chunk) -> bool:
     """Tell a chunk of the answer from Azure's filter results, whose id and kind are empty: `.stream()` skips those by that."""
     return chunk.get("object") == "chat.completion.chunk"

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from adapter.translation.objects.output_items import CALLS, call_id_of, name_of
+from adapter.translation.objects.output_items import CALL_TYPES, call_id_of, name_of
 from adapter.translation.replies.annotations import Annotation
 
 from .item_states import Call, Item, OpenMessage
 
-_NEAR = 4
+_MAX_CANDIDATES = 4
 """How many items of one kind at one index are looked at, where no id tells which is meant."""
 
 
@@ -29,16 +29,25 @@ class OpenItems:
     """
 
     __slots__ = (
-        "_by_call", "_by_id", "_by_place", "_firsts", "_matched", "_open", "_order", "annotations", "calls", "messages",
+        "_by_call",
+        "_by_id",
+        "_by_index",
+        "_matched",
+        "_open",
+        "_order",
+        "_originals",
+        "annotations",
+        "calls",
+        "messages",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._order: list[Item] = []
         self._by_id: dict[str, Item] = {}
         self._by_call: dict[str, Call] = {}
-        self._by_place: dict[tuple[type[Item], int], list[Item]] = {}
+        self._by_index: dict[tuple[type[Item], int], list[Item]] = {}
         self._open: dict[type[Item], deque[Item]] = {}  # made where events have neither index nor id
-        self._firsts: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
+        self._originals: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
         self._matched: Sequence[Item | None] = ()  # for each item of the finished response, the open one
         self.annotations: list[Annotation] = []
         self.calls: list[Call] = []
@@ -55,7 +64,7 @@ class OpenItems:
             found.announced, found.own_id = True, own_id or found.own_id
             if isinstance(found, Call) or item.get("content"):
                 found.announcement = item
-        self._enter(found, event, own_id, call_id)
+        self._register(found, event, own_id, call_id)
         return found
 
     def _announced(
@@ -65,8 +74,8 @@ class OpenItems:
         if by_call is not None and by_call.done is None:
             return by_call
         by_id = self._by_id.get(own_id) if own_id else None
-        for found in (by_id, *reversed(self._at(kind, event)[-_NEAR:])):
-            if type(found) is kind and found.done is None and not _another(found, own_id, call_id):
+        for found in (by_id, *reversed(self._items_at(kind, event)[-_MAX_CANDIDATES:])):
+            if type(found) is kind and found.done is None and not _has_other_ids(found, own_id, call_id):
                 return found
         if (own_id is None and _index(event) < 0) or kind in self._open:
             newest = self._newest_open(kind)
@@ -78,26 +87,26 @@ class OpenItems:
         """Return the item that an event finishes."""
         kind = _class(item.get("type"))
         own_id, call_id = _id(event, item), name_of(item.get("call_id"))
-        found = self._finished(kind, event, item, own_id, call_id)
+        found = self._item_finished(kind, event, item, own_id, call_id)
         if found is None and _index(event) < 0 and kind is not Item:
             # No index, and an id that was never announced: the oldest one of the kind that isn't finished (llama.cpp
             # finishes all items at the very end).
             found = self._oldest_open(kind, call_id)
         found = found or self._make(item)
-        self._enter(found, event, own_id, call_id)
+        self._register(found, event, own_id, call_id)
         return found
 
-    def _finished(
+    def _item_finished(
         self, kind: type[Item], event: dict[str, Any], item: dict[str, Any], own_id: str | None, call_id: str | None
     ) -> Item | None:
         if kind is Call and call_id and call_id in self._by_call:
             known = self._by_call[call_id]
             return known if known.done is None or known.done == item else None  # the same call twice
         by_id = self._by_id.get(own_id) if own_id else None
-        there = self._at(kind, event)
-        candidates = (by_id, *reversed(there[-_NEAR:])) if len(there) != 1 else (there[0], by_id)
+        there = self._items_at(kind, event)
+        candidates = (by_id, *reversed(there[-_MAX_CANDIDATES:])) if len(there) != 1 else (there[0], by_id)
         for found in candidates:
-            if type(found) is not kind or (found is not by_id and call_id and _another(found, own_id, None)):
+            if type(found) is not kind or (found is not by_id and call_id and _has_other_ids(found, own_id, None)):
                 continue
             if found.done is None or found.done == item or (own_id is not None and found.done.get("id") == own_id):
                 return found
@@ -105,61 +114,61 @@ class OpenItems:
 
     def message(self, event: dict[str, Any]) -> OpenMessage:
         """Return the message that a text event belongs to."""
-        found = self._meant(event, OpenMessage, {"type": "message"})
+        found = self._item_for(event, OpenMessage, {"type": "message"})
         assert isinstance(found, OpenMessage)
         return found
 
     def call(self, event: dict[str, Any]) -> Call:
         """Return the call that an arguments event belongs to."""
         kind = "custom_tool_call" if "custom_tool_call" in event["type"] else "function_call"
-        found = self._meant(event, Call, {"type": kind})
+        found = self._item_for(event, Call, {"type": kind})
         assert isinstance(found, Call)
         return found
 
-    def _meant(self, event: dict[str, Any], kind: type[Item], item: dict[str, Any]) -> Item:
+    def _item_for(self, event: dict[str, Any], kind: type[Item], item: dict[str, Any]) -> Item:
         own_id = name_of(event.get("item_id"))
         by_id = self._by_id.get(own_id) if own_id else None
-        there = self._at(kind, event)
+        there = self._items_at(kind, event)
         if len(there) == 1 and there[0].done is None:
             return there[0]
         # One that is finished as well: that it goes on is an error, and not another item.
-        if type(by_id) is kind and (by_id.done is None or by_id in there[-_NEAR:] or _index(event) < 0):
+        if type(by_id) is kind and (by_id.done is None or by_id in there[-_MAX_CANDIDATES:] or _index(event) < 0):
             return by_id
         found = there[-1] if there and there[-1].done is None else None
         if found is None and _index(event) < 0:
             found = self._newest_open(kind)
         found = found or self._make(item)
         # By one id: some servers change it with every event.
-        self._enter(found, event, own_id if found.own_id is None else None, None)
+        self._register(found, event, own_id if found.own_id is None else None, None)
         found.own_id = found.own_id or own_id
         return found
 
-    def first_of(self, call: Call) -> Call:
+    def original_of(self, call: Call) -> Call:
         """Return the first call with this one's `call_id`."""
         assert call.call_id is not None
-        return self._firsts.setdefault(call.call_id, call)
+        return self._originals.setdefault(call.call_id, call)
 
-    def _at(self, kind: type[Item], event: dict[str, Any]) -> list[Item]:
+    def _items_at(self, kind: type[Item], event: dict[str, Any]) -> list[Item]:
         """List the items of a kind that were at an event's index, the newest last."""
-        return self._by_place.get((kind, _index(event)), [])
+        return self._by_index.get((kind, _index(event)), [])
 
-    def alone(self, message: OpenMessage, output_index: int) -> bool:
+    def is_unambiguous(self, message: OpenMessage, output_index: int) -> bool:
         """Tell whether this index can mean no other message."""
-        return self._by_place.get((OpenMessage, output_index)) == [message] and message.done is None
+        return self._by_index.get((OpenMessage, output_index)) == [message] and message.done is None
 
     def _newest_open(self, kind: type[Item]) -> Item | None:
-        line = self._open_ones(kind)
+        line = self._open_items(kind)
         while line and line[-1].done is not None:
             line.pop()
         return line[-1] if line else None
 
     def _oldest_open(self, kind: type[Item], call_id: str | None) -> Item | None:
-        line = self._open_ones(kind)
+        line = self._open_items(kind)
         while line and line[0].done is not None:
             line.popleft()
-        return next((found for found in islice(line, _NEAR) if not _another(found, None, call_id)), None)
+        return next((found for found in islice(line, _MAX_CANDIDATES) if not _has_other_ids(found, None, call_id)), None)
 
-    def _open_ones(self, kind: type[Item]) -> deque[Item]:
+    def _open_items(self, kind: type[Item]) -> deque[Item]:
         """Return the items of a kind, the newest last, of which finished ones may be taken off at either end."""
         if kind not in self._open:  # most servers number their items
             self._open[kind] = deque(item for item in self._order if type(item) is kind)
@@ -177,7 +186,7 @@ class OpenItems:
             self._open[kind].append(made)
         return made
 
-    def _enter(self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None) -> None:
+    def _register(self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None) -> None:
         """Let an item be found by what an event calls it."""
         if own_id and (own_id not in self._by_id or self._by_id[own_id].done is not None):
             self._by_id[own_id] = found
@@ -187,8 +196,8 @@ class OpenItems:
                 self._by_call[call_id] = found
         index = _index(event)
         if index >= 0:
-            there = self._by_place.setdefault((type(found), index), [])
-            if found not in there[-_NEAR:]:
+            there = self._by_index.setdefault((type(found), index), [])
+            if found not in there[-_MAX_CANDIDATES:]:
                 there.append(found)
 
     # The end
@@ -196,8 +205,8 @@ class OpenItems:
     @property
     def all_finished(self) -> bool:
         """Tell whether there were messages or calls, and something has said of each that this was all of it."""
-        said = [*self.messages, *self.calls]
-        return bool(said) and all(item.done is not None or item.agreed for item in said)
+        items = [*self.messages, *self.calls]
+        return bool(items) and all(item.done is not None or item.confirmed for item in items)
 
     def settled(self, output: list[Any]) -> Iterator[tuple[Item, dict[str, Any]]]:
         """Pair the messages and calls of the finished response with the open ones, opening those that never came.
@@ -211,8 +220,8 @@ class OpenItems:
             calls.setdefault(call.call_id, deque()).append(call)
         messages = dict.fromkeys(self.messages)
         fewer = len(messages) > sum(_class(item.get("type")) is OpenMessage for item in output)
-        by_id = _distinct([(one.own_id or (one.done or {}).get("id"), one) for one in self.messages])
-        ids = _distinct([(item.get("id"), item) for item in output])
+        by_id = _by_unique_id([(one.own_id or (one.done or {}).get("id"), one) for one in self.messages])
+        ids = _by_unique_id([(item.get("id"), item) for item in output])
         for item in output:
             kind = _class(item.get("type"))
             found: Item | None = None
@@ -223,7 +232,7 @@ class OpenItems:
                 found = by_id.get(item["id"]) if name_of(item.get("id")) in ids else None
                 if found not in messages:
                     # Where the finished response lists fewer, those that said nothing are the ones that it leaves out.
-                    found = next((one for one in messages if not fewer or one.text.length or one.refused), None)
+                    found = next((one for one in messages if not fewer or one.text.length or one.refusal_text), None)
                 if found is None:
                     found = self._make(item)
                 else:
@@ -238,42 +247,42 @@ class OpenItems:
         listed = {id(item) for item in self._matched}
         return (item for item in self._order if type(item) is not Item and id(item) not in listed)
 
-    def placed(self, output: list[Any]) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
+    def in_final_order(self, output: list[Any]) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
         """Walk the messages and calls that the finished response lists, in its order; all so far where it lists none."""
         pairs = zip(self._matched, output, strict=True) if output else ((item, item.done) for item in self._order)
         for found, item in pairs:
             if isinstance(found, (OpenMessage, Call)):
                 yield found, item or {}
 
-    def heard(self) -> list[Any]:
+    def delivered(self) -> list[Any]:
         """List the finished items so far, up to the first call that isn't complete; calls as they were passed on."""
         out: list[Any] = []
         for item in self._order:
             if not isinstance(item, Call):
                 out.append(item.done)
             elif item.complete:
-                out.append(item.heard())
-            elif item.first is None:
+                out.append(item.as_delivered())
+            elif item.original is None:
                 break
         return out
 
-    def heard_at_the_end(self, output: list[Any]) -> list[Any]:
+    def delivered_at_end(self, output: list[Any]) -> list[Any]:
         """List all items: in the order of the finished response's, where it lists them; calls as they were passed on.
 
         The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
         """
-        thoughts = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
+        reasoning = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
         matched: Sequence[Item | None] = self._matched if output else self._order
         out: list[Any] = []
         for item, found in zip(output or [one.done for one in self._order], matched, strict=False):
             if isinstance(found, Call):
-                if found.first is not None:
+                if found.original is not None:
                     continue
                 if found.dropped:
                     break
-                out.append(found.heard())
+                out.append(found.as_delivered())
             elif _is_reasoning(item):
-                own = next(thoughts, None)
+                own = next(reasoning, None)
                 out.append(item if item.get("encrypted_content") or own is None else own)
             else:
                 out.append(item)
@@ -294,13 +303,13 @@ class OpenItems:
             yield f"output[{i}]", item
 
 
-def _distinct(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+def _by_unique_id(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     """Return what has an id that nothing else has."""
     times = Counter(own_id for own_id, _ in pairs if isinstance(own_id, str))
     return {own_id: one for own_id, one in pairs if isinstance(own_id, str) and own_id and times[own_id] == 1}
 
 
-def _another(found: Item, own_id: str | None, call_id: str | None) -> bool:
+def _has_other_ids(found: Item, own_id: str | None, call_id: str | None) -> bool:
     """Tell whether an item is known by other ids than these."""
     if isinstance(found, Call) and found.call_id and call_id:
         return found.call_id != call_id
@@ -324,4 +333,4 @@ def _is_reasoning(item: Any) -> bool:
 def _class(item_type: object) -> type[Item]:
     if item_type == "message":
         return OpenMessage
-    return Call if isinstance(item_type, str) and item_type in CALLS else Item
+    return Call if isinstance(item_type, str) and item_type in CALL_TYPES else Item

@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from adapter._util import json_codec
-from adapter.translation.objects.message_text import Message, Prose
+from adapter.translation.objects.message_text import MessageText, TextSelector
 
-from .chunks import Chunk, Chunks, Delta, Like
+from .chunks import Chunk, ChunkBuilder, ChunkTemplate, TextChunk
 
 # Nothing is tried twice (`*+`, `?+`): what doesn't match at once goes the long way.
 _PLAIN = rb'[^"\\\x00-\x1f]*+'
@@ -35,7 +35,7 @@ _FIELDS = {
 }
 
 
-def _form(first: str, *names: str) -> re.Pattern[bytes]:
+def _event_pattern(first: str, *names: str) -> re.Pattern[bytes]:
     """Make the form of one event; a name with a question mark may be missing."""
     keys = b"".join(
         rb"(?:, ?+" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"") for name in names
@@ -43,48 +43,48 @@ def _form(first: str, *names: str) -> re.Pattern[bytes]:
     return re.compile(rb"(?:event: response\.output_text\.delta\n)?data: \{" + _FIELDS[first] + keys + rb"\}\n\n")
 
 
-_DOCUMENTED = _form(
+_DOCUMENTED = _event_pattern(
     "type", "sequence_number?", "item_id", "output_index", "content_index", "delta", "logprobs?", "obfuscation?"
 ).match
-_BY_MODEL = _form(
+_SDK_ORDER = _event_pattern(
     "content_index", "delta", "item_id", "logprobs", "output_index", "sequence_number", "type", "obfuscation?"
 ).match
 
-_MOST = 16  # deltas that are read before they are entered into the books
+_MAX_PENDING = 16  # deltas that are read before they are entered into the books
 
 _TEXT, _PADDING = "@text@", "@padding@"  # in a template, where the literals go
 
 
-class Lane:
+class TextFastPath:
     """One part's text on its way: `deltas` and `frames` take the events that belong to it, and give what the caller is to see of them.
 
     Stands only as long as nothing but its own deltas comes; `close` enters them into the same books as the long way.
     """
 
-    __slots__ = ("_before", "_chunks", "_content", "_message", "_output", "_pending", "_prose", "_text")
+    __slots__ = ("_chunks", "_content", "_kept_prefix", "_message", "_output", "_pending", "_selector", "_text")
 
-    def __init__(self, key: tuple[int, int], text: list[str], message: Message, prose: Prose, chunks: Chunks) -> None:
+    def __init__(self, key: tuple[int, int], text: list[str], message: MessageText, selector: TextSelector, chunks: ChunkBuilder) -> None:
         self._output, self._content = (b"%d" % index for index in key)
         self._text = text
         self._pending: list[str] = []  # and not in the books yet
         self._message = message
-        self._prose = prose
+        self._selector = selector
         self._chunks = chunks
-        self._before: bytes | None = None
+        self._kept_prefix: bytes | None = None
 
-    def deltas(self, data: bytes, out: list[Any]) -> int:
+    def read_deltas(self, data: bytes, out: list[Any]) -> int:
         """Add the text deltas that the data begins with; return where they end, and what goes the long way begins."""
-        at, like = 0, self._chunks.like
+        at, like = 0, self._chunks.template
         while at < len(data) and (found := self._read(data, at)):
             at, text, _, padding = found
-            out.append(Delta(text, None if padding is None else _said(padding), like))
+            out.append(TextChunk(text, None if padding is None else _decode_literal(padding), like))
         return at
 
-    def frames(self, data: bytes, out: list[Any]) -> int:
+    def read_frames(self, data: bytes, out: list[Any]) -> int:
         """Add the same as events of a Chat stream, as bytes."""
-        at, like = 0, self._chunks.like
-        before = self._before = self._before or _before(like)
-        bare, padded, end = _behind(like.logprobs_key)
+        at, like = 0, self._chunks.template
+        before = self._kept_prefix = self._kept_prefix or _prefix(like)
+        bare, padded, end = _suffix(like.logprobs_key)
         while at < len(data) and (found := self._read(data, at)):
             at, _, literal, padding = found
             if padding is None:
@@ -95,14 +95,14 @@ class Lane:
 
     def _read(self, data: bytes, at: int) -> tuple[int, str, bytes, str | None] | None:
         """Take an event of this part, where it is one; give its end, its text, and the literals of the text and the padding."""
-        found = _DOCUMENTED(data, at) or _BY_MODEL(data, at)
+        found = _DOCUMENTED(data, at) or _SDK_ORDER(data, at)
         if found is None:
             return None
         output, content, literal, padding = found.group("output", "content", "text", "padding")
         if output != self._output or content != self._content:
             return None
         try:
-            text = _said(literal.decode())  # strictly: what is copied must be UTF-8
+            text = _decode_literal(literal.decode())  # strictly: what is copied must be UTF-8
             padding = None if padding is None else padding.decode()
         except UnicodeDecodeError:
             return None
@@ -110,40 +110,40 @@ class Lane:
             return None
         pending = self._pending
         pending.append(text)
-        if len(pending) == _MOST:
-            self.close()
+        if len(pending) == _MAX_PENDING:
+            self.flush()
         return found.end(), text, literal, padding
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Enter what was read into the books, as one piece: an open stream holds an answer by the character and not by the delta."""
         text = "".join(self._pending)
         self._pending.clear()
         if text:
             self._text.append(text)
-            self._prose.go_on(self._message, text)
+            self._selector.append(self._message, text)
 
 
 @lru_cache(maxsize=2)
-def _behind(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
+def _suffix(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
     """Return what stands behind the text, without padding; between the text and its padding; and behind the padding."""
-    like = Like({}, logprobs_key)
-    bare, padded = (_written(Delta(_TEXT, padding, like).chunk()) for padding in (None, _PADDING))
+    like = ChunkTemplate({}, logprobs_key)
+    bare, padded = (_encode_chunk(TextChunk(_TEXT, padding, like).chunk()) for padding in (None, _PADDING))
     text, padding = (json.dumps(mark).encode() for mark in (_TEXT, _PADDING))
     between, _, end = padded.partition(text)[2].partition(padding)
     return bare.partition(text)[2], between, end
 
 
-def _before(like: Like) -> bytes:
+def _prefix(template: ChunkTemplate) -> bytes:
     """Return what stands before the text."""
     # From the right: what the server says of itself stands before the delta.
-    return _written(Delta(_TEXT, None, like).chunk()).rpartition(json.dumps(_TEXT).encode())[0]
+    return _encode_chunk(TextChunk(_TEXT, None, template).chunk()).rpartition(json.dumps(_TEXT).encode())[0]
 
 
-def _said(literal: str) -> str:
+def _decode_literal(literal: str) -> str:
     """Return the text of a JSON string literal."""
     text: str = json.loads(literal) if "\\" in literal else literal[1:-1]
     return text
 
 
-def _written(chunk: Chunk) -> bytes:
+def _encode_chunk(chunk: Chunk) -> bytes:
     return b"data: " + json_codec.dumps(chunk) + b"\n\n"

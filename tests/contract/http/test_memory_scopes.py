@@ -16,8 +16,8 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._http.memory_scope import whose_of
-from adapter._memory.keys import names_of, server_of
+from adapter._http.memory_scope import memory_scope_of
+from adapter._memory.keys import server_digest, store_keys
 from tests.support.answers import response
 from tests.support.http import SDK, http
 from tests.support.tool_loop import TOOL, answered, call, random_id, reasoning, spoken
@@ -39,7 +39,7 @@ def jwt(**claims: Any) -> str:
 
 def _scope(headers: dict[str, str], *, token: Any = None, tenants: tuple[bytes, ...] = (), url: str = "") -> str:
     request = http.Request("POST", url or "https://api.test/v1/chat/completions", headers=headers)
-    return names_of(whose_of(request, None, token=token, tenants=tenants), None, "gpt-5", ("turn",))[0]
+    return store_keys(memory_scope_of(request, None, token=token, tenants=tenants), None, "gpt-5", ("turn",))[0]
 
 
 ALICE, BOB = jwt(sub="alice", tid="t1"), jwt(sub="bob", tid="t1")
@@ -97,7 +97,7 @@ def test_every_credential_counts_with_all_its_values(name: str) -> None:
         http.Request("POST", url, headers=[(name, "service"), *([(name, more)] if more else [])])
         for more in ("", "alice", "bob")
     ]
-    assert len({whose_of(one, None, token=None) for one in requests}) == 3
+    assert len({memory_scope_of(one, None, token=None) for one in requests}) == 3
 
 
 def test_headers_that_tell_tenants_apart() -> None:
@@ -112,20 +112,20 @@ def test_headers_that_tell_tenants_apart() -> None:
 def test_a_named_scope_keeps_tenants_apart_too() -> None:
     url = "https://api.test/v1/chat/completions"
     whose = [
-        whose_of(http.Request("POST", url, headers={"x-tenant": name}), None, token=None, tenants=(b"x-tenant",))
+        memory_scope_of(http.Request("POST", url, headers={"x-tenant": name}), None, token=None, tenants=(b"x-tenant",))
         for name in ("a", "b")
     ]
-    assert len({names_of(one, "ours", "gpt-5", ("turn",))[0] for one in whose}) == 2
+    assert len({store_keys(one, "ours", "gpt-5", ("turn",))[0] for one in whose}) == 2
 
 
 def test_digests_alone_are_kept() -> None:
     secret = secrets.token_hex(16)
     sent = {"Authorization": f"Bearer {secret}", "x-tenant": secret, "openai-organization": secret}
     request = http.Request("POST", f"https://{secret}.test/v1/chat/completions?code={secret}", headers=sent)
-    whose = whose_of(request, secret, token=secret, tenants=(b"x-tenant",))
+    whose = memory_scope_of(request, secret, token=secret, tenants=(b"x-tenant",))
     assert secret not in repr(whose[1:])
-    assert secret not in server_of(whose)
-    assert secret not in repr(names_of(whose, None, "gpt-5", ("turn",)))
+    assert secret not in server_digest(whose)
+    assert secret not in repr(store_keys(whose, None, "gpt-5", ("turn",)))
 
 
 # Through the clients
@@ -149,8 +149,8 @@ def _recalled(one: Any, other: Any, *, asynchronous: bool, settings: Any = None,
         library = http.AsyncClient if asynchronous else http.Client
         transport, prefix = http.MockTransport(handle), "Async" if asynchronous else ""
         if kind == "transport":
-            door = getattr(adapter, f"{prefix}Transport")(transport, settings=chosen)
-            client = getattr(openai, f"{prefix}OpenAI")(**arguments, http_client=library(transport=door))
+            way_in = getattr(adapter, f"{prefix}Transport")(transport, settings=chosen)
+            client = getattr(openai, f"{prefix}OpenAI")(**arguments, http_client=library(transport=way_in))
         elif kind.startswith("installed "):
             plain = getattr(openai, prefix + kind.removeprefix("installed "))
             client = adapter.install(plain(**arguments, http_client=library(transport=transport)), chosen)

@@ -1,4 +1,4 @@
-"""Replies that a door makes are read like the HTTP library's own: the same bytes, flags, errors and moments, whatever is done to them."""
+"""Replies that a way in makes are read like the HTTP library's own: the same bytes, flags, errors and moments, whatever is done to them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from adapter._http.libraries import family_of
-from adapter._http.response_class import Made
+from adapter._http.libraries import library_of
+from adapter._http.response_class import FastResponse
 from tests.support.http import http
 
 Json = dict[str, Any]
@@ -84,11 +84,11 @@ class Transport(http.BaseTransport, http.AsyncBaseTransport):
     def handle_request(self, request: Any) -> Any:
         if not self.ours:
             return http.Response(200, headers=HEADERS, stream=self.stream)
-        made = family_of(request).reply(200, http.Headers(HEADERS), self.stream, {})
-        assert isinstance(made, Made)
+        made = library_of(request).reply(200, http.Headers(HEADERS), self.stream, {})
+        assert isinstance(made, FastResponse)
         assert isinstance(made, http.Response)
         if self.stream.pieces == [BODY] and self.stream.error is None:
-            made._whole, made._value = BODY, copy.deepcopy(VALUE)
+            made._whole_body, made._json_value = BODY, copy.deepcopy(VALUE)
         return made
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -237,7 +237,7 @@ def test_copies_are_the_librarys_own(again: Any) -> None:
     assert type(made) is http.Response
     assert made.json() == made.json() == reply.json() == VALUE
     assert made.content == BODY
-    assert not {"_ours", "_whole", "_value"} & made.__dict__.keys()
+    assert not {"_body", "_whole_body", "_json_value"} & made.__dict__.keys()
     assert made.headers == reply.headers
 
 
@@ -253,7 +253,7 @@ def test_a_body_that_is_known_is_not_gone_through() -> None:
     transport = Transport([BODY], ours=True)
     with http.Client(transport=transport) as client:
         reply = client.get("http://x/")
-    value = reply._value
+    value = reply._json_value
     assert reply.json() is value
     assert reply.json() is not value
     assert transport.stream.begun == 0
@@ -261,8 +261,8 @@ def test_a_body_that_is_known_is_not_gone_through() -> None:
 
 def test_a_library_that_keeps_its_streams_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what a client puts around a stream isn't known, the library's own methods read."""
-    made, transport = family_of(http.Request("GET", "http://x/")).Made, Transport([BODY], ours=True)
-    monkeypatch.setattr(made, "_bound", None)
+    made, transport = library_of(http.Request("GET", "http://x/")).FastResponse, Transport([BODY], ours=True)
+    monkeypatch.setattr(made, "_bound_class", None)
     with http.Client(transport=transport) as client:
         assert client.get("http://x/").json() == VALUE
     assert transport.stream.begun == 1

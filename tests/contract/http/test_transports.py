@@ -138,7 +138,7 @@ def test_threads_make_one_inner_transport(loopback: Loopback) -> None:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert len(transport._made) == 1
+    assert len(transport._defaults) == 1
     client.close()
     assert paths(loopback) == [RESPONSES] * 8
 
@@ -182,13 +182,13 @@ def serve(transport: Any, protocol: str) -> None:
 @pytest.mark.parametrize("how", ["inner", "async_inner", "AsyncTransport", "a transport of ours"])
 def test_one_with_both_protocols_serves_both(how: str, protocol: str) -> None:
     one = Closable()
-    door = {
+    way_in = {
         "inner": lambda: adapter.Transport(one, settings=ON),
         "async_inner": lambda: adapter.Transport(async_inner=one, settings=ON),
         "AsyncTransport": lambda: adapter.AsyncTransport(one, settings=ON),
         "a transport of ours": lambda: adapter.Transport(adapter.Transport(one, settings=ON)),
     }[how]()
-    serve(door, protocol)
+    serve(way_in, protocol)
     assert one.seen == {"sync": ["sync", "close"], "async": ["async", "aclose"]}[protocol]
 
 
@@ -246,27 +246,27 @@ def test_an_unfit_one_is_told_of_through_the_sdk() -> None:
 
 def test_close_closes_what_is_sync_and_aclose_both() -> None:
     seen: list[str] = []
-    door = adapter.Transport(Sync(seen), async_inner=Async(seen), settings=ON)
-    serve(door, "sync")
+    way_in = adapter.Transport(Sync(seen), async_inner=Async(seen), settings=ON)
+    serve(way_in, "sync")
     assert seen == ["sync", "close"]
-    serve(door, "async")
+    serve(way_in, "async")
     assert sorted(seen[2:]) == ["aclose", "async", "close"]
     seen.clear()
-    door.close()
-    asyncio.run(door.aclose())
+    way_in.close()
+    asyncio.run(way_in.aclose())
     assert sorted(seen) == ["aclose", "close", "close"]
 
 
 def test_all_are_closed_though_one_fails() -> None:
     seen: list[str] = []
-    door = adapter.Transport(Sync(seen), async_inner=Async(seen))
+    way_in = adapter.Transport(Sync(seen), async_inner=Async(seen))
 
     async def broken() -> None:
         raise OSError("no")
 
-    door._async_inner.aclose = broken
+    way_in._async_inner.aclose = broken
     with pytest.raises(OSError, match="no"):
-        asyncio.run(door.aclose())
+        asyncio.run(way_in.aclose())
     assert seen == ["close"]
 
 
@@ -291,12 +291,12 @@ def test_a_client_that_closes_leaves_the_other_working(loopback: Loopback) -> No
 
 
 def test_what_was_never_used_is_closed(loopback: Loopback) -> None:
-    door = adapter.Transport()
-    door.close()
-    asyncio.run(door.aclose())
-    with door:
+    way_in = adapter.Transport()
+    way_in.close()
+    asyncio.run(way_in.aclose())
+    with way_in:
         pass
-    assert door._made == {}
+    assert way_in._defaults == {}
 
 
 def test_the_pools_of_both_are_left_to_the_parent_at_a_fork() -> None:

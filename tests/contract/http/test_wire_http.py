@@ -1,4 +1,4 @@
-"""The wire door as HTTP: headers, paths, compression, timeouts, retries, redirects, hooks (on: `/responses`)."""
+"""The wire way in as HTTP: headers, paths, compression, timeouts, retries, redirects, hooks (on: `/responses`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams through the wire door while all goes well upstream: flow, endings, early leavers, connections."""
+"""Streams through the wire way in while all goes well upstream: flow, endings, early leavers, connections."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter._sdk import chunks
-from adapter._sdk.chunks import Building
+from adapter._sdk.chunks import ChunkFactory
 from adapter._sdk.response_processing import SUPPORTED
-from adapter.translation.streams.chunks import Delta, Like
+from adapter.translation.streams.chunks import ChunkTemplate, TextChunk
 from tests.support.http import needs
 
 Json = dict[str, Any]
-supported = needs(SUPPORTED, "stream reader that the client door can help")
+supported = needs(SUPPORTED, "stream reader that the client way_in can help")
 
 LIKE = {
     "plain": {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4.1", "system_fingerprint": None},
@@ -36,8 +36,8 @@ def parts(chunk: Any) -> list[Any]:
     ]
 
 
-def like(kind: str) -> Like:
-    return Like(LIKE[kind], logprobs_key="without" not in kind)
+def like(kind: str) -> ChunkTemplate:
+    return ChunkTemplate(LIKE[kind], logprobs_key="without" not in kind)
 
 
 @supported
@@ -45,12 +45,12 @@ def like(kind: str) -> Like:
 @pytest.mark.parametrize("kind", LIKE)
 def test_a_chunk_that_is_cast_is_what_pydantic_builds(kind: str, padding: str | None) -> None:
     shared, before = like(kind), copy.deepcopy(LIKE[kind])
-    cast, built = Building(), Building()
+    cast, built = ChunkFactory(), ChunkFactory()
     texts = ["Hi", "é 你好", "\\ud83d", ""]
-    made = [cast.chunk(Delta(text, padding, shared)) for text in texts]
-    same = [built.chunk(Delta(text, padding, shared).chunk()) for text in texts]
+    made = [cast.build(TextChunk(text, padding, shared)) for text in texts]
+    same = [built.build(TextChunk(text, padding, shared).chunk()) for text in texts]
     assert (made[0] is None) == (kind in ("with a field of its own", "not valid"))
-    assert (cast._cast is None) == (made[0] is None)
+    assert (cast._build_text is None) == (made[0] is None)
     assert made == same
     for one, other in zip(made, same, strict=True):
         if one is not None and other is not None:
@@ -58,15 +58,15 @@ def test_a_chunk_that_is_cast_is_what_pydantic_builds(kind: str, padding: str | 
             one.choices[0].delta.role = "user"  # each is its own
             one.model = "another"
     assert LIKE[kind] == before
-    assert cast.chunk(Delta("Hi", padding, shared)) == same[0]
+    assert cast.build(TextChunk("Hi", padding, shared)) == same[0]
 
 
 @supported
 def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPatch) -> None:
-    sample = Building().chunk(Delta("no", None, like("plain")))
+    sample = ChunkFactory().build(TextChunk("no", None, like("plain")))
     for wrong in (lambda: None, lambda: lambda *_: sample):
-        monkeypatch.setattr(chunks, "_cast", wrong)
-        chunk = Building().chunk(Delta("Hi", None, like("plain")))
+        monkeypatch.setattr(chunks, "_text_chunk_builder", wrong)
+        chunk = ChunkFactory().build(TextChunk("Hi", None, like("plain")))
         assert chunk is not None
         assert chunk.choices[0].delta.content == "Hi"
 
@@ -74,14 +74,14 @@ def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPa
 @supported
 def test_another_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "BaseModel", object)
-    assert chunks._cast.__wrapped__() is None
+    assert chunks._text_chunk_builder.__wrapped__() is None
 
 
 @supported
 @given(st.text(), st.none() | st.text())
 def test_any_text(text: str, padding: str | None) -> None:
-    delta = Delta(text, padding, like("plain"))
-    cast, built = Building().chunk(delta), Building().chunk(delta.chunk())
+    delta = TextChunk(text, padding, like("plain"))
+    cast, built = ChunkFactory().build(delta), ChunkFactory().build(delta.chunk())
     assert cast is not None
     assert built is not None
     assert cast == built

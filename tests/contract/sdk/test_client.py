@@ -1,7 +1,7 @@
-"""The client door gives what the wire door gives: objects equal to the last field that was set, the same errors, the same closing.
+"""The client way in gives what the wire way in gives: objects equal to the last field that was set, the same errors, the same closing.
 
-Every other table of cases runs through both doors as well (tests/support/ways_in.py); here it is the objects that are compared, and
-what only the client door does.
+Every other table of cases runs through both ways in as well (tests/support/ways_in.py); here it is the objects that are compared, and
+what only the client way in does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openai.types.chat import ChatCompletionMessage
 import adapter
 from adapter._routing.router import Router
 from adapter._sdk.response_processing import SUPPORTED
-from adapter.translation.streams.text_fast_path import Lane
+from adapter.translation.streams.text_fast_path import TextFastPath
 from tests.contract.test_edge_replies import CASES as REPLIES
 from tests.contract.test_edge_streams import CASES as STREAMS
 from tests.corpus.test_corpus_replies import asked as asked_for
@@ -35,14 +35,14 @@ from tests.support.deep import deep
 from tests.support.http import http, needs
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Served
-from tests.support.ways_in import DOORS, Door, Reply, both, each_door
+from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
 
 from tests.contract.test_edge_streams import asked, ending, message, on_text, opening as begun, spoken, wire  # isort: skip
 
 __all__ = ["sdk"]
 
 Json = dict[str, Any]
-supported = needs(SUPPORTED, "stream reader that the client door can help")
+supported = needs(SUPPORTED, "stream reader that the client way_in can help")
 DELTA = "response.output_text.delta"
 USAGE: Json = {"stream_options": {"include_usage": True}}
 
@@ -58,12 +58,12 @@ def documented(one: Json, number: int) -> bytes:
 
 
 def by_all(body: Json, reply: Reply) -> list[tuple[str, Any, Any]]:
-    """Read a stream through all doors; give what each showed."""
+    """Read a stream through all ways in; give what each showed."""
     shown = []
-    for door in DOORS:
-        seen = door.stream(body, both(reply))
+    for way_in in WAYS_IN:
+        seen = way_in.stream(body, both(reply))
         error = seen.error and (type(seen.error), str(seen.error), getattr(seen.error, "body", None))
-        shown.append((door.name, [deep(chunk) for chunk in seen.chunks], error))
+        shown.append((way_in.name, [deep(chunk) for chunk in seen.chunks], error))
     return shown
 
 
@@ -87,7 +87,7 @@ def test_completions(case: Any) -> None:
         case.input | {"usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}},
         headers=[("x-request-id", "req_1")],
     )
-    seen = [door.create(asked(**case.request), both(reply)) for door in DOORS]
+    seen = [way_in.create(asked(**case.request), both(reply)) for way_in in WAYS_IN]
     assert all(deep(one.value) == deep(seen[-1].value) for one in seen)
     assert seen[0].value is None or seen[0].value._request_id == "req_1"
 
@@ -103,7 +103,7 @@ ODD_USAGE = (
 @pytest.mark.parametrize("usage", ODD_USAGE)
 def test_what_pydantic_would_coerce(usage: Json) -> None:
     whole = response(item()) | {"usage": usage, "service_tier": "odd", "model": 7, "created_at": "now"}
-    completions = [door.create(asked(), both(Reply.of_json(whole))).value for door in DOORS]
+    completions = [way_in.create(asked(), both(Reply.of_json(whole))).value for way_in in WAYS_IN]
     assert all(deep(one) == deep(completions[-1]) for one in completions)
     stream = [*begun(), *spoken(0, "Hel", "lo"), {"type": "response.completed", "response": whole}]
     stream[0]["response"]["service_tier"] = "odd"
@@ -115,19 +115,19 @@ def test_what_pydantic_would_coerce(usage: Json) -> None:
 @pytest.mark.corpus
 def test_the_corpus(part: corpus.Part) -> None:
     streamed, whole = (replies(part, stream=stream) for stream in (True, False))
-    doors = [door for door in DOORS if door.kind != "install" and not door.asynchronous]
+    ways_in = [way_in for way_in in WAYS_IN if way_in.kind != "install" and not way_in.asynchronous]
     for recording in streamed:
         written = [
             documented(data, k) if isinstance(data, dict) and "type" in data else b""
             for k, (_, data) in enumerate(recording.sse or ())
         ]
         body = asked_for(recording)
-        seen = [door.stream(body, both(Reply.of_sse(written)), on_bug="chat") for door in doors]
+        seen = [way_in.stream(body, both(Reply.of_sse(written)), on_bug="chat") for way_in in ways_in]
         assert [deep(chunk) for chunk in seen[0].chunks] == [deep(chunk) for chunk in seen[1].chunks], recording.id
         assert str(seen[0].error) == str(seen[1].error), recording.id
     for recording in whole:
         seen = [
-            door.create(asked_for(recording), both(Reply.of_json(recording.response)), on_bug="chat") for door in doors
+            way_in.create(asked_for(recording), both(Reply.of_json(recording.response)), on_bug="chat") for way_in in ways_in
         ]
         assert deep(seen[0].value) == deep(seen[1].value), recording.id
         assert str(seen[0].error) == str(seen[1].error), recording.id
@@ -195,20 +195,20 @@ def test_a_delta_that_is_copied_is_the_delta(form: str, literal: str) -> None:
 def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = {"deltas": 0, "frames": 0}
     for name in taken:
-        take = getattr(Lane, name)
+        take = getattr(TextFastPath, name)
 
-        def counted(self: Lane, data: bytes, out: list[Any], *, name: str = name, take: Any = take) -> Any:
+        def counted(self: TextFastPath, data: bytes, out: list[Any], *, name: str = name, take: Any = take) -> Any:
             before = len(out)
             at = take(self, data, out)
             taken[name] += len(out) - before
             return at
 
-        monkeypatch.setattr(Lane, name, counted)
+        monkeypatch.setattr(TextFastPath, name, counted)
     written = Reply.of_sse(
         [documented(one, k) for k, one in enumerate([*begun(), *spoken(0, *"abcdefgh"), ending(message("abcdefgh"))])]
     )
-    for door in DOORS:
-        seen = door.stream(asked(), both(written))
+    for way_in in WAYS_IN:
+        seen = way_in.stream(asked(), both(written))
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "abcdefgh"
     assert taken == {"deltas": 4 * 7, "frames": 2 * 7}  # the first delta goes the long way
 
@@ -332,16 +332,16 @@ MESSAGES: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("name", MESSAGES)
-def test_messages(door: Door, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages(way_in: WayIn, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = both(Reply.of_json(response(item())))
-    expected = next(one for one in DOORS if one.kind == "transport" and one.asynchronous == door.asynchronous).create(
+    expected = next(one for one in WAYS_IN if one.kind == "transport" and one.asynchronous == way_in.asynchronous).create(
         {"model": "gpt-4.1", "messages": MESSAGES[name]()}, reply
     )
     given = MESSAGES[name]()
     before = repr(given)
-    seen = door.create({"model": "gpt-4.1", "messages": given}, reply)
+    seen = way_in.create({"model": "gpt-4.1", "messages": given}, reply)
     assert [sent.body for sent in seen.sent] == [sent.body for sent in expected.sent]
     assert type(seen.error) is type(expected.error)
     assert repr(given) == before
@@ -445,7 +445,7 @@ def test_a_post_that_is_not_ours_sees_the_messages() -> None:
 def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loopback) -> None:
     from adapter._sdk import fast_messages
 
-    monkeypatch.setattr(fast_messages, "_mapped", lambda _: pytest.fail("the messages were looked at"))
+    monkeypatch.setattr(fast_messages, "_transformed", lambda _: pytest.fail("the messages were looked at"))
     loopback.answer = lambda _: Served.of_sse(events())
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="chat")) as client:
         client.chat.completions.create(

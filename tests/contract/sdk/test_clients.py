@@ -23,8 +23,8 @@ def answering(loopback: Loopback) -> None:
     loopback.answer = both
 
 
-def doors(http_client: Any) -> int:
-    """Count the doors around the transport of an HTTP client."""
+def ways_in(http_client: Any) -> int:
+    """Count the ways in around the transport of an HTTP client."""
     transport, count = http_client._transport, 0
     while isinstance(transport, (adapter.Transport, adapter.AsyncTransport)):
         transport, count = transport._inner, count + 1
@@ -85,7 +85,7 @@ def test_install_is_idempotent(sdk: Sdk, loopback: Loopback) -> None:
         adapter.install(client, ON)
     adapter.install(client)
     sdk.create(client)
-    assert doors(client._client) == 1
+    assert ways_in(client._client) == 1
     assert paths(loopback) == [RESPONSES]
     adapter.install(client, Settings())
     sdk.create(client)
@@ -123,13 +123,13 @@ def test_uninstall_restores(sdk: Sdk, loopback: Loopback) -> None:
 def test_uninstall_of_one_leaves_the_others(sdk: Sdk, loopback: Loopback) -> None:
     one = sdk.client(loopback, ON)
     other = sdk.client(loopback, ON, http_client=one._client)
-    assert doors(one._client) == 1
+    assert ways_in(one._client) == 1
     adapter.uninstall(one)
     sdk.create(one)
     sdk.create(other)
     assert paths(loopback) == [CHAT, RESPONSES]
     adapter.uninstall(other)
-    assert doors(one._client) == 0
+    assert ways_in(one._client) == 0
 
 
 def test_mounts_are_wrapped_and_restored(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_copies_keep_the_settings(sdk: Sdk, loopback: Loopback, method: str, ins
     assert copied._client is client._client
     assert text_of(sdk.create(copied)) == "Hello there"
     assert loopback.requests[0].header("x-mine") == "1"
-    assert doors(client._client) == 1
+    assert ways_in(client._client) == 1
 
 
 def test_a_copy_with_other_settings(sdk: Sdk, loopback: Loopback) -> None:
@@ -199,7 +199,7 @@ def test_thirty_copies_wrap_once(sdk: Sdk, loopback: Loopback) -> None:
     client = sdk.client(loopback, ON)
     for number in range(30):
         client = client.with_options(timeout=number + 1)
-    assert doors(client._client) == 1
+    assert ways_in(client._client) == 1
     assert text_of(sdk.create(client)) == "Hello there"
     assert paths(loopback) == [RESPONSES]
 
@@ -223,11 +223,11 @@ def test_a_copy_made_before_install_stays_plain(sdk: Sdk, loopback: Loopback) ->
 
 
 def test_an_adapted_client_over_a_transport_translates_once(sdk: Sdk, loopback: Loopback) -> None:
-    kind, door = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
-    client = sdk.client(loopback, ON, http_client=kind(transport=door(settings=ON)))
+    kind, way_in = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
+    client = sdk.client(loopback, ON, http_client=kind(transport=way_in(settings=ON)))
     assert text_of(sdk.create(client)) == "Hello there"
     assert text_of(sdk.stream(client)) == "Hello there"
-    kept = sdk.client(loopback, Settings(backend="chat"), http_client=kind(transport=door(settings=ON)))
+    kept = sdk.client(loopback, Settings(backend="chat"), http_client=kind(transport=way_in(settings=ON)))
     sdk.create(kept)
     assert paths(loopback) == [RESPONSES, RESPONSES, CHAT]
 
@@ -253,7 +253,7 @@ def test_many_threads_install_and_call(loopback: Loopback) -> None:
         thread.join(20)
     assert wrong == []
     assert len(loopback.requests) == 36
-    assert doors(shared) == 1
+    assert ways_in(shared) == 1
     shared.close()
 
 

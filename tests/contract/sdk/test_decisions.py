@@ -259,10 +259,10 @@ def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=Settings(backend="responses")) as client:
         held = [client.chat.completions.create(**CALL) for _ in range(3)]
         gc.collect()
-        before = len(decisions._JOURNALS)
+        before = len(decisions._STATES)
         held.clear()
         gc.collect()
-        assert len(decisions._JOURNALS) == before - 3
+        assert len(decisions._STATES) == before - 3
 
 
 @pytest.mark.parametrize("thing", [None, 5, "text", [], {}, object(), ValueError("x"), openai.OpenAIError("x")])
@@ -340,14 +340,14 @@ def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypat
     from adapter._runtime import decisions
 
     loopback.answer = both
-    monkeypatch.setattr(decisions, "_NAMED", {})
-    monkeypatch.setattr(decisions, "_MOST_NAMED", 3)
+    monkeypatch.setattr(decisions, "_BY_ID", {})
+    monkeypatch.setattr(decisions, "_MAX_BY_ID", 3)
     client = sdk.client(loopback)
     streams = [sdk.list(sdk.create(client, stream=True)) for _ in range(5)]
     assert [adapter.decision(chunks[0]) is None for chunks in streams] == [True, True, False, False, False]
-    assert len(decisions._NAMED) == 3
+    assert len(decisions._BY_ID) == 3
     # Of calls that have ended there is nothing but what was decided.
-    assert {type(known) for _, known in decisions._NAMED.values()} == {adapter.Decision}
+    assert {type(known) for _, known in decisions._BY_ID.values()} == {adapter.Decision}
 
 
 @pytest.mark.parametrize("library", ["Response", "Request"])

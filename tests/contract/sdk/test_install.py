@@ -51,8 +51,8 @@ def plain(sdk: Sdk, server: Loopback | str, client: Any = None, **more: Any) -> 
     return sdk.client(server, plain=True, http_client=client or http_client(sdk), **more)
 
 
-def doors(wrapped: Any) -> int:
-    """Count the doors around a transport."""
+def ways_in(wrapped: Any) -> int:
+    """Count the ways in around a transport."""
     count = 0
     while isinstance(wrapped, (adapter.Transport, adapter.AsyncTransport)):
         wrapped, count = wrapped._inner, count + 1
@@ -100,7 +100,7 @@ def test_mounts(sdk: Sdk, loopback: Loopback) -> None:
     http_of = client._client
     before = dict(http_of._mounts)
     before_and_after(sdk, client)
-    assert [doors(one) for one in http_of._mounts.values() if one is not None] == [1]
+    assert [ways_in(one) for one in http_of._mounts.values() if one is not None] == [1]
     assert None in http_of._mounts.values()
     adapter.uninstall(client)
     assert {id(one) for one in http_of._mounts.values()} == {id(one) for one in before.values()}
@@ -133,7 +133,7 @@ def test_what_a_transport_is_asked_for_is_still_there(sdk: Sdk, loopback: Loopba
     client = plain(sdk, loopback, http_client(sdk, transport=inner))
     adapter.install(client, ON)
     wrapped = client._client._transport
-    assert (doors(wrapped), wrapped._inner, wrapped._pool) == (1, inner, inner._pool)
+    assert (ways_in(wrapped), wrapped._inner, wrapped._pool) == (1, inner, inner._pool)
     pool = wrapped._pool
     assert (pool._http2, pool._max_connections, pool._max_keepalive_connections, pool._retries) == (True, 7, 3, 2)
     assert ask(sdk, client) == ADAPTED
@@ -377,7 +377,7 @@ def test_thirty_copies_wrap_once(sdk: Sdk, loopback: Loopback, method: str) -> N
     shared = client._client
     for number in range(30):
         client = adapter.install(getattr(client, method)(timeout=number + 1))
-    assert (client._client, client.timeout, doors(shared._transport)) == (shared, 30, 1)
+    assert (client._client, client.timeout, ways_in(shared._transport)) == (shared, 30, 1)
     assert ask(sdk, client) == ADAPTED
     assert paths(loopback) == [RESPONSES] * 2
 
@@ -388,7 +388,7 @@ def test_each_client_as_its_own_settings_say(sdk: Sdk, loopback: Loopback) -> No
     adapter.install(on, ON)
     adapter.install(off, OFF)
     adapter.install(error, adapter.Settings(backend="responses", unsupported="error"))
-    assert doors(shared._transport) == 1
+    assert ways_in(shared._transport) == 1
     for _ in range(2):
         assert [ask(sdk, one) for one in (untouched, on, off, error)] == [NATIVE, ADAPTED, NATIVE, ADAPTED]
     sdk.create(on, seed=1)
@@ -399,7 +399,7 @@ def test_each_client_as_its_own_settings_say(sdk: Sdk, loopback: Loopback) -> No
         adapter.uninstall(one)
     assert [ask(sdk, one) for one in (untouched, on, off, error)] == [NATIVE] * 3 + [ADAPTED]
     adapter.uninstall(error)
-    assert doors(shared._transport) == 0
+    assert ways_in(shared._transport) == 0
 
 
 def test_the_header_of_a_plain_client_is_its_own_business(sdk: Sdk, loopback: Loopback) -> None:
@@ -628,7 +628,7 @@ def test_a_shared_http_client_keeps_no_clients(sdk: Sdk, loopback: Loopback) -> 
     kept = used()
     gc.collect()
     assert [reference() for reference in kept] == [None] * 20
-    # The doors that nobody uses any more let others pass, and are used again.
+    # The ways in that nobody uses any more let others pass, and are used again.
     assert ask(sdk, plain(sdk, loopback, shared)) == NATIVE
     assert ask(sdk, adapter.install(plain(sdk, loopback, shared), ON)) == ADAPTED
-    assert doors(shared._transport) == 1
+    assert ways_in(shared._transport) == 1

@@ -140,9 +140,9 @@ def _is_sdks(cls: type) -> bool:
 def _ours() -> frozenset[type]:
     if not SUPPORTED:
         return frozenset()
-    from adapter._sdk.fast_messages import _OWN
+    from adapter._sdk.fast_messages import _FAST_CLASSES
 
-    return frozenset(_OWN.values())
+    return frozenset(_FAST_CLASSES.values())
 
 
 def replaced_chat(client: Any, log: Log, _: Any) -> None:
@@ -713,7 +713,7 @@ def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) ->
     if place == "request":
         client.request = tracing(log, "request", client.request)
     sdk.run(getattr(client.chat.completions, name)(**CALL))
-    assert "_Ready" not in repr(log)
+    assert "_PreparedMessages" not in repr(log)
     assert repr(log).count("'role': 'user'") == 1
 
 
@@ -724,8 +724,8 @@ def test_messages_skip_the_transform(sdk: Sdk, made: str, name: str, monkeypatch
     from adapter._sdk import fast_messages
 
     taken: list[int] = []
-    native = fast_messages._mapped
-    monkeypatch.setattr(fast_messages, "_mapped", lambda messages: taken.append(1) or native(messages))
+    native = fast_messages._transformed
+    monkeypatch.setattr(fast_messages, "_transformed", lambda messages: taken.append(1) or native(messages))
     settings, upstream = adapter.Settings(backend="responses", on_bug="raise"), Upstream(both)
     if made == "ours":
         client = of_class(sdk, sdk.adapted, upstream, settings=settings)

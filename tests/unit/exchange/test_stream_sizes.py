@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter._exchange.stream import Relay
+from adapter._exchange.stream import StreamTranslator
 from adapter.translation import chat_to_responses
 from adapter.translation.reasoning.history import read_history
 from tests.contract.test_edge_streams import (
@@ -114,9 +114,9 @@ def _work(made: Made, *, listed: bool) -> int:
     events, output = made
     translated = chat_to_responses(asked(stream=True))
     assert translated.body is not None
-    history = read_history(translated.body["input"], translated.index.items)
+    history = read_history(translated.body["input"], translated.paths.items)
     history.keeps_empty = True
-    relay = Relay(translated.asked, translated.index, on_bug_raise=True, memo=history.memo)
+    relay = StreamTranslator(translated.reply_context, translated.paths, on_bug_raise=True, make_entry=history.make_entry)
     pieces = wire([*opening(), *events, ending(*output if listed else ())])
     calls = 0
 
@@ -131,8 +131,8 @@ def _work(made: Made, *, listed: bool) -> int:
     finally:
         sys.setprofile(None)
     assert relay.done
-    assert not relay.broken
-    assert (relay.take_memo() is not None) == any(one["type"] == "function_call" for one in output)
+    assert not relay.failed
+    assert (relay.take_entry() is not None) == any(one["type"] == "function_call" for one in output)
     return calls
 
 

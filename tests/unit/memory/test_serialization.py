@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adapter
-from adapter._memory.keys import names_of, pattern_of, whose_are
-from adapter._memory.serialization import MAX_TEXT, Packer, key_of
+from adapter._memory.keys import key_pattern, make_memory_scope, store_keys
+from adapter._memory.serialization import MAX_TEXT, TurnSerializer, parse_key
 from adapter._memory.store import MAX_VALUE
-from adapter.translation.reasoning.turns import Spoken, ToolTurn
+from adapter.translation.reasoning.turns import RememberedTurn, TurnMessage
 from tests.support.stores import turn
 
 KEY, OTHER = (base64.urlsafe_b64encode(bytes([k]) * 32).decode() for k in (1, 2))
@@ -32,11 +32,11 @@ items = st.builds(
 )  # fmt: skip
 turns = st.integers(1, 3).flatmap(
     lambda n: st.builds(
-        ToolTurn,
+        RememberedTurn,
         st.tuples(*[texts] * n),
         st.tuples(*[st.lists(items, max_size=2).map(tuple)] * n),
         st.none()
-        | st.builds(Spoken, st.integers(0, 3), st.sampled_from([None, "commentary"]), texts, st.none() | texts),
+        | st.builds(TurnMessage, st.integers(0, 3), st.sampled_from([None, "commentary"]), texts, st.none() | texts),
         st.tuples(*[st.none() | texts] * n),
         texts,
     )
@@ -44,67 +44,67 @@ turns = st.integers(1, 3).flatmap(
 
 
 @given(turns, st.sampled_from([(), (KEY,), (KEY, OTHER)]))
-def test_turns_survive(one: ToolTurn, keys: tuple[str, ...]) -> None:
-    packer = Packer([key_of(key) for key in keys])
-    assert packer.unpack(NAME, packer.pack(NAME, one)) == one
+def test_turns_survive(one: RememberedTurn, keys: tuple[str, ...]) -> None:
+    packer = TurnSerializer([parse_key(key) for key in keys])
+    assert packer.deserialize(NAME, packer.serialize(NAME, one)) == one
 
 
 def test_small_values_are_plain_json() -> None:
-    packed = Packer().pack(NAME, turn())
+    packed = TurnSerializer().serialize(NAME, turn())
     assert packed[:2] == b"1j"
     assert json.loads(packed[2:])["before"][0][0]["encrypted_content"] == "gAAAA"
 
 
 def test_big_values_are_compressed_where_it_pays() -> None:
     wordy = turn(base64.b64encode(os.urandom(6000)).decode())
-    packed = Packer().pack(NAME, wordy)
+    packed = TurnSerializer().serialize(NAME, wordy)
     assert packed[:2] == b"1z"
     assert len(packed) < 0.9 * len(json.dumps(wordy.to_json()))
     dense = turn("".join(chr(0x4E00 + b) for b in os.urandom(5000)))
-    assert Packer().unpack(NAME, Packer().pack(NAME, dense)) == dense
+    assert TurnSerializer().deserialize(NAME, TurnSerializer().serialize(NAME, dense)) == dense
 
 
 def test_sealed_values_hide_everything() -> None:
-    packed = Packer([key_of(KEY)]).pack(NAME, turn("gAAAA" * 10))
+    packed = TurnSerializer([parse_key(KEY)]).serialize(NAME, turn("gAAAA" * 10))
     assert packed[:2] == b"1s"
     assert b"gAAAA" not in packed
     assert b"reasoning" not in packed
 
 
 def test_keys_can_be_replaced() -> None:
-    old = Packer([key_of(KEY)]).pack(NAME, turn())
-    both = Packer([key_of(OTHER), key_of(KEY)])
-    assert both.unpack(NAME, old) == turn()
-    assert Packer([key_of(OTHER)]).unpack(NAME, both.pack(NAME, turn())) == turn()
+    old = TurnSerializer([parse_key(KEY)]).serialize(NAME, turn())
+    both = TurnSerializer([parse_key(OTHER), parse_key(KEY)])
+    assert both.deserialize(NAME, old) == turn()
+    assert TurnSerializer([parse_key(OTHER)]).deserialize(NAME, both.serialize(NAME, turn())) == turn()
 
 
-SEALER = Packer([key_of(KEY)])
-GARBAGE: dict[str, tuple[Packer, Any]] = {
-    "nothing": (Packer(), b""),
-    "another program's": (Packer(), b"hello"),
-    "a later version": (Packer(), b"2j{}"),
-    "cut off": (Packer(), Packer().pack(NAME, turn())[:-3]),
-    "not a turn": (Packer(), b'1j{"calls": []}'),
-    "no JSON object": (Packer(), b"1j[]"),
-    "of the first version": (Packer(), b'1j{"calls":["a"],"before":[[]],"ids":[null]}'),
+SEALER = TurnSerializer([parse_key(KEY)])
+GARBAGE: dict[str, tuple[TurnSerializer, Any]] = {
+    "nothing": (TurnSerializer(), b""),
+    "another program's": (TurnSerializer(), b"hello"),
+    "a later version": (TurnSerializer(), b"2j{}"),
+    "cut off": (TurnSerializer(), TurnSerializer().serialize(NAME, turn())[:-3]),
+    "not a turn": (TurnSerializer(), b'1j{"calls": []}'),
+    "no JSON object": (TurnSerializer(), b"1j[]"),
+    "of the first version": (TurnSerializer(), b'1j{"calls":["a"],"before":[[]],"ids":[null]}'),
     "no reasoning": (
-        Packer(),
+        TurnSerializer(),
         b'1j{"calls":["a"],"before":[[{"type":"message","role":"system"}]],"ids":[null],"user":""}',
     ),
     "reasoning that isn't encrypted": (
-        Packer(),
+        TurnSerializer(),
         b'1j{"calls":["a"],"before":[[{"type":"reasoning","id":"rs_1"}]],"ids":[null],"user":""}',
     ),
-    "compressed garbage": (Packer(), b"1z\x00\x01"),
-    "compressed and cut off": (Packer(), b"1z" + zlib.compress(b"x" * 1000)[:-5]),
-    "a bomb": (Packer(), b"1z" + zlib.compress(b"\0" * 40_000_000)),
-    "pickled": (Packer(), b"\x80\x04\x95"),
-    "text": (Packer(), "1j{}"),
-    "sealed, without a key": (Packer(), SEALER.pack(NAME, turn())),
-    "sealed with another key": (Packer([key_of(OTHER)]), SEALER.pack(NAME, turn())),
-    "sealed under another name": (SEALER, SEALER.pack("s:c:2", turn())),
-    "sealed and changed": (SEALER, SEALER.pack(NAME, turn())[:-1] + b"\0"),
-    "not sealed, with a key": (SEALER, Packer().pack(NAME, turn())),
+    "compressed garbage": (TurnSerializer(), b"1z\x00\x01"),
+    "compressed and cut off": (TurnSerializer(), b"1z" + zlib.compress(b"x" * 1000)[:-5]),
+    "a bomb": (TurnSerializer(), b"1z" + zlib.compress(b"\0" * 40_000_000)),
+    "pickled": (TurnSerializer(), b"\x80\x04\x95"),
+    "text": (TurnSerializer(), "1j{}"),
+    "sealed, without a key": (TurnSerializer(), SEALER.serialize(NAME, turn())),
+    "sealed with another key": (TurnSerializer([parse_key(OTHER)]), SEALER.serialize(NAME, turn())),
+    "sealed under another name": (SEALER, SEALER.serialize("s:c:2", turn())),
+    "sealed and changed": (SEALER, SEALER.serialize(NAME, turn())[:-1] + b"\0"),
+    "not sealed, with a key": (SEALER, TurnSerializer().serialize(NAME, turn())),
     "sealed nothing": (SEALER, b"1s"),
 }
 
@@ -113,7 +113,7 @@ GARBAGE: dict[str, tuple[Packer, Any]] = {
 def test_garbage_is_no_turn(what: str) -> None:
     packer, value = GARBAGE[what]
     with pytest.raises(ValueError):  # noqa: PT011  # each has words of its own
-        packer.unpack(NAME, value)
+        packer.deserialize(NAME, value)
 
 
 @pytest.mark.parametrize("key", ["", "short", KEY[:-1], KEY + "A", "!" * 44])
@@ -134,22 +134,22 @@ def test_keys_stay_out_of_sight() -> None:
 
 # Names
 
-ME = whose_are("https://api.test:443/v1", "org", "proj", "Bearer key")
+ME = make_memory_scope("https://api.test:443/v1", "org", "proj", "Bearer key")
 TURN = ("a\0b\x000",)
 
 OTHERS = {
-    "base URL": whose_are("https://api.other:443/v1", "org", "proj", "Bearer key"),
-    "organisation": whose_are("https://api.test:443/v1", "other", "proj", "Bearer key"),
-    "project": whose_are("https://api.test:443/v1", "org", "other", "Bearer key"),
-    "key": whose_are("https://api.test:443/v1", "org", "proj", "Bearer other"),
-    "conversation": whose_are("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
-    "shifted": whose_are("https://api.test:443/v1", "orgproj", "", "Bearer key"),
+    "base URL": make_memory_scope("https://api.other:443/v1", "org", "proj", "Bearer key"),
+    "organisation": make_memory_scope("https://api.test:443/v1", "other", "proj", "Bearer key"),
+    "project": make_memory_scope("https://api.test:443/v1", "org", "other", "Bearer key"),
+    "key": make_memory_scope("https://api.test:443/v1", "org", "proj", "Bearer other"),
+    "conversation": make_memory_scope("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
+    "shifted": make_memory_scope("https://api.test:443/v1", "orgproj", "", "Bearer key"),
 }
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_nothing_crosses(other: str) -> None:
-    assert names_of(ME, None, "gpt-5", TURN) != names_of(OTHERS[other], None, "gpt-5", TURN)
+    assert store_keys(ME, None, "gpt-5", TURN) != store_keys(OTHERS[other], None, "gpt-5", TURN)
 
 
 @pytest.mark.parametrize(
@@ -164,22 +164,22 @@ def test_nothing_crosses(other: str) -> None:
     ],
 )
 def test_model_families(one: str, other: str, *, same: bool) -> None:
-    assert (names_of(ME, None, one, TURN) == names_of(ME, None, other, TURN)) is same
+    assert (store_keys(ME, None, one, TURN) == store_keys(ME, None, other, TURN)) is same
 
 
 def test_a_named_scope_takes_the_place_of_all_but_the_model() -> None:
-    named = names_of(ME, "shared", "gpt-5", TURN)
+    named = store_keys(ME, "shared", "gpt-5", TURN)
     assert (
         named
-        == names_of(OTHERS["key"], "shared", "gpt-5", TURN)
-        == names_of(OTHERS["base URL"], "shared", "gpt-5", TURN)
+        == store_keys(OTHERS["key"], "shared", "gpt-5", TURN)
+        == store_keys(OTHERS["base URL"], "shared", "gpt-5", TURN)
     )
-    assert named != names_of(ME, "shared", "gpt-5-mini", TURN)
-    assert named != names_of(ME, "another", "gpt-5", TURN)
+    assert named != store_keys(ME, "shared", "gpt-5-mini", TURN)
+    assert named != store_keys(ME, "another", "gpt-5", TURN)
 
 
 def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
-    name = names_of(OTHERS["conversation"], None, "gpt-5", TURN)[0]
+    name = store_keys(OTHERS["conversation"], None, "gpt-5", TURN)[0]
     assert not any(word in name for word in ("org", "proj", "key", "api.test", "c-1"))
     assert name.isascii()
     assert len(name) <= 100
@@ -198,9 +198,9 @@ def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
 def test_patterns_match_names() -> None:
     from fnmatch import fnmatchcase
 
-    name = names_of(OTHERS["conversation"], "shared", "gpt-5", TURN)[0]
+    name = store_keys(OTHERS["conversation"], "shared", "gpt-5", TURN)[0]
     fits = {
-        (scope, talk): fnmatchcase(name, pattern_of(scope, talk))
+        (scope, talk): fnmatchcase(name, key_pattern(scope, talk))
         for scope in ("shared", "x", None)
         for talk in ("c-1", "c-2", None)
     }
@@ -246,7 +246,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("case", LEFT_OUT)
 def test_only_what_an_item_has_is_read(case: str) -> None:
     written, read = LEFT_OUT[case]
-    one = Packer().unpack(NAME, _packed(_value(written))).before[0][0]
+    one = TurnSerializer().deserialize(NAME, _packed(_value(written))).reasoning[0][0]
     assert one == read
     assert list(one) == [key for key in written if key in read]
 
@@ -289,7 +289,7 @@ REFUSED: dict[str, Any] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_others_wrote_is_no_turn(case: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # each has words of its own
-        Packer().unpack(NAME, _packed(REFUSED[case]))
+        TurnSerializer().deserialize(NAME, _packed(REFUSED[case]))
     assert "say" not in str(caught.value)
 
 
@@ -305,15 +305,15 @@ def test_a_bomb_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(zlib, "decompressobj", Inflater)
     with pytest.raises(ValueError, match="too big"):
-        Packer().unpack(NAME, b"1z" + b"x" * 1000)
+        TurnSerializer().deserialize(NAME, b"1z" + b"x" * 1000)
     with pytest.raises(ValueError, match="too big"):
-        Packer().unpack(NAME, b"1z" + b"x" * MAX_VALUE)
+        TurnSerializer().deserialize(NAME, b"1z" + b"x" * MAX_VALUE)
     assert asked == [MAX_TEXT]
 
 
 def test_a_turn_that_could_not_be_read_again_is_not_written() -> None:
-    assert Packer().pack(NAME, turn("x" * (5 * MAX_VALUE))) is None
-    assert Packer().pack(NAME, turn(base64.b64encode(os.urandom(2 * MAX_VALUE)).decode())) is None
+    assert TurnSerializer().serialize(NAME, turn("x" * (5 * MAX_VALUE))) is None
+    assert TurnSerializer().serialize(NAME, turn(base64.b64encode(os.urandom(2 * MAX_VALUE)).decode())) is None
 
 
 json_values = st.recursive(
@@ -342,10 +342,10 @@ WHOLE = _value(FULL, spoken=[1, "commentary", "x", "msg_1"])
 @given(st.sampled_from(_paths(WHOLE)), json_values)
 def test_whatever_is_changed_reasoning_comes_out_or_nothing(path: tuple[Any, ...], new: Any) -> None:
     try:
-        read = Packer().unpack(NAME, _packed(_with(WHOLE, path, new)))
+        read = TurnSerializer().deserialize(NAME, _packed(_with(WHOLE, path, new)))
     except ValueError:
         return
-    for item in (item for items in read.before for item in items):
+    for item in (item for items in read.reasoning for item in items):
         assert item.keys() <= FULL.keys()
         assert all(isinstance(item.get(key, ""), str) for key in ("type", "id", "encrypted_content", "status"))
         assert item["encrypted_content"]
@@ -357,12 +357,12 @@ def test_whatever_is_changed_reasoning_comes_out_or_nothing(path: tuple[Any, ...
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"1j", b"1z", b"1s"]))
 def test_any_bytes_are_a_turn_or_a_value_error(data: bytes, begin: bytes) -> None:
-    for packer in (Packer(), SEALER):
+    for packer in (TurnSerializer(), SEALER):
         with contextlib.suppress(ValueError):
-            assert packer.unpack(NAME, begin + data)
+            assert packer.deserialize(NAME, begin + data)
 
 
 def test_patterns_match_what_older_versions_have_kept() -> None:
     """The turn's own part is of another kind, so that nobody takes one for the other."""
-    assert pattern_of("ours", None) == "c34fd310b404e70b19fc7284f2938cde:*:*"
-    assert pattern_of(None, "c-1") == "*:e854dbf04aea02ed61646ddc:*"
+    assert key_pattern("ours", None) == "c34fd310b404e70b19fc7284f2938cde:*:*"
+    assert key_pattern(None, "c-1") == "*:e854dbf04aea02ed61646ddc:*"

@@ -15,9 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 import adapter
-from adapter._memory.urls import Address, address, kind_of, without_secrets
+from adapter._memory.urls import StoreLocation, parse_store_url, store_kind, without_secrets
 from adapter._settings.json_schema import settings_schema
-from adapter.tools.doctor import Patient, settings_sources
+from adapter.tools.doctor import Environment, settings_sources
 
 pytest.importorskip("redis")
 
@@ -57,7 +57,7 @@ SOUND: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", SOUND)
 def test_what_a_url_says(case: str) -> None:
     url, wanted = SOUND[case]
-    found = address(url)
+    found = parse_store_url(url)
     assert found.kind == url.partition(":")[0]
     assert {name: getattr(found, name) for name in wanted} == wanted
     if "ca.pem" not in url:
@@ -148,8 +148,8 @@ def test_paths_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "sqlite:///a b.db": tmp_path / "a b.db",
         f"sqlite:///{tmp_path}/c.db": tmp_path / "c.db",
     }.items():
-        assert address(url).place == str(path), url
-    assert os.fsencode(address("sqlite:///%ff.db").place).endswith(b"/\xff.db")
+        assert parse_store_url(url).place == str(path), url
+    assert os.fsencode(parse_store_url("sqlite:///%ff.db").place).endswith(b"/\xff.db")
 
 
 # What is seen of a password
@@ -167,7 +167,7 @@ KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="
 
 
 def _seen(settings: adapter.Settings) -> dict[str, str]:
-    patient = Patient(settings)
+    patient = Environment(settings)
     return {
         "repr": repr(settings),
         "str": str(settings),
@@ -238,13 +238,13 @@ def test_the_hash_does_not_depend_on_a_password() -> None:
 def test_settings_that_differ_in_a_password_alone_have_stores_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter._routing.reload import live
+    from adapter._routing.reload import reloader_of
 
     (tmp_path / "adapter.toml").write_text('service = "shop"\n', encoding="utf-8")
     lives = []
     for word in ("one", "two", "two"):
         monkeypatch.setenv("ADAPTER_MEMORY", f"redis://:{word}@127.0.0.1:1/0")
-        lives.append(live(adapter.Settings(config_file=tmp_path / "adapter.toml")))
+        lives.append(reloader_of(adapter.Settings(config_file=tmp_path / "adapter.toml")))
     assert lives[0] is not lives[1]
     assert lives[1] is lives[2]
 
@@ -298,8 +298,8 @@ def test_a_store_that_is_down_is_told_of_without_its_password(caplog: pytest.Log
 
 
 def test_kinds() -> None:
-    kinds = [kind_of(adapter.Settings(memory=url).memory) for url in ("memory://", *SECRETS[3:6])]
+    kinds = [store_kind(adapter.Settings(memory=url).memory) for url in ("memory://", *SECRETS[3:6])]
     assert kinds == ["memory", "unix", "redis+cluster", "redis+sentinel"]
-    assert kind_of(object()) == "own"
-    assert isinstance(address("memory://"), Address)
+    assert store_kind(object()) == "own"
+    assert isinstance(parse_store_url("memory://"), StoreLocation)
     assert without_secrets(SECRETS[0]) == "redis://host:6379/0?age=60"

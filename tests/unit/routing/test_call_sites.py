@@ -18,7 +18,7 @@ import adapter
 from adapter._routing import call_site
 from adapter._settings.settings import Settings
 from adapter._util.log_once import HELD
-from adapter.tools.doctor.findings import Patient
+from adapter.tools.doctor.findings import Environment
 from adapter.tools.doctor.rules import rules as rules_of
 from adapter.tools.scan.run import scan
 from tests.support.answers import Sdk, both
@@ -179,7 +179,7 @@ BETWEEN: tuple[object, ...] = (
 
 def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
     loopback.answer = both
-    HELD.anew()
+    HELD.reset()
     records: list[adapter.Record] = []
     one = Sdk("sync")
     mine = one.client(loopback, Settings(backend="responses", observers=[records.append]))
@@ -266,14 +266,14 @@ def test_a_name_in_the_log_is_made_safe(client: Any, caplog: pytest.LogCaptureFi
 )
 def test_the_doctor_knows_what_is_never_a_caller(glob: str, says: str | None) -> None:
     settings = Settings(rules=[{"match": {"call_site": glob}, "backend": "responses"}])
-    found = [one for one in rules_of(Patient(settings)) if one.state == "warning"]
-    assert [one.says for one in found if says and says in one.says] == [one.says for one in found]
+    found = [one for one in rules_of(Environment(settings)) if one.state == "warning"]
+    assert [one.message for one in found if says and says in one.message] == [one.message for one in found]
     assert bool(found) == (says is not None)
 
 
 def test_what_is_looked_up_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_site, "_MOST_KINDS", 10)
-    monkeypatch.setattr(call_site, "_KINDS", {})
+    monkeypatch.setattr(call_site, "_MAX_KINDS", 10)
+    monkeypatch.setattr(call_site, "_MODULE_KINDS", {})
     for k in range(100):
         assert passing(f"made.up{k}")(call_site.call_site) == f"made.up{k}:passed_on"
-    assert len(call_site._KINDS) <= 10
+    assert len(call_site._MODULE_KINDS) <= 10

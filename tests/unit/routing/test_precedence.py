@@ -19,15 +19,15 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.call import exchange
-from adapter._exchange.effects import Decide, Flag, Note, ReadFlag, ReadRequest, Send
-from adapter._exchange.record import Choice, Journal
+from adapter._exchange.effects import Decide, FlagQuery, LogCall, ReadFlag, ReadRequest, Send
+from adapter._exchange.record import CallState, Route
 from adapter._routing import flags
 from adapter._routing.call import Call
-from adapter._routing.overrides import current
+from adapter._routing.overrides import current_overrides
 from adapter._routing.router import HEADER, Router
 from adapter._runtime.run import drive
 from tests.support.answers import response
-from tests.support.ways_in import DOORS, Door, Reply, Seen, both, each_door
+from tests.support.ways_in import WAYS_IN, Reply, Seen, WayIn, both, each_way_in
 
 FORCE = [None, *itertools.product(["argument", "environment", "file"], ["chat", "responses"]), ("file", "native")]
 FLAG = ["no client", "no opinion", "failing", "garbage", "chat", "responses", "force-chat", "force-native"]
@@ -96,8 +96,8 @@ PROVIDERS = {said: Provider(said) for said in FLAG[1:]}
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
     """Ask each provider once, as a call would."""
-    question = Flag("adapter", {"stream": False})
-    return {said: flags.ask(provider, question, 5) for said, provider in PROVIDERS.items()}
+    question = FlagQuery("adapter", {"stream": False})
+    return {said: flags.read_flag(provider, question, 5) for said, provider in PROVIDERS.items()}
 
 
 def given_by(case: Case, path: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -130,13 +130,13 @@ class Carried(NamedTuple):
     """What became of a call: where it was sent to (None: nowhere), and its journal."""
 
     to: str | None
-    journal: Journal
+    journal: CallState
     outcome: Any = None
 
 
 def carry(router: Router, body: Any, flag: str | None, header: str | None, until: str = "sent") -> Carried:
     """Drive a call's own journey, with this router, until it sends, or until its backend is chosen."""
-    overrides, journal = current(), Journal()
+    overrides, journal = current_overrides(), CallState()
     to: list[str] = []
     headers = {} if header is None else {HEADER: header}
 
@@ -144,8 +144,8 @@ def carry(router: Router, body: Any, flag: str | None, header: str | None, until
         match effect:
             case Decide(read, answer):
                 choice = router.choose(Call(header, headers, overrides, body=read, flag=answer))
-                if until == "chosen" and isinstance(choice, Choice):
-                    journal.choice = choice
+                if until == "chosen" and isinstance(choice, Route):
+                    journal.route = choice
                     to.append(choice.backend)
                     raise Sent
                 return choice
@@ -156,7 +156,7 @@ def carry(router: Router, body: Any, flag: str | None, header: str | None, until
             case Send():
                 to.append("chat" if effect.path is None else "responses")
                 raise Sent
-            case Note():
+            case LogCall():
                 return None
         raise AssertionError(effect)
 
@@ -178,9 +178,9 @@ def check(case: Case, router: Router, answer: Any) -> None:
     dropped = case.rule == "only policy"
 
     plain = carry(router, PLAIN, answer, case.header, until="chosen")
-    assert plain.journal.choice is not None
-    assert (plain.to, plain.journal.choice.reason) == (backend, reason), case
-    assert plain.journal.choice.settings_hash == router.settings.hash
+    assert plain.journal.route is not None
+    assert (plain.to, plain.journal.route.reason) == (backend, reason), case
+    assert plain.journal.route.settings_hash == router.settings.hash
 
     held = carry(router, HELD, answer, case.header)
     expected = (backend, reason) if backend == "chat" or dropped else ("chat", "unsupported")
@@ -268,16 +268,16 @@ def test_chat_from_one_source_beats_responses_from_a_higher_one(tmp_path: Path) 
     assert (made.to, made.journal.reason) == ("chat", "force")
 
 
-# Through the doors
+# Through the ways in
 
 ANSWER = both(Reply.of_json(response()))
 
 
-def through(door: Door, case: Case, path: Path, body: dict[str, Any]) -> Seen:
-    """Make a call through a door, with the sources that a whole program has."""
+def through(way_in: WayIn, case: Case, path: Path, body: dict[str, Any]) -> Seen:
+    """Make a call through a way in, with the sources that a whole program has."""
     with pytest.MonkeyPatch.context() as patch, adapter.use(backend=case.use):  # type: ignore[arg-type]
         more = {} if case.header is None else {"extra_headers": {HEADER: case.header}}
-        return door.create({**body, **more}, ANSWER, **given_by(case, path, patch))
+        return way_in.create({**body, **more}, ANSWER, **given_by(case, path, patch))
 
 
 _FROM_BELOW = [case for case in EVERY if (case.force, case.header, case.use) == (None, None, None)]
@@ -293,13 +293,13 @@ def test_the_sample_has_everything_in_it() -> None:
     )
 
 
-@each_door
-def test_through_the_doors(door: Door, tmp_path: Path) -> None:
+@each_way_in
+def test_through_the_ways_in(way_in: WayIn, tmp_path: Path) -> None:
     for number, case in enumerate(SAMPLE):
         backend, reason = sentence(case)
         for body in (PLAIN, HELD):
             vetoed = body is HELD and backend == "responses" and case.rule != "only policy"
-            seen = through(door, case, tmp_path / f"{number}-{len(body)}.toml", body)
+            seen = through(way_in, case, tmp_path / f"{number}-{len(body)}.toml", body)
             seen.reraise()
             got = "chat" if vetoed else backend
             assert [path.rpartition("/")[2] for path in seen.paths] == [{"chat": "completions"}.get(got, got)], case
@@ -312,23 +312,23 @@ def test_through_the_doors(door: Door, tmp_path: Path) -> None:
 CHAT_ANSWER = {"force": {"force": "chat"}, "settings": {"backend": "chat"}, "rollout": {"rollout": 0.0}}
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("by", CHAT_ANSWER)
-def test_no_fact_moves_a_chat_choice_of_a_one_way_model(door: Door, by: str) -> None:
-    seen = door.create(ONE_WAY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
+def test_no_fact_moves_a_chat_choice_of_a_one_way_model(way_in: WayIn, by: str) -> None:
+    seen = way_in.create(ONE_WAY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
     assert [path.rpartition("/")[2] for path in seen.paths] == ["completions"]
     assert seen.decision is not None
     assert (seen.decision.backend, seen.decision.reason, seen.ledger) == ("chat", by, [])
 
 
-@each_door
-def test_a_veto_of_a_one_way_call_is_an_error(door: Door) -> None:
-    seen = door.create(ONE_WAY | {"seed": 7}, ANSWER)
+@each_way_in
+def test_a_veto_of_a_one_way_call_is_an_error(way_in: WayIn) -> None:
+    seen = way_in.create(ONE_WAY | {"seed": 7}, ANSWER)
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.param == "seed"
     assert seen.paths == []
-    assert door.create(ONE_WAY, ANSWER).paths[-1].endswith("/responses")
+    assert way_in.create(ONE_WAY, ANSWER).paths[-1].endswith("/responses")
 
 
-def test_there_are_six_doors() -> None:
-    assert len(DOORS) == 6
+def test_there_are_six_ways_in() -> None:
+    assert len(WAYS_IN) == 6

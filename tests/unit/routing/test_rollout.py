@@ -14,14 +14,14 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._exchange.effects import Flag, Need
-from adapter._exchange.record import Choice
+from adapter._exchange.effects import FlagQuery, Need
+from adapter._exchange.record import Route
 from adapter._routing import rollout
 from adapter._routing.call import Call
-from adapter._routing.overrides import NONE, Overrides
-from adapter._routing.reload import live
+from adapter._routing.overrides import NO_OVERRIDES, Overrides
+from adapter._routing.reload import reloader_of
 from adapter._routing.router import Router
-from adapter._runtime.call_context import begin
+from adapter._runtime.call_context import start_call
 from tests.support.answers import Sdk, both, error, impatient, sdk
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
@@ -40,18 +40,18 @@ def body(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "gpt-4o", "messages": list(messages or [user("Hello")]), **more}
 
 
-def call(said: Any, overrides: Overrides = NONE, headers: Any = (), path: bytes = b"/v1/chat/completions") -> Call:
+def call(said: Any, overrides: Overrides = NO_OVERRIDES, headers: Any = (), path: bytes = b"/v1/chat/completions") -> Call:
     return Call(None, http.Headers(headers), overrides, path, body=said)
 
 
-def who(said: Any, sticky_by: str = "conversation", overrides: Overrides = NONE, headers: Any = ()) -> Any:
+def who(said: Any, sticky_by: str = "conversation", overrides: Overrides = NO_OVERRIDES, headers: Any = ()) -> Any:
     """Say who is calling, as the rollout sees it."""
-    return rollout.caller_of(sticky_by, call(said, overrides, headers))
+    return rollout.rollout_key(sticky_by, call(said, overrides, headers))
 
 
 def side(router: Router, said: Any, **more: Any) -> str:
     choice = router.choose(call(said, **more))
-    assert isinstance(choice, Choice)
+    assert isinstance(choice, Route)
     assert choice.reason == "rollout"
     return choice.backend
 
@@ -62,11 +62,11 @@ def side(router: Router, said: Any, **more: Any) -> str:
 @pytest.fixture(scope="module")
 def places() -> array[float]:
     """Give the places of a million conversations; those of a thousand are checked against the whole way of a call."""
-    key = rollout.Hashes("adapter")
+    key = rollout.ServiceHash("adapter")
     callers = (f"opening\0gpt-4o\0Question {k} of somebody" for k in range(MILLION))
-    found = array("d", (key.place(caller) for caller in callers))
+    found = array("d", (key.bucket(caller) for caller in callers))
     for k in range(0, MILLION, 1000):
-        assert found[k] == key.place(who(body(user(f"Question {k} of  somebody"))))
+        assert found[k] == key.bucket(who(body(user(f"Question {k} of  somebody"))))
     return found
 
 
@@ -129,8 +129,8 @@ def test_every_process_moves_the_same_callers() -> None:
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
         run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
         seen.add(run.stdout)
-    key = rollout.Hashes("billing")
-    assert [json.loads(one) for one in seen] == [[key.place(f"user\0é{k}") for k in range(50)]]
+    key = rollout.ServiceHash("billing")
+    assert [json.loads(one) for one in seen] == [[key.bucket(f"user\0é{k}") for k in range(50)]]
 
 
 # One conversation
@@ -236,16 +236,16 @@ CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
 @pytest.mark.parametrize("case", CALLERS)
 def test_who_is_calling(case: str) -> None:
     sticky_by, said, more, expected = CALLERS[case]
-    assert rollout.caller_of(sticky_by, call(said, **more)) == expected
+    assert rollout.rollout_key(sticky_by, call(said, **more)) == expected
 
 
 UNREAD_CALLS: dict[str, tuple[str, Call, bool]] = {
-    "conversation": ("conversation", Call(None, {}, NONE), True),
+    "conversation": ("conversation", Call(None, {}, NO_OVERRIDES), True),
     "use": ("conversation", Call(None, {}, INSIDE), False),
     "user": ("user", Call(None, {}, INSIDE), True),
-    "header": ("header:x-tenant", Call(None, http.Headers(TENANT), NONE), False),
-    "no header": ("header:x-other", Call(None, http.Headers(TENANT), NONE), True),
-    "request": ("request", Call(None, {}, NONE), False),
+    "header": ("header:x-tenant", Call(None, http.Headers(TENANT), NO_OVERRIDES), False),
+    "no header": ("header:x-other", Call(None, http.Headers(TENANT), NO_OVERRIDES), True),
+    "request": ("request", Call(None, {}, NO_OVERRIDES), False),
 }
 
 
@@ -328,13 +328,13 @@ def test_nothing_of_a_prompt_is_kept() -> None:
     pytest.importorskip("openfeature")
     said = body({"role": "system", "content": "SECRET1"}, user("SECRET2"), user="SECRET3", safety_identifier="SECRET4")
     provider = type("Provider", (), {"get_string_details": lambda *_: None})()
-    reader = live(Settings(rollout=50, flags=provider))
+    reader = reloader_of(Settings(rollout=50, flags=provider))
     with adapter.use(conversation="SECRET5"):
-        ticket = begin(reader)
-        flag = reader.now().choose(call(said, ticket.overrides))
-    assert isinstance(flag, Flag)
+        ticket = start_call(reader)
+        flag = reader.current().choose(call(said, ticket.overrides))
+    assert isinstance(flag, FlagQuery)
     asked = call(said)
     asked.flag = None
-    choice = reader.now().choose(asked)
-    assert isinstance(choice, Choice)
-    assert "SECRET" not in f"{flag} {choice} {vars(reader)} {vars(reader.now())}"
+    choice = reader.current().choose(asked)
+    assert isinstance(choice, Route)
+    assert "SECRET" not in f"{flag} {choice} {vars(reader)} {vars(reader.current())}"

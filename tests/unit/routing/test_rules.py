@@ -13,14 +13,14 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._exchange.record import Choice
+from adapter._exchange.record import Route
 from adapter._routing.call import Call
-from adapter._routing.overrides import NONE, Overrides
+from adapter._routing.overrides import NO_OVERRIDES, Overrides
 from adapter._routing.router import Router
 from adapter._runtime import call_context
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.loopback import Loopback
-from tests.support.ways_in import Door, Reply, each_door
+from tests.support.ways_in import Reply, WayIn, each_way_in
 from tests.support.ways_in import both as answering
 
 __all__ = ["sdk"]
@@ -43,12 +43,12 @@ def choose(
     path: bytes = PLAIN,
     host: str = "api.openai.com",
     site: str | None = None,
-) -> Choice:
-    overrides = NONE if tag is None else Overrides(tag=tag)
+) -> Route:
+    overrides = NO_OVERRIDES if tag is None else Overrides(tag=tag)
     choice = router.choose(
         Call(None, {}, overrides, path, host, (site,) if site else (), body=body() if said is None else said)
     )
-    assert isinstance(choice, Choice)
+    assert isinstance(choice, Route)
     return choice
 
 
@@ -139,7 +139,7 @@ def test_the_first_match_wins_and_no_other_counts() -> None:
         "error",
     )
     tagged = choose(router, tag="x")
-    assert (tagged.backend, tagged.reason, tagged.policy.unsupported, tagged.policy.of("seed")) == (
+    assert (tagged.backend, tagged.reason, tagged.policy.unsupported, tagged.policy.action_for("seed")) == (
         "responses", "settings", "chat", "drop",
     )  # fmt: skip
     assert choose(router, body(model="claude")).backend == "chat"
@@ -168,7 +168,7 @@ def test_a_rule_replaces_and_merges_policies(case: str) -> None:
     rule, changed = PUT[case]
     settings = Settings(**BASE, rules=[{"match": {"tag": "x"}, **rule}])
     for choice, expected in ((choose(Router(settings)), {}), (choose(Router(settings), tag="x"), changed)):
-        got = {name: choice.policy.of(name) for name in ("logit_bias", "seed", "n", "stop")}
+        got = {name: choice.policy.action_for(name) for name in ("logit_bias", "seed", "n", "stop")}
         got |= {"emulate": set(choice.policy.emulate), "fallback": set(choice.fallback), "on_bug": choice.on_bug}
         was = {"logit_bias": "error", "seed": "chat", "n": "error", "stop": "drop", "emulate": {"n"}, "fallback": {"missing"},
                "on_bug": "raise"}  # fmt: skip
@@ -180,8 +180,8 @@ def test_use_adds_to_a_rule() -> None:
     router = Router(Settings(rules=[{"backend": "responses", "drop": ["seed"]}]))
     over = Overrides(drop=("stop",), emulate=("n",), unsupported="error")
     choice = router.choose(Call(None, {}, over, body=body()))
-    assert isinstance(choice, Choice)
-    assert [choice.policy.of(name) for name in ("seed", "stop", "logit_bias")] == ["drop", "drop", "error"]
+    assert isinstance(choice, Route)
+    assert [choice.policy.action_for(name) for name in ("seed", "stop", "logit_bias")] == ["drop", "drop", "error"]
     assert choice.policy.emulate == {"n"}
 
 
@@ -191,37 +191,37 @@ MAP = {"match": {"model": "gpt-4o*"}, "model": "gpt-5.4-mini"}
 ANSWER = answering(Reply.of_json(response()))
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("by", ["settings", "rule", "use", "force"])
-def test_a_rule_maps_the_name_for_the_responses_api(door: Door, by: str) -> None:
+def test_a_rule_maps_the_name_for_the_responses_api(way_in: WayIn, by: str) -> None:
     given: dict[str, Any] = {"backend": "responses" if by == "settings" else "chat"}
     if by == "force":
         given["force"] = "responses"
     rule = MAP | ({"backend": "responses"} if by == "rule" else {})
     with adapter.use(backend="responses" if by == "use" else None):
-        seen = _create(door, rule, **given)
+        seen = _create(way_in, rule, **given)
     assert seen.sent[0].path.endswith("/responses")
     assert seen.sent[0].json()["model"] == "gpt-5.4-mini"
     assert seen.ledger == [("model", "changed")]
     assert seen.decision.reason == by
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("by", ["settings", "rule", "use", "force", "veto"])
-def test_and_never_on_chat(door: Door, by: str) -> None:
+def test_and_never_on_chat(way_in: WayIn, by: str) -> None:
     given: dict[str, Any] = {"backend": "chat" if by == "settings" else "responses"}
     if by == "force":
         given["force"] = "chat"
     rule = MAP | ({"backend": "chat"} if by == "rule" else {})
     with adapter.use(backend="chat" if by == "use" else None):
-        seen = _create(door, rule, {"seed": 7} if by == "veto" else {}, **given)
+        seen = _create(way_in, rule, {"seed": 7} if by == "veto" else {}, **given)
     assert seen.sent[0].path.endswith("/chat/completions")
     assert seen.sent[0].json()["model"] == "gpt-4o-mini"
     assert seen.ledger == ([("seed", "held")] if by == "veto" else [])
 
 
-def _create(door: Door, rule: dict[str, Any], more: Any = (), **given: Any) -> Any:
-    return door.create(body(**dict(more)), ANSWER, rules=[rule], **given)
+def _create(way_in: WayIn, rule: dict[str, Any], more: Any = (), **given: Any) -> Any:
+    return way_in.create(body(**dict(more)), ANSWER, rules=[rule], **given)
 
 
 # Call sites

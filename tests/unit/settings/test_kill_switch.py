@@ -13,11 +13,11 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import Live
+from adapter._routing.reload import SettingsReloader
 from adapter._routing.router import Router
-from adapter._settings.fields import PerCall, Rule, Values
+from adapter._settings.fields import CallSettings, Rule, SettingsFields
 from tests.support.answers import response
-from tests.support.ways_in import Door, Reply, both, each_door
+from tests.support.ways_in import Reply, WayIn, both, each_way_in
 from tests.unit.routing.test_precedence import PLAIN, carry
 from tests.unit.settings.test_settings_file import WRITTEN
 
@@ -25,10 +25,10 @@ GOOD = 'backend = "responses"\nservice = "checkout"\n'
 
 # What is wrong: a line of a file, before any table, or tables that follow.
 WRONG: dict[str, str] = {
-    **{f"{name} misspelt": f"{name}x = 5\n" for name in Values.model_fields if name != "force"},
-    **{f"{name} of the wrong type": f"{name} = [[[1]]]\n" for name in Values.model_fields if name != "force"},
+    **{f"{name} misspelt": f"{name}x = 5\n" for name in SettingsFields.model_fields if name != "force"},
+    **{f"{name} of the wrong type": f"{name} = [[[1]]]\n" for name in SettingsFields.model_fields if name != "force"},
     **{f"rule with a bad {name}": f"[[rules]]\n{name} = [[[1]]]\n" for name in Rule.model_fields},
-    **{f"rule with a misspelt {name}": f"[[rules]]\n{name}x = 1\n" for name in PerCall.model_fields},
+    **{f"rule with a misspelt {name}": f"[[rules]]\n{name}x = 1\n" for name in CallSettings.model_fields},
     "nothing": "",
     "backend unknown": 'backend = "both"\n',
     "rollout too large": "rollout = 101\n",
@@ -139,27 +139,27 @@ def test_every_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
         expected = VALUES[case.line]
         file.write_text(case.text)
         started = Settings(config_file=file)
-        at_start = (started.force, *goes_to(Live(started).now()))
+        at_start = (started.force, *goes_to(SettingsReloader(started).current()))
         said = errors(caplog)
         assert len(said) == case.odd, (case, said)
 
         file.write_text(GOOD)
-        reader = Live(Settings(config_file=file))
-        assert goes_to(reader.now()) == ("responses", "header")
+        reader = SettingsReloader(Settings(config_file=file))
+        assert goes_to(reader.current()) == ("responses", "header")
         caplog.clear()
         file.write_text(case.text)
-        running = [(reader.now().settings.force, *goes_to(reader.now())) for _ in range(3)]
+        running = [(reader.current().settings.force, *goes_to(reader.current())) for _ in range(3)]
         later = errors(caplog)
         assert len(later) == case.odd, (case, later)
         rows.append((case.wrong, case.line, case.place, *at_start, *running[0]))
         assert [at_start, *running] == [(expected, "chat", "force")] * 4, case
         if case.odd:
             assert all(f"force={expected}" in line for line in (*said, *later))
-        kept = reader.now().settings
+        kept = reader.current().settings
         assert case.wrong == "nothing" or (kept.service, kept.backend) == ("checkout", "responses"), case
 
         file.write_text(GOOD + "rollout = 100\n")
-        assert goes_to(reader.now()) == ("responses", "header")
+        assert goes_to(reader.current()) == ("responses", "header")
         caplog.clear()
     head = ("wrong", "line", "place", "at start", "sent to", "by", "later", "sent to", "by")
     for row in (head, *rows):
@@ -170,16 +170,16 @@ def test_every_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
 ANSWER = both(Reply.of_json(response()))
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("wrong", ["many", "second rule"])
-def test_through_the_doors(door: Door, wrong: str, tmp_path: Path) -> None:
+def test_through_the_ways_in(way_in: WayIn, wrong: str, tmp_path: Path) -> None:
     for number, (line, place) in enumerate(
         zip(VALUES, ("at the top", "appended behind a rule", "in a match"), strict=False)
     ):
         file = tmp_path / f"{number}.toml"
         file.write_text(PLACES[place](line, WRONG[wrong]))
         more: dict[str, Any] = {"extra_headers": {"x-adapter-backend": "responses"}}
-        seen = door.create({**PLAIN, **more}, ANSWER, config_file=str(file))
+        seen = way_in.create({**PLAIN, **more}, ANSWER, config_file=str(file))
         seen.reraise()
         assert [path.rpartition("/")[2] for path in seen.paths] == ["completions"]
 
@@ -192,7 +192,7 @@ def test_through_the_doors(door: Door, wrong: str, tmp_path: Path) -> None:
         ):
             file.write_text(text)
             with adapter.use(backend="responses"):  # the settings are the harness's, the same for all three
-                seen = door.create(PLAIN, ANSWER, config_file=str(file))
+                seen = way_in.create(PLAIN, ANSWER, config_file=str(file))
             seen.reraise()
             assert [path.rpartition("/")[2] for path in seen.paths] == [to], (line, place, text)
 
@@ -210,12 +210,12 @@ def test_what_is_no_force(line: str, file: Path) -> None:
         Settings(config_file=file)
     reader = running_on(file)
     file.write_text(f"rolout = 5\n{line}\n")
-    assert goes_to(reader.now()) == ("responses", "header")
+    assert goes_to(reader.current()) == ("responses", "header")
 
 
-def running_on(file: Path, text: str = GOOD) -> Live:
+def running_on(file: Path, text: str = GOOD) -> SettingsReloader:
     file.write_text(text)
-    return Live(Settings(config_file=file))
+    return SettingsReloader(Settings(config_file=file))
 
 
 def test_an_empty_force_in_a_good_file_is_none(file: Path) -> None:
@@ -259,7 +259,7 @@ def test_what_is_not_installed_stops_no_kill_switch(file: Path, monkeypatch: pyt
     monkeypatch.setattr("adapter._settings.fields.find_spec", lambda _: None)
     with pytest.raises(adapter.MissingExtra):
         Settings(memory_key=key.strip('"'))
-    assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")
+    assert goes_to(SettingsReloader(Settings(config_file=file)).current()) == ("chat", "force")
 
 
 def test_a_store_that_fails_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,10 +267,10 @@ def test_a_store_that_fails_stops_no_kill_switch(file: Path, monkeypatch: pytest
         raise ConnectionError("SECRET")
 
     reader = running_on(file)
-    monkeypatch.setattr("adapter._memory.stores.opened", down)
+    monkeypatch.setattr("adapter._memory.stores.open_store", down)
     file.write_text('memory = "sqlite:///nowhere/x.db"\nforce = "chat"\n')
-    assert goes_to(reader.now()) == ("chat", "force")
-    assert goes_to(Live(Settings(config_file=file)).now()) == ("chat", "force")
+    assert goes_to(reader.current()) == ("chat", "force")
+    assert goes_to(SettingsReloader(Settings(config_file=file)).current()) == ("chat", "force")
 
 
 def test_a_copy_of_what_started_in_trouble(file: Path) -> None:
@@ -342,8 +342,8 @@ def test_a_variable_beside_wrong_ones(
         patch.setenv("ADAPTER_FORCE", value)
         made = Settings()
         assert made.force == ("chat" if value == "chat" else "native")
-        assert goes_to(Live(made).now()) == ("chat", "force")
-    assert len(errors(caplog)) == (1 if made._trouble or value not in ("chat", "native") else 0)
+        assert goes_to(SettingsReloader(made).current()) == ("chat", "force")
+    assert len(errors(caplog)) == (1 if made._problem or value not in ("chat", "native") else 0)
 
 
 def test_a_variable_of_rules_counts(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -365,7 +365,7 @@ def test_a_variable_beside_a_wrong_file_which_is_mended_later(
 ) -> None:
     file.write_text(text)
     monkeypatch.setenv("ADAPTER_FORCE", "chat")
-    reader = Live(Settings(config_file=file))
-    assert goes_to(reader.now()) == ("chat", "force")
+    reader = SettingsReloader(Settings(config_file=file))
+    assert goes_to(reader.current()) == ("chat", "force")
     file.write_text(GOOD)
-    assert (reader.now().settings.force, reader.now().settings.service) == ("chat", "checkout")
+    assert (reader.current().settings.force, reader.current().settings.service) == ("chat", "checkout")

@@ -9,7 +9,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import Live
+from adapter._routing.reload import SettingsReloader
 from tests.support.http import default_client
 from tests.unit.settings.test_kill_switch import GOOD, errors, file, goes_to, running_on
 
@@ -58,10 +58,10 @@ def test_a_file_that_is_no_toml(case: str, file: Path, caplog: pytest.LogCapture
     else:
         assert Settings(config_file=file).force == at_start
         assert "not TOML" in errors(caplog)[0]
-    assert reader.now().settings.force == running
-    assert goes_to(reader.now()) == (("responses", "header") if running is None else ("chat", "force"))
+    assert reader.current().settings.force == running
+    assert goes_to(reader.current()) == (("responses", "header") if running is None else ("chat", "force"))
     assert len(errors(caplog)) == (running is not None)
-    assert reader.now().settings.service == "checkout"
+    assert reader.current().settings.service == "checkout"
 
 
 # The tables of other tools
@@ -100,19 +100,19 @@ def test_it_stays_until_a_good_file_says_otherwise(file: Path, caplog: pytest.Lo
     caplog.set_level(logging.INFO, "adapter")
     for text, force in steps:
         file.write_text(text)
-        assert [reader.now().settings.force for _ in range(3)] == [force] * 3, text
+        assert [reader.current().settings.force for _ in range(3)] == [force] * 3, text
         levels = [record.levelname for record in caplog.records]
         caplog.clear()
         assert len(levels) == 1
         good = text in (GOOD, 'force = "chat"\n')
         assert levels == ["INFO" if good else "WARNING" if force is None else "ERROR"], text
     file.unlink()
-    assert reader.now().settings.force is None
+    assert reader.current().settings.force is None
 
 
 def test_a_process_that_started_in_trouble_is_let_go_by_a_good_file(file: Path) -> None:
     file.write_text('rolout = 5\nforce = "chat"\n')
-    reader = Live(Settings(config_file=file))
+    reader = SettingsReloader(Settings(config_file=file))
     for text, force in (
         ("rolout = 5\n", "chat"),
         ("", "chat"),
@@ -120,8 +120,8 @@ def test_a_process_that_started_in_trouble_is_let_go_by_a_good_file(file: Path) 
         (GOOD, None),
     ):
         file.write_text(text)
-        assert [reader.now().settings.force for _ in range(3)] == [force] * 3, text
-    assert goes_to(reader.now()) == ("responses", "header")
+        assert [reader.current().settings.force for _ in range(3)] == [force] * 3, text
+    assert goes_to(reader.current()) == ("responses", "header")
 
 
 def test_thirty_clients_complain_once_while_the_process_runs(file: Path, caplog: pytest.LogCaptureFixture) -> None:

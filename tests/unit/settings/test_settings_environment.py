@@ -12,7 +12,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import Live
+from adapter._routing.reload import SettingsReloader
 from adapter._settings import environment
 from adapter._util.log_once import Once
 from tests.unit.settings.test_settings_file import WRITTEN, got
@@ -177,10 +177,10 @@ def test_they_are_read_again_with_the_settings_file(
     file.write_text('backend = "responses"\n')
     monkeypatch.chdir(tmp_path)
     given = SOURCES[source](tmp_path, {"ADAPTER_SERVICE": "one"})
-    reader = Live(Settings(config_file=file, **{name: os.path.relpath(path) for name, path in given.items()}))
+    reader = SettingsReloader(Settings(config_file=file, **{name: os.path.relpath(path) for name, path in given.items()}))
     monkeypatch.chdir("/")
     file.write_text('backend = "chat"\n')
-    assert (reader.now().settings.backend, reader.now().settings.service) == ("chat", "one")
+    assert (reader.current().settings.backend, reader.current().settings.service) == ("chat", "one")
 
 
 def test_options_of_a_subclass(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import Live
-from adapter._settings.fields import Values
+from adapter._routing.reload import SettingsReloader
+from adapter._settings.fields import SettingsFields
 
 KEYS = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
 
@@ -64,7 +64,7 @@ every_setting = pytest.mark.parametrize("name", WRITTEN)
 
 
 def test_every_setting_is_covered() -> None:
-    assert WRITTEN.keys() == Values.model_fields.keys()
+    assert WRITTEN.keys() == SettingsFields.model_fields.keys()
     assert Settings.model_fields.keys() - WRITTEN.keys() == {"flags", "observers"}
 
 
@@ -165,10 +165,10 @@ def test_a_named_file_beats_the_variable_and_is_found_from_anywhere(
     assert Settings().service == "two"
     assert Settings(config_file=file).service == "one"
     monkeypatch.chdir(tmp_path)
-    reader = Live(Settings(config_file="adapter.toml"))
+    reader = SettingsReloader(Settings(config_file="adapter.toml"))
     monkeypatch.chdir("/")
     file.write_text('service = "three"\n')
-    assert reader.now().settings.service == "three"
+    assert reader.current().settings.service == "three"
 
 
 # What is wrong

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 import adapter
 from adapter import Counters
-from adapter._routing.reload import live
+from adapter._routing.reload import reloader_of
 from adapter._util import safe_names
 from adapter.errors import ConfigurationError
 from adapter.tools.cli.app import app
 from adapter.translation.ledger import Loss
 from tests.support.answers import completion, message_item, response
-from tests.support.ways_in import DOORS, Door, Reply, both
+from tests.support.ways_in import WAYS_IN, Reply, WayIn, both
 
 Json = dict[str, Any]
 
@@ -133,7 +133,7 @@ def test_an_entry_is_one_line() -> None:
     assert len(str(loss)) < 1000
 
 
-# A call, through the doors
+# A call, through the ways in
 
 CALLED = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
@@ -256,43 +256,43 @@ def sinks(caplog: pytest.LogCaptureFixture) -> Iterator[Sinks]:
     assert made.told
 
 
-TWO = [door for door in DOORS if door.name in {"sync-client", "async-transport"}]
-in_two = pytest.mark.parametrize("door", TWO, ids=[door.name for door in TWO])
+TWO = [way_in for way_in in WAYS_IN if way_in.name in {"sync-client", "async-transport"}]
+in_two = pytest.mark.parametrize("way_in", TWO, ids=[way_in.name for way_in in TWO])
 FINE = Reply.of_json(response())
 
 
 @in_two
 @pytest.mark.parametrize("place", REQUESTS)
-def test_names_in_requests(sinks: Sinks, door: Door, place: str) -> None:
+def test_names_in_requests(sinks: Sinks, way_in: WayIn, place: str) -> None:
     for number, name in enumerate(HOSTILE.values()):
         body = requests(name)[place]
         for policy in ("chat", "drop", "error")[number % 3 :][:2]:
             before = copy.deepcopy(body)
-            seen = door.create(body, both(FINE), **sinks.settings(unsupported=policy, on_bug="chat"))
+            seen = way_in.create(body, both(FINE), **sinks.settings(unsupported=policy, on_bug="chat"))
             assert body == before
             sinks.check(seen)
 
 
 @in_two
 @pytest.mark.parametrize("place", REPLIES)
-def test_names_in_replies(sinks: Sinks, door: Door, place: str) -> None:
+def test_names_in_replies(sinks: Sinks, way_in: WayIn, place: str) -> None:
     for name in HOSTILE.values():
         body = requests("x")["a parameter"]
-        sinks.check(door.create(body, both(replies(name)[place]), **sinks.settings(on_bug="chat")))
+        sinks.check(way_in.create(body, both(replies(name)[place]), **sinks.settings(on_bug="chat")))
 
 
 @in_two
-def test_names_in_streams(sinks: Sinks, door: Door) -> None:
+def test_names_in_streams(sinks: Sinks, way_in: WayIn) -> None:
     for name in HOSTILE.values():
         body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}]}
-        sinks.check(door.stream(body, both(events(name)), **sinks.settings(on_bug="chat")))
+        sinks.check(way_in.stream(body, both(events(name)), **sinks.settings(on_bug="chat")))
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_the_caller_is_told_its_own_name_on_one_line(case: str) -> None:
-    door, name = DOORS[0], HOSTILE[case]
+    way_in, name = WAYS_IN[0], HOSTILE[case]
     body = requests(name)["an option of streams"]
-    seen = door.create(body, both(FINE), unsupported="error")
+    seen = way_in.create(body, both(FINE), unsupported="error")
     assert seen.error is not None
     assert str(seen.error).isprintable()
     assert len(str(seen.error)) < 1000
@@ -316,12 +316,12 @@ def test_names_in_a_file_that_went_bad(tmp_path: Path, caplog: pytest.LogCapture
     caplog.set_level(logging.DEBUG, "adapter")
     file = tmp_path / "adapter.toml"
     file.write_text('backend = "chat"\n')
-    held = live(adapter.Settings(config_file=file))
-    held.now()
+    held = reloader_of(adapter.Settings(config_file=file))
+    held.current()
     for force in ("", 'force = "chat"\n'):
         for number, name in enumerate(HOSTILE.values()):
             file.write_text(f"{force}{json.dumps(name)} = {number}\n", encoding="utf-8")
-            held.now()
+            held.current()
     lines = [record.getMessage() for record in caplog.records if record.name == "adapter"]
     assert len(lines) > 2
     for line in lines:
@@ -403,5 +403,5 @@ def test_what_a_mistake_says_is_one_line(tmp_path: Path) -> None:
 def test_a_whole_reply_of_chats_own_is_untouched() -> None:
     # Names are made safe where they are shown, never where they are sent.
     odd = {**completion(), "x\ny": {"[red]": "\x1b"}}
-    seen = DOORS[0].create(requests("x")["a message"], both(FINE, Reply.of_json(odd)), backend="chat")
+    seen = WAYS_IN[0].create(requests("x")["a message"], both(FINE, Reply.of_json(odd)), backend="chat")
     assert seen.value.model_extra == {"x\ny": {"[red]": "\x1b"}}

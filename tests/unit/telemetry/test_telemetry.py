@@ -173,22 +173,22 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_each_is_told_in_order() -> None:
     seen: list[Any] = []
-    Observers((lambda record: seen.append((1, record)), lambda record: seen.append((2, record)))).tell(RECORD)
+    Observers((lambda record: seen.append((1, record)), lambda record: seen.append((2, record)))).notify(RECORD)
     assert seen == [(1, RECORD), (2, RECORD)]
 
 
 def test_none_are_falsy() -> None:
     assert not Observers()
     assert Observers((print,))
-    Observers().tell(RECORD)
+    Observers().notify(RECORD)
 
 
 def test_one_that_raises_is_dropped_everywhere(caplog: pytest.LogCaptureFixture) -> None:
     failing, seen = Failing(ValueError(CANARY)), []
     for _ in range(2):
         observers = Observers((failing, seen.append))
-        observers.tell(RECORD)
-        observers.tell(RECORD)
+        observers.notify(RECORD)
+        observers.notify(RECORD)
     assert failing.calls == 1
     assert seen == [RECORD] * 4
     assert warnings(caplog) == ["an observer raised ValueError and is dropped"]
@@ -198,8 +198,8 @@ def test_one_that_raises_is_dropped_everywhere(caplog: pytest.LogCaptureFixture)
 def test_a_bound_method_is_the_same_each_time(caplog: pytest.LogCaptureFixture) -> None:
     failing, other = Failing(ValueError(CANARY)), Failing(ValueError(CANARY))
     for _ in range(2):
-        Observers((failing.method,)).tell(RECORD)
-    Observers((other.method, failing)).tell(RECORD)
+        Observers((failing.method,)).notify(RECORD)
+    Observers((other.method, failing)).notify(RECORD)
     assert (failing.calls, other.calls) == (2, 1)  # the object itself is another observer than its method
     assert len(warnings(caplog)) == 3
 
@@ -208,7 +208,7 @@ def test_one_without_weak_references_is_dropped_in_its_place(caplog: pytest.LogC
     failing = Slotted()
     observers = Observers((failing,))
     for _ in range(3):
-        observers.tell(RECORD)
+        observers.notify(RECORD)
     assert failing.calls == 1
     assert len(warnings(caplog)) == 1
 
@@ -218,7 +218,7 @@ def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -
     before = len(observers._DROPPED)
     for make in (lambda one: one, lambda one: one.method, functools.partial):
         for _ in range(100):
-            Observers((make(Failing(ValueError())),)).tell(RECORD)
+            Observers((make(Failing(ValueError())),)).notify(RECORD)
     gc.collect()
     assert len(observers._DROPPED) == before
     assert len(warnings(caplog)) == 300  # none was mistaken for one that had its address before
@@ -230,7 +230,7 @@ def test_what_is_no_failure_passes(error: type[BaseException], caplog: pytest.Lo
     observers = Observers((leaving,))
     for _ in range(2):
         with pytest.raises(error):
-            observers.tell(RECORD)
+            observers.notify(RECORD)
     assert leaving.calls == 2
     assert warnings(caplog) == []
 
@@ -243,7 +243,7 @@ def test_one_warning_from_many_threads(caplog: pytest.LogCaptureFixture) -> None
         raise ValueError(CANARY)
 
     observers = Observers((failing,))
-    run_threads(8, lambda: observers.tell(RECORD))
+    run_threads(8, lambda: observers.notify(RECORD))
     assert len(warnings(caplog)) == 1
 
 
@@ -251,8 +251,8 @@ def test_a_coroutine_in_disguise_is_dropped(caplog: pytest.LogCaptureFixture) ->
     async def tell(_: Record) -> None: ...
 
     observers = Observers((functools.partial(lambda told, record: told(record), tell),))
-    observers.tell(RECORD)
-    observers.tell(RECORD)
+    observers.notify(RECORD)
+    observers.notify(RECORD)
     assert warnings(caplog) == ["an observer raised TypeError and is dropped"]
 
 

@@ -15,7 +15,7 @@ from adapter._util import json_codec
 from adapter.errors import AdapterError
 from adapter.translation import response_to_completion
 from adapter.translation.replies import response_to_chat
-from adapter.translation.types import Asked
+from adapter.translation.types import ReplyContext
 from tests.contract.test_edge_replies import CASES, response
 from tests.support import corpus
 from tests.support.answers import Sdk, hanging, sdk
@@ -28,23 +28,23 @@ __all__ = ["sdk"]
 
 Json = dict[str, Any]
 ASKED = {
-    "plain": Asked(), "stop": Asked(stop=("ell",)), "JSON": Asked(json_format=True), "logprobs": Asked(logprobs=True), "legacy": Asked(legacy_functions=True),
+    "plain": ReplyContext(), "stop": ReplyContext(stop=("ell",)), "JSON": ReplyContext(json_format=True), "logprobs": ReplyContext(logprobs=True), "legacy": ReplyContext(legacy_functions=True),
 }  # fmt: skip
 
 
-def said(whole: Json, asked: Asked) -> Any:
+def said(whole: Json, asked: ReplyContext) -> Any:
     """Translate a reply; give the completion and the ledger, or the error."""
     try:
         made = response_to_completion(whole, asked)
-    except (AdapterError, AttributeError, TypeError) as error:  # the last two are for the doors to handle
+    except (AdapterError, AttributeError, TypeError) as error:  # the last two are for the ways in to handle
         return type(error), str(error)
     return deep(made.body), made.losses
 
 
-def both_ways(whole: Json, asked: Asked) -> None:
+def both_ways(whole: Json, asked: ReplyContext) -> None:
     short = said(whole, asked)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(response_to_chat, "_plainly", lambda *_: None)
+        patch.setattr(response_to_chat, "_collect_plain", lambda *_: None)
         assert short == said(whole, asked)
 
 
@@ -89,7 +89,7 @@ def test_most_recorded_answers_go_the_short_way() -> None:
     for recording in corpus.select(api="responses"):
         if isinstance(recording.response, dict) and isinstance(recording.response.get("output"), list):
             both_ways(recording.response, ASKED["plain"])
-            short += response_to_chat._plainly(recording.response["output"], ASKED["plain"]) is not None
+            short += response_to_chat._collect_plain(recording.response["output"], ASKED["plain"]) is not None
             count += 1
     assert short > count / 4 > 100
 
@@ -132,7 +132,7 @@ def test_without_an_encoder_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Streams
 
-supported = needs(SUPPORTED, "stream reader that the client door can help")
+supported = needs(SUPPORTED, "stream reader that the client way_in can help")
 
 
 @supported

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from adapter._exchange.merged_stream import Chorus
+from adapter._exchange.merged_stream import StreamMerger
 from adapter._util import sse
 from adapter.errors import StreamTruncated
 from adapter.translation import ChunksFromEvents, chat_to_responses, response_to_completion
@@ -75,7 +75,7 @@ def stream(k: int, case: Case, *, usage: bool = True) -> list[Json]:
     """Make the chunks of one answer, told apart by its number."""
     options: Json = {"stream": True, **({"stream_options": {"include_usage": True}} if usage else {}), **case.request}
     made = chat_to_responses(asked(**options))
-    machine = ChunksFromEvents(made.asked, made.index)
+    machine = ChunksFromEvents(made.reply_context, made.paths)
     own = {"id": f"chatcmpl-{k}", "created": 1780000000 + k, "model": f"m-{k}", "service_tier": TIERS[k]}
     return [chunk | own for event in case.input for chunk in machine.feed(event)] + machine.close()
 
@@ -142,7 +142,7 @@ def body(k: int, **more: Any) -> Json:
     made = chat_to_responses(asked())
     reply = {"id": f"resp_{k}", "object": "response", "created_at": 1780000000 + k, "model": f"m-{k}"}
     said = reply | {"status": "completed", "output": [message(f"Answer {k}")]}
-    return response_to_completion(said, made.asked, made.index).body | more
+    return response_to_completion(said, made.reply_context, made.paths).body | more
 
 
 def test_whole_answers() -> None:
@@ -437,7 +437,7 @@ def test_bytes_however_they_arrive(data: st.DataObject) -> None:
     cases = data.draw(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3))
     streams = [stream(k, case) for k, case in enumerate(cases)]
     pieces = [data.draw(st.sampled_from(list(CUTS.values())[:3]))(frames(own)) for own in streams]
-    chorus, out = Chorus(len(streams)), b""
+    chorus, out = StreamMerger(len(streams)), b""
     for k in data.draw(st.permutations([k for k, own in enumerate(pieces) for _ in own])):
         assert not chorus.done
         out += chorus.feed(k, pieces[k].pop(0))
@@ -454,7 +454,7 @@ def test_the_client_reads_the_bytes(n: int, cut: str) -> None:
     cases = [BY_ID["50-deltas-and-all-dones"], BY_ID["52-text-and-two-calls"], BY_ID["60-interleaved"], MORE[0]]
     streams = [stream(k, cases[k]) for k in range(n)]
     pieces = [CUTS[cut](frames(own)) for own in streams]
-    chorus = Chorus(n)
+    chorus = StreamMerger(n)
     said = [chorus.feed(k, piece) for row in itertools.zip_longest(*pieces) for k, piece in enumerate(row) if piece]
     assert b"".join(said).count(b"[DONE]") == 1
     answer = http.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(said))
@@ -475,7 +475,7 @@ ERROR: Json = {"error": {"message": "Upstream says no.", "type": "server_error",
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_an_error_in_one_ends_all(k: int, after: int) -> None:
     streams = [stream(i, BY_ID["50-deltas-and-all-dones"]) for i in range(2)]
-    chorus = Chorus(2)
+    chorus = StreamMerger(2)
     before = b""
     for position in range(after):
         for i in range(2):
@@ -502,7 +502,7 @@ BROKEN: Mapping[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_is_no_chat_stream(case: str) -> None:
     data, code = BROKEN[case]
-    chorus = Chorus(2)
+    chorus = StreamMerger(2)
     (frame,) = per_event(chorus.feed(1, data))
     assert json.loads(frame.removeprefix(b"data: "))["error"]["code"] == code
     assert (chorus.done, chorus.failed) == (True, True)
@@ -510,7 +510,7 @@ def test_what_is_no_chat_stream(case: str) -> None:
 
 def test_a_bug_is_raised_where_that_was_asked_for() -> None:
     with pytest.raises(AttributeError):
-        Chorus(1, on_bug_raise=True).feed(0, BROKEN["a shape that nobody has"][0])
+        StreamMerger(1, on_bug_raise=True).feed(0, BROKEN["a shape that nobody has"][0])
 
 
 @pytest.mark.parametrize("k", [0, 1])
@@ -518,7 +518,7 @@ def test_a_stream_that_closes_early(k: int) -> None:
     streams = [stream(i, BY_ID["50-only-item-done"]) for i in range(2)]
     whole = [per_event(frames(own)) for own in streams]
     for length in range(len(whole[k])):
-        chorus = Chorus(2)
+        chorus = StreamMerger(2)
         said = chorus.feed(1 - k, b"".join(whole[1 - k]))
         said += b"".join(chorus.feed(k, piece) for piece in whole[k][:length])
         chorus.close(1 - k)
@@ -531,7 +531,7 @@ def test_a_stream_that_closes_early(k: int) -> None:
 
 def test_comments_and_what_follows_the_end_are_skipped() -> None:
     own = stream(0, BY_ID["50-only-item-done"])
-    chorus = Chorus(1)
+    chorus = StreamMerger(1)
     said = chorus.feed(0, b": keepalive\n\n" + frames(own) + sse.frame(own[0]))
     check(read(said), [own])
     assert chorus.feed(0, frames(own)) == b""

@@ -13,10 +13,17 @@ import pytest
 
 import adapter
 from adapter.errors import Unsupported
-from adapter.translation import Asked, ChunksFromEvents, Policy, chat_to_responses, response_to_completion
-from adapter.translation.model_profiles import BUILT_IN, FIELDS, KNOWN, Fact, Family, ModelFacts
+from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
+from adapter.translation.model_profiles import (
+    BUILT_IN_FACTS,
+    BUILT_IN_PROFILES,
+    FIELDS,
+    ModelFact,
+    ModelProfile,
+    ModelProfiles,
+)
 from tests.support.http import http
-from tests.support.ways_in import CHAT_COMPLETION, Door, Reply, both, each_door
+from tests.support.ways_in import CHAT_COMPLETION, Reply, WayIn, both, each_way_in
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 BOTH = "both"
@@ -76,7 +83,7 @@ NAMES: dict[str, tuple[str, str, bool, bool]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_names(name: str) -> None:
     served, tools, stops, key = NAMES[name]
-    family = KNOWN.of(name)
+    family = BUILT_IN_PROFILES.profile(name)
     where = "responses" if family.responses_only else "chat" if family.chat_only else BOTH
     assert (where, family.tools_on_chat, family.named_choice_stops, family.logprobs_key) == (served, tools, stops, key)
     assert not (family.responses_only and family.chat_only)
@@ -95,7 +102,7 @@ def test_names(name: str) -> None:
     ],
 )
 def test_refused_efforts(name: str, refused: tuple[str, ...]) -> None:
-    assert KNOWN.of(name).refused_efforts == refused
+    assert BUILT_IN_PROFILES.profile(name).refused_efforts == refused
 
 
 SHUTDOWNS: dict[str, str | None] = {
@@ -133,20 +140,20 @@ SHUTDOWNS: dict[str, str | None] = {
 
 @pytest.mark.parametrize("name", SHUTDOWNS)
 def test_shutdowns(name: str) -> None:
-    assert KNOWN.shutdown(name) == SHUTDOWNS[name]
+    assert BUILT_IN_PROFILES.shutdown(name) == SHUTDOWNS[name]
 
 
 def test_every_fact_has_a_source_and_says_something() -> None:
-    assert all(fact.source and fact.said() for fact in BUILT_IN)
-    assert all(name == name.lower() for fact in BUILT_IN for name in fact.names)
-    assert all(dt.date.fromisoformat(fact.shutdown) for fact in BUILT_IN if fact.shutdown)
-    dated = [name for fact in BUILT_IN if fact.shutdown for name in fact.names]
+    assert all(fact.source and fact.known() for fact in BUILT_IN_FACTS)
+    assert all(name == name.lower() for fact in BUILT_IN_FACTS for name in fact.names)
+    assert all(dt.date.fromisoformat(fact.shutdown) for fact in BUILT_IN_FACTS if fact.shutdown)
+    dated = [name for fact in BUILT_IN_FACTS if fact.shutdown for name in fact.names]
     assert len(dated) == len(set(dated)), "a name with two dates"
 
 
 def test_a_fact_speaks_of_what_a_family_has() -> None:
-    assert {one.name for one in dataclasses.fields(Fact)} - {"names", "source"} == set(FIELDS)
-    assert Family() == Family(**{name: getattr(Family(), name) for name in FIELDS})
+    assert {one.name for one in dataclasses.fields(ModelFact)} - {"names", "source"} == set(FIELDS)
+    assert ModelProfile() == ModelProfile(**{name: getattr(ModelProfile(), name) for name in FIELDS})
 
 
 # Which way a call can go
@@ -171,7 +178,7 @@ ONE_WAY = [
 
 @pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
 def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
-    assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
 
 
 @pytest.mark.parametrize(
@@ -186,7 +193,7 @@ def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> Non
     ],
 )
 def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, tools: bool, expected: bool) -> None:
-    assert bool(KNOWN.one_way(model, tools=tools, effort=effort)) == expected
+    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
 
 
 @pytest.mark.parametrize(
@@ -201,15 +208,15 @@ def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, t
     ],
 )
 def test_37_azure_refuses_tools_from_a_later_model_on(model: str, effort: Any, expected: bool) -> None:
-    assert bool(KNOWN.one_way(model, tools=True, effort=effort, azure=lambda: True)) == expected
+    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=True, effort=effort, azure=lambda: True)) == expected
 
 
 def test_37_what_a_caller_says_of_tools_holds_on_azure_as_well() -> None:
-    both = ModelFacts.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
-    assert both.one_way("gpt-5.4", tools=True, effort=None, azure=lambda: True)
-    azure = ModelFacts.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
-    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
-    assert azure.one_way("gpt-5.6", tools=True, effort=None, azure=lambda: False)
+    both = ModelProfiles.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
+    assert both.responses_only_reason("gpt-5.4", tools=True, effort=None, azure=lambda: True)
+    azure = ModelProfiles.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
+    assert azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+    assert azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: False)
 
 
 FUNCTION = {"type": "function", "function": {"name": "f"}}
@@ -229,12 +236,12 @@ CUSTOM = {"type": "custom", "custom": {"name": "c"}}
         ({"model": "gpt-6-astra", "reasoning_effort": "max"}, True),
     ],
 )
-@each_door
+@each_way_in
 def test_37_a_call_that_cannot_be_carried_stays_on_chat_where_chat_takes_it(
-    door: Door, more: dict[str, Any], one_way: bool
+    way_in: WayIn, more: dict[str, Any], one_way: bool
 ) -> None:
     """`seed` has no place on the Responses API: the call stays, unless Chat refuses it."""
-    seen = door.create({"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER)))
+    seen = way_in.create({"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER)))
     assert seen.decision is not None
     assert seen.decision.reason == ("refused" if one_way else "unsupported")
     assert seen.paths == ([] if one_way else ["/v1/chat/completions"])
@@ -276,32 +283,32 @@ def test_37_on_azure(base: str, version: str | None, model: str) -> None:
 
 @pytest.mark.parametrize("override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}])
 def test_37_one_way_by_a_callers_own_facts(override: dict[str, Any]) -> None:
-    facts = ModelFacts.from_mapping({"gpt-5.6*": override})
-    assert KNOWN.one_way("gpt-5.6", tools=True, effort=None)
-    assert facts.one_way("gpt-5.6", tools=True, effort=None) is None
-    assert facts.one_way("gpt-5.7", tools=True, effort=None) is not None
+    facts = ModelProfiles.from_mapping({"gpt-5.6*": override})
+    assert BUILT_IN_PROFILES.responses_only_reason("gpt-5.6", tools=True, effort=None)
+    assert facts.responses_only_reason("gpt-5.6", tools=True, effort=None) is None
+    assert facts.responses_only_reason("gpt-5.7", tools=True, effort=None) is not None
 
 
 # A caller's own facts
 
 
 def test_what_an_override_leaves_out_stays_as_it_is() -> None:
-    facts = ModelFacts.from_mapping({"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}})
-    family, built_in = facts.of("gpt-4o"), KNOWN.of("gpt-4o")
+    facts = ModelProfiles.from_mapping({"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}})
+    family, built_in = facts.profile("gpt-4o"), BUILT_IN_PROFILES.profile("gpt-4o")
     assert dataclasses.replace(family, named_choice_stops=True, sources=built_in.sources) == built_in
     assert family.sources[0] == "seen here"
-    assert facts.of("gpt-5") == KNOWN.of("gpt-5")
+    assert facts.profile("gpt-5") == BUILT_IN_PROFILES.profile("gpt-5")
 
 
 def test_the_first_override_that_says_it_counts() -> None:
-    facts = ModelFacts.from_mapping(
+    facts = ModelProfiles.from_mapping(
         {
             "my-*": {"logprobs_key": False},
             "my-model": {"logprobs_key": True, "chat_only": True},
             "*": {"shutdown": "2030-01-01"},
         }
     )
-    family = facts.of("my-model")
+    family = facts.profile("my-model")
     assert (family.logprobs_key, family.chat_only, family.shutdown) == (False, True, "2030-01-01")
     assert facts.shutdown("gpt-4o") == "2030-01-01"
 
@@ -316,11 +323,11 @@ def test_the_first_override_that_says_it_counts() -> None:
     ],
 )
 def test_an_override_knows_names_as_they_are_written(pattern: str, name: str) -> None:
-    assert ModelFacts.from_mapping({pattern: {"chat_only": True}}).of(name).chat_only
+    assert ModelProfiles.from_mapping({pattern: {"chat_only": True}}).profile(name).chat_only
 
 
 def test_an_override_can_take_back() -> None:
-    facts = ModelFacts.from_mapping(
+    facts = ModelProfiles.from_mapping(
         {
             "gpt-5-pro": {"chat_only": True},
             "gpt-audio": {"responses_only": True},
@@ -328,14 +335,14 @@ def test_an_override_can_take_back() -> None:
             "o1-pro": {"responses_only": False},
         }
     )
-    assert (facts.of("gpt-5-pro").chat_only, facts.of("gpt-5-pro").responses_only) == (True, False)
-    assert (facts.of("gpt-audio").chat_only, facts.of("gpt-audio").responses_only) == (False, True)
+    assert (facts.profile("gpt-5-pro").chat_only, facts.profile("gpt-5-pro").responses_only) == (True, False)
+    assert (facts.profile("gpt-audio").chat_only, facts.profile("gpt-audio").responses_only) == (False, True)
     assert facts.shutdown("gpt-4o") is None
-    assert not facts.of("o1-pro").responses_only
+    assert not facts.profile("o1-pro").responses_only
 
 
 def test_dates_of_a_settings_file() -> None:
-    assert ModelFacts.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m") == "2027-01-02"
+    assert ModelProfiles.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m") == "2027-01-02"
 
 
 WRONG: dict[str, tuple[Any, str]] = {
@@ -363,18 +370,18 @@ WRONG: dict[str, tuple[Any, str]] = {
 def test_wrong_facts_name_the_setting(case: str) -> None:
     given, pattern = WRONG[case]
     with pytest.raises(ValueError, match=pattern):
-        ModelFacts.from_mapping(given)
+        ModelProfiles.from_mapping(given)
 
 
 def test_facts_are_values() -> None:
     mapping = {"m": {"refused_efforts": ["none"], "chat_only": True}}
     before = copy.deepcopy(mapping)
-    one, other = ModelFacts.from_mapping(mapping), ModelFacts.from_mapping(mapping)
+    one, other = ModelProfiles.from_mapping(mapping), ModelProfiles.from_mapping(mapping)
     assert mapping == before
-    one.of("gpt-4o")
-    assert one == other != KNOWN
+    one.profile("gpt-4o")
+    assert one == other != BUILT_IN_PROFILES
     assert hash(one) == hash(other)
-    assert ModelFacts() == KNOWN
+    assert ModelProfiles() == BUILT_IN_PROFILES
     assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
     assert Policy(models=one) == Policy(models=other) != Policy()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -382,12 +389,12 @@ def test_facts_are_values() -> None:
 
 
 def test_looking_up_is_remembered_and_bounded() -> None:
-    facts = ModelFacts()
-    assert facts.of("gpt-4o") is facts.of("gpt-4o")
+    facts = ModelProfiles()
+    assert facts.profile("gpt-4o") is facts.profile("gpt-4o")
     for number in range(5000):
-        facts.of(f"made-up-{number}")
-    assert len(facts._known) <= 512
-    assert facts.of("gpt-4o") == KNOWN.of("gpt-4o")
+        facts.profile(f"made-up-{number}")
+    assert len(facts._cache) <= 512
+    assert facts.profile("gpt-4o") == BUILT_IN_PROFILES.profile("gpt-4o")
 
 
 # What the translation does with them
@@ -420,20 +427,20 @@ ANSWER: dict[str, Any] = {
 }
 
 
-@each_door
+@each_way_in
 @pytest.mark.parametrize("unsupported", ["chat", "drop"])
-def test_through_the_doors(door: Door, unsupported: str) -> None:
+def test_through_the_ways_in(way_in: WayIn, unsupported: str) -> None:
     body = {"model": "gpt-4o-audio-preview", "messages": MESSAGES}
-    seen = door.create(body, both(Reply.of_json(ANSWER)), unsupported=unsupported)
+    seen = way_in.create(body, both(Reply.of_json(ANSWER)), unsupported=unsupported)
     assert seen.paths == ["/v1/chat/completions"]
     assert seen.value.choices[0].message.content == "from Chat"
     assert seen.ledger == [("model", "held")]
 
 
-@each_door
-def test_an_error_through_the_doors(door: Door) -> None:
+@each_way_in
+def test_an_error_through_the_ways_in(way_in: WayIn) -> None:
     body = {"model": "gpt-5-search-api", "messages": MESSAGES}
-    seen = door.create(body, both(Reply.of_json(ANSWER)), unsupported="error")
+    seen = way_in.create(body, both(Reply.of_json(ANSWER)), unsupported="error")
     assert seen.sent == []
     assert type(seen.error).__name__ == "BadRequestError"
     assert "model: " + ONLY in str(seen.error)
@@ -441,16 +448,16 @@ def test_an_error_through_the_doors(door: Door) -> None:
 
 @pytest.mark.parametrize(("fact", "finish", "key"), [(True, "stop", True), (False, "tool_calls", False)])
 def test_the_reply_goes_by_the_facts_of_the_call(fact: bool, finish: str, key: bool) -> None:
-    facts = ModelFacts.from_mapping({"mine": {"named_choice_stops": fact, "logprobs_key": fact}})
+    facts = ModelProfiles.from_mapping({"mine": {"named_choice_stops": fact, "logprobs_key": fact}})
     body = {
         "model": "mine",
         "messages": MESSAGES,
         "tools": [{"type": "function", "function": {"name": "f"}}],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
     }
-    asked = chat_to_responses(body, Policy(models=facts)).asked
+    asked = chat_to_responses(body, Policy(models=facts)).reply_context
     assert asked.models is facts
-    assert Asked().models is KNOWN
+    assert ReplyContext().models is BUILT_IN_PROFILES
     whole = response_to_completion(ANSWER, asked).body["choices"][0]
     chunks = ChunksFromEvents(asked).feed({"type": "response.completed", "response": ANSWER})
     for choice in (whole, chunks[-1]["choices"][0]):
@@ -460,7 +467,7 @@ def test_the_reply_goes_by_the_facts_of_the_call(fact: bool, finish: str, key: b
 
 def test_an_override_can_free_or_bind_a_model() -> None:
     body = {"model": "gpt-audio", "messages": MESSAGES}
-    freed = Policy(models=ModelFacts.from_mapping({"gpt-audio": {"chat_only": False}}))
+    freed = Policy(models=ModelProfiles.from_mapping({"gpt-audio": {"chat_only": False}}))
     assert chat_to_responses(body, freed).body is not None
-    bound = Policy(models=ModelFacts.from_mapping({"gpt-4.1": {"chat_only": True}}))
+    bound = Policy(models=ModelProfiles.from_mapping({"gpt-4.1": {"chat_only": True}}))
     assert chat_to_responses(body | {"model": "gpt-4.1"}, bound).body is None

@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import completion_create_params as chat
 
 from adapter.translation import CHAT_PARAMETERS, Policy, chat_to_responses
-from adapter.translation.parameters import Move
+from adapter.translation.parameters import Conversion
 from adapter.translation.requests.chat_to_responses import CONVERTERS
 from tests.support.typeddicts import keys_of, needs_current_types
 
@@ -68,18 +68,18 @@ def test_every_rule_stands_under_its_own_name() -> None:
 
 
 def test_what_is_converted_has_a_converter_and_nothing_else_has() -> None:
-    assert CONVERTERS.keys() == {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.CONVERT}
+    assert CONVERTERS.keys() == {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.CONVERT}
 
 
 def test_what_has_no_target_is_refused_or_done_here_and_nothing_else_is() -> None:
-    without = {name: rule for name, rule in CHAT_PARAMETERS.items() if not rule.to}
-    refused = {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.REFUSE}
-    assert {name for name, rule in without.items() if rule.fate != "emulated"} == refused
+    without = {name: rule for name, rule in CHAT_PARAMETERS.items() if not rule.target}
+    refused = {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.REFUSE}
+    assert {name for name, rule in without.items() if rule.support != "emulated"} == refused
     assert without.keys() - refused == {"n", "stop"}
 
 
 def test_the_fates_are_counted() -> None:
-    fates = [rule.fate for rule in CHAT_PARAMETERS.values()]
+    fates = [rule.support for rule in CHAT_PARAMETERS.values()]
     assert {fate: fates.count(fate) for fate in set(fates)} == {
         "exact": 23,
         "emulated": 6,
@@ -106,12 +106,12 @@ def test_other_values_of_the_same_parameters_do(name: str, value: Any) -> None:
     assert [loss.path for loss in dropped.losses] == [name]
 
 
-@pytest.mark.parametrize("name", [name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.COPY])
+@pytest.mark.parametrize("name", [name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY])
 def test_what_is_copied_arrives_as_it_is_under_the_targets_name(name: str) -> None:
     value: Any = True if name == "stream" else "anything"
     made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}).body
     found: Any = made
-    for key in CHAT_PARAMETERS[name].to.split("."):
+    for key in CHAT_PARAMETERS[name].target.split("."):
         found = found[key]
     assert found == value
 

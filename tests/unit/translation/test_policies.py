@@ -16,10 +16,10 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.translation.parameters import CHAT_PARAMETERS, DEFAULT_POLICIES, MESSAGE_FIELDS, Move
+from adapter.translation.parameters import CHAT_PARAMETERS, DEFAULT_POLICIES, UNSUPPORTED_MESSAGE_FIELDS, Conversion
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.http import arguments, http
-from tests.support.ways_in import Door, Reply, Seen, Sent, each_door, plain_body
+from tests.support.ways_in import Reply, Seen, Sent, WayIn, each_way_in, plain_body
 
 Json = dict[str, Any]
 
@@ -107,8 +107,8 @@ each_policy = pytest.mark.parametrize("policy", POLICIES)
 
 
 def test_every_parameter_is_covered() -> None:
-    copied = {name for name, rule in CHAT_PARAMETERS.items() if rule.move is Move.COPY}
-    known = (CHAT_PARAMETERS.keys() | MESSAGE_FIELDS) - DEFAULT_POLICIES.keys()  # those are in test_message_fields
+    copied = {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY}
+    known = (CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS) - DEFAULT_POLICIES.keys()  # those are in test_message_fields
     expected = (known - ALWAYS_CARRIED - copied) | {"model"}
     assert {case.parameter for case in CASES} == expected
     assert len({case.id for case in CASES}) == len(CASES)
@@ -185,9 +185,9 @@ def _call(settings: Settings, body: Json, using: AbstractContextManager[Any] | N
 
 @each_policy
 @each_case
-@each_door
-def test_the_policy_for_all(door: Door, case: Case, policy: str) -> None:
-    _check(case, policy, door.create(case.input, answer, unsupported=policy))
+@each_way_in
+def test_the_policy_for_all(way_in: WayIn, case: Case, policy: str) -> None:
+    _check(case, policy, way_in.create(case.input, answer, unsupported=policy))
 
 
 def _other(policy: str) -> str:
@@ -249,10 +249,10 @@ def test_a_policy_for_something_else_does_not_count(case: Case, policy: str) -> 
 
 @each_policy
 @pytest.mark.parametrize("name", EMULATED)
-@each_door
-def test_what_is_emulated_has_no_need_of_a_policy(door: Door, name: str, policy: str) -> None:
+@each_way_in
+def test_what_is_emulated_has_no_need_of_a_policy(way_in: WayIn, name: str, policy: str) -> None:
     case = next(case for case in CASES if case.id == name)
-    seen = door.create(case.input, answer, unsupported=policy, emulate=(name,))
+    seen = way_in.create(case.input, answer, unsupported=policy, emulate=(name,))
     seen.reraise()
     assert set(seen.paths) == {RESPONSES}
     assert len(seen.sent) == (2 if name == "n" else 1)

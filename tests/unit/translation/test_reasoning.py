@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter._memory.untrusted_values import turn_of
+from adapter._memory.untrusted_values import parse_turn
 from adapter.translation.model_profiles import family_name
 from adapter.translation.policy import Policy
-from adapter.translation.reasoning.history import put_back, read_history
-from adapter.translation.reasoning.turns import ToolTurn
+from adapter.translation.reasoning.history import insert_turns, read_history
+from adapter.translation.reasoning.turns import RememberedTurn
 from adapter.translation.requests.chat_to_responses import chat_to_responses
 from tests.support.tool_loop import random_id
 
@@ -139,7 +139,7 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[
     named, steps = conversation
     messages: list[Item] = [{"role": "user", "content": "Go."}]
     expected: list[Item] = [{"role": "user", "content": "Go."}]
-    memory: dict[str, ToolTurn] = {}
+    memory: dict[str, RememberedTurn] = {}
     for step in steps:
         if isinstance(step, dict):
             messages.append(step)
@@ -152,7 +152,7 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[
         assert light.memo(step) == memo
         assert memo is not None
         assert memo.name not in memory
-        memory[memo.name] = turn_of(json.loads(json.dumps(memo.turn.to_json())))
+        memory[memo.name] = parse_turn(json.loads(json.dumps(memo.turn.to_json())))
         message = message_of(step)
         messages += [message, *answers_to(message)]
         outputs = [
@@ -161,7 +161,7 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[
         expected += [*_expected(step), *outputs]
     plain = _translated(messages)
     before = copy.deepcopy(plain.body["input"])
-    items, origins, put, names, losses = put_back(
+    items, origins, put, names, losses = insert_turns(
         plain.body["input"], plain.index.items, _history(plain, named=named), memory
     )
     assert [_by_own_id(item, plain) for item in items] == expected
@@ -217,8 +217,8 @@ def test_what_differs_in_a_call_or_the_words_before_gets_nothing(
             message["tool_calls"][k]["function"][key] += " "
     plain = _translated([{"role": "user", "content": words}, message, *answers_to(message)])
     found = {memo.name: memo.turn}
-    back = put_back(plain.body["input"], plain.index.items, _history(plain, named=named), found)
-    assert (back.items, back.put, back.names) == (plain.body["input"], (), ())
+    back = insert_turns(plain.body["input"], plain.index.items, _history(plain, named=named), found)
+    assert (back.items, back.inserted, back.names) == (plain.body["input"], (), ())
     # Where it is found, by the first call's id, or by all up to the first call, it is known that there was more to it.
     found_again = memo.name in _history(plain, named=named).names
     assert guessable or found_again is not (k == 0 and change in ("id", "removed"))
@@ -247,7 +247,7 @@ def test_reasoning_in_plain_text_counts_too() -> None:
         "encrypted_content": "x",
         "content": [{"type": "reasoning_text", "text": "x" * 10**6}],
     }
-    assert ToolTurn(("a",), ((item,),), None, (None,)).size > 10**6
+    assert RememberedTurn(("a",), ((item,),), None, (None,)).size > 10**6
 
 
 def test_a_name_in_front_of_the_models_words_costs_no_continuity() -> None:
@@ -261,7 +261,7 @@ def test_a_name_in_front_of_the_models_words_costs_no_continuity() -> None:
     assert memo is not None
     message = {**message_of(output), "name": "Ann"}
     plain: Any = chat_to_responses({"model": "gpt-5", "messages": [*messages, message, *answers_to(message)]}, policy)
-    back = put_back(plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn})
+    back = insert_turns(plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn})
     assert [item.get("type", "message") for item in back.items] == [
         "message", "reasoning", "message", "function_call", "function_call_output",
     ]  # fmt: skip

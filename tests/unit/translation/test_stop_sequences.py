@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapter.translation.objects.message_text import Piece
-from adapter.translation.replies.stop_sequences import Cut
+from adapter.translation.objects.message_text import TextPiece
+from adapter.translation.replies.stop_sequences import StopCutter
 from tests.support.depth import examples
 
 # Few letters, so that sequences overlap, nest and begin within themselves; one of two bytes, one of four.
@@ -30,13 +30,13 @@ def tokens(text: str) -> list[dict[str, Any]]:
     return [{"token": one, "logprob": -0.5, "bytes": list(one.encode()), "top_logprobs": []} for one in text]
 
 
-def run(sequences: Sequence[str], pieces: Sequence[Piece]) -> tuple[str, list[str], Cut]:
+def run(sequences: Sequence[str], pieces: Sequence[TextPiece]) -> tuple[str, list[str], StopCutter]:
     """Feed pieces one by one, the end with the last of them."""
-    cut = Cut(tuple(sequences))
-    out: list[Piece] = []
+    cut = StopCutter(tuple(sequences))
+    out: list[TextPiece] = []
     for piece in pieces:
-        out += cut.take([piece])
-    out += cut.take([], last=True)
+        out += cut.feed([piece])
+    out += cut.feed([], last=True)
     assert all(piece.text for piece in out), "a piece without text"
     return "".join(p.text for p in out), [entry["token"] for p in out for entry in p.logprobs], cut
 
@@ -51,17 +51,17 @@ def split(data: st.DataObject, text: str) -> list[str]:
 @given(stops, texts, st.data())
 def test_any_split_gives_the_reference_cut(sequences: tuple[str, ...], text: str, data: st.DataObject) -> None:
     expected = reference(text, sequences)
-    shown, _, cut = run(sequences, [Piece(piece) for piece in split(data, text)])
-    assert cut.at == expected
+    shown, _, cut = run(sequences, [TextPiece(piece) for piece in split(data, text)])
+    assert cut.position == expected
     assert shown == text[:expected]
 
 
 @settings(max_examples=examples(150))
 @given(stops, texts)
 def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: str) -> None:
-    cut, shown = Cut(sequences), ""
+    cut, shown = StopCutter(sequences), ""
     for end in range(1, len(text) + 1):
-        shown += "".join(piece.text for piece in cut.take([Piece(text[end - 1])]))
+        shown += "".join(piece.text for piece in cut.feed([TextPiece(text[end - 1])]))
         seen = text[:end]
         if reference(seen, sequences) is not None:
             assert len(shown) <= reference(seen, sequences)
@@ -74,17 +74,17 @@ def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: s
 @settings(max_examples=examples(50))
 @given(stops, texts)
 def test_a_match_is_known_as_soon_as_nothing_can_beat_it(sequences: tuple[str, ...], text: str) -> None:
-    cut = Cut(sequences)
+    cut = StopCutter(sequences)
     for end in range(1, len(text) + 1):
-        cut.take([Piece(text[end - 1])])
+        cut.feed([TextPiece(text[end - 1])])
         seen = text[:end]
         found = reference(seen, sequences)
         open_still = found is not None and any(
             seen[start:] == one[: end - start] for start in range(found) for one in sequences if end - start < len(one)
         )
-        assert cut.over == (found is not None and not open_still)
-        if cut.over:
-            assert cut.at == found == reference(text, sequences)
+        assert cut.is_cut == (found is not None and not open_still)
+        if cut.is_cut:
+            assert cut.position == found == reference(text, sequences)
             return
 
 
@@ -104,7 +104,7 @@ def test_logprobs_go_with_their_text(
             expected.append(token)
     groups = split(data, spelled) if data else [spelled]  # type: ignore[arg-type]
     entries = [[{"token": one, "bytes": list(one.encode())} for one in group] for group in groups]
-    pieces = [Piece("".join(group), made) for group, made in zip(groups, entries, strict=True)]
+    pieces = [TextPiece("".join(group), made) for group, made in zip(groups, entries, strict=True)]
     shown, kept, _ = run(sequences, [piece for piece in pieces if piece.text])
     assert shown == text[:at]
     assert kept == expected
@@ -122,7 +122,7 @@ def test_logprobs_go_with_their_text(
 )
 def test_tokens_that_fit_badly(spelled: list[bytes | None], kept: int) -> None:
     entries = [{"token": "x", "bytes": None if one is None else list(one)} for one in spelled]
-    shown, tokens_, _ = run(("?",), [Piece("👋!", entries), Piece("?", [{"token": "?", "bytes": [63]}])])
+    shown, tokens_, _ = run(("?",), [TextPiece("👋!", entries), TextPiece("?", [{"token": "?", "bytes": [63]}])])
     assert shown == "👋!"
     assert len(tokens_) == kept
 
@@ -147,31 +147,31 @@ TABLE: dict[str, tuple[tuple[str, ...], str, int | None]] = {
 def test_the_table(case: str) -> None:
     sequences, text, at = TABLE[case]
     for pieces in ([text], list(text)):
-        shown, _, cut = run(sequences, [Piece(piece) for piece in pieces])
-        assert (cut.at, shown) == (at, text[:at])
+        shown, _, cut = run(sequences, [TextPiece(piece) for piece in pieces])
+        assert (cut.position, shown) == (at, text[:at])
 
 
 def test_a_sequence_does_not_reach_over_an_interruption() -> None:
-    cut = Cut(("STOP",))
-    assert cut.take([Piece("a ST")]) == [Piece("a ")]
-    assert cut.take([], last=True) == [Piece("ST")]
-    assert cut.take([Piece("OP b")]) == [Piece("OP b")]
-    assert not cut.over
-    assert cut.take([Piece("STOP c")]) == []
-    assert cut.at == 8
+    cut = StopCutter(("STOP",))
+    assert cut.feed([TextPiece("a ST")]) == [TextPiece("a ")]
+    assert cut.feed([], last=True) == [TextPiece("ST")]
+    assert cut.feed([TextPiece("OP b")]) == [TextPiece("OP b")]
+    assert not cut.is_cut
+    assert cut.feed([TextPiece("STOP c")]) == []
+    assert cut.position == 8
 
 
 def test_a_match_that_waits_is_decided_by_an_interruption() -> None:
-    cut = Cut(("abcd", "bc"))
-    assert cut.take([Piece("xabc")]) == [Piece("x")]
-    assert cut.take([], last=True) == [Piece("a")]
-    assert cut.at == 2
-    assert cut.take([Piece("d")]) == []
+    cut = StopCutter(("abcd", "bc"))
+    assert cut.feed([TextPiece("xabc")]) == [TextPiece("x")]
+    assert cut.feed([], last=True) == [TextPiece("a")]
+    assert cut.position == 2
+    assert cut.feed([TextPiece("d")]) == []
 
 
 def test_without_sequences_pieces_pass_as_they_are() -> None:
-    pieces = [Piece("a", [{"token": "a"}]), Piece("")]
-    assert Cut(()).take(pieces) is pieces
+    pieces = [TextPiece("a", [{"token": "a"}]), TextPiece("")]
+    assert StopCutter(()).feed(pieces) is pieces
 
 
 # Costs: shapes that make simple ways of searching quadratic. With 200,000 characters those take minutes.
@@ -202,12 +202,12 @@ class Counted(str):
 def test_every_character_is_looked_at_a_few_times_at_most(case: str) -> None:
     sequences, pieces = SLOW[case]
     Counted.looks = 0
-    shown, _, cut = run(sequences, [Piece(Counted(piece)) for piece in pieces])
+    shown, _, cut = run(sequences, [TextPiece(Counted(piece)) for piece in pieces])
     assert Counted.looks <= (2 * len(sequences) + 1) * len("".join(pieces))
-    assert shown == "".join(pieces)[: cut.at]
+    assert shown == "".join(pieces)[: cut.position]
 
 
 def test_many_tokens() -> None:
     spelled = tokens("ab👋" * 30_000)
-    shown, kept, _ = run(("x" * 1000,), [Piece("ab👋" * 30_000, spelled)])
+    shown, kept, _ = run(("x" * 1000,), [TextPiece("ab👋" * 30_000, spelled)])
     assert (len(shown), len(kept)) == (90_000, 90_000)

@@ -106,14 +106,14 @@ def test_header_fields(kind: Any) -> None:
     assert header_fields.value(headers, b"content-type") == "text/html"
     assert (header_fields.value(headers, b"absent"), header_fields.has(headers, b"absent")) == ("", False)
     assert header_fields.has(headers, b"content-length")
-    made = header_fields.edited(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
+    made = header_fields.replaced(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
     assert type(made) is kind
     assert made.raw == [(b"Content-Type", b"text/html"), (b"X-New", b"3")]
     assert headers.raw == RAW
 
 
 def test_edited_headers_are_whole_ones() -> None:
-    made = header_fields.edited(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
+    made = header_fields.replaced(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
     assert made == http.Headers([RAW[0], RAW[3], (b"X-New", b"3")])
     assert (made["x-new"], made.get("x-other"), "content-length" in made) == ("3", None, True)
     made["x-new"] = "4"
