@@ -21,7 +21,13 @@ CUTS = ("whole", "event", "byte", "cut")
 
 _INACTIVE = pytest.StashKey[Path]()
 _HEADER_SHOWN = pytest.StashKey[bool]()
-_OPTIONS = ("adapter_backend", "adapter_report", "adapter_strict", "adapter_record", "adapter_streams")
+_OPTIONS = (
+    "adapter_backend",
+    "adapter_report",
+    "adapter_strict",
+    "adapter_record",
+    "adapter_streams",
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -35,7 +41,9 @@ def add_options(parser: pytest.Parser) -> None:
         help="Run the tests that use the fixture `backend` on this side, or on both (default: ini `adapter_backend`, else both).",
     )
     group.addoption(
-        "--adapter-report", metavar="FILE", help="Write where the tests ran and what fell back to FILE, as JSON."
+        "--adapter-report",
+        metavar="FILE",
+        help="Write where the tests ran and what fell back to FILE, as JSON.",
     )
     group.addoption(
         "--adapter-strict",
@@ -52,7 +60,11 @@ def add_options(parser: pytest.Parser) -> None:
         choices=CUTS[:-1],
         help="Hand out replayed and real streams whole, an event at a time, or a byte at a time (default: as they come).",
     )
-    parser.addini("adapter_backend", "the default of --adapter-backend: chat, responses or both", default="both")
+    parser.addini(
+        "adapter_backend",
+        "the default of --adapter-backend: chat, responses or both",
+        default="both",
+    )
 
 
 def add_markers(config: pytest.Config) -> None:
@@ -97,7 +109,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Give the name back where a module turns up only now, beside tests in a part of the repository, unless a part uses the adapter."""
     config = parent.config
-    if _INACTIVE in config.stash or config.getoption("importmode") != "prepend" or "adapter._runtime" in sys.modules:
+    if (
+        _INACTIVE in config.stash
+        or config.getoption("importmode") != "prepend"
+        or "adapter._runtime" in sys.modules
+    ):
         return
     found = _project_module([_root_folder(module_path.parent)])
     if found is None:
@@ -118,7 +134,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say it at the end, where it was found out since."""
-    if _INACTIVE in config.stash and not config.stash.get(_HEADER_SHOWN, False) and _is_asked_for(config):
+    if (
+        _INACTIVE in config.stash
+        and not config.stash.get(_HEADER_SHOWN, False)
+        and _is_asked_for(config)
+    ):
         terminalreporter.line(_reason(config))
 
 
@@ -127,7 +147,9 @@ def _is_asked_for(config: pytest.Config) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     """Say why, where a fixture of the plugin is asked for."""
     report = yield
     fixture = str(getattr(call.excinfo.value, "argname", "")) if call.excinfo is not None else ""
@@ -163,7 +185,13 @@ def _root_folder(folder: Path) -> Path:
 def _project_module(folders: Iterable[Path]) -> Path | None:
     """Find a module or package `adapter` that isn't the one beside this file."""
     return next(
-        (found for folder in dict.fromkeys(folders) for found in _adapter_modules(folder) if _is_foreign(found)), None
+        (
+            found
+            for folder in dict.fromkeys(folders)
+            for found in _adapter_modules(folder)
+            if _is_foreign(found)
+        ),
+        None,
     )
 
 
@@ -175,7 +203,11 @@ def _on_path() -> Path | None:
 
 def _adapter_modules(folder: Path) -> list[Path]:
     # `os.path` takes what can't be looked at for absent.
-    return [path for path in (folder / "adapter" / "__init__.py", folder / "adapter.py") if os.path.isfile(path)]  # noqa: PTH113
+    return [
+        path
+        for path in (folder / "adapter" / "__init__.py", folder / "adapter.py")
+        if os.path.isfile(path)
+    ]
 
 
 def _is_foreign(found: Path) -> bool:

@@ -46,7 +46,9 @@ def _start(folder: Path, *options: str) -> subprocess.Popen[str]:
     code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTER_")}
     command = [sys.executable, "-c", code, "audit", str(folder), "--json", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean, cwd=Path(__file__).parents[1])  # noqa: S603  # ourselves
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=clean, cwd=Path(__file__).parents[1]
+    )  # ourselves
 
 
 def run(folder: Path, *options: str) -> tuple[dict[str, Any], float, int]:
@@ -81,7 +83,9 @@ def kill(folder: Path, state: Path, share: float, total: int) -> int:
     while process.poll() is None and counted < share * total:
         time.sleep(0.05)
         if state.exists():
-            counted = sum(json.loads(state.read_text())["summary"]["tables"].get("rows", {}).values())
+            counted = sum(
+                json.loads(state.read_text())["summary"]["tables"].get("rows", {}).values()
+            )
     workers = _tree(process.pid)[1:]
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()

@@ -15,7 +15,11 @@ def _langchain(base_url: str, asked: str) -> tuple[Any, Any]:
     from langchain_openai import ChatOpenAI  # type: ignore[import-not-found,unused-ignore]
 
     model = ChatOpenAI(
-        model="gpt-4.1", api_key="key", base_url=base_url, use_responses_api=True, default_headers={"x-bench": asked}
+        model="gpt-4.1",
+        api_key="key",
+        base_url=base_url,
+        use_responses_api=True,
+        default_headers={"x-bench": asked},
     )
     return lambda: [None for _ in model.stream("Hello")], lambda: model.invoke("Hello")
 
@@ -46,7 +50,10 @@ def _native(base_url: str, asked: str) -> tuple[Any, Any]:
 
 def _measure(name: str, base_url: str) -> None:
     asked = f"n{DELTAS}-g0"
-    theirs, native = {"langchain": _langchain, "litellm": _litellm}[name](base_url, asked), _native(base_url, asked)
+    theirs, native = (
+        {"langchain": _langchain, "litellm": _litellm}[name](base_url, asked),
+        _native(base_url, asked),
+    )
     found = {}
     for k, what in enumerate(
         (f"sync stream of {DELTAS} deltas, CPU per delta", "whole answer, 1 message, CPU per call")

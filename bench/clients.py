@@ -11,7 +11,13 @@ import adapter
 
 MODEL = "gpt-4.1"
 PLAIN: dict[str, Any] = {"api_key": "key", "max_retries": 0}
-NATIVE, RESPONSES, CLIENT, WIRE, OFF = "native chat", "native responses", "client way_in", "wire way_in", "off"
+NATIVE, RESPONSES, CLIENT, WIRE, OFF = (
+    "native chat",
+    "native responses",
+    "client way_in",
+    "wire way_in",
+    "off",
+)
 Work = Callable[[], object]
 
 
@@ -25,7 +31,10 @@ def history(count: int) -> list[dict[str, Any]]:
         )
         match k % 10 if k < count - 2 else k % 2 * 2:
             case 5:
-                function = {"name": "search", "arguments": '{"query": "trains from Oslo to Bergen"}'}
+                function = {
+                    "name": "search",
+                    "arguments": '{"query": "trains from Oslo to Bergen"}',
+                }
                 call = {"id": f"call_{k}", "type": "function", "function": function}
                 messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
             case 6:
@@ -38,7 +47,10 @@ def history(count: int) -> list[dict[str, Any]]:
 def question() -> list[dict[str, Any]]:
     """Make the shortest conversation."""
     return [
-        {"role": "user", "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus."}
+        {
+            "role": "user",
+            "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus.",
+        }
     ]
 
 
@@ -49,7 +61,9 @@ def client(name: str, base_url: str, asked: str, *, asynchronous: bool = False) 
     if name in (CLIENT, OFF):
         return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(**plain, settings=settings)
     if name == WIRE and asynchronous:
-        outer: Any = openai.DefaultAsyncHttpxClient(transport=adapter.AsyncTransport(settings=settings))
+        outer: Any = openai.DefaultAsyncHttpxClient(
+            transport=adapter.AsyncTransport(settings=settings)
+        )
         return openai.AsyncOpenAI(**plain, http_client=outer)
     if name == WIRE:
         outer = openai.DefaultHttpxClient(transport=adapter.Transport(settings=settings))
@@ -99,7 +113,11 @@ async def said(name: str, stream: Any) -> str:
 
 def _item(message: dict[str, Any]) -> dict[str, Any]:
     if message["role"] == "tool":
-        return {"type": "function_call_output", "call_id": message["tool_call_id"], "output": message["content"]}
+        return {
+            "type": "function_call_output",
+            "call_id": message["tool_call_id"],
+            "output": message["content"],
+        }
     for call in message.get("tool_calls", ()):
         return {"type": "function_call", "call_id": call["id"], **call["function"]}
     return {"role": message["role"], "content": message["content"]}

@@ -23,9 +23,14 @@ BODY: dict[str, Any] = {
     "model": "gpt-4o",
     "messages": [
         {"role": "system", "content": "You are a helpful assistant. It is 12:34."},
-        {"role": "user", "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus."},
+        {
+            "role": "user",
+            "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus.",
+        },
     ],
-    "tools": [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}],
+    "tools": [
+        {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+    ],
 }
 RULES = [
     {"match": {"tag": "batch-*"}, "backend": "chat"},
@@ -34,7 +39,10 @@ RULES = [
 ]
 ROWS: dict[str, tuple[Settings, Overrides]] = {
     "backend alone": (Settings(backend="responses"), NO_OVERRIDES),
-    "backend, inside use(conversation=…)": (Settings(backend="responses"), Overrides(conversation="c-1")),
+    "backend, inside use(conversation=…)": (
+        Settings(backend="responses"),
+        Overrides(conversation="c-1"),
+    ),
     "rollout": (Settings(rollout=50), NO_OVERRIDES),
     "rollout, inside use(conversation=…)": (Settings(rollout=50), Overrides(conversation="c-1")),
     "three rules": (Settings(backend="responses", rules=RULES), NO_OVERRIDES),
@@ -55,7 +63,9 @@ def main() -> None:
     """Measure all rows and print them."""
     routers = {name: (Router(settings), overrides) for name, (settings, overrides) in ROWS.items()}
     for router, overrides in routers.values():
-        assert not isinstance(router.choose(Call(None, {}, overrides, body=BODY)), (Need, FlagQuery))
+        assert not isinstance(
+            router.choose(Call(None, {}, overrides, body=BODY)), (Need, FlagQuery)
+        )
     taken: dict[str, list[float]] = {name: [] for name in ROWS}
     for _ in range(ROUNDS):
         for name, (router, overrides) in routers.items():

@@ -36,7 +36,9 @@ from adapter.translation.reasoning.turns import MemoryEntry, RememberedTurn
 _QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 ROUNDS, CALLS = 30, 200
 WHOSE = make_memory_scope("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
-ENCRYPTED = base64.b64encode(os.urandom(1338)).decode()  # 1,784 characters: the median of 200 recorded items
+ENCRYPTED = base64.b64encode(
+    os.urandom(1338)
+).decode()  # 1,784 characters: the median of 200 recorded items
 
 
 def _turn() -> RememberedTurn:
@@ -127,13 +129,17 @@ def _async_round_trips(url: str, runner: asyncio.Runner) -> Callable[[list[Any]]
     return lambda effects: runner.run(ask(effects))
 
 
-def _microseconds(work: Callable[[list[Any]], None], effects: list[Any], clock: Callable[[], float]) -> float:
+def _microseconds(
+    work: Callable[[list[Any]], None], effects: list[Any], clock: Callable[[], float]
+) -> float:
     began = clock()
     work(effects)
     return (clock() - began) / len(effects) * 1e6
 
 
-def _beside(work: Callable[[list[Any]], None], trip: Callable[[list[Any]], None], effects: list[Any]) -> list[float]:
+def _beside(
+    work: Callable[[list[Any]], None], trip: Callable[[list[Any]], None], effects: list[Any]
+) -> list[float]:
     """Take turns with a bare round trip, call by call: how long a server takes to wake up depends on how long it had slept."""
     clock = time.perf_counter
     above = []
@@ -146,7 +152,10 @@ def _beside(work: Callable[[list[Any]], None], trip: Callable[[list[Any]], None]
 def costs() -> None:
     """Print what remembering and recalling costs."""
     with tempfile.TemporaryDirectory() as folder, _redis() as url, asyncio.Runner() as runner:
-        addresses = {"memory://": "memory://", "sqlite:///": f"sqlite:///{Path(folder) / 'bench.db'}"}
+        addresses = {
+            "memory://": "memory://",
+            "sqlite:///": f"sqlite:///{Path(folder) / 'bench.db'}",
+        }
         addresses |= {"redis://": url} if url is not None else {}
         rows: dict[str, Callable[[list[Any]], None]] = {}
         for name, address in addresses.items():
@@ -167,7 +176,10 @@ def costs() -> None:
                 ("redis://", "one round trip to that Redis"),
                 ("redis://, async", "one round trip, async"),
             ):
-                _show(f"{name}, above a round trip", [_beside(rows[name], rows[trip], some) for some in effects])
+                _show(
+                    f"{name}, above a round trip",
+                    [_beside(rows[name], rows[trip], some) for some in effects],
+                )
         gc.enable()
 
 
@@ -180,7 +192,12 @@ def bounds(count: int) -> None:
     store = InMemoryStore(count=10_000, size=64 * 1024 * 1024, age=86_400)
     tracemalloc.start()
     for k in range(count):
-        item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": f"{k:08d}" * 223}
+        item = {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [],
+            "encrypted_content": f"{k:08d}" * 223,
+        }
         turn = RememberedTurn((f"{k:032x}",), ((item,),), None, ("fc_1",))
         store.put(f"scope:-:{k:032x}", turn, turn.size)
         if (k + 1) in (10_000, 100_000, count):

@@ -21,7 +21,10 @@ LANES = BRIDGES.parents[1] / ".lanes"
 FOUND = {"langchain": LANES / "frameworks" / "langchain", "litellm": LANES / "bench-litellm"}
 NAMES = {"langchain": "LangChain, use_responses_api", "litellm": "LiteLLM's bridge"}
 DELTAS = 200
-OFFLINE = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # else it looks for prices on the net
+OFFLINE = {
+    **os.environ,
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}  # else it looks for prices on the net
 
 
 def others(server: Server) -> list[Row]:
@@ -31,7 +34,9 @@ def others(server: Server) -> list[Row]:
         python = folder / "bin" / "python"
         if not python.exists():
             continue
-        done = subprocess.run([python, BRIDGES, name, server.base_url], capture_output=True, check=False, env=OFFLINE)  # noqa: S603  # as above
+        done = subprocess.run(
+            [python, BRIDGES, name, server.base_url], capture_output=True, check=False, env=OFFLINE
+        )  # as above
         if done.returncode:
             print(f"{name}: {done.stderr.decode().strip().rpartition(chr(10))[2]}")
             continue

@@ -21,7 +21,9 @@ def plot(rows: list[Row]) -> str:
         assert row.ratio is not None
         y = 10 + k * HEIGHT
         long = min(row.ratio, MOST) * scale
-        colour = {"client way_in": "#2563eb", "wire way_in": "#0d9488", "off": "#9ca3af"}.get(row.who, "#d97706")
+        colour = {"client way_in": "#2563eb", "wire way_in": "#0d9488", "off": "#9ca3af"}.get(
+            row.who, "#d97706"
+        )
         label = escape(f"{row.what}: {row.who}")
         lines += [
             f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{label}</text>',

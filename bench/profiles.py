@@ -32,7 +32,9 @@ def profile(work: Work, rounds: int) -> list[str]:
     lines = [f"{total / rounds * 1e3:.2f} ms for each, under the profiler"]
     for (file, _, name), (_, calls, own, _, _) in found[:SHOWN]:
         place = _PLACE.sub("", file) if file != "~" else "built in"
-        lines.append(f"{own / total:6.1%} {calls / rounds:9.1f} calls  {place}: {re.sub(' at 0x[0-9a-f]+', '', name)}")
+        lines.append(
+            f"{own / total:6.1%} {calls / rounds:9.1f} calls  {place}: {re.sub(' at 0x[0-9a-f]+', '', name)}"
+        )
     return lines
 
 

@@ -22,7 +22,9 @@ from adapter import Finished, read
 
 ROUNDS, DELTAS = 60, 300
 KEY = {"api_key": "fake-key", "base_url": "http://bench.invalid/v1", "max_retries": 0}
-http: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+http: Any = importlib.import_module(
+    openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+)
 
 Lines = list[dict[str, Any]]
 
@@ -39,7 +41,13 @@ def chat_text() -> Lines:
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return {**top, "system_fingerprint": None, "choices": [choice], "usage": None, "obfuscation": "Xx1"}
+        return {
+            **top,
+            "system_fingerprint": None,
+            "choices": [choice],
+            "usage": None,
+            "obfuscation": "Xx1",
+        }
 
     usage = {"prompt_tokens": 1, "completion_tokens": DELTAS, "total_tokens": DELTAS + 1}
     return [
@@ -52,12 +60,22 @@ def chat_text() -> Lines:
 
 def chat_call() -> Lines:
     """Make the chunks of a tool call whose arguments come in many pieces."""
-    head = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "note", "arguments": ""}}
+    head = {
+        "index": 0,
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "note", "arguments": ""},
+    }
     pieces = ['{"text": "', *(f" word{n}" for n in range(DELTAS)), '"}']
     first, *_, finish, usage = chat_text()
 
     def chunk(entry: dict[str, Any], **more: Any) -> dict[str, Any]:
-        choice = {"index": 0, "delta": {**more, "tool_calls": [entry]}, "logprobs": None, "finish_reason": None}
+        choice = {
+            "index": 0,
+            "delta": {**more, "tool_calls": [entry]},
+            "logprobs": None,
+            "finish_reason": None,
+        }
         return {**first, "choices": [choice]}
 
     finish["choices"][0]["finish_reason"] = "tool_calls"
@@ -72,14 +90,22 @@ def _response(status: str, output: Lines, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _events(item: dict[str, Any], done: dict[str, Any], kind: str, pieces: list[str], **more: Any) -> Lines:
+def _events(
+    item: dict[str, Any], done: dict[str, Any], kind: str, pieces: list[str], **more: Any
+) -> Lines:
     usage = {"input_tokens": 1, "output_tokens": DELTAS, "total_tokens": DELTAS + 1}
-    usage |= {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}  # type: ignore[dict-item]
+    usage |= {
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }  # type: ignore[dict-item]
     at = {"output_index": 0, "item_id": item["id"]} | more
     events = [
         {"type": "response.created", "response": _response("in_progress", [])},
         {"type": "response.output_item.added", "output_index": 0, "item": item},
-        *({"type": f"response.{kind}.delta", **at, "delta": piece, "obfuscation": "Xx1"} for piece in pieces),
+        *(
+            {"type": f"response.{kind}.delta", **at, "delta": piece, "obfuscation": "Xx1"}
+            for piece in pieces
+        ),
         {"type": "response.output_item.done", "output_index": 0, "item": done},
         {"type": "response.completed", "response": _response("completed", [done], usage=usage)},
     ]
@@ -104,7 +130,13 @@ def responses_text() -> Lines:
 def responses_call() -> Lines:
     """Make the events of a tool call whose arguments come in many pieces."""
     pieces = ['{"text": "', *(f" word{n}" for n in range(DELTAS)), '"}']
-    item = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "note", "arguments": ""}
+    item = {
+        "id": "fc_1",
+        "type": "function_call",
+        "call_id": "call_1",
+        "name": "note",
+        "arguments": "",
+    }
     return _events(item, {**item, "arguments": "".join(pieces)}, "function_call_arguments", pieces)
 
 
@@ -124,9 +156,17 @@ def rows() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"SDK, chat, {name}", lambda chat=chat: chat.create(**asked, messages=said)
     for name, lines in (("text", responses_text()), ("call", responses_call())):
         responses = _client(openai.OpenAI, lines).responses
-        yield f"SDK, responses, {name}", lambda responses=responses: responses.create(**asked, input="…")
-        ours = _client(adapter.OpenAI, lines, settings=adapter.Settings(backend="responses")).chat.completions
-        yield f"our client on responses, {name}", lambda ours=ours: ours.create(**asked, messages=said)
+        yield (
+            f"SDK, responses, {name}",
+            lambda responses=responses: responses.create(**asked, input="…"),
+        )
+        ours = _client(
+            adapter.OpenAI, lines, settings=adapter.Settings(backend="responses")
+        ).chat.completions
+        yield (
+            f"our client on responses, {name}",
+            lambda ours=ours: ours.create(**asked, messages=said),
+        )
 
 
 def _seconds(stream: Any) -> float:
@@ -144,7 +184,9 @@ def main() -> None:
         assert isinstance(last, Finished)
         assert len(last.turn.text or last.turn.tool_calls[0].arguments) > DELTAS
         pairs = [(_seconds(opened()), _seconds(read(opened()))) for _ in range(ROUNDS)]
-        plain, reading = (statistics.median(side) / DELTAS * 1e6 for side in zip(*pairs, strict=True))
+        plain, reading = (
+            statistics.median(side) / DELTAS * 1e6 for side in zip(*pairs, strict=True)
+        )
         ratio = statistics.median(read_ / plain_ for plain_, read_ in pairs)
         print(f"{name:<34} {plain:12.2f} {reading:12.2f} {ratio:7.2f}")
 

@@ -14,7 +14,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .clients import CLIENT, NATIVE, OFF, RESPONSES, WIRE, Work, client, history, opened, question, said, texts, whole
+from .clients import (
+    CLIENT,
+    NATIVE,
+    OFF,
+    RESPONSES,
+    WIRE,
+    Work,
+    client,
+    history,
+    opened,
+    question,
+    said,
+    texts,
+    whole,
+)
 from .server import Server, words
 
 
@@ -48,18 +62,26 @@ def interleaved(
             taken[name].append(clock() - began)
     first = taken[names[0]]
     return {
-        name: (statistics.median(values), statistics.median([a / b for a, b in zip(values, first, strict=True)]))
+        name: (
+            statistics.median(values),
+            statistics.median([a / b for a, b in zip(values, first, strict=True)]),
+        )
         for name, values in taken.items()
     }
 
 
-def _goal(row: Row, reach: float | None = None, aim: float | None = None, *, absolute: bool = False) -> Row:
+def _goal(
+    row: Row, reach: float | None = None, aim: float | None = None, *, absolute: bool = False
+) -> Row:
     found = row.figure if absolute else row.ratio
     if reach is None or found is None:
         return row
     unit = f" {row.unit}" if absolute else "×"
     return replace(
-        row, reach=f"≤ {reach:g}{unit}", aim=f"≤ {aim:g}{unit}" if aim is not None else "", met=found <= reach
+        row,
+        reach=f"≤ {reach:g}{unit}",
+        aim=f"≤ {aim:g}{unit}" if aim is not None else "",
+        met=found <= reach,
     )
 
 
@@ -111,7 +133,14 @@ def wholes(server: Server, rounds: int, messages: int) -> list[Row]:
         rows.append(row)
     if messages == 1:
         over = (found[WIRE][0] - found[NATIVE][0]) * 1e6
-        rows.append(_goal(Row("whole answer, 1 message, beyond native chat", WIRE, over, "µs"), 150, 80, absolute=True))
+        rows.append(
+            _goal(
+                Row("whole answer, 1 message, beyond native chat", WIRE, over, "µs"),
+                150,
+                80,
+                absolute=True,
+            )
+        )
     return rows
 
 
@@ -177,7 +206,9 @@ def imports(rounds: int) -> list[Row]:
     return [
         Row("import", "import openai", sdk * 1e3, "ms"),
         _goal(Row("import", "import adapter, beyond it", bare * 1e3, "ms", bare / sdk), 0.10, 0.05),
-        Row("import", "from adapter import OpenAI, beyond both", clients * 1e3, "ms", clients / sdk),
+        Row(
+            "import", "from adapter import OpenAI, beyond both", clients * 1e3, "ms", clients / sdk
+        ),
     ]
 
 

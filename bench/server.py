@@ -41,7 +41,13 @@ def words(count: int) -> list[str]:
 
 def _response(deltas: list[str], *, done: bool) -> dict[str, Any]:
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": "".join(deltas)}
-    message = {"id": MESSAGE_ID, "type": "message", "status": "completed", "content": [part], "role": "assistant"}
+    message = {
+        "id": MESSAGE_ID,
+        "type": "message",
+        "status": "completed",
+        "content": [part],
+        "role": "assistant",
+    }
     usage = {
         "input_tokens": 36, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": len(deltas),
         "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 36 + len(deltas),
@@ -72,9 +78,17 @@ def _responses_events(count: int) -> list[bytes]:
         {"type": "response.content_part.added", **inside, "part": {**part, "text": ""}},
     ]  # fmt: skip
     for delta in deltas:
-        hidden = "".join(padding.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=padding.randint(1, 15)))
+        hidden = "".join(
+            padding.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=padding.randint(1, 15))
+        )
         events.append(
-            {"type": "response.output_text.delta", **inside, "delta": delta, "logprobs": [], "obfuscation": hidden}
+            {
+                "type": "response.output_text.delta",
+                **inside,
+                "delta": delta,
+                "logprobs": [],
+                "obfuscation": hidden,
+            }
         )
     events += [
         {"type": "response.output_text.done", **inside, "text": part["text"], "logprobs": []},
@@ -112,13 +126,17 @@ def _chat_events(count: int) -> list[bytes]:
     deltas += [{"content": word} for word in words(count)]
     written = []
     for k, delta in enumerate([*deltas, {}]):
-        hidden = "".join(padding.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=padding.randint(1, 15)))
+        hidden = "".join(
+            padding.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=padding.randint(1, 15))
+        )
         finish = "stop" if k > count else None
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         written.append(
             f"data: {_dumps({**top, 'choices': [choice], 'usage': None, 'obfuscation': hidden})}\n\n".encode()
         )
-    written.append(f"data: {_dumps({**top, 'choices': [], 'usage': _chat_usage(count)})}\n\n".encode())
+    written.append(
+        f"data: {_dumps({**top, 'choices': [], 'usage': _chat_usage(count)})}\n\n".encode()
+    )
     written.append(b"data: [DONE]\n\n")
     return [b"".join(written[:2]), *written[2:]]
 
@@ -141,7 +159,12 @@ def _whole(*, responses: bool, count: int) -> bytes:
     if responses:
         body: dict[str, Any] = _response(words(count), done=True)
     else:
-        message = {"role": "assistant", "content": "".join(words(count)), "refusal": None, "annotations": []}
+        message = {
+            "role": "assistant",
+            "content": "".join(words(count)),
+            "refusal": None,
+            "annotations": [],
+        }
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         body = {
             "id": "chatcmpl-CRIvcmXgHzpNNQKXMkCdKzXjTnCnE",
@@ -199,7 +222,9 @@ class _Connection(asyncio.Protocol):
         path = head.split(b" ", 2)[1]
         if path == b"/stats":
             written = json.dumps({"connections": _Connection.asking}).encode()
-            self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(written) + written)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(written) + written
+            )
             return
         _Connection.asking += not self._asked
         self._asked = True

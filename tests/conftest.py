@@ -36,7 +36,11 @@ _LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first; else the order stays."""
-    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
+    items.sort(
+        key=lambda item: (
+            _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST)
+        )
+    )
 
 
 def pytest_collection_finish() -> None:
@@ -52,7 +56,9 @@ def _register_hypothesis_profiles() -> None:
     hypothesis.settings.register_profile(
         "ci", max_examples=examples(100), deadline=None, derandomize=True, print_blob=True
     )
-    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+    hypothesis.settings.load_profile(
+        os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev")
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -105,7 +105,9 @@ class Work:
         return bool(self.lists or self.project or self.anew)
 
 
-def ready(wanted: Environment, *, python: str | Path = sys.executable, pip: str | None = None) -> Path:
+def ready(
+    wanted: Environment, *, python: str | Path = sys.executable, pip: str | None = None
+) -> Path:
     """Make an environment, or keep the one that is there and whole; give its Python.
 
     With `pip`, a requirement such as `pip==23.2.1`, that pip does the installing instead of the one that comes with Python.
@@ -133,7 +135,12 @@ def newest(folder: Path, *, python: str | Path = sys.executable) -> tuple[Path, 
         shutil.rmtree(folder, ignore_errors=True)
         _run([maker.base, "-I", "-m", "venv", "--clear", str(folder)], f"{name} can't be made")
         _run([*_pip(folder), "--upgrade", "pip"], "pip can't be had")
-        wanted = ["--requirement", str(REQUIREMENTS / "dev.in"), "--editable", f".[{','.join(EXTRAS)}]"]
+        wanted = [
+            "--requirement",
+            str(REQUIREMENTS / "dev.in"),
+            "--editable",
+            f".[{','.join(EXTRAS)}]",
+        ]
         _run([*_pip(folder), "--upgrade", *wanted], "the newest releases can't be installed")
     inside = _ask(interpreter_in(folder))
     assert inside is not None
@@ -162,7 +169,9 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
         return
     stamp, kept = folder / STAMP, b""
     if work.anew:
-        _tell(f"{name}: making it {f'anew, since {work.anew}' if folder.exists() else f'with Python {maker.version}'}")
+        _tell(
+            f"{name}: making it {f'anew, since {work.anew}' if folder.exists() else f'with Python {maker.version}'}"
+        )
         shutil.rmtree(folder, ignore_errors=True)
         _run([maker.base, "-I", "-m", "venv", "--clear", str(folder)], f"{name} can't be made")
         work = Work(wanted.lists, wanted.project)
@@ -175,14 +184,18 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
         if work.lists:
             lists = " and ".join(f"requirements/{one}" for one in work.lists)
             _tell(f"{name}: installing the packages of {lists}")
-            given = [word for one in work.lists for word in ("--requirement", str(REQUIREMENTS / one))]
+            given = [
+                word for one in work.lists for word in ("--requirement", str(REQUIREMENTS / one))
+            ]
             _run([*_pip(folder), "--no-compile", *EXACTLY, *given], f"{lists} can't be installed")
             _compile(folder)
         if work.project:
             _tell(f"{name}: installing the project itself")
             _run([*_pip(folder), *EDITABLE], "the project can't be installed")
     except CannotBeMadeError:
-        if kept:  # pip fetches everything before it changes anything: what was there may still be whole
+        if (
+            kept
+        ):  # pip fetches everything before it changes anything: what was there may still be whole
             stamp.write_bytes(kept)
         raise
     held = json.loads(kept)["lists"] if kept else {}
@@ -193,7 +206,9 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
 def _work(wanted: Environment, maker: Interpreter) -> Work:
     try:
         stamp = json.loads((wanted.folder / STAMP).read_bytes())
-        made_by, root, held, project, there = (stamp[key] for key in ("python", "root", "lists", "project", "packages"))
+        made_by, root, held, project, there = (
+            stamp[key] for key in ("python", "root", "lists", "project", "packages")
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Work(anew="it isn't finished")
     inside = _ask(interpreter_in(wanted.folder))
@@ -207,14 +222,23 @@ def _work(wanted: Environment, maker: Interpreter) -> Work:
         return Work(anew="the packages wanted have changed")
     if broken := _broken(inside, there):
         return Work(anew=f"{broken} is gone or incomplete")
-    return Work(tuple(one for one in wanted.lists if one not in held), wanted.project and project != _project())
+    return Work(
+        tuple(one for one in wanted.lists if one not in held),
+        wanted.project and project != _project(),
+    )
 
 
 def _stamp(wanted: Environment, maker: Interpreter, lists: dict[str, str]) -> None:
     inside = _ask(interpreter_in(wanted.folder))
     assert inside is not None
-    names = {"pip", *([PROJECT] if wanted.project else []), *(name for one in lists for name in pinned(one))}
-    there = [found.name for found in _installed(inside) if _normal(found.name.partition("-")[0]) in names]
+    names = {
+        "pip",
+        *([PROJECT] if wanted.project else []),
+        *(name for one in lists for name in pinned(one)),
+    }
+    there = [
+        found.name for found in _installed(inside) if _normal(found.name.partition("-")[0]) in names
+    ]
     whole = {
         "python": maker.who, "root": str(ROOT), "lists": lists, "project": _project() if wanted.project else None, "packages": sorted(there),
     }  # fmt: skip
@@ -239,16 +263,29 @@ def _broken(inside: Interpreter, wanted: list[str]) -> str | None:
 
 
 def _installed(inside: Interpreter) -> list[Path]:
-    return [found for folder in inside.packages if folder.is_dir() for found in folder.glob("*.dist-info")]
+    return [
+        found
+        for folder in inside.packages
+        if folder.is_dir()
+        for found in folder.glob("*.dist-info")
+    ]
 
 
 def _ask(python: str | Path) -> Interpreter | None:
     try:
-        said = subprocess.run([str(python), "-I", "-c", _WHO], capture_output=True, text=True, check=True, env=_clean())
+        said = subprocess.run(
+            [str(python), "-I", "-c", _WHO],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=_clean(),
+        )
         who, version, base, prefix, *packages = json.loads(said.stdout)
     except (OSError, ValueError, subprocess.CalledProcessError):
         return None
-    return Interpreter(who, version, base, prefix, frozenset(Path(one).resolve() for one in packages))
+    return Interpreter(
+        who, version, base, prefix, frozenset(Path(one).resolve() for one in packages)
+    )
 
 
 def _digest(name: str) -> str | None:
@@ -282,7 +319,9 @@ def _pip(folder: Path) -> list[str]:
 
 
 def _run(command: Sequence[str], otherwise: str) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=_pips_own(command[0]) if "pip" in command else _clean(), check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=_pips_own(command[0]) if "pip" in command else _clean(), check=False
+    )
     if done.returncode:
         raise CannotBeMadeError(otherwise)
 
@@ -291,7 +330,17 @@ def _compile(folder: Path) -> None:
     """Compile what is installed, on all cores; pip would use one. What can't be compiled, templates for example, stays as it is."""
     inside = _ask(interpreter_in(folder))
     assert inside is not None
-    command = [str(interpreter_in(folder)), "-I", "-m", "compileall", "-q", "-q", "-j", "0", *map(str, inside.packages)]
+    command = [
+        str(interpreter_in(folder)),
+        "-I",
+        "-m",
+        "compileall",
+        "-q",
+        "-q",
+        "-j",
+        "0",
+        *map(str, inside.packages),
+    ]
     subprocess.run(command, env=_clean(), capture_output=True, check=False)
 
 
@@ -323,9 +372,13 @@ def _pips_own(python: str) -> dict[str, str]:
         if key.startswith("PIP_") and value
     }
     for key in ("use-feature", "use-deprecated"):
-        told[key] = " ".join(word for word in told.get(key, "").split() if word in _TRANSPORT_FEATURES)
+        told[key] = " ".join(
+            word for word in told.get(key, "").split() if word in _TRANSPORT_FEATURES
+        )
     passed = {
-        "PIP_" + key.upper().replace("-", "_"): value for key, value in told.items() if key in _FROM_THE_USER and value
+        "PIP_" + key.upper().replace("-", "_"): value
+        for key, value in told.items()
+        if key in _FROM_THE_USER and value
     }
     return {**_clean(), **passed, "PIP_CONFIG_FILE": os.devnull}
 
@@ -360,14 +413,19 @@ def main() -> int:
     """Make the environments that are named, and print the Python of each."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("names", nargs="+", choices=NAMED, metavar="NAME", help=", ".join(NAMED))
-    parser.add_argument("--optional", action="store_true", help="say so and exit with 0 where one can't be made")
+    parser.add_argument(
+        "--optional", action="store_true", help="say so and exit with 0 where one can't be made"
+    )
     parser.add_argument("--quiet", action="store_true", help="don't print where its Python is")
     asked = parser.parse_args()
     for name in asked.names:
         try:
             python = ready(NAMED[name])
         except CannotBeMadeError as error:
-            _tell(f"{name}: {error}" + (": the tests that need it will be skipped" if asked.optional else ""))
+            _tell(
+                f"{name}: {error}"
+                + (": the tests that need it will be skipped" if asked.optional else "")
+            )
             if not asked.optional:
                 return 1
         else:

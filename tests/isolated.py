@@ -70,9 +70,14 @@ def run(kind: str, name: str, options: list[str], record: str | None) -> tuple[d
         return {kind: name, "version": "no environment", **_counts(None)}, 1
     report.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", suite.tests(name), f"--junitxml={report}", "-q"]
-    command += [*suite.options.get(name, ()), *(f"-W{each}" for each in suite.tolerated.get(name, ()))]
+    command += [
+        *suite.options.get(name, ()),
+        *(f"-W{each}" for each in suite.tolerated.get(name, ())),
+    ]
     told = {UNDER_TEST: name, **({RECORD_FROM: record} if record else {})}
-    code = subprocess.run([*command, *options], cwd=ROOT, env={**os.environ, **told}, check=False).returncode
+    code = subprocess.run(
+        [*command, *options], cwd=ROOT, env={**os.environ, **told}, check=False
+    ).returncode
     shown = suite.shown.get(name) or (_first(kind, name),)
     asked = [str(python), "-c", _VERSIONS, *shown]
     versions = json.loads(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
@@ -104,16 +109,27 @@ def _counts(report: Path | None) -> dict[str, str]:
         for keys in (("tests",), ("failures", "errors"), ("skipped",))
     )
     told = {
-        str(one.get("name")): str(one.get("value")) for suite in suites for one in suite.iterfind("properties/property")
+        str(one.get("name")): str(one.get("value"))
+        for suite in suites
+        for one in suite.iterfind("properties/property")
     }
-    return {"passed": str(total - failed - skipped), "failed": str(failed), "skipped": str(skipped), **told}
+    return {
+        "passed": str(total - failed - skipped),
+        "failed": str(failed),
+        "skipped": str(skipped),
+        **told,
+    }
 
 
 def show(rows: list[dict[str, str]]) -> None:
     """Print the table."""
     heads = list(dict.fromkeys(head for row in rows for head in row))
     widths = {head: max(len(head), *(len(row.get(head, "")) for row in rows)) for head in heads}
-    for row in ({head: head for head in heads}, {head: "-" * widths[head] for head in heads}, *rows):
+    for row in (
+        {head: head for head in heads},
+        {head: "-" * widths[head] for head in heads},
+        *rows,
+    ):
         print("  ".join(row.get(head, "").ljust(widths[head]) for head in heads).rstrip())
 
 
@@ -124,8 +140,12 @@ def main() -> int:
     own, options = given[:cut], given[cut + 1 :]
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="those that are run; default: all of the kind")
-    parser.add_argument("--record", metavar="URL", help="record the cassettes anew from the server at this base URL")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="those that are run; default: all of the kind"
+    )
+    parser.add_argument(
+        "--record", metavar="URL", help="record the cassettes anew from the server at this base URL"
+    )
     asked = parser.parse_args(own)
     known = names(asked.kind)
     if unknown := set(asked.names) - set(known):

@@ -75,7 +75,11 @@ def interpreter(version: str) -> str | None:
     for candidate in (f"python{version}", *map(str, managed), sys.executable):
         path = shutil.which(candidate)
         wanted = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
-        if path and subprocess.run([path, "-c", wanted], capture_output=True, check=False).returncode == 0:
+        if (
+            path
+            and subprocess.run([path, "-c", wanted], capture_output=True, check=False).returncode
+            == 0
+        ):
             return path
     return None
 
@@ -104,14 +108,41 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
     if lane.requirements:
         tests = [path for path in tests if path.stem not in EVERYWHERE_THE_SAME]
     chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
-    spread = ["-n", "auto", "--dist", "worksteal"]  # as `make test` does; a -n among the options wins
-    command = [str(python), "-m", "pytest", "-q", "--no-header", *spread, f"--junitxml={report}", *options, *chosen]
+    spread = [
+        "-n",
+        "auto",
+        "--dist",
+        "worksteal",
+    ]  # as `make test` does; a -n among the options wins
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        *spread,
+        f"--junitxml={report}",
+        *options,
+        *chosen,
+    ]
     print(f"{lane.name}: {len(chosen)} files", flush=True)
-    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False).returncode
-    family = lane.environment.get("LANE_HTTP") or ("httpx2" if lane.requirements in {"dev.txt", ""} else "httpx")
-    asked = subprocess.run([str(python), "-c", _VERSIONS, family], check=True, capture_output=True, text=True).stdout
+    code = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **lane.environment}, check=False
+    ).returncode
+    family = lane.environment.get("LANE_HTTP") or (
+        "httpx2" if lane.requirements in {"dev.txt", ""} else "httpx"
+    )
+    asked = subprocess.run(
+        [str(python), "-c", _VERSIONS, family], check=True, capture_output=True, text=True
+    ).stdout
     sdk, name, version = asked.split()
-    return {"lane": lane.name, "Python": lane.python, "SDK": sdk, "HTTP": f"{name} {version}", **_counts(report)}, code
+    return {
+        "lane": lane.name,
+        "Python": lane.python,
+        "SDK": sdk,
+        "HTTP": f"{name} {version}",
+        **_counts(report),
+    }, code
 
 
 def _environment(lane: Lane, python: str) -> Path:
@@ -132,7 +163,13 @@ def _environment(lane: Lane, python: str) -> Path:
 
 
 def _untested(lane: Lane, why: str) -> dict[str, str]:
-    return {"lane": lane.name, "Python": f"{lane.python}: {why}", "SDK": "", "HTTP": "", **_counts(None)}
+    return {
+        "lane": lane.name,
+        "Python": f"{lane.python}: {why}",
+        "SDK": "",
+        "HTTP": "",
+        **_counts(None),
+    }
 
 
 def _counts(report: Path | None) -> dict[str, str]:
@@ -152,14 +189,29 @@ def main() -> int:
     cut = given.index("--") if "--" in given else len(given)
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument(
-        "names", nargs="*", metavar="LANE", help=f"of {', '.join(lane.name for lane in ALL)}; default: all"
+        "names",
+        nargs="*",
+        metavar="LANE",
+        help=f"of {', '.join(lane.name for lane in ALL)}; default: all",
     )
-    parser.add_argument("--short", action="store_true", help="the tables of cases only, in the lanes that differ most")
-    parser.add_argument("--prepare", action="store_true", help="make the environments, and run nothing")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="the tables of cases only, in the lanes that differ most",
+    )
+    parser.add_argument(
+        "--prepare", action="store_true", help="make the environments, and run nothing"
+    )
     asked = parser.parse_args(given[:cut])
     if unknown := set(asked.names) - {lane.name for lane in ALL}:
-        parser.error(f"there is no {', '.join(sorted(unknown))} among {', '.join(lane.name for lane in ALL)}")
-    lanes = [lane for lane in ALL if (lane.name in asked.names if asked.names else lane.short or not asked.short)]
+        parser.error(
+            f"there is no {', '.join(sorted(unknown))} among {', '.join(lane.name for lane in ALL)}"
+        )
+    lanes = [
+        lane
+        for lane in ALL
+        if (lane.name in asked.names if asked.names else lane.short or not asked.short)
+    ]
     if asked.prepare:
         return int(not all(prepare(lane) for lane in lanes))
     results = [run(lane, given[cut + 1 :], short=asked.short) for lane in lanes]
@@ -167,7 +219,11 @@ def main() -> int:
     heads = list(rows[0])
     widths = {head: max(len(head), *(len(row[head]) for row in rows)) for head in heads}
     print()
-    for row in ({head: head for head in heads}, {head: "-" * widths[head] for head in heads}, *rows):
+    for row in (
+        {head: head for head in heads},
+        {head: "-" * widths[head] for head in heads},
+        *rows,
+    ):
         print("  ".join(row[head].ljust(widths[head]) for head in heads).rstrip())
     return int(any(code for _, code in results))
 

@@ -30,7 +30,10 @@ NEWER = "999"
 
 def lists() -> list[str]:
     """List the files of exact packages."""
-    return sorted(str(path.relative_to(environments.REQUIREMENTS)) for path in environments.REQUIREMENTS.rglob("*.txt"))
+    return sorted(
+        str(path.relative_to(environments.REQUIREMENTS))
+        for path in environments.REQUIREMENTS.rglob("*.txt")
+    )
 
 
 def offer_newer(folder: Path) -> int:
@@ -39,7 +42,10 @@ def offer_newer(folder: Path) -> int:
     for name in names:
         stem = f"{name.replace('-', '_')}-{NEWER}"
         with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n")
+            wheel.writestr(
+                f"{stem}.dist-info/METADATA",
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n",
+            )
             wheel.writestr(
                 f"{stem}.dist-info/WHEEL",
                 "Wheel-Version: 1.0\nGenerator: made-up\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -56,16 +62,24 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
     for name in truly:  # one after the other, in one environment, as `make demo` and `make test` do
         python = environments.ready(replace(environments.NAMED[name], folder=folder), pip=pip)
     version = _said([str(python), "-I", "-m", "pip", "--version"]).split()[1]
-    installed = dict(line.split("==") for line in _pip(python, "list", "--format=freeze").splitlines())
+    installed = dict(
+        line.split("==") for line in _pip(python, "list", "--format=freeze").splitlines()
+    )
     pinned = environments.pinned(f"{truly[-1]}.txt")
     wrong = [
         f"{name} {found}"
         for name, found in installed.items()
         if found not in pinned.get(environments._normal(name), {found})
     ]
-    if f"coverage-{NEWER}" not in _pip(python, "install", "--dry-run", "--no-deps", "--ignore-installed", "coverage"):
+    if f"coverage-{NEWER}" not in _pip(
+        python, "install", "--dry-run", "--no-deps", "--ignore-installed", "coverage"
+    ):
         wrong.append("the newer releases weren't on offer")
-    for name in [name for name in lists() if name.removesuffix(".txt") not in truly] if everything else ["dev.txt"]:
+    for name in (
+        [name for name in lists() if name.removesuffix(".txt") not in truly]
+        if everything
+        else ["dev.txt"]
+    ):
         told = _pip(
             python,
             "install",
@@ -77,7 +91,9 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
         )
         would = told.partition("Would install ")[2].split()
         exact = {
-            f"{package}-{version}" for package, versions in environments.pinned(name).items() for version in versions
+            f"{package}-{version}"
+            for package, versions in environments.pinned(name).items()
+            for version in versions
         }
         wrong += [
             f"{name}: {one}"
@@ -100,7 +116,9 @@ def _pip(python: Path, *arguments: str) -> str:
 
 
 def _said(command: list[str], env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, cwd=environments.ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=environments.ROOT, env=env, capture_output=True, text=True, check=False
+    )
     return done.stdout if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"
 
 
@@ -115,7 +133,9 @@ def main() -> int:
         print(f"{offer_newer(folder)} made-up releases on offer", flush=True)
         os.environ["PIP_FIND_LINKS"] = f"{os.environ.get('PIP_FIND_LINKS', '')} {folder}"
         with ThreadPoolExecutor(len(PIPS)) as pool:
-            found = list(pool.map(lambda pip: check(pip, Path(temporary), everything=asked.all), PIPS))
+            found = list(
+                pool.map(lambda pip: check(pip, Path(temporary), everything=asked.all), PIPS)
+            )
     wrong = [one for each in found for one in each]
     print("\n".join(wrong) or "nothing differs", flush=True)
     return int(bool(wrong))

@@ -28,10 +28,16 @@ def test_a_list_is_exact(name: str) -> None:
     text = (REQUIREMENTS / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE).strip())
     assert [
-        one for one in entries if not re.match(r"[\w.-]+==[\w.+!]+ (; [^\n]+ )?\\\n +--hash=sha256:[0-9a-f]{64}", one)
+        one
+        for one in entries
+        if not re.match(r"[\w.-]+==[\w.+!]+ (; [^\n]+ )?\\\n +--hash=sha256:[0-9a-f]{64}", one)
     ] == []
     assert len(entries) == sum(map(len, environments.pinned(name).values()))
-    if name not in {"servers.txt", "vllm.txt", "packages.txt"}:  # on top of dev.txt; the others hold no project
+    if name not in {
+        "servers.txt",
+        "vllm.txt",
+        "packages.txt",
+    }:  # on top of dev.txt; the others hold no project
         assert environments.pinned(name).keys() >= {"editables", "hatchling", "openai"}
 
 
@@ -58,9 +64,15 @@ def test_only_these_files_install_anything() -> None:
         ROOT / "cassettes" / "README.md",
     ]
     running = [
-        path for path in programs if re.search(r"""["']pip["'],|-m pip |uv pip""", path.read_text(encoding="utf-8"))
+        path
+        for path in programs
+        if re.search(r"""["']pip["'],|-m pip |uv pip""", path.read_text(encoding="utf-8"))
     ]
-    assert {path.name for path in running} == {"environments.py", "setup_check.py", Path(__file__).name}
+    assert {path.name for path in running} == {
+        "environments.py",
+        "setup_check.py",
+        Path(__file__).name,
+    }
     assert [
         path.name
         for path in told
@@ -85,14 +97,23 @@ REALLY = subprocess.run
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_installation_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_installation_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     recorded = Recorded()
     monkeypatch.setattr(subprocess, "run", recorded)
     wanted = NAMED[name]
     environments.ready(Environment(tmp_path / "venv", wanted.lists, wanted.project))
-    installing = [command[command.index("install") + 1 :] for command in recorded.commands if "install" in command]
+    installing = [
+        command[command.index("install") + 1 :]
+        for command in recorded.commands
+        if "install" in command
+    ]
     given = [word for one in wanted.lists for word in ("--requirement", str(REQUIREMENTS / one))]
-    assert installing == [["--no-compile", *EXACTLY, *given], *([[*EDITABLE]] if wanted.project else [])]
+    assert installing == [
+        ["--no-compile", *EXACTLY, *given],
+        *([[*EDITABLE]] if wanted.project else []),
+    ]
     assert {"--no-deps", "--require-hashes"} <= set(EXACTLY)
     assert {"--no-deps", "--no-build-isolation"} <= set(EDITABLE)
 
@@ -119,7 +140,9 @@ def test_a_users_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     environments._pips_own.cache_clear()
     expected = {"PIP_CONFIG_FILE": os.devnull, "PIP_PROXY": "file.invalid", "PIP_TIMEOUT": "4", "PIP_TRUSTED_HOST": "variable.invalid",
                 "PIP_USE_FEATURE": "truststore"}  # fmt: skip
-    assert {key: told.get(key) for key in {*stray, *expected} if key.startswith("PIP_") and key in told} == expected
+    assert {
+        key: told.get(key) for key in {*stray, *expected} if key.startswith("PIP_") and key in told
+    } == expected
     assert not {key for key in told if key.startswith("PIP_")} - {"PIP_CONFIG_FILE", *allowed}
     assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} & told.keys()
     assert told["PATH"] == os.environ["PATH"]
@@ -134,7 +157,9 @@ def wheel(folder: Path, name: str, version: str) -> str:
     files[f"{stem}.dist-info/WHEEL"] = (
         "Wheel-Version: 1.0\nGenerator: made-up\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
-    files[f"{stem}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in (*files, f"{stem}.dist-info/RECORD"))
+    files[f"{stem}.dist-info/RECORD"] = "".join(
+        f"{file},,\n" for file in (*files, f"{stem}.dist-info/RECORD")
+    )
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as made:
         for file, text in files.items():
@@ -147,7 +172,11 @@ class Made:
     """An environment of two small packages, truly made, and the lists it is made from."""
 
     def __init__(self, folder: Path) -> None:
-        self.requirements, self.wheels, self.folder = folder / "requirements", folder / "wheels", folder / "venv"
+        self.requirements, self.wheels, self.folder = (
+            folder / "requirements",
+            folder / "wheels",
+            folder / "venv",
+        )
         self.requirements.mkdir()
         self.wheels.mkdir()
         self.write(
@@ -203,9 +232,16 @@ def made(made_once: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 def test_a_whole_environment_is_kept(made: Made, capfd: pytest.CaptureFixture[str]) -> None:
     assert made.needs() == made.needs(made.one) == Work()
-    assert environments.ready(made.two) == environments.ready(made.one) == environments.interpreter_in(made.folder)
+    assert (
+        environments.ready(made.two)
+        == environments.ready(made.one)
+        == environments.interpreter_in(made.folder)
+    )
     assert capfd.readouterr() == ("", "")
-    assert {path.name for path in made.packages.glob("*.dist-info")} >= {"one-1.0.dist-info", "two-2.0.dist-info"}
+    assert {path.name for path in made.packages.glob("*.dist-info")} >= {
+        "one-1.0.dist-info",
+        "two-2.0.dist-info",
+    }
 
 
 def test_what_a_user_has_added_is_left_alone(made: Made) -> None:
@@ -214,7 +250,9 @@ def test_what_a_user_has_added_is_left_alone(made: Made) -> None:
 
 
 def stamped(**changes: object) -> Callable[[Made], str]:
-    return lambda made: json.dumps({**json.loads((made.folder / environments.STAMP).read_text()), **changes})
+    return lambda made: json.dumps(
+        {**json.loads((made.folder / environments.STAMP).read_text()), **changes}
+    )
 
 
 GONE: Callable[[Made], str | None] = lambda made: None  # noqa: E731 - a word for the table
@@ -267,7 +305,8 @@ environments.REQUIREMENTS = Path({str(made.requirements)!r})
 environments.ready(environments.Environment(Path({str(made.folder)!r}), ("one.txt", "two.txt"), project=False))
 """
     several = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
     ]
     said = [process.communicate()[1] for process in several]
     assert [process.returncode for process in several] == [0, 0, 0], said
@@ -280,7 +319,9 @@ environments.ready(environments.Environment(Path({str(made.folder)!r}), ("one.tx
 
 def test_a_failed_addition_leaves_what_was_there(made: Made) -> None:
     made.write("three.txt", "three==3 \\\n    --hash=sha256:" + "0" * 64 + "\n")
-    with pytest.raises(environments.CannotBeMadeError, match=r"requirements/three\.txt can't be installed"):
+    with pytest.raises(
+        environments.CannotBeMadeError, match=r"requirements/three\.txt can't be installed"
+    ):
         environments.ready(Environment(made.folder, ("one.txt", "three.txt"), project=False))
     assert made.needs() == Work()
 
@@ -304,7 +345,11 @@ def test_only_the_newest_lane_resolves(tmp_path: Path, monkeypatch: pytest.Monke
     recorded = Recorded()
     monkeypatch.setattr(subprocess, "run", recorded)
     environments.newest(tmp_path / "venv")
-    installing = [command[command.index("install") + 1 :] for command in recorded.commands if "install" in command]
+    installing = [
+        command[command.index("install") + 1 :]
+        for command in recorded.commands
+        if "install" in command
+    ]
     extras = f".[{','.join(environments.EXTRAS)}]"
     wanted = ["--upgrade", "--requirement", str(REQUIREMENTS / "dev.in"), "--editable", extras]
     assert installing == [["--upgrade", "pip"], wanted]

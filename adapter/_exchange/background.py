@@ -28,11 +28,17 @@ def unfinished_response(raw: bytes) -> dict[str, Any] | None:
         response = fast_json.loads(raw)
     except ValueError:
         return None
-    under_way = isinstance(response, dict) and response.get("status") in UNFINISHED and not response.get("error")
+    under_way = (
+        isinstance(response, dict)
+        and response.get("status") in UNFINISHED
+        and not response.get("error")
+    )
     return response if under_way else None
 
 
-def poll_gen(response: dict[str, Any], context: ReplyContext, path: bytes | None) -> Generator[Effect, Any, bytes | WholeReply]:
+def poll_gen(
+    response: dict[str, Any], context: ReplyContext, path: bytes | None
+) -> Generator[Effect, Any, bytes | WholeReply]:
     """Ask for a Response until it is finished; give its body, or the error that the caller gets.
 
     `path` is that of the request which started it. When the caller leaves, or the call's time is
@@ -40,13 +46,17 @@ def poll_gen(response: dict[str, Any], context: ReplyContext, path: bytes | None
     """
     run = _response_path(response, path)
     if run is None or not (context.background and context.stored):
-        return _unfinished_error(response, "nobody can wait for it: that takes background and store, both true")
+        return _unfinished_error(
+            response, "nobody can wait for it: that takes background and store, both true"
+        )
     yield SetCancelPath(_append_to_path(run, b"/cancel"))
     seconds = FIRST_WAIT
     while True:
         if not (yield Wait(seconds)):
             yield SetCancelPath(None, cancel_now=True)
-            return _unfinished_error(response, "the call's time is over, and it was cancelled", status=504)
+            return _unfinished_error(
+                response, "the call's time is over, and it was cancelled", status=504
+            )
         try:
             head: ReplyHead = yield Send(path=run, method="GET")
             raw: bytes = yield READ_REPLY
@@ -58,7 +68,9 @@ def poll_gen(response: dict[str, Any], context: ReplyContext, path: bytes | None
         elif head.status != 200:
             yield SetCancelPath(None)
             why = f"asked for it, upstream answered with the status {head.status}"
-            return _unfinished_error(response, why, status=head.status if head.status >= 400 else 502)
+            return _unfinished_error(
+                response, why, status=head.status if head.status >= 400 else 502
+            )
         elif unfinished_response(raw) is None:
             yield SetCancelPath(None)
             return raw

@@ -44,7 +44,14 @@ from .endpoints import StoredCompletion
 from .error_replies import adapter_bug, error_reply, failure_reply, fallback_impossible
 from .merged_stream import StreamMerger
 from .plan import Plan, make_plan, parse_request, plan_for_bug
-from .reasoning import PreparedRequest, Retry, effects_when_accepted, error_in, prepare_gen, without_refused_parts
+from .reasoning import (
+    PreparedRequest,
+    Retry,
+    effects_when_accepted,
+    error_in,
+    prepare_gen,
+    without_refused_parts,
+)
 from .record import CallState, Hold, Route
 from .reply import parse_reply, read_reply_gen, upstream_error
 
@@ -83,7 +90,10 @@ def exchange(
             prepared = yield from prepare_gen(plan.translation, route, named=named)
         except Exception as bug:  # noqa: BLE001  # our own bugs are ours
             plan = plan_for_bug(body, route, bug)
-    state.reason, state.request_losses = plan.reason, plan.losses + (() if prepared is None else prepared.losses)
+    state.reason, state.request_losses = (
+        plan.reason,
+        plan.losses + (() if prepared is None else prepared.losses),
+    )
     state.droppable = plan.droppable
     if plan.refusal is not None:
         state.backend = "responses"
@@ -147,9 +157,20 @@ def _send_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRequ
         if head.status == 400 and prepared.has_adapter_parts:
             refusal = raw = yield READ_REPLY
         elif head.status < 300 and not (route.fallback and _may_fall_back(head, route)):
-            outcome = yield from read_reply_gen(state, route, state.translation, head, make_entry=prepared.make_entry, path=plan.path)
+            outcome = yield from read_reply_gen(
+                state,
+                route,
+                state.translation,
+                head,
+                make_entry=prepared.make_entry,
+                path=plan.path,
+            )
             refusal = _error_in_reply(outcome)
-        retry = _retry_without_refused_parts(prepared, refusal, route) if refusal is not None and prepared.has_adapter_parts else None
+        retry = (
+            _retry_without_refused_parts(prepared, refusal, route)
+            if refusal is not None and prepared.has_adapter_parts
+            else None
+        )
         if retry is None:
             break
         state.request_losses += retry.losses
@@ -168,7 +189,15 @@ def _send_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRequ
             reason = _fallback_reason(head, raw, route)
             if reason in route.fallback:
                 return FallBack(reason, head, raw)
-        outcome = yield from read_reply_gen(state, route, state.translation, head, raw, make_entry=prepared.make_entry, path=plan.path)
+        outcome = yield from read_reply_gen(
+            state,
+            route,
+            state.translation,
+            head,
+            raw,
+            make_entry=prepared.make_entry,
+            path=plan.path,
+        )
     if isinstance(outcome, WholeReply):
         yield LOG_CALL
     elif isinstance(outcome, StreamReply):
@@ -191,9 +220,13 @@ def _error_in_reply(outcome: Outcome) -> dict[str, Any] | None:
     return None if failure is None or failure.spoke else failure.given
 
 
-def _retry_without_refused_parts(prepared: PreparedRequest, refusal: bytes | dict[str, Any], route: Route) -> Retry | None:
+def _retry_without_refused_parts(
+    prepared: PreparedRequest, refusal: bytes | dict[str, Any], route: Route
+) -> Retry | None:
     try:
-        return without_refused_parts(prepared, refusal if isinstance(refusal, dict) else error_in(refusal))
+        return without_refused_parts(
+            prepared, refusal if isinstance(refusal, dict) else error_in(refusal)
+        )
     except Exception:  # promise 9: upstream's own words are still the best answer
         if route.on_bug == "raise":
             raise
@@ -262,21 +295,34 @@ class _CombinedReply:
 def _fan_out_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRequest) -> Exchange:
     """Send the translated request as often as the caller wants answers, and make one reply of what comes back (MAPPING §1.3)."""
     context = prepared.without_memory.reply_context
-    states = [CallState(route, "responses", route.reason, state.model, logged=True) for _ in range(context.n)]
+    states = [
+        CallState(route, "responses", route.reason, state.model, logged=True)
+        for _ in range(context.n)
+    ]
     # First, since the others may all be cancelled: a redirect of one of them comes back through the door.
     state.translation = prepared.translation
     state.reply = _CombinedReply(states)
-    outcomes: tuple[Outcome, ...] = yield FanOut(tuple(_send_gen(one, route, plan, prepared) for one in states))
-    state.request_losses += tuple(dict.fromkeys(loss for one in states for loss in one.request_losses))
+    outcomes: tuple[Outcome, ...] = yield FanOut(
+        tuple(_send_gen(one, route, plan, prepared) for one in states)
+    )
+    state.request_losses += tuple(
+        dict.fromkeys(loss for one in states for loss in one.request_losses)
+    )
     if len(outcomes) < context.n:
-        if isinstance(outcomes[0], WholeReply):  # a redirect and a fallback go on, a stream ends later
+        if isinstance(
+            outcomes[0], WholeReply
+        ):  # a redirect and a fallback go on, a stream ends later
             yield LOG_CALL
         return outcomes[0]
     parts = tuple(one for one in outcomes if isinstance(one, (StreamReply, WholeReply)))
     try:
         if context.stream:
-            return MergedStreamReply(parts, StreamMerger(context.n, on_bug_raise=route.on_bug == "raise"))
-        merged = merge_completions([json_codec.loads(one.body) for one in parts if isinstance(one, WholeReply)])
+            return MergedStreamReply(
+                parts, StreamMerger(context.n, on_bug_raise=route.on_bug == "raise")
+            )
+        merged = merge_completions(
+            [json_codec.loads(one.body) for one in parts if isinstance(one, WholeReply)]
+        )
         outcome = WholeReply(200, json_codec.dumps_reply(merged))
     except Exception as bug:
         if route.on_bug == "raise":
@@ -286,7 +332,9 @@ def _fan_out_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedR
     return outcome
 
 
-def _fall_back_gen(state: CallState, route: Route, plan: Plan, cause: FallBack, chat_path: bytes | None) -> Exchange:
+def _fall_back_gen(
+    state: CallState, route: Route, plan: Plan, cause: FallBack, chat_path: bytes | None
+) -> Exchange:
     """Send the untouched call to Chat Completions; or say why that can't be."""
     if plan.responses_only_reason is not None:
         yield LOG_CALL
@@ -339,7 +387,11 @@ def stored_completion(request: StoredCompletion) -> Exchange:
                 answer = stored_replies.retrieved(body)
             else:
                 answer = stored_replies.messages(body, newest_first=request.newest_first)
-                if not answer["data"] and answer["has_more"] and body.get("last_id") not in (None, last):
+                if (
+                    not answer["data"]
+                    and answer["has_more"]
+                    and body.get("last_id") not in (None, last)
+                ):
                     # A page of nothing but reasoning; the SDK would take an empty page for the end.
                     last = body["last_id"]
                     path = request.page_after(last)

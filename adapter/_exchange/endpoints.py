@@ -20,13 +20,17 @@ RequestKind = Literal["chat", "stored"]
 OLDEST_AZURE_VERSION = "2025-03-01-preview"
 """The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", MAPPING §7.4)."""
 
-_CHAT = re.compile(rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL)
+_CHAT = re.compile(
+    rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL
+)
 _END = b"/chat/completions"
 # Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions`
 # behind all of it.
 _TARGET = re.compile(rb"chat/completions/*(?=[?&#;]|$)")
 _URL = re.compile(rb"https?://[^&]*" + _TARGET.pattern)
-_STORED = re.compile(rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL)
+_STORED = re.compile(
+    rb"(?P<base>.*)/chat/completions/(?P<id>[^/]+)(?P<messages>/messages)?/*", re.DOTALL
+)
 _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
 
@@ -48,7 +52,11 @@ def classify_request(method: str, raw_path: bytes) -> RequestKind | None:
         return "chat"  # as nearly all of them
     path, _, query = raw_path.partition(b"?")
     if method == "POST":
-        return "chat" if path.rstrip(b"/").endswith(b"/chat/completions") or _holds_chat_path(query) else None
+        return (
+            "chat"
+            if path.rstrip(b"/").endswith(b"/chat/completions") or _holds_chat_path(query)
+            else None
+        )
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
         with suppress(Exception):  # promise 9: a request that we fail to read is not ours
             return "stored" if stored_endpoint(method, raw_path) is not None else None
@@ -86,7 +94,11 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     # Deployments are Azure's, behind a gateway as well; elsewhere an `api-version` is none of ours.
     azure = model is not None or b"/openai" in found["base"]
     query, changes = _with_supported_version(query) if azure else (query, ())
-    return Endpoint(found["base"] + b"/responses" + mark + query, unquote(model.decode()) if model else None, changes)
+    return Endpoint(
+        found["base"] + b"/responses" + mark + query,
+        unquote(model.decode()) if model else None,
+        changes,
+    )
 
 
 _AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
@@ -98,7 +110,11 @@ def is_azure(host: str, raw_path: bytes) -> bool:
     The path alone says nothing: other vendors serve `/openai/v1` as well.
     """
     path, _, query = raw_path.partition(b"?")
-    return host.rstrip(".").endswith(_AZURE_HOSTS) or b"/deployments/" in path or _VERSION.search(query) is not None
+    return (
+        host.rstrip(".").endswith(_AZURE_HOSTS)
+        or b"/deployments/" in path
+        or _VERSION.search(query) is not None
+    )
 
 
 def azure_deployment(raw_path: bytes) -> str | None:
@@ -106,13 +122,19 @@ def azure_deployment(raw_path: bytes) -> str | None:
     if b"/deployments/" not in raw_path:
         return None
     found = _CHAT.fullmatch(raw_path.partition(b"?")[0])
-    return unquote(found["deployment"].decode()) if found is not None and found["deployment"] else None
+    return (
+        unquote(found["deployment"].decode()) if found is not None and found["deployment"] else None
+    )
 
 
 def _with_supported_version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     found = _VERSION.search(query)
     # Dates sort as text; words (`preview`, `latest`) belong to the v1 path and stay.
-    if found is None or not found[1][:4].isdigit() or found[1] >= OLDEST_AZURE_VERSION.encode()[:10]:
+    if (
+        found is None
+        or not found[1][:4].isdigit()
+        or found[1] >= OLDEST_AZURE_VERSION.encode()[:10]
+    ):
         return query, ()
     why = f"raised to {OLDEST_AZURE_VERSION}, the first that has the Responses API"
     raised = query[: found.start(1)] + OLDEST_AZURE_VERSION.encode() + query[found.end(1) :]
@@ -156,8 +178,12 @@ def stored_endpoint(method: str, raw_path: bytes) -> StoredCompletion | None:
             return None
         order = re.search(rb"(?<![^&])order=([^&]*)", query)
         if order is None:
-            query = query + (b"&" if query else b"") + b"order=asc"  # the default of Chat; the other API's is desc
+            query = (
+                query + (b"&" if query else b"") + b"order=asc"
+            )  # the default of Chat; the other API's is desc
         newest_first = order is not None and order[1] == b"desc"
-        return StoredCompletion(base + b"/input_items?" + query, "messages", completion, newest_first)
+        return StoredCompletion(
+            base + b"/input_items?" + query, "messages", completion, newest_first
+        )
     target = base + (b"?" + query if query else b"")
     return StoredCompletion(target, "delete" if method == "DELETE" else "retrieve", completion)

@@ -12,7 +12,9 @@ from adapter.translation.types import PathMap
 from . import fallback
 from .effects import FallBack, WholeReply
 
-_NO_RETRY = {"x-should-retry": "false"}  # the SDK would retry a 5xx; this one would only be paid for twice
+_NO_RETRY = {
+    "x-should-retry": "false"
+}  # the SDK would retry a 5xx; this one would only be paid for twice
 
 
 def error_reply(status: int, message: str, kind: str, param: str | None, code: str) -> WholeReply:
@@ -42,4 +44,10 @@ def fallback_impossible(cause: FallBack, paths: PathMap, responses_only_reason: 
         if isinstance(error["message"], str):
             made = {"error": {**error, "message": f"{error['message']} ({note})"}}
             return WholeReply(status, json_codec.dumps(made), headers=_NO_RETRY)
-    return error_reply(status, f"$: {fallback.REASON_TEXT[cause.reason]}, and {note}", "server_error", None, cause.reason)
+    return error_reply(
+        status,
+        f"$: {fallback.REASON_TEXT[cause.reason]}, and {note}",
+        "server_error",
+        None,
+        cause.reason,
+    )

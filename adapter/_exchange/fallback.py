@@ -53,7 +53,9 @@ def chat_path_of(raw_path: bytes) -> bytes | None:
     bare = path.rstrip(b"/")
     if bare.endswith(_CHAT):
         return raw_path
-    return bare.removesuffix(_RESPONSES) + _CHAT + mark + query if bare.endswith(_RESPONSES) else None
+    return (
+        bare.removesuffix(_RESPONSES) + _CHAT + mark + query if bare.endswith(_RESPONSES) else None
+    )
 
 
 def loss_of_retry(head: ReplyHead) -> Loss:
@@ -63,7 +65,11 @@ def loss_of_retry(head: ReplyHead) -> Loss:
         outcome = ", Chat Completions took it"
     elif head.status < 500 and head.status not in _RETRIED:
         outcome = ", and so did Chat Completions"
-    return Loss("$", "held", ("translation-suspect: " if head.status < 400 else "") + REASON_TEXT["rejected"] + outcome)
+    return Loss(
+        "$",
+        "held",
+        ("translation-suspect: " if head.status < 400 else "") + REASON_TEXT["rejected"] + outcome,
+    )
 
 
 def needs_body(head: ReplyHead) -> bool:
@@ -90,7 +96,11 @@ def classify(head: ReplyHead, raw: bytes) -> Reason | None:
     shaped = _is_error(body)
     match head.status:
         case 404 | 405:
-            message = _message_of(body) if body is not None else ("" if _is_html(head) else raw.decode(errors="replace"))
+            message = (
+                _message_of(body)
+                if body is not None
+                else ("" if _is_html(head) else raw.decode(errors="replace"))
+            )
             return None if _names_a_resource(body) or _RESOURCE_WORDS.search(message) else "missing"
         case 401 | 403:
             return None if shaped else "blocked"
@@ -109,7 +119,10 @@ def _body_or_text(head: ReplyHead, body: Any, raw: bytes) -> Any:
 
 
 def _is_html(head: ReplyHead) -> bool:
-    return head.content_type.lower().partition(";")[0].strip() in ("text/html", "application/xhtml+xml")
+    return head.content_type.lower().partition(";")[0].strip() in (
+        "text/html",
+        "application/xhtml+xml",
+    )
 
 
 def _parse(raw: bytes) -> Any:
@@ -137,7 +150,9 @@ def _names_a_resource(body: Any) -> bool:
     if not isinstance(error, dict):
         return False
     code = error.get("code")
-    return error.get("param") is not None or str("" if code is None else code).lower() not in _NO_ROUTE
+    return (
+        error.get("param") is not None or str("" if code is None else code).lower() not in _NO_ROUTE
+    )
 
 
 def _message_of(body: Any) -> str:

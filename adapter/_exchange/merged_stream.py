@@ -74,7 +74,9 @@ class StreamMerger:
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):
-            return self._end_with_error("the stream has an event that is not a JSON object", "invalid_event")
+            return self._end_with_error(
+                "the stream has an event that is not a JSON object", "invalid_event"
+            )
         if chunk.get("error"):
             self.done = self.failed = True
             return sse.frame(chunk)
@@ -82,7 +84,9 @@ class StreamMerger:
 
     def _end_with_error(self, message: str, code: str) -> bytes:
         self.done = self.failed = True
-        return sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+        return sse.frame(
+            {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
+        )
 
 
 def _frames(chunks: list[dict[str, Any]]) -> bytes:

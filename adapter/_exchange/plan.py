@@ -45,7 +45,9 @@ def parse_request(raw: bytes) -> Any:
         return NOT_JSON
 
 
-def make_plan(body: Any, route: Route, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str) -> Plan:
+def make_plan(
+    body: Any, route: Route, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str
+) -> Plan:
     """Say what to do with a request whose JSON is `body`, for a host. Raises nothing where `choice.on_bug` is `chat`."""
     if body is NOT_JSON:
         return Plan("not-json", (Loss("$", "held", "not JSON"),))
@@ -54,7 +56,9 @@ def make_plan(body: Any, route: Route, raw_path: bytes, capacity: int | None, ho
         endpoint = responses_endpoint(raw_path)
         if endpoint.model is not None and isinstance(body, dict):
             body = body | {"model": endpoint.model}
-        responses_only_reason = _responses_only_reason(body, route, lambda: is_azure(host(), raw_path))
+        responses_only_reason = _responses_only_reason(
+            body, route, lambda: is_azure(host(), raw_path)
+        )
         if route.hold is not None and (route.hold.unconditional or responses_only_reason is None):
             return _held(route.hold.reason, (route.hold.loss,), responses_only_reason)
         changes = endpoint.changes
@@ -70,12 +74,24 @@ def make_plan(body: Any, route: Route, raw_path: bytes, capacity: int | None, ho
             return Plan("missing", (Loss("$", "held", fallback.UNSERVED_TEXT),))
         translation = chat_to_responses(body, route.policy)
         if translation.body is None:
-            held = _held("unsupported", translation.held + translation.losses, responses_only_reason)
+            held = _held(
+                "unsupported", translation.held + translation.losses, responses_only_reason
+            )
             return held._replace(droppable=translation.droppable)
         if capacity is not None and translation.reply_context.n > capacity:
-            return _held("unsupported", (Loss("n", "held", "more requests than can be under way at once"),), responses_only_reason)
+            return _held(
+                "unsupported",
+                (Loss("n", "held", "more requests than can be under way at once"),),
+                responses_only_reason,
+            )
         losses = changes + translation.losses
-        return Plan(route.reason, losses, translation, endpoint.path, responses_only_reason=responses_only_reason)
+        return Plan(
+            route.reason,
+            losses,
+            translation,
+            endpoint.path,
+            responses_only_reason=responses_only_reason,
+        )
     except TranslationError as error:
         return _refused(error.path, error.why, (), responses_only_reason)
     except Exception as bug:  # noqa: BLE001  # our own bugs are ours
@@ -86,16 +102,25 @@ def _held(reason: str, losses: tuple[Loss, ...], responses_only_reason: str | No
     if responses_only_reason is None:
         return Plan(reason, losses)
     first = losses[0]
-    return _refused(first.path, f"{first.why}, and the call can't stay on Chat Completions: {responses_only_reason}", losses, responses_only_reason)
+    return _refused(
+        first.path,
+        f"{first.why}, and the call can't stay on Chat Completions: {responses_only_reason}",
+        losses,
+        responses_only_reason,
+    )
 
 
-def _refused(path: str, why: str, losses: tuple[Loss, ...], responses_only_reason: str | None) -> Plan:
+def _refused(
+    path: str, why: str, losses: tuple[Loss, ...], responses_only_reason: str | None
+) -> Plan:
     # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
     losses = losses or (Loss(path, "held", why),)
     return Plan(
         "refused",
         losses,
-        refusal=error_reply(400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"),
+        refusal=error_reply(
+            400, f"{path}: {why}", "invalid_request_error", path, "unsupported_by_responses"
+        ),
         responses_only_reason=responses_only_reason,
     )
 
@@ -119,12 +144,20 @@ def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
     if responses_only_reason is None:
         return Plan("adapter-bug", losses)
     message = f"$: {why}, and it can't stay on Chat Completions: {responses_only_reason}"
-    return Plan("adapter-bug", losses, refusal=error_reply(500, message, "server_error", None, "adapter_bug"))
+    return Plan(
+        "adapter-bug",
+        losses,
+        refusal=error_reply(500, message, "server_error", None, "adapter_bug"),
+    )
 
 
-def _responses_only_reason(body: Any, route: Route, azure: Callable[[], bool] | None = None) -> str | None:
+def _responses_only_reason(
+    body: Any, route: Route, azure: Callable[[], bool] | None = None
+) -> str | None:
     """Say why Chat can't serve the call as it came, or None."""
     if not isinstance(body, dict):
         return None
     tools, effort = has_function_tools(body), body.get("reasoning_effort")
-    return route.policy.models.responses_only_reason(body.get("model"), tools=tools, effort=effort, azure=azure)
+    return route.policy.models.responses_only_reason(
+        body.get("model"), tools=tools, effort=effort, azure=azure
+    )

@@ -45,7 +45,9 @@ class PreparedRequest(NamedTuple):
         return None if self.history is None else self.history.make_entry
 
 
-def prepare_gen(translation: Translation, route: Route, *, named: bool = False) -> Generator[Effect, Any, PreparedRequest]:
+def prepare_gen(
+    translation: Translation, route: Route, *, named: bool = False
+) -> Generator[Effect, Any, PreparedRequest]:
     """Make a translated request ready to be sent, with what is remembered of its history; `named`: the conversation has a name."""
     assert translation.body is not None
     if route.policy.carry_reasoning == "never":
@@ -73,28 +75,56 @@ def prepare_gen(translation: Translation, route: Route, *, named: bool = False) 
     return prepared._replace(losses=(_STOPPED,)) if recalled.stopped and names else prepared
 
 
-_STOPPED = Loss("$", "dropped", "reasoning isn't carried from turn to turn: the API has refused it more than once")
+_STOPPED = Loss(
+    "$",
+    "dropped",
+    "reasoning isn't carried from turn to turn: the API has refused it more than once",
+)
 
 
-def _insert_remembered(without_memory: Translation, history: CallHistory, recalled: RecallResult) -> PreparedRequest:
+def _insert_remembered(
+    without_memory: Translation, history: CallHistory, recalled: RecallResult
+) -> PreparedRequest:
     assert without_memory.body is not None
     history.keeps_empty = asks_encrypted(without_memory.body)
     if not recalled.turns:
-        return PreparedRequest(without_memory, json_codec.dumps(without_memory.body), without_memory, history, recalled)
-    inserted = insert_turns(without_memory.body["input"], without_memory.paths.items, history, recalled.turns, with_ids=recalled.with_ids)
+        return PreparedRequest(
+            without_memory, json_codec.dumps(without_memory.body), without_memory, history, recalled
+        )
+    inserted = insert_turns(
+        without_memory.body["input"],
+        without_memory.paths.items,
+        history,
+        recalled.turns,
+        with_ids=recalled.with_ids,
+    )
     translation = without_memory
     if inserted.inserted or inserted.names:
         translation = without_memory._replace(
-            body=without_memory.body | {"input": inserted.items}, paths=without_memory.paths._replace(items=inserted.origins)
+            body=without_memory.body | {"input": inserted.items},
+            paths=without_memory.paths._replace(items=inserted.origins),
         )
     body = json_codec.dumps(translation.body)
-    return PreparedRequest(translation, body, without_memory, history, recalled, inserted.inserted, inserted.names, inserted.losses)
+    return PreparedRequest(
+        translation,
+        body,
+        without_memory,
+        history,
+        recalled,
+        inserted.inserted,
+        inserted.names,
+        inserted.losses,
+    )
 
 
 def effects_when_accepted(prepared: PreparedRequest) -> list[Effect]:
     """Return what is to be noted where the API has taken a request: nothing, for most."""
     suspect = prepared.inserted and prepared.recalled.suspect
-    return [LearnRefusedReasoning(prepared.without_memory.reply_context.model, "nothing")] if suspect else []
+    return (
+        [LearnRefusedReasoning(prepared.without_memory.reply_context.model, "nothing")]
+        if suspect
+        else []
+    )
 
 
 class Retry(NamedTuple):
@@ -113,14 +143,26 @@ def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Re
     if refused.history is None:
         return None
     message, code, param = (str(error.get(key) or "") for key in ("message", "code", "param"))
-    model, plain, recalled = refused.without_memory.reply_context.model, refused.without_memory, refused.recalled
+    model, plain, recalled = (
+        refused.without_memory.reply_context.model,
+        refused.without_memory,
+        refused.recalled,
+    )
     alone = plain.asks_reasoning and plain.body is not None and plain.body["include"] == [ENCRYPTED]
     named = "encrypted content is not supported" in message.lower() or ENCRYPTED in message
     # About anything else it may quote the caller's own words.
-    if (named and (not param or param.startswith("include"))) or (alone and param.startswith("include")):
+    if (named and (not param or param.startswith("include"))) or (
+        alone and param.startswith("include")
+    ):
         request = _insert_remembered(_without_include(plain), refused.history, NOTHING_RECALLED)
-        return Retry(request, LearnRefusedReasoning(model, "encrypted"), _losses(refused, "the model gives no encrypted reasoning"))
-    if not refused.inserted or not _is_about_inserted(error, message, code, param, refused.inserted):
+        return Retry(
+            request,
+            LearnRefusedReasoning(model, "encrypted"),
+            _losses(refused, "the model gives no encrypted reasoning"),
+        )
+    if not refused.inserted or not _is_about_inserted(
+        error, message, code, param, refused.inserted
+    ):
         return None
     if not recalled.with_ids:
         request = _insert_remembered(plain, refused.history, recalled._replace(with_ids=True))
@@ -138,7 +180,9 @@ _NAMES_REASONING = re.compile(
 _INPUT_INDEX = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
 
 
-def _is_about_inserted(error: dict[str, Any], message: str, code: str, param: str, inserted: tuple[int, ...]) -> bool:
+def _is_about_inserted(
+    error: dict[str, Any], message: str, code: str, param: str, inserted: tuple[int, ...]
+) -> bool:
     """Tell whether an error is about the reasoning items that were put in, at these places of the input."""
     if code == "invalid_encrypted_content" or error.get("type") == "invalid_encrypted_content":
         return True
@@ -156,9 +200,9 @@ def _losses(refused: PreparedRequest, why: str) -> tuple[Loss, ...]:
     """Say which messages go without the reasoning that led to them."""
     origins = refused.translation.paths.items
     messages = dict.fromkeys(origins[k].message for k in refused.inserted)
-    return tuple(Loss(f"messages[{m}]", "dropped", f"sent without its reasoning: {why}") for m in messages) or (
-        Loss("$", "dropped", f"reasoning isn't carried from turn to turn: {why}"),
-    )
+    return tuple(
+        Loss(f"messages[{m}]", "dropped", f"sent without its reasoning: {why}") for m in messages
+    ) or (Loss("$", "dropped", f"reasoning isn't carried from turn to turn: {why}"),)
 
 
 def error_in(raw: bytes) -> dict[str, Any]:
@@ -176,4 +220,6 @@ def _without_include(translation: Translation) -> Translation:
         return translation
     kept = [entry for entry in translation.body["include"] if entry != ENCRYPTED]
     body = {key: value for key, value in translation.body.items() if key != "include"}
-    return translation._replace(body=body | {"include": kept} if kept else body, asks_reasoning=False)
+    return translation._replace(
+        body=body | {"include": kept} if kept else body, asks_reasoning=False
+    )

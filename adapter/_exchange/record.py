@@ -110,5 +110,10 @@ class CallState:
             return None
         losses = (*self.request_losses, *self.reply_losses())
         return Decision(
-            self.backend, self.route.backend, self.reason, losses, self.route.settings_hash, self.call_site
+            self.backend,
+            self.route.backend,
+            self.reason,
+            losses,
+            self.route.settings_hash,
+            self.call_site,
         )

@@ -53,8 +53,15 @@ def read_reply_gen(
     """
     kind = head.content_type.lower().partition(";")[0].strip()
     streamed = kind == "text/event-stream"
-    if translation.reply_context.stream and head.status != 204 and not kind.endswith("json") and kind != "text/html":
-        streamed = True  # the SDK reads a stream whatever it is called, and gateways call it many names
+    if (
+        translation.reply_context.stream
+        and head.status != 204
+        and not kind.endswith("json")
+        and kind != "text/html"
+    ):
+        streamed = (
+            True  # the SDK reads a stream whatever it is called, and gateways call it many names
+        )
     if head.status >= 400:
         raw = (yield READ_REPLY) if raw is None else raw
         outcome: Outcome = upstream_error(head, raw, translation.paths)
@@ -62,14 +69,20 @@ def read_reply_gen(
         return (yield from _stream_gen(state, route, translation, make_entry, path))
     else:
         raw = (yield READ_REPLY) if raw is None else raw
-        under_way = _unfinished_response(route, raw) if translation.reply_context.background and not streamed else None
+        under_way = (
+            _unfinished_response(route, raw)
+            if translation.reply_context.background and not streamed
+            else None
+        )
         if under_way is not None:
             finished = yield from poll_gen(under_way, translation.reply_context, path)
             if isinstance(finished, WholeReply):
                 return finished
             raw = finished
         try:
-            outcome, entry = _translate_whole(state, route, translation, raw, make_entry, streamed=streamed)
+            outcome, entry = _translate_whole(
+                state, route, translation, raw, make_entry, streamed=streamed
+            )
         except UpstreamFailure as failure:
             outcome = failure_reply(failure)
         except TranslationError as error:
@@ -93,7 +106,9 @@ def _unfinished_response(route: Route, raw: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _remember_gen(route: Route, translation: Translation, entry: MemoryEntry) -> Generator[Effect, Any, None]:
+def _remember_gen(
+    route: Route, translation: Translation, entry: MemoryEntry
+) -> Generator[Effect, Any, None]:
     try:
         yield Remember(translation.reply_context.model, entry)
     except Exception:  # a memory that fails costs continuity, never the call
@@ -119,14 +134,27 @@ class _WholeReplyInfo(NamedTuple):
 
 
 def _translate_whole(
-    state: CallState, route: Route, translation: Translation, raw: bytes, make_entry: EntryMaker | None, *, streamed: bool
+    state: CallState,
+    route: Route,
+    translation: Translation,
+    raw: bytes,
+    make_entry: EntryMaker | None,
+    *,
+    streamed: bool,
 ) -> tuple[WholeReply, MemoryEntry | None]:
     response = response_of_stream(raw) if streamed else parse_reply(raw)
     if translation.reply_context.stream:
         response = checked_response(response, translation.paths)
-        translator = StreamTranslator(translation.reply_context, translation.paths, on_bug_raise=route.on_bug == "raise", make_entry=make_entry)
+        translator = StreamTranslator(
+            translation.reply_context,
+            translation.paths,
+            on_bug_raise=route.on_bug == "raise",
+            make_entry=make_entry,
+        )
         state.reply = translator
-        return WholeReply(200, translator.encode(translator.finish(response)), "text/event-stream"), translator.take_entry()
+        return WholeReply(
+            200, translator.encode(translator.finish(response)), "text/event-stream"
+        ), translator.take_entry()
     reply = response_to_completion(response, translation.reply_context, translation.paths)
     state.reply = _WholeReplyInfo(reply.losses, reply.body.get("usage"))
     entry = None
@@ -149,10 +177,19 @@ def parse_reply(raw: bytes) -> Any:
 
 
 def _stream_gen(
-    state: CallState, route: Route, translation: Translation, make_entry: EntryMaker | None, path: bytes | None
+    state: CallState,
+    route: Route,
+    translation: Translation,
+    make_entry: EntryMaker | None,
+    path: bytes | None,
 ) -> Exchange:
     try:
-        translator = StreamTranslator(translation.reply_context, translation.paths, on_bug_raise=route.on_bug == "raise", make_entry=make_entry)
+        translator = StreamTranslator(
+            translation.reply_context,
+            translation.paths,
+            on_bug_raise=route.on_bug == "raise",
+            make_entry=make_entry,
+        )
     except Exception as bug:
         if route.on_bug == "raise":
             raise

@@ -114,8 +114,17 @@ class StreamTranslator:
         out: list[Frame] = []
         try:
             fast_path = self._machine.fast_path
-            if fast_path is not None and self.as_bytes is not None and not self.done and self._decoder.between_events:
-                at = fast_path.read_frames(data, out) if self.as_bytes else fast_path.read_deltas(data, out)
+            if (
+                fast_path is not None
+                and self.as_bytes is not None
+                and not self.done
+                and self._decoder.between_events
+            ):
+                at = (
+                    fast_path.read_frames(data, out)
+                    if self.as_bytes
+                    else fast_path.read_deltas(data, out)
+                )
                 self.events += len(out)
                 data = data[at:]
             if data:
@@ -135,7 +144,9 @@ class StreamTranslator:
             finished = self._machine.finished_calls
             if finished >= self._entry_due_at or (finished and self.done):
                 # Each time anew from the first call on: of many calls not after every one, so that it stays linear.
-                self._entry_due_at = finished + 1 if finished < _LAST_CALL_WITH_OWN_ENTRY else 2 * finished
+                self._entry_due_at = (
+                    finished + 1 if finished < _LAST_CALL_WITH_OWN_ENTRY else 2 * finished
+                )
                 try:
                     self._update_entry()
                 except Exception:  # the answer is worth more than the memory of it
@@ -190,7 +201,12 @@ class StreamTranslator:
     def encode(self, frames: list[Frame]) -> bytes:
         """Write frames as they stand in a stream."""
         try:
-            return b"".join([frame if isinstance(frame, bytes) else sse.frame(_as_chunk(frame)) for frame in frames])
+            return b"".join(
+                [
+                    frame if isinstance(frame, bytes) else sse.frame(_as_chunk(frame))
+                    for frame in frames
+                ]
+            )
         except Exception:
             if self._strict:
                 raise
@@ -198,7 +214,9 @@ class StreamTranslator:
             return BUG_FRAME
 
     def _event(self, name: str, data: bytes) -> Sequence[Frame]:
-        if not data or data.startswith(b"[DONE]"):  # some servers send one; the end is the terminal event
+        if not data or data.startswith(
+            b"[DONE]"
+        ):  # some servers send one; the end is the terminal event
             return self.close() if data and self.failing else ()
         try:
             event = fast_json.loads(data)
@@ -212,7 +230,9 @@ class StreamTranslator:
             text = data[:_LONGEST_ERROR].decode("utf-8", "replace")
             event = error_event(event, name) or {"type": "error", "error": text}
         if not isinstance(event, dict):
-            return self._end_with_error("the stream has an event that is not a JSON object", "invalid_event")
+            return self._end_with_error(
+                "the stream has an event that is not a JSON object", "invalid_event"
+            )
         try:
             chunks = self._machine.feed(event)
         except UpstreamFailure as failure:
@@ -234,7 +254,11 @@ class StreamTranslator:
 
     def _end_with_error(self, message: str, code: str) -> Sequence[Frame]:
         self.done = self.failed = True
-        return (sse.frame({"error": {"message": message, "type": "server_error", "param": None, "code": code}}),)
+        return (
+            sse.frame(
+                {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
+            ),
+        )
 
 
 def is_opening_event(data: bytes) -> bool:

@@ -38,7 +38,9 @@ def response_of_stream(raw: bytes) -> dict[str, Any]:
         elif kind in OPENING and isinstance(given, dict):
             begun = given
         elif kind == "response.failed" and event.get("error"):
-            raise response_failure(given if isinstance(given, dict) else {}, event_error=event["error"])
+            raise response_failure(
+                given if isinstance(given, dict) else {}, event_error=event["error"]
+            )
         elif kind in TERMINAL and (isinstance(given, dict) or (given is None and finished)):
             response = given or begun | {"status": _STATUS.get(kind, "completed")}
         elif isinstance(event, dict) and is_terminal(event):
@@ -47,10 +49,18 @@ def response_of_stream(raw: bytes) -> dict[str, Any]:
         raise failed
     if response is None:
         raise StreamTruncated("$", "the stream ended before its terminal event")
-    return response if response.get("output") else response | {"output": [finished[i] for i in sorted(finished)]}
+    return (
+        response
+        if response.get("output")
+        else response | {"output": [finished[i] for i in sorted(finished)]}
+    )
 
 
-_STATUS = {"response.incomplete": "incomplete", "response.failed": "failed", "response.cancelled": "cancelled"}
+_STATUS = {
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+    "response.cancelled": "cancelled",
+}
 
 
 def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
@@ -62,5 +72,7 @@ def _events(raw: bytes) -> Iterator[tuple[str, Any]]:
         except ValueError:
             if event.name == "error":
                 yield event.name, {"type": "error", "error": event.data.decode("utf-8", "replace")}
-            elif not (event.name in OPENING or is_opening_event(event.data) or is_keepalive(event.name)):
+            elif not (
+                event.name in OPENING or is_opening_event(event.data) or is_keepalive(event.name)
+            ):
                 raise TranslationError("$", "the stream has an event that is not JSON") from None

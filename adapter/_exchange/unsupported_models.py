@@ -20,14 +20,18 @@ _CODES = frozenset({
 })  # fmt: skip
 
 # Codes in servers' own words: of the API, or of a model and an endpoint, that it isn't served.
-_NEGATED = r"(?:unsupported|unavailable|not_?(?:supported|available|enabled|served|allowed)|not_support)"
+_NEGATED = (
+    r"(?:unsupported|unavailable|not_?(?:supported|available|enabled|served|allowed)|not_support)"
+)
 _CODE = re.compile(
     rf"(?=.*{_NEGATED})(?:.*responses(?![a-z])|(?=.*(?:endpoint|api)(?![a-z])).*model)",
 )
 
 _API = r"(?:['\"`]?(?:/(?:openai/)?(?:v1/)?|v1/)responses\b['\"`]?|\bresponses['\"`]?[ -](?:api|endpoint|route|operation)\b)"
 _SUBJECT = r"\b(?:models?|deployments?|providers?|engines?)\b"
-_LACKING = r"unsupported|unavailable|incompatible|has no|lacks|without|does(?:n't| not) exist|not found"
+_LACKING = (
+    r"unsupported|unavailable|incompatible|has no|lacks|without|does(?:n't| not) exist|not found"
+)
 _NOT_BEING = r"(?:is|are|was)(?: currently)?(?:n't| not)(?: yet| currently)?|not(?: yet)?"
 _SERVED = r"(?:supported|available|accessible|enabled|served|implemented|compatible|allowed)"
 _NOT_DOING = r"(?:does|do)(?:n't| not)(?: yet| currently)?|can(?:n't|not|'t)"

@@ -38,7 +38,10 @@ class Body:
             try:
                 performer.finish()
             except Exception as bug:
-                if hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
+                if (
+                    hasattr(bug, EXTERNAL_ERROR)
+                    or performer.context.router.settings.on_bug == "raise"
+                ):
                     raise
                 performer.upstream.close()
 
@@ -49,7 +52,9 @@ class AsyncBody:
     def __init__(self, reader: Any, performer: Any) -> None:
         self._reader = reader
         self._performer = performer
-        self.finalizer: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = None
+        self.finalizer: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = (
+            None
+        )
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         pump: AsyncIterator[bytes] = self._reader
@@ -64,7 +69,10 @@ class AsyncBody:
             try:
                 await performer.finish()
             except Exception as bug:
-                if hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
+                if (
+                    hasattr(bug, EXTERNAL_ERROR)
+                    or performer.context.router.settings.on_bug == "raise"
+                ):
                     raise
                 await performer.upstream.aclose()
         if self.finalizer is not None:
@@ -88,7 +96,9 @@ def keep_until_collected(body: AsyncBody, performer: object) -> None:
 
 def _release_in_loop(loop: asyncio.AbstractEventLoop, performer: object) -> None:
     with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(id, performer)  # what it calls doesn't matter: that it holds the trip until then does
+        loop.call_soon_threadsafe(
+            id, performer
+        )  # what it calls doesn't matter: that it holds the trip until then does
 
 
 class RequestBody:
@@ -184,7 +194,11 @@ def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
             if out:
                 if translator.close_early:
                     performer.close()  # before the last of the answer goes out: the reader needn't come back
-                yield from _drain_before_done(out, translator, performer.drain) if translator.done else (out,)
+                yield from (
+                    _drain_before_done(out, translator, performer.drain)
+                    if translator.done
+                    else (out,)
+                )
             if translator.close_early:
                 return
         try:
@@ -201,7 +215,9 @@ def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
         raise
 
 
-def _drain_before_done(frames: list[Frame], translator: StreamTranslator, drain: Callable[[], Exception | None]) -> Iterator[list[Frame]]:
+def _drain_before_done(
+    frames: list[Frame], translator: StreamTranslator, drain: Callable[[], Exception | None]
+) -> Iterator[list[Frame]]:
     """Give frames, and `[DONE]` once upstream has ended; an error of its end is for those who read on."""
     if not translator.done or translator.failed or translator.close_early:
         yield frames
@@ -221,9 +237,20 @@ class AsyncFrameIterator:
     closes the same stream; and one that is closed ends as if all had been read.
     """
 
-    __slots__ = ("_closed_early", "_error", "_first_frames", "_is_first", "_performer", "_source", "_translator", "closed")
+    __slots__ = (
+        "_closed_early",
+        "_error",
+        "_first_frames",
+        "_is_first",
+        "_performer",
+        "_source",
+        "_translator",
+        "closed",
+    )
 
-    def __init__(self, stream: StreamReply, source: AsyncIterator[bytes], performer: AsyncStreamPerformer) -> None:
+    def __init__(
+        self, stream: StreamReply, source: AsyncIterator[bytes], performer: AsyncStreamPerformer
+    ) -> None:
         self._first_frames = stream.first_frames
         self._error = stream.error
         self._translator = stream.translator
@@ -240,7 +267,9 @@ class AsyncFrameIterator:
         translator = self._translator
         out: list[Frame] = []
         try:
-            if not (self._first_frames or self._error is not None or self.closed or translator.done):  # as for most of a stream
+            if not (
+                self._first_frames or self._error is not None or self.closed or translator.done
+            ):  # as for most of a stream
                 data = await anext(self._source, None)
                 if data is not None:  # else `_next` says how it ended
                     out = translator.feed(data)
@@ -250,14 +279,18 @@ class AsyncFrameIterator:
                 out = await self._next_frames()
         except Exception as error:
             with suppress(Exception):
-                self._performer.stream_ended(None if isinstance(error, StopAsyncIteration) else error)
+                self._performer.stream_ended(
+                    None if isinstance(error, StopAsyncIteration) else error
+                )
             raise
         if translator.done or self._is_first:
             self._is_first = False
             await self._record_progress()
             if translator.close_early and not self._closed_early:
                 self._closed_early = True
-                await self._performer.aclose()  # before the last of the answer goes out: the reader needn't come back
+                await (
+                    self._performer.aclose()
+                )  # before the last of the answer goes out: the reader needn't come back
         return out
 
     async def _record_progress(self) -> None:

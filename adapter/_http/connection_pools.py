@@ -20,7 +20,9 @@ _MAX_DEPTH = 8  # of transports around transports, and of what holds them
 _MAX_ITEMS = 100  # of what a list or dictionary holds; one with more is no list of transports
 
 _TRANSPORTS: weakref.WeakSet[Any] = weakref.WeakSet()
-_INHERITED: list[Any] = []  # closing them could disturb the parent: an event loop's are registered in what both share
+_INHERITED: list[
+    Any
+] = []  # closing them could disturb the parent: an event loop's are registered in what both share
 
 
 def empty_after_fork(transport: Any) -> None:
@@ -36,10 +38,14 @@ def _pools(transport: Any) -> Iterator[Any]:
         fresh = [one for one in found if id(one) not in seen]
         seen.update(map(id, fresh))
         for one in fresh:
-            pool = getattr(one, "__dict__", {}).get("_pool")  # private, in httpx 0.27 to httpx2 2.16
+            pool = getattr(one, "__dict__", {}).get(
+                "_pool"
+            )  # private, in httpx 0.27 to httpx2 2.16
             if isinstance(getattr(pool, "_connections", None), list):
                 yield pool
-        found = [inner for one in fresh for inner in gc.get_referents(one) if _may_hold_transports(inner)]
+        found = [
+            inner for one in fresh for inner in gc.get_referents(one) if _may_hold_transports(inner)
+        ]
 
 
 def _may_hold_transports(inner: Any) -> bool:
@@ -56,7 +62,9 @@ def _empty(pool: Any) -> None:
     connections, requests = pool._connections, pool._requests
     pool._connections = []
     # Those that wait are other threads', which this process doesn't have.
-    pool._requests = [request for request in requests if getattr(request, "connection", None) is not None]
+    pool._requests = [
+        request for request in requests if getattr(request, "connection", None) is not None
+    ]
     for name in ("_optional_thread_lock", "_pool_lock"):
         lock = getattr(pool, name, None)
         if lock is not None:  # another thread may hold it
@@ -76,7 +84,9 @@ def _close_idle(connection: Any) -> None:
         if connection.is_idle():
             while not hasattr(connection, "_network_stream"):
                 connection = connection._connection
-            connection._network_stream.get_extra_info("socket").close()  # TLS's, too, says nothing to the peer
+            connection._network_stream.get_extra_info(
+                "socket"
+            ).close()  # TLS's, too, says nothing to the peer
 
 
 @in_forked_child

@@ -30,7 +30,11 @@ def first_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
         found = [entry for entry in headers._list if entry[1] in names]
         return {entry[1]: entry[2].decode("latin-1") for entry in reversed(found)}
     except (AttributeError, IndexError):
-        return {key.lower(): found.decode("latin-1") for key, found in reversed(headers.raw) if key.lower() in names}
+        return {
+            key.lower(): found.decode("latin-1")
+            for key, found in reversed(headers.raw)
+            if key.lower() in names
+        }
 
 
 def joined_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
@@ -64,7 +68,9 @@ def replaced(headers: Any, dropped: frozenset[bytes], added: list[tuple[bytes, b
         kept = [entry for entry in headers._list if entry[1] not in dropped]
         encoding = headers._encoding
     except (AttributeError, IndexError):
-        return cls([*((key, found) for key, found in headers.raw if key.lower() not in dropped), *added])
+        return cls(
+            [*((key, found) for key, found in headers.raw if key.lower() not in dropped), *added]
+        )
     made = object.__new__(cls)  # its constructor would look at each field again
     kept += [(key, key.lower(), found) for key, found in added]
     if encoding is None and b"".join(chain.from_iterable(kept)).isascii():

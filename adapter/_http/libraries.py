@@ -39,7 +39,9 @@ class HttpLibrary:
         self.RequestBody: Any = type("RequestBody", (RequestBody, module.ByteStream), {})
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
         # The HTTP libraries' own streams are both as well where a body is at hand.
-        self.ObservedStream: Any = type("ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {})
+        self.ObservedStream: Any = type(
+            "ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {}
+        )
 
         self.FastResponse: Any = fast_response_class(module)
         # What a made reply begins as: its constructor would cost more than translating a short answer.
@@ -54,7 +56,12 @@ class HttpLibrary:
         """Make a reply whose body is a stream of ours."""
         response = object.__new__(self.FastResponse)
         response.__dict__.update(self._template.__dict__)
-        response.status_code, response.headers, response.extensions, response.history = status, headers, extensions, []
+        response.status_code, response.headers, response.extensions, response.history = (
+            status,
+            headers,
+            extensions,
+            [],
+        )
         response.stream = response._body = stream
         return response
 
@@ -92,7 +99,12 @@ if TYPE_CHECKING:
     BaseTransport = httpx2.BaseTransport | httpx.BaseTransport
     AsyncBaseTransport = httpx2.AsyncBaseTransport | httpx.AsyncBaseTransport
 
-    class TransportBases(httpx2.BaseTransport, httpx2.AsyncBaseTransport, httpx.BaseTransport, httpx.AsyncBaseTransport):
+    class TransportBases(
+        httpx2.BaseTransport,
+        httpx2.AsyncBaseTransport,
+        httpx.BaseTransport,
+        httpx.AsyncBaseTransport,
+    ):
         """What `Bases` says that it is."""
 
         def handle_request(self, request: Any) -> Any:
@@ -109,7 +121,11 @@ else:
         @property
         def __class__(self) -> type:
             modules = filter(None, map(sys.modules.get, _NAMES))
-            found = (getattr(one, name, None) for one in modules for name in ("BaseTransport", "AsyncBaseTransport"))
+            found = (
+                getattr(one, name, None)
+                for one in modules
+                for name in ("BaseTransport", "AsyncBaseTransport")
+            )
             return _with_bases(type(self), tuple(base for base in found if base is not None))
 
         def __reduce_ex__(self, protocol: Any) -> Any:

@@ -25,7 +25,9 @@ Token = str | Callable[[], str | None]
 _IDENTITY_HEADERS = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
 
 
-def memory_scope_of(request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()) -> MemoryScope:
+def memory_scope_of(
+    request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()
+) -> MemoryScope:
     """Say whose turns a request is about.
 
     `token` is what the client has fetched from its provider for this call: tokens of the same principal come and go, so where the
@@ -33,8 +35,14 @@ def memory_scope_of(request: Any, conversation: str | None, *, token: Token | No
     `tenants` are the names, in lower case, of the headers by which a gateway tells tenants apart.
     """
     scheme, host, port, path = base_url_of(request.url)
-    query = sorted(part for part in request.url.query.split(b"&") if part and not part.startswith(b"api-version="))
-    sent = header_fields.joined_values(request.headers, _IDENTITY_HEADERS.union(tenants) if tenants else _IDENTITY_HEADERS)
+    query = sorted(
+        part
+        for part in request.url.query.split(b"&")
+        if part and not part.startswith(b"api-version=")
+    )
+    sent = header_fields.joined_values(
+        request.headers, _IDENTITY_HEADERS.union(tenants) if tenants else _IDENTITY_HEADERS
+    )
     fetched = token() if callable(token) else token
     if fetched:
         for name, value in ((b"authorization", f"Bearer {fetched}"), (b"api-key", fetched)):
@@ -63,6 +71,8 @@ def _principal(token: str) -> str | None:
         principal = {name: claims.get(name) for name in _CLAIMS}
     except (ValueError, AttributeError, RecursionError):
         return None
-    if not principal["sub"] or not all(one is None or isinstance(one, str) for one in principal.values()):
+    if not principal["sub"] or not all(
+        one is None or isinstance(one, str) for one in principal.values()
+    ):
         return None
     return "\n" + json.dumps(principal)

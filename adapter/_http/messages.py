@@ -22,17 +22,25 @@ _DROPPED_HEADERS = _FRAMING_HEADERS | _OWN_HEADERS
 
 def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     """Make the request that goes out; the caller's is left as it is."""
-    if send.body is None and send.path is None and not header_fields.has(request.headers, HEADER.encode()):
+    if (
+        send.body is None
+        and send.path is None
+        and not header_fields.has(request.headers, HEADER.encode())
+    ):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != EXTENSION}
     url = request.url if send.path is None else urls.with_path(request.url, send.path)
     cls: Any = type(request)
     if send.method is not None:
-        headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS | _BODY_HEADERS, [])
+        headers = header_fields.replaced(
+            request.headers, _OWN_HEADERS | _LENGTH_HEADERS | _BODY_HEADERS, []
+        )
         return cls(send.method, url, headers=headers, extensions=extensions)
     if send.body is None:
         headers = header_fields.replaced(request.headers, _OWN_HEADERS, [])
-        return cls(request.method, url, headers=headers, extensions=extensions, stream=request.stream)
+        return cls(
+            request.method, url, headers=headers, extensions=extensions, stream=request.stream
+        )
     if "_content" not in request.__dict__:
         headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)

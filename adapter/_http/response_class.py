@@ -29,7 +29,9 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
     _async_bound_class: Any
     _stream_error: Any  # what reading raises where there is nothing to be read any more
     _request_error: Any  # what reading raises, to be told the request
-    _closes_on_error: bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
+    _closes_on_error: (
+        bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
+    )
 
     _body: Any = None
     _whole_body: bytes | None = None
@@ -77,14 +79,18 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
         if self._json_value is None or options or "_content" not in self.__dict__:
             return super().json(**options)
         value, self._json_value = self._json_value, None
-        if self._performer is not None and not self._performer.context.by_client:  # a client of ours names what it makes
+        if (
+            self._performer is not None and not self._performer.context.by_client
+        ):  # a client of ours names what it makes
             with suppress(Exception):  # the answer is worth more than what is known of it
                 remember_id(self._performer.ticket.journal, value.get("id"))
         return value
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """Give the body's bytes as they come."""
-        given: Iterator[bytes] = self._pieces() if chunk_size is None else super().iter_bytes(chunk_size)
+        given: Iterator[bytes] = (
+            self._pieces() if chunk_size is None else super().iter_bytes(chunk_size)
+        )
         return given
 
     def _pieces(self) -> Iterator[bytes]:
@@ -112,7 +118,9 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
 
     def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """Give the body's bytes as they come."""
-        given: AsyncIterator[bytes] = self._async_pieces() if chunk_size is None else super().aiter_bytes(chunk_size)
+        given: AsyncIterator[bytes] = (
+            self._async_pieces() if chunk_size is None else super().aiter_bytes(chunk_size)
+        )
         return given
 
     async def _async_pieces(self) -> AsyncIterator[bytes]:
@@ -142,7 +150,11 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
     def _handle_error(self, bug: Exception, *, reading: bool = False) -> None:
         """Raise an exception that isn't the adapter's, or is to be raised; a bug while a stream is read ends it with an error."""
         performer = self._performer
-        if performer is None or hasattr(bug, EXTERNAL_ERROR) or performer.context.router.settings.on_bug == "raise":
+        if (
+            performer is None
+            or hasattr(bug, EXTERNAL_ERROR)
+            or performer.context.router.settings.on_bug == "raise"
+        ):
             raise bug
         if isinstance(bug, self._stream_error) or not is_adapter_error(bug):
             raise bug
@@ -189,7 +201,9 @@ def _closes_on_error(module: Any) -> bool:
     def broken(_: object) -> Iterator[bytes]:
         raise module.ReadError("")
 
-    reply = module.Response(200, stream=type("Broken", (module.SyncByteStream,), {"__iter__": broken})())
+    reply = module.Response(
+        200, stream=type("Broken", (module.SyncByteStream,), {"__iter__": broken})()
+    )
     with suppress(module.ReadError):
         list(reply.iter_raw())
     return bool(reply.is_closed)

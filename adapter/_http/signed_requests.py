@@ -65,7 +65,11 @@ def _is_plain(cls: type, http: type) -> bool:
 
 def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -> Loss | None:
     """Say where a request is signed, its URL or its body; None where nothing shows that it is."""
-    if authorization and not authorization.startswith("Bearer ") and _SIGNATURE_SCHEME.match(authorization):
+    if (
+        authorization
+        and not authorization.startswith("Bearer ")
+        and _SIGNATURE_SCHEME.match(authorization)
+    ):
         return Loss("headers.authorization", "held", "the request is signed, URL and body included")
     names = _header_names(headers)
     if not _PLAIN_NAMES.issuperset(names):
@@ -78,7 +82,11 @@ def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -
     if auth is UNKNOWN_AUTH:
         auth = _find_auth()
     if auth is not None and type(auth) not in _PLAIN_AUTHS and _reads_body(auth):
-        return Loss("auth", "held", "the HTTP client's auth reads the request's body, and may have signed it")
+        return Loss(
+            "auth",
+            "held",
+            "the HTTP client's auth reads the request's body, and may have signed it",
+        )
     return None
 
 
@@ -117,7 +125,9 @@ def _reads_body(auth: Any, depth: int = 3) -> bool:
     kind: type = type(auth)
     if _hashes_body(kind, _function(made_of), (type(owner), *map(type, held))):
         return True
-    return depth > 0 and any(_reads_body(one, depth - 1) for one in held if hasattr(type(one), "auth_flow"))
+    return depth > 0 and any(
+        _reads_body(one, depth - 1) for one in held if hasattr(type(one), "auth_flow")
+    )
 
 
 def _function(given: Any) -> FunctionType | None:
@@ -141,7 +151,9 @@ def _hashes_body(cls: type, function: FunctionType | None, held_types: tuple[typ
     left = [one for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
     left += [] if function is None else [function]
     packages = {_package(one) for one in (*own, *left)}
-    around = [base for one in held_types for base in _program_bases(one) if _package(base) in packages]
+    around = [
+        base for one in held_types for base in _program_bases(one) if _package(base) in packages
+    ]
     seen: dict[CodeType, set[str]] = {}
     while left and len(seen) < _MAX_FUNCTIONS:
         one = left.pop()

@@ -49,7 +49,9 @@ class TransportProtocol(NamedTuple):
 
 
 SYNC = TransportProtocol("sync clients", "handle_request", "inner", "HTTPTransport")
-ASYNC = TransportProtocol("async clients", "handle_async_request", "async_inner", "AsyncHTTPTransport")
+ASYNC = TransportProtocol(
+    "async clients", "handle_async_request", "async_inner", "AsyncHTTPTransport"
+)
 
 
 def is_handled(request: Any) -> bool:
@@ -63,7 +65,10 @@ class _TransportBase:
     _reloader: SettingsReloader | None  # None: it acts on requests with a ticket alone
 
     # What carries a request, in sync code and in async code. `adapter.testing.chat_mock_transport` puts others in their place.
-    _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (Performer, AsyncPerformer)
+    _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (
+        Performer,
+        AsyncPerformer,
+    )
 
     def _forwarded_request(self, request: Any) -> Any:
         """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
@@ -85,7 +90,9 @@ class _TransportBase:
             return None
         return context
 
-    def _performer_for(self, kind: type[_Performer], inner: Any, request: Any) -> tuple[_Performer | None, Any]:
+    def _performer_for(
+        self, kind: type[_Performer], inner: Any, request: Any
+    ) -> tuple[_Performer | None, Any]:
         """Return the trip that a request is to go; or none, and the request that passes."""
         context = self._context_for(request)
         if context is None:
@@ -97,12 +104,22 @@ class _TransportBase:
     def _recover(self, request: Any, bug: Exception) -> Any:
         """Return the reply for a request on which the adapter failed before it was on its way; None where it is to be sent as it came."""
         context = request.extensions.get(EXTENSION)
-        router = context.router if isinstance(context, CallContext) else None if self._reloader is None else self._reloader.router
+        router = (
+            context.router
+            if isinstance(context, CallContext)
+            else None
+            if self._reloader is None
+            else self._reloader.router
+        )
         return recover_before_sending(request, context, router, bug)
 
     def _unchanged_request(self, request: Any) -> Any:
         """Return a request as it came, without our header. See `_passing`, which may be what has failed."""
-        return request if self._reloader is None and EXTENSION not in request.extensions else without_header(request)
+        return (
+            request
+            if self._reloader is None and EXTENSION not in request.extensions
+            else without_header(request)
+        )
 
 
 class Transport(_TransportBase, TransportBases):
@@ -136,7 +153,13 @@ class Transport(_TransportBase, TransportBases):
     def for_client(cls, inner: Any) -> Self:
         """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
         made = cls.__new__(cls)
-        made._given, made._inner, made._async_inner, made._defaults, made._reloader = (inner,), inner, inner, {}, None
+        made._given, made._inner, made._async_inner, made._defaults, made._reloader = (
+            (inner,),
+            inner,
+            inner,
+            {},
+            None,
+        )
         connection_pools.empty_after_fork(made)
         return made
 
@@ -148,7 +171,9 @@ class Transport(_TransportBase, TransportBases):
         try:
             if inner is None:
                 inner = self._default(library_of(request), SYNC)
-            if type(request.extensions.get(EXTENSION)) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+            if type(
+                request.extensions.get(EXTENSION)
+            ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
                 performer, request = self._performer_for(self._performers[0], inner, request)
                 if performer is not None:
                     return performer.run()
@@ -158,7 +183,10 @@ class Transport(_TransportBase, TransportBases):
             made = self._recover(coming, bug) if performer is None else performer.recover(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._plain_default(coming, SYNC), self._unchanged_request(coming)
+            inner, request = (
+                inner or self._plain_default(coming, SYNC),
+                self._unchanged_request(coming),
+            )
         return inner.handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -169,7 +197,9 @@ class Transport(_TransportBase, TransportBases):
         try:
             if inner is None:
                 inner = self._default(library_of(request), ASYNC)
-            if type(request.extensions.get(EXTENSION)) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+            if type(
+                request.extensions.get(EXTENSION)
+            ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
                 performer, request = self._performer_for(self._performers[1], inner, request)
                 if performer is not None:
                     return await performer.run()
@@ -179,7 +209,10 @@ class Transport(_TransportBase, TransportBases):
             made = self._recover(coming, bug) if performer is None else await performer.recover(bug)
             if made is not None:
                 return made
-            inner, request = inner or self._plain_default(coming, ASYNC), self._unchanged_request(coming)
+            inner, request = (
+                inner or self._plain_default(coming, ASYNC),
+                self._unchanged_request(coming),
+            )
         return await inner.handle_async_request(request)
 
     def _unsuitable_error(self, request: Any, protocol: TransportProtocol) -> TypeError:
@@ -199,19 +232,25 @@ class Transport(_TransportBase, TransportBases):
             # The SDK's own limits (openai/_constants.py).
             limits = library.Limits(max_connections=1000, max_keepalive_connections=100)
             # Of two threads that both make one, one wins.
-            made = self._defaults.setdefault(key, getattr(library, protocol.default_class)(limits=limits))
+            made = self._defaults.setdefault(
+                key, getattr(library, protocol.default_class)(limits=limits)
+            )
         return made
 
     def _plain_default(self, request: Any, protocol: TransportProtocol) -> Any:
         """Make the transport that nobody has given, where `_default` fails."""
         library = type(request).__module__.partition(".")[0]
         key = (library, protocol.default_class)
-        return self._defaults.get(key) or self._defaults.setdefault(key, getattr(sys.modules[library], protocol.default_class)())
+        return self._defaults.get(key) or self._defaults.setdefault(
+            key, getattr(sys.modules[library], protocol.default_class)()
+        )
 
     def _transports(self, protocol: TransportProtocol) -> list[Any]:
         """Return all that serves one kind of clients, or will when it is asked."""
         given = self._inner if protocol is SYNC else self._async_inner
-        made = [one for (_, made_of), one in self._defaults.items() if made_of == protocol.default_class]
+        made = [
+            one for (_, made_of), one in self._defaults.items() if made_of == protocol.default_class
+        ]
         return made if given is None else [given, *made]
 
     def _sync_only(self) -> list[Any]:
@@ -267,7 +306,9 @@ class Transport(_TransportBase, TransportBases):
 class AsyncTransport(Transport):
     """A `Transport` whose argument is the transport for async clients."""
 
-    def __init__(self, async_inner: AsyncBaseTransport | None = None, *, settings: SettingsLike = None) -> None:
+    def __init__(
+        self, async_inner: AsyncBaseTransport | None = None, *, settings: SettingsLike = None
+    ) -> None:
         super().__init__(async_inner=async_inner, settings=settings)
 
 

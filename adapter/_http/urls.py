@@ -9,7 +9,11 @@ from typing import Any
 def with_path(url: Any, raw_path: bytes) -> Any:
     """Return a URL with another path and query, which are quoted already."""
     cls: Any = type(url)
-    return _replace_path(url, raw_path) if _consists_of_parts(cls) else url.copy_with(raw_path=raw_path)
+    return (
+        _replace_path(url, raw_path)
+        if _consists_of_parts(cls)
+        else url.copy_with(raw_path=raw_path)
+    )
 
 
 def _replace_path(url: Any, raw_path: bytes) -> Any:
@@ -18,7 +22,9 @@ def _replace_path(url: Any, raw_path: bytes) -> Any:
     path, mark, query = raw_path.decode("ascii").partition("?")
     made: Any = object.__new__(type(url))
     # Past the named tuple's own `_replace`, which takes five times as long.
-    made._uri_reference = tuple.__new__(type(parts), (*parts[:4], path, query if mark else None, *parts[6:]))
+    made._uri_reference = tuple.__new__(
+        type(parts), (*parts[:4], path, query if mark else None, *parts[6:])
+    )
     return made
 
 

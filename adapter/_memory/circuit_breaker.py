@@ -65,11 +65,17 @@ class CircuitBreaker:
             self._unreported += 1
             if now < self._silent_until:
                 return
-            count, self._unreported, self._silent_until = self._unreported, 0, now + self.warning_interval
+            count, self._unreported, self._silent_until = (
+                self._unreported,
+                0,
+                now + self.warning_interval,
+            )
         finally:
             self._lock.release()
         often = f", {count} times" if count > 1 else ""
-        logger.warning("memory: %s from the store%s: reasoning isn't carried between some turns", what, often)
+        logger.warning(
+            "memory: %s from the store%s: reasoning isn't carried between some turns", what, often
+        )
 
 
 @in_forked_child  # a thread that the child doesn't have may hold a lock

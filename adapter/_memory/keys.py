@@ -15,9 +15,7 @@ from adapter.translation.model_profiles import family_name
 _SEPARATOR = "\0"
 _ANY = "*"
 _NO_CONVERSATION = "-"  # stands for a conversation that wasn't named
-_MAX_NAME = (
-    64  # characters of a model's name, beyond which a digest stands for it: what is kept by it is bounded in bytes too
-)
+_MAX_NAME = 64  # characters of a model's name, beyond which a digest stands for it: what is kept by it is bounded in bytes too
 
 
 class MemoryScope(NamedTuple):
@@ -54,10 +52,18 @@ def make_memory_scope(
     )
 
 
-def store_keys(memory_scope: MemoryScope, scope_name: str | None, model: str, turns: tuple[str, ...]) -> list[str]:
+def store_keys(
+    memory_scope: MemoryScope, scope_name: str | None, model: str, turns: tuple[str, ...]
+) -> list[str]:
     """Name turns for a store."""
-    named, secret = (memory_scope.scope, memory_scope.secret) if scope_name is None else _scope_digest(scope_name)
-    begin, keyed = _key_hasher(named, secret, memory_scope.tenant, memory_scope.conversation, _family(model))
+    named, secret = (
+        (memory_scope.scope, memory_scope.secret)
+        if scope_name is None
+        else _scope_digest(scope_name)
+    )
+    begin, keyed = _key_hasher(
+        named, secret, memory_scope.tenant, memory_scope.conversation, _family(model)
+    )
     made = []
     for turn in turns:
         hashed = keyed.copy()
@@ -101,7 +107,9 @@ def _known_family(model: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _key_hasher(scope: str, secret: bytes, tenant: str, conversation: str, library: str) -> tuple[str, Any]:
+def _key_hasher(
+    scope: str, secret: bytes, tenant: str, conversation: str, library: str
+) -> tuple[str, Any]:
     """Return what names begin with, and what their last part is hashed with."""
     hashed = blake2b(digest_size=16, key=secret)
     hashed.update(_bytes(_SEPARATOR.join((library, tenant, ""))))

@@ -66,7 +66,9 @@ def check_unchanged(path: Path, before: tuple[int, int]) -> None:
 
 
 def _create(path: Path) -> None:
-    with suppress(FileExistsError):  # another process makes it at this moment; what it is will be seen
+    with suppress(
+        FileExistsError
+    ):  # another process makes it at this moment; what it is will be seen
         try:
             os.mknod(path, _OWNER_ONLY | stat.S_IFREG)
         except (AttributeError, PermissionError):  # elsewhere than on Linux

@@ -37,9 +37,7 @@ class RedisStore(Store):
         self._client: Any = None
         self._idle: deque[tuple[Any, float]] = deque()  # and since when
         self._pid = os.getpid()
-        self.bounded = (
-            False  # before there is a connection the name of the host must be looked up, which nothing bounds
-        )
+        self.bounded = False  # before there is a connection the name of the host must be looked up, which nothing bounds
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the values that are there."""
@@ -163,11 +161,15 @@ class RedisStore(Store):
         connection = None if self._secure else self._take_idle()
         if connection is None:
             return None
-        sock: Any = getattr(connection, "_sock", None)  # private, in redis-py 5.3 to 8.1; None once it was closed
+        sock: Any = getattr(
+            connection, "_sock", None
+        )  # private, in redis-py 5.3 to 8.1; None once it was closed
 
         async def wait() -> None:
             answered = loop.create_future()
-            number = sock.fileno()  # of a socket itself asyncio would write out the addresses, each time
+            number = (
+                sock.fileno()
+            )  # of a socket itself asyncio would write out the addresses, each time
             loop.add_reader(number, _resolve, answered)
             try:
                 await answered
@@ -198,7 +200,9 @@ class RedisStore(Store):
             return
         connection = self._new_connection()
         timeouts = connection.socket_timeout, connection.socket_connect_timeout
-        connection.socket_timeout = connection.socket_connect_timeout = max(OPEN_TIMEOUT, self._seconds)
+        connection.socket_timeout = connection.socket_connect_timeout = max(
+            OPEN_TIMEOUT, self._seconds
+        )
         try:
             connection.connect()
         except BaseException:
@@ -244,7 +248,10 @@ def _send(connection: Any, commands: list[_Command]) -> None:
 def _encode(command: _Command) -> bytes:
     """Write a command as the protocol has it; the library's own way takes several times as long."""
     words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
-    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
+    return b"*%d\r\n%b" % (
+        len(words),
+        b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]),
+    )
 
 
 def _get_commands(names: Sequence[str]) -> list[_Command]:

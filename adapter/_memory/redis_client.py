@@ -18,7 +18,9 @@ from .urls import StoreLocation
 _BATCH = 100  # names in one pipeline
 _RETRIES = 3  # a cluster's client must ask again where a slot has moved
 
-_ASYNC_ONLY = "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
+_ASYNC_ONLY = (
+    "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
+)
 
 _AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # also where the client gives its program text
 
@@ -61,7 +63,12 @@ class RedisClientStore(Store):
 
         Every primary is walked.
         """
-        return sum(map(self._unlink, _batches(self._get_client().scan_iter(match=PREFIX + pattern, count=1000))))
+        return sum(
+            map(
+                self._unlink,
+                _batches(self._get_client().scan_iter(match=PREFIX + pattern, count=1000)),
+            )
+        )
 
     def _unlink(self, keys: list[Any]) -> int:
         pipe = self._get_client().pipeline(transaction=False)
@@ -168,7 +175,9 @@ def _collect(found: dict[str, bytes], names: list[str], answers: list[Any]) -> b
     if errors and len(errors) == len(answers):
         raise errors[0]
     found.update(
-        (name, value) for name, value in zip(names, answers, strict=True) if value and isinstance(value, bytes)
+        (name, value)
+        for name, value in zip(names, answers, strict=True)
+        if value and isinstance(value, bytes)
     )
     return sum(map(len, found.values())) > MAX_TOTAL
 
@@ -204,14 +213,25 @@ def make_store(location: StoreLocation, seconds: float) -> RedisClientStore:
 def _cluster_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
     nodes = [redis.cluster.ClusterNode(host, port) for host, port in location.hosts]
-    waits = {**client_timeouts(max(seconds, OPEN_TIMEOUT)), "retry": client_timeouts(seconds, _RETRIES)["retry"]}
-    kwargs = {name: value for name, value in _client_options(location).items() if name not in ("host", "port", "db")}
+    waits = {
+        **client_timeouts(max(seconds, OPEN_TIMEOUT)),
+        "retry": client_timeouts(seconds, _RETRIES)["retry"],
+    }
+    kwargs = {
+        name: value
+        for name, value in _client_options(location).items()
+        if name not in ("host", "port", "db")
+    }
     return redis.RedisCluster(startup_nodes=nodes, **kwargs, **waits)
 
 
 def _sentinel_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
-    kwargs = {name: value for name, value in _client_options(location).items() if name not in ("host", "port")}
+    kwargs = {
+        name: value
+        for name, value in _client_options(location).items()
+        if name not in ("host", "port")
+    }
     waits = client_timeouts(max(seconds, OPEN_TIMEOUT))
     secured = {name: value for name, value in kwargs.items() if name.startswith("ssl")}
     theirs = {name.removeprefix("sentinel_"): value for name, value in location.sentinels}
@@ -246,7 +266,9 @@ def check(location: StoreLocation) -> None:
 def store_of(client: Any, age: float) -> Store | None:
     """Return the store on a client of redis-py; None for any other object."""
     modules = [cls.__module__ for cls in type(client).__mro__]
-    if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(client, "pipeline"):
+    if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(
+        client, "pipeline"
+    ):
         return None
     if any(module.startswith("redis.asyncio") for module in modules):
         return AsyncRedisClientStore(client, age=age)

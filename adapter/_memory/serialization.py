@@ -70,8 +70,14 @@ class TurnSerializer:
         if kind == _ZLIB:
             rest = _inflate(rest, max_text)
         elif kind != _PLAIN:
-            raise ValueError("sealed with another key" if kind == _ENCRYPTED else "of another version, or not ours")
-        if len(rest) > max_text or (len(rest) > _MAX_MARKS and sum(map(rest.count, _MARKS)) > _MAX_MARKS):
+            raise ValueError(
+                "sealed with another key"
+                if kind == _ENCRYPTED
+                else "of another version, or not ours"
+            )
+        if len(rest) > max_text or (
+            len(rest) > _MAX_MARKS and sum(map(rest.count, _MARKS)) > _MAX_MARKS
+        ):
             raise ValueError("too big")
         try:
             read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="keys")

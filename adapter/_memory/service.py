@@ -60,7 +60,13 @@ class MemoryService:
     """
 
     def __init__(
-        self, memory: Any, *, scope_name: str | None, keys: tuple[str, ...], seconds: float, tenants: Sequence[str] = ()
+        self,
+        memory: Any,
+        *,
+        scope_name: str | None,
+        keys: tuple[str, ...],
+        seconds: float,
+        tenants: Sequence[str] = (),
     ) -> None:
         self.tenants = tuple(name.encode() for name in tenants)
         self._memory, self._scope_name, self._timeout = memory, scope_name, seconds
@@ -131,7 +137,9 @@ class MemoryService:
         ask, read = self._plan(effect, memory_scope)
         return read(None if ask is None else await self._acall_store(ask))
 
-    def _perform_in_memory(self, store: InMemoryStore, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
+    def _perform_in_memory(
+        self, store: InMemoryStore, effect: MemoryEffect, memory_scope: MemoryScope
+    ) -> Any:
         """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
         begin = key_prefix(memory_scope, self._scope_name, effect.model)
         if isinstance(effect, Recall):
@@ -149,7 +157,9 @@ class MemoryService:
             return store.delete([begin + turn for turn in effect.names])
         return self._learn_fact(effect, memory_scope)
 
-    def _plan(self, effect: MemoryEffect, memory_scope: MemoryScope) -> tuple[_StoreCall | None, Callable[[Any], Any]]:
+    def _plan(
+        self, effect: MemoryEffect, memory_scope: MemoryScope
+    ) -> tuple[_StoreCall | None, Callable[[Any], Any]]:
         """Say what a store is asked for an effect, if anything, and what reads its answer."""
         model = effect.model
         until = time.monotonic() + self._timeout
@@ -170,7 +180,10 @@ class MemoryService:
                 return ("put", (name, packed)), _ignore_answer
             case Forget(names=turns):
                 self._suspect(effect, memory_scope)
-                return ("delete", (store_keys(memory_scope, self._scope_name, model, turns),)), _ignore_answer
+                return (
+                    "delete",
+                    (store_keys(memory_scope, self._scope_name, model, turns),),
+                ), _ignore_answer
 
     def _learn_fact(self, effect: LearnRefusedReasoning, memory_scope: MemoryScope) -> None:
         pair = server_digest(memory_scope), bounded_name(effect.model)
@@ -184,7 +197,9 @@ class MemoryService:
         again = SERVER_FACTS.contains((*pair, "a turn"))
         SERVER_FACTS.add((*pair, "turns" if again else "a turn"), _FACT_SECONDS)
 
-    def _recall_result(self, effect: Recall, memory_scope: MemoryScope, turns: dict[str, RememberedTurn]) -> RecallResult:
+    def _recall_result(
+        self, effect: Recall, memory_scope: MemoryScope, turns: dict[str, RememberedTurn]
+    ) -> RecallResult:
         if not SERVER_FACTS:
             return RecallResult(turns) if turns else EMPTY_RECALL
         server, model = server_digest(memory_scope), bounded_name(effect.model)
@@ -192,13 +207,26 @@ class MemoryService:
             return RecallResult(refused=True)
         if SERVER_FACTS.contains((server, model, "turns")):
             return RecallResult(stopped=True)
-        with_ids, suspect = (SERVER_FACTS.contains((server, model, what)) for what in ("no ids", "a turn"))
+        with_ids, suspect = (
+            SERVER_FACTS.contains((server, model, what)) for what in ("no ids", "a turn")
+        )
         return RecallResult(turns, with_ids=with_ids, suspect=suspect)
 
-    def _with_turns(self, known: RecallResult, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> RecallResult:
-        return known._replace(turns=self._read_turns(turns, names, found, until)) if found else known
+    def _with_turns(
+        self,
+        known: RecallResult,
+        turns: tuple[str, ...],
+        names: list[str],
+        found: Any,
+        until: float,
+    ) -> RecallResult:
+        return (
+            known._replace(turns=self._read_turns(turns, names, found, until)) if found else known
+        )
 
-    def _read_turns(self, turns: tuple[str, ...], names: list[str], found: Any, until: float) -> dict[str, RememberedTurn]:
+    def _read_turns(
+        self, turns: tuple[str, ...], names: list[str], found: Any, until: float
+    ) -> dict[str, RememberedTurn]:
         """Read what a store has found, the newest turns first, while there is time and room: others may have written it."""
         read: dict[str, RememberedTurn] = {}
         if not isinstance(found, Mapping):

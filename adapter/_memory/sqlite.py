@@ -57,7 +57,9 @@ class SQLiteStore(Store):
         found: dict[str, bytes] = {}
         room = MAX_TOTAL
         with self._lease() as connection:
-            for end in range(len(names), 0, -_BATCH):  # the newest first, for what there is room for
+            for end in range(
+                len(names), 0, -_BATCH
+            ):  # the newest first, for what there is room for
                 some = names[max(end - _BATCH, 0) : end]
                 marks = ",".join("?" * len(some))
                 rows = connection.execute(
@@ -119,9 +121,12 @@ class SQLiteStore(Store):
     def _prune(self, connection: sqlite3.Connection) -> None:
         gone = f"DELETE FROM turns WHERE number IN ({_OLDEST})"  # noqa: S608  # constants
         connection.execute(f"{gone} AND expires <= ?", (4 * _PRUNE_INTERVAL, int(time.time())))
-        connection.execute("DELETE FROM turns WHERE number <= (SELECT max(number) FROM turns) - ?", (self._count,))
+        connection.execute(
+            "DELETE FROM turns WHERE number <= (SELECT max(number) FROM turns) - ?", (self._count,)
+        )
         pages, free, page = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
         )
         used = (pages - free) * page
         if used > self._size:
@@ -135,7 +140,9 @@ class SQLiteStore(Store):
     def _connect(self) -> sqlite3.Connection:
         # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
         one = private_files.make_private(self._path)
-        made = sqlite3.connect(self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False)
+        made = sqlite3.connect(
+            self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False
+        )
         try:
             version = _version(made)  # by now the file is open
             private_files.check_unchanged(self._path, one)
@@ -200,7 +207,11 @@ class _Lease:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         store = self._store
-        if isinstance(error, sqlite3.Error) and "locked" not in str(error) and store._connection is not None:
+        if (
+            isinstance(error, sqlite3.Error)
+            and "locked" not in str(error)
+            and store._connection is not None
+        ):
             store._connection.close()  # the file may have been replaced
             store._connection = None
         store._lock.release()

@@ -29,7 +29,9 @@ def check(memory: Any) -> None:
             from . import redis_client
 
             redis_client.check(location)
-    elif _client_store(memory) is None and not all(callable(getattr(memory, method, None)) for method in _METHODS):
+    elif _client_store(memory) is None and not all(
+        callable(getattr(memory, method, None)) for method in _METHODS
+    ):
         raise ValueError(
             "expected the URL of a store, a client of redis-py, or an object with the methods of adapter.Store"
         )
@@ -69,7 +71,13 @@ def _create(location: StoreLocation, seconds: float) -> Any:
     if location.kind == "sqlite":
         from .sqlite import SQLiteStore
 
-        return SQLiteStore(Path(location.place), seconds=seconds, count=location.count, size=location.size, age=location.age)
+        return SQLiteStore(
+            Path(location.place),
+            seconds=seconds,
+            count=location.count,
+            size=location.size,
+            age=location.age,
+        )
     if location.hosts:
         from . import redis_client
 

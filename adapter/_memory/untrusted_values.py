@@ -24,11 +24,19 @@ def parse_turn(value: Any) -> RememberedTurn:
     try:
         calls, before, ids = value["calls"], value["before"], value["ids"]
         spoken = _parse_message(value["spoken"]) if "spoken" in value else None
-        if not 0 < len(calls) == len(before) == len(ids) <= _MAX_CALLS or sum(map(len, before)) > _MAX_ITEMS:
+        if (
+            not 0 < len(calls) == len(before) == len(ids) <= _MAX_CALLS
+            or sum(map(len, before)) > _MAX_ITEMS
+        ):
             raise ValueError
         return RememberedTurn(
             tuple([_short(one) for one in _list(calls)]),
-            tuple([tuple([_parse_reasoning(item) for item in _list(items)]) for items in _list(before)]),
+            tuple(
+                [
+                    tuple([_parse_reasoning(item) for item in _list(items)])
+                    for items in _list(before)
+                ]
+            ),
             spoken,
             tuple([None if one is None else _short(one) for one in _list(ids)]),
             _short(value["user"]),

@@ -34,16 +34,23 @@ _LIMITS: Mapping[str, Mapping[str, float]] = {
 A URL's query may say otherwise.
 """
 
-_EXPECTED = (
-    "expected memory://, sqlite:///path, redis://…, rediss://…, unix:///path, redis+cluster://…, or redis+sentinel://…"
-)
+_EXPECTED = "expected memory://, sqlite:///path, redis://…, rediss://…, unix:///path, redis+cluster://…, or redis+sentinel://…"
 _ESCAPE = "in a name, a password or a path write % as %25, / as %2F, ? as %3F, # as %23, @ as %40, : as %3A"
 
 _OPTIONS = frozenset({"db", "username", "password", "client_name", "protocol", "socket_keepalive"})
 _SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 _TLS_OPTIONS = frozenset(
     f"ssl_{name}"
-    for name in ("ca_certs", "ca_data", "ca_path", "cert_reqs", "certfile", "check_hostname", "ciphers", "keyfile")
+    for name in (
+        "ca_certs",
+        "ca_data",
+        "ca_path",
+        "cert_reqs",
+        "certfile",
+        "check_hostname",
+        "ciphers",
+        "keyfile",
+    )
 ) | {"ssl_min_version", "ssl_password"}
 
 _SECRET = frozenset({"username", "password", "ssl_password"}) | _SENTINEL_OPTIONS
@@ -112,14 +119,22 @@ def store_kind(memory: Any) -> str:
 def without_secrets(url: str, *, hidden: str = "") -> str:
     """Show a URL without its user and passwords; `hidden` takes their place."""
     parts = urlsplit(url)
-    pairs = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in _SECRET]
+    pairs = [
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if name not in _SECRET
+    ]
     query = urlencode(pairs, quote_via=quote)
     host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{hidden if _is_secret(parts) else ''}{host}{parts.path}" + (f"?{query}" if query else "")
+    return f"{parts.scheme}://{hidden if _is_secret(parts) else ''}{host}{parts.path}" + (
+        f"?{query}" if query else ""
+    )
 
 
 def _is_secret(parts: Any) -> bool:
-    return "@" in parts.netloc or any(name in _SECRET for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return "@" in parts.netloc or any(
+        name in _SECRET for name, _ in parse_qsl(parts.query, keep_blank_values=True)
+    )
 
 
 def parse_store_url(url: str) -> StoreLocation:
@@ -137,11 +152,15 @@ def parse_store_url(url: str) -> StoreLocation:
     for name, _ in rest:
         if name not in known:
             what = name if _NAME.fullmatch(name) else "something in its query"
-            raise ValueError(f"{what}: not something that can be set here; known are {', '.join(known)}")
+            raise ValueError(
+                f"{what}: not something that can be set here; known are {', '.join(known)}"
+            )
     return made
 
 
-def _parse_location(parts: Any, rest: list[tuple[str, str]], bounds: Mapping[str, float]) -> StoreLocation:
+def _parse_location(
+    parts: Any, rest: list[tuple[str, str]], bounds: Mapping[str, float]
+) -> StoreLocation:
     count, size, age = int(bounds.get("count", 0)), int(bounds.get("bytes", 0)), bounds["age"]
     if parts.scheme == "memory":
         if parts.netloc or parts.path not in ("", "/"):
@@ -158,7 +177,9 @@ def _split(url: str) -> Any:
     parts = None
     with suppress(ValueError):
         parts = urlsplit(url)
-    if parts is None:  # not in a handler: the exception may quote the password, and would stay with this one
+    if (
+        parts is None
+    ):  # not in a handler: the exception may quote the password, and would stay with this one
         raise ValueError(f"not a URL; {_ESCAPE}")
     if parts.scheme not in _LIMITS or not url.startswith(f"{parts.scheme}://"):
         raise ValueError(_EXPECTED)
@@ -214,7 +235,9 @@ def _redis_location(parts: Any, rest: list[tuple[str, str]], age: float) -> Stor
         raise ValueError("db: expected the number of a database")
     if scheme == "unix":
         if sys.platform == "win32":
-            raise ValueError("there are no Unix sockets for Python on Windows; name a host, as in redis://localhost")
+            raise ValueError(
+                "there are no Unix sockets for Python on Windows; name a host, as in redis://localhost"
+            )
         if netloc or parts.path in ("", "/"):
             raise ValueError("expected unix:///path, with three slashes")
         return StoreLocation(scheme, f"unix://{user}{at}{parts.path}{_query(rest)}", 0, 0, age)

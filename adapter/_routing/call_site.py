@@ -34,7 +34,14 @@ SKIPPED_PACKAGES = frozenset(
 """The top-level packages whose frames are no callers."""
 
 # What runs tasks. Below it stands whoever runs the loop, a server or `main`, which has nothing to do with the call.
-_EVENT_LOOPS = ("asyncio.base_events", "asyncio.events", "asyncio.runners", "trio._core", "uvloop", "winloop")
+_EVENT_LOOPS = (
+    "asyncio.base_events",
+    "asyncio.events",
+    "asyncio.runners",
+    "trio._core",
+    "uvloop",
+    "winloop",
+)
 
 # Python 3.11 gives each comprehension a frame of its own, later ones only a generator expression.
 _INNER_COMPREHENSION = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
@@ -90,7 +97,9 @@ def _callers(frame: FrameType | None, *, limit: int) -> list[str]:
         kind = _MODULE_KINDS.get(module) or _module_kind(module)
         if kind == "caller":
             if module == "__main__":
-                found.append(call_site_name(_module_of_main(frame.f_globals), frame.f_code.co_qualname))
+                found.append(
+                    call_site_name(_module_of_main(frame.f_globals), frame.f_code.co_qualname)
+                )
             found.append(call_site_name(module, frame.f_code.co_qualname))
         elif kind == "loop":
             break
@@ -99,7 +108,13 @@ def _callers(frame: FrameType | None, *, limit: int) -> list[str]:
 
 
 def _module_kind(module: str) -> str:
-    kind = "loop" if module.startswith(_EVENT_LOOPS) else "between" if not module or is_skipped(module) else "caller"
+    kind = (
+        "loop"
+        if module.startswith(_EVENT_LOOPS)
+        else "between"
+        if not module or is_skipped(module)
+        else "caller"
+    )
     if len(_MODULE_KINDS) >= _MAX_KINDS:
         _MODULE_KINDS.clear()
     _MODULE_KINDS[module] = kind

@@ -53,7 +53,9 @@ async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None
             if _is_async(client):
                 details = await client.get_string_details_async(FLAG_KEY, "", context)
             else:
-                details = await await_future(_THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context)))
+                details = await await_future(
+                    _THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context))
+                )
     except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
         # OpenFeature's client makes another error of it when its time is up, and when the call is cancelled.
         cancelled = error.__context__
@@ -65,7 +67,9 @@ async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None
 
 
 def _context(flag: FlagQuery) -> Any:
-    from openfeature.evaluation_context import EvaluationContext  # an extra; Settings has seen that it is there
+    from openfeature.evaluation_context import (
+        EvaluationContext,
+    )  # an extra; Settings has seen that it is there
 
     return EvaluationContext(flag.targeting_key, dict(flag.attributes))
 

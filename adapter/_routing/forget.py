@@ -9,7 +9,9 @@ from adapter.errors import AdapterError
 from .reload import reloader_of
 
 
-def forget(*, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None) -> int:
+def forget(
+    *, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None
+) -> int:
     """Forget what was remembered of a conversation, a scope, or the one in the other; return how many turns there were.
 
     `conversation` is what `use(conversation=…)` said when the calls were made, `scope` the `memory_scope` of then. `settings` say
@@ -23,7 +25,9 @@ def forget(*, conversation: str | None = None, scope: str | None = None, setting
         raise _store_error(error) from error
 
 
-async def aforget(*, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None) -> int:
+async def aforget(
+    *, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None
+) -> int:
     """Forget without blocking the event loop. See forget."""
     service = _memory_service(conversation, scope, settings)
     try:
@@ -32,7 +36,9 @@ async def aforget(*, conversation: str | None = None, scope: str | None = None, 
         raise _store_error(error) from error
 
 
-def _memory_service(conversation: str | None, scope: str | None, settings: SettingsLike) -> MemoryService:
+def _memory_service(
+    conversation: str | None, scope: str | None, settings: SettingsLike
+) -> MemoryService:
     if conversation is None and scope is None:
         raise AdapterError("forget: say which conversation, or which scope")
     return reloader_of(settings_of(settings)).current().memory

@@ -27,7 +27,9 @@ class Overrides:
     keeps_policies: bool = field(init=False)  # the settings' own policies hold
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keeps_policies", self.unsupported is None and not self.drop and not self.emulate)
+        object.__setattr__(
+            self, "keeps_policies", self.unsupported is None and not self.drop and not self.emulate
+        )
 
 
 NO_OVERRIDES = Overrides()
@@ -40,7 +42,11 @@ _GLOBAL_BACKEND: Backend | None = None  # see everywhere
 def current_overrides() -> Overrides:
     """Return what holds for a call that starts here and now."""
     found = _CURRENT.get()
-    return found if _GLOBAL_BACKEND is None or found.backend is not None else replace(found, backend=_GLOBAL_BACKEND)
+    return (
+        found
+        if _GLOBAL_BACKEND is None or found.backend is not None
+        else replace(found, backend=_GLOBAL_BACKEND)
+    )
 
 
 @contextmanager

@@ -47,10 +47,16 @@ class SettingsReloader:
         settings_file = settings._settings_file
         self._path: Path | None = None if settings_file is None else settings_file.path
         self._raw = b"" if settings_file is None or settings._problem else settings_file.raw
-        self._lock = threading.RLock()  # a signal, or a handler of our log line, may make a call in the middle
-        self._bad_bytes = settings_file.raw if settings_file is not None and settings._problem else None
+        self._lock = (
+            threading.RLock()
+        )  # a signal, or a handler of our log line, may make a call in the middle
+        self._bad_bytes = (
+            settings_file.raw if settings_file is not None and settings._problem else None
+        )
         self._reported = (
-            f"the last good settings stay in force: {settings._problem}" if settings._problem else ""
+            f"the last good settings stay in force: {settings._problem}"
+            if settings._problem
+            else ""
         )  # it was said at start
         # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
         # made is found out at the first call.
@@ -90,9 +96,13 @@ class SettingsReloader:
             except ConfigurationError as error:
                 self._report_problem(str(error))
             except OSError as error:
-                self._report_problem(f"config_file: {path}: {error.strerror or type(error).__name__}")
+                self._report_problem(
+                    f"config_file: {path}: {error.strerror or type(error).__name__}"
+                )
             except Exception as error:  # noqa: BLE001  # promise 9: a call isn't lost for a file
-                self._report_problem(f"config_file: {path}: the adapter failed on it ({type(error).__name__})")
+                self._report_problem(
+                    f"config_file: {path}: the adapter failed on it ({type(error).__name__})"
+                )
             # Last, since whoever sees it takes the router of before. A file from the future was set there, or its server's clock
             # is another.
             settled = all(abs(now - moment) > _RACY_NS for moment in signature[:2])
@@ -126,7 +136,11 @@ class SettingsReloader:
         """Obey the force in a file that is bad. Raises the error where there is none."""
         if not any(one.value for one in settings_file.forces):
             raise error
-        settings = self._last_good.settings if self._last_good is not None else Settings.from_file(settings_file, self._given, lenient=True)
+        settings = (
+            self._last_good.settings
+            if self._last_good is not None
+            else Settings.from_file(settings_file, self._given, lenient=True)
+        )
         force = strongest(one.value for one, _ in find_forces(settings_file, self._given))
         if force is not None and force != settings.force:
             settings = settings.with_force(force)
@@ -134,7 +148,9 @@ class SettingsReloader:
             self._replace_router(Router(settings))
             _reset_warnings()
         why = str(error) if isinstance(error, AdapterError) else type(error).__name__
-        self._log_once(logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}")
+        self._log_once(
+            logging.ERROR, f"the kill switch in the file holds, and something is wrong: {why}"
+        )
 
     def _replace_router(self, router: Router) -> None:
         """Put a router in force; its store is opened meanwhile, unless nothing will ask it: a kill switch waits for no store."""
@@ -145,13 +161,22 @@ class SettingsReloader:
 
     def _report_problem(self, why: str) -> None:
         held = self.router.settings.force is not None
-        self._log_once(logging.ERROR if held else logging.WARNING, f"the last good settings stay in force: {why}")
+        self._log_once(
+            logging.ERROR if held else logging.WARNING,
+            f"the last good settings stay in force: {why}",
+        )
 
     def _log_once(self, level: int, what: str) -> None:
         if what != self._reported:
             self._reported = what
             settings = self.router.settings
-            logger.log(level, "settings=%s force=%s %s", settings.hash, settings.force, printable(what, _LONGEST_LINE))
+            logger.log(
+                level,
+                "settings=%s force=%s %s",
+                settings.hash,
+                settings.force,
+                printable(what, _LONGEST_LINE),
+            )
 
 
 def _reset_warnings() -> None:

@@ -30,7 +30,10 @@ class ServiceHash:
     def __init__(self, service: str) -> None:
         key = blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
         # Copied for each call: half the price of making one with a key.
-        self._bucket_hash, self._digest_hash = blake2b(digest_size=8, key=key), blake2b(digest_size=16, key=key)
+        self._bucket_hash, self._digest_hash = (
+            blake2b(digest_size=8, key=key),
+            blake2b(digest_size=16, key=key),
+        )
 
     def bucket(self, caller: str) -> float:
         """Return a caller's place, from 0 up to but not including 100, uniform over callers."""
@@ -45,7 +48,9 @@ class ServiceHash:
         return made.hexdigest()
 
 
-def in_rollout(percent: float, sticky_by: str, service_hash: ServiceHash, call: Call) -> bool | Need:
+def in_rollout(
+    percent: float, sticky_by: str, service_hash: ServiceHash, call: Call
+) -> bool | Need:
     """Tell whether a rollout moves this call; Need.BODY where the request must be read for it."""
     if percent <= 0 or percent >= 100:
         return percent >= 100
@@ -94,7 +99,9 @@ def _first_message(messages: Any) -> str:
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "user":
             return _content_text(message.get("content"))
-    return "\0".join(_content_text(message.get("content")) for message in messages if isinstance(message, dict))
+    return "\0".join(
+        _content_text(message.get("content")) for message in messages if isinstance(message, dict)
+    )
 
 
 def _content_text(content: Any) -> str:
@@ -104,15 +111,24 @@ def _content_text(content: Any) -> str:
 
 
 def _part_texts(content: Any) -> Iterator[str]:
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    parts = (
+        [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    )
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     if texts:
         yield _normalized(" ".join(texts))
         return
-    for part in parts:  # pictures and files alone; the signature in a URL's query changes from turn to turn
+    for part in (
+        parts
+    ):  # pictures and files alone; the signature in a URL's query changes from turn to turn
         for value in part.values():
             inner = value if isinstance(value, dict) else {}
-            named = inner.get("url") or inner.get("file_id") or inner.get("file_data") or inner.get("data")
+            named = (
+                inner.get("url")
+                or inner.get("file_id")
+                or inner.get("file_data")
+                or inner.get("data")
+            )
             if isinstance(named, str):
                 yield named if named.startswith("data:") else named.partition("?")[0]
 

@@ -55,14 +55,29 @@ class Router:
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = ServiceHash(settings.service)
         facts = ModelProfiles.from_mapping(settings.models)
-        self._default_settings = RuleSettings(settings, None, _base_route(settings, facts, settings))
+        self._default_settings = RuleSettings(
+            settings, None, _base_route(settings, facts, settings)
+        )
         overs = [(_with_rule(settings, rule), rule) for rule in settings.rules]
-        self.rules = tuple(RuleSettings(over, rule, _base_route(over, facts, settings)) for over, rule in overs)
-        self._matching_needs_body = any(rule_settings.matcher.needs_body for rule_settings in self.rules)
-        self._matches_host = None if "*" in settings.hosts else compile_host_globs(settings.hosts) or _no_host
-        plain = not (settings.force or settings.rules or settings.rollout is not None or settings.flags is not None)
+        self.rules = tuple(
+            RuleSettings(over, rule, _base_route(over, facts, settings)) for over, rule in overs
+        )
+        self._matching_needs_body = any(
+            rule_settings.matcher.needs_body for rule_settings in self.rules
+        )
+        self._matches_host = (
+            None if "*" in settings.hosts else compile_host_globs(settings.hosts) or _no_host
+        )
+        plain = not (
+            settings.force
+            or settings.rules
+            or settings.rollout is not None
+            or settings.flags is not None
+        )
         plain = plain and (self._matches_host is None or settings.backend == "chat")
-        self.fixed_route = self._default_settings.routes[settings.backend, "settings"] if plain else None
+        self.fixed_route = (
+            self._default_settings.routes[settings.backend, "settings"] if plain else None
+        )
         self.always_chat = self.fixed_route is not None and self.fixed_route.backend == "chat"
         self.shared_context: Any = None  # what the doors have for all calls under these settings
         # A call of Chat Completions was written for Chat Completions.
@@ -72,7 +87,11 @@ class Router:
 
     def choose(self, call: Call) -> Route | Need | FlagQuery:
         """Choose for a call; or say what is missing: its body, or a flag."""
-        if self.fixed_route is not None and call.overrides is overriding.NO_OVERRIDES and call.header is None:
+        if (
+            self.fixed_route is not None
+            and call.overrides is overriding.NO_OVERRIDES
+            and call.header is None
+        ):
             return self.fixed_route
         if not self.adapts(call.host):
             return self._default_settings.routes["chat", "hosts"]
@@ -92,7 +111,11 @@ class Router:
         if answer is Need.BODY:
             return answer
         route = rule_settings.routes[answer]
-        return route if call.overrides.keeps_policies else replace(route, policy=_with_overrides(route.policy, call.overrides))
+        return (
+            route
+            if call.overrides.keeps_policies
+            else replace(route, policy=_with_overrides(route.policy, call.overrides))
+        )
 
     def adapts(self, host: str) -> bool:
         """Tell whether calls to a host are any of ours: `hosts` says so."""
@@ -127,7 +150,9 @@ class Router:
                 HEADER, kind, self.settings.hash,
             )  # fmt: skip
 
-    def _rollout(self, rule_settings: RuleSettings, call: Call) -> tuple[Backend, str] | Literal[Need.BODY]:
+    def _rollout(
+        self, rule_settings: RuleSettings, call: Call
+    ) -> tuple[Backend, str] | Literal[Need.BODY]:
         if rule_settings.percent is None:
             return rule_settings.fixed
         moved = in_rollout(rule_settings.percent, rule_settings.sticky_by, self._hashes, call)
@@ -141,8 +166,14 @@ class Router:
         callers = (call.overrides.conversation, fields.get("user"), fields.get("safety_identifier"))
         caller = next((one for one in callers if isinstance(one, str) and one), None)
         target = self.settings.service if caller is None else self._hashes.digest(caller)
-        attributes = {"model": call.model, "tag": call.overrides.tag, "stream": fields.get("stream") is True}
-        return FlagQuery(target, {name: value for name, value in attributes.items() if value is not None})
+        attributes = {
+            "model": call.model,
+            "tag": call.overrides.tag,
+            "stream": fields.get("stream") is True,
+        }
+        return FlagQuery(
+            target, {name: value for name, value in attributes.items() if value is not None}
+        )
 
 
 def _no_host(_: str) -> bool:
@@ -191,7 +222,11 @@ class RuleSettings:
 
 def _base_route(call_settings: CallSettings, facts: ModelProfiles, settings: Settings) -> Route:
     policy = Policy(
-        call_settings.unsupported, MappingProxyType(call_settings.policies), frozenset(call_settings.emulate), facts, call_settings.carry_reasoning
+        call_settings.unsupported,
+        MappingProxyType(call_settings.policies),
+        frozenset(call_settings.emulate),
+        facts,
+        call_settings.carry_reasoning,
     )
     return Route(
         call_settings.backend, "settings", policy, call_settings.on_internal_error, settings.hash,
@@ -202,9 +237,13 @@ def _base_route(call_settings: CallSettings, facts: ModelProfiles, settings: Set
 def _with_rule(settings: Settings, rule: Rule) -> CallSettings:
     """Put a rule's settings over the others: each replaces the other, but for policies, which go parameter by parameter."""
     names = CallSettings.model_fields.keys()
-    values = {name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names}
+    values = {
+        name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names
+    }
     policies = {**settings.policies, **rule.policies}
-    return CallSettings.model_construct(**{**values, "unsupported_parameters": policies, "drop": ()})
+    return CallSettings.model_construct(
+        **{**values, "unsupported_parameters": policies, "drop": ()}
+    )
 
 
 def _with_overrides(policy: Policy, overrides: Overrides) -> Policy:

@@ -17,12 +17,29 @@ _IN_BODY = ("model", "stream", "tools", "format")
 class Matcher:
     """A match made ready to be asked on every call."""
 
-    __slots__ = ("_azure", "_call_site", "_format", "_host", "_model", "_stream", "_tag", "_tools", "needs_body")
+    __slots__ = (
+        "_azure",
+        "_call_site",
+        "_format",
+        "_host",
+        "_model",
+        "_stream",
+        "_tag",
+        "_tools",
+        "needs_body",
+    )
 
     def __init__(self, match: Match) -> None:
-        self._model, self._tag, self._call_site = map(compile_globs, (match.model, match.tag, match.call_site))
+        self._model, self._tag, self._call_site = map(
+            compile_globs, (match.model, match.tag, match.call_site)
+        )
         self._host = compile_host_globs(match.host)
-        self._format, self._azure, self._stream, self._tools = match.format, match.azure, match.stream, match.tools
+        self._format, self._azure, self._stream, self._tools = (
+            match.format,
+            match.azure,
+            match.stream,
+            match.tools,
+        )
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
     def matches(self, call: Call) -> bool:
@@ -31,7 +48,9 @@ class Matcher:
             return False
         if self._host is not None and not self._host(call.host):
             return False
-        if self._tag is not None and not (call.overrides.tag is not None and self._tag(call.overrides.tag)):
+        if self._tag is not None and not (
+            call.overrides.tag is not None and self._tag(call.overrides.tag)
+        ):
             return False
         if self._call_site is not None and not any(map(self._call_site, call.call_sites)):
             return False
@@ -40,7 +59,10 @@ class Matcher:
         body = call.fields
         if self._stream is not None and (body.get("stream") is True) is not self._stream:
             return False
-        if self._tools is not None and bool(body.get("tools") or body.get("functions")) is not self._tools:
+        if (
+            self._tools is not None
+            and bool(body.get("tools") or body.get("functions")) is not self._tools
+        ):
             return False
         if self._model is not None and not self._model(call.model or ""):
             return False

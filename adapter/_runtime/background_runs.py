@@ -21,7 +21,9 @@ class BackgroundRuns(BasePerformer):
         """Perform an effect that sends nothing for the caller."""
         match effect:
             case LearnMissingEndpoint(seconds=seconds, model=model):
-                missing_endpoints.remember(missing_endpoints.base_url_of(self.request.url), seconds, model)
+                missing_endpoints.remember(
+                    missing_endpoints.base_url_of(self.request.url), seconds, model
+                )
             case Wait(seconds=seconds):
                 background_clock.sleep(max(min(seconds, self.seconds_left), 0.0))
             case SetCancelPath(path=path, cancel_now=leave):
@@ -47,7 +49,9 @@ class AsyncBackgroundRuns(BasePerformer):
         """Perform an effect that sends nothing for the caller."""
         match effect:
             case LearnMissingEndpoint(seconds=seconds, model=model):
-                missing_endpoints.remember(missing_endpoints.base_url_of(self.request.url), seconds, model)
+                missing_endpoints.remember(
+                    missing_endpoints.base_url_of(self.request.url), seconds, model
+                )
             case Wait(seconds=seconds):
                 await background_clock.async_sleep(max(min(seconds, self.seconds_left), 0.0))
             case SetCancelPath(path=path, cancel_now=leave):
@@ -64,7 +68,9 @@ class AsyncBackgroundRuns(BasePerformer):
                 return
             import anyio  # the SDK has imported it
 
-            with anyio.move_on_after(GRACE, shield=True):  # the caller may have left by being cancelled
+            with anyio.move_on_after(
+                GRACE, shield=True
+            ):  # the caller may have left by being cancelled
                 reply: Any = await self.inner.handle_async_request(request)
                 await reply.aread()
                 await reply.aclose()

@@ -7,7 +7,15 @@ from math import inf
 from typing import Any
 
 from adapter._exchange.call import exchange, follow_redirect, stored_completion
-from adapter._exchange.effects import Exchange, MergedStreamReply, Outcome, ReplyHead, Send, StreamReply, WholeReply
+from adapter._exchange.effects import (
+    Exchange,
+    MergedStreamReply,
+    Outcome,
+    ReplyHead,
+    Send,
+    StreamReply,
+    WholeReply,
+)
 from adapter._exchange.endpoints import stored_endpoint
 from adapter._exchange.record import CallState
 from adapter._exchange.stream import StreamTranslator
@@ -40,7 +48,15 @@ def _seconds(value: str | None) -> float | None:
 class BasePerformer:
     """What the sync and the async trip have in common."""
 
-    def __init__(self, library: HttpLibrary, inner: Any, request: Any, context: CallContext, *, branch: bool = False) -> None:
+    def __init__(
+        self,
+        library: HttpLibrary,
+        inner: Any,
+        request: Any,
+        context: CallContext,
+        *,
+        branch: bool = False,
+    ) -> None:
         self.library = library
         self.inner = inner
         self.request = request
@@ -51,8 +67,12 @@ class BasePerformer:
         self._encoded = False  # upstream's reply, for its way here
         self.cancel_path: bytes | None = None  # where to POST if the caller leaves
         self._started = background_clock.now()
-        self._branch = branch  # one of several requests of a call, which is put on record as a whole
-        self._observer = ReplyObserver(context, request) if context.router.observers and not branch else None
+        self._branch = (
+            branch  # one of several requests of a call, which is put on record as a whole
+        )
+        self._observer = (
+            ReplyObserver(context, request) if context.router.observers and not branch else None
+        )
 
     @property
     def state(self) -> CallState:
@@ -64,14 +84,18 @@ class BasePerformer:
         """Whose turns the call is about."""
         context = self.context
         tenants = context.router.memory.tenants
-        return memory_scope_of(self.request, context.overrides.conversation, token=context.token, tenants=tenants)
+        return memory_scope_of(
+            self.request, context.overrides.conversation, token=context.token, tenants=tenants
+        )
 
     def start_exchange(self) -> Exchange:
         """Return the journey that this request is to go."""
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
             named = bool(self.context.overrides.conversation)
-            return exchange(self.state, raw_path, self.max_connections(), named=named, host=self.host)
+            return exchange(
+                self.state, raw_path, self.max_connections(), named=named, host=self.host
+            )
         ours = self.context.router.adapts(self.request.url.host)
         question = stored_endpoint(method, raw_path) if ours else None
         return follow_redirect(self.state) if question is None else stored_completion(question)
@@ -91,11 +115,16 @@ class BasePerformer:
     def strict(self) -> bool:
         """Tell whether the adapter's own bugs are to be raised."""
         route = self.state.route
-        return self.context.router.settings.on_bug == "raise" or (route is not None and route.on_bug == "raise")
+        return self.context.router.settings.on_bug == "raise" or (
+            route is not None and route.on_bug == "raise"
+        )
 
     def branches(self, count: int) -> list[Any]:
         """Make trips for several requests of this call."""
-        return [type(self)(self.library, self.inner, self.request, self.context, branch=True) for _ in range(count)]
+        return [
+            type(self)(self.library, self.inner, self.request, self.context, branch=True)
+            for _ in range(count)
+        ]
 
     @property
     def seconds_left(self) -> float:
@@ -109,7 +138,10 @@ class BasePerformer:
         if path is None or (self.translator is not None and self.translator.done):
             return None
         made = outgoing_request(self.request, Send(path=path, method="POST"), self.library)
-        made.extensions = {**made.extensions, "timeout": dict.fromkeys(("connect", "read", "write", "pool"), GRACE)}
+        made.extensions = {
+            **made.extensions,
+            "timeout": dict.fromkeys(("connect", "read", "write", "pool"), GRACE),
+        }
         return made
 
     def log_call(self) -> None:
@@ -120,7 +152,9 @@ class BasePerformer:
     def stream_ended(self, error: BaseException | str | None = None) -> None:
         """Put the call on record and tell of it: the end of its stream is known."""
         if error is not None:
-            self.cancel_path = None  # it broke off, and nobody has left: what runs can still be asked for
+            self.cancel_path = (
+                None  # it broke off, and nobody has left: what runs can still be asked for
+            )
         self.log_call()
         if self._observer is not None:
             self._observer.stream_ended(error)
@@ -134,7 +168,9 @@ class BasePerformer:
         """Take note of how far a stream is, before its reader sees it."""
         self.first_piece_received()
         if translator.done:
-            self.stream_ended("APIError" if translator.failed else None)  # what the SDK makes of an error frame
+            self.stream_ended(
+                "APIError" if translator.failed else None
+            )  # what the SDK makes of an error frame
 
     def call_failed(self, error: BaseException) -> None:
         """Put a call on record that brought nothing, and tell of it."""
@@ -148,18 +184,30 @@ class BasePerformer:
         found = header_fields.first_values(headers, _HEAD_FIELDS)
         self._encoded = b"content-encoding" in found
         location = found.get(b"location")
-        if sent is not self.request and location and not location.startswith("/") and "://" not in location:
+        if (
+            sent is not self.request
+            and location
+            and not location.startswith("/")
+            and "://" not in location
+        ):
             # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
             headers["location"] = str(sent.url.join(location))
         status = self.upstream.status_code
         return ReplyHead(
-            status, found.get(b"content-type", ""), _seconds(found.get(b"retry-after")) if status >= 400 else None
+            status,
+            found.get(b"content-type", ""),
+            _seconds(found.get(b"retry-after")) if status >= 400 else None,
         )
 
     def _is_unread(self) -> bool:
         """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
         upstream = self.upstream
-        return not (self._encoded or upstream.is_stream_consumed or upstream.is_closed or hasattr(upstream, "_content"))
+        return not (
+            self._encoded
+            or upstream.is_stream_consumed
+            or upstream.is_closed
+            or hasattr(upstream, "_content")
+        )
 
     def truncated_error(self, why: str) -> Exception:
         """Make the exception for a stream that ends too soon."""
@@ -168,7 +216,9 @@ class BasePerformer:
 
     def closed_error(self) -> Exception:
         """Make the exception for a stream that is read after it was closed."""
-        error: Exception = self.library.ReadError("the stream was closed before its end", request=self.request)
+        error: Exception = self.library.ReadError(
+            "the stream was closed before its end", request=self.request
+        )
         return error
 
     def response(self, outcome: Outcome, body: Any) -> Any:
@@ -177,7 +227,9 @@ class BasePerformer:
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        made = self.library.reply(status, reply_headers(self.upstream, outcome, self.library), body, extensions)
+        made = self.library.reply(
+            status, reply_headers(self.upstream, outcome, self.library), body, extensions
+        )
         made._performer = self
         return made
 
@@ -202,7 +254,9 @@ class BasePerformer:
                 if self.upstream.is_closed:  # read before it came: a stand-in's for a test
                     self._observer.add_whole_reply(self.upstream)
                 else:
-                    self.upstream.stream = self.library.ObservedStream(self.upstream.stream, self._observer, self.upstream.headers)
+                    self.upstream.stream = self.library.ObservedStream(
+                        self.upstream.stream, self._observer, self.upstream.headers
+                    )
             except Exception:  # as above
                 if self.strict:
                     raise
@@ -233,5 +287,7 @@ class BasePerformer:
 
     def _start_observing(self, outcome: Outcome) -> None:
         if self._observer is not None:
-            self._observer.status = outcome.status if isinstance(outcome, WholeReply) else self.upstream.status_code
+            self._observer.status = (
+                outcome.status if isinstance(outcome, WholeReply) else self.upstream.status_code
+            )
             self._observer.usage = self.state.usage

@@ -39,7 +39,8 @@ _HEADER = HEADER.encode()
 _ROUTING_HEADERS = frozenset({_HEADER, b"authorization"})
 
 _RELAYED_HOLD = Hold(
-    "unsupported", Loss("query", "held", "the path of the call stands in the query, where it can't be replaced")
+    "unsupported",
+    Loss("query", "held", "the path of the call stands in the query, where it can't be replaced"),
 )
 _MISSING_HOLD = Hold(
     "missing", Loss("$", "held", "the server had no Responses API a while ago"), unconditional=False
@@ -93,7 +94,11 @@ class CallContext:
     def _route_without_header(self, route: Route, request: Any) -> Route | None:
         """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
         found = header_fields.first_values(request.headers, _ROUTING_HEADERS)
-        return None if _HEADER in found else _with_hold(route, found.get(b"authorization", ""), request, self.auth)
+        return (
+            None
+            if _HEADER in found
+            else _with_hold(route, found.get(b"authorization", ""), request, self.auth)
+        )
 
     def choose_route(self, effect: Decide, request: Any) -> Route | Need | FlagQuery:
         """Choose for the call, or say what is missing for a choice."""
@@ -134,15 +139,24 @@ class SharedCallContext(CallContext):
     __slots__ = ()
 
 
-def start_call(reloader: SettingsReloader, *, by_client: bool = False, names_backend: bool = True) -> CallContext:
+def start_call(
+    reloader: SettingsReloader, *, by_client: bool = False, names_backend: bool = True
+) -> CallContext:
     """Begin a call with the settings that are in force now; `named`: one of its headers may name a backend."""
     router, overrides = reloader.current(), current_overrides()
     if overrides is FAILED_OVERRIDES:
         raise RuntimeError("the adapter failed in use()")
-    if router.always_chat and not names_backend and not router.observers and overrides is NO_OVERRIDES:
+    if (
+        router.always_chat
+        and not names_backend
+        and not router.observers
+        and overrides is NO_OVERRIDES
+    ):
         if router.shared_context is None:
             assert router.fixed_route is not None
-            router.shared_context = SharedCallContext(router, by_client, CallState(router.fixed_route, reason=router.fixed_route.reason))
+            router.shared_context = SharedCallContext(
+                router, by_client, CallState(router.fixed_route, reason=router.fixed_route.reason)
+            )
         shared: CallContext = router.shared_context
         return shared
     if router.needs_call_site:

@@ -119,7 +119,9 @@ def remember_reply(response: Any, result: Any) -> None:
 def is_known(result: Any, context: CallContext | None = None) -> bool:
     """Tell whether a result has been remembered, or leads to its call's ticket by itself, as streams and raw responses do."""
     kept = _STATES.get(id(result))
-    return (kept is not None and kept() is result) or (context is not None and _context_of(result) is context)
+    return (kept is not None and kept() is result) or (
+        context is not None and _context_of(result) is context
+    )
 
 
 def call_failed(context: CallContext, error: BaseException) -> None:

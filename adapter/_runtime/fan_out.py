@@ -60,7 +60,12 @@ class FanOutThreads:
         try:
             for number in range(len(state.performers)):
                 context = contextvars.copy_context()
-                thread = threading.Thread(target=context.run, args=(self._run_branch, number), name="adapter-n", daemon=True)
+                thread = threading.Thread(
+                    target=context.run,
+                    args=(self._run_branch, number),
+                    name="adapter-n",
+                    daemon=True,
+                )
                 self._threads.append(thread)
                 thread.start()
             while not state.complete:
@@ -271,7 +276,9 @@ class FanOutTasks:
 
     def iter_bytes(self, merger: StreamMerger, performer: Any) -> _MergedIterator:
         """Give the merged stream's bytes."""
-        return _MergedIterator(MergedReader(self._state, merger, performer), self._queue, self.cancel, performer)
+        return _MergedIterator(
+            MergedReader(self._state, merger, performer), self._queue, self.cancel, performer
+        )
 
 
 def _stop_in_loop(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

@@ -24,7 +24,9 @@ _ERROR_FRAME = b'data: {"error":'  # inside of JSON strings the quotes would be 
 
 def ends_call(outcome: Outcome) -> bool:
     """Tell whether one request's outcome ends the whole call."""
-    return not isinstance(outcome, StreamReply) and not (isinstance(outcome, WholeReply) and outcome.status < 400)
+    return not isinstance(outcome, StreamReply) and not (
+        isinstance(outcome, WholeReply) and outcome.status < 400
+    )
 
 
 class FanOutState:
@@ -33,7 +35,9 @@ class FanOutState:
     def __init__(self, performers: list[Any]) -> None:
         self.performers = performers
         self.outcomes: dict[int, Outcome] = {}
-        self.early_items: list[FanOutItem] = []  # pieces of streams that came while others hadn't begun
+        self.early_items: list[
+            FanOutItem
+        ] = []  # pieces of streams that came while others hadn't begun
         self.stopped = False
         self._kept_branch: int | None = None
 
@@ -61,7 +65,10 @@ class FanOutState:
                 try:
                     raise what
                 finally:
-                    del what, item  # else the exception would hold this frame, and the frame the exception
+                    del (
+                        what,
+                        item,
+                    )  # else the exception would hold this frame, and the frame the exception
             assert what is not None
             assert not isinstance(what, bytes)
             self.outcomes[number] = what
@@ -78,7 +85,11 @@ class FanOutState:
         if isinstance(payload, BaseException):
             raise payload
         if payload is not None and _ERROR_FRAME in payload:
-            frames = b"".join(piece for performer, piece in self.early_items if performer == number and isinstance(piece, bytes))
+            frames = b"".join(
+                piece
+                for performer, piece in self.early_items
+                if performer == number and isinstance(piece, bytes)
+            )
             return WholeReply(200, frames, "text/event-stream")
         return None
 
@@ -107,7 +118,9 @@ class MergedReader:
         performer: Any,
     ) -> None:
         self.early_items = state.early_items
-        self.whole_bodies = [(n, one.body) for n, one in enumerate(state.in_order()) if isinstance(one, WholeReply)]
+        self.whole_bodies = [
+            (n, one.body) for n, one in enumerate(state.in_order()) if isinstance(one, WholeReply)
+        ]
         self._open = {n for n, one in enumerate(state.in_order()) if isinstance(one, StreamReply)}
         self._merger = merger
         self._performer = performer
@@ -120,7 +133,9 @@ class MergedReader:
                 self._first = False
                 self._performer.first_piece_received()
             if error is not None or self._merger.done:
-                self._performer.stream_ended("APIError" if error is None and self._merger.failed else error)
+                self._performer.stream_ended(
+                    "APIError" if error is None and self._merger.failed else error
+                )
         return error is not None or self._merger.failed
 
     @property

@@ -43,7 +43,9 @@ def raises_bugs(client: Any) -> bool:
     return reloader is not None and reloader.router.settings.on_bug == "raise"
 
 
-def context_after_bug(router: Any, bug: Exception, *, by_client: bool = False) -> CallContext | None:
+def context_after_bug(
+    router: Any, bug: Exception, *, by_client: bool = False
+) -> CallContext | None:
     """Return the ticket of a call that goes to Chat Completions because of a bug; None where tickets are what fails.
 
     Raises the bug where the settings say so.
@@ -62,7 +64,12 @@ def _chat_context(router: Any, bug: Exception, by_client: bool) -> CallContext:
         route = replace(fixed_route, hold=Hold("adapter-bug", losses[0], unconditional=False))
     else:
         route = Route("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
-    return CallContext(router, by_client, CallState(route, reason="adapter-bug", request_losses=losses), NO_OVERRIDES)
+    return CallContext(
+        router,
+        by_client,
+        CallState(route, reason="adapter-bug", request_losses=losses),
+        NO_OVERRIDES,
+    )
 
 
 _UNNAMED_LOSSES = (Loss("$", "held", "the adapter failed on this call"),)
@@ -86,7 +93,13 @@ def without_header(request: Any) -> Any:
     headers = request.headers.copy()
     del headers[HEADER]
     cls: Any = type(request)
-    return cls(request.method, request.url, headers=headers, extensions=request.extensions, stream=request.stream)
+    return cls(
+        request.method,
+        request.url,
+        headers=headers,
+        extensions=request.extensions,
+        stream=request.stream,
+    )
 
 
 def _error_reply(request: Any, status: int, message: str) -> Any:
@@ -94,14 +107,19 @@ def _error_reply(request: Any, status: int, message: str) -> Any:
     library: Any = next(
         module
         for cls in type(request).__mro__
-        if (module := sys.modules.get(cls.__module__.partition(".")[0])) is not None and hasattr(module, "Response")
+        if (module := sys.modules.get(cls.__module__.partition(".")[0])) is not None
+        and hasattr(module, "Response")
     )
     error = {"message": message, "type": "server_error", "param": None, "code": "adapter_bug"}
     headers = {"content-type": "application/json", "x-should-retry": "false", HEADER: "responses"}
-    return library.Response(status, headers=headers, content=json.dumps({"error": error}).encode(), request=request)
+    return library.Response(
+        status, headers=headers, content=json.dumps({"error": error}).encode(), request=request
+    )
 
 
-def recover_before_sending(request: Any, context: CallContext | None, router: Any, bug: Exception) -> Any:
+def recover_before_sending(
+    request: Any, context: CallContext | None, router: Any, bug: Exception
+) -> Any:
     """Return the reply of a call on which the adapter failed before it sent anything; None where the call is to be sent as it came.
 
     Calls of models that Chat Completions doesn't serve get an error. Raises the bug where the settings say so.
@@ -114,7 +132,11 @@ def recover_before_sending(request: Any, context: CallContext | None, router: An
     failed = context_after_bug(router, bug)
     if failed is None:
         return None
-    if route is None and router.fixed_route is not None and router.fixed_route.backend == "responses":
+    if (
+        route is None
+        and router.fixed_route is not None
+        and router.fixed_route.backend == "responses"
+    ):
         route = router.fixed_route
     if context is None or type(context) is SharedCallContext:
         context = request.extensions[EXTENSION] = failed
@@ -125,7 +147,9 @@ def recover_before_sending(request: Any, context: CallContext | None, router: An
         if route.on_bug == "raise":
             raise bug
         state.route = route
-        with suppress(Exception):  # what tells may be what is broken; then nothing speaks against Chat
+        with suppress(
+            Exception
+        ):  # what tells may be what is broken; then nothing speaks against Chat
             body = json.loads(request.content)
             one_way = route.policy.models.responses_only_reason(
                 body.get("model"),
@@ -134,8 +158,16 @@ def recover_before_sending(request: Any, context: CallContext | None, router: An
                 azure=lambda: is_azure(request.url.host, request.url.raw_path),
             )
             if one_way is not None:
-                state.backend, state.reason, state.request_losses = "responses", "adapter-bug", _losses(bug)
-                return _error_reply(request, 500, f"{bug_message(bug, 'call')}, and it can't stay on Chat Completions: {one_way}")
+                state.backend, state.reason, state.request_losses = (
+                    "responses",
+                    "adapter-bug",
+                    _losses(bug),
+                )
+                return _error_reply(
+                    request,
+                    500,
+                    f"{bug_message(bug, 'call')}, and it can't stay on Chat Completions: {one_way}",
+                )
     state.backend, state.reason, state.request_losses = "chat", "adapter-bug", _losses(bug)
     state.reply = state.translation = None
     with suppress(Exception):  # a call is not lost for its log line
@@ -146,7 +178,11 @@ def recover_before_sending(request: Any, context: CallContext | None, router: An
 def recover_after_sending(performer: Any, bug: Exception) -> Any:
     """Return the reply of a call on which the adapter failed once it had sent something: Chat's own, if that is there, else an error."""
     upstream = performer.upstream
-    if performer.native and upstream is not None and (not upstream.is_stream_consumed or "_content" in upstream.__dict__):
+    if (
+        performer.native
+        and upstream is not None
+        and (not upstream.is_stream_consumed or "_content" in upstream.__dict__)
+    ):
         return upstream
     with suppress(Exception):
         performer.state.reply = None

@@ -35,7 +35,9 @@ def log_call(state: CallState) -> None:
             keep_decision_only(state, state.completion_id)
     route = state.route
     kept = route is not None and route.backend == "responses" and state.backend == "chat"
-    if route is not None and (logger.isEnabledFor(logging.INFO) or (kept and logger.isEnabledFor(logging.WARNING))):
+    if route is not None and (
+        logger.isEnabledFor(logging.INFO) or (kept and logger.isEnabledFor(logging.WARNING))
+    ):
         with suppress(Exception):  # a call is not lost for its log line
             _write_lines(state, route.policy, kept=kept)
 

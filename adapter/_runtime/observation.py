@@ -53,13 +53,22 @@ class ReplyObserver:
         """Tell of the call, unless its client will try again, or tell of it itself."""
         failed = self.status is None or self.status >= 400
         if not (failed and self._context.by_client):
-            notify(self._context, self._request, status=self.status, error=self.error, first_piece_at=self.first_piece_at, usage=self.usage)
+            notify(
+                self._context,
+                self._request,
+                status=self.status,
+                error=self.error,
+                first_piece_at=self.first_piece_at,
+                usage=self.usage,
+            )
 
     def stream_ended(self, error: BaseException | str | None) -> None:
         """Tell of a stream whose end is known."""
         self.error = error or self.error
         if self.first_piece_at is None and self.error is None:
-            self.first_piece_at = time.perf_counter()  # it came in one piece, which is about to go up
+            self.first_piece_at = (
+                time.perf_counter()
+            )  # it came in one piece, which is about to go up
         self.finish()
 
     def failed(self, error: BaseException) -> None:
@@ -133,7 +142,9 @@ class UsageExtractor:
         if self._unreadable:
             return
         try:
-            self._buffer += data if self._inflate is None else self._inflate.decompress(data, _MAX_JSON)
+            self._buffer += (
+                data if self._inflate is None else self._inflate.decompress(data, _MAX_JSON)
+            )
         except zlib.error:
             self._unreadable = True
         if self._streamed:

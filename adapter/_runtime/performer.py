@@ -114,7 +114,9 @@ class Performer(BackgroundRuns, BasePerformer):
             case ReadChunk():
                 return next(self._source(), None)
             case ReadFlag(flag=flag):
-                return flags.read_flag(self.context.settings.flags, flag, self.context.settings.flag_timeout)
+                return flags.read_flag(
+                    self.context.settings.flags, flag, self.context.settings.flag_timeout
+                )
             case FanOut(branches=branches):
                 self.fan_out = FanOutThreads(self.branches(len(branches)), branches)
                 outcomes, first = self.fan_out.run()
@@ -159,7 +161,9 @@ class Performer(BackgroundRuns, BasePerformer):
                 body: bytes = upstream.read()
                 return body
             upstream.is_stream_consumed = True
-            upstream._content = b"".join(upstream.stream)  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
+            upstream._content = b"".join(
+                upstream.stream
+            )  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
         except Exception as error:
             setattr(error, EXTERNAL_ERROR, True)
             raise
@@ -203,7 +207,9 @@ class Performer(BackgroundRuns, BasePerformer):
 
     def _source(self) -> Iterator[bytes]:
         if self.chunks is None:
-            self.chunks = _raw_chunks(self.upstream) if self._is_unread() else self.upstream.iter_bytes()
+            self.chunks = (
+                _raw_chunks(self.upstream) if self._is_unread() else self.upstream.iter_bytes()
+            )
         return self.chunks
 
     def finish(self) -> None:
@@ -309,7 +315,9 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
             case ReadChunk():
                 return await anext(self._source(), None)
             case ReadFlag(flag=flag):
-                return await flags.aread_flag(self.context.settings.flags, flag, self.context.settings.flag_timeout)
+                return await flags.aread_flag(
+                    self.context.settings.flags, flag, self.context.settings.flag_timeout
+                )
             case FanOut(branches=branches):
                 self.fan_out = FanOutTasks(self.branches(len(branches)), branches)
                 outcomes, first = await self.fan_out.run()

@@ -19,7 +19,9 @@ class _BaseFrameReader:
 
     __slots__ = ("_error", "_performer", "_returned", "_source", "_translator")
 
-    def __init__(self, translator: StreamTranslator, source: Any, performer: StreamPerformer) -> None:
+    def __init__(
+        self, translator: StreamTranslator, source: Any, performer: StreamPerformer
+    ) -> None:
         self._translator = translator
         self._source = source
         self._performer = performer
@@ -35,7 +37,9 @@ class _BaseFrameReader:
         data = self._translator.encode(frames)
         if self._translator.failed and not broken:
             with suppress(Exception):
-                self._performer.stream_ended("APIError")  # what the SDK makes of the error that stands there now
+                self._performer.stream_ended(
+                    "APIError"
+                )  # what the SDK makes of the error that stands there now
         return data
 
     def _pending_bytes(self) -> bytes | None:

@@ -26,7 +26,9 @@ _PADDING_IS_KNOWN = (
 def _builder() -> Callable[[Any], ChatCompletionChunk]:
     """Return what builds a chunk of a plain delta."""
     ChatCompletionChunk.model_rebuild()  # the SDK's models are made complete when they are first used
-    build: Callable[[Any], ChatCompletionChunk] = ChatCompletionChunk.__pydantic_validator__.validate_python
+    build: Callable[[Any], ChatCompletionChunk] = (
+        ChatCompletionChunk.__pydantic_validator__.validate_python
+    )
     return build
 
 
@@ -39,14 +41,22 @@ _FUNCTION = frozenset({"name", "arguments"})
 def _is_plain(chunk: dict[str, Any]) -> bool:
     """Tell whether a chunk is nothing but a piece of text or of a function's arguments, the first one of an answer, or its finish."""
     choices = chunk["choices"]
-    if len(choices) != 1 or not choices[0].keys() <= _CHOICE or choices[0].get("logprobs") is not None:
+    if (
+        len(choices) != 1
+        or not choices[0].keys() <= _CHOICE
+        or choices[0].get("logprobs") is not None
+    ):
         return False
     delta = choices[0]["delta"]
     calls = delta.get("tool_calls")
     if calls is None:
         plain: bool = delta.keys() <= _OPENING
         return plain
-    return len(delta) == 1 and calls[0].keys() <= _CALL and calls[0].get("function", {}).keys() <= _FUNCTION
+    return (
+        len(delta) == 1
+        and calls[0].keys() <= _CALL
+        and calls[0].get("function", {}).keys() <= _FUNCTION
+    )
 
 
 TextChunkBuilder = Callable[[str, str | None, ChunkTemplate], ChatCompletionChunk]
@@ -67,7 +77,12 @@ def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
     # The slots' own descriptors: the models' `__setattr__` would validate.
     values, fields_set, extra, private = (
         BaseModel.__dict__[name].__set__
-        for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+        for name in (
+            "__dict__",
+            "__pydantic_fields_set__",
+            "__pydantic_extra__",
+            "__pydantic_private__",
+        )
     )
 
     def cast(text: str, padding: str | None, like: ChunkTemplate) -> ChatCompletionChunk:
@@ -117,7 +132,13 @@ def _text_chunk_builder() -> TextChunkBuilder | None:
 def _parts(chunk: ChatCompletionChunk) -> list[Any]:
     models: tuple[BaseModel, ...] = (chunk, chunk.choices[0], chunk.choices[0].delta)
     return [
-        (type(m), [*m.__dict__.items()], m.__pydantic_fields_set__, m.__pydantic_extra__, m.__pydantic_private__)
+        (
+            type(m),
+            [*m.__dict__.items()],
+            m.__pydantic_fields_set__,
+            m.__pydantic_extra__,
+            m.__pydantic_private__,
+        )
         for m in models
     ]
 
@@ -142,14 +163,22 @@ class ChunkFactory:
             text, padding, like = frame
             if like is not self._template:
                 self._template, self._build_text = like, self._verified(like)
-            return self._validated(frame.chunk()) if self._build_text is None else self._build_text(text, padding, like)
+            return (
+                self._validated(frame.chunk())
+                if self._build_text is None
+                else self._build_text(text, padding, like)
+            )
         return None if type(frame) is bytes else self._validated(frame)
 
     def _verified(self, template: ChunkTemplate) -> TextChunkBuilder | None:
         """Return what makes chunks like this, if that gives what Pydantic builds; they would share what can be changed, if there were any."""
         cast = _text_chunk_builder()
         built = None if cast is None else self._validated(TextChunk("", None, template).chunk())
-        if cast is None or built is None or not all(type(value) in _SCALARS for value in template.top.values()):
+        if (
+            cast is None
+            or built is None
+            or not all(type(value) in _SCALARS for value in template.top.values())
+        ):
             return None
         return cast if _parts(cast("", None, template)) == _parts(built) else None
 

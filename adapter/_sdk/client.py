@@ -29,7 +29,10 @@ from .tokens import with_tokens
 
 _PATH = "/chat/completions"
 _SETTINGS = Parameter(
-    "settings", Parameter.KEYWORD_ONLY, default=None, annotation="Settings | Mapping[str, Any] | None"
+    "settings",
+    Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation="Settings | Mapping[str, Any] | None",
 )
 
 
@@ -48,7 +51,9 @@ def configure(client: Any, settings: Settings) -> None:
         use_fast_resource(client.__dict__["chat"])
 
 
-def _start_call(client: Any, reloader: Any, args: tuple[Any, ...], given: dict[str, Any]) -> CallContext | None:
+def _start_call(
+    client: Any, reloader: Any, args: tuple[Any, ...], given: dict[str, Any]
+) -> CallContext | None:
     """Begin a call, if its options, the second argument, say that it is one."""
     options = given["options"] if "options" in given else args[1] if len(args) > 1 else None
     url = getattr(options, "url", None)
@@ -151,7 +156,9 @@ _COPYING: ContextVar[tuple[type, Settings] | None] = ContextVar("adapter.copying
 """The class of a client that is being copied, and its settings."""
 
 
-def _copy_client(name: str, cls: Any, client: Any, settings: SettingsLike, given: dict[str, Any]) -> Any:
+def _copy_client(
+    name: str, cls: Any, client: Any, settings: SettingsLike, given: dict[str, Any]
+) -> Any:
     """Copy a client as its own `copy` or `with_options` does it, which may take other arguments than the SDK's."""
     with INSTALL_LOCK:  # the SDK's asks the client for its class
         if not isinstance(client, cls):  # uninstalled meanwhile
@@ -223,7 +230,9 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                         try:
                             context = decisions.current_context(self) or context
                             again = _after_error(context, error)
-                        except Exception:  # what the caller gets is worth more than what is known of it
+                        except (
+                            Exception
+                        ):  # what the caller gets is worth more than what is known of it
                             if context.router.settings.on_bug == "raise":
                                 raise
                         if again is error:
@@ -270,7 +279,9 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                     raise
             return made
 
-    return with_tokens(_with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls)
+    return with_tokens(
+        _with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls
+    )
 
 
 def _async(cls: Any) -> Any:  # noqa: C901  # a class
@@ -315,7 +326,9 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                         try:
                             context = decisions.current_context(self) or context
                             again = _after_error(context, error)
-                        except Exception:  # what the caller gets is worth more than what is known of it
+                        except (
+                            Exception
+                        ):  # what the caller gets is worth more than what is known of it
                             if context.router.settings.on_bug == "raise":
                                 raise
                         if again is error:
@@ -362,7 +375,9 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                     raise
             return made
 
-    return with_tokens(_with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls)
+    return with_tokens(
+        _with_resources(_with_call_contexts(_with_fast_replies(Adapted, cls), cls)), cls
+    )
 
 
 if TYPE_CHECKING:  # the SDK's own signatures stay in force

@@ -19,11 +19,20 @@ _P = ParamSpec("_P")
 
 class _WithSettings(Generic[_P]):
     def settings(
-        self, by_name_only: Never = ..., /, settings: SettingsLike = None, *args: _P.args, **kwargs: _P.kwargs
+        self,
+        by_name_only: Never = ...,
+        /,
+        settings: SettingsLike = None,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
     ) -> None: ...
 
-def _signature_of(native: Callable[Concatenate[Any, _P], Any]) -> Callable[_P, _WithSettings[_P]]: ...
-def _init(with_settings: Callable[_P, None]) -> Callable[[Any], Callable[Concatenate[Any, _P], None]]: ...
+def _signature_of(
+    native: Callable[Concatenate[Any, _P], Any],
+) -> Callable[_P, _WithSettings[_P]]: ...
+def _init(
+    with_settings: Callable[_P, None],
+) -> Callable[[Any], Callable[Concatenate[Any, _P], None]]: ...
 def _copy(
     with_settings: Callable[_P, None],
 ) -> Callable[[Callable[[_Client], _Client]], Callable[Concatenate[_Client, _P], _Client]]: ...

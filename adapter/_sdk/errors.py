@@ -25,7 +25,11 @@ def restart_after_bug(context: CallContext, bug: BaseException) -> CallContext |
 
     The SDK's own errors, and those of hooks, validators and transports that aren't the adapter's, stay as they are.
     """
-    if not isinstance(bug, Exception) or context.router.settings.on_bug == "raise" or not is_bug(bug):
+    if (
+        not isinstance(bug, Exception)
+        or context.router.settings.on_bug == "raise"
+        or not is_bug(bug)
+    ):
         return None
     if type(context) is SharedCallContext or context.requests_sent or context.restarted:
         return api_error(bug)
@@ -39,5 +43,10 @@ def restart_after_bug(context: CallContext, bug: BaseException) -> CallContext |
 def api_error(bug: Exception, response: Any = None) -> Exception:
     """Make the SDK's error for a call on which the adapter has failed."""
     request: Any = getattr(response, "_request", None)
-    body = {"message": bug_message(bug, "call"), "type": "server_error", "param": None, "code": "adapter_bug"}
+    body = {
+        "message": bug_message(bug, "call"),
+        "type": "server_error",
+        "param": None,
+        "code": "adapter_bug",
+    }
     return openai.APIError(body["message"] or "", request, body=body)

@@ -18,7 +18,9 @@ from types import MethodType
 from typing import Any, get_args, get_type_hints, is_typeddict
 from weakref import WeakKeyDictionary, WeakSet
 
-from openai._compat import model_dump  # private, in all versions: it is what the SDK's transform calls
+from openai._compat import (
+    model_dump,
+)  # private, in all versions: it is what the SDK's transform calls
 from openai._models import BaseModel
 from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
@@ -43,7 +45,9 @@ class _PreparedMessages:
         self._messages, self._post = messages, post
 
     def post(self, path: str, **kwargs: Any) -> Any:
-        return self._post(path, **{**kwargs, "body": {**kwargs["body"], "messages": self._messages}})
+        return self._post(
+            path, **{**kwargs, "body": {**kwargs["body"], "messages": self._messages}}
+        )
 
 
 def _always_responses(resource: Any) -> bool:
@@ -55,9 +59,13 @@ def _always_responses(resource: Any) -> bool:
     return fixed_route is not None and fixed_route.backend == "responses"
 
 
-def _prepared_call(cls: Any, resource: Any, method: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+def _prepared_call(
+    cls: Any, resource: Any, method: Any, given: dict[str, Any]
+) -> tuple[Any, dict[str, Any]] | None:
     """Return what a method is to be called with, a twin of its resource and its arguments with wrapped messages; or None."""
-    if overrides.current_overrides() is not overrides.NO_OVERRIDES or not _always_responses(resource):
+    if overrides.current_overrides() is not overrides.NO_OVERRIDES or not _always_responses(
+        resource
+    ):
         return None
     messages = given.get("messages")
     if type(messages) is not list or not is_sdk_function(method) or not _has_no_alias():
@@ -137,7 +145,9 @@ def _has_no_alias() -> bool:
             if annotation in seen:
                 return False
             seen.add(annotation)
-            return any(aliased(one) for one in get_type_hints(annotation, include_extras=True).values())
+            return any(
+                aliased(one) for one in get_type_hints(annotation, include_extras=True).values()
+            )
         inside = (*get_args(annotation), *getattr(annotation, "__metadata__", ()))
         return any(aliased(one) for one in inside)
 
@@ -154,7 +164,10 @@ class _FastMethod:
         def quick(resource: Any, *args: Any, **kwargs: Any) -> Any:
             method, held = getattr(self._cls, self._name), resource
             try:
-                held, kwargs = _prepared_call(self._cls, resource, method, kwargs) or (resource, kwargs)
+                held, kwargs = _prepared_call(self._cls, resource, method, kwargs) or (
+                    resource,
+                    kwargs,
+                )
             except Exception:  # the SDK transforms them itself
                 if raises_bugs(resource._client):
                     raise
@@ -166,7 +179,9 @@ class _FastMethod:
         if not hasattr(native, "__wrapped__"):
             self._fast = mirrored(native, quick)
         else:
-            self._fast = with_signature_of(native)(quick_coroutine if inspect.iscoroutinefunction(native) else quick)
+            self._fast = with_signature_of(native)(
+                quick_coroutine if inspect.iscoroutinefunction(native) else quick
+            )
 
     def __set_name__(self, owner: Any, name: str) -> None:
         self._owner, self._cls, self._name = owner, owner.__base__, name
@@ -190,7 +205,8 @@ def _subclass(cls: Any, **attributes: Any) -> Any:
 
 
 _FAST_CLASSES: dict[type, Any] = {
-    cls: _subclass(cls, create=_FastMethod(cls.create), parse=_FastMethod(cls.parse)) for cls in (Completions, AsyncCompletions)
+    cls: _subclass(cls, create=_FastMethod(cls.create), parse=_FastMethod(cls.parse))
+    for cls in (Completions, AsyncCompletions)
 }
 _FAST_CLASSES |= {cls: _subclass(cls, completions=FastResource()) for cls in (Chat, AsyncChat)}
 _CHANGED: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()

@@ -32,7 +32,9 @@ if TYPE_CHECKING:  # what may be installed beside clients and the module: proxie
         def __wrapped__(self) -> Any: ...
 
 
-_Client = TypeVar("_Client", bound="openai.OpenAI | openai.AsyncOpenAI | ModuleType | _HasClient | _HasWrapped")
+_Client = TypeVar(
+    "_Client", bound="openai.OpenAI | openai.AsyncOpenAI | ModuleType | _HasClient | _HasWrapped"
+)
 
 _PROXIES = {
     ("braintrust", "NamedWrapper"): "_NamedWrapper__wrapped",
@@ -132,16 +134,28 @@ def _contents(client: Any) -> list[tuple[Any, frozenset[str]]]:
         holder = left.pop()
         if id(holder) not in found:
             found[id(holder)] = (holder, frozenset(vars(holder)))
-            left += (one for one in vars(holder).values() if any(map(_is_sdk_resource, type(one).__mro__)))
+            left += (
+                one
+                for one in vars(holder).values()
+                if any(map(_is_sdk_resource, type(one).__mro__))
+            )
     return list(found.values())
 
 
 def _forget_resources(client: Any) -> None:
     """Let go of resources that weren't there before `install`, unless somebody has put something on them."""
-    for holder, before in client.__dict__.get("_adapter_before", ()):  # none where it has always been ours
-        seen = {id(client), id(holder), *map(id, vars(client).values())}  # resources hold what is on their client
+    for holder, before in client.__dict__.get(
+        "_adapter_before", ()
+    ):  # none where it has always been ours
+        seen = {
+            id(client),
+            id(holder),
+            *map(id, vars(client).values()),
+        }  # resources hold what is on their client
         seen -= {id(one) for name, one in vars(holder).items() if name not in before}
-        for name in [name for name in vars(holder) if name not in before and not name.startswith("_")]:
+        for name in [
+            name for name in vars(holder) if name not in before and not name.startswith("_")
+        ]:
             if _is_unchanged(vars(holder)[name], seen):
                 del vars(holder)[name]
 
@@ -158,7 +172,11 @@ def _is_unchanged(thing: Any, seen: set[int]) -> bool:
     seen.add(id(thing))
     # Their very types: wrapt's wrappers are instances of what they wrap is one of.
     if type(thing) is MethodType:
-        return id(thing.__self__) in seen and thing.__func__ is getattr(type(thing.__self__), thing.__name__, None)
+        return id(thing.__self__) in seen and thing.__func__ is getattr(
+            type(thing.__self__), thing.__name__, None
+        )
     if type(thing) is FunctionType:
         return is_defined_in_sdk(thing)
-    return _is_sdk_resource(type(thing)) and all(_is_unchanged(inside, seen) for inside in vars(thing).values())
+    return _is_sdk_resource(type(thing)) and all(
+        _is_unchanged(inside, seen) for inside in vars(thing).values()
+    )

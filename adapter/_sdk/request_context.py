@@ -19,7 +19,14 @@ from adapter._http.signed_requests import auth_of
 from adapter._http.transport import is_handled
 from adapter._routing.router import HEADER
 from adapter._runtime import decisions
-from adapter._runtime.call_context import EXTENSION, NO_CALL, CallContext, SharedCallContext, context_of, start_call
+from adapter._runtime.call_context import (
+    EXTENSION,
+    NO_CALL,
+    CallContext,
+    SharedCallContext,
+    context_of,
+    start_call,
+)
 from adapter._runtime.internal_errors import context_after_bug
 
 from .tokens import workload_token
@@ -38,7 +45,9 @@ def attach_context(client: Any, request: Any, retry: int | None = None) -> None:
     """
     if EXTENSION in request.extensions:
         return
-    connect(client)  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+    connect(
+        client
+    )  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
     call = decisions.current_context(client)
     if type(call) is SharedCallContext:  # all passes, whatever it is
         request.extensions[EXTENSION] = call
@@ -88,7 +97,9 @@ def _context_without_call(client: Any, reloader: Any, request: Any, retry: int) 
     else:
         # What is stored belongs where its id was made, whatever the settings say.
         stored = not request.url.path.endswith("/chat/completions")
-        context = start_call(reloader, names_backend=stored or header_fields.has(request.headers, _HEADER))
+        context = start_call(
+            reloader, names_backend=stored or header_fields.has(request.headers, _HEADER)
+        )
     if body and type(context) is not SharedCallContext:
         # Whether it fails for good is told by `concluded`, or known here.
         context.by_client = retry < client.max_retries
@@ -111,7 +122,9 @@ def attach_failed(client: Any, request: Any, bug: Exception) -> None:
         raise bug
     if call is None and reloader is None:
         return
-    failed = context_after_bug(reloader.router if call is None else call.router, bug, by_client=call is not None)
+    failed = context_after_bug(
+        reloader.router if call is None else call.router, bug, by_client=call is not None
+    )
     request.headers.pop(HEADER, None)
     if failed is None:
         request.extensions[EXTENSION] = NO_CALL
@@ -132,5 +145,8 @@ def _restore_first_body(request: Any, context: Any) -> None:
         context.first_body = body
     elif body is not None and body != context.first_body and route.backend == "responses":
         library = library_of(request)
-        request._content, request.stream = context.first_body, library.ByteStream(context.first_body)
+        request._content, request.stream = (
+            context.first_body,
+            library.ByteStream(context.first_body),
+        )
         request.headers["Content-Length"] = str(len(context.first_body))

@@ -61,7 +61,11 @@ def _is_wholly_sdk(method: Any) -> bool:
 
 def build_completion(client: Any, base: Any, response: Any) -> ChatCompletion | None:
     """Build the completion that a client's reply holds; None where the SDK is to do it. `base`: its class without what is ours."""
-    if client._strict_response_validation or not SUPPORTED or not is_sdk_function(base._process_response_data):
+    if (
+        client._strict_response_validation
+        or not SUPPORTED
+        or not is_sdk_function(base._process_response_data)
+    ):
         return None
     return validated_completion(response)
 
@@ -73,10 +77,13 @@ def use_fast_stream(client: Any, base: Any, adapted_class: Any, stream: Any) -> 
     """
     if type(stream) not in _READERS:
         return stream
-    with suppress(Exception):  # another SDK, whose streams consist of something else: it reads them itself
+    with suppress(
+        Exception
+    ):  # another SDK, whose streams consist of something else: it reads them itself
         if (
             not client._strict_response_validation
-            and getattr(client._process_response_data, "__func__", None) is adapted_class._process_response_data
+            and getattr(client._process_response_data, "__func__", None)
+            is adapted_class._process_response_data
             and is_sdk_function(base._process_response_data)
         ):
             _replace_iterator(stream)
@@ -96,12 +103,22 @@ def _replace_iterator(stream: Any) -> None:
         return
     cls, given = type(stream), stream._iterator
     code = given.gi_code if cls is openai.Stream else given.ag_code
-    if code is _ITERATOR_CODES[cls] and is_sdk_function(cls.__stream__) and is_sdk_function(cls._iter_events):
-        stream_copy = object.__new__(cls)  # what reads may hold the twin; the stream itself holds what reads
+    if (
+        code is _ITERATOR_CODES[cls]
+        and is_sdk_function(cls.__stream__)
+        and is_sdk_function(cls._iter_events)
+    ):
+        stream_copy = object.__new__(
+            cls
+        )  # what reads may hold the twin; the stream itself holds what reads
         stream_copy.__dict__.update(stream.__dict__)
         del stream_copy._iterator
         stream._iterator = _READERS[cls](stream_copy)
 
 
-_READERS: dict[type, Any] = {openai.Stream: read_chunks, openai.AsyncStream: aread_chunks} if SUPPORTED else {}
-_ITERATOR_CODES = {cls: getattr(cls.__dict__.get("__stream__"), "__code__", None) for cls in _READERS}
+_READERS: dict[type, Any] = (
+    {openai.Stream: read_chunks, openai.AsyncStream: aread_chunks} if SUPPORTED else {}
+)
+_ITERATOR_CODES = {
+    cls: getattr(cls.__dict__.get("__stream__"), "__code__", None) for cls in _READERS
+}

@@ -50,7 +50,9 @@ def mirrored(native: Any, run: Callable[..., Any]) -> Any:
         or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
     ):
         raise TypeError(f"{native.__qualname__} has parameters that aren't for names only")
-    begin, call = ("async def", "await run") if inspect.iscoroutinefunction(native) else ("def", "run")
+    begin, call = (
+        ("async def", "await run") if inspect.iscoroutinefunction(native) else ("def", "run")
+    )
     parameters, given = ", ".join(names), ", ".join(f"{name}={name}" for name in names)
     source = f"{begin} method({first}, *, {parameters}):\n    return {call}({first}, {given})\n"
     space: dict[str, Any] = {"run": run, "__name__": __name__}
@@ -60,7 +62,9 @@ def mirrored(native: Any, run: Callable[..., Any]) -> Any:
     return with_signature_of(native)(made)
 
 
-def _merged(signature: inspect.Signature, more: tuple[inspect.Parameter, ...]) -> list[inspect.Parameter]:
+def _merged(
+    signature: inspect.Signature, more: tuple[inspect.Parameter, ...]
+) -> list[inspect.Parameter]:
     given = [*signature.parameters.values()]
     at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
     return [*given[:at], *more, *given[at:]]

@@ -27,7 +27,11 @@ def with_tokens(adapted_class: Any, cls: Any) -> Any:
     for name in _TOKEN_METHODS:
         native = getattr(cls, name, None)
         if native is not None:
-            setattr(adapted_class, name, (_async if iscoroutinefunction(native) else _sync)(adapted_class, name, native))
+            setattr(
+                adapted_class,
+                name,
+                (_async if iscoroutinefunction(native) else _sync)(adapted_class, name, native),
+            )
     return adapted_class
 
 

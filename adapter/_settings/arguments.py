@@ -29,7 +29,10 @@ class MatchArguments(TypedDict, total=False):
     call_site: str | Iterable[str]
     host: str | Iterable[str]
     api: Literal["chat"] | Iterable[Literal["chat"]]
-    format: Literal["text", "json_object", "json_schema"] | Iterable[Literal["text", "json_object", "json_schema"]]
+    format: (
+        Literal["text", "json_object", "json_schema"]
+        | Iterable[Literal["text", "json_object", "json_schema"]]
+    )
     azure: bool | None
     stream: bool | None
     tools: bool | None

@@ -30,7 +30,9 @@ _LARGEST = 1 << 20  # bytes of a file
 _LONGEST_NAME, _LONGEST_LINE = 100, 400
 
 # What Kubernetes makes of a service called `adapter`, or `adapter-…`.
-_SERVICE = re.compile(r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)")
+_SERVICE = re.compile(
+    r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)"
+)
 
 _WARNED = Once()
 
@@ -62,7 +64,9 @@ class Environment:
 
     def values(self) -> dict[str, str]:
         """Give every variable that counts."""
-        return {name: value for layer in reversed(self.layers) for name, value in layer.values.items()}
+        return {
+            name: value for layer in reversed(self.layers) for name, value in layer.values.items()
+        }
 
     def get(self, name: str) -> str | None:
         """Return a variable's value; None where it is unset."""
@@ -79,7 +83,9 @@ class Environment:
                 yield layer.values[name], layer.where(name)
 
 
-def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os.environ) -> Environment:
+def read(
+    given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os.environ
+) -> Environment:
     """Read the variables; `given` are the settings' arguments, of which OPTIONS are looked at.
 
     An `.env` file or a directory of secrets that isn't there is no trouble, as for
@@ -102,7 +108,11 @@ def read(given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os
 
 def with_absolute_paths(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with absolute paths: they are read again when the settings' file changes."""
-    files = {name: _paths(name, given[name]) for name in ("_env_file", "_secrets_dir") if given.get(name) is not None}
+    files = {
+        name: _paths(name, given[name])
+        for name in ("_env_file", "_secrets_dir")
+        if given.get(name) is not None
+    }
     return {**given, **files}
 
 
@@ -110,7 +120,9 @@ def check_options(given: Collection[str]) -> None:
     """Refuse the other options of pydantic-settings, which would be ignored, or half."""
     for name in given:
         if name.startswith("_") and name not in OPTIONS:
-            raise ConfigurationError(f"{safe_names.setting(name)}: not supported; expected one of {', '.join(OPTIONS)}")
+            raise ConfigurationError(
+                f"{safe_names.setting(name)}: not supported; expected one of {', '.join(OPTIONS)}"
+            )
 
 
 def check_objects(environment: Environment, objects: Collection[str]) -> None:
@@ -150,7 +162,11 @@ def _own_variables(variables: Mapping[str, str | None]) -> dict[str, str]:
 
     As for pydantic-settings, the case of their names doesn't count.
     """
-    named = ((name.upper(), value) for name, value in variables.items() if value is not None and value.strip())
+    named = (
+        (name.upper(), value)
+        for name, value in variables.items()
+        if value is not None and value.strip()
+    )
     return {name: value for name, value in named if name.startswith(PREFIX)}
 
 
@@ -173,7 +189,11 @@ def _read_env_file(path: Path, encoding: str | None) -> Mapping[str, str | None]
     try:
         return dotenv_values(path, encoding=encoding or "utf-8")
     except (OSError, ValueError, LookupError) as error:  # LookupError: no such encoding
-        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        why = (
+            error.strerror
+            if isinstance(error, OSError) and error.strerror
+            else type(error).__name__
+        )
         if isinstance(error, UnicodeDecodeError):
             why = f"not {error.encoding}; _env_file_encoding names another encoding"
         elif isinstance(error, LookupError):

@@ -35,7 +35,9 @@ _UNSET: Any = None
 OTHER_NAME = {"on_bug": "on_internal_error", "on_internal_error": "on_bug"}
 """Settings with an older name, both ways."""
 
-STICKY = re.compile(r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+STICKY = re.compile(
+    r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+)
 
 
 class CallSettings(pydantic.BaseModel):
@@ -58,7 +60,9 @@ class CallSettings(pydantic.BaseModel):
     """What happens to a value that the Responses API can't carry: the call stays on `chat`, is an `error`, or goes on without
     it (`drop`)."""
 
-    unsupported_parameters: Annotated[Mapping[str, Unsupported], NoDecode] = Field(default_factory=dict)
+    unsupported_parameters: Annotated[Mapping[str, Unsupported], NoDecode] = Field(
+        default_factory=dict
+    )
     """The same, parameter by parameter; also for `name` of messages, `input_audio` parts, `prompt_cache_breakpoint` of
     answers, and `cache_control` (which is left out unless it stands here)."""
 
@@ -77,7 +81,9 @@ class CallSettings(pydantic.BaseModel):
     (`auto`), `always`, or `never`; then nothing is remembered either."""
 
     # Before the other, whose validator looks at it.
-    on_bug: OnInternalError = Field(default=_UNSET, validate_default=False, exclude=True, repr=False)
+    on_bug: OnInternalError = Field(
+        default=_UNSET, validate_default=False, exclude=True, repr=False
+    )
     """The older name of `on_internal_error`; only one of the two can be given."""
 
     on_internal_error: OnInternalError = Field(default="chat", validate_default=False)
@@ -87,7 +93,9 @@ class CallSettings(pydantic.BaseModel):
     @classmethod
     def _check_one_name(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         if info.data.get("on_bug") is not None:
-            raise ValueError("given as on_bug as well, which is the older name of the same setting: give one of them")
+            raise ValueError(
+                "given as on_bug as well, which is the older name of the same setting: give one of them"
+            )
         return value
 
     @pydantic.model_validator(mode="after")
@@ -131,7 +139,9 @@ class CallSettings(pydantic.BaseModel):
     @classmethod
     def _check_sticky_by(cls, value: str) -> str:
         if not STICKY.fullmatch(value):
-            raise ValueError("expected conversation, user, safety_identifier, header:NAME or request")
+            raise ValueError(
+                "expected conversation, user, safety_identifier, header:NAME or request"
+            )
         return value
 
     @pydantic.field_validator("rollout", mode="before")
@@ -145,7 +155,9 @@ class CallSettings(pydantic.BaseModel):
 
     @pydantic.field_validator("drop", mode="after")
     @classmethod
-    def _check_contradiction(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+    def _check_contradiction(
+        cls, value: tuple[str, ...], info: pydantic.ValidationInfo
+    ) -> tuple[str, ...]:
         policies = info.data.get("unsupported_parameters", {})
         for name in value:
             if policies.get(name, "drop") != "drop":

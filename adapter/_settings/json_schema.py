@@ -39,7 +39,9 @@ def _write_types(schema: dict[str, Any]) -> None:
         properties["drop"]["items"] = {"enum": parameters}
         properties["unsupported_parameters"]["propertyNames"] = {"enum": parameters}
         properties["sticky_by"]["pattern"] = f"^({fields.STICKY.pattern})$"
-        properties["rollout"]["anyOf"].insert(1, {"type": "string", "pattern": r"^\s*\d+(\.\d*)?\s*%\s*$"})
+        properties["rollout"]["anyOf"].insert(
+            1, {"type": "string", "pattern": r"^\s*\d+(\.\d*)?\s*%\s*$"}
+        )
         del properties["on_bug"]["default"]
         properties["on_bug"]["deprecated"] = True
         described["not"] = {"required": ["on_bug", "on_internal_error"]}

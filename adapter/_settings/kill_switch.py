@@ -36,7 +36,13 @@ def read_entry(location: Location, value: Any, table: Location = ()) -> ForceEnt
     empty = value is None or (text and not value.strip())
     known = empty or (text and value in get_args(Force))
     force: Force | None = None if empty else value if known else "native"
-    return ForceEntry(location, force, known, text, location != (*table, "force") and not isinstance(location[0], int))
+    return ForceEntry(
+        location,
+        force,
+        known,
+        text,
+        location != (*table, "force") and not isinstance(location[0], int),
+    )
 
 
 def strongest(forces: Iterable[Force | None]) -> Force | None:
@@ -44,7 +50,9 @@ def strongest(forces: Iterable[Force | None]) -> Force | None:
     return max(forces, key=lambda one: _STRENGTH[one], default=None)
 
 
-def extract_forces(data: Any, location: Location = (), table: Location = ()) -> tuple[Any, list[ForceEntry]]:
+def extract_forces(
+    data: Any, location: Location = (), table: Location = ()
+) -> tuple[Any, list[ForceEntry]]:
     """Take every `force` out of tables and lists: return a copy without them, and what they say; `table` is where one belongs.
 
     The name's case doesn't count. A table of that name below `models` is a model's.
@@ -80,7 +88,9 @@ _LOOSE_LINE = re.compile(
     re.IGNORECASE,
 )
 # Appended to a line that doesn't end: `rollout = 5force = "chat"`.
-_APPENDED = re.compile(r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?""")
+_APPENDED = re.compile(
+    r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?"""
+)
 _STRICT_LINE = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]*(?:\#.*)?""")
 
 

@@ -38,7 +38,11 @@ class Handler(logging.Handler):
         """Tell whether a handler of the application's, set up before or after this one, has the record."""
         at: logging.Logger | None = logging.getLogger(record.name)
         while at is not None:
-            others = (one for one in at.handlers if one is not self and not isinstance(one, logging.NullHandler))
+            others = (
+                one
+                for one in at.handlers
+                if one is not self and not isinstance(one, logging.NullHandler)
+            )
             if any(record.levelno >= one.level for one in others):
                 return True
             at = at.parent if at.propagate else None
@@ -56,7 +60,10 @@ def configure_log(environment: Environment) -> None:
     level = _LEVELS.get(level_name.strip().lower())
     if level is None:
         if _WARNED.first(LOG):
-            logger.warning("%s: ignored: expected debug, info, warning, error or critical", environment.where(LOG))
+            logger.warning(
+                "%s: ignored: expected debug, info, warning, error or critical",
+                environment.where(LOG),
+            )
         return
     logger.setLevel(level)
     if _HANDLER not in logger.handlers:

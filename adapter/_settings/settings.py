@@ -18,7 +18,12 @@ from typing import Any, Self, Unpack
 import pydantic
 from pydantic import Field
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from adapter._util import safe_names
 from adapter.errors import AdapterError, ConfigurationError, MissingExtra
@@ -68,7 +73,11 @@ class Settings(BaseSettings, SettingsFields):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
     )
 
     flags: Any = Field(default=None, exclude=True)
@@ -85,14 +94,22 @@ class Settings(BaseSettings, SettingsFields):
     _arguments: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
     _settings_file: settings_file.SettingsFile | None = pydantic.PrivateAttr(default=None)
     _reloader: Any = pydantic.PrivateAttr(default=None)  # see live.py
-    _problem: str = pydantic.PrivateAttr(default="")  # what was wrong, where a force holds all the same
+    _problem: str = pydantic.PrivateAttr(
+        default=""
+    )  # what was wrong, where a force holds all the same
     _remarks: str = pydantic.PrivateAttr(default="")  # what is odd about the force itself
 
-    def __init__(self, *, config_file: str | os.PathLike[str] | None = None, **arguments: Unpack[Arguments]) -> None:
+    def __init__(
+        self, *, config_file: str | os.PathLike[str] | None = None, **arguments: Unpack[Arguments]
+    ) -> None:
         values: dict[str, Any] = {**arguments}
         environment.check_options(values)
-        options = {name: values.pop(name, self.model_config.get(name[1:])) for name in environment.OPTIONS}
-        values |= environment.with_absolute_paths({name: value for name, value in options.items() if value is not None})
+        options = {
+            name: values.pop(name, self.model_config.get(name[1:])) for name in environment.OPTIONS
+        }
+        values |= environment.with_absolute_paths(
+            {name: value for name, value in options.items() if value is not None}
+        )
         named = config_file or environment.read(values).get(CONFIG)
         document = None
         if named:
@@ -105,7 +122,13 @@ class Settings(BaseSettings, SettingsFields):
             logger.error("%s", self.force_message())
 
     @classmethod
-    def from_file(cls, settings_file: settings_file.SettingsFile | None, arguments: dict[str, Any], *, lenient: bool = False) -> Self:
+    def from_file(
+        cls,
+        settings_file: settings_file.SettingsFile | None,
+        arguments: dict[str, Any],
+        *,
+        lenient: bool = False,
+    ) -> Self:
         """Make the settings that the arguments of before give with another state of their file.
 
         `lenient`: where there is a force, what is wrong is left out.
@@ -130,13 +153,29 @@ class Settings(BaseSettings, SettingsFields):
             _LONGEST_LINE,
         )
 
-    def _load(self, settings_file: settings_file.SettingsFile | None, arguments: dict[str, Any], *, lenient: bool) -> None:
+    def _load(
+        self,
+        settings_file: settings_file.SettingsFile | None,
+        arguments: dict[str, Any],
+        *,
+        lenient: bool,
+    ) -> None:
         variables = environment.read(arguments)
-        force, remarks = _effective_force(find_forces(settings_file, arguments, variables), arguments)
-        values = {name: value for name, value in arguments.items() if name not in ("force", *environment.OPTIONS)}
+        force, remarks = _effective_force(
+            find_forces(settings_file, arguments, variables), arguments
+        )
+        values = {
+            name: value
+            for name, value in arguments.items()
+            if name not in ("force", *environment.OPTIONS)
+        }
         if "rules" in values:
             values["rules"], _ = extract_forces(values["rules"])
-        reading = _Sources({} if settings_file is None else settings_file.data, {"force": force}, variables.values())
+        reading = _Sources(
+            {} if settings_file is None else settings_file.data,
+            {"force": force},
+            variables.values(),
+        )
         log_handler.configure_log(variables)
         environment.warn_of_unknown(variables, type(self).model_fields)
         trouble = ""
@@ -146,16 +185,25 @@ class Settings(BaseSettings, SettingsFields):
             environment.check_objects(variables, _OBJECTS)
             if settings_file is not None:
                 check_file(settings_file)
-            self._read(reading, values, lambda location: _place_of(location, values, variables, settings_file))
+            self._read(
+                reading,
+                values,
+                lambda location: _place_of(location, values, variables, settings_file),
+            )
         except Exception as error:
             if force is None or not lenient:
                 raise
             trouble = str(error) if isinstance(error, AdapterError) else type(error).__name__
             self._read_valid(reading, values)
-        self._arguments = {name: getattr(self, name) if name in _SECRET else value for name, value in arguments.items()}
+        self._arguments = {
+            name: getattr(self, name) if name in _SECRET else value
+            for name, value in arguments.items()
+        }
         self._settings_file, self._problem, self._remarks = settings_file, trouble, remarks
 
-    def _read(self, sources: _Sources, values: dict[str, Any], where: Locate = lambda _: "") -> None:
+    def _read(
+        self, sources: _Sources, values: dict[str, Any], where: Locate = lambda _: ""
+    ) -> None:
         token = _SOURCES.set(sources)
         problem = ""
         try:
@@ -168,7 +216,9 @@ class Settings(BaseSettings, SettingsFields):
             problem = f"{name}: not JSON ({where((name,))})"
         finally:
             _SOURCES.reset(token)
-        if problem:  # outside of the handlers: their exceptions hold what was given, passwords included
+        if (
+            problem
+        ):  # outside of the handlers: their exceptions hold what was given, passwords included
             raise ConfigurationError(problem)
 
     def _read_valid(self, sources: _Sources, values: dict[str, Any]) -> None:
@@ -176,7 +226,9 @@ class Settings(BaseSettings, SettingsFields):
         kept = replace(sources, file={}, variables={})
         self._read(kept, values)
         names = list(type(self).model_fields)
-        tried = [replace(kept, file={name: sources.file[name]}) for name in names if name in sources.file]
+        tried = [
+            replace(kept, file={name: sources.file[name]}) for name in names if name in sources.file
+        ]
         tried += [
             replace(kept, variables={variable: sources.variables[variable]})
             for name in names
@@ -184,7 +236,9 @@ class Settings(BaseSettings, SettingsFields):
         ]
         unsound: list[str] = []
         for one in tried:
-            wider = replace(kept, file={**kept.file, **one.file}, variables={**kept.variables, **one.variables})
+            wider = replace(
+                kept, file={**kept.file, **one.file}, variables={**kept.variables, **one.variables}
+            )
             try:
                 self._read(wider, values)
                 kept = wider
@@ -193,8 +247,14 @@ class Settings(BaseSettings, SettingsFields):
         of_memory = ("memory", f"{PREFIX}MEMORY")
         if any(name.startswith(of_memory) for name in unsound):
             # Half of what was said of the memory may be another memory, or an unsealed one: rather none.
-            file = {name: value for name, value in kept.file.items() if not name.startswith(of_memory)}
-            variables = {name: value for name, value in kept.variables.items() if not name.startswith(of_memory)}
+            file = {
+                name: value for name, value in kept.file.items() if not name.startswith(of_memory)
+            }
+            variables = {
+                name: value
+                for name, value in kept.variables.items()
+                if not name.startswith(of_memory)
+            }
             kept = _Sources(file, {**kept.forced, "carry_reasoning": "never"}, variables)
         self._read(kept, values)
 
@@ -208,7 +268,10 @@ class Settings(BaseSettings, SettingsFields):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources, with the kill switch before all of them."""
-        variables, file = _Variables(settings_cls, env_settings), _Unmerged(settings_cls, _File(settings_cls))
+        variables, file = (
+            _Variables(settings_cls, env_settings),
+            _Unmerged(settings_cls, _File(settings_cls)),
+        )
         return _KillSwitch(settings_cls), init_settings, variables, file
 
     @pydantic.field_validator("flags")
@@ -228,7 +291,9 @@ class Settings(BaseSettings, SettingsFields):
 
     @pydantic.field_serializer("memory", when_used="json")
     def _serialize_memory(self, value: Any) -> str:
-        return str(value) if isinstance(value, (str, pydantic.SecretStr)) else type(value).__qualname__
+        return (
+            str(value) if isinstance(value, (str, pydantic.SecretStr)) else type(value).__qualname__
+        )
 
     @cached_property
     def hash(self) -> str:
@@ -241,7 +306,11 @@ class Settings(BaseSettings, SettingsFields):
         """Make a copy; what `update` gives is checked, and counts as arguments."""
         if not update:
             return self.__copy__()
-        given = {name: value for name, value in self._arguments.items() if OTHER_NAME.get(name) not in update}
+        given = {
+            name: value
+            for name, value in self._arguments.items()
+            if OTHER_NAME.get(name) not in update
+        }
         return type(self).from_file(self._settings_file, {**given, **update}, lenient=True)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -249,7 +318,10 @@ class Settings(BaseSettings, SettingsFields):
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_reloader": None}}
+        return {
+            **state,
+            "__pydantic_private__": {**state["__pydantic_private__"], "_reloader": None},
+        }
 
 
 class _File(PydanticBaseSettingsSource):
@@ -263,7 +335,9 @@ class _File(PydanticBaseSettingsSource):
 class _Unmerged(PydanticBaseSettingsSource):
     """A source whose values take the place of those below as a whole: pydantic-settings would merge tables."""
 
-    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
+    def __init__(
+        self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource
+    ) -> None:
         super().__init__(settings_cls)
         self._source = source
 
@@ -271,7 +345,9 @@ class _Unmerged(PydanticBaseSettingsSource):
         raise AssertionError("read as a whole")
 
     def __call__(self) -> dict[str, Any]:
-        return {name: value for name, value in self._source().items() if name not in self.current_state}
+        return {
+            name: value for name, value in self._source().items() if name not in self.current_state
+        }
 
 
 class _Variables(_Unmerged):
@@ -297,7 +373,9 @@ class _KillSwitch(PydanticBaseSettingsSource):
 
 
 def find_forces(
-    settings_file: settings_file.SettingsFile | None, arguments: Mapping[str, Any], variables: Environment | None = None
+    settings_file: settings_file.SettingsFile | None,
+    arguments: Mapping[str, Any],
+    variables: Environment | None = None,
 ) -> Iterator[tuple[ForceEntry, str]]:
     """Give every force of the arguments, the variables and the file, with the place that it stands in."""
     if "force" in arguments:
@@ -316,18 +394,24 @@ def find_forces(
             yield one, settings_file.where_force(one)
 
 
-def _effective_force(forces: Iterable[tuple[ForceEntry, str]], arguments: Mapping[str, Any]) -> tuple[Force | None, str]:
+def _effective_force(
+    forces: Iterable[tuple[ForceEntry, str]], arguments: Mapping[str, Any]
+) -> tuple[Force | None, str]:
     """Return the force that beats all others, and what is odd about how some of them are said."""
     values: list[Force | None] = []
     odd = []
     for one, place in forces:
         values.append(one.value)
         if not one.known:
-            odd.append(f"force: unknown, so it counts as native; expected chat, native or responses ({place})")
+            odd.append(
+                f"force: unknown, so it counts as native; expected chat, native or responses ({place})"
+            )
         if one.value is not None and one.misplaced:
             odd.append(f"{'.'.join(map(str, one.location))}: counts as force, at the top ({place})")
     force = strongest(values)
-    if force == "responses" and arguments.get("force", "") is None:  # a program that says that there is none
+    if (
+        force == "responses" and arguments.get("force", "") is None
+    ):  # a program that says that there is none
         force = None
     return force, "; ".join(dict.fromkeys(odd))
 
@@ -350,7 +434,10 @@ def check_file(settings_file: settings_file.SettingsFile) -> None:
 
 
 def _place_of(
-    location: Location, values: dict[str, Any], variables: Environment, settings_file: settings_file.SettingsFile | None
+    location: Location,
+    values: dict[str, Any],
+    variables: Environment,
+    settings_file: settings_file.SettingsFile | None,
 ) -> str:
     name = str(location[0]) if location else ""
     if name in values:
@@ -374,7 +461,9 @@ def _explain(error: pydantic.ValidationError, where: Locate) -> str:
             near = _nearest_name(location)
             message = "no such setting" + (f"; did you mean {near}?" if near else "")
         elif problem["type"] == "tuple_type":
-            message = "expected a list" + (" of tables, [[rules]] in TOML" if location == ("rules",) else "")
+            message = "expected a list" + (
+                " of tables, [[rules]] in TOML" if location == ("rules",) else ""
+            )
         place = where(location)
         problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
     return "; ".join(problems)

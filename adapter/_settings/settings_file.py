@@ -18,7 +18,12 @@ from .kill_switch import ForceEntry, Location
 
 PROJECT, TABLE = "pyproject.toml", ("tool", "adapter")
 
-_FINITE_PATHS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/", os.devnull)  # what a shell has opened (`<(…)`), and nothing
+_FINITE_PATHS = (
+    "/dev/fd/",
+    "/dev/stdin",
+    "/proc/self/fd/",
+    os.devnull,
+)  # what a shell has opened (`<(…)`), and nothing
 
 _KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
@@ -83,11 +88,15 @@ class SettingsFile:
 
 def read(path: str | os.PathLike[str]) -> SettingsFile:
     """Read a settings file; raises ConfigurationError, which names the file and the line, for one that can't be read."""
-    path = Path(path).absolute()  # it is read again later, when the program may work in another directory
+    path = Path(
+        path
+    ).absolute()  # it is read again later, when the program may work in another directory
     try:
         raw = contents(path)
     except OSError as error:
-        raise ConfigurationError(f"config_file: {path}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"config_file: {path}: {error.strerror or type(error).__name__}"
+        ) from None
     return parse(path, raw)
 
 
@@ -116,13 +125,17 @@ def parse(path: Path, raw: bytes, *, running: bool = False) -> SettingsFile:
     """
     complaint, data = "", {}
     try:
-        data = tomllib.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
+        data = tomllib.loads(
+            raw.decode("utf-8-sig")
+        )  # some editors begin a file with a byte order mark
     except (ValueError, RecursionError) as error:
         complaint = _toml_problem(error)
     if complaint:  # outside of the handler: its exception may hold the whole text
         why = f"config_file: {path}: not TOML: {complaint}"
         lines = kill_switch.find_in_lines(raw.decode("utf-8", "replace"), running=running)
-        return _with_problem(path, raw, why, [one for one in lines if one.known or path.name != PROJECT])
+        return _with_problem(
+            path, raw, why, [one for one in lines if one.known or path.name != PROJECT]
+        )
     tool = data.get("tool")
     if path.name != PROJECT and not (isinstance(tool, dict) and "adapter" in tool):
         bare, forces = kill_switch.extract_forces(data)
@@ -164,7 +177,9 @@ def _split_name(dotted: str) -> tuple[str, ...]:
     return tuple(name.strip("\"'") for name in _NAME.findall(dotted))
 
 
-def _with_indexes(table: tuple[str | int, ...], seen: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
+def _with_indexes(
+    table: tuple[str | int, ...], seen: dict[tuple[str | int, ...], int]
+) -> tuple[str | int, ...]:
     """Put the numbers of arrays of tables into a header's path: `rules.match` inside the second `[[rules]]`."""
     out: list[str | int] = []
     for end in range(1, len(table) + 1):

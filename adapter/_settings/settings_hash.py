@@ -15,7 +15,9 @@ import pydantic
 from adapter._memory.urls import plain_url, without_secrets
 
 _SECRET = frozenset({"memory_key"})
-_UNORDERED = frozenset({"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"})
+_UNORDERED = frozenset(
+    {"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"}
+)
 _POLICIES = ("unsupported_parameters", "drop")  # two ways to say one thing
 
 
@@ -29,7 +31,11 @@ def hash_of(settings: Any) -> str:
     values = settings.model_dump(mode="json", include=names - {"rules", "memory"})
     defaults = {name: fields[name].get_default(call_default_factory=True) for name in values}
     values = _normalized(values)
-    values = {name: value for name, value in values.items() if value != _normalized(_json(defaults)).get(name, {})}
+    values = {
+        name: value
+        for name, value in values.items()
+        if value != _normalized(_json(defaults)).get(name, {})
+    }
     if settings.memory != fields["memory"].default:
         url = plain_url(settings.memory)
         values["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__

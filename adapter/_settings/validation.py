@@ -15,4 +15,6 @@ def check_parameter(name: str) -> None:
     known = CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
     if name not in known:
         near = get_close_matches(str(name), known, n=1)
-        raise ValueError(f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else ""))
+        raise ValueError(
+            f"{name!r} is not a parameter of Chat Completions" + (f"; {near[0]!r}?" if near else "")
+        )

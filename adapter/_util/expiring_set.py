@@ -55,7 +55,9 @@ class ExpiringSet:
 
 
 def _digest(member: object) -> bytes:
-    return blake2b(repr(member).encode("utf-8", "backslashreplace"), digest_size=16, key=_KEY).digest()
+    return blake2b(
+        repr(member).encode("utf-8", "backslashreplace"), digest_size=16, key=_KEY
+    ).digest()
 
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock

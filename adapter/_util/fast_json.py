@@ -16,7 +16,9 @@ from . import json_codec
 def loads(text: bytes | str) -> Any:
     """Read JSON. Raises ValueError for what is none."""
     try:
-        return pydantic_core.from_json(text, cache_strings="keys")  # kept for the process: names, not what was said
+        return pydantic_core.from_json(
+            text, cache_strings="keys"
+        )  # kept for the process: names, not what was said
     except (ValueError, TypeError):  # of a text with lone surrogates it says that it is none
         return json_codec.loads(text)
 

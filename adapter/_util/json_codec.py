@@ -12,10 +12,14 @@ _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow
 def _encoder() -> Callable[[Any], str]:
     """Return an encoder of the standard library's that isn't set up anew for each value, which takes longer than a short request does."""
     plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    make = getattr(json.encoder, "c_make_encoder", None)  # CPython's, without a name of its own in the documentation
+    make = getattr(
+        json.encoder, "c_make_encoder", None
+    )  # CPython's, without a name of its own in the documentation
     if make is None:
         return plain.encode
-    pieces = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    pieces = make(
+        None, plain.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
     return lambda value: "".join(pieces(value, 0))
 
 

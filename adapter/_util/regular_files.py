@@ -12,7 +12,12 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )  # fmt: skip
 # Without a wait for a pipe's other end; no device becomes this process's terminal. Windows has neither.
-_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_OPEN = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 _SPARSE_LIMIT = 1 << 30  # bytes from which on a file of holes isn't read
 
 
@@ -41,7 +46,11 @@ def check_regular(found: os.stat_result) -> None:
         kind = next((name for is_one, name in _KINDS if is_one(found.st_mode)), "something else")
         raise Unreadable(f"not a regular file: {kind}")
     blocks = getattr(found, "st_blocks", None)  # of 512 bytes
-    if blocks is not None and found.st_size > _SPARSE_LIMIT and blocks * 512 < found.st_size // 1000:
+    if (
+        blocks is not None
+        and found.st_size > _SPARSE_LIMIT
+        and blocks * 512 < found.st_size // 1000
+    ):
         raise Unreadable("a sparse file: nearly all of it is a hole")
 
 

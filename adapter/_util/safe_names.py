@@ -16,7 +16,9 @@ OTHER = "other"
 _NAME = re.compile(r"[A-Za-z_@][\w.:/+-]{0,99}", re.ASCII)
 _SETTING = re.compile(r"[\w.:/+*?-]{1,100}", re.ASCII)
 _KEY = re.compile(r"[A-Za-z_$][\w$-]{0,63}", re.ASCII)
-_PATH = re.compile(r"(?:\$|\[\d{0,9}\]|[A-Za-z_$][\w$-]*)(?:\[\d{0,9}\]|\.[A-Za-z_$][\w$-]*)*", re.ASCII)
+_PATH = re.compile(
+    r"(?:\$|\[\d{0,9}\]|[A-Za-z_$][\w$-]*)(?:\[\d{0,9}\]|\.[A-Za-z_$][\w$-]*)*", re.ASCII
+)
 _PIECE = re.compile(r"(\w+)(?:\[\d{0,9}\])*", re.ASCII)
 _INDEX = re.compile(r"\[\d+\]")
 _LONGEST_PATH = 300
@@ -27,7 +29,9 @@ _SECRET = re.compile(
     r"|\d(?:[-._]?\d){12,}"
 )
 # Controls but for the end of a line and the tab, marks that turn the direction of writing, other ends of lines.
-_ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_ACTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 _DENSE = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
 _MAX_DIGITS = 4
 
@@ -43,7 +47,11 @@ _CONTAINERS = frozenset({
 
 def name(value: object) -> str:
     """Return a name as it may be shown: of a model, a type, a code."""
-    return value if isinstance(value, str) and _NAME.fullmatch(value) and not _is_secret(value) else OTHER
+    return (
+        value
+        if isinstance(value, str) and _NAME.fullmatch(value) and not _is_secret(value)
+        else OTHER
+    )
 
 
 def model(value: object) -> str:
@@ -75,7 +83,9 @@ def path(value: str) -> str:
 
 def setting(value: object) -> str:
     """Return a part of a setting's place as it may be shown: also a pattern, or a number."""
-    shown = isinstance(value, int) or (isinstance(value, str) and _SETTING.fullmatch(value) and not _is_secret(value))
+    shown = isinstance(value, int) or (
+        isinstance(value, str) and _SETTING.fullmatch(value) and not _is_secret(value)
+    )
     return str(value) if shown else OTHER
 
 
@@ -89,7 +99,11 @@ def printable(value: object, limit: int = 200) -> str:
     text = str(value)
     if len(text) > limit:
         text = text[:limit] + "…"
-    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() else _escaped(one) for one in text)
+    )
 
 
 def visible(text: str) -> str:
@@ -117,11 +131,17 @@ def _json_escaped(character: str) -> str:
 
 
 def _is_key(value: str) -> bool:
-    return _KEY.fullmatch(value) is not None and not _is_secret(value) and sum(map(str.isdigit, value)) <= _MAX_DIGITS
+    return (
+        _KEY.fullmatch(value) is not None
+        and not _is_secret(value)
+        and sum(map(str.isdigit, value)) <= _MAX_DIGITS
+    )
 
 
 def _is_secret(value: str) -> bool:
     if _SECRET.search(value):
         return True
     # A long run of letters and digits mixed is nobody's word.
-    return any(re.search(r"\d", run) and re.search(r"[A-Za-z]", run) for run in _DENSE.findall(value))
+    return any(
+        re.search(r"\d", run) and re.search(r"[A-Za-z]", run) for run in _DENSE.findall(value)
+    )

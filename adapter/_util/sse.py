@@ -33,7 +33,9 @@ class Decoder:
     __slots__ = ("_data", "_name", "_pieces", "_skip_lf", "_started")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of the unfinished line; joined only when a line end arrives
+        self._pieces: list[
+            bytes
+        ] = []  # of the unfinished line; joined only when a line end arrives
         self._name = b""
         self._data: list[bytes] = []
         self._started = False

@@ -33,7 +33,9 @@ class WorkerThreads:
 
     def reset(self) -> None:
         """Begin anew: a forked process has none of its parent's threads."""
-        self._lock = threading.Condition()  # a signal's handler, or the garbage collector, may come back in the middle
+        self._lock = (
+            threading.Condition()
+        )  # a signal's handler, or the garbage collector, may come back in the middle
         self._idle = 0
         self._running: set[Future[Any]] = set()
         self._waiting: dict[Future[Any], Callable[[], Any]] = {}
@@ -62,7 +64,9 @@ class WorkerThreads:
             return future
         try:
             run = self._run
-            threading.Thread(target=run, args=(future, lambda: context.run(work)), name=self._name, daemon=True).start()
+            threading.Thread(
+                target=run, args=(future, lambda: context.run(work)), name=self._name, daemon=True
+            ).start()
         except RuntimeError:  # the system has no more threads
             self._running.discard(future)
             raise

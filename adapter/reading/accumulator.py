@@ -86,7 +86,9 @@ class AnswerAccumulator:
                 out += self._add_call(fields(entry))
         legacy = delta.get("function_call")
         if legacy:
-            out += self._add_call({"index": "function_call", "type": "function_call", "function_call": legacy})
+            out += self._add_call(
+                {"index": "function_call", "type": "function_call", "function_call": legacy}
+            )
         if "annotations" in delta or "audio" in delta or "parsed" in delta:
             out += self._add_extras(delta)
         return out
@@ -154,7 +156,11 @@ class AnswerAccumulator:
             found = self._by_index.get(key)
         else:
             found = next((call for call in self._calls if call_id and call.id == call_id), None)
-            if found is None and self._calls and not (named and (call_id or self._calls[-1].pieces)):
+            if (
+                found is None
+                and self._calls
+                and not (named and (call_id or self._calls[-1].pieces))
+            ):
                 found = self._calls[-1]
         if found is None or (named and call_id and found.id and found.id != call_id):
             found = _Call(len(self._calls))
@@ -175,7 +181,12 @@ class AnswerAccumulator:
         """Finish the calls whose arguments are whole: nothing but a JSON object's last brace tells that for sure."""
         out: EventList = []
         for call in self._calls:
-            if call is not before and call.started and call.done is None and call.type == "function":
+            if (
+                call is not before
+                and call.started
+                and call.done is None
+                and call.type == "function"
+            ):
                 text = call.arguments
                 if text[-1:] == "}" and try_parse(json_object, text)[1] is None:
                     out.append(self._finish_call(call, cut=False))
@@ -185,13 +196,19 @@ class AnswerAccumulator:
         parsed = call.parsed
         if parsed is None and call.index < len(self.parsed_arguments):
             parsed = self.parsed_arguments[call.index]
-        made = self._tools.parse_call(call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed)
+        made = self._tools.parse_call(
+            call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed
+        )
         call.done = made
-        return ToolCallDone(made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type)
+        return ToolCallDone(
+            made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type
+        )
 
     # The end
 
-    def finish(self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None) -> EventList:
+    def finish(
+        self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None
+    ) -> EventList:
         """End the answer; raises StreamTruncated where it hasn't said how it ended.
 
         `reasoning` is the reasoning's final form, where that is known.
@@ -205,7 +222,9 @@ class AnswerAccumulator:
                 out += self._start_call(call)
         for call in self._calls:
             if call.done is not None and call.done.arguments != call.arguments:
-                self._finish_call(call, cut=False)  # more came after it was whole: white space, at best
+                self._finish_call(
+                    call, cut=False
+                )  # more came after it was whole: white space, at best
             if call.done is None:
                 cut = finish in _CUT_REASONS and self._is_cut(call)
                 done = self._finish_call(call, cut=cut)
@@ -217,7 +236,18 @@ class AnswerAccumulator:
         calls = tuple(call.done for call in self._calls if call.done is not None)
         summary = reasoning or "".join(self._reasoning) or None
         turn: Turn[Any] = Turn(
-            text, refusal, parsed, calls, tuple(self.citations), summary, finish, usage, id_, model, raw, problem
+            text,
+            refusal,
+            parsed,
+            calls,
+            tuple(self.citations),
+            summary,
+            finish,
+            usage,
+            id_,
+            model,
+            raw,
+            problem,
         )
         return [*out, Finished(turn)]
 

@@ -34,10 +34,14 @@ class ChatReader:
 
     def feed(self, chunk: Any) -> EventList:
         """Take a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper, which holds one."""
-        top: Mapping[str, Any] = chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
+        top: Mapping[str, Any] = (
+            chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
+        )
         choices = top.get("choices")
         if top.get("error"):
-            raise event_failure({"error": as_json(top["error"])})  # the SDK raises too, whatever else there is
+            raise event_failure(
+                {"error": as_json(top["error"])}
+            )  # the SDK raises too, whatever else there is
         if choices is None:
             # The helper's other events say the same once more.
             return self.feed(top["chunk"]) if top.get("type") == "chunk" else []
@@ -70,7 +74,10 @@ class ChatReader:
         delta = choice.get("delta")
         if delta is None:
             if choice.get("text") is not None:
-                raise MalformedReply("choices[0]", "expected a chat completion's chunk, got one of the old completions")
+                raise MalformedReply(
+                    "choices[0]",
+                    "expected a chat completion's chunk, got one of the old completions",
+                )
             return []  # as in recording 4180
         fields_of_delta = fields(delta)
         audio = fields_of_delta.get("audio")
@@ -82,17 +89,32 @@ class ChatReader:
         """Take the end of the stream."""
         if self._end_seen and self._answer.finish_reason is None:
             self._answer.finish_reason = "stop"
-        *before, last = self._answer.finish(usage=Usage.of(self._raw_usage), id_=self._id, model=self._model, raw=None)
+        *before, last = self._answer.finish(
+            usage=Usage.of(self._raw_usage), id_=self._id, model=self._model, raw=None
+        )
         assert isinstance(last, Finished)
         return [*before, Finished(replace(last.turn, raw=self._completion(last.turn)))]
 
     def _completion(self, turn: Turn[Any]) -> dict[str, Any]:
         """Put the chunks together, as the completion that they are of."""
-        shared = {key: as_json(value) for key, value in fields(self._first_chunk).items() if key in _SHARED_KEYS}
-        choice: dict[str, Any] = {"index": 0, "message": turn.as_message(), "finish_reason": self._answer.finish_reason}
+        shared = {
+            key: as_json(value)
+            for key, value in fields(self._first_chunk).items()
+            if key in _SHARED_KEYS
+        }
+        choice: dict[str, Any] = {
+            "index": 0,
+            "message": turn.as_message(),
+            "finish_reason": self._answer.finish_reason,
+        }
         if self._logprobs:
             choice["logprobs"] = {"content": as_json(self._logprobs), "refusal": None}
-        return {**shared, "object": "chat.completion", "choices": [choice], "usage": as_json(self._raw_usage)}
+        return {
+            **shared,
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": as_json(self._raw_usage),
+        }
 
     def whole(self, completion: Any) -> EventList:
         """Take a completion."""
@@ -102,13 +124,21 @@ class ChatReader:
             if top.get("error"):
                 raise event_failure({"error": as_json(top["error"])})
             raise MalformedReply("choices", f"expected choices, got {json_type(choices)}")
-        choice = next((one for one in map(fields, choices) if not one.get("index")), fields(choices[0]))
+        choice = next(
+            (one for one in map(fields, choices) if not one.get("index")), fields(choices[0])
+        )
         message = fields(choice.get("message"))
-        calls = [{**fields(call), "index": n} for n, call in enumerate(as_list(message.get("tool_calls")))]
+        calls = [
+            {**fields(call), "index": n}
+            for n, call in enumerate(as_list(message.get("tool_calls")))
+        ]
         self._answer.add_delta({**message, "tool_calls": calls})
         self._answer.finish_reason = (
             string(choice.get("finish_reason")) or "stop"
         )  # it is whole, whatever a server leaves out
         return self._answer.finish(
-            usage=Usage.of(top.get("usage")), id_=string(top.get("id")), model=string(top.get("model")), raw=completion
+            usage=Usage.of(top.get("usage")),
+            id_=string(top.get("id")),
+            model=string(top.get("model")),
+            raw=completion,
         )

@@ -92,5 +92,13 @@ class Finished(Generic[T_co]):
     turn: Turn[T_co]
 
 
-Event = TextDelta | RefusalDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta | ToolCallDone | Finished[T_co]
+Event = (
+    TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | ToolCallDone
+    | Finished[T_co]
+)
 """Any event; `Event[Model]` where the text is parsed."""

@@ -47,7 +47,10 @@ def tool_result(call: ToolCall | ToolCallDone, output: Any) -> ToolResult:
     content: Any
     given: Any
     if _are_parts(output):
-        content, given = [_chat_part(part) for part in output], [_input_part(part) for part in output]
+        content, given = (
+            [_chat_part(part) for part in output],
+            [_input_part(part) for part in output],
+        )
     else:
         content = given = _text(output)
     kind = "custom_tool_call_output" if call.type == "custom" else "function_call_output"
@@ -63,18 +66,26 @@ def _text(output: Any) -> str:
     if isinstance(output, str):
         return output
     if isinstance(output, (bytes, bytearray, memoryview)):
-        raise TypeError("a tool's result can't be bytes: give text, something that is JSON, or parts")
+        raise TypeError(
+            "a tool's result can't be bytes: give text, something that is JSON, or parts"
+        )
     from pydantic_core import PydanticSerializationError, to_json
 
     try:
         return to_json(output).decode()
     except PydanticSerializationError as error:
-        raise TypeError(f"a tool's result has to be text, JSON or parts, not {type(output).__name__}") from error
+        raise TypeError(
+            f"a tool's result has to be text, JSON or parts, not {type(output).__name__}"
+        ) from error
 
 
 def _are_parts(output: Any) -> bool:
     """Tell parts from a JSON list of objects that happen to have a `type`."""
-    return isinstance(output, (list, tuple)) and bool(output) and all(_is_part(part) for part in output)
+    return (
+        isinstance(output, (list, tuple))
+        and bool(output)
+        and all(_is_part(part) for part in output)
+    )
 
 
 def _is_part(part: Any) -> bool:
@@ -104,7 +115,10 @@ def _chat_part(part: Mapping[str, Any]) -> Entry:
             image = {"url": part["image_url"]}
             return {"type": "image_url", "image_url": image | _non_null(part, "detail")}
         case "input_file":
-            return {"type": "file", "file": _non_null(part, "file_id", "file_data", "filename", "file_url")}
+            return {
+                "type": "file",
+                "file": _non_null(part, "file_id", "file_data", "filename", "file_url"),
+            }
     return dict(part)
 
 
@@ -115,7 +129,11 @@ def _input_part(part: Mapping[str, Any]) -> Entry:
         case "image_url":
             given = part["image_url"]
             image: Mapping[str, Any] = {"url": given} if isinstance(given, str) else given
-            return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
+            return {
+                "type": "input_image",
+                "image_url": image.get("url"),
+                "detail": image.get("detail") or "auto",
+            }
         case "file":
             return {"type": "input_file", **_non_null(part["file"], *part["file"])}
     return dict(part)

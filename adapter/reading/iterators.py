@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -77,7 +85,9 @@ class Events(Iterator[Event[T]], Generic[T]):
 
     def close(self) -> None:
         """Stop reading, and close the stream that is read. May be called again."""
-        if not self._events.gi_running:  # else another thread is reading: the end of its source ends that too
+        if (
+            not self._events.gi_running
+        ):  # else another thread is reading: the end of its source ends that too
             self._events.close()
         _close(self._source)  # nothing did, where nothing was read yet
 
@@ -85,7 +95,10 @@ class Events(Iterator[Event[T]], Generic[T]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -133,7 +146,9 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
 
     async def aclose(self) -> None:
         """Stop reading, and close the stream that is read. May be called again."""
-        if not self._events.ag_running:  # else another task is reading: the end of its source ends that too
+        if (
+            not self._events.ag_running
+        ):  # else another task is reading: the end of its source ends that too
             await self._events.aclose()
         await _aclose(self._source)
 
@@ -145,12 +160,17 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
 
 
-async def _arun(source: AsyncIterable[Any], reader: StreamDetector) -> AsyncGenerator[Event[Any], None]:
+async def _arun(
+    source: AsyncIterable[Any], reader: StreamDetector
+) -> AsyncGenerator[Event[Any], None]:
     request = errors.request_of(source)
     try:
         async for item in source:

@@ -35,23 +35,35 @@ Tools = Iterable[Any] | None
 
 
 @overload
-def read(x: ChatCompletion | Response | Mapping[str, Any], /, *, tools: Tools = ..., output: type[T]) -> Turn[T]: ...
+def read(
+    x: ChatCompletion | Response | Mapping[str, Any], /, *, tools: Tools = ..., output: type[T]
+) -> Turn[T]: ...
 @overload
-def read(x: ParsedChatCompletion[T] | ParsedResponse[T], /, *, tools: Tools = ..., output: None = ...) -> Turn[T]: ...
+def read(
+    x: ParsedChatCompletion[T] | ParsedResponse[T], /, *, tools: Tools = ..., output: None = ...
+) -> Turn[T]: ...
 @overload
 def read(
     x: ChatCompletion | Response | Mapping[str, Any], /, *, tools: Tools = ..., output: None = ...
 ) -> Turn[Any]: ...
 @overload
 def read(
-    x: AsyncChatCompletionStream[T] | AsyncResponseStream[T], /, *, tools: Tools = ..., output: None = ...
+    x: AsyncChatCompletionStream[T] | AsyncResponseStream[T],
+    /,
+    *,
+    tools: Tools = ...,
+    output: None = ...,
 ) -> AsyncEvents[T]: ...
 @overload
-def read(x: ChatCompletionStream[T] | ResponseStream[T], /, *, tools: Tools = ..., output: None = ...) -> Events[T]: ...
+def read(
+    x: ChatCompletionStream[T] | ResponseStream[T], /, *, tools: Tools = ..., output: None = ...
+) -> Events[T]: ...
 @overload
 def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: type[T]) -> AsyncEvents[T]: ...
 @overload
-def read(x: AsyncIterable[Any], /, *, tools: Tools = ..., output: None = ...) -> AsyncEvents[Any]: ...
+def read(
+    x: AsyncIterable[Any], /, *, tools: Tools = ..., output: None = ...
+) -> AsyncEvents[Any]: ...
 @overload
 def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: type[T]) -> Events[T]: ...
 @overload
@@ -81,7 +93,9 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
     whole: ChatReader | ResponsesReader
     if kind == "response":
         shape = fields(fields(fields(x).get("text")).get("format")).get("type")
-        whole = ResponsesReader(answer, json_format=json_format or shape in ("json_schema", "json_object"))
+        whole = ResponsesReader(
+            answer, json_format=json_format or shape in ("json_schema", "json_object")
+        )
     else:
         whole = ChatReader(answer)
     try:
@@ -101,16 +115,26 @@ def _kind(x: Any) -> str:
         raise TypeError("expected a result or a stream, got something that has to be awaited first")
     iterable = hasattr(x, "__iter__") or hasattr(x, "__aiter__")
     # The SDK's results are iterable as well; stand-ins for them may have nothing but their fields.
-    if isinstance(x, Mapping) or hasattr(x, "model_fields_set") or (not iterable and _RESULT_KEYS & fields(x).keys()):
+    if (
+        isinstance(x, Mapping)
+        or hasattr(x, "model_fields_set")
+        or (not iterable and _RESULT_KEYS & fields(x).keys())
+    ):
         top = fields(x)
         kind = top.get("object")
         if kind == "response" or (kind is None and "output" in top):
             return "response"
         if kind in ("chat.completion", None, "") and ("choices" in top or top.get("error")):
             return "chat"
-        raise MalformedReply("object", "expected a chat completion or a Response, got an object of another kind")
+        raise MalformedReply(
+            "object", "expected a chat completion or a Response, got an object of another kind"
+        )
     if isinstance(x, (str, bytes)) or not iterable:
-        hint = ": enter it first, and read what it gives" if hasattr(x, "__enter__") or hasattr(x, "__aenter__") else ""
+        hint = (
+            ": enter it first, and read what it gives"
+            if hasattr(x, "__enter__") or hasattr(x, "__aenter__")
+            else ""
+        )
         raise TypeError(f"expected a result or a stream, got {json_type(x)}{hint}")
     return "stream"
 

@@ -28,11 +28,15 @@ _RESPONSE_KEYS = {
 _NESTED = {"item": as_json, "part": as_json, "annotation": as_json, "error": as_json}
 _CALL_TYPES = ("function_call", "custom_tool_call")
 _JSON_FORMATS = {"json_schema", "json_object"}
-_REASONING_EVENTS = {"response.reasoning_summary_text": "summary_index", "response.reasoning_text": "content_index"}
+_REASONING_EVENTS = {
+    "response.reasoning_summary_text": "summary_index",
+    "response.reasoning_text": "content_index",
+}
 _PART_SEPARATOR = "\n\n"
 # Most of a stream, with nothing inside that would have to be made JSON.
 _DELTA_TYPES = frozenset(
-    f"response.{of}.delta" for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
+    f"response.{of}.delta"
+    for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
 )
 
 
@@ -48,7 +52,9 @@ class _Machine(ChunksFromEvents):
         super().__init__(context)
         self._chunks = _Chunks(context)
 
-    def _emit_text(self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False) -> list[Any]:
+    def _emit_text(
+        self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False
+    ) -> list[Any]:
         """Give text as it is: a chunk around each piece would be taken off again at once."""
         return [piece.text for piece in self._cutter.feed(pieces, last=last)]
 
@@ -116,7 +122,9 @@ class ResponsesReader:
 
     def _start(self, top: Mapping[str, Any]) -> _Machine:
         shape = fields(fields(fields(top.get("response")).get("text")).get("format"))
-        context = ReplyContext(stream=True, json_format=self._json_format or shape.get("type") in _JSON_FORMATS)
+        context = ReplyContext(
+            stream=True, json_format=self._json_format or shape.get("type") in _JSON_FORMATS
+        )
         self._machine = _Machine(context)
         return self._machine
 
@@ -125,7 +133,9 @@ class ResponsesReader:
         for item in machine.response["output"]:
             if isinstance(item, dict):
                 self._take_parsed(item)
-        self._final_reasoning = _PART_SEPARATOR.join(_reasoning_texts(machine.response["output"])) or None
+        self._final_reasoning = (
+            _PART_SEPARATOR.join(_reasoning_texts(machine.response["output"])) or None
+        )
         if self._final_reasoning and not self._reasoning.has_text:
             return [self._answer.add_reasoning(self._final_reasoning)]
         return []
@@ -154,7 +164,9 @@ class ResponsesReader:
 
     def whole(self, response: Any) -> EventList:
         """Take a Response."""
-        check_response(_event_as_json({"response": response})["response"], None)  # a stream's may leave out what came before
+        check_response(
+            _event_as_json({"response": response})["response"], None
+        )  # a stream's may leave out what came before
         self.feed({"type": "response.completed", "response": response})
         return self.close()
 
@@ -164,7 +176,11 @@ def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
     event = dict(top)
     for key, value in top.items():
         if key == "response" and fields(value):
-            event[key] = {name: as_json(inner) for name, inner in fields(value).items() if name in _RESPONSE_KEYS}
+            event[key] = {
+                name: as_json(inner)
+                for name, inner in fields(value).items()
+                if name in _RESPONSE_KEYS
+            }
             if as_list(event[key].get("output")):
                 event[key]["output"] = [_with_call_id(item) for item in event[key]["output"]]
         elif key in _NESTED and not isinstance(value, dict):
@@ -200,7 +216,9 @@ class _ReasoningAccumulator:
             return []
         whole = step == "done"
         text = event.get("text" if whole else "delta")
-        return self._add_text(_item_key(event), of, event.get(_REASONING_EVENTS[of]), text, whole=whole)
+        return self._add_text(
+            _item_key(event), of, event.get(_REASONING_EVENTS[of]), text, whole=whole
+        )
 
     def _add_item(self, event: dict[str, Any], item: Any) -> EventList:
         out: EventList = []

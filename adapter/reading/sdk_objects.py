@@ -34,7 +34,9 @@ def as_json(value: Any) -> Any:
         return [as_json(inner) for inner in value]
     if not isinstance(value, Mapping) and not hasattr(value, "__dict__"):
         return value
-    return {key: inner if key in _PARSED else as_json(inner) for key, inner in fields(value).items()}
+    return {
+        key: inner if key in _PARSED else as_json(inner) for key, inner in fields(value).items()
+    }
 
 
 def text_of(content: Any) -> str:

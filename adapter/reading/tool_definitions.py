@@ -38,7 +38,10 @@ def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[D
                 import openai
 
                 given = openai.pydantic_function_tool(given)  # noqa: PLW2901 - the same tool, in another form
-            made += [_chat_definition(one) if api == "chat" else _responses_definition(one) for one in read_tool(path, given)]
+            made += [
+                _chat_definition(one) if api == "chat" else _responses_definition(one)
+                for one in read_tool(path, given)
+            ]
     return made
 
 
@@ -48,7 +51,12 @@ def _chat_definition(one: Tool) -> Definition:
     kind = one.definition["type"]
     inner = {key: value for key, value in deepcopy(one.definition).items() if key != "type"}
     shape = inner.get("format")
-    if kind == "custom" and isinstance(shape, Mapping) and shape.get("type") == "grammar" and "grammar" not in shape:
+    if (
+        kind == "custom"
+        and isinstance(shape, Mapping)
+        and shape.get("type") == "grammar"
+        and "grammar" not in shape
+    ):
         grammar = {key: value for key, value in shape.items() if key != "type"}
         inner["format"] = {"type": "grammar", "grammar": grammar}
     return {"type": kind, kind: inner}
@@ -59,7 +67,11 @@ def _responses_definition(one: Tool) -> Definition:
     if made["type"] == "function":
         if one.given is not None:
             # Chat passes over keys that it doesn't know (recordings 6943, 6944); the Responses API refuses them.
-            made = {key: value for key, value in made.items() if key in _FUNCTION_KEYS and value is not None}
+            made = {
+                key: value
+                for key, value in made.items()
+                if key in _FUNCTION_KEYS and value is not None
+            }
         made["strict"] = made.get("strict") is True
         if made.get("parameters") is None:
             made["parameters"] = {"type": "object", "properties": {}}

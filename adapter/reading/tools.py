@@ -69,7 +69,9 @@ def read_tool(path: str, given: Any) -> list[Tool]:
     if isinstance(given, Mapping):
         return _from_definition(path, given)
     if not callable(given):
-        raise ConfigurationError(f"{path}: expected a model, a callable or a definition, got {json_type(given)}")
+        raise ConfigurationError(
+            f"{path}: expected a model, a callable or a definition, got {json_type(given)}"
+        )
     # Methods and closures hold on to what a single call may have made: a cache must not keep that alive.
     held = inspect.ismethod(given) or getattr(given, "__closure__", None) is not None
     try:
@@ -83,7 +85,9 @@ def _from_definition(path: str, given: Mapping[str, Any]) -> list[Tool]:
     if kind == "namespace":
         inner = given.get("tools")
         listed = inner if isinstance(inner, list) else []
-        return [one for n, each in enumerate(listed) for one in read_tool(f"{path}.tools[{n}]", each)]
+        return [
+            one for n, each in enumerate(listed) for one in read_tool(f"{path}.tools[{n}]", each)
+        ]
     if kind not in ("function", "custom"):
         return []
     nested = given.get(kind)
@@ -112,7 +116,9 @@ def _from_callable(given: Callable[..., Any]) -> Tool:
             adapter = TypeAdapter(_argument_collector(given))  # type: ignore[arg-type]  # a function is a type to Pydantic
         schema = adapter.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
-        raise ConfigurationError(f"no schema can be made of {name}'s annotations: {error}") from error
+        raise ConfigurationError(
+            f"no schema can be made of {name}'s annotations: {error}"
+        ) from error
     schema.pop("title", None)
     schema.pop("description", None)
     definition: dict[str, Any] = {"type": "function", "name": name}
@@ -131,7 +137,9 @@ def _argument_collector(given: Callable[..., Any]) -> Callable[..., dict[str, An
     signature = inspect.signature(given)
     for parameter in signature.parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigurationError(f"the parameter {parameter} has no name that a model could give")
+            raise ConfigurationError(
+                f"the parameter {parameter} has no name that a model could give"
+            )
 
     @functools.wraps(given)
     def arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -150,11 +158,17 @@ class ToolSet:
         self._tools: dict[str, Tool] = {}
         for n, given in enumerate(tools or ()):
             # A model's schema isn't needed to read with it, and takes a millisecond.
-            named = [Tool(given.__name__, {}, parser_of(given))] if is_model(given) else read_tool(f"tools[{n}]", given)
+            named = (
+                [Tool(given.__name__, {}, parser_of(given))]
+                if is_model(given)
+                else read_tool(f"tools[{n}]", given)
+            )
             for one in named:
                 self._tools.setdefault(one.name, one)
 
-    def parse_call(self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any) -> ToolCall:
+    def parse_call(
+        self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any
+    ) -> ToolCall:
         """Make a tool call; `parsed` is what the SDK made of its arguments, `cut` tells that they aren't whole."""
         problem: str | None = None
         known = self._tools.get(name)

@@ -94,8 +94,16 @@ def assistant_message(turn: Turn[Any]) -> Entry:
 
 def _chat_call(call: ToolCall) -> Entry:
     if call.type == "custom":
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        return {
+            "id": call.id,
+            "type": "custom",
+            "custom": {"name": call.name, "input": call.arguments},
+        }
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
 
 
 def input_items(turn: Turn[Any]) -> list[Entry]:
@@ -109,16 +117,30 @@ def input_items(turn: Turn[Any]) -> list[Entry]:
         return own
     parts = [output_text(turn.text)] if turn.text or not (turn.refusal or turn.tool_calls) else []
     parts += [{"type": "refusal", "refusal": turn.refusal}] if turn.refusal else []
-    return [*([_assistant_item(parts)] if parts else []), *(_call_item(call) for call in turn.tool_calls)]
+    return [
+        *([_assistant_item(parts)] if parts else []),
+        *(_call_item(call) for call in turn.tool_calls),
+    ]
 
 
 def _assistant_item(parts: list[Entry]) -> Entry:
-    return {"type": "message", "role": "assistant", "content": parts}  # the form that every server takes
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": parts,
+    }  # the form that every server takes
 
 
 def _call_item(call: ToolCall) -> Entry:
-    kind, written = ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
-    return {"type": kind, "call_id": call_id_of(call.id, call.name), "name": call.name, written: call.arguments}
+    kind, written = (
+        ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
+    )
+    return {
+        "type": kind,
+        "call_id": call_id_of(call.id, call.name),
+        "name": call.name,
+        written: call.arguments,
+    }
 
 
 def call_id_of(id_: str, name: str) -> str:
@@ -140,7 +162,11 @@ def _input_item(item: Any) -> Entry | None:
             made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
             return made | {key: item[key] for key in keys if item.get(key) is not None}
         case {"type": "reasoning", "encrypted_content": str(sealed)} if sealed:
-            return {"type": "reasoning", "summary": item.get("summary") or [], "encrypted_content": sealed}
+            return {
+                "type": "reasoning",
+                "summary": item.get("summary") or [],
+                "encrypted_content": sealed,
+            }
     return None
 
 

@@ -35,7 +35,9 @@ class ToolCall:
 
     def __repr__(self) -> str:
         bad = ", problem=…" if self.problem is not None else ""
-        return f"ToolCall(name={self.name!r}, id={self.id!r}, {len(self.arguments)} characters{bad})"
+        return (
+            f"ToolCall(name={self.name!r}, id={self.id!r}, {len(self.arguments)} characters{bad})"
+        )
 
 
 @dataclass(frozen=True, slots=True)

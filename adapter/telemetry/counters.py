@@ -123,8 +123,12 @@ class Counters:
                 "calls": self._calls,
                 **{name: dict(table) for name, table in self._tables.items()},
                 "tokens": {backend: dict(sums) for backend, sums in self._tokens.items()},
-                "latency_seconds": {backend: one.snapshot() for backend, one in self._latency.items()},
-                "first_token_seconds": {backend: one.snapshot() for backend, one in self._first_token.items()},
+                "latency_seconds": {
+                    backend: one.snapshot() for backend, one in self._latency.items()
+                },
+                "first_token_seconds": {
+                    backend: one.snapshot() for backend, one in self._first_token.items()
+                },
             }
 
     def __str__(self) -> str:
@@ -188,8 +192,14 @@ def _as_tables(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
             yield [[title, "calls"], *([key, str(count)] for key, count in rows)]
     if figures["tokens"]:
         rows = sorted(figures["tokens"].items())
-        yield [["tokens", *_TOKENS], *([backend, *(str(sums[one]) for one in _TOKENS)] for backend, sums in rows)]
-    for name, title in (("latency_seconds", "latency, s"), ("first_token_seconds", "first token, s")):
+        yield [
+            ["tokens", *_TOKENS],
+            *([backend, *(str(sums[one]) for one in _TOKENS)] for backend, sums in rows),
+        ]
+    for name, title in (
+        ("latency_seconds", "latency, s"),
+        ("first_token_seconds", "first token, s"),
+    ):
         if figures[name]:
             rows = sorted(figures[name].items())
             yield [

@@ -66,12 +66,16 @@ class Observers:
 
         entry: Any
         try:
-            entry = (weakref.WeakMethod if isinstance(observer, MethodType) else weakref.ref)(observer, forget)
+            entry = (weakref.WeakMethod if isinstance(observer, MethodType) else weakref.ref)(
+                observer, forget
+            )
         except TypeError:
             home, entry = self._dropped, observer
         else:
             home = _DROPPED
-        if home.setdefault(key, entry) is entry:  # of the threads in which it raises at once, one says so
+        if (
+            home.setdefault(key, entry) is entry
+        ):  # of the threads in which it raises at once, one says so
             logger.warning("an observer raised %s and is dropped", type(error).__name__)
 
 
@@ -101,4 +105,6 @@ def check(observers: Sequence[Any]) -> None:
             raise ValueError(f"observers[{i}]: expected a callable, got {type(observer).__name__}")
         for function in (observer, getattr(type(observer), "__call__", None)):  # noqa: B004  # an async method of its class
             if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                raise ValueError(f"observers[{i}]: async callables are not supported: give a plain function")
+                raise ValueError(
+                    f"observers[{i}]: async callables are not supported: give a plain function"
+                )

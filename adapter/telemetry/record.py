@@ -63,7 +63,11 @@ class Record:
         `error` is the exception, or its class's name.
         """
         usage = usage if isinstance(usage, dict) else {}
-        held = [safe_names.without_indexes(loss.path) for loss in decision.losses if loss.action == "held"]
+        held = [
+            safe_names.without_indexes(loss.path)
+            for loss in decision.losses
+            if loss.action == "held"
+        ]
         return cls(
             asked=decision.asked,
             backend=decision.backend,
@@ -73,7 +77,9 @@ class Record:
             stream=stream,
             azure=azure,
             held=tuple(dict.fromkeys(held)),
-            losses=tuple((safe_names.without_indexes(loss.path), loss.action) for loss in decision.losses),
+            losses=tuple(
+                (safe_names.without_indexes(loss.path), loss.action) for loss in decision.losses
+            ),
             status=status,
             error=error if error is None or isinstance(error, str) else type(error).__name__,
             latency=latency,
@@ -83,7 +89,9 @@ class Record:
             reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
             cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
             settings_hash=decision.settings_hash,
-            call_site=None if decision.call_site is None else safe_names.printable(decision.call_site),
+            call_site=None
+            if decision.call_site is None
+            else safe_names.printable(decision.call_site),
         )
 
 

@@ -36,7 +36,9 @@ def backends_of(option: str, markers: Iterable[Any]) -> tuple[list[SelectedBacke
     wanted = BACKENDS if option == "both" else (option,)
     left = [SelectedBackend(one) for one in BACKENDS if one in named and one in wanted]
     given_reason = marker.kwargs.get("reason") if marker is not None else None
-    return left, f"runs on {' and '.join(named)} only" + (f": {given_reason}" if given_reason else "")
+    return left, f"runs on {' and '.join(named)} only" + (
+        f": {given_reason}" if given_reason else ""
+    )
 
 
 def backend_of(item: Any) -> SelectedBackend | None:

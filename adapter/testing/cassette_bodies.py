@@ -24,7 +24,10 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     "spaced-ascii": {"separators": (", ", ": "), "ensure_ascii": True},
     "indented": {"indent": 2, "ensure_ascii": False},
     "indented-ascii": {"indent": 2, "ensure_ascii": True},
-    "indented-newline": {"indent": 2, "ensure_ascii": False},  # with a newline at the end, as the real API's
+    "indented-newline": {
+        "indent": 2,
+        "ensure_ascii": False,
+    },  # with a newline at the end, as the real API's
 }
 _FINAL = {"indented-newline": "\n"}
 

@@ -44,7 +44,10 @@ FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
             re.IGNORECASE | re.MULTILINE,
         ),
     ),
-    ("a path of some machine", re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|var/folders)/[\w.-]+")),
+    (
+        "a path of some machine",
+        re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|var/folders)/[\w.-]+"),
+    ),
     ("a path of some machine", re.compile(r"\b[A-Za-z]:\\\\?(?:Users|Temp)\\")),
     ("an address of a network", re.compile(r"\b(?:localhost|(?:\d{1,3}\.){3}\d{1,3}):\d+")),
     # Package registries, internal hosts and the like: whatever isn't the stand-in, documentation or the API's own.
@@ -83,12 +86,21 @@ def hidden_secrets_in(path: Path, text: str) -> Iterator[Finding]:
     import yaml
 
     try:
-        interactions = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["interactions"]  # noqa: S506 - safe
+        interactions = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[
+            "interactions"
+        ]
         for number, each in enumerate(interactions):
             for side in ("request", "response"):
                 for where, what in _hidden(each[side]):
                     yield Finding(path, 0, f"interactions[{number}].{side}.{where}: holds {what}")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         yield Finding(path, 0, f"is not a cassette of ours ({type(error).__name__})")
 
 
@@ -121,7 +133,9 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def names_in(folders: Iterable[Path]) -> str:
     """Join the texts of all files that could name a cassette."""
-    files = [file for folder in folders for file in _files(folder) if file.suffix in NAMING_SUFFIXES]
+    files = [
+        file for folder in folders for file in _files(folder) if file.suffix in NAMING_SUFFIXES
+    ]
     return "\n".join(text for file in files if (text := _text(file)[0]) is not None)
 
 
@@ -169,7 +183,9 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
         said = {one.what for one in shown}
         findings += shown
         # What the text shows has a line, and is said once.
-        findings += [one for one in hidden_secrets_in(path, text) if one.what.rpartition(": ")[2] not in said]
+        findings += [
+            one for one in hidden_secrets_in(path, text) if one.what.rpartition(": ")[2] not in said
+        ]
         if users and not is_named(path, cassettes, names):
             findings.append(Finding(path, 0, "is an orphan: nothing names it"))
     findings += [
@@ -182,7 +198,9 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the folders named on the command line and print the findings."""
-    folders = [Path(each) for each in (sys.argv[1:] if arguments is None else arguments)] or [Path("cassettes")]
+    folders = [Path(each) for each in (sys.argv[1:] if arguments is None else arguments)] or [
+        Path("cassettes")
+    ]
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         print(f"{missing[0]}: no such folder")

@@ -41,7 +41,9 @@ class _ClientRequest:
     recorded: bool = False
 
 
-_CURRENT_REQUEST: ContextVar[_ClientRequest | None] = ContextVar("adapter.testing.passage", default=None)
+_CURRENT_REQUEST: ContextVar[_ClientRequest | None] = ContextVar(
+    "adapter.testing.passage", default=None
+)
 
 
 class CassetteGuard:
@@ -76,7 +78,9 @@ class CassetteGuard:
                 client_request.recorded = True
             return kept(request, response)
 
-        self._stack.enter_context(replaced(self._cassette, "can_play_response_for", can_play_response_for))
+        self._stack.enter_context(
+            replaced(self._cassette, "can_play_response_for", can_play_response_for)
+        )
         self._stack.enter_context(replaced(self._cassette, "append", append))
 
     # What clients send
@@ -94,7 +98,9 @@ class CassetteGuard:
                 left = _only_for_sdk(stub, stub.__wrapped__)
                 self._stack.enter_context(replaced(transport, method, left))
 
-    def start_request(self, client: Any, request: Any, method: str) -> tuple[_ClientRequest, str] | None:
+    def start_request(
+        self, client: Any, request: Any, method: str
+    ) -> tuple[_ClientRequest, str] | None:
         """Begin the passage of a request, with the name of what it leaves by; None for one that isn't the SDK's or the adapter's."""
         chain = _chain(client._transport_for_url(request.url), method)
         if not (_is_sdk_request(request) or any(_is_adapter_transport(one) for one in chain)):
@@ -128,7 +134,11 @@ class CassetteGuard:
 
     def _put_stub(self, kind: type, method: str, library: Any) -> None:
         real = getattr(kind, method)
-        make = httpx_stubs.vcr_handle_request if method == "handle_request" else httpx_stubs.vcr_handle_async_request
+        make = (
+            httpx_stubs.vcr_handle_request
+            if method == "handle_request"
+            else httpx_stubs.vcr_handle_async_request
+        )
         stub = make(_UnlessRecorded(self._cassette), real, library)
         self._stack.enter_context(replaced(kind, method, _only_for_sdk(stub, real)))
 
@@ -224,7 +234,9 @@ def _observed(guard: CassetteGuard, send: Callable[..., Any], method: str) -> Ca
 def _only_for_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stub)
     def handle(transport: Any, request: Any) -> Any:
-        return (stub if _CURRENT_REQUEST.get() is not None or _is_sdk_request(request) else real)(transport, request)
+        return (stub if _CURRENT_REQUEST.get() is not None or _is_sdk_request(request) else real)(
+            transport, request
+        )
 
     return handle
 
@@ -251,7 +263,8 @@ def _is_stub(method: Any) -> bool:
 
 
 _STUBS = frozenset(
-    make(None, object, None).__code__ for make in (httpx_stubs.vcr_handle_request, httpx_stubs.vcr_handle_async_request)
+    make(None, object, None).__code__
+    for make in (httpx_stubs.vcr_handle_request, httpx_stubs.vcr_handle_async_request)
 )
 
 
@@ -270,7 +283,9 @@ def _chain(transport: Any, method: str) -> list[Any]:
 def _inner(transport: Any, method: str) -> list[Any]:
     """List the transports that a transport holds, in attributes or in lists and the like that are one."""
     held: list[Any] = list(getattr(transport, "__dict__", {}).values())
-    held += [getattr(transport, name, None) for kind in type(transport).__mro__ for name in _slots(kind)]
+    held += [
+        getattr(transport, name, None) for kind in type(transport).__mro__ for name in _slots(kind)
+    ]
     held += [one for group in held if isinstance(group, list | tuple) for one in group]
     held += [one for group in held if isinstance(group, dict) for one in group.values()]
     return [one for one in held if one is not transport and _is_transport(one, method)]
@@ -278,7 +293,9 @@ def _inner(transport: Any, method: str) -> list[Any]:
 
 def _is_transport(one: Any, method: str) -> bool:
     # a pool of httpcore has a method of that name
-    return callable(getattr(type(one), method, None)) and not type(one).__module__.startswith("httpcore")
+    return callable(getattr(type(one), method, None)) and not type(one).__module__.startswith(
+        "httpcore"
+    )
 
 
 def _slots(kind: type) -> tuple[str, ...]:

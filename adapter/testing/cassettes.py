@@ -40,11 +40,21 @@ try:
     from .cassette_guard import guarded
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
-        raise MissingExtra(vcr_check.problem() or "this vcrpy is too old: pip install 'vcrpy>=9.4'") from missing
+        raise MissingExtra(
+            vcr_check.problem() or "this vcrpy is too old: pip install 'vcrpy>=9.4'"
+        ) from missing
     raise MissingExtra(f"cassettes need {missing.name} (extra `kit`)") from missing
 
 KEPT = frozenset(
-    {"accept", "content-type", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry"}
+    {
+        "accept",
+        "content-type",
+        "location",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
 )
 """The headers that stay. Those of the adapter itself (`x-adapter-…`) stay as well: on the wire they would be a leak to see."""
 
@@ -66,7 +76,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # The emitter itself falls back on quotes where a block couldn't hold the text exactly.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    )
 
 
 _Dumper.add_representer(str, _write_text)
@@ -93,7 +105,9 @@ class Serializer:
                     "body": _form(response["body"].get("string")),
                 },
             }
-            for request, response in ((each["request"], each["response"]) for each in data["interactions"])
+            for request, response in (
+                (each["request"], each["response"]) for each in data["interactions"]
+            )
         ]
         return _dump({"version": data["version"], "interactions": interactions})
 
@@ -107,7 +121,8 @@ class Serializer:
             response["body"] = {"string": _raw(response["body"]) or b""}
             for message in (request, response):
                 message["headers"] = {
-                    name: value if isinstance(value, list) else [value] for name, value in message["headers"].items()
+                    name: value if isinstance(value, list) else [value]
+                    for name, value in message["headers"].items()
                 }
         return data  # type: ignore[no-any-return]
 
@@ -145,7 +160,9 @@ def _flat(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Write a header that has one value as that value."""
     flat: dict[str, Any] = {}
     for name, values in headers.items():
-        listed = [value.decode() if isinstance(value, bytes) else value for value in _listed(values)]
+        listed = [
+            value.decode() if isinstance(value, bytes) else value for value in _listed(values)
+        ]
         flat[str(name).lower()] = listed[0] if len(listed) == 1 else listed
     return flat
 
@@ -197,7 +214,9 @@ def clean_value(name: str, value: Any, found: credentials.OnFound = lambda _: No
     """Clean the value of a header that may stay; an address in it loses its host, which may be a private one."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return (
-        credentials.clean_url(text, HOST, found) if name.lower() == "location" else credentials.clean_text(text, found)
+        credentials.clean_url(text, HOST, found)
+        if name.lower() == "location"
+        else credentials.clean_text(text, found)
     )
 
 
@@ -205,7 +224,9 @@ def _clean_request(request: Any) -> Any:
     request.headers = _clean_headers(request.headers)
     request.uri = credentials.clean_url(request.uri, HOST)
     request.body = (
-        credentials.decompressed(made) if isinstance(made := credentials.clean_body(request.body), bytes) else made
+        credentials.decompressed(made)
+        if isinstance(made := credentials.clean_body(request.body), bytes)
+        else made
     )
     return request
 
@@ -232,7 +253,9 @@ def same_query(asked: Any, recorded: Any) -> None:
     """Compare queries, but for an `api-version` that the environment would have named and doesn't; raise AssertionError."""
     left, right = asked.query, recorded.query
     if ("api-version", STAND_IN) in left:
-        left, right = ([pair for pair in pairs if pair[0] != "api-version"] for pairs in (left, right))
+        left, right = (
+            [pair for pair in pairs if pair[0] != "api-version"] for pairs in (left, right)
+        )
     assert left == right, f"the queries differ: {left} asked, {right} recorded"
 
 
@@ -263,7 +286,9 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 
 
 @contextmanager
-def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) -> Iterator[Cassette]:
+def use_cassette(
+    path: str | Path, *, record: bool = False, whole: bool = True
+) -> Iterator[Cassette]:
     """Replay a cassette, or with `record` write it anew.
 
     A replay never reaches the network and needs no key: in the environment a stand-in is set where there is none, for
@@ -295,8 +320,14 @@ def use_cassette(path: str | Path, *, record: bool = False, whole: bool = True) 
         if why := [*unknown, *guard.problems()]:
             raise ReplayError(f"{path}: {why[0]}")
         if whole and not cassette.all_played:
-            left = [request for index, request in enumerate(cassette.requests) if not cassette.play_counts[index]]
-            raise ReplayError(f"{path}: not asked: " + ", ".join(f"{each.method} {each.path}" for each in left))
+            left = [
+                request
+                for index, request in enumerate(cassette.requests)
+                if not cassette.play_counts[index]
+            ]
+            raise ReplayError(
+                f"{path}: not asked: " + ", ".join(f"{each.method} {each.path}" for each in left)
+            )
 
 
 @contextmanager
@@ -324,7 +355,10 @@ def _note_refusals(cassette: Cassette, unknown: list[str]) -> None:
 
     def noting(request: Any) -> Any:
         found = similar(request)
-        why = "; ".join(message for _, _, failed in found[:1] for _, message in failed) or "nothing like it is left"
+        why = (
+            "; ".join(message for _, _, failed in found[:1] for _, message in failed)
+            or "nothing like it is left"
+        )
         unknown.append(f"{request.method} {request.path} is not in the cassette: {why}")
         return found
 

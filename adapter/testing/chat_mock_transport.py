@@ -148,7 +148,9 @@ class _MockTransport:
         if not 200 <= reply.status_code < 300:
             return False
         kind = reply.headers.get("content-type", "").lower().partition(";")[0].strip()
-        return kind == "text/event-stream" or (self._asked_stream and not kind.endswith("json") and kind != "text/html")
+        return kind == "text/event-stream" or (
+            self._asked_stream and not kind.endswith("json") and kind != "text/html"
+        )
 
     # What replies become
 
@@ -159,25 +161,37 @@ class _MockTransport:
             return reply
         location = reply.headers.get("location")
         if status >= 300 and location and not location.startswith("/") and "://" not in location:
-            reply.headers["location"] = str(self._request.url.join(location))  # not relative to where nobody has asked
+            reply.headers["location"] = str(
+                self._request.url.join(location)
+            )  # not relative to where nobody has asked
         if self._asked_stream and content.lstrip()[:5] in (b"data:", b"event"):
             machine = EventsFromChunks()
-            return self._make_reply(reply, b"".join(machine.feed(content) + machine.close()), kind="text/event-stream")
+            return self._make_reply(
+                reply, b"".join(machine.feed(content) + machine.close()), kind="text/event-stream"
+            )
         body = _json(content)
-        return self._make_reply(reply, _encode(make_response(body))) if is_completion(body) else reply
+        return (
+            self._make_reply(reply, _encode(make_response(body))) if is_completion(body) else reply
+        )
 
     def _stream_reply(self, reply: Any) -> Any:
-        return self._make_reply(reply, stream=_stream_classes(self._library.name)[0](reply, EventsFromChunks()))
+        return self._make_reply(
+            reply, stream=_stream_classes(self._library.name)[0](reply, EventsFromChunks())
+        )
 
     def _choices(self, reply: Any) -> list[Callable[[], Any]]:
         body = _json(reply.content) if reply.status_code < 300 else None
         if not is_completion(body):
             made = self._whole_reply(reply)
             return [lambda: made]
-        bodies = [_encode(make_response(body, number)) for number in range(len(choices_of(body)) or 1)]
+        bodies = [
+            _encode(make_response(body, number)) for number in range(len(choices_of(body)) or 1)
+        ]
         return [partial(self._make_reply, reply, content) for content in bodies]
 
-    def _stream_choices(self, reply: Any, pieces: list[bytes], error: Exception | None) -> list[Callable[[], Any]]:
+    def _stream_choices(
+        self, reply: Any, pieces: list[bytes], error: Exception | None
+    ) -> list[Callable[[], Any]]:
         indexes = sorted(_indexes(b"".join(pieces))) or [0]
         replayed = _stream_classes(self._library.name)[1]
 
@@ -185,7 +199,9 @@ class _MockTransport:
             machine = EventsFromChunks(index)
             said = [piece for data in pieces for piece in machine.feed(data)]
             said += machine.close() if error is None else []
-            return lambda: self._make_reply(reply, stream=replayed(said, error))  # anew: a stream is read once
+            return lambda: self._make_reply(
+                reply, stream=replayed(said, error)
+            )  # anew: a stream is read once
 
         return [of(index) for index in indexes]
 
@@ -193,14 +209,31 @@ class _MockTransport:
         said = f"the call asked for more choices than the mock has given, which are {count}"
         error = {"message": said, "type": "server_error", "param": None, "code": "too_few_choices"}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
-        return lambda: self._library.Response(500, headers=headers, content=_encode({"error": error}))
+        return lambda: self._library.Response(
+            500, headers=headers, content=_encode({"error": error})
+        )
 
-    def _make_reply(self, reply: Any, content: bytes | None = None, *, kind: str | None = None, stream: Any = None) -> Any:
-        headers = [(name, value) for name, value in reply.headers.multi_items() if name.lower() not in _BODY_HEADERS]
+    def _make_reply(
+        self,
+        reply: Any,
+        content: bytes | None = None,
+        *,
+        kind: str | None = None,
+        stream: Any = None,
+    ) -> Any:
+        headers = [
+            (name, value)
+            for name, value in reply.headers.multi_items()
+            if name.lower() not in _BODY_HEADERS
+        ]
         if kind is not None:
-            headers = [pair for pair in headers if pair[0].lower() != "content-type"] + [("content-type", kind)]
+            headers = [pair for pair in headers if pair[0].lower() != "content-type"] + [
+                ("content-type", kind)
+            ]
         body = {"content": content} if stream is None else {"stream": stream}
-        return self._library.Response(reply.status_code, headers=headers, extensions=reply.extensions, **body)
+        return self._library.Response(
+            reply.status_code, headers=headers, extensions=reply.extensions, **body
+        )
 
 
 def _json(content: bytes) -> Any:
@@ -271,7 +304,9 @@ class _ReplayedStream:
 def _stream_classes(library: str) -> tuple[Any, Any]:
     """Make both kinds of streams of one HTTP library's, which looks for its own base classes."""
     bases = sys.modules[library].SyncByteStream, sys.modules[library].AsyncByteStream
-    return type("Events", (_EventStream, *bases), {}), type("Replayed", (_ReplayedStream, *bases), {})
+    return type("Events", (_EventStream, *bases), {}), type(
+        "Replayed", (_ReplayedStream, *bases), {}
+    )
 
 
 # The trips
@@ -282,9 +317,13 @@ class _BaseMockedPerformer(BasePerformer):
 
     inner: _MockTransport
 
-    def __init__(self, library: HttpLibrary, inner: Any, request: Any, context: Any, *, branch: bool = False) -> None:
+    def __init__(
+        self, library: HttpLibrary, inner: Any, request: Any, context: Any, *, branch: bool = False
+    ) -> None:
         below = inner.inner if isinstance(inner, _MockTransport) else inner
-        super().__init__(library, _MockTransport(below, library, request), request, context, branch=branch)
+        super().__init__(
+            library, _MockTransport(below, library, request), request, context, branch=branch
+        )
         self._replies: list[Callable[[], Any]] = []
         if context.state.choice is not None:
             context.state.choice = _without_fallback(context.state.choice)
@@ -298,7 +337,9 @@ class _BaseMockedPerformer(BasePerformer):
 
     def prepare_send(self, effect: Send) -> None:
         """Tell the mock whether a request is a translated one, or what a redirect has made of it."""
-        self.inner.sends_translated = effect.body is not None or (self.request.method != "POST" and effect == Send())
+        self.inner.sends_translated = effect.body is not None or (
+            self.request.method != "POST" and effect == Send()
+        )
 
     def take_replies(self, parts: list[Callable[[], Any]]) -> bool:
         """Take what the mock has answered for several requests; tell whether there are several answers."""
@@ -322,7 +363,9 @@ class _MockedPerformer(_BaseMockedPerformer, Performer):
                 with _marked_external():
                     parts = self.inner.ask_for_choices()
                 if not self.take_replies(parts):
-                    return (drive(branches[0], self.perform),)  # an error, or the one answer that the mock has
+                    return (
+                        drive(branches[0], self.perform),
+                    )  # an error, or the one answer that the mock has
         return super().perform(effect)
 
 

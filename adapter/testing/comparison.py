@@ -21,10 +21,14 @@ def assert_same_turn(a: Any, b: Any, *, tools: Any = None, output: Any = None) -
     __tracebackhide__ = True
     first, second = _turn(a, tools, output), _turn(b, tools, output)
     differences = list(differing(first, second))
-    if all(isinstance(one, Turn) or _is_result(one) for one in (a, b)):  # of a stream the first choice is all there is
+    if all(
+        isinstance(one, Turn) or _is_result(one) for one in (a, b)
+    ):  # of a stream the first choice is all there is
         differences += _other_choices(first, second, tools, output)
     if differences:
-        raise AssertionError("the turns differ (- the first, + the second):\n" + "\n".join(differences))
+        raise AssertionError(
+            "the turns differ (- the first, + the second):\n" + "\n".join(differences)
+        )
 
 
 def _turn(given: Any, tools: Any, output: Any) -> Turn[Any]:
@@ -34,7 +38,9 @@ def _turn(given: Any, tools: Any, output: Any) -> Turn[Any]:
     if isinstance(found, Turn):
         return found
     if not isinstance(found, Events):
-        raise TypeError("expected a result, a Turn or a sync stream: read an async stream first, and give its Turn")
+        raise TypeError(
+            "expected a result, a Turn or a sync stream: read an async stream first, and give its Turn"
+        )
     with found:
         last = list(found)[-1]
     assert isinstance(last, Finished)
@@ -53,10 +59,17 @@ def _other_choices(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Itera
         return
     for number in range(1, len(ours)):
         one, other = (
-            _turn({"object": "chat.completion", "choices": [{**choices[number], "index": 0}]}, tools, output)
+            _turn(
+                {"object": "chat.completion", "choices": [{**choices[number], "index": 0}]},
+                tools,
+                output,
+            )
             for choices in (ours, theirs)
         )
-        yield from (f"  choices[{number}]{line[1:]}" if line[2:3] != " " else line for line in differing(one, other))
+        yield from (
+            f"  choices[{number}]{line[1:]}" if line[2:3] != " " else line
+            for line in differing(one, other)
+        )
 
 
 def _choices(raw: Any) -> list[dict[str, Any]]:
@@ -78,7 +91,11 @@ def differing(a: Turn[Any], b: Turn[Any]) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(a.tool_calls, b.tool_calls, strict=True)):
             yield from _calls(f"tool_calls[{number}]", one, other)
     urls = [
-        [(citation.type, citation.url, citation.title) for citation in turn.citations if citation.url]
+        [
+            (citation.type, citation.url, citation.title)
+            for citation in turn.citations
+            if citation.url
+        ]
         for turn in (a, b)
     ]
     yield from _values("citations", *urls)

@@ -25,7 +25,9 @@ _QUERY_NAME = (
     r"(?:[\w.-]*(?:api[-_]?key|access[-_]?key|subscription[-_]?key|token|secret|signature|password|passwd|credential|authorization)"
     r"|(?:[\w.]*[-_])?(?:sig|key|code|auth|sas|pwd|jwt))"
 )
-_SECRET_QUERY = re.compile(rf"(?P<name>[?&;]{_QUERY_NAME}=)(?!{REMOVED}\b)[^&;#\s\"'<>\\]+", re.IGNORECASE)
+_SECRET_QUERY = re.compile(
+    rf"(?P<name>[?&;]{_QUERY_NAME}=)(?!{REMOVED}\b)[^&;#\s\"'<>\\]+", re.IGNORECASE
+)
 
 PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("an API key", re.compile(r"\b(?P<kind>sk|rk|sess|ek)-(?!removed\b)[A-Za-z0-9*_-]{8,}"), "sk-removed"),
@@ -169,6 +171,10 @@ def _secret_fields(tree: Any) -> Iterator[tuple[Any, Any, str]]:
             if isinstance(inner, str):
                 if inner and (plain in _SECRET_KEYS or (in_source and plain == "key")):
                     mcp = value.get("type") == "mcp"
-                    yield value, key, "a credential of an MCP server" if mcp else "a credential by its key"
+                    yield (
+                        value,
+                        key,
+                        "a credential of an MCP server" if mcp else "a credential by its key",
+                    )
             else:
                 pending.append((inner, in_source or key == "data_sources"))

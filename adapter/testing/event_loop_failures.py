@@ -33,7 +33,11 @@ NOTES = {
 def failure_kind(error: BaseException | None) -> str | None:
     """Tell the kind of a failure, from the exception and all that led to it; None for one that may be the side's."""
     for one in _causes(error):
-        if isinstance(one, RuntimeError | ValueError) and _LOOP_MESSAGE.search(str(one)) and not _is_raised_by_adapter(one):
+        if (
+            isinstance(one, RuntimeError | ValueError)
+            and _LOOP_MESSAGE.search(str(one))
+            and not _is_raised_by_adapter(one)
+        ):
             return EVENT_LOOP
     return None
 

@@ -31,13 +31,21 @@ STAND_IN = "replay-only"
 _KEY = {"OPENAI_API_KEY": STAND_IN}
 _AZURE_KEY = {"AZURE_OPENAI_API_KEY": STAND_IN}
 _AZURE = {**_AZURE_KEY, "AZURE_OPENAI_ENDPOINT": f"https://{HOST}", "OPENAI_API_VERSION": STAND_IN}
-_ALTERNATIVES = {"OPENAI_API_KEY": "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN"}
+_ALTERNATIVES = {
+    "OPENAI_API_KEY": "OPENAI_ADMIN_KEY",
+    "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN",
+}
 """What does for a key as well."""
 
 _NAMES = (_KEY | _AZURE).keys()
 
 _CLIENT_CLASSES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "openai": {"OpenAI": _KEY, "AsyncOpenAI": _KEY, "AzureOpenAI": _AZURE, "AsyncAzureOpenAI": _AZURE},
+    "openai": {
+        "OpenAI": _KEY,
+        "AsyncOpenAI": _KEY,
+        "AzureOpenAI": _AZURE,
+        "AsyncAzureOpenAI": _AZURE,
+    },
     "langchain_openai.chat_models.base": {"ChatOpenAI": _KEY},
     "langchain_openai.chat_models.azure": {"AzureChatOpenAI": _AZURE},
     "pydantic_ai.providers.openai": {"OpenAIProvider": _KEY},
@@ -89,7 +97,9 @@ def set_stand_ins(*, settled: bool = False) -> Iterator[None]:
         yield
         return
     azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
-    token = _stand_ins_settled.set(True) if settled else None  # an async fixture may end in another context than it began in
+    token = (
+        _stand_ins_settled.set(True) if settled else None
+    )  # an async fixture may end in another context than it began in
     try:
         with _set(_missing(_AZURE_KEY if azures else _KEY)):
             yield
@@ -130,7 +140,11 @@ def allow_keyless_clients(choose: ChooseStandIns, exits: NetworkExits) -> Iterat
         def patch(module: ModuleType) -> None:
             for name, variables in _CLIENT_CLASSES[module.__name__].items():
                 kind = getattr(module, name)
-                stack.enter_context(replaced(kind, "__init__", _with_stand_ins(kind.__init__, variables, choose, exits)))
+                stack.enter_context(
+                    replaced(
+                        kind, "__init__", _with_stand_ins(kind.__init__, variables, choose, exits)
+                    )
+                )
 
         finder = _Finder({name for name in _CLIENT_CLASSES if name not in sys.modules}, patch)
         for name in _CLIENT_CLASSES.keys() & sys.modules.keys():
@@ -142,7 +156,12 @@ def allow_keyless_clients(choose: ChooseStandIns, exits: NetworkExits) -> Iterat
             sys.meta_path.remove(finder)
 
 
-def _with_stand_ins(init: Callable[..., None], variables: Mapping[str, str], choose: ChooseStandIns, exits: NetworkExits) -> Callable[..., None]:
+def _with_stand_ins(
+    init: Callable[..., None],
+    variables: Mapping[str, str],
+    choose: ChooseStandIns,
+    exits: NetworkExits,
+) -> Callable[..., None]:
     @wraps(init)
     def made(*args: Any, **kwargs: Any) -> None:
         missing = _missing(variables)
@@ -170,7 +189,10 @@ class _Finder:
         if name not in self._names:
             return None
         others = [one for one in sys.meta_path if one is not self]
-        spec = next((found for one in others if (found := one.find_spec(name, path, target)) is not None), None)
+        spec = next(
+            (found for one in others if (found := one.find_spec(name, path, target)) is not None),
+            None,
+        )
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 

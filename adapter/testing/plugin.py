@@ -74,11 +74,15 @@ def _selected_backend(config: pytest.Config) -> str:
     return str(asked)
 
 
-def _backends_for(config: pytest.Config, test: str, markers: list[pytest.Mark]) -> tuple[list[SelectedBackend], str]:
+def _backends_for(
+    config: pytest.Config, test: str, markers: list[pytest.Mark]
+) -> tuple[list[SelectedBackend], str]:
     try:
         return backends_of(_selected_backend(config), markers)
     except ValueError as error:
-        raise pytest.Collector.CollectError(f"{test}: {error}") from None  # one line, where UsageError has a traceback
+        raise pytest.Collector.CollectError(
+            f"{test}: {error}"
+        ) from None  # one line, where UsageError has a traceback
 
 
 # Sides
@@ -88,7 +92,9 @@ def _backends_for(config: pytest.Config, test: str, markers: list[pytest.Mark]) 
 def backend(request: pytest.FixtureRequest) -> str:
     """Run the test on each side, and give the side: `chat` or `responses`."""
     side = backend_of(request.node)
-    if side is None:  # asked for at run time (getfixturevalue), when the test can't be doubled any more
+    if (
+        side is None
+    ):  # asked for at run time (getfixturevalue), when the test can't be doubled any more
         raise pytest.UsageError(
             "the fixture `backend` can't be asked for at run time: name it as an argument, or mark the test"
         )
@@ -107,7 +113,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" not in metafunc.fixturenames:
         metafunc.fixturenames.append("backend")
     params = [pytest.param(side, id=side) for side in sides]
-    skipped = [pytest.param(None, id=_selected_backend(metafunc.config), marks=pytest.mark.skip(reason=why))]
+    skipped = [
+        pytest.param(
+            None, id=_selected_backend(metafunc.config), marks=pytest.mark.skip(reason=why)
+        )
+    ]
     metafunc.parametrize("backend", params or skipped, indirect=True)
 
 
@@ -186,12 +196,21 @@ def _made_elsewhere(item: pytest.Item, side: SelectedBackend) -> list[str]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Cut the test's streams as it is marked, or as the option says; the innermost, so inside of any cassette."""
     marker = item.get_closest_marker("adapter_streams")
-    pieces = item.config.getoption("adapter_streams") if marker is None else (marker.args or ("event",))[0]
+    pieces = (
+        item.config.getoption("adapter_streams")
+        if marker is None
+        else (marker.args or ("event",))[0]
+    )
     if pieces is None or (marker is None and backend_of(item) is None):
         return (yield)
     from . import stream_pieces
 
-    cuts = {"whole": stream_pieces.whole, "event": stream_pieces.per_event, "byte": stream_pieces.per_byte, "cut": None}
+    cuts = {
+        "whole": stream_pieces.whole,
+        "event": stream_pieces.per_event,
+        "byte": stream_pieces.per_byte,
+        "cut": None,
+    }
     if pieces not in cuts:
         pytest.fail(f"adapter_streams: expected {', '.join(CUTS)}, got {pieces!r}", pytrace=False)
     with stream_pieces.cutting(cuts[pieces]):
@@ -221,7 +240,9 @@ def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     """Put side and calls into the test's reports; with `--adapter-strict`, fail what strayed."""
     report = yield
     side = backend_of(item)
@@ -236,12 +257,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if failure is not None:
             report.sections.append(("adapter", event_loop_failures.NOTES[failure]))
     watcher = item.config.stash[_WATCHER]
-    report.adapter = report_data(side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure)
-    if call.when == "call" and report.outcome == "passed" and item.config.getoption("adapter_strict"):
+    report.adapter = report_data(
+        side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure
+    )
+    if (
+        call.when == "call"
+        and report.outcome == "passed"
+        and item.config.getoption("adapter_strict")
+    ):
         why = fallbacks(report.adapter["calls"])
         if why:
             report.outcome = "failed"
-            report.longrepr = f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
+            report.longrepr = (
+                f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
+            )
         elif elsewhere:
             report.outcome = "failed"
             report.longrepr = f"--adapter-strict: {MADE_ELSEWHERE}: {', '.join(elsewhere)}"

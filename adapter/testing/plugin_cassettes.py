@@ -27,7 +27,9 @@ _REPLAYING = (None, False, "none", "once")
 
 _PLUGIN_NAMES = (b"adapter_cassette", b"adapter.testing", b"adapter_backend")
 _MAX_FILES = 5000
-_SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
+_SKIPPED_FOLDERS = frozenset(
+    {"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"}
+)
 
 
 class _KeylessClients:
@@ -37,7 +39,9 @@ class _KeylessClients:
         self._config = config
         self._suite_uses_plugin: bool | None = None
         self.collecting = True
-        self.set_at_start: frozenset[str] | None = None  # what the test that replays found set; None outside of one
+        self.set_at_start: frozenset[str] | None = (
+            None  # what the test that replays found set; None outside of one
+        )
         self.exits = NetworkExits(placeholder_keys.reject_stand_in)
         self.patches = ExitStack()
 
@@ -51,7 +55,9 @@ class _KeylessClients:
         """Look for the plugin's names in the suite's files; only where a client is made that has no key."""
         if self._suite_uses_plugin is None:
             named = " ".join(self._config.getini("usefixtures"))
-            self._suite_uses_plugin = "adapter_cassette" in named or any(_names_plugin(file) for file in _files(self._config))
+            self._suite_uses_plugin = "adapter_cassette" in named or any(
+                _names_plugin(file) for file in _files(self._config)
+            )
         return self._suite_uses_plugin
 
 
@@ -59,14 +65,22 @@ def _files(config: pytest.Config) -> Iterator[Path]:
     """Give the Python files among the tests of a run, and the conftest at its root."""
     yield config.rootpath / "conftest.py"
     here = config.invocation_params.dir
-    given = getattr(config.known_args_namespace, "file_or_dir", None) or config.getini("testpaths") or ["."]
+    given = (
+        getattr(config.known_args_namespace, "file_or_dir", None)
+        or config.getini("testpaths")
+        or ["."]
+    )
     left = _MAX_FILES
     for one in given:
         path = here / str(one).partition("::")[0]
         if path.is_file():
             yield path
         for folder, folders, names in os.walk(path):
-            folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")]
+            folders[:] = [
+                name
+                for name in folders
+                if name not in _SKIPPED_FOLDERS and not name.startswith(".")
+            ]
             for name in names:
                 if name.endswith(".py"):
                     left -= 1
@@ -92,7 +106,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Begin before any file of the suite is imported."""
     if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
         keyless = early_config.stash[_KEYLESS] = _KeylessClients(early_config)
-        keyless.patches.enter_context(placeholder_keys.allow_keyless_clients(keyless.stand_ins_for, keyless.exits))
+        keyless.patches.enter_context(
+            placeholder_keys.allow_keyless_clients(keyless.stand_ins_for, keyless.exits)
+        )
         early_config.add_cleanup(keyless.patches.close)
         early_config.add_cleanup(keyless.exits.close)
     return (yield)
@@ -133,12 +149,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def _replays(item: pytest.Item) -> bool:
     if "adapter_cassette" in getattr(item, "fixturenames", ()):
         return True
-    return item.get_closest_marker("vcr") is not None and (backend_of(item) is not None or _has_our_settings(item))
+    return item.get_closest_marker("vcr") is not None and (
+        backend_of(item) is not None or _has_our_settings(item)
+    )
 
 
 def _has_our_settings(item: pytest.Item) -> bool:
     found = getattr(item.session, "_fixturemanager").getfixturedefs("vcr_config", item)  # noqa: B009 - it isn't public
-    return bool(found) and getattr(found[-1].func, "__module__", "") == "adapter.testing.pytest_recording"
+    return (
+        bool(found)
+        and getattr(found[-1].func, "__module__", "") == "adapter.testing.pytest_recording"
+    )
 
 
 # Cassettes
@@ -170,7 +191,9 @@ class _NotPassedError(Exception):
 
 
 @pytest.fixture
-def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path) -> Iterator[Any]:
+def adapter_cassette(
+    request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path
+) -> Iterator[Any]:
     """Replay the test's calls from `TEST.SIDE.yaml`, or record them there with `--adapter-record`. Gives vcrpy's cassette.
 
     A replay needs no key and never reaches the network, and fails with what was asked or left unasked. A recording fails
@@ -181,7 +204,11 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
     from .cassettes import use_cassette
 
     marker = request.node.get_closest_marker("adapter_cassette")
-    name = marker.args[0] if marker is not None else cassette_names.cassette_name(request.cls, request.node.name)
+    name = (
+        marker.args[0]
+        if marker is not None
+        else cassette_names.cassette_name(request.cls, request.node.name)
+    )
     record = bool(request.config.getoption("adapter_record"))
     path = cassette_names.cassette_path(adapter_cassette_dir, name, backend)
     if not record and not path.is_file():
@@ -191,11 +218,16 @@ def adapter_cassette(request: pytest.FixtureRequest, backend: str, adapter_casse
         with use_cassette(path, record=record) as cassette:
             yield cassette
             outcome = request.node.stash.get(_OUTCOME, "passed")
-            if record and (outcome == "skipped" or (outcome == "failed" and (path.is_file() or not len(cassette)))):
+            if record and (
+                outcome == "skipped"
+                or (outcome == "failed" and (path.is_file() or not len(cassette)))
+            ):
                 raise _NotPassedError
     except _NotPassedError:
         said = f"{path.name} stays as it was, since the test {outcome} while it was recorded"
-        request.node.add_report_section("teardown", "adapter", said.replace("skipped", "was skipped"))
+        request.node.add_report_section(
+            "teardown", "adapter", said.replace("skipped", "was skipped")
+        )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -203,7 +235,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Remember what became of a test, for the recording of it."""
     report = yield
     if not report.passed:
-        item.stash[_OUTCOME] = "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
+        item.stash[_OUTCOME] = (
+            "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
+        )
     return report
 
 

@@ -38,9 +38,17 @@ def vcr_config() -> dict[str, Any]:
 def default_cassette_name(request: pytest.FixtureRequest, vcr_cassette_dir: str) -> str:
     """Name the test's cassette, with its side where it runs on one."""
     marker = request.node.get_closest_marker("default_cassette")
-    name = str(marker.args[0]) if marker is not None else cassette_names.cassette_name(request.cls, request.node.name)
+    name = (
+        str(marker.args[0])
+        if marker is not None
+        else cassette_names.cassette_name(request.cls, request.node.name)
+    )
     side = backend_of(request.node)
-    return name if side is None else cassette_names.cassette_path(Path(vcr_cassette_dir), name, side).stem
+    return (
+        name
+        if side is None
+        else cassette_names.cassette_path(Path(vcr_cassette_dir), name, side).stem
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -57,7 +57,10 @@ class CallWatcher:
         """Give the running test's calls so far, as JSON."""
         with self._lock:
             kinds = list((self._kinds or Counter()).items())
-        return [json.loads(json.dumps(dict(zip(_KIND, kind, strict=True)))) | {"calls": count} for kind, count in kinds]
+        return [
+            json.loads(json.dumps(dict(zip(_KIND, kind, strict=True)))) | {"calls": count}
+            for kind, count in kinds
+        ]
 
 
 def fallbacks(calls: Iterable[Call]) -> list[str]:
@@ -83,7 +86,13 @@ class Report:
             return
         test = self.tests.setdefault(
             report.nodeid,
-            {"test": report.nodeid, "side": data["side"], "alone": data["alone"], "outcome": "passed", "calls": []},
+            {
+                "test": report.nodeid,
+                "side": data["side"],
+                "alone": data["alone"],
+                "outcome": "passed",
+                "calls": [],
+            },
         )
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
@@ -136,11 +145,19 @@ class Report:
 
     def without_calls(self) -> list[str]:
         """List the tests that passed and made no call that the adapter saw."""
-        return [test["test"] for test in self.tests.values() if not test["calls"] and test["outcome"] == "passed"]
+        return [
+            test["test"]
+            for test in self.tests.values()
+            if not test["calls"] and test["outcome"] == "passed"
+        ]
 
     def fallbacks(self) -> list[tuple[str, str]]:
         """List the tests with a call that was asked for responses and answered by chat, each with why."""
-        return [(test["test"], why) for test in self.tests.values() for why in dict.fromkeys(fallbacks(test["calls"]))]
+        return [
+            (test["test"], why)
+            for test in self.tests.values()
+            for why in dict.fromkeys(fallbacks(test["calls"]))
+        ]
 
     def made_elsewhere(self) -> list[str]:
         """List the tests that used answers of the other side, with the fixtures that hold them."""
@@ -168,7 +185,9 @@ class Report:
         """Write the JSON document."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+            json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+            newline="\n",
         )
 
     def lines(self) -> Iterator[str]:
@@ -183,15 +202,27 @@ class Report:
         yield from aligned(rows).split("\n")
         for title, found in (
             ("failed on one side only:", self.one_side_only()),
-            ("failed by sharing a client between event loops, as they would twice on one side:", self.event_loops()),
-            ("asked for responses, answered by chat:", [f"{test}: {why}" for test, why in self.fallbacks()]),
+            (
+                "failed by sharing a client between event loops, as they would twice on one side:",
+                self.event_loops(),
+            ),
+            (
+                "asked for responses, answered by chat:",
+                [f"{test}: {why}" for test, why in self.fallbacks()],
+            ),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
                 "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
                 [test["test"] for test in self.tests.values() if test["alone"]],
             ),
-            ("lost or changed on the way:", [f"{what}, {count}×" for what, count in self.losses().most_common()]),
-            ("no call seen by the adapter (is the client its own, or installed?):", self.without_calls()),
+            (
+                "lost or changed on the way:",
+                [f"{what}, {count}×" for what, count in self.losses().most_common()],
+            ),
+            (
+                "no call seen by the adapter (is the client its own, or installed?):",
+                self.without_calls(),
+            ),
         ):
             if found:
                 yield title
@@ -205,7 +236,12 @@ MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls elsewhere"
 
 
 def report_data(
-    side: SelectedBackend, watcher: CallWatcher, *, alone: bool, made_elsewhere: list[str], failure: str | None
+    side: SelectedBackend,
+    watcher: CallWatcher,
+    *,
+    alone: bool,
+    made_elsewhere: list[str],
+    failure: str | None,
 ) -> dict[str, Any]:
     """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
     data = {"side": str(side), "alone": alone, "calls": watcher.calls()}

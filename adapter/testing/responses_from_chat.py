@@ -45,10 +45,18 @@ class _TextKind(NamedTuple):
 
 
 _TEXT_KINDS = {
-    "output_text": _TextKind("content_part.added", "output_text", "content_part.done", "text", "content_index"),
-    "refusal": _TextKind("content_part.added", "refusal", "content_part.done", "refusal", "content_index"),
+    "output_text": _TextKind(
+        "content_part.added", "output_text", "content_part.done", "text", "content_index"
+    ),
+    "refusal": _TextKind(
+        "content_part.added", "refusal", "content_part.done", "refusal", "content_index"
+    ),
     "summary_text": _TextKind(
-        "reasoning_summary_part.added", "reasoning_summary_text", "reasoning_summary_part.done", "text", "summary_index"
+        "reasoning_summary_part.added",
+        "reasoning_summary_text",
+        "reasoning_summary_part.done",
+        "text",
+        "summary_index",
     ),
 }
 _TEXT_FIELDS = {
@@ -159,13 +167,21 @@ class EventsFromChunks:
         self._started = True
         running = self._answer.response("in_progress")
         return [
-            self._encode([{"type": f"response.{kind}", "response": running} for kind in ("created", "in_progress")])
+            self._encode(
+                [
+                    {"type": f"response.{kind}", "response": running}
+                    for kind in ("created", "in_progress")
+                ]
+            )
         ]
 
     def _end(self) -> list[bytes]:
         self._ended = True
         opening, status = self._opening(), self._answer.status
-        events = [*self._answer.end(), {"type": f"response.{status}", "response": self._answer.response(status)}]
+        events = [
+            *self._answer.end(),
+            {"type": f"response.{status}", "response": self._answer.response(status)},
+        ]
         return [*opening, self._encode(events)]
 
     def _encode(self, events: list[Json]) -> bytes:
@@ -211,7 +227,9 @@ class _AnswerBuilder:
             self._top["usage"] = {_USAGE.get(key, key): value for key, value in usage.items()}
         moderation = given.get("moderation")
         if isinstance(moderation, dict):
-            self._top["moderation"] = {side: _moderated(result) for side, result in moderation.items()}
+            self._top["moderation"] = {
+                side: _moderated(result) for side, result in moderation.items()
+            }
         for one in _objects(given.get("prompt_filter_results")):
             self._filters["prompt"].append(one.get("content_filter_results"))
 
@@ -250,15 +268,21 @@ class _AnswerBuilder:
             where = {"item_id": item["id"], "output_index": position}
             if item["type"] in _CALLS:
                 name, key = _CALLS[item["type"]]
-                events.append({"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]})
+                events.append(
+                    {"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]}
+                )
             for number, part in enumerate(item.get("content") or item.get("summary") or ()):
                 kind = _TEXT_KINDS[part["type"]]
                 place = {**where, kind.number: number}
-                said = {kind.key: part[kind.key]} | ({"logprobs": part["logprobs"]} if "logprobs" in part else {})
+                said = {kind.key: part[kind.key]} | (
+                    {"logprobs": part["logprobs"]} if "logprobs" in part else {}
+                )
                 events.append({"type": f"response.{kind.text}.done", **place, **said})
                 events.append({"type": f"response.{kind.ends}", **place, "part": part.copy()})
             item["status"] = self.status
-            events.append({"type": "response.output_item.done", "output_index": position, "item": item.copy()})
+            events.append(
+                {"type": "response.output_item.done", "output_index": position, "item": item.copy()}
+            )
         return events
 
     def response(self, status: str) -> Json:
@@ -282,7 +306,9 @@ class _AnswerBuilder:
         """Write the next event."""
         event = {"type": event["type"], "sequence_number": self._sent, **event}
         self._sent += 1
-        return f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
+        return (
+            f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
+        )
 
     # Texts
 
@@ -316,7 +342,12 @@ class _AnswerBuilder:
                 return self._reasoning, [self._add_item(self._reasoning)]
             return self._reasoning, []
         if self._message is None:
-            self._message = {"id": self._id("msg"), "type": "message", "role": "assistant", "content": []}
+            self._message = {
+                "id": self._id("msg"),
+                "type": "message",
+                "role": "assistant",
+                "content": [],
+            }
             return self._message, [self._add_item(self._message)]
         return self._message, []
 
@@ -325,10 +356,16 @@ class _AnswerBuilder:
         flat = {"type": "url_citation", **inner} if isinstance(inner, dict) else given
         events = self._add_text("output_text", "", [])
         item = self._item_for("output_text")[0]
-        number = next(at for at, part in enumerate(item["content"]) if part["type"] == "output_text")
+        number = next(
+            at for at, part in enumerate(item["content"]) if part["type"] == "output_text"
+        )
         annotations = item["content"][number]["annotations"]
         annotations.append(flat)
-        place = {"item_id": item["id"], "output_index": self._output.index(item), "content_index": number}
+        place = {
+            "item_id": item["id"],
+            "output_index": self._output.index(item),
+            "content_index": number,
+        }
         event = {"type": "response.output_text.annotation.added", **place}
         return [*events, {**event, "annotation_index": len(annotations) - 1, "annotation": flat}]
 
@@ -341,9 +378,15 @@ class _AnswerBuilder:
         """
         if call.get("index") is not None:
             return call["index"]
-        known = [key for key, item in self._calls.items() if call.get("id") and item["call_id"] == call["id"]]
+        known = [
+            key
+            for key, item in self._calls.items()
+            if call.get("id") and item["call_id"] == call["id"]
+        ]
         inner = call.get("function") or call.get("custom")
-        begins = call.get("id") or (isinstance(inner, dict) and inner.get("name")) or not self._calls
+        begins = (
+            call.get("id") or (isinstance(inner, dict) and inner.get("name")) or not self._calls
+        )
         return known[0] if known else len(self._calls) if begins else list(self._calls)[-1]
 
     def _call(self, key: Any, given: Json) -> list[Json]:
@@ -353,7 +396,12 @@ class _AnswerBuilder:
         inner = inner if isinstance(inner, dict) else {}
         item = self._calls.get(key)
         if item is None:
-            item = self._calls[key] = {"id": self._id("fc", key), "type": kind, "call_id": "", "name": ""}
+            item = self._calls[key] = {
+                "id": self._id("fc", key),
+                "type": kind,
+                "call_id": "",
+                "name": "",
+            }
             self._unnamed[key] = ""
         item["call_id"] = item["call_id"] or given.get("id") or ""
         name, argument = _CALLS[item["type"]]
@@ -381,7 +429,11 @@ class _AnswerBuilder:
     def _add_item(self, item: Json) -> Json:
         self._output.append(item)
         item["status"] = "in_progress"
-        return {"type": "response.output_item.added", "output_index": len(self._output) - 1, "item": _copy(item)}
+        return {
+            "type": "response.output_item.added",
+            "output_index": len(self._output) - 1,
+            "item": _copy(item),
+        }
 
     def _id(self, prefix: str, key: Any = None) -> str:
         number = len(self._output) if key is None else f"call_{key}"
@@ -408,12 +460,20 @@ def _with_indexes(message: Any) -> Any:
 def _text_of(content: Any) -> str:
     """Return what a message's text says; some servers write it in parts."""
     if isinstance(content, list):
-        return "".join(part["text"] for part in _objects(content) if isinstance(part.get("text"), str))
+        return "".join(
+            part["text"] for part in _objects(content) if isinstance(part.get("text"), str)
+        )
     return content if isinstance(content, str) else ""
 
 
 def _arguments_text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
+    return (
+        arguments
+        if isinstance(arguments, str)
+        else ""
+        if arguments is None
+        else json.dumps(arguments)
+    )
 
 
 def _moderated(side: Any) -> Any:

@@ -97,8 +97,12 @@ def _libraries() -> list[ModuleType]:
 
 
 _LIBRARIES = _libraries()
-_STREAMS = [base for library in _LIBRARIES for base in (library.SyncByteStream, library.AsyncByteStream)]
-_TRANSPORTS = [base for library in _LIBRARIES for base in (library.BaseTransport, library.AsyncBaseTransport)]
+_STREAMS = [
+    base for library in _LIBRARIES for base in (library.SyncByteStream, library.AsyncByteStream)
+]
+_TRANSPORTS = [
+    base for library in _LIBRARIES for base in (library.BaseTransport, library.AsyncBaseTransport)
+]
 
 
 class _CutStream(*_STREAMS):  # type: ignore[misc]  # the bases depend on what is installed
@@ -169,7 +173,9 @@ def cutting(cut: Cut | None) -> Iterator[None]:
                 (library.HTTPTransport, "handle_request", _sync_cut),
                 (library.AsyncHTTPTransport, "handle_async_request", _async_cut),
             ):
-                stack.enter_context(mock.patch.object(kind, method, wrapped(getattr(kind, method), pieces)))
+                stack.enter_context(
+                    mock.patch.object(kind, method, wrapped(getattr(kind, method), pieces))
+                )
         yield
 
 

@@ -36,7 +36,9 @@ class NetworkExits:
             found = getattr(sys.modules.get(module), owner, None)
             if found is not None and place not in self._watched:
                 self._watched.add(place)
-                self._stack.enter_context(replaced(found, method, self._checked(getattr(found, method))))
+                self._stack.enter_context(
+                    replaced(found, method, self._checked(getattr(found, method)))
+                )
 
     def close(self) -> None:
         """Stop watching."""
@@ -48,7 +50,11 @@ class NetworkExits:
         def looked_at(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             # httpcore takes a request, the others headers
-            self._check(kwargs["headers"] if "headers" in kwargs else getattr((*args, None)[1], "headers", None))
+            self._check(
+                kwargs["headers"]
+                if "headers" in kwargs
+                else getattr((*args, None)[1], "headers", None)
+            )
             return send(*args, **kwargs)
 
         return looked_at

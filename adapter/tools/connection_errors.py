@@ -59,4 +59,9 @@ def is_http_url(url: str) -> bool:
         parts.port  # noqa: B018  # raises ValueError for none
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and " " not in url
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and url.isprintable()
+        and " " not in url
+    )

@@ -25,7 +25,9 @@ _BOM = "\ufeff"
 _VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|\[[^\]\n]*\]|[^\s,#}\]]+)"""
 _ENTRY = re.compile(rf"""^(\s*["']?force["']?\s*=\s*){_VALUE}(\s*(?:#.*)?)$""", re.IGNORECASE)
 _INSIDE = re.compile(rf"""(["']?\bforce["']?\s*=\s*){_VALUE}()""", re.IGNORECASE)
-_INLINE = re.compile(rf"""(?P<before>,\s*)?["']?\bforce["']?\s*=\s*{_VALUE}(?P<after>\s*,\s*)?""", re.IGNORECASE)
+_INLINE = re.compile(
+    rf"""(?P<before>,\s*)?["']?\bforce["']?\s*=\s*{_VALUE}(?P<after>\s*,\s*)?""", re.IGNORECASE
+)
 
 
 class ForceError(Exception):
@@ -95,7 +97,9 @@ def _settings_error(path: Path, raw: bytes) -> str:
 def _parse(path: Path, text: str) -> settings_file.SettingsFile | None:
     """Take a text as the file's; None for one in which nothing of ours can be read."""
     try:
-        return settings_file.parse(path.absolute(), text.encode("utf-8", "surrogateescape"), running=True)
+        return settings_file.parse(
+            path.absolute(), text.encode("utf-8", "surrogateescape"), running=True
+        )
     except ConfigurationError:
         return None
 
@@ -103,7 +107,11 @@ def _parse(path: Path, text: str) -> settings_file.SettingsFile | None:
 def _force_lines(path: Path, text: str) -> list[tuple[int, Force | None]]:
     """Return the lines on which a force stands, and what each says."""
     document = _parse(path, text)
-    return [] if document is None else [(document.line_of(one) or 1, one.value) for one in document.forces]
+    return (
+        []
+        if document is None
+        else [(document.line_of(one) or 1, one.value) for one in document.forces]
+    )
 
 
 # The text
@@ -114,11 +122,19 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     line = "" if wanted == "off" else f'force = "{wanted}"'
     try:
-        tomllib.loads(text.encode("utf-8", "surrogateescape").decode())  # other encodings are no TOML
+        tomllib.loads(
+            text.encode("utf-8", "surrogateescape").decode()
+        )  # other encodings are no TOML
     except (ValueError, RecursionError):
         # What a person takes for a force goes, and the new one stands where it is read before all else.
-        lines = [kill_switch.without_appended(one) for one in text.split("\n") if not kill_switch.is_line(one)]
-        kept = ["" if one and not kill_switch.without_stray_characters(one) else one for one in lines]
+        lines = [
+            kill_switch.without_appended(one)
+            for one in text.split("\n")
+            if not kill_switch.is_line(one)
+        ]
+        kept = [
+            "" if one and not kill_switch.without_stray_characters(one) else one for one in lines
+        ]
         return bom + (line + newline if line else "") + "\n".join(kept)
     rest = _data_without_force(text)
     if line:
@@ -150,7 +166,9 @@ def _with_value_replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> st
         for pattern in (_ENTRY, _INSIDE):
             lines[number - 1] = pattern.sub(rf'\g<1>"{wanted}"\g<2>', body) + end
             changed = "\n".join(lines)
-            if _data_without_force(changed) == rest and (number, wanted) in _force_lines(path, changed):
+            if _data_without_force(changed) == rest and (number, wanted) in _force_lines(
+                path, changed
+            ):
                 return changed
     return text
 
@@ -164,12 +182,20 @@ def _without_force(path: Path, text: str, rest: Any, *, keep: bool) -> str:
     left = 0
     while True:
         document = _parse(path, text)
-        wrong = [] if document is None else [one for one in document.forces if not keep or one.misplaced]
+        wrong = (
+            []
+            if document is None
+            else [one for one in document.forces if not keep or one.misplaced]
+        )
         if document is None or len(wrong) <= left:
             return text
         number = (document.line_of(wrong[-1 - left]) or 1) - 1
         fewer = len(document.forces) - 1
-        changed = (made for made in _texts_without_force(text, number) if _data_without_force(made) == rest and len(_force_lines(path, made)) == fewer)
+        changed = (
+            made
+            for made in _texts_without_force(text, number)
+            if _data_without_force(made) == rest and len(_force_lines(path, made)) == fewer
+        )
         made = next(changed, None)
         if made is None:
             left += 1
@@ -196,13 +222,22 @@ def _texts_with_force(path: Path, text: str, line: str, newline: str, rest: Any)
     tried = []
     if table:
         header = f"[{'.'.join(table)}]{newline}{line}{newline}"
-        heads = [number for number, one in enumerate(lines) if settings_file.table_header(one)[: len(table)] == table]
+        heads = [
+            number
+            for number, one in enumerate(lines)
+            if settings_file.table_header(one)[: len(table)] == table
+        ]
         if heads and settings_file.table_header(lines[heads[0]]) == table:
             tried.append("\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]]))
             tried.append(text + newline + line + newline)  # it is the last line, and doesn't end
         if heads:
             tried.append("\n".join([*lines[: heads[0]], header + end, *lines[heads[0] :]]))
-        tried.append(text + ("" if text.endswith("\n") or not text else newline) + newline * bool(text) + header)
+        tried.append(
+            text
+            + ("" if text.endswith("\n") or not text else newline)
+            + newline * bool(text)
+            + header
+        )
     said = next((number for number, one in enumerate(lines) if not one.startswith("#")), len(lines))
     tried.append("\n".join([*lines[:said], line + end, *lines[said:]]))
     tried.append(line + newline + text)
@@ -223,7 +258,9 @@ def _without_empty_table(data: Any) -> Any:
     if not isinstance(tool, dict) or tool.get("adapter") != {}:
         return data
     tool = {name: value for name, value in tool.items() if name != "adapter"}
-    return {name: value for name, value in data.items() if name != "tool"} | ({"tool": tool} if tool else {})
+    return {name: value for name, value in data.items() if name != "tool"} | (
+        {"tool": tool} if tool else {}
+    )
 
 
 # The file

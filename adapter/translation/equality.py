@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from adapter.errors import StreamTruncated
 
 
-def missing_suffix(path: str, delivered: str, whole: str, *, as_json: bool, confirmed: bool = False) -> str | None:
+def missing_suffix(
+    path: str, delivered: str, whole: str, *, as_json: bool, confirmed: bool = False
+) -> str | None:
     """Return what is missing of a finished text; None where it is all there in other words.
 
     `agreed` tells that an earlier event has confirmed what was sent: from then on formatting contradicts nothing. Raises
@@ -21,7 +23,9 @@ def missing_suffix(path: str, delivered: str, whole: str, *, as_json: bool, conf
     """
     if whole.startswith(delivered):
         return whole[len(delivered) :]
-    if same_text(delivered, whole, as_json=as_json) or (confirmed and _same_but_for_formatting(delivered, whole)):
+    if same_text(delivered, whole, as_json=as_json) or (
+        confirmed and _same_but_for_formatting(delivered, whole)
+    ):
         return None
     raise StreamTruncated(path, "what was streamed is not how the finished text begins")
 
@@ -45,7 +49,9 @@ def same_json(one: str, other: str) -> bool:
 
 def _read(text: str) -> Any:
     # Decimals, since floats of other digits may be equal.
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_distinct)
+    return json.loads(
+        text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_distinct
+    )
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -63,7 +69,9 @@ def _same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):  # 1, 1.0 and true are equal in Python
         return False
     if type(one) is dict:
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            _same(value, other[key]) for key, value in one.items()
+        )
     if type(one) is list:
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)

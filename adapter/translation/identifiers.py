@@ -15,7 +15,11 @@ def completion_id(response_id: object) -> str:
 
     The whole id is kept (`chatcmpl-resp_…`), so that a stored object can be found again (DESIGN §6).
     """
-    return f"{_COMPLETION}{response_id}" if isinstance(response_id, str) and response_id else _COMPLETION + "unknown"
+    return (
+        f"{_COMPLETION}{response_id}"
+        if isinstance(response_id, str) and response_id
+        else _COMPLETION + "unknown"
+    )
 
 
 def response_id(completion_id: str) -> str | None:

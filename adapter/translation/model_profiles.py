@@ -163,13 +163,17 @@ _SHUTDOWNS = (
 )  # fmt: skip
 
 BUILT_IN_FACTS = _BUILT_IN_EXCEPT_SHUTDOWNS + tuple(
-    ModelFact(names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date)
+    ModelFact(
+        names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date
+    )
     for date, names in _SHUTDOWNS
 )
 """The facts that come with the adapter."""
 
 _MAX_CACHED = 512  # names; what a service calls models is up to its callers
-_LONGEST_NAME = 256  # characters of a name that is remembered, and that the built-in facts can be about
+_LONGEST_NAME = (
+    256  # characters of a name that is remembered, and that the built-in facts can be about
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,9 @@ class ModelProfiles:
     """
 
     overrides: tuple[ModelFact, ...] = ()
-    _cache: dict[str, ModelProfile] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[str, ModelProfile] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
@@ -206,7 +212,9 @@ class ModelProfiles:
 
     def _find(self, model: str) -> ModelProfile:
         bare = _bare_name(model)
-        own = [fact for fact in self.overrides if _matches(fact, bare) or _matches(fact, model.lower())]
+        own = [
+            fact for fact in self.overrides if _matches(fact, bare) or _matches(fact, model.lower())
+        ]
         known: dict[str, Any] = {}
         sources = []
         built_in = BUILT_IN_FACTS if len(bare) <= _LONGEST_NAME else ()
@@ -214,7 +222,9 @@ class ModelProfiles:
             new = {name: value for name, value in fact.known().items() if name not in known}
             # No model is missing on both: who says first where it is served has said it of both.
             if "tools_on_chat" in new and "azure_tools_on_chat" not in known:
-                new.setdefault("azure_tools_on_chat", new["tools_on_chat"])  # said of OpenAI and Azure alike
+                new.setdefault(
+                    "azure_tools_on_chat", new["tools_on_chat"]
+                )  # said of OpenAI and Azure alike
             if new.get("responses_only"):
                 new["chat_only"] = False
             elif new.get("chat_only"):
@@ -251,7 +261,11 @@ class ModelProfiles:
             "effort none only": effort != "none",
             "never": True,
         }[tools_on_chat]
-        return "the model takes function tools with reasoning on the Responses API only" if refused else None
+        return (
+            "the model takes function tools with reasoning on the Responses API only"
+            if refused
+            else None
+        )
 
     def shutdown(self, model: str) -> str | None:
         """Return the day after which a model isn't served any more, as an ISO date, where one is known.
@@ -310,7 +324,10 @@ def _parse_fact(pattern: Any, values: Any) -> ModelFact:
     for name, value in values.items():
         if name not in (*FIELDS, "source"):
             near = get_close_matches(str(name), FIELDS, n=1)
-            raise ValueError(f"{path}.{name}: not a fact about models" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ValueError(
+                f"{path}.{name}: not a fact about models"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
         checked[name] = _checked(f"{path}.{name}", name, value)
     if checked.get("responses_only") and checked.get("chat_only"):
         raise ValueError(f"{path}.chat_only: a model is served on one of the two APIs, at least")
@@ -323,15 +340,22 @@ def _checked(path: str, name: str, value: Any) -> Any:
             if value not in get_args(ToolsOnChat):
                 near = get_close_matches(str(value), get_args(ToolsOnChat), n=1)
                 expected = " or ".join(map(repr, get_args(ToolsOnChat)))
-                raise ValueError(f"{path}: expected {expected}" + (f"; did you mean {near[0]!r}?" if near else ""))
+                raise ValueError(
+                    f"{path}: expected {expected}"
+                    + (f"; did you mean {near[0]!r}?" if near else "")
+                )
         case "refused_efforts" | "responses_efforts":
-            if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and one for one in value):
+            if not isinstance(value, (list, tuple)) or not all(
+                isinstance(one, str) and one for one in value
+            ):
                 raise ValueError(f"{path}: expected a list of efforts")
             return tuple(value)
         case "shutdown":
             value = str(value)  # TOML has dates of its own
             if value and not _DATE.fullmatch(value):
-                raise ValueError(f"{path}: expected a date like 2027-01-14, or an empty string for none")
+                raise ValueError(
+                    f"{path}: expected a date like 2027-01-14, or an empty string for none"
+                )
         case "source":
             if not isinstance(value, str):
                 raise ValueError(f"{path}: expected a string")

@@ -57,17 +57,57 @@ _TABLE = (
         "Item by item, in order; audio can't be carried, message `name` where emulation is asked for.",
     ),
     Parameter("audio", "", "impossible", _REFUSE, "The Responses API has no speech output."),
-    Parameter("frequency_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)),
-    Parameter("function_call", "tool_choice", "emulated", _CONVERT, "As `tool_choice`; the answer comes back as `function_call`."),
-    Parameter("functions", "tools", "emulated", _CONVERT, "As function tools; the answer comes back as `function_call`."),
+    Parameter(
+        "frequency_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)
+    ),
+    Parameter(
+        "function_call",
+        "tool_choice",
+        "emulated",
+        _CONVERT,
+        "As `tool_choice`; the answer comes back as `function_call`.",
+    ),
+    Parameter(
+        "functions",
+        "tools",
+        "emulated",
+        _CONVERT,
+        "As function tools; the answer comes back as `function_call`.",
+    ),
     Parameter("logit_bias", "", "impossible", _REFUSE, "Not part of the Responses API.", ({},)),
-    Parameter("logprobs", "include", "exact", _CONVERT, "`include: [message.output_text.logprobs]`.", (False,)),
-    Parameter("max_completion_tokens", "max_output_tokens", "exact", _CONVERT, "The Responses API takes 16 or more."),
-    Parameter("max_tokens", "max_output_tokens", "exact", _CONVERT, "The Responses API takes 16 or more."),
+    Parameter(
+        "logprobs",
+        "include",
+        "exact",
+        _CONVERT,
+        "`include: [message.output_text.logprobs]`.",
+        (False,),
+    ),
+    Parameter(
+        "max_completion_tokens",
+        "max_output_tokens",
+        "exact",
+        _CONVERT,
+        "The Responses API takes 16 or more.",
+    ),
+    Parameter(
+        "max_tokens", "max_output_tokens", "exact", _CONVERT, "The Responses API takes 16 or more."
+    ),
     Parameter("metadata", "metadata", "exact", _COPY, "The same."),
-    Parameter("modalities", "", "impossible", _REFUSE, "Only text comes out of the Responses API.", ([], ["text"])),
-    Parameter("moderation", "moderation", "exact", _COPY, "The same; the result is given Chat's shape."),
-    Parameter("n", "", "emulated", _CONVERT, "As that many requests, where emulation is asked for.", (1,)),
+    Parameter(
+        "modalities",
+        "",
+        "impossible",
+        _REFUSE,
+        "Only text comes out of the Responses API.",
+        ([], ["text"]),
+    ),
+    Parameter(
+        "moderation", "moderation", "exact", _COPY, "The same; the result is given Chat's shape."
+    ),
+    Parameter(
+        "n", "", "emulated", _CONVERT, "As that many requests, where emulation is asked for.", (1,)
+    ),
     Parameter("parallel_tool_calls", "parallel_tool_calls", "exact", _COPY, "The same."),
     Parameter(
         "prediction",
@@ -76,29 +116,73 @@ _TABLE = (
         _REFUSE,
         "Predicted outputs exist on Chat only; the text is the same, time and cost are not.",
     ),
-    Parameter("presence_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)),
+    Parameter(
+        "presence_penalty", "", "impossible", _REFUSE, "Not part of the Responses API.", (0, 0.0)
+    ),
     Parameter("prompt_cache_key", "prompt_cache_key", "exact", _COPY, "The same."),
     Parameter("prompt_cache_options", "prompt_cache_options", "exact", _COPY, "The same."),
     Parameter("prompt_cache_retention", "prompt_cache_retention", "exact", _COPY, "The same."),
     Parameter("reasoning_effort", "reasoning.effort", "exact", _COPY, "The same values."),
-    Parameter("response_format", "text.format", "exact", _CONVERT, "One level flatter; `strict: false` is written out."),
-    Parameter("safety_identifier", "safety_identifier", "exact", _COPY, "The same."),
-    Parameter("seed", "", "lossy", _REFUSE, "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null."),
-    Parameter("service_tier", "service_tier", "exact", _COPY, "The same."),
-    Parameter("stop", "", "emulated", _CONVERT, "The text is cut here, where emulation is asked for.", ([],)),
-    Parameter("store", "store", "lossy", _CONVERT, "Written out, since the default differs; stored as a Response.", (False,)),
-    Parameter("stream", "stream", "exact", _COPY, "The same; events come back as chunks.", (False,)),
     Parameter(
-        "stream_options", "stream_options", "emulated", _CONVERT, "`include_usage` is done here, `include_obfuscation` there."
+        "response_format",
+        "text.format",
+        "exact",
+        _CONVERT,
+        "One level flatter; `strict: false` is written out.",
+    ),
+    Parameter("safety_identifier", "safety_identifier", "exact", _COPY, "The same."),
+    Parameter(
+        "seed",
+        "",
+        "lossy",
+        _REFUSE,
+        "Best effort on Chat, absent from the Responses API; `system_fingerprint` is null.",
+    ),
+    Parameter("service_tier", "service_tier", "exact", _COPY, "The same."),
+    Parameter(
+        "stop",
+        "",
+        "emulated",
+        _CONVERT,
+        "The text is cut here, where emulation is asked for.",
+        ([],),
+    ),
+    Parameter(
+        "store",
+        "store",
+        "lossy",
+        _CONVERT,
+        "Written out, since the default differs; stored as a Response.",
+        (False,),
+    ),
+    Parameter(
+        "stream", "stream", "exact", _COPY, "The same; events come back as chunks.", (False,)
+    ),
+    Parameter(
+        "stream_options",
+        "stream_options",
+        "emulated",
+        _CONVERT,
+        "`include_usage` is done here, `include_obfuscation` there.",
     ),
     Parameter("temperature", "temperature", "exact", _COPY, "The same."),
     Parameter("tool_choice", "tool_choice", "exact", _CONVERT, "One level flatter."),
-    Parameter("tools", "tools", "exact", _CONVERT, "One level flatter; `strict: false` is written out."),
-    Parameter("top_logprobs", "top_logprobs", "exact", _CONVERT, "The same, together with `logprobs`."),
+    Parameter(
+        "tools", "tools", "exact", _CONVERT, "One level flatter; `strict: false` is written out."
+    ),
+    Parameter(
+        "top_logprobs", "top_logprobs", "exact", _CONVERT, "The same, together with `logprobs`."
+    ),
     Parameter("top_p", "top_p", "exact", _COPY, "The same."),
     Parameter("user", "user", "exact", _COPY, "The same."),
     Parameter("verbosity", "text.verbosity", "exact", _COPY, "Beside the format in `text`."),
-    Parameter("web_search_options", "tools", "emulated", _CONVERT, "A `web_search` tool, where emulation is asked for."),
+    Parameter(
+        "web_search_options",
+        "tools",
+        "emulated",
+        _CONVERT,
+        "A `web_search` tool, where emulation is asked for.",
+    ),
 )
 
 CHAT_PARAMETERS: dict[str, Parameter] = {rule.name: rule for rule in _TABLE}
@@ -113,10 +197,14 @@ RESERVED_KEYS = frozenset({"input", "max_output_tokens"})
 MINIMUM_OUTPUT_TOKENS = 16
 """The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; MAPPING §1, row 9)."""
 
-UNSUPPORTED_MESSAGE_FIELDS = frozenset({"name", "input_audio", "prompt_cache_breakpoint", "cache_control"})
+UNSUPPORTED_MESSAGE_FIELDS = frozenset(
+    {"name", "input_audio", "prompt_cache_breakpoint", "cache_control"}
+)
 """What can't be carried inside messages (and tools), by the names that a policy knows it by."""
 
-BREAKING_DROPS = frozenset({"audio", "input_audio", "modalities", "logit_bias", "n", "stop", "web_search_options"})
+BREAKING_DROPS = frozenset(
+    {"audio", "input_audio", "modalities", "logit_bias", "n", "stop", "web_search_options"}
+)
 """What to drop breaks a program, by the names that a policy knows it by: the answer lacks what the program asked
 for and reads (sound, several choices, a search, a cut or a choice of tokens that it relies on). To drop anything else
 loses a nuance or a cost, and the answer is still one to the same request."""

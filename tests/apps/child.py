@@ -33,9 +33,17 @@ class Guard:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect":
             address = arguments[1]
-            if isinstance(address, tuple) and not (address[0] in ("127.0.0.1", "::1") and address[1] == self.port):
+            if isinstance(address, tuple) and not (
+                address[0] in ("127.0.0.1", "::1") and address[1] == self.port
+            ):
                 self._refuse(f"connect {address[0]}:{address[1]}")
-        elif event == "socket.getaddrinfo" and arguments[0] not in (None, "127.0.0.1", "localhost", "::1", ""):
+        elif event == "socket.getaddrinfo" and arguments[0] not in (
+            None,
+            "127.0.0.1",
+            "localhost",
+            "::1",
+            "",
+        ):
             self._refuse(f"look up {arguments[0]}")
         elif event == "socket.sendto" and isinstance(arguments[1], tuple):
             self._refuse(f"send to {arguments[1][0]}")
@@ -92,9 +100,13 @@ def _play(each: Scenario, wired: Wired) -> dict[str, Any]:
 
 def _files(folder: Path) -> dict[str, str]:
     found = (
-        file for file in sorted(folder.rglob("*")) if file.is_file() and ".git" not in file.relative_to(folder).parts
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and ".git" not in file.relative_to(folder).parts
     )
-    return {str(file.relative_to(folder)): file.read_bytes().decode(errors="replace") for file in found}
+    return {
+        str(file.relative_to(folder)): file.read_bytes().decode(errors="replace") for file in found
+    }
 
 
 @contextlib.contextmanager
@@ -115,7 +127,11 @@ def main() -> None:
     guard = Guard()
     server = Scripted()
     guard.port = server.port
-    os.environ |= {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "OPENAI_API_BASE": server.base_url}
+    os.environ |= {
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": server.base_url,
+        "OPENAI_API_BASE": server.base_url,
+    }
     home = Path(os.environ["HOME"])
     module = importlib.import_module(f"tests.apps.programs.{name.replace('-', '_')}")
     app: App = module.APP

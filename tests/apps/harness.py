@@ -139,7 +139,9 @@ class Wired:
         import openai
 
         names = [base.__module__.partition(".")[0] for base in openai.DefaultHttpxClient.__mro__]
-        family = importlib.import_module(next(name for name in names if name in {"httpx2", "httpx"}))
+        family = importlib.import_module(
+            next(name for name in names if name in {"httpx2", "httpx"})
+        )
         if self.adapted:
             import adapter
 
@@ -151,7 +153,9 @@ class Text(io.TextIOWrapper):
     """Text in memory that also has a `buffer` beneath, as a terminal's streams do, which command lines write to."""
 
     def __init__(self, given: str = "") -> None:
-        super().__init__(io.BytesIO(given.encode()), encoding="utf-8", write_through=True, newline="")
+        super().__init__(
+            io.BytesIO(given.encode()), encoding="utf-8", write_through=True, newline=""
+        )
 
     def getvalue(self) -> str:
         """Give all that was written."""
@@ -185,13 +189,20 @@ _VARIES = re.compile(
 
 def plain(value: Any, places: Mapping[str, str]) -> Any:
     """Turn an outcome into JSON: no times, and places of this machine by the names that stand for them."""
-    if hasattr(value, "model_dump") and not isinstance(value, type):  # pydantic's models, whatever the version
+    if hasattr(value, "model_dump") and not isinstance(
+        value, type
+    ):  # pydantic's models, whatever the version
         value = {"": type(value).__name__, **dict(value)}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr}
+        fields = {
+            each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr
+        }
         value = {"": type(value).__name__, **fields}
     elif isinstance(value, BaseException):
-        told = {key: getattr(value, key, None) for key in ("status_code", "code", "type", "param", "request_id")}
+        told = {
+            key: getattr(value, key, None)
+            for key in ("status_code", "code", "type", "param", "request_id")
+        }
         cause = value.__cause__ or value.__context__
         value = {
             "": type(value).__name__,
@@ -202,7 +213,11 @@ def plain(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, Enum):
         return plain(value.value, places)
     if isinstance(value, Mapping):
-        return {str(key): plain(each, places) for key, each in value.items() if not CLOCKS.match(str(key))}
+        return {
+            str(key): plain(each, places)
+            for key, each in value.items()
+            if not CLOCKS.match(str(key))
+        }
     if isinstance(value, list | tuple):
         return [plain(each, places) for each in value]
     if isinstance(value, set | frozenset):

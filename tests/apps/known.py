@@ -28,7 +28,10 @@ _MESSAGES = {
     "system": ({"role", "content"}, {"name"}),
     "developer": ({"role", "content"}, {"name"}),
     "user": ({"role", "content"}, {"name"}),
-    "assistant": ({"role"}, {"annotations", "content", "name", "refusal", "audio", "tool_calls", "function_call"}),
+    "assistant": (
+        {"role"},
+        {"annotations", "content", "name", "refusal", "audio", "tool_calls", "function_call"},
+    ),
     "tool": ({"role", "content", "tool_call_id"}, {"name"}),
     "function": ({"role", "content", "name"}, set()),
 }
@@ -60,7 +63,9 @@ def _tools(tools: Any, *, chat: bool) -> str:
     for at, each in enumerate(tools):
         if each.get("type") != "function":
             continue
-        flat = each.get("function", {}) if chat else {key: each[key] for key in each if key != "type"}
+        flat = (
+            each.get("function", {}) if chat else {key: each[key] for key in each if key != "type"}
+        )
         where = f"tools[{at}].function" if chat else f"tools[{at}]"
         if "name" not in flat:
             return f"Missing required parameter: '{where}.name'."

@@ -15,7 +15,15 @@ ALIKE = (
     "service_tier", "top_logprobs",
 )  # fmt: skip
 """Parameters that both APIs have under one name."""
-ONLY_CHAT = ("frequency_penalty", "presence_penalty", "logit_bias", "seed", "stop", "prediction", "n")
+ONLY_CHAT = (
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "seed",
+    "stop",
+    "prediction",
+    "n",
+)
 """Parameters that only Chat has; a request to the Responses API never shows them."""
 
 
@@ -60,7 +68,9 @@ def of_responses(body: Json, without: Iterable[str] = ()) -> Json:
     )  # fmt: skip
 
 
-def _meaning(body: Json, turns: list[Any], form: Json, tools: list[Json], dropped: set[str], **more: Any) -> Json:
+def _meaning(
+    body: Json, turns: list[Any], form: Json, tools: list[Json], dropped: set[str], **more: Any
+) -> Json:
     if form["type"] == "json_schema":
         form = {**form, "strict": bool(form.get("strict"))}
     every = {
@@ -76,7 +86,11 @@ def _meaning(body: Json, turns: list[Any], form: Json, tools: list[Json], droppe
 
 def _asks(key: str, value: Any) -> bool:
     """Tell whether a value of Chat's asks for anything: its defaults don't."""
-    return value not in (None, [], {}) and not (key == "n" and value == 1) and not (value == 0 and "penalty" in key)
+    return (
+        value not in (None, [], {})
+        and not (key == "n" and value == 1)
+        and not (value == 0 and "penalty" in key)
+    )
 
 
 def _choice(choice: Any) -> Any:
@@ -86,7 +100,10 @@ def _choice(choice: Any) -> Any:
 
 
 def _tool(tool: Json, kind: str) -> Json:
-    said = {"type": kind, **{key: value for key, value in tool.items() if key != "type" and value is not None}}
+    said = {
+        "type": kind,
+        **{key: value for key, value in tool.items() if key != "type" and value is not None},
+    }
     return said | {"strict": bool(tool.get("strict"))} if kind == "function" else said
 
 
@@ -108,7 +125,12 @@ def _message(message: Json, without: set[str]) -> Iterator[Any]:
     if parts or role != "assistant":
         yield [role, *([name] if name else []), parts]
     for each in message.get("tool_calls") or ():
-        yield ["call", each["id"], each["function"]["name"], _arguments(each["function"]["arguments"])]
+        yield [
+            "call",
+            each["id"],
+            each["function"]["name"],
+            _arguments(each["function"]["arguments"]),
+        ]
 
 
 def _item(item: Json) -> Iterator[Any]:
@@ -128,8 +150,16 @@ def _item(item: Json) -> Iterator[Any]:
 def reasoning(body: Json) -> tuple[int, int]:
     """Count the answers with calls in a request's history, and those whose reasoning has come back with them."""
     items = body["input"] if isinstance(body["input"], list) else []
-    given = {item["encrypted_content"].rpartition("-")[2] for item in items if item.get("type") == "reasoning"}
-    called = {item["call_id"].removeprefix("call_")[:-1] for item in items if item.get("type") == "function_call"}
+    given = {
+        item["encrypted_content"].rpartition("-")[2]
+        for item in items
+        if item.get("type") == "reasoning"
+    }
+    called = {
+        item["call_id"].removeprefix("call_")[:-1]
+        for item in items
+        if item.get("type") == "function_call"
+    }
     return len(called), len(called & given)
 
 

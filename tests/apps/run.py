@@ -118,9 +118,13 @@ def check(name: str, *, shown: bool = False) -> Found:
     try:
         python = ready(Environment(LANES / "apps" / name, (f"apps/{name}.txt",)))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            reports = dict(zip(MODES, pool.map(lambda mode: play(name, mode, python), MODES), strict=True))
+            reports = dict(
+                zip(MODES, pool.map(lambda mode: play(name, mode, python), MODES), strict=True)
+            )
     except (CannotBeMadeError, RuntimeError, subprocess.TimeoutExpired) as error:
-        row = dict.fromkeys(("version", "SDK", "wired by", "private", "scenarios", "off", "on", "drops", "same"), "")
+        row = dict.fromkeys(
+            ("version", "SDK", "wired by", "private", "scenarios", "off", "on", "drops", "same"), ""
+        )
         return Found({"application": name, **row, "same": "no"}, differences=[str(error)])
     native = reports["native"]
     versions = dict(native["versions"])
@@ -133,16 +137,22 @@ def check(name: str, *, shown: bool = False) -> Found:
         "scenarios": str(len(native["scenarios"])),
     })  # fmt: skip
     for mode, report in reports.items():
-        found.differences += [f"{mode}: tried to reach the network: {each}" for each in report["refused"]]
+        found.differences += [
+            f"{mode}: tried to reach the network: {each}" for each in report["refused"]
+        ]
         for scenario, told in report["scenarios"].items():
             found.differences += [
-                f"{mode} {scenario}: {asked['path']}: {asked['trouble']}" for asked in told["asked"] if asked["trouble"]
+                f"{mode} {scenario}: {asked['path']}: {asked['trouble']}"
+                for asked in told["asked"]
+                if asked["trouble"]
             ]
         if mode != "native":
             _compare(mode, native, report, found)
             found.row[mode] = _moved(name, mode, report, found)
     found.row["reasoning back"] = _carried(reports["on"])
-    found.row["same"] = "no" if found.differences else f"yes, but {len(found.excused)}" if found.excused else "yes"
+    found.row["same"] = (
+        "no" if found.differences else f"yes, but {len(found.excused)}" if found.excused else "yes"
+    )
     if shown:
         did = {key: told["outcome"] for key, told in native["scenarios"].items()}
         print(json.dumps(did, indent=1, ensure_ascii=False))
@@ -154,19 +164,28 @@ def _compare(mode: str, native: Json, report: Json, found: Found) -> None:
         lost, before = _let_go(mode, told["records"]), native["scenarios"][scenario]
         asked = before["asked"], told["asked"]
         if mode != "off":  # and there to the letter
-            asked = [*_meant(before["asked"], lost, several=mode == "drops")], [*_meant(told["asked"], lost)]
+            asked = (
+                [*_meant(before["asked"], lost, several=mode == "drops")],
+                [*_meant(told["asked"], lost)],
+            )
         pairs = {"outcome": (before["outcome"], told["outcome"]), "asked": asked}
         for key, (left, right) in pairs.items():
             for path, one, other in differences(left, right, key):
                 excuses = native["app"]["but"][scenario].items()
-                excuse = next((why for glob, why in excuses if fnmatchcase(f"{mode} {path}", glob)), None)
+                excuse = next(
+                    (why for glob, why in excuses if fnmatchcase(f"{mode} {path}", glob)), None
+                )
                 if excuse is None:
-                    found.differences.append(f"{mode} {scenario} {path}: natively {one!r}, here {other!r}")
+                    found.differences.append(
+                        f"{mode} {scenario} {path}: natively {one!r}, here {other!r}"
+                    )
                 else:
                     found.excused[f"{scenario}: {excuse}"] += 1
         for record in told["records"]:
             if record["reason"] in BAD:
-                found.differences.append(f"{mode} {scenario}: a call went to {record['backend']}: {record['reason']}")
+                found.differences.append(
+                    f"{mode} {scenario}: a call went to {record['backend']}: {record['reason']}"
+                )
 
 
 def _let_go(mode: str, records: list[Json]) -> set[str]:
@@ -202,7 +221,11 @@ def _moved(name: str, mode: str, report: Json, found: Found) -> str:
             held = sorted({path for path, action in record["losses"] if action == "held"})
             why[record["reason"], ", ".join(held)] += 1
     # A call may be asked for several times; but one that no record tells of went past the adapter.
-    past = asked.count(CHAT) if mode != "off" and not any(record["backend"] == "chat" for record in records) else 0
+    past = (
+        asked.count(CHAT)
+        if mode != "off" and not any(record["backend"] == "chat" for record in records)
+        else 0
+    )
     if past:
         why["past the adapter", ""] += past
     if mode == "off" and CHAT in asked and not records:
@@ -218,10 +241,17 @@ def _moved(name: str, mode: str, report: Json, found: Found) -> str:
 def _carried(report: Json) -> str:
     """Say how often the reasoning before calls came back with them, where a model was asked for it."""
     asked = [
-        each["body"] for told in report["scenarios"].values() for each in told["asked"] if each["path"] == RESPONSES
+        each["body"]
+        for told in report["scenarios"].values()
+        for each in told["asked"]
+        if each["path"] == RESPONSES
     ]
-    wanted = [body for body in asked if "reasoning.encrypted_content" in (body.get("include") or ())]
-    called, back = (sum(counts) for counts in zip((0, 0), *map(meaning.reasoning, wanted), strict=True))
+    wanted = [
+        body for body in asked if "reasoning.encrypted_content" in (body.get("include") or ())
+    ]
+    called, back = (
+        sum(counts) for counts in zip((0, 0), *map(meaning.reasoning, wanted), strict=True)
+    )
     return f"{back} of {called}" if called else "-"
 
 
@@ -254,8 +284,12 @@ def _total(results: list[Found], mode: str) -> str:
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(apps())}; default: all")
-    parser.add_argument("--show", action="store_true", help="also print what each scenario's native run did")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(apps())}; default: all"
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="also print what each scenario's native run did"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(apps()):
         parser.error(f"there is no {', '.join(sorted(unknown))} among {', '.join(apps())}")
@@ -263,18 +297,31 @@ def main() -> int:
     for name in asked.names or apps():
         results.append(check(name, shown=asked.show))
         found = results[-1]
-        print(f"{name}: {'the same' if not found.differences else f'{len(found.differences)} differences'}", flush=True)
+        print(
+            f"{name}: {'the same' if not found.differences else f'{len(found.differences)} differences'}",
+            flush=True,
+        )
         for line in found.differences:
             print(f"  {line}", flush=True)
     print()
     show([found.row for found in results])
-    print("\nCalls that moved:", ", ".join(f"{mode} {_total(results, mode)}" for mode in MODES if mode != "native"))
+    print(
+        "\nCalls that moved:",
+        ", ".join(f"{mode} {_total(results, mode)}" for mode in MODES if mode != "native"),
+    )
     if stayed := [row for found in results for row in found.stayed]:
         print("\nCalls that stayed on Chat Completions:\n")
         show(stayed)
-    if excused := [(found.row["application"], *each) for found in results for each in found.excused.items()]:
+    if excused := [
+        (found.row["application"], *each) for found in results for each in found.excused.items()
+    ]:
         print("\nDifferences that are known:\n")
-        show([{"application": name, "scenario and reason": why, "places": str(times)} for name, why, times in excused])
+        show(
+            [
+                {"application": name, "scenario and reason": why, "places": str(times)}
+                for name, why, times in excused
+            ]
+        )
     return int(any(found.differences for found in results))
 
 

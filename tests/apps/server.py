@@ -72,7 +72,9 @@ def call(name: str, /, **arguments: Any) -> Called:
     return Called(name, json.dumps(arguments))
 
 
-def fail(status: int, message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> Answer:
+def fail(
+    status: int, message: str, *, kind: str = "invalid_request_error", code: str | None = None
+) -> Answer:
     """Answer with an error; who tries again does so at once."""
     error = {"message": message, "type": kind, "param": None, "code": code}
     return Answer(status=status, error=error, headers=(("retry-after-ms", "1"),))
@@ -136,9 +138,17 @@ class Scripted:
         answer = left[0] if isinstance(left[0], Answer) else left[0](asked.body)
         if answer.status != 200:
             return Reply.of_json({"error": answer.error}, answer.status, answer.headers)
-        form = _Chat(asked.body, answer, number) if asked.path == CHAT else _Responses(asked.body, answer, number)
+        form = (
+            _Chat(asked.body, answer, number)
+            if asked.path == CHAT
+            else _Responses(asked.body, answer, number)
+        )
         head = (("x-request-id", f"req_{number}"),)
-        return Reply.of_sse(form.stream(), head) if asked.body.get("stream") else Reply.of_json(form.whole(), 200, head)
+        return (
+            Reply.of_sse(form.stream(), head)
+            if asked.body.get("stream")
+            else Reply.of_json(form.whole(), 200, head)
+        )
 
 
 def _failed(status: int, message: str) -> Reply:
@@ -160,8 +170,16 @@ def _embeddings(body: Json) -> Json:
         made = [sum(whole[at::8]) % 97 / 97 for at in range(body.get("dimensions") or 8)]
         packed = base64.b64encode(struct.pack(f"<{len(made)}f", *made)).decode()
         vectors.append(packed if body.get("encoding_format") == "base64" else made)
-    data = [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(vectors)]
-    return {"object": "list", "model": body["model"], "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+    data = [
+        {"object": "embedding", "index": index, "embedding": each}
+        for index, each in enumerate(vectors)
+    ]
+    return {
+        "object": "list",
+        "model": body["model"],
+        "data": data,
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    }
 
 
 def _token(number: int) -> str:
@@ -195,7 +213,11 @@ class _Form:
 
     def counts(self) -> tuple[int, int]:
         asked = 10 + _words(self.body.get("messages") or self.body.get("input"))
-        said = self.answer.text + self.answer.refusal + " ".join(f" {each.arguments}" for each in self.answer.calls)
+        said = (
+            self.answer.text
+            + self.answer.refusal
+            + " ".join(f" {each.arguments}" for each in self.answer.calls)
+        )
         return asked, 1 + len(said.split())
 
 
@@ -211,11 +233,18 @@ class _Chat(_Form):
     def whole(self) -> Json:
         """Write a completion."""
         answer, text = self.answer, self.text()
-        message: Json = {"role": "assistant", "content": text or (None if answer.calls or answer.refusal else "")}
+        message: Json = {
+            "role": "assistant",
+            "content": text or (None if answer.calls or answer.refusal else ""),
+        }
         message |= {"refusal": answer.refusal or None, "annotations": []}
         if answer.calls:
             message["tool_calls"] = self._calls()
-        choice = {"message": message, **self._logprobs(_pieces(text)), "finish_reason": self._finish()}
+        choice = {
+            "message": message,
+            **self._logprobs(_pieces(text)),
+            "finish_reason": self._finish(),
+        }
         choices = [{"index": index, **choice} for index in range(self.body.get("n") or 1)]
         return {**self._top("chat.completion"), "choices": choices, "usage": self._usage()}
 
@@ -238,22 +267,36 @@ class _Chat(_Form):
             opening = {"index": at, **made, "function": {**function, "arguments": ""}}
             steps.append(({**(role if alone else {}), "tool_calls": [opening]}, (), None))
             for piece in _pieces(function["arguments"]):
-                steps.append(({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, (), None))
+                steps.append(
+                    ({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, (), None)
+                )
         steps.append(({}, (), self._finish()))
         for index in range(self.body.get("n") or 1):
             for delta, pieces, finish in steps:
-                choice = {"index": index, "delta": delta, **self._logprobs(pieces), "finish_reason": finish}
+                choice = {
+                    "index": index,
+                    "delta": delta,
+                    **self._logprobs(pieces),
+                    "finish_reason": finish,
+                }
                 yield _line({**top, "choices": [choice]})
         if counted:
             yield _line({**top, "choices": [], "usage": self._usage()})
         yield b"data: [DONE]\n\n"
 
     def _top(self, kind: str) -> Json:
-        top = {"id": f"chatcmpl-resp_{self.number}", "object": kind, "created": CREATED, "model": self.body["model"]}
+        top = {
+            "id": f"chatcmpl-resp_{self.number}",
+            "object": kind,
+            "created": CREATED,
+            "model": self.body["model"],
+        }
         return {**top, "service_tier": "default", "system_fingerprint": None}
 
     def _finish(self) -> str:
-        named = isinstance(self.body.get("tool_choice"), dict)  # a call that was demanded by name ends with `stop`
+        named = isinstance(
+            self.body.get("tool_choice"), dict
+        )  # a call that was demanded by name ends with `stop`
         calls = self.answer.calls and self.answer.finish == "stop" and not named
         return "tool_calls" if calls else self.answer.finish
 
@@ -318,10 +361,21 @@ class _Responses(_Form):
 
     def _parts(self) -> list[Json]:
         answer = self.answer
-        logprobs = _tokens(_pieces(answer.text)) if "message.output_text.logprobs" in self._included() else []
+        logprobs = (
+            _tokens(_pieces(answer.text))
+            if "message.output_text.logprobs" in self._included()
+            else []
+        )
         parts: list[Json] = []
         if answer.text or not (answer.calls or answer.refusal):
-            parts.append({"type": "output_text", "text": answer.text, "annotations": [], "logprobs": logprobs})
+            parts.append(
+                {
+                    "type": "output_text",
+                    "text": answer.text,
+                    "annotations": [],
+                    "logprobs": logprobs,
+                }
+            )
         if answer.refusal:
             parts.append({"type": "refusal", "refusal": answer.refusal})
         return parts
@@ -335,7 +389,12 @@ class _Responses(_Form):
                 "encrypted_content": f"sealed-{_token(self.number)}",
             }
         if parts := self._parts():
-            top = {"type": "message", "id": f"msg_{self.number}", "role": "assistant", "status": "completed"}
+            top = {
+                "type": "message",
+                "id": f"msg_{self.number}",
+                "role": "assistant",
+                "status": "completed",
+            }
             yield {**top, "content": parts}
         for at, each in enumerate(self.answer.calls):
             top = {
@@ -353,7 +412,11 @@ class _Responses(_Form):
             yield {"type": f"response.{name}", "response": self._top()}
         for index, item in enumerate(self._items()):
             at = {"output_index": index, "item_id": item["id"]}
-            emptied = {"message": {"content": []}, "function_call": {"arguments": ""}, "reasoning": {}}[item["type"]]
+            emptied = {
+                "message": {"content": []},
+                "function_call": {"arguments": ""},
+                "reasoning": {},
+            }[item["type"]]
             begun = {**item, **emptied, "status": "in_progress"}
             yield {"type": "response.output_item.added", "output_index": index, "item": begun}
             if item["type"] == "message":
@@ -373,9 +436,17 @@ class _Responses(_Form):
             key = "text" if part["type"] == "output_text" else "refusal"
             name = "output_text" if key == "text" else "refusal"
             cleared = {"annotations": [], "logprobs": []} if key == "text" else {}
-            yield {"type": "response.content_part.added", **here, "part": {**part, **cleared, key: ""}}
+            yield {
+                "type": "response.content_part.added",
+                **here,
+                "part": {**part, **cleared, key: ""},
+            }
             for piece in _pieces(part[key]):
-                more = {"logprobs": _tokens([piece]) if part.get("logprobs") else []} if key == "text" else {}
+                more = (
+                    {"logprobs": _tokens([piece]) if part.get("logprobs") else []}
+                    if key == "text"
+                    else {}
+                )
                 yield {"type": f"response.{name}.delta", **here, "delta": piece, **more}
             more = {"logprobs": part["logprobs"]} if key == "text" else {}
             yield {"type": f"response.{name}.done", **here, key: part[key], **more}
@@ -384,7 +455,12 @@ class _Responses(_Form):
 
 def _tokens(pieces: Sequence[str]) -> list[Json]:
     return [
-        {"token": piece, "logprob": -0.125 * len(piece), "bytes": list(piece.encode()), "top_logprobs": []}
+        {
+            "token": piece,
+            "logprob": -0.125 * len(piece),
+            "bytes": list(piece.encode()),
+            "top_logprobs": [],
+        }
         for piece in pieces
     ]
 

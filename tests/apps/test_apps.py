@@ -18,7 +18,10 @@ from tests.apps.server import Answer, Scripted, call, fail, refuse, say
 from tests.support.http import helpers_of
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object"}},
+}
 NAMED = {"type": "function", "function": {"name": "f"}}
 ASKED: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
 
@@ -54,8 +57,12 @@ def test_both_apis_answer_alike(server: Scripted, name: str) -> None:
         with kind(base_url=server.base_url, api_key="key", max_retries=0, **given) as client:
             server.play(answer, answer)
             whole = client.chat.completions.create(**ASKED, **more).model_dump(exclude_unset=True)
-            with helpers_of(client).stream(**ASKED, **more, stream_options={"include_usage": True}) as stream:
-                streamed = [each.model_dump(exclude={"snapshot"}) for each in stream if each.type != "chunk"]
+            with helpers_of(client).stream(
+                **ASKED, **more, stream_options={"include_usage": True}
+            ) as stream:
+                streamed = [
+                    each.model_dump(exclude={"snapshot"}) for each in stream if each.type != "chunk"
+                ]
             seen.append([whole, [each for each in streamed if "event" not in each]])
         assert not [each.trouble for each in server.asked if each.trouble]
     assert [*run.differences(*seen, "$")] == []
@@ -63,7 +70,10 @@ def test_both_apis_answer_alike(server: Scripted, name: str) -> None:
 
 def test_both_apis_fail_alike(server: Scripted) -> None:
     seen = []
-    for kind, given in ((openai.OpenAI, {}), (adapter.OpenAI, {"settings": adapter.Settings(backend="responses")})):
+    for kind, given in (
+        (openai.OpenAI, {}),
+        (adapter.OpenAI, {"settings": adapter.Settings(backend="responses")}),
+    ):
         with kind(base_url=server.base_url, api_key="key", **given) as client:
             server.play(fail(429, "Slow down."), fail(400, "Asleep.", code="asleep"))
             with pytest.raises(openai.BadRequestError) as caught:
@@ -78,7 +88,10 @@ def test_what_the_script_does_not_answer_is_noted(server: Scripted) -> None:
             client.chat.completions.create(**ASKED)
         with pytest.raises(openai.NotFoundError):
             client.audio.speech.create(model="tts", input="Hello", voice="ash")
-    assert [each.trouble for each in server.asked] == ["the script has no answer left", "no such route"]
+    assert [each.trouble for each in server.asked] == [
+        "the script has no answer left",
+        "no such route",
+    ]
 
 
 HISTORY = [
@@ -93,7 +106,15 @@ ITEMS = [
     {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"x":1}'},
     {"type": "function_call_output", "call_id": "call_1", "output": "One."},
 ]  # fmt: skip
-CHAT = {"model": "m", "messages": HISTORY, "tools": [TOOL], "max_tokens": 50, "stream": True, "n": 1, "stop": None}
+CHAT = {
+    "model": "m",
+    "messages": HISTORY,
+    "tools": [TOOL],
+    "max_tokens": 50,
+    "stream": True,
+    "n": 1,
+    "stop": None,
+}
 RESPONSES = {
     "model": "m", "input": ITEMS, "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}],
     "max_output_tokens": 50, "stream": True, "store": False,
@@ -117,13 +138,18 @@ def test_requests_that_ask_for_the_same_mean_the_same() -> None:
         pytest.param({"stream": False}, {}, id="stream"),
     ],
 )  # fmt: skip
-def test_requests_that_ask_for_something_else_do_not(chat: dict[str, Any], responses: dict[str, Any]) -> None:
+def test_requests_that_ask_for_something_else_do_not(
+    chat: dict[str, Any], responses: dict[str, Any]
+) -> None:
     assert meaning.of_chat({**CHAT, **chat}) != meaning.of_responses({**RESPONSES, **responses})
 
 
 def test_what_was_let_go_counts_no_more() -> None:
     chat = {**CHAT, "seed": 7, "messages": [{"role": "user", "content": "Hi.", "name": "Ann"}]}
-    without, named = ({**RESPONSES, "input": [{"role": "user", "content": text}]} for text in ("Hi.", "[Ann]: Hi."))
+    without, named = (
+        {**RESPONSES, "input": [{"role": "user", "content": text}]}
+        for text in ("Hi.", "[Ann]: Hi.")
+    )
     assert meaning.of_chat(chat, ["seed", "messages[].name"]) == meaning.of_responses(without)
     assert meaning.of_chat(chat, ["seed", "name"]) == meaning.of_responses(named)
     # A tool's message may lose its name in the same request.
@@ -136,8 +162,18 @@ def test_what_was_let_go_counts_no_more() -> None:
         pytest.param(CHAT, True, "", id="chat"),
         pytest.param(RESPONSES, False, "", id="responses"),
         pytest.param(CHAT, False, "'max_tokens'", id="the other's parameters"),
-        pytest.param({"input": [{"role": "user", "content": "", "name": "Ann"}]}, False, "input[0].name", id="name"),
-        pytest.param({"input": [{"type": "function_call", "name": "f"}]}, False, "arguments", id="half a call"),
+        pytest.param(
+            {"input": [{"role": "user", "content": "", "name": "Ann"}]},
+            False,
+            "input[0].name",
+            id="name",
+        ),
+        pytest.param(
+            {"input": [{"type": "function_call", "name": "f"}]},
+            False,
+            "arguments",
+            id="half a call",
+        ),
         pytest.param({"messages": [{"role": "user"}]}, True, "content", id="half a message"),
         pytest.param({"input": [], "tools": [TOOL]}, False, "tools[0].name", id="a tool of Chat's"),
     ],
@@ -149,11 +185,19 @@ def test_a_body_that_an_api_refuses(body: dict[str, Any], chat: bool, trouble: s
 
 def told(outcome: Any, path: str = "/v1/chat/completions", **more: Any) -> dict[str, Any]:
     body = CHAT if "chat" in path else RESPONSES
-    return {"outcome": outcome, "asked": [{"path": path, "body": body, "trouble": ""}], "records": [], **more}
+    return {
+        "outcome": outcome,
+        "asked": [{"path": path, "body": body, "trouble": ""}],
+        "records": [],
+        **more,
+    }
 
 
 def report(**scenarios: Any) -> dict[str, Any]:
-    return {"app": {"but": {name: {"on *.id": "a reason"} for name in scenarios}}, "scenarios": scenarios}
+    return {
+        "app": {"but": {name: {"on *.id": "a reason"} for name in scenarios}},
+        "scenarios": scenarios,
+    }
 
 
 def test_a_difference_is_found_unless_it_is_excused() -> None:
@@ -166,10 +210,20 @@ def test_a_difference_is_found_unless_it_is_excused() -> None:
 
 def test_calls_that_stay_are_counted_by_their_reason() -> None:
     moved = {"asked": "responses", "backend": "responses", "reason": "settings", "losses": []}
-    held = {**moved, "backend": "chat", "reason": "unsupported", "losses": [["seed", "held"], ["stop", "held"]]}
+    held = {
+        **moved,
+        "backend": "chat",
+        "reason": "unsupported",
+        "losses": [["seed", "held"], ["stop", "held"]],
+    }
     found = run.Found({})
-    assert run._moved("app", "on", report(one=told({}, records=[moved, held, held])), found) == "1 of 3"
-    assert [(row["stayed"], row["reason"], row["path"]) for row in found.stayed] == [("2", "unsupported", "seed, stop")]
+    assert (
+        run._moved("app", "on", report(one=told({}, records=[moved, held, held])), found)
+        == "1 of 3"
+    )
+    assert [(row["stayed"], row["reason"], row["path"]) for row in found.stayed] == [
+        ("2", "unsupported", "seed, stop")
+    ]
 
 
 def test_a_call_past_the_adapter_is_seen() -> None:
@@ -200,5 +254,9 @@ print(guard.refused)
 
 
 def test_no_application_reaches_the_network() -> None:
-    done = subprocess.run([sys.executable, "-c", GUARDED], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['connect 127.0.0.1:9', 'look up example.com', 'send to 192.0.2.1']"
+    done = subprocess.run(
+        [sys.executable, "-c", GUARDED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (
+        done.stdout.strip() == "['connect 127.0.0.1:9', 'look up example.com', 'send to 192.0.2.1']"
+    )

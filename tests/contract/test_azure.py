@@ -64,8 +64,14 @@ class Azure(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc,n
         self.replies: list[tuple[int, dict[str, str], list[bytes]]] = []
         self.json(response())
 
-    def json(self, body: Any, status: int = 200, headers: Mapping[str, str] = {}, *, then: bool = False) -> None:
-        reply = (status, {"content-type": "application/json", **headers}, [json.dumps(body).encode()])
+    def json(
+        self, body: Any, status: int = 200, headers: Mapping[str, str] = {}, *, then: bool = False
+    ) -> None:
+        reply = (
+            status,
+            {"content-type": "application/json", **headers},
+            [json.dumps(body).encode()],
+        )
         self.replies = [*self.replies, reply] if then else [reply]
 
     def stream(self, pieces: list[bytes]) -> None:
@@ -87,7 +93,10 @@ class Azure(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc,n
 
     def wire(self) -> list[tuple[Any, ...]]:
         """Everything that was sent, byte for byte."""
-        return [(r.method, r.url.scheme, r.url.raw_path, tuple(r.headers.raw), r.read()) for r in self.sent]
+        return [
+            (r.method, r.url.scheme, r.url.raw_path, tuple(r.headers.raw), r.read())
+            for r in self.sent
+        ]
 
 
 @pytest.fixture
@@ -116,7 +125,9 @@ each_kind = pytest.mark.parametrize("kind", ["ours", "installed"])
 
 
 def ask(sdk: Sdk, client: Any, **more: Any) -> Any:
-    return sdk.run(client.chat.completions.create(**{"model": "gpt-4o", "messages": MESSAGES, **more}))
+    return sdk.run(
+        client.chat.completions.create(**{"model": "gpt-4o", "messages": MESSAGES, **more})
+    )
 
 
 # Where calls go
@@ -126,12 +137,32 @@ TARGET = f"/openai/responses?api-version={NEW}"
 SETUPS: dict[str, tuple[dict[str, Any], str, str]] = {  # the client, the target, the body's model
     "endpoint": ({"azure_endpoint": ENDPOINT, **V}, TARGET, "gpt-4o"),
     "endpoint with a slash": ({"azure_endpoint": f"{ENDPOINT}/", **V}, TARGET, "gpt-4o"),
-    "endpoint of a gateway": ({"azure_endpoint": "https://gw.test/team-7", **V}, f"/team-7{TARGET}", "gpt-4o"),
-    "endpoint and deployment": ({"azure_endpoint": ENDPOINT, "azure_deployment": "D", **V}, TARGET, "D"),
-    "encoded deployment": ({"azure_endpoint": ENDPOINT, "azure_deployment": "my D ü+%25", **V}, TARGET, "my D ü+%"),
-    "base URL of a deployment": ({"base_url": f"{ENDPOINT}/openai/deployments/D", **V}, TARGET, "D"),
+    "endpoint of a gateway": (
+        {"azure_endpoint": "https://gw.test/team-7", **V},
+        f"/team-7{TARGET}",
+        "gpt-4o",
+    ),
+    "endpoint and deployment": (
+        {"azure_endpoint": ENDPOINT, "azure_deployment": "D", **V},
+        TARGET,
+        "D",
+    ),
+    "encoded deployment": (
+        {"azure_endpoint": ENDPOINT, "azure_deployment": "my D ü+%25", **V},
+        TARGET,
+        "my D ü+%",
+    ),
+    "base URL of a deployment": (
+        {"base_url": f"{ENDPOINT}/openai/deployments/D", **V},
+        TARGET,
+        "D",
+    ),
     "base URL with a slash": ({"base_url": f"{ENDPOINT}/openai/deployments/D/", **V}, TARGET, "D"),
-    "base URL of a gateway": ({"base_url": "https://gw.test/a/b/openai/deployments/D", **V}, f"/a/b{TARGET}", "D"),
+    "base URL of a gateway": (
+        {"base_url": "https://gw.test/a/b/openai/deployments/D", **V},
+        f"/a/b{TARGET}",
+        "D",
+    ),
     "v1 path": (
         {"base_url": f"{ENDPOINT}/openai/v1", "api_version": "preview"},
         "/openai/v1/responses?api-version=preview",
@@ -148,7 +179,9 @@ SETUPS: dict[str, tuple[dict[str, Any], str, str]] = {  # the client, the target
 
 @each_kind
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
-def test_calls_go_to_the_responses_path(sdk: Sdk, azure: Azure, kind: str, setup: tuple[Any, ...]) -> None:
+def test_calls_go_to_the_responses_path(
+    sdk: Sdk, azure: Azure, kind: str, setup: tuple[Any, ...]
+) -> None:
     given, target, model = setup
     client = make(sdk, azure, kind, **given)
     result = ask(sdk, client)
@@ -180,7 +213,11 @@ def test_a_slash_in_a_deployment(sdk: Sdk, azure: Azure) -> None:
 def test_the_deployment_wins_over_the_model_for_the_facts_as_well(sdk: Sdk, azure: Azure) -> None:
     # A name for the deployment that says nothing about the model: what upstream names in its reply counts.
     azure.json(response(model="gpt-4o-2024-11-20"))
-    result = ask(sdk, make(sdk, azure, "ours", azure_endpoint=ENDPOINT, azure_deployment="D", **V), model="anything")
+    result = ask(
+        sdk,
+        make(sdk, azure, "ours", azure_endpoint=ENDPOINT, azure_deployment="D", **V),
+        model="anything",
+    )
     assert result.model == "gpt-4o-2024-11-20"
     assert json.loads(azure.sent[0].read())["model"] == "D"
 
@@ -202,7 +239,11 @@ def test_copies_keep_settings_and_context(sdk: Sdk, azure: Azure, kind: str) -> 
     native = make(sdk, azure, "plain", **given).with_options(timeout=3).copy(max_retries=1)
     ask(sdk, copied)
     assert azure.targets == [TARGET]
-    assert (type(copied).__name__, copied.timeout, copied.max_retries) == (type(native).__name__, 3, 1)
+    assert (type(copied).__name__, copied.timeout, copied.max_retries) == (
+        type(native).__name__,
+        3,
+        1,
+    )
     for name in ("_api_version", "_azure_deployment", "_azure_endpoint", "base_url"):
         assert getattr(copied, name) == getattr(native, name)
     ask(sdk, copied.with_options(api_version="2025-05-01-preview"))
@@ -214,14 +255,19 @@ def test_copies_keep_settings_and_context(sdk: Sdk, azure: Azure, kind: str) -> 
 
 # Versions
 
-VERSIONS = {"2023-05-15": FIRST, "2024-02-15-preview": FIRST, "2024-10-21": FIRST, "2025-02-01-preview": FIRST} | {
-    kept: kept for kept in (FIRST, NEW, "2025-03-02", "2026-01-01", "preview", "latest", "v1")
-}
+VERSIONS = {
+    "2023-05-15": FIRST,
+    "2024-02-15-preview": FIRST,
+    "2024-10-21": FIRST,
+    "2025-02-01-preview": FIRST,
+} | {kept: kept for kept in (FIRST, NEW, "2025-03-02", "2026-01-01", "preview", "latest", "v1")}
 
 
 @each_kind
 @pytest.mark.parametrize(("given", "sent"), VERSIONS.items())
-def test_versions_are_raised_where_they_must_be(sdk: Sdk, azure: Azure, kind: str, given: str, sent: str) -> None:
+def test_versions_are_raised_where_they_must_be(
+    sdk: Sdk, azure: Azure, kind: str, given: str, sent: str
+) -> None:
     result = ask(sdk, make(sdk, azure, kind, azure_endpoint=ENDPOINT, api_version=given))
     assert azure.targets == [f"/openai/responses?api-version={sent}"]
     entries = [(loss.path, loss.action) for loss in adapter.decision(result).losses]
@@ -230,7 +276,12 @@ def test_versions_are_raised_where_they_must_be(sdk: Sdk, azure: Azure, kind: st
 
 def test_other_parameters_of_the_query_stay_as_they_are(sdk: Sdk, azure: Azure) -> None:
     query = {"z": "a b&c=d/ü+", "my-api-version": "2024-01-01", "list": ["1", "2"], "empty": ""}
-    given = {"azure_endpoint": ENDPOINT, "azure_deployment": "D", "api_version": "2024-10-21", "default_query": query}
+    given = {
+        "azure_endpoint": ENDPOINT,
+        "azure_deployment": "D",
+        "api_version": "2024-10-21",
+        "default_query": query,
+    }
     for kind in ("ours", "plain"):
         ask(sdk, make(sdk, azure, kind, **given), extra_query={"last": "x"})
     ours, native = azure.targets
@@ -241,12 +292,23 @@ def test_other_parameters_of_the_query_stay_as_they_are(sdk: Sdk, azure: Azure) 
 
 
 def test_a_version_elsewhere_is_not_azures(sdk: Sdk, azure: Azure) -> None:
-    ask(sdk, make(sdk, azure, "ours", base_url="https://gw.test/v1", default_query={"api-version": "2024-01-01"}))
+    ask(
+        sdk,
+        make(
+            sdk,
+            azure,
+            "ours",
+            base_url="https://gw.test/v1",
+            default_query={"api-version": "2024-01-01"},
+        ),
+    )
     assert azure.targets == ["/v1/responses?api-version=2024-01-01"]
 
 
 def test_a_deployment_behind_another_prefix_is_azures(sdk: Sdk, azure: Azure) -> None:
-    client = make(sdk, azure, "ours", base_url="https://gw.test/llm/deployments/D", api_version="2024-10-21")
+    client = make(
+        sdk, azure, "ours", base_url="https://gw.test/llm/deployments/D", api_version="2024-10-21"
+    )
     ask(sdk, client)
     assert azure.targets == [f"/llm/responses?api-version={FIRST}"]
 
@@ -305,11 +367,18 @@ def test_token_providers(sdk: Sdk, azure: Azure, kind: str, backend: str, awaite
         tokens = Tokens()
         provider = tokens.later if awaited else tokens
         settings = adapter.Settings(backend=backend)
-        given = {"azure_ad_token_provider": provider, "max_retries": 2, "azure_endpoint": ENDPOINT, **V}
+        given = {
+            "azure_ad_token_provider": provider,
+            "max_retries": 2,
+            "azure_endpoint": ENDPOINT,
+            **V,
+        }
         client = make(sdk, azure, made, settings, **given)
         ask(sdk, client)
         ask(sdk, client)
-        assert [request.url.path.endswith("/responses") for request in azure.sent] == [on_responses] * 3
+        assert [request.url.path.endswith("/responses") for request in azure.sent] == [
+            on_responses
+        ] * 3
         assert not any("api-key" in request.headers for request in azure.sent)
         seen.append((tokens.calls, [request.headers["authorization"] for request in azure.sent]))
     ours, native = seen
@@ -318,7 +387,9 @@ def test_token_providers(sdk: Sdk, azure: Azure, kind: str, backend: str, awaite
 
 
 @each_kind
-def test_a_bug_in_what_is_noted_of_a_token(sdk: Sdk, azure: Azure, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_what_is_noted_of_a_token(
+    sdk: Sdk, azure: Azure, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: Any) -> None:
         raise RuntimeError("a bug")
 
@@ -337,8 +408,12 @@ def test_a_given_token(sdk: Sdk, azure: Azure, kind: str) -> None:
 
 
 @each_kind
-@pytest.mark.parametrize("location", ["https://elsewhere.test/openai/x", f"{ENDPOINT}/openai/x", "/openai/x"])
-def test_the_key_leaves_its_origin_as_natively(sdk: Sdk, azure: Azure, kind: str, location: str) -> None:
+@pytest.mark.parametrize(
+    "location", ["https://elsewhere.test/openai/x", f"{ENDPOINT}/openai/x", "/openai/x"]
+)
+def test_the_key_leaves_its_origin_as_natively(
+    sdk: Sdk, azure: Azure, kind: str, location: str
+) -> None:
     sent = []
     for made in (kind, "plain"):
         azure.sent.clear()
@@ -346,7 +421,12 @@ def test_the_key_leaves_its_origin_as_natively(sdk: Sdk, azure: Azure, kind: str
         azure.json(response() if made != "plain" else completion(), then=True)
         assert text_of(ask(sdk, make(sdk, azure, made, azure_endpoint=ENDPOINT, **V)))
         marks = [request.extensions.get("openai.azure_auth_origin") for request in azure.sent]
-        sent.append(([("api-key" in request.headers, str(request.url)) for request in azure.sent][1:], marks))
+        sent.append(
+            (
+                [("api-key" in request.headers, str(request.url)) for request in azure.sent][1:],
+                marks,
+            )
+        )
     ours, native = sent
     assert ours == native
     if SDK >= (3, 25):
@@ -356,7 +436,10 @@ def test_the_key_leaves_its_origin_as_natively(sdk: Sdk, azure: Azure, kind: str
 
 # The content filter
 
-SAFE = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
+SAFE = {
+    "hate": {"filtered": False, "severity": "safe"},
+    "violence": {"filtered": False, "severity": "safe"},
+}
 JAILBREAK = SAFE | {"jailbreak": {"detected": False, "filtered": False}}
 CUT = SAFE | {"violence": {"filtered": True, "severity": "high"}}
 
@@ -365,11 +448,20 @@ def filters(answer: dict[str, Any], *, blocked: bool = False) -> list[dict[str, 
     entry = {"content_filter_raw": [], "content_filter_offsets": {}}
     return [
         {"blocked": False, "source_type": "prompt", "content_filter_results": JAILBREAK, **entry},
-        {"blocked": blocked, "source_type": "completion", "content_filter_results": answer, **entry},
+        {
+            "blocked": blocked,
+            "source_type": "completion",
+            "content_filter_results": answer,
+            **entry,
+        },
     ]
 
 
-STOPPED = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "content_filters": filters(CUT)}
+STOPPED = {
+    "status": "incomplete",
+    "incomplete_details": {"reason": "content_filter"},
+    "content_filters": filters(CUT),
+}
 PROMPTS = [{"prompt_index": 0, "content_filter_results": JAILBREAK}]
 
 
@@ -378,8 +470,14 @@ def client_of(sdk: Sdk, azure: Azure) -> Any:
 
 
 def stopped_stream(text: str = "Hello there") -> list[bytes]:
-    said = event("response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text)
-    return [*opening(), said, event("response.incomplete", response=response(message_item(text), **STOPPED))]
+    said = event(
+        "response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text
+    )
+    return [
+        *opening(),
+        said,
+        event("response.incomplete", response=response(message_item(text), **STOPPED)),
+    ]
 
 
 def test_findings_of_a_completion(sdk: Sdk, azure: Azure) -> None:
@@ -394,9 +492,15 @@ def test_findings_of_a_stream(sdk: Sdk, azure: Azure) -> None:
     azure.stream(stopped_stream())
     chunks = sdk.list(ask(sdk, client_of(sdk, azure), stream=True))
     assert text_of(chunks) == "Hello there"
-    found = [getattr(choice, "content_filter_results", None) for chunk in chunks for choice in chunk.choices]
+    found = [
+        getattr(choice, "content_filter_results", None)
+        for chunk in chunks
+        for choice in chunk.choices
+    ]
     assert [one for one in found if one] == [CUT]
-    assert [one for chunk in chunks if (one := getattr(chunk, "prompt_filter_results", None))] == [PROMPTS]
+    assert [one for chunk in chunks if (one := getattr(chunk, "prompt_filter_results", None))] == [
+        PROMPTS
+    ]
     assert chunks[-1].choices[0].finish_reason == "content_filter"
 
 
@@ -409,8 +513,15 @@ def test_no_findings_where_there_is_no_filter(sdk: Sdk, azure: Azure) -> None:
 
 @pytest.mark.parametrize("param", ["prompt", None])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_filtered_prompt_is_chats_error(sdk: Sdk, azure: Azure, param: str | None, stream: bool) -> None:
-    error = {"message": "The response was filtered.", "type": None, "param": param, "code": "content_filter"}
+def test_a_filtered_prompt_is_chats_error(
+    sdk: Sdk, azure: Azure, param: str | None, stream: bool
+) -> None:
+    error = {
+        "message": "The response was filtered.",
+        "type": None,
+        "param": param,
+        "code": "content_filter",
+    }
     entry = {"blocked": True, "source_type": "prompt", "content_filter_results": CUT}
     azure.json({"error": {**error, "status": 400, "content_filters": [entry]}}, 400)
     with pytest.raises(openai.BadRequestError) as caught:
@@ -425,7 +536,15 @@ def test_a_filtered_prompt_is_chats_error(sdk: Sdk, azure: Azure, param: str | N
 def test_chats_own_error_shape_stays(sdk: Sdk, azure: Azure) -> None:
     inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": CUT}
     azure.json(
-        {"error": {"message": "Filtered.", "param": "prompt", "code": "content_filter", "innererror": inner}}, 400
+        {
+            "error": {
+                "message": "Filtered.",
+                "param": "prompt",
+                "code": "content_filter",
+                "innererror": inner,
+            }
+        },
+        400,
     )
     with pytest.raises(openai.BadRequestError) as caught:
         ask(sdk, client_of(sdk, azure))
@@ -470,7 +589,9 @@ def test_other_endpoints_are_untouched(sdk: Sdk, azure: Azure) -> None:
             azure.sent.clear()
             client = make(sdk, azure, kind, **given)
             sdk.run(client.embeddings.create(model="emb", input="x", encoding_format="float"))
-            sdk.list(client.models.list()) if sdk.mode == "sync" else sdk.run(client.models.list()._get_page())
+            sdk.list(client.models.list()) if sdk.mode == "sync" else sdk.run(
+                client.models.list()._get_page()
+            )
             sdk.run(client.responses.with_raw_response.create(model="gpt-4o", input="x"))
             wires.append(azure.wire())
         assert wires[0] == wires[1] == wires[2]
@@ -480,13 +601,17 @@ def test_other_endpoints_are_untouched(sdk: Sdk, azure: Azure) -> None:
 # Every recording
 
 
-def recorded(api: str, *, stream: bool | None = None, ok: bool | None = True) -> list[corpus.Recording]:
+def recorded(
+    api: str, *, stream: bool | None = None, ok: bool | None = True
+) -> list[corpus.Recording]:
     return corpus.select(api=api, host="azure", stream=stream, ok=ok)
 
 
 @functools.cache
 def queries() -> dict[int, str]:
-    rows = map(json.loads, (corpus.FOLDER / "recordings.jsonl").read_text(encoding="utf-8").splitlines())
+    rows = map(
+        json.loads, (corpus.FOLDER / "recordings.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     return {row["id"]: row.get("query") or "" for row in rows if "azure" in row["host"]}
 
 
@@ -509,7 +634,10 @@ def outcome(sdk: Sdk, client: Any, recording: corpus.Recording) -> oracle.Seen |
         if recording.sse is None:
             return oracle.of_completion(ask(sdk, client, **call))
         reader = oracle.Reader()
-        chunks = sdk.list(ask(sdk, client, **call, stream=True, stream_options={"include_usage": True}), reader.take)
+        chunks = sdk.list(
+            ask(sdk, client, **call, stream=True, stream_options={"include_usage": True}),
+            reader.take,
+        )
         return reader.seen() if chunks else None
     except openai.APIError:
         return None
@@ -551,10 +679,13 @@ def test_recorded_findings_of_the_filter(sdk: Sdk, azure: Azure) -> None:
             azure.stream([corpus.sse_bytes(recording)])
             result = sdk.list(ask(sdk, client_of(sdk, azure), stream=True))[-1]
         choice = result.choices[0].model_dump()
-        assert choice.get("content_filter_results") == (entries.get("completion", {}) if entries else None), (
-            recording.id
-        )
-        prompts = [entry["content_filter_results"] for entry in result.model_dump().get("prompt_filter_results") or ()]
+        assert choice.get("content_filter_results") == (
+            entries.get("completion", {}) if entries else None
+        ), recording.id
+        prompts = [
+            entry["content_filter_results"]
+            for entry in result.model_dump().get("prompt_filter_results") or ()
+        ]
         assert prompts == ([entries["prompt"]] if "prompt" in entries else []), recording.id
         found += bool(entries)
     assert found >= 9
@@ -575,14 +706,22 @@ def test_recorded_requests(capsys: pytest.CaptureFixture[str]) -> None:
             sent = azure.sent[-1]
             body = json.loads(sent.read())
             if decision.backend == "chat":
-                held = [loss for loss in decision.losses if loss.action == "held" and loss.path and loss.why]
-                right = bool(held) and sent.url.raw_path.decode() == path and body == recording.request
+                held = [
+                    loss
+                    for loss in decision.losses
+                    if loss.action == "held" and loss.path and loss.why
+                ]
+                right = (
+                    bool(held) and sent.url.raw_path.decode() == path and body == recording.request
+                )
             else:
                 moved += 1
                 right = arrived(recording, query, sent, body)
             if not right:
                 wrong.append((recording.id, path, sent.url.raw_path))
-    report(f"recorded requests, {moved} moved", len(recordings) - len(wrong), len(recordings), capsys)
+    report(
+        f"recorded requests, {moved} moved", len(recordings) - len(wrong), len(recordings), capsys
+    )
     assert wrong == []
     assert len(recordings) > 100
     assert moved > 80
@@ -601,18 +740,26 @@ def arrived(recording: corpus.Recording, query: str, sent: Any, body: dict[str, 
         problems += problems_of_openapi_body(body)
     model = unquote(deployment) or recording.request["model"]  # type: ignore[index]
     return (
-        sent.url.raw_path.decode() == target and body["model"] == model and routing_fields_lead(body) and not problems
+        sent.url.raw_path.decode() == target
+        and body["model"] == model
+        and routing_fields_lead(body)
+        and not problems
     )
 
 
 @corpus.needs_corpus
-def test_recorded_chat_is_untouched_when_off(sdk: Sdk, azure: Azure, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recorded_chat_is_untouched_when_off(
+    sdk: Sdk, azure: Azure, capsys: pytest.CaptureFixture[str]
+) -> None:
     wrong, total = [], 0
     given = {"azure_endpoint": ENDPOINT, "azure_deployment": "D", "api_version": "2024-10-21"}
     clients = [make(sdk, azure, kind, OFF, **given) for kind in ("ours", "installed", "plain")]
     for recording in recorded("chat", ok=None):
         request = dict(recording.request or {"messages": MESSAGES})
-        call = {"model": request.pop("model", None) or "gpt-4o", "messages": request.pop("messages")}
+        call = {
+            "model": request.pop("model", None) or "gpt-4o",
+            "messages": request.pop("messages"),
+        }
         streamed = request.pop("stream", recording.sse is not None)
         seen = []
         for client in clients:
@@ -622,7 +769,13 @@ def test_recorded_chat_is_untouched_when_off(sdk: Sdk, azure: Azure, capsys: pyt
             else:
                 azure.stream([corpus.sse_bytes(recording)])
             result = native(sdk, client, **call, stream=streamed, extra_body=request)
-            raw = native(sdk, client.chat.completions.with_raw_response, **call, stream=streamed, extra_body=request)
+            raw = native(
+                sdk,
+                client.chat.completions.with_raw_response,
+                **call,
+                stream=streamed,
+                extra_body=request,
+            )
             seen.append((azure.wire(), result, raw))
         total += 1
         if not seen[0] == seen[1] == seen[2] or len(seen[0][0]) != 2:
@@ -638,7 +791,11 @@ def native(sdk: Sdk, target: Any, **call: Any) -> Any:
     try:
         result = sdk.run(create(**call))
         if hasattr(result, "http_response"):
-            content = sdk.run(result.http_response.aread()) if sdk.mode == "async" else result.http_response.read()
+            content = (
+                sdk.run(result.http_response.aread())
+                if sdk.mode == "async"
+                else result.http_response.read()
+            )
             return content, tuple(result.http_response.headers.raw)
         if not call["stream"]:
             return type(result), result.model_dump()

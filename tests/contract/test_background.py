@@ -15,7 +15,17 @@ from adapter._exchange import background
 from adapter._runtime import background_clock
 from adapter.translation import ReplyContext
 from tests.contract.test_edge_streams import asked
-from tests.support.answers import RESPONSES, Sdk, delta, event, events, impatient, response, sdk, text_of
+from tests.support.answers import (
+    RESPONSES,
+    Sdk,
+    delta,
+    event,
+    events,
+    impatient,
+    response,
+    sdk,
+    text_of,
+)
 from tests.support.http import CONNECTION_ERRORS
 from tests.support.loopback import HOLD, Loopback, Request
 from tests.support.loopback import Reply as Answer
@@ -28,7 +38,9 @@ RUN = f"{RESPONSES}/resp_bg"
 
 
 def run(status: str, **more: Any) -> dict[str, Any]:
-    return response(id="resp_bg", status=status, **more) | ({} if status == "completed" else {"output": []})
+    return response(id="resp_bg", status=status, **more) | (
+        {} if status == "completed" else {"output": []}
+    )
 
 
 class Clock:
@@ -83,7 +95,10 @@ STARTED, QUESTION, CANCELLED = ("POST", RESPONSES), ("GET", RUN), ("POST", f"{RU
 
 @each_way_in
 def test_a_run_is_waited_for(way_in: WayIn, clock: Clock) -> None:
-    replies = [Reply.of_json(run(status)) for status in ("queued", "in_progress", "in_progress", "completed")]
+    replies = [
+        Reply.of_json(run(status))
+        for status in ("queued", "in_progress", "in_progress", "completed")
+    ]
     seen = way_in.create(ASKED, scripted(*replies))
     assert seen.json()["choices"][0]["message"]["content"] == "Hello there"
     assert seen.json()["id"] == "chatcmpl-resp_bg"
@@ -115,7 +130,9 @@ def test_waits_grow_to_ten_seconds(clock: Clock) -> None:
 
 @each_way_in
 def test_when_the_calls_time_is_over_the_run_is_cancelled(way_in: WayIn, clock: Clock) -> None:
-    seen = way_in.create({**ASKED, "timeout": 4.0}, scripted(*[Reply.of_json(run("in_progress"))] * 9))
+    seen = way_in.create(
+        {**ASKED, "timeout": 4.0}, scripted(*[Reply.of_json(run("in_progress"))] * 9)
+    )
     assert isinstance(seen.error, openai.APIStatusError)
     assert (seen.error.status_code, seen.error.code) == (504, "response_not_finished")
     assert "resp_bg" in str(seen.error)
@@ -142,7 +159,8 @@ def test_trouble_on_the_way_is_waited_out(way_in: WayIn, trouble: Reply) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("7", 7.0), ("0", 1.5), ("Mon, 30 Nov 2026 00:00:00 GMT", 1.5), ("nan", 1.5)]
+    ("given", "expected"),
+    [("7", 7.0), ("0", 1.5), ("Mon, 30 Nov 2026 00:00:00 GMT", 1.5), ("nan", 1.5)],
 )
 @each_way_in
 def test_retry_after_is_heeded(way_in: WayIn, clock: Clock, given: str, expected: float) -> None:
@@ -157,7 +175,9 @@ def test_retry_after_is_heeded(way_in: WayIn, clock: Clock, given: str, expected
 )
 @each_way_in
 def test_a_run_that_is_gone(way_in: WayIn, status: int, expected: type[Exception]) -> None:
-    seen = way_in.create(ASKED, scripted(Reply.of_json({"error": {"message": "no such response"}}, status)))
+    seen = way_in.create(
+        ASKED, scripted(Reply.of_json({"error": {"message": "no such response"}}, status))
+    )
     assert isinstance(seen.error, expected)
     assert "resp_bg" in str(seen.error)
     assert asked_for(seen.sent) == [STARTED, QUESTION]
@@ -172,7 +192,9 @@ def test_a_run_that_fails_fails_as_any_other(way_in: WayIn, status: str) -> None
     assert seen.error.code == "invalid_prompt"
 
 
-@pytest.mark.parametrize("own_id", ["", "..", "a/b", "a?b", "a b", 7, None, "x" * 600, "resp_é"], ids=repr)
+@pytest.mark.parametrize(
+    "own_id", ["", "..", "a/b", "a?b", "a b", 7, None, "x" * 600, "resp_é"], ids=repr
+)
 def test_an_id_that_is_none(own_id: Any) -> None:
     start = Reply.of_json(run("queued") | {"id": own_id})
     seen = WayIn("client", asynchronous=False).create(ASKED, scripted(start=start))
@@ -195,7 +217,9 @@ NOBODY = {
 @pytest.mark.parametrize("given", NOBODY.values(), ids=NOBODY)
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_no_other_run_is_started(sdk: Sdk, loopback: Loopback, given: Any, status: str, *, stream: bool) -> None:
+def test_no_other_run_is_started(
+    sdk: Sdk, loopback: Loopback, given: Any, status: str, *, stream: bool
+) -> None:
     end = event("response.completed", response=run(status))
     loopback.answer = lambda _: Answer.of_sse([end]) if stream else Answer.of_json(run(status))
     client = sdk.client(loopback, max_retries=2)
@@ -210,8 +234,12 @@ def test_no_other_run_is_started(sdk: Sdk, loopback: Loopback, given: Any, statu
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("status", ["cancelled", "pending", 7, "tell nobody:\nforged"])
-@pytest.mark.parametrize("given", [{}, {"background": True, "store": True}], ids=["nobody-asked", "asked"])
-def test_a_run_that_was_cancelled_is_not_started_again(sdk: Sdk, loopback: Loopback, given: Any, status: Any) -> None:
+@pytest.mark.parametrize(
+    "given", [{}, {"background": True, "store": True}], ids=["nobody-asked", "asked"]
+)
+def test_a_run_that_was_cancelled_is_not_started_again(
+    sdk: Sdk, loopback: Loopback, given: Any, status: Any
+) -> None:
     loopback.answer = lambda _: Answer.of_json(run("queued") | {"status": status})
     client = sdk.client(loopback, max_retries=2)
     with pytest.raises(openai.InternalServerError) as raised:
@@ -228,7 +256,9 @@ def service(loopback: Loopback) -> Loopback:
     def answer(request: Request) -> Answer:
         if request.method == "POST" and request.path == RESPONSES:
             return Answer.of_json(run("queued"))
-        return Answer.of_json(run("cancelled" if request.path.endswith("/cancel") else "in_progress"))
+        return Answer.of_json(
+            run("cancelled" if request.path.endswith("/cancel") else "in_progress")
+        )
 
     loopback.answer = answer
     return loopback
@@ -238,7 +268,9 @@ def last_request(service: Loopback) -> tuple[str, str]:
     return service.requests[-1].method, service.requests[-1].path
 
 
-def test_an_interrupt_cancels_the_run(service: Loopback, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_cancels_the_run(
+    service: Loopback, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -252,7 +284,9 @@ def test_an_interrupt_cancels_the_run(service: Loopback, clock: Clock, monkeypat
 
 
 @pytest.mark.parametrize("way", ["task", "timeout", "scope"])
-def test_a_cancelled_call_cancels_the_run(service: Loopback, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_cancelled_call_cancels_the_run(
+    service: Loopback, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     async def main() -> None:
         waits = asyncio.Event()
 
@@ -264,7 +298,10 @@ def test_a_cancelled_call_cancels_the_run(service: Loopback, monkeypatch: pytest
         one = Sdk("async")
         client = one.client(service)
         call = client.chat.completions.create(
-            model="gpt-4o", messages=[{"role": "user", "content": "Hi"}], store=True, extra_body={"background": True}
+            model="gpt-4o",
+            messages=[{"role": "user", "content": "Hi"}],
+            store=True,
+            extra_body={"background": True},
         )
         if way == "scope":
             async with anyio.create_task_group() as group:
@@ -298,7 +335,10 @@ def _stream_of(*parts: Any) -> Callable[[Request], Answer]:
 
 
 def _begun() -> list[bytes]:
-    started = [event(f"response.{kind}", response=run("in_progress")) for kind in ("created", "in_progress")]
+    started = [
+        event(f"response.{kind}", response=run("in_progress"))
+        for kind in ("created", "in_progress")
+    ]
     return [*started, *events()[2:4], delta("Hello ")]
 
 

@@ -170,21 +170,29 @@ def test_bad_bytes(sdk: Sdk, loopback: Loopback, case: str, policy: Any) -> None
 @pytest.mark.parametrize("case", RAW)
 def test_bad_bytes_through_a_transport_alone(loopback: Loopback, case: str) -> None:
     loopback.answer = chat_says_no
-    with http.Client(transport=adapter.Transport(settings=Settings(backend="responses"))) as http_client:
+    with http.Client(
+        transport=adapter.Transport(settings=Settings(backend="responses"))
+    ) as http_client:
         got = http_client.post(f"{loopback.base_url}/chat/completions", content=RAW[case])
     assert got.status_code == 400
     if got.json()["error"]["code"] == "chats_own":
-        assert [(request.path, request.body) for request in loopback.requests] == [(CHAT, RAW[case])]
+        assert [(request.path, request.body) for request in loopback.requests] == [
+            (CHAT, RAW[case])
+        ]
     else:
         assert loopback.requests == []
         assert got.json()["error"]["message"].startswith("$: ")
 
 
-@pytest.mark.parametrize("case", ["messages a string", "tool without name", "unknown role", "unknown part"])
+@pytest.mark.parametrize(
+    "case", ["messages a string", "tool without name", "unknown role", "unknown part"]
+)
 def test_bad_bodies_through_a_transport_alone(loopback: Loopback, case: str) -> None:
     loopback.answer = chat_says_no
     given = json.dumps(BAD[case]).encode()
-    with http.Client(transport=adapter.Transport(settings=Settings(backend="responses"))) as http_client:
+    with http.Client(
+        transport=adapter.Transport(settings=Settings(backend="responses"))
+    ) as http_client:
         got = http_client.post(f"{loopback.base_url}/chat/completions", content=given)
     assert got.status_code == 400
     assert [(request.path, request.body) for request in loopback.requests] in ([], [(CHAT, given)])
@@ -193,12 +201,18 @@ def test_bad_bodies_through_a_transport_alone(loopback: Loopback, case: str) -> 
 def test_a_form_or_an_empty_post(loopback: Loopback) -> None:
     loopback.answer = chat_says_no
     url = f"{loopback.base_url}/chat/completions"
-    with http.Client(transport=adapter.Transport(settings=Settings(backend="responses"))) as http_client:
+    with http.Client(
+        transport=adapter.Transport(settings=Settings(backend="responses"))
+    ) as http_client:
         http_client.post(url)
         http_client.post(url, data={"a": "b"})
         http_client.post(url, files={"file": b"x"})
     assert paths(loopback) == [CHAT] * 3
-    assert [request.body[:3] for request in loopback.requests] == [b"", b"a=b", b"--" + loopback.requests[2].body[2:3]]
+    assert [request.body[:3] for request in loopback.requests] == [
+        b"",
+        b"a=b",
+        b"--" + loopback.requests[2].body[2:3],
+    ]
 
 
 def test_bad_values_of_parameters_go_on_as_they_are(sdk: Sdk, loopback: Loopback) -> None:
@@ -213,7 +227,10 @@ def test_bad_values_of_parameters_go_on_as_they_are(sdk: Sdk, loopback: Loopback
 
 def test_tools_of_the_other_api_go_on_whole(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    given: Any = {"tools": [TOOL, {"type": "web_search", "filters": {"a": [1]}}], "tool_choice": {"type": "web_search"}}
+    given: Any = {
+        "tools": [TOOL, {"type": "web_search", "filters": {"a": [1]}}],
+        "tool_choice": {"type": "web_search"},
+    }
     sdk.create(sdk.client(loopback), **given)
     sent = loopback.requests[0].json()
     assert sent["tools"][1] == given["tools"][1]
@@ -224,8 +241,12 @@ def test_tools_of_the_other_api_go_on_whole(sdk: Sdk, loopback: Loopback) -> Non
 
 
 @pytest.mark.parametrize("backend", ["chat", "responses"])
-@pytest.mark.parametrize("value", ["", "Responses", "chat ", "both", "1", "chat, responses", "force-chat", "native"])
-def test_a_header_with_another_value(sdk: Sdk, loopback: Loopback, value: str, backend: Any) -> None:
+@pytest.mark.parametrize(
+    "value", ["", "Responses", "chat ", "both", "1", "chat, responses", "force-chat", "native"]
+)
+def test_a_header_with_another_value(
+    sdk: Sdk, loopback: Loopback, value: str, backend: Any
+) -> None:
     loopback.answer = both
     sdk.create(sdk.client(loopback, backend), extra_headers={"x-adapter-backend": value})
     assert paths(loopback) == [{"chat": CHAT, "responses": "/v1/responses"}[backend]]
@@ -233,11 +254,15 @@ def test_a_header_with_another_value(sdk: Sdk, loopback: Loopback, value: str, b
 
 
 @pytest.mark.parametrize("value", [5, True, ["chat"], {"a": "b"}])
-def test_a_header_that_is_no_string_is_the_sdks_own_error(sdk: Sdk, loopback: Loopback, value: Any) -> None:
+def test_a_header_that_is_no_string_is_the_sdks_own_error(
+    sdk: Sdk, loopback: Loopback, value: Any
+) -> None:
     kinds = []
     for plain in (True, False):
         try:
-            sdk.create(sdk.client(loopback, plain=plain), extra_headers={"x-adapter-backend": value})
+            sdk.create(
+                sdk.client(loopback, plain=plain), extra_headers={"x-adapter-backend": value}
+            )
         except Exception as raised:  # noqa: BLE001 - whichever it is, it has to be the same
             kinds.append(type(raised))
     assert len(kinds) == 2
@@ -283,7 +308,9 @@ UNWRITABLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", UNWRITABLE)
-def test_what_json_cannot_hold_is_the_sdks_own_error(sdk: Sdk, loopback: Loopback, case: str) -> None:
+def test_what_json_cannot_hold_is_the_sdks_own_error(
+    sdk: Sdk, loopback: Loopback, case: str
+) -> None:
     loopback.answer = both
     seen = []
     for plain in (True, False):
@@ -309,5 +336,9 @@ def test_untouched_is_untouched(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     content = b'{ "seed":\t7, "model":"gpt-4o",  "messages":[{"content":"\\u00e9","role":"user"}], "seed": 8 }'
     for plain in (True, False):
-        sdk.run(sdk.client(loopback, plain=plain).post("/chat/completions", cast_to=object, content=content))
+        sdk.run(
+            sdk.client(loopback, plain=plain).post(
+                "/chat/completions", cast_to=object, content=content
+            )
+        )
     assert same_request(*loopback.requests)

@@ -44,7 +44,9 @@ def mock(request: Any) -> Any:
         return http.Response(404, json={"error": {"message": "unknown route", "code": None}})
     if "include" in body and "refusing" in request.url.path:
         refusal = "Encrypted content is not supported with this model."
-        return http.Response(400, json={"error": {"message": refusal, "param": "include", "code": None, "type": "x"}})
+        return http.Response(
+            400, json={"error": {"message": refusal, "param": "include", "code": None, "type": "x"}}
+        )
     return http.Response(200, json=ANSWER)
 
 
@@ -63,7 +65,11 @@ def client_of(kind: str, *, asynchronous: bool, **given: Any) -> Any:
     if kind == "transport":
         return sdk(**given, http_client=library(transport=wrap(transport, settings=in_force)))
     given["http_client"] = library(transport=transport)
-    return ours(**given, settings=in_force) if kind == "client" else adapter.install(sdk(**given), in_force)
+    return (
+        ours(**given, settings=in_force)
+        if kind == "client"
+        else adapter.install(sdk(**given), in_force)
+    )
 
 
 def call(kind: str, *, asynchronous: bool, bodies: list[dict[str, Any]], **given: Any) -> None:
@@ -92,7 +98,13 @@ def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> Non
     key = secrets.token_hex(12)  # made here, so that no constant of a function holds it
     bodies = [
         {"model": "gpt-5.4", "messages": [USER, CALL, RESULT]},
-        {"model": "gpt-5.4", "messages": [USER], "user": key, "prompt_cache_key": key, "metadata": {"a": key}},
+        {
+            "model": "gpt-5.4",
+            "messages": [USER],
+            "user": key,
+            "prompt_cache_key": key,
+            "metadata": {"a": key},
+        },
     ]
     for place in ("refusing", "missing", "plain"):
         call(
@@ -101,7 +113,11 @@ def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> Non
             default_headers={"x-api-key": key, "api-key": key, "ocp-apim-subscription-key": key}, default_query={"code": key},
         )  # fmt: skip
     gc.collect()
-    found = {where for where, one in held() if texts(one) and key in (one if isinstance(one, str) else repr(one))}
+    found = {
+        where
+        for where, one in held()
+        if texts(one) and key in (one if isinstance(one, str) else repr(one))
+    }
     assert found == set()
 
 
@@ -121,7 +137,14 @@ def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:
         for k in range(3):
             base = f"https://api.test/{place}/{k}{'y' * 20_000}/v1"
             with adapter.use(conversation=f"c{k}" + "x" * LONG, tag=f"t{k}" + "x" * LONG):
-                call(kind, asynchronous=asynchronous, bodies=names(4), api_key="key", base_url=base, max_retries=0)
+                call(
+                    kind,
+                    asynchronous=asynchronous,
+                    bodies=names(4),
+                    api_key="key",
+                    base_url=base,
+                    max_retries=0,
+                )
     gc.collect()
     assert {where: texts(one) for where, one in held() if texts(one) > 10_000} == {}
 
@@ -130,7 +153,9 @@ def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:
 
 CACHES: dict[str, Callable[[str], object]] = {
     "facts about models": BUILT_IN_PROFILES.profile,
-    "endpoints": lambda name: responses_endpoint(f"/openai/deployments/{name}/chat/completions?api-version=1".encode()),
+    "endpoints": lambda name: responses_endpoint(
+        f"/openai/deployments/{name}/chat/completions?api-version=1".encode()
+    ),
     "ways back": lambda name: chat_path_of(f"/{name}/responses?code={name}".encode()),
     "rules": lambda name: ROUTER.choose(_a_call(name)),
     "parts": lambda name: chat_to_responses(_of_parts(int(name[:4]))),
@@ -148,12 +173,17 @@ def _a_call(name: str) -> Any:
     from adapter._routing.overrides import Overrides
 
     body = {"model": name, "messages": [USER], "user": name}
-    return Call(None, {}, Overrides(conversation=name, tag=name), host=name, call_sites=(name,), body=body)
+    return Call(
+        None, {}, Overrides(conversation=name, tag=name), host=name, call_sites=(name,), body=body
+    )
 
 
 def _of_parts(count: int) -> dict[str, Any]:
     parts = [{"type": "text", "text": "x"}] * (count % 7 * 40)
-    return {"model": "m", "messages": [USER] * (count % 50) + [{"role": "user", "content": parts or "x"}]}
+    return {
+        "model": "m",
+        "messages": [USER] * (count % 50) + [{"role": "user", "content": parts or "x"}],
+    }
 
 
 @pytest.mark.parametrize("cache", CACHES)

@@ -24,9 +24,15 @@ from tests.support.typeddicts import needs_current_types, problems_of_responses_
 
 Pair = tuple[str, Scenario]
 
-PAIRS: list[Pair] = [(server, scenario) for server in SERVERS for scenario in SCENARIOS if server in scenario.servers]
+PAIRS: list[Pair] = [
+    (server, scenario) for server in SERVERS for scenario in SCENARIOS if server in scenario.servers
+]
 STREAMED = [(server, scenario) for server, scenario in PAIRS if "stream" in scenario.name]
-OPTIONS: dict[str, Any] = {"base_url": "http://replayed.invalid/v1", "api_key": "fake-key", "max_retries": 0}
+OPTIONS: dict[str, Any] = {
+    "base_url": "http://replayed.invalid/v1",
+    "api_key": "fake-key",
+    "max_retries": 0,
+}
 SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=())
 DEMO = ROOT / "demo"
 FOLDERS = [*(ROOT / server for server in SERVERS), DEMO]
@@ -40,19 +46,26 @@ CUTS: Mapping[str, stream_pieces.Cut] = {
 
 def each_of(pairs: list[Pair]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
-        ("server", "scenario"), [pytest.param(*pair, id=f"{pair[0]}-{pair[1].name}") for pair in pairs]
+        ("server", "scenario"),
+        [pytest.param(*pair, id=f"{pair[0]}-{pair[1].name}") for pair in pairs],
     )
 
 
 each_pair, each_streamed = each_of(PAIRS), each_of(STREAMED)
-each_cut = pytest.mark.parametrize("cut", [pytest.param(cut, id=name) for name, cut in CUTS.items()])
+each_cut = pytest.mark.parametrize(
+    "cut", [pytest.param(cut, id=name) for name, cut in CUTS.items()]
+)
 
 
 # Without certificates: loading them is four fifths of a client's making, and nothing here is on the network.
-def played(server: str, scenario: Scenario, side: str, cut: stream_pieces.Cut = stream_pieces.whole) -> list[Any]:
+def played(
+    server: str, scenario: Scenario, side: str, cut: stream_pieces.Cut = stream_pieces.whole
+) -> list[Any]:
     """Play one side of a scenario from its cassette, its streams cut anew."""
     with use_cassette(scenario.cassette(server, side)):
-        http_client = HTTP.Client(transport=stream_pieces.Rechunk(HTTP.HTTPTransport(verify=False), cut))
+        http_client = HTTP.Client(
+            transport=stream_pieces.Rechunk(HTTP.HTTPTransport(verify=False), cut)
+        )
         client: openai.OpenAI
         if side == "chat":
             client = openai.OpenAI(http_client=http_client, **OPTIONS)
@@ -68,11 +81,17 @@ def recorded(server: str, scenario: Scenario, side: str) -> list[Any]:
     return played(server, scenario, side)
 
 
-async def played_async(server: str, scenario: Scenario, cut: stream_pieces.Cut = stream_pieces.whole) -> list[Any]:
+async def played_async(
+    server: str, scenario: Scenario, cut: stream_pieces.Cut = stream_pieces.whole
+) -> list[Any]:
     """Play the adapter's side of a scenario with the async client."""
     with use_cassette(scenario.cassette(server, "responses")):
-        http_client = HTTP.AsyncClient(transport=stream_pieces.Rechunk(HTTP.AsyncHTTPTransport(verify=False), cut))
-        async with adapter.AsyncOpenAI(http_client=http_client, settings=SETTINGS, **OPTIONS) as client:
+        http_client = HTTP.AsyncClient(
+            transport=stream_pieces.Rechunk(HTTP.AsyncHTTPTransport(verify=False), cut)
+        )
+        async with adapter.AsyncOpenAI(
+            http_client=http_client, settings=SETTINGS, **OPTIONS
+        ) as client:
             return await play_async(scenario, client)
 
 
@@ -112,13 +131,18 @@ def test_a_difference_that_is_not_listed_is_a_fault() -> None:
     adapted[0].choices[0].message.content += "!"
     (fault,) = compare(server, scenario.name, native, adapted, DIFFERENCES).faults
     assert fault.startswith("[0] completion.choices[0].message.content: ")
-    assert len(compare(server, scenario.name, native, [*adapted, *adapted], DIFFERENCES).faults) == 2
+    assert (
+        len(compare(server, scenario.name, native, [*adapted, *adapted], DIFFERENCES).faults) == 2
+    )
 
 
 @each_streamed
 @each_cut
 def test_pieces_make_no_difference(server: str, scenario: Scenario, cut: stream_pieces.Cut) -> None:
-    first, second = recorded(server, scenario, "responses"), played(server, scenario, "responses", cut)
+    first, second = (
+        recorded(server, scenario, "responses"),
+        played(server, scenario, "responses", cut),
+    )
     assert [facts(result) for result in first] == [facts(result) for result in second]
     assert [chunks(result) for result in first] == [chunks(result) for result in second]
 
@@ -135,7 +159,9 @@ def chunks(result: Any) -> Any:
     return [chunk.to_dict() for chunk in result] if isinstance(result, list) else result.__class__
 
 
-each_called_off = each_of([pair for pair in STREAMED if not pair[1].name.startswith(("error_", "tool_loop"))])
+each_called_off = each_of(
+    [pair for pair in STREAMED if not pair[1].name.startswith(("error_", "tool_loop"))]
+)
 
 
 def cuts_short(path: Path) -> Iterator[stream_pieces.Cut]:
@@ -157,7 +183,9 @@ def test_a_stream_cut_short_raises(server: str, scenario: Scenario) -> None:
     cuts = list(cuts_short(scenario.cassette(server, "responses")))
     for cut in cuts:
         *_, last = played(server, scenario, "responses", cut)
-        assert isinstance(last, CONNECTION_ERRORS), f"a stream cut short looks like a whole one: {last!r:.300}"
+        assert isinstance(last, CONNECTION_ERRORS), (
+            f"a stream cut short looks like a whole one: {last!r:.300}"
+        )
     assert len(cuts) >= 5
 
 
@@ -170,7 +198,9 @@ async def test_a_stream_cut_short_raises_async(server: str, scenario: Scenario) 
 
 def interactions(path: Path) -> list[dict[str, Any]]:
     """Read a cassette."""
-    read: list[dict[str, Any]] = Serializer.deserialize(path.read_text(encoding="utf-8"))["interactions"]
+    read: list[dict[str, Any]] = Serializer.deserialize(path.read_text(encoding="utf-8"))[
+        "interactions"
+    ]
     return read
 
 
@@ -181,11 +211,15 @@ WRONG_ON_PURPOSE = ("error_value", "error_tool")
 def recorded_bodies() -> list[Any]:
     """List every request body that was recorded on the Responses API."""
     return [
-        pytest.param(json.loads(each["request"]["body"]), id=f"{path.relative_to(ROOT).with_suffix('')}-{number}")
+        pytest.param(
+            json.loads(each["request"]["body"]),
+            id=f"{path.relative_to(ROOT).with_suffix('')}-{number}",
+        )
         for folder in FOLDERS
         for path in sorted(folder.rglob("*.yaml"))
         for number, each in enumerate(interactions(path))
-        if each["request"]["uri"].endswith("/responses") and not path.name.startswith(WRONG_ON_PURPOSE)
+        if each["request"]["uri"].endswith("/responses")
+        and not path.name.startswith(WRONG_ON_PURPOSE)
     ]
 
 
@@ -223,7 +257,10 @@ def test_the_adapter_emits_the_recorded_bytes(server: str, scenario: Scenario) -
             return super().handle_request(request)
 
     http_client = HTTP.Client(transport=Noting(verify=False))
-    with use_cassette(path), adapter.OpenAI(http_client=http_client, settings=SETTINGS, **OPTIONS) as client:
+    with (
+        use_cassette(path),
+        adapter.OpenAI(http_client=http_client, settings=SETTINGS, **OPTIONS) as client,
+    ):
         play(scenario, client)
     assert sent == [each["request"]["body"] for each in interactions(path)]
 
@@ -236,7 +273,9 @@ def test_every_cassette_is_used_by_a_scenario() -> None:
 def test_the_demo_uses_its_cassettes() -> None:
     from adapter.tools.cli.demo_runs import PROGRAMS
 
-    wanted = {DEMO / f"{program.name}.{side.name}.yaml" for program in PROGRAMS for side in program.sides}
+    wanted = {
+        DEMO / f"{program.name}.{side.name}.yaml" for program in PROGRAMS for side in program.sides
+    }
     assert set(DEMO.rglob("*")) == wanted
 
 

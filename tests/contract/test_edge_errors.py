@@ -37,7 +37,10 @@ def function(name: str = "f") -> Json:
 
 def custom(name: str = "sql") -> Json:
     grammar = {"definition": 'start: "a"', "syntax": "lark"}
-    return {"type": "custom", "custom": {"name": name, "format": {"type": "grammar", "grammar": grammar}}}
+    return {
+        "type": "custom",
+        "custom": {"name": name, "format": {"type": "grammar", "grammar": grammar}},
+    }
 
 
 def asked(**more: Any) -> Json:
@@ -53,22 +56,39 @@ RICH: Json = asked(
             "content": [
                 {"type": "text", "text": "Look:"},
                 {"type": "image_url", "image_url": {"url": "https://x.test/i.png"}},
-                {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0=", "filename": "a.pdf"}},
+                {
+                    "type": "file",
+                    "file": {
+                        "file_data": "data:application/pdf;base64,JVBERi0=",
+                        "filename": "a.pdf",
+                    },
+                },
             ],
         },
         {
             "role": "assistant",
             "content": "Checking",  # 2
             "tool_calls": [
-                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}},  # 3
-                {"id": "call_2", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}},  # 4
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": "{}"},
+                },  # 3
+                {
+                    "id": "call_2",
+                    "type": "custom",
+                    "custom": {"name": "sql", "input": "SELECT 1"},
+                },  # 4
             ],
         },
         {"role": "tool", "tool_call_id": "call_1", "content": "4"},  # 5
         {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "1"}]},  # 6
         {
             "role": "assistant",  # 7
-            "content": [{"type": "text", "text": "Four."}, {"type": "refusal", "refusal": "No more."}],
+            "content": [
+                {"type": "text", "text": "Four."},
+                {"type": "refusal", "refusal": "No more."},
+            ],
         },
         {"role": "assistant", "content": None, "refusal": "no"},  # 8
         {"role": "user", "content": "Thanks"},  # 9
@@ -97,7 +117,10 @@ ALLOWED: Json = asked(
     tools=[function()],
     tool_choice={
         "type": "allowed_tools",
-        "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+        "allowed_tools": {
+            "mode": "auto",
+            "tools": [{"type": "function", "function": {"name": "f"}}],
+        },
     },
 )
 SEARCH = asked(tools=[function()], web_search_options={})
@@ -158,7 +181,9 @@ ROWS = (
     Row("text", "response_format"),
     Row("text.format", "response_format"),
     Row("text.format.type", "response_format.type"),
-    Row("text.format.schema", "response_format", message="No. (response_format.json_schema.schema)"),
+    Row(
+        "text.format.schema", "response_format", message="No. (response_format.json_schema.schema)"
+    ),
     Row(
         "text.format.schema.properties.a[0]",
         "response_format",
@@ -189,7 +214,12 @@ ROWS = (
     Row("tools[0]", "functions[0]", LEGACY),
     Row("tools[0].name", "functions[0].name", LEGACY),
     Row("tools[0].parameters", "functions[0].parameters", LEGACY),
-    Row("tools[0].parameters.type", "functions[0].parameters", LEGACY, "No. (functions[0].parameters.type)"),
+    Row(
+        "tools[0].parameters.type",
+        "functions[0].parameters",
+        LEGACY,
+        "No. (functions[0].parameters.type)",
+    ),
     Row("tools[1]", "web_search_options", SEARCH),
     Row("tools[0].name", "tools[0].function.name", SEARCH),
     Row("tool_choice", "tool_choice"),
@@ -223,10 +253,19 @@ _EMULATE = ("web_search_options",)
 def test_45_param_by_the_pure_functions(row: Row) -> None:
     made = chat_to_responses(row.request, Policy(emulate=frozenset(_EMULATE)))
     assert param_to_chat(row.input, made.paths) == row.expected
-    body = {"error": {"message": "No.", "type": "t", "param": row.input, "code": "c", "extra": [1]}, "beside": 1}
+    body = {
+        "error": {"message": "No.", "type": "t", "param": row.input, "code": "c", "extra": [1]},
+        "beside": 1,
+    }
     before = copy.deepcopy(body)
     expected = {
-        "error": {"message": row.message, "type": "t", "param": row.expected, "code": "c", "extra": [1]},
+        "error": {
+            "message": row.message,
+            "type": "t",
+            "param": row.expected,
+            "code": "c",
+            "extra": [1],
+        },
         "beside": 1,
     }
     assert error_to_chat(body, made.paths) == expected
@@ -236,7 +275,12 @@ def test_45_param_by_the_pure_functions(row: Row) -> None:
 @each_row
 @each_way_in
 def test_45_param_through_a_way_in(way_in: WayIn, row: Row) -> None:
-    error = {"message": "No.", "type": "invalid_request_error", "param": row.input, "code": "invalid_value"}
+    error = {
+        "message": "No.",
+        "type": "invalid_request_error",
+        "param": row.input,
+        "code": "invalid_value",
+    }
     seen = way_in.create(row.request, both(Reply.of_json({"error": error}, 400)), emulate=_EMULATE)
     assert type(seen.error) is openai.BadRequestError
     assert seen.error.param == row.expected
@@ -246,7 +290,12 @@ def test_45_param_through_a_way_in(way_in: WayIn, row: Row) -> None:
 
 @each_way_in
 def test_45_a_null_param_stays(way_in: WayIn) -> None:
-    error = {"message": "No.", "type": "invalid_request_error", "param": None, "code": "invalid_value"}
+    error = {
+        "message": "No.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_value",
+    }
     seen = way_in.create(RICH, both(Reply.of_json({"error": error}, 400)))
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.body == error
@@ -279,14 +328,26 @@ _HEADERS = (("x-request-id", "req_1"), ("retry-after", "7"), ("x-ratelimit-remai
 @each_status
 @each_way_in
 def test_status_code_and_headers_stay(way_in: WayIn, case: Status, streaming: bool) -> None:
-    error = {"message": "No.", "type": "some_type", "param": "input", "code": "some_code", "inner": {"a": 1}}
+    error = {
+        "message": "No.",
+        "type": "some_type",
+        "param": "input",
+        "code": "some_code",
+        "inner": {"a": 1},
+    }
     run = way_in.stream if streaming else way_in.create
     seen = run(asked(), both(Reply.of_json({"error": error}, case.input, _HEADERS)))
     assert type(seen.error) is case.expected
     assert seen.error.status_code == case.input
-    assert (seen.error.code, seen.error.type, seen.error.param) == ("some_code", "some_type", "messages")
+    assert (seen.error.code, seen.error.type, seen.error.param) == (
+        "some_code",
+        "some_type",
+        "messages",
+    )
     assert seen.error.request_id == "req_1"
-    assert [seen.error.response.headers[name] for name, _ in _HEADERS] == [value for _, value in _HEADERS]
+    assert [seen.error.response.headers[name] for name, _ in _HEADERS] == [
+        value for _, value in _HEADERS
+    ]
     assert seen.error.body == error | {"param": "messages"}
     assert seen.open == 0
 
@@ -352,7 +413,13 @@ each_failed = pytest.mark.parametrize("case", FAILED, ids=[case.id for case in F
 
 
 def response(**more: Any) -> Json:
-    base = {"id": "resp_abc", "object": "response", "created_at": 1780000000.0, "model": "gpt-4.1", "output": []}
+    base = {
+        "id": "resp_abc",
+        "object": "response",
+        "created_at": 1780000000.0,
+        "model": "gpt-4.1",
+        "output": [],
+    }
     return base | {"status": "failed", "usage": None, "incomplete_details": None, **more}
 
 
@@ -386,7 +453,12 @@ def test_44_what_has_not_run(way_in: WayIn, status: str) -> None:
 
 @each_way_in
 def test_44_the_rest_of_the_error_stays(way_in: WayIn) -> None:
-    given = {"code": "misalignment_policy_violation", "message": "No.", "param": "input[0]", "misalignment": {"a": 1}}
+    given = {
+        "code": "misalignment_policy_violation",
+        "message": "No.",
+        "param": "input[0]",
+        "misalignment": {"a": 1},
+    }
     seen = way_in.create(asked(), both(Reply.of_json(response(error=given))))
     assert isinstance(seen.error, openai.PermissionDeniedError)
     assert isinstance(seen.error.body, dict)
@@ -396,7 +468,11 @@ def test_44_the_rest_of_the_error_stays(way_in: WayIn) -> None:
 
 @each_way_in
 def test_44_what_was_paid_for_is_not_retried(way_in: WayIn) -> None:
-    spoken = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hel"}]}
+    spoken = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "Hel"}],
+    }
     error = {"code": "server_error", "message": "It failed."}
     paid = way_in.create(asked(), both(Reply.of_json(response(error=error, output=[spoken]))))
     free = way_in.create(asked(), both(Reply.of_json(response(error=error))))
@@ -419,7 +495,12 @@ def started() -> list[Json]:
 
 
 def spoken(*deltas: str) -> list[Json]:
-    base = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0}
+    base = {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 0,
+    }
     return [base | {"delta": delta, "logprobs": []} for delta in deltas]
 
 
@@ -433,13 +514,24 @@ class Broken:
     early: type[openai.APIError]
 
 
-_QUOTA = {"type": "insufficient_quota", "code": "insufficient_quota", "message": "No more.", "param": None}
+_QUOTA = {
+    "type": "insufficient_quota",
+    "code": "insufficient_quota",
+    "message": "No more.",
+    "param": None,
+}
 _LIMIT = {"code": "rate_limit_exceeded", "message": "Slow down."}
 
 BROKEN = (
     Broken(
         "56-flat-error",
-        {"type": "error", "code": "server_error", "message": "Oh.", "param": "input[0]", "sequence_number": 3},
+        {
+            "type": "error",
+            "code": "server_error",
+            "message": "Oh.",
+            "param": "input[0]",
+            "sequence_number": 3,
+        },
         ("server_error", "Oh.", "messages[0]"),
         openai.InternalServerError,
     ),
@@ -451,7 +543,14 @@ BROKEN = (
     ),
     Broken(
         "56-chats-own-error",
-        {"error": {"type": "server_error", "code": "server_error", "message": "Oh.", "param": None}},
+        {
+            "error": {
+                "type": "server_error",
+                "code": "server_error",
+                "message": "Oh.",
+                "param": None,
+            }
+        },
         ("server_error", "Oh.", None),
         openai.InternalServerError,
     ),
@@ -487,7 +586,9 @@ def test_56_the_pure_machine(case: Broken) -> None:
 @each_way_in
 def test_56_after_three_deltas(way_in: WayIn, case: Broken, pieces: str) -> None:
     events = wire([*started(), *spoken("a", "b", "c"), case.input])
-    seen = way_in.stream(asked(), both(Reply.of_sse([b"".join(events)] if pieces == "whole" else events)))
+    seen = way_in.stream(
+        asked(), both(Reply.of_sse([b"".join(events)] if pieces == "whole" else events))
+    )
     _check_stream_error(seen.error, case)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == ["", "a", "b", "c"]
     assert not [chunk for chunk in seen.chunks if chunk.choices[0].finish_reason]
@@ -495,7 +596,9 @@ def test_56_after_three_deltas(way_in: WayIn, case: Broken, pieces: str) -> None
 
 
 def _check_stream_error(error: Exception | None, case: Broken) -> None:
-    assert type(error) is openai.APIError  # the one that the SDK raises for an error in a Chat stream
+    assert (
+        type(error) is openai.APIError
+    )  # the one that the SDK raises for an error in a Chat stream
     assert (error.code, error.param) == (case.expected[0], case.expected[2])
     assert isinstance(error.body, dict)
     assert error.body["message"] == case.expected[1]
@@ -550,21 +653,29 @@ def test_56_other_ends_that_are_none(way_in: WayIn, event: Json) -> None:
 @each_way_in
 def test_56_nothing_after_a_failure_is_read(way_in: WayIn) -> None:
     good = {"type": "response.completed", "response": response(status="completed", error=None)}
-    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), BROKEN[0].input, good]))))
+    seen = way_in.stream(
+        asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), BROKEN[0].input, good])))
+    )
     _check_stream_error(seen.error, BROKEN[0])
 
 
 @each_way_in
 def test_56_an_event_that_is_not_json(way_in: WayIn) -> None:
-    seen = way_in.stream(asked(), both(Reply.of_sse([*wire([*started(), *spoken("a")]), b"data: {no\n\n"])))
+    seen = way_in.stream(
+        asked(), both(Reply.of_sse([*wire([*started(), *spoken("a")]), b"data: {no\n\n"]))
+    )
     assert isinstance(seen.error, openai.APIError)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == ["", "a"]
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-@pytest.mark.parametrize(("length", "expected"), [(0, []), (1, []), (2, []), (3, ["", "a"]), (5, ["", "a", "b", "c"])])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(0, []), (1, []), (2, []), (3, ["", "a"]), (5, ["", "a", "b", "c"])]
+)
 @each_way_in
-def test_55_the_connection_breaks(way_in: WayIn, length: int, expected: list[str], reset: bool) -> None:
+def test_55_the_connection_breaks(
+    way_in: WayIn, length: int, expected: list[str], reset: bool
+) -> None:
     events = wire([*started(), *spoken("a", "b", "c")])[:length]
     seen = way_in.stream(asked(), both(Reply.of_sse(events, reset=reset)))
     assert isinstance(seen.error, CONNECTION_ERRORS)
@@ -595,8 +706,14 @@ def test_57_incomplete_ends_with_its_reason_and_the_usage(way_in: WayIn, case: I
     usage = {"input_tokens": 5, "output_tokens": 4, "total_tokens": 9}
     last = response(status="incomplete", error=None, incomplete_details=case.input, usage=usage)
     events = [*started(), *spoken("a"), {"type": "response.incomplete", "response": last}]
-    seen = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(wire(events))))
+    seen = way_in.stream(
+        asked(stream_options={"include_usage": True}), both(Reply.of_sse(wire(events)))
+    )
     seen.reraise()
-    assert [choice.finish_reason for chunk in seen.chunks for choice in chunk.choices] == [None, None, case.expected]
+    assert [choice.finish_reason for chunk in seen.chunks for choice in chunk.choices] == [
+        None,
+        None,
+        case.expected,
+    ]
     assert seen.chunks[-1].choices == []
     assert seen.chunks[-1].usage.total_tokens == 9

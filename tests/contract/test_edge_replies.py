@@ -21,11 +21,17 @@ from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
 
 Json = dict[str, Any]
 
-FUNCTION: Json = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+FUNCTION: Json = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+}
 SCHEMA: Json = {
     "response_format": {
         "type": "json_schema",
-        "json_schema": {"name": "s", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+        "json_schema": {
+            "name": "s",
+            "schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
+        },
     }
 }
 USAGE: Json = {
@@ -56,7 +62,9 @@ def response(*output: Json, **more: Any) -> Json:
 
 
 def incomplete(reason: str | None, *output: Json, **more: Any) -> Json:
-    return response(*output, **{"status": "incomplete", "incomplete_details": {"reason": reason}, **more})
+    return response(
+        *output, **{"status": "incomplete", "incomplete_details": {"reason": reason}, **more}
+    )
 
 
 def text(value: str, **more: Any) -> Json:
@@ -65,7 +73,14 @@ def text(value: str, **more: Any) -> Json:
 
 def message(*parts: str | Json, **more: Any) -> Json:
     content = [text(part) if isinstance(part, str) else part for part in parts]
-    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content, **more}
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": content,
+        **more,
+    }
 
 
 def refusal(value: str) -> Json:
@@ -73,7 +88,13 @@ def refusal(value: str) -> Json:
 
 
 def call(call_id: str = "call_A", arguments: str = '{"c":"Oslo"}', **more: Any) -> Json:
-    base = {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": "f", "arguments": arguments}
+    base = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": call_id,
+        "name": "f",
+        "arguments": arguments,
+    }
     return base | {"status": "completed"} | more
 
 
@@ -84,7 +105,13 @@ COMMENTARY = message("Let me work that out.", phase="commentary")
 def choice(finish: str, content: str | None, *, logprobs: Any = None, **more: Any) -> Json:
     return {
         "index": 0,
-        "message": {"role": "assistant", "content": content, "refusal": None, "annotations": [], **more},
+        "message": {
+            "role": "assistant",
+            "content": content,
+            "refusal": None,
+            "annotations": [],
+            **more,
+        },
         "logprobs": logprobs,
         "finish_reason": finish,
     }
@@ -105,7 +132,13 @@ class Case:
     request: Mapping[str, Any] = field(default_factory=dict)
 
 
-_CITATION: Json = {"type": "url_citation", "start_index": 0, "end_index": 3, "title": "T", "url": "https://x.test"}
+_CITATION: Json = {
+    "type": "url_citation",
+    "start_index": 0,
+    "end_index": 3,
+    "title": "T",
+    "url": "https://x.test",
+}
 _CITED: Json = {
     "type": "url_citation",
     "url_citation": {"start_index": 0, "end_index": 3, "title": "T", "url": "https://x.test"},
@@ -123,7 +156,12 @@ _LOGPROBS: list[Json] = [
     }
 ]
 _NAMED = {"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "f"}}}
-_FILE_CITATION: Json = {"type": "file_citation", "file_id": "file-1", "filename": "a.pdf", "index": 0}
+_FILE_CITATION: Json = {
+    "type": "file_citation",
+    "file_id": "file-1",
+    "filename": "a.pdf",
+    "index": 0,
+}
 
 CASES = (
     Case("38-plain", response(message("Hello")), choice("stop", "Hello")),
@@ -154,9 +192,15 @@ CASES = (
     ),
     Case("38-commentary-alone", response(COMMENTARY), choice("stop", "Let me work that out.")),
     Case(
-        "38-commentary-alone-with-a-schema", response(COMMENTARY), choice("stop", "Let me work that out."), (), SCHEMA
+        "38-commentary-alone-with-a-schema",
+        response(COMMENTARY),
+        choice("stop", "Let me work that out."),
+        (),
+        SCHEMA,
     ),
-    Case("38-two-finals", response(message("One."), message("Two.")), choice("stop", "One.\n\nTwo.")),
+    Case(
+        "38-two-finals", response(message("One."), message("Two.")), choice("stop", "One.\n\nTwo.")
+    ),
     Case(
         "38-two-finals-with-a-schema",
         response(message('{"a":1}'), message('{"a":2}')),
@@ -181,9 +225,15 @@ CASES = (
     Case("40-refusal", response(refusal("I can't.")), choice("stop", None, refusal="I can't.")),
     Case("41-empty-output", response(), choice("stop", "")),
     Case("41-only-reasoning", response(REASONING), choice("stop", "")),
-    Case("41-only-reasoning-incomplete", incomplete("max_output_tokens", REASONING), choice("length", "")),
+    Case(
+        "41-only-reasoning-incomplete",
+        incomplete("max_output_tokens", REASONING),
+        choice("length", ""),
+    ),
     Case("42-cut-text", incomplete("max_output_tokens", message("Hel")), choice("length", "Hel")),
-    Case("42-filtered", incomplete("content_filter", message("Hel")), choice("content_filter", "Hel")),
+    Case(
+        "42-filtered", incomplete("content_filter", message("Hel")), choice("content_filter", "Hel")
+    ),
     Case(
         "42-cut-call",
         incomplete("max_output_tokens", call(arguments='{"c":"Os', status="incomplete")),
@@ -207,8 +257,14 @@ CASES = (
     ),
     Case(
         "43-text-and-two-calls",
-        response(REASONING, message("Looking it up."), call(), call("call_B", '{"c":"Rome"}', id="fc_2")),
-        choice("tool_calls", "Looking it up.", tool_calls=[tool_call(), tool_call("call_B", '{"c":"Rome"}')]),
+        response(
+            REASONING, message("Looking it up."), call(), call("call_B", '{"c":"Rome"}', id="fc_2")
+        ),
+        choice(
+            "tool_calls",
+            "Looking it up.",
+            tool_calls=[tool_call(), tool_call("call_B", '{"c":"Rome"}')],
+        ),
     ),
     Case(
         "43-named-choice-on-an-old-model",
@@ -226,7 +282,9 @@ CASES = (
     ),
     Case(
         "43-named-choice-cut",
-        incomplete("max_output_tokens", call(arguments="{", status="incomplete"), model="gpt-4o-2024-08-06"),
+        incomplete(
+            "max_output_tokens", call(arguments="{", status="incomplete"), model="gpt-4o-2024-08-06"
+        ),
         choice("length", None, tool_calls=[tool_call(arguments="{")]),
         (),
         _NAMED | {"model": "gpt-4o"},
@@ -234,12 +292,20 @@ CASES = (
     Case(
         "24-custom-call",
         response(
-            {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_A", "name": "sql", "input": "SELECT\n 1"},
+            {
+                "type": "custom_tool_call",
+                "id": "ctc_1",
+                "call_id": "call_A",
+                "name": "sql",
+                "input": "SELECT\n 1",
+            },
         ),
         choice(
             "tool_calls",
             None,
-            tool_calls=[{"id": "call_A", "type": "custom", "custom": {"name": "sql", "input": "SELECT\n 1"}}],
+            tool_calls=[
+                {"id": "call_A", "type": "custom", "custom": {"name": "sql", "input": "SELECT\n 1"}}
+            ],
         ),
         (),
         {"tools": [{"type": "custom", "custom": {"name": "sql"}}]},
@@ -258,7 +324,11 @@ CASES = (
         (),
         {"logprobs": True},
     ),
-    Case("31-logprobs-not-asked-for", response(message(text("Hé", logprobs=_LOGPROBS))), choice("stop", "Hé")),
+    Case(
+        "31-logprobs-not-asked-for",
+        response(message(text("Hé", logprobs=_LOGPROBS))),
+        choice("stop", "Hé"),
+    ),
     Case(
         "48-two-parts",
         response(message("Héllo", text("you", annotations=[_CITATION]))),
@@ -288,7 +358,11 @@ CASES = (
     ),
     Case(
         "49-items-that-chat-has-not",
-        response({"type": "web_search_call", "id": "ws_1", "status": "completed"}, {"type": "new"}, message("Hello")),
+        response(
+            {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+            {"type": "new"},
+            message("Hello"),
+        ),
         choice("stop", "Hello"),
         (("output[0]", "dropped"), ("output[1]", "dropped")),
     ),
@@ -334,8 +408,13 @@ def test_the_same_reply_read_with_parse(way_in: WayIn, case: Case) -> None:
         for tool in untyped.pop("tools", [])
         if "function" in tool
     ]
-    seen = way_in.parse(asked(**untyped, **({"tools": strict} if strict else {})), both(Reply.of_json(case.input)))
-    expected = {"length": openai.LengthFinishReasonError, "content_filter": openai.ContentFilterFinishReasonError}
+    seen = way_in.parse(
+        asked(**untyped, **({"tools": strict} if strict else {})), both(Reply.of_json(case.input))
+    )
+    expected = {
+        "length": openai.LengthFinishReasonError,
+        "content_filter": openai.ContentFilterFinishReasonError,
+    }
     raised = expected.get(case.expected["finish_reason"])
     if raised is not None:
         assert isinstance(seen.error, raised)
@@ -361,12 +440,24 @@ class Parsed:
 
 
 PARSED = (
-    Parsed("38-final-beside-commentary", response(COMMENTARY, message('{"a":1}', phase="final_answer")), Answer(a=1)),
+    Parsed(
+        "38-final-beside-commentary",
+        response(COMMENTARY, message('{"a":1}', phase="final_answer")),
+        Answer(a=1),
+    ),
     Parsed("39-twins", response(message('{"a":1}'), message('{"a":1}')), Answer(a=1)),
     Parsed("39-two-documents", response(message('{"a":1}'), message('{"a":2}')), Answer(a=1)),
     Parsed("40-refusal", response(refusal("I can't.")), None),
-    Parsed("42-length", incomplete("max_output_tokens", message('{"a":'), usage=USAGE), openai.LengthFinishReasonError),
-    Parsed("42-filter", incomplete("content_filter", message('{"a":')), openai.ContentFilterFinishReasonError),
+    Parsed(
+        "42-length",
+        incomplete("max_output_tokens", message('{"a":'), usage=USAGE),
+        openai.LengthFinishReasonError,
+    ),
+    Parsed(
+        "42-filter",
+        incomplete("content_filter", message('{"a":')),
+        openai.ContentFilterFinishReasonError,
+    ),
     Parsed("42-steered", incomplete("steered", message('{"a":')), openai.LengthFinishReasonError),
     Parsed(
         "42-call",
@@ -414,7 +505,8 @@ def test_42_the_usage_is_in_the_length_error(way_in: WayIn) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"]
+    "kind",
+    ["mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"],
 )
 @each_way_in
 def test_41_what_waits_for_an_answer_is_no_empty_success(way_in: WayIn, kind: str) -> None:
@@ -449,7 +541,9 @@ def test_46_metadata_that_was_sent_comes_back(way_in: WayIn) -> None:
 
 @each_way_in
 def test_46_metadata_that_a_server_does_not_say_back(way_in: WayIn) -> None:
-    made = way_in.create(asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))).json()
+    made = way_in.create(
+        asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))
+    ).json()
     assert "metadata" not in made
 
 
@@ -469,7 +563,11 @@ class Usage:
     expected: Json | None
 
 
-_NOTHING_ELSE = {"audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
+_NOTHING_ELSE = {
+    "audio_tokens": 0,
+    "accepted_prediction_tokens": 0,
+    "rejected_prediction_tokens": 0,
+}
 
 USAGES = (
     Usage(
@@ -479,7 +577,11 @@ USAGES = (
             "prompt_tokens": 50,
             "completion_tokens": 40,
             "total_tokens": 91,
-            "prompt_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 3, "audio_tokens": 0},
+            "prompt_tokens_details": {
+                "cached_tokens": 10,
+                "cache_write_tokens": 3,
+                "audio_tokens": 0,
+            },
             "completion_tokens_details": {"reasoning_tokens": 20, **_NOTHING_ELSE},
         },
     ),

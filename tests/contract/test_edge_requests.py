@@ -18,7 +18,16 @@ import pytest
 import adapter
 from adapter.translation import Policy, chat_to_responses
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body
-from tests.support.ways_in import WAYS_IN, Reply, Sent, WayIn, both, each_way_in, plain_body, routing_fields_lead
+from tests.support.ways_in import (
+    WAYS_IN,
+    Reply,
+    Sent,
+    WayIn,
+    both,
+    each_way_in,
+    plain_body,
+    routing_fields_lead,
+)
 
 Json = dict[str, Any]
 
@@ -49,7 +58,11 @@ ANSWER: Json = {
 def streamed(response: Json) -> Reply:
     """Answer with a stream that says everything in its last event."""
     return Reply.of_sse(
-        [b"data: " + json.dumps({"type": "response.completed", "response": response}).encode() + b"\n\n"]
+        [
+            b"data: "
+            + json.dumps({"type": "response.completed", "response": response}).encode()
+            + b"\n\n"
+        ]
     )
 
 
@@ -70,7 +83,8 @@ def body(*items: Json, **more: Any) -> Json:
 def said(*parts: Any) -> Json:
     """An assistant message as it goes back: strings are its texts."""
     content = [
-        {"type": "output_text", "text": part, "annotations": []} if isinstance(part, str) else part for part in parts
+        {"type": "output_text", "text": part, "annotations": []} if isinstance(part, str) else part
+        for part in parts
     ]
     return {"type": "message", "role": "assistant", "content": content}
 
@@ -114,7 +128,9 @@ _PNG = "data:image/png;base64,iVBORw0="
 
 
 MESSAGES = (
-    Case("01-two-system-messages", chat(_SYSTEM_A, _SYSTEM_B, USER), body(_SYSTEM_A, _SYSTEM_B, USER)),
+    Case(
+        "01-two-system-messages", chat(_SYSTEM_A, _SYSTEM_B, USER), body(_SYSTEM_A, _SYSTEM_B, USER)
+    ),
     Case(
         "02-system-in-the-middle",
         chat(USER, {"role": "assistant", "content": "Yes"}, _SYSTEM_A, USER),
@@ -123,12 +139,20 @@ MESSAGES = (
     Case(
         "02-developer-parts",
         chat(_DEVELOPER, USER),
-        body({"role": "developer", "content": [{"type": "input_text", "text": "Use metres."}]}, USER),
+        body(
+            {"role": "developer", "content": [{"type": "input_text", "text": "Use metres."}]}, USER
+        ),
     ),
     Case("03-system-only", chat(_SYSTEM_A), body(_SYSTEM_A)),
     Case(
         "04-assistant-parts",
-        chat(USER, {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}),
+        chat(
+            USER,
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+        ),
         body(USER, said("a", "b")),
     ),
     Case(
@@ -283,7 +307,9 @@ MESSAGES = (
         "24-custom-call-in-history",
         chat(
             USER,
-            calls({"id": "call_1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}),
+            calls(
+                {"id": "call_1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
+            ),
             result("call_1", "1"),
         ),
         body(
@@ -294,8 +320,16 @@ MESSAGES = (
     ),
     Case(
         "26-json-object-with-the-word-in-a-system-message",
-        chat({"role": "system", "content": "Answer in json."}, USER, response_format={"type": "json_object"}),
-        body({"role": "system", "content": "Answer in json."}, USER, text={"format": {"type": "json_object"}}),
+        chat(
+            {"role": "system", "content": "Answer in json."},
+            USER,
+            response_format={"type": "json_object"},
+        ),
+        body(
+            {"role": "system", "content": "Answer in json."},
+            USER,
+            text={"format": {"type": "json_object"}},
+        ),
     ),
 )
 
@@ -305,7 +339,10 @@ def _strict(given: Json, flat: Json) -> tuple[Json, Json]:
     return (
         chat(
             tools=[{"type": "function", "function": {"name": "f", "parameters": SCHEMA, **given}}],
-            response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA, **given}},
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "s", "schema": SCHEMA, **given},
+            },
         ),
         body(
             tools=[{"type": "function", "name": "f", "parameters": SCHEMA, **flat}],
@@ -329,7 +366,9 @@ PARAMETERS = (
     Case(
         "16-function-call-by-name",
         chat(functions=[{"name": "f", "parameters": SCHEMA}], function_call={"name": "f"}),
-        body(tools=[FLAT], parallel_tool_calls=False, tool_choice={"type": "function", "name": "f"}),
+        body(
+            tools=[FLAT], parallel_tool_calls=False, tool_choice={"type": "function", "name": "f"}
+        ),
     ),
     Case(
         "16-function-call-none",
@@ -349,10 +388,13 @@ PARAMETERS = (
     Case("23-choice-required", *_choice("required", "required")),
     Case(
         "23-choice-function",
-        *_choice({"type": "function", "function": {"name": "f"}}, {"type": "function", "name": "f"}),
+        *_choice(
+            {"type": "function", "function": {"name": "f"}}, {"type": "function", "name": "f"}
+        ),
     ),
     Case(
-        "23-choice-custom", *_choice({"type": "custom", "custom": {"name": "sql"}}, {"type": "custom", "name": "sql"})
+        "23-choice-custom",
+        *_choice({"type": "custom", "custom": {"name": "sql"}}, {"type": "custom", "name": "sql"}),
     ),
     Case(
         "23-choice-allowed-tools",
@@ -378,8 +420,14 @@ PARAMETERS = (
         "24-custom-tools",
         chat(
             tools=[
-                {"type": "custom", "custom": {"name": "sql", "description": "SQL", "format": {"type": "text"}}},
-                {"type": "custom", "custom": {"name": "a", "format": {"type": "grammar", "grammar": _GRAMMAR}}},
+                {
+                    "type": "custom",
+                    "custom": {"name": "sql", "description": "SQL", "format": {"type": "text"}},
+                },
+                {
+                    "type": "custom",
+                    "custom": {"name": "a", "format": {"type": "grammar", "grammar": _GRAMMAR}},
+                },
             ]
         ),
         body(
@@ -394,7 +442,12 @@ PARAMETERS = (
         chat(
             response_format={
                 "type": "json_schema",
-                "json_schema": {"name": "s", "description": "An s.", "schema": SCHEMA, "strict": True},
+                "json_schema": {
+                    "name": "s",
+                    "description": "An s.",
+                    "schema": SCHEMA,
+                    "strict": True,
+                },
             },
             verbosity="low",
         ),
@@ -420,7 +473,9 @@ PARAMETERS = (
     ),
     Case(
         "31-logprobs-beside-an-include-of-the-callers",
-        chat(logprobs=True, include=["message.output_text.logprobs", "message.input_image.image_url"]),
+        chat(
+            logprobs=True, include=["message.output_text.logprobs", "message.input_image.image_url"]
+        ),
         body(include=["message.output_text.logprobs", "message.input_image.image_url"]),
     ),
     Case("31-logprobs-alone", chat(logprobs=True), body(include=["message.output_text.logprobs"])),
@@ -440,7 +495,10 @@ PARAMETERS = (
         chat(
             web_search_options={
                 "search_context_size": "low",
-                "user_location": {"type": "approximate", "approximate": {"city": "Paris", "country": "FR"}},
+                "user_location": {
+                    "type": "approximate",
+                    "approximate": {"city": "Paris", "country": "FR"},
+                },
             }
         ),
         body(
@@ -451,7 +509,11 @@ PARAMETERS = (
                     "user_location": {"type": "approximate", "city": "Paris", "country": "FR"},
                 }
             ],
-            tool_choice={"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+            tool_choice={
+                "type": "allowed_tools",
+                "mode": "required",
+                "tools": [{"type": "web_search"}],
+            },
         ),
         (("web_search_options", "changed"),),
         {"emulate": ("web_search_options",)},
@@ -512,7 +574,9 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 @each_case
 def test_the_pure_function(case: Case) -> None:
     before = copy.deepcopy(case.input)
-    made = chat_to_responses(case.input, Policy(emulate=frozenset(case.settings.get("emulate", ()))))
+    made = chat_to_responses(
+        case.input, Policy(emulate=frozenset(case.settings.get("emulate", ())))
+    )
     assert made.body == case.expected
     assert routing_fields_lead(made.body)
     assert [(loss.path, loss.action) for loss in made.losses] == list(case.ledger)
@@ -545,9 +609,13 @@ ROUTED = chat(seed=7, max_tokens=50, service_tier="flex", logprobs=True, stream=
 
 @pytest.mark.parametrize("model", [None, "gpt-5.4-mini"])
 @each_way_in
-def test_routing_fields_lead_however_the_caller_orders_them(way_in: WayIn, model: str | None) -> None:
+def test_routing_fields_lead_however_the_caller_orders_them(
+    way_in: WayIn, model: str | None
+) -> None:
     rules = [{"match": {"model": "gpt-4.1"}, "model": model}] if model else []
-    said = dict(reversed(ROUTED.items())) | {"extra_body": {"include": ["file_search_call.results"]}}
+    said = dict(reversed(ROUTED.items())) | {
+        "extra_body": {"include": ["file_search_call.results"]}
+    }
     seen = way_in.stream(said, answer, drop=("seed",), rules=rules, carry_reasoning="always")
     seen.reraise()
     sent = seen.sent[0].json()
@@ -578,8 +646,18 @@ _LOOK = {"role": "user", "content": [{"type": "input_text", "text": "Look:"}]}
 _PREDICTION = {"type": "content", "content": "Hello"}
 
 LOSSY = (
-    Lossy("17-audio-part", chat({"role": "user", "content": [LOOK, _AUDIO]}), "messages[0].content[1]", body(_LOOK)),
-    Lossy("17-nothing-but-audio", chat({"role": "user", "content": [_AUDIO]}), "messages[0].content[0]", None),
+    Lossy(
+        "17-audio-part",
+        chat({"role": "user", "content": [LOOK, _AUDIO]}),
+        "messages[0].content[1]",
+        body(_LOOK),
+    ),
+    Lossy(
+        "17-nothing-but-audio",
+        chat({"role": "user", "content": [_AUDIO]}),
+        "messages[0].content[0]",
+        None,
+    ),
     Lossy(
         "17-earlier-audio",
         chat(USER, {"role": "assistant", "content": "Yes", "audio": {"id": "audio_1"}}),
@@ -591,7 +669,9 @@ LOSSY = (
             f"21-name-of-{role}",
             chat(USER, {"role": role, "content": "Yes", "name": "bob"}, USER),
             "messages[1].name",
-            body(USER, said("Yes") if role == "assistant" else {"role": role, "content": "Yes"}, USER),
+            body(
+                USER, said("Yes") if role == "assistant" else {"role": role, "content": "Yes"}, USER
+            ),
         )
         for role in ("system", "developer", "user", "assistant")
     ),
@@ -708,7 +788,13 @@ _ODD = "functions.f:0 é"
 def _echoing(sent: Sent) -> Reply:
     """Call with the id of the conversation's first call, as a server that continues it might."""
     asked = next(item for item in sent.json()["input"] if item.get("type") == "function_call")
-    made = {"type": "function_call", "id": "fc_9", "call_id": asked["call_id"], "name": "f", "arguments": "{}"}
+    made = {
+        "type": "function_call",
+        "id": "fc_9",
+        "call_id": asked["call_id"],
+        "name": "f",
+        "arguments": "{}",
+    }
     whole = ANSWER | {"output": [made]}
     return streamed(whole) if sent.json().get("stream") else Reply.of_json(whole)
 
@@ -716,7 +802,12 @@ def _echoing(sent: Sent) -> Reply:
 @pytest.mark.parametrize("call_id", [_LONG, _LONGER, _ODD])
 @each_way_in
 def test_12_call_ids_are_shortened_and_reversed(way_in: WayIn, call_id: str) -> None:
-    asked = chat(USER, calls(tool_call(call_id), tool_call("call_1")), result(call_id, "4"), result("call_1", "5"))
+    asked = chat(
+        USER,
+        calls(tool_call(call_id), tool_call("call_1")),
+        result(call_id, "4"),
+        result("call_1", "5"),
+    )
     seen = way_in.create(asked, _echoing)
     assert seen.value.choices[0].message.tool_calls[0].id == call_id
     made, other, its_output, _ = seen.sent[0].json()["input"][1:]
@@ -727,11 +818,22 @@ def test_12_call_ids_are_shortened_and_reversed(way_in: WayIn, call_id: str) -> 
     assert other["call_id"] == "call_1"
     again = way_in.stream(asked, _echoing)
     assert again.sent[0].json()["input"] == seen.sent[0].json()["input"]
-    assert [c.id for chunk in again.chunks for c in chunk.choices[0].delta.tool_calls or () if c.id] == [call_id]
+    assert [
+        c.id for chunk in again.chunks for c in chunk.choices[0].delta.tool_calls or () if c.id
+    ] == [call_id]
 
 
 def test_12_shortening_is_injective() -> None:
-    ids = [_LONG, _LONGER, _ODD, _ODD + " ", "a" * 65, "a" * 66, "a" * 64, *(f"tool call {n}" for n in range(3000))]
+    ids = [
+        _LONG,
+        _LONGER,
+        _ODD,
+        _ODD + " ",
+        "a" * 65,
+        "a" * 66,
+        "a" * 64,
+        *(f"tool call {n}" for n in range(3000)),
+    ]
     made = chat_to_responses(chat(USER, calls(*map(tool_call, ids)))).body
     assert made is not None
     assert len({item["call_id"] for item in made["input"][1:]}) == len(ids)
@@ -742,7 +844,11 @@ def _legacy_history(*names: str) -> Json:
         message
         for name in names
         for message in (
-            {"role": "assistant", "content": None, "function_call": {"name": name, "arguments": f'{{"of":"{name}"}}'}},
+            {
+                "role": "assistant",
+                "content": None,
+                "function_call": {"name": name, "arguments": f'{{"of":"{name}"}}'},
+            },
             {"role": "function", "name": name, "content": f"{name} says"},
         )
     ]
@@ -751,8 +857,16 @@ def _legacy_history(*names: str) -> Json:
 
 @each_way_in
 def test_15_the_deprecated_pair(way_in: WayIn) -> None:
-    made = {"type": "function_call", "id": "fc_1", "call_id": "call_9", "name": "f", "arguments": '{"a":1}'}
-    seen = way_in.create(_legacy_history("f", "g", "f"), both(Reply.of_json(ANSWER | {"output": [made]})))
+    made = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_9",
+        "name": "f",
+        "arguments": '{"a":1}',
+    }
+    seen = way_in.create(
+        _legacy_history("f", "g", "f"), both(Reply.of_json(ANSWER | {"output": [made]}))
+    )
     choice = seen.value.choices[0]
     assert choice.finish_reason == "function_call"
     assert choice.message.function_call.model_dump() == {"name": "f", "arguments": '{"a":1}'}
@@ -775,7 +889,13 @@ def test_15_the_deprecated_pair(way_in: WayIn) -> None:
 
 @each_way_in
 def test_15_the_deprecated_reply_streamed(way_in: WayIn) -> None:
-    made = {"type": "function_call", "id": "fc_1", "call_id": "call_9", "name": "f", "arguments": '{"a":1}'}
+    made = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_9",
+        "name": "f",
+        "arguments": '{"a":1}',
+    }
     seen = way_in.stream(_legacy_history("f"), both(streamed(ANSWER | {"output": [made]})))
     deltas = [chunk.choices[0].delta.function_call for chunk in seen.chunks]
     assert "".join(delta.name or "" for delta in deltas if delta) == "f"
@@ -825,20 +945,28 @@ def test_20_results_put_back_into_history(way_in: WayIn, method: str, as_json: b
     message = first.value.choices[0].message
     put_back = message.model_dump() if as_json else message
     seen = way_in.create(chat(USER, put_back, result("call_1", "4")), answer)
-    expected = [USER, said("Checking"), call("call_1", '{ "city":"P" }', "Weather"), output("call_1", "4")]
+    expected = [
+        USER,
+        said("Checking"),
+        call("call_1", '{ "city":"P" }', "Weather"),
+        output("call_1", "4"),
+    ]
     assert seen.sent[0].json()["input"] == expected
     assert seen.ledger == []
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["object", "dumped"])
 @pytest.mark.parametrize("method", ["parse", "helper"])
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")  # the SDK's own types, about `parsed`
+@pytest.mark.filterwarnings(
+    "ignore:Pydantic serializer warnings:UserWarning"
+)  # the SDK's own types, about `parsed`
 @each_way_in
 def test_20_parsed_results_put_back_into_history(way_in: WayIn, method: str, as_json: bool) -> None:
     part = {"type": "output_text", "text": '{ "city":"P" }', "annotations": []}
     parsed = ANSWER | {"output": [ANSWER["output"][0] | {"content": [part]}]}
     first = getattr(way_in, method)(
-        chat(response_format=Weather), both(streamed(parsed) if method == "helper" else Reply.of_json(parsed))
+        chat(response_format=Weather),
+        both(streamed(parsed) if method == "helper" else Reply.of_json(parsed)),
     )
     first.reraise()
     message = first.value.choices[0].message
@@ -848,9 +976,16 @@ def test_20_parsed_results_put_back_into_history(way_in: WayIn, method: str, as_
     assert seen.ledger == []
 
 
-_FIRST = chat(_SYSTEM_A, USER, calls(tool_call("call_1", '{ "city":"é" }'), content="Checking"), result("call_1", "4"))
+_FIRST = chat(
+    _SYSTEM_A,
+    USER,
+    calls(tool_call("call_1", '{ "city":"é" }'), content="Checking"),
+    result("call_1", "4"),
+)
 _SECOND = chat(
-    *_FIRST["messages"], {"role": "assistant", "content": "It is 4."}, {"role": "user", "content": "And now?"}
+    *_FIRST["messages"],
+    {"role": "assistant", "content": "It is 4."},
+    {"role": "user", "content": "And now?"},
 )
 
 
@@ -886,12 +1021,26 @@ class OneWay:
 
 
 ONE_WAY = (
-    OneWay("37-gpt-5.4-tools-and-effort", chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="high"), "refused"),
+    OneWay(
+        "37-gpt-5.4-tools-and-effort",
+        chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="high"),
+        "refused",
+    ),
     OneWay("37-gpt-5.4-tools-effort-omitted", chat(model="gpt-5.4", tools=[FUNCTION]), "chat"),
-    OneWay("37-gpt-5.4-tools-effort-none", chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="none"), "chat"),
-    OneWay("37-gpt-5.4-effort-without-tools", chat(model="gpt-5.4", reasoning_effort="high"), "chat"),
+    OneWay(
+        "37-gpt-5.4-tools-effort-none",
+        chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="none"),
+        "chat",
+    ),
+    OneWay(
+        "37-gpt-5.4-effort-without-tools", chat(model="gpt-5.4", reasoning_effort="high"), "chat"
+    ),
     OneWay("37-gpt-5.6-tools-effort-omitted", chat(model="gpt-5.6", tools=[FUNCTION]), "refused"),
-    OneWay("37-gpt-5.6-tools-effort-none", chat(model="gpt-5.6", tools=[FUNCTION], reasoning_effort="none"), "chat"),
+    OneWay(
+        "37-gpt-5.6-tools-effort-none",
+        chat(model="gpt-5.6", tools=[FUNCTION], reasoning_effort="none"),
+        "chat",
+    ),
     OneWay("37-responses-only-name", chat(model="gpt-5-pro"), "refused"),
     OneWay("37-gpt-4.1-tools", chat(model="gpt-4.1", tools=[FUNCTION]), "chat"),
 )
@@ -922,19 +1071,34 @@ REFUSALS = (
     Refusal(
         "69-404-model",
         404,
-        {"message": "No such model", "type": "invalid_request_error", "param": "model", "code": "model_not_found"},
+        {
+            "message": "No such model",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        },
         openai.NotFoundError,
     ),
     Refusal(
         "69-401",
         401,
-        {"message": "Wrong key", "type": "invalid_request_error", "param": None, "code": "invalid_api_key"},
+        {
+            "message": "Wrong key",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "invalid_api_key",
+        },
         openai.AuthenticationError,
     ),
     Refusal(
         "69-400",
         400,
-        {"message": "Bad", "type": "invalid_request_error", "param": "temperature", "code": "unsupported_value"},
+        {
+            "message": "Bad",
+            "type": "invalid_request_error",
+            "param": "temperature",
+            "code": "unsupported_value",
+        },
         openai.BadRequestError,
     ),
 )
@@ -959,7 +1123,12 @@ def test_69_an_error_status_is_passed_on(way_in: WayIn, case: Refusal, streaming
 @each_way_in
 def test_69_an_endpoint_that_is_not_there_leads_to_chat(way_in: WayIn, streaming: bool) -> None:
     run = way_in.stream if streaming else way_in.create
-    seen = run(chat(), both(Reply.of_json({"error": {"message": "Not allowed", "code": "method_not_allowed"}}, 405)))
+    seen = run(
+        chat(),
+        both(
+            Reply.of_json({"error": {"message": "Not allowed", "code": "method_not_allowed"}}, 405)
+        ),
+    )
     assert seen.paths == ["/v1/responses", "/v1/chat/completions"]
     assert seen.decision is not None
     assert (seen.decision.backend, seen.decision.reason) == ("chat", "missing")

@@ -26,11 +26,17 @@ from tests.support.ways_in import WAYS_IN, Leaving, Reply, WayIn, both, each_way
 Json = dict[str, Any]
 Deltas = Sequence[tuple[Json, str | None]]
 
-FUNCTION: Json = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+FUNCTION: Json = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+}
 SCHEMA: Json = {
     "response_format": {
         "type": "json_schema",
-        "json_schema": {"name": "s", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+        "json_schema": {
+            "name": "s",
+            "schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
+        },
     }
 }
 USAGE: Json = {
@@ -52,7 +58,12 @@ CHAT_USAGE: Json = {
         "rejected_prediction_tokens": 0,
     },
 }
-ENVELOPE: Json = {"id": "resp_abc", "object": "response", "created_at": 1780000000.5, "model": "gpt-4.1-2025-04-14"}
+ENVELOPE: Json = {
+    "id": "resp_abc",
+    "object": "response",
+    "created_at": 1780000000.5,
+    "model": "gpt-4.1-2025-04-14",
+}
 
 
 def asked(**more: Any) -> Json:
@@ -64,7 +75,9 @@ def asked(**more: Any) -> Json:
 
 def opening() -> list[Json]:
     started = ENVELOPE | {"status": "in_progress", "output": [], "usage": None}
-    return [{"type": f"response.{kind}", "response": started} for kind in ("created", "in_progress")]
+    return [
+        {"type": f"response.{kind}", "response": started} for kind in ("created", "in_progress")
+    ]
 
 
 def ending(*output: Json, status: str = "completed", **more: Any) -> Json:
@@ -75,7 +88,11 @@ def ending(*output: Json, status: str = "completed", **more: Any) -> Json:
 
 
 def added(oi: int, item: Json) -> Json:
-    empty = {"content": [], "status": "in_progress"} if item["type"] == "message" else {"status": "in_progress"}
+    empty = (
+        {"content": [], "status": "in_progress"}
+        if item["type"] == "message"
+        else {"status": "in_progress"}
+    )
     empty |= {key: "" for key in ("arguments", "input") if key in item}
     return {"type": "response.output_item.added", "output_index": oi, "item": item | empty}
 
@@ -85,28 +102,54 @@ def done(oi: int, item: Json) -> Json:
 
 
 def on_part(kind: str, oi: int, part: Json, ci: int = 0) -> Json:
-    return {"type": f"response.content_part.{kind}", "output_index": oi, "content_index": ci, "part": part}
+    return {
+        "type": f"response.content_part.{kind}",
+        "output_index": oi,
+        "content_index": ci,
+        "part": part,
+    }
 
 
 def on_text(kind: str, oi: int, value: str, ci: int = 0, **more: Any) -> Json:
     key = "delta" if kind == "delta" else "text"
-    base = {"type": f"response.output_text.{kind}", "item_id": f"msg_{oi}", "output_index": oi, "content_index": ci}
+    base = {
+        "type": f"response.output_text.{kind}",
+        "item_id": f"msg_{oi}",
+        "output_index": oi,
+        "content_index": ci,
+    }
     return base | {key: value, "logprobs": []} | more
 
 
 def on_refusal(kind: str, value: str) -> Json:
     key = "delta" if kind == "delta" else "refusal"
-    return {"type": f"response.refusal.{kind}", "item_id": "m", "output_index": 0, "content_index": 0, key: value}
+    return {
+        "type": f"response.refusal.{kind}",
+        "item_id": "m",
+        "output_index": 0,
+        "content_index": 0,
+        key: value,
+    }
 
 
 def on_arguments(kind: str, oi: int, value: str) -> Json:
     key = "delta" if kind == "delta" else "arguments"
-    return {"type": f"response.function_call_arguments.{kind}", "item_id": f"fc_{oi}", "output_index": oi, key: value}
+    return {
+        "type": f"response.function_call_arguments.{kind}",
+        "item_id": f"fc_{oi}",
+        "output_index": oi,
+        key: value,
+    }
 
 
 def on_input(kind: str, oi: int, value: str) -> Json:
     key = "delta" if kind == "delta" else "input"
-    return {"type": f"response.custom_tool_call_input.{kind}", "item_id": f"ctc_{oi}", "output_index": oi, key: value}
+    return {
+        "type": f"response.custom_tool_call_input.{kind}",
+        "item_id": f"ctc_{oi}",
+        "output_index": oi,
+        key: value,
+    }
 
 
 def text(value: str, **more: Any) -> Json:
@@ -115,11 +158,24 @@ def text(value: str, **more: Any) -> Json:
 
 def message(*parts: str | Json, **more: Any) -> Json:
     content = [text(part) if isinstance(part, str) else part for part in parts]
-    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content, **more}
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": content,
+        **more,
+    }
 
 
 def call(call_id: str = "call_A", arguments: str = '{"c":"Oslo"}', **more: Any) -> Json:
-    base = {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": "f", "arguments": arguments}
+    base = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": call_id,
+        "name": "f",
+        "arguments": arguments,
+    }
     return base | {"status": "completed"} | more
 
 
@@ -147,7 +203,10 @@ def called(oi: int, item: Json, *deltas: str) -> list[Json]:
 
 
 REASONING: Json = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
-THOUGHT = [{"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning"}}, done(0, REASONING)]
+THOUGHT = [
+    {"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning"}},
+    done(0, REASONING),
+]
 
 # Deltas, as Chat has them.
 
@@ -159,8 +218,15 @@ def says(value: str) -> tuple[Json, None]:
 
 
 def opens(index: int = 0, call_id: str = "call_A", *, first: bool = True) -> tuple[Json, None]:
-    entry = {"index": index, "id": call_id, "type": "function", "function": {"name": "f", "arguments": ""}}
-    return ({"role": "assistant", "content": None, "refusal": None} if first else {}) | {"tool_calls": [entry]}, None
+    entry = {
+        "index": index,
+        "id": call_id,
+        "type": "function",
+        "function": {"name": "f", "arguments": ""},
+    }
+    return ({"role": "assistant", "content": None, "refusal": None} if first else {}) | {
+        "tool_calls": [entry]
+    }, None
 
 
 def fills(arguments: str, index: int = 0) -> tuple[Json, None]:
@@ -185,15 +251,29 @@ class Case:
 HELLO: Deltas = ((ROLE, None), says("Hel"), says("lo"), ends("stop"))
 ONE_CALL: Deltas = (opens(), fills('{"c":"Oslo"}'), ends("tool_calls"))
 ROME = call("call_B", '{"c":"Rome"}', id="fc_2")
-_SQL: Json = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_A", "name": "sql", "input": "SELECT 1"}
+_SQL: Json = {
+    "type": "custom_tool_call",
+    "id": "ctc_1",
+    "call_id": "call_A",
+    "name": "sql",
+    "input": "SELECT 1",
+}
 _OPENS_SQL: Json = {
     "role": "assistant",
     "content": None,
     "refusal": None,
-    "tool_calls": [{"index": 0, "id": "call_A", "type": "custom", "custom": {"name": "sql", "input": ""}}],
+    "tool_calls": [
+        {"index": 0, "id": "call_A", "type": "custom", "custom": {"name": "sql", "input": ""}}
+    ],
 }
 _REFUSED: Json = message({"type": "refusal", "refusal": "I can't."})
-_CITATION: Json = {"type": "url_citation", "start_index": 0, "end_index": 3, "title": "T", "url": "https://x.test"}
+_CITATION: Json = {
+    "type": "url_citation",
+    "start_index": 0,
+    "end_index": 3,
+    "title": "T",
+    "url": "https://x.test",
+}
 _CITED = {
     "type": "url_citation",
     "url_citation": {"start_index": 0, "end_index": 3, "title": "T", "url": "https://x.test"},
@@ -211,16 +291,32 @@ CALLS = (
     ),
     Case(
         "50-only-arguments-done",
-        [*opening(), added(0, call()), on_arguments("done", 0, '{"c":"Oslo"}'), done(0, call()), ending(call())],
+        [
+            *opening(),
+            added(0, call()),
+            on_arguments("done", 0, '{"c":"Oslo"}'),
+            done(0, call()),
+            ending(call()),
+        ],
         ONE_CALL,
     ),
-    Case("50-only-item-done", [*opening(), added(0, call()), done(0, call()), ending(call())], ONE_CALL),
+    Case(
+        "50-only-item-done",
+        [*opening(), added(0, call()), done(0, call()), ending(call())],
+        ONE_CALL,
+    ),
     Case("50-never-announced", [*opening(), done(0, call()), ending(call())], ONE_CALL),
     Case("50-only-completed", [*opening(), added(0, call()), ending(call())], ONE_CALL),
     Case("50-nothing-before-completed", [*opening(), ending(call())], ONE_CALL),
     Case(
         "50-the-missing-suffix",
-        [*opening(), added(0, call()), on_arguments("delta", 0, '{"c":'), done(0, call()), ending(call())],
+        [
+            *opening(),
+            added(0, call()),
+            on_arguments("delta", 0, '{"c":'),
+            done(0, call()),
+            ending(call()),
+        ],
         (opens(), fills('{"c":'), fills('"Oslo"}'), ends("tool_calls")),
     ),
     Case(
@@ -256,7 +352,13 @@ CALLS = (
     Case(
         "52-call-known-only-at-the-end",
         [*opening(), *spoken(0, "Hello"), ending(message("Hello"), call())],
-        ((ROLE, None), says("Hello"), opens(first=False), fills('{"c":"Oslo"}'), ends("tool_calls")),
+        (
+            (ROLE, None),
+            says("Hello"),
+            opens(first=False),
+            fills('{"c":"Oslo"}'),
+            ends("tool_calls"),
+        ),
     ),
     Case(
         "53-index-counts-calls-only",
@@ -306,7 +408,10 @@ CALLS = (
         "60-another-item-id-in-each-event",
         [
             *opening(),
-            *(event | {"item_id": f"x{n}"} for n, event in enumerate(called(0, call(), '{"c":"Oslo"}'))),
+            *(
+                event | {"item_id": f"x{n}"}
+                for n, event in enumerate(called(0, call(), '{"c":"Oslo"}'))
+            ),
             ending(),
         ],
         ONE_CALL,
@@ -340,7 +445,11 @@ CALLS = (
     ),
 )
 
-_LOGPROB: Json = {"token": "Hé", "logprob": -0.1, "top_logprobs": [{"token": "Hé", "logprob": -0.1}]}
+_LOGPROB: Json = {
+    "token": "Hé",
+    "logprob": -0.1,
+    "top_logprobs": [{"token": "Hé", "logprob": -0.1}],
+}
 _LOGPROB_FULL: Json = {
     "token": "Hé",
     "logprob": -0.1,
@@ -349,10 +458,20 @@ _LOGPROB_FULL: Json = {
 }
 
 TEXTS = (
-    Case("51-deltas-and-all-dones", [*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))], HELLO),
+    Case(
+        "51-deltas-and-all-dones",
+        [*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))],
+        HELLO,
+    ),
     Case(
         "51-only-text-done",
-        [*opening(), added(0, message("")), on_part("added", 0, text("")), on_text("done", 0, "Hello"), ending()],
+        [
+            *opening(),
+            added(0, message("")),
+            on_part("added", 0, text("")),
+            on_text("done", 0, "Hello"),
+            ending(),
+        ],
         ((ROLE, None), says("Hello"), ends("stop")),
     ),
     Case(
@@ -365,18 +484,34 @@ TEXTS = (
         [*opening(), added(0, message("")), done(0, message("Hello")), ending(message("Hello"))],
         ((ROLE, None), says("Hello"), ends("stop")),
     ),
-    Case("51-only-completed", [*opening(), ending(message("Hello"))], ((ROLE, None), says("Hello"), ends("stop"))),
+    Case(
+        "51-only-completed",
+        [*opening(), ending(message("Hello"))],
+        ((ROLE, None), says("Hello"), ends("stop")),
+    ),
     Case(
         "51-the-missing-suffix",
         [*opening(), added(0, message("")), on_text("delta", 0, "Hel"), ending(message("Hello"))],
         HELLO,
     ),
-    Case("51-nothing-but-deltas", [*opening(), on_text("delta", 0, "Hel"), on_text("delta", 0, "lo"), ending()], HELLO),
-    Case("51-no-opening", [on_text("delta", 0, "Hel"), on_text("delta", 0, "lo"), ending(message("Hello"))], HELLO),
+    Case(
+        "51-nothing-but-deltas",
+        [*opening(), on_text("delta", 0, "Hel"), on_text("delta", 0, "lo"), ending()],
+        HELLO,
+    ),
+    Case(
+        "51-no-opening",
+        [on_text("delta", 0, "Hel"), on_text("delta", 0, "lo"), ending(message("Hello"))],
+        HELLO,
+    ),
     Case("51-no-text-at-all", [*opening(), ending()], ((ROLE, None), ends("stop"))),
     Case(
         "51-beyond-ascii",
-        [*opening(), *spoken(0, "Hé", "\u2028–", "\U0001f642\r\n"), ending(message("Hé\u2028–\U0001f642\r\n"))],
+        [
+            *opening(),
+            *spoken(0, "Hé", "\u2028–", "\U0001f642\r\n"),
+            ending(message("Hé\u2028–\U0001f642\r\n")),
+        ],
         ((ROLE, None), says("Hé"), says("\u2028–"), says("\U0001f642\r\n"), ends("stop")),
     ),
     Case(
@@ -384,7 +519,11 @@ TEXTS = (
         [
             *opening(),
             *spoken(0, "Hel", "lo"),
-            ending(message("Hello"), status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
+            ending(
+                message("Hello"),
+                status="incomplete",
+                incomplete_details={"reason": "max_output_tokens"},
+            ),
         ],
         ((ROLE, None), says("Hel"), says("lo"), ends("length")),
     ),
@@ -393,7 +532,11 @@ TEXTS = (
         [
             *opening(),
             *spoken(0, "Hel", "lo"),
-            ending(message("Hello"), status="incomplete", incomplete_details={"reason": "content_filter"}),
+            ending(
+                message("Hello"),
+                status="incomplete",
+                incomplete_details={"reason": "content_filter"},
+            ),
         ],
         ((ROLE, None), says("Hel"), says("lo"), ends("content_filter")),
     ),
@@ -459,7 +602,9 @@ TEXTS = (
             *opening(),
             *spoken(0, "Let me see.", phase="commentary"),
             *spoken(1, '{"a":', "1}", phase="final_answer"),
-            ending(message("Let me see.", phase="commentary"), message('{"a":1}', phase="final_answer")),
+            ending(
+                message("Let me see.", phase="commentary"), message('{"a":1}', phase="final_answer")
+            ),
         ],
         ((ROLE, None), says('{"a":'), says("1}"), ends("stop")),
         (("output[0]", "dropped"),),
@@ -472,7 +617,13 @@ TEXTS = (
             *called(1, call(), '{"c":"Oslo"}'),
             ending(message("Let me see.", phase="commentary"), call()),
         ],
-        ((ROLE, None), says("Let me see."), opens(first=False), fills('{"c":"Oslo"}'), ends("tool_calls")),
+        (
+            (ROLE, None),
+            says("Let me see."),
+            opens(first=False),
+            fills('{"c":"Oslo"}'),
+            ends("tool_calls"),
+        ),
     ),
     Case(
         "38-commentary-that-comes-again-behind-its-call",
@@ -481,9 +632,19 @@ TEXTS = (
             *spoken(0, "Let me see.", phase="commentary"),
             *called(1, call(), '{"c":"Oslo"}'),
             *spoken(2, "Let me see.", phase="commentary"),
-            ending(message("Let me see.", phase="commentary"), call(), message("Let me see.", phase="commentary")),
+            ending(
+                message("Let me see.", phase="commentary"),
+                call(),
+                message("Let me see.", phase="commentary"),
+            ),
         ],
-        ((ROLE, None), says("Let me see."), opens(first=False), fills('{"c":"Oslo"}'), ends("tool_calls")),
+        (
+            (ROLE, None),
+            says("Let me see."),
+            opens(first=False),
+            fills('{"c":"Oslo"}'),
+            ends("tool_calls"),
+        ),
         (("output[2]", "dropped"),),
     ),
     Case(
@@ -497,19 +658,34 @@ TEXTS = (
     ),
     Case(
         "38-two-finals",
-        [*opening(), *spoken(0, "One."), *spoken(1, "Two."), ending(message("One."), message("Two."))],
+        [
+            *opening(),
+            *spoken(0, "One."),
+            *spoken(1, "Two."),
+            ending(message("One."), message("Two.")),
+        ],
         ((ROLE, None), says("One."), says("\n\nTwo."), ends("stop")),
     ),
     Case(
         "39-twins-with-a-schema",
-        [*opening(), *spoken(0, '{"a":1}'), *spoken(1, '{"a"', ":1}"), ending(message('{"a":1}'), message('{"a":1}'))],
+        [
+            *opening(),
+            *spoken(0, '{"a":1}'),
+            *spoken(1, '{"a"', ":1}"),
+            ending(message('{"a":1}'), message('{"a":1}')),
+        ],
         ((ROLE, None), says('{"a":1}'), ends("stop")),
         (("output[1]", "dropped"),),
         SCHEMA,
     ),
     Case(
         "39-almost-twins",
-        [*opening(), *spoken(0, "Same."), *spoken(1, "Same", "!"), ending(message("Same."), message("Same!"))],
+        [
+            *opening(),
+            *spoken(0, "Same."),
+            *spoken(1, "Same", "!"),
+            ending(message("Same."), message("Same!")),
+        ],
         ((ROLE, None), says("Same."), says("\n\nSame!"), ends("stop")),
     ),
     Case(
@@ -534,8 +710,17 @@ TEXTS = (
                 "annotation_index": 0,
                 "annotation": _CITATION,
             },
-            done(0, message(text("Hello", annotations=[_CITATION]), text("you", annotations=[_CITATION]))),
-            ending(message(text("Hello", annotations=[_CITATION]), text("you", annotations=[_CITATION]))),
+            done(
+                0,
+                message(
+                    text("Hello", annotations=[_CITATION]), text("you", annotations=[_CITATION])
+                ),
+            ),
+            ending(
+                message(
+                    text("Hello", annotations=[_CITATION]), text("you", annotations=[_CITATION])
+                )
+            ),
         ],
         ((ROLE, None), says("Hello"), says("you"), ends("stop", annotations=[_CITED, _SHIFTED])),
     ),
@@ -556,7 +741,10 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 
 
 def wire(events: Iterable[Json]) -> list[bytes]:
-    return [f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in events]
+    return [
+        f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+        for event in events
+    ]
 
 
 def merged(deltas: Iterable[tuple[Json, str | None]]) -> list[tuple[Json, str | None]]:
@@ -571,7 +759,11 @@ def merged(deltas: Iterable[tuple[Json, str | None]]) -> list[tuple[Json, str | 
 
 
 def deltas(chunks: Iterable[Json]) -> list[tuple[Json, str | None]]:
-    return [(choice["delta"], choice["finish_reason"]) for chunk in chunks for choice in chunk["choices"]]
+    return [
+        (choice["delta"], choice["finish_reason"])
+        for chunk in chunks
+        for choice in chunk["choices"]
+    ]
 
 
 def accumulated(chunks: Iterable[Json]) -> Json:
@@ -588,7 +780,9 @@ def accumulated(chunks: Iterable[Json]) -> Json:
         for entry in delta.get("tool_calls", ()):
             made = message.setdefault("tool_calls", [])
             if entry["index"] == len(made):
-                made.append(copy.deepcopy({key: value for key, value in entry.items() if key != "index"}))
+                made.append(
+                    copy.deepcopy({key: value for key, value in entry.items() if key != "index"})
+                )
                 continue
             assert entry.keys() == {"index"} | (entry.keys() & {"function", "custom"})
             kind, value = next((key, entry[key]) for key in ("function", "custom") if key in entry)
@@ -639,9 +833,14 @@ TOLD = [case for case in CASES if finished(case)["output"] or case.id == "51-no-
 @pytest.mark.parametrize("case", TOLD, ids=[case.id for case in TOLD])
 def test_accumulated_equals_the_whole_reply(case: Case) -> None:
     made = chat_to_responses(asked(**case.request))
-    choice = response_to_completion(finished(case), made.reply_context, made.paths).body["choices"][0]
+    choice = response_to_completion(finished(case), made.reply_context, made.paths).body["choices"][
+        0
+    ]
     expected = {key: value for key, value in choice["message"].items() if key != "role"}
-    assert accumulated(pure(case)[0]) == {"message": expected, "finish_reason": choice["finish_reason"]}
+    assert accumulated(pure(case)[0]) == {
+        "message": expected,
+        "finish_reason": choice["finish_reason"],
+    }
 
 
 @each_case
@@ -674,7 +873,9 @@ def test_55_cut_off_after_every_event(way_in: WayIn, case: Case) -> None:
     for length in range(len(events)):
         # A plain end and a broken connection take turns: each comes at even and at odd places, in one case or another.
         reset = (length + len(events)) % 2 == 0
-        seen = way_in.stream(asked(**case.request), both(Reply.of_sse(events[:length], reset=reset)))
+        seen = way_in.stream(
+            asked(**case.request), both(Reply.of_sse(events[:length], reset=reset))
+        )
         assert isinstance(seen.error, CONNECTION_ERRORS), f"cut after {length} events"
         so_far = merged(deltas(seen.chunks_json()))
         assert not [finish for _, finish in so_far if finish]
@@ -698,20 +899,34 @@ def test_55_the_helper_raises_as_well(way_in: WayIn) -> None:
     assert seen.open == 0
 
 
-_REFUSAL_EVENTS = [on_refusal("delta", "I "), on_refusal("delta", "can't."), on_refusal("done", "I can't.")]
+_REFUSAL_EVENTS = [
+    on_refusal("delta", "I "),
+    on_refusal("delta", "can't."),
+    on_refusal("done", "I can't."),
+]
 
 # Kinds of items, for mixtures: the finished item, and what comes before it is finished, at some output_index.
 KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
     "final": (message("One."), lambda oi: spoken(oi, "On", "e.")),
-    "longer": (message("One. Two."), lambda oi: spoken(oi, "On", "e. T", "wo.", phase="final_answer")),
+    "longer": (
+        message("One. Two."),
+        lambda oi: spoken(oi, "On", "e. T", "wo.", phase="final_answer"),
+    ),
     "empty": (message(""), spoken),
-    "comment": (message("Hm.", phase="commentary"), lambda oi: spoken(oi, "H", "m.", phase="commentary")),
-    "aside": (message("Aha.", phase="commentary"), lambda oi: spoken(oi, "Aha.", phase="commentary")),
+    "comment": (
+        message("Hm.", phase="commentary"),
+        lambda oi: spoken(oi, "H", "m.", phase="commentary"),
+    ),
+    "aside": (
+        message("Aha.", phase="commentary"),
+        lambda oi: spoken(oi, "Aha.", phase="commentary"),
+    ),
     "call": (call(), lambda oi: called(oi, call(), '{"c":', '"Oslo"}')),
     "refusal": (
         _REFUSED,
         lambda oi: [
-            event | {"output_index": oi} for event in [added(0, _REFUSED | {"id": f"msg_r{oi}"}), *_REFUSAL_EVENTS]
+            event | {"output_index": oi}
+            for event in [added(0, _REFUSED | {"id": f"msg_r{oi}"}), *_REFUSAL_EVENTS]
         ],
     ),
     "thought": (REASONING, lambda oi: [event | {"output_index": oi} for event in THOUGHT]),
@@ -720,7 +935,9 @@ KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
 
 @pytest.mark.parametrize("request_", [{}, SCHEMA], ids=["text", "json"])
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_every_mixture_of_items_reads_the_same_streamed_and_whole(length: int, request_: Json) -> None:
+def test_every_mixture_of_items_reads_the_same_streamed_and_whole(
+    length: int, request_: Json
+) -> None:
     for kinds in itertools.product(KINDS, repeat=length):
         items = [KINDS[kind][0] for kind in kinds]
         events = [event for oi, kind in enumerate(kinds) for event in KINDS[kind][1](oi)]
@@ -730,7 +947,10 @@ def test_every_mixture_of_items_reads_the_same_streamed_and_whole(length: int, r
         whole = response_to_completion(finished(case), made.reply_context, made.paths)
         choice = whole.body["choices"][0]
         expected = {key: value for key, value in choice["message"].items() if key != "role"}
-        assert accumulated(chunks) == {"message": expected, "finish_reason": choice["finish_reason"]}, kinds
+        assert accumulated(chunks) == {
+            "message": expected,
+            "finish_reason": choice["finish_reason"],
+        }, kinds
         assert sorted(map(str, machine.losses)) == sorted(map(str, whole.losses)), kinds
 
 
@@ -761,7 +981,11 @@ def essence(completion: Json) -> Json:
     choice = completion["choices"][0]
     message = choice["message"]
     made = [
-        {"id": one["id"], "type": one["type"], **{key: one["function"][key] for key in ("name", "arguments")}}
+        {
+            "id": one["id"],
+            "type": one["type"],
+            **{key: one["function"][key] for key in ("name", "arguments")},
+        }
         for one in message.get("tool_calls") or ()
     ]
     return {
@@ -776,8 +1000,13 @@ def essence(completion: Json) -> Json:
 @each_way_in
 def test_46_all_chunks_share_their_envelope(way_in: WayIn) -> None:
     events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
-    chunks = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events))).chunks_json()
-    assert [{key: value for key, value in chunk.items() if key not in {"choices", "usage"}} for chunk in chunks] == [
+    chunks = way_in.stream(
+        asked(stream_options={"include_usage": True}), both(Reply.of_sse(events))
+    ).chunks_json()
+    assert [
+        {key: value for key, value in chunk.items() if key not in {"choices", "usage"}}
+        for chunk in chunks
+    ] == [
         {
             "id": "chatcmpl-resp_abc",
             "object": "chat.completion.chunk",
@@ -813,8 +1042,17 @@ def test_59_the_helpers_refusal_events(way_in: WayIn) -> None:
     seen = way_in.helper(asked(), both(Reply.of_sse(wire(case.input))))
     seen.reraise()
     refusals = [event for event in seen.chunks if event.type.startswith("refusal.")]
-    assert [event.type for event in refusals] == ["refusal.delta", "refusal.delta", "refusal.delta", "refusal.done"]
-    assert [event.delta for event in refusals[:3]] == ["", "I ", "can't."]  # Chat's first chunk has an empty one too
+    assert [event.type for event in refusals] == [
+        "refusal.delta",
+        "refusal.delta",
+        "refusal.delta",
+        "refusal.done",
+    ]
+    assert [event.delta for event in refusals[:3]] == [
+        "",
+        "I ",
+        "can't.",
+    ]  # Chat's first chunk has an empty one too
     assert refusals[-1].refusal == "I can't."
     assert seen.value.choices[0].message.content is None
 
@@ -837,9 +1075,16 @@ CONTRADICTIONS = (
     Contradiction("51-part-done", [on_text("delta", 0, "Hello"), on_part("done", 0, text("Help"))]),
     Contradiction("51-item-done", [on_text("delta", 0, "Hello"), done(0, message("Help"))]),
     Contradiction("51-completed", [on_text("delta", 0, "Hello"), ending(message("Help"))]),
-    Contradiction("51-arguments-done", [*called(0, call(), '{"c"')[:2], on_arguments("done", 0, '{"d":1}')]),
-    Contradiction("51-arguments-completed", [*called(0, call(), '{"c"')[:2], ending(call(arguments='{"d":1}'))]),
-    Contradiction("51-refusal-done", [on_refusal("delta", "I can't"), on_refusal("done", "I won't")]),
+    Contradiction(
+        "51-arguments-done", [*called(0, call(), '{"c"')[:2], on_arguments("done", 0, '{"d":1}')]
+    ),
+    Contradiction(
+        "51-arguments-completed",
+        [*called(0, call(), '{"c"')[:2], ending(call(arguments='{"d":1}'))],
+    ),
+    Contradiction(
+        "51-refusal-done", [on_refusal("delta", "I can't"), on_refusal("done", "I won't")]
+    ),
 )
 
 
@@ -906,7 +1151,9 @@ def test_31_logprobs(way_in: WayIn) -> None:
         done(0, message(text("Hé", logprobs=[_LOGPROB_FULL]))),
         ending(message(text("Hé", logprobs=[_LOGPROB_FULL]))),
     ]
-    chunks = way_in.stream(asked(logprobs=True, top_logprobs=1), both(Reply.of_sse(wire(events)))).chunks_json()
+    chunks = way_in.stream(
+        asked(logprobs=True, top_logprobs=1), both(Reply.of_sse(wire(events)))
+    ).chunks_json()
     assert [chunk["choices"][0]["logprobs"] for chunk in chunks] == [
         {"content": [], "refusal": None},
         {"content": [_LOGPROB_FULL], "refusal": None},
@@ -918,10 +1165,14 @@ def test_31_logprobs(way_in: WayIn) -> None:
 def test_obfuscation_goes_along_with_its_delta(way_in: WayIn) -> None:
     events = [*opening(), on_text("delta", 0, "Hello", obfuscation="xyz"), ending(message("Hello"))]
     chunks = way_in.stream(asked(), both(Reply.of_sse(wire(events)))).chunks_json()
-    assert [chunk.get("obfuscation") for chunk in chunks if chunk["choices"][0]["delta"].get("content")] == ["xyz"]
+    assert [
+        chunk.get("obfuscation") for chunk in chunks if chunk["choices"][0]["delta"].get("content")
+    ] == ["xyz"]
 
 
-@pytest.mark.parametrize("framing", ["data only", "crlf", "data first", "comments", "done at the end"])
+@pytest.mark.parametrize(
+    "framing", ["data only", "crlf", "data first", "comments", "done at the end"]
+)
 @each_way_in
 def test_framing(way_in: WayIn, framing: str) -> None:
     data = b"".join(wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))]))

@@ -222,7 +222,11 @@ def test_an_error_in_another_place(event: Json) -> None:
     with pytest.raises(UpstreamFailure) as raised:
         ChunksFromEvents().feed(event)
     found = raised.value
-    assert (found.error["code"], found.error["message"], found.status) == ("content_filter", "No.", 400)
+    assert (found.error["code"], found.error["message"], found.status) == (
+        "content_filter",
+        "No.",
+        400,
+    )
 
 
 @pytest.mark.parametrize("name", ["status", "status_code", "http_status"])
@@ -242,7 +246,14 @@ def test_a_status_beside_the_error(name: str) -> None:
         {"object": "error", "type": "BadRequestError", **DENIED},
         failed({"error": DENIED}),
     ],
-    ids=["Chat's", "a body in it", "an event", "a flat event", "older servers", "a body in the response"],
+    ids=[
+        "Chat's",
+        "a body in it",
+        "an event",
+        "a flat event",
+        "older servers",
+        "a body in the response",
+    ],
 )
 @each_way_in
 def test_a_whole_reply_that_is_an_error(way_in: WayIn, body: Json) -> None:
@@ -272,7 +283,9 @@ def test_an_error_that_is_a_text(shape: str) -> None:
 
 def test_a_text_with_a_code_beside_it() -> None:
     with pytest.raises(UpstreamFailure) as raised:
-        ChunksFromEvents().feed({"type": "error", "code": "slow_down", "error": "Later.", "sequence_number": 1})
+        ChunksFromEvents().feed(
+            {"type": "error", "code": "slow_down", "error": "Later.", "sequence_number": 1}
+        )
     assert (raised.value.error["code"], raised.value.error["message"], raised.value.status) == (
         "slow_down",
         "Later.",
@@ -308,7 +321,9 @@ def test_early(way_in: WayIn, code: str) -> None:
     seen = [way_in.create(CALL, both(Reply.of_json(failed(sibling(code)))))]
     for telling in TELLING.values():
         begun = [[telling(sibling(code))], [CREATED, telling(sibling(code))]]
-        seen += [way_in.stream(CALL, both(Reply.of_sse([b"".join(wire(events))]))) for events in begun]
+        seen += [
+            way_in.stream(CALL, both(Reply.of_sse([b"".join(wire(events))]))) for events in begun
+        ]
     for one in seen:
         assert type(one.error) is kind
         assert (one.error.status_code, one.error.code) == (status, code)
@@ -318,7 +333,9 @@ def test_early(way_in: WayIn, code: str) -> None:
 @each_way_in
 def test_in_mid_stream(way_in: WayIn, code: str) -> None:
     for telling in TELLING.values():
-        seen = way_in.stream(CALL, both(Reply.of_sse(wire([CREATED, TEXT, telling(sibling(code))]))))
+        seen = way_in.stream(
+            CALL, both(Reply.of_sse(wire([CREATED, TEXT, telling(sibling(code))])))
+        )
         assert type(seen.error) is openai.APIError
         assert seen.error.code == code
         assert text(seen) == "Hel"
@@ -340,7 +357,9 @@ def text(seen: Seen) -> str:
     ids=["bare", "nested", "of another type", "text", "JSON text"],
 )
 @each_way_in
-def test_an_event_that_is_an_error_by_its_name(way_in: WayIn, data: bytes, code: str | None, message: str) -> None:
+def test_an_event_that_is_an_error_by_its_name(
+    way_in: WayIn, data: bytes, code: str | None, message: str
+) -> None:
     event = b"event: error\ndata: " + data + b"\n\n"
     early = way_in.stream(CALL, both(Reply.of_sse([event])))
     late = way_in.stream(CALL, both(Reply.of_sse([*wire([CREATED, TEXT]), event])))
@@ -359,7 +378,9 @@ def test_how_often_it_is_sent(sdk: Sdk, loopback: Loopback, code: str, streamed:
     """The SDK decides by the status, as it does for Chat."""
     kind, _, times = SIBLINGS[code]
     whole, events = failed(sibling(code)), wire([CREATED, nested(sibling(code))])
-    loopback.answer = lambda _: Answer.of_sse([b"".join(events)]) if streamed else Answer.of_json(whole)
+    loopback.answer = lambda _: (
+        Answer.of_sse([b"".join(events)]) if streamed else Answer.of_json(whole)
+    )
     with pytest.raises(kind):
         sdk.create(sdk.client(loopback, max_retries=2), **({"stream": True} if streamed else {}))
     assert len(loopback.requests) == times
@@ -390,7 +411,9 @@ PING = {"type": "keepalive", "sequence_number": 4}
 
 
 def following(detailed: str) -> list[Json]:
-    return [DETAILED[detailed] or flat(DETAIL)] if detailed != "after a ping" else [PING, flat(DETAIL)]
+    return (
+        [DETAILED[detailed] or flat(DETAIL)] if detailed != "after a ping" else [PING, flat(DETAIL)]
+    )
 
 
 @pytest.mark.parametrize("detailed", DETAILED)
@@ -408,7 +431,9 @@ def test_the_detail_comes_next(vague: str, detailed: str) -> None:
     assert machine.ended
 
 
-@pytest.mark.parametrize("then", [TEXT, {"type": "response.completed", "response": failed(None, status="completed")}])
+@pytest.mark.parametrize(
+    "then", [TEXT, {"type": "response.completed", "response": failed(None, status="completed")}]
+)
 @pytest.mark.parametrize("vague", VAGUE)
 def test_something_else_comes_next(vague: str, then: Json) -> None:
     machine = ChunksFromEvents()
@@ -452,11 +477,19 @@ def test_a_vague_failure_before_any_text(way_in: WayIn, vague: str) -> None:
 @each_way_in
 def test_a_vague_failure_after_text(way_in: WayIn, vague: str) -> None:
     for cut in CUTS.values():
-        seen = way_in.stream(CALL, both(Reply.of_sse(cut(wire([CREATED, TEXT, VAGUE[vague], nested(DETAIL)])))))
+        seen = way_in.stream(
+            CALL, both(Reply.of_sse(cut(wire([CREATED, TEXT, VAGUE[vague], nested(DETAIL)]))))
+        )
         assert type(seen.error) is openai.APIError
-        assert (seen.error.code, seen.error.message, text(seen)) == ("content_filter", "Filtered.", "Hel")
+        assert (seen.error.code, seen.error.message, text(seen)) == (
+            "content_filter",
+            "Filtered.",
+            "Hel",
+        )
         for end in ENDS.values():
-            seen = way_in.stream(CALL, both(Reply.of_sse([*cut(wire([CREATED, TEXT, VAGUE[vague]])), *end])))
+            seen = way_in.stream(
+                CALL, both(Reply.of_sse([*cut(wire([CREATED, TEXT, VAGUE[vague]])), *end]))
+            )
             assert type(seen.error) is openai.APIError
             assert (seen.error.code, text(seen)) == (None, "Hel")
 

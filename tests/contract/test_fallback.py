@@ -11,7 +11,13 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import ReplyHead
-from adapter._exchange.fallback import chat_path_of, classify, lacks_model, loss_of_retry, needs_body
+from adapter._exchange.fallback import (
+    chat_path_of,
+    classify,
+    lacks_model,
+    loss_of_retry,
+    needs_body,
+)
 from adapter._runtime import missing_endpoints
 from adapter._util import expiring_set
 from tests.support.answers import (
@@ -38,7 +44,10 @@ from tests.support.ways_in import WAYS_IN, Reply, Seen, Sent, Upstream, WayIn, e
 __all__ = ["impatient", "sdk"]
 
 each_way = pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+}
 ONE_WAY = {
     "name": {**CALL, "model": "gpt-5-pro"},
     "tools": {**CALL, "model": "gpt-5.6", "tools": [TOOL]},
@@ -48,12 +57,15 @@ ONE_WAY = {
 def api(status: int, code: object = None, message: str = "Upstream says no.", **more: Any) -> Reply:
     """Answer in the shape of the API's errors."""
     return Reply.of_json(
-        {"error": {"message": message, "type": "some_type", "param": None, "code": code, **more}}, status
+        {"error": {"message": message, "type": "some_type", "param": None, "code": code, **more}},
+        status,
     )
 
 
 def page(
-    status: int, text: str = "<!DOCTYPE html><html>log in</html>", kind: str = "text/html; charset=utf-8"
+    status: int,
+    text: str = "<!DOCTYPE html><html>log in</html>",
+    kind: str = "text/html; charset=utf-8",
 ) -> Reply:
     """Answer with a page."""
     return Reply(status, (text.encode(),) if text else (), kind)
@@ -67,12 +79,18 @@ def over(first: Reply, chat: Reply | None = None) -> Upstream:
             return first
         if chat is not None:
             return chat
-        return Reply.of_sse(chat_events()) if sent.json().get("stream") else Reply.of_json(completion())
+        return (
+            Reply.of_sse(chat_events())
+            if sent.json().get("stream")
+            else Reply.of_json(completion())
+        )
 
     return answer
 
 
-def run(way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = CALL, **settings: Any) -> Seen:
+def run(
+    way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = CALL, **settings: Any
+) -> Seen:
     """Call once, and read all of it."""
     return (way_in.stream if streaming else way_in.create)(body, upstream, **settings)
 
@@ -91,35 +109,59 @@ def took(seen: Seen) -> tuple[str, str, str]:
 
 MISSING = {
     "OpenAI": api(404, None, "Invalid URL (POST /v1/responses)", type="invalid_request_error"),
-    "OpenAI, with a code": api(404, "unknown_url", "Unknown request URL: POST /v1/responses. Please check the URL."),
+    "OpenAI, with a code": api(
+        404, "unknown_url", "Unknown request URL: POST /v1/responses. Please check the URL."
+    ),
     "Azure": Reply.of_json({"error": {"code": "404", "message": "Resource not found"}}, 404),
     "FastAPI": Reply.of_json({"detail": "Not Found"}, 404),
     "FastAPI 405": Reply.of_json({"detail": "Method Not Allowed"}, 405),
     "vLLM": Reply.of_json(
-        {"error": {"message": "Not Found", "type": "NotFoundError", "param": None, "code": 404}}, 404
+        {"error": {"message": "Not Found", "type": "NotFoundError", "param": None, "code": 404}},
+        404,
     ),
     "vLLM, older": Reply.of_json(
-        {"object": "error", "message": "Not Found", "type": "NotFoundError", "param": None, "code": 404}, 404
+        {
+            "object": "error",
+            "message": "Not Found",
+            "type": "NotFoundError",
+            "param": None,
+            "code": 404,
+        },
+        404,
     ),
-    "llama.cpp": Reply.of_json({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}, 404),
-    "Express": page(404, "<!DOCTYPE html><html><body><pre>Cannot POST /v1/responses</pre></body></html>"),
+    "llama.cpp": Reply.of_json(
+        {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}, 404
+    ),
+    "Express": page(
+        404, "<!DOCTYPE html><html><body><pre>Cannot POST /v1/responses</pre></body></html>"
+    ),
     "nginx": page(
-        404, "<html><head><title>404 Not Found</title></head><body>models by nginx</body></html>", "text/html"
+        404,
+        "<html><head><title>404 Not Found</title></head><body>models by nginx</body></html>",
+        "text/html",
     ),
     "nginx 405": page(405, "<html><head><title>405 Not Allowed</title></head></html>"),
     "Go": page(404, "404 page not found\n", "text/plain"),
     "Rails": Reply.of_json({"status": 404, "error": "Not Found"}, 404),
-    "Spring": Reply.of_json({"timestamp": 1, "status": 404, "error": "Not Found", "path": "/v1/responses"}, 404),
+    "Spring": Reply.of_json(
+        {"timestamp": 1, "status": 404, "error": "Not Found", "path": "/v1/responses"}, 404
+    ),
     "Rust, nothing": Reply(404, (), ""),
-    "a 405 of the API's shape": api(405, "method_not_allowed", "Not allowed to POST on /v1/responses"),
+    "a 405 of the API's shape": api(
+        405, "method_not_allowed", "Not allowed to POST on /v1/responses"
+    ),
     "no words": api(404, None, ""),
-    "a list": Reply.of_json([{"error": {"code": 404, "message": "Not found.", "status": "NOT_FOUND"}}], 404),
+    "a list": Reply.of_json(
+        [{"error": {"code": 404, "message": "Not found.", "status": "NOT_FOUND"}}], 404
+    ),
     "an empty list": Reply.of_json([], 404),
     "not what it says": page(404, "gone", "application/json"),
 }
 
 PASSED_ON = {
-    "OpenAI's model": api(404, "model_not_found", "The model `x` does not exist or you do not have access to it."),
+    "OpenAI's model": api(
+        404, "model_not_found", "The model `x` does not exist or you do not have access to it."
+    ),
     "a model by param": api(404, None, "No such thing", param="model"),
     "a model by code": api(404, "model_not_found", "Nothing."),
     "vLLM's model": api(404, 404, "The model `x` does not exist.", type="NotFoundError"),
@@ -136,19 +178,38 @@ PASSED_ON = {
     "Ollama's model": api(404, None, 'model "x" not found, try pulling it first', type="api_error"),
     "Ollama's model, older": Reply.of_json({"error": "model 'x' not found"}, 404),
     "FastAPI's model": Reply.of_json({"detail": "Model x not found"}, 404),
-    "FastAPI's model, in an object": Reply.of_json({"detail": {"message": "no", "code": "model_not_found"}}, 404),
+    "FastAPI's model, in an object": Reply.of_json(
+        {"detail": {"message": "no", "code": "model_not_found"}}, 404
+    ),
     "Gemini's model": Reply.of_json(
-        [{"error": {"code": 404, "message": "models/x is not found for API version v1main", "status": "NOT_FOUND"}}],
+        [
+            {
+                "error": {
+                    "code": 404,
+                    "message": "models/x is not found for API version v1main",
+                    "status": "NOT_FOUND",
+                }
+            }
+        ],
         404,
     ),
     "Fireworks' model": api(404, "NOT_FOUND", "Model not found, inaccessible, and/or not deployed"),
-    "OpenRouter's model": Reply.of_json({"error": {"message": "No endpoints found for x.", "code": 404}}, 404),
+    "OpenRouter's model": Reply.of_json(
+        {"error": {"message": "No endpoints found for x.", "code": 404}}, 404
+    ),
     "Azure's deployment": Reply.of_json(
-        {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}},
+        {
+            "error": {
+                "code": "DeploymentNotFound",
+                "message": "The API deployment for this resource does not exist.",
+            }
+        },
         404,
     ),
     "an old engine": api(404, None, "That engine does not exist"),
-    "plain text": page(404, "The deployment could not be found.\n\nDEPLOYMENT_NOT_FOUND", "text/plain"),
+    "plain text": page(
+        404, "The deployment could not be found.\n\nDEPLOYMENT_NOT_FOUND", "text/plain"
+    ),
     "a param": api(404, None, "Not Found", param="previous_response_id"),
     "a param, 405": api(405, None, "Not allowed", param="background"),
     "an item": api(404, None, "Item with id 'rs_1' not found."),
@@ -177,7 +238,9 @@ BLOCKED = {
     "302, no location": Reply(302, (), ""),
     "401, a page": page(401),
     "401, nothing": Reply(401, (), ""),
-    "401, a gateway's JSON": Reply.of_json({"statusCode": 401, "message": "missing subscription key"}, 401),
+    "401, a gateway's JSON": Reply.of_json(
+        {"statusCode": 401, "message": "missing subscription key"}, 401
+    ),
     "403, a page": page(403),
     "403, text": page(403, "Forbidden", "text/plain"),
     "403, FastAPI": Reply.of_json({"detail": "Not authenticated"}, 403),
@@ -285,7 +348,9 @@ def test_a_missing_endpoint_is_missing_for_all_models(case: str) -> None:
     assert not lacks_model(ReplyHead(reply.status, reply.content_type), b"".join(reply.parts))
 
 
-@pytest.mark.parametrize("case", ["OpenAI", "Copilot", "Azure", "Bedrock, 404", "vLLM, newer", "any-llm"])
+@pytest.mark.parametrize(
+    "case", ["OpenAI", "Copilot", "Azure", "Bedrock, 404", "vLLM, newer", "any-llm"]
+)
 @each_way
 @each_way_in
 def test_a_model_that_is_not_served_goes_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
@@ -312,14 +377,19 @@ def test_it_is_asked_again_after_a_while(way_in: WayIn, clock: SimpleNamespace) 
     clock.now += 4.9
     assert run(way_in, False, upstream, fallback_expiry=5).paths == [CHAT]
     clock.now += 0.2
-    assert run(way_in, False, over(Reply.of_json(response())), fallback_expiry=5).paths == [RESPONSES]
+    assert run(way_in, False, over(Reply.of_json(response())), fallback_expiry=5).paths == [
+        RESPONSES
+    ]
 
 
 @each_way_in
 def test_a_rule_gives_the_name_that_is_not_served(way_in: WayIn) -> None:
     rules = [{"match": {"model": "alias"}, "model": "m"}]
     body = {**CALL, "model": "alias"}
-    assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [RESPONSES, CHAT]
+    assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [
+        RESPONSES,
+        CHAT,
+    ]
     assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [CHAT]
     assert run(way_in, False, over(UNSERVED["Copilot"]), body).paths == [RESPONSES, CHAT]
 
@@ -353,14 +423,22 @@ def test_a_one_way_model_that_is_not_served_is_an_error(way_in: WayIn) -> None:
 def test_how_a_reply_is_judged(case: str, expected: str | None) -> None:
     reply = {**MISSING, **PASSED_ON, **BLOCKED}[case]
     head = ReplyHead(reply.status, reply.content_type)
-    reason = classify(head, b"".join(reply.parts)) if reply.status == 302 or needs_body(head) else None
-    assert reason == ("rejected" if reply.status == 400 and reason == "rejected" and expected is None else expected)
+    reason = (
+        classify(head, b"".join(reply.parts)) if reply.status == 302 or needs_body(head) else None
+    )
+    assert reason == (
+        "rejected"
+        if reply.status == 400 and reason == "rejected" and expected is None
+        else expected
+    )
 
 
 @pytest.mark.parametrize("case", ["OpenAI", "Azure", "FastAPI 405", "Express", "Rust, nothing"])
 @each_way
 @each_way_in
-def test_a_missing_endpoint_sends_the_call_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
+def test_a_missing_endpoint_sends_the_call_to_chat(
+    way_in: WayIn, streaming: bool, case: str
+) -> None:
     seen = run(way_in, streaming, over(MISSING[case]))
     assert said(seen) == "Native hello"
     assert took(seen) == ("chat", "responses", "missing")
@@ -377,7 +455,9 @@ def test_a_missing_endpoint_sends_the_call_to_chat(way_in: WayIn, streaming: boo
 @pytest.mark.parametrize("case", ["302", "401, a page", "403, FastAPI", "200, a page"])
 @each_way
 @each_way_in
-def test_a_gateway_in_the_way_sends_the_call_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
+def test_a_gateway_in_the_way_sends_the_call_to_chat(
+    way_in: WayIn, streaming: bool, case: str
+) -> None:
     for _ in range(2):  # nothing is remembered: what a gateway lets through depends on the request
         seen = run(way_in, streaming, over(BLOCKED[case]))
         assert said(seen) == "Native hello"
@@ -387,7 +467,8 @@ def test_a_gateway_in_the_way_sends_the_call_to_chat(way_in: WayIn, streaming: b
 
 
 @pytest.mark.parametrize(
-    "case", ["OpenAI's model", "Ollama's model, older", "a param, 405", "401", "400", "502, a page", "429"]
+    "case",
+    ["OpenAI's model", "Ollama's model, older", "a param, 405", "401", "400", "502, a page", "429"],
 )
 @each_way
 @each_way_in
@@ -409,10 +490,14 @@ def _plain(reply: Reply) -> openai.APIStatusError:
     """Return what the SDK itself makes of a reply."""
     transport = http.MockTransport(
         lambda _: http.Response(
-            reply.status, headers={"content-type": reply.content_type}, content=b"".join(reply.parts)
+            reply.status,
+            headers={"content-type": reply.content_type},
+            content=b"".join(reply.parts),
         )
     )
-    client = openai.OpenAI(api_key="key", max_retries=0, http_client=http.Client(transport=transport))
+    client = openai.OpenAI(
+        api_key="key", max_retries=0, http_client=http.Client(transport=transport)
+    )
     with client, pytest.raises(openai.APIStatusError) as raised:
         client.chat.completions.create(**CALL)
     return raised.value
@@ -422,11 +507,14 @@ ALL = {**MISSING, **BLOCKED, "rejected": api(400)}
 
 
 @pytest.mark.parametrize(
-    "case", ["OpenAI", "Azure", "Go", "nginx 405", "401, a page", "403, text", "400, a page", "rejected"]
+    "case",
+    ["OpenAI", "Azure", "Go", "nginx 405", "401, a page", "403, text", "400, a page", "rejected"],
 )
 @each_way
 @each_way_in
-def test_nothing_falls_back_where_that_is_not_asked_for(way_in: WayIn, streaming: bool, case: str) -> None:
+def test_nothing_falls_back_where_that_is_not_asked_for(
+    way_in: WayIn, streaming: bool, case: str
+) -> None:
     seen = run(way_in, streaming, over(ALL[case]), fallback=())
     assert isinstance(seen.error, openai.APIStatusError)
     assert seen.error.status_code == ALL[case].status
@@ -488,13 +576,18 @@ def test_another_base_url_is_asked_for_itself(sdk: Sdk, loopback: Loopback) -> N
 
     loopback.answer = answer
     old, new = sdk.client(f"{loopback.url}/old"), sdk.client(f"{loopback.url}/new")
-    assert [text_of(sdk.create(client)) for client in (old, new, old, new)] == ["Native hello", "Hello there"] * 2
+    assert [text_of(sdk.create(client)) for client in (old, new, old, new)] == [
+        "Native hello",
+        "Hello there",
+    ] * 2
     assert paths(loopback) == ["/old/responses", "/old/chat/completions", "/new/responses", "/old/chat/completions", "/new/responses"]  # fmt: skip
 
 
 def test_another_client_of_the_same_base_url_knows_it(loopback: Loopback) -> None:
     loopback.answer = lambda request: (
-        Answer.of_json({}, 404) if request.path.endswith("/responses") else Answer.of_json(completion())
+        Answer.of_json({}, 404)
+        if request.path.endswith("/responses")
+        else Answer.of_json(completion())
     )
     for mode in ("sync", "async"):
         one = Sdk(mode)  # type: ignore[arg-type]
@@ -506,7 +599,11 @@ def test_another_client_of_the_same_base_url_knows_it(loopback: Loopback) -> Non
 def test_a_call_that_was_chosen_for_chat_is_not_one_that_fell_back() -> None:
     way_in = WAYS_IN[0]
     run(way_in, False, over(MISSING["Go"]))
-    assert took(run(way_in, False, over(MISSING["Go"]), backend="chat")) == ("chat", "chat", "settings")
+    assert took(run(way_in, False, over(MISSING["Go"]), backend="chat")) == (
+        "chat",
+        "chat",
+        "settings",
+    )
 
 
 def test_where_missing_is_not_asked_for_what_others_found_does_not_count() -> None:
@@ -543,7 +640,9 @@ def test_a_refused_request_that_chat_takes_is_a_suspect(way_in: WayIn, streaming
 @each_way_in
 def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, streaming: bool) -> None:
     native = api(400, "chat_says_so", "Chat says no.", param="messages[0].content")
-    seen = run(way_in, streaming, over(api(400, "responses_says_so"), native), fallback=("rejected",))
+    seen = run(
+        way_in, streaming, over(api(400, "responses_says_so"), native), fallback=("rejected",)
+    )
     assert isinstance(seen.error, openai.BadRequestError)
     assert (seen.error.code, seen.error.param) == ("chat_says_so", "messages[0].content")
     assert took(seen) == ("chat", "responses", "rejected")
@@ -558,7 +657,10 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, strea
 @pytest.mark.parametrize(
     ("status", "why"),
     [
-        (200, "translation-suspect: the Responses API refused the request, Chat Completions took it"),
+        (
+            200,
+            "translation-suspect: the Responses API refused the request, Chat Completions took it",
+        ),
         (400, "the Responses API refused the request, and so did Chat Completions"),
         (401, "the Responses API refused the request, and so did Chat Completions"),
         (429, "the Responses API refused the request"),
@@ -572,7 +674,9 @@ def test_what_the_ledger_says_of_a_second_opinion(status: int, why: str) -> None
 @pytest.mark.usefixtures("impatient")
 def test_a_retry_of_a_rejected_call_is_told_as_it_ends(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [error(400), error(500), Answer.of_json(completion())]
-    client = sdk.client(loopback, adapter.Settings(backend="responses", fallback=["rejected"]), max_retries=2)
+    client = sdk.client(
+        loopback, adapter.Settings(backend="responses", fallback=["rejected"]), max_retries=2
+    )
     made = adapter.decision(sdk.create(client))
     assert made is not None
     assert made.losses[0].why.startswith("translation-suspect")
@@ -593,7 +697,9 @@ BROKEN = {
     ),
 }  # fmt: skip
 FAILED = {
-    "failed": Reply.of_json(response(status="failed", error={"code": "server_error", "message": "y"})),
+    "failed": Reply.of_json(
+        response(status="failed", error={"code": "server_error", "message": "y"})
+    ),
     "failed, the caller's fault": Reply.of_json(
         response(status="failed", error={"code": "invalid_prompt", "message": "y"})
     ),
@@ -632,7 +738,9 @@ def test_a_reply_that_says_200_never_falls_back(way_in: WayIn, case: str) -> Non
 @pytest.mark.parametrize("body", ONE_WAY)
 @each_way
 @each_way_in
-def test_one_way_models_never_go_to_chat(way_in: WayIn, streaming: bool, body: str, case: str) -> None:
+def test_one_way_models_never_go_to_chat(
+    way_in: WayIn, streaming: bool, body: str, case: str
+) -> None:
     reply = ALL[case]
     for _ in range(2):
         seen = run(way_in, streaming, over(reply), ONE_WAY[body], fallback=EVERYTHING)
@@ -643,7 +751,11 @@ def test_one_way_models_never_go_to_chat(way_in: WayIn, streaming: bool, body: s
         assert seen.error.response.headers["x-should-retry"] == "false"
         if case in ("OpenAI", "rejected"):
             native = _plain(reply)
-            assert (seen.error.code, seen.error.param, seen.error.type) == (native.code, native.param, native.type)
+            assert (seen.error.code, seen.error.param, seen.error.type) == (
+                native.code,
+                native.param,
+                native.type,
+            )
         assert took(seen)[:2] == ("responses", "responses")
         assert seen.paths == [RESPONSES]
         assert seen.open == 0
@@ -662,14 +774,17 @@ def test_a_one_way_model_asks_a_server_that_others_found_wanting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "first"), [("missing", error(404, "404")), ("blocked", Answer(403)), ("rejected", error(400))]
+    ("reason", "first"),
+    [("missing", error(404, "404")), ("blocked", Answer(403)), ("rejected", error(400))],
 )
 @pytest.mark.usefixtures("impatient")
 def test_a_retry_after_a_fallback_goes_straight_to_chat(
     sdk: Sdk, loopback: Loopback, reason: str, first: Answer
 ) -> None:
     loopback.answer = [first, error(503), Answer.drop(), Answer.of_json(completion())]
-    client = sdk.client(loopback, adapter.Settings(backend="responses", fallback=EVERYTHING), max_retries=3)
+    client = sdk.client(
+        loopback, adapter.Settings(backend="responses", fallback=EVERYTHING), max_retries=3
+    )
     result = sdk.create(client)
     assert text_of(result) == "Native hello"
     assert paths(loopback) == [RESPONSES, CHAT, CHAT, CHAT]
@@ -680,7 +795,11 @@ def test_a_retry_after_a_fallback_goes_straight_to_chat(
 
 @pytest.mark.usefixtures("impatient")
 def test_a_fallback_after_a_retry(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = [error(503), Answer.of_json({"detail": "Not Found"}, 404), Answer.of_json(completion())]
+    loopback.answer = [
+        error(503),
+        Answer.of_json({"detail": "Not Found"}, 404),
+        Answer.of_json(completion()),
+    ]
     assert text_of(sdk.create(sdk.client(loopback, max_retries=2))) == "Native hello"
     assert paths(loopback) == [RESPONSES, RESPONSES, CHAT]
 
@@ -728,16 +847,22 @@ def test_the_way_back(path: bytes, expected: bytes | None) -> None:
 
 @pytest.mark.parametrize("case", ["FastAPI", "page", "302"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["create", "stream"])
-def test_the_first_reply_leaves_its_connection_free(sdk: Sdk, loopback: Loopback, case: str, streamed: bool) -> None:
+def test_the_first_reply_leaves_its_connection_free(
+    sdk: Sdk, loopback: Loopback, case: str, streamed: bool
+) -> None:
     first = {
         "FastAPI": Answer.of_json({"detail": "Not Found"}, 404),
-        "page": Answer(403, (("content-type", "text/html"),), [b"<html>" * 9999], framing="chunked"),
+        "page": Answer(
+            403, (("content-type", "text/html"),), [b"<html>" * 9999], framing="chunked"
+        ),
         "302": Answer(302, (("location", "/login"),)),
     }[case]
     second = Answer.of_sse(chat_events()) if streamed else Answer.of_json(completion())
     loopback.answer = [first, second]
     kind = sdk.pick(http.Client, http.AsyncClient)
-    client = sdk.client(loopback, http_client=kind(limits=http.Limits(max_connections=1), timeout=5))
+    client = sdk.client(
+        loopback, http_client=kind(limits=http.Limits(max_connections=1), timeout=5)
+    )
     assert text_of(sdk.stream(client) if streamed else sdk.create(client)) == "Native hello"
     assert all(connection.is_idle() for connection in client._client._transport._pool.connections)
 
@@ -758,16 +883,22 @@ def test_the_reply_is_chats_own(sdk: Sdk, loopback: Loopback, case: str) -> None
         replies.append((raw.status_code, raw.headers.raw, raw.content))
     assert replies[0] == replies[1]
     sent = [request for request in loopback.requests if request.path == CHAT]
-    assert (sent[0].headers, sent[0].body, sent[0].query) == (sent[1].headers, sent[1].body, sent[1].query)
+    assert (sent[0].headers, sent[0].body, sent[0].query) == (
+        sent[1].headers,
+        sent[1].body,
+        sent[1].query,
+    )
 
 
 def test_observers_are_told_once(sdk: Sdk, loopback: Loopback) -> None:
     records: list[Any] = []
     loopback.answer = [Answer(404), Answer.of_json(completion())]
-    sdk.create(sdk.client(loopback, adapter.Settings(backend="responses", observers=(records.append,))))
-    assert [(one.backend, one.asked, one.reason, one.status, one.prompt_tokens) for one in records] == [
-        ("chat", "responses", "missing", 200, 5)
-    ]
+    sdk.create(
+        sdk.client(loopback, adapter.Settings(backend="responses", observers=(records.append,)))
+    )
+    assert [
+        (one.backend, one.asked, one.reason, one.status, one.prompt_tokens) for one in records
+    ] == [("chat", "responses", "missing", 200, 5)]
 
 
 # The judgement itself
@@ -783,12 +914,19 @@ ODD = (
 def test_no_reply_is_too_odd_to_judge(raw: bytes) -> None:
     for status in (200, 302, 400, 401, 403, 404, 405):
         for kind in ("", "application/json", "text/html", "text/plain"):
-            assert classify(ReplyHead(status, kind), raw) in (None, "missing", "blocked", "rejected")
+            assert classify(ReplyHead(status, kind), raw) in (
+                None,
+                "missing",
+                "blocked",
+                "rejected",
+            )
 
 
 def test_what_the_sdk_retries_is_left_to_it() -> None:
     retried = [408, 409, 429, *(status for status in range(500, 600) if status != 501)]
-    assert [status for status in range(400, 600) if not needs_body(ReplyHead(status, "text/html"))] == retried
+    assert [
+        status for status in range(400, 600) if not needs_body(ReplyHead(status, "text/html"))
+    ] == retried
 
 
 def test_a_good_reply_is_not_read_before_its_time() -> None:

@@ -29,7 +29,13 @@ def _given() -> dict[str, Any]:
             {"role": "user", "content": "first"},
         ],
         "tools": [
-            {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {}}}}}
+            {
+                "type": "function",
+                "function": {
+                    "name": "f",
+                    "parameters": {"type": "object", "properties": {"a": {}}},
+                },
+            }
         ],
         "response_format": {
             "type": "json_schema",
@@ -45,19 +51,29 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a part's text": lambda g: g["messages"][0]["content"][0].update(text="second"),
     "one more message": lambda g: g["messages"].append({"role": "user", "content": "second"}),
     "no messages": lambda g: g["messages"].clear(),
-    "a tool's schema": lambda g: g["tools"][0]["function"]["parameters"]["properties"]["a"].update(type="string"),
-    "the format's schema": lambda g: g["response_format"]["json_schema"]["schema"]["properties"].update(second={}),
+    "a tool's schema": lambda g: g["tools"][0]["function"]["parameters"]["properties"]["a"].update(
+        type="string"
+    ),
+    "the format's schema": lambda g: g["response_format"]["json_schema"]["schema"][
+        "properties"
+    ].update(second={}),
     "metadata": lambda g: g["metadata"].update(a="second"),
     "extra_body": lambda g: g["extra_body"]["text"]["own"].append("second"),
 }
 
 
 def _call(
-    way: Way, given: dict[str, Any], answer: Callable[[Request], Reply], settings: Settings | None, **more: Any
+    way: Way,
+    given: dict[str, Any],
+    answer: Callable[[Request], Reply],
+    settings: Settings | None,
+    **more: Any,
 ) -> list[Request]:
     one = Sdk("async" if way.asynchronous else "sync")
     upstream = Upstream(answer)
-    made = one.run(way.client(upstream, settings, max_retries=2).chat.completions.create(**given, **more))
+    made = one.run(
+        way.client(upstream, settings, max_retries=2).chat.completions.create(**given, **more)
+    )
     if more:
         one.list(made)
     one.close()

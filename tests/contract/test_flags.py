@@ -16,7 +16,15 @@ import adapter
 from adapter import Settings
 from adapter._routing import rollout
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, both, paths, sdk
-from tests.support.flagging import Provider, client_of, flags_anew, in_memory, saying, settings, unready
+from tests.support.flagging import (
+    Provider,
+    client_of,
+    flags_anew,
+    in_memory,
+    saying,
+    settings,
+    unready,
+)
 from tests.support.http import default_client
 from tests.support.loopback import Loopback, Reply
 
@@ -42,7 +50,9 @@ def test_the_flag_chooses(sdk: Sdk, value: str, given: Any, loopback: Loopback) 
 @pytest.mark.parametrize("value", ["force-chat", "force-native"])
 def test_a_forcing_flag_beats_everything(sdk: Sdk, value: str, loopback: Loopback) -> None:
     loopback.answer = both
-    client = sdk.client(loopback, settings(in_memory(value), backend="responses", force="responses"))
+    client = sdk.client(
+        loopback, settings(in_memory(value), backend="responses", force="responses")
+    )
     with adapter.use(backend="responses"):
         result = sdk.create(client, extra_headers={"x-adapter-backend": "responses"})
     made = adapter.decision(result)
@@ -103,7 +113,9 @@ class Bare:
 
 
 @pytest.mark.parametrize("case", NOTHING)
-def test_no_opinion(sdk: Sdk, case: str, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_opinion(
+    sdk: Sdk, case: str, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
     loopback.answer = both
     make, complaint = NOTHING[case]
     flag_client = make()
@@ -117,7 +129,9 @@ def test_no_opinion(sdk: Sdk, case: str, loopback: Loopback, caplog: pytest.LogC
     assert len(ours) == (case != "empty")
     assert "SECRET" not in "".join(ours)
     assert complaint in "".join(ours)
-    assert all(record.levelname == "WARNING" for record in caplog.records if record.name == "adapter")
+    assert all(
+        record.levelname == "WARNING" for record in caplog.records if record.name == "adapter"
+    )
 
 
 def test_each_kind_is_said_once_and_anew_when_the_settings_change(
@@ -134,7 +148,9 @@ def test_each_kind_is_said_once_and_anew_when_the_settings_change(
     file = tmp_path / "adapter.toml"
     file.write_text('service = "one"\n')
     made = settings(client_of(provider), config_file=file)
-    with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=made, http_client=default_client()) as client:
+    with adapter.OpenAI(
+        base_url=loopback.base_url, api_key=KEY, settings=made, http_client=default_client()
+    ) as client:
         for service in ("one", "two", "one"):
             file.write_text(f'service = "{service}"\n')
             with caplog.at_level(logging.WARNING, "adapter"):
@@ -188,7 +204,9 @@ def test_the_hash_is_the_services() -> None:
 def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     seen: list[Any] = []
-    flag_client = client_of(Provider(lambda _: seen.append(adapter._routing.overrides.current().tag) or "chat"))
+    flag_client = client_of(
+        Provider(lambda _: seen.append(adapter._routing.overrides.current().tag) or "chat")
+    )
     with adapter.use(tag="mine"):
         sdk.create(sdk.client(loopback, settings(flag_client)))
     assert seen == ["mine"]
@@ -208,7 +226,9 @@ def test_without_openfeature(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_client() -> None:
-    with pytest.raises(adapter.ConfigurationError, match=r"^flags: expected a client of OpenFeature"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^flags: expected a client of OpenFeature"
+    ):
         Settings(flags="openai-backend")
 
 
@@ -225,13 +245,20 @@ def test_openfeature_is_not_imported_until_a_flag_is_used(loopback: Loopback) ->
     assert paths(loopback) == [RESPONSES]
 
 
-def test_a_client_asks_once_a_call_also_when_it_retries(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_asks_once_a_call_also_when_it_retries(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
-    loopback.answer = lambda request: both(request) if len(loopback.requests) > 2 else Reply.of_json({}, 500)
+    loopback.answer = lambda request: (
+        both(request) if len(loopback.requests) > 2 else Reply.of_json({}, 500)
+    )
     provider = Provider(lambda _: "responses")
     http_client = default_client()
     with adapter.OpenAI(
-        base_url=loopback.base_url, api_key=KEY, settings=settings(client_of(provider)), http_client=http_client
+        base_url=loopback.base_url,
+        api_key=KEY,
+        settings=settings(client_of(provider)),
+        http_client=http_client,
     ) as client:
         client.chat.completions.create(**CALL)
     assert len(provider.asked) == 1

@@ -15,14 +15,30 @@ import adapter
 from adapter import Settings
 from adapter._routing import router
 from adapter._util.log_once import Once
-from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, chat_events, completion, events, response, sdk
+from tests.support.answers import (
+    CALL,
+    CHAT,
+    KEY,
+    RESPONSES,
+    Sdk,
+    chat_events,
+    completion,
+    events,
+    response,
+    sdk,
+)
 from tests.support.http import http
 
 __all__ = ["sdk"]
 
 HEADER = "x-adapter-backend"
 
-EMBEDDINGS = {"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+EMBEDDINGS = {
+    "object": "list",
+    "data": [],
+    "model": "e",
+    "usage": {"prompt_tokens": 1, "total_tokens": 1},
+}
 
 
 @dataclass
@@ -46,9 +62,13 @@ class Upstream:
             return http.Response(307, headers={"location": "/v1/models"})
         if not path.endswith(("/chat/completions", "/responses")):
             return http.Response(200, json=EMBEDDINGS)
-        said = (response(), events()) if path.endswith("/responses") else (completion(), chat_events())
+        said = (
+            (response(), events()) if path.endswith("/responses") else (completion(), chat_events())
+        )
         if json.loads(request.content).get("stream"):
-            return http.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(said[1]))
+            return http.Response(
+                200, headers={"content-type": "text/event-stream"}, content=b"".join(said[1])
+            )
         return http.Response(200, json=said[0])
 
     @property
@@ -111,13 +131,18 @@ def client_of(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **give
         more["event_hooks"] = {"request": [ahook if asynchronous else hook]}
     inner = http.MockTransport(upstream)
     if way == "transport":
-        inner = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=settings)
+        inner = (adapter.AsyncTransport if asynchronous else adapter.Transport)(
+            inner, settings=settings
+        )
     kind = http.AsyncClient if asynchronous else http.Client
     http_client = kind(transport=inner, follow_redirects=True, **more)
     if way == "azure":
         azure = adapter.AsyncAzureOpenAI if asynchronous else adapter.AzureOpenAI
         del named["base_url"]
-        named |= {"azure_endpoint": "https://x.openai.azure.com", "api_version": "2025-04-01-preview"}
+        named |= {
+            "azure_endpoint": "https://x.openai.azure.com",
+            "api_version": "2025-04-01-preview",
+        }
         return azure(**named, http_client=http_client, settings=settings)
     if way == "client":
         ours = adapter.AsyncOpenAI if asynchronous else adapter.OpenAI
@@ -145,7 +170,10 @@ def test_it_is_never_sent_on(sdk: Sdk, place: str, way: str, upstream: Upstream)
     for named, settings in SETTINGS.items():
         client = client_of(sdk, way, upstream, Settings(**settings), **of_client)
         for name, call in CALLS.items():
-            if not hasattr(client, name.partition(" ")[0]) and name in ("responses", "responses stream"):
+            if not hasattr(client, name.partition(" ")[0]) and name in (
+                "responses",
+                "responses stream",
+            ):
                 continue  # an SDK from before
             del upstream.requests[:]
             result = sdk.run(call(client, dict(of_call)))
@@ -177,7 +205,9 @@ def test_a_retry_and_a_fallback_are_without_it_too(
 ) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
     upstream.broken = 1
-    client = client_of(sdk, way, upstream, Settings(), max_retries=2, base_url=f"https://{sdk.mode}-{way}.test/v1")
+    client = client_of(
+        sdk, way, upstream, Settings(), max_retries=2, base_url=f"https://{sdk.mode}-{way}.test/v1"
+    )
     sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: "responses"}))
     assert upstream.paths == [RESPONSES, RESPONSES, CHAT]
     assert upstream.headers == [None] * 3
@@ -212,7 +242,12 @@ def test_what_means_nothing_is_said_once_for_each_kind(
             sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: value}))
     assert set(upstream.paths) == {RESPONSES}
     said = [record.getMessage() for record in caplog.records if record.name == "adapter"]
-    assert ["unknown" in said[0], "spelled otherwise" in said[1], "empty" in said[2], len(said)] == [True] * 3 + [3]
+    assert [
+        "unknown" in said[0],
+        "spelled otherwise" in said[1],
+        "empty" in said[2],
+        len(said),
+    ] == [True] * 3 + [3]
     assert all(one.startswith(f"headers.{HEADER}: ") for one in said)
     assert "SECRET" not in caplog.text
     sdk.run(client.close())
@@ -235,17 +270,23 @@ def test_a_value_that_is_not_allowed_chooses_nothing_and_is_not_complained_of(
 
 
 def test_a_transport_alone(upstream: Upstream) -> None:
-    with http.Client(transport=adapter.Transport(http.MockTransport(upstream), settings=Settings())) as client:
+    with http.Client(
+        transport=adapter.Transport(http.MockTransport(upstream), settings=Settings())
+    ) as client:
         for method, path in (
             ("GET", "/models"),
             ("POST", "/embeddings"),
             ("DELETE", "/x"),
             ("POST", "/chat/completions"),
         ):
-            client.request(method, f"https://api.test/v1{path}", headers={HEADER: "chat"}, json=CALL)
+            client.request(
+                method, f"https://api.test/v1{path}", headers={HEADER: "chat"}, json=CALL
+            )
     assert upstream.headers == [None] * 4
 
 
 def test_a_rule_does_not_say_who_may_choose() -> None:
-    with pytest.raises(adapter.ConfigurationError, match=r"^rules\.0\.allow_header: no such setting"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^rules\.0\.allow_header: no such setting"
+    ):
         Settings(rules=[{"allow_header": False}])  # type: ignore[list-item]

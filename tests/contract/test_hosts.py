@@ -15,7 +15,9 @@ from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, sdk
 
 __all__ = ["sdk", "upstream"]
 
-ASKED: dict[str, tuple[dict[str, Any], Callable[[], AbstractContextManager[Any]], dict[str, Any]]] = {
+ASKED: dict[
+    str, tuple[dict[str, Any], Callable[[], AbstractContextManager[Any]], dict[str, Any]]
+] = {
     "settings": ({"backend": "responses"}, nullcontext, {}),
     "force": ({"force": "responses"}, nullcontext, {}),
     "rollout": ({"rollout": 100}, nullcontext, {}),
@@ -32,8 +34,12 @@ HOSTS: dict[str, tuple[Any, bool]] = {
 }
 CALLS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "create": lambda client, given: client.chat.completions.create(**CALL, seed=7, **given),
-    "stream": lambda client, given: client.chat.completions.create(**CALL, seed=7, stream=True, **given),
-    "raw": lambda client, given: client.chat.completions.with_raw_response.create(**CALL, seed=7, **given),
+    "stream": lambda client, given: client.chat.completions.create(
+        **CALL, seed=7, stream=True, **given
+    ),
+    "raw": lambda client, given: client.chat.completions.with_raw_response.create(
+        **CALL, seed=7, **given
+    ),
     "stored": lambda client, given: client.chat.completions.retrieve("chatcmpl-resp_1", **given),
 }
 
@@ -44,7 +50,9 @@ def _plainly(request: Any) -> Any:
 
 @pytest.mark.parametrize("way", ["client", "install", "transport"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_to_another_host_is_left_as_it_is(sdk: Sdk, way: str, call: str, upstream: Upstream) -> None:
+def test_a_call_to_another_host_is_left_as_it_is(
+    sdk: Sdk, way: str, call: str, upstream: Upstream
+) -> None:
     for asked, (settings, inside, given) in ASKED.items():
         client = client_of(sdk, way, upstream, Settings(hosts=["*.openai.com"], **settings))
         with inside():
@@ -92,12 +100,18 @@ def test_a_rule_matches_a_host(sdk: Sdk, way: str, upstream: Upstream) -> None:
     assert upstream.paths == [RESPONSES, CHAT]
 
 
-@pytest.mark.parametrize("hosts", [["*.openai.azure.com"], ["api.openai.com"]], ids=["named", "not named"])
+@pytest.mark.parametrize(
+    "hosts", [["*.openai.azure.com"], ["api.openai.com"]], ids=["named", "not named"]
+)
 def test_azure(sdk: Sdk, hosts: Any, upstream: Upstream) -> None:
     sdk.run(
-        client_of(sdk, "azure", upstream, Settings(backend="responses", hosts=hosts)).chat.completions.create(**CALL)
+        client_of(
+            sdk, "azure", upstream, Settings(backend="responses", hosts=hosts)
+        ).chat.completions.create(**CALL)
     )
     rules: Any = [{"match": {"host": hosts}, "backend": "responses"}]
-    sdk.run(client_of(sdk, "azure", upstream, Settings(rules=rules)).chat.completions.create(**CALL))
+    sdk.run(
+        client_of(sdk, "azure", upstream, Settings(rules=rules)).chat.completions.create(**CALL)
+    )
     moved = [path.endswith("/responses") for path in upstream.paths]
     assert moved == [hosts == ["*.openai.azure.com"]] * 2

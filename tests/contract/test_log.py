@@ -48,7 +48,12 @@ SECRET: dict[str, Any] = {
     "metadata": {"a": CANARY}, "user": CANARY, "prompt_cache_key": CANARY, "stop": [CANARY], "seed": 7,
     "extra_headers": {"x-mine": CANARY}, "extra_query": {"q": CANARY},
 }  # fmt: skip
-SEARCH = {"type": "web_search_call", "id": CANARY, "status": "completed", "action": {"query": CANARY}}
+SEARCH = {
+    "type": "web_search_call",
+    "id": CANARY,
+    "status": "completed",
+    "action": {"query": CANARY},
+}
 SAYING = response(message_item(CANARY), call_item(arguments=CANARY), SEARCH)
 DROPPING = Settings(backend="responses", unsupported="drop")
 
@@ -61,7 +66,10 @@ LOGGED: dict[str, tuple[Settings, list[Reply]]] = {
     "dropped": (DROPPING, [Reply.of_json(SAYING)]),
     "held": (Settings(backend="responses"), [Reply.of_json(completion(CANARY))]),
     "refused": (Settings(backend="responses", unsupported="error"), []),
-    "not a response": (DROPPING, [Reply(200, (("content-type", "text/plain"),), [CANARY.encode()])]),
+    "not a response": (
+        DROPPING,
+        [Reply(200, (("content-type", "text/plain"),), [CANARY.encode()])],
+    ),
     "a page": (
         DROPPING,
         [
@@ -93,7 +101,9 @@ def _check(caplog: pytest.LogCaptureFixture, failure: Exception | None) -> None:
 
 
 @pytest.mark.parametrize("case", LOGGED)
-def test_one_line_without_contents(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture, case: str) -> None:
+def test_one_line_without_contents(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
     settings, replies = LOGGED[case]
     loopback.answer = replies
     caplog.set_level(logging.DEBUG, "adapter")
@@ -122,7 +132,9 @@ def test_one_line_without_contents_for_streams(
     _check(caplog, failure)
 
 
-def test_the_line_names_what_changed(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_line_names_what_changed(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
     loopback.answer = [Reply.of_json(SAYING)]
     caplog.set_level(logging.INFO, "adapter")
     sdk.create(sdk.client(loopback, DROPPING), **SECRET)
@@ -143,7 +155,9 @@ def test_calls_that_nothing_is_asked_of_are_not_logged(
     assert _own(caplog) == []
 
 
-def test_retries_share_one_line(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_retries_share_one_line(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
     wait = error(429, headers=(("retry-after-ms", "1"),))
     loopback.answer = [wait, wait, Reply.of_json(response())]
     caplog.set_level(logging.INFO, "adapter")
@@ -168,7 +182,9 @@ def test_upstreams_own_words_are_passed_on_and_not_logged(
     sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(request: Request) -> Reply:
-        return Reply.of_json({"error": {"message": CANARY, "type": "t", "param": None, "code": None}}, 400)
+        return Reply.of_json(
+            {"error": {"message": CANARY, "type": "t", "param": None, "code": None}}, 400
+        )
 
     loopback.answer = answer
     caplog.set_level(logging.DEBUG, "adapter")

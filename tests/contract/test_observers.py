@@ -60,12 +60,18 @@ def _zipped(request: Request) -> Reply:
 
 
 def _missing(request: Request) -> Reply:
-    return Reply.of_json({"detail": "Not Found"}, 404) if request.path.endswith("/responses") else both(request)
+    return (
+        Reply.of_json({"detail": "Not Found"}, 404)
+        if request.path.endswith("/responses")
+        else both(request)
+    )
 
 
 def _chat_usage(request: Request) -> Reply:
     chunks = chat_events()
-    return Reply.of_sse([*chunks[:-1], b"data: " + json.dumps(USAGE_CHUNK).encode() + b"\n\n", chunks[-1]])
+    return Reply.of_sse(
+        [*chunks[:-1], b"data: " + json.dumps(USAGE_CHUNK).encode() + b"\n\n", chunks[-1]]
+    )
 
 
 TOKENS = {"prompt_tokens": 5, "completion_tokens": 3}
@@ -108,7 +114,9 @@ def made(one: Sdk, server: Loopback, way: str, settings: Settings) -> Any:
         return adapter.install(one.client(server, plain=True), settings)
     inner = one.pick(http.HTTPTransport, http.AsyncHTTPTransport)(verify=False)
     way_in = one.pick(adapter.Transport, adapter.AsyncTransport)(inner, settings=settings)
-    return one.client(server, plain=True, http_client=one.pick(http.Client, http.AsyncClient)(transport=way_in))
+    return one.client(
+        server, plain=True, http_client=one.pick(http.Client, http.AsyncClient)(transport=way_in)
+    )
 
 
 def call(one: Sdk, client: Any, **more: Any) -> Any:
@@ -137,7 +145,9 @@ def test_one_record_a_call(sdk: Sdk, loopback: Loopback, way: str, case: str) ->
     assert {name: getattr(record, name) for name in said} == said
     assert 0 <= record.latency < 60
     assert (
-        (record.first_token is not None) == (record.stream and record.error is None) or not record.stream or one.fails
+        (record.first_token is not None) == (record.stream and record.error is None)
+        or not record.stream
+        or one.fails
     )
     if record.first_token is not None:
         assert 0 <= record.first_token <= record.latency
@@ -149,7 +159,9 @@ def test_records_are_frozen_and_without_contents(sdk: Sdk, loopback: Loopback) -
     settings = Settings(backend="responses", observers=[seen.append], drop=["logit_bias"])
     messages: Any = [{"role": "user", "content": CANARY, "name": CANARY}]
     with adapter.use(drop=["name"], tag="billing", conversation=CANARY):
-        sdk.create(sdk.client(loopback, settings), messages=messages, logit_bias={CANARY: 1}, user=CANARY)
+        sdk.create(
+            sdk.client(loopback, settings), messages=messages, logit_bias={CANARY: 1}, user=CANARY
+        )
     (record,) = seen
     assert record.tag == "billing"
     assert CANARY not in repr(record)
@@ -180,7 +192,11 @@ def test_retries_that_all_fail_are_one_call(sdk: Sdk, loopback: Loopback) -> Non
     loopback.answer = lambda _: error(500)
     seen: list[Record] = []
     with pytest.raises(openai.InternalServerError):
-        sdk.create(sdk.client(loopback, Settings(backend="responses", observers=[seen.append]), max_retries=2))
+        sdk.create(
+            sdk.client(
+                loopback, Settings(backend="responses", observers=[seen.append]), max_retries=2
+            )
+        )
     assert [(one.status, one.error) for one in seen] == [(500, "InternalServerError")]
 
 
@@ -215,7 +231,9 @@ async def test_a_cancelled_call(loopback: Loopback) -> None:
     loopback.answer = lambda _: Reply.of_sse([HOLD])
     seen: list[Record] = []
     client = adapter.AsyncOpenAI(
-        base_url=loopback.base_url, api_key=KEY, settings=Settings(backend="responses", observers=[seen.append])
+        base_url=loopback.base_url,
+        api_key=KEY,
+        settings=Settings(backend="responses", observers=[seen.append]),
     )
     async with client:
         task = asyncio.create_task(client.chat.completions.create(**arguments(CALL), stream=True))
@@ -226,7 +244,9 @@ async def test_a_cancelled_call(loopback: Loopback) -> None:
     assert [one.error for one in seen] == ["CancelledError"]
 
 
-def test_an_observer_that_raises_is_dropped(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_observer_that_raises_is_dropped(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
     loopback.answer = both
     seen: list[Record] = []
 
@@ -238,15 +258,25 @@ def test_an_observer_that_raises_is_dropped(sdk: Sdk, loopback: Loopback, caplog
         for _ in range(3):
             sdk.create(client)
     assert len(seen) == 3
-    assert [record.getMessage() for record in caplog.records] == ["an observer raised ValueError and is dropped"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "an observer raised ValueError and is dropped"
+    ]
     assert CANARY not in caplog.text
 
 
 def test_counters_over_many_calls(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     counters = Counters()
-    client = sdk.client(loopback, Settings(backend="responses", observers=[counters], drop=["stop"]))
-    for more in ({}, {"seed": 1}, {"stop": "x"}, {"stream": True}, {"extra_headers": {"x-adapter-backend": "chat"}}):
+    client = sdk.client(
+        loopback, Settings(backend="responses", observers=[counters], drop=["stop"])
+    )
+    for more in (
+        {},
+        {"seed": 1},
+        {"stop": "x"},
+        {"stream": True},
+        {"extra_headers": {"x-adapter-backend": "chat"}},
+    ):
         call(sdk, client, **more)
     taken = counters.snapshot()
     assert taken["calls"] == 5

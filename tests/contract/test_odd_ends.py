@@ -44,7 +44,12 @@ def whole(given: Json) -> Told:
     reply = response_to_completion(given)
     choice = reply.body["choices"][0]
     losses = [(loss.path, loss.action) for loss in reply.losses]
-    return choice["message"]["content"] or "", choice["finish_reason"], reply.body.get("usage"), losses
+    return (
+        choice["message"]["content"] or "",
+        choice["finish_reason"],
+        reply.body.get("usage"),
+        losses,
+    )
 
 
 def streamed(events: list[Json]) -> Told:
@@ -56,7 +61,12 @@ def streamed(events: list[Json]) -> Told:
     usage = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
     finish = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
     assert len(finish) == 1
-    return text, finish[0], usage[0] if usage else None, [(loss.path, loss.action) for loss in machine.losses]
+    return (
+        text,
+        finish[0],
+        usage[0] if usage else None,
+        [(loss.path, loss.action) for loss in machine.losses],
+    )
 
 
 # Nulls where lists and numbers are expected
@@ -91,7 +101,10 @@ def test_nulls_through_the_ways_in(way_in: WayIn, case: str) -> None:
     seen = way_in.create(CALL, both(Reply.of_json(given)))
     assert seen.json()["choices"][0]["message"]["content"] == text
     assert isinstance(seen.value.created, int)
-    for reply in (Reply.of_sse(wire([end(given)])), Reply.of_json(given)):  # some answer so, whatever was asked for
+    for reply in (
+        Reply.of_sse(wire([end(given)])),
+        Reply.of_json(given),
+    ):  # some answer so, whatever was asked for
         seen = way_in.stream(CALL, both(reply))
         seen.reraise()
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == text
@@ -127,7 +140,12 @@ USAGES: dict[str, tuple[Any, Any]] = {
         {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
     ),
     "null details": (
-        {"input_tokens": 3, "output_tokens": 4, "input_tokens_details": None, "output_tokens_details": None},
+        {
+            "input_tokens": 3,
+            "output_tokens": 4,
+            "input_tokens_details": None,
+            "output_tokens_details": None,
+        },
         {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
     ),
     "nulls in details": (
@@ -212,8 +230,20 @@ def test_usage_through_the_ways_in(way_in: WayIn, case: str) -> None:
 # An end that says less, or is called otherwise
 
 SPOKEN: list[Json] = [
-    {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "Hello"},
-    {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "item_id": "msg_1", "text": "Hello"},
+    {
+        "type": "response.output_text.delta",
+        "output_index": 0,
+        "content_index": 0,
+        "item_id": "msg_1",
+        "delta": "Hello",
+    },
+    {
+        "type": "response.output_text.done",
+        "output_index": 0,
+        "content_index": 0,
+        "item_id": "msg_1",
+        "text": "Hello",
+    },
 ]
 DONE: Json = {"type": "response.output_item.done", "output_index": 0, "item": message()}
 COUNTS = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
@@ -227,7 +257,10 @@ ENDS: dict[str, tuple[list[Json], Any]] = {
     "bare": ([*SPOKEN, DONE, {"type": "response.completed", "sequence_number": 9}], None),
     "a null response": ([*SPOKEN, DONE, {"type": "response.completed", "response": None}], None),
     "text that is done, no item": ([*SPOKEN, {"type": "response.completed"}], None),
-    "a usage beside it": ([*SPOKEN, DONE, {"type": "response.completed", "usage": COUNTS}], COUNTED),
+    "a usage beside it": (
+        [*SPOKEN, DONE, {"type": "response.completed", "usage": COUNTS}],
+        COUNTED,
+    ),
     "the response as the event": (
         [*SPOKEN, {"type": "response.completed", "output": [message()], "usage": COUNTS}],
         COUNTED,
@@ -252,7 +285,11 @@ def test_ends_through_the_ways_in(way_in: WayIn, case: str) -> None:
 
 
 def test_a_bare_end_is_none_where_nothing_confirms_the_text() -> None:
-    for events in ([], SPOKEN[:1], [SPOKEN[0], {**SPOKEN[0], "output_index": 1, "item_id": "msg_2"}]):
+    for events in (
+        [],
+        SPOKEN[:1],
+        [SPOKEN[0], {**SPOKEN[0], "output_index": 1, "item_id": "msg_2"}],
+    ):
         with pytest.raises(TranslationError):
             streamed([*events, {"type": "response.completed"}])
 
@@ -276,7 +313,9 @@ BROKEN_OPENINGS = (
 )
 
 
-@pytest.mark.parametrize("opening", BROKEN_OPENINGS, ids=["named", "unnamed", "in progress", "type behind", "empty"])
+@pytest.mark.parametrize(
+    "opening", BROKEN_OPENINGS, ids=["named", "unnamed", "in progress", "type behind", "empty"]
+)
 @each_way_in
 def test_openings_that_are_cut(way_in: WayIn, opening: bytes) -> None:
     rest = wire([*SPOKEN, DONE, end(response(message()))])
@@ -346,7 +385,11 @@ def test_an_error_beside_an_answer_is_a_loss() -> None:
         (response(message(), error=FAILURE), "stop"),
         (response(message(), error=FAILURE, status="incomplete", incomplete_details=cut), "length"),
     ):
-        assert whole(given) == streamed([end(given)]) == ("Hello", finish, None, [("error", "dropped")])
+        assert (
+            whole(given)
+            == streamed([end(given)])
+            == ("Hello", finish, None, [("error", "dropped")])
+        )
 
 
 @each_way_in
@@ -395,7 +438,10 @@ EMPTY: dict[str, list[Json]] = {
     "an empty message": [message("")],
     "a search": [{"type": "web_search_call", "id": "ws_1", "status": "completed"}],
     "files that were searched": [{"type": "file_search_call", "id": "fs_1", "results": None}],
-    "a tool of a server's": [{"type": "mcp_list_tools", "id": "m_1"}, {"type": "mcp_call", "id": "m_2", "output": "4"}],
+    "a tool of a server's": [
+        {"type": "mcp_list_tools", "id": "m_1"},
+        {"type": "mcp_call", "id": "m_2", "output": "4"},
+    ],
     "code that printed nothing": [{"type": "code_interpreter_call", "id": "ci_1", "outputs": []}],
     "a search for tools": [
         {"type": "tool_search_call", "execution": "server"},
@@ -409,12 +455,17 @@ EMPTY: dict[str, list[Json]] = {
 def test_what_cannot_be_shown_is_no_empty_answer(case: str) -> None:
     items, why = REFUSED[case]
     one_by_one = [
-        {"type": "response.output_item.done", "output_index": i, "item": item} for i, item in enumerate(items)
+        {"type": "response.output_item.done", "output_index": i, "item": item}
+        for i, item in enumerate(items)
     ]
     with pytest.raises(UpstreamFailure) as raised:
         whole(response(*items))
     found = [raised.value]
-    for events in ([end(response(*items))], [*one_by_one, end(response())], [*one_by_one, end(response(*items))]):
+    for events in (
+        [end(response(*items))],
+        [*one_by_one, end(response())],
+        [*one_by_one, end(response(*items))],
+    ):
         with pytest.raises(UpstreamFailure) as raised:
             streamed(events)
         found.append(raised.value)
@@ -452,7 +503,10 @@ def test_what_cannot_be_shown_through_the_ways_in(way_in: WayIn, case: str) -> N
     assert type(seen.error) is openai.BadRequestError
     assert seen.error.response.headers["x-should-retry"] == "false"
     assert why in str(seen.error)
-    for parts in (wire([end(response(*items))]), wire([SPOKEN[0] | {"delta": ""}, end(response(*items))])):
+    for parts in (
+        wire([end(response(*items))]),
+        wire([SPOKEN[0] | {"delta": ""}, end(response(*items))]),
+    ):
         seen = way_in.stream(CALL, both(Reply.of_sse(parts)))
         assert isinstance(seen.error, openai.APIError)
         assert why in str(seen.error)
@@ -462,12 +516,24 @@ def test_what_cannot_be_shown_through_the_ways_in(way_in: WayIn, case: str) -> N
 # Reasoning that could be read
 
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
-LOUD = {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+LOUD = {
+    "type": "reasoning",
+    "id": "rs_2",
+    "summary": [],
+    "content": [{"type": "reasoning_text", "text": "Hm."}],
+}
 
 
 def test_readable_reasoning_is_a_loss() -> None:
-    given = response(THOUGHT, LOUD, REASONING | {"id": "rs_3", "encrypted_content": "gAAA"}, message())
-    expected = ("Hello", "stop", None, [("output[0].summary", "dropped"), ("output[1].content", "dropped")])
+    given = response(
+        THOUGHT, LOUD, REASONING | {"id": "rs_3", "encrypted_content": "gAAA"}, message()
+    )
+    expected = (
+        "Hello",
+        "stop",
+        None,
+        [("output[0].summary", "dropped"), ("output[1].content", "dropped")],
+    )
     assert whole(given) == streamed([end(given)]) == expected
     one_by_one = [{"type": "response.output_item.done", "output_index": i, "item": item}
                   for i, item in enumerate(given["output"])]  # fmt: skip
@@ -477,8 +543,12 @@ def test_readable_reasoning_is_a_loss() -> None:
 @each_way_in
 def test_readable_reasoning_through_the_ways_in(way_in: WayIn) -> None:
     given = response(THOUGHT, message())
-    assert way_in.create(CALL, both(Reply.of_json(given))).ledger == [("output[0].summary", "dropped")]
-    assert way_in.stream(CALL, both(Reply.of_sse(wire([end(given)])))).ledger == [("output[0].summary", "dropped")]
+    assert way_in.create(CALL, both(Reply.of_json(given))).ledger == [
+        ("output[0].summary", "dropped")
+    ]
+    assert way_in.stream(CALL, both(Reply.of_sse(wire([end(given)])))).ledger == [
+        ("output[0].summary", "dropped")
+    ]
 
 
 # Events that say only that the connection is alive
@@ -494,7 +564,9 @@ def test_idle_events_are_not_counted(kind: str) -> None:
     assert machine.unknown is None
 
 
-@pytest.mark.parametrize("kind", ["shopping", "response.pingback", "keepalive.of.tomorrow", "response.mapping"])
+@pytest.mark.parametrize(
+    "kind", ["shopping", "response.pingback", "keepalive.of.tomorrow", "response.mapping"]
+)
 def test_what_only_sounds_like_it_is_counted(kind: str) -> None:
     machine = ChunksFromEvents()
     machine.feed({"type": kind})
@@ -520,7 +592,12 @@ NOTHING = {
 @each_way_in
 def test_nothing_is_no_event(way_in: WayIn, case: str) -> None:
     nothing, events = NOTHING[case], wire([*SPOKEN, DONE, end(response(message()))])
-    parts = [nothing, *[piece for event in events[:-1] for piece in (event, nothing)], events[-1], nothing]
+    parts = [
+        nothing,
+        *[piece for event in events[:-1] for piece in (event, nothing)],
+        events[-1],
+        nothing,
+    ]
     seen = way_in.stream(CALL, both(Reply.of_sse(parts)))
     seen.reraise()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "Hello"

@@ -69,7 +69,10 @@ _values = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(sorted(odd.BASES)), st.dictionaries(st.sampled_from(odd.NAMES), _values, max_size=4))
+@given(
+    st.sampled_from(sorted(odd.BASES)),
+    st.dictionaries(st.sampled_from(odd.NAMES), _values, max_size=4),
+)
 def test_any_values_together(base: str, more: Json) -> None:
     check_pure(odd.BASES[base] | more)
 
@@ -114,7 +117,9 @@ TWICE: dict[str, tuple[Json, Json, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("more", "made", "ledger"), TWICE.values(), ids=TWICE)
-def test_null_says_nothing_and_what_is_said_twice_is_noted(more: Json, made: Json, ledger: Any) -> None:
+def test_null_says_nothing_and_what_is_said_twice_is_noted(
+    more: Json, made: Json, ledger: Any
+) -> None:
     given_ = odd.BASES["plain"] | more
     for body in (given_, dict(reversed(given_.items()))):
         translation = chat_to_responses(body)
@@ -128,7 +133,12 @@ def test_a_format_in_the_other_apis_terms_is_a_json_format() -> None:
         ({"type": "text"}, False),
         (5, False),
     ):
-        assert chat_to_responses(odd.BASES["plain"] | {"text": {"format": shape}}).reply_context.json_format is expected
+        assert (
+            chat_to_responses(
+                odd.BASES["plain"] | {"text": {"format": shape}}
+            ).reply_context.json_format
+            is expected
+        )
     assert chat_to_responses(odd.BASES["plain"] | {"text": "x"}).reply_context.json_format is False
 
 
@@ -146,7 +156,9 @@ def test_every_parameter_null(way_in: WayIn) -> None:
     for name in odd.NAMES:
         if name in ("model", "messages"):
             continue
-        seen = way_in.create(odd.BASES["plain"] | {"extra_body": {name: None}}, answering, carry_reasoning="always")
+        seen = way_in.create(
+            odd.BASES["plain"] | {"extra_body": {name: None}}, answering, carry_reasoning="always"
+        )
         seen.reraise()
         assert seen.decision is not None
         if name in ("input", "max_output_tokens"):
@@ -161,11 +173,24 @@ def test_every_parameter_null(way_in: WayIn) -> None:
 def test_every_parameter_of_another_type(way_in: WayIn, unsupported: Any) -> None:
     def refusing(sent: Sent) -> Reply:
         return Reply.of_json(
-            {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": "theirs"}}, 400
+            {
+                "error": {
+                    "message": "no",
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": "theirs",
+                }
+            },
+            400,
         )
 
     for name in odd.NAMES:
-        body = {"model": "gpt-4.1", "messages": [USER], "tools": [TOOL], "extra_body": {name: [{"x": None}]}}
+        body = {
+            "model": "gpt-4.1",
+            "messages": [USER],
+            "tools": [TOOL],
+            "extra_body": {name: [{"x": None}]},
+        }
         seen = way_in.create(body, refusing, unsupported=unsupported)
         assert seen.decision is not None, name
         assert seen.decision.reason in ("settings", "unsupported", "refused"), name
@@ -192,7 +217,9 @@ UNWRITABLE: dict[str, Any] = {
 UNWRITABLE_IN: dict[str, Callable[[Any], Json]] = {
     "a message": lambda value: {"messages": [USER, {"role": "user", "content": value}]},
     "a message's key": lambda value: {"messages": [{**USER, "more": value}]},
-    "a tool": lambda value: {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": value}}}]},
+    "a tool": lambda value: {
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": value}}}]
+    },
     "a parameter": lambda value: {"temperature": value},
     "a body": lambda value: {"extra_body": {"more": value}},
 }
@@ -231,18 +258,29 @@ STRICT: dict[str, bytes] = {
 """What the APIs don't take for JSON: the untouched bytes go to Chat, which has words of its own for it."""
 
 
-def post(raw: bytes, *, asynchronous: bool = False, headers: Any = (), **given_: Any) -> tuple[list[Any], Any, Any]:
+def post(
+    raw: bytes, *, asynchronous: bool = False, headers: Any = (), **given_: Any
+) -> tuple[list[Any], Any, Any]:
     """Send bytes through a transport; return what arrived, the reply's status, and the decision."""
     arrived: list[Any] = []
 
     def answer(request: Any) -> Any:
         arrived.append(request)
-        return http.Response(400, json={"error": {"message": "no", "type": "x", "param": None, "code": None}})
+        return http.Response(
+            400, json={"error": {"message": "no", "type": "x", "param": None, "code": None}}
+        )
 
     in_force = Settings(backend="responses", on_bug="raise", **given_)
-    given = {"method": "POST", "url": "https://api.test/v1/chat/completions", "content": raw, "headers": dict(headers)}
+    given = {
+        "method": "POST",
+        "url": "https://api.test/v1/chat/completions",
+        "content": raw,
+        "headers": dict(headers),
+    }
     if not asynchronous:
-        with http.Client(transport=adapter.Transport(http.MockTransport(answer), settings=in_force)) as client:
+        with http.Client(
+            transport=adapter.Transport(http.MockTransport(answer), settings=in_force)
+        ) as client:
             reply = client.request(**given)
         return arrived, reply, adapter.decision(reply)
 
@@ -260,7 +298,9 @@ def post(raw: bytes, *, asynchronous: bool = False, headers: Any = (), **given_:
 def test_what_is_no_json_goes_to_chat_untouched(raw: bytes, unsupported: Any) -> None:
     asynchronous = unsupported == "drop"
     headers = {"content-encoding": "gzip"} if raw[:2] == b"\x1f\x8b" else {}
-    (arrived,), _, decision = post(raw, headers=headers, asynchronous=asynchronous, unsupported=unsupported)
+    (arrived,), _, decision = post(
+        raw, headers=headers, asynchronous=asynchronous, unsupported=unsupported
+    )
     assert arrived.url.path == "/v1/chat/completions"
     assert arrived.content == raw
     assert arrived.headers.get("content-encoding") == headers.get("content-encoding")

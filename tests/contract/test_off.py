@@ -55,14 +55,19 @@ def streaming_raw(one: Sdk, client: Any, **more: Any) -> Any:
     return one.inside(manager, lambda reply: reply.read())
 
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+}
 EVERYTHING = {
     "n": 2, "stop": ["a"], "seed": 7, "logit_bias": {"1": 2}, "tools": [TOOL], "tool_choice": "auto", "temperature": 0.5,
     "extra_query": {"q": "a b"}, "extra_headers": {"X-Mine": "yes"}, "extra_body": {"mine": {"ünï": "😀"}},
 }  # fmt: skip
 CALLS: dict[str, Callable[..., Any]] = {
     "create": lambda one, client, **more: one.create(client, **more),
-    "create with everything": lambda one, client, **more: one.create(client, **{**EVERYTHING, **more}),
+    "create with everything": lambda one, client, **more: one.create(
+        client, **{**EVERYTHING, **more}
+    ),
     "stream": lambda one, client, **more: one.stream(client, **more),
     "parse": parse,
     "stream helper": helper,
@@ -107,7 +112,9 @@ def test_use_chat_over_responses_settings(sdk: Sdk, loopback: Loopback, call: st
 
 
 REPLIES = {
-    "json": Reply.of_json(completion(), headers=(("X-Request-ID", "req_1"), ("x-mine", "1"), ("x-mine", "2"))),
+    "json": Reply.of_json(
+        completion(), headers=(("X-Request-ID", "req_1"), ("x-mine", "1"), ("x-mine", "2"))
+    ),
     "gzip": Reply.of_json(completion(), gzip=True),
     "chunked": Reply.of_json(completion(), framing="chunked"),
     "close": Reply.of_json(completion(), framing="close"),
@@ -133,7 +140,14 @@ def outcome(one: Sdk, client: Any) -> Any:
         return type(raised), str(raised), repr(raised.__cause__)
     http = got.http_response
     known = sorted(key for key in http.extensions if key != "network_stream")
-    return http.status_code, http.headers.raw, http.content, http.http_version, http.reason_phrase, known
+    return (
+        http.status_code,
+        http.headers.raw,
+        http.content,
+        http.http_version,
+        http.reason_phrase,
+        known,
+    )
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -149,7 +163,13 @@ STREAMS = {
     "gzip": Reply.of_sse(chat_events(), gzip=True),
     "truncated": Reply.of_sse(chat_events()[:2], framing="close"),
     "with junk": Reply.of_sse(
-        [b": keepalive\r\n\r\n", b"data: nonsense\r\r", b"event: x\n\n", *chat_events(), b"data: more\n\n"]
+        [
+            b": keepalive\r\n\r\n",
+            b"data: nonsense\r\r",
+            b"event: x\n\n",
+            *chat_events(),
+            b"data: more\n\n",
+        ]
     ),
     "responses events": Reply.of_sse([b'data: {"type":"response.completed","response":{}}\n\n']),
 }
@@ -203,7 +223,11 @@ def test_retries_are_the_same(sdk: Sdk, loopback: Loopback) -> None:
 
 # The header
 
-EMBEDDINGS = {"object": "list", "model": "e", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+EMBEDDINGS = {
+    "object": "list",
+    "model": "e",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+}
 
 
 @pytest.mark.parametrize("where", ["extra_headers", "default_headers"])
@@ -232,14 +256,20 @@ def test_the_header_is_not_sent_on_by_other_endpoints(sdk: Sdk, loopback: Loopba
 
 def test_the_header_stays_in_the_callers_request(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    got = sdk.run(sdk.client(loopback, "responses").chat.completions.with_raw_response.create(**CALL, **CHOOSE_CHAT))
+    got = sdk.run(
+        sdk.client(loopback, "responses").chat.completions.with_raw_response.create(
+            **CALL, **CHOOSE_CHAT
+        )
+    )
     assert got.http_response.request.headers[HEADER] == "chat"
 
 
 # Others
 
 
-def test_a_plain_client_that_shares_the_http_client_is_untouched(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_plain_client_that_shares_the_http_client_is_untouched(
+    sdk: Sdk, loopback: Loopback
+) -> None:
     loopback.answer = both
     alone = sdk.client(loopback, plain=True)
     adapted = sdk.client(loopback, "responses")
@@ -284,15 +314,21 @@ OTHERS: dict[str, Callable[[Sdk, Any], Any]] = {
     "embeddings": lambda one, c: one.run(c.embeddings.create(model="e", input="x")),
     "completions": lambda one, c: one.run(c.completions.create(model="m", prompt="x")),
     "responses.create": lambda one, c: one.run(c.responses.create(model="m", input="x")),
-    "responses stream": lambda one, c: one.list(one.run(c.responses.create(model="m", input="x", stream=True))),
+    "responses stream": lambda one, c: one.list(
+        one.run(c.responses.create(model="m", input="x", stream=True))
+    ),
     "responses.retrieve": lambda one, c: one.run(c.responses.retrieve("resp_1")),
     "beta.responses": lambda one, c: one.run(c.beta.responses.create(model="m", input="x")),
     "moderations": lambda one, c: one.run(c.moderations.create(input="x")),
     "files": lambda one, c: one.run(c.files.create(file=("a.txt", b"x"), purpose="assistants")),
     "chat list": _list(lambda c: c.chat.completions.list()),
-    "chat update": lambda one, c: one.run(c.chat.completions.update("chatcmpl-1", metadata={"a": "b"})),
+    "chat update": lambda one, c: one.run(
+        c.chat.completions.update("chatcmpl-1", metadata={"a": "b"})
+    ),
     "chat messages": _list(lambda c: c.chat.completions.messages.list("chatcmpl-1")),
-    "own path": lambda one, c: one.run(c.post("/chat/completions/more", cast_to=object, body={"a": 1})),
+    "own path": lambda one, c: one.run(
+        c.post("/chat/completions/more", cast_to=object, body={"a": 1})
+    ),
     "get": lambda one, c: one.run(c.get("/chat/completions", cast_to=object)),
 }
 
@@ -301,7 +337,9 @@ OTHERS: dict[str, Callable[[Sdk, Any], Any]] = {
 def test_other_endpoints_are_untouched(sdk: Sdk, loopback: Loopback, call: str) -> None:
     def listing(request: Request) -> Reply:
         if b'"stream":true' in request.body:
-            return Reply.of_sse([b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'])
+            return Reply.of_sse(
+                [b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n']
+            )
         if request.path.endswith("/embeddings"):
             return Reply.of_json(EMBEDDINGS)
         return Reply.of_json({"object": "list", "data": [], "has_more": False, "id": "x"})
@@ -312,7 +350,9 @@ def test_other_endpoints_are_untouched(sdk: Sdk, loopback: Loopback, call: str) 
     expected = OTHERS[call](sdk, sdk.client(loopback, plain=True))
     got = OTHERS[call](sdk, sdk.client(loopback, "responses"))
     native, ours = loopback.requests
-    strip = {"content-type", "content-length"} if call == "files" else set()  # a multipart boundary is drawn by lot
+    strip = (
+        {"content-type", "content-length"} if call == "files" else set()
+    )  # a multipart boundary is drawn by lot
     if strip:
         assert [h for h in native.headers if h[0].lower() not in strip] == [
             h for h in ours.headers if h[0].lower() not in strip

@@ -42,7 +42,9 @@ HOW_MUCH = os.environ.get("OWN_BUGS", "once")
 TABLE = os.environ.get("OWN_BUGS_TABLE")
 
 pytestmark = [
-    pytest.mark.skipif(SDK < (3, 25), reason="older SDKs let what a transport raises through, in streams"),
+    pytest.mark.skipif(
+        SDK < (3, 25), reason="older SDKs let what a transport raises through, in streams"
+    ),
     pytest.mark.filterwarnings(
         "ignore:Pydantic serializer warnings:UserWarning"
     ),  # the SDK's own, of what it constructs
@@ -113,7 +115,9 @@ class Shot:
         value = plain(got)
         if isinstance(value, list) and "several" in self.name:
             value = sorted(value, key=str)  # they come as they come
-        return value, [(one.method, one.path, one.query, one.body) for one in self.upstream.requests]
+        return value, [
+            (one.method, one.path, one.query, one.body) for one in self.upstream.requests
+        ]
 
 
 @functools.cache
@@ -166,7 +170,9 @@ def run_of(name: str, way: Way) -> Run:
     got = shot.run()
     assert isinstance(got, Exception) == CALLS[name].fails, f"{way.name}, {name}: {got!r}"
     good = shot.snapshot(got)
-    shots = [Shot(name, way) for _ in range(2)]  # made before: what makes a client is no part of a call
+    shots = [
+        Shot(name, way) for _ in range(2)
+    ]  # made before: what makes a client is no part of a call
     return Run(native, good, ran(lambda: shots.pop().run()))
 
 
@@ -207,7 +213,11 @@ def outcome_of(shot: Shot, got: Any, run: Run) -> str:
     if result == run.native[0] and _is_untouched(sent, run):
         made = adapter.decision(got)
         if made is not None and (made.backend, made.reason) != ("chat", "adapter-bug"):
-            fine = made.asked == "chat" or made.reason in CALLS or made.reason in ("missing", "rejected", "unsupported")
+            fine = (
+                made.asked == "chat"
+                or made.reason in CALLS
+                or made.reason in ("missing", "rejected", "unsupported")
+            )
             return "chat" if fine else f"chat for the reason {made.reason}"
         return "chat"
     if result == run.good[0]:
@@ -220,7 +230,11 @@ def outcome_of(shot: Shot, got: Any, run: Run) -> str:
 def _is_untouched(sent: list[Any], run: Run) -> bool:
     """Tell whether the last request was the call as the SDK makes it, and all others what they are natively or by the adapter."""
     native, good = run.native[1], run.good[1]
-    return len(sent) == len(native) and sent[-1] == native[-1] and all(one in (*native, *good) for one in sent)
+    return (
+        len(sent) == len(native)
+        and sent[-1] == native[-1]
+        and all(one in (*native, *good) for one in sent)
+    )
 
 
 def is_fine(name: str, function: str, when: str, outcome: str) -> bool:
@@ -259,9 +273,13 @@ def test_every_function_that_a_call_runs() -> None:
         outcome = outcome_of(shot, got, run_of(name, way))
         table[function][f"{when}: {outcome}"] += 1
         if not is_fine(name, function, when, outcome):
-            problems.append(f"{function}, {when} sending, {way.name}, {name!r}: {outcome}: {got!r:.200}")
+            problems.append(
+                f"{function}, {when} sending, {way.name}, {name!r}: {outcome}: {got!r:.200}"
+            )
         if shot.upstream.open:
-            problems.append(f"{function}, {when} sending, {way.name}, {name!r}: left {len(shot.upstream.open)} open")
+            problems.append(
+                f"{function}, {when} sending, {way.name}, {name!r}: left {len(shot.upstream.open)} open"
+            )
     if TABLE:
         _write(table, plants)
     assert not problems, f"{len(problems)} of {plants} plants\n" + "\n".join(problems)
@@ -319,7 +337,9 @@ def code_of(function: str, way: Way, *names: str) -> tuple[str, CodeType]:
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-@pytest.mark.parametrize("way", [Way("client", False), Way("install", True)], ids=lambda way: way.name)
+@pytest.mark.parametrize(
+    "way", [Way("client", False), Way("install", True)], ids=lambda way: way.name
+)
 def test_whatever_the_exception_is(way: Way, kind: str) -> None:
     problems = []
     for function in SAMPLE:
@@ -356,7 +376,10 @@ def test_a_cancellation_passes() -> None:
     for function in SAMPLE:
         name, code = code_of(function, way, "plain", "plain stream")
         shot = Shot(name, way)
-        with _garden().planted(code, shot.sent, asyncio.CancelledError), pytest.raises(asyncio.CancelledError):
+        with (
+            _garden().planted(code, shot.sent, asyncio.CancelledError),
+            pytest.raises(asyncio.CancelledError),
+        ):
             shot.run()
         assert not shot.upstream.open
 
@@ -379,7 +402,11 @@ def test_on_bug_raise_raises(name: str) -> None:
     problems = []
     for code in sorted(run_of(name, way).codes, key=name_of):
         function = name_of(code)
-        if not function.startswith(STRICT) or _UNGUARDED.fullmatch(function) or function.endswith(".losses"):
+        if (
+            not function.startswith(STRICT)
+            or _UNGUARDED.fullmatch(function)
+            or function.endswith(".losses")
+        ):
             continue
         _, got, seen = _planted(name, way, code, settings={"on_bug": "raise"})
         if seen is not None and not isinstance(got, PlantedError):
@@ -398,7 +425,9 @@ def test_one_way_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPa
     shots = [Shot(name, way) for _ in range(2)]
     for code in sorted(ran(lambda: shots.pop().run()), key=name_of):
         function = name_of(code)
-        if _UNGUARDED.fullmatch(function) or function.startswith(("translation.models", "planning:_one_way")):
+        if _UNGUARDED.fullmatch(function) or function.startswith(
+            ("translation.models", "planning:_one_way")
+        ):
             continue  # what says so is broken itself
         shot, got, seen = _planted(name, way, code)
         if seen is not None and CHAT in {one.path for one in shot.upstream.requests}:
@@ -438,14 +467,19 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
             with _garden().planted(code):
                 adapter.decision(made)
     for code in run_of("use", way).codes:
-        if name_of(code).startswith("routing.overrides") and name_of(code) != "routing.overrides:use":
+        if (
+            name_of(code).startswith("routing.overrides")
+            and name_of(code) != "routing.overrides:use"
+        ):
             _, got, seen = _planted("use", way, code)
             assert seen is None or plain(got) == run_of("use", way).native[0], name_of(code)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.parametrize("broken", [CallContext, CallState], ids=lambda cls: cls.__name__)
-def test_a_bug_in_what_travels_with_a_call(way: Way, broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_what_travels_with_a_call(
+    way: Way, broken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What dataclasses make for themselves has no code of the package's that a plant could replace."""
     shot = Shot("plain", way)
 

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_own_bugs import Shot, code_of, is_fine, outcome_of, prepared, pytestmark, run_of
+from tests.contract.test_own_bugs import (
+    Shot,
+    code_of,
+    is_fine,
+    outcome_of,
+    prepared,
+    pytestmark,
+    run_of,
+)
 from tests.support.calls import Way
 from tests.support.planted_bugs import PlantedError
 
@@ -35,12 +43,28 @@ def _guarded_lines(code: CodeType) -> list[int]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and code.co_firstlineno in {node.lineno, *(one.lineno for one in node.decorator_list)}
     )
-    tries = [node for node in ast.walk(own) if isinstance(node, ast.Try) and any(_is_broad(h) for h in node.handlers)]
-    inside = [node for one in tries for top in one.body for node in ast.walk(top) if isinstance(node, ast.stmt)]
+    tries = [
+        node
+        for node in ast.walk(own)
+        if isinstance(node, ast.Try) and any(_is_broad(h) for h in node.handlers)
+    ]
+    inside = [
+        node
+        for one in tries
+        for top in one.body
+        for node in ast.walk(top)
+        if isinstance(node, ast.stmt)
+    ]
     return sorted({node.lineno for node in inside if not isinstance(node, _HARMLESS)})
 
 
-_HARMLESS = (ast.Try, ast.Return, ast.Break, ast.Raise, ast.While)  # no instructions of their own that could fail
+_HARMLESS = (
+    ast.Try,
+    ast.Return,
+    ast.Break,
+    ast.Raise,
+    ast.While,
+)  # no instructions of their own that could fail
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:
@@ -56,7 +80,14 @@ def test_the_outermost_functions_are_guarded_line_by_line(function: str, name: s
         shot = Shot(name, way)
         fired: list[int] = []
 
-        def local(frame: Any, event: str, _: Any, shot: Shot = shot, line: int = line, fired: list[int] = fired) -> Any:
+        def local(
+            frame: Any,
+            event: str,
+            _: Any,
+            shot: Shot = shot,
+            line: int = line,
+            fired: list[int] = fired,
+        ) -> Any:
             if event == "line" and frame.f_lineno == line and not fired:
                 fired.append(shot.sent())
                 raise PlantedError
@@ -70,7 +101,10 @@ def test_the_outermost_functions_are_guarded_line_by_line(function: str, name: s
         if fired:
             hit += 1
             outcome = outcome_of(shot, got, run_of(name, way))
-            if not is_fine(name, function, "after" if fired[0] else "before", outcome) or shot.upstream.open:
+            if (
+                not is_fine(name, function, "after" if fired[0] else "before", outcome)
+                or shot.upstream.open
+            ):
                 problems.append(f"line {line}: {outcome}: {got!r:.200}")
     assert not problems, "\n".join(problems)
     assert hit

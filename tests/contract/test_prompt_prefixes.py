@@ -30,7 +30,9 @@ def _two_workers(
     seed: int, turns: int = 12, *, quiet: float = 0.3, on_chat: float = 0.0, in_turns: bool = False
 ) -> list[Turn]:
     chance = random.Random(seed)
-    services = [Service(f"memory://?count={1000 + k}", memory_scope=f"two workers {seed}") for k in range(2)]
+    services = [
+        Service(f"memory://?count={1000 + k}", memory_scope=f"two workers {seed}") for k in range(2)
+    ]
     tenant = Tenant(seed, "a", "random", ENDS[seed % len(ENDS)], None)
     taken: list[Turn] = []
     for turn in range(turns):
@@ -74,7 +76,9 @@ def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
         begun = 0  # the turn with which the last worker took over
         for k in range(1, len(taken)):
             last, now = taken[k - 1], taken[k]
-            longest = last.input if now.worker == last.worker and not on_chat else taken[begun].input
+            longest = (
+                last.input if now.worker == last.worker and not on_chat else taken[begun].input
+            )
             assert now.input[: len(longest)] == longest, (seed, k)
             if now.worker != last.worker:
                 assert recalled(now.input) == [], "of the turn before nothing is known here"
@@ -99,7 +103,9 @@ def test_one_worker_extends_each_request() -> None:
             tenant = Tenant(seed, "a", "random", ENDS[seed % len(ENDS)], None)
             before: list[Item] = []
             for turn in range(12):
-                sent = service.take(tenant, way=turn % 4 if seed == 0 else WIRE, stream=bool(turn % 2))
+                sent = service.take(
+                    tenant, way=turn % 4 if seed == 0 else WIRE, stream=bool(turn % 2)
+                )
                 assert sent[: len(before)] == before
                 assert recalled(sent) == tenant.expected()[:turn]
                 before = sent
@@ -138,8 +144,17 @@ def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
         service.take(tenant)
         tenant.history[-2]["content"] = "Looking."
         assert "phase" in str(service.ask(tenant))
-        asked = [{"id": random_id("elsewhere"), "type": "function", "function": {"name": "next", "arguments": "{}"}}]
-        history = [*tenant.history, *answered({"role": "assistant", "content": None, "tool_calls": asked})]
+        asked = [
+            {
+                "id": random_id("elsewhere"),
+                "type": "function",
+                "function": {"name": "next", "arguments": "{}"},
+            }
+        ]
+        history = [
+            *tenant.history,
+            *answered({"role": "assistant", "content": None, "tool_calls": asked}),
+        ]
         sent = service.ask(tenant, history=history)
         assert "phase" not in str(sent)
         assert spoken(sent).count("function_call") == 2

@@ -39,7 +39,11 @@ class Talk:
 
     def ask(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": "tiny", "tools": tools_for(self.api, flips.TOOLS)}
-        body |= {"messages": self.history} if self.api == "chat" else {"input": self.history, "store": False}
+        body |= (
+            {"messages": self.history}
+            if self.api == "chat"
+            else {"input": self.history, "store": False}
+        )
         streamed = self.way == "streamed" or (self.way == "in turns" and self.turns % 3 == 2)
         return body | ({"stream": True} if streamed else {})
 
@@ -51,7 +55,9 @@ class Talk:
             self.history += [entry.as_message()] if self.api == "chat" else entry.as_items()
         assert turn.finish == ("tool_calls" if results else "stop")
         assert [call.problem for call in turn.tool_calls] == [None] * len(results)
-        assert [call.parsed for call in turn.tool_calls] == [call.json() for call in turn.tool_calls]
+        assert [call.parsed for call in turn.tool_calls] == [
+            call.json() for call in turn.tool_calls
+        ]
         return bool(results)
 
 
@@ -80,7 +86,9 @@ def hold(client: Any, api: Api, way: Way, questions: Sequence[str] = flips.QUEST
     return flips.state(talk.transcript)
 
 
-async def hold_async(client: Any, api: Api, way: Way, questions: Sequence[str] = flips.QUESTIONS) -> str:
+async def hold_async(
+    client: Any, api: Api, way: Way, questions: Sequence[str] = flips.QUESTIONS
+) -> str:
     talk = Talk(api, way)
     for question in questions:
         talk.say(question)
@@ -90,7 +98,9 @@ async def hold_async(client: Any, api: Api, way: Way, questions: Sequence[str] =
             sent = method(client, api)(**body)
             result = await sent if inspect.isawaitable(sent) else sent
             read_ = read(result, tools=flips.TOOLS)
-            more = talk.hear(finished([event async for event in read_]) if body.get("stream") else read_)
+            more = talk.hear(
+                finished([event async for event in read_]) if body.get("stream") else read_
+            )
     return flips.state(talk.transcript)
 
 
@@ -104,23 +114,33 @@ ARMS: dict[str, tuple[Any, Api, str, dict[str, Any]]] = {
 each_arm = pytest.mark.parametrize("arm", ARMS)
 
 
-def client(kind: Any, settings: dict[str, Any], base_url: str = "http://replayed.invalid/v1", **more: Any) -> Any:
+def client(
+    kind: Any, settings: dict[str, Any], base_url: str = "http://replayed.invalid/v1", **more: Any
+) -> Any:
     if settings:
-        more["settings"] = adapter.Settings(unsupported="error", on_bug="raise", fallback=(), **settings)
+        more["settings"] = adapter.Settings(
+            unsupported="error", on_bug="raise", fallback=(), **settings
+        )
     return kind(base_url=base_url, api_key=KEY, max_retries=0, **more)
 
 
 @pytest.fixture(scope="module")
 def transcript() -> str:
     """Give the conversation as it is without the reader: the SDK's own, on its own API."""
-    with use_cassette(flips.cassette("chat")), client(openai.OpenAI, {}, http_client=HTTP.Client(verify=False)) as sdk:
+    with (
+        use_cassette(flips.cassette("chat")),
+        client(openai.OpenAI, {}, http_client=HTTP.Client(verify=False)) as sdk,
+    ):
         return flips.state(flips.hold(sdk, "chat", lambda _: adapter.use()))
 
 
 @each_arm
 def test_on_cassettes(arm: str, transcript: str) -> None:
     kind, api, side, settings = ARMS[arm]
-    with use_cassette(flips.cassette(side)), client(kind, settings, http_client=HTTP.Client(verify=False)) as made:
+    with (
+        use_cassette(flips.cassette(side)),
+        client(kind, settings, http_client=HTTP.Client(verify=False)) as made,
+    ):
         assert hold(made, api, "in turns") == transcript
 
 

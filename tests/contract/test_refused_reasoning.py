@@ -32,14 +32,18 @@ def http(error: Item) -> Reply:
 
 
 def failed(error: Item) -> Reply:
-    return Reply.of_json({"object": "response", "id": "resp_x", "status": "failed", "output": [], "error": error})
+    return Reply.of_json(
+        {"object": "response", "id": "resp_x", "status": "failed", "output": [], "error": error}
+    )
 
 
 def frame(event: Item) -> bytes:
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-_CREATED = frame({"type": "response.created", "response": {"object": "response", "id": "resp_x", "output": []}})
+_CREATED = frame(
+    {"type": "response.created", "response": {"object": "response", "id": "resp_x", "output": []}}
+)
 
 
 def flat(error: Item) -> Reply:
@@ -52,7 +56,12 @@ def nested(error: Item) -> Reply:
 
 def told_late(error: Item) -> Reply:
     """Give a failure whose detail comes in the next event."""
-    vague = frame({"type": "response.failed", "response": {"object": "response", "status": "failed", "error": None}})
+    vague = frame(
+        {
+            "type": "response.failed",
+            "response": {"object": "response", "status": "failed", "error": None},
+        }
+    )
     return Reply.of_sse([_CREATED + vague, frame({"type": "error", "error": error})])
 
 
@@ -125,7 +134,12 @@ def test_carrying_stops_after_more_refusals(way_in: WayIn, way: str) -> None:
     losses = [talk.turn().ledger for _ in range(5)]
     assert api.seen() == [[], [None], ["rs_1"], [], ["rs_2"], [], [], []]
     assert ["include" in body for body in api.sent] == [True] * 6 + [False] * 2
-    assert losses == [[], [("messages[1]", "dropped")], [("messages[3]", "dropped")], *[[("$", "dropped")]] * 2]
+    assert losses == [
+        [],
+        [("messages[1]", "dropped")],
+        [("messages[3]", "dropped")],
+        *[[("$", "dropped")]] * 2,
+    ]
     another = Picky(lambda _: True, lambda: refused(WORDS["OpenAI"]))
     Talk(way_in, another, stream=stream, model="gpt-5.1").turns(2)
     assert another.seen()[:2] == [[], [None]], "another model is asked for itself"
@@ -135,7 +149,8 @@ def test_carrying_stops_after_more_refusals(way_in: WayIn, way: str) -> None:
 def test_a_refusal_between_successes_stops_nothing(way_in: WayIn) -> None:
     refuse = {"gAAAA-1", "gAAAA-4"}
     api = Picky(
-        lambda found: bool(refuse & {item["encrypted_content"] for item in found}), lambda: http(WORDS["OpenAI"])
+        lambda found: bool(refuse & {item["encrypted_content"] for item in found}),
+        lambda: http(WORDS["OpenAI"]),
     )
     talk = Talk(way_in, api)
     talk.turns(7)
@@ -150,7 +165,11 @@ def test_what_is_not_about_our_items_is_the_callers(way_in: WayIn, way: str) -> 
     for error in (
         {"code": "invalid_value", "message": "Invalid value.", "param": "input[2].arguments"},
         {"code": "content_policy_violation", "message": "No."},
-        {"code": "invalid_value", "message": "Tool 'encrypted_content' is unknown.", "param": "tools[0].name"},
+        {
+            "code": "invalid_value",
+            "message": "Tool 'encrypted_content' is unknown.",
+            "param": "tools[0].name",
+        },
     ):
         api = Picky(lambda _: True, lambda error=error: refused(error))  # type: ignore[misc]
         talk = Talk(way_in, api, stream=stream)
@@ -163,7 +182,9 @@ def test_what_is_not_about_our_items_is_the_callers(way_in: WayIn, way: str) -> 
 
 @each_way_in
 def test_nothing_is_sent_again_after_text(way_in: WayIn) -> None:
-    text = frame({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hm"})
+    text = frame(
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hm"}
+    )
     event = frame({"type": "error", **WORDS["OpenAI"]})
     api = Picky(lambda _: True, lambda: Reply.of_sse([_CREATED + text + event]))
     talk = Talk(way_in, api, stream=True)
@@ -175,12 +196,18 @@ def test_nothing_is_sent_again_after_text(way_in: WayIn) -> None:
 
 @each_way_in
 def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(way_in: WayIn) -> None:
-    error = {"code": None, "message": "Encrypted content is not supported with this model.", "param": "include"}
+    error = {
+        "code": None,
+        "message": "Encrypted content is not supported with this model.",
+        "param": "include",
+    }
     for refused, stream in WAYS.values():
         api = Api(*[[said("Hi.", None)]] * 2)
         sent: list[bool] = []
 
-        def answer(request: Sent, refused: Any = refused, api: Api = api, sent: list[bool] = sent) -> Reply:
+        def answer(
+            request: Sent, refused: Any = refused, api: Api = api, sent: list[bool] = sent
+        ) -> Reply:
             asks = "include" in request.json()
             sent.append(asks)
             reply: Reply = refused(error) if asks else api(request)
@@ -189,5 +216,7 @@ def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(way_in: WayIn
         model = f"o9-{refused.__name__}-{stream}"
         body = {"model": model, "messages": [{"role": "user", "content": "Hi."}]}
         for _ in range(2):
-            (way_in.stream if stream else way_in.create)(body, answer, carry_reasoning="always").reraise()
+            (way_in.stream if stream else way_in.create)(
+                body, answer, carry_reasoning="always"
+            ).reraise()
         assert sent == [True, False, False]

@@ -113,7 +113,9 @@ NAMES = Policy(emulate=frozenset({"name"}))
 @pytest.mark.parametrize("case", NAMED)
 def test_a_name_is_written_in_front_of_the_first_text(case: str) -> None:
     message, items, action = NAMED[case]
-    body, ledger = translated({"model": "gpt-4o", "messages": [HI, {**message, "name": "Ann"}]}, NAMES)
+    body, ledger = translated(
+        {"model": "gpt-4o", "messages": [HI, {**message, "name": "Ann"}]}, NAMES
+    )
     assert body["input"] == [HI, *items]
     assert ledger == [("messages[1].name", action)]
 
@@ -122,7 +124,9 @@ def test_a_name_that_says_nothing_and_one_that_is_none() -> None:
     body, ledger = translated({"model": "gpt-4o", "messages": [{**HI, "name": ""}]}, NAMES)
     assert (body["input"], ledger) == ([HI], [("messages[0].name", "dropped")])
     made = chat_to_responses({"model": "gpt-4o", "messages": [{**HI, "name": 1}]}, NAMES)
-    assert [(loss.path, loss.why) for loss in made.held] == [("messages[0].name", "expected a string, got a number")]
+    assert [(loss.path, loss.why) for loss in made.held] == [
+        ("messages[0].name", "expected a string, got a number")
+    ]
 
 
 def test_the_name_of_a_tool_is_the_calls_own() -> None:
@@ -225,7 +229,10 @@ def test_a_mark_for_another_cache_is_left_out_and_said(case: str) -> None:
     body = {"model": "gpt-4o", "messages": [HI], **more}
     plain, _ = translated(without_marks(body))
     for unsupported in ("chat", "error", "drop"):
-        assert translated(body, Policy(unsupported)) == (plain, [(path, "dropped") for path in paths])
+        assert translated(body, Policy(unsupported)) == (
+            plain,
+            [(path, "dropped") for path in paths],
+        )
     held = chat_to_responses(body, Policy("drop", parameters={"cache_control": "chat"}))
     assert [loss.path for loss in held.held] == list(paths)
     with pytest.raises(adapter.Unsupported) as refused:
@@ -237,7 +244,10 @@ def test_a_mark_for_another_cache_is_left_out_and_said(case: str) -> None:
 def test_marks_through_each_way_in(way_in: WayIn) -> None:
     body = {**CALL, **MARKED["a user's part"][0]}
     moved = way_in.create(body, answer)
-    assert (moved.paths, moved.ledger) == ([RESPONSES], [("messages[0].content[0].cache_control", "dropped")])
+    assert (moved.paths, moved.ledger) == (
+        [RESPONSES],
+        [("messages[0].content[0].cache_control", "dropped")],
+    )
     kept = way_in.create(body, answer, unsupported_parameters={"cache_control": "chat"})
     assert (kept.paths, kept.ledger) == ([CHAT], [("messages[0].content[0].cache_control", "held")])
     again = way_in.create(body, answer, unsupported="error", drop=("cache_control",))
@@ -337,7 +347,10 @@ def kinds(body: Json) -> list[tuple[str, str]]:
         if "call_id" in item:
             numbers.setdefault(item["call_id"], "abcdef"[len(numbers)])
             found.append(
-                (item["type"].replace("function_call", "f").replace("custom_tool_call", "c"), numbers[item["call_id"]])
+                (
+                    item["type"].replace("function_call", "f").replace("custom_tool_call", "c"),
+                    numbers[item["call_id"]],
+                )
             )
     return found
 
@@ -385,7 +398,12 @@ def test_ids_that_repeat(case: str) -> None:
     made = chat_to_responses({"model": "gpt-4o", "messages": messages})
     assert made.body is not None
     assert kinds(made.body) == expected
-    own = {id_ for message in messages for call in message.get("tool_calls", ()) for id_ in (call["id"],)}
+    own = {
+        id_
+        for message in messages
+        for call in message.get("tool_calls", ())
+        for id_ in (call["id"],)
+    }
     ids = [item["call_id"] for item in made.body["input"] if "call_id" in item]
     assert ids[0] == made.body["input"][1]["call_id"]
     assert all(len(one) <= 64 for one in ids)
@@ -419,11 +437,17 @@ def test_data_sources_stay_on_chat(way_in: WayIn, name: str, unsupported: str) -
     assert seen.ledger == [(name, "held")]
     assert seen.decision is not None
     assert (seen.decision.reason, seen.decision.backend) == ("unsupported", "chat")
-    explained = explain({**CALL, name: data}, Settings(backend="responses", unsupported=unsupported))
+    explained = explain(
+        {**CALL, name: data}, Settings(backend="responses", unsupported=unsupported)
+    )
     assert explained.decision.backend == "chat"
-    assert [(fate.name, fate.outcome) for fate in explained.parameters if fate.outcome == "holds"] == [(name, "holds")]
+    assert [
+        (fate.name, fate.outcome) for fate in explained.parameters if fate.outcome == "holds"
+    ] == [(name, "holds")]
     assert name not in CHAT_PARAMETERS
-    verdict = Classifier(Settings(unsupported=unsupported)).classify(LoggedRequest({**CALL, name: data}))
+    verdict = Classifier(Settings(unsupported=unsupported)).classify(
+        LoggedRequest({**CALL, name: data})
+    )
     assert (verdict.kind, [path for path, _ in verdict.kept]) == ("stays", [name])
 
 

@@ -43,8 +43,12 @@ def _installed_again(one: Sdk, settings: Any, **more: Any) -> Any:
 
 
 def _transport(one: Sdk, settings: Any, **more: Any) -> Any:
-    kind, way_in = one.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
-    return one.client(more["server"], plain=True, http_client=kind(transport=way_in(settings=settings)))
+    kind, way_in = one.pick(
+        (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
+    )
+    return one.client(
+        more["server"], plain=True, http_client=kind(transport=way_in(settings=settings))
+    )
 
 
 WAYS_IN: dict[str, Callable[..., Any]] = {
@@ -57,7 +61,9 @@ WAYS_IN: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("given", [ON, MappingProxyType(ON), adapter.Settings(**ON)], ids=["dict", "mapping", "object"])
+@pytest.mark.parametrize(
+    "given", [ON, MappingProxyType(ON), adapter.Settings(**ON)], ids=["dict", "mapping", "object"]
+)
 @pytest.mark.parametrize("way_in", WAYS_IN)
 def test_a_dict_is_settings(sdk: Sdk, loopback: Loopback, way_in: str, given: Any) -> None:
     loopback.answer = both
@@ -72,14 +78,19 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a key that is no name": ({1: "responses"}, "^settings: expected names as keys, got int$"),
     "a name alone": ("responses", "^settings: expected Settings or a dict, got str$"),
     "pairs": ([("backend", "responses")], "^settings: expected Settings or a dict, got list$"),
-    "the class": (adapter.Settings, "^settings: expected Settings or a dict, got the class Settings$"),
+    "the class": (
+        adapter.Settings,
+        "^settings: expected Settings or a dict, got the class Settings$",
+    ),
     "false": (False, "^settings: expected Settings or a dict, got bool$"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 @pytest.mark.parametrize("way_in", WAYS_IN)
-def test_wrong_settings_are_an_error_at_once(sdk: Sdk, loopback: Loopback, way_in: str, case: str) -> None:
+def test_wrong_settings_are_an_error_at_once(
+    sdk: Sdk, loopback: Loopback, way_in: str, case: str
+) -> None:
     given, message = WRONG[case]
     with pytest.raises(adapter.ConfigurationError, match=message):
         WAYS_IN[way_in](sdk, given, server=loopback)

@@ -82,12 +82,22 @@ def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
     made = response(*(output or [message_item(f"answer {k}")]), id=f"resp_{k}", usage=usage)
     if not streaming or output:  # a stream may be answered by a whole Response
         return Reply.of_json(made)
-    begun = event("response.created", response={**made, "status": "in_progress", "output": [], "usage": None})
-    parts = [begun, *opening()[2:], delta("answer "), delta(str(k)), event("response.completed", response=made)]
+    begun = event(
+        "response.created", response={**made, "status": "in_progress", "output": [], "usage": None}
+    )
+    parts = [
+        begun,
+        *opening()[2:],
+        delta("answer "),
+        delta(str(k)),
+        event("response.completed", response=made),
+    ]
     return Reply.of_sse(parts)
 
 
-def run(way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = ASKED, **settings: Any) -> Seen:
+def run(
+    way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = ASKED, **settings: Any
+) -> Seen:
     """Call once, with emulation, and read all of it."""
     return (way_in.stream if streaming else way_in.create)(body, upstream, **{**ON, **settings})
 
@@ -106,7 +116,9 @@ def choices_of(seen: Seen) -> dict[int, dict[str, Any]]:
         return found
     for chunk in seen.chunks_json():
         for choice in chunk["choices"]:
-            kept = found.setdefault(choice["index"], {"text": "", "refusal": "", "calls": "", "end": None})
+            kept = found.setdefault(
+                choice["index"], {"text": "", "refusal": "", "calls": "", "end": None}
+            )
             kept["text"] += choice["delta"].get("content") or ""
             kept["refusal"] += choice["delta"].get("refusal") or ""
             kept["calls"] += "".join(
@@ -120,7 +132,11 @@ REFUSED = {"type": "message", "id": "msg_1", "role": "assistant", "status": "com
            "content": [{"type": "refusal", "refusal": "I can't."}]}  # fmt: skip
 OUTPUTS: dict[str, list[tuple[Any, ...]]] = {
     "texts": [(), (), ()],
-    "calls": [(call_item(arguments='{"a":0}'),), (call_item(arguments='{"a":1}'),), (call_item(arguments='{"a":2}'),)],
+    "calls": [
+        (call_item(arguments='{"a":0}'),),
+        (call_item(arguments='{"a":1}'),),
+        (call_item(arguments='{"a":2}'),),
+    ],
     "refusals": [(REFUSED,)] * 3,
     "all kinds": [(), (call_item(),), (REFUSED,)],
 }
@@ -161,7 +177,11 @@ def test_the_helper(way_in: WayIn) -> None:
     upstream = in_turn(*[numbered(k, streaming=True) for k in range(N)])
     seen = way_in.helper(ASKED, upstream, **ON)
     seen.reraise()
-    assert sorted(choice.message.content for choice in seen.value.choices) == ["answer 0", "answer 1", "answer 2"]
+    assert sorted(choice.message.content for choice in seen.value.choices) == [
+        "answer 0",
+        "answer 1",
+        "answer 2",
+    ]
     assert [choice.index for choice in seen.value.choices] == [0, 1, 2]
     assert seen.open == 0
 
@@ -200,7 +220,9 @@ WHOLE_FAULTS: dict[str, Reply] = {
     "429": Reply.of_json(SAYS_NO, 429, [("retry-after", "7")]),
     "500": Reply.of_json(SAYS_NO, 500),
     "502 in HTML": Reply(502, (b"<html>",), "text/html"),
-    "a failed response": Reply.of_json(response(status="failed", error={"code": "server_error", "message": "y"})),
+    "a failed response": Reply.of_json(
+        response(status="failed", error={"code": "server_error", "message": "y"})
+    ),
     "no JSON": Reply(200, (b"what",)),
     "cut": Reply(200, (b'{"id":',), reset=True),
 }
@@ -220,7 +242,10 @@ STREAM_FAULTS: dict[str, Reply] = {
 def _error(seen: Seen) -> tuple[Any, ...]:
     error = seen.error
     assert error is not None
-    fields = [getattr(error, name, None) for name in ("status_code", "code", "param", "type", "message", "body")]
+    fields = [
+        getattr(error, name, None)
+        for name in ("status_code", "code", "param", "type", "message", "body")
+    ]
     headers = getattr(getattr(error, "response", None), "headers", {})
     return type(error), *fields, headers.get("retry-after"), headers.get("x-should-retry")
 
@@ -231,7 +256,9 @@ def _error(seen: Seen) -> tuple[Any, ...]:
     [*((False, case) for case in WHOLE_FAULTS), *((True, case) for case in STREAM_FAULTS)],
 )
 @each_way_in
-def test_one_that_fails_is_what_a_single_call_shows(way_in: WayIn, streaming: bool, case: str, place: int) -> None:
+def test_one_that_fails_is_what_a_single_call_shows(
+    way_in: WayIn, streaming: bool, case: str, place: int
+) -> None:
     bad = (STREAM_FAULTS if streaming else WHOLE_FAULTS)[case]
     replies = [numbered(k, streaming=streaming) for k in range(N)]
     replies[place] = bad
@@ -249,7 +276,11 @@ def test_one_that_fails_is_what_a_single_call_shows(way_in: WayIn, streaming: bo
 @each_way
 @each_way_in
 def test_all_that_fail_are_closed(way_in: WayIn, streaming: bool) -> None:
-    for bad in (Reply.of_json(SAYS_NO, 400), Reply(307, (b"moved",), "", ()), Reply(304, (b"",), "")):
+    for bad in (
+        Reply.of_json(SAYS_NO, 400),
+        Reply(307, (b"moved",), "", ()),
+        Reply(304, (b"",), ""),
+    ):
         seen = run(way_in, streaming, in_turn(bad))
         assert isinstance(seen.error, openai.APIStatusError)
         assert quiet()
@@ -268,7 +299,11 @@ def left(sdk: Sdk) -> list[str]:
     """Name the tasks that are still there."""
     if sdk._runner is None:
         return [] if quiet() else [thread.name for thread in busy()]
-    return [task.get_name() for task in asyncio.all_tasks(sdk._runner.get_loop()) if task.get_name() == "adapter-n"]
+    return [
+        task.get_name()
+        for task in asyncio.all_tasks(sdk._runner.get_loop())
+        if task.get_name() == "adapter-n"
+    ]
 
 
 def released(server: Loopback) -> bool:
@@ -295,10 +330,14 @@ FAULTS = {
 
 @pytest.mark.parametrize("slow", ["begun", "opening", "head only"])
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_failure_does_not_wait_for_a_slow_one(sdk: Sdk, loopback: Loopback, case: str, slow: str) -> None:
-    waits = {"begun": hanging([*opening(), delta("a")]), "opening": hanging(opening()[:1]), "head only": hanging([])}[
-        slow
-    ]
+def test_a_failure_does_not_wait_for_a_slow_one(
+    sdk: Sdk, loopback: Loopback, case: str, slow: str
+) -> None:
+    waits = {
+        "begun": hanging([*opening(), delta("a")]),
+        "opening": hanging(opening()[:1]),
+        "head only": hanging([]),
+    }[slow]
     loopback.answer = by_turn(waits, waits, FAULTS[case])
     client = emulating(sdk, loopback, timeout=20)
     begun = time.monotonic()
@@ -436,7 +475,9 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
         reader.start()
         time.sleep(0.2)
         begun = time.monotonic()
-        with contextlib.suppress(ValueError):  # a generator that is being read can't be closed by another thread
+        with contextlib.suppress(
+            ValueError
+        ):  # a generator that is being read can't be closed by another thread
             stream.close()
         reader.join(5)
         assert not reader.is_alive()
@@ -486,7 +527,9 @@ def text_of_choice(choice: Any) -> str:
 @each_way
 def test_redirects(sdk: Sdk, loopback: Loopback, streaming: bool, status: int) -> None:
     good = Answer.of_sse(events()) if streaming else Answer.of_json(response())
-    loopback.answer = lambda request: Answer.redirect("/v2/responses", status) if request.path == RESPONSES else good
+    loopback.answer = lambda request: (
+        Answer.redirect("/v2/responses", status) if request.path == RESPONSES else good
+    )
     client = emulating(sdk, loopback)
     result = sdk.stream(client, n=N) if streaming else sdk.create(client, n=N)
     found = [choice.index for choice in result.choices] if not streaming else [
@@ -527,7 +570,9 @@ def test_more_than_the_pool_can_hold_stays_on_chat(
 
     loopback.answer = answer
     kind = sdk.pick(http.Client, http.AsyncClient)
-    client = emulating(sdk, loopback, http_client=kind(limits=http.Limits(max_connections=most), timeout=5))
+    client = emulating(
+        sdk, loopback, http_client=kind(limits=http.Limits(max_connections=most), timeout=5)
+    )
     result = sdk.create(client, n=N, stream=streaming)
     made = adapter.decision(result)
     if streaming:
@@ -536,13 +581,19 @@ def test_more_than_the_pool_can_hold_stays_on_chat(
     assert made is not None
     expected = ("chat", "unsupported") if path == CHAT else ("responses", "settings")
     assert (made.backend, made.reason) == expected
-    assert [(loss.path, loss.action) for loss in made.losses] == [("n", "held" if path == CHAT else "changed")]
+    assert [(loss.path, loss.action) for loss in made.losses] == [
+        ("n", "held" if path == CHAT else "changed")
+    ]
 
 
-def test_a_pool_that_is_just_large_enough_never_waits_for_itself(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_pool_that_is_just_large_enough_never_waits_for_itself(
+    sdk: Sdk, loopback: Loopback
+) -> None:
     loopback.answer = lambda _: Answer.of_sse(events())
     kind = sdk.pick(http.Client, http.AsyncClient)
-    client = emulating(sdk, loopback, http_client=kind(limits=http.Limits(max_connections=N), timeout=5))
+    client = emulating(
+        sdk, loopback, http_client=kind(limits=http.Limits(max_connections=N), timeout=5)
+    )
 
     if sdk.mode == "async":
 
@@ -556,7 +607,9 @@ def test_a_pool_that_is_just_large_enough_never_waits_for_itself(sdk: Sdk, loopb
         assert sdk.run(all_at_once()) == [N] * 4
     else:
         streams = [client.chat.completions.create(**ASKED, stream=True) for _ in range(4)]
-        assert [len({c.index for chunk in stream for c in chunk.choices}) for stream in streams] == [N] * 4
+        assert [
+            len({c.index for chunk in stream for c in chunk.choices}) for stream in streams
+        ] == [N] * 4
 
 
 def test_an_event_loop_that_is_not_asyncios_stays_on_chat(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -565,7 +618,11 @@ def test_an_event_loop_that_is_not_asyncios_stays_on_chat(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(performer, "asyncio", SimpleNamespace(get_running_loop=none))
     for way_in in WAYS_IN:
-        seen = run(way_in, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0))
+        seen = run(
+            way_in,
+            False,
+            lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0),
+        )
         assert seen.paths == ([CHAT] if way_in.asynchronous else [RESPONSES] * N)
 
 
@@ -590,9 +647,14 @@ def test_contextvars_reach_the_requests(way_in: WayIn) -> None:
 
 
 def test_by_settings_rule_and_use(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = lambda request: Answer.of_json(completion() if request.path == CHAT else response())
+    loopback.answer = lambda request: Answer.of_json(
+        completion() if request.path == CHAT else response()
+    )
     off = sdk.client(loopback)
-    rule = sdk.client(loopback, Settings(backend="responses", rules=[{"match": {"model": "gpt-4o"}, "emulate": ["n"]}]))
+    rule = sdk.client(
+        loopback,
+        Settings(backend="responses", rules=[{"match": {"model": "gpt-4o"}, "emulate": ["n"]}]),
+    )
     sdk.create(off, n=N)
     assert paths(loopback) == [CHAT]
     assert len(sdk.create(rule, n=N).choices) == N
@@ -604,9 +666,13 @@ def test_by_settings_rule_and_use(sdk: Sdk, loopback: Loopback) -> None:
     assert paths(loopback)[2 + N :] == [RESPONSES] * N
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("chat", CHAT), ("error", None), ("drop", RESPONSES)])
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("chat", CHAT), ("error", None), ("drop", RESPONSES)]
+)
 @each_way_in
-def test_what_happens_where_it_is_not_emulated(way_in: WayIn, policy: str, expected: str | None) -> None:
+def test_what_happens_where_it_is_not_emulated(
+    way_in: WayIn, policy: str, expected: str | None
+) -> None:
     upstream = lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0)  # noqa: E731
     seen = run(way_in, False, upstream, emulate=(), unsupported=policy)
     assert seen.paths == ([expected] if expected else [])
@@ -626,19 +692,28 @@ def test_together_with_stop(way_in: WayIn, streaming: bool) -> None:
     assert seen.open == 0
 
 
-@pytest.mark.parametrize("reply", [Reply.of_json({"detail": "Not Found"}, 404), Reply(302, (), ""), Reply(403, (), "")])
+@pytest.mark.parametrize(
+    "reply", [Reply.of_json({"detail": "Not Found"}, 404), Reply(302, (), ""), Reply(403, (), "")]
+)
 @pytest.mark.parametrize("place", ["one", "all"])
 @each_way_in
 def test_together_with_a_fallback(way_in: WayIn, place: str, reply: Reply) -> None:
     missing_endpoints.clear()
     first = in_turn(numbered(0), reply, numbered(1)) if place == "one" else in_turn(reply)
-    seen = run(way_in, False, lambda sent: Reply.of_json(completion()) if sent.path == CHAT else first(sent))
+    seen = run(
+        way_in,
+        False,
+        lambda sent: Reply.of_json(completion()) if sent.path == CHAT else first(sent),
+    )
     assert seen.json()["choices"][0]["message"]["content"] == "Native hello"
     assert seen.paths[-1] == CHAT
     assert seen.paths.count(CHAT) == 1
     assert seen.sent[-1].json()["n"] == N
     assert seen.decision is not None
-    assert (seen.decision.backend, seen.decision.reason) == ("chat", "missing" if reply.status == 404 else "blocked")
+    assert (seen.decision.backend, seen.decision.reason) == (
+        "chat",
+        "missing" if reply.status == 404 else "blocked",
+    )
     assert seen.ledger == [("$", "held")]
     assert quiet()
     assert seen.open == 0
@@ -651,18 +726,24 @@ def test_what_observers_and_the_log_are_told(
     records: list[Any] = []
     loopback.answer = lambda _: Answer.of_sse(events()) if streaming else Answer.of_json(response())
     client = emulating(
-        sdk, loopback, settings=Settings(backend="responses", emulate=["n"], observers=(records.append,))
+        sdk,
+        loopback,
+        settings=Settings(backend="responses", emulate=["n"], observers=(records.append,)),
     )
     with caplog.at_level("INFO", "adapter"):
         sdk.stream(client, n=N) if streaming else sdk.create(client, n=N)
-    assert [(one.backend, one.prompt_tokens, one.completion_tokens, one.status) for one in records] == [
-        ("responses", 15, 9, 200)
-    ]
+    assert [
+        (one.backend, one.prompt_tokens, one.completion_tokens, one.status) for one in records
+    ] == [("responses", 15, 9, 200)]
     assert len(caplog.records) == 1
 
 
-def test_a_fallback_is_told_as_one(sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
-    loopback.answer = lambda request: Answer.of_json(completion()) if request.path == CHAT else Answer(404)
+def test_a_fallback_is_told_as_one(
+    sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    loopback.answer = lambda request: (
+        Answer.of_json(completion()) if request.path == CHAT else Answer(404)
+    )
     with caplog.at_level("INFO", "adapter"):
         sdk.create(emulating(sdk, loopback), n=N)
     lines = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
@@ -673,9 +754,14 @@ def test_a_fallback_is_told_as_one(sdk: Sdk, loopback: Loopback, caplog: pytest.
 
 def test_whole_and_streamed_answers_mixed() -> None:
     for way_in in WAYS_IN:
-        for turn in itertools.permutations([numbered(0, message_item("answer 0")), numbered(1, streaming=True)]):
+        for turn in itertools.permutations(
+            [numbered(0, message_item("answer 0")), numbered(1, streaming=True)]
+        ):
             seen = run(way_in, True, in_turn(*turn), {**CALL, "n": 2})
-            assert sorted(one["text"] for one in choices_of(seen).values()) == ["answer 0", "answer 1"]
+            assert sorted(one["text"] for one in choices_of(seen).values()) == [
+                "answer 0",
+                "answer 1",
+            ]
             assert quiet()
             assert seen.open == 0
 
@@ -694,6 +780,8 @@ def test_helpers_leave_nothing(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
     client = emulating(sdk, loopback, timeout=2)
     manager = helpers_of(client).stream(**ASKED)
-    sdk.inside(manager, lambda stream: next(iter(stream)) if sdk.mode == "sync" else stream.__anext__())
+    sdk.inside(
+        manager, lambda stream: next(iter(stream)) if sdk.mode == "sync" else stream.__anext__()
+    )
     assert left(sdk) == []
     assert released(loopback)

@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 
 import adapter
 from adapter.errors import MalformedRequest, StreamTruncated
-from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
+from adapter.translation import (
+    ChunksFromEvents,
+    Policy,
+    ReplyContext,
+    chat_to_responses,
+    response_to_completion,
+)
 from tests.contract.test_edge_streams import (
     CHAT_USAGE,
     SCHEMA,
@@ -68,7 +74,9 @@ def test_27_stop_is_taken_over(case: str, unsupported: Any) -> None:
     made = chat_to_responses(asked(stop=value), Policy(unsupported, emulate=frozenset({"stop"})))
     assert made.body == chat_to_responses(asked()).body
     assert made.reply_context.stop == expected
-    assert [(loss.path, loss.action) for loss in made.losses] == ([("stop", "changed")] if expected else [])
+    assert [(loss.path, loss.action) for loss in made.losses] == (
+        [("stop", "changed")] if expected else []
+    )
 
 
 def test_n_is_taken_over() -> None:
@@ -132,11 +140,20 @@ def log(token: str) -> Json:
 
 
 def cites(start: int, end: int) -> Json:
-    return {"type": "url_citation", "start_index": start, "end_index": end, "title": "T", "url": "https://x.test"}
+    return {
+        "type": "url_citation",
+        "start_index": start,
+        "end_index": end,
+        "title": "T",
+        "url": "https://x.test",
+    }
 
 
 def cited(start: int, end: int) -> Json:
-    return {"type": "url_citation", "url_citation": {k: v for k, v in cites(start, end).items() if k != "type"}}
+    return {
+        "type": "url_citation",
+        "url_citation": {k: v for k, v in cites(start, end).items() if k != "type"},
+    }
 
 
 def events_of(items: Sequence[Json], size: int = 3, **end: Any) -> list[Json]:
@@ -157,7 +174,9 @@ def events_of(items: Sequence[Json], size: int = 3, **end: Any) -> list[Json]:
                 value[start : start + size] for start in range(0, len(value), size)
             ]
             for number, piece in enumerate(pieces):
-                events.append(on_text("delta", oi, piece, ci, logprobs=entries[number : number + 1]))
+                events.append(
+                    on_text("delta", oi, piece, ci, logprobs=entries[number : number + 1])
+                )
             for note in part["annotations"]:
                 place = {"output_index": oi, "content_index": ci, "annotation": note}
                 events.append({"type": "response.output_text.annotation.added", **place})
@@ -180,7 +199,9 @@ class Case:
     end: Mapping[str, Any] = field(default_factory=dict)  # of the terminal event
     refusal: str | None = None
     annotations: Sequence[Json] = ()  # of the whole answer
-    streamed: Sequence[Json] | None = None  # those of the stream, where it ends before they are all known
+    streamed: Sequence[Json] | None = (
+        None  # those of the stream, where it ends before they are all known
+    )
     tokens: Sequence[str] | None = None
 
 
@@ -190,7 +211,12 @@ NO: Json = {"type": "refusal", "refusal": "I STOP."}
 TOKENS = ["Hel", "lo", " ST", "OP", " more"]
 LOGGED = text("".join(TOKENS), logprobs=[log(token) for token in TOKENS])
 NAMED: Json = {
-    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}],
+    "tools": [
+        {
+            "type": "function",
+            "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+        }
+    ],
     "tool_choice": {"type": "function", "function": {"name": "f"}},
 }
 LEGACY: Json = {"functions": [{"name": "f", "parameters": {"type": "object", "properties": {}}}]}
@@ -258,7 +284,8 @@ def read(choice: Json) -> Json:
         "content": made["content"],
         "refusal": made["refusal"],
         "annotations": made["annotations"],
-        "calls": [one["id"] for one in made.get("tool_calls", ())] + ([legacy["name"]] if legacy else []),
+        "calls": [one["id"] for one in made.get("tool_calls", ())]
+        + ([legacy["name"]] if legacy else []),
         "arguments": [one["function"]["arguments"] for one in made.get("tool_calls", ())],
         "finish": choice["finish_reason"],
         "tokens": [entry["token"] for entry in logged.get("content") or ()],
@@ -303,7 +330,9 @@ def terminal(case: Case) -> Json:
 @each_case
 @each_way_in
 def test_a_whole_answer(way_in: WayIn, case: Case) -> None:
-    seen = way_in.create(asked(stop=case.stop, **case.more), both(Reply.of_json(terminal(case))), **STOP)
+    seen = way_in.create(
+        asked(stop=case.stop, **case.more), both(Reply.of_json(terminal(case))), **STOP
+    )
     made = seen.json()
     assert read(made["choices"][0]) == expected_of(case, streamed=False)
     assert made["usage"] == CHAT_USAGE, "usage is what was paid for"
@@ -343,7 +372,9 @@ def test_a_stream_that_is_one_response(case: Case) -> None:
 def test_parse_and_the_helper(way_in: WayIn) -> None:
     case = CASES[0]
     parsed = way_in.parse(asked(stop="STOP"), both(Reply.of_json(terminal(case))), **STOP)
-    helped = way_in.helper(asked(stop="STOP"), both(Reply.of_sse(wire(events_of(case.items)))), **STOP)
+    helped = way_in.helper(
+        asked(stop="STOP"), both(Reply.of_sse(wire(events_of(case.items)))), **STOP
+    )
     assert parsed.json()["choices"][0]["message"]["content"] == "Hello "
     helped.reraise()
     assert helped.value.choices[0].message.content == "Hello "
@@ -364,7 +395,14 @@ def on_and_on(parts: Sequence[bytes], taken: list[int]) -> Iterator[bytes]:
 @pytest.mark.parametrize("packed", [False, True], ids=["event-by-event", "in-the-first-read"])
 @each_way_in
 def test_upstream_is_closed_at_the_cut(way_in: WayIn, packed: bool) -> None:
-    parts = wire([*opening(), added(0, message("")), on_text("delta", 0, "Hello "), on_text("delta", 0, "STOP")])
+    parts = wire(
+        [
+            *opening(),
+            added(0, message("")),
+            on_text("delta", 0, "Hello "),
+            on_text("delta", 0, "STOP"),
+        ]
+    )
     if packed:
         parts = [b"".join(parts)]
     taken: list[int] = []
@@ -380,7 +418,9 @@ def test_upstream_is_closed_at_the_cut(way_in: WayIn, packed: bool) -> None:
 def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None:
     """A reader that stops at the finish reason leaves nothing behind."""
     events = events_of([message("Hello STOP more")])
-    seen = way_in.stream(asked(stop="STOP"), both(Reply.of_sse(wire(events))), after=4, leaving="break", **STOP)
+    seen = way_in.stream(
+        asked(stop="STOP"), both(Reply.of_sse(wire(events))), after=4, leaving="break", **STOP
+    )
     assert [choice[1] for choice in deltas(seen.chunks_json())][-1] == "stop"
     assert seen.open_on_return == 0
 
@@ -429,11 +469,16 @@ def assert_left(upstream: Upstream) -> None:
 def test_moderation_that_was_asked_for_is_waited_for() -> None:
     verdict = {"output": {"type": "moderation_result", "model": "m", "flagged": False}}
     made = chat_to_responses(
-        asked(stream=True, stop="STOP", moderation={"model": "m"}), Policy(emulate=frozenset({"stop"}))
+        asked(stream=True, stop="STOP", moderation={"model": "m"}),
+        Policy(emulate=frozenset({"stop"})),
     )
     machine = ChunksFromEvents(made.reply_context, made.paths)
-    chunks = [c for e in events_of([message("a STOP")], moderation=verdict) for c in machine.feed(e)]
-    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks if chunk["choices"]][-1] == "stop"
+    chunks = [
+        c for e in events_of([message("a STOP")], moderation=verdict) for c in machine.feed(e)
+    ]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks if chunk["choices"]][
+        -1
+    ] == "stop"
     assert "moderation" in chunks[-1]
     assert not machine.close_early
 
@@ -448,7 +493,10 @@ FAILED = {
 BROKEN: dict[str, tuple[list[Json], type[Exception] | tuple[type[Exception], ...]]] = {
     "ends": ([], CONNECTION_ERRORS),
     "failed": ([FAILED], openai.APIError),
-    "error": ([{"type": "error", "code": "server_error", "message": "It broke.", "param": None}], openai.APIError),
+    "error": (
+        [{"type": "error", "code": "server_error", "message": "It broke.", "param": None}],
+        openai.APIError,
+    ),
     "no response": ([{"type": "response.completed", "response": None}], openai.APIError),
 }
 
@@ -457,7 +505,9 @@ BROKEN: dict[str, tuple[list[Json], type[Exception] | tuple[type[Exception], ...
 @each_way_in
 def test_a_failure_while_usage_is_awaited_is_raised(way_in: WayIn, case: str) -> None:
     tail, error = BROKEN[case]
-    seen = way_in.stream(asked(stop="STOP", **USAGE_TOO), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
+    seen = way_in.stream(
+        asked(stop="STOP", **USAGE_TOO), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP
+    )
     assert isinstance(seen.error, error)
     assert gathered(seen.chunks_json())["content"] == "Hello "
 
@@ -489,9 +539,17 @@ def test_calls_that_are_still_being_written_are_waited_for() -> None:
         done(0, late),
     ]
     machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
-    chunks = [c for e in [*events, ending(late, message("a STOP b"), call("call_B"))] for c in machine.feed(e)]
+    chunks = [
+        c
+        for e in [*events, ending(late, message("a STOP b"), call("call_B"))]
+        for c in machine.feed(e)
+    ]
     seen = gathered(chunks)
-    assert (seen["content"], seen["arguments"], seen["finish"]) == ("a ", [late["arguments"]], "tool_calls")
+    assert (seen["content"], seen["arguments"], seen["finish"]) == (
+        "a ",
+        [late["arguments"]],
+        "tool_calls",
+    )
     assert not machine.close_early
 
 
@@ -524,7 +582,9 @@ def test_the_machine_that_hung_up_is_done() -> None:
 def test_obfuscation_goes_along() -> None:
     machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     chunks = [
-        c for piece in ("ab S", "T", "x STOP") for c in machine.feed(on_text("delta", 0, piece, obfuscation=piece))
+        c
+        for piece in ("ab S", "T", "x STOP")
+        for c in machine.feed(on_text("delta", 0, piece, obfuscation=piece))
     ]
     said = [
         (c["choices"][0]["delta"]["content"], c.get("obfuscation"))
@@ -545,21 +605,32 @@ _messages = st.builds(
     lambda parts, phase: message(*parts, phase=phase),
     st.lists(_parts, max_size=3), st.sampled_from([None, "commentary", "final_answer"]),
 )  # fmt: skip
-_items = st.lists(st.one_of(_messages, _messages, st.builds(lambda one: call(arguments=one), _words)), max_size=4)
+_items = st.lists(
+    st.one_of(_messages, _messages, st.builds(lambda one: call(arguments=one), _words)), max_size=4
+)
 _stops = st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=3).map(tuple)
 
 
 @settings(max_examples=examples(100))
 @given(_items, _stops, st.booleans(), st.booleans(), st.sampled_from(["completed", "incomplete"]))
 @example(
-    [message(text("a", logprobs=[log("a")]), {"type": "refusal", "refusal": "a"})], ("a",), True, False, "completed"
+    [message(text("a", logprobs=[log("a")]), {"type": "refusal", "refusal": "a"})],
+    ("a",),
+    True,
+    False,
+    "completed",
 )
 def test_the_result_is_the_accumulated_stream(
     items: list[Json], stops: tuple[str, ...], json_format: bool, usage: bool, status: str
 ) -> None:
-    items = [item | ({"call_id": f"call_{i}"} if "arguments" in item else {}) for i, item in enumerate(items)]
+    items = [
+        item | ({"call_id": f"call_{i}"} if "arguments" in item else {})
+        for i, item in enumerate(items)
+    ]
     end = {"status": status, "incomplete_details": {"reason": "max_output_tokens"}}
-    asking = ReplyContext(stream=True, include_usage=usage, logprobs=True, json_format=json_format, stop=stops)
+    asking = ReplyContext(
+        stream=True, include_usage=usage, logprobs=True, json_format=json_format, stop=stops
+    )
     events = events_of(items, **end)
     result = read(response_to_completion(events[-1]["response"], asking).body["choices"][0])
     for told in (events, [*opening(), events[-1]]):
@@ -572,10 +643,20 @@ def test_the_result_is_the_accumulated_stream(
 
 def test_what_stands_behind_the_cut_is_no_loss() -> None:
     search = {"type": "web_search_call", "id": "ws_1"}
-    items = [search, message("a STOP"), search, message("b", phase="commentary"), {"type": "mcp_call", "id": "m"}]
+    items = [
+        search,
+        message("a STOP"),
+        search,
+        message("b", phase="commentary"),
+        {"type": "mcp_call", "id": "m"},
+    ]
     events = events_of(items)
     machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     for event in events:
         machine.feed(event)
     whole = response_to_completion(events[-1]["response"], ReplyContext(stop=("STOP",)))
-    assert [loss.path for loss in machine.losses] == [loss.path for loss in whole.losses] == ["output[0]"]
+    assert (
+        [loss.path for loss in machine.losses]
+        == [loss.path for loss in whole.losses]
+        == ["output[0]"]
+    )

@@ -38,16 +38,26 @@ ID = "chatcmpl-resp_1"
 BACKENDS = ["chat", "responses"]
 
 
-certificates = functools.cache(ssl.create_default_context)  # loading them costs most of a client's making
+certificates = functools.cache(
+    ssl.create_default_context
+)  # loading them costs most of a client's making
 
 
-def client_of(sdk: Sdk, server: Loopback, way_in: str = "ours", backend: str = "responses", **more: Any) -> Any:
+def client_of(
+    sdk: Sdk, server: Loopback, way_in: str = "ours", backend: str = "responses", **more: Any
+) -> Any:
     """Make a client that comes in by one of the ways in, or a `plain` one."""
-    kind, wrap = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
+    kind, wrap = sdk.pick(
+        (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
+    )
     settings = adapter.Settings(backend=backend, on_bug="raise")
     given = {"transport": wrap(settings=settings)} if way_in == "transport" else {}
     client = sdk.client(
-        server, settings, plain=way_in != "ours", http_client=kind(verify=certificates(), **given), **more
+        server,
+        settings,
+        plain=way_in != "ours",
+        http_client=kind(verify=certificates(), **given),
+        **more,
     )
     return adapter.install(client, settings) if way_in == "installed" else client
 
@@ -68,7 +78,10 @@ class Store:
         if request.path == "/v1/responses/resp_1" and request.method == "DELETE":
             return Reply.of_json({"id": "resp_1", "object": "response.deleted", "deleted": True})
         if request.path == "/v1/responses/resp_1" and request.method == "GET":
-            return Reply.of_json(response(store=True, metadata={"topic": "demo"}), headers=(("x-request-id", "req_s"),))
+            return Reply.of_json(
+                response(store=True, metadata={"topic": "demo"}),
+                headers=(("x-request-id", "req_s"),),
+            )
         return error(404, "not_found")
 
     def page(self, query: dict[str, list[str]]) -> dict[str, Any]:
@@ -79,7 +92,13 @@ class Store:
         limit = int(query.get("limit", ["20"])[0])
         shown = items[:limit]
         first, last = (shown[0]["id"], shown[-1]["id"]) if shown else (None, None)
-        return {"object": "list", "data": shown, "first_id": first, "last_id": last, "has_more": len(items) > limit}
+        return {
+            "object": "list",
+            "data": shown,
+            "first_id": first,
+            "last_id": last,
+            "has_more": len(items) > limit,
+        }
 
 
 def said(item: str, role: str, *parts: dict[str, Any] | str) -> dict[str, Any]:
@@ -100,7 +119,13 @@ ITEMS = [
     said("msg_3", "assistant", "I'll look."),
     call_item() | {"id": "fc_1"},
     call_item("look", '{"deep":true}') | {"id": "fc_2", "call_id": "call_2"},
-    {"type": "function_call_output", "id": "fo_1", "call_id": "call_1", "output": "Rain", "status": "completed"},
+    {
+        "type": "function_call_output",
+        "id": "fo_1",
+        "call_id": "call_1",
+        "output": "Rain",
+        "status": "completed",
+    },
     {
         "type": "function_call_output",
         "id": "fo_2",
@@ -128,12 +153,21 @@ def test_retrieve(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> No
     client = client_of(sdk, loopback, way_in, backend)
     completion = sdk.run(client.chat.completions.retrieve(ID))
     assert type(completion) is openai.types.chat.ChatCompletion
-    assert (completion.id, text_of(completion), completion._request_id) == (ID, "Hello there", "req_s")
+    assert (completion.id, text_of(completion), completion._request_id) == (
+        ID,
+        "Hello there",
+        "req_s",
+    )
     assert completion.choices[0].finish_reason == "stop"
     assert completion.usage.total_tokens == 8
     assert completion.model_dump()["metadata"] == {"topic": "demo"}
     (request,) = loopback.requests
-    assert (request.method, request.path, request.query, request.body) == ("GET", "/v1/responses/resp_1", "", b"")
+    assert (request.method, request.path, request.query, request.body) == (
+        "GET",
+        "/v1/responses/resp_1",
+        "",
+        b"",
+    )
     raw = sdk.run(client.chat.completions.with_raw_response.retrieve(ID, extra_query={"x": "1 2"}))
     assert sdk.run(raw.parse()) == completion
     assert loopback.requests[1].query == "x=1+2"
@@ -163,7 +197,9 @@ def test_delete(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None
     deleted = sdk.run(client_of(sdk, loopback, way_in, backend).chat.completions.delete(ID))
     assert type(deleted) is openai.types.chat.ChatCompletionDeleted
     assert (deleted.id, deleted.object, deleted.deleted) == (ID, "chat.completion.deleted", True)
-    assert [(r.method, r.path, r.body) for r in loopback.requests] == [("DELETE", "/v1/responses/resp_1", b"")]
+    assert [(r.method, r.path, r.body) for r in loopback.requests] == [
+        ("DELETE", "/v1/responses/resp_1", b"")
+    ]
 
 
 # Messages
@@ -173,13 +209,19 @@ def test_delete(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None
 @each_backend
 def test_messages(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> None:
     loopback.answer = Store(*ITEMS)
-    messages = read(sdk, client_of(sdk, loopback, way_in, backend).chat.completions.messages.list(ID))
+    messages = read(
+        sdk, client_of(sdk, loopback, way_in, backend).chat.completions.messages.list(ID)
+    )
     (request,) = loopback.requests
     assert (request.method, request.path) == ("GET", "/v1/responses/resp_1/input_items")
     assert parse_qs(request.query) == {"order": ["asc"]}
     assert [message["role"] for message in messages] == TURNS
     developer, user, calling, rain, fur, refusing, last = messages
-    assert (developer["id"], developer["content"], developer["content_parts"]) == ("msg_1", "Be brief.", None)
+    assert (developer["id"], developer["content"], developer["content_parts"]) == (
+        "msg_1",
+        "Be brief.",
+        None,
+    )
     assert user["content"] is None
     assert user["content_parts"] == [
         {"type": "text", "text": "What is it?"},
@@ -198,8 +240,19 @@ def test_messages(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> No
 
 
 def test_calls_without_a_text_are_a_message(sdk: Sdk, loopback: Loopback) -> None:
-    custom = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_9", "name": "sh", "input": "ls"}
-    result = {"type": "custom_tool_call_output", "id": "cto_1", "call_id": "call_9", "output": "a b"}
+    custom = {
+        "type": "custom_tool_call",
+        "id": "ctc_1",
+        "call_id": "call_9",
+        "name": "sh",
+        "input": "ls",
+    }
+    result = {
+        "type": "custom_tool_call_output",
+        "id": "cto_1",
+        "call_id": "call_9",
+        "output": "a b",
+    }
     loopback.answer = Store(said("msg_1", "user", "List."), custom, result)
     _, calling, output = read(sdk, client_of(sdk, loopback).chat.completions.messages.list(ID))
     assert (calling["role"], calling["content"]) == ("assistant", None)
@@ -217,7 +270,10 @@ def test_newest_first_is_the_same_backwards(sdk: Sdk, loopback: Loopback) -> Non
         return {key: value for key, value in message.items() if key != "id"}
 
     assert [told(message) for message in backwards] == [told(message) for message in forwards[::-1]]
-    assert [parse_qs(request.query)["order"] for request in loopback.requests] == [["asc"], ["desc"]]
+    assert [parse_qs(request.query)["order"] for request in loopback.requests] == [
+        ["asc"],
+        ["desc"],
+    ]
 
 
 def everything(messages: list[dict[str, Any]]) -> list[Any]:
@@ -232,7 +288,9 @@ def everything(messages: list[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("limit", range(1, 12))
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_all_pages_give_everything_once(sdk: Sdk, loopback: Loopback, limit: int, order: Any) -> None:
+def test_all_pages_give_everything_once(
+    sdk: Sdk, loopback: Loopback, limit: int, order: Any
+) -> None:
     loopback.answer = Store(*ITEMS)
     listed = client_of(sdk, loopback).chat.completions.messages
     whole = everything(read(sdk, listed.list(ID)))
@@ -253,15 +311,29 @@ def test_pages_by_hand(sdk: Sdk, loopback: Loopback) -> None:
 
     def page(**given: Any) -> Any:
         made = listed.list(ID, **given)
-        return made if sdk.mode == "sync" else sdk.run(made._get_page() if hasattr(made, "_get_page") else made)
+        return (
+            made
+            if sdk.mode == "sync"
+            else sdk.run(made._get_page() if hasattr(made, "_get_page") else made)
+        )
 
     first = page(limit=2)
-    assert ([message.content for message in first.data], first.has_more) == (["Nr. 0", "Nr. 1"], True)
+    assert ([message.content for message in first.data], first.has_more) == (
+        ["Nr. 0", "Nr. 1"],
+        True,
+    )
     second = sdk.run(first.get_next_page())
     assert [message.content for message in second.data] == ["Nr. 2", "Nr. 3"]
-    assert parse_qs(loopback.requests[1].query) == {"limit": ["2"], "after": ["msg_1"], "order": ["asc"]}
+    assert parse_qs(loopback.requests[1].query) == {
+        "limit": ["2"],
+        "after": ["msg_1"],
+        "order": ["asc"],
+    }
     third = page(after="msg_3", limit=2)
-    assert ([message.content for message in third.data], third.has_next_page()) == (["Nr. 4"], False)
+    assert ([message.content for message in third.data], third.has_next_page()) == (
+        ["Nr. 4"],
+        False,
+    )
 
 
 # Errors
@@ -272,12 +344,21 @@ def test_pages_by_hand(sdk: Sdk, loopback: Loopback) -> None:
 @pytest.mark.parametrize("param", ["response_id", "limit", None])
 def test_errors(sdk: Sdk, loopback: Loopback, backend: str, what: str, param: Any) -> None:
     expected = {"response_id": "completion_id"}.get(param, param)
-    loopback.answer = lambda request: error(404, "not_found", param=param, headers=(("x-request-id", "req_e"),))
+    loopback.answer = lambda request: error(
+        404, "not_found", param=param, headers=(("x-request-id", "req_e"),)
+    )
     completions = client_of(sdk, loopback, backend=backend).chat.completions
     with pytest.raises(openai.NotFoundError) as caught:
-        read(sdk, completions.messages.list(ID)) if what == "messages.list" else sdk.run(getattr(completions, what)(ID))
+        read(sdk, completions.messages.list(ID)) if what == "messages.list" else sdk.run(
+            getattr(completions, what)(ID)
+        )
     raised: Any = caught.value
-    assert (raised.status_code, raised.code, raised.param, raised.request_id) == (404, "not_found", expected, "req_e")
+    assert (raised.status_code, raised.code, raised.param, raised.request_id) == (
+        404,
+        "not_found",
+        expected,
+        "req_e",
+    )
     assert raised.body["message"] == "Upstream says no."
     assert len(loopback.requests) == 1
 
@@ -290,7 +371,9 @@ def test_retries_are_the_sdks(sdk: Sdk, loopback: Loopback) -> None:
     assert [request.path for request in loopback.requests] == ["/v1/responses/resp_1"] * 3
 
 
-@pytest.mark.parametrize("body", [None, [], "x", {}, {"data": {}}, {"object": "response", "output": "x"}])
+@pytest.mark.parametrize(
+    "body", [None, [], "x", {}, {"data": {}}, {"object": "response", "output": "x"}]
+)
 def test_what_makes_no_sense_raises(sdk: Sdk, loopback: Loopback, body: Any) -> None:
     loopback.answer = lambda request: Reply.of_json(body)
     completions = client_of(sdk, loopback).chat.completions
@@ -323,7 +406,14 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("ask", OTHERS.values(), ids=OTHERS)
 def test_what_is_not_ours_is_untouched(sdk: Sdk, loopback: Loopback, ask: Any) -> None:
-    chat = {"id": "chatcmpl-9nYZ", "object": "chat.completion", "choices": [], "created": 1, "model": "m", "data": []}
+    chat = {
+        "id": "chatcmpl-9nYZ",
+        "object": "chat.completion",
+        "choices": [],
+        "created": 1,
+        "model": "m",
+        "data": [],
+    }
     loopback.answer = lambda request: Reply.of_json(chat)
     native = sdk.run(ask(client_of(sdk, loopback, "plain").chat.completions))
     for backend in BACKENDS:
@@ -347,7 +437,9 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
     for op in ("retrieve", "delete", "input_items"):
         # Chat has no question that is answered with a stream.
         for recording in corpus.select(api="responses", op=op, stream=False):
-            loopback.answer = lambda request, recording=recording: Reply.of_json(recording.response, recording.status)
+            loopback.answer = lambda request, recording=recording: Reply.of_json(
+                recording.response, recording.status
+            )
             identifier = f"chatcmpl-{recording.path.split('/')[3]}"
             if op == "retrieve":
                 raises = oracle.must_raise(recording.response)
@@ -372,7 +464,8 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
                 wrong.append(recording.id)
     with capsys.disabled():
         print(
-            f"\nrecorded questions about stored Responses, {sdk.mode}: {total - len(wrong)} right of {total}", end=" "
+            f"\nrecorded questions about stored Responses, {sdk.mode}: {total - len(wrong)} right of {total}",
+            end=" ",
         )
     assert wrong == []
     assert total == 7
@@ -392,7 +485,9 @@ def answer(request: Request) -> Reply:
         return Reply.of_sse(events('{"word":', '"hi"}'))
     if "/responses" in request.path and not request.path.endswith("/input_items"):
         return Reply.of_json(response(message_item('{"word":"hi"}')))
-    return Reply.of_json({"id": "x_1", "object": "list", "data": [], "has_more": False, "deleted": True})
+    return Reply.of_json(
+        {"id": "x_1", "object": "list", "data": [], "has_more": False, "deleted": True}
+    )
 
 
 ASK = {"model": "gpt-4o", "input": "x"}
@@ -456,7 +551,8 @@ def test_the_rest_of_the_api_is_untouched(sdk: Sdk, loopback: Loopback, name: st
     if not has(client_of(sdk, loopback, "plain"), name):
         pytest.skip("this SDK has no such method")
     native, *found = (
-        sdk.run(REST[name](client_of(sdk, loopback, way_in))) for way_in in ("plain", "ours", "installed", "transport")
+        sdk.run(REST[name](client_of(sdk, loopback, way_in)))
+        for way_in in ("plain", "ours", "installed", "transport")
     )
     first, *others = map(without_boundary, loopback.requests)
     assert len(others) == 3
@@ -473,7 +569,10 @@ def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, wa
     seen = []
     for made in (way_in, "plain"):
         client = client_of(sdk, loopback, made)
-        streamed = [event.to_dict() for event in sdk.list(sdk.run(client.responses.create(**ASK, stream=True)))]
+        streamed = [
+            event.to_dict()
+            for event in sdk.list(sdk.run(client.responses.create(**ASK, stream=True)))
+        ]
         final: Any = None
         if SDK >= (1, 109):
             stream = client.responses.stream(**ASK, text_format=Shape)
@@ -487,20 +586,27 @@ def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, wa
 
 
 @pytest.mark.parametrize(
-    "connect", ["responses.connect", "realtime.connect", "beta.realtime.connect", "beta.responses.connect"]
+    "connect",
+    ["responses.connect", "realtime.connect", "beta.realtime.connect", "beta.responses.connect"],
 )
 @pytest.mark.parametrize("way_in", ["ours", "installed"])
-def test_websockets_go_to_the_same_place(sdk: Sdk, loopback: Loopback, connect: str, way_in: str) -> None:
+def test_websockets_go_to_the_same_place(
+    sdk: Sdk, loopback: Loopback, connect: str, way_in: str
+) -> None:
     made = []
     for kind in (way_in, "plain"):
-        client = client_of(sdk, loopback, kind, default_headers={"x-mine": "1"}, default_query={"a": "b"})
+        client = client_of(
+            sdk, loopback, kind, default_headers={"x-mine": "1"}, default_query={"a": "b"}
+        )
         if not has(client, connect):
             pytest.skip("this SDK has no such method")
         method: Any = client
         for name in connect.split("."):
             method = getattr(method, name)
         manager = method(**({} if "responses" in connect else {"model": "m"}))
-        made.append((str(manager._prepare_url()), client.auth_headers, client.default_headers["x-mine"]))
+        made.append(
+            (str(manager._prepare_url()), client.auth_headers, client.default_headers["x-mine"])
+        )
     assert made[0] == made[1]
     assert made[0][0].startswith("ws")
     assert f"Bearer {KEY}" in json.dumps(made[0][1])

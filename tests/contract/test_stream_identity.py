@@ -295,7 +295,11 @@ CONTRADICTIONS = tuple(
     }.items()
 )  # fmt: skip
 
-_LATE = [*spoken(0, "Hm."), done(0, message("Hm.", phase="commentary")), *spoken(1, '{"a":1}', id="m1")]
+_LATE = [
+    *spoken(0, "Hm."),
+    done(0, message("Hm.", phase="commentary")),
+    *spoken(1, '{"a":1}', id="m1"),
+]
 _HM, _JSON = message("Hm.", id="msg_0", phase="commentary"), message('{"a":1}', id="m1")
 READ_OTHERWISE = (
     Case("json-behind-a-phase-told-too-late", [*_LATE, ending(_HM, _JSON)], calls=None, request=SCHEMA),
@@ -324,7 +328,8 @@ def whole(oi: int, phase: str | None, *pieces: str) -> Json:
 def told(*messages: tuple[str | None, str, str | None]) -> list[Json]:
     """A stream of messages: the phase when it is finished, its text, and the phase when it is announced."""
     events = [
-        phased(oi, phase, said[:2], said[2:], announced=before) for oi, (phase, said, before) in enumerate(messages)
+        phased(oi, phase, said[:2], said[2:], announced=before)
+        for oi, (phase, said, before) in enumerate(messages)
     ]
     return [
         *itertools.chain(*events),
@@ -424,7 +429,8 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 def _outcome(chunks: Sequence[Json]) -> tuple[str | None, list[tuple[str, str, str]]]:
     message = accumulated(chunks)["message"]
     calls = [
-        (one["id"], one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls", ())
+        (one["id"], one["function"]["name"], one["function"]["arguments"])
+        for one in message.get("tool_calls", ())
     ]
     return message["content"] or None, calls
 
@@ -461,7 +467,14 @@ def test_a_way_in(way_in: WayIn) -> None:
             assert _outcome(seen.chunks_json()) == (case.text, list(case.calls)), case.id
 
 
-_STREAMED_ONLY = ("a-phase-that-is-told-too-late", "added-", "done-", "a-delta-", "another-name", "finished-")
+_STREAMED_ONLY = (
+    "a-phase-that-is-told-too-late",
+    "added-",
+    "done-",
+    "a-delta-",
+    "another-name",
+    "finished-",
+)
 WHOLE = [
     case
     for case in (*REPEATED, *ABSENT, *OTHER_WORDS, *SHAPES)
@@ -489,20 +502,31 @@ def test_whole_replies_are_read_alike(way_in: WayIn) -> None:
 @each_way_in
 def test_an_opening_that_is_cut_is_not_needed(way_in: WayIn, event: str) -> None:
     cut = f'event: {event}\ndata: {{"type": "{event}", "respon\n\n'.encode()
-    seen = way_in.stream(asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])])))
+    seen = way_in.stream(
+        asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])]))
+    )
     seen.reraise()
     assert _outcome(seen.chunks_json()) == ("Hello", [])
 
 
 def test_every_order_of_two_calls_and_their_ends() -> None:
     """Two calls whose events are interleaved in every way, each in its own order."""
-    one = [added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), arguments("delta", OSLO[4:], "fc_1"), done(0, FIRST)]
+    one = [
+        added(0, FIRST),
+        arguments("delta", OSLO[:4], "fc_1"),
+        arguments("delta", OSLO[4:], "fc_1"),
+        done(0, FIRST),
+    ]
     other = [e | {"output_index": 1} for e in called(1, ROME, '{"c":"Rome"}')]
     for places in itertools.combinations(range(len(one) + len(other)), len(one)):
         mine, theirs = iter(one), iter(other)
         events = [next(mine) if n in places else next(theirs) for n in range(len(one) + len(other))]
         machine = ChunksFromEvents()
-        chunks = [chunk for event in [*opening(), *events, ending(FIRST, ROME)] for chunk in machine.feed(event)]
+        chunks = [
+            chunk
+            for event in [*opening(), *events, ending(FIRST, ROME)]
+            for chunk in machine.feed(event)
+        ]
         assert sorted(_outcome(chunks)[1]) == TWO
 
 
@@ -527,7 +551,9 @@ def test_fields_of_other_types_cost_nobody_the_answer(way_in: WayIn) -> None:
         whole = way_in.create(body, both(Reply.of_json(end["response"])), memory="memory://")
         whole.reraise()
         assert whole.value.choices[0].message.content == "Hello", name
-        streamed = way_in.stream(body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://")
+        streamed = way_in.stream(
+            body, both(Reply.of_sse(wire([*opening(), end]))), memory="memory://"
+        )
         streamed.reraise()
         assert _outcome(streamed.chunks_json())[0] == "Hello", name
 
@@ -546,4 +572,6 @@ def test_a_probability_of_nothing(way_in: WayIn, n: int) -> None:
     streamed = way_in.stream(body, both(Reply.of_sse(wire(events))), emulate=("n",))
     streamed.reraise()
     choices = [choice for chunk in streamed.chunks for choice in chunk.choices]
-    assert [one.logprobs.content[0].logprob for one in choices if one.delta.content] == [float("-inf")] * n
+    assert [one.logprobs.content[0].logprob for one in choices if one.delta.content] == [
+        float("-inf")
+    ] * n

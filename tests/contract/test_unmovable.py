@@ -37,7 +37,9 @@ class Server:
         moved = request.url.path.endswith("/responses")
         if b'"stream":true' in request.content.replace(b" ", b""):
             text = b"".join(events() if moved else chat_events())
-            return self.library.Response(200, headers={"content-type": "text/event-stream"}, content=text)
+            return self.library.Response(
+                200, headers={"content-type": "text/event-stream"}, content=text
+            )
         return self.library.Response(200, json=response() if moved else completion())
 
 
@@ -48,13 +50,17 @@ each_library = pytest.mark.parametrize("library", LIBRARIES)
 
 def client_of(sdk: Sdk, way: str, server: Server, settings: Settings, **given: Any) -> Any:
     of_client = {
-        name: given.pop(name) for name in ("base_url", "default_query", "default_headers", "cls") if name in given
+        name: given.pop(name)
+        for name in ("base_url", "default_query", "default_headers", "cls")
+        if name in given
     }
     cls = of_client.pop("cls", None)
     asynchronous = sdk.mode == "async"
     inner = server.library.MockTransport(server)
     if way == "transport":
-        inner = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=settings)
+        inner = (adapter.AsyncTransport if asynchronous else adapter.Transport)(
+            inner, settings=settings
+        )
     kind = server.library.AsyncClient if asynchronous else server.library.Client
     named = {"base_url": "https://api.test/v1", "api_key": KEY, "max_retries": 0, **of_client}
     named["http_client"] = kind(transport=inner, **given)
@@ -64,7 +70,9 @@ def client_of(sdk: Sdk, way: str, server: Server, settings: Settings, **given: A
     return made if way == "transport" else adapter.install(made, settings)
 
 
-def sent_by(sdk: Sdk, way: str, server: Server, settings: Settings, **given: Any) -> tuple[Any, Any]:
+def sent_by(
+    sdk: Sdk, way: str, server: Server, settings: Settings, **given: Any
+) -> tuple[Any, Any]:
     """Make a call; return its request as it left, and what was decided."""
     client = client_of(sdk, way, server, settings, **given)
     raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL))
@@ -91,9 +99,15 @@ RELAYS: dict[str, dict[str, Any]] = {
     "a quoted URL": {"base_url": "http://relay.test/fetch?url=https%3A%2F%2Fapi.openai.com%2Fv1"},
     "no path": {"base_url": f"http://relay.test?u={TARGET}"},
     "a path": {"base_url": "http://relay.test/v1?a="},
-    "before others": {"base_url": f"http://relay.test/fetch?url={TARGET}", "default_query": {"tenant": "x"}},
+    "before others": {
+        "base_url": f"http://relay.test/fetch?url={TARGET}",
+        "default_query": {"tenant": "x"},
+    },
     "behind others": {"base_url": f"http://relay.test/fetch?tenant=x&url={TARGET}"},
-    "the whole URL": {"base_url": "http://relay.test/v1", "default_query": {"url": f"{TARGET}/chat/completions"}},
+    "the whole URL": {
+        "base_url": "http://relay.test/v1",
+        "default_query": {"url": f"{TARGET}/chat/completions"},
+    },
     "the path as well": {"base_url": f"http://relay.test/v1/chat/completions?url={TARGET}"},
 }
 
@@ -149,7 +163,10 @@ def test_what_a_path_is(path: bytes) -> None:
 # Signatures in headers
 
 SIGNED: dict[str, tuple[dict[str, str], str]] = {
-    "AWS": ({"Authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=y"}, "authorization"),
+    "AWS": (
+        {"Authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=y"},
+        "authorization",
+    ),
     "AWS, asymmetric": ({"Authorization": "AWS4-ECDSA-P256-SHA256 Credential=x"}, "authorization"),
     "Alibaba": ({"Authorization": "ACS3-HMAC-SHA256 Credential=x"}, "authorization"),
     "Tencent": ({"Authorization": "TC3-HMAC-SHA256 Credential=x"}, "authorization"),
@@ -158,7 +175,10 @@ SIGNED: dict[str, tuple[dict[str, str], str]] = {
     "Baidu": ({"Authorization": "bce-auth-v1/x/2026"}, "authorization"),
     "Hawk": ({"Authorization": 'Hawk id="x", hash="y"'}, "authorization"),
     "draft signatures": ({"Authorization": 'Signature keyId="x",signature="y"'}, "authorization"),
-    "HTTP Digest": ({"Authorization": 'Digest username="x", uri="/v1/chat/completions"'}, "authorization"),
+    "HTTP Digest": (
+        {"Authorization": 'Digest username="x", uri="/v1/chat/completions"'},
+        "authorization",
+    ),
     "OAuth 1": ({"Authorization": 'OAuth oauth_nonce="x", oauth_signature="y"'}, "authorization"),
     "RFC 9421": ({"Signature-Input": "sig=()", "Signature": "sig=:eA==:"}, "signature-input"),
     "RFC 9530": ({"Content-Digest": "sha-256=:eA==:"}, "content-digest"),
@@ -177,7 +197,12 @@ UNSIGNED: dict[str, dict[str, str]] = {
     "Basic": {"Authorization": "Basic eDp5"},
     "another scheme": {"Authorization": "Api-Key x"},
     "OAuth 2, spelled so": {"Authorization": "OAuth y0_token"},
-    "tracing": {"traceparent": "00-1-2-01", "baggage": "x=1", "X-Request-Id": "signature", "X-Assigned-To": "me"},
+    "tracing": {
+        "traceparent": "00-1-2-01",
+        "baggage": "x=1",
+        "X-Request-Id": "signature",
+        "X-Assigned-To": "me",
+    },
     "languages": {"Accept-Language": "de", "X-Content-Type-Options": "nosniff", "X-Design": "2"},
 }
 
@@ -384,7 +409,9 @@ def _with_auth(sdk: Sdk, auth: Any) -> type:
 def test_the_auth_of_a_request(sdk: Sdk, way: str, case: str) -> None:
     auth, is_signed = auths(sdks_http)[case]
     server = Server(sdks_http)
-    request, made = sent_by(sdk, way, server, MOVED, cls=_with_auth(sdk, auth), auth=("not", "this"))
+    request, made = sent_by(
+        sdk, way, server, MOVED, cls=_with_auth(sdk, auth), auth=("not", "this")
+    )
     assert request.url.path == ("/v1/chat/completions" if is_signed else "/v1/responses")
     assert "X-Seen" in request.headers
     assert made is None or bool(held(made)) == is_signed
@@ -411,7 +438,9 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
     )
     kind = sdks_http.AsyncClient if asynchronous else sdks_http.Client
     made = sdk.plain(
-        api_key=KEY, base_url="https://api.test/v1", http_client=kind(transport=Between(Between(way_in)), auth=auth)
+        api_key=KEY,
+        base_url="https://api.test/v1",
+        http_client=kind(transport=Between(Between(way_in)), auth=auth),
     )
     sdk.run(made.chat.completions.create(**CALL))
     assert server.requests[0].url.path == "/v1/chat/completions"
@@ -427,7 +456,9 @@ def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> Non
         assert request.url.path == "/v1/chat/completions"
 
 
-def test_it_is_said(sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_said(
+    sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from adapter._runtime import log
     from adapter._util.log_once import Once
 
@@ -436,4 +467,6 @@ def test_it_is_said(sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pyt
         sent_by(sdk, "client", Server(sdks_http), MOVED, auth=with_headers({"Content-Digest": "x"}))
         sent_by(sdk, "transport", Server(sdks_http), MOVED, **RELAYS["a URL"])
     said = [one.getMessage().partition(" (")[0] for one in caplog.records]
-    assert said == [f"asked for responses, kept on chat: {path}" for path in ("headers.content-digest", "query")]
+    assert said == [
+        f"asked for responses, kept on chat: {path}" for path in ("headers.content-digest", "query")
+    ]

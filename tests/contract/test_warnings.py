@@ -49,11 +49,15 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 def message(**more: Any) -> dict[str, Any]:
-    return body(messages=[{"role": "user", "content": "first"}, {"role": "user", "content": SAID, **more}])
+    return body(
+        messages=[{"role": "user", "content": "first"}, {"role": "user", "content": SAID, **more}]
+    )
 
 
 def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    lines = [one.getMessage() for one in caplog.records if one.name == "adapter" and one.levelno == level]
+    lines = [
+        one.getMessage() for one in caplog.records if one.name == "adapter" and one.levelno == level
+    ]
     assert SAID not in "".join(lines)
     return lines
 
@@ -83,12 +87,18 @@ HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, t
 }  # fmt: skip
 
 
-WHOLE = [(WAYS_IN[number % len(WAYS_IN)], case) for number, case in enumerate(HELD)]  # each call through one way in
+WHOLE = [
+    (WAYS_IN[number % len(WAYS_IN)], case) for number, case in enumerate(HELD)
+]  # each call through one way in
 EACH = [(way_in, "a message's name") for way_in in WAYS_IN]
 
 
-@pytest.mark.parametrize(("way_in", "case"), [*WHOLE, *EACH[1:]], ids=lambda one: getattr(one, "name", one))
-def test_what_kept_a_call_is_named_with_what_helps(way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("way_in", "case"), [*WHOLE, *EACH[1:]], ids=lambda one: getattr(one, "name", one)
+)
+def test_what_kept_a_call_is_named_with_what_helps(
+    way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
     said, path, remedy = HELD[case]
     with caplog.at_level(logging.INFO, "adapter"):
         seen = way_in.create(said, answer)
@@ -100,8 +110,13 @@ def test_what_kept_a_call_is_named_with_what_helps(way_in: WayIn, case: str, cap
     assert seen.decision is not None
     assert f"({seen.decision.reason}: " in line
     assert line.endswith(f"settings={seen.decision.settings_hash}")
-    assert told(caplog, logging.INFO)[0].startswith("POST /chat/completions asked=responses backend=chat ")
-    settings = [(name, ast.literal_eval(value)) for name, value in re.findall(r"(drop|emulate) = (\[[^]]*\])", line)]
+    assert told(caplog, logging.INFO)[0].startswith(
+        "POST /chat/completions asked=responses backend=chat "
+    )
+    settings = [
+        (name, ast.literal_eval(value))
+        for name, value in re.findall(r"(drop|emulate) = (\[[^]]*\])", line)
+    ]
     assert [name for name, _ in settings] == (remedy or [])
     for name, value in settings:
         helped = way_in.create(said, answer, **{name: value})
@@ -123,7 +138,9 @@ def test_more_answers_than_connections_have_no_remedy(
     loopback.answer = native
     limits = sdks_http.Limits(max_connections=1)
     kind = sdks_http.AsyncClient if sdk.mode == "async" else sdks_http.Client
-    client = sdk.client(loopback, Settings(backend="responses", emulate=["n"]), http_client=kind(limits=limits))
+    client = sdk.client(
+        loopback, Settings(backend="responses", emulate=["n"]), http_client=kind(limits=limits)
+    )
     sdk.create(client, n=2)
     (line,) = told(caplog)
     assert line.startswith(
@@ -135,7 +152,9 @@ def test_more_answers_than_connections_have_no_remedy(
 
 PAGE = Reply(403, (b"<html>no</html>",), "text/html")
 MISSING = Reply.of_json({"detail": "Not Found"}, 404)
-BAD = Reply.of_json({"error": {"message": SAID, "type": "invalid_request_error", "param": None, "code": None}}, 400)
+BAD = Reply.of_json(
+    {"error": {"message": SAID, "type": "invalid_request_error", "param": None, "code": None}}, 400
+)
 REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
     "missing": (MISSING, {}, "$ (missing: the server has no Responses API)"),
     "blocked": (PAGE, {}, "$ (blocked: a gateway kept the request from the Responses API)"),
@@ -149,10 +168,14 @@ REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
 
 @each_way_in
 @pytest.mark.parametrize("case", REPLIES)
-def test_a_fallback_is_told_of_once(way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fallback_is_told_of_once(
+    way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
     reply, settings, said = REPLIES[case]
     for _ in range(3):  # the second time a missing endpoint isn't asked at all
-        seen = way_in.create(body(), lambda sent: reply if sent.path == RESPONSES else answer(sent), **settings)
+        seen = way_in.create(
+            body(), lambda sent: reply if sent.path == RESPONSES else answer(sent), **settings
+        )
         assert seen.paths[-1] == CHAT
     (line,) = told(caplog)
     assert line.startswith(f"asked for responses, kept on chat: {said}")
@@ -182,8 +205,18 @@ def test_whoever_asks(case: str, way: str, caplog: pytest.LogCaptureFixture) -> 
 @each_way_in
 def test_nobody_asked(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "adapter")
-    for settings in ({}, {"rollout": 0}, {"rules": [{"backend": "chat"}]}, {"hosts": []}, {"force": "native"}):
-        way_in.create(body(seed=1), answer, **{"backend": "responses" if "hosts" in settings else "chat", **settings})
+    for settings in (
+        {},
+        {"rollout": 0},
+        {"rules": [{"backend": "chat"}]},
+        {"hosts": []},
+        {"force": "native"},
+    ):
+        way_in.create(
+            body(seed=1),
+            answer,
+            **{"backend": "responses" if "hosts" in settings else "chat", **settings},
+        )
     way_in.create(body(seed=1), answer, backend="responses", unsupported="error")
     assert told(caplog) == []
     assert [line.partition(" call_site")[0] for line in told(caplog, logging.INFO)] == [
@@ -192,7 +225,9 @@ def test_nobody_asked(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @each_way_in
-def test_a_bug_is_told_of(way_in: WayIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_told_of(
+    way_in: WayIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
@@ -203,7 +238,9 @@ def test_a_bug_is_told_of(way_in: WayIn, caplog: pytest.LogCaptureFixture, monke
     assert "kept on chat: $ (adapter-bug: the adapter failed on this call (RuntimeError))" in line
 
 
-def test_a_bug_before_the_choice_is_told_of(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_before_the_choice_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def bug(*_: Any) -> Any:
         raise RuntimeError(SAID)
 
@@ -238,7 +275,9 @@ def test_anew_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCapture
         file.write_text(text)
         for _ in range(2):
             call = _Call("create", body(seed=1))
-            WayIn("client", asynchronous=False)._run(call, answer, {"config_file": file, "backend": "responses"})
+            WayIn("client", asynchronous=False)._run(
+                call, answer, {"config_file": file, "backend": "responses"}
+            )
     assert len(told(caplog)) == 2
 
 
@@ -247,7 +286,9 @@ def test_anew_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCapture
 
 @each_way_in
 @pytest.mark.parametrize("way", ["create", "stream", "helper", "parse"])
-def test_a_call_that_moved_is_one_line(way_in: WayIn, way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_moved_is_one_line(
+    way_in: WayIn, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "adapter")
 
     def moved(sent: Sent) -> Reply:
@@ -260,11 +301,16 @@ def test_a_call_that_moved_is_one_line(way_in: WayIn, way: str, caplog: pytest.L
     (line,) = told(caplog, logging.INFO)
     made = seen.decision
     told_of = f"call_site={made.call_site} settings={made.settings_hash}"
-    assert line == f"POST /responses asked=responses backend=responses reason=settings ledger=[] {told_of}"
+    assert (
+        line
+        == f"POST /responses asked=responses backend=responses reason=settings ledger=[] {told_of}"
+    )
 
 
 @each_way_in
-def test_a_call_that_moved_and_failed_is_one_line(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_moved_and_failed_is_one_line(
+    way_in: WayIn, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "adapter")
     seen = way_in.create(body(), lambda _: BAD)
     assert seen.error is not None
@@ -321,7 +367,9 @@ LOGGING: dict[str, tuple[str | None, list[logging.Handler], list[logging.Handler
 
 
 @pytest.mark.parametrize("case", LOGGING)
-def test_the_log_on_stderr(case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_on_stderr(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     level, before, after, expected = LOGGING[case]
     monkeypatch.setattr(log_handler, "_WARNED", Once())
     if level is not None:
@@ -334,12 +382,17 @@ def test_the_log_on_stderr(case: str, monkeypatch: pytest.MonkeyPatch, capsys: p
         for more in ({}, {"seed": 1}, {"seed": 1}):
             WayIn("client", asynchronous=False).create(body(**more), answer)
     said = capsys.readouterr()
-    lines = [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", "T", line) for line in said.err.splitlines()]
+    lines = [
+        re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", "T", line)
+        for line in said.err.splitlines()
+    ]
     assert [line[: len(begin)] for line, begin in zip(lines, expected, strict=True)] == expected
     assert said.out == ""
 
 
-def test_a_line_stays_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_stays_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("ADAPTER_LOG", "debug")
     with silence():
         Settings()
@@ -350,6 +403,8 @@ def test_a_line_stays_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_the_log_of_a_process() -> None:
     code = "import adapter; adapter.Settings(); import logging; logging.getLogger('adapter').info('here')"
     variables = {"PATH": "/usr/bin", "PYTHONPATH": os.pathsep.join(sys.path), "ADAPTER_LOG": "info"}
-    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
     assert done.stderr.endswith(" INFO adapter: here\n")
     assert done.stderr.count("\n") == 1

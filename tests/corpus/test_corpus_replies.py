@@ -48,13 +48,19 @@ class Upstream(http.BaseTransport, http.AsyncBaseTransport):
 
     def handle_request(self, request: http.Request) -> http.Response:
         assert request.url.path == "/v1/responses"
-        return http.Response(self.status, headers={"content-type": self.content_type}, stream=Pieces(self.pieces))
+        return http.Response(
+            self.status, headers={"content-type": self.content_type}, stream=Pieces(self.pieces)
+        )
 
     async def handle_async_request(self, request: http.Request) -> http.Response:
         return self.handle_request(request)
 
     def json(self, body: Any, status: int = 200) -> None:
-        self.status, self.content_type, self.pieces = status, "application/json", [json.dumps(body).encode()]
+        self.status, self.content_type, self.pieces = (
+            status,
+            "application/json",
+            [json.dumps(body).encode()],
+        )
 
     def stream(self, pieces: list[bytes]) -> None:
         self.status, self.content_type, self.pieces = 200, "text/event-stream", pieces
@@ -76,7 +82,9 @@ def client(upstream: Upstream) -> Iterator[adapter.OpenAI]:
 @pytest.fixture
 def async_client(upstream: Upstream) -> adapter.AsyncOpenAI:
     http_client = http.AsyncClient(transport=upstream)
-    return adapter.AsyncOpenAI(api_key="k", http_client=http_client, settings=SETTINGS, max_retries=0)
+    return adapter.AsyncOpenAI(
+        api_key="k", http_client=http_client, settings=SETTINGS, max_retries=0
+    )
 
 
 @cache
@@ -97,7 +105,9 @@ def finished(recording: corpus.Recording) -> dict[str, Any]:
     """Return the Response in a recording; for a stream, the one that ends it."""
     if recording.sse is None:
         return recording.response
-    return next((data["response"] for _, data in reversed(recording.sse) if "response" in data), UNFINISHED)
+    return next(
+        (data["response"] for _, data in reversed(recording.sse) if "response" in data), UNFINISHED
+    )
 
 
 def asked(recording: corpus.Recording) -> dict[str, Any]:
@@ -120,7 +130,11 @@ def wants_logprobs(recording: corpus.Recording) -> bool:
 def expected(recording: corpus.Recording) -> oracle.Seen | None:
     """Work out what the caller must see; None where an exception is due."""
     response = finished(recording)
-    return None if oracle.must_raise(response) else oracle.seen(response, logprobs=wants_logprobs(recording))
+    return (
+        None
+        if oracle.must_raise(response)
+        else oracle.seen(response, logprobs=wants_logprobs(recording))
+    )
 
 
 def created(client: adapter.OpenAI, request: dict[str, Any]) -> oracle.Seen | None:
@@ -162,7 +176,11 @@ LEAST: dict[corpus.Part, int] = {1: 600, 2: 120}
 @corpus.needs_corpus
 @corpus.each_part
 def test_results(
-    client: adapter.OpenAI, async_client: adapter.AsyncOpenAI, upstream: Upstream, capsys: Any, part: corpus.Part
+    client: adapter.OpenAI,
+    async_client: adapter.AsyncOpenAI,
+    upstream: Upstream,
+    capsys: Any,
+    part: corpus.Part,
 ) -> None:
     wrong = []
     for recording in replies(part, stream=False):
@@ -177,9 +195,7 @@ def test_results(
     assert total > LEAST[part]
 
 
-LONG = (
-    6_000  # bytes; longer streams are read in pieces of 7 in place of 1, which fall at every place of a frame as well
-)
+LONG = 6_000  # bytes; longer streams are read in pieces of 7 in place of 1, which fall at every place of a frame as well
 
 
 def pieces(cut: str, recording: corpus.Recording) -> list[bytes]:
@@ -219,7 +235,9 @@ def test_streams(  # noqa: PLR0917  # fixtures
 
 @corpus.needs_corpus
 @corpus.each_part
-def test_streams_that_break_off(client: adapter.OpenAI, upstream: Upstream, capsys: Any, part: corpus.Part) -> None:
+def test_streams_that_break_off(
+    client: adapter.OpenAI, upstream: Upstream, capsys: Any, part: corpus.Part
+) -> None:
     # After every event of the short streams, and at places spread over the longer ones.
     ended, total = [], 0
     for recording in replies(part, stream=True):
@@ -228,7 +246,11 @@ def test_streams_that_break_off(client: adapter.OpenAI, upstream: Upstream, caps
         data = corpus.sse_bytes(recording)
         terminal = [b'"type": "response.', b'"type":"response.']
         pieces = per_event(data)
-        last = max(i for i, piece in enumerate(pieces) if piece.partition(b"data:")[2].strip() not in (b"[DONE]", b""))
+        last = max(
+            i
+            for i, piece in enumerate(pieces)
+            if piece.partition(b"data:")[2].strip() not in (b"[DONE]", b"")
+        )
         assert any(mark in pieces[last] for mark in terminal)
         prefixes = truncations(pieces[: last + 1])
         for prefix in prefixes[:: max(1, len(prefixes) // 8)]:
@@ -258,9 +280,15 @@ def test_errors(client: adapter.OpenAI, upstream: Upstream, capsys: Any) -> None
         error = recording.response["error"]
         upstream.json(recording.response, recording.status)
         with pytest.raises(openai.APIStatusError) as caught:
-            client.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "…"}])
+            client.chat.completions.create(
+                model="gpt-5", messages=[{"role": "user", "content": "…"}]
+            )
         raised = caught.value
-        assert type(raised) in (openai.BadRequestError, openai.AuthenticationError, openai.RateLimitError), recording.id
+        assert type(raised) in (
+            openai.BadRequestError,
+            openai.AuthenticationError,
+            openai.RateLimitError,
+        ), recording.id
         assert raised.status_code == recording.status
         assert raised.code == error["code"], recording.id
         assert raised.body["message"] == error["message"]
@@ -282,15 +310,22 @@ def declared(kind: type[Any], made: Any) -> Any:
         kind.model_validate(made, strict=True)
     except pydantic.ValidationError as error:
         for one in error.errors():
-            custom = one["loc"][-1] == "type" and one["input"] == "custom"  # in chunks, which Chat streams as well
-            assert custom or "url_citation" in one["loc"], one  # not all servers say where a citation stands
+            custom = (
+                one["loc"][-1] == "type" and one["input"] == "custom"
+            )  # in chunks, which Chat streams as well
+            assert custom or "url_citation" in one["loc"], (
+                one
+            )  # not all servers say where a citation stands
     return kind.construct(**made)
 
 
 def machine_made(recording: corpus.Recording) -> oracle.Seen | None:
     """Put together the chunks of a recorded stream; each must be what the SDK declares."""
     translation = request_of(recording)
-    machine, reader = ChunksFromEvents(translation.reply_context, translation.paths), oracle.Reader()
+    machine, reader = (
+        ChunksFromEvents(translation.reply_context, translation.paths),
+        oracle.Reader(),
+    )
     try:
         for _, data in recording.sse or ():
             for chunk in machine.feed(data) if isinstance(data, dict) else ():
@@ -305,7 +340,9 @@ def whole_made(recording: corpus.Recording) -> oracle.Seen | None:
     """Translate the finished Response of a recording; the completion must be what the SDK declares."""
     translation = request_of(recording)
     try:
-        made = response_to_completion(finished(recording), translation.reply_context, translation.paths)
+        made = response_to_completion(
+            finished(recording), translation.reply_context, translation.paths
+        )
     except TranslationError:
         return None
     return oracle.of_completion(declared(ChatCompletion, made.body))
@@ -314,7 +351,9 @@ def whole_made(recording: corpus.Recording) -> oracle.Seen | None:
 @corpus.needs_corpus
 @corpus.each_part
 @needs_current_types
-def test_replies_are_valid_and_a_stream_says_what_the_whole_reply_does(capsys: Any, part: corpus.Part) -> None:
+def test_replies_are_valid_and_a_stream_says_what_the_whole_reply_does(
+    capsys: Any, part: corpus.Part
+) -> None:
     wrong = [one.id for one in replies(part, stream=False) if whole_made(one) != expected(one)]
     for one in replies(part, stream=True):
         seen = machine_made(one)

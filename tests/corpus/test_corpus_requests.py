@@ -45,7 +45,9 @@ def test_each_request_moves_whole_and_valid_or_stays_for_a_reason(
         if translation.body is None:
             held += 1
             assert translation.held, recording.id
-            assert all(entry.path and entry.why and entry.action == "held" for entry in translation.held)
+            assert all(
+                entry.path and entry.why and entry.action == "held" for entry in translation.held
+            )
             continue
         moved += 1
         problems = problems_of_responses_body(translation.body)
@@ -57,7 +59,10 @@ def test_each_request_moves_whole_and_valid_or_stays_for_a_reason(
         assert all(entry.path.endswith(PASSED_OVER) for entry in lost), recording.id
     right, total = moved + held - len(wrong), moved + held
     with capsys.disabled():
-        print(f"\nrecorded requests: {right} right of {total}; {moved} move, {held} stay for a reason", end=" ")
+        print(
+            f"\nrecorded requests: {right} right of {total}; {moved} move, {held} stay for a reason",
+            end=" ",
+        )
     assert wrong == []
     assert moved > LEAST_MOVED[part]
     assert held > LEAST_HELD[part]
@@ -98,10 +103,18 @@ def transcript(body: dict[str, Any]) -> list[tuple[Any, ...]]:
                 said.append((role, content(item["content"])))
             case "function_call":
                 arguments = read(item["arguments"])
-                said.append(("call", item["name"], sorted(arguments) if isinstance(arguments, dict) else arguments))
+                said.append(
+                    (
+                        "call",
+                        item["name"],
+                        sorted(arguments) if isinstance(arguments, dict) else arguments,
+                    )
+                )
             case "function_call_output":
                 output = item["output"]
-                said.append(("output", read(output) if isinstance(output, str) else content(output)))
+                said.append(
+                    ("output", read(output) if isinstance(output, str) else content(output))
+                )
             case "reasoning" | "item_reference":
                 pass
             case other:
@@ -166,6 +179,9 @@ def test_pairs_say_the_same(capsys: pytest.CaptureFixture[str], part: corpus.Par
     known = {pair for pair in different if DIFFERENT & set(pair)}
     with capsys.disabled():
         total = len(corpus.pairs(part))
-        print(f"\npairs: {total - len(different)} the same, {len(known)} recorded differently", end=" ")
+        print(
+            f"\npairs: {total - len(different)} the same, {len(known)} recorded differently",
+            end=" ",
+        )
     assert different == known
     assert total > {1: 200, 2: 30}[part]

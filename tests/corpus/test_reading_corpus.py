@@ -89,7 +89,9 @@ def test_responses_streams_equal_their_results(capsys: pytest.CaptureFixture[str
     for recording in replies("responses"):
         if recording.sse is None or recording.id in NO_ANSWER:
             continue
-        finished = next(data["response"] for _, data in reversed(recording.sse) if "response" in data)
+        finished = next(
+            data["response"] for _, data in reversed(recording.sse) if "response" in data
+        )
         assert turn_of(recording) == read(finished), recording.id
         count += 1
     report("recorded Responses streams equal to their finished Response", count, capsys)
@@ -102,18 +104,28 @@ def test_responses_say_what_they_say(capsys: pytest.CaptureFixture[str]) -> None
     for recording in replies("responses"):
         response = body(recording)
         if recording.sse is not None:
-            response = next(data["response"] for _, data in reversed(recording.sse) if "response" in data)
+            response = next(
+                data["response"] for _, data in reversed(recording.sse) if "response" in data
+            )
         turn = turns[recording.id]
         if isinstance(turn, Exception):
             continue
         seen = oracle.seen(response)
-        assert (turn.text, turn.refusal, turn.finish) == (seen.content or "", seen.refusal, seen.finish), recording.id
-        assert [(c.id, c.type, c.name, c.arguments) for c in turn.tool_calls] == list(seen.calls), recording.id
+        assert (turn.text, turn.refusal, turn.finish) == (
+            seen.content or "",
+            seen.refusal,
+            seen.finish,
+        ), recording.id
+        assert [(c.id, c.type, c.name, c.arguments) for c in turn.tool_calls] == list(seen.calls), (
+            recording.id
+        )
         usage = turn.usage
         counts = usage and (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, usage.reasoning_tokens)  # fmt: skip
         assert counts == seen.usage, recording.id
         web = [c for c in turn.citations if c.type == "url_citation"]
-        assert [(c.start_index, c.end_index, c.url, c.title) for c in web] == list(seen.citations), recording.id
+        assert [(c.start_index, c.end_index, c.url, c.title) for c in web] == list(
+            seen.citations
+        ), recording.id
         listed = [note for item in response["output"] for part in item.get("content") or () for note in part.get("annotations") or ()]  # fmt: skip
         assert len(turn.citations) == len(listed), recording.id
         count += 1
@@ -145,20 +157,40 @@ def test_chat_says_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
         turn = turns[recording.id]
         if isinstance(turn, Exception):
             continue
-        lines = [recording.response] if recording.sse is None else [d for _, d in recording.sse if isinstance(d, dict)]
-        firsts = [choice for line in lines for choice in line.get("choices") or () if not choice.get("index")]
+        lines = (
+            [recording.response]
+            if recording.sse is None
+            else [d for _, d in recording.sse if isinstance(d, dict)]
+        )
+        firsts = [
+            choice
+            for line in lines
+            for choice in line.get("choices") or ()
+            if not choice.get("index")
+        ]
         key = "message" if recording.sse is None else "delta"
         inner = [dict(choice.get(key) or {}) for choice in firsts]
         for one in inner if recording.sse is None else ():
-            one["tool_calls"] = [{**call, "index": n} for n, call in enumerate(one.get("tool_calls") or ())]
+            one["tool_calls"] = [
+                {**call, "index": n} for n, call in enumerate(one.get("tool_calls") or ())
+            ]
         text, refusal, calls = said(iter(inner))
         assert (turn.text, turn.refusal) == (text, refusal or None), recording.id
-        assert [[c.name, c.arguments] for c in turn.tool_calls] == list(calls.values()), recording.id
-        finish = next((choice["finish_reason"] for choice in reversed(firsts) if choice.get("finish_reason")), "stop")
+        assert [[c.name, c.arguments] for c in turn.tool_calls] == list(calls.values()), (
+            recording.id
+        )
+        finish = next(
+            (choice["finish_reason"] for choice in reversed(firsts) if choice.get("finish_reason")),
+            "stop",
+        )
         ended = "tool_calls" if calls else "stop"
-        assert turn.finish == (finish if finish in ("length", "content_filter") else ended), recording.id
+        assert turn.finish == (finish if finish in ("length", "content_filter") else ended), (
+            recording.id
+        )
         usage = next((line["usage"] for line in reversed(lines) if line.get("usage")), None)
-        assert (turn.usage and turn.usage.total_tokens) == (usage and usage["total_tokens"]), recording.id
+        assert (turn.usage and turn.usage.total_tokens) == (usage and usage["total_tokens"]), (
+            recording.id
+        )
         count += 1
     report("recorded chat replies that say what they say", count, capsys)
     assert count > 1000
@@ -189,7 +221,12 @@ def test_through_the_sdk(api: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def structure(turn: Turn[Any]) -> Any:
     calls = [
-        (c.name, c.type, c.parsed is not None, c.parsed and sorted(c.parsed) if isinstance(c.parsed, dict) else None)
+        (
+            c.name,
+            c.type,
+            c.parsed is not None,
+            c.parsed and sorted(c.parsed) if isinstance(c.parsed, dict) else None,
+        )
         for c in turn.tool_calls
     ]
     return turn.finish, turn.refusal is not None, calls, turn.parsed is not None
@@ -210,7 +247,11 @@ def test_pairs_agree_in_structure(capsys: pytest.CaptureFixture[str], part: corp
             agree += 1
         else:
             differing.add((pair.chat.id, pair.responses.id))
-    report(f"pairs that agree ({errors} more hold an HTTP error, {len(differing)} another answer)", agree, capsys)
+    report(
+        f"pairs that agree ({errors} more hold an HTTP error, {len(differing)} another answer)",
+        agree,
+        capsys,
+    )
     assert differing == ANOTHER_ANSWER[part]
     assert agree + errors + len(differing) == len(corpus.pairs(part)) == {1: 256, 2: 37}[part]
 
@@ -218,9 +259,16 @@ def test_pairs_agree_in_structure(capsys: pytest.CaptureFixture[str], part: corp
 def _is_strict(recording: corpus.Recording, turn: Turn[Any] | Exception) -> bool:
     """Tell whether the SDK parses this recording's calls: functions alone, and all of them strict."""
     tools = tools_of(recording)
-    if not tools or isinstance(turn, Exception) or not turn.tool_calls or turn.finish != "tool_calls":
+    if (
+        not tools
+        or isinstance(turn, Exception)
+        or not turn.tool_calls
+        or turn.finish != "tool_calls"
+    ):
         return False
-    return all(tool["type"] == "function" and tool.get("function", tool).get("strict") for tool in tools)
+    return all(
+        tool["type"] == "function" and tool.get("function", tool).get("strict") for tool in tools
+    )
 
 
 @corpus.needs_corpus
@@ -229,7 +277,9 @@ def test_arguments_are_parsed_as_the_sdk_parses_them(capsys: pytest.CaptureFixtu
     count = 0
     for api in ("chat", "responses"):
         strict = [r for r in replies(api) if r.sse is None and _is_strict(r, read_all(api)[r.id])]
-        client = answer_forms.client(answer_forms.Upstream(*(json.dumps(r.response).encode() for r in strict)))
+        client = answer_forms.client(
+            answer_forms.Upstream(*(json.dumps(r.response).encode() for r in strict))
+        )
         for recording in strict:
             asked: Any = {"model": "m", "tools": tools_of(recording)}
             if api == "chat":
@@ -251,7 +301,9 @@ def test_history_is_what_the_translation_makes_of_it() -> None:
     # The items of a chat turn are those that the same message becomes on its way to the Responses API.
     for recording in replies("chat"):
         turn = read_all("chat")[recording.id]
-        if isinstance(turn, Exception) or any(call.type == "function_call" for call in turn.tool_calls):
+        if isinstance(turn, Exception) or any(
+            call.type == "function_call" for call in turn.tool_calls
+        ):
             continue
         messages = [{"role": "user", "content": "…"}, turn.as_message()]
         body = adapter.translate.chat_to_responses({"model": "m", "messages": messages}).body

@@ -53,7 +53,10 @@ def test_the_schema_of_the_settings_file() -> None:
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(made, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == made
-    assert set(settings_schema()["properties"]) == set(adapter.Settings.model_fields) - {"flags", "observers"}
+    assert set(settings_schema()["properties"]) == set(adapter.Settings.model_fields) - {
+        "flags",
+        "observers",
+    }
 
 
 def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
@@ -124,10 +127,16 @@ def test_the_readmes_tool_loop(api: str) -> None:
     write = answer_forms.completion if api == "chat" else answer_forms.response
     upstream = answer_forms.Upstream(*(json.dumps(write(said)).encode() for said in _SAID))
     asked = "How warm is it in Oslo?"
-    assert readers_programs()["answer"](answer_forms.client(upstream), api, asked) == "21 degrees in Oslo."
+    assert (
+        readers_programs()["answer"](answer_forms.client(upstream), api, asked)
+        == "21 degrees in Oslo."
+    )
     last = upstream.sent[-1]["messages" if api == "chat" else "input"]
     told = "content" if api == "chat" else "output"
-    assert [entry.get(told) for entry in last][2::2] == ['{"city":"Oslo","celsius":21}', last[4][told]]
+    assert [entry.get(told) for entry in last][2::2] == [
+        '{"city":"Oslo","celsius":21}',
+        last[4][told],
+    ]
     assert "Missing required argument" in last[4][told]
 
 
@@ -144,4 +153,8 @@ def test_the_readme_names_every_field() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| `Turn` \| (.*) \|$", readme, re.MULTILINE)
     assert re.findall(r"`([a-z_]+)`", row) == [field.name for field in dataclasses.fields(Turn)]
-    assert [field.name for field in dataclasses.fields(ToolCallDone)][:3] == ["name", "arguments", "parsed"]
+    assert [field.name for field in dataclasses.fields(ToolCallDone)][:3] == [
+        "name",
+        "arguments",
+        "parsed",
+    ]

@@ -17,13 +17,20 @@ from tests.support import answer_forms
 from tests.support.answer_forms import Said
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "README.md", ROOT / "CHANGELOG.md"]
+PAGES = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "SECURITY.md",
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+]
 
 
 @cache
 def _tests_of(path: Path) -> frozenset[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(one.name for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return frozenset(
+        one.name for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
 
 
 def _cited(page: Path) -> list[tuple[str, str]]:
@@ -42,8 +49,14 @@ def test_the_tests_that_it_names_exist(page: Path) -> None:
 
 def test_each_threat_has_a_test() -> None:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    threats = text.partition("## What others can write")[2].partition("## What leaves the process")[0]
-    rows = [line for line in threats.splitlines() if line.startswith("| ") and not line.startswith("| what could")]
+    threats = text.partition("## What others can write")[2].partition("## What leaves the process")[
+        0
+    ]
+    rows = [
+        line
+        for line in threats.splitlines()
+        if line.startswith("| ") and not line.startswith("| what could")
+    ]
     assert len(rows) > 30
     assert [row for row in rows if "`tests/" not in row] == []
 
@@ -68,7 +81,9 @@ def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "made-up")
     names: dict[str, Any] = {}
     exec(compile(program, "tenants.md", "exec"), names)
-    upstream = answer_forms.Upstream(json.dumps(answer_forms.completion(Said(("Hello.",)))).encode())
+    upstream = answer_forms.Upstream(
+        json.dumps(answer_forms.completion(Said(("Hello.",)))).encode()
+    )
     names["client"] = answer_forms.client(upstream)
     reply = names["answer"]("acme", "7", [{"role": "user", "content": "Hi"}])
     assert reply.choices[0].message.content == "Hello."
@@ -109,7 +124,9 @@ def test_every_command_and_verdict_has_its_line() -> None:
     from adapter.tools.cli.commands import COMMANDS
     from adapter.tools.scan.assessment import VERDICTS
 
-    command, code, logs = ((ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md"))
+    command, code, logs = (
+        (ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md")
+    )
     assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS)
     assert sorted(re.findall(r"^\| [\w' …]+ \| `(\w+)` \|", code, re.MULTILINE)) == sorted(VERDICTS)
     fates = logs.partition("| fate |")[2].partition("\n\n")[0]

@@ -22,13 +22,19 @@ GUIDE = (ROOT / "MIGRATION.md").read_text(encoding="utf-8")
 
 _STEP = re.compile(r"^### (\d+)\. (.*)$", re.MULTILINE)
 _BLOCK = re.compile(
-    r"(?:<!-- file: (?P<file>[\w.]+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:<!-- file: (?P<file>[\w.]+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _BOTH_SIDES = "asked for responses, answered by chat:"
 
 SAYS = {
     1: ["app.py:10:", "seed", "3 calls in 2 files"],
-    2: ["+from adapter import OpenAI", "Where is my parcel? Indeed.", "backend  ", "7 ok, 3 skipped"],
+    2: [
+        "+from adapter import OpenAI",
+        "Where is my parcel? Indeed.",
+        "backend  ",
+        "7 ok, 3 skipped",
+    ],
     3: ["4 passed", _BOTH_SIDES, "test_sort[responses]: unsupported (seed)", "4 passed"],
     4: [
         "adapter.toml, line 1",
@@ -37,10 +43,20 @@ SAYS = {
         "responses->responses      3",
         "rule          3",
     ],
-    5: ["rollout  ", "adapter.toml, line 2", "responses->responses      2", "unsupported      4", "seed held      2"],
+    5: [
+        "rollout  ",
+        "adapter.toml, line 2",
+        "responses->responses      2",
+        "unsupported      4",
+        "seed held      2",
+    ],
     6: ["3 calls in 1 file", "3 moves as is", "seed dropped, 1×", "4 passed"],
     7: ["A value went into the sqlite store and came back"],
-    8: ["/responses         The route is there", "Where is my parcel? Indeed.", "responses->responses      9"],
+    8: [
+        "/responses         The route is there",
+        "Where is my parcel? Indeed.",
+        "responses->responses      9",
+    ],
     9: ["Where is my parcel? Indeed. stop", "3 calls in 9 files, 3 moves as is"],
 }
 """What each step prints, in this order."""
@@ -56,7 +72,9 @@ def server(request: Request) -> Reply:
     chat = request.path == answers.CHAT
     if body.get("stream"):
         return Reply.of_sse(answers.chat_events(text) if chat else answers.events(text))
-    return Reply.of_json(answers.completion(text) if chat else answers.response(answers.message_item(text)))
+    return Reply.of_json(
+        answers.completion(text) if chat else answers.response(answers.message_item(text))
+    )
 
 
 def script() -> str:
@@ -132,4 +150,6 @@ def test_the_options_that_the_documents_name_exist(name: str) -> None:
     text = GUIDE + "".join(page.read_text(encoding="utf-8") for page in pages)
     calls = re.findall(rf"adapter {name}\b([^`\n#]*)", text)
     assert len(calls) > 1
-    assert [one for call in calls for one in re.findall(r"(?<!\w)--[a-z-]+", call) if one not in shown] == []
+    assert [
+        one for call in calls for one in re.findall(r"(?<!\w)--[a-z-]+", call) if one not in shown
+    ] == []

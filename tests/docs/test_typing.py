@@ -76,10 +76,19 @@ BY_POSITION = (
 # What only ours have: whether it is right, and the call.
 OURS = {
     "settings": (True, "adapter.OpenAI(settings=adapter.Settings())"),
-    "settings, a dict": (True, "adapter.AsyncOpenAI(settings={'backend': 'responses', 'drop': ['seed']})"),
+    "settings, a dict": (
+        True,
+        "adapter.AsyncOpenAI(settings={'backend': 'responses', 'drop': ['seed']})",
+    ),
     "settings, none": (True, "adapter.AzureOpenAI(azure_endpoint='u', settings=None)"),
-    "settings of a copy": (True, "adapter.AsyncAzureOpenAI(base_url='u').copy(settings={'backend': 'chat'})"),
-    "settings of with_options": (True, "adapter.OpenAI().with_options(settings=adapter.Settings(), timeout=3)"),
+    "settings of a copy": (
+        True,
+        "adapter.AsyncAzureOpenAI(base_url='u').copy(settings={'backend': 'chat'})",
+    ),
+    "settings of with_options": (
+        True,
+        "adapter.OpenAI().with_options(settings=adapter.Settings(), timeout=3)",
+    ),
     "settings, a name": (False, "adapter.OpenAI(settings='responses')"),
     "settings, the class": (False, "adapter.OpenAI(settings=adapter.Settings)"),
     "settings, misspelt": (False, "adapter.OpenAI(setings=adapter.Settings())"),
@@ -105,7 +114,10 @@ OURS = {
         True,
         "adapter.Settings(rules=[{'match': {'model': 'gpt-5*', 'stream': True}, 'rollout': 0.5}])",
     ),
-    "Settings, .env": (True, "adapter.Settings(_env_file='.env', _secrets_dir=pathlib.Path('secrets'))"),
+    "Settings, .env": (
+        True,
+        "adapter.Settings(_env_file='.env', _secrets_dir=pathlib.Path('secrets'))",
+    ),
     "Settings, of a document": (True, "adapter.Settings(**json.loads('{}'))"),
     "Settings, observers": (True, "adapter.Settings(observers=[adapter.Counters(), print])"),
     "Settings, misspelt": (False, "adapter.Settings(bakend='responses')"),
@@ -113,7 +125,10 @@ OURS = {
     "Settings, no emulation": (False, "adapter.Settings(emulate=['seed'])"),
     "Settings, a number": (False, "adapter.Settings(rollout=[5])"),
     "Settings, no observer": (False, "adapter.Settings(observers=[3])"),
-    "Settings, a misspelt rule": (False, "adapter.Settings(rules=[{'match': {'model': 'm'}, 'bakend': 'chat'}])"),
+    "Settings, a misspelt rule": (
+        False,
+        "adapter.Settings(rules=[{'match': {'model': 'm'}, 'bakend': 'chat'}])",
+    ),
     "Settings, a misspelt match": (False, "adapter.Settings(rules=[{'match': {'modell': 'm'}}])"),
     "Settings, .env misspelt": (False, "adapter.Settings(_envfile='.env')"),
     "Settings by position": (False, "adapter.Settings('responses')"),
@@ -131,8 +146,14 @@ OURS = {
     "transport": (True, "httpx2.Client(transport=adapter.Transport())"),
     "transport of something else": (False, "adapter.Transport(httpx2.Client())"),
     "transport of an async one": (False, "adapter.Transport(httpx2.AsyncHTTPTransport())"),
-    "transport, async_inner of a sync one": (False, "adapter.Transport(async_inner=httpx2.HTTPTransport())"),
-    "transport, async_inner by position": (False, "adapter.Transport(None, httpx2.AsyncHTTPTransport())"),
+    "transport, async_inner of a sync one": (
+        False,
+        "adapter.Transport(async_inner=httpx2.HTTPTransport())",
+    ),
+    "transport, async_inner by position": (
+        False,
+        "adapter.Transport(None, httpx2.AsyncHTTPTransport())",
+    ),
     "transport, misspelt": (False, "adapter.Transport(setings=adapter.Settings())"),
     "transport with a name": (False, "adapter.AsyncTransport(settings='responses')"),
     "async transport of a sync one": (False, "adapter.AsyncTransport(httpx2.HTTPTransport())"),
@@ -160,16 +181,26 @@ SETTINGS = adapter.Settings()
 def with_settings(call: str) -> str:
     """Give a call's last pair of parentheses our settings too."""
     head, _, arguments = call.rpartition("(")
-    return f"{head}({arguments[:-1].rstrip(', ')}{', ' if arguments != ')' else ''}settings=SETTINGS)"
+    return (
+        f"{head}({arguments[:-1].rstrip(', ')}{', ' if arguments != ')' else ''}settings=SETTINGS)"
+    )
 
 
-CALLS = {(name, who): template.format(who) for name, template in LIKE_THE_SDKS.items() for who in ("openai", "adapter")}
+CALLS = {
+    (name, who): template.format(who)
+    for name, template in LIKE_THE_SDKS.items()
+    for who in ("openai", "adapter")
+}
 CALLS |= {
     (name, "more"): with_settings(template.format("adapter"))
     for name, template in LIKE_THE_SDKS.items()
     if not name.startswith("an unknown")
 }
-CALLS |= {(template, who): template.format(who) for template in BY_POSITION for who in ("openai", "adapter")}
+CALLS |= {
+    (template, who): template.format(who)
+    for template in BY_POSITION
+    for who in ("openai", "adapter")
+}
 CALLS |= {(name, "adapter"): call for name, (_, call) in OURS.items()}
 # Of a name whose type isn't known a checker believes everything.
 CALLS |= {(name, "is nothing"): f"not_{name}: Nothing = adapter.{name}" for name in adapter.__all__}
@@ -197,7 +228,14 @@ def pyright(*files: str) -> Errors:
     name = next((name for name in PYRIGHTS if found(name)), None)
     if name is None:
         pytest.skip("neither pyright nor basedpyright is installed (requirements/servers.txt)")
-    command = [str(found(name)), *PYRIGHTS[name], "--outputjson", "--pythonpath", sys.executable, *files]
+    command = [
+        str(found(name)),
+        *PYRIGHTS[name],
+        "--outputjson",
+        "--pythonpath",
+        sys.executable,
+        *files,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     errors: Errors = defaultdict(lambda: defaultdict(list))
@@ -205,7 +243,9 @@ def pyright(*files: str) -> Errors:
         # Only the newer checker says that a value goes unused, which is what it does here.
         if one["severity"] == "error" and not one.get("rule", "").startswith("reportUnused"):
             said = one["message"].partition("\n")[0]
-            errors[Path(one["file"]).name][one["range"]["start"]["line"] + 1].append((one.get("rule", ""), said))
+            errors[Path(one["file"]).name][one["range"]["start"]["line"] + 1].append(
+                (one.get("rule", ""), said)
+            )
     return errors
 
 
@@ -248,22 +288,35 @@ def test_the_public_face(checker: str) -> None:
     codes = {name: {code for code, _ in of} for (name, who), of in calls.items() if who == "more"}
     assert codes == {name: {code for code, _ in natively[name]} for name in codes}
     assert [
-        template for template in BY_POSITION if not (calls[template, "openai"] and calls[template, "adapter"])
+        template
+        for template in BY_POSITION
+        if not (calls[template, "openai"] and calls[template, "adapter"])
     ] == []
-    assert {name: calls[name, "adapter"] == [] for name in OURS} == {name: right for name, (right, _) in OURS.items()}
+    assert {name: calls[name, "adapter"] == [] for name in OURS} == {
+        name: right for name, (right, _) in OURS.items()
+    }
     assert [name for (name, what), of in calls.items() if what == "is nothing" and not of] == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "model", "more"),
-    [(Arguments, adapter.Settings, {*OPTIONS}), (RuleArguments, Rule, set()), (MatchArguments, Match, set())],
+    [
+        (Arguments, adapter.Settings, {*OPTIONS}),
+        (RuleArguments, Rule, set()),
+        (MatchArguments, Match, set()),
+    ],
     ids=["Settings", "Rule", "Match"],
 )
 def test_every_setting_has_its_type(arguments: Any, model: Any, more: set[str]) -> None:
-    assert arguments.__optional_keys__ == model.model_fields.keys() | more, "adapter/_settings/arguments.py"
+    assert arguments.__optional_keys__ == model.model_fields.keys() | more, (
+        "adapter/_settings/arguments.py"
+    )
 
 
 def test_the_version_is_the_distributions() -> None:
-    assert adapter.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (
+        adapter.__version__
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    )
     assert (ROOT / "adapter" / "py.typed").is_file()
     assert "__version__" in dir(adapter)

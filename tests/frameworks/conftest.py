@@ -18,7 +18,11 @@ RECORD_FROM = os.environ.get(isolated.RECORD_FROM)
 pytest.register_assert_rewrite("tests.frameworks.harness")  # so that a difference is shown in full
 
 # Frameworks live in environments of their own: elsewhere there is nothing to collect.
-collect_ignore = [path.name for path in Path(__file__).parent.glob("test_*.py") if path.stem != f"test_{FRAMEWORK}"]
+collect_ignore = [
+    path.name
+    for path in Path(__file__).parent.glob("test_*.py")
+    if path.stem != f"test_{FRAMEWORK}"
+]
 
 # Frameworks that report home by default; the tests' network block would refuse it anyway.
 os.environ |= {

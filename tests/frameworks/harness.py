@@ -73,19 +73,26 @@ class Side:
     @property
     def where(self) -> dict[str, str]:
         """Give the server's address and key, under the names of the SDK's constructor."""
-        return {"base_url": self.source.base_url or f"https://{HOST}/v1", "api_key": self.source.api_key}
+        return {
+            "base_url": self.source.base_url or f"https://{HOST}/v1",
+            "api_key": self.source.api_key,
+        }
 
     def http_client(self) -> Any:
         """Give an HTTP client that goes through the adapter, for a library that accepts one; None at the other ways in."""
         if self.way_in != "http_client":
             return None
-        return self._sync.enter_context(FAMILY.Client(transport=adapter.Transport(settings=self.settings), timeout=60))
+        return self._sync.enter_context(
+            FAMILY.Client(transport=adapter.Transport(settings=self.settings), timeout=60)
+        )
 
     def async_http_client(self) -> Any:
         """Give the same for asyncio; it is closed in the loop that it was used in."""
         if self.way_in != "http_client":
             return None
-        client = FAMILY.AsyncClient(transport=adapter.AsyncTransport(settings=self.settings), timeout=60)
+        client = FAMILY.AsyncClient(
+            transport=adapter.AsyncTransport(settings=self.settings), timeout=60
+        )
         self._async.push_async_callback(client.aclose)
         return client
 
@@ -95,7 +102,9 @@ class Side:
             self._async.push_async_callback(client.close)
         else:
             self._sync.callback(client.close)
-        return adapter.install(client, settings=self.settings) if self.way_in == "install" else client
+        return (
+            adapter.install(client, settings=self.settings) if self.way_in == "install" else client
+        )
 
     def openai(self, **options: Any) -> openai.OpenAI:
         """Give a client for a framework that accepts one, made for the way in."""
@@ -141,7 +150,12 @@ class House:
         """Make one side; it never falls back to Chat in silence."""
         strict: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", **settings}
         # Without fallbacks: each cassette holds the traffic of one API.
-        return Side(backend, self.way_in, self.source, adapter.Settings(backend=backend, fallback=(), **strict))
+        return Side(
+            backend,
+            self.way_in,
+            self.source,
+            adapter.Settings(backend=backend, fallback=(), **strict),
+        )
 
     @contextmanager
     def cassette(self, name: str, backend: str) -> Iterator[None]:
@@ -162,7 +176,12 @@ class House:
         return outcome
 
     def compare(
-        self, name: str, run: Callable[[Side], Any], *, but: Mapping[str, str] | None = None, **settings: Any
+        self,
+        name: str,
+        run: Callable[[Side], Any],
+        *,
+        but: Mapping[str, str] | None = None,
+        **settings: Any,
     ) -> Any:
         """Run a program on both backends; give the plain outcome, which must be the same.
 
@@ -170,7 +189,9 @@ class House:
         """
         outcomes = {}
         for backend in BACKENDS:
-            outcomes[backend] = plain(self.run(name, backend, run, **settings), without=frozenset(but or ()))
+            outcomes[backend] = plain(
+                self.run(name, backend, run, **settings), without=frozenset(but or ())
+            )
         found = list(differences(outcomes["chat"], outcomes["responses"]))
         assert not found, "\n".join(["the backends differ (path: chat, responses)", *found])
         return outcomes["chat"]
@@ -182,7 +203,10 @@ _RECORDED: set[Path] = set()
 @contextmanager
 def sent_paths(into: list[str]) -> Iterator[None]:
     """Write down the paths of the requests that leave, at the place below the adapter where vcrpy also stands."""
-    sync, asynchronous = FAMILY.HTTPTransport.handle_request, FAMILY.AsyncHTTPTransport.handle_async_request
+    sync, asynchronous = (
+        FAMILY.HTTPTransport.handle_request,
+        FAMILY.AsyncHTTPTransport.handle_async_request,
+    )
 
     def handle_request(self: Any, request: Any) -> Any:
         into.append(request.url.path)

@@ -35,7 +35,10 @@ SETTINGS = adapter.Settings(backend=ASKED["backend"], on_bug="raise")
 def _upstream() -> Iterator[None]:
     """Replay or record the whole run, where that was asked, and write down how often which path was asked."""
     cassette, paths = ASKED["cassette"], list[str]()
-    with use_cassette(cassette, record=ASKED["record"], whole=False) if cassette else nullcontext(), sent_paths(paths):
+    with (
+        use_cassette(cassette, record=ASKED["record"], whole=False) if cassette else nullcontext(),
+        sent_paths(paths),
+    ):
         yield
         Path(ASKED["paths"]).write_text(json.dumps(Counter(paths)))
 
@@ -63,7 +66,9 @@ class Wired:
             "max_retries": 0,
             "stream_usage": True,
             "http_client": FAMILY.Client(transport=adapter.Transport(settings=SETTINGS)),
-            "http_async_client": FAMILY.AsyncClient(transport=adapter.AsyncTransport(settings=SETTINGS)),
+            "http_async_client": FAMILY.AsyncClient(
+                transport=adapter.AsyncTransport(settings=SETTINGS)
+            ),
         }
 
     @property

@@ -9,7 +9,10 @@ SUITE = Suite(
     shown={
         "langchain": ("langchain-openai", "langchain", "langchain-tests"),
         "pydantic_ai": ("pydantic-ai-slim",),
-        "opentelemetry": ("opentelemetry-instrumentation-openai-v2", "opentelemetry-instrumentation-openai"),
+        "opentelemetry": (
+            "opentelemetry-instrumentation-openai-v2",
+            "opentelemetry-instrumentation-openai",
+        ),
         "openai_agents": ("openai-agents",),
         "instructor": ("instructor",),
         "llama_index": ("llama-index-llms-openai", "llama-index-core"),

@@ -19,7 +19,9 @@ SUNNY = "It is sunny and 21 degrees in Paris today :)"
 
 Weather = create_model("get_weather", __doc__="Get the weather of a city.", city=(str, ...))
 # For what is asked without a strict schema: the shortest legal JSON is `{}` then.
-Anywhere = create_model("get_weather", __doc__="Get the weather of a city.", city=(str, "somewhere"))
+Anywhere = create_model(
+    "get_weather", __doc__="Get the weather of a city.", city=(str, "somewhere")
+)
 
 # Where a tool is named and not strict. llama.cpp ignores the name, and gives the same on both.
 ON_VLLM = {
@@ -64,14 +66,25 @@ def patched(side: Side, mode: Mode, *, asynchronous: bool) -> Any:
         client = side.async_openai() if asynchronous else side.openai()
         return instructor.from_openai(client, mode=mode, model="tiny")
     http_client = side.async_http_client() if asynchronous else side.http_client()
-    options = {"async_client": asynchronous, "http_client": http_client, "max_retries": 0, **side.where}
+    options = {
+        "async_client": asynchronous,
+        "http_client": http_client,
+        "max_retries": 0,
+        **side.where,
+    }
     made = instructor.from_provider("openai/tiny", mode=mode, **options)
     side.adapt(made.client)
     return made
 
 
 Program = Callable[[Side], Any]
-HOOKS = ("completion:kwargs", "completion:response", "completion:error", "parse:error", "completion:last_attempt")
+HOOKS = (
+    "completion:kwargs",
+    "completion:response",
+    "completion:error",
+    "parse:error",
+    "completion:last_attempt",
+)
 
 
 def program(method: str, question: str, mode: Mode, *, asynchronous: bool, **asked: Any) -> Program:
@@ -113,7 +126,10 @@ def program(method: str, question: str, mode: Mode, *, asynchronous: bool, **ask
 def outcome(result: Any) -> dict[str, Any]:
     """Give what a call came to; servers cut their replies differently, so equal snapshots in a row count once."""
     if isinstance(result, InstructorRetryException):
-        attempts = [(type(each.exception).__name__, wire(each.completion)) for each in result.failed_attempts or []]
+        attempts = [
+            (type(each.exception).__name__, wire(each.completion))
+            for each in result.failed_attempts or []
+        ]
         return {
             "error": type(result).__name__,
             "attempts": result.n_attempts,
@@ -210,12 +226,20 @@ def test_json_schema(recorded_house: House, asynchronous: bool) -> None:
 @both_ways
 def test_json_schema_in_part(recorded_house: House, asynchronous: bool) -> None:
     run = program(
-        "create_partial", "Make somebody up.", Mode.JSON_SCHEMA, asynchronous=asynchronous, response_model=Person
+        "create_partial",
+        "Make somebody up.",
+        Mode.JSON_SCHEMA,
+        asynchronous=asynchronous,
+        response_model=Person,
     )
     found = recorded_house.compare("json_schema_partial", run)
     assert found["results"][-1] == PERSON
     steps = [(each["name"], each["age"], each["tags"]) for each in found["results"]]
-    assert steps.index(("Paris", None, None)) < steps.index(("Paris", 42, None)) < steps.index(("Paris", 42, ["Paris"]))
+    assert (
+        steps.index(("Paris", None, None))
+        < steps.index(("Paris", 42, None))
+        < steps.index(("Paris", 42, ["Paris"]))
+    )
 
 
 @both_ways
@@ -236,7 +260,11 @@ def test_json(recorded_house: House, asynchronous: bool) -> None:
 @both_ways
 def test_json_in_part(recorded_house: House, asynchronous: bool) -> None:
     run = program(
-        "create_partial", "What is the weather in Paris?", Mode.JSON, asynchronous=asynchronous, response_model=Anywhere
+        "create_partial",
+        "What is the weather in Paris?",
+        Mode.JSON,
+        asynchronous=asynchronous,
+        response_model=Anywhere,
     )
     assert recorded_house.compare("json_partial", run)["results"][-1]["city"] == "somewhere"
 
@@ -254,11 +282,17 @@ def test_list_in_a_stream(recorded_house: House, asynchronous: bool) -> None:
     assert [each["city"] for each in found["results"]] == ["somewhere"]
 
 
-@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON_SCHEMA, Mode.JSON], ids=["tools", "json_schema", "json"])
+@pytest.mark.parametrize(
+    "mode", [Mode.TOOLS, Mode.JSON_SCHEMA, Mode.JSON], ids=["tools", "json_schema", "json"]
+)
 @both_ways
 def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> None:
     # Instructor sends the refused reply back as it got it, with the reason: as a tool's answer, or as the user's next words.
-    name = {Mode.TOOLS: "again_tools", Mode.JSON_SCHEMA: "again_json_schema", Mode.JSON: "again_json"}[mode]
+    name = {
+        Mode.TOOLS: "again_tools",
+        Mode.JSON_SCHEMA: "again_json_schema",
+        Mode.JSON: "again_json",
+    }[mode]
     seen: list[list[str]] = []
 
     def run(side: Side) -> Any:
@@ -281,7 +315,14 @@ def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> No
 @both_ways
 def test_gives_up(house: House, asynchronous: bool) -> None:
     # llama.cpp ignores the named tool and answers in text; vLLM calls it with arguments that don't fit.
-    run = program("create", "Say hello.", Mode.TOOLS, asynchronous=asynchronous, response_model=Person, max_retries=1)
+    run = program(
+        "create",
+        "Say hello.",
+        Mode.TOOLS,
+        asynchronous=asynchronous,
+        response_model=Person,
+        max_retries=1,
+    )
     found = house.compare("gives_up", run, but=ON_VLLM if house.source.name == "vllm" else None)
     assert (found["error"], found["attempts"]) == ("InstructorRetryException", 2)
     texts = [completion["text"] for _, completion in found["each"]]

@@ -32,7 +32,9 @@ WEATHER = "What is the weather in Paris?"
 # vLLM names a fingerprint on Chat, and the Responses API has none anywhere.
 BUT = {"system_fingerprint": "the Responses API has none"}
 # Where a caller says nothing, the adapter writes `strict: false`, as Chat means it; vLLM puts what it is sent into the prompt.
-SIZES = dict.fromkeys(("prompt_tokens", "input_tokens", "total_tokens"), "`strict: false` is part of vLLM's prompt")
+SIZES = dict.fromkeys(
+    ("prompt_tokens", "input_tokens", "total_tokens"), "`strict: false` is part of vLLM's prompt"
+)
 
 
 class Person(BaseModel):
@@ -56,7 +58,9 @@ def chat(side: Side, **options: Any) -> ChatOpenAI:
     """Wire LangChain's model in each of the three ways."""
     options = {"model": "tiny", "max_retries": 0, **side.where, **options}
     if side.way_in == "http_client":
-        return ChatOpenAI(http_client=side.http_client(), http_async_client=side.async_http_client(), **options)
+        return ChatOpenAI(
+            http_client=side.http_client(), http_async_client=side.async_http_client(), **options
+        )
     if side.way_in == "client":
         sync, asynchronous = side.openai(), side.async_openai()
         return ChatOpenAI(
@@ -99,7 +103,9 @@ def test_stream(house: House) -> None:
     outcome = house.compare("stream", run, but=BUT)
     assert "".join(chunk["content"] for chunk in outcome) == HELLO
     assert sum(bool(chunk["content"]) for chunk in outcome) > 3
-    assert [chunk["usage_metadata"]["output_tokens"] > 5 for chunk in outcome if chunk["usage_metadata"]] == [True]
+    assert [
+        chunk["usage_metadata"]["output_tokens"] > 5 for chunk in outcome if chunk["usage_metadata"]
+    ] == [True]
 
 
 def test_astream(house: House) -> None:
@@ -158,7 +164,9 @@ def test_agent_streamed(house: House) -> None:
     def run(side: Side) -> Any:
         agent = create_agent(chat(side), tools=[get_weather])
         text, updates = "", []
-        for mode, data in agent.stream({"messages": [HumanMessage(WEATHER)]}, stream_mode=["messages", "updates"]):
+        for mode, data in agent.stream(
+            {"messages": [HumanMessage(WEATHER)]}, stream_mode=["messages", "updates"]
+        ):
             if mode == "updates":
                 updates.append(data)
             elif isinstance(data[0], AIMessage):
@@ -174,12 +182,20 @@ def test_agent_streamed(house: House) -> None:
     ("name", "options"),
     [
         pytest.param("json_schema", {"method": "json_schema"}, id="json schema"),
-        pytest.param("json_schema_strict", {"method": "json_schema", "strict": True}, id="json schema, strict"),
-        pytest.param("function_calling", {"method": "function_calling", "strict": True}, id="a named tool"),
+        pytest.param(
+            "json_schema_strict",
+            {"method": "json_schema", "strict": True},
+            id="json schema, strict",
+        ),
+        pytest.param(
+            "function_calling", {"method": "function_calling", "strict": True}, id="a named tool"
+        ),
     ],
 )
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_structured_output(recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool) -> None:
+def test_structured_output(
+    recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool
+) -> None:
     def model(side: Side) -> Any:
         return chat(side).with_structured_output(Person, include_raw=True, **options)
 
@@ -200,7 +216,11 @@ def test_structured_output(recorded_house: House, name: str, options: dict[str, 
     ("name", "options"),
     [
         pytest.param("json_schema_streamed", {"method": "json_schema"}, id="json schema"),
-        pytest.param("function_calling_streamed", {"method": "function_calling", "strict": True}, id="a named tool"),
+        pytest.param(
+            "function_calling_streamed",
+            {"method": "function_calling", "strict": True},
+            id="a named tool",
+        ),
     ],
 )
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -224,7 +244,9 @@ def test_structured_output_streamed(
 
 def test_agent_with_structured_output(recorded_house: House) -> None:
     def run(side: Side) -> Any:
-        agent = create_agent(chat(side), tools=[get_weather], response_format=ProviderStrategy(Person))
+        agent = create_agent(
+            chat(side), tools=[get_weather], response_format=ProviderStrategy(Person)
+        )
         return agent.invoke({"messages": [HumanMessage("Make somebody up.")]})
 
     outcome = recorded_house.compare("agent_structured", run, but=BUT | SIZES)
@@ -235,12 +257,17 @@ def test_errors(recorded_house: House) -> None:
     def run(side: Side) -> Any:
         with pytest.raises(openai.BadRequestError) as failure:
             chat(side, temperature=9.0).invoke("Say hello.")
-        return {"status": failure.value.status_code, "mro": [each.__name__ for each in type(failure.value).__mro__]}
+        return {
+            "status": failure.value.status_code,
+            "mro": [each.__name__ for each in type(failure.value).__mro__],
+        }
 
     assert recorded_house.compare("error", run)["status"] == 400
 
 
-def standard_tests(backend: str, source: Source, folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+def standard_tests(
+    backend: str, source: Source, folder: Path
+) -> tuple[dict[str, str], dict[str, int]]:
     """Run LangChain's standard tests on one backend; give each one's outcome, and how often which path was asked."""
     cassette = CASSETTES / "langchain" / f"standard.{backend}.yaml"
     report, paths = folder / f"{backend}.xml", folder / f"{backend}.json"
@@ -253,7 +280,14 @@ def standard_tests(backend: str, source: Source, folder: Path) -> tuple[dict[str
     }
     suite = Path(__file__).with_name("langchain_suite.py")
     # Its tests mind no warnings, and the numbers of its benchmarks mean nothing here.
-    options = ["-q", "-Wdefault", "-pno:asyncio", "-pno:cacheprovider", "--benchmark-disable", f"--junitxml={report}"]
+    options = [
+        "-q",
+        "-Wdefault",
+        "-pno:asyncio",
+        "-pno:cacheprovider",
+        "--benchmark-disable",
+        f"--junitxml={report}",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", str(suite), *options],
         env={**os.environ, "LANGCHAIN_SUITE": json.dumps(asked)},
@@ -265,9 +299,15 @@ def standard_tests(backend: str, source: Source, folder: Path) -> tuple[dict[str
     assert done.returncode in {0, 1}, done.stdout[-3000:] + done.stderr[-3000:]
     outcomes = {}
     for case in ET.parse(report).iter("testcase"):
-        bad = [f"{each.tag}: {each.get('message')}" for each in case if each.tag in {"failure", "error", "skipped"}]
+        bad = [
+            f"{each.tag}: {each.get('message')}"
+            for each in case
+            if each.tag in {"failure", "error", "skipped"}
+        ]
         said = re.sub(r"0x[0-9a-f]+", "0x", "; ".join(bad))
-        outcomes[f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"] = said or "passed"
+        outcomes[f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"] = (
+            said or "passed"
+        )
     return outcomes, json.loads(paths.read_text())
 
 
@@ -278,7 +318,11 @@ def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
     # llama.cpp ignores a JSON schema on the Responses API, and a failure's words hold token details that only one of its APIs gives.
     if source.name == "llamacpp":
         outcomes = {
-            backend: {name: said.partition(":")[0] for name, said in results.items() if "structured_out" not in name}
+            backend: {
+                name: said.partition(":")[0]
+                for name, said in results.items()
+                if "structured_out" not in name
+            }
             for backend, results in outcomes.items()
         }
     different = {

@@ -29,7 +29,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
-ON_ITS_WAY = "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+ON_ITS_WAY = (
+    "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+)
 SATURDAY = "Yes: tell the carrier before Thursday noon, and parcel LX-77 comes on Saturday instead."
 
 WEATHER = "What is the weather in Paris?"
@@ -91,7 +93,11 @@ class Model:
         # The newest `stream_options` would not be sent unasked.
         where.setdefault("additional_kwargs", {"stream_options": {"include_usage": True}})
         if side.way_in == "client":
-            given = {"async_openai_client": side.async_openai()} if asynchronous else {"openai_client": side.openai()}
+            given = (
+                {"async_openai_client": side.async_openai()}
+                if asynchronous
+                else {"openai_client": side.openai()}
+            )
         elif asynchronous:
             given = {"async_http_client": side.async_http_client()}
         else:
@@ -113,7 +119,9 @@ class Model:
         await self.client.close()
 
 
-def program(method: str, *given: Any, asynchronous: bool, options: Any = None, **asked: Any) -> Program:
+def program(
+    method: str, *given: Any, asynchronous: bool, options: Any = None, **asked: Any
+) -> Program:
     """Give a program of one call of the model; the async form of a method has an `a` before its name."""
     streams = method.startswith("stream_")
 
@@ -135,7 +143,9 @@ def outcome(result: Any) -> Any:
     """Give what a call came to; of a stream, where it ended and what its deltas came to."""
     if isinstance(result, list) and result and hasattr(result[-1], "delta"):
         return {**outcome(result[-1]), "deltas": "".join(each.delta or "" for each in result)}
-    if isinstance(result, list):  # of objects that are built up, in steps that follow the server's cuts
+    if isinstance(
+        result, list
+    ):  # of objects that are built up, in steps that follow the server's cuts
         filled = [name for each in result for name, value in each.model_dump().items() if value]
         return {"last": result[-1], "filled": list(dict.fromkeys(filled))}
     if hasattr(result, "message"):
@@ -167,7 +177,10 @@ def calls(found: dict[str, Any]) -> list[tuple[str, Any]]:
 
 both_ways = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 either_way = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-TALK = [ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content="Say hello.")]
+TALK = [
+    ChatMessage(role="system", content="Be brief."),
+    ChatMessage(role="user", content="Say hello."),
+]
 
 
 @both_ways
@@ -183,7 +196,9 @@ def test_chat(house: House, stream: bool, asynchronous: bool) -> None:
 @both_ways
 @either_way
 def test_complete(house: House, stream: bool, asynchronous: bool) -> None:
-    run = program("stream_complete" if stream else "complete", "Say hello.", asynchronous=asynchronous)
+    run = program(
+        "stream_complete" if stream else "complete", "Say hello.", asynchronous=asynchronous
+    )
     assert house.compare("complete_stream" if stream else "complete", run)["text"] == HELLO
 
 
@@ -191,7 +206,11 @@ def test_complete(house: House, stream: bool, asynchronous: bool) -> None:
 @either_way
 def test_chat_with_tools(house: House, stream: bool, asynchronous: bool) -> None:
     asked = {"tools": [tool(get_weather)], "user_msg": BOTH, "allow_parallel_tool_calls": True}
-    run = program("stream_chat_with_tools" if stream else "chat_with_tools", asynchronous=asynchronous, **asked)
+    run = program(
+        "stream_chat_with_tools" if stream else "chat_with_tools",
+        asynchronous=asynchronous,
+        **asked,
+    )
     found = house.compare("tools_stream" if stream else "tools", run)
     assert calls(found) == [("get_weather", {"city": "Lima"}), ("get_weather", {"city": "Oslo"})]
 
@@ -199,10 +218,21 @@ def test_chat_with_tools(house: House, stream: bool, asynchronous: bool) -> None
 @pytest.mark.parametrize("choice", ["required", "get_weather"])
 @both_ways
 def test_tool_choice(recorded_house: House, choice: str, asynchronous: bool) -> None:
-    asked = {"tools": [tool(get_weather)], "user_msg": WEATHER, "tool_choice": choice, "strict": True}
+    asked = {
+        "tools": [tool(get_weather)],
+        "user_msg": WEATHER,
+        "tool_choice": choice,
+        "strict": True,
+    }
     run = program("chat_with_tools", asynchronous=asynchronous, **asked)
-    but = {"finish": "vLLM ends a named call with `stop` on Chat Completions"} if choice == "get_weather" else None
-    found = recorded_house.compare("tool_required" if choice == "required" else "tool_named", run, but=but)
+    but = (
+        {"finish": "vLLM ends a named call with `stop` on Chat Completions"}
+        if choice == "get_weather"
+        else None
+    )
+    found = recorded_house.compare(
+        "tool_required" if choice == "required" else "tool_named", run, but=but
+    )
     assert calls(found) == [("get_weather", {"city": "Paris"})]
 
 
@@ -214,13 +244,17 @@ def test_predict_and_call(house: House, asynchronous: bool) -> None:
     assert [source["tool_name"] for source in found["sources"]] == ["get_weather"]
 
 
-def agent_run(streaming: bool, question: str, *functions: Callable[..., str], **options: Any) -> Program:
+def agent_run(
+    streaming: bool, question: str, *functions: Callable[..., str], **options: Any
+) -> Program:
     """Give a program that runs an agent, and its events: of a row of the same kind, one."""
 
     async def run(side: Side) -> Any:
         async with Model(side, asynchronous=True) as llm:
             tools = [tool(each) for each in functions]
-            agent = FunctionAgent(tools=tools, llm=llm, system_prompt="Be brief.", streaming=streaming, **options)
+            agent = FunctionAgent(
+                tools=tools, llm=llm, system_prompt="Be brief.", streaming=streaming, **options
+            )
             running = agent.run(question)
             events = [event async for event in running.stream_events()]
             result = await running
@@ -280,7 +314,14 @@ def test_structured_predict(recorded_house: House, stream: bool, asynchronous: b
 @both_ways
 def test_structured_by_a_tool(recorded_house: House, asynchronous: bool) -> None:
     options = {"pydantic_program_mode": PydanticProgramMode.FUNCTION, "strict": True}
-    run = program("structured_predict", Person, SOMEBODY, asynchronous=asynchronous, options=options, who="somebody")
+    run = program(
+        "structured_predict",
+        Person,
+        SOMEBODY,
+        asynchronous=asynchronous,
+        options=options,
+        who="somebody",
+    )
     assert recorded_house.compare("structured_tool", run) == PERSON
 
 
@@ -288,7 +329,9 @@ def test_structured_by_a_tool(recorded_house: House, asynchronous: bool) -> None
 @either_way
 def test_logprobs(recorded_house: House, stream: bool, asynchronous: bool) -> None:
     options = {"logprobs": True, "top_logprobs": 2}
-    run = program("stream_chat" if stream else "chat", TALK, asynchronous=asynchronous, options=options)
+    run = program(
+        "stream_chat" if stream else "chat", TALK, asynchronous=asynchronous, options=options
+    )
     found = recorded_house.compare("logprobs_stream" if stream else "logprobs", run)
     assert stream or len(found["logprobs"]) == 17
 
@@ -308,7 +351,11 @@ def test_chat_engine(house: House) -> None:
             engine = SimpleChatEngine.from_defaults(llm=llm, system_prompt="Be brief.")
             whole = engine.chat("Say hello.").response
             streamed = "".join(engine.stream_chat("And on Saturday?").response_gen)
-            return {"whole": whole, "streamed": streamed, "kept": [str(each) for each in engine.chat_history]}
+            return {
+                "whole": whole,
+                "streamed": streamed,
+                "kept": [str(each) for each in engine.chat_history],
+            }
 
     found = house.compare("chat_engine", run)
     assert (found["whole"], found["streamed"]) == (HELLO, SATURDAY)

@@ -30,7 +30,9 @@ from tests.frameworks.harness import House, Side, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
-ON_ITS_WAY = "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+ON_ITS_WAY = (
+    "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+)
 SATURDAY = "Yes: tell the carrier before Thursday noon, and parcel LX-77 comes on Saturday instead."
 
 WEATHER = "What is the weather in Paris?"
@@ -74,7 +76,9 @@ def track_parcel(parcel: str) -> str:
 def agent(side: Side, *tools: Any, **options: Any) -> Agent[Any]:
     """Make an agent on the side's client."""
     model = OpenAIChatCompletionsModel("tiny", openai_client=side.async_openai())
-    return Agent(name="Teller", **{"model": model, "model_settings": USAGE, "tools": list(tools), **options})
+    return Agent(
+        name="Teller", **{"model": model, "model_settings": USAGE, "tools": list(tools), **options}
+    )
 
 
 def told(result: Any) -> dict[str, Any]:
@@ -106,13 +110,17 @@ async def streamed(result: Any) -> dict[str, Any]:
     """Read a streamed run to its end; servers cut their replies differently, so runs of one kind of event count once."""
     events = [event async for event in result.stream_events()]
     deltas = [
-        event.data for event in events if event.type == "raw_response_event" and event.data.type.endswith(".delta")
+        event.data
+        for event in events
+        if event.type == "raw_response_event" and event.data.type.endswith(".delta")
     ]
     return {
         **told(result),
         "events": [name for name, _ in groupby(kind(event) for event in events)],
         "text": "".join(each.delta for each in deltas if each.type == "response.output_text.delta"),
-        "arguments": "".join(each.delta for each in deltas if each.type == "response.function_call_arguments.delta"),
+        "arguments": "".join(
+            each.delta for each in deltas if each.type == "response.function_call_arguments.delta"
+        ),
     }
 
 
@@ -145,7 +153,10 @@ def test_tool_loop(house: House, stream: bool) -> None:
 
     outcome = house.compare("tool_loop_stream" if stream else "tool_loop", run)
     assert outcome["output"] == ON_ITS_WAY
-    assert calls(outcome) == [("find_order", {"order": 1042}), ("track_parcel", {"parcel": "LX-77"})]
+    assert calls(outcome) == [
+        ("find_order", {"order": 1042}),
+        ("track_parcel", {"parcel": "LX-77"}),
+    ]
     assert outcome["usage"]["requests"] == 3
     assert not stream or outcome["events"].count("tool_output") == 2
 
@@ -157,7 +168,11 @@ def test_parallel_calls(house: House, stream: bool) -> None:
 
     outcome = house.compare("parallel_stream" if stream else "parallel", run)
     assert calls(outcome) == [("get_weather", {"city": "Lima"}), ("get_weather", {"city": "Oslo"})]
-    answers = [json.loads(item["output"]) for item in outcome["history"] if item.get("type") == "function_call_output"]
+    answers = [
+        json.loads(item["output"])
+        for item in outcome["history"]
+        if item.get("type") == "function_call_output"
+    ]
     assert [answer["city"] for answer in answers] == ["Lima", "Oslo"]
     assert outcome["output"] == SUNNY
 
@@ -175,7 +190,11 @@ def test_output_type_after_a_tool(recorded_house: House) -> None:
     # In one request both tools and a JSON schema; the named tool gives way to the schema once it has answered.
     async def run(side: Side) -> Any:
         forced = ModelSettings(tool_choice="get_weather")
-        return await ran(agent(side, get_weather, output_type=Person, model_settings=forced), WEATHER, stream=False)
+        return await ran(
+            agent(side, get_weather, output_type=Person, model_settings=forced),
+            WEATHER,
+            stream=False,
+        )
 
     outcome = recorded_house.compare("output_type_tools", run)
     assert [name for name, _ in calls(outcome)] == ["get_weather"]
@@ -186,7 +205,9 @@ def test_output_type_after_a_tool(recorded_house: House) -> None:
 def test_tool_choice(recorded_house: House, choice: str) -> None:
     async def run(side: Side) -> Any:
         forced = ModelSettings(tool_choice=choice, parallel_tool_calls=False)
-        return await ran(agent(side, get_weather, model_settings=forced), "Say hello.", stream=False)
+        return await ran(
+            agent(side, get_weather, model_settings=forced), "Say hello.", stream=False
+        )
 
     outcome = recorded_house.compare("tool_required" if choice == "required" else "tool_named", run)
     assert calls(outcome) == [("get_weather", {"city": "Paris"})]
@@ -206,7 +227,9 @@ def test_handoff(recorded_house: House) -> None:
 
 def test_agent_as_a_tool(house: House) -> None:
     async def run(side: Side) -> Any:
-        inner = agent(side, instructions="Be kind.").as_tool("get_weather", "Get the weather of a city.")
+        inner = agent(side, instructions="Be kind.").as_tool(
+            "get_weather", "Get the weather of a city."
+        )
         return await ran(agent(side, inner), WEATHER, stream=False)
 
     outcome = house.compare("agent_tool", run)
@@ -241,10 +264,15 @@ def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) 
 
     house = House("openai_agents", way_in, live)
     steady, flipped = (
-        plain(house.side(backend).play(run)) for backend in (first, {"chat": "responses", "responses": "chat"}[first])
+        plain(house.side(backend).play(run))
+        for backend in (first, {"chat": "responses", "responses": "chat"}[first])
     )
     assert flipped == steady
-    assert [city for _, city in calls(flipped)] == [{"city": "Paris"}, {"city": "Lima"}, {"city": "Oslo"}]
+    assert [city for _, city in calls(flipped)] == [
+        {"city": "Paris"},
+        {"city": "Lima"},
+        {"city": "Oslo"},
+    ]
 
 
 def test_one_agent_chooses_for_itself(house: House) -> None:
@@ -260,7 +288,10 @@ def test_one_agent_chooses_for_itself(house: House) -> None:
 @contextmanager
 def default_client(client: openai.AsyncOpenAI) -> Iterator[None]:
     """Make a client the framework's default for Chat Completions, until the block ends."""
-    client_before, responses_before = _openai_shared._default_openai_client, _openai_shared._use_responses_by_default
+    client_before, responses_before = (
+        _openai_shared._default_openai_client,
+        _openai_shared._use_responses_by_default,
+    )
     set_default_openai_client(client, use_for_tracing=False)
     set_default_openai_api("chat_completions")
     try:
@@ -273,7 +304,9 @@ def default_client(client: openai.AsyncOpenAI) -> Iterator[None]:
 def test_default_client(house: House) -> None:
     async def run(side: Side) -> Any:
         with default_client(side.async_openai()):
-            return told(await Runner.run(Agent(name="Teller", model="tiny", tools=[get_weather]), WEATHER))
+            return told(
+                await Runner.run(Agent(name="Teller", model="tiny", tools=[get_weather]), WEATHER)
+            )
 
     assert house.compare("default_client", run)["output"] == SUNNY
 
@@ -291,7 +324,9 @@ def test_cut_short(recorded_house: House) -> None:
 @either_way
 def test_wrong_key(house: House, stream: bool) -> None:
     async def run(side: Side) -> Any:
-        model = OpenAIChatCompletionsModel("tiny", openai_client=side.async_openai(api_key="not-the-key"))
+        model = OpenAIChatCompletionsModel(
+            "tiny", openai_client=side.async_openai(api_key="not-the-key")
+        )
         with pytest.raises(openai.APIStatusError) as caught:
             await ran(Agent(name="Teller", model=model), "Say hello.", stream=stream)
         return {"error": type(caught.value).__name__, "status": caught.value.status_code}

@@ -45,7 +45,9 @@ BUT = {
 
 
 # `uninstrument` leaves both as they are under the newest wrapt: they would nest, from test to test.
-PATCHED = [(owner, name) for owner in (Completions, AsyncCompletions) for name in ("create", "parse")]
+PATCHED = [
+    (owner, name) for owner in (Completions, AsyncCompletions) for name in ("create", "parse")
+]
 
 
 class Person(BaseModel):
@@ -71,7 +73,10 @@ class Instrumentation:
         self.loggers.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
         self.instrumentor = instrumentor
         instrumentor.instrument(
-            tracer_provider=self.tracers, meter_provider=self.meters, logger_provider=self.loggers, skip_dep_check=True
+            tracer_provider=self.tracers,
+            meter_provider=self.meters,
+            logger_provider=self.loggers,
+            skip_dep_check=True,
         )
 
     def close(self) -> None:
@@ -102,7 +107,11 @@ class Instrumentation:
                 for span in spans
             ],
             "logs": [
-                [each.log_record.event_name, _read(dict(each.log_record.attributes or {})), each.log_record.body]
+                [
+                    each.log_record.event_name,
+                    _read(dict(each.log_record.attributes or {})),
+                    each.log_record.body,
+                ]
                 for each in logs
             ],
         }
@@ -111,10 +120,18 @@ class Instrumentation:
         """List the metrics so far, each with the attributes it has."""
         data = self.metrics.get_metrics_data()
         resources = data.resource_metrics if data else []
-        metrics = [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+        metrics = [
+            metric
+            for resource in resources
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ]
         return sorted(
             {
-                json.dumps([metric.name, {k: v for k, v in point.attributes.items() if k not in BUT}], sort_keys=True)
+                json.dumps(
+                    [metric.name, {k: v for k, v in point.attributes.items() if k not in BUT}],
+                    sort_keys=True,
+                )
                 for metric in metrics
                 for point in metric.data.data_points
             }
@@ -134,15 +151,21 @@ def _read(value: Any) -> Any:
 
 
 def _without_trace(attributes: Any) -> dict[str, Any]:
-    return {name: value for name, value in (attributes or {}).items() if name != "exception.stacktrace"}
+    return {
+        name: value for name, value in (attributes or {}).items() if name != "exception.stacktrace"
+    }
 
 
 @pytest.fixture(params=["contrib", "contrib with contents", "traceloop"])
 def instrumentation(request: pytest.FixtureRequest) -> Iterator[Instrumentation]:
     contents = "SPAN_AND_EVENT" if "contents" in request.param else "NO_CONTENT"
-    with mock.patch.dict(os.environ, {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": contents}):
+    with mock.patch.dict(
+        os.environ, {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": contents}
+    ):
         before = [vars(owner)[name] for owner, name in PATCHED]
-        made = Instrumentation(TraceloopInstrumentor() if request.param == "traceloop" else OpenAIInstrumentor())
+        made = Instrumentation(
+            TraceloopInstrumentor() if request.param == "traceloop" else OpenAIInstrumentor()
+        )
         made.keeps_contents = request.param != "contrib"
         try:
             yield made
@@ -189,7 +212,9 @@ def test_create(house: House, instrumentation: Instrumentation) -> None:
 
 def test_create_async(house: House, instrumentation: Instrumentation) -> None:
     async def run(side: Side) -> Any:
-        completion = await side.async_openai().chat.completions.create(model="tiny", messages=USER, max_tokens=100)
+        completion = await side.async_openai().chat.completions.create(
+            model="tiny", messages=USER, max_tokens=100
+        )
         return {"said": completion.choices[0].message.content, **instrumentation.seen()}
 
     outcome = house.compare("create", run, but=BUT)
@@ -200,7 +225,9 @@ def test_create_async(house: House, instrumentation: Instrumentation) -> None:
 def test_stream(house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
-            return "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
+            return "".join(
+                choice.delta.content or "" for chunk in stream for choice in chunk.choices
+            )
 
     outcome = compared(house, instrumentation, "stream", run)
     assert outcome["said"] == HELLO
@@ -209,9 +236,13 @@ def test_stream(house: House, instrumentation: Instrumentation) -> None:
 
 def test_stream_async(house: House, instrumentation: Instrumentation) -> None:
     async def run(side: Side) -> Any:
-        stream = await side.async_openai().chat.completions.create(model="tiny", messages=USER, **USAGE)
+        stream = await side.async_openai().chat.completions.create(
+            model="tiny", messages=USER, **USAGE
+        )
         async with stream:
-            said = [choice.delta.content or "" async for chunk in stream for choice in chunk.choices]
+            said = [
+                choice.delta.content or "" async for chunk in stream for choice in chunk.choices
+            ]
         return {"said": "".join(said), **instrumentation.seen()}
 
     outcome = house.compare("stream", run, but=BUT)
@@ -222,14 +253,18 @@ def test_stream_async(house: House, instrumentation: Instrumentation) -> None:
 def test_stream_left_early(house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
-            return next(chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content)
+            return next(
+                chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content
+            )
 
     only(compared(house, instrumentation, "stream", run))
 
 
 def test_tool_call(house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
-        completion = side.openai().chat.completions.create(model="tiny", messages=ASKS, tools=[WEATHER])
+        completion = side.openai().chat.completions.create(
+            model="tiny", messages=ASKS, tools=[WEATHER]
+        )
         return [call.function.arguments for call in completion.choices[0].message.tool_calls]
 
     outcome = compared(house, instrumentation, "tool_call", run)
@@ -239,9 +274,13 @@ def test_tool_call(house: House, instrumentation: Instrumentation) -> None:
 
 def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
-        with side.openai().chat.completions.create(model="tiny", messages=ASKS, tools=[WEATHER], **USAGE) as stream:
+        with side.openai().chat.completions.create(
+            model="tiny", messages=ASKS, tools=[WEATHER], **USAGE
+        ) as stream:
             deltas = [choice.delta for chunk in stream for choice in chunk.choices]
-        return "".join(call.function.arguments or "" for delta in deltas for call in delta.tool_calls or [])
+        return "".join(
+            call.function.arguments or "" for delta in deltas for call in delta.tool_calls or []
+        )
 
     outcome = compared(house, instrumentation, "tool_call_streamed", run)
     assert outcome["said"] == '{"city": "Paris"}'
@@ -251,7 +290,9 @@ def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> N
 def test_parse(recorded_house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         completion = side.openai().chat.completions.parse(
-            model="tiny", messages=[{"role": "user", "content": "Make somebody up."}], response_format=Person
+            model="tiny",
+            messages=[{"role": "user", "content": "Make somebody up."}],
+            response_format=Person,
         )
         return completion.choices[0].message.parsed
 
@@ -260,7 +301,9 @@ def test_parse(recorded_house: House, instrumentation: Instrumentation) -> None:
 
 def test_raw_response(house: House, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
-        raw = side.openai().chat.completions.with_raw_response.create(model="tiny", messages=USER, max_tokens=100)
+        raw = side.openai().chat.completions.with_raw_response.create(
+            model="tiny", messages=USER, max_tokens=100
+        )
         return raw.parse().choices[0].message.content
 
     outcome = compared(house, instrumentation, "create", run)
@@ -285,9 +328,13 @@ def test_connection_error(way_in: str, instrumentation: Instrumentation) -> None
     outcomes = {}
     for backend in ("chat", "responses"):
         # Nobody listens at this port, which is reserved for throwing things away.
-        side = House("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(backend)
+        side = House("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(
+            backend
+        )
         with pytest.raises(openai.APIConnectionError):
-            side.play(lambda side: side.openai().chat.completions.create(model="tiny", messages=USER))
+            side.play(
+                lambda side: side.openai().chat.completions.create(model="tiny", messages=USER)
+            )
         outcomes[backend] = plain(instrumentation.seen())
     assert list(differences(outcomes["chat"], outcomes["responses"])) == []
     assert "APIConnectionError" in only(outcomes["chat"])["attributes"]["error.type"]
@@ -298,7 +345,9 @@ def test_metrics(house: House, instrumentation: Instrumentation) -> None:
     for backend in ("chat", "responses"):
 
         def run(side: Side) -> Any:
-            return side.openai().chat.completions.create(model="tiny", messages=USER, max_tokens=100)
+            return side.openai().chat.completions.create(
+                model="tiny", messages=USER, max_tokens=100
+            )
 
         house.run("create", backend, run)
         # They add up: a second backend must not add a series of other attributes.

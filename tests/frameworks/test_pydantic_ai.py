@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, ModelHTTPError, ModelSettings, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai import (
+    Agent,
+    ModelHTTPError,
+    ModelSettings,
+    NativeOutput,
+    PromptedOutput,
+    ToolOutput,
+)
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -109,7 +116,12 @@ def test_tools(house: House) -> None:
     async def run(side: Side) -> Any:
         asked: list[str] = []
         result = await weather_agent(side, asked).run("What is the weather in Paris?")
-        return {"asked": asked, "output": result.output, "messages": result.all_messages(), "usage": result.usage}
+        return {
+            "asked": asked,
+            "output": result.output,
+            "messages": result.all_messages(),
+            "usage": result.usage,
+        }
 
     outcome = house.compare("tools", run)
     assert outcome["asked"] == ["Paris"]
@@ -123,17 +135,30 @@ def test_tools_streamed(house: House) -> None:
     async def run(side: Side) -> Any:
         asked: list[str] = []
         # The graph's own iteration: each event of each model request, and of the tools between them.
-        async with weather_agent(side, asked).run_stream_events("What is the weather in Paris?") as stream:
+        async with weather_agent(side, asked).run_stream_events(
+            "What is the weather in Paris?"
+        ) as stream:
             events = [event async for event in stream]
         deltas = sum(event.event_kind == "part_delta" for event in events)
-        return {"asked": asked, "in pieces": deltas > 5, "events": settled(events), "output": events[-1].result.output}
+        return {
+            "asked": asked,
+            "in pieces": deltas > 5,
+            "events": settled(events),
+            "output": events[-1].result.output,
+        }
 
     outcome = house.compare("tools_streamed", run)
     assert outcome["asked"] == ["Paris"]
     assert outcome["output"] == SUNNY
     assert outcome["in pieces"]
     kinds = {event["event_kind"] for event in outcome["events"]}
-    assert kinds > {"part_start", "part_end", "function_tool_call", "function_tool_result", "agent_run_result"}
+    assert kinds > {
+        "part_start",
+        "part_end",
+        "function_tool_call",
+        "function_tool_result",
+        "agent_run_result",
+    }
 
 
 @pytest.mark.parametrize(

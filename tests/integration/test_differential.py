@@ -39,7 +39,8 @@ MISSING = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is 
 pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif(
-        bool(MISSING), reason=f"llama.cpp's server needs {', '.join(MISSING)} (requirements/servers.txt)"
+        bool(MISSING),
+        reason=f"llama.cpp's server needs {', '.join(MISSING)} (requirements/servers.txt)",
     ),
 ]
 
@@ -49,7 +50,10 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _calls(*calls: tuple[str, str, str], content: Any = None) -> dict[str, Any]:
-    made = [{"id": id_, "type": "function", "function": {"name": name, "arguments": text}} for id_, name, text in calls]
+    made = [
+        {"id": id_, "type": "function", "function": {"name": name, "arguments": text}}
+        for id_, name, text in calls
+    ]
     return {"role": "assistant", "content": content, "tool_calls": made}
 
 
@@ -57,15 +61,32 @@ def _result(call_id: str, content: Any) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
-LIMA, OSLO = ("call_lima", "get_weather", '{"city": "Lima"}'), ("call_oslo", "get_weather", '{"city": "Oslo"}')
+LIMA, OSLO = (
+    ("call_lima", "get_weather", '{"city": "Lima"}'),
+    ("call_oslo", "get_weather", '{"city": "Oslo"}'),
+)
 SUNNY = ANSWERS["get_weather"]
 ASKED = user("The weather in both Lima and Oslo?")
 HISTORIES: dict[str, list[dict[str, Any]]] = {
     "one_call": [*ASKED, _calls(LIMA), _result("call_lima", SUNNY)],
-    "two_calls": [*ASKED, _calls(LIMA, OSLO), _result("call_lima", SUNNY), _result("call_oslo", SUNNY)],
-    "swapped_results": [*ASKED, _calls(LIMA, OSLO), _result("call_oslo", SUNNY), _result("call_lima", SUNNY)],
+    "two_calls": [
+        *ASKED,
+        _calls(LIMA, OSLO),
+        _result("call_lima", SUNNY),
+        _result("call_oslo", SUNNY),
+    ],
+    "swapped_results": [
+        *ASKED,
+        _calls(LIMA, OSLO),
+        _result("call_oslo", SUNNY),
+        _result("call_lima", SUNNY),
+    ],
     "text_and_call": [*ASKED, _calls(LIMA, content="Let me see."), _result("call_lima", SUNNY)],
-    "result_in_parts": [*ASKED, _calls(LIMA), _result("call_lima", [_text("sunny, "), _text("21 degrees")])],
+    "result_in_parts": [
+        *ASKED,
+        _calls(LIMA),
+        _result("call_lima", [_text("sunny, "), _text("21 degrees")]),
+    ],
     "empty_result": [*ASKED, _calls(LIMA), _result("call_lima", "")],
     "empty_text_beside_call": [*ASKED, _calls(LIMA, content=""), _result("call_lima", SUNNY)],
     "answered": [
@@ -87,7 +108,10 @@ PROMPTS: dict[str, list[dict[str, Any]]] = {
     "part": [{"role": "user", "content": [_text("Say hello.")]}],
     "unicode": user("Grüße, 世界! 👋\r\n\tSay\u2028hello.\u0000"),
     "empty": user(""),
-    "system_in_parts": [{"role": "system", "content": [_text("Be "), _text("brief.")]}, *user("Say hello.")],
+    "system_in_parts": [
+        {"role": "system", "content": [_text("Be "), _text("brief.")]},
+        *user("Say hello."),
+    ],
     "assistant_in_parts": [
         *user("Say hello."),
         {"role": "assistant", "content": [_text("Hel"), _text("lo!")]},
@@ -95,7 +119,11 @@ PROMPTS: dict[str, list[dict[str, Any]]] = {
     ],
     "late_system": [*user("Say hello."), {"role": "system", "content": "Be brief."}, *user("Now.")],
     "two_users": [*user("Say"), *user("hello.")],
-    "long_talk": [turn for _ in range(3) for turn in (*user("Say hello."), {"role": "assistant", "content": "Hello!"})]
+    "long_talk": [
+        turn
+        for _ in range(3)
+        for turn in (*user("Say hello."), {"role": "assistant", "content": "Hello!"})
+    ]
     + user("And again."),
 }
 BROKEN = [*ASKED, _calls(("call_1", "get_weather", '{"city": ')), _result("call_1", "no such city")]
@@ -125,12 +153,21 @@ def _variations() -> Iterator[Scenario]:
             body = {"messages": user("Tell me a long story."), word: limit, **next(ways)}
             yield _scenario(f"{end}_{word}_{limit}", body)
     yield _scenario("error_broken_arguments", {"messages": BROKEN, "tools": [WEATHER]})
-    yield _scenario("error_broken_arguments_stream", {"messages": BROKEN, "tools": [WEATHER], **USAGE})
-    loose = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    yield _scenario(
+        "error_broken_arguments_stream", {"messages": BROKEN, "tools": [WEATHER], **USAGE}
+    )
+    loose = {
+        "type": "function",
+        "function": {"name": "get_weather", "parameters": {"type": "object"}},
+    }
     options: dict[str, dict[str, Any]] = {
         "tool_loose": {"tools": [loose]},
-        "tool_not_strict": {"tools": [{"type": "function", "function": {**WEATHER["function"], "strict": False}}]},
-        "tool_no_parameters": {"tools": [{"type": "function", "function": {"name": "get_weather"}}]},
+        "tool_not_strict": {
+            "tools": [{"type": "function", "function": {**WEATHER["function"], "strict": False}}]
+        },
+        "tool_no_parameters": {
+            "tools": [{"type": "function", "function": {"name": "get_weather"}}]
+        },
         "tool_auto": {"tools": [WEATHER], "tool_choice": "auto"},
         "tool_serial": {"tools": [WEATHER], "parallel_tool_calls": False},
         "sampling": {"temperature": 0, "top_p": 0.5},
@@ -140,12 +177,17 @@ def _variations() -> Iterator[Scenario]:
     for name, body in options.items():
         # Under names that say what they are: the list of differences goes by them.
         yield _scenario(name, {"messages": user("What is the weather in Paris?"), **body})
-        yield _scenario(f"{name}_stream", {"messages": user("What is the weather in Paris?"), **body, **USAGE})
+        yield _scenario(
+            f"{name}_stream", {"messages": user("What is the weather in Paris?"), **body, **USAGE}
+        )
 
 
 def _parsed() -> Iterator[Scenario]:
     def calls() -> Journey:
-        yield "parse", {"messages": user("Say hello."), "tools": [openai.pydantic_function_tool(Person)]}
+        yield (
+            "parse",
+            {"messages": user("Say hello."), "tools": [openai.pydantic_function_tool(Person)]},
+        )
 
     yield Scenario("parse_unused_tool", calls)
 
@@ -155,7 +197,9 @@ ALL = [
     *_variations(),
     *_parsed(),
 ]
-each = pytest.mark.parametrize("scenario", [pytest.param(scenario, id=scenario.name) for scenario in ALL])
+each = pytest.mark.parametrize(
+    "scenario", [pytest.param(scenario, id=scenario.name) for scenario in ALL]
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +209,9 @@ def server() -> Iterator[Server]:
         for path in (client.chat.completions.create, client.responses.create):
             for _ in range(2):
                 # Just started, it puts several tokens into one event.
-                said: dict[str, Any] = {"messages" if path == client.chat.completions.create else "input": user("Hi")}
+                said: dict[str, Any] = {
+                    "messages" if path == client.chat.completions.create else "input": user("Hi")
+                }
                 list(path(model="tiny", stream=True, **said))  # type: ignore[call-overload]
         client.close()
         yield running
@@ -183,7 +229,12 @@ def results(server: Server) -> dict[str, tuple[list[Any], list[Any]]]:
         return {
             scenario.name: (
                 play(scenario, openai.OpenAI(http_client=native, **_options(server, scenario))),
-                play(scenario, adapter.OpenAI(http_client=adapted, settings=SETTINGS, **_options(server, scenario))),
+                play(
+                    scenario,
+                    adapter.OpenAI(
+                        http_client=adapted, settings=SETTINGS, **_options(server, scenario)
+                    ),
+                ),
             )
             for scenario in ALL
         }
@@ -194,27 +245,38 @@ def test_adapted_equals_native(scenario: Scenario, results: dict[str, Any]) -> N
     native, adapted = results[scenario.name]
     assert compare(SERVER, scenario.name, native, adapted, DIFFERENCES).faults == []
     expected = scenario.name.startswith("error_")
-    assert isinstance(native[-1], openai.APIStatusError) == expected, f"the scenario doesn't work: {native[-1]!r:.300}"
+    assert isinstance(native[-1], openai.APIStatusError) == expected, (
+        f"the scenario doesn't work: {native[-1]!r:.300}"
+    )
 
 
 @pytest.mark.parametrize(
-    "scenario", [pytest.param(scenario, id=scenario.name) for scenario in ALL if scenario in SCENARIOS]
+    "scenario",
+    [pytest.param(scenario, id=scenario.name) for scenario in ALL if scenario in SCENARIOS],
 )
-async def test_async_equals_native(scenario: Scenario, server: Server, results: dict[str, Any]) -> None:
+async def test_async_equals_native(
+    scenario: Scenario, server: Server, results: dict[str, Any]
+) -> None:
     options = _options(server, scenario)
-    async with adapter.AsyncOpenAI(http_client=HTTP.AsyncClient(verify=False), settings=SETTINGS, **options) as client:
+    async with adapter.AsyncOpenAI(
+        http_client=HTTP.AsyncClient(verify=False), settings=SETTINGS, **options
+    ) as client:
         adapted = await play_async(scenario, client)
     native, _ = results[scenario.name]
     assert compare(SERVER, scenario.name, native, adapted, DIFFERENCES).faults == []
 
 
-def test_every_listed_difference_occurs(results: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_listed_difference_occurs(
+    results: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     total = Comparison()
     for name, (native, adapted) in results.items():
         total.add(compare(SERVER, name, native, adapted, DIFFERENCES))
     with capsys.disabled():
         print(f"\nllama.cpp, live, {len(results)} scenarios: {total}")
-    assert [entry for entry in DIFFERENCES if SERVER in entry.servers and not total.occurred[entry]] == []
+    assert [
+        entry for entry in DIFFERENCES if SERVER in entry.servers and not total.occurred[entry]
+    ] == []
     assert total.faults == []
 
 
@@ -251,4 +313,7 @@ def test_a_history_may_change_sides_at_every_turn(server: Server) -> None:
                 for call in message.tool_calls or ()
             ]
             texts.append(message.content)
-    assert texts[-1] == "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+    assert (
+        texts[-1]
+        == "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday."
+    )

@@ -20,7 +20,17 @@ import openai
 import pytest
 
 from tests.support.fault_table import FAULTS, padded
-from tests.support.faults import STREAMED, WHOLE, WORD, Call, Fault, Said, Step, can_fill_a_listener, whole
+from tests.support.faults import (
+    STREAMED,
+    WHOLE,
+    WORD,
+    Call,
+    Fault,
+    Said,
+    Step,
+    can_fill_a_listener,
+    whole,
+)
 from tests.support.http import SDK, http
 from tests.support.observing import RETRIES, Mode, Seen, observe
 
@@ -47,7 +57,11 @@ class Cell:
 
 
 def _reason(fault: Fault, call: Call, mode: Mode) -> str:
-    known = [one for one in fault.differs if call in one.calls and mode in one.modes and one.sdk[0] <= SDK < one.sdk[1]]
+    known = [
+        one
+        for one in fault.differs
+        if call in one.calls and mode in one.modes and one.sdk[0] <= SDK < one.sdk[1]
+    ]
     return known[0].why if known else ""
 
 
@@ -69,13 +83,21 @@ def cells(name: str) -> tuple[Cell, ...]:
         with ThreadPoolExecutor(len(jobs) if fault.timeout or fault.act else 1) as pool:
             seen = list(pool.map(one, jobs))
     pairs = zip(places, seen[::2], seen[1::2], strict=True)
-    made = (Cell(call, mode, native, ours, _reason(fault, call, mode)) for (call, mode), native, ours in pairs)
-    return tuple(_patiently(fault, cell) if fault.timeout and cell.same == bool(cell.reason) else cell for cell in made)
+    made = (
+        Cell(call, mode, native, ours, _reason(fault, call, mode))
+        for (call, mode), native, ours in pairs
+    )
+    return tuple(
+        _patiently(fault, cell) if fault.timeout and cell.same == bool(cell.reason) else cell
+        for cell in made
+    )
 
 
 def _patiently(fault: Fault, cell: Cell) -> Cell:
     """Observe once more what came out otherwise than expected, alone and with longer timeouts: the machine may have been busy."""
-    longer = replace(fault, timeout={phase: 4 * seconds for phase, seconds in fault.timeout.items()})
+    longer = replace(
+        fault, timeout={phase: 4 * seconds for phase, seconds in fault.timeout.items()}
+    )
     native, ours = (observe(longer, cell.call, cell.mode, native=which) for which in (True, False))
     return replace(cell, native=native, ours=ours)
 
@@ -144,7 +166,10 @@ def test_no_half_answers(name: str) -> None:
     for cell in cells(name):
         ours = cell.ours
         if ours.error == "-":
-            assert (ours.text, ours.ends[:1]) == ("Hello there" if cell.call in STREAMED else WORD, ("stop",)), cell
+            assert (ours.text, ours.ends[:1]) == (
+                "Hello there" if cell.call in STREAMED else WORD,
+                ("stop",),
+            ), cell
         # Old SDKs read on after the end, and fail there, natively too.
         assert not fault.harmless or ours.error == "-" or cell.same, cell
 
@@ -199,6 +224,8 @@ def _peak(call: Call, *, native: bool) -> int:
 @pytest.mark.parametrize("call", [*WHOLE[:1], *STREAMED])
 def test_a_zip_bomb_is_bounded_as_natively(call: Call) -> None:
     native, ours = _peak(call, native=True), _peak(call, native=False)
-    print(f"\nzip bomb of {BOMB:,} bytes, {call}: natively {native:,} at the peak, through the adapter {ours:,}")
+    print(
+        f"\nzip bomb of {BOMB:,} bytes, {call}: natively {native:,} at the peak, through the adapter {ours:,}"
+    )
     assert native > BOMB / 2
     assert ours <= 3 * native  # both grow with what was sent, and no faster

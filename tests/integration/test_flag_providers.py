@@ -120,18 +120,25 @@ def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
-def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_questions_than_threads_wait_for_their_turn(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(4, "adapter-flag"))
     client = client_of(Provider(lambda _: time.sleep(0.001) or "responses"))
     if mode == "tasks":
 
         async def all_() -> list[Any]:
-            return await asyncio.gather(*(flags.aread_flag(client, QUESTION, LONG) for _ in range(200)))
+            return await asyncio.gather(
+                *(flags.aread_flag(client, QUESTION, LONG) for _ in range(200))
+            )
 
         assert asyncio.run(all_()) == ["responses"] * 200
         return
     got: list[Any] = []
-    threads = [threading.Thread(target=lambda: got.append(flags.read_flag(client, QUESTION, LONG))) for _ in range(60)]
+    threads = [
+        threading.Thread(target=lambda: got.append(flags.read_flag(client, QUESTION, LONG)))
+        for _ in range(60)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -139,7 +146,9 @@ def test_more_questions_than_threads_wait_for_their_turn(mode: str, monkeypatch:
     assert got == ["responses"] * 60
 
 
-def test_who_waits_in_vain_leaves_nothing_behind(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_in_vain_leaves_nothing_behind(
+    stuck: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads = WorkerThreads(2, "adapter-flag")
     monkeypatch.setattr(flags, "_THREADS", threads)
     waiting = threading.Thread(target=flags.read_flag, args=(stuck, QUESTION, LONG))
@@ -162,7 +171,9 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
-    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+    )
 
 
 # What is wrong is said once, through every way in, and the configured default holds
@@ -173,8 +184,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
     "raises": (lambda: client_of(Provider(_raise)), "GENERAL"),
     "unknown value": (lambda: saying("SECRET"), "a value that means nothing here"),
-    "slow": (lambda: client_of(Provider(lambda _: time.sleep(0.2) or "force-chat")), "TimeoutError"),
-    "slow, async": (lambda: client_of(AsyncProvider(lambda _: asyncio.sleep(0.2, "force-chat"))), "TimeoutError"),
+    "slow": (
+        lambda: client_of(Provider(lambda _: time.sleep(0.2) or "force-chat")),
+        "TimeoutError",
+    ),
+    "slow, async": (
+        lambda: client_of(AsyncProvider(lambda _: asyncio.sleep(0.2, "force-chat"))),
+        "TimeoutError",
+    ),
 }
 
 
@@ -184,7 +201,9 @@ def _raise(_: Any) -> Any:
 
 @each_way_in
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_once(case: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_wrong_is_said_once(
+    case: str, way_in: WayIn, caplog: pytest.LogCaptureFixture
+) -> None:
     if case == "slow, async" and not way_in.asynchronous:
         return  # there it isn't asked by that method
     make, said = WRONG[case]
@@ -193,7 +212,9 @@ def test_what_is_wrong_is_said_once(case: str, way_in: WayIn, caplog: pytest.Log
     timeout = SHORT if case.startswith("slow") else LONG
     with caplog.at_level("WARNING", "adapter"):
         for backend in ("chat", "responses", "chat", "responses"):
-            seen = way_in.create(body, both_sides, backend=backend, flags=flag_client, flag_timeout=timeout)
+            seen = way_in.create(
+                body, both_sides, backend=backend, flags=flag_client, flag_timeout=timeout
+            )
             seen.reraise()
             assert seen.decision is not None
             assert (seen.decision.backend, seen.decision.reason) == (backend, "settings")
@@ -232,7 +253,10 @@ async def test_an_async_provider_that_never_answers() -> None:
             cancelled.set()
         return "responses"
 
-    assert await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, SHORT) is None
+    assert (
+        await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, SHORT)
+        is None
+    )
     assert cancelled.is_set()
 
 
@@ -244,7 +268,9 @@ async def test_a_call_that_is_cancelled_while_an_async_provider_is_asked() -> No
         await asyncio.Event().wait()
         return "responses"
 
-    asking = asyncio.create_task(flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG))
+    asking = asyncio.create_task(
+        flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG)
+    )
     await begun.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -255,11 +281,16 @@ async def test_an_async_provider_that_raises() -> None:
     async def answer() -> str:
         raise ConnectionError
 
-    assert await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG) is None
+    assert (
+        await flags.aread_flag(client_of(AsyncProvider(lambda _: answer())), QUESTION, LONG) is None
+    )
 
 
 def test_an_async_provider_in_sync_code() -> None:
-    assert flags.read_flag(client_of(AsyncProvider(lambda _: "responses")), QUESTION, LONG) == "responses"
+    assert (
+        flags.read_flag(client_of(AsyncProvider(lambda _: "responses")), QUESTION, LONG)
+        == "responses"
+    )
 
 
 @pytest.mark.parametrize("provider", [Provider, AsyncProvider])
@@ -322,7 +353,9 @@ def test_ofrep_through_a_client(sdk: Sdk, ofrep: Loopback, loopback: Loopback) -
 
     def answer(request: Request) -> Reply:
         assert b"Say hello" not in request.body
-        return Reply.of_json({"key": "x", "reason": "STATIC", "variant": "v", "value": said[len(ofrep.requests) - 1]})
+        return Reply.of_json(
+            {"key": "x", "reason": "STATIC", "variant": "v", "value": said[len(ofrep.requests) - 1]}
+        )
 
     ofrep.answer = answer
     flag_client = _ofrep_client(ofrep)
@@ -331,4 +364,6 @@ def test_ofrep_through_a_client(sdk: Sdk, ofrep: Loopback, loopback: Loopback) -
         sdk.create(client, user="ann")
     flag_client.provider.session.close()
     assert paths(loopback) == [RESPONSES, CHAT, CHAT, RESPONSES]
-    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {KEYED.digest("ann")}
+    assert {request.json()["context"]["targetingKey"] for request in ofrep.requests} == {
+        KEYED.digest("ann")
+    }

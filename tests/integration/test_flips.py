@@ -25,7 +25,9 @@ Switch = Callable[[Path, list[adapter.Record]], tuple[adapter.Settings, Flag]]
 
 
 def by_use(_: Path, seen: list[adapter.Record]) -> tuple[adapter.Settings, Flag]:
-    return adapter.Settings(observers=[seen.append], **STRICT), lambda side: adapter.use(backend=side)
+    return adapter.Settings(observers=[seen.append], **STRICT), lambda side: adapter.use(
+        backend=side
+    )
 
 
 def by_file(folder: Path, seen: list[adapter.Record]) -> tuple[adapter.Settings, Flag]:
@@ -47,7 +49,9 @@ def by_provider(_: Path, seen: list[adapter.Record]) -> tuple[adapter.Settings, 
     from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
     says: list[str] = ["chat"]
-    found = InMemoryFlag("any", {"any": "chat"}, context_evaluator=lambda *_: FlagResolutionDetails(says[0]))
+    found = InMemoryFlag(
+        "any", {"any": "chat"}, context_evaluator=lambda *_: FlagResolutionDetails(says[0])
+    )
     api.set_provider(InMemoryProvider({"openai-backend": found}), "flips")
 
     @contextmanager
@@ -55,7 +59,9 @@ def by_provider(_: Path, seen: list[adapter.Record]) -> tuple[adapter.Settings, 
         says[0] = side
         yield
 
-    return adapter.Settings(flags=api.get_client("flips"), flag_timeout=5, observers=[seen.append], **STRICT), flag
+    return adapter.Settings(
+        flags=api.get_client("flips"), flag_timeout=5, observers=[seen.append], **STRICT
+    ), flag
 
 
 SWITCHES: dict[str, Switch] = {"use": by_use, "file": by_file, "flag": by_provider}
@@ -86,7 +92,10 @@ def unflipped() -> str:
     with use_cassette(flips.cassette("chat")):
         http_client = HTTP.Client(verify=False)
         with openai.OpenAI(
-            base_url="http://replayed.invalid/v1", api_key=KEY, max_retries=0, http_client=http_client
+            base_url="http://replayed.invalid/v1",
+            api_key=KEY,
+            max_retries=0,
+            http_client=http_client,
         ) as client:
             return flips.state(flips.hold(client, "chat", lambda _: adapter.use()))
 
@@ -127,7 +136,9 @@ def _live(base_url: str, settings: adapter.Settings) -> AbstractContextManager[a
 @pytest.mark.server
 @each_switch
 @each_arm
-def test_on_a_real_server(arm: str, switch: str, tmp_path: Path, server: str, unflipped: str) -> None:
+def test_on_a_real_server(
+    arm: str, switch: str, tmp_path: Path, server: str, unflipped: str
+) -> None:
     seen: list[adapter.Record] = []
     settings, flag = SWITCHES[switch](tmp_path, seen)
     with _live(server, settings) as client:
@@ -137,9 +148,13 @@ def test_on_a_real_server(arm: str, switch: str, tmp_path: Path, server: str, un
 
 @pytest.mark.server
 @each_arm
-async def test_on_a_real_server_async(arm: str, tmp_path: Path, server: str, unflipped: str) -> None:
+async def test_on_a_real_server_async(
+    arm: str, tmp_path: Path, server: str, unflipped: str
+) -> None:
     seen: list[adapter.Record] = []
     settings, flag = by_file(tmp_path, seen)
-    async with adapter.AsyncOpenAI(base_url=server, api_key=KEY, max_retries=0, settings=settings) as client:
+    async with adapter.AsyncOpenAI(
+        base_url=server, api_key=KEY, max_retries=0, settings=settings
+    ) as client:
         assert flips.state(await flips.hold_async(client, arm, flag)) == unflipped
     assert [(one.backend, one.status) for one in seen] == [(side, 200) for side in _sides(arm)]

@@ -88,7 +88,12 @@ def test_fork_after_use_is_as_natively() -> None:
         for kind in ("plain", "adapted"):
             command = [sys.executable, "-W", "error", "-c", FORK, kind, upstream.base_url]
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[2]
+                command,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+                cwd=Path(__file__).parents[2],
             )
             assert (done.returncode, done.stderr) == (0, ""), done.stderr
             seen[kind] = json.loads(done.stdout)
@@ -243,7 +248,11 @@ WAYS = ("client", "install", "transport", "around", "off")
 CASES = [
     *((way, asynchronous, "plain") for way in WAYS for asynchronous in (False, True)),
     ("slots", False, "plain"),
-    *(("client", asynchronous, protocol) for protocol in ("tls", "http2") for asynchronous in (False, True)),
+    *(
+        ("client", asynchronous, protocol)
+        for protocol in ("tls", "http2")
+        for asynchronous in (False, True)
+    ),
 ]
 
 
@@ -269,7 +278,9 @@ class _Answering:
         if not request.json().get("stream"):
             if "/child" in said:  # all at once
                 self._all(said)
-            made: Any = answers.completion(said) if chat else answers.response(answers.message_item(said))
+            made: Any = (
+                answers.completion(said) if chat else answers.response(answers.message_item(said))
+            )
             return Reply.of_json(made)
         parts = answers.chat_events(said, "!") if chat else answers.events(said, "!")
         return Reply.of_sse(self._held(parts, said) if said.endswith("/open") else parts)
@@ -281,11 +292,15 @@ class _Answering:
 
     def _all(self, said: str) -> None:
         begin = said.partition("/")[0] + "/child"
-        self.server.wait_for(lambda it: sum(_said(one).startswith(begin) for one in list(it.requests)) == CHILDREN)
+        self.server.wait_for(
+            lambda it: sum(_said(one).startswith(begin) for one in list(it.requests)) == CHILDREN
+        )
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, str], dict[str, int]]]:
+def forked(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, tuple[dict[str, str], dict[str, int]]]:
     """For each case what everyone was answered, and on which connection."""
     certificate = make_certificate(tmp_path_factory.mktemp("tls"))
     with ExitStack() as stack:
@@ -305,9 +320,23 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str
             )
             for way, asynchronous, protocol in CASES
         ]
-        command = [sys.executable, "-W", "error", "-c", CHILDS, str(CHILDREN), NAME, json.dumps(cases)]
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            CHILDS,
+            str(CHILDREN),
+            NAME,
+            json.dumps(cases),
+        ]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[2]
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            cwd=Path(__file__).parents[2],
         )
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         connections: dict[str, dict[str, int]] = {}

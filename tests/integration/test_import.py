@@ -29,14 +29,18 @@ SDKS_HTTP, OTHER_HTTP = ("httpx2", "httpx") if SDK >= (3, 0) else ("httpx", "htt
 def run(code: str, *, without: tuple[str, ...] = ()) -> str:
     """Run code in a fresh interpreter, in which the packages of `without` can't be imported."""
     block = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in without)
-    done = subprocess.run([sys.executable, "-c", block + code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", block + code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_import_is_cheap() -> None:
     loaded = json.loads(
-        run("import adapter, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))")
+        run(
+            "import adapter, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+        )
     )
     assert set(loaded) & set(HEAVY) == set()
     assert "adapter" in loaded
@@ -64,7 +68,17 @@ print(turn.finish, adapter.tool_result(turn.tool_calls[0], "x")["role"], "openai
 def test_the_client_brings_no_extras() -> None:
     code = "import adapter; adapter.OpenAI, adapter.Settings, adapter.use, adapter.decision; print(sorted(sys.modules))"
     loaded = {name.partition(".")[0].strip("' ") for name in run(code).strip("[]\n").split(",")}
-    extras = {"vcr", "yaml", "typer", "click", "rich", "redis", "openfeature", "opentelemetry", OTHER_HTTP}
+    extras = {
+        "vcr",
+        "yaml",
+        "typer",
+        "click",
+        "rich",
+        "redis",
+        "openfeature",
+        "opentelemetry",
+        OTHER_HTTP,
+    }
     assert loaded & extras == set()
 
 
@@ -129,7 +143,11 @@ def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, other
     """Neither by the import nor by a way in, and by calls only those that the same calls load natively."""
     family, made = MADE_BY[made_by]
     used = {SDKS_HTTP, family}
-    without = tuple(name for name in HTTP if name.replace("core", "x") not in used) if others == "missing" else ()
+    without = (
+        tuple(name for name in HTTP if name.replace("core", "x") not in used)
+        if others == "missing"
+        else ()
+    )
     own = "dict(http_client=kind())" if made_by == "the application" else "{}"
     told = f"HTTP, FAMILY, BASE_URL = {HTTP!r}, {family!r}, {loopback.base_url!r}\nOWN = lambda kind: {own}\n"
     loopback.answer = both
@@ -190,7 +208,9 @@ def test_each_name_resolves_first(failures: dict[str, str], name: str) -> None:
 
 
 def test_a_star_import_gives_all_of_it() -> None:
-    run("from adapter import *; import adapter; assert all(name in globals() for name in adapter.__all__)")
+    run(
+        "from adapter import *; import adapter; assert all(name in globals() for name in adapter.__all__)"
+    )
 
 
 def test_an_unknown_name() -> None:
@@ -217,7 +237,9 @@ def test_a_missing_extra_is_named(case: str) -> None:
     extra, call, without = EXTRAS[case]
     block = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in without)
     code = f"{block}sys.argv = ['adapter', 'demo']\nfrom {module} import main\n{call}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert f"(extra `{extra}`)" in done.stderr
     assert "Traceback" not in done.stderr
@@ -248,8 +270,13 @@ def test_missing_extra_is_an_import_error() -> None:
 def test_every_module_can_be_imported_first() -> None:
     """Find circular imports: each module of the core, alone in a process."""
     names = [f"adapter.{path.stem}" for path in (ROOT / "adapter").glob("[a-z]*.py")]
-    names += [f"adapter.translation.{path.stem}" for path in (ROOT / "adapter" / "translation").glob("[a-z]*.py")]
-    names += [f"adapter._runtime.{path.stem}" for path in (ROOT / "adapter" / "ways_in").glob("[a-z]*.py")]
+    names += [
+        f"adapter.translation.{path.stem}"
+        for path in (ROOT / "adapter" / "translation").glob("[a-z]*.py")
+    ]
+    names += [
+        f"adapter._runtime.{path.stem}" for path in (ROOT / "adapter" / "ways_in").glob("[a-z]*.py")
+    ]
     for name in names:
         assert importlib.import_module(name)
     code = f"""
@@ -265,8 +292,16 @@ for name in {names!r}:
 
 def test_every_module_is_seen_by_what_makes_one_executable() -> None:
     """Follow what stands in import statements that run: Nuitka and PyInstaller leave out what is imported in another way."""
-    files = {_module(path): path for path in (ROOT / "adapter").rglob("*.py") if "programs" not in path.parts}
-    begun = {name for name in files if name in ("adapter", "adapter.__main__") or name.startswith("adapter.testing")}
+    files = {
+        _module(path): path
+        for path in (ROOT / "adapter").rglob("*.py")
+        if "programs" not in path.parts
+    }
+    begun = {
+        name
+        for name in files
+        if name in ("adapter", "adapter.__main__") or name.startswith("adapter.testing")
+    }
     seen, left = set(), begun
     while left:
         name = left.pop()
@@ -283,7 +318,9 @@ def _stated(name: str, file: Path) -> set[str]:
     """Name what a module's statements import, except those for type checkers."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    checked = [each for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING" for each in node.body]
+    checked = [
+        each for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING" for each in node.body
+    ]
     unseen = {id(node) for each in checked for node in ast.walk(each)}
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     found = {name.rpartition(".")[0]}

@@ -48,7 +48,9 @@ def _copied(client: Any) -> str:
 
 
 def _named(client: Any) -> str:
-    return text_of(client.chat.completions.create(**CALL, extra_headers={"x-adapter-backend": "responses"}))
+    return text_of(
+        client.chat.completions.create(**CALL, extra_headers={"x-adapter-backend": "responses"})
+    )
 
 
 def _raw(client: Any) -> str:

@@ -56,8 +56,18 @@ main()
 def test_without_what_only_posix_has(tmp_path: Path) -> None:
     (tmp_path / "adapter.toml").write_text('backend = "responses"\n')
     with Loopback(both) as server:
-        command = [sys.executable, "-W", "error", "-c", WITHOUT_POSIX, server.base_url, str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            WITHOUT_POSIX,
+            server.base_url,
+            str(tmp_path),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:3] == ["Hello there", "4", "Hello there"]
     assert [request.path for request in server.requests] == ["/v1/responses"] * 3
@@ -71,7 +81,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_is_replaced_is_closed(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_replaced_is_closed(
+    writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Windows replaces no file by one that is open."""
     replaced = []
     replace = os.replace

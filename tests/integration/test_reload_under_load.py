@@ -75,10 +75,17 @@ def _upstream(request: Any) -> Any:
     return http.Response(reply.status, headers=list(reply.headers), content=b"".join(reply.parts))  # type: ignore[arg-type]
 
 
-def _client(settings: Settings, kind: Any = adapter.OpenAI, base_url: str = "https://api.test/v1", **more: Any) -> Any:
+def _client(
+    settings: Settings,
+    kind: Any = adapter.OpenAI,
+    base_url: str = "https://api.test/v1",
+    **more: Any,
+) -> Any:
     made = http.AsyncClient if kind is adapter.AsyncOpenAI else http.Client
     more = more or {"transport": http.MockTransport(_upstream)}
-    return kind(base_url=base_url, api_key="key", max_retries=0, settings=settings, http_client=made(**more))
+    return kind(
+        base_url=base_url, api_key="key", max_retries=0, settings=settings, http_client=made(**more)
+    )
 
 
 def _threads(work: Callable[[], Any]) -> list[Any]:
@@ -125,13 +132,16 @@ def test_threads_call_on(settings: Settings, hashes: set[str], troubled: threadi
 
         def work() -> list[Any]:
             return [
-                adapter.decision(client.chat.completions.create(**CALL, seed=1, logit_bias=None)) for _ in range(25)
+                adapter.decision(client.chat.completions.create(**CALL, seed=1, logit_bias=None))
+                for _ in range(25)
             ]
 
         decisions = [one for many in _threads(work) for one in many]
         _check(decisions, hashes)
         troubled.set()
-        assert _settles(lambda: reloader_of(client._adapter_settings).current().settings.backend == "responses")
+        assert _settles(
+            lambda: reloader_of(client._adapter_settings).current().settings.backend == "responses"
+        )
         assert adapter.decision(client.chat.completions.create(**CALL)).backend == "responses"
 
 
@@ -140,9 +150,14 @@ async def test_tasks_call_on(settings: Settings, hashes: set[str]) -> None:
     async with _client(settings, adapter.AsyncOpenAI) as client:
 
         async def work() -> list[Any]:
-            return [adapter.decision(await client.chat.completions.create(**CALL, seed=1)) for _ in range(3)]
+            return [
+                adapter.decision(await client.chat.completions.create(**CALL, seed=1))
+                for _ in range(3)
+            ]
 
-        decisions = [one for many in await asyncio.gather(*(work() for _ in range(TASKS))) for one in many]
+        decisions = [
+            one for many in await asyncio.gather(*(work() for _ in range(TASKS))) for one in many
+        ]
         _check(decisions, hashes)
 
 
@@ -153,7 +168,9 @@ def _check(decisions: list[Any], hashes: set[str]) -> None:
     assert {one.settings_hash for one in decisions} <= hashes
     for one in decisions:
         # `seed` is dropped where the settings of a Responses call say so: the policy is that of the same file.
-        assert [(loss.path, loss.action) for loss in one.losses] == [("seed", "dropped")] * (one.backend == "responses")
+        assert [(loss.path, loss.action) for loss in one.losses] == [("seed", "dropped")] * (
+            one.backend == "responses"
+        )
 
 
 def _settles(condition: Callable[[], bool]) -> bool:
@@ -179,7 +196,10 @@ TEMPTING: list[dict[str, Any]] = [
     {},
     {"extra_headers": {"x-adapter-backend": "responses"}},
     {"model": "o1-pro"},
-    {"model": "gpt-5.6", "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
+    {
+        "model": "gpt-5.6",
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+    },
     {"stream": True},
 ]
 
@@ -247,14 +267,18 @@ def test_the_kill_switch_reaches_every_thread(how: str, file: Path) -> None:
         flipping.join(30)
     assert set(wire.early) >= {RESPONSES}
     assert set(wire.late) == {CHAT}
-    print(f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API")
+    print(
+        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API"
+    )
 
 
 async def test_the_kill_switch_reaches_every_task(file: Path) -> None:
     _replace(file, OPEN)
     wire = Wire()
     settings = Settings(config_file=file, force="responses", drop=["seed"])
-    async with _client(settings, adapter.AsyncOpenAI, transport=http.MockTransport(wire.handle)) as client:
+    async with _client(
+        settings, adapter.AsyncOpenAI, transport=http.MockTransport(wire.handle)
+    ) as client:
 
         async def work(first: int) -> None:
             reached = 0
@@ -268,11 +292,15 @@ async def test_the_kill_switch_reaches_every_task(file: Path) -> None:
                 if reached == 2:
                     return
 
-        flipping = asyncio.create_task(asyncio.to_thread(_flip_when_busy, wire, file, FLIPS["appended, beside a typo"]))
+        flipping = asyncio.create_task(
+            asyncio.to_thread(_flip_when_busy, wire, file, FLIPS["appended, beside a typo"])
+        )
         await asyncio.gather(flipping, *(work(number) for number in range(TASKS)))
     assert set(wire.early) >= {RESPONSES}
     assert set(wire.late) == {CHAT}
-    print(f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API")
+    print(
+        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API"
+    )
 
 
 def test_streams_under_way_finish_where_they_began(file: Path, loopback: Loopback) -> None:
@@ -306,7 +334,10 @@ def test_streams_under_way_finish_where_they_began(file: Path, loopback: Loopbac
         assert "".join(chunk.choices[0].delta.content or "" for chunk in new) == "Native hello"
         go_on.set()
         for stream in streams:
-            assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == "there"
+            assert (
+                "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+                == "there"
+            )
             made = adapter.decision(stream)
             assert made is not None
             assert (made.backend, made.reason) == ("responses", "rule")
@@ -327,7 +358,9 @@ def test_retries_keep_the_settings_that_the_call_began_with(
     loopback.answer = answer
     _replace(file, OPEN)
     settings = Settings(config_file=file)
-    with _client(settings, base_url=loopback.base_url, timeout=30).with_options(max_retries=2) as client:
+    with _client(settings, base_url=loopback.base_url, timeout=30).with_options(
+        max_retries=2
+    ) as client:
         client.chat.completions.create(**CALL)
         client.chat.completions.create(**CALL)
     assert [request.path for request in loopback.requests] == [RESPONSES, RESPONSES, CHAT]

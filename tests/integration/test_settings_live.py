@@ -63,9 +63,15 @@ def test_a_copy_with_other_values_has_a_life_of_its_own(file: Path) -> None:
     settings = Settings(config_file=file)
     reloader_of(settings)
     other = settings.model_copy(update={"backend": "responses"})
-    assert (reloader_of(settings).current().settings.backend, reloader_of(other).current().settings.backend) == ("chat", "responses")
+    assert (
+        reloader_of(settings).current().settings.backend,
+        reloader_of(other).current().settings.backend,
+    ) == ("chat", "responses")
     file.write_text('service = "two"\nbackend = "chat"\n')
-    assert (reloader_of(other).current().settings.backend, reloader_of(other).current().settings.service) == ("responses", "two")
+    assert (
+        reloader_of(other).current().settings.backend,
+        reloader_of(other).current().settings.service,
+    ) == ("responses", "two")
     with pytest.raises(adapter.ConfigurationError, match=r"^backend: "):
         settings.model_copy(update={"backend": "both"})
 
@@ -122,7 +128,9 @@ def test_a_changed_file_is_read(case: str, reader: SettingsReloader, file: Path)
         assert service(reader) == name
 
 
-def test_a_settled_file_is_not_read_again(reader: SettingsReloader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settled_file_is_not_read_again(
+    reader: SettingsReloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live_module, "_RACY_NS", -1)
     router = reader.current()
     with monkeypatch.context() as patch:
@@ -130,7 +138,9 @@ def test_a_settled_file_is_not_read_again(reader: SettingsReloader, monkeypatch:
         assert all(reader.current() is router for _ in range(100))
 
 
-def test_a_touched_file_changes_nothing(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_touched_file_changes_nothing(
+    reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     router = reader.current()
     with caplog.at_level(logging.DEBUG, "adapter"):
         file.touch()
@@ -178,7 +188,9 @@ BAD: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.usefixtures("moment")
 @pytest.mark.parametrize("case", BAD)
-def test_a_file_that_goes_bad(case: str, reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_goes_bad(
+    case: str, reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     good = reader.current().settings.hash
     with caplog.at_level(logging.INFO, "adapter"):
         BAD[case](file)
@@ -203,7 +215,10 @@ def test_a_file_that_goes_bad(case: str, reader: SettingsReloader, file: Path, c
 
 
 def test_a_bug_of_ours_in_reading_costs_no_call(
-    reader: SettingsReloader, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    reader: SettingsReloader,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(*_: object) -> None:
         raise LookupError("SECRET")
@@ -217,7 +232,9 @@ def test_a_bug_of_ours_in_reading_costs_no_call(
     assert "SECRET" not in caplog.text
 
 
-def test_bad_in_one_way_after_the_other(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_in_one_way_after_the_other(
+    reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO, "adapter"):
         for text in ("x = \n", "", "x = \n", "", 'servcie = "x"\n'):
             file.write_text(text)
@@ -246,7 +263,9 @@ def test_an_argument_keeps_its_value_and_everything_else_follows(file: Path) -> 
     assert (reader.current().settings.backend, reader.current().settings.rollout) == ("chat", 50)
 
 
-def test_changes_are_logged_with_the_hash_alone(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_are_logged_with_the_hash_alone(
+    reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     reader.current()
     with caplog.at_level(logging.INFO, "adapter"):
         file.write_text('service = "SECRET"\n')
@@ -269,7 +288,10 @@ def test_thirty_clients_share_one_reading(
         "equal arguments": lambda: Settings(on_bug="raise", drop=("seed",)),
     }
     with default_client() as http:
-        first = [adapter.OpenAI(api_key=KEY, settings=makers[given](), http_client=http) for _ in range(15)]
+        first = [
+            adapter.OpenAI(api_key=KEY, settings=makers[given](), http_client=http)
+            for _ in range(15)
+        ]
         clients: list[Any] = [*first, *(client.copy() for client in first)]
         assert len({id(client._adapter_live) for client in clients}) == 1
         with caplog.at_level(logging.INFO, "adapter"):
@@ -285,7 +307,9 @@ def test_clients_that_are_told_different_things_share_nothing(file: Path) -> Non
     assert len({id(one) for one in made}) == len(told)
 
 
-def test_a_log_handler_may_make_calls_itself(reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_handler_may_make_calls_itself(
+    reader: SettingsReloader, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     seen: list[str] = []
 
     class Handler(logging.Handler):

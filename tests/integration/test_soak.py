@@ -68,11 +68,15 @@ def _given(upstream: Upstream, kind: Any) -> dict[str, Any]:
 
 
 def _sync(upstream: Upstream) -> adapter.OpenAI:
-    return adapter.OpenAI(**_given(upstream, http.Client), settings=adapter.Settings(backend="responses"))
+    return adapter.OpenAI(
+        **_given(upstream, http.Client), settings=adapter.Settings(backend="responses")
+    )
 
 
 def _async(upstream: Upstream) -> adapter.AsyncOpenAI:
-    return adapter.AsyncOpenAI(**_given(upstream, http.AsyncClient), settings=adapter.Settings(backend="responses"))
+    return adapter.AsyncOpenAI(
+        **_given(upstream, http.AsyncClient), settings=adapter.Settings(backend="responses")
+    )
 
 
 def _call(model: str, number: int) -> dict[str, Any]:
@@ -106,7 +110,9 @@ def _one(client: Any, number: int, closer: Callable[[Any], None]) -> str:
     """Use one stream in the way that its number says; return how it ended."""
     match number % 9:
         case 0 | 1 | 2:
-            stream = client.chat.completions.create(**_call(["short", "pieces", "short"][number % 3], number))
+            stream = client.chat.completions.create(
+                **_call(["short", "pieces", "short"][number % 3], number)
+            )
             assert "".join(map(_text, stream)) == _expected(number)
             return "whole"
         case 3:
@@ -188,7 +194,16 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
                     ledger.rounds.append(Held.now())
         closer.stop()
     after = Held.now()
-    print(figures("threads", ledger, time.monotonic() - began, upstream, kept=pool[0], held=(before, after)))
+    print(
+        figures(
+            "threads",
+            ledger,
+            time.monotonic() - began,
+            upstream,
+            kept=pool[0],
+            held=(before, after),
+        )
+    )
     assert ledger.complaints == []
     assert ledger.ends.total() == ledger.per_round * ROUNDS
     assert pool[0] == pool[1] == left  # nothing but what the pool keeps to use again
@@ -204,7 +219,9 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
 async def _aone(client: Any, number: int) -> str:
     match number % 9:
         case 0 | 1 | 2:
-            stream = await client.chat.completions.create(**_call(["short", "pieces", "short"][number % 3], number))
+            stream = await client.chat.completions.create(
+                **_call(["short", "pieces", "short"][number % 3], number)
+            )
             assert "".join([_text(chunk) async for chunk in stream]) == _expected(number)
             return "whole"
         case 3:
@@ -288,7 +305,9 @@ def test_tasks_leave_nothing_behind(upstream: Upstream) -> None:
 
     async def main() -> tuple[int, int]:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: ledger.complaints.append(f"loop: {context.get('exception')!r}"))
+        loop.set_exception_handler(
+            lambda _, context: ledger.complaints.append(f"loop: {context.get('exception')!r}")
+        )
         async with _async(upstream) as client:
             pool = await _rounds(client, ledger, upstream)
             ledger.tasks = len(asyncio.all_tasks()) - 1  # but for this one
@@ -297,7 +316,11 @@ def test_tasks_leave_nothing_behind(upstream: Upstream) -> None:
     with listening(ledger):
         pool = asyncio.run(main())
     after = Held.now()
-    print(figures("tasks", ledger, time.monotonic() - began, upstream, kept=pool[0], held=(before, after)))
+    print(
+        figures(
+            "tasks", ledger, time.monotonic() - began, upstream, kept=pool[0], held=(before, after)
+        )
+    )
     assert ledger.complaints == []
     assert ledger.tasks == 0
     assert ledger.ends.total() == ledger.per_round * ROUNDS
@@ -328,7 +351,9 @@ def test_a_thousand_streams_at_once() -> None:
         texts = asyncio.run(main(upstream))
         peak = upstream.stats()["peak"]
         assert settled(upstream, 0) == 0
-    print(f"\n{AT_ONCE} streams at once: {peak} connections at the peak, complaints {len(ledger.complaints)}")
+    print(
+        f"\n{AT_ONCE} streams at once: {peak} connections at the peak, complaints {len(ledger.complaints)}"
+    )
     assert texts == [_expected(number) for number in range(AT_ONCE)]
     assert peak >= AT_ONCE
     assert ledger.complaints == []
@@ -342,5 +367,7 @@ def test_threads_at_once(upstream: Upstream) -> None:
         return "".join(map(_text, client.chat.completions.create(**_call(f"gate-{count}", number))))
 
     with _sync(upstream) as client, ThreadPoolExecutor(count) as threads:
-        assert list(threads.map(one, range(count))) == [_expected(number) for number in range(count)]
+        assert list(threads.map(one, range(count))) == [
+            _expected(number) for number in range(count)
+        ]
     assert settled(upstream, 0) == 0

@@ -79,14 +79,22 @@ client.close()
 
 @needs_redis
 @pytest.mark.parametrize("case", ["redis-sync", "redis-async", "sqlite-sync"])
-def test_the_first_call_of_a_process_recalls(case: str, tmp_path: Path, shared_redis: RedisServer) -> None:
+def test_the_first_call_of_a_process_recalls(
+    case: str, tmp_path: Path, shared_redis: RedisServer
+) -> None:
     kind, _, mode = case.partition("-")
-    url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url.replace("127.0.0.1", "localhost")
+    url = (
+        sqlite_url(tmp_path)
+        if kind == "sqlite"
+        else shared_redis.url.replace("127.0.0.1", "localhost")
+    )
     keeper = MemoryService(url, scope_name=None, keys=(KEY,), seconds=5)
     keeper.perform(REMEMBER, WHOSE)
     keeper.store.close()
     command = [sys.executable, "-c", FRESH, url, KEY, mode]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"here": 1, "child": 1}
 
@@ -137,10 +145,14 @@ print(codes)
 
 @needs_redis
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
-def test_children_ask_on_connections_of_their_own(kind: str, tmp_path: Path, shared_redis: RedisServer) -> None:
+def test_children_ask_on_connections_of_their_own(
+    kind: str, tmp_path: Path, shared_redis: RedisServer
+) -> None:
     url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url
     command = [sys.executable, "-c", FORKED, url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     assert (done.returncode, done.stdout.strip()) == (0, str([0] * 8)), done.stderr
 
 
@@ -161,14 +173,21 @@ def silent() -> Any:
 
 @needs_redis
 @pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1:{}/0", "redis+cluster://127.0.0.1:{}", "redis+sentinel://127.0.0.1:{}/shop"]
+    "url",
+    [
+        "redis://127.0.0.1:{}/0",
+        "redis+cluster://127.0.0.1:{}",
+        "redis+sentinel://127.0.0.1:{}/shop",
+    ],
 )
 def test_a_server_that_does_not_answer_fails_no_start(
     url: str, silent: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     waited: list[float] = []
     wait = keeping.wait
-    monkeypatch.setattr(keeping, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1])
+    monkeypatch.setattr(
+        keeping, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1]
+    )
     settings = adapter.Settings(backend="responses", memory=url.format(silent))
     with adapter.OpenAI(api_key="key", settings=settings) as client:
         assert client._adapter_live.current().memory.perform(RECALL, WHOSE) == RecallResult()  # type: ignore[attr-defined]

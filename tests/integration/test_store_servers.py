@@ -75,10 +75,15 @@ class InLoop(Asked):
         self._loop = loop
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(getattr(self.store, f"a{method}")(*arguments), self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(
+            getattr(self.store, f"a{method}")(*arguments), self._loop
+        ).result(60)
 
 
-PARAMS = [*(f"{mode}-{kind}" for kind in URLS for mode in ("sync", "async")), *(f"sync-{kind}" for kind in CLIENTS)]
+PARAMS = [
+    *(f"{mode}-{kind}" for kind in URLS for mode in ("sync", "async")),
+    *(f"sync-{kind}" for kind in CLIENTS),
+]
 
 
 @pytest.fixture(params=[*PARAMS, *(f"async-{kind}" for kind in ASYNC_CLIENTS)])
@@ -93,7 +98,10 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
         asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(60)
         return
     client = _client(kind, servers) if kind in CLIENTS else None
-    made = Asked(stores.open_store(servers.url(kind) if client is None else client, 5), asynchronous=mode == "async")
+    made = Asked(
+        stores.open_store(servers.url(kind) if client is None else client, 5),
+        asynchronous=mode == "async",
+    )
     made.forget("*")
     yield made
     made.store.close()
@@ -106,11 +114,17 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
 def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -> None:
     """To connect to a cluster, or to find a server by its sentinels, takes more than a call may cost."""
     url = adapter.Settings(memory=servers.url(kind)).memory
-    MemoryService(url, scope_name=kind, keys=(), seconds=30).perform(Remember("gpt-5", MemoryEntry("a", turn())), WHOSE)
+    MemoryService(url, scope_name=kind, keys=(), seconds=30).perform(
+        Remember("gpt-5", MemoryEntry("a", turn())), WHOSE
+    )
     stores.reset_stores()
     keeper = MemoryService(url, scope_name=kind, keys=(), seconds=0.3)
     recall = Recall("gpt-5", ("a",))
-    found = asyncio.run(keeper.aperform(recall, WHOSE)) if asynchronous else keeper.perform(recall, WHOSE)
+    found = (
+        asyncio.run(keeper.aperform(recall, WHOSE))
+        if asynchronous
+        else keeper.perform(recall, WHOSE)
+    )
     assert found.turns == {"a": turn()}
 
 
@@ -146,7 +160,9 @@ def test_a_server_that_sentinels_replace(servers: Kinds) -> None:
         keeper.store.close()
 
 
-def test_an_async_client_in_sync_calls_is_a_warning(servers: Kinds, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_async_client_in_sync_calls_is_a_warning(
+    servers: Kinds, caplog: pytest.LogCaptureFixture
+) -> None:
     keeper = MemoryService(_client("async client", servers), scope_name=None, keys=(), seconds=5)
     assert keeper.perform(Recall("gpt-5", ("a",)), WHOSE) == RecallResult()
     assert "a client of redis.asyncio serves async calls alone" in caplog.text

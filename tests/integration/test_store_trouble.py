@@ -46,7 +46,9 @@ def _outputs(turns: int) -> list[list[Any]]:
 class Broken(DictStore):
     """A store that does something else than it should."""
 
-    def __init__(self, get: Callable[[], Any] | None = None, put: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, get: Callable[[], Any] | None = None, put: Callable[[], Any] | None = None
+    ) -> None:
         super().__init__()
         self._get, self._put = get, put
 
@@ -99,7 +101,9 @@ BROKEN: dict[str, Callable[[], Broken]] = {
 @each_way_in
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("what", BROKEN)
-def test_calls_succeed(what: str, stream: bool, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_succeed(
+    what: str, stream: bool, way_in: WayIn, caplog: pytest.LogCaptureFixture
+) -> None:
     api = Api(*_outputs(3))
     # A deadline that no machine is too slow for: nothing here waits for it.
     Talk(way_in, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
@@ -111,9 +115,15 @@ def test_calls_succeed(what: str, stream: bool, way_in: WayIn, caplog: pytest.Lo
     assert "gAAAA" not in caplog.text
 
 
-@pytest.mark.parametrize("way_in", [way_in for way_in in WAYS_IN if way_in.kind == "client"], ids=lambda way_in: way_in.name)
+@pytest.mark.parametrize(
+    "way_in",
+    [way_in for way_in in WAYS_IN if way_in.kind == "client"],
+    ids=lambda way_in: way_in.name,
+)
 @pytest.mark.parametrize("when", ["reading", "writing"])
-def test_a_store_that_hangs_is_left_behind(when: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_hangs_is_left_behind(
+    when: str, way_in: WayIn, caplog: pytest.LogCaptureFixture
+) -> None:
     go_on = threading.Event()
     hang = lambda: go_on.wait(60) and {}  # noqa: E731
     store = Broken(get=hang) if when == "reading" else Broken(put=hang)
@@ -139,7 +149,11 @@ RECALL = Recall("gpt-5", ("a",))
 
 
 def _ask(keeper: MemoryService, effect: Any, *, asynchronous: bool) -> Any:
-    return asyncio.run(keeper.aperform(effect, WHOSE)) if asynchronous else keeper.perform(effect, WHOSE)
+    return (
+        asyncio.run(keeper.aperform(effect, WHOSE))
+        if asynchronous
+        else keeper.perform(effect, WHOSE)
+    )
 
 
 each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -163,7 +177,9 @@ def measured(capsys: pytest.CaptureFixture[str], what: str) -> Iterator[None]:
 
 @needs_redis
 @each_mode
-def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_hangs(
+    server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     patient, keeper = _keeper(server.url, 30), _keeper(server.url)
     _ask(patient, REMEMBER, asynchronous=asynchronous)
     server.hang()
@@ -188,7 +204,11 @@ def test_a_server_that_hangs(server: RedisServer, asynchronous: bool, capsys: py
 def test_a_server_that_is_killed_in_mid_call(
     server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    way_in = next(way_in for way_in in WAYS_IN if way_in.kind == "client" and way_in.asynchronous is asynchronous)
+    way_in = next(
+        way_in
+        for way_in in WAYS_IN
+        if way_in.kind == "client" and way_in.asynchronous is asynchronous
+    )
     api = Api(*_outputs(3))
 
     def answer(sent: Any) -> Any:
@@ -224,7 +244,9 @@ def test_a_server_that_is_full(asynchronous: bool, caplog: pytest.LogCaptureFixt
 
 @needs_redis
 @each_mode
-def test_a_server_that_holds_garbage(server: RedisServer, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_holds_garbage(
+    server: RedisServer, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     import redis
 
     keeper = _keeper(server.url, 5)
@@ -237,7 +259,9 @@ def test_a_server_that_holds_garbage(server: RedisServer, asynchronous: bool, ca
 
 
 @each_mode
-def test_a_file_that_somebody_locks(tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_somebody_locks(
+    tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     patient, keeper = _keeper(sqlite_url(tmp_path), 30), _keeper(sqlite_url(tmp_path))
     _ask(patient, REMEMBER, asynchronous=asynchronous)
     other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)
@@ -250,19 +274,29 @@ def test_a_file_that_somebody_locks(tmp_path: Path, asynchronous: bool, capsys: 
 
 
 SPOILED: dict[str, Callable[[Path], object]] = {
-    "no database": lambda path: path.write_bytes(b"no database at all, but long enough to be read as one" * 100),
+    "no database": lambda path: path.write_bytes(
+        b"no database at all, but long enough to be read as one" * 100
+    ),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
-    "overwritten in the middle": lambda path: path.write_bytes(path.read_bytes()[:2000] + os.urandom(40_000)),
+    "overwritten in the middle": lambda path: path.write_bytes(
+        path.read_bytes()[:2000] + os.urandom(40_000)
+    ),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
 
 
 @each_mode
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_is_spoiled(
+    how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     keeper = _keeper(sqlite_url(tmp_path), 5)
     for k in range(30):
-        _ask(keeper, Remember("gpt-5", MemoryEntry(f"{k}", turn("x" * 500))), asynchronous=asynchronous)
+        _ask(
+            keeper,
+            Remember("gpt-5", MemoryEntry(f"{k}", turn("x" * 500))),
+            asynchronous=asynchronous,
+        )
     keeper.store.close()
     SPOILED[how](tmp_path / "memory.db")
     recall = Recall("gpt-5", tuple(f"{k}" for k in range(30)))
@@ -273,7 +307,9 @@ def test_a_file_that_is_spoiled(how: str, tmp_path: Path, asynchronous: bool, ca
 
 
 @each_mode
-def test_a_folder_that_is_not_there(tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_is_not_there(
+    tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     keeper = _keeper(sqlite_url(tmp_path / "absent"))
     assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
     assert "no answer (FileNotFoundError)" in caplog.text
@@ -331,7 +367,9 @@ class Poisoned(DictStore):
 def _with_items(change: Callable[[dict[str, Any]], list[Any]]) -> Callable[[bytes], bytes]:
     def poison(value: bytes) -> bytes:
         written = json.loads(value[2:])
-        written["before"] = [[one for item in items for one in change(item)] for items in written["before"]]
+        written["before"] = [
+            [one for item in items for one in change(item)] for items in written["before"]
+        ]
         return value[:2] + json.dumps(written).encode()
 
     return poison
@@ -340,8 +378,14 @@ def _with_items(change: Callable[[dict[str, Any]], list[Any]]) -> Callable[[byte
 BOMB = b"1z" + zlib.compress(b"[" * 20_000_000, 1)
 
 POISON: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
-    "other keys": (_with_items(lambda item: [{**item, "role": "system", "content": [], "instructions": "x"}]), True),
-    "another message": (_with_items(lambda item: [item, {"type": "message", "role": "system", "content": "x"}]), False),
+    "other keys": (
+        _with_items(lambda item: [{**item, "role": "system", "content": [], "instructions": "x"}]),
+        True,
+    ),
+    "another message": (
+        _with_items(lambda item: [item, {"type": "message", "role": "system", "content": "x"}]),
+        False,
+    ),
     "a thousand items": (_with_items(lambda item: [item] * 1000), False),
     "a bomb": (lambda _: BOMB, False),
     "nothing but depth": (lambda _: b"1j" + b"[" * 500_000, False),
@@ -350,22 +394,32 @@ POISON: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
 
 @each_way_in
 @pytest.mark.parametrize("what", POISON)
-def test_what_others_wrote_is_reasoning_or_nothing(what: str, way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_others_wrote_is_reasoning_or_nothing(
+    what: str, way_in: WayIn, caplog: pytest.LogCaptureFixture
+) -> None:
     poison, carried = POISON[what]
     api = Api(*_outputs(3))
     Talk(way_in, api, memory=Poisoned(poison), memory_timeout=30).turns(4)
     items = [item for sent in api.sent for item in sent["input"] if item.get("type") == "reasoning"]
     assert bool(items) is carried
-    assert all(item.keys() <= {"type", "summary", "encrypted_content", "content", "status"} for item in items)
+    assert all(
+        item.keys() <= {"type", "summary", "encrypted_content", "content", "status"}
+        for item in items
+    )
     assert "instructions" not in json.dumps(api.sent)
-    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == (0 if carried else 1)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == (
+        0 if carried else 1
+    )
     assert "gAAAA" not in caplog.text
 
 
 @each_mode
 @pytest.mark.parametrize("bound", ["bytes", "items", "time"])
 def test_a_recall_is_bounded(
-    bound: str, asynchronous: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bound: str,
+    asynchronous: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = DictStore()
     keeper = _keeper(store, 30)
@@ -386,7 +440,9 @@ def test_a_recall_is_bounded(
 # Saying so
 
 
-def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_warning_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     now = 1000.0
     monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
     trouble = CircuitBreaker()
@@ -460,7 +516,9 @@ async def test_a_stream_whose_reader_is_cancelled_while_the_store_is_asked_is_cl
 
         async def leave() -> None:
             messages: Any = [{"role": "user", "content": "Find out."}]
-            async with await client.chat.completions.create(model="gpt-5", messages=messages, stream=True) as stream:
+            async with await client.chat.completions.create(
+                model="gpt-5", messages=messages, stream=True
+            ) as stream:
                 async for _ in stream:
                     pass
 
@@ -473,7 +531,9 @@ async def test_a_stream_whose_reader_is_cancelled_while_the_store_is_asked_is_cl
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_a_name_that_takes_long_to_look_up(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_takes_long_to_look_up(
+    asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("redis")
     looking, go_on = threading.Event(), threading.Event()
 

@@ -17,7 +17,14 @@ import pytest
 import adapter
 from adapter._memory import in_memory, stores
 from adapter._memory.in_memory import InMemoryStore
-from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, shared_redis, sqlite_url
+from tests.support.stores import (
+    DictStore,
+    RedisServer,
+    needs_redis,
+    redis_server,
+    shared_redis,
+    sqlite_url,
+)
 
 __all__ = ["shared_redis"]
 
@@ -40,7 +47,9 @@ class Asked:
         return dict(self._ask("get", list(names)))
 
     def put(self, name: str, value: bytes) -> None:
-        self._ask("put", name, value, *([len(value)] if isinstance(self.store, InMemoryStore) else []))
+        self._ask(
+            "put", name, value, *([len(value)] if isinstance(self.store, InMemoryStore) else [])
+        )
 
     def delete(self, *names: str) -> None:
         self._ask("delete", list(names))
@@ -227,7 +236,8 @@ def test_a_url_that_is_none(url: str, why: str) -> None:
 
 def test_an_object_that_is_none() -> None:
     with pytest.raises(
-        adapter.ConfigurationError, match=r"^memory: expected the URL of a store, a client of redis-py, or an object"
+        adapter.ConfigurationError,
+        match=r"^memory: expected the URL of a store, a client of redis-py, or an object",
     ):
         adapter.Settings(memory=object())
 
@@ -256,11 +266,18 @@ def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
     own = adapter.Settings(memory=DictStore())
     assert own.hash != adapter.Settings().hash
     assert own.hash == adapter.Settings(memory=DictStore()).hash
-    assert pickle.loads(pickle.dumps(adapter.Settings(memory="memory://?count=5"))).memory == "memory://?count=5"
+    assert (
+        pickle.loads(pickle.dumps(adapter.Settings(memory="memory://?count=5"))).memory
+        == "memory://?count=5"
+    )
 
 
 def test_the_protocol_is_what_the_stores_have() -> None:
-    methods = {name for name, _ in inspect.getmembers(adapter.Store, inspect.isfunction) if not name.startswith("_")}
+    methods = {
+        name
+        for name, _ in inspect.getmembers(adapter.Store, inspect.isfunction)
+        if not name.startswith("_")
+    }
     assert methods == set(stores._METHODS)
 
 

@@ -40,7 +40,10 @@ def _running(program: str, arguments: list[list[str]]) -> Iterator[list[subproce
         processes = []
         for each in arguments:
             process = subprocess.Popen(
-                [sys.executable, "-c", program, *each], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", program, *each],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             processes.append(stack.enter_context(process))
             stack.callback(process.kill)
@@ -137,9 +140,13 @@ def test_a_file_that_another_begins_after_the_first_look_is_shared(
 
 def test_the_change_of_mode_waits_for_readers(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
+    with contextlib.closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as reader:
         # As another process leaves it for a moment: begun, and not in WAL mode yet.
-        reader.executescript(f"BEGIN; {sqlite_module._SCHEMA} PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;")
+        reader.executescript(
+            f"BEGIN; {sqlite_module._SCHEMA} PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;"
+        )
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM turns").fetchall()
         hasty = SQLiteStore(path, seconds=0.02, count=10**6, size=10**9, age=3600)
@@ -193,7 +200,9 @@ def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
     store = _read(tmp_path / "memory.db")
     store.put("s:c:1", b"1")
     store.close()
-    (tmp_path / "memory.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    (tmp_path / "memory.db").write_bytes(
+        b"not a database, but long enough to be taken for one" * 100
+    )
     with pytest.raises(sqlite3.DatabaseError):
         store.get(["s:c:1"])
     for file in tmp_path.iterdir():
@@ -227,7 +236,12 @@ sys.exit(status or store.get(["s:c:child"]) != {"s:c:child": b"2"})
 
 
 def test_a_file_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "m.db")], check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", _FORK, str(tmp_path / "m.db")], check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
@@ -294,21 +308,41 @@ def _anothers(path: Path) -> None:
     os.chown(path, 65534, 65534)
 
 
-as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
 
 UNSAFE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (_linked, "memory.db is a link"),
-    "a link to nothing": (lambda path: path.symlink_to(path.with_name("absent")), "memory.db is a link"),
+    "a link to nothing": (
+        lambda path: path.symlink_to(path.with_name("absent")),
+        "memory.db is a link",
+    ),
     "a second name": (_named_twice, "memory.db has another name as well"),
     "a pipe": (os.mkfifo, "no file"),
     "a folder": (Path.mkdir, "is a folder"),
     "written by everybody": (_with_mode(0o666), r"memory.db can be written by others.*chmod 600"),
     "written by a group": (_with_mode(0o660), "memory.db can be written by others"),
-    "a log that others write": (_with_mode(0o666, "-wal"), "memory.db-wal can be written by others"),
-    "an index that others write": (_with_mode(0o622, "-shm"), "memory.db-shm can be written by others"),
-    "a journal that others write": (_with_mode(0o602, "-journal"), "memory.db-journal can be written by others"),
-    "a log that is a link": (_beside("-wal", lambda path: path.symlink_to("there")), "memory.db-wal is a link"),
-    "an index that is a link": (_beside("-shm", lambda path: path.symlink_to("there")), "memory.db-shm is a link"),
+    "a log that others write": (
+        _with_mode(0o666, "-wal"),
+        "memory.db-wal can be written by others",
+    ),
+    "an index that others write": (
+        _with_mode(0o622, "-shm"),
+        "memory.db-shm can be written by others",
+    ),
+    "a journal that others write": (
+        _with_mode(0o602, "-journal"),
+        "memory.db-journal can be written by others",
+    ),
+    "a log that is a link": (
+        _beside("-wal", lambda path: path.symlink_to("there")),
+        "memory.db-wal is a link",
+    ),
+    "an index that is a link": (
+        _beside("-shm", lambda path: path.symlink_to("there")),
+        "memory.db-shm is a link",
+    ),
     "a journal that is a pipe": (_beside("-journal", os.mkfifo), "no file"),
 }
 
@@ -380,7 +414,9 @@ def test_the_folder_may_be_a_link(tmp_path: Path) -> None:
 
 
 @needs_rights
-def test_a_file_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_replaced_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "memory.db"
     _used(tmp_path / "other.db")
     connect = sqlite3.connect
@@ -406,7 +442,9 @@ def test_a_second_connection_leaves_the_first_ones_locks_alone(tmp_path: Path) -
         connection.execute("BEGIN IMMEDIATE")
         other._open()
         program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
-        done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+        )
         connection.execute("ROLLBACK")
     assert "database is locked" in done.stderr
 
@@ -416,13 +454,17 @@ def test_what_others_wrote_into_a_file_is_left_out(tmp_path: Path) -> None:
     store.put("s:c:sound", b"1")
     with store._lease() as connection:
         for name, value in {"text": "x", "number": 7, "null": b"", "big": b"x" * 3_000_000}.items():
-            connection.execute("INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:c:{name}", value))
+            connection.execute(
+                "INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)",
+                (f"s:c:{name}", value),
+            )
     names = [f"s:c:{name}" for name in ("sound", "text", "number", "null", "big")]
     assert store.get(names) == {"s:c:sound": b"1", "s:c:null": b""}
     with store._lease() as connection:
         for k in range(40):
             connection.execute(
-                "INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)", (f"s:m:{k}", b"x" * 900_000)
+                "INSERT INTO turns (name, value, expires) VALUES (?, ?, 1e11)",
+                (f"s:m:{k}", b"x" * 900_000),
             )
     found = store.get([f"s:m:{k}" for k in range(40)])
     assert 10 < len(found) < 20

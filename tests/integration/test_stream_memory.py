@@ -55,15 +55,21 @@ def held(sdk: Sdk, client: Any) -> int:
 
 
 @pytest.mark.parametrize("way_in", ["client", "wire"])
-def test_a_long_question_is_held_as_often_as_natively(sdk: Sdk, loopback: Loopback, way_in: str) -> None:
+def test_a_long_question_is_held_as_often_as_natively(
+    sdk: Sdk, loopback: Loopback, way_in: str
+) -> None:
     loopback.answer = answer
     settings = adapter.Settings(backend="responses", on_bug="raise", carry_reasoning="always")
     natively = held(sdk, sdk.client(loopback, plain=True))
     if way_in == "client":
         client = sdk.client(loopback, settings)
     else:
-        ways_in = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
-        client = sdk.client(loopback, plain=True, http_client=ways_in[0](transport=ways_in[1](settings=settings)))
+        ways_in = sdk.pick(
+            (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
+        )
+        client = sdk.client(
+            loopback, plain=True, http_client=ways_in[0](transport=ways_in[1](settings=settings))
+        )
     adapted = held(sdk, client)
     assert natively > SIZE
     assert adapted < natively + SIZE / 10
@@ -87,11 +93,17 @@ def test_an_answer_so_far_is_held_by_the_character(sdk: Sdk, loopback: Loopback)
     """The answer so far is needed to judge its end by; the SDK's own stream holds nothing of it."""
     begun, delta = (
         events()[:4],
-        event("response.output_text.delta", item_id="m", output_index=0, content_index=0, delta=WORD),
+        event(
+            "response.output_text.delta", item_id="m", output_index=0, content_index=0, delta=WORD
+        ),
     )
     loopback.answer = lambda _: hanging([*begun, *[delta] * LONG])
     client = sdk.client(loopback, adapter.Settings(backend="responses", on_bug="raise"))
-    body: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    body: dict[str, Any] = {
+        "model": "gpt-4.1",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
 
     async def aread(stream: Any, count: int) -> None:
         chunks = aiter(stream)

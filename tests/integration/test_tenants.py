@@ -48,7 +48,14 @@ def _pairs() -> Iterator[tuple[Tenant, Tenant]]:
         legacy = chance.random() < 0.15
         shared = chance.random() < 0.3  # both call it the same
         a, b = (
-            Tenant(pair, who, kind, end, (f"c-{pair}" + ("" if shared else f"-{who}")) if named else None, legacy)
+            Tenant(
+                pair,
+                who,
+                kind,
+                end,
+                (f"c-{pair}" + ("" if shared else f"-{who}")) if named else None,
+                legacy,
+            )
             for who in ("a", "b")
         )
         yield a, b
@@ -61,7 +68,10 @@ def test_histories_that_end_alike(service: Service) -> None:
         for _ in range(2):
             for tenant in (a, b):
                 sent = service.take(tenant, way=chance.choice(WAYS), stream=chance.random() < 0.5)
-                assert recalled(sent) == tenant.expected()[: tenant.turn - 1 or None][: tenant.turn - 1]
+                assert (
+                    recalled(sent)
+                    == tenant.expected()[: tenant.turn - 1 or None][: tenant.turn - 1]
+                )
         for tenant, other in ((a, b), (b, a)):
             sent = service.ask(tenant, way=chance.choice(WAYS))
             assert recalled(sent) == tenant.expected(), tenant
@@ -110,20 +120,34 @@ def _trimmed(history: list[Item]) -> list[Item]:
 
 
 def _masked(history: list[Item]) -> list[Item]:
-    masks = {"tool": "[tool output]", "assistant": "[text]", "system": "[instructions]", "function": "[tool output]"}
+    masks = {
+        "tool": "[tool output]",
+        "assistant": "[text]",
+        "system": "[instructions]",
+        "function": "[tool output]",
+    }
     return [{**one, "content": masks.get(one["role"], one["content"])} for one in history]
 
 
 def _rendered(history: list[Item]) -> list[Item]:
     parts = [
-        {**one, "content": [{"type": "text", "text": one["content"]}]} if one["role"] == "user" else one
+        {**one, "content": [{"type": "text", "text": one["content"]}]}
+        if one["role"] == "user"
+        else one
         for one in history
     ]
-    return [{"role": "developer", "content": "It is 12:34."}, *(one for one in parts if one["role"] != "system")]
+    return [
+        {"role": "developer", "content": "It is 12:34."},
+        *(one for one in parts if one["role"] != "system"),
+    ]
 
 
 def _without_the_systems_words(history: list[Item]) -> list[Item]:
-    return [one for one in history if one["role"] != "system" and not (one["role"] == "assistant" and one["content"])]
+    return [
+        one
+        for one in history
+        if one["role"] != "system" and not (one["role"] == "assistant" and one["content"])
+    ]
 
 
 HONEST = {
@@ -143,8 +167,12 @@ HONEST = {
      ("always the same", True, True)],
     ids=["random", "random, named", "guessable, named", "no ids, named", "functions, named"],
 )  # fmt: skip
-def test_honest_conversations_lose_nothing(kind: str, named: bool, legacy: bool, edit: str, way: int) -> None:
-    with closing(Service("memory://", memory_scope=f"{kind} {named} {legacy} {edit} {way}")) as service:
+def test_honest_conversations_lose_nothing(
+    kind: str, named: bool, legacy: bool, edit: str, way: int
+) -> None:
+    with closing(
+        Service("memory://", memory_scope=f"{kind} {named} {legacy} {edit} {way}")
+    ) as service:
         tenant = Tenant(0, "a", kind, ENDS[1], "c" if named else None, legacy)
         for turn in range(4):
             sent = service.ask(tenant, way=way, history=HONEST[edit](tenant.history))
@@ -172,7 +200,10 @@ def test_several_calls_of_which_the_first_names_the_turn() -> None:
         with closing(Service("memory://", memory_scope=f"several {first}")) as service:
             tenant = Tenant(0, "a", "random", ENDS[0], None)
             ids = [first, "call_0" if first != "call_0" else random_id(1)]
-            tenant.reply = lambda ids=ids: [reasoning(1), *(call(k, call_id=one) for k, one in enumerate(ids))]  # type: ignore[method-assign]
+            tenant.reply = lambda ids=ids: [
+                reasoning(1),
+                *(call(k, call_id=one) for k, one in enumerate(ids)),
+            ]  # type: ignore[method-assign]
             service.take(tenant)
             assert len(recalled(service.ask(tenant))) == expected
 
@@ -183,7 +214,9 @@ def test_several_calls_of_which_the_first_names_the_turn() -> None:
 def _losses(service: Service, tenant: Tenant, history: list[Item]) -> list[tuple[str, str]]:
     service.tenant = tenant
     with adapter.use(conversation=tenant.conversation):
-        made = service._clients[0].chat.completions.create(model="gpt-5", messages=history, tools=TOOLS)
+        made = service._clients[0].chat.completions.create(
+            model="gpt-5", messages=history, tools=TOOLS
+        )
     found = adapter.decision(made)
     assert found is not None
     # The summary that stands in each reply, which Chat has no place for, is of no interest here.
@@ -213,9 +246,18 @@ def test_what_the_ledger_says() -> None:
             return history
 
         assert _losses(service, tenant, edited(4, arguments="[]")) == [("messages[4]", CHANGED)]
-        assert _losses(service, tenant, edited(6, arguments="[]")) == [("messages[6]", CHANGED), ("messages[6]", CUT)]
-        assert _losses(service, tenant, edited(3, content="No.")) == [(f"messages[{k}]", CHANGED) for k in (4, 6, 8)]
+        assert _losses(service, tenant, edited(6, arguments="[]")) == [
+            ("messages[6]", CHANGED),
+            ("messages[6]", CUT),
+        ]
+        assert _losses(service, tenant, edited(3, content="No.")) == [
+            (f"messages[{k}]", CHANGED) for k in (4, 6, 8)
+        ]
         unknown = edited(6, id=random_id("unknown"))
-        assert _losses(service, tenant, unknown) == [("messages[6]", CUT)], "a turn that isn't known is no loss itself"
+        assert _losses(service, tenant, unknown) == [("messages[6]", CUT)], (
+            "a turn that isn't known is no loss itself"
+        )
         assert _losses(service, tenant, edited(4, id=random_id("unknown"))) == []
-        assert _losses(service, tenant, edited(6, id="call_0")) == [], "it never carried anything, for anybody"
+        assert _losses(service, tenant, edited(6, id="call_0")) == [], (
+            "it never carried anything, for anybody"
+        )

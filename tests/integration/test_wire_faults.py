@@ -75,7 +75,9 @@ def test_a_stream_cut_after_any_byte_raises(sdk: Sdk, loopback: Loopback, framin
 @pytest.mark.parametrize("ending", ["complete", "reset"])
 def test_a_stream_cut_after_any_event_raises(sdk: Sdk, loopback: Loopback, ending: Any) -> None:
     parts = events()
-    loopback.answer = [Reply.of_sse(parts[:count], framing="close", ending=ending) for count in range(len(parts))]
+    loopback.answer = [
+        Reply.of_sse(parts[:count], framing="close", ending=ending) for count in range(len(parts))
+    ]
     client = sdk.client(loopback)
     for count in range(len(parts)):
         chunks, failure = read_all(sdk, client)
@@ -85,21 +87,29 @@ def test_a_stream_cut_after_any_event_raises(sdk: Sdk, loopback: Loopback, endin
 
 def test_the_stream_helper_raises_too(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [Reply.of_sse(events()[:6], framing="close")]
-    manager = helpers_of(sdk.client(loopback)).stream(model="gpt-4o", messages=[{"role": "user", "content": "x"}])
+    manager = helpers_of(sdk.client(loopback)).stream(
+        model="gpt-4o", messages=[{"role": "user", "content": "x"}]
+    )
     with pytest.raises(CONNECTION_ERRORS):
         sdk.inside(manager, lambda stream: stream.get_final_completion())
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_whole_reply_that_is_cut_is_a_connection_error(sdk: Sdk, loopback: Loopback, framing: Any) -> None:
-    loopback.answer = [Reply(200, JSON, [json.dumps(response()).encode()[:40]], framing=framing, ending="close")]
+def test_a_whole_reply_that_is_cut_is_a_connection_error(
+    sdk: Sdk, loopback: Loopback, framing: Any
+) -> None:
+    loopback.answer = [
+        Reply(200, JSON, [json.dumps(response()).encode()[:40]], framing=framing, ending="close")
+    ]
     with pytest.raises(openai.APIConnectionError):
         sdk.create(sdk.client(loopback))
 
 
 def test_a_whole_reply_cut_after_any_byte_raises(sdk: Sdk, loopback: Loopback) -> None:
     data = json.dumps({"object": "response", "output": [message_item("Hé")]}).encode()
-    loopback.answer = [Reply(200, JSON, [data[:size]], framing="close") for size in range(len(data))]
+    loopback.answer = [
+        Reply(200, JSON, [data[:size]], framing="close") for size in range(len(data))
+    ]
     client = sdk.client(loopback)
     for size in range(len(data)):
         with pytest.raises(openai.APIError) as raised:
@@ -137,26 +147,52 @@ WRONG: dict[str, tuple[Reply, type[openai.APIError], int]] = {
         openai.InternalServerError,
         502,
     ),
-    "output object": (Reply.of_json(response() | {"output": {"a": 1}}), openai.InternalServerError, 502),
+    "output object": (
+        Reply.of_json(response() | {"output": {"a": 1}}),
+        openai.InternalServerError,
+        502,
+    ),
     "error in a 200": (Reply.of_json({"error": LIMITED}), openai.RateLimitError, 429),
     "failed": (
         Reply.of_json(response(status="failed", error=FAILED) | {"output": []}),
         openai.InternalServerError,
         500,
     ),
-    "failed, null error": (Reply.of_json(response(status="failed") | {"output": []}), openai.InternalServerError, 500),
-    "cancelled": (Reply.of_json(response(status="cancelled") | {"output": []}), openai.InternalServerError, 500),
-    "in progress": (Reply.of_json(response(status="in_progress") | {"output": []}), openai.BadRequestError, 400),
+    "failed, null error": (
+        Reply.of_json(response(status="failed") | {"output": []}),
+        openai.InternalServerError,
+        500,
+    ),
+    "cancelled": (
+        Reply.of_json(response(status="cancelled") | {"output": []}),
+        openai.InternalServerError,
+        500,
+    ),
+    "in progress": (
+        Reply.of_json(response(status="in_progress") | {"output": []}),
+        openai.BadRequestError,
+        400,
+    ),
     "a chat completion": (Reply.of_json(completion()), openai.InternalServerError, 502),
-    "a list object": (Reply.of_json({"object": "list", "data": []}), openai.InternalServerError, 502),
-    "deeply nested": (Reply(200, JSON, [b'{"output":' + b"[" * 100_000]), openai.InternalServerError, 502),
+    "a list object": (
+        Reply.of_json({"object": "list", "data": []}),
+        openai.InternalServerError,
+        502,
+    ),
+    "deeply nested": (
+        Reply(200, JSON, [b'{"output":' + b"[" * 100_000]),
+        openai.InternalServerError,
+        502,
+    ),
     "bad utf-8": (Reply(200, JSON, [b'{"output":"\xff\xfe"}']), openai.InternalServerError, 502),
 }
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["create", "stream"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_response_raises(sdk: Sdk, loopback: Loopback, case: str, streamed: bool) -> None:
+def test_what_is_no_response_raises(
+    sdk: Sdk, loopback: Loopback, case: str, streamed: bool
+) -> None:
     reply, expected, status = WRONG[case]
     loopback.answer = [reply]
     with pytest.raises(openai.APIStatusError) as raised:
@@ -171,19 +207,30 @@ def test_what_is_no_response_raises(sdk: Sdk, loopback: Loopback, case: str, str
 
 
 @pytest.mark.parametrize("case", ["html 502", "html 403", "empty 500"])
-def test_errors_of_gateways_read_as_they_do_for_chat(sdk: Sdk, loopback: Loopback, case: str) -> None:
+def test_errors_of_gateways_read_as_they_do_for_chat(
+    sdk: Sdk, loopback: Loopback, case: str
+) -> None:
     loopback.answer = lambda request: WRONG[case][0]
     seen = []
     for plain in (True, False):
         with pytest.raises(openai.APIStatusError) as raised:
             sdk.create(sdk.client(loopback, plain=plain))
-        seen.append((type(raised.value), str(raised.value), raised.value.body, raised.value.response.content))
+        seen.append(
+            (
+                type(raised.value),
+                str(raised.value),
+                raised.value.body,
+                raised.value.response.content,
+            )
+        )
     assert seen[0] == seen[1]
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("case", ["html 200", "empty", "a chat completion"])
-def test_an_answer_that_cannot_be_read_is_not_paid_for_twice(sdk: Sdk, loopback: Loopback, case: str) -> None:
+def test_an_answer_that_cannot_be_read_is_not_paid_for_twice(
+    sdk: Sdk, loopback: Loopback, case: str
+) -> None:
     loopback.answer = [WRONG[case][0]]
     with pytest.raises(openai.InternalServerError):
         sdk.create(sdk.client(loopback, ALONE, max_retries=2))
@@ -214,7 +261,9 @@ def test_sse_to_a_request_without_stream(sdk: Sdk, loopback: Loopback, cut: str)
 
 
 @pytest.mark.parametrize("count", range(len(events())))
-def test_cut_sse_to_a_request_without_stream_raises(sdk: Sdk, loopback: Loopback, count: int) -> None:
+def test_cut_sse_to_a_request_without_stream_raises(
+    sdk: Sdk, loopback: Loopback, count: int
+) -> None:
     loopback.answer = [Reply.of_sse(events()[:count], framing="close")]
     with pytest.raises(openai.APIError):
         sdk.create(sdk.client(loopback))
@@ -227,12 +276,16 @@ BROKEN_SSE = {
     "nothing": [],
     "done only": [b"data: [DONE]\n\n"],
     "an error": [event("error", code="server_error", message="It broke.")],
-    "failed": [event("response.failed", response=response(status="failed", error=FAILED, output=[]))],
+    "failed": [
+        event("response.failed", response=response(status="failed", error=FAILED, output=[]))
+    ],
 }
 
 
 @pytest.mark.parametrize("case", BROKEN_SSE)
-def test_broken_sse_to_a_request_without_stream_raises(sdk: Sdk, loopback: Loopback, case: str) -> None:
+def test_broken_sse_to_a_request_without_stream_raises(
+    sdk: Sdk, loopback: Loopback, case: str
+) -> None:
     loopback.answer = [Reply.of_sse(BROKEN_SSE[case])]
     with pytest.raises(openai.APIError):
         sdk.create(sdk.client(loopback))
@@ -253,14 +306,21 @@ BROKEN_EVENTS: dict[str, list[bytes]] = {
     "chat's error frame": [b'data: {"error":{"message":"It broke.","type":"server_error"}}\n\n'],
     "another text": [ending("Good bye")],
     "a call without a name": [
-        event("response.completed", response=response(message_item("Hello "), {"type": "function_call"}))
+        event(
+            "response.completed",
+            response=response(message_item("Hello "), {"type": "function_call"}),
+        )
     ],
-    "completed, but failed": [event("response.completed", response=response(status="failed", error=FAILED, output=[]))],
+    "completed, but failed": [
+        event("response.completed", response=response(status="failed", error=FAILED, output=[]))
+    ],
 }
 
 
 @pytest.mark.parametrize("case", BROKEN_EVENTS)
-def test_broken_events_end_the_stream_with_an_error(sdk: Sdk, loopback: Loopback, case: str) -> None:
+def test_broken_events_end_the_stream_with_an_error(
+    sdk: Sdk, loopback: Loopback, case: str
+) -> None:
     loopback.answer = [Reply.of_sse([*HALF, *BROKEN_EVENTS[case]])]
     chunks, failure = read_all(sdk, sdk.client(loopback))
     assert text_of(chunks) == "Hello "
@@ -271,7 +331,11 @@ def test_broken_events_end_the_stream_with_an_error(sdk: Sdk, loopback: Loopback
 
 ODD_EVENTS: dict[str, list[bytes]] = {
     "no type": [b'data: {"a":1}\n\n'],
-    "type of another kind": [b'data: {"type":5}\n\n', b'data: {"type":["x"]}\n\n', b'data: {"type":{"a":1}}\n\n'],
+    "type of another kind": [
+        b'data: {"type":5}\n\n',
+        b'data: {"type":["x"]}\n\n',
+        b'data: {"type":{"a":1}}\n\n',
+    ],
     "unknown type": [event("response.something.new", response=5)],
     "keepalive": [
         event("keepalive", sequence_number=2),
@@ -281,16 +345,22 @@ ODD_EVENTS: dict[str, list[bytes]] = {
         b"data:\n\n",
         b"data\n\n",
     ],
-    "delta of another kind": [event("response.output_text.delta", output_index=0, content_index=0, delta=5)],
+    "delta of another kind": [
+        event("response.output_text.delta", output_index=0, content_index=0, delta=5)
+    ],
     "no item": [
         event("response.output_item.added", output_index=3, item=None),
         event("response.output_item.done", item=[]),
     ],
     "no part": [event("response.content_part.added", output_index=0, content_index=0, part=None)],
     "no response": [event("response.in_progress", response=[])],
-    "index of another kind": [event("response.output_item.added", output_index={"a": 1}, item={"type": "reasoning"})],
+    "index of another kind": [
+        event("response.output_item.added", output_index={"a": 1}, item={"type": "reasoning"})
+    ],
     "retry and id": [b"id: 5\nretry: 10\n\n"],
-    "reasoning": [event("response.reasoning_summary_text.delta", output_index=5, summary_index=0, delta="hm")],
+    "reasoning": [
+        event("response.reasoning_summary_text.delta", output_index=5, summary_index=0, delta="hm")
+    ],
 }
 
 
@@ -309,10 +379,14 @@ def test_odd_events_are_skipped_or_an_error(sdk: Sdk, loopback: Loopback, case: 
         assert finishes(chunks) == []
 
 
-@pytest.mark.parametrize("second", ["response.completed", "response.failed", "response.incomplete", "error"])
+@pytest.mark.parametrize(
+    "second", ["response.completed", "response.failed", "response.incomplete", "error"]
+)
 def test_of_two_terminal_events_the_first_counts(sdk: Sdk, loopback: Loopback, second: str) -> None:
     more = (
-        event("error", message="late") if second == "error" else ending("Something else", kind=second, status="failed")
+        event("error", message="late")
+        if second == "error"
+        else ending("Something else", kind=second, status="failed")
     )
     loopback.answer = [Reply.of_sse([*events(), more])]
     chunks, failure = read_all(sdk, sdk.client(loopback))
@@ -337,10 +411,14 @@ def test_other_spellings_of_sse(sdk: Sdk, loopback: Loopback) -> None:
         name, data = block.decode().strip().split("\n")
         payload = json.loads(data.removeprefix("data: "))
         lines = [f"data:{line}" for line in json.dumps(payload, indent=1).split("\n")]
-        return "\n".join([lines, [*lines, name], [name, ": comment", *lines]][number % 3] + ["", ""]).encode()
+        return "\n".join(
+            [lines, [*lines, name], [name, ": comment", *lines]][number % 3] + ["", ""]
+        ).encode()
 
     loopback.answer = [
-        Reply.of_sse([b"\xef\xbb\xbf", *[spell(number, block) for number, block in enumerate(events())]])
+        Reply.of_sse(
+            [b"\xef\xbb\xbf", *[spell(number, block) for number, block in enumerate(events())]]
+        )
     ]
     chunks, failure = read_all(sdk, sdk.client(loopback))
     assert failure is None
@@ -355,13 +433,19 @@ def test_ten_megabytes_of_arguments(sdk: Sdk, loopback: Loopback) -> None:
     item = call_item(arguments=arguments)
     parts = [
         opening()[0],
-        event("response.output_item.added", output_index=0, item=item | {"arguments": "", "status": "in_progress"}),
+        event(
+            "response.output_item.added",
+            output_index=0,
+            item=item | {"arguments": "", "status": "in_progress"},
+        ),
         event("response.function_call_arguments.delta", output_index=0, delta=arguments),
         event("response.output_item.done", output_index=0, item=item),
         event("response.completed", response=response(item)),
     ]
     data = b"".join(parts)
-    loopback.answer = [Reply.of_sse([data[start : start + 1_000_000] for start in range(0, len(data), 1_000_000)])]
+    loopback.answer = [
+        Reply.of_sse([data[start : start + 1_000_000] for start in range(0, len(data), 1_000_000)])
+    ]
     chunks, failure = read_all(sdk, sdk.client(loopback))
     assert failure is None
     calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]

@@ -57,9 +57,13 @@ def _ours(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
             client = sdk.client(server, plain=True, http_client=_http_client(sdk))
             return adapter.install(client, adapter.Settings(backend="responses"))
     way_in = sdk.pick(adapter.Transport, adapter.AsyncTransport)
-    inner = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(http1=False, http2=True, verify=False)
+    inner = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(
+        http1=False, http2=True, verify=False
+    )
     transport = way_in(inner, settings=adapter.Settings(backend="responses"))
-    return sdk.client(server, plain=True, http_client=sdk.pick(http.Client, http.AsyncClient)(transport=transport))
+    return sdk.client(
+        server, plain=True, http_client=sdk.pick(http.Client, http.AsyncClient)(transport=transport)
+    )
 
 
 @pytest.mark.parametrize("way", ["client", "install", "transport"])
@@ -69,7 +73,11 @@ def test_both_kinds_of_call(sdk: Sdk, server: Http2Loopback, way: str) -> None:
     assert text_of(sdk.stream(client)) == "Hello there"
     assert paths(server) == [RESPONSES] * 2
     assert server.connections == 1
-    assert server.requests[0].json() == {"store": False, "model": "gpt-4o", "input": CALL["messages"]}
+    assert server.requests[0].json() == {
+        "store": False,
+        "model": "gpt-4o",
+        "input": CALL["messages"],
+    }
     assert server.requests[0].header("authorization") == f"Bearer {KEY}"
 
 
@@ -126,7 +134,10 @@ def test_streams_share_a_connection(sdk: Sdk, server: Http2Loopback) -> None:
     # The HTTP library knows only then that a second connection isn't needed.
     assert text_of(sdk.create(client))
     server.answer = _echoing(threading.Barrier(AT_ONCE if sdk.mode == "async" else 1))
-    calls = [{**CALL, "messages": [{"role": "user", "content": f"n{n}"}], "stream": True} for n in range(AT_ONCE)]
+    calls = [
+        {**CALL, "messages": [{"role": "user", "content": f"n{n}"}], "stream": True}
+        for n in range(AT_ONCE)
+    ]
 
     async def one(call: dict[str, Any]) -> str:
         return text_of([chunk async for chunk in await client.chat.completions.create(**call)])
@@ -146,7 +157,11 @@ def _held(server: Http2Loopback) -> None:
     held = hanging([*opening(), delta("Hello ")])
     chat = hanging(chat_events("Hello ")[:2])
     server.answer = lambda request: (
-        both(request) if not request.json().get("stream") else chat if request.path == CHAT else held
+        both(request)
+        if not request.json().get("stream")
+        else chat
+        if request.path == CHAT
+        else held
     )
 
 
@@ -154,13 +169,18 @@ def test_leaving_a_stream_leaves_the_connection(sdk: Sdk, server: Http2Loopback)
     """Whether a stream that is left is reset is the HTTP library's choice; what it is natively, it is here."""
     _held(server)
     seen = []
-    for client in (sdk.client(server, plain=True, http_client=_http_client(sdk)), _ours(sdk, server)):
+    for client in (
+        sdk.client(server, plain=True, http_client=_http_client(sdk)),
+        _ours(sdk, server),
+    ):
         before = server.connections, server.resets
         left, kept = sdk.create(client, stream=True), sdk.create(client, stream=True)
         for stream in (left, kept):
             sdk.run(next(stream) if sdk.mode == "sync" else anext(stream))
         sdk.run(left.close())
-        text_of(sdk.create(client))  # on the same connection, so that upstream has seen by now what went before
+        text_of(
+            sdk.create(client)
+        )  # on the same connection, so that upstream has seen by now what went before
         seen.append((server.connections - before[0], server.resets - before[1]))
         sdk.run(kept.close())
     assert seen[0] == seen[1]
@@ -194,13 +214,18 @@ def test_cancelling_a_task_leaves_the_connection(server: Http2Loopback) -> None:
 
     native = asyncio.run(main(openai.AsyncOpenAI(**given, http_client=http_client())))
     settings = adapter.Settings(backend="responses")
-    ours = asyncio.run(main(adapter.AsyncOpenAI(**given, http_client=http_client(), settings=settings)))
+    ours = asyncio.run(
+        main(adapter.AsyncOpenAI(**given, http_client=http_client(), settings=settings))
+    )
     assert native == ("Native hello", *ours[1:])
     assert ours[:2] == ("Hello there", 1)
 
 
 BROKEN: dict[str, tuple[bool, Reply]] = {
-    "whole": (False, Reply(200, (("content-type", "application/json"),), [b'{"id": "resp_1"'], ending="reset")),
+    "whole": (
+        False,
+        Reply(200, (("content-type", "application/json"),), [b'{"id": "resp_1"'], ending="reset"),
+    ),
     "stream": (True, Reply.of_sse([*opening(), delta("Hello ")], ending="reset")),
     "stream, before its first event": (True, Reply.of_sse([], ending="reset")),
 }

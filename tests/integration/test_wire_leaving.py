@@ -111,7 +111,9 @@ async def test_break_without_an_async_with_block(loopback: Loopback) -> None:
 def test_leaving_the_stream_helper(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [hanging(events()[:5])]
     manager = helpers_of(sdk.client(loopback)).stream(**CALL)
-    sdk.inside(manager, lambda stream: next(iter(stream)) if sdk.mode == "sync" else stream.__anext__())
+    sdk.inside(
+        manager, lambda stream: next(iter(stream)) if sdk.mode == "sync" else stream.__anext__()
+    )
     assert released(loopback)
 
 
@@ -138,8 +140,12 @@ async def _first(iterator: Any) -> Any:
         await iterator.aclose()
 
 
-def test_closing_before_anything_is_read_frees_the_connection_for_others(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = lambda request: hanging(opening()) if request.json().get("stream") else both(request)
+def test_closing_before_anything_is_read_frees_the_connection_for_others(
+    sdk: Sdk, loopback: Loopback
+) -> None:
+    loopback.answer = lambda request: (
+        hanging(opening()) if request.json().get("stream") else both(request)
+    )
     client = sdk.client(loopback)
     for _ in range(3):
         sdk.run(sdk.create(client, stream=True).close())
@@ -153,7 +159,11 @@ def _pool(client: Any) -> Any:
 
 
 async def _adapted(server: Loopback, **more: Any) -> openai.AsyncOpenAI:
-    given = {"settings": Settings(backend="responses"), "http_client": default_client(asynchronous=True), **more}
+    given = {
+        "settings": Settings(backend="responses"),
+        "http_client": default_client(asynchronous=True),
+        **more,
+    }
     return adapter.AsyncOpenAI(base_url=server.base_url, api_key=KEY, max_retries=0, **given)
 
 
@@ -251,7 +261,9 @@ def test_an_upstream_that_stays_open_after_the_terminal_event(sdk: Sdk, loopback
     def natively() -> type[Exception] | None:
         loopback.answer = [hanging(chat_events())]
         try:
-            assert text_of(sdk.stream(sdk.client(loopback, plain=True, timeout=1))) == "Native hello"
+            assert (
+                text_of(sdk.stream(sdk.client(loopback, plain=True, timeout=1))) == "Native hello"
+            )
         except http.ReadTimeout as error:  # before 2.0 the SDK reads on after [DONE], to the end
             return type(error)
         return None

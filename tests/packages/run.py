@@ -152,7 +152,13 @@ def environment(name: str, *, make: bool) -> Path | None:
 
 def adapter(*arguments: str, cwd: Path) -> dict[str, Any]:
     """Run the command as a user would; give the JSON that it prints."""
-    command = [sys.executable, "-c", "from adapter.tools.cli import main; main()", *arguments, "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from adapter.tools.cli import main; main()",
+        *arguments,
+        "--json",
+    ]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if not done.stdout:
         raise RuntimeError(done.stderr)

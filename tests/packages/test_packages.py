@@ -54,7 +54,9 @@ _WITH_ADAPTER = (_MODULE, f"{_MODULE}\nimport adapter")
         pytest.param("has other names", [("OpenAIError, ", "")], id="a name lost"),
         pytest.param("does something else", [("sdk.Azure", "sdk.")], id="another class"),
         pytest.param("does something else", [("= None", "= 0")], id="another value"),
-        pytest.param("does something else", [("from openai", "from adapter.tools")], id="elsewhere"),
+        pytest.param(
+            "does something else", [("from openai", "from adapter.tools")], id="elsewhere"
+        ),
         pytest.param("doesn't compile: expected ':'", [("make():", "make()")], id="syntax"),
     ],
 )

@@ -48,7 +48,10 @@ class Mock:
 
 def whole(*says: Json, **more: Any) -> Json:
     """Return a completion with a choice for each of `says`: its message, and `finish_reason` and `logprobs` if they are there."""
-    beside = [{key: one.pop(key) for key in ("finish_reason", "logprobs") if key in one} for one in map(dict, says)]
+    beside = [
+        {key: one.pop(key) for key in ("finish_reason", "logprobs") if key in one}
+        for one in map(dict, says)
+    ]
     choices = [
         {"index": index, "finish_reason": "stop", **rest, "message": {"role": "assistant", "annotations": [], **
             {key: value for key, value in one.items() if key not in rest}}}
@@ -69,7 +72,10 @@ def call(name: str, written: str, *, call_id: str = "call_1") -> Json:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": written}}
 
 
-TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("f", "g")]
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+    for name in ("f", "g")
+]
 TOKEN = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
 CITED = {
     "type": "url_citation",
@@ -139,7 +145,9 @@ needs_custom = needs(SDK >= (2, 0) or SDK >= (1, 99), "custom tools")
 
 
 @pytest.mark.parametrize(("reply", "more", "otherwise"), WHOLE.values(), ids=WHOLE.keys())
-def test_a_completion_is_what_it_is_natively(reply: Json, more: Json, otherwise: dict[str, tuple[Any, Any]]) -> None:
+def test_a_completion_is_what_it_is_natively(
+    reply: Json, more: Json, otherwise: dict[str, tuple[Any, Any]]
+) -> None:
     results = {}
     for side, mocked in SIDES.items():
         mock = Mock(reply)
@@ -167,7 +175,9 @@ async def test_the_mock_is_asked_as_it_is_natively(*, asynchronous: bool) -> Non
                 await made
         (request,) = mock.asked
         assert request.extensions["timeout"]["read"] == 7.0
-        asked.append((request.method, str(request.url), request.headers.raw, json.loads(request.content)))
+        asked.append(
+            (request.method, str(request.url), request.headers.raw, json.loads(request.content))
+        )
     assert asked[0] == asked[1]
 
 
@@ -271,7 +281,9 @@ def told(received: list[Any]) -> tuple[dict[int, list[Any]], Any]:
         for choice in one.choices:
             said = choices.setdefault(choice.index or 0, [])
             delta = choice.delta
-            said += [(key, text) for key in ("content", "refusal") if (text := getattr(delta, key, None))]
+            said += [
+                (key, text) for key in ("content", "refusal") if (text := getattr(delta, key, None))
+            ]
             if delta.function_call:
                 said.append(("function", delta.function_call.name, delta.function_call.arguments))
             for call in delta.tool_calls or ():
@@ -281,14 +293,19 @@ def told(received: list[Any]) -> tuple[dict[int, list[Any]], Any]:
                     said.append(("call", call.index, call.id, call.type, called["name"]))
                 if written := called.get("arguments") or called.get("input"):
                     said.append(("arguments", call.index, written))
-            said += [("token", token.token) for token in (choice.logprobs and choice.logprobs.content) or ()]
+            said += [
+                ("token", token.token)
+                for token in (choice.logprobs and choice.logprobs.content) or ()
+            ]
             said += [("finish", choice.finish_reason)] if choice.finish_reason else []
     return choices, usage
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
 @pytest.mark.parametrize(
-    ("name", "asynchronous"), [(name, n % 2 > 0) for n, name in enumerate(STREAMS)], ids=STREAMS.keys()
+    ("name", "asynchronous"),
+    [(name, n % 2 > 0) for n, name in enumerate(STREAMS)],
+    ids=STREAMS.keys(),
 )
 async def test_a_stream_is_what_it_is_natively(name: str, cut: Any, *, asynchronous: bool) -> None:
     pieces, more = STREAMS[name]
@@ -307,7 +324,9 @@ async def test_a_stream_is_what_it_is_natively(name: str, cut: Any, *, asynchron
     assert our_usage == usage
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""], ids=["json", "text", "none"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", ""], ids=["json", "text", "none"]
+)
 def test_a_stream_is_one_whatever_it_is_called(kind: str) -> None:
     for side, mocked in SIDES.items():
         mock = Mock(
@@ -323,7 +342,9 @@ def test_a_stream_is_one_whatever_it_is_called(kind: str) -> None:
 def test_a_stream_without_any_end_was_cut() -> None:
     """The one thing that a mock may leave out natively and not here: what the adapter takes for no end."""
     with chat_mocks(), pytest.raises(CONNECTION_ERRORS):
-        list(Mock(streamed(SAID[:-1])).client("responses").chat.completions.create(**HI, stream=True))
+        list(
+            Mock(streamed(SAID[:-1])).client("responses").chat.completions.create(**HI, stream=True)
+        )
 
 
 async def test_a_stream_comes_as_it_is_sent() -> None:
@@ -336,8 +357,14 @@ async def test_a_stream_comes_as_it_is_sent() -> None:
             yield piece
 
     with chat_mocks():
-        stream = Mock(streamed(pieces())).client("responses").chat.completions.create(**HI, stream=True)
-        heard = [(one.choices[0].delta.content, len(sent)) for one in stream if one.choices[0].delta.content]
+        stream = (
+            Mock(streamed(pieces())).client("responses").chat.completions.create(**HI, stream=True)
+        )
+        heard = [
+            (one.choices[0].delta.content, len(sent))
+            for one in stream
+            if one.choices[0].delta.content
+        ]
     assert heard == [("Hel", 2), ("lo", 3)]
 
 
@@ -360,7 +387,9 @@ async def test_a_stream_is_left(*, asynchronous: bool) -> None:
         async def aclose(self) -> None:
             closed.append(1)
 
-    mock = Mock(lambda _: http.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream()))
+    mock = Mock(
+        lambda _: http.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream())
+    )
     made = mock.client("responses", asynchronous=asynchronous).chat.completions.create
     with chat_mocks():
         if asynchronous:
@@ -377,9 +406,13 @@ async def test_a_stream_is_left(*, asynchronous: bool) -> None:
 # Errors
 
 
-def error(status: int, message: str, code: str | None = None, param: str | None = None, **headers: str) -> Any:
+def error(
+    status: int, message: str, code: str | None = None, param: str | None = None, **headers: str
+) -> Any:
     """Answer with an error of the API's."""
-    body = {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+    body = {
+        "error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    }
     return lambda _: http.Response(status, json=body, headers=headers)
 
 
@@ -387,7 +420,9 @@ HELLO = whole({"content": "Hi"})
 ERRORS: dict[str, Any] = {
     "no key": error(401, "Incorrect API key provided.", "invalid_api_key"),
     "no model": error(404, "The model `x` does not exist", "model_not_found"),
-    "a parameter": error(400, "Invalid 'messages[0].content'", "invalid_value", "messages[0].content"),
+    "a parameter": error(
+        400, "Invalid 'messages[0].content'", "invalid_value", "messages[0].content"
+    ),
     "too much": error(400, "Too many tokens", "context_length_exceeded", "messages"),
     "limited": error(429, "Slow down", "rate_limit_exceeded", **{"retry-after": "7"}),
     "no route": lambda _: http.Response(404, json={"detail": "Not Found"}),
@@ -405,7 +440,9 @@ ERRORS: dict[str, Any] = {
     "an error in the stream": streamed(
         [*SAID[:2], b'data: {"error":{"message":"m","type":"t","param":null,"code":"c"}}\n\n']
     ),
-    "an error as the stream": streamed([b'data: {"error":{"message":"m","type":"t","param":null,"code":"c"}}\n\n']),
+    "an error as the stream": streamed(
+        [b'data: {"error":{"message":"m","type":"t","param":null,"code":"c"}}\n\n']
+    ),
 }
 
 
@@ -422,7 +459,14 @@ def failed(mock: Mock, side: str, **more: Any) -> tuple[Any, ...]:
         for ours in ("x-adapter-backend", "content-length"):
             headers.pop(ours, None)
         cause = type(caught.__cause__) if isinstance(caught, openai.APIConnectionError) else None
-        return type(caught), *(getattr(caught, name, None) for name in names), headers, cause, said, len(mock.asked)
+        return (
+            type(caught),
+            *(getattr(caught, name, None) for name in names),
+            headers,
+            cause,
+            said,
+            len(mock.asked),
+        )
     pytest.fail("nothing was raised")
 
 
@@ -441,13 +485,17 @@ async def test_a_mock_that_has_run_out_says_so(side: str, *, asynchronous: bool)
     def handler(_: Any) -> Any:
         return next(iter(()))
 
-    kind, made = (http.AsyncClient, adapter.AsyncOpenAI) if asynchronous else (http.Client, adapter.OpenAI)
+    kind, made = (
+        (http.AsyncClient, adapter.AsyncOpenAI) if asynchronous else (http.Client, adapter.OpenAI)
+    )
     client: Any = made(
         api_key="unused", max_retries=0, settings={"backend": side},
         http_client=kind(transport=http.MockTransport(handler)),
     )  # fmt: skip
     with SIDES[side](), pytest.raises(RuntimeError if asynchronous else StopIteration) as caught:
-        await client.chat.completions.create(**HI) if asynchronous else client.chat.completions.create(**HI)
+        await client.chat.completions.create(
+            **HI
+        ) if asynchronous else client.chat.completions.create(**HI)
     assert isinstance(caught.value.__cause__ or caught.value, StopIteration)
 
 
@@ -461,8 +509,12 @@ def test_errors_are_tried_again_as_often(n: int | None) -> None:
             whole({"content": "a"}, {"content": "b"}, {"content": "c"}),
         )
         with mocked():
-            made = mock.client(side, max_retries=2).chat.completions.create(**HI, n=n or openai.NOT_GIVEN)
-        assert [choice.message.content for choice in made.choices][: n or 1] == ["a", "b", "c"][: n or 1]
+            made = mock.client(side, max_retries=2).chat.completions.create(
+                **HI, n=n or openai.NOT_GIVEN
+            )
+        assert [choice.message.content for choice in made.choices][: n or 1] == ["a", "b", "c"][
+            : n or 1
+        ]
         assert [one.headers["x-stainless-retry-count"] for one in mock.asked] == ["0", "1", "2"]
 
 
@@ -481,7 +533,9 @@ def test_what_was_said_before_of_a_host_does_not_count() -> None:
     """A mock that has no route for `/responses` keeps later calls on Chat; those whose mocks are served here it doesn't."""
     mock = Mock(
         lambda request: (
-            ERRORS["no route"](request) if request.url.path.endswith("/responses") else http.Response(200, json=HELLO)
+            ERRORS["no route"](request)
+            if request.url.path.endswith("/responses")
+            else http.Response(200, json=HELLO)
         )
     )
     client = mock.client("responses")
@@ -490,15 +544,22 @@ def test_what_was_said_before_of_a_host_does_not_count() -> None:
         with mocked():
             backends.append(adapter.decision(client.chat.completions.create(**HI)).backend)
     assert backends == ["chat", "chat", "responses"]
-    assert [one.url.path.rpartition("/")[2] for one in mock.asked] == ["responses", *["completions"] * 3]
+    assert [one.url.path.rpartition("/")[2] for one in mock.asked] == [
+        "responses",
+        *["completions"] * 3,
+    ]
 
 
 def test_fewer_answers_than_were_asked_for() -> None:
     with (
         chat_mocks(),
-        pytest.raises(openai.InternalServerError, match="more choices than the mock has given, which are 2"),
+        pytest.raises(
+            openai.InternalServerError, match="more choices than the mock has given, which are 2"
+        ),
     ):
-        Mock(whole({"content": "a"}, {"content": "b"})).client("responses").chat.completions.create(**HI, n=3)
+        Mock(whole({"content": "a"}, {"content": "b"})).client("responses").chat.completions.create(
+            **HI, n=3
+        )
 
 
 def test_several_streams_break_as_one() -> None:
@@ -507,7 +568,11 @@ def test_several_streams_break_as_one() -> None:
         http.ReadError("gone"),
     ]
     with chat_mocks():
-        stream = Mock(streamed(pieces)).client("responses").chat.completions.create(**HI, n=2, stream=True)
+        stream = (
+            Mock(streamed(pieces))
+            .client("responses")
+            .chat.completions.create(**HI, n=2, stream=True)
+        )
         with pytest.raises(CONNECTION_ERRORS):
             list(stream)
 
@@ -558,8 +623,15 @@ def test_a_reply_of_the_other_api_passes() -> None:
     with chat_mocks():
         made = Mock(answers.response()).client("responses").chat.completions.create(**HI)
         assert made.choices[0].message.content == "Hello there"
-        stream = Mock(streamed(answers.events())).client("responses").chat.completions.create(**HI, stream=True)
-        assert "".join(one.choices[0].delta.content or "" for one in stream if one.choices) == "Hello there"
+        stream = (
+            Mock(streamed(answers.events()))
+            .client("responses")
+            .chat.completions.create(**HI, stream=True)
+        )
+        assert (
+            "".join(one.choices[0].delta.content or "" for one in stream if one.choices)
+            == "Hello there"
+        )
 
 
 def test_other_requests_pass() -> None:

@@ -27,7 +27,17 @@ pytest_plugins = ["pytester"]
 ALREADY_IMPORTED = (openai, adapter.OpenAI, chat_mocks, http)
 
 MOCKING = Path(__file__).parents[1] / "mocking"
-QUIET = ("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-p", "pytest_httpx", "-q")
+QUIET = (
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "adapter.testing.plugin",
+    "-p",
+    "anyio",
+    "-p",
+    "pytest_httpx",
+    "-q",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +47,20 @@ def _only_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
-    shutil.copytree(MOCKING, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        MOCKING, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
     return pytester
 
 
-def both(suite: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict[str, dict[str, int]]]:
+def both(
+    suite: pytest.Pytester, *options: str
+) -> tuple[pytest.RunResult, dict[str, dict[str, int]]]:
     """Run all of the suite's tests on both sides; give the outcome, and each side's counts."""
     ini = suite.path / "pytest.ini"
     ini.write_text(
-        ini.read_text(encoding="utf-8").replace("usefixtures = ", "usefixtures = backend "), encoding="utf-8"
+        ini.read_text(encoding="utf-8").replace("usefixtures = ", "usefixtures = backend "),
+        encoding="utf-8",
     )
     result = suite.runpytest_inprocess(
         *QUIET, "--adapter-backend=both", "--adapter-strict", "--adapter-report=r.json", *options
@@ -62,11 +77,15 @@ def test_it_is_green_on_both_sides(suite: pytest.Pytester) -> None:
 
 
 def test_it_is_red_on_responses_without_the_fixture(suite: pytest.Pytester) -> None:
-    result, _ = both(suite, "-o", "usefixtures=backend", "-k", "test_an_answer and not written and not breaks")
+    result, _ = both(
+        suite, "-o", "usefixtures=backend", "-k", "test_an_answer and not written and not breaks"
+    )
     count = 4 if HTTPX2 else 3
     outcomes = result.parseoutcomes()
     assert (outcomes["passed"], outcomes["failed"]) == (count, count)
-    assert all("responses" in line for line in result.outlines if line.startswith(("FAILED", "ERROR")))
+    assert all(
+        "responses" in line for line in result.outlines if line.startswith(("FAILED", "ERROR"))
+    )
 
 
 CONFTEST = """

@@ -24,7 +24,11 @@ FIRST, SECOND = "c4nary" + "A1b2" * 6, "0ther" + "C3d4" * 6
 
 
 def _jwt(secret: str) -> str:
-    return "eyJ" + base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=") + f".{secret}.{secret}"
+    return (
+        "eyJ"
+        + base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
+        + f".{secret}.{secret}"
+    )
 
 
 def _tool(secret: str, **more: Any) -> dict[str, Any]:
@@ -55,7 +59,15 @@ QUERIES = ("api-key", "api_key", "apikey", "key", "code", "sig", "token", "acces
            "X-Amz-Security-Token", "X-Goog-Signature", "client_secret", "password", "x.y-token")  # fmt: skip
 HEADERS = ("authorization", "api-key", "x-api-key", "ocp-apim-subscription-key", "cookie", "proxy-authorization", "x-amz-security-token",
            "openai-organization", "openai-project", "x-goog-api-key", "azureml-model-session")  # fmt: skip
-KEYS = ("authorization", "api_key", "x-api-key", "access_token", "client_secret", "password", "connectionString")
+KEYS = (
+    "authorization",
+    "api_key",
+    "x-api-key",
+    "access_token",
+    "client_secret",
+    "password",
+    "connectionString",
+)
 
 PLACES: dict[str, Place] = {
     **{f"query {name}": Place(query=lambda s, n=name: f"api-version=2025&{n}={s}") for name in QUERIES},  # type: ignore[misc]
@@ -106,15 +118,23 @@ each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def ask(place: Place, server: Loopback, secret: str) -> Any:
     """Send a request with a secret in it."""
     body = place.body(secret)
-    raw = place.pack(body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode())
+    raw = place.pack(
+        body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
+    )
     said = place.reply(secret)
     content_type = "text/event-stream" if isinstance(said, str) else "application/json"
     text = said if isinstance(said, str) else json.dumps(said)
-    server.answer = lambda _: Reply(200, (("content-type", content_type), *place.told(secret)), [text.encode()])
+    server.answer = lambda _: Reply(
+        200, (("content-type", content_type), *place.told(secret)), [text.encode()]
+    )
     query = place.query(secret)
-    url = f"http://{place.user(secret)}127.0.0.1:{server.port}{place.path(secret)}" + (f"?{query}" if query else "")
+    url = f"http://{place.user(secret)}127.0.0.1:{server.port}{place.path(secret)}" + (
+        f"?{query}" if query else ""
+    )
     with HTTP.Client(transport=HTTP.HTTPTransport(verify=False)) as client:
-        reply = client.post(url, content=raw, headers={"content-type": "application/json", **place.headers(secret)})
+        reply = client.post(
+            url, content=raw, headers={"content-type": "application/json", **place.headers(secret)}
+        )
         reply.read()
         return reply
 
@@ -141,7 +161,9 @@ def test_nothing_of_it_is_recorded(loopback: Loopback, tmp_path: Path, place: Pl
     with cassettes.use_cassette(path, record=True):
         reply = ask(place, loopback, FIRST)
     said = place.reply(FIRST)
-    assert reply.text == (said if isinstance(said, str) else json.dumps(said)), "the caller's own reply is not changed"
+    assert reply.text == (said if isinstance(said, str) else json.dumps(said)), (
+        "the caller's own reply is not changed"
+    )
     assert not in_any_form(path, FIRST)
     assert "internal" not in path.read_text()
     assert [str(one) for one in cassette_check.check(tmp_path, [])] == []
@@ -153,9 +175,12 @@ def test_nothing_of_it_is_recorded(loopback: Loopback, tmp_path: Path, place: Pl
 
 
 @pytest.mark.parametrize(
-    "name", ["an MCP server's authorization", "query api-key", "a packed body", "a location's query"]
+    "name",
+    ["an MCP server's authorization", "query api-key", "a packed body", "a location's query"],
 )
-def test_pytest_recordings_settings_do_the_same(loopback: Loopback, tmp_path: Path, name: str) -> None:
+def test_pytest_recordings_settings_do_the_same(
+    loopback: Loopback, tmp_path: Path, name: str
+) -> None:
     place, path = PLACES[name], tmp_path / "a.yaml"
     for mode, secret in (("all", FIRST), ("none", SECOND)):
         machine = vcr.VCR(record_mode=mode, **cassettes.options())
@@ -172,12 +197,26 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
     raw = place.pack(body if isinstance(body, bytes) else json.dumps(body).encode())
     reply = said.encode() if isinstance(said, str) else json.dumps(said).encode()
     query = place.query(FIRST)
-    url = f"https://{place.user(FIRST)}recorded.invalid{place.path(FIRST)}" + (f"?{query}" if query else "")
-    told = {name: value.replace("private.internal", "recorded.invalid") for name, value in place.told(FIRST)}
+    url = f"https://{place.user(FIRST)}recorded.invalid{place.path(FIRST)}" + (
+        f"?{query}" if query else ""
+    )
+    told = {
+        name: value.replace("private.internal", "recorded.invalid")
+        for name, value in place.told(FIRST)
+    }
     form = (lambda one: {"string": one}) if of_vcrpy else cassette_bodies.to_form
     each = {
-        "request": {"method": "POST", "uri": url, "headers": place.headers(FIRST), "body": form(raw)},
-        "response": {"status": {"code": 200, "message": "OK"}, "headers": told, "body": form(reply)},
+        "request": {
+            "method": "POST",
+            "uri": url,
+            "headers": place.headers(FIRST),
+            "body": form(raw),
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": told,
+            "body": form(reply),
+        },
     }
     path = folder / "b.chat.yaml"
     path.write_text(yaml.safe_dump({"version": 1, "interactions": [each]}), encoding="utf-8")
@@ -189,10 +228,14 @@ def test_it_is_found_where_it_was_recorded_all_the_same(tmp_path: Path, place: P
     unfiltered(place, tmp_path, of_vcrpy=False)
     findings = cassette_check.check(tmp_path, [])
     assert any("holds" in one.what for one in findings), findings
-    assert not any(form.decode() in str(one) for one in findings for form in _forms(FIRST)), "the finding repeats it"
+    assert not any(form.decode() in str(one) for one in findings for form in _forms(FIRST)), (
+        "the finding repeats it"
+    )
 
 
-def test_a_cassette_from_before_replays_with_another_secret(loopback: Loopback, tmp_path: Path) -> None:
+def test_a_cassette_from_before_replays_with_another_secret(
+    loopback: Loopback, tmp_path: Path
+) -> None:
     place = Place(query=PLACES["query code"].query, body=PLACES["an MCP server's headers"].body)
     path = unfiltered(place, tmp_path, of_vcrpy=True)
     with cassettes.use_cassette(path):
@@ -224,7 +267,9 @@ def test_what_is_clean_stays_clean(place: Place) -> None:
     found: list[str] = []
     assert credentials.clean_body(once, found.append) == once
     assert found == []
-    url = credentials.clean_url(f"https://{place.user(FIRST)}h{place.path(FIRST)}?{place.query(FIRST)}")
+    url = credentials.clean_url(
+        f"https://{place.user(FIRST)}h{place.path(FIRST)}?{place.query(FIRST)}"
+    )
     assert credentials.clean_url(url, None, found.append) == url
     assert found == []
 
@@ -232,4 +277,6 @@ def test_what_is_clean_stays_clean(place: Place) -> None:
 def test_json_keeps_its_spacing() -> None:
     for style in cassette_bodies.STYLES:
         text = cassette_bodies.dumps({"tools": [_tool("é" + FIRST)]}, style)
-        assert credentials.clean_body(text) == cassette_bodies.dumps({"tools": [_tool(credentials.REMOVED)]}, style)
+        assert credentials.clean_body(text) == cassette_bodies.dumps(
+            {"tools": [_tool(credentials.REMOVED)]}, style
+        )

@@ -80,18 +80,24 @@ def recorded(suite: pytest.Pytester, server: Loopback, *, azure: bool = False) -
     server.answer = both
     made: Any = adapter.OpenAI(base_url=server.base_url, api_key="k")
     if azure:
-        made = adapter.AzureOpenAI(azure_endpoint=server.base_url[:-3], api_key="k", api_version="2024-10-21")
+        made = adapter.AzureOpenAI(
+            azure_endpoint=server.base_url[:-3], api_key="k", api_version="2024-10-21"
+        )
     with made as client:
         for side in ("chat", "responses"):
             path = suite.path / "cassettes" / "test_it" / f"test_it.{side}.yaml"
             with adapter.use(backend=side), cassettes.use_cassette(path, record=True):  # type: ignore[arg-type]
-                client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+                client.chat.completions.create(
+                    model="m", messages=[{"role": "user", "content": "hi"}]
+                )
     server.requests.clear()
 
 
 def run(suite: pytest.Pytester, files: Mapping[str, str], *args: str) -> Any:
     suite.makepyfile(**files)
-    return suite.runpytest_inprocess("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-q", *args)
+    return suite.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-q", *args
+    )
 
 
 @pytest.mark.parametrize("case", SUITES)
@@ -102,7 +108,9 @@ def test_a_replay_needs_no_key(
     monkeypatch.setenv("OPENAI_API_KEY", " ")  # as of a secret that a CI lacks
     before = dict(os.environ)
     run(suite, SUITES[case]).assert_outcomes(passed=2)
-    assert {name: os.environ.get(name) for name in VARIABLES} == {name: before.get(name) for name in VARIABLES}
+    assert {name: os.environ.get(name) for name in VARIABLES} == {
+        name: before.get(name) for name in VARIABLES
+    }
     assert loopback.requests == []
 
 
@@ -152,16 +160,23 @@ def test_the_stand_in_stays_in_the_replays(
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
     result = run(suite, {"test_it": STAYING})
     result.assert_outcomes(passed=8, failed=1)
-    result.stdout.fnmatch_lines(["*KeyNeeded: a call would have gone out with the stand-in*set OPENAI_API_KEY*"])
+    result.stdout.fnmatch_lines(
+        ["*KeyNeeded: a call would have gone out with the stand-in*set OPENAI_API_KEY*"]
+    )
     assert loopback.requests == []
 
 
 @pytest.mark.parametrize(
     ("source", "args"),
-    [("import adapter\nadapter.OpenAI()\n\ndef test_a():\n    pass\n", ()), (STAYING, ("--adapter-record",))],
+    [
+        ("import adapter\nadapter.OpenAI()\n\ndef test_a():\n    pass\n", ()),
+        (STAYING, ("--adapter-record",)),
+    ],
     ids=["a suite that takes no part", "a recording"],
 )
-def test_elsewhere_a_key_is_needed_as_ever(suite: pytest.Pytester, source: str, args: tuple[str, ...]) -> None:
+def test_elsewhere_a_key_is_needed_as_ever(
+    suite: pytest.Pytester, source: str, args: tuple[str, ...]
+) -> None:
     result = run(suite, {"test_it": source}, *args)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*OpenAIError: *OPENAI_API_KEY*"])
@@ -178,11 +193,18 @@ def test_a_key_that_is_set_is_left_alone(
 
 @pytest.mark.parametrize(
     ("ending", "outcome"),
-    [("    raise ZeroDivisionError\n", "failed"), ("    import pytest; pytest.skip()\n", "skipped")],
+    [
+        ("    raise ZeroDivisionError\n", "failed"),
+        ("    import pytest; pytest.skip()\n", "skipped"),
+    ],
     ids=["failed", "skipped"],
 )
 def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
-    suite: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch, ending: str, outcome: str
+    suite: pytest.Pytester,
+    loopback: Loopback,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    outcome: str,
 ) -> None:
     recorded(suite, loopback)
     before = {path: path.read_bytes() for path in suite.path.rglob("*.yaml")}
@@ -203,9 +225,13 @@ def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
 
 
 def test_the_sdk_may_be_imported_later(tmp_path: Path) -> None:
-    client = "class {0}:\n    def __init__(self):\n        self.key = os.environ.get('OPENAI_API_KEY')\n"
+    client = (
+        "class {0}:\n    def __init__(self):\n        self.key = os.environ.get('OPENAI_API_KEY')\n"
+    )
     names = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI")
-    (tmp_path / "openai.py").write_text("import os\n" + "".join(client.format(name) for name in names))
+    (tmp_path / "openai.py").write_text(
+        "import os\n" + "".join(client.format(name) for name in names)
+    )
     framework = tmp_path / "langchain_openai" / "chat_models" / "base.py"
     framework.parent.mkdir(parents=True)
     framework.write_text("import os\n" + client.format("ChatOpenAI"))
@@ -220,5 +246,7 @@ with keys.made_without_keys(dict, ways.Ways(keys.refuse)):
 print(openai.OpenAI().key, base.ChatOpenAI().key)
 """
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.split("\n")[:2] == [f"{STAND_IN} {STAND_IN}", "None None"]

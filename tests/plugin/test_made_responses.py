@@ -22,7 +22,10 @@ from tests.support.depth import examples
 
 Json = dict[str, Any]
 
-EVENTS = {cls.model_fields["type"].annotation.__args__[0]: cls for cls in get_args(get_args(ResponseStreamEvent)[0])}
+EVENTS = {
+    cls.model_fields["type"].annotation.__args__[0]: cls
+    for cls in get_args(get_args(ResponseStreamEvent)[0])
+}
 """The SDK's events by their type."""
 SHORT, LONG = 20, 200  # events: longer streams say nothing new, and take their time
 AUDIO = "audio"  # a call with audio stays on Chat
@@ -43,7 +46,8 @@ def asked_of(request: Json | None) -> ReplyContext:
 def said(message: Json) -> Json:
     """Return what a message says, wherever that has a place on both APIs: an empty text beside something else says nothing."""
     calls = [
-        {key: call.get(key) for key in ("id", "type", "function", "custom")} for call in message.get("tool_calls") or ()
+        {key: call.get(key) for key in ("id", "type", "function", "custom")}
+        for call in message.get("tool_calls") or ()
     ]
     something = calls or message.get("refusal") or message.get("function_call")
     return {
@@ -68,7 +72,8 @@ def counted(usage: Json | None) -> Json | None:
     if usage is None:
         return None
     flat = {
-        key: {k: v for k, v in value.items() if v} if isinstance(value, dict) else value for key, value in usage.items()
+        key: {k: v for k, v in value.items() if v} if isinstance(value, dict) else value
+        for key, value in usage.items()
     }
     return {key: value for key, value in flat.items() if value not in ({}, None)}
 
@@ -92,7 +97,9 @@ def expected(completion: Json, asked: ReplyContext) -> Json:
 @needs_corpus
 @each_part
 def test_a_recorded_completion_comes_back(part: Part) -> None:
-    recordings = [one for one in select(api="chat", stream=False, part=part) if is_completion(one.response)]
+    recordings = [
+        one for one in select(api="chat", stream=False, part=part) if is_completion(one.response)
+    ]
     for one in recordings:
         if one.response["choices"][0]["message"].get(AUDIO):
             continue
@@ -118,14 +125,22 @@ def wrong(check: Any, made: Json) -> list[Any]:
 
 def streamed(pieces: Iterable[bytes], asked: ReplyContext) -> tuple[bytes, list[Json]]:
     """Send a stream through both translations; give the events between, and the chunks at the end."""
-    machine, relay, frames = EventsFromChunks(), StreamTranslator(asked._replace(stream=True), PathMap()), []
+    machine, relay, frames = (
+        EventsFromChunks(),
+        StreamTranslator(asked._replace(stream=True), PathMap()),
+        [],
+    )
     between = []
     for piece in (*pieces, None):
         for made in machine.close() if piece is None else machine.feed(piece):
             between.append(made)
             frames += relay.feed(made)
     frames += relay.close()
-    chunks = [json.loads(event.data) for event in Decoder().feed(relay.encode(frames)) if event.data != b"[DONE]"]
+    chunks = [
+        json.loads(event.data)
+        for event in Decoder().feed(relay.encode(frames))
+        if event.data != b"[DONE]"
+    ]
     return b"".join(between), chunks
 
 
@@ -203,7 +218,8 @@ def test_a_recorded_stream_comes_back(part: Part) -> None:
 
 _TEXTS = st.text(max_size=12)
 _CALLS = st.lists(
-    st.tuples(st.sampled_from(["f", "g"]), st.text(alphabet='{}":a1 é', max_size=8), st.booleans()), max_size=3
+    st.tuples(st.sampled_from(["f", "g"]), st.text(alphabet='{}":a1 é', max_size=8), st.booleans()),
+    max_size=3,
 )
 _ENDS = st.sampled_from(["stop", "length", "content_filter", "tool_calls", None, "something else"])
 
@@ -214,7 +230,11 @@ def completions(draw: st.DrawFn) -> Json:
     calls = [
         {"id": f"call_{n}", "type": "custom", "custom": {"name": name, "input": written}}
         if custom
-        else {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": written}}
+        else {
+            "id": f"call_{n}",
+            "type": "function",
+            "function": {"name": name, "arguments": written},
+        }
         for n, (name, written, custom) in enumerate(draw(_CALLS))
     ]
     message: Json = {"content": draw(st.none() | _TEXTS), "refusal": draw(st.none() | _TEXTS)}
@@ -224,7 +244,11 @@ def completions(draw: st.DrawFn) -> Json:
         "created": draw(st.integers(1, 2**40)),
         "model": draw(st.sampled_from(["gpt-4o", "m"])),
         "choices": [{"message": message, "finish_reason": draw(_ENDS)}],
-        **({"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}} if draw(st.booleans()) else {}),
+        **(
+            {"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+            if draw(st.booleans())
+            else {}
+        ),
     }
 
 
@@ -249,16 +273,27 @@ def streams(draw: st.DrawFn) -> tuple[Json, list[bytes]]:
         kind, key = ("custom", "input") if call["type"] == "custom" else ("function", "arguments")
         deltas.append({"tool_calls": [{**call, "index": index, kind: {**call[kind], key: ""}}]})
         written.append(
-            [{"tool_calls": [{"index": index, kind: {key: piece}}]} for piece in pieces_of(draw, call[kind][key])]
+            [
+                {"tool_calls": [{"index": index, kind: {key: piece}}]}
+                for piece in pieces_of(draw, call[kind][key])
+            ]
         )
     while any(written):  # each in its own order, and now and then another's between
         deltas.append(draw(st.sampled_from([one for one in written if one])).pop(0))
     top = {key: completion[key] for key in ("id", "created", "model")}
-    chunks = [{**top, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    chunks.append({**top, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    chunks = [
+        {**top, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+        for delta in deltas
+    ]
+    chunks.append(
+        {**top, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}
+    )
     if "usage" in completion:
         chunks.append({**top, "choices": [], "usage": completion["usage"]})
-    raw = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+    raw = (
+        b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        + b"data: [DONE]\n\n"
+    )
     cuts = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=4)))
     return completion, [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
 
@@ -294,9 +329,13 @@ LEFT_OUT: dict[str, tuple[Json, list[tuple[str, str, str]]]] = {
 
 @pytest.mark.parametrize(("message", "calls"), LEFT_OUT.values(), ids=LEFT_OUT.keys())
 def test_what_mocks_leave_out_of_calls(message: Json, calls: list[tuple[str, str, str]]) -> None:
-    body = response_to_completion(make_response({"choices": [{"message": message}]}), ReplyContext()).body
+    body = response_to_completion(
+        make_response({"choices": [{"message": message}]}), ReplyContext()
+    ).body
     made = body["choices"][0]["message"]["tool_calls"]
-    assert [(one["id"], one["function"]["name"], one["function"]["arguments"]) for one in made] == calls
+    assert [
+        (one["id"], one["function"]["name"], one["function"]["arguments"]) for one in made
+    ] == calls
 
 
 ODD: list[Any] = [None, [], "x", 1, True, {}, {"choices": None}, {"choices": [None]}, {"choices": [{}]}, {"choices": [{"message": 1}]},
@@ -310,4 +349,6 @@ def test_what_no_api_sends_is_no_crash(odd: Any) -> None:
     if is_completion(odd):
         json.dumps(make_response(odd))
     machine = EventsFromChunks()
-    assert isinstance(machine.feed(b"data: " + json.dumps(odd).encode() + b"\n\n") + machine.close(), list)
+    assert isinstance(
+        machine.feed(b"data: " + json.dumps(odd).encode() + b"\n\n") + machine.close(), list
+    )

@@ -115,7 +115,11 @@ TRANSPORTS: Mapping[str, Callable[[], Any]] = {
 
 def asked(server: Loopback, transport: Any, **more: Any) -> str | None:
     with adapter.OpenAI(
-        base_url=server.base_url, api_key="k", max_retries=0, http_client=HTTP.Client(transport=transport), **more
+        base_url=server.base_url,
+        api_key="k",
+        max_retries=0,
+        http_client=HTTP.Client(transport=transport),
+        **more,
     ) as client:
         return client.chat.completions.create(**CALL).choices[0].message.content
 
@@ -140,14 +144,27 @@ def test_a_call_is_recorded_and_replayed_by_any_transport(
     assert paths(server) == ["/v1/responses"]
 
 
-async def test_a_call_is_recorded_and_replayed_by_any_async_transport(server: Loopback, tmp_path: Path) -> None:
+async def test_a_call_is_recorded_and_replayed_by_any_async_transport(
+    server: Loopback, tmp_path: Path
+) -> None:
     path = tmp_path / "it.responses.yaml"
     for record in (True, False):
         http_client = HTTP.AsyncClient(transport=Own())
-        client = adapter.AsyncOpenAI(base_url=server.base_url, api_key="k", max_retries=0, http_client=http_client)
+        client = adapter.AsyncOpenAI(
+            base_url=server.base_url, api_key="k", max_retries=0, http_client=http_client
+        )
         with adapter.use(backend="responses"), use_cassette(path, record=record):
             stream = await client.chat.completions.create(**CALL, stream=True)
-            assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]) == SAID
+            assert (
+                "".join(
+                    [
+                        chunk.choices[0].delta.content or ""
+                        async for chunk in stream
+                        if chunk.choices
+                    ]
+                )
+                == SAID
+            )
         await client.close()
     assert paths(server) == ["/v1/responses"]
 
@@ -183,7 +200,9 @@ class ByItsPool(HTTP.HTTPTransport):  # type: ignore[misc]  # as above
                 headers=request.headers.raw, content=request.stream,
             )
         )  # fmt: skip
-        return HTTP.Response(reply.status, headers=reply.headers, stream=HTTP.ByteStream(reply.read()))
+        return HTTP.Response(
+            reply.status, headers=reply.headers, stream=HTTP.ByteStream(reply.read())
+        )
 
 
 @pytest.mark.parametrize("kind", [PastItsBase, ByItsPool])
@@ -204,13 +223,17 @@ def test_a_recording_past_the_cassette_fails(server: Loopback, kind: Any, tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "sent"), [(PastItsBase, 2), (ByItsPool, 1)])
-def test_a_replay_past_the_cassette_fails(server: Loopback, kind: Any, sent: int, tmp_path: Path) -> None:
+def test_a_replay_past_the_cassette_fails(
+    server: Loopback, kind: Any, sent: int, tmp_path: Path
+) -> None:
     path = tmp_path / "it.chat.yaml"
     with use_cassette(path, record=True):
         asked(server, plain())
     with pytest.raises(ReplayError, match=r"past the cassette"), use_cassette(path, whole=False):
         asked(server, kind(verify=False))
-    assert len(server.requests) == sent  # what has a way out that nothing is known of is found out afterwards
+    assert (
+        len(server.requests) == sent
+    )  # what has a way out that nothing is known of is found out afterwards
 
 
 class Fixed(type):
@@ -227,7 +250,10 @@ class Unchanging(HTTP.BaseTransport, metaclass=Fixed):  # type: ignore[misc]  # 
 
 def test_a_transport_that_cannot_be_covered_sends_nothing(server: Loopback, tmp_path: Path) -> None:
     def recorded() -> None:
-        with use_cassette(tmp_path / "it.yaml", record=True), contextlib.suppress(openai.OpenAIError):
+        with (
+            use_cassette(tmp_path / "it.yaml", record=True),
+            contextlib.suppress(openai.OpenAIError),
+        ):
             asked(server, Unchanging())
 
     with pytest.raises(RecordingError, match=r"Unchanging can't be recorded or replayed"):
@@ -275,7 +301,9 @@ def test_nothing_is_recorded_with_the_stand_in(server: Loopback, tmp_path: Path)
     assert server.requests == []
 
 
-async def test_an_app_in_the_tests_own_process_is_left_alone(server: Loopback, tmp_path: Path) -> None:
+async def test_an_app_in_the_tests_own_process_is_left_alone(
+    server: Loopback, tmp_path: Path
+) -> None:
     """The app that is tested runs in a replay as well; only what it asks of the API is replayed."""
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
@@ -286,7 +314,9 @@ async def test_an_app_in_the_tests_own_process_is_left_alone(server: Loopback, t
 
     ran: list[int] = []
     for record in (True, False):
-        async with HTTP.AsyncClient(transport=HTTP.ASGITransport(app), base_url="http://app") as client:
+        async with HTTP.AsyncClient(
+            transport=HTTP.ASGITransport(app), base_url="http://app"
+        ) as client:
             with use_cassette(tmp_path / "it.yaml", record=record) as cassette:
                 assert (await client.get("/")).text == "Native hello"
         assert [request.path for request in cassette.requests] == ["/v1/chat/completions"]

@@ -87,14 +87,16 @@ def ids(result: Any) -> list[str]:
 FIXTURE = "def test_a(backend):\n    assert backend in ('chat', 'responses')\n"
 MARKED = "@pytest.mark.adapter_backend\ndef test_a():\n    pass\n"
 CHAT_ONLY = "@pytest.mark.adapter_backend('chat', reason='audio')\ndef test_a(backend):\n    assert backend == 'chat'\n"
-BY_FIXTURE = "@pytest.fixture\ndef mine(backend):\n    return backend\n\ndef test_a(mine):\n    pass\n"
-PARAMETERS = "@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n, backend):\n    pass\n"
-OWN_PARAMETER = (
-    "@pytest.mark.parametrize('backend', ['postgres'])\ndef test_a(backend):\n    assert backend == 'postgres'\n"
+BY_FIXTURE = (
+    "@pytest.fixture\ndef mine(backend):\n    return backend\n\ndef test_a(mine):\n    pass\n"
 )
+PARAMETERS = "@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n, backend):\n    pass\n"
+OWN_PARAMETER = "@pytest.mark.parametrize('backend', ['postgres'])\ndef test_a(backend):\n    assert backend == 'postgres'\n"
 OWN_FIXTURE = "@pytest.fixture\ndef backend():\n    return 'agg'\n\ndef test_a(backend):\n    assert backend == 'agg'\n"
 PLAIN = "def test_a():\n    pass\n"
-WHOLE_MODULE = "pytestmark = pytest.mark.adapter_backend\nclass TestIt:\n    def test_a(self):\n        pass\n"
+WHOLE_MODULE = (
+    "pytestmark = pytest.mark.adapter_backend\nclass TestIt:\n    def test_a(self):\n        pass\n"
+)
 
 BOTH = ["test_a[chat] PASSED", "test_a[responses] PASSED"]
 RUNS: dict[str, tuple[str, list[str], list[str]]] = {
@@ -149,7 +151,9 @@ def test_what_cannot_be_doubled(suite: pytest.Pytester, args: list[str], said: s
 
 
 def test_doctests_of_a_suite_that_takes_part(suite: pytest.Pytester) -> None:
-    result = run(suite, '"""\n>>> 1 + 1\n2\n"""\n' + PLAIN, "--doctest-modules", "-o", "usefixtures=backend")
+    result = run(
+        suite, '"""\n>>> 1 + 1\n2\n"""\n' + PLAIN, "--doctest-modules", "-o", "usefixtures=backend"
+    )
     result.assert_outcomes(passed=3)
 
 
@@ -306,11 +310,15 @@ def test_shared(told, backend):
 """
 
 
-def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(suite: pytest.Pytester) -> None:
+def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(
+    suite: pytest.Pytester,
+) -> None:
     result = run(suite, SHARED)
     result.assert_outcomes(passed=4)
     title = "used a fixture of a wider scope that made its calls elsewhere:"
-    result.stdout.fnmatch_lines([title, "  test_it.py::test_shared?responses?: told"], consecutive=True)
+    result.stdout.fnmatch_lines(
+        [title, "  test_it.py::test_shared?responses?: told"], consecutive=True
+    )
     result = run(suite, SHARED, "--adapter-strict")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines([f"--adapter-strict: {title} told"])
@@ -318,7 +326,9 @@ def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(suite:
 
 def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None:
     assert "adapter:" not in run(suite, PLAIN).stdout.str()
-    run(suite, PLAIN, "--adapter-backend=both").stdout.fnmatch_lines(["No test ran on a side:*usefixtures=backend*"])
+    run(suite, PLAIN, "--adapter-backend=both").stdout.fnmatch_lines(
+        ["No test ran on a side:*usefixtures=backend*"]
+    )
 
 
 # As observers are told: a worker that makes no client starts in half the time.
@@ -351,7 +361,10 @@ def test_the_report_comes_up_from_workers(pytester: pytest.Pytester, tmp_path: P
     )
     result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines(
-        ["asked for responses, answered by chat:", "  test_it.py::test_a?responses?: unsupported (seed)"]
+        [
+            "asked for responses, answered by chat:",
+            "  test_it.py::test_a?responses?: unsupported (seed)",
+        ]
     )
     document = json.loads(path.read_text(encoding="utf-8"))
     assert [document["sides"][side]["calls"] for side in SAID] == [1, 1]
@@ -376,7 +389,12 @@ def network(monkeypatch):
 
 @pytest.mark.parametrize(
     ("args", "mark", "pieces"),
-    [([], "", 1), (["--adapter-streams=event"], "", 4), ([], "'event'", 4), (["--adapter-streams=byte"], "'whole'", 1)],
+    [
+        ([], "", 1),
+        (["--adapter-streams=event"], "", 4),
+        ([], "'event'", 4),
+        (["--adapter-streams=byte"], "'whole'", 1),
+    ],
     ids=["as they come", "by option", "by mark", "the mark counts"],
 )
 def test_streams_are_cut(suite: pytest.Pytester, args: list[str], mark: str, pieces: int) -> None:
@@ -411,7 +429,9 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 
 
 @pytest.mark.parametrize(
-    "way", ["@pytest.mark.vcr\ndef test_a(backend):", "def test_a(adapter_cassette):"], ids=["mark", "fixture"]
+    "way",
+    ["@pytest.mark.vcr\ndef test_a(backend):", "def test_a(adapter_cassette):"],
+    ids=["mark", "fixture"],
 )
 def test_a_vcrpy_that_would_record_the_wrong_api_is_refused(
     suite: pytest.Pytester, way: str, monkeypatch: pytest.MonkeyPatch
@@ -459,7 +479,9 @@ def test_the_vcrpy_that_is_here_will_do() -> None:
     assert vcr_check.problem() is None
 
 
-def test_a_vcrpy_above_the_adapter_is_refused(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vcrpy_above_the_adapter_is_refused(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "vcr", _Old((library.Client, "_send_single_request")))
     why = vcr_check.problem()
     assert why is not None
@@ -468,14 +490,18 @@ def test_a_vcrpy_above_the_adapter_is_refused(library: Any, monkeypatch: pytest.
     )
 
 
-def test_a_vcrpy_that_does_not_know_the_library_is_refused(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vcrpy_that_does_not_know_the_library_is_refused(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "vcr", _Old())
     why = vcr_check.problem()
     assert why is not None
     assert "doesn't know" in why
 
 
-def test_a_vcrpy_below_the_transports_will_do(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vcrpy_below_the_transports_will_do(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     core = sys.modules[library.__name__.replace("httpx", "httpcore")]
     monkeypatch.setitem(sys.modules, "vcr", _Old((core.ConnectionPool, "handle_request")))
     assert vcr_check.problem() is None

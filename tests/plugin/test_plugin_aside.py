@@ -13,8 +13,12 @@ pytest_plugins = ["pytester"]
 
 OWN = "def mine():\n    return 'mine'\n"
 USING = "import adapter\n\ndef test_a():\n    assert adapter.mine() == 'mine'\n"
-ASKING = "import pytest\n\n@pytest.mark.adapter_cassette('a')\ndef test_a(adapter_cassette):\n    pass\n"
-TAKING_PART = "import os\n\ndef test_a(backend):\n    assert os.environ['ADAPTER_BACKEND'] == backend\n"
+ASKING = (
+    "import pytest\n\n@pytest.mark.adapter_cassette('a')\ndef test_a(adapter_cassette):\n    pass\n"
+)
+TAKING_PART = (
+    "import os\n\ndef test_a(backend):\n    assert os.environ['ADAPTER_BACKEND'] == backend\n"
+)
 STEPS = "adapter: the plugin of chat-responses-adapter steps aside, since `adapter` is this project's own: "
 
 
@@ -35,7 +39,11 @@ def run(project: pytest.Pytester, files: Mapping[str, str], *args: str) -> pytes
     return project.run(*command, "-p", "pytest_chat_responses", "-p", "no:cacheprovider", *args)
 
 
-IN_A_PART = {"parts/one/tests/__init__.py": "", "parts/one/tests/test_it.py": USING, "parts/one/adapter.py": OWN}
+IN_A_PART = {
+    "parts/one/tests/__init__.py": "",
+    "parts/one/tests/test_it.py": USING,
+    "parts/one/adapter.py": OWN,
+}
 PROJECTS: dict[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     "a module": ({"adapter.py": OWN, "conftest.py": "import adapter\n", "test_it.py": USING}, ()),
     "a package": ({"adapter/__init__.py": OWN, "tests/__init__.py": "", "tests/test_it.py": USING}, ()),
@@ -54,9 +62,13 @@ def test_the_name_is_the_projects(project: pytest.Pytester, case: str) -> None:
 
 def test_who_asks_for_the_plugin_is_told(project: pytest.Pytester) -> None:
     files = {"adapter.py": OWN, "test_it.py": USING, "test_more.py": ASKING}
-    result = run(project, files, "--adapter-backend=both", "--adapter-report=report.json", "--strict-markers")
+    result = run(
+        project, files, "--adapter-backend=both", "--adapter-report=report.json", "--strict-markers"
+    )
     result.assert_outcomes(passed=1, errors=1)
-    assert result.stdout.str().count(f"{STEPS}adapter.py") == 2  # for the option, and for the fixture
+    assert (
+        result.stdout.str().count(f"{STEPS}adapter.py") == 2
+    )  # for the option, and for the fixture
     assert not (project.path / "report.json").exists()
 
 
@@ -74,4 +86,7 @@ def test_a_folder_of_that_name_takes_nothing(project: pytest.Pytester) -> None:
 def test_the_entry_point_is_that_module() -> None:
     told = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert told["project"]["entry-points"]["pytest11"] == {"adapter": "pytest_chat_responses"}
-    assert "pytest_chat_responses.py" in told["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    assert (
+        "pytest_chat_responses.py"
+        in told["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    )

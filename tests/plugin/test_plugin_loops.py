@@ -56,16 +56,22 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 def run(suite: pytest.Pytester, source: str, *args: str) -> Any:
     suite.makepyfile(test_it=source)
-    return suite.runpytest_inprocess("-p", "no:cacheprovider", "-p", "anyio", "-o", "anyio_mode=auto", "-q", *args)
+    return suite.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "anyio", "-o", "anyio_mode=auto", "-q", *args
+    )
 
 
 ONE_LOOP, A_LOOP_EACH = "scope='session', ", ""
 
 
 @pytest.mark.parametrize(
-    ("scope", "outcome"), [(ONE_LOOP, {"passed": 2}), (A_LOOP_EACH, {"passed": 1, "failed": 1})], ids=["one", "each"]
+    ("scope", "outcome"),
+    [(ONE_LOOP, {"passed": 2}), (A_LOOP_EACH, {"passed": 1, "failed": 1})],
+    ids=["one", "each"],
 )
-def test_both_sides_fare_as_two_runs_natively(suite: pytest.Pytester, scope: str, outcome: dict[str, int]) -> None:
+def test_both_sides_fare_as_two_runs_natively(
+    suite: pytest.Pytester, scope: str, outcome: dict[str, int]
+) -> None:
     backend = "@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
     native = SHARING.format(scope=scope, **NATIVELY) + backend
     run(suite, native).assert_outcomes(**outcome)
@@ -74,7 +80,9 @@ def test_both_sides_fare_as_two_runs_natively(suite: pytest.Pytester, scope: str
     result.assert_outcomes(**outcome)
     document = json.loads((suite.path / "report.json").read_text(encoding="utf-8"))
     assert document["one_side_only"] == []
-    assert document["event_loops"] == (["test_it.py::test_a[responses]"] if "failed" in outcome else [])
+    assert document["event_loops"] == (
+        ["test_it.py::test_a[responses]"] if "failed" in outcome else []
+    )
     if "failed" in outcome:
         result.stdout.fnmatch_lines(
             [
@@ -91,14 +99,22 @@ def caused(error: Exception, cause: Exception) -> Exception:
 
 
 LOOP = RuntimeError("Event loop is closed")
-FUTURE = RuntimeError("Task <Task pending> got Future <Future pending> attached to a different loop")
+FUTURE = RuntimeError(
+    "Task <Task pending> got Future <Future pending> attached to a different loop"
+)
 LOCK = RuntimeError("<asyncio.locks.Lock object at 0x7f> is bound to a different event loop")
 KINDS: dict[str, tuple[BaseException | None, str | None]] = {
     "closed": (LOOP, event_loop_failures.EVENT_LOOP),
     "a future": (FUTURE, event_loop_failures.EVENT_LOOP),
     "a lock": (LOCK, event_loop_failures.EVENT_LOOP),
-    "behind the SDK's": (caused(ValueError("Connection error."), LOOP), event_loop_failures.EVENT_LOOP),
-    "in a group": (ExceptionGroup("several", [ValueError(), FUTURE]), event_loop_failures.EVENT_LOOP),
+    "behind the SDK's": (
+        caused(ValueError("Connection error."), LOOP),
+        event_loop_failures.EVENT_LOOP,
+    ),
+    "in a group": (
+        ExceptionGroup("several", [ValueError(), FUTURE]),
+        event_loop_failures.EVENT_LOOP,
+    ),
     "an assertion about it": (AssertionError("Event loop is closed"), None),
     "another": (RuntimeError("the pool is closed"), None),
     "none": (None, None),
@@ -112,7 +128,9 @@ def test_the_kind_of_a_failure(case: str) -> None:
 
 
 def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
-    code = compile("raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec")
+    code = compile(
+        "raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec"
+    )
     with pytest.raises(RuntimeError) as raised:
         exec(code, {"__name__": "adapter._exchange.call"})
     assert event_loop_failures.failure_kind(raised.value) is None

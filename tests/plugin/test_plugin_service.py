@@ -22,7 +22,15 @@ from tests.support.loopback import Loopback, Reply
 pytest_plugins = ["pytester"]
 
 # See test_plugin.py.
-ALREADY_IMPORTED = (openai, adapter.OpenAI, cassettes, stream_pieces, http.CORES, vcr.stubs.httpx_stubs, yaml)
+ALREADY_IMPORTED = (
+    openai,
+    adapter.OpenAI,
+    cassettes,
+    stream_pieces,
+    http.CORES,
+    vcr.stubs.httpx_stubs,
+    yaml,
+)
 
 SERVICE = Path(__file__).parents[1] / "service"
 QUIET = ("-p", "no:cacheprovider", "-p", "adapter.testing.plugin", "-p", "anyio", "-q")
@@ -35,21 +43,30 @@ def _only_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service(pytester: pytest.Pytester) -> pytest.Pytester:
-    shutil.copytree(SERVICE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        SERVICE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
     return pytester
 
 
 def test_the_service_is_green_on_both_sides(service: pytest.Pytester) -> None:
-    result = service.runpytest_inprocess(*QUIET, "--adapter-backend=both", "--adapter-report=report.json")
+    result = service.runpytest_inprocess(
+        *QUIET, "--adapter-backend=both", "--adapter-report=report.json"
+    )
     result.assert_outcomes(passed=29)
     result.stdout.fnmatch_lines(
-        ["asked for responses, answered by chat:", "  *test_a_ticket_is_summed_up?responses?: unsupported (seed)"]
+        [
+            "asked for responses, answered by chat:",
+            "  *test_a_ticket_is_summed_up?responses?: unsupported (seed)",
+        ]
     )
     document = json.loads((service.path / "report.json").read_text(encoding="utf-8"))
     assert document["one_side_only"] == []
     sides = document["sides"]
     assert (sides["chat"]["on_responses"], sides["responses"]["on_chat"]) == (0, 1)
-    assert sides["chat"]["calls"] == sides["responses"]["calls"] - 1 == 16  # one test runs on Responses only
+    assert (
+        sides["chat"]["calls"] == sides["responses"]["calls"] - 1 == 16
+    )  # one test runs on Responses only
 
 
 PLANTED = {
@@ -68,11 +85,20 @@ def test_a_planted_difference_is_found(service: pytest.Pytester) -> None:
         cassette.write_text(text.replace(said, planted), encoding="utf-8")
     result = service.runpytest_inprocess(*QUIET, "--adapter-backend=both")
     result.assert_outcomes(passed=27, failed=2)
-    failed = sorted(line.partition("::")[2].partition(" ")[0] for line in result.outlines if line.startswith("FAILED"))
-    assert failed == ["test_an_order_is_found_and_tracked[responses]", "test_both_sides_say_the_same[call-whole]"]
+    failed = sorted(
+        line.partition("::")[2].partition(" ")[0]
+        for line in result.outlines
+        if line.startswith("FAILED")
+    )
+    assert failed == [
+        "test_an_order_is_found_and_tracked[responses]",
+        "test_both_sides_say_the_same[call-whole]",
+    ]
     for *_, lines in PLANTED.values():
         result.stdout.fnmatch_lines(lines)
-    result.stdout.fnmatch_lines(["failed on one side only:", "  *test_an_order_is_found_and_tracked, on responses"])
+    result.stdout.fnmatch_lines(
+        ["failed on one side only:", "  *test_an_order_is_found_and_tracked, on responses"]
+    )
 
 
 def test_the_services_cassettes_are_clean() -> None:
@@ -85,7 +111,9 @@ def test_the_services_cassettes_are_clean() -> None:
             else "/v1/chat/completions"
         )
         recorded = Serializer.deserialize(path.read_text(encoding="utf-8"))["interactions"]
-        assert {each["request"]["uri"] for each in recorded} == {f"https://recorded.invalid{wanted}"}, path.name
+        assert {each["request"]["uri"] for each in recorded} == {
+            f"https://recorded.invalid{wanted}"
+        }, path.name
 
 
 # A suite's own cassettes
@@ -101,7 +129,9 @@ def test_it(adapter_cassette):
 
 
 @pytest.fixture
-def asking(pytester: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def asking(
+    pytester: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
     loopback.answer = both
     monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "a1B2" * 6)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-" + "a1B2" * 6)
@@ -113,11 +143,16 @@ def asking(pytester: pytest.Pytester, loopback: Loopback, monkeypatch: pytest.Mo
 def test_a_cassette_for_each_side(asking: pytest.Pytester, loopback: Loopback) -> None:
     missing = asking.runpytest_inprocess(*QUIET)
     missing.assert_outcomes(errors=2)
-    missing.stdout.fnmatch_lines(["*test_it.chat.yaml: no such cassette: record it with --adapter-record*"])
+    missing.stdout.fnmatch_lines(
+        ["*test_it.chat.yaml: no such cassette: record it with --adapter-record*"]
+    )
 
     asking.runpytest_inprocess(*QUIET, "--adapter-record").assert_outcomes(passed=2)
     folder = asking.path / "cassettes" / "test_asking"
-    assert sorted(path.name for path in folder.iterdir()) == ["test_it.chat.yaml", "test_it.responses.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "test_it.chat.yaml",
+        "test_it.responses.yaml",
+    ]
     assert cassette_check.check(folder, []) == []
     asked = len(loopback.requests)
 
@@ -130,7 +165,10 @@ def test_a_cassette_from_before_is_the_chat_sides(asking: pytest.Pytester) -> No
     import vcr
 
     folder = asking.path / "cassettes" / "test_asking"
-    with vcr.VCR(record_mode="all").use_cassette(str(folder / "test_it.yaml")), adapter.OpenAI(max_retries=0) as client:
+    with (
+        vcr.VCR(record_mode="all").use_cassette(str(folder / "test_it.yaml")),
+        adapter.OpenAI(max_retries=0) as client,
+    ):
         client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
     assert "string: '{" in (folder / "test_it.yaml").read_text(encoding="utf-8")  # vcrpy's own form
     asking.runpytest_inprocess(*QUIET, "--adapter-backend=chat").assert_outcomes(passed=1)
@@ -146,11 +184,18 @@ def test_pytest_recording(asking: pytest.Pytester) -> None:
         "from adapter.testing.pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config"
     )
     asking.makepyfile(
-        test_asking=ASKING.replace("def test_it(adapter_cassette)", "@pytest.mark.vcr\ndef test_it(backend)")
+        test_asking=ASKING.replace(
+            "def test_it(adapter_cassette)", "@pytest.mark.vcr\ndef test_it(backend)"
+        )
     )
-    asking.runpytest_inprocess(*QUIET, "-p", "recording", "--record-mode=once").assert_outcomes(passed=2)
+    asking.runpytest_inprocess(*QUIET, "-p", "recording", "--record-mode=once").assert_outcomes(
+        passed=2
+    )
     folder = asking.path / "cassettes" / "test_asking"
-    assert sorted(path.name for path in folder.iterdir()) == ["test_it.chat.yaml", "test_it.responses.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "test_it.chat.yaml",
+        "test_it.responses.yaml",
+    ]
     assert cassette_check.check(folder, []) == []
     result: Any = asking.runpytest_inprocess(*QUIET, "-p", "recording", "--block-network")
     result.assert_outcomes(passed=2)

@@ -28,8 +28,14 @@ __all__ = ["sdk"]
 
 SECRET = "sk-" + "a1B2" * 6
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -60,11 +66,29 @@ def test_json_comes_back_in_every_style(tree: Any, style: str) -> None:
 @hypothesis.settings(max_examples=30)
 def test_bodies_survive_the_cassette(tree: Any, style: str) -> None:
     body = written({"tree": tree, "sse": "data: {}\r\n\r\ndata: é\n\n \x85\u2028"}, style)
-    for raw in (body, b"event: a\ndata: \xe2\x80\xa8 \n\n\n", b"", b"\xff\x00", b"trailing  \n\n", b"\r\n"):
-        request = {"method": "POST", "uri": "https://recorded.invalid/v1", "headers": {"Accept": ["a"]}, "body": raw}
-        response = {"status": {"code": 200, "message": "OK"}, "headers": {"a": ["1", "2"]}, "body": {"string": raw}}
+    for raw in (
+        body,
+        b"event: a\ndata: \xe2\x80\xa8 \n\n\n",
+        b"",
+        b"\xff\x00",
+        b"trailing  \n\n",
+        b"\r\n",
+    ):
+        request = {
+            "method": "POST",
+            "uri": "https://recorded.invalid/v1",
+            "headers": {"Accept": ["a"]},
+            "body": raw,
+        }
+        response = {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"a": ["1", "2"]},
+            "body": {"string": raw},
+        }
         data = {"version": 1, "interactions": [{"request": request, "response": response}]}
-        (each,) = cassettes.Serializer.deserialize(cassettes.Serializer.serialize(data))["interactions"]
+        (each,) = cassettes.Serializer.deserialize(cassettes.Serializer.serialize(data))[
+            "interactions"
+        ]
         assert (each["request"]["body"], each["response"]["body"]["string"]) == (raw, raw)
         assert each["response"]["headers"] == {"a": ["1", "2"]}
 
@@ -92,7 +116,9 @@ def test_the_most_readable_form_is_taken(body: Any, form: Any) -> None:
     assert cassette_bodies.from_form(form) == body
 
 
-@pytest.mark.parametrize("form", [{}, {"jsno": 1}, {"text": 1}, {"base64": "no!"}, {"json": 1, "style": "curly"}])
+@pytest.mark.parametrize(
+    "form", [{}, {"jsno": 1}, {"text": 1}, {"base64": "no!"}, {"json": 1, "style": "curly"}]
+)
 def test_what_is_no_form_is_refused(form: Any) -> None:
     with pytest.raises(ValueError, match=r"^body|base64|padding|[Nn]on-base64|Only base64"):
         cassette_bodies.from_form(form)
@@ -117,7 +143,9 @@ def http_client(sdk: Sdk, cut: stream_pieces.Cut | None = None) -> Any:
     )
 
 
-def test_what_is_recorded_is_replayed_under_any_host(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
+def test_what_is_recorded_is_replayed_under_any_host(
+    sdk: Sdk, loopback: Loopback, tmp_path: Path
+) -> None:
     path = tmp_path / "deep" / "text.chat.yaml"
     loopback.answer = lambda _: Answer.of_json(completion("Grüße\n\nund mehr"))
     first = record(sdk, loopback, path)
@@ -128,7 +156,9 @@ def test_what_is_recorded_is_replayed_under_any_host(sdk: Sdk, loopback: Loopbac
     assert len(loopback.requests) == 1
 
 
-def test_recording_anew_forgets_what_was_there(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
+def test_recording_anew_forgets_what_was_there(
+    sdk: Sdk, loopback: Loopback, tmp_path: Path
+) -> None:
     path = tmp_path / "text.chat.yaml"
     loopback.answer = lambda _: Answer.of_json(completion())
     record(sdk, loopback, path)
@@ -139,20 +169,41 @@ def test_recording_anew_forgets_what_was_there(sdk: Sdk, loopback: Loopback, tmp
 
 def test_secrets_are_not_written(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
     path = tmp_path / "text.chat.yaml"
-    told = (("set-cookie", "crumb=1"), ("openai-organization", "org-" + "a" * 12), ("x-request-id", "req_1"))
-    loopback.answer = lambda _: Answer.of_json(completion(f"Your key is {SECRET}, of proj_{'b' * 12}."), headers=told)
+    told = (
+        ("set-cookie", "crumb=1"),
+        ("openai-organization", "org-" + "a" * 12),
+        ("x-request-id", "req_1"),
+    )
+    loopback.answer = lambda _: Answer.of_json(
+        completion(f"Your key is {SECRET}, of proj_{'b' * 12}."), headers=told
+    )
     with use_cassette(path, record=True):
         made = client(sdk, loopback, default_headers={"cookie": "crumb=1", "x-trace": "t-1"})
         made.api_key, made.organization = SECRET, "org-" + "a" * 12
-        spoken = sdk.create(made, messages=[{"role": "user", "content": f"I am {SECRET} of org-{'c' * 12}"}])
+        spoken = sdk.create(
+            made, messages=[{"role": "user", "content": f"I am {SECRET} of org-{'c' * 12}"}]
+        )
     assert SECRET in text_of(spoken), "the caller's own reply is not changed"
     text = path.read_text()
-    for word in (SECRET, "a" * 12, "b" * 12, "c" * 12, "crumb", "authorization", "t-1", "127.0.0.1", "localhost"):
+    for word in (
+        SECRET,
+        "a" * 12,
+        "b" * 12,
+        "c" * 12,
+        "crumb",
+        "authorization",
+        "t-1",
+        "127.0.0.1",
+        "localhost",
+    ):
         assert word.lower() not in text.lower(), word
     assert "sk-removed" in text
     (each,) = yaml.safe_load(text)["interactions"]
     assert each["request"]["uri"] == "https://recorded.invalid/v1/chat/completions"
-    assert each["response"]["headers"] == {"content-type": "application/json", "x-request-id": "req_1"}
+    assert each["response"]["headers"] == {
+        "content-type": "application/json",
+        "x-request-id": "req_1",
+    }
     assert [str(finding) for finding in cassette_check.check(tmp_path, [])] == []
 
 
@@ -161,7 +212,9 @@ def test_compressed_replies_are_readable(sdk: Sdk, loopback: Loopback, tmp_path:
 
     path, raw = tmp_path / "text.chat.yaml", json.dumps(completion("Grüße")).encode()
     loopback.answer = lambda _: Answer(
-        200, (("content-type", "application/json"), ("content-encoding", "gzip")), (gzip.compress(raw),)
+        200,
+        (("content-type", "application/json"), ("content-encoding", "gzip")),
+        (gzip.compress(raw),),
     )
     assert text_of(record(sdk, loopback, path)) == "Grüße"
     assert "json" in yaml.safe_load(path.read_text())["interactions"][0]["response"]["body"]
@@ -179,12 +232,24 @@ def taped(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "call", [{"temperature": 0}, {"temperature": True}, {"temperature": 1.0}, {}, {"temperature": 1, "top_p": 1}]
+    "call",
+    [
+        {"temperature": 0},
+        {"temperature": True},
+        {"temperature": 1.0},
+        {},
+        {"temperature": 1, "top_p": 1},
+    ],
 )
-def test_an_unknown_request_is_refused(sdk: Sdk, loopback: Loopback, taped: Path, call: dict[str, Any]) -> None:
+def test_an_unknown_request_is_refused(
+    sdk: Sdk, loopback: Loopback, taped: Path, call: dict[str, Any]
+) -> None:
     asked = len(loopback.requests)
     with (
-        pytest.raises(ReplayError, match=r"POST /v1/chat/completions is not in the cassette: the bodies differ"),
+        pytest.raises(
+            ReplayError,
+            match=r"POST /v1/chat/completions is not in the cassette: the bodies differ",
+        ),
         use_cassette(taped, whole=False),
     ):
         sdk.create(client(sdk, loopback), **call)
@@ -207,7 +272,10 @@ def test_each_recorded_request_is_answered_once(sdk: Sdk, taped: Path) -> None:
 
 
 def test_a_request_that_was_not_asked_is_reported(taped: Path) -> None:
-    with pytest.raises(ReplayError, match=r"not asked: POST /v1/chat/completions"), use_cassette(taped):
+    with (
+        pytest.raises(ReplayError, match=r"not asked: POST /v1/chat/completions"),
+        use_cassette(taped),
+    ):
         pass
     with use_cassette(taped, whole=False):
         pass
@@ -231,7 +299,12 @@ def test_the_order_of_json_keys_is_no_difference() -> None:
 
     cassettes.same_body(Asked(b'{"a":1,"b":[2]}'), Asked(b'{"b": [2], "a": 1}'))
     cassettes.same_body(Asked(None), Asked(b""))
-    for one, other in [(b'{"a":1}', b'{"a":true}'), (b'{"a":1}', b'{"a":1.0}'), (b"x", b"y"), (b"", b"{}")]:
+    for one, other in [
+        (b'{"a":1}', b'{"a":true}'),
+        (b'{"a":1}', b'{"a":1.0}'),
+        (b"x", b"y"),
+        (b"", b"{}"),
+    ]:
         with pytest.raises(AssertionError, match="the bodies differ"):
             cassettes.same_body(Asked(one), Asked(other))
 
@@ -245,7 +318,10 @@ SSE = b"data: 1\n\ndata: 2\r\n\r\ndata: \xc3\xa9\n\nrest"
     ("cut", "pieces"),
     [
         (stream_pieces.whole, [SSE]),
-        (stream_pieces.per_event, [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n", b"rest"]),
+        (
+            stream_pieces.per_event,
+            [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n", b"rest"],
+        ),
         (stream_pieces.per_byte, [bytes([byte]) for byte in SSE]),
         (stream_pieces.per_size(16), [SSE[:16], SSE[16:32], SSE[32:]]),
         (stream_pieces.short_by(4), [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: \xc3\xa9\n\n"]),
@@ -260,7 +336,12 @@ def test_cuts(cut: stream_pieces.Cut, pieces: list[bytes]) -> None:
 
 @given(st.binary(), st.integers(1, 9))
 def test_no_cut_loses_a_byte(body: bytes, size: int) -> None:
-    for cut in (stream_pieces.whole, stream_pieces.per_event, stream_pieces.per_byte, stream_pieces.per_size(size)):
+    for cut in (
+        stream_pieces.whole,
+        stream_pieces.per_event,
+        stream_pieces.per_byte,
+        stream_pieces.per_size(size),
+    ):
         assert b"".join(cut(body)) == body
 
 
@@ -283,7 +364,9 @@ def test_streams_are_cut_and_other_replies_left(sdk: Sdk, loopback: Loopback) ->
 
     made = sdk.client(loopback, plain=True, http_client=http_client(sdk, noting))
     loopback.answer = lambda request: (
-        Answer.of_sse(chat_events()) if request.json().get("stream") else Answer.of_json(completion())
+        Answer.of_sse(chat_events())
+        if request.json().get("stream")
+        else Answer.of_json(completion())
     )
     assert text_of(sdk.create(made)) == "Native hello"
     assert seen == []
@@ -302,8 +385,17 @@ def test_a_stream_that_breaks_off_is_an_error(sdk: Sdk, loopback: Loopback) -> N
 # Hygiene
 
 GOOD = {
-    "request": {"method": "POST", "uri": "https://recorded.invalid/v1/responses", "headers": {}, "body": {"json": {}}},
-    "response": {"status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"text": "data: {}\n\n"}},
+    "request": {
+        "method": "POST",
+        "uri": "https://recorded.invalid/v1/responses",
+        "headers": {},
+        "body": {"json": {}},
+    },
+    "response": {
+        "status": {"code": 200, "message": "OK"},
+        "headers": {},
+        "body": {"text": "data: {}\n\n"},
+    },
 }
 PLANTED = {
     "an API key": SECRET,
@@ -319,7 +411,9 @@ PLANTED = {
 }
 
 
-def plant(folder: Path, body: dict[str, Any], name: str = "vllm/text.chat.yaml", **headers: str) -> Path:
+def plant(
+    folder: Path, body: dict[str, Any], name: str = "vllm/text.chat.yaml", **headers: str
+) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     each = {**GOOD, "response": {**GOOD["response"], "body": body, "headers": headers}}
@@ -402,7 +496,9 @@ def test_other_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cassette_check.main([str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "3 findings in 3 cassettes"
-    assert next(line for line in lines if "notes.txt" in line).endswith("is neither a cassette nor a README")
+    assert next(line for line in lines if "notes.txt" in line).endswith(
+        "is neither a cassette nor a README"
+    )
     assert len([line for line in lines if "is not a cassette of ours" in line]) == 2
 
 

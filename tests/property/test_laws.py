@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import MalformedRequest, Unsupported
-from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
+from adapter.translation import (
+    ChunksFromEvents,
+    Policy,
+    ReplyContext,
+    chat_to_responses,
+    response_to_completion,
+)
 from tests.support import oracle
 from tests.support.depth import examples
 from tests.support.openapi import available as document_available
@@ -19,11 +25,19 @@ from tests.support.strategies import arguments, chat_requests, conversations, ex
 from tests.support.typeddicts import needs_current_types, problems_of_responses_body
 from tests.support.ways_in import routing_fields_lead
 
-slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+slow = settings(
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ]
+)
 
 
 def problems(body: dict[str, Any]) -> list[str]:
-    return problems_of_responses_body(body) + (problems_of_openapi_body(body) if document_available() else [])
+    return problems_of_responses_body(body) + (
+        problems_of_openapi_body(body) if document_available() else []
+    )
 
 
 @needs_current_types
@@ -86,7 +100,9 @@ def test_garbage_is_held_with_a_path(messages: Any, tools: Any, choice: Any) -> 
 
 @settings(slow, max_examples=examples(50))
 @given(conversations(), st.data())
-def test_a_longer_conversation_begins_with_the_shorter_one(messages: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_a_longer_conversation_begins_with_the_shorter_one(
+    messages: list[dict[str, Any]], data: st.DataObject
+) -> None:
     longer = data.draw(extend(messages))
     policy = Policy("drop")
     bodies = []
@@ -138,19 +154,36 @@ def render(items: list[dict[str, Any]], cut: int) -> list[dict[str, Any]]:
     ]
     for i, item in enumerate(items):
         at = {"output_index": i}
-        empty = {"message": {"content": []}, "function_call": {"arguments": ""}, "custom_tool_call": {"input": ""}}
-        events.append({"type": "response.output_item.added", "item": item | empty.get(item["type"], {}), **at})
+        empty = {
+            "message": {"content": []},
+            "function_call": {"arguments": ""},
+            "custom_tool_call": {"input": ""},
+        }
+        events.append(
+            {"type": "response.output_item.added", "item": item | empty.get(item["type"], {}), **at}
+        )
         for p, part in enumerate(item.get("content", ())):
             key = "text" if part["type"] == "output_text" else "refusal"
             name = f"response.{'output_text' if key == 'text' else 'refusal'}"
             where = {**at, "content_index": p}
-            events.append({"type": "response.content_part.added", "part": part | {key: ""}, **where})
-            events += [{"type": f"{name}.delta", "delta": piece, **where} for piece in pieces(part[key], cut)]
+            events.append(
+                {"type": "response.content_part.added", "part": part | {key: ""}, **where}
+            )
+            events += [
+                {"type": f"{name}.delta", "delta": piece, **where}
+                for piece in pieces(part[key], cut)
+            ]
             events.append({"type": f"{name}.done", key: part[key], **where})
             events.append({"type": "response.content_part.done", "part": part, **where})
-        for key, name in (("arguments", "function_call_arguments"), ("input", "custom_tool_call_input")):
+        for key, name in (
+            ("arguments", "function_call_arguments"),
+            ("input", "custom_tool_call_input"),
+        ):
             if key in item:
-                events += [{"type": f"response.{name}.delta", "delta": piece, **at} for piece in pieces(item[key], cut)]
+                events += [
+                    {"type": f"response.{name}.delta", "delta": piece, **at}
+                    for piece in pieces(item[key], cut)
+                ]
                 events.append({"type": f"response.{name}.done", key: item[key], **at})
         events.append({"type": "response.output_item.done", "item": item, **at})
     return events
@@ -161,7 +194,9 @@ def pieces(text: str, cut: int) -> list[str]:
 
 
 def response(items: list[dict[str, Any]], status: str) -> dict[str, Any]:
-    details = {"incomplete_details": {"reason": "max_output_tokens"}} if status == "incomplete" else {}
+    details = (
+        {"incomplete_details": {"reason": "max_output_tokens"}} if status == "incomplete" else {}
+    )
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
     return {
         "id": "resp_1",
@@ -196,11 +231,20 @@ def loosened(value: Any) -> Any:
 
 
 @settings(slow, max_examples=examples(50))
-@given(_items, st.integers(1, 7), st.sampled_from(["completed", "incomplete"]), st.booleans(), st.booleans())
+@given(
+    _items,
+    st.integers(1, 7),
+    st.sampled_from(["completed", "incomplete"]),
+    st.booleans(),
+    st.booleans(),
+)
 def test_a_stream_says_what_the_result_says(
     items: list[dict[str, Any]], cut: int, status: str, json_format: bool, bare: bool
 ) -> None:
-    items = [item | ({"call_id": f"call_{i}"} if "call" in item["type"] else {}) for i, item in enumerate(items)]
+    items = [
+        item | ({"call_id": f"call_{i}"} if "call" in item["type"] else {})
+        for i, item in enumerate(items)
+    ]
     whole = response(items, status)
     asked = ReplyContext(stream=True, include_usage=True, json_format=json_format)
     result = oracle.of_completion(Loose(response_to_completion(whole, asked).body))

@@ -21,7 +21,16 @@ from adapter._exchange.stream import StreamTranslator
 from adapter.errors import TranslationError
 from adapter.translation import chat_to_responses
 from tests.support import oracle
-from tests.support.mutants import Events, Mutant, Recorded, agree, expected, mutants, of_cassettes, of_corpus
+from tests.support.mutants import (
+    Events,
+    Mutant,
+    Recorded,
+    agree,
+    expected,
+    mutants,
+    of_cassettes,
+    of_corpus,
+)
 from tests.support.ways_in import WAYS_IN, Reply, both
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes"
@@ -36,7 +45,11 @@ def streams() -> tuple[Recorded, ...]:
     if COUNT != FEW:
         found = [one for one in (*of_cassettes(CASSETTES), *of_corpus()) if len(one.events) <= LONG]
         return tuple({json.dumps(one.events[2:-1], sort_keys=True): one for one in found}.values())
-    servers = [*of_cassettes(CASSETTES / "llamacpp"), *of_cassettes(CASSETTES / "vllm"), *of_corpus()]
+    servers = [
+        *of_cassettes(CASSETTES / "llamacpp"),
+        *of_cassettes(CASSETTES / "vllm"),
+        *of_corpus(),
+    ]
     short = [one for one in servers if len(one.events) <= 40]
     return tuple(random.Random(20).sample(short, min(30, len(short))))
 
@@ -62,18 +75,28 @@ def sample(count: str) -> Iterator[Mutant]:
 
 def test_there_are_streams_to_change() -> None:
     assert len(streams()) >= 10
-    assert {item["type"] for one in streams() for item in one.response["output"]} >= {"message", "function_call"}
+    assert {item["type"] for one in streams() for item in one.response["output"]} >= {
+        "message",
+        "function_call",
+    }
 
 
 def _asked(stream: Recorded) -> Any:
-    request: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    request: dict[str, Any] = {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
     if oracle.is_json(stream.response):
         request["response_format"] = {"type": "json_object"}
     return request
 
 
 def _wire(events: Events) -> list[bytes]:
-    data = (event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode() for event in events)
+    data = (
+        event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
+        for event in events
+    )
     return [b"data: " + one + b"\n\n" for one in data]
 
 
@@ -151,7 +174,10 @@ def _report(outcomes: Counter[tuple[str, str]]) -> None:
     columns = ("error", "the same answer", "as the terminal event says", "DIFFERENT")
     print(f"\n{outcomes.total()} mutants of {len(streams())} streams: {', '.join(columns)}")
     for kind in [*sorted({kind for kind, _ in outcomes}), "all"]:
-        row = [sum(n for (k, o), n in outcomes.items() if kind in (k, "all") and o == c) for c in columns]
+        row = [
+            sum(n for (k, o), n in outcomes.items() if kind in (k, "all") and o == c)
+            for c in columns
+        ]
         print(f"  {kind:28}", *(f"{n:7}" for n in row))
 
 
@@ -165,4 +191,7 @@ def test_a_way_in_gives_the_same(way_in: Any) -> None:
         for chunk in seen.chunks:
             reader.take(chunk)
         got = None if seen.error is not None else reader.seen()
-        assert got == _read(mutant.stream, pieces, as_bytes=False), (mutant.stream.name, mutant.kind)
+        assert got == _read(mutant.stream, pieces, as_bytes=False), (
+            mutant.stream.name,
+            mutant.kind,
+        )

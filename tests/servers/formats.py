@@ -44,7 +44,9 @@ def write_gguf(network: Network, path: Path) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(list(network.vocabulary))
-    writer.add_token_types([_CONTROL if token in network.special else _NORMAL for token in network.vocabulary])
+    writer.add_token_types(
+        [_CONTROL if token in network.special else _NORMAL for token in network.vocabulary]
+    )
     writer.add_token_merges([" ".join(merge) for merge in network.merges])
     writer.add_eos_token_id(ids[END_OF_TURN])
     writer.add_bos_token_id(ids[PADDING])
@@ -128,7 +130,9 @@ def write_folder(network: Network, folder: Path) -> None:
 def _write_tokenizer(network: Network, folder: Path) -> None:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE(vocab=network.ids, merges=list(network.merges), fuse_unk=False))
+    tokenizer = Tokenizer(
+        models.BPE(vocab=network.ids, merges=list(network.merges), fuse_unk=False)
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in CONTROL_TOKENS])

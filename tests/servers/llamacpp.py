@@ -32,7 +32,9 @@ def serve(*, api_key: str | None = None, port: int = 0, patience: float = 60.0) 
     """
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise ServerUnavailable(f"llama.cpp's server needs {', '.join(missing)}: python3 -m tests.environments servers")
+        raise ServerUnavailable(
+            f"llama.cpp's server needs {', '.join(missing)}: python3 -m tests.environments servers"
+        )
     from tests.servers.formats import write_gguf
     from tests.servers.network import build
 
@@ -40,7 +42,15 @@ def serve(*, api_key: str | None = None, port: int = 0, patience: float = 60.0) 
         model, log = Path(folder, "tiny.gguf"), Path(folder, "log")
         write_gguf(build(), model)
         server = Server("127.0.0.1", usable_port(port), api_key)
-        command = [sys.executable, "-m", "tests.servers.llamacpp", "--run", str(model), str(server.port), api_key or ""]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.servers.llamacpp",
+            "--run",
+            str(model),
+            str(server.port),
+            api_key or "",
+        ]
         with log.open("wb") as out:
             root = Path(__file__).resolve().parents[2]
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=root)

@@ -117,7 +117,9 @@ def build() -> Network:
     return Network(tuple(vocabulary), frozenset({*CONTROL_TOKENS, *padding}), merges, bigrams)
 
 
-def _prefer(bigrams: Table, last: int, following: list[int], *, best: float = 6.0, step: float = 0.5) -> None:
+def _prefer(
+    bigrams: Table, last: int, following: list[int], *, best: float = 6.0, step: float = 0.5
+) -> None:
     for rank, token in enumerate(following):
         bigrams[token, last] = best - step * rank
 
@@ -141,7 +143,13 @@ def _grammar_rows(size: int, ids: dict[str, int]) -> Table:
     bigrams[end, :] = 1.0
     bigrams[tokens("\n"), :] = -11.0
 
-    for character, following in {"{": '}"', ":": ' "', ",": ' "', " ": '{"[t4', "[": '"{4t]'}.items():
+    for character, following in {
+        "{": '}"',
+        ":": ' "',
+        ",": ' "',
+        " ": '{"[t4',
+        "[": '"{4t]',
+    }.items():
         _prefer(bigrams, token(character), tokens(following))
     _prefer(bigrams, token("}"), [end, *tokens("]}\n,")])
     _prefer(bigrams, token("]"), [end, *tokens("}],")])

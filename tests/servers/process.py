@@ -44,21 +44,27 @@ def usable_port(wanted: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
-def await_ready(server: Server, process: subprocess.Popen[bytes], log: Path, patience: float) -> None:
+def await_ready(
+    server: Server, process: subprocess.Popen[bytes], log: Path, patience: float
+) -> None:
     """Wait until the server's health page answers 200, for at most `patience` seconds."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"http://{server.host}:{server.port}/health", timeout=2) as reply:
+            with urllib.request.urlopen(
+                f"http://{server.host}:{server.port}/health", timeout=2
+            ) as reply:
                 if reply.status == 200:
                     return
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.05)
     tail = log.read_text(errors="replace")[-2000:]
-    raise ServerUnavailable(f"the server did not start (exit code {process.poll()}); the end of its log:\n{tail}")
+    raise ServerUnavailable(
+        f"the server did not start (exit code {process.poll()}); the end of its log:\n{tail}"
+    )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -64,7 +64,11 @@ QUERY = call(
         {"column": "ordered_at", "operator": ">=", "value": "2023-11-01"},
         {"column": "ordered_at", "operator": "<", "value": "2023-12-01"},
         {"column": "status", "operator": "=", "value": "fulfilled"},
-        {"column": "delivered_at", "operator": ">", "value": {"column_name": "expected_delivery_date"}},
+        {
+            "column": "delivered_at",
+            "operator": ">",
+            "value": {"column_name": "expected_delivery_date"},
+        },
     ],
     order_by="asc",
 )
@@ -92,20 +96,32 @@ SCRIPTS: tuple[Script, ...] = (
     ),
     Script("draft", "'draft' in said", DRAFT, or_calls=None),
     Script(
-        "summary", "'sum up' in said", "A customer waits for a parcel, and would like it on a weekend.", or_calls=None
+        "summary",
+        "'sum up' in said",
+        "A customer waits for a parcel, and would like it on a weekend.",
+        or_calls=None,
     ),
     # Tool results first: they end the prompt, so they outrank whatever the user said before them.
-    Script("track", "answered == 'find_order'", call("track_parcel", parcel="LX-77"), or_calls=None),
+    Script(
+        "track", "answered == 'find_order'", call("track_parcel", parcel="LX-77"), or_calls=None
+    ),
     Script(
         "parcel",
         "answered == 'track_parcel'",
         "Your order 1042 is in parcel LX-77, which left Lyon this morning and arrives on Friday.",
     ),
-    Script("thinkdone", "answered and effort", "<think>\nThe tool has answered.\n</think>\n\n", then="done"),
+    Script(
+        "thinkdone",
+        "answered and effort",
+        "<think>\nThe tool has answered.\n</think>\n\n",
+        then="done",
+    ),
     Script("done", "answered", "It is sunny and 21 degrees in Paris today :)"),
     # Then what the user said.
     Script("query", "tools and 'november' in said", QUERY, or_calls=None),
-    Script("order", "tools and 'order 1042' in said", call("find_order", order=1042), or_calls=None),
+    Script(
+        "order", "tools and 'order 1042' in said", call("find_order", order=1042), or_calls=None
+    ),
     Script(
         "saturday",
         "'saturday' in said",
@@ -128,10 +144,16 @@ SCRIPTS: tuple[Script, ...] = (
         call("get_weather", city="Lima") + "\n" + call("get_weather", city="Oslo"),
         or_calls=None,
     ),
-    Script("weather", "tools and 'weather' in said", call("get_weather", city="Paris"), or_calls=None),
+    Script(
+        "weather", "tools and 'weather' in said", call("get_weather", city="Paris"), or_calls=None
+    ),
     Script("backoff", "'backoff' in said", BACKOFF),
     Script("runbook", "'runbook' in said", RUNBOOK),
-    Script("long", "'long' in said", "Once upon " + " ".join(f"word{n}" for n in range(1, 41)) + " end."),
+    Script(
+        "long",
+        "'long' in said",
+        "Once upon " + " ".join(f"word{n}" for n in range(1, 41)) + " end.",
+    ),
     Script("hello", "true", "Hello! I am a tiny scripted model, so this reply is always the same."),
 )
 

@@ -36,7 +36,9 @@ _OPTIONS = [
 
 
 @contextmanager
-def serve(environment: Path, *, api_key: str | None = None, port: int = 0, patience: float = 240.0) -> Iterator[Server]:
+def serve(
+    environment: Path, *, api_key: str | None = None, port: int = 0, patience: float = 240.0
+) -> Iterator[Server]:
     """Run vLLM from the virtual environment `environment` until the block ends."""
     python = environment / "bin" / "python"
     if not python.exists():
@@ -65,7 +67,11 @@ def serve(environment: Path, *, api_key: str | None = None, port: int = 0, patie
         with log.open("wb") as out:
             # Its working directory is the temporary folder, so that nothing of the repository is imported or written.
             process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **_ENVIRONMENT}
+                command,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, **_ENVIRONMENT},
             )
             try:
                 await_ready(server, process, log, patience)

@@ -61,7 +61,13 @@ USAGE = {
 
 
 def _flat(start: int, end: int) -> Json:
-    return {"type": "url_citation", "url": "https://a.example/", "title": "A", "start_index": start, "end_index": end}
+    return {
+        "type": "url_citation",
+        "url": "https://a.example/",
+        "title": "A",
+        "start_index": start,
+        "end_index": end,
+    }
 
 
 def _nested(start: int, end: int) -> Json:
@@ -76,8 +82,14 @@ def _entry(call: Called, text: str) -> Json:
 
 def completion(said: Said) -> Json:
     """Write the answer as a chat completion."""
-    message: Json = {"role": "assistant", "content": "".join(said.text) or (None if said.calls or said.refusal else "")}
-    message |= {"refusal": "".join(said.refusal) or None, "annotations": [_nested(*one) for one in said.cited]}
+    message: Json = {
+        "role": "assistant",
+        "content": "".join(said.text) or (None if said.calls or said.refusal else ""),
+    }
+    message |= {
+        "refusal": "".join(said.refusal) or None,
+        "annotations": [_nested(*one) for one in said.cited],
+    }
     if said.calls:
         message["tool_calls"] = [_entry(call, call.arguments) for call in said.calls]
     if said.reasoning:
@@ -95,19 +107,37 @@ def completion(said: Said) -> Json:
 
 def chunks(said: Said) -> Lines:
     """Write the answer as a chat stream."""
-    top: Json = {"id": "resp_1", "object": "chat.completion.chunk", "created": 1780000000, "model": "gpt-4o"}
+    top: Json = {
+        "id": "resp_1",
+        "object": "chat.completion.chunk",
+        "created": 1780000000,
+        "model": "gpt-4o",
+    }
 
     def chunk(delta: Json, finish: str | None = None) -> Json:
-        return {**top, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        return {
+            **top,
+            "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
+        }
 
-    out = [chunk({"role": "assistant", "content": None if said.calls or said.refusal else "", "refusal": None})]
+    out = [
+        chunk(
+            {
+                "role": "assistant",
+                "content": None if said.calls or said.refusal else "",
+                "refusal": None,
+            }
+        )
+    ]
     out += [chunk({"reasoning_content": piece}) for piece in said.reasoning]
     out += [chunk({"content": piece}) for piece in said.text]
     out += [chunk({"refusal": piece}) for piece in said.refusal]
     for n, call in enumerate(said.calls):
         kind, written = ("custom", "input") if call.custom else ("function", "arguments")
         out.append(chunk({"tool_calls": [{"index": n, **_entry(call, "")}]}))
-        out += [chunk({"tool_calls": [{"index": n, kind: {written: piece}}]}) for piece in call.pieces]
+        out += [
+            chunk({"tool_calls": [{"index": n, kind: {written: piece}}]}) for piece in call.pieces
+        ]
     last = {"annotations": [_nested(*one) for one in said.cited]} if said.cited else {}
     out.append(chunk(last, said.finish_reason))
     return out + ([{**top, "choices": [], "usage": CHAT_USAGE}] if said.usage else [])
@@ -121,14 +151,39 @@ def _items(said: Said) -> Lines:
     parts: Lines = []
     if said.text:
         notes = [_flat(*one) for one in said.cited]
-        parts.append({"type": "output_text", "text": "".join(said.text), "annotations": notes, "logprobs": []})
+        parts.append(
+            {
+                "type": "output_text",
+                "text": "".join(said.text),
+                "annotations": notes,
+                "logprobs": [],
+            }
+        )
     if said.refusal:
         parts.append({"type": "refusal", "refusal": "".join(said.refusal)})
     if parts:
-        out.append({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": parts})
+        out.append(
+            {
+                "type": "message",
+                "id": "msg_1",
+                "role": "assistant",
+                "status": "completed",
+                "content": parts,
+            }
+        )
     for n, call in enumerate(said.calls):
-        kind, written = ("custom_tool_call", "input") if call.custom else ("function_call", "arguments")
-        out.append({"type": kind, "id": f"fc_{n}", "call_id": call.id, "name": call.name, written: call.arguments})
+        kind, written = (
+            ("custom_tool_call", "input") if call.custom else ("function_call", "arguments")
+        )
+        out.append(
+            {
+                "type": kind,
+                "id": f"fc_{n}",
+                "call_id": call.id,
+                "name": call.name,
+                written: call.arguments,
+            }
+        )
     return out
 
 
@@ -146,22 +201,42 @@ def response(said: Said, **more: Any) -> Json:
 def events(said: Said) -> Lines:
     """Write the answer as a Responses stream."""
     whole = response(said)
-    opening = {**whole, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
-    out: Lines = [{"type": f"response.{name}", "response": opening} for name in ("created", "in_progress")]
+    opening = {
+        **whole,
+        "status": "in_progress",
+        "incomplete_details": None,
+        "output": [],
+        "usage": None,
+    }
+    out: Lines = [
+        {"type": f"response.{name}", "response": opening} for name in ("created", "in_progress")
+    ]
     for index, item in enumerate(whole["output"]):
         at: Json = {"output_index": index, "item_id": item["id"]}
         match item["type"]:
             case "reasoning":
-                out.append({"type": "response.output_item.added", **at, "item": {**item, "summary": []}})
-                out += _pieces("reasoning_summary_text", {**at, "summary_index": 0}, said.reasoning, "text")
+                out.append(
+                    {"type": "response.output_item.added", **at, "item": {**item, "summary": []}}
+                )
+                out += _pieces(
+                    "reasoning_summary_text", {**at, "summary_index": 0}, said.reasoning, "text"
+                )
             case "message":
-                out.append({"type": "response.output_item.added", **at, "item": {**item, "content": []}})
+                out.append(
+                    {"type": "response.output_item.added", **at, "item": {**item, "content": []}}
+                )
                 out += _parts(item, at, said)
             case kind:
                 (call,) = (one for one in said.calls if one.id == item["call_id"])
                 written = "input" if call.custom else "arguments"
-                out.append({"type": "response.output_item.added", **at, "item": {**item, written: ""}})
-                name = "custom_tool_call_input" if kind == "custom_tool_call" else "function_call_arguments"
+                out.append(
+                    {"type": "response.output_item.added", **at, "item": {**item, written: ""}}
+                )
+                name = (
+                    "custom_tool_call_input"
+                    if kind == "custom_tool_call"
+                    else "function_call_arguments"
+                )
                 out += _pieces(name, at, call.pieces, written)
         out.append({"type": "response.output_item.done", **at, "item": item})
     out.append({"type": f"response.{whole['status']}", "response": whole})
@@ -178,9 +253,20 @@ def _parts(item: Json, at: Json, said: Said) -> Lines:
     for n, part in enumerate(item["content"]):
         here = {**at, "content_index": n}
         written = "text" if part["type"] == "output_text" else "refusal"
-        out.append({"type": "response.content_part.added", **here, "part": {**part, written: "", "annotations": []}})
+        out.append(
+            {
+                "type": "response.content_part.added",
+                **here,
+                "part": {**part, written: "", "annotations": []},
+            }
+        )
         pieces = said.text if written == "text" else said.refusal
-        out += _pieces("output_text" if written == "text" else "refusal", {**here, "logprobs": []}, pieces, written)
+        out += _pieces(
+            "output_text" if written == "text" else "refusal",
+            {**here, "logprobs": []},
+            pieces,
+            written,
+        )
         for a, note in enumerate(part.get("annotations", [])):
             kind = "response.output_text.annotation.added"
             out.append({"type": kind, **here, "annotation_index": a, "annotation": note})

@@ -40,7 +40,13 @@ USAGE = {
 def message_item(text: str = "Hello there") -> dict[str, Any]:
     """Make an output message."""
     part = {"type": "output_text", "text": text, "annotations": []}
-    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
 
 
 def call_item(name: str = "get_weather", arguments: str = '{"city":"Oslo"}') -> dict[str, Any]:
@@ -51,8 +57,20 @@ def call_item(name: str = "get_weather", arguments: str = '{"city":"Oslo"}') -> 
 
 def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Make a Response; without items it says "Hello there"."""
-    top = {"id": "resp_1", "object": "response", "created_at": 1780000000, "status": "completed", "model": "gpt-4o"}
-    return {**top, "output": list(output or [message_item()]), "usage": USAGE, "error": None, **more}
+    top = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1780000000,
+        "status": "completed",
+        "model": "gpt-4o",
+    }
+    return {
+        **top,
+        "output": list(output or [message_item()]),
+        "usage": USAGE,
+        "error": None,
+        **more,
+    }
 
 
 def completion(text: str = "Native hello") -> dict[str, Any]:
@@ -60,7 +78,12 @@ def completion(text: str = "Native hello") -> dict[str, Any]:
     message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-    top = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1780000000, "model": "gpt-4o"}
+    top = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1780000000,
+        "model": "gpt-4o",
+    }
     return {**top, "choices": [choice], "usage": usage, "system_fingerprint": "fp_1"}
 
 
@@ -78,13 +101,21 @@ def opening() -> list[bytes]:
         event("response.created", response=begun),
         event("response.in_progress", response=begun),
         event("response.output_item.added", output_index=0, item=item),
-        event("response.content_part.added", output_index=0, content_index=0, item_id="msg_1", part=part),
+        event(
+            "response.content_part.added",
+            output_index=0,
+            content_index=0,
+            item_id="msg_1",
+            part=part,
+        ),
     ]
 
 
 def delta(text: str) -> bytes:
     """Write a piece of text."""
-    return event("response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text)
+    return event(
+        "response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text
+    )
 
 
 def ending(text: str = "Hello there", *, kind: str = "response.completed", **more: Any) -> bytes:
@@ -101,13 +132,24 @@ def events(*pieces: str) -> list[bytes]:
 def short_events() -> list[bytes]:
     """Write the shortest stream that real clients can use: what is cut byte by byte."""
     parts = [{"type": "output_text", "text": "Hé", "annotations": []}]
-    said = {"status": "completed", "output": [{"type": "message", "role": "assistant", "content": parts}]}
-    return [delta("Hé"), event("response.completed", response={"id": "resp_1", "object": "response", **said})]
+    said = {
+        "status": "completed",
+        "output": [{"type": "message", "role": "assistant", "content": parts}],
+    }
+    return [
+        delta("Hé"),
+        event("response.completed", response={"id": "resp_1", "object": "response", **said}),
+    ]
 
 
 def chat_events(*pieces: str) -> list[bytes]:
     """Write what Chat Completions itself streams."""
-    top = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1780000000, "model": "gpt-4o"}
+    top = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1780000000,
+        "model": "gpt-4o",
+    }
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": piece} for piece in pieces or ("Native ", "hello")]
     chunks = [{**top, "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
@@ -125,13 +167,21 @@ def both(request: Request) -> Reply:
             else Reply.of_json(completion(), headers=(("x-request-id", "req_c"),))
         )
     if request.path.endswith("/responses"):
-        return Reply.of_sse(events()) if streamed else Reply.of_json(response(), headers=(("x-request-id", "req_r"),))
+        return (
+            Reply.of_sse(events())
+            if streamed
+            else Reply.of_json(response(), headers=(("x-request-id", "req_r"),))
+        )
     return Reply.of_json({"error": {"message": "no such page"}}, 404)
 
 
-def error(status: int, code: str = "some_code", *, param: str | None = None, headers: Any = ()) -> Reply:
+def error(
+    status: int, code: str = "some_code", *, param: str | None = None, headers: Any = ()
+) -> Reply:
     """Answer with an error of the API."""
-    body = {"error": {"message": "Upstream says no.", "type": "some_type", "param": param, "code": code}}
+    body = {
+        "error": {"message": "Upstream says no.", "type": "some_type", "param": param, "code": code}
+    }
     return Reply.of_json(body, status, headers)
 
 
@@ -175,17 +225,30 @@ class Sdk:
         async def awaited() -> Any:
             return await value
 
-        return self._runner.run(awaited(), context=contextvars.copy_context())  # as if the caller awaited it here
+        return self._runner.run(
+            awaited(), context=contextvars.copy_context()
+        )  # as if the caller awaited it here
 
-    def client(self, server: Loopback | str, settings: Any = "responses", *, plain: bool = False, **more: Any) -> Any:
+    def client(
+        self,
+        server: Loopback | str,
+        settings: Any = "responses",
+        *,
+        plain: bool = False,
+        **more: Any,
+    ) -> Any:
         """Make a client without retries, closed at the end; `settings` may be just the backend."""
         base_url = server if isinstance(server, str) else server.base_url
         given = {"base_url": base_url, "api_key": KEY, "max_retries": 0, **more}
         if "http_client" not in more:
             # Only the certificates, which cost most of a client's making, are loaded once.
-            given["http_client"] = default_client(asynchronous=self.mode == "async", verify=_certificates())
+            given["http_client"] = default_client(
+                asynchronous=self.mode == "async", verify=_certificates()
+            )
         if not plain:
-            given["settings"] = Settings(backend=settings) if isinstance(settings, str) else settings
+            given["settings"] = (
+                Settings(backend=settings) if isinstance(settings, str) else settings
+            )
         made = (self.plain if plain else self.adapted)(**given)
         self._clients.append(made)
         return made
@@ -249,7 +312,11 @@ def text_of(result: ChatCompletion | Sequence[Any]) -> str:
 
 def finishes(chunks: Sequence[Any]) -> list[str]:
     """Return the finish reasons among chunks."""
-    return [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason]
+    return [
+        chunk.choices[0].finish_reason
+        for chunk in chunks
+        if chunk.choices and chunk.choices[0].finish_reason
+    ]
 
 
 def paths(server: Loopback) -> list[str]:

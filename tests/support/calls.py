@@ -16,7 +16,18 @@ import pydantic
 import adapter
 from adapter import Settings
 from tests.support import rich
-from tests.support.answers import CHAT, RESPONSES, Sdk, both, call_item, error, event, message_item, opening, response
+from tests.support.answers import (
+    CHAT,
+    RESPONSES,
+    Sdk,
+    both,
+    call_item,
+    error,
+    event,
+    message_item,
+    opening,
+    response,
+)
 from tests.support.http import NAME, SDK, arguments, helpers_of
 from tests.support.loopback import Reply, Request
 
@@ -65,10 +76,21 @@ class Upstream:
 
         def handle(request: Any) -> Any:
             headers = tuple((key.decode(), value.decode()) for key, value in request.headers.raw)
-            sent = Request(request.method, request.url.path, request.url.query.decode(), headers, request.content, 0)
+            sent = Request(
+                request.method,
+                request.url.path,
+                request.url.query.decode(),
+                headers,
+                request.content,
+                0,
+            )
             self.requests.append(sent)
             reply = self.answer(sent)
-            return http.Response(reply.status, headers=reply.headers, stream=_body_of(library)(reply.parts, self.open))
+            return http.Response(
+                reply.status,
+                headers=reply.headers,
+                stream=_body_of(library)(reply.parts, self.open),
+            )
 
         return http.MockTransport(handle)
 
@@ -100,8 +122,15 @@ class Way:
             client = plain(**given, http_client=of(transport=transport, follow_redirects=True))
             return client if settings is None else adapter.install(client, settings)
         if self.kind == "client":
-            return ours(**given, http_client=of(transport=transport, follow_redirects=True), settings=settings)
-        return plain(**given, http_client=of(transport=way_in(transport, settings=settings), follow_redirects=True))
+            return ours(
+                **given,
+                http_client=of(transport=transport, follow_redirects=True),
+                settings=settings,
+            )
+        return plain(
+            **given,
+            http_client=of(transport=way_in(transport, settings=settings), follow_redirects=True),
+        )
 
 
 LIBRARIES = tuple(dict.fromkeys((NAME, "httpx") if SDK >= (3, 0) else (NAME,)))
@@ -188,7 +217,9 @@ class Session:
     def create(self, **more: Any) -> Any:
         """Call `create`, and read a stream to its end."""
         self.upstream.before = len(self.upstream.requests)
-        made = self.sdk.run(self.client.chat.completions.create(**arguments({"model": self.model, **more})))
+        made = self.sdk.run(
+            self.client.chat.completions.create(**arguments({"model": self.model, **more}))
+        )
         if not more.get("stream"):
             return made
         chunks = self.sdk.list(made)
@@ -209,14 +240,18 @@ def _create(**more: Any) -> Callable[[Session], Any]:
 def _broken_off(session: Session) -> Any:
     """Read one chunk, and close."""
     sdk = session.sdk
-    made = sdk.run(session.client.chat.completions.create(model="gpt-4o", **rich.PLAIN, stream=True))
+    made = sdk.run(
+        session.client.chat.completions.create(model="gpt-4o", **rich.PLAIN, stream=True)
+    )
     first = sdk.run(anext(made)) if sdk.mode == "async" else next(made)
     sdk.run(made.close())
     return [first]
 
 
 def _parse(session: Session) -> Any:
-    return session.sdk.run(helpers_of(session.client).parse(model="gpt-4o", **rich.PLAIN, response_format=Answered))
+    return session.sdk.run(
+        helpers_of(session.client).parse(model="gpt-4o", **rich.PLAIN, response_format=Answered)
+    )
 
 
 def _helper(session: Session) -> Any:
@@ -253,7 +288,9 @@ def _streaming_response(session: Session) -> Any:
             return read_all()
         return json.loads(b"".join(reply.iter_bytes()))
 
-    manager = session.client.chat.completions.with_streaming_response.create(model="gpt-4o", **rich.PLAIN)
+    manager = session.client.chat.completions.with_streaming_response.create(
+        model="gpt-4o", **rich.PLAIN
+    )
     return session.sdk.inside(manager, read)
 
 
@@ -276,7 +313,9 @@ def _turns(*, stream: bool = False) -> Callable[[Session], Any]:
 
 
 def _used(session: Session) -> Any:
-    with adapter.use(backend="responses", tag="t", drop=["seed"], conversation="c", unsupported="drop"):
+    with adapter.use(
+        backend="responses", tag="t", drop=["seed"], conversation="c", unsupported="drop"
+    ):
         return session.create(**rich.PLAIN, seed=1)
 
 
@@ -299,7 +338,9 @@ def _stored(name: str) -> Callable[[Session], Any]:
 
 
 def _long(session: Session) -> Any:
-    messages = [{"role": "user", "content": [{"type": "text", "text": f"message {k}"}]} for k in range(5)]
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": f"message {k}"}]} for k in range(5)
+    ]
     return session.create(messages=messages)
 
 
@@ -365,7 +406,10 @@ ON: Mapping[str, Any] = {
 }
 RULES = (
     {"match": {"call_site": "nowhere:*"}, "backend": "chat"},
-    {"match": {"model": "x", "tag": "y", "format": "text", "stream": True, "azure": True}, "backend": "chat"},
+    {
+        "match": {"model": "x", "tag": "y", "format": "text", "stream": True, "azure": True},
+        "backend": "chat",
+    },
     {"match": {"model": "gpt-*", "stream": False}, "backend": "responses", "drop": ("seed",)},
 )
 
@@ -394,7 +438,9 @@ def _wish(name: str) -> Callable[[], Answer]:
 
     def answer(request: Request) -> Reply:
         headers = (*request.headers, ("x-wish", name))
-        return rich.answer(Request(request.method, request.path, request.query, headers, request.body, 0))
+        return rich.answer(
+            Request(request.method, request.path, request.query, headers, request.body, 0)
+        )
 
     return _always(answer)
 
@@ -435,7 +481,9 @@ def calls() -> dict[str, Call]:
         "observed stream": Call(_create(stream=True), settings=_observed()),
         "observed several": Call(_create(n=2), settings=_observed()),
         "observed several stream": Call(_create(n=2, stream=True), settings=_observed()),
-        "observed failing": Call(_create(), settings=_observed(), answer=_wish("error body"), fails=True),
+        "observed failing": Call(
+            _create(), settings=_observed(), answer=_wish("error body"), fails=True
+        ),
         "rule": Call(_create(), settings={"rules": RULES}),
         "rollout": Call(_create(), settings={"rollout": 99.9999}),
         "rollout user": Call(_create(user="u"), settings={"rollout": 99.9999, "sticky_by": "user"}),
@@ -444,16 +492,26 @@ def calls() -> dict[str, Call]:
         "derived": Call(_derived),
         "turns": Call(_turns(), answer=_always(_tool_turns)),
         "turns stream": Call(_turns(stream=True), answer=_always(_tool_turns)),
-        "held": Call(_create(audio={"format": "wav", "voice": "alloy"}, modalities=["text", "audio"])),
-        "refused": Call(_create(seed=1), settings={"backend": "responses", "unsupported": "error"}, fails=True),
+        "held": Call(
+            _create(audio={"format": "wav", "voice": "alloy"}, modalities=["text", "audio"])
+        ),
+        "refused": Call(
+            _create(seed=1), settings={"backend": "responses", "unsupported": "error"}, fails=True
+        ),
         "missing": Call(_create(), answer=_always(_missing)),
         "missing stream": Call(_create(stream=True), answer=_always(_missing)),
-        "rejected": Call(_create(), settings={**ON, "fallback": ("rejected",)}, answer=_always(_rejecting)),
+        "rejected": Call(
+            _create(), settings={**ON, "fallback": ("rejected",)}, answer=_always(_rejecting)
+        ),
         "retried": Call(_create(), answer=server_error, retries=2),
         "retried stream": Call(_create(stream=True), answer=server_error, retries=2),
         "redirected": Call(_create(), answer=moved),
         "redirected stream": Call(_create(stream=True), answer=moved),
-        "store": Call(_turns(), answer=_always(_tool_turns), settings={**ON, "memory": Shelf(), "memory_timeout": 1}),
+        "store": Call(
+            _turns(),
+            answer=_always(_tool_turns),
+            settings={**ON, "memory": Shelf(), "memory_timeout": 1},
+        ),
     }
     try:
         import openfeature  # noqa: F401
@@ -474,11 +532,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(one) for one in value]
     if isinstance(value, Exception):
-        return type(value).__name__, getattr(value, "status_code", None), getattr(value, "code", None)
+        return (
+            type(value).__name__,
+            getattr(value, "status_code", None),
+            getattr(value, "code", None),
+        )
     if inspect.isgenerator(value):
         return [plain(one) for one in value]
     data = getattr(value, "data", None)
     return plain(data) if isinstance(data, list) else value
 
 
-__all__ = ["CALLS", "CHAT", "LIBRARIES", "RESPONSES", "WAYS", "Call", "Session", "Upstream", "Way", "plain"]
+__all__ = [
+    "CALLS",
+    "CHAT",
+    "LIBRARIES",
+    "RESPONSES",
+    "WAYS",
+    "Call",
+    "Session",
+    "Upstream",
+    "Way",
+    "plain",
+]

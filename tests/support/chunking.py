@@ -36,7 +36,12 @@ def every(size: int) -> Cut:
 per_byte = every(1)
 
 # A prime, so that the cuts wander through the events.
-CUTS: Mapping[str, Cut] = {"whole": whole, "per-event": per_event, "per-97-bytes": every(97), "per-byte": per_byte}
+CUTS: Mapping[str, Cut] = {
+    "whole": whole,
+    "per-event": per_event,
+    "per-97-bytes": every(97),
+    "per-byte": per_byte,
+}
 
 
 def truncations(events: bytes | Sequence[bytes]) -> list[bytes]:

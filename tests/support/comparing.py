@@ -38,7 +38,10 @@ ANY = _Mark("ANY")
 
 # What differs from one reply of the same server to the next is compared by its form.
 _FORMS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-    (r"(.*completion|accumulated|first|finish|usage)\.id", lambda value: str(value).startswith("chatcmpl-")),
+    (
+        r"(.*completion|accumulated|first|finish|usage)\.id",
+        lambda value: str(value).startswith("chatcmpl-"),
+    ),
     (r".*\.created", lambda value: type(value) is int and value > 1_700_000_000),
     (r".*\.tool_calls\[\d+\]\.id", lambda value: type(value) is str and 8 <= len(value) <= 64),
 )
@@ -97,10 +100,17 @@ def _of_stream(chunks: Sequence[Any]) -> dict[str, Any]:
     return {
         "type": sorted({_sdk_name(chunk) for chunk in chunks}),
         "accumulated": accumulate(chunks).model_dump(warnings=False),
-        "order": " ".join(kind for kind, _ in groupby(kind for chunk in chunks for kind in _kinds(chunk))),
+        "order": " ".join(
+            kind for kind, _ in groupby(kind for chunk in chunks for kind in _kinds(chunk))
+        ),
         "tops": len({(chunk.id, chunk.model) for chunk in chunks}),
-        "roles": [n for n, chunk in enumerate(chunks) for choice in chunk.choices if choice.delta.role],
-        **{name: chunk.model_dump(exclude_unset=True, warnings=False) for name, chunk in named.items()},
+        "roles": [
+            n for n, chunk in enumerate(chunks) for choice in chunk.choices if choice.delta.role
+        ],
+        **{
+            name: chunk.model_dump(exclude_unset=True, warnings=False)
+            for name, chunk in named.items()
+        },
     }
 
 
@@ -124,7 +134,11 @@ def _of_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, openai.LengthFinishReasonError):
         read["completion"] = error.completion.model_dump(warnings=False)
     # The text of some repeats the usage, which is compared by itself.
-    return {"class": type(error).__name__, "text": str(error).partition(" - CompletionUsage")[0], **read}
+    return {
+        "class": type(error).__name__,
+        "text": str(error).partition(" - CompletionUsage")[0],
+        **read,
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +158,9 @@ class Difference:
 
     def concerns(self, server: str, scenario: str) -> bool:
         """Tell whether this is about a scenario on a server."""
-        return server in self.servers and any(fnmatchcase(scenario, pattern) for pattern in self.scenarios)
+        return server in self.servers and any(
+            fnmatchcase(scenario, pattern) for pattern in self.scenarios
+        )
 
     def allows(self, server: str, scenario: str, path: str, native: Any, adapted: Any) -> bool:
         """Tell whether this is the difference that was found."""
@@ -159,7 +175,9 @@ class Difference:
 @cache
 def _pattern(glob: str) -> re.Pattern[str]:
     escaped = re.escape(glob).replace(re.escape("[*]"), r"\[\d+\]").replace(re.escape("*"), ".*")
-    return re.compile(re.sub(r"\\\{([^}]*)\\\}", lambda m: f"(?:{m[1].replace(',', '|')})", escaped))
+    return re.compile(
+        re.sub(r"\\\{([^}]*)\\\}", lambda m: f"(?:{m[1].replace(',', '|')})", escaped)
+    )
 
 
 def _is(wanted: Any, value: Any) -> bool:
@@ -201,7 +219,9 @@ def compare(
     """Compare the results of both sides of a scenario."""
     allowed, out = tuple(listed), Comparison()
     if len(native) != len(adapted):
-        out.faults.append(f"{len(native)} results natively, {len(adapted)} adapted: {adapted[-1:]!r:.300}")
+        out.faults.append(
+            f"{len(native)} results natively, {len(adapted)} adapted: {adapted[-1:]!r:.300}"
+        )
     for number, pair in enumerate(zip(native, adapted, strict=False)):
         if isinstance(pair[1], list) and len({chunk.created for chunk in pair[1]}) > 1:
             # Not compared: llama.cpp's own chunks tell the time as it goes by.
@@ -213,9 +233,13 @@ def compare(
             if _is(*values):
                 out.equal += 1
                 continue
-            found = next((each for each in allowed if each.allows(server, scenario, path, *values)), None)
+            found = next(
+                (each for each in allowed if each.allows(server, scenario, path, *values)), None
+            )
             if found is None:
-                out.faults.append(f"[{number}] {path}: {values[0]!r:.200} natively, {values[1]!r:.200} adapted")
+                out.faults.append(
+                    f"[{number}] {path}: {values[0]!r:.200} natively, {values[1]!r:.200} adapted"
+                )
             else:
                 out.occurred[found] += 1
     return out

@@ -72,7 +72,9 @@ def available(part: Part = 1) -> bool:
 
 def needs_corpus(test: Any) -> Any:
     """Mark a test as `corpus`, and skip it where the recordings are absent."""
-    skip = pytest.mark.skipif(not available(), reason="the recordings are not beside this repository (shared/corpus)")
+    skip = pytest.mark.skipif(
+        not available(), reason="the recordings are not beside this repository (shared/corpus)"
+    )
     return pytest.mark.corpus(skip(test))
 
 
@@ -154,7 +156,11 @@ def accepted_bodies(api: str) -> Iterator[tuple[Recording, dict[str, Any]]]:
 
 
 def _block(name: str | None, data: Any) -> bytes:
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = (
+        data
+        if isinstance(data, str)
+        else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    )
     event = f"event: {name}\n" if name is not None else ""
     lines = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{event}{lines}\n".encode()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-DEPTH = int(os.environ.get("ADAPTER_TEST_DEPTH") or 1)  # read at once: conftest removes all variables of this prefix
+DEPTH = int(
+    os.environ.get("ADAPTER_TEST_DEPTH") or 1
+)  # read at once: conftest removes all variables of this prefix
 
 
 def examples(usual: int) -> int:

@@ -27,7 +27,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         native=None,
         adapted=0,
     ),
-    Difference("usage.usage.prompt_tokens_details.audio_tokens", "the same, in the chunk", native=ABSENT, adapted=0),
+    Difference(
+        "usage.usage.prompt_tokens_details.audio_tokens",
+        "the same, in the chunk",
+        native=ABSENT,
+        adapted=0,
+    ),
     Difference(
         "{*completion,accumulated}.usage.completion_tokens_details.{audio,accepted_prediction,rejected_prediction}_tokens",
         "OpenAI's usage always has these counts; vLLM has the object, but not them",
@@ -48,7 +53,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         native=ABSENT,
         adapted=None,
     ),
-    Difference("first.choices[*].delta.refusal", "OpenAI's first chunk has the key, null", native=ABSENT, adapted=None),
+    Difference(
+        "first.choices[*].delta.refusal",
+        "OpenAI's first chunk has the key, null",
+        native=ABSENT,
+        adapted=None,
+    ),
     Difference(
         "{first,finish}.choices[*].logprobs",
         "null in each chunk where none were asked for, says the API's description",
@@ -97,12 +107,20 @@ DIFFERENCES: tuple[Difference, ...] = (
         native=None,
         adapted="auto",
     ),
-    Difference("{first,finish,usage}.service_tier", "the same, in chunks", servers=VLLM, native=ABSENT, adapted="auto"),
+    Difference(
+        "{first,finish,usage}.service_tier",
+        "the same, in chunks",
+        servers=VLLM,
+        native=ABSENT,
+        adapted="auto",
+    ),
     Difference(
         "{*completion,accumulated}.usage.prompt_tokens_details.cache_write_tokens",
         "counted on vLLM's Responses API, named otherwise on its Chat",
         servers=VLLM,
-        native=None if "cache_write_tokens" in PromptTokensDetails.model_fields else ABSENT,  # the field is a new one
+        native=None
+        if "cache_write_tokens" in PromptTokensDetails.model_fields
+        else ABSENT,  # the field is a new one
         adapted=0,
     ),
     Difference(
@@ -162,10 +180,17 @@ DIFFERENCES: tuple[Difference, ...] = (
         adapted=ABSENT,
     ),
     Difference(
-        "finish.choices[*].{stop_reason,token_ids}", "keys of vLLM's own", servers=VLLM, native=None, adapted=ABSENT
+        "finish.choices[*].{stop_reason,token_ids}",
+        "keys of vLLM's own",
+        servers=VLLM,
+        native=None,
+        adapted=ABSENT,
     ),
     Difference(
-        "{completion,finish,usage}.timings.*", "measurements of llama.cpp's own", servers=LLAMACPP, adapted=ABSENT
+        "{completion,finish,usage}.timings.*",
+        "measurements of llama.cpp's own",
+        servers=LLAMACPP,
+        adapted=ABSENT,
     ),
     Difference(
         "{completion,accumulated}.choices[*].message.reasoning_content",
@@ -249,7 +274,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         adapted=ABSENT,
     ),
     Difference(
-        "finish.choices[*].delta", "the same", servers=VLLM, scenarios=("length_stream",), native=ABSENT, adapted={}
+        "finish.choices[*].delta",
+        "the same",
+        servers=VLLM,
+        scenarios=("length_stream",),
+        native=ABSENT,
+        adapted={},
     ),
     Difference(
         "{accumulated.choices[*].logprobs.content[16],finish.choices[*].logprobs.content[*]}.*",

@@ -35,17 +35,11 @@ from tests.support.loopback import HOLD
 
 # Reasons
 
-_NO_JSON = (
-    "what upstream sent can't be read: an APIError of the SDK (status 502); natively a raw error of the JSON parser"
-)
+_NO_JSON = "what upstream sent can't be read: an APIError of the SDK (status 502); natively a raw error of the JSON parser"
 _CLEAN_END = "no half answers: natively a stream that stops short looks like one that ended well"
 _BAD_EVENT = "an event that can't be read: an APIError of the SDK; natively a raw error of the parser, or nothing where lines are read raw"
-_NO_RESPONSE = (
-    "no half answers: what is no Response is an error (502); natively an empty result, or an AttributeError of the SDK"
-)
-_PEEKED = (
-    "the first events are read before `create` returns, so that a failure in them is raised by status, as Chat does"
-)
+_NO_RESPONSE = "no half answers: what is no Response is an error (502); natively an empty result, or an AttributeError of the SDK"
+_PEEKED = "the first events are read before `create` returns, so that a failure in them is raised by status, as Chat does"
 _ONE_END = "what follows the end of the stream is dropped; who reads Chat's lines raw sees it"
 _NO_EVENT = "an event without data is none (WHATWG); natively the SDK tries to parse it"
 _ERROR_READ = "an error's body is read before its status goes up, where the SDK names what goes wrong; natively the raw error of the HTTP library"
@@ -68,7 +62,10 @@ def _ends(name: str, end: Step) -> list[Fault]:
         Fault(f"{name} before the head", lambda said: [end]),
         Fault(f"{name} in the head", lambda said: [said.head()[:40], end]),
         Fault(f"{name} after the head", lambda said: [said.head(), end]),
-        Fault(f"{name} in mid-body", lambda said: [said.head(), chunk(said.half), chunk(said.rest)[:30], end]),
+        Fault(
+            f"{name} in mid-body",
+            lambda said: [said.head(), chunk(said.half), chunk(said.rest)[:30], end],
+        ),
         Fault(f"{name} between two events", lambda said: [said.head(), chunk(said.half), end]),
     ]
 
@@ -81,7 +78,11 @@ def _broken(data: bytes) -> bytes:
 def padded(said: Said, size: int) -> bytes:
     """Give the whole answer, blown up by white space in its JSON, or by a comment in its stream."""
     space = b" " * size
-    return b": " + space + b"\n\n" + said.body if said.streamed else said.body.replace(b": ", b":" + space, 1)
+    return (
+        b": " + space + b"\n\n" + said.body
+        if said.streamed
+        else said.body.replace(b": ", b":" + space, 1)
+    )
 
 
 def _zipped(data: bytes, said: Said) -> list[Step]:
@@ -103,22 +104,30 @@ def _after(bad: bytes, responses: bytes | None = None) -> Script:
 _LIMITED = error_object("rate_limit_exceeded")
 _FLAT = answers.event("error", code="rate_limit_exceeded", message="Upstream says no.", param=None)
 _NESTED = answers.event("error", error=_LIMITED)
-_FAILED = answers.event("response.failed", response=answers.response(status="failed", output=[], error=_LIMITED))
+_FAILED = answers.event(
+    "response.failed", response=answers.response(status="failed", output=[], error=_LIMITED)
+)
 _CHATS = frame({"error": _LIMITED})
 
 
 def _first(event: bytes) -> Script:
     # Chat Completions says it by status, before it streams.
-    return lambda said: refusal(429, code="rate_limit_exceeded") if said.chat else [said.head(), chunk(event), END]
+    return lambda said: (
+        refusal(429, code="rate_limit_exceeded") if said.chat else [said.head(), chunk(event), END]
+    )
 
 
 def _failed_whole(said: Said) -> list[Step]:
     failed = answers.response(status="failed", error=error_object("server_error")) | {"output": []}
-    return refusal(500, code="server_error") if said.chat else whole(said, json.dumps(failed).encode())
+    return (
+        refusal(500, code="server_error") if said.chat else whole(said, json.dumps(failed).encode())
+    )
 
 
 def _then_answers(status: int, *headers: str) -> Script:
-    return lambda said: refusal(status, *headers) if said.attempt == 1 else [said.head(), chunk(said.body), END]
+    return lambda said: (
+        refusal(status, *headers) if said.attempt == 1 else [said.head(), chunk(said.body), END]
+    )
 
 
 def _held(said: Said) -> list[Step]:

@@ -42,8 +42,14 @@ class Said:
     def parts(self) -> list[bytes]:
         """Give the whole answer in the pieces in which it's sent."""
         if self.streamed:
-            return answers.chat_events("Hello ", "there") if self.chat else answers.events("Hello ", "there")
-        whole = answers.completion(WORD) if self.chat else answers.response(answers.message_item(WORD))
+            return (
+                answers.chat_events("Hello ", "there")
+                if self.chat
+                else answers.events("Hello ", "there")
+            )
+        whole = (
+            answers.completion(WORD) if self.chat else answers.response(answers.message_item(WORD))
+        )
         return [json.dumps(whole).encode()]
 
     @property
@@ -61,7 +67,9 @@ class Said:
         """Give what follows `half`."""
         return self.body[len(self.half) :]
 
-    def head(self, *headers: str, length: int | None = None, framing: str = "chunked", status: int = 200) -> bytes:
+    def head(
+        self, *headers: str, length: int | None = None, framing: str = "chunked", status: int = 200
+    ) -> bytes:
         """Write the head of a reply of the expected kind."""
         kind = "text/event-stream" if self.streamed else "application/json"
         frame = f"content-length: {length}" if length is not None else _FRAMINGS[framing]
@@ -79,7 +87,13 @@ END = b"0\r\n\r\n"
 
 def http_head(status: int, *headers: str) -> bytes:
     """Write a status line and headers."""
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "x-request-id: req_1", *headers, "", ""]
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "x-request-id: req_1",
+        *headers,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 
@@ -90,7 +104,10 @@ def chunk(data: bytes) -> bytes:
 
 def page(status: int, kind: str, body: bytes, *headers: str) -> list[Step]:
     """Answer with a whole body."""
-    return [http_head(status, f"content-type: {kind}", f"content-length: {len(body)}", *headers), body]
+    return [
+        http_head(status, f"content-type: {kind}", f"content-length: {len(body)}", *headers),
+        body,
+    ]
 
 
 def error_object(code: str = "some_code") -> dict[str, Any]:
@@ -100,7 +117,9 @@ def error_object(code: str = "some_code") -> dict[str, Any]:
 
 def refusal(status: int, *headers: str, code: str = "some_code") -> list[Step]:
     """Answer with an error of the API."""
-    return page(status, "application/json", json.dumps({"error": error_object(code)}).encode(), *headers)
+    return page(
+        status, "application/json", json.dumps({"error": error_object(code)}).encode(), *headers
+    )
 
 
 def whole(said: Said, body: bytes, *headers: str) -> list[Step]:
@@ -142,7 +161,9 @@ class Fault:
     differs: Sequence[Differs] = ()
     harmless: bool = False
     timeout: Mapping[str, float] = field(default_factory=dict)
-    act: Literal["", "cancel", "interrupt", "raise", "close between", "close during", "close client"] = ""
+    act: Literal[
+        "", "cancel", "interrupt", "raise", "close between", "close during", "close client"
+    ] = ""
     at: int = -1
     where: Literal["", "refused", "full", "tls"] = ""
     big: bool = False
@@ -213,7 +234,9 @@ class FaultServer(Loopback):
                 self.over.wait(5)
             else:
                 connection.sendall(step)
-        return not any(isinstance(step, bytes) and b"connection: close" in step[:400] for step in steps)
+        return not any(
+            isinstance(step, bytes) and b"connection: close" in step[:400] for step in steps
+        )
 
 
 @contextlib.contextmanager

@@ -52,13 +52,17 @@ class Provider(AbstractProvider):
     def get_metadata(self) -> Metadata:
         return Metadata("test")
 
-    def resolve_string_details(self, flag_key: str, default_value: str, evaluation_context: Any = None) -> Any:
+    def resolve_string_details(
+        self, flag_key: str, default_value: str, evaluation_context: Any = None
+    ) -> Any:
         assert flag_key == "openai-backend"
         self.asked.append(evaluation_context)
         self.threads.append(threading.current_thread().name)
         return FlagResolutionDetails(self.answer(evaluation_context), reason=Reason.STATIC)
 
-    resolve_boolean_details = resolve_integer_details = resolve_float_details = resolve_object_details = None  # type: ignore[assignment]
+    resolve_boolean_details = resolve_integer_details = resolve_float_details = (
+        resolve_object_details
+    ) = None  # type: ignore[assignment]
 
 
 class AsyncProvider(Provider):
@@ -70,7 +74,9 @@ class AsyncProvider(Provider):
         answer = self.answer(evaluation_context)
         self.asked.append(evaluation_context)
         self.threads.append(threading.current_thread().name)
-        return FlagResolutionDetails(await answer if asyncio.iscoroutine(answer) else answer, reason=Reason.STATIC)
+        return FlagResolutionDetails(
+            await answer if asyncio.iscoroutine(answer) else answer, reason=Reason.STATIC
+        )
 
 
 def client_of(provider: Any) -> Any:
@@ -79,7 +85,9 @@ def client_of(provider: Any) -> Any:
     api.set_provider(provider, domain)
     deadline = time.monotonic() + 10
     client = api.get_client(domain)
-    while client.get_provider_status().name != "READY":  # newer versions start providers in a thread
+    while (
+        client.get_provider_status().name != "READY"
+    ):  # newer versions start providers in a thread
         assert time.monotonic() < deadline
         time.sleep(0.001)
     return client

@@ -12,7 +12,16 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from tests.support.scenarios import ANSWERS, FIND_ORDER, ROOT, TRACK_PARCEL, WEATHER, as_history, merged, user
+from tests.support.scenarios import (
+    ANSWERS,
+    FIND_ORDER,
+    ROOT,
+    TRACK_PARCEL,
+    WEATHER,
+    as_history,
+    merged,
+    user,
+)
 
 Side = Literal["chat", "responses"]
 Flag = Callable[[Side], AbstractContextManager[object]]
@@ -55,7 +64,11 @@ def talk() -> Talk:
             more: dict[str, Any] = {"stream": True} if turn % 3 == 2 else {}
             result = yield {"model": "tiny", "messages": list(history), "tools": TOOLS, **more}
             turn += 1
-            said = merged(result) if isinstance(result, list) else as_history(result.choices[0].message)
+            said = (
+                merged(result)
+                if isinstance(result, list)
+                else as_history(result.choices[0].message)
+            )
             history.append(said)
             for call in said.get("tool_calls", []):
                 answer = {
@@ -111,7 +124,8 @@ def state(history: list[dict[str, Any]]) -> str:
         one = dict(message)
         if "tool_calls" in one:
             one["tool_calls"] = [
-                {**call, "id": number(call["id"]), "function": _plain(call["function"])} for call in one["tool_calls"]
+                {**call, "id": number(call["id"]), "function": _plain(call["function"])}
+                for call in one["tool_calls"]
             ]
         if "tool_call_id" in one:
             one["tool_call_id"] = number(one["tool_call_id"])

@@ -21,11 +21,17 @@ SDK = tuple(int(part) for part in openai.VERSION.split(".")[:2])
 NAME = os.environ.get("LANE_HTTP") or ("httpx2" if SDK >= (3, 0) else "httpx")
 http: Any = importlib.import_module(NAME)
 # What the libraries import when first used. Tests that run pytest in this process would import it there, and forget it again.
-CORES = [importlib.import_module(name) for name in ("httpcore", "httpcore2") if importlib.util.find_spec(name)]
+CORES = [
+    importlib.import_module(name)
+    for name in ("httpcore", "httpcore2")
+    if importlib.util.find_spec(name)
+]
 
 # What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (MAPPING §9.6).
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
-    (openai.APIConnectionError,) if SDK >= (3, 25) else (openai.APIConnectionError, http.TransportError)
+    (openai.APIConnectionError,)
+    if SDK >= (3, 25)
+    else (openai.APIConnectionError, http.TransportError)
 )
 STREAM_TIMEOUT: type[Exception] = openai.APITimeoutError if SDK >= (3, 25) else http.ReadTimeout
 # How many bodies of upstream may be left open by a stream that raised, or that was dropped without being closed: 1.x leaves its own so.
@@ -42,7 +48,9 @@ def lacking(what: str) -> str:
     return f"openai {openai.VERSION} has no {what}"
 
 
-needs_raw_posts = needs("content" in inspect.signature(openai.OpenAI.post).parameters, "post() that takes bytes")
+needs_raw_posts = needs(
+    "content" in inspect.signature(openai.OpenAI.post).parameters, "post() that takes bytes"
+)
 
 
 def default_client(*, asynchronous: bool = False, **more: Any) -> Any:
@@ -50,7 +58,14 @@ def default_client(*, asynchronous: bool = False, **more: Any) -> Any:
     if NAME == "httpx" and SDK >= (3, 0):
         kind = http.AsyncClient if asynchronous else http.Client
         limits = http.Limits(max_connections=1000, max_keepalive_connections=100)
-        return kind(**{"follow_redirects": True, "timeout": http.Timeout(600, connect=5), "limits": limits, **more})
+        return kind(
+            **{
+                "follow_redirects": True,
+                "timeout": http.Timeout(600, connect=5),
+                "limits": limits,
+                **more,
+            }
+        )
     return (openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient)(**more)
 
 
@@ -70,4 +85,6 @@ def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def parameters() -> frozenset[str]:
     """Name the parameters of this SDK's `create`."""
-    return frozenset(inspect.signature(openai.resources.chat.Completions.create).parameters) - {"self"}
+    return frozenset(inspect.signature(openai.resources.chat.Completions.create).parameters) - {
+        "self"
+    }

@@ -52,7 +52,9 @@ class Http2Loopback(Loopback):
     resets = 0
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        state = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        )
         here = _Connection(connection, number, state)
         state.initiate_connection()
         here.flush()
@@ -76,7 +78,9 @@ class Http2Loopback(Loopback):
     def _take(self, here: _Connection, event: h2.events.Event) -> None:
         match event:
             case h2.events.RequestReceived(stream_id=stream, headers=headers):
-                here.arriving[stream] = _Arriving([(str(name), str(value)) for name, value in headers])
+                here.arriving[stream] = _Arriving(
+                    [(str(name), str(value)) for name, value in headers]
+                )
             case h2.events.DataReceived(stream_id=stream, data=data, flow_controlled_length=length):
                 here.arriving[stream].body += data
                 here.state.acknowledge_received_data(length, stream)
@@ -91,7 +95,9 @@ class Http2Loopback(Loopback):
     def _answer(self, here: _Connection, stream: int, arrived: _Arriving) -> None:
         given = dict(arrived.headers)
         path, _, query = given[":path"].partition("?")
-        headers = tuple((name, value) for name, value in arrived.headers if not name.startswith(":"))
+        headers = tuple(
+            (name, value) for name, value in arrived.headers if not name.startswith(":")
+        )
         request = Request(given[":method"], path, query, headers, arrived.body, here.number)
         with self._changed:
             self.requests.append(request)
@@ -118,11 +124,14 @@ class Http2Loopback(Loopback):
         """Send data as the client's windows open; tell whether there was somebody to take it."""
         while data:
             here.changed.wait_for(
-                lambda: here.over(stream) or here.state.local_flow_control_window(stream) > 0, timeout=10
+                lambda: here.over(stream) or here.state.local_flow_control_window(stream) > 0,
+                timeout=10,
             )
             if here.over(stream):
                 return False
-            size = min(here.state.local_flow_control_window(stream), here.state.max_outbound_frame_size)
+            size = min(
+                here.state.local_flow_control_window(stream), here.state.max_outbound_frame_size
+            )
             assert size, "the client's window stays shut"
             here.state.send_data(stream, data[:size])
             here.flush()

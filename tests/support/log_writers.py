@@ -60,7 +60,10 @@ class Log:
 
 def har(body: Json, usage: Json) -> Json:
     reply = base64.b64encode(text(answer(body, usage)).encode()).decode()
-    page = {"request": {"method": "GET", "url": "https://example.com/"}, "response": {"content": {"text": "<html>"}}}
+    page = {
+        "request": {"method": "GET", "url": "https://example.com/"},
+        "response": {"content": {"text": "<html>"}},
+    }
     call = {
         "startedDateTime": WHEN,
         "request": {"method": "POST", "url": URL, "headers": [{"name": "content-type", "value": "application/json"}],
@@ -71,8 +74,16 @@ def har(body: Json, usage: Json) -> Json:
 
 
 def vcr(body: Json, usage: Json) -> Json:
-    request = {"method": "POST", "uri": URL, "body": text(body), "headers": {"content-type": ["application/json"]}}
-    response = {"status": {"code": 200, "message": "OK"}, "body": {"string": text(answer(body, usage))}}
+    request = {
+        "method": "POST",
+        "uri": URL,
+        "body": text(body),
+        "headers": {"content-type": ["application/json"]},
+    }
+    response = {
+        "status": {"code": 200, "message": "OK"},
+        "body": {"string": text(answer(body, usage))},
+    }
     return {"version": 1, "interactions": [{"request": request, "response": response}]}
 
 
@@ -86,7 +97,11 @@ def insights(body: Json, usage: Json) -> Any:
 def subscription(body: Json, usage: Json) -> Json:
     events = [
         {"id": "1", "timestamp": 1, "message": "START RequestId: 1 Version: $LATEST"},
-        {"id": "2", "timestamp": 2, "message": text({"level": "INFO", "request": body, "usage": usage})},
+        {
+            "id": "2",
+            "timestamp": 2,
+            "message": text({"level": "INFO", "request": body, "usage": usage}),
+        },
     ]
     return {"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": events}
 

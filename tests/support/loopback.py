@@ -186,7 +186,10 @@ class Loopback:
                         self.requests.append(request)
                         self._changed.notify_all()
                     reply = self._reply(request)
-                    if not self._write(connection, reply, request) or request.header("connection") == "close":
+                    if (
+                        not self._write(connection, reply, request)
+                        or request.header("connection") == "close"
+                    ):
                         break
         finally:
             connection.close()
@@ -241,7 +244,9 @@ class Loopback:
                     pass
                 return False
             if part:  # an empty chunk would end the body
-                connection.sendall(b"%x\r\n%b\r\n" % (len(part), part) if reply.framing == "chunked" else part)
+                connection.sendall(
+                    b"%x\r\n%b\r\n" % (len(part), part) if reply.framing == "chunked" else part
+                )
         if reply.framing == "chunked" and reply.ending == "complete":
             connection.sendall(b"0\r\n\r\n")
         return True
@@ -261,7 +266,9 @@ class _Reader:
             return None
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")
-        headers = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
+        headers = tuple(
+            (name, value.strip()) for name, _, value in (line.partition(":") for line in lines)
+        )
         path, _, query = target.partition("?")
         body = self._body({name.lower(): value for name, value in headers})
         return None if body is None else Request(method, path, query, headers, body, number)
@@ -312,5 +319,9 @@ def _gzipped(parts: Iterable[bytes | _Hold]) -> Iterable[bytes | _Hold]:
     """Compress part by part, so that each can be read before the next is there."""
     packer = zlib.compressobj(wbits=31)
     for part in parts:
-        yield part if isinstance(part, _Hold) else packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+        yield (
+            part
+            if isinstance(part, _Hold)
+            else packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+        )
     yield packer.flush()

@@ -57,8 +57,14 @@ def of_cassettes(folder: Path) -> Iterator[Recorded]:
             body = interaction["response"]["body"]
             said = body.get("text") if isinstance(body, dict) else None
             if isinstance(said, str) and "response.created" in said:
-                blocks = [line.removeprefix("data:").strip() for line in said.splitlines() if line.startswith("data:")]
-                made = _stream(f"{path.stem}:{n}", [json.loads(one) for one in blocks if one != "[DONE]"])
+                blocks = [
+                    line.removeprefix("data:").strip()
+                    for line in said.splitlines()
+                    if line.startswith("data:")
+                ]
+                made = _stream(
+                    f"{path.stem}:{n}", [json.loads(one) for one in blocks if one != "[DONE]"]
+                )
                 if made is not None:
                     yield made
 
@@ -73,7 +79,11 @@ def of_corpus() -> Iterator[Recorded]:
 
 def _stream(name: str, events: list[Json]) -> Recorded | None:
     ended = events and events[-1].get("type") in _TERMINAL
-    return Recorded(name, tuple(events)) if ended and not oracle.must_raise(events[-1]["response"]) else None
+    return (
+        Recorded(name, tuple(events))
+        if ended and not oracle.must_raise(events[-1]["response"])
+        else None
+    )
 
 
 def mutants(stream: Recorded) -> Iterator[Mutant]:
@@ -83,14 +93,21 @@ def mutants(stream: Recorded) -> Iterator[Mutant]:
         for kind, make in _around(events, i):
             yield Mutant(stream, kind, make)
         for kind, changed in _changes(stream, event):
-            yield Mutant(stream, kind, lambda i=i, changed=changed: [*events[:i], changed(), *events[i + 1 :]])
+            yield Mutant(
+                stream,
+                kind,
+                lambda i=i, changed=changed: [*events[:i], changed(), *events[i + 1 :]],
+            )
 
 
 def _around(events: Sequence[Json], i: int) -> Iterator[tuple[str, Callable[[], Events]]]:
     yield "dropped", lambda: [*events[:i], *events[i + 1 :]]
     yield "repeated", lambda: [*events[: i + 1], *events[i:]]
     yield "truncated", lambda: [*events[:i]]
-    yield "JSON broken", lambda: [*events[:i], json.dumps(events[i]).encode()[:-2], *events[i + 1 :]]
+    yield (
+        "JSON broken",
+        lambda: [*events[:i], json.dumps(events[i]).encode()[:-2], *events[i + 1 :]],
+    )
     if i + 1 < len(events):
         yield "swapped", lambda: [*events[:i], events[i + 1], events[i], *events[i + 2 :]]
 
@@ -119,10 +136,16 @@ def _changes(stream: Recorded, event: Json) -> Iterator[tuple[str, Callable[[], 
     for key in ("output_index", "content_index"):
         if isinstance(event.get(key), int):
             for value in (event[key] + 1, 0 if event[key] else 7, "0", _NOTHING):
-                yield f"{key} {'removed' if value is _NOTHING else 'changed'}", _with(event, [key], value)
+                yield (
+                    f"{key} {'removed' if value is _NOTHING else 'changed'}",
+                    _with(event, [key], value),
+                )
     if "item_id" in event:
         for value in ("another", *_others(stream, event["item_id"]), _NOTHING):
-            yield f"item_id {'removed' if value is _NOTHING else 'changed'}", _with(event, ["item_id"], value)
+            yield (
+                f"item_id {'removed' if value is _NOTHING else 'changed'}",
+                _with(event, ["item_id"], value),
+            )
     if "sequence_number" in event:
         yield "sequence_number changed", _with(event, ["sequence_number"], 0)
         yield "sequence_number removed", _with(event, ["sequence_number"], _NOTHING)
@@ -139,7 +162,9 @@ def _changes(stream: Recorded, event: Json) -> Iterator[tuple[str, Callable[[], 
 
 
 def _others(stream: Recorded, own_id: str) -> list[str]:
-    ids = [event["item_id"] for event in stream.events if event.get("item_id") not in (None, own_id)]
+    ids = [
+        event["item_id"] for event in stream.events if event.get("item_id") not in (None, own_id)
+    ]
     return list(dict.fromkeys(ids))[:2]
 
 
@@ -176,7 +201,9 @@ def _texts(event: Json, path: list[Any], where: str) -> Iterator[tuple[str, Call
         yield f"{where} text {what}", _with(event, path, changed)
 
 
-def _of_item(event: Json, path: list[Any], item: Json, where: str) -> Iterator[tuple[str, Callable[[], Json]]]:
+def _of_item(
+    event: Json, path: list[Any], item: Json, where: str
+) -> Iterator[tuple[str, Callable[[], Json]]]:
     for key in ("call_id", "name", "id"):
         if isinstance(item.get(key), str):
             for value in ("another", "", _NOTHING):
@@ -207,7 +234,13 @@ def _of_output(event: Json) -> Iterator[tuple[str, Callable[[], Json]]]:
         yield "terminal items reordered", _with(event, path, [*output[1:], output[0]])
     said = {"type": "message", "id": "msg_of_nobody", "role": "assistant", "status": "completed"}
     said["content"] = [{"type": "output_text", "text": "Not said before.", "annotations": []}]  # type: ignore[assignment]
-    call = {"type": "function_call", "id": "fc_of_nobody", "call_id": "call_of_nobody", "name": "f", "arguments": "{}"}
+    call = {
+        "type": "function_call",
+        "id": "fc_of_nobody",
+        "call_id": "call_of_nobody",
+        "name": "f",
+        "arguments": "{}",
+    }
     for more in (said, call):
         yield "terminal item added", _with(event, path, [more, *output])
         yield "terminal item added", _with(event, path, [*output, more])
@@ -219,7 +252,11 @@ def _of_output(event: Json) -> Iterator[tuple[str, Callable[[], Json]]]:
 def expected(events: Events) -> oracle.Seen | None:
     """Tell what the first terminal event lists; None where there is none, or it lists nothing."""
     for event in events:
-        if isinstance(event, dict) and event.get("type") in _TERMINAL and isinstance(event.get("response"), dict):
+        if (
+            isinstance(event, dict)
+            and event.get("type") in _TERMINAL
+            and isinstance(event.get("response"), dict)
+        ):
             output = event["response"].get("output")
             once = _told([_as_streamed(item, events) for item in _once(output or [])])
             return oracle.seen({**event["response"], "output": once}) if once else None
@@ -232,9 +269,17 @@ def _as_streamed(item: Json, events: Events) -> Json:
         return item
     for event in filter(_is_object, events):
         kind, given = event.get("type"), event.get("item")
-        if kind == "response.output_item.added" and isinstance(given, dict) and given.get("phase") == "commentary":
+        if (
+            kind == "response.output_item.added"
+            and isinstance(given, dict)
+            and given.get("phase") == "commentary"
+        ):
             return item
-        if kind == "response.output_text.delta" and event.get("item_id") == item.get("id") and event.get("delta"):
+        if (
+            kind == "response.output_text.delta"
+            and event.get("item_id") == item.get("id")
+            and event.get("delta")
+        ):
             return {**item, "phase": None}
     return item
 
@@ -263,7 +308,11 @@ def _once(output: list[Json]) -> Iterator[Json]:
     calls: dict[str, Json] = {}
     for item in output:
         if item.get("type") in _CALLS:
-            call = {**item, "call_id": item.get("call_id") or item.get("id"), "name": item.get("name")}
+            call = {
+                **item,
+                "call_id": item.get("call_id") or item.get("id"),
+                "name": item.get("name"),
+            }
             first = calls.setdefault(call["call_id"], call)
             key = "input" if item["type"] == "custom_tool_call" else "arguments"
             if first is not call and not first.get(key):
@@ -295,7 +344,12 @@ def _calls(seen: oracle.Seen, listed: oracle.Seen) -> list[tuple[str, ...]]:
     """List calls in any order; a name counts where it is listed: an empty one is none."""
     named = {call_id for call_id, _, name, _ in listed.calls if name}
     return sorted(
-        (call_id, kind, name if call_id in named else "", "".join(_canonical(written or "").split()))
+        (
+            call_id,
+            kind,
+            name if call_id in named else "",
+            "".join(_canonical(written or "").split()),
+        )
         for call_id, kind, name, written in seen.calls
     )
 

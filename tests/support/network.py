@@ -33,7 +33,11 @@ def _refuse(host: object) -> None:
 
 def block(refuse: Callable[[object], None] = _refuse) -> None:
     """Let Python's sockets reach the loopback alone; `refuse` is told any other host, and raises."""
-    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    connect, connect_ex, getaddrinfo = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
 
     def checked(host: object) -> None:
         if not _is_loopback(host):

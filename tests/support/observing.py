@@ -44,8 +44,14 @@ class Seen:
 
     def brief(self) -> str:
         """Say it in a few words."""
-        where = f"after {self.chunks} chunks" if self.moment == "reading" else f"in the {self.moment}"
-        what = f"{self.error} {where}" if self.error != "-" else f"ends {'/'.join(self.ends) or 'without a finish'}"
+        where = (
+            f"after {self.chunks} chunks" if self.moment == "reading" else f"in the {self.moment}"
+        )
+        what = (
+            f"{self.error} {where}"
+            if self.error != "-"
+            else f"ends {'/'.join(self.ends) or 'without a finish'}"
+        )
         return f"{what}, {self.requests}×"
 
 
@@ -53,7 +59,11 @@ class _Run:
     """One call under one fault: what its consumer notes, and what else happens meanwhile on the caller's side."""
 
     def __init__(
-        self, fault: Fault, server: FaultServer, client: Any, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        fault: Fault,
+        server: FaultServer,
+        client: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.fault, self.server, self.client, self.loop = fault, server, client, loop
         self.seen = Seen()
@@ -157,7 +167,11 @@ class _Run:
 
 def _completions(client: Any, call: Call) -> Any:
     completions = client.chat.completions
-    return completions if hasattr(completions, call) or call in ("create", "lines") else client.beta.chat.completions
+    return (
+        completions
+        if hasattr(completions, call) or call in ("create", "lines")
+        else client.beta.chat.completions
+    )
 
 
 def _arguments(call: Call, fault: Fault) -> dict[str, Any]:
@@ -172,7 +186,10 @@ def _consume(call: Call, run: _Run, given: dict[str, Any]) -> None:
         case "create" | "parse":
             name: str = call
             run.whole(
-                getattr(_completions(client, "parse") if name == "parse" else client.chat.completions, name)(**given)
+                getattr(
+                    _completions(client, "parse") if name == "parse" else client.chat.completions,
+                    name,
+                )(**given)
             )
         case "stream":
             stream = client.chat.completions.create(**given)
@@ -194,7 +211,11 @@ def _consume(call: Call, run: _Run, given: dict[str, Any]) -> None:
 
 def _helper(client: Any) -> Any:
     completions = client.chat.completions
-    return completions.stream if hasattr(completions, "stream") else client.beta.chat.completions.stream
+    return (
+        completions.stream
+        if hasattr(completions, "stream")
+        else client.beta.chat.completions.stream
+    )
 
 
 async def _aconsume(call: Call, run: _Run, given: dict[str, Any]) -> None:
@@ -202,7 +223,9 @@ async def _aconsume(call: Call, run: _Run, given: dict[str, Any]) -> None:
     match call:
         case "create" | "parse":
             name: str = call
-            completions = _completions(client, "parse") if name == "parse" else client.chat.completions
+            completions = (
+                _completions(client, "parse") if name == "parse" else client.chat.completions
+            )
             run.whole(await getattr(completions, name)(**given))
         case "stream":
             stream = await client.chat.completions.create(**given)
@@ -240,19 +263,35 @@ def _name(error: BaseException) -> str:
 
 def _client(url: str, fault: Fault, mode: Mode, waits: list[Any], *, native: bool) -> Any:
     timeout = http.Timeout(**{"timeout": 10.0, **fault.timeout})
-    limits = http.Limits(max_connections=1 if fault.occupied else 1000, max_keepalive_connections=100)
+    limits = http.Limits(
+        max_connections=1 if fault.occupied else 1000, max_keepalive_connections=100
+    )
     kind = http.Client if mode == "sync" else http.AsyncClient
-    http_client = kind(verify=_certificates(), timeout=timeout, limits=limits, follow_redirects=True)
-    given = {"base_url": url, "api_key": KEY, "max_retries": RETRIES, "timeout": timeout, "http_client": http_client}
+    http_client = kind(
+        verify=_certificates(), timeout=timeout, limits=limits, follow_redirects=True
+    )
+    given = {
+        "base_url": url,
+        "api_key": KEY,
+        "max_retries": RETRIES,
+        "timeout": timeout,
+        "http_client": http_client,
+    }
     if native:
         client: Any = (openai.OpenAI if mode == "sync" else openai.AsyncOpenAI)(**given)
     else:
-        settings = adapter.Settings(backend="responses", fallback=[])  # what comes back is what is looked at
-        client = (adapter.OpenAI if mode == "sync" else adapter.AsyncOpenAI)(**given, settings=settings)
+        settings = adapter.Settings(
+            backend="responses", fallback=[]
+        )  # what comes back is what is looked at
+        client = (adapter.OpenAI if mode == "sync" else adapter.AsyncOpenAI)(
+            **given, settings=settings
+        )
     asked = client._calculate_retry_timeout
 
     def wait(remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        named = response_headers is not None and any("retry-after" in name for name in response_headers)
+        named = response_headers is not None and any(
+            "retry-after" in name for name in response_headers
+        )
         waits.append(asked(remaining_retries, options, response_headers) if named else "backoff")
         return 0.0
 
@@ -278,7 +317,10 @@ def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
         seen = run.seen
         seen.waits = waits
         seen.requests = max(len(server.requests) - fault.occupied, len(waits) + 1)
-        if HOLD in fault.script(Said(chat=True, streamed=call in STREAMED, attempt=1)) and not fault.occupied:
+        if (
+            HOLD in fault.script(Said(chat=True, streamed=call in STREAMED, attempt=1))
+            and not fault.occupied
+        ):
             seen.hung_up = server.wait_for(lambda one: one.open_connections == 0)
         expected = "/v1/chat/completions" if native else "/v1/responses"
         assert {request.path for request in server.requests} <= {expected}
@@ -288,7 +330,9 @@ def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
 def _note_error(run: _Run, error: BaseException) -> None:
     seen = run.seen
     seen.error = _name(error)
-    seen.detail = tuple(getattr(error, name, None) for name in ("status_code", "code", "param", "request_id"))
+    seen.detail = tuple(
+        getattr(error, name, None) for name in ("status_code", "code", "param", "request_id")
+    )
 
 
 def _busy(client: Any) -> int:
@@ -298,7 +342,11 @@ def _busy(client: Any) -> int:
 
 def _drive(call: Call, run: _Run) -> None:
     given = _arguments(call, run.fault)
-    occupying = run.client.chat.completions.create(**{**given, "stream": True}) if run.fault.occupied else None
+    occupying = (
+        run.client.chat.completions.create(**{**given, "stream": True})
+        if run.fault.occupied
+        else None
+    )
     run.begin()
     try:
         _consume(call, run, given)
@@ -319,7 +367,11 @@ def _drive(call: Call, run: _Run) -> None:
 
 async def _adrive(call: Call, run: _Run) -> None:
     given = _arguments(call, run.fault)
-    occupying = await run.client.chat.completions.create(**{**given, "stream": True}) if run.fault.occupied else None
+    occupying = (
+        await run.client.chat.completions.create(**{**given, "stream": True})
+        if run.fault.occupied
+        else None
+    )
     run.begin()
     run.task = asyncio.create_task(_aconsume(call, run, given))
     try:

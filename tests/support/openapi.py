@@ -15,7 +15,18 @@ from typing import Any
 import pytest
 
 from tests.support import service
-from tests.support.shapes import AnyOf, Anything, Choice, Later, ListOf, MapOf, Record, Scalar, Shape, problems_of
+from tests.support.shapes import (
+    AnyOf,
+    Anything,
+    Choice,
+    Later,
+    ListOf,
+    MapOf,
+    Record,
+    Scalar,
+    Shape,
+    problems_of,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "openapi.json"
 
@@ -51,7 +62,8 @@ def available() -> bool:
 
 
 needs_document = pytest.mark.skipif(
-    not available(), reason="the OpenAPI document is not beside this repository (shared/reference/openapi.json)"
+    not available(),
+    reason="the OpenAPI document is not beside this repository (shared/reference/openapi.json)",
 )
 
 
@@ -79,7 +91,8 @@ class _Compiler:
         shape = self._compile(self._schemas[name], name)
         if name == "InputItem":
             newer = [
-                Record(one, {"type": Choice((one,))}, frozenset({"type"}), rest=Anything()) for one in _NEWER_ITEMS
+                Record(one, {"type": Choice((one,))}, frozenset({"type"}), rest=Anything())
+                for one in _NEWER_ITEMS
             ]
             return AnyOf([shape, *newer])
         return shape
@@ -92,7 +105,9 @@ class _Compiler:
             return self.named(name)
         for union in ("anyOf", "oneOf"):
             if union in schema:
-                return self._nullable(schema, AnyOf([self._compile(option, name) for option in schema[union]]))
+                return self._nullable(
+                    schema, AnyOf([self._compile(option, name) for option in schema[union]])
+                )
         if "enum" in schema or "const" in schema:
             values = tuple(schema.get("enum", ())) or (schema["const"],)
             return self._nullable(schema, Choice((*values, *_NEWER_VALUES.get(name, ()))))
@@ -133,9 +148,16 @@ class _Compiler:
         if schema is self._schemas.get(name):
             fields |= {key: Anything() for key in _NEWER_FIELDS.get(name, ())}
             required -= _WAIVED.get(name, frozenset())
-        return Record(name, fields, frozenset(required), self._compile(rest, name) if rest is not None else None)
+        return Record(
+            name,
+            fields,
+            frozenset(required),
+            self._compile(rest, name) if rest is not None else None,
+        )
 
-    def _gather(self, schema: Schema, name: str) -> tuple[dict[str, Schema], set[str], Schema | None]:
+    def _gather(
+        self, schema: Schema, name: str
+    ) -> tuple[dict[str, Schema], set[str], Schema | None]:
         """Merge an `allOf` tree to one list of properties, since each part alone would refuse those of the others."""
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]

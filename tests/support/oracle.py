@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 RAISES = {"failed", "cancelled", "queued", "in_progress"}
-WAITING = {"mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"}
+WAITING = {
+    "mcp_approval_request",
+    "computer_call",
+    "shell_call",
+    "apply_patch_call",
+    "local_shell_call",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,10 @@ def _chosen(items: list[dict[str, Any]], kind: str, *, json: bool) -> list[dict[
 
 def is_json(response: dict[str, Any]) -> bool:
     """Tell whether the request asked for JSON."""
-    return ((response.get("text") or {}).get("format") or {}).get("type") in ("json_object", "json_schema")
+    return ((response.get("text") or {}).get("format") or {}).get("type") in (
+        "json_object",
+        "json_schema",
+    )
 
 
 def seen(response: dict[str, Any], *, logprobs: bool = False) -> Seen:
@@ -81,13 +90,21 @@ def seen(response: dict[str, Any], *, logprobs: bool = False) -> Seen:
         for part in item["content"]:
             if part["type"] != "output_text":
                 continue
-            notes = [note for note in part.get("annotations") or () if note["type"] == "url_citation"]
+            notes = [
+                note for note in part.get("annotations") or () if note["type"] == "url_citation"
+            ]
             citations += [_citation(note, start) for note in notes]
-            tokens += [(entry["token"], round(entry["logprob"], 4)) for entry in part.get("logprobs") or ()]
+            tokens += [
+                (entry["token"], round(entry["logprob"], 4)) for entry in part.get("logprobs") or ()
+            ]
             start += len(part["text"])
         start += len("\n\n")
     if response.get("status") == "incomplete":
-        finish = "content_filter" if response["incomplete_details"]["reason"] == "content_filter" else "length"
+        finish = (
+            "content_filter"
+            if response["incomplete_details"]["reason"] == "content_filter"
+            else "length"
+        )
     else:
         finish = "tool_calls" if calls else "stop"
     return Seen(
@@ -134,7 +151,9 @@ def _chat_usage(usage: Any) -> tuple[int, ...] | None:
     if usage is None:
         return None
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
-    reasoning = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else 0
+    reasoning = (
+        usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else 0
+    )
     return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, cached, reasoning
 
 
@@ -150,7 +169,9 @@ def _citation(note: dict[str, Any], start: int) -> tuple[Any, ...]:
 
 
 def _tokens(logprobs: Any) -> tuple[tuple[str, float], ...]:
-    return tuple((entry.token, round(entry.logprob, 4)) for entry in (logprobs and logprobs.content) or ())
+    return tuple(
+        (entry.token, round(entry.logprob, 4)) for entry in (logprobs and logprobs.content) or ()
+    )
 
 
 class Reader:
@@ -193,8 +214,14 @@ class Reader:
             if call.id is not None:
                 assert call.index == len(self.calls), "calls are numbered in order of appearance"
                 self.calls.append([call.id, call.type, "", ""])
-            named = call.function if call.function is not None else (call.model_extra or {})["custom"]
-            get = named.get if isinstance(named, dict) else lambda key, named=named: getattr(named, key, None)
+            named = (
+                call.function if call.function is not None else (call.model_extra or {})["custom"]
+            )
+            get = (
+                named.get
+                if isinstance(named, dict)
+                else lambda key, named=named: getattr(named, key, None)
+            )
             self.calls[call.index][2] += get("name") or ""
             self.calls[call.index][3] += get("arguments") or get("input") or ""
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-CLOCKS = frozenset({"created", "created_at", "timestamp", "time", "duration", "started_at", "ended_at", "elapsed"})
+CLOCKS = frozenset(
+    {"created", "created_at", "timestamp", "time", "duration", "started_at", "ended_at", "elapsed"}
+)
 """Keys whose values are times."""
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -40,7 +42,9 @@ def _data(value: Any, left: Left, parsed: bool) -> Any:
     if isinstance(value, BaseModel):
         value = {"": type(value).__name__, **dict(value)}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr}
+        fields = {
+            each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.repr
+        }
         value = {"": type(value).__name__, **fields}
     elif isinstance(value, BaseException):
         value = {"": type(value).__name__, "message": str(value)}
@@ -91,12 +95,16 @@ Allowed = Callable[[str, dict[str, Any], dict[str, Any]], bool]
 """Tells of a key and the two objects that it stands in whether they may differ there."""
 
 
-def differing(one: Any, other: Any, allowed: Allowed = lambda *_: False, path: str = "$") -> Iterator[str]:
+def differing(
+    one: Any, other: Any, allowed: Allowed = lambda *_: False, path: str = "$"
+) -> Iterator[str]:
     """List where two plain outcomes differ, a line for each place."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
             if not allowed(key, one, other):
-                yield from differing(one.get(key, _ABSENT), other.get(key, _ABSENT), allowed, f"{path}.{key}")
+                yield from differing(
+                    one.get(key, _ABSENT), other.get(key, _ABSENT), allowed, f"{path}.{key}"
+                )
     elif isinstance(one, list) and isinstance(other, list):
         for index, (left, right) in enumerate(zip_longest(one, other, fillvalue=_ABSENT)):
             yield from differing(left, right, allowed, f"{path}[{index}]")

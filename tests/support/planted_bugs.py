@@ -84,7 +84,11 @@ _PLANTS = {
 def _bad(code: CodeType) -> CodeType:
     """Return code that raises: of the same kind, and with as many free variables as the function's closure has."""
     plant = next((plant for flag, plant in _PLANTS.items() if code.co_flags & flag), _function)
-    names = {"co_filename": code.co_filename, "co_name": code.co_name, "co_qualname": code.co_qualname}
+    names = {
+        "co_filename": code.co_filename,
+        "co_name": code.co_name,
+        "co_qualname": code.co_qualname,
+    }
     return plant.__code__.replace(co_freevars=code.co_freevars, **names)
 
 
@@ -149,7 +153,10 @@ class Garden:
 
     @contextmanager
     def planted(
-        self, code: CodeType, count: Callable[[], int] = int, error: Callable[[], BaseException] = PlantedError
+        self,
+        code: CodeType,
+        count: Callable[[], int] = int,
+        error: Callable[[], BaseException] = PlantedError,
     ) -> Iterator[Alarm]:
         """Let a function raise whenever it is called."""
         global ALARM  # noqa: PLW0603
@@ -164,19 +171,30 @@ class Garden:
                 function.__code__ = was
             clear_caches()
 
-    def _put(self, code: CodeType, other: CodeType, before: dict[int, tuple[FunctionType, CodeType]]) -> None:
+    def _put(
+        self, code: CodeType, other: CodeType, before: dict[int, tuple[FunctionType, CodeType]]
+    ) -> None:
         for function in self._functions.get(code, ()):
             before.setdefault(id(function), (function, function.__code__))
             function.__code__ = other
         for maker in self._makers.get(code, ()):
-            constants = tuple(other if one is code or one == code else one for one in maker.co_consts)
+            constants = tuple(
+                other if one is code or one == code else one for one in maker.co_consts
+            )
             self._put(maker, maker.replace(co_consts=constants), before)
 
 
 @functools.cache
 def _caches() -> list[Any]:
-    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "adapter"]
-    return [value for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")]
+    modules = [
+        module for name, module in sys.modules.items() if name.partition(".")[0] == "adapter"
+    ]
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if hasattr(value, "cache_clear")
+    ]
 
 
 def clear_caches() -> None:

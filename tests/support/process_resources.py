@@ -33,7 +33,10 @@ class Held:
         gc.collect()
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return cls(
-            len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), sys.getallocatedblocks(), resident
+            len(list(Path("/proc/self/fd").iterdir())),
+            threading.active_count(),
+            sys.getallocatedblocks(),
+            resident,
         )
 
 
@@ -98,7 +101,13 @@ def settled(upstream: Upstream, expected: int) -> int:
 
 
 def figures(
-    name: str, ledger: Ledger, seconds: float, upstream: Upstream, *, kept: int, held: tuple[Held, Held]
+    name: str,
+    ledger: Ledger,
+    seconds: float,
+    upstream: Upstream,
+    *,
+    kept: int,
+    held: tuple[Held, Held],
 ) -> str:
     """Say what happened and what is left: `kept` connections in the pool after the last round, `held` before and after all of it."""
     before, after = held

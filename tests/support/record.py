@@ -35,17 +35,26 @@ def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.O
 
     # `on_bug` and `unsupported`: a recording that quietly went to Chat would be worse than none.
     return adapter.OpenAI(
-        settings=adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=()), **options
+        settings=adapter.Settings(
+            backend="responses", unsupported="error", on_bug="raise", fallback=()
+        ),
+        **options,
     )
 
 
 def warm_up(client: openai.OpenAI) -> None:
     """Stream twice for nothing: a server that has just started gives several tokens in one event."""
     for _ in range(2):
-        list(client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True))
+        list(
+            client.chat.completions.create(
+                model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True
+            )
+        )
 
 
-def record(scenario: Scenario, server: str, side: str, client: openai.OpenAI, model: str | None) -> str:
+def record(
+    scenario: Scenario, server: str, side: str, client: openai.OpenAI, model: str | None
+) -> str:
     """Record one side of a scenario and say in a line what came out."""
     with use_cassette(scenario.cassette(server, side), record=True) as cassette:
         results = play(scenario, client, model=model)
@@ -61,10 +70,18 @@ def _summary(result: Any) -> str:
     if isinstance(result, openai.OpenAIError):
         return f"{type(result).__name__}: {str(result)[:100]}"
     if isinstance(result, list):
-        ends = [choice.finish_reason for chunk in result for choice in chunk.choices if choice.finish_reason]
+        ends = [
+            choice.finish_reason
+            for chunk in result
+            for choice in chunk.choices
+            if choice.finish_reason
+        ]
         return f"{len(result)} chunks, {'/'.join(ends)}"
     choice = result.choices[0]
-    calls = "".join(f" {call.function.name}({call.function.arguments})" for call in choice.message.tool_calls or [])
+    calls = "".join(
+        f" {call.function.name}({call.function.arguments})"
+        for call in choice.message.tool_calls or []
+    )
     return f"{choice.finish_reason}: {choice.message.content!r:.60}{calls}"
 
 
@@ -89,10 +106,15 @@ def record_flips(base_url: str, api_key: str | None, only: str | None) -> int:
     states = []
     for arm in flips.ARMS:
         if only in {None, arm}:
-            with client_for("responses", base_url, api_key) as client, use_cassette(flips.cassette(arm), record=True):
+            with (
+                client_for("responses", base_url, api_key) as client,
+                use_cassette(flips.cassette(arm), record=True),
+            ):
                 import adapter
 
-                states.append(flips.state(flips.hold(client, arm, lambda side: adapter.use(backend=side))))
+                states.append(
+                    flips.state(flips.hold(client, arm, lambda side: adapter.use(backend=side)))
+                )
             print(f"{arm:16} {'same' if states[-1] == states[0] else 'DIFFERENT'}")
     return sum(state != states[0] for state in states)
 
@@ -101,12 +123,21 @@ def main() -> int:
     """Record what the command line asks for."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument(
-        "target", choices=[*SERVERS, "openai", "demo", "flips"], help="the folder of cassettes to write"
+        "target",
+        choices=[*SERVERS, "openai", "demo", "flips"],
+        help="the folder of cassettes to write",
     )
-    parser.add_argument("--server", metavar="URL", help="the base URL of a running server, as in http://HOST:PORT/v1")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="the base URL of a running server, as in http://HOST:PORT/v1",
+    )
     parser.add_argument("--key", help="the server's key, if it wants one")
     parser.add_argument("--live", action="store_true", help="ask the real API, with OPENAI_API_KEY")
-    parser.add_argument("--model", help="ask for this model in place of the scripted one (with --live: gpt-4.1-mini)")
+    parser.add_argument(
+        "--model",
+        help="ask for this model in place of the scripted one (with --live: gpt-4.1-mini)",
+    )
     parser.add_argument("--only", metavar="NAME", help="record only this scenario or program")
     parser.add_argument("--side", choices=SIDES, help="record only this side")
     asked = parser.parse_args()
@@ -130,7 +161,9 @@ def main() -> int:
             continue
         for side in sides:
             # A scenario that names a model needs it: of reasoning, or one that doesn't exist.
-            model = asked.model or ("gpt-4.1-mini" if asked.live and scenario.model == "tiny" else None)
+            model = asked.model or (
+                "gpt-4.1-mini" if asked.live and scenario.model == "tiny" else None
+            )
             with client_for(side, asked.server, asked.key) as client:
                 client.api_key = scenario.key or client.api_key
                 said = record(scenario, asked.target, side, client, model)

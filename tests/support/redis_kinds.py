@@ -116,7 +116,14 @@ class Kinds:
         import redis
 
         port, other, watcher = _free_port(), _free_port(), _free_port()
-        secret = ("--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", 0)
+        secret = (
+            "--requirepass",
+            PASSWORD,
+            "--masterauth",
+            PASSWORD,
+            "--repl-diskless-sync-delay",
+            0,
+        )
         self.sentinel_server = self._start("--port", port, *secret)
         self._start("--port", other, "--replicaof", "127.0.0.1", port, *secret)
         with redis.Redis(port=other, password=PASSWORD) as client:

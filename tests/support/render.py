@@ -94,17 +94,27 @@ def _chat_annotations(answer: Answer) -> list[Any]:
 
 def _chat_call(call: Call) -> dict[str, Any]:
     written = "arguments" if call.kind == "function" else "input"
-    return {"id": call.call_id, "type": call.kind, call.kind: {"name": call.name, written: call.written}}
+    return {
+        "id": call.call_id,
+        "type": call.kind,
+        call.kind: {"name": call.name, written: call.written},
+    }
 
 
 def chat_json(answer: Answer) -> bytes:
     """Write the whole answer as Chat Completions does."""
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.text) if answer.text else None}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "".join(answer.text) if answer.text else None,
+    }
     if answer.calls:
         message["tool_calls"] = [_chat_call(call) for call in answer.calls]
     if not (answer.text or answer.calls or answer.refusal):
         message["content"] = ""
-    message |= {"refusal": "".join(answer.refusal) or None, "annotations": _chat_annotations(answer)}
+    message |= {
+        "refusal": "".join(answer.refusal) or None,
+        "annotations": _chat_annotations(answer),
+    }
     choice: dict[str, Any] = {"index": 0, "message": message}
     if answer.logprobs:
         content = [_chat_token(piece, position) for position, piece in enumerate(answer.text)]
@@ -112,21 +122,35 @@ def chat_json(answer: Answer) -> bytes:
     elif not _newer(answer):
         choice["logprobs"] = None
     choice["finish_reason"] = _chat_finish(answer)
-    top = {"id": "chatcmpl-Aa1", "object": "chat.completion", "created": CREATED, "model": answer.model}
+    top = {
+        "id": "chatcmpl-Aa1",
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": answer.model,
+    }
     rest = {"usage": _chat_usage(), "service_tier": "default", "system_fingerprint": None}
     return _bytes({**top, "choices": [choice], **rest})
 
 
 def chat_sse(answer: Answer, *, usage: bool = False) -> bytes:
     """Stream the answer as Chat Completions does, with `[DONE]` at the end."""
-    return b"".join(b"data: " + _bytes(chunk) + b"\n\n" for chunk in _chunks(answer, usage)) + b"data: [DONE]\n\n"
+    return (
+        b"".join(b"data: " + _bytes(chunk) + b"\n\n" for chunk in _chunks(answer, usage))
+        + b"data: [DONE]\n\n"
+    )
 
 
 def _chunks(answer: Answer, usage: bool) -> Iterator[dict[str, Any]]:
-    top: dict[str, Any] = {"id": "chatcmpl-Aa1", "object": "chat.completion.chunk", "created": CREATED}
+    top: dict[str, Any] = {
+        "id": "chatcmpl-Aa1",
+        "object": "chat.completion.chunk",
+        "created": CREATED,
+    }
     top |= {"model": answer.model, "service_tier": "default", "system_fingerprint": None}
 
-    def chunk(delta: dict[str, Any], logprobs: Any = None, finish: str | None = None) -> dict[str, Any]:
+    def chunk(
+        delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
+    ) -> dict[str, Any]:
         choice: dict[str, Any] = {"index": 0, "delta": delta}
         if answer.logprobs or not _newer(answer):
             choice["logprobs"] = logprobs
@@ -154,7 +178,11 @@ def _deltas(answer: Answer) -> Iterator[tuple[Any, ...]]:
         opened = [{"index": 0, **_chat_opening(waiting[0])}]
         yield {"role": "assistant", "content": None, "tool_calls": opened, "refusal": None}, None
     for position, piece in enumerate(answer.text):
-        logprobs = {"content": [_chat_token(piece, position)], "refusal": None} if answer.logprobs else None
+        logprobs = (
+            {"content": [_chat_token(piece, position)], "refusal": None}
+            if answer.logprobs
+            else None
+        )
         yield {"content": piece}, logprobs
     for piece in answer.refusal:
         yield {"refusal": piece}, None
@@ -229,11 +257,17 @@ def _annotations(answer: Answer) -> list[Any]:
     if answer.citation is None:
         return []
     url, title, start, end = answer.citation
-    return [{"type": "url_citation", "end_index": end, "start_index": start, "title": title, "url": url}]
+    return [
+        {"type": "url_citation", "end_index": end, "start_index": start, "title": title, "url": url}
+    ]
 
 
 def _text_part(answer: Answer, text: str, *, done: bool) -> dict[str, Any]:
-    tokens = [_token(piece, n, spelled=True) for n, piece in enumerate(answer.text)] if answer.logprobs and done else []
+    tokens = (
+        [_token(piece, n, spelled=True) for n, piece in enumerate(answer.text)]
+        if answer.logprobs and done
+        else []
+    )
     return {
         "type": "output_text",
         "annotations": _annotations(answer) if done else [],
@@ -248,20 +282,36 @@ def _items(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"id": "rs_1", "type": "reasoning", "encrypted_content": "gAAAA", "summary": []}
     message = {"id": "msg_1", "type": "message", "status": status}
     if answer.text:
-        yield {**message, "content": [_text_part(answer, "".join(answer.text), done=True)], "role": "assistant"}
+        yield {
+            **message,
+            "content": [_text_part(answer, "".join(answer.text), done=True)],
+            "role": "assistant",
+        }
     if answer.refusal:
         part = {"type": "refusal", "refusal": "".join(answer.refusal)}
         yield {**message, "content": [part], "role": "assistant"}
     for number, call in enumerate(answer.calls):
         if call.kind == "function":
-            item = {"id": f"fc_{number}", "type": "function_call", "status": status, "arguments": call.written}
+            item = {
+                "id": f"fc_{number}",
+                "type": "function_call",
+                "status": status,
+                "arguments": call.written,
+            }
         else:
-            item = {"id": f"ctc_{number}", "type": "custom_tool_call", "status": status, "input": call.written}
+            item = {
+                "id": f"ctc_{number}",
+                "type": "custom_tool_call",
+                "status": status,
+                "input": call.written,
+            }
         yield {**item, "call_id": call.call_id, "name": call.name}
 
 
 def _ended(answer: Answer) -> dict[str, Any]:
-    return _response(answer, "incomplete" if answer.cut else "completed", list(_items(answer)), usage=_usage())
+    return _response(
+        answer, "incomplete" if answer.cut else "completed", list(_items(answer)), usage=_usage()
+    )
 
 
 def responses_json(answer: Answer) -> bytes:
@@ -321,7 +371,10 @@ def _part_events(answer: Answer, part: dict[str, Any], where: dict[str, Any]) ->
         for number, annotation in enumerate(part["annotations"]):
             noted = {**where, "annotation_index": number, "annotation": annotation}
             yield "response.output_text.annotation.added", noted
-        yield "response.output_text.done", {**where, "text": part["text"], "logprobs": part["logprobs"]}
+        yield (
+            "response.output_text.done",
+            {**where, "text": part["text"], "logprobs": part["logprobs"]},
+        )
     yield "response.content_part.done", {**where, "part": part}
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.answers import Sdk, both, call_item, delta, error, event, message_item, opening, response
+from tests.support.answers import (
+    Sdk,
+    both,
+    call_item,
+    delta,
+    error,
+    event,
+    message_item,
+    opening,
+    response,
+)
 from tests.support.loopback import Reply, Request
 
 PNG = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -13,7 +23,10 @@ TEXT = {"type": "text", "text": "What is it?"}
 FUNCTION = {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 CUSTOM = {
     "type": "custom",
-    "custom": {"name": "run", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "a"}}},
+    "custom": {
+        "name": "run",
+        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "a"}},
+    },
 }
 HISTORY = [
     {"role": "system", "content": "Be brief."},
@@ -43,10 +56,16 @@ LEGACY: dict[str, Any] = {
     "functions": [FUNCTION], "function_call": {"name": "get_weather"},
 }  # fmt: skip
 PLAIN: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
-USAGE_TOO = {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}}
+USAGE_TOO = {
+    "stream": True,
+    "stream_options": {"include_usage": True, "include_obfuscation": False},
+}
 ALLOWED = {
     "type": "allowed_tools",
-    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "get_weather"}}]},
+    "allowed_tools": {
+        "mode": "auto",
+        "tools": [{"type": "function", "function": {"name": "get_weather"}}],
+    },
 }
 CALLS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
@@ -66,17 +85,34 @@ FAILING = {"error body": PLAIN, "failed": PLAIN, "error event": PLAIN | {"stream
 STORED = {"retrieve": {}, "delete": {}, "messages": {}}
 ALL = {**CALLS, **FAILING, **STORED}
 
-CITATION = {"type": "url_citation", "url": "https://x.invalid", "title": "t", "start_index": 0, "end_index": 2}
+CITATION = {
+    "type": "url_citation",
+    "url": "https://x.invalid",
+    "title": "t",
+    "start_index": 0,
+    "end_index": 2,
+}
 LOGPROB = {"token": "Hi", "bytes": [72, 105], "logprob": -0.1, "top_logprobs": []}
 
 
 def _rich_item(text: str, phase: str | None = None) -> dict[str, Any]:
     part = {"type": "output_text", "text": text, "annotations": [CITATION], "logprobs": [LOGPROB]}
-    return message_item(text) | {"content": [part, {"type": "refusal", "refusal": "No."}], "phase": phase}
+    return message_item(text) | {
+        "content": [part, {"type": "refusal", "refusal": "No."}],
+        "phase": phase,
+    }
 
 
-CALL = call_item() | {"call_id": "call_4hRkXw0ZqT7bNf2LmC9sVdYp"}  # nobody can guess it: the turn is remembered
-CUSTOM_CALL = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_2", "name": "run", "input": "abc"}
+CALL = call_item() | {
+    "call_id": "call_4hRkXw0ZqT7bNf2LmC9sVdYp"
+}  # nobody can guess it: the turn is remembered
+CUSTOM_CALL = {
+    "type": "custom_tool_call",
+    "id": "ctc_1",
+    "call_id": "call_2",
+    "name": "run",
+    "input": "abc",
+}
 OUTPUT = [{"type": "reasoning", "id": "rs_1", "summary": []}, _rich_item("Thinking.", "commentary"), _rich_item("Hi"), CALL,
           CUSTOM_CALL, {"type": "web_search_call", "id": "ws_1"}]  # fmt: skip
 MODERATION = {
@@ -91,7 +127,11 @@ def _stream() -> list[bytes]:
     for index, item in enumerate(OUTPUT):
         bare = {**item, "content": [], "arguments": "", "input": ""}
         parts.append(
-            event("response.output_item.added", output_index=index, item={k: v for k, v in bare.items() if k in item})
+            event(
+                "response.output_item.added",
+                output_index=index,
+                item={k: v for k, v in bare.items() if k in item},
+            )
         )
         if item["type"] == "message":
             text, refusal = item["content"]
@@ -103,19 +143,32 @@ def _stream() -> list[bytes]:
                 event("response.output_text.done", **at, text=text["text"]),
                 event("response.content_part.done", **at, part=text),
                 event(
-                    "response.content_part.added", output_index=index, content_index=1, part=refusal | {"refusal": ""}
+                    "response.content_part.added",
+                    output_index=index,
+                    content_index=1,
+                    part=refusal | {"refusal": ""},
                 ),
                 event("response.refusal.delta", output_index=index, content_index=1, delta="No."),
                 event("response.refusal.done", output_index=index, content_index=1, refusal="No."),
             ]
         elif item["type"] == "function_call":
-            parts.append(event("response.function_call_arguments.delta", output_index=index, delta='{"city"'))
             parts.append(
-                event("response.function_call_arguments.done", output_index=index, arguments=item["arguments"])
+                event("response.function_call_arguments.delta", output_index=index, delta='{"city"')
+            )
+            parts.append(
+                event(
+                    "response.function_call_arguments.done",
+                    output_index=index,
+                    arguments=item["arguments"],
+                )
             )
         elif item["type"] == "custom_tool_call":
-            parts.append(event("response.custom_tool_call_input.delta", output_index=index, delta="a"))
-            parts.append(event("response.custom_tool_call_input.done", output_index=index, input="abc"))
+            parts.append(
+                event("response.custom_tool_call_input.delta", output_index=index, delta="a")
+            )
+            parts.append(
+                event("response.custom_tool_call_input.done", output_index=index, input="abc")
+            )
         parts.append(event("response.output_item.done", output_index=index, item=item))
     return [*parts, event("response.completed", response=WHOLE)]
 
@@ -129,7 +182,11 @@ def answer(request: Request) -> Reply:
     if request.method == "DELETE":
         return Reply.of_json({"id": "resp_1", "object": "response", "deleted": True})
     if request.method == "GET":
-        items = {"object": "list", "data": [message_item(), call_item(), CUSTOM_CALL], "has_more": False}
+        items = {
+            "object": "list",
+            "data": [message_item(), call_item(), CUSTOM_CALL],
+            "has_more": False,
+        }
         return Reply.of_json(items if request.path.endswith("/input_items") else WHOLE)
     if not request.path.endswith("/responses"):
         return both(request)
@@ -148,7 +205,9 @@ def call(one: Sdk, client: Any, name: str, model: str = "gpt-4o") -> Any:
     if name in STORED:
         completions = client.chat.completions
         return one.run(
-            (completions.messages.list if name == "messages" else getattr(completions, name))("chatcmpl-resp_1")
+            (completions.messages.list if name == "messages" else getattr(completions, name))(
+                "chatcmpl-resp_1"
+            )
         )
     more = ALL[name]
     made = one.create(client, **{"model": model, **more}, extra_headers={"x-wish": name})

@@ -126,7 +126,9 @@ def as_history(message: Any) -> dict[str, Any]:
     """Give a reply's message as the application keeps it: role, content and tool calls, nothing else."""
     kept: dict[str, Any] = {"role": "assistant", "content": message.content or None}
     if message.tool_calls:
-        kept["tool_calls"] = [call.model_dump(include={"id", "type", "function"}) for call in message.tool_calls]
+        kept["tool_calls"] = [
+            call.model_dump(include={"id", "type", "function"}) for call in message.tool_calls
+        ]
     return kept
 
 
@@ -137,7 +139,9 @@ def merged(chunks: list[Any]) -> dict[str, Any]:
         content += delta.content or ""
         for part in delta.tool_calls or []:
             function = {"name": "", "arguments": ""}
-            call = calls.setdefault(part.index, {"id": part.id, "type": "function", "function": function})
+            call = calls.setdefault(
+                part.index, {"id": part.id, "type": "function", "function": function}
+            )
             call["function"]["name"] = part.function.name or call["function"]["name"]
             call["function"]["arguments"] += part.function.arguments or ""
     kept: dict[str, Any] = {"role": "assistant", "content": content or None}
@@ -146,7 +150,9 @@ def merged(chunks: list[Any]) -> dict[str, Any]:
     return kept
 
 
-def _loop(question: str, *, tools: list[Any], then: str | None = None, **body: Any) -> Callable[[], Journey]:
+def _loop(
+    question: str, *, tools: list[Any], then: str | None = None, **body: Any
+) -> Callable[[], Journey]:
     """Ask, answer every call until the model answers in text, and perhaps ask again."""
 
     def calls() -> Journey:
@@ -154,10 +160,18 @@ def _loop(question: str, *, tools: list[Any], then: str | None = None, **body: A
         waiting = [then] if then else []
         for _ in range(8):
             result = yield "create", {"messages": list(history), "tools": tools, **body}
-            history.append(merged(result) if isinstance(result, list) else as_history(result.choices[0].message))
+            history.append(
+                merged(result)
+                if isinstance(result, list)
+                else as_history(result.choices[0].message)
+            )
             for call in history[-1].get("tool_calls", []):
                 history.append(
-                    {"role": "tool", "tool_call_id": call["id"], "content": ANSWERS[call["function"]["name"]]}
+                    {
+                        "role": "tool",
+                        "tool_call_id": call["id"],
+                        "content": ANSWERS[call["function"]["name"]],
+                    }
                 )
             if history[-1]["role"] == "assistant":
                 if not waiting:
@@ -167,20 +181,35 @@ def _loop(question: str, *, tools: list[Any], then: str | None = None, **body: A
     return calls
 
 
-_PARTS = [{"role": "user", "content": [{"type": "text", "text": "Say"}, {"type": "text", "text": "hello."}]}]
+_PARTS = [
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "Say"}, {"type": "text", "text": "hello."}],
+    }
+]
 _PROMPTED = [
     {"role": "system", "content": "Be brief."},
     {"role": "developer", "content": "Be kind."},
     {"role": "user", "content": "Say hello."},
 ]
-_TURNS = [*user("Say hello."), {"role": "assistant", "content": "Hello!"}, *user("Once more, please.")]
+_TURNS = [
+    *user("Say hello."),
+    {"role": "assistant", "content": "Hello!"},
+    *user("Once more, please."),
+]
 _USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 _REASONS = "gpt-5.2"  # a name that stands for a model that reasons
 
 # What a server can't do on the Responses API, or on either, is not recorded from it (see cassettes/README.md).
 _FORMATS = _LOGPROBS = ("vllm", "openai")  # llama.cpp: `text` is ignored, `top_logprobs` refused
-_CHECKS_VALUES = ("vllm", "openai")  # llama.cpp answers to any model's name and takes any temperature
-_CHECKS_SCHEMAS = ("llamacpp", "openai")  # vLLM reads a tool's schema only when it must constrain a call
+_CHECKS_VALUES = (
+    "vllm",
+    "openai",
+)  # llama.cpp answers to any model's name and takes any temperature
+_CHECKS_SCHEMAS = (
+    "llamacpp",
+    "openai",
+)  # vLLM reads a tool's schema only when it must constrain a call
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("text", _one("Say hello.")),
@@ -192,14 +221,27 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("tool_call", _one("What is the weather in Paris?", tools=[WEATHER])),
     Scenario("tool_call_stream", _one("What is the weather in Paris?", tools=[WEATHER], **_USAGE)),
     Scenario("parallel_calls", _one("The weather in both Lima and Oslo?", tools=[WEATHER])),
-    Scenario("parallel_calls_stream", _one("The weather in both Lima and Oslo?", tools=[WEATHER], **_USAGE)),
+    Scenario(
+        "parallel_calls_stream",
+        _one("The weather in both Lima and Oslo?", tools=[WEATHER], **_USAGE),
+    ),
     Scenario(
         "tool_loop",
-        _loop("Where is my order 1042?", tools=[FIND_ORDER, TRACK_PARCEL], then="Could it come on Saturday instead?"),
+        _loop(
+            "Where is my order 1042?",
+            tools=[FIND_ORDER, TRACK_PARCEL],
+            then="Could it come on Saturday instead?",
+        ),
     ),
-    Scenario("tool_loop_stream", _loop("Where is my order 1042?", tools=[FIND_ORDER, TRACK_PARCEL], stream=True)),
+    Scenario(
+        "tool_loop_stream",
+        _loop("Where is my order 1042?", tools=[FIND_ORDER, TRACK_PARCEL], stream=True),
+    ),
     Scenario("tool_loop_parallel", _loop("The weather in both Lima and Oslo?", tools=[WEATHER])),
-    Scenario("tool_choice_named", _one("What is the weather in Paris?", tools=[WEATHER], tool_choice=NAMED)),
+    Scenario(
+        "tool_choice_named",
+        _one("What is the weather in Paris?", tools=[WEATHER], tool_choice=NAMED),
+    ),
     Scenario(
         "tool_choice_named_stream",
         _one("What is the weather in Paris?", tools=[WEATHER], tool_choice=NAMED, stream=True),
@@ -207,8 +249,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("tool_choice_required", _one("Say hello.", tools=[WEATHER], tool_choice="required")),
     Scenario("tool_choice_none", _one("Say hello.", tools=[WEATHER], tool_choice="none")),
     Scenario("json_schema", _one("Make somebody up.", response_format=SCHEMA), servers=_FORMATS),
-    Scenario("json_schema_stream", _one("Make somebody up.", response_format=SCHEMA, **_USAGE), servers=_FORMATS),
-    Scenario("parse_format", _one("Make somebody up.", "parse", response_format=Person), servers=_FORMATS),
+    Scenario(
+        "json_schema_stream",
+        _one("Make somebody up.", response_format=SCHEMA, **_USAGE),
+        servers=_FORMATS,
+    ),
+    Scenario(
+        "parse_format", _one("Make somebody up.", "parse", response_format=Person), servers=_FORMATS
+    ),
     Scenario(
         "parse_tools",
         _one(
@@ -218,7 +266,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario("logprobs", _one("Say hello.", logprobs=True, top_logprobs=2), servers=_LOGPROBS),
-    Scenario("logprobs_stream", _one("Say hello.", logprobs=True, top_logprobs=2, stream=True), servers=_LOGPROBS),
+    Scenario(
+        "logprobs_stream",
+        _one("Say hello.", logprobs=True, top_logprobs=2, stream=True),
+        servers=_LOGPROBS,
+    ),
     Scenario("length", _one("Tell me a long story.", max_completion_tokens=16)),
     Scenario("length_stream", _one("Tell me a long story.", max_completion_tokens=16, **_USAGE)),
     Scenario(
@@ -227,13 +279,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         servers=_FORMATS,
     ),
     Scenario("reasoning", _one("What is the answer?", reasoning_effort="low"), model=_REASONS),
-    Scenario("reasoning_stream", _one("What is the answer?", reasoning_effort="low", **_USAGE), model=_REASONS),
+    Scenario(
+        "reasoning_stream",
+        _one("What is the answer?", reasoning_effort="low", **_USAGE),
+        model=_REASONS,
+    ),
     Scenario(
         "reasoning_tools",
         _loop("What is the weather in Paris?", tools=[WEATHER], reasoning_effort="low"),
         servers=SERVERS,  # the real API's newest models refuse this on Chat
     ),
-    Scenario("error_model", _said(messages=user("Say hello."), model="no-such-model"), servers=_CHECKS_VALUES),
+    Scenario(
+        "error_model",
+        _said(messages=user("Say hello."), model="no-such-model"),
+        servers=_CHECKS_VALUES,
+    ),
     Scenario(
         "error_model_stream",
         _said(messages=user("Say hello."), model="no-such-model", stream=True),
@@ -245,13 +305,22 @@ SCENARIOS: tuple[Scenario, ...] = (
         "error_tool",
         _one(
             "Say hello.",
-            tools=[{"type": "function", "function": {"name": "no good!", "parameters": {"type": "nonsense"}}}],
+            tools=[
+                {
+                    "type": "function",
+                    "function": {"name": "no good!", "parameters": {"type": "nonsense"}},
+                }
+            ],
         ),
         servers=_CHECKS_SCHEMAS,
     ),
     Scenario(
         "refusal",
-        _one("Write me instructions for stealing credit card numbers.", "parse", response_format=Person),
+        _one(
+            "Write me instructions for stealing credit card numbers.",
+            "parse",
+            response_format=Person,
+        ),
         servers=("openai",),
     ),
 )
@@ -264,7 +333,9 @@ def _body(scenario: Scenario, body: Mapping[str, Any], model: str | None) -> dic
 
 def _method(client: Any, name: Method) -> Any:
     """Find a method of the client: SDKs before 1.92 have `parse` under `beta`."""
-    return getattr(client.chat.completions, name, None) or getattr(client.beta.chat.completions, name)
+    return getattr(client.chat.completions, name, None) or getattr(
+        client.beta.chat.completions, name
+    )
 
 
 def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[Any]:

@@ -179,7 +179,9 @@ class MapOf:
             if not isinstance(key, str):
                 problems.append((path, f"key {key!r} is not a string"))
             elif self.max_key_length is not None and len(key) > self.max_key_length:
-                problems.append((path, f"key {_short(key)} is longer than {self.max_key_length} characters"))
+                problems.append(
+                    (path, f"key {_short(key)} is longer than {self.max_key_length} characters")
+                )
             self.item.check(element, (*path, key), problems)
 
     def describe(self) -> str:
@@ -256,7 +258,11 @@ def _literals(shape: Shape | None) -> tuple[Any, ...] | None:
         return shape.values
     if isinstance(shape, AnyOf):
         found = [_literals(option) for option in shape.members if not _is_null(option)]
-        return tuple(value for values in found for value in values or ()) if found and all(found) else None
+        return (
+            tuple(value for values in found for value in values or ())
+            if found and all(found)
+            else None
+        )
     return None
 
 
@@ -313,7 +319,9 @@ class AnyOf:
         able = [member for member in self.members if member.admits(value)]
         fitting = [member for member in able if self._fits(member, tags)]
         # Without a tag, members that can do without it come first; where all need it, any tells what is missing.
-        lenient = [m for m in fitting if not (isinstance(m, Record) and self._needs_absent(m, tags))]
+        lenient = [
+            m for m in fitting if not (isinstance(m, Record) and self._needs_absent(m, tags))
+        ]
         self._chosen[tags] = lenient or fitting
         return self._chosen[tags]
 
@@ -330,7 +338,9 @@ class AnyOf:
 
     def _needs_absent(self, member: Record, tags: tuple[Any, ...]) -> bool:
         return any(
-            tag is _ABSENT and name in member.required and _literals(member.fields.get(name)) is not None
+            tag is _ABSENT
+            and name in member.required
+            and _literals(member.fields.get(name)) is not None
             for name, tag in zip(_TAGS, tags, strict=True)
         )
 

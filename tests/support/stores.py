@@ -54,14 +54,19 @@ class RedisServer:
             "no",
             *options,
         ]
-        self.process = subprocess.Popen([SERVER, *told], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [SERVER, *told], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         until = time.monotonic() + 20
         while not self._answers():
             assert time.monotonic() < until, "redis-server doesn't answer"
             time.sleep(0.01)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked,
+        ):
             asked.sendall(b"PING\r\n")
             return asked.recv(16).startswith(b"+PONG")
         return False
@@ -136,7 +141,12 @@ def turn(text: str = "gAAAA", calls: int = 1, summary: str = "") -> RememberedTu
     item = {"type": "reasoning", "id": "rs_1", "summary": summaries, "encrypted_content": text}
     digests = tuple(f"{k:032x}" for k in range(calls))
     ids = tuple(f"fc_{k}" for k in range(calls))
-    return RememberedTurn(digests, ((item,), *[()] * (calls - 1)), TurnMessage(1, "commentary", "0" * 32, "msg_1"), ids)
+    return RememberedTurn(
+        digests,
+        ((item,), *[()] * (calls - 1)),
+        TurnMessage(1, "commentary", "0" * 32, "msg_1"),
+        ids,
+    )
 
 
 def sqlite_url(folder: Path, name: str = "memory.db", **bounds: object) -> str:

@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.chat import completion_create_params as sdk
 
-from tests.support.shapes import AnyOf, Anything, Choice, ListOf, MapOf, Record, Scalar, Shape, resolved
+from tests.support.shapes import (
+    AnyOf,
+    Anything,
+    Choice,
+    ListOf,
+    MapOf,
+    Record,
+    Scalar,
+    Shape,
+    resolved,
+)
 from tests.support.typeddicts import shape_of
 
 Json = Any
@@ -30,12 +40,26 @@ NAMES = ("get_weather", "lookup", "run-code_2", "x" * 64)
 
 texts = st.one_of(
     st.sampled_from(
-        ["", " ", "Hello.", "Grüße, 世界 👋🏽", "line\r\nline\n\n", 'quote " and \\', "\u2028\u0000\ufeff"]
+        [
+            "",
+            " ",
+            "Hello.",
+            "Grüße, 世界 👋🏽",
+            "line\r\nline\n\n",
+            'quote " and \\',
+            "\u2028\u0000\ufeff",
+        ]
     ),
     st.text(st.characters(codec="utf-8"), max_size=20),
 )
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, width=32), texts),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**53), 2**53),
+        st.floats(allow_nan=False, width=32),
+        texts,
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(texts, inner, max_size=2)),
     max_leaves=4,
 )
@@ -43,10 +67,17 @@ json_schemas = st.sampled_from(
     [
         {},
         {"type": "object", "properties": {}},
-        {"type": "object", "properties": {"city": {"type": "string", "description": "Où ?"}}, "required": ["city"]},
         {
             "type": "object",
-            "properties": {"next": {"$ref": "#"}, "unit": {"type": ["string", "null"], "enum": ["°C", "°F", None]}},
+            "properties": {"city": {"type": "string", "description": "Où ?"}},
+            "required": ["city"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "next": {"$ref": "#"},
+                "unit": {"type": ["string", "null"], "enum": ["°C", "°F", None]},
+            },
             "required": ["next", "unit"],
             "additionalProperties": False,
         },
@@ -55,7 +86,9 @@ json_schemas = st.sampled_from(
 # Models don't always write JSON, and what they wrote must come back byte for byte.
 arguments = st.one_of(
     st.sampled_from(["", "{}", '{ "city":"P" }', '{"city":', "null", "not json"]),
-    st.dictionaries(texts, json_values, max_size=2).map(lambda value: json.dumps(value, ensure_ascii=False)),
+    st.dictionaries(texts, json_values, max_size=2).map(
+        lambda value: json.dumps(value, ensure_ascii=False)
+    ),
 )
 _names = st.sampled_from(NAMES)
 _identifiers = st.from_regex(r"[a-z]{2,4}_[0-9a-f]{4,12}", fullmatch=True)
@@ -68,14 +101,18 @@ _REALISTIC: dict[tuple[str, str], st.SearchStrategy[Json]] = {
     ("*", "schema"): json_schemas,
     ("*", "arguments"): arguments,
     ("*", "id"): _identifiers,
-    ("ImageURL", "url"): st.sampled_from(["https://example.com/ü.png?a=1&b", "data:image/png;base64,iVBORw0KGgo="]),
+    ("ImageURL", "url"): st.sampled_from(
+        ["https://example.com/ü.png?a=1&b", "data:image/png;base64,iVBORw0KGgo="]
+    ),
     ("InputAudio", "data"): _base64,
     ("FileFile", "file_data"): _base64.map(lambda data: f"data:application/pdf;base64,{data}"),
     ("FileFile", "file_id"): _identifiers,
     ("WebSearchOptionsUserLocationApproximate", "country"): st.sampled_from(["FR", "US"]),
 }
 
-_models = st.sampled_from(["gpt-4o", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4", "o4-mini", "some-vendor/model"])
+_models = st.sampled_from(
+    ["gpt-4o", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4", "o4-mini", "some-vendor/model"]
+)
 _penalties = st.one_of(st.sampled_from([0, 0.0, -2, 2]), st.floats(-2, 2))
 _token_limits = st.sampled_from([1, 15, 16, 17, 4096])
 _stops = st.sampled_from(["\n", "END", " ", "。", "👋"])
@@ -88,7 +125,9 @@ PARAMETERS: dict[str, st.SearchStrategy[Json] | None] = {
     "frequency_penalty": _penalties,
     "function_call": None,
     "functions": None,
-    "logit_bias": st.dictionaries(st.integers(0, 200_000).map(str), st.integers(-100, 100), max_size=2),
+    "logit_bias": st.dictionaries(
+        st.integers(0, 200_000).map(str), st.integers(-100, 100), max_size=2
+    ),
     "logprobs": None,
     "max_completion_tokens": _token_limits,
     "max_tokens": _token_limits,
@@ -229,12 +268,20 @@ def _assistant(draw: st.DrawFn, position: int) -> list[Message]:
     kind = draw(st.sampled_from(["text", "tools", "tools", "function"]))
     if kind == "tools":
         tail = draw(st.sampled_from(["", "", "", "ü: /", "_" + "x" * 80]))
-        calls = [{**call, "id": f"call_{position}_{i}{tail}"} for i, call in enumerate(draw(_calls()))]
+        calls = [
+            {**call, "id": f"call_{position}_{i}{tail}"} for i, call in enumerate(draw(_calls()))
+        ]
         message["tool_calls"] = calls
         order = draw(st.permutations(calls))
-        return [message, *({**draw(_messages_of("tool")), "tool_call_id": call["id"]} for call in order)]
+        return [
+            message,
+            *({**draw(_messages_of("tool")), "tool_call_id": call["id"]} for call in order),
+        ]
     if kind == "function" and called:
-        return [message | {"function_call": called}, {**draw(_messages_of("function")), "name": called["name"]}]
+        return [
+            message | {"function_call": called},
+            {**draw(_messages_of("function")), "name": called["name"]},
+        ]
     if not message.get("content") and not message.get("refusal") and not message.get("audio"):
         message["content"] = draw(texts)
     return [message]
@@ -269,7 +316,9 @@ _NEEDS = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call
 
 
 @st.composite
-def chat_requests(draw: st.DrawFn, *, stream: bool | None = None, wild: bool = False, most: int = 8) -> Body:
+def chat_requests(
+    draw: st.DrawFn, *, stream: bool | None = None, wild: bool = False, most: int = 8
+) -> Body:
     """Draw the body of a `POST /chat/completions` with up to `most` optional parameters.
 
     `stream` fixes the flag, None leaves it to chance (absent, null, false or true). Only `wild` bodies contradict
@@ -316,7 +365,9 @@ def _reconcile(body: Body) -> None:
         body.pop("tool_choice", None)
         body.pop("parallel_tool_calls", None)
     if "functions" in body:
-        body["functions"] = list({function["name"]: function for function in body["functions"]}.values())
+        body["functions"] = list(
+            {function["name"]: function for function in body["functions"]}.values()
+        )
         if isinstance(body.get("function_call"), dict):
             body["function_call"] = {"name": body["functions"][0]["name"]}
     else:

@@ -43,7 +43,10 @@ ENDS: list[tuple[str, list[tuple[str, str]]]] = [
     ("ok", [("list_orders", '{"page": 1}'), ("confirm", "{}")]),
 ]
 TOOLS = [
-    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    {
+        "type": "function",
+        "function": {"name": name, "parameters": {"type": "object", "properties": {}}},
+    }
     for name in ("confirm", "next", "list_orders")
 ]
 FUNCTIONS = [tool["function"] for tool in TOOLS]
@@ -80,7 +83,13 @@ class Tenant:
         """Write what the model answers in this turn."""
         make = {**GUESSABLE, **RANDOM}[self.kind]
         summary = [{"type": "summary_text", "text": f"{self.canary} thinks in turn {self.turn}"}]
-        items = [reasoning(f"{self.turn}", summary=summary, encrypted_content=f"gAAAA-{self.canary}-{self.turn}")]
+        items = [
+            reasoning(
+                f"{self.turn}",
+                summary=summary,
+                encrypted_content=f"gAAAA-{self.canary}-{self.turn}",
+            )
+        ]
         for k, (name, arguments) in enumerate(self.end[1][:1] if self.legacy else self.end[1]):
             made = make(self.pair, self.who, self.turn, k)
             one = call(k, arguments, call_id="x", name=name) | {"call_id": made, "id": f"fc_{k}"}
@@ -101,8 +110,14 @@ class Service:
         self.tenant: Tenant | None = None
         self.refuses = False  # reasoning that it is sent
         self.sent: list[bytes] = []
-        self.settings = Settings(backend="responses", on_bug="raise", memory=memory, memory_timeout=10, **more)
-        key: dict[str, Any] = {"api_key": "one-for-all", "base_url": "https://api.test/v1", "max_retries": 0}
+        self.settings = Settings(
+            backend="responses", on_bug="raise", memory=memory, memory_timeout=10, **more
+        )
+        key: dict[str, Any] = {
+            "api_key": "one-for-all",
+            "base_url": "https://api.test/v1",
+            "max_retries": 0,
+        }
         self._clients = [
             adapter.OpenAI(**key, http_client=self._http(), settings=self.settings),
             adapter.install(openai.OpenAI(**key, http_client=self._http()), self.settings),
@@ -140,7 +155,14 @@ class Service:
             return http.Response(200, content=body, headers={"content-type": "text/event-stream"})
         return http.Response(200, json=response(*output, model="gpt-5"))
 
-    def ask(self, tenant: Tenant, *, way: int = WIRE, stream: bool = False, history: list[Item] | None = None) -> Any:
+    def ask(
+        self,
+        tenant: Tenant,
+        *,
+        way: int = WIRE,
+        stream: bool = False,
+        history: list[Item] | None = None,
+    ) -> Any:
         """Ask for a tenant's next turn; return the items that were sent for it."""
         self.tenant = tenant
         tools: Any = {"functions": FUNCTIONS} if tenant.legacy else {"tools": TOOLS}
@@ -149,7 +171,9 @@ class Service:
         }  # fmt: skip
         with adapter.use(conversation=tenant.conversation):
             if way == WIRE:
-                self._wire.post("https://api.test/v1/chat/completions", json=body).raise_for_status()
+                self._wire.post(
+                    "https://api.test/v1/chat/completions", json=body
+                ).raise_for_status()
             else:
                 made = self._clients[way].chat.completions.create(**body)
                 if stream:

@@ -18,7 +18,12 @@ from openai.types.chat import completion_create_params as sdk
 from tests.support import chunking, corpus, openapi, strategies
 from tests.support.loopback import HOLD, Loopback, Reply
 from tests.support.network import NetworkBlockedError
-from tests.support.typeddicts import keys_of, needs_current_types, problems_of_chat_body, problems_of_responses_body
+from tests.support.typeddicts import (
+    keys_of,
+    needs_current_types,
+    problems_of_chat_body,
+    problems_of_responses_body,
+)
 
 USER = {"role": "user", "content": "hi"}
 OUTPUT = {
@@ -39,28 +44,44 @@ GOOD = {
     "string input": {"model": "m", "input": "hi"},
     "output message without id and status": responses_body(USER, OUTPUT, USER),
     "refusal in it": responses_body(OUTPUT | {"content": [{"type": "refusal", "refusal": "no"}]}),
-    "call and output": responses_body(CALL, {"type": "function_call_output", "call_id": "call_1", "output": ""}),
+    "call and output": responses_body(
+        CALL, {"type": "function_call_output", "call_id": "call_1", "output": ""}
+    ),
     "tool": responses_body(tools=[TOOL], tool_choice={"type": "function", "name": "f"}),
     "null where it may be": responses_body(temperature=None, metadata=None, stream=False),
     "streamed": responses_body(stream=True, stream_options={"include_obfuscation": False}),
-    "reasoning without id": responses_body({"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}),
+    "reasoning without id": responses_body(
+        {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
+    ),
 }
 BAD = {
     "unknown top key": (responses_body(seed=1), "seed"),
     "wrong scalar": (responses_body(temperature="hot"), "temperature"),
     "a boolean is no number": (responses_body(top_p=True), "top_p"),
     "null where it may not be": (responses_body(USER | {"content": None}), r"input\[0\]"),
-    "missing strict": (responses_body(tools=[{k: v for k, v in TOOL.items() if k != "strict"}]), r"tools\[0\]"),
-    "chat's tool form": (responses_body(tools=[{"type": "function", "function": {"name": "f"}}]), r"tools\[0\]"),
+    "missing strict": (
+        responses_body(tools=[{k: v for k, v in TOOL.items() if k != "strict"}]),
+        r"tools\[0\]",
+    ),
+    "chat's tool form": (
+        responses_body(tools=[{"type": "function", "function": {"name": "f"}}]),
+        r"tools\[0\]",
+    ),
     "unknown item type": (responses_body(USER, {"type": "nonsense"}), r"input\[1\]"),
-    "unknown key deep down": (responses_body(USER, CALL | {"parsed_arguments": {}}), r"input\[1\]\.parsed_arguments"),
+    "unknown key deep down": (
+        responses_body(USER, CALL | {"parsed_arguments": {}}),
+        r"input\[1\]\.parsed_arguments",
+    ),
     "role tool": (responses_body({"role": "tool", "content": "x"}), r"input\[0\]"),
     "text part of chat": (
         responses_body(USER | {"content": [{"type": "text", "text": "x"}]}),
         r"input\[0\]\.content\[0\]",
     ),
     "late element of a list": (responses_body(*[USER] * 40, {"role": "user"}), r"input\[40\]"),
-    "include_usage": (responses_body(stream=True, stream_options={"include_usage": True}), "stream_options"),
+    "include_usage": (
+        responses_body(stream=True, stream_options={"include_usage": True}),
+        "stream_options",
+    ),
     "input part in an assistant message": (
         responses_body({"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}),
         r"input\[0\]\.content\[0\]",
@@ -68,7 +89,10 @@ BAD = {
     "chat's id in an item": (responses_body(CALL | {"id": "call_1"}), r"input\[0\]\.id"),
     "long call id": (responses_body(CALL | {"call_id": "c" * 65}), r"input\[0\]\.call_id"),
     "too few tokens": (responses_body(max_output_tokens=5), "max_output_tokens"),
-    "reasoning with nothing in it": (responses_body({"type": "reasoning", "summary": []}), r"input\[0\]"),
+    "reasoning with nothing in it": (
+        responses_body({"type": "reasoning", "summary": []}),
+        r"input\[0\]",
+    ),
 }
 CHECKERS = [
     pytest.param(problems_of_responses_body, id="typeddicts", marks=needs_current_types),
@@ -83,7 +107,9 @@ def test_good_bodies_pass(check: Any, body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKERS)
-@pytest.mark.parametrize(("body", "where"), [pytest.param(*case, id=name) for name, case in BAD.items()])
+@pytest.mark.parametrize(
+    ("body", "where"), [pytest.param(*case, id=name) for name, case in BAD.items()]
+)
 def test_each_fault_is_found_where_it_is(check: Any, body: dict[str, Any], where: str) -> None:
     problems = check(body)
     assert problems
@@ -131,24 +157,35 @@ TAKEN_ANYWAY = re.compile(
     ),
 ])  # fmt: skip
 def test_real_accepted_requests_pass(api: str, check: Any) -> None:
-    bodies = [(one.id, body) for one, body in corpus.accepted_bodies(api) if one.host == "api.openai.com"]
+    bodies = [
+        (one.id, body) for one, body in corpus.accepted_bodies(api) if one.host == "api.openai.com"
+    ]
     assert len(bodies) > 500
     wrong = {number: check(body) for number, body in bodies}
     assert sum(not problems for problems in wrong.values()) > 0.9 * len(bodies)
-    new = [(number, p) for number, problems in wrong.items() for p in problems if not TAKEN_ANYWAY.search(p)]
+    new = [
+        (number, p)
+        for number, problems in wrong.items()
+        for p in problems
+        if not TAKEN_ANYWAY.search(p)
+    ]
     assert new == []
 
 
 @corpus.needs_corpus
 def test_recordings_are_read_and_written_as_streams() -> None:
     assert len(corpus.recordings()) > 2000
-    assert all(pair.chat.api == "chat" and pair.responses.api == "responses" for pair in corpus.pairs())
+    assert all(
+        pair.chat.api == "chat" and pair.responses.api == "responses" for pair in corpus.pairs()
+    )
     streamed = corpus.select(api="responses", stream=True, host="api.openai.com")
     assert len(streamed) > 100
     first = streamed[0]
     assert first.sse is not None
     blocks = chunking.per_event(corpus.sse_bytes(first))
-    assert [json.loads(block.split(b"data: ", 1)[1]) for block in blocks] == [data for _, data in first.sse]
+    assert [json.loads(block.split(b"data: ", 1)[1]) for block in blocks] == [
+        data for _, data in first.sse
+    ]
     assert blocks == corpus.sse_events(first)
 
 
@@ -157,7 +194,9 @@ def test_recordings_are_read_and_written_as_streams() -> None:
 
 @pytest.mark.parametrize("name", chunking.CUTS)
 @given(
-    data=st.lists(st.sampled_from([b"data: 1", b"\n\n", b"\r\n\r\n", b"\n", "é".encode(), b"x" * 200])).map(b"".join)
+    data=st.lists(
+        st.sampled_from([b"data: 1", b"\n\n", b"\r\n\r\n", b"\n", "é".encode(), b"x" * 200])
+    ).map(b"".join)
 )
 def test_cuts_lose_nothing(name: str, data: bytes) -> None:
     pieces = chunking.CUTS[name](data)
@@ -168,7 +207,11 @@ def test_cuts_lose_nothing(name: str, data: bytes) -> None:
 def test_cuts_are_where_they_should_be() -> None:
     data = b"event: a\ndata: 1\n\ndata: 2\r\n\r\ndata: 3"
     assert chunking.per_event(data) == [b"event: a\ndata: 1\n\n", b"data: 2\r\n\r\n", b"data: 3"]
-    assert chunking.truncations(data) == [b"", b"event: a\ndata: 1\n\n", b"event: a\ndata: 1\n\ndata: 2\r\n\r\n"]
+    assert chunking.truncations(data) == [
+        b"",
+        b"event: a\ndata: 1\n\n",
+        b"event: a\ndata: 1\n\ndata: 2\r\n\r\n",
+    ]
     assert [len(piece) for piece in chunking.every(97)(b"x" * 200)] == [97, 97, 6]
 
 
@@ -183,12 +226,17 @@ def test_server_remembers_and_keeps_the_connection(loopback: Loopback) -> None:
     loopback.answer = lambda request: Reply.of_json({"path": request.path, "said": request.json()})
     client = connect(loopback)
     for number in range(2):
-        client.request("POST", f"/v1/x?n={number}", body=b'{"a":1}', headers={"X-B": "1", "X-A": "2"})
+        client.request(
+            "POST", f"/v1/x?n={number}", body=b'{"a":1}', headers={"X-B": "1", "X-A": "2"}
+        )
         assert json.loads(client.getresponse().read()) == {"path": "/v1/x", "said": {"a": 1}}
     client.close()
     assert loopback.connections == 1
     assert [request.query for request in loopback.requests] == ["n=0", "n=1"]
-    assert [pair for pair in loopback.requests[0].headers if pair[0].startswith("X-")] == [("X-B", "1"), ("X-A", "2")]
+    assert [pair for pair in loopback.requests[0].headers if pair[0].startswith("X-")] == [
+        ("X-B", "1"),
+        ("X-A", "2"),
+    ]
     assert loopback.wait_for(lambda server: server.open_connections == 0)
 
 
@@ -262,12 +310,16 @@ def test_only_the_loopback_can_be_reached() -> None:
 
 
 def test_every_parameter_of_the_sdk_is_drawn() -> None:
-    known = keys_of(sdk.CompletionCreateParamsStreaming) | keys_of(sdk.CompletionCreateParamsNonStreaming)
+    known = keys_of(sdk.CompletionCreateParamsStreaming) | keys_of(
+        sdk.CompletionCreateParamsNonStreaming
+    )
     assert known <= strategies.PARAMETERS.keys()
     seen: set[str] = set()
     nulls: set[str] = set()
 
-    @hypothesis.settings(max_examples=300, database=None, derandomize=True, phases=[hypothesis.Phase.generate])
+    @hypothesis.settings(
+        max_examples=300, database=None, derandomize=True, phases=[hypothesis.Phase.generate]
+    )
     @given(strategies.chat_requests(most=20))
     def draw(body: dict[str, Any]) -> None:
         seen.update(body)
@@ -287,7 +339,12 @@ def test_a_parameter_nobody_thought_of_is_loud(monkeypatch: pytest.MonkeyPatch) 
 
 @given(strategies.chat_requests())
 def test_drawn_requests_fit_the_sdk(body: dict[str, Any]) -> None:
-    assert problems_of_chat_body({key: value for key, value in body.items() if (key, value) != ("stream", None)}) == []
+    assert (
+        problems_of_chat_body(
+            {key: value for key, value in body.items() if (key, value) != ("stream", None)}
+        )
+        == []
+    )
     assert json.loads(json.dumps(body)) == body
     json.dumps(body, ensure_ascii=False).encode()
 

@@ -12,12 +12,21 @@ from tests.support.scenarios import as_history, merged
 from tests.support.ways_in import Reply, Seen, Sent, WayIn
 
 Item = dict[str, Any]
-TOOL: Item = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+TOOL: Item = {
+    "type": "function",
+    "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}},
+}
 
 
 def reasoning(k: int | str, **more: Any) -> Item:
     """Make a reasoning item."""
-    return {"type": "reasoning", "id": f"rs_{k}", "summary": [], "encrypted_content": f"gAAAA-{k}", **more}
+    return {
+        "type": "reasoning",
+        "id": f"rs_{k}",
+        "summary": [],
+        "encrypted_content": f"gAAAA-{k}",
+        **more,
+    }
 
 
 def random_id(k: int | str) -> str:
@@ -28,23 +37,45 @@ def random_id(k: int | str) -> str:
 
 
 def call(
-    k: int | str, arguments: str = '{"key": "value"}', *, call_id: str | None = None, name: str = "look_up"
+    k: int | str,
+    arguments: str = '{"key": "value"}',
+    *,
+    call_id: str | None = None,
+    name: str = "look_up",
 ) -> Item:
     """Make a function call item."""
-    own = {"type": "function_call", "id": f"fc_{k}", "call_id": call_id or random_id(k), "status": "completed"}
+    own = {
+        "type": "function_call",
+        "id": f"fc_{k}",
+        "call_id": call_id or random_id(k),
+        "status": "completed",
+    }
     return {**own, "name": name, "arguments": arguments}
 
 
 def custom(k: int | str, text: str = "free text") -> Item:
     """Make a custom tool call item."""
-    return {"type": "custom_tool_call", "id": f"ctc_{k}", "call_id": random_id(k), "name": "shell", "input": text}
+    return {
+        "type": "custom_tool_call",
+        "id": f"ctc_{k}",
+        "call_id": random_id(k),
+        "name": "shell",
+        "input": text,
+    }
 
 
 def said(text: str, phase: str | None = "commentary") -> Item:
     """Make a message item."""
     part = {"type": "output_text", "text": text, "annotations": []}
     phases = {} if phase is None else {"phase": phase}
-    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part], **phases}
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+        **phases,
+    }
 
 
 def without_ids(items: Iterable[Item]) -> list[Item]:
@@ -59,7 +90,12 @@ def thoughts(output: Iterable[Item]) -> list[Item]:
 
 def events(output: Sequence[Item], **more: Any) -> list[bytes]:
     """Stream an output; `added` has another encryption of each reasoning item than `done` (WIRE_FACTS, order)."""
-    parts = [event("response.created", response=response(status="in_progress", usage=None, **more) | {"output": []})]
+    parts = [
+        event(
+            "response.created",
+            response=response(status="in_progress", usage=None, **more) | {"output": []},
+        )
+    ]
     for k, item in enumerate(output):
         parts += _item_events(k, item)
     return [*parts, event("response.completed", response=response(*output, **more))]
@@ -77,11 +113,16 @@ def _item_events(k: int, item: Item) -> list[bytes]:
         middle = [event("response.output_text.delta", output_index=k, content_index=0, delta=text)]
     elif "call_id" in item:
         written, base = (
-            ("arguments", "function_call_arguments") if kind == "function_call" else ("input", "custom_tool_call_input")
+            ("arguments", "function_call_arguments")
+            if kind == "function_call"
+            else ("input", "custom_tool_call_input")
         )
         begun[written], whole = "", item[written]
         cut = len(whole) // 2
-        middle = [event(f"response.{base}.delta", output_index=k, delta=piece) for piece in (whole[:cut], whole[cut:])]
+        middle = [
+            event(f"response.{base}.delta", output_index=k, delta=piece)
+            for piece in (whole[:cut], whole[cut:])
+        ]
         middle.append(event(f"response.{base}.done", output_index=k, **{written: whole}))
     added = event("response.output_item.added", output_index=k, item=begun)
     return [added, *middle, event("response.output_item.done", output_index=k, item=item)]
@@ -111,7 +152,13 @@ class Talk:
     """One conversation, through one way in: each turn asks, keeps the answer's spec fields, and answers every call."""
 
     def __init__(
-        self, way_in: WayIn, api: Callable[[Sent], Reply], *, stream: bool = False, model: str = "gpt-5", **settings: Any
+        self,
+        way_in: WayIn,
+        api: Callable[[Sent], Reply],
+        *,
+        stream: bool = False,
+        model: str = "gpt-5",
+        **settings: Any,
     ) -> None:
         self.way_in, self.api, self.stream, self.settings = way_in, api, stream, settings
         self.history: list[Item] = [{"role": "user", "content": "Find out."}]
@@ -124,7 +171,9 @@ class Talk:
         ask = self.way_in.stream if self.stream else self.way_in.create
         seen = self.seen = ask(body, self.api, **self.settings)
         seen.reraise()
-        self.history += answered(merged(seen.chunks) if self.stream else as_history(seen.value.choices[0].message))
+        self.history += answered(
+            merged(seen.chunks) if self.stream else as_history(seen.value.choices[0].message)
+        )
         return seen
 
     def turns(self, count: int) -> None:
@@ -137,7 +186,10 @@ def answered(message: Item) -> list[Item]:
     """Give a message, and an answer to each of its calls."""
     return [
         message,
-        *({"role": "tool", "tool_call_id": one["id"], "content": "ok"} for one in message.get("tool_calls", [])),
+        *(
+            {"role": "tool", "tool_call_id": one["id"], "content": "ok"}
+            for one in message.get("tool_calls", [])
+        ),
     ]
 
 

@@ -89,11 +89,21 @@ LANGFUSE_LEAVES_OUT = (
 
 
 def _langfuse_input(body: Json) -> Any:
-    return {"tools": body["tools"], "messages": body["messages"]} if "tools" in body else body["messages"]
+    return (
+        {"tools": body["tools"], "messages": body["messages"]}
+        if "tools" in body
+        else body["messages"]
+    )
 
 
 def _langfuse_parameters(body: Json) -> Json:
-    asked = {"temperature": 1, "max_tokens": "Infinity", "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}
+    asked = {
+        "temperature": 1,
+        "max_tokens": "Infinity",
+        "top_p": 1,
+        "frequency_penalty": 0,
+        "presence_penalty": 0,
+    }
     for name in (*asked, "seed", "n", "service_tier", "reasoning_effort", "max_completion_tokens"):
         if name in body:
             asked[name] = str(body[name]) if isinstance(body[name], float) else body[name]
@@ -131,12 +141,25 @@ def langfuse_ingestion(body: Json, usage: Json) -> Json:
     created = {
         "id": "g",
         "traceId": "t",
-        **{key: langfuse(body, usage)[key] for key in ("model", "modelParameters", "input", "metadata")},
+        **{
+            key: langfuse(body, usage)[key]
+            for key in ("model", "modelParameters", "input", "metadata")
+        },
     }
     return {
         "batch": [
-            {"id": "1", "type": "trace-create", "timestamp": WHEN, "body": {"id": "t", "input": body["messages"]}},
-            {"id": "2", "type": "generation-create", "timestamp": WHEN, "body": {**created, "usage": usage}},
+            {
+                "id": "1",
+                "type": "trace-create",
+                "timestamp": WHEN,
+                "body": {"id": "t", "input": body["messages"]},
+            },
+            {
+                "id": "2",
+                "type": "generation-create",
+                "timestamp": WHEN,
+                "body": {**created, "usage": usage},
+            },
             {
                 "id": "3",
                 "type": "generation-update",
@@ -187,16 +210,33 @@ def langchain_message(message: Json) -> Json:
             }
             for call in message["tool_calls"]
         ]
-    return {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", name], "kwargs": kwargs}
+    return {
+        "lc": 1,
+        "type": "constructor",
+        "id": ["langchain", "schema", "messages", name],
+        "kwargs": kwargs,
+    }
 
 
 def langchain(body: Json, usage: Json) -> Json:
-    asked = {**rest(body, "messages"), "model_name": body["model"], "_type": "openai-chat", "stop": body.get("stop")}
+    asked = {
+        **rest(body, "messages"),
+        "model_name": body["model"],
+        "_type": "openai-chat",
+        "stop": body.get("stop"),
+    }
     inputs = {"messages": [[langchain_message(message) for message in body["messages"]]]}
     outputs = {"generations": [[{"text": "hello"}]], "llm_output": {"token_usage": usage}}
     metadata = {"ls_provider": "openai", "ls_model_name": body["model"]}
     extra = {"invocation_params": asked, "options": {"stop": None}, "metadata": metadata}
-    return {"id": "r", "run_type": "llm", "trace_id": "t", "inputs": inputs, "outputs": outputs, "extra": extra}
+    return {
+        "id": "r",
+        "run_type": "llm",
+        "trace_id": "t",
+        "inputs": inputs,
+        "outputs": outputs,
+        "extra": extra,
+    }
 
 
 # --- OpenTelemetry
@@ -213,16 +253,27 @@ def any_value(value: Any) -> Json:
     if isinstance(value, list):
         return {"arrayValue": {"values": [any_value(one) for one in value]}}
     if isinstance(value, dict):
-        return {"kvlistValue": {"values": [{"key": key, "value": any_value(one)} for key, one in value.items()]}}
+        return {
+            "kvlistValue": {
+                "values": [{"key": key, "value": any_value(one)} for key, one in value.items()]
+            }
+        }
     return {"stringValue": str(value)}
 
 
 def otlp_span(attributes: Json) -> Json:
     pairs = [{"key": key, "value": any_value(value)} for key, value in attributes.items()]
-    other = {"name": "GET", "attributes": [{"key": "http.request.method", "value": {"stringValue": "GET"}}]}
+    other = {
+        "name": "GET",
+        "attributes": [{"key": "http.request.method", "value": {"stringValue": "GET"}}],
+    }
     span = {"traceId": "t", "spanId": "s", "name": "chat", "kind": 3, "attributes": pairs}
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
-    return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "x"}, "spans": [other, span]}]}]}
+    return {
+        "resourceSpans": [
+            {"resource": resource, "scopeSpans": [{"scope": {"name": "x"}, "spans": [other, span]}]}
+        ]
+    }
 
 
 def sdk_span(attributes: Json) -> Json:
@@ -250,7 +301,14 @@ def _genai_parts(message: Json) -> Json:
         parts = [{"type": "tool_call_response", "id": message["tool_call_id"], "response": content}]
     for call in message.get("tool_calls", ()):
         arguments = json.loads(call["function"]["arguments"])
-        parts.append({"type": "tool_call", "id": call["id"], "name": call["function"]["name"], "arguments": arguments})
+        parts.append(
+            {
+                "type": "tool_call",
+                "id": call["id"],
+                "name": call["function"]["name"],
+                "arguments": arguments,
+            }
+        )
     return {"role": message["role"], "parts": parts}
 
 
@@ -267,10 +325,20 @@ def genai(body: Json, usage: Json) -> Json:
         "stream",
         "reasoning_effort",
     )
-    out = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "server.address": "api.openai.com"}
-    out |= {f"gen_ai.request.{named.get(key, key)}": body[key] for key in ("model", *plain, *named) if key in body}
+    out = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "server.address": "api.openai.com",
+    }
+    out |= {
+        f"gen_ai.request.{named.get(key, key)}": body[key]
+        for key in ("model", *plain, *named)
+        if key in body
+    }
     if "tools" in body:
-        out["gen_ai.tool.definitions"] = text([{"type": "function", **tool["function"]} for tool in body["tools"]])
+        out["gen_ai.tool.definitions"] = text(
+            [{"type": "function", **tool["function"]} for tool in body["tools"]]
+        )
     if "response_format" in body:
         out["openai.request.response_format"] = body["response_format"]["type"]
     if "service_tier" in body:
@@ -279,7 +347,12 @@ def genai(body: Json, usage: Json) -> Json:
 
 
 def genai_messages(body: Json, usage: Json) -> Json:
-    system = [part for one in body["messages"] if one["role"] == "system" for part in _genai_parts(one)["parts"]]
+    system = [
+        part
+        for one in body["messages"]
+        if one["role"] == "system"
+        for part in _genai_parts(one)["parts"]
+    ]
     messages = [_genai_parts(one) for one in body["messages"] if one["role"] != "system"]
     instructions = {"gen_ai.system_instructions": text(system)} if system else {}
     return {**genai(body, usage), **instructions, "gen_ai.input.messages": text(messages)}
@@ -287,7 +360,8 @@ def genai_messages(body: Json, usage: Json) -> Json:
 
 def genai_record(body: Json, usage: Json) -> Json:
     attributes = {
-        key: json.loads(value) if "messages" in key else value for key, value in genai_messages(body, usage).items()
+        key: json.loads(value) if "messages" in key else value
+        for key, value in genai_messages(body, usage).items()
     }
     record = {"eventName": "gen_ai.client.inference.operation.details", "timeUnixNano": "1", "body": {},
               "attributes": [{"key": key, "value": any_value(value)} for key, value in attributes.items()]}  # fmt: skip
@@ -300,43 +374,73 @@ def genai_events(body: Json, usage: Json) -> Json:
     events = []
     for message in body["messages"]:
         said = {"gen_ai.system": "openai", "gen_ai.event.content": text(message)}
-        events.append({"name": f"gen_ai.{message['role']}.message", "timestamp": WHEN, "attributes": said})
+        events.append(
+            {"name": f"gen_ai.{message['role']}.message", "timestamp": WHEN, "attributes": said}
+        )
     choice = {"name": "gen_ai.choice", "attributes": {"index": 0, "message": "hello"}}
     return {**sdk_span(genai(body, usage)), "events": [*events, choice]}
 
 
 def genai_prompt_event(body: Json, usage: Json) -> Json:
-    event = {"name": "gen_ai.content.prompt", "attributes": {"gen_ai.prompt": text(body["messages"])}}
+    event = {
+        "name": "gen_ai.content.prompt",
+        "attributes": {"gen_ai.prompt": text(body["messages"])},
+    }
     return {**sdk_span(genai(body, usage)), "events": [event]}
 
 
 def numbered(prefix: str, value: Any) -> Json:
     """Spread a value over attributes: `prefix.0.role`."""
     if isinstance(value, dict):
-        return {key: one for name, inner in value.items() for key, one in numbered(f"{prefix}.{name}", inner).items()}
+        return {
+            key: one
+            for name, inner in value.items()
+            for key, one in numbered(f"{prefix}.{name}", inner).items()
+        }
     if isinstance(value, list):
-        return {key: one for i, inner in enumerate(value) for key, one in numbered(f"{prefix}.{i}", inner).items()}
+        return {
+            key: one
+            for i, inner in enumerate(value)
+            for key, one in numbered(f"{prefix}.{i}", inner).items()
+        }
     return {} if value is None else {prefix: value}
 
 
 def traceloop(body: Json, usage: Json) -> Json:
-    attributes = {"llm.request.type": "chat", "gen_ai.system": "OpenAI", "llm.is_streaming": body.get("stream", False)}
+    attributes = {
+        "llm.request.type": "chat",
+        "gen_ai.system": "OpenAI",
+        "llm.is_streaming": body.get("stream", False),
+    }
     for i, message in enumerate(body["messages"]):
         content = message.get("content")
         attributes |= {
             f"gen_ai.prompt.{i}.role": message["role"],
-            f"gen_ai.prompt.{i}.content": content if isinstance(content, str) else text(content) if content else "",
+            f"gen_ai.prompt.{i}.content": content
+            if isinstance(content, str)
+            else text(content)
+            if content
+            else "",
         }
         if "tool_call_id" in message:
             attributes[f"gen_ai.prompt.{i}.tool_call_id"] = message["tool_call_id"]
         for j, call in enumerate(message.get("tool_calls", ())):
-            attributes |= numbered(f"gen_ai.prompt.{i}.tool_calls.{j}", {"id": call["id"], **call["function"]})
+            attributes |= numbered(
+                f"gen_ai.prompt.{i}.tool_calls.{j}", {"id": call["id"], **call["function"]}
+            )
     for i, tool in enumerate(body.get("tools", ())):
         function = tool["function"]
-        attributes |= numbered(f"llm.request.functions.{i}", {**function, "parameters": text(function["parameters"])})
+        attributes |= numbered(
+            f"llm.request.functions.{i}", {**function, "parameters": text(function["parameters"])}
+        )
     return sdk_span(
         {
-            **rest(genai(body, usage), "gen_ai.operation.name", "gen_ai.tool.definitions", "gen_ai.provider.name"),
+            **rest(
+                genai(body, usage),
+                "gen_ai.operation.name",
+                "gen_ai.tool.definitions",
+                "gen_ai.provider.name",
+            ),
             **attributes,
         }
     )
@@ -358,7 +462,8 @@ def openinference(body: Json, usage: Json) -> Json:
             out["content"] = content
         if "tool_calls" in message:
             out["tool_calls"] = [
-                {"tool_call": {"id": call["id"], "function": call["function"]}} for call in message["tool_calls"]
+                {"tool_call": {"id": call["id"], "function": call["function"]}}
+                for call in message["tool_calls"]
             ]
         messages.append({"message": out})
     tools = [{"tool": {"json_schema": text(tool)}} for tool in body.get("tools", ())]
@@ -371,7 +476,11 @@ def openinference(body: Json, usage: Json) -> Json:
 
 
 def openinference_whole(body: Json, usage: Json) -> Json:
-    return {**openinference(body, usage), "input.mime_type": "application/json", "input.value": text(body)}
+    return {
+        **openinference(body, usage),
+        "input.mime_type": "application/json",
+        "input.value": text(body),
+    }
 
 
 def mlflow(body: Json, usage: Json) -> Json:
@@ -379,7 +488,10 @@ def mlflow(body: Json, usage: Json) -> Json:
         "mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanInputs": text(body), "mlflow.spanOutputs": text(answer(body, usage)),
         "mlflow.chat.tokenUsage": text(tokens(usage)),
     }  # fmt: skip
-    return {"info": {"trace_id": "t"}, "data": {"spans": [{"name": "Completions", "attributes": attributes}]}}
+    return {
+        "info": {"trace_id": "t"},
+        "data": {"spans": [{"name": "Completions", "attributes": attributes}]},
+    }
 
 
 # --- other tracers
@@ -423,7 +535,9 @@ def posthog(body: Json, usage: Json) -> Json:
 
 
 def datadog_llm(body: Json, usage: Json) -> Json:
-    metadata = {key: value for key, value in body.items() if key not in ("messages", "model", "tools")}
+    metadata = {
+        key: value for key, value in body.items() if key not in ("messages", "model", "tools")
+    }
     meta = {
         "kind": "llm",
         "input": {"messages": body["messages"]},

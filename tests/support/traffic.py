@@ -41,7 +41,11 @@ WEATHER = {
     "function": {
         "name": "get_weather",
         "description": "Get the weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
     },
 }
 
@@ -89,7 +93,10 @@ class Kind:
 
 _STREAM: Json = {"stream": True, "stream_options": {"include_usage": True}}
 _SCHEMA: Json = {
-    "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": {"type": "object"}},
+    }
 }
 
 KINDS = (
@@ -135,11 +142,17 @@ def body(kind: Kind, chance: random.Random) -> Json:
     """Make one request."""
     messages: list[Json] = [{"role": "system", "content": text(chance, 30)}]
     for _ in range(chance.randint(0, kind.turns)):
-        messages += [{"role": "user", "content": text(chance, 12)}, {"role": "assistant", "content": text(chance, 30)}]
+        messages += [
+            {"role": "user", "content": text(chance, 12)},
+            {"role": "assistant", "content": text(chance, 30)},
+        ]
     content: Any = text(chance, chance.randint(4, 60))
     if kind.image:
         url = "https://example.com/" + SECRET
-        content = [{"type": "text", "text": content}, {"type": "image_url", "image_url": {"url": url}}]
+        content = [
+            {"type": "text", "text": content},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
     messages.append({"role": "user", "content": content, **({"name": SECRET} if kind.name else {})})
     if kind.tool_turn:
         call = {
@@ -164,7 +177,10 @@ def _wrapped(made: Json, chance: random.Random, totals: Totals) -> Any:
             totals.usage += 1
             totals.prompt_tokens += tokens
             usage = {"prompt_tokens": tokens, "completion_tokens": 5, "total_tokens": tokens + 5}
-            return {"request": {"body": json.dumps(made)}, "response": {"id": SECRET, "usage": usage}}
+            return {
+                "request": {"body": json.dumps(made)},
+                "response": {"id": SECRET, "usage": usage},
+            }
         case _:
             return made
 
@@ -181,10 +197,14 @@ def rows(count: int, seed: int, totals: Totals) -> Iterator[bytes]:
             continue
         if odd < 0.01:
             totals.elsewhere += 1
-            yield json.dumps({"url": "/v1/embeddings", "body": {"model": "e", "input": SECRET}}).encode()
+            yield json.dumps(
+                {"url": "/v1/embeddings", "body": {"model": "e", "input": SECRET}}
+            ).encode()
             continue
         _expect(kind, totals)
-        yield json.dumps(_wrapped(body(kind, chance), chance, totals), ensure_ascii=chance.random() < 0.5).encode()
+        yield json.dumps(
+            _wrapped(body(kind, chance), chance, totals), ensure_ascii=chance.random() < 0.5
+        ).encode()
 
 
 def _expect(kind: Kind, totals: Totals) -> None:
@@ -244,14 +264,23 @@ def differences(document: Json, totals: Totals) -> list[str]:
         ),
         "features": (by(document["features"], "feature"), dict(totals.features)),
         "shutdowns": (by(document["shutdowns"], "date"), dict(totals.shutdowns)),
-        "one way": (sum(row["one_way"]["requests"] for row in document["models"] if row["one_way"]), totals.one_way),
+        "one way": (
+            sum(row["one_way"]["requests"] for row in document["models"] if row["one_way"]),
+            totals.one_way,
+        ),
         "more requests": (
             several["now"]["more_requests"] + several["with_settings"]["more_requests"],
             totals.more_requests,
         ),
         "usage": (sum(row["requests"] for row in document["tokens"].values()), totals.usage),
-        "prompt tokens": (sum(row["prompt"] for row in document["tokens"].values()), totals.prompt_tokens),
-        "reachable": (document["moves"]["with_breaking_settings"], totals.requests - totals.fates["stays"]),
+        "prompt tokens": (
+            sum(row["prompt"] for row in document["tokens"].values()),
+            totals.prompt_tokens,
+        ),
+        "reachable": (
+            document["moves"]["with_breaking_settings"],
+            totals.requests - totals.fates["stays"],
+        ),
         "reachable unbroken": (
             document["moves"]["with_settings"],
             totals.requests - totals.fates["stays"] - totals.fates["with breaking settings"],
@@ -263,4 +292,8 @@ def differences(document: Json, totals: Totals) -> list[str]:
         ),
         "bugs": (document["adapter_bugs"], 0),
     }
-    return [f"{name}: {found} instead of {expected}" for name, (found, expected) in pairs.items() if found != expected]
+    return [
+        f"{name}: {found} instead of {expected}"
+        for name, (found, expected) in pairs.items()
+        if found != expected
+    ]

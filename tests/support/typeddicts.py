@@ -18,7 +18,18 @@ from openai.types.chat import completion_create_params as chat
 from openai.types.responses import response_create_params as responses
 
 from tests.support import service
-from tests.support.shapes import AnyOf, Anything, Choice, Later, ListOf, MapOf, Record, Scalar, Shape, problems_of
+from tests.support.shapes import (
+    AnyOf,
+    Anything,
+    Choice,
+    Later,
+    ListOf,
+    MapOf,
+    Record,
+    Scalar,
+    Shape,
+    problems_of,
+)
 
 _SCALARS: dict[Any, Scalar] = {
     str: Scalar("string"),
@@ -29,7 +40,12 @@ _SCALARS: dict[Any, Scalar] = {
 }
 _LISTS = (list, collections.abc.Iterable, collections.abc.Sequence)
 _MAPS = (dict, collections.abc.Mapping)
-_MARKS = (typing.Required, typing.NotRequired, typing_extensions.Required, typing_extensions.NotRequired)
+_MARKS = (
+    typing.Required,
+    typing.NotRequired,
+    typing_extensions.Required,
+    typing_extensions.NotRequired,
+)
 
 # By name, since the SDK generates a class of its own wherever a shape is used.
 _WAIVED = {
@@ -46,7 +62,9 @@ def types_are_current() -> bool:
 def problems_of_chat_body(body: dict[str, Any]) -> list[str]:
     """List what is wrong with the body of a `POST /chat/completions`, by the SDK's types; empty means nothing."""
     return problems_of_typed(
-        chat.CompletionCreateParamsStreaming if body.get("stream") is True else chat.CompletionCreateParamsNonStreaming,
+        chat.CompletionCreateParamsStreaming
+        if body.get("stream") is True
+        else chat.CompletionCreateParamsNonStreaming,
         body,
     )
 
@@ -123,5 +141,9 @@ def _mark(hint: Any) -> str | None:
     if origin is typing.Annotated:
         return _mark(typing_extensions.get_args(hint)[0])
     if origin in _MARKS:
-        return "NotRequired" if origin in {typing.NotRequired, typing_extensions.NotRequired} else "Required"
+        return (
+            "NotRequired"
+            if origin in {typing.NotRequired, typing_extensions.NotRequired}
+            else "Required"
+        )
     return None

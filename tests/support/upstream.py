@@ -106,7 +106,10 @@ class _Server(asyncio.Protocol):
         self._stream(model[1], words)
 
     def _whole(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = (
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+        )
         self.transport.write(head + body)
 
     def _stream(self, model: bytes, words: bytes) -> None:

@@ -53,9 +53,13 @@ class Reply:
     reset: bool = False
 
     @classmethod
-    def of_json(cls, value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Self:
+    def of_json(
+        cls, value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()
+    ) -> Self:
         """Answer with JSON."""
-        return cls(status, (json.dumps(value, ensure_ascii=False).encode(),), headers=tuple(headers))
+        return cls(
+            status, (json.dumps(value, ensure_ascii=False).encode(),), headers=tuple(headers)
+        )
 
     @classmethod
     def of_sse(cls, parts: Iterable[bytes], *, reset: bool = False) -> Self:
@@ -140,7 +144,9 @@ class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  #
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self:
-            await asyncio.sleep(0)  # as a socket would: a stream that never waits can't be cancelled
+            await asyncio.sleep(
+                0
+            )  # as a socket would: a stream that never waits can't be cancelled
             yield part
 
     def close(self) -> None:
@@ -251,11 +257,15 @@ class WayIn:
             case "client":
                 return ours(**plain, http_client=http(transport=transport), settings=settings)
             case "install":
-                return adapter.install(sdk(**plain, http_client=http(transport=transport)), settings)
+                return adapter.install(
+                    sdk(**plain, http_client=http(transport=transport)), settings
+                )
             case "transport":
                 wrapped = http(transport=wrap(transport, settings=settings))
                 # Nothing leads from a plain client's completion to its request; the request itself knows.
-                wrapped.event_hooks = {"request": [_aremember(seen) if self.asynchronous else seen.requests.append]}
+                wrapped.event_hooks = {
+                    "request": [_aremember(seen) if self.asynchronous else seen.requests.append]
+                }
                 return sdk(**plain, http_client=wrapped)
 
 
@@ -281,7 +291,11 @@ def _aremember(seen: Seen) -> Callable[[Any], Awaitable[None]]:
     return remember
 
 
-WAYS_IN = tuple(WayIn(kind, asynchronous) for asynchronous in (False, True) for kind in ("client", "install", "transport"))
+WAYS_IN = tuple(
+    WayIn(kind, asynchronous)
+    for asynchronous in (False, True)
+    for kind in ("client", "install", "transport")
+)
 
 each_way_in = pytest.mark.parametrize("way_in", WAYS_IN, ids=[way_in.name for way_in in WAYS_IN])
 """Run a test through each way in; the test takes `way in`."""
@@ -291,14 +305,18 @@ def plain_body(body: Mapping[str, Any]) -> bytes:
     """Return the bytes that the SDK itself sends to Chat Completions for these arguments."""
     seen = Seen()
     http = HTTP.Client(transport=HTTP.MockTransport(_handler(lambda _: Reply.of_json({}), seen)))
-    with openai.OpenAI(base_url="https://api.test/v1", api_key="key", max_retries=0, http_client=http) as client:
+    with openai.OpenAI(
+        base_url="https://api.test/v1", api_key="key", max_retries=0, http_client=http
+    ) as client:
         client.chat.completions.create(**arguments(body))
     return seen.sent[0].body
 
 
 def both(responses: Reply, chat: Reply | None = None) -> Upstream:
     """Answer `/responses` with one reply and `/chat/completions` with another (default: a plain completion)."""
-    return lambda sent: responses if sent.path.endswith("/responses") else chat or Reply.of_json(CHAT_COMPLETION)
+    return lambda sent: (
+        responses if sent.path.endswith("/responses") else chat or Reply.of_json(CHAT_COMPLETION)
+    )
 
 
 CHAT_COMPLETION: dict[str, Any] = {
@@ -309,7 +327,12 @@ CHAT_COMPLETION: dict[str, Any] = {
     "choices": [
         {
             "index": 0,
-            "message": {"role": "assistant", "content": "from Chat", "refusal": None, "annotations": []},
+            "message": {
+                "role": "assistant",
+                "content": "from Chat",
+                "refusal": None,
+                "annotations": [],
+            },
             "logprobs": None,
             "finish_reason": "stop",
         }
@@ -367,7 +390,9 @@ def _read_some(stream: Any, call: _Call) -> None:
 
 
 def _method(client: Any, call: _Call) -> Any:
-    return getattr(helpers_of(client) if call.method == "parse" else client.chat.completions, call.method)
+    return getattr(
+        helpers_of(client) if call.method == "parse" else client.chat.completions, call.method
+    )
 
 
 async def _aperform(client: Any, call: _Call) -> Any:

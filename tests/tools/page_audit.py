@@ -57,7 +57,9 @@ def corner(picture: Path) -> tuple[int, ...]:
 def luminance(color: tuple[int, ...]) -> float:
     """Return the relative luminance, as WCAG defines it."""
     parts = [value / 255 for value in color]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -93,7 +95,9 @@ def browse(browser: str, url: str, *options: str) -> str:
         "--virtual-time-budget=3000",
         "--disable-background-networking",
     )
-    done = subprocess.run([browser, *common, *options, url], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [browser, *common, *options, url], capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout
 
 
@@ -112,23 +116,44 @@ def main() -> int:
         figures = report(run.audit([Path(temporary) / "logs"], settings).summary, settings)
         # A name as long as they come, and a place with no room to break.
         figures["models"].insert(
-            2, {**figures["models"][0], "model": "acme/" + "very-long-name-of-a-model-" * 2 + "x" * 20}
+            2,
+            {
+                **figures["models"][0],
+                "model": "acme/" + "very-long-name-of-a-model-" * 2 + "x" * 20,
+            },
         )
-        figures["held"].append({"name": "messages[].content[]." + "x" * 60, "requests": 1, "share": 0.0})
+        figures["held"].append(
+            {"name": "messages[].content[]." + "x" * 60, "requests": 1, "share": 0.0}
+        )
         (folder / "page.html").write_text(page({**figures, "logs": 4}), encoding="utf-8")
         server = Server(folder)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         for name, (width, options) in VIEWS.items():
-            (folder / "frame.html").write_text(FRAME.format(width=width, height=900), encoding="utf-8")
-            told = re.search(r'id="found">(.*?)</script>', browse(browser, f"{url}/frame.html", "--dump-dom", *options))
+            (folder / "frame.html").write_text(
+                FRAME.format(width=width, height=900), encoding="utf-8"
+            )
+            told = re.search(
+                r'id="found">(.*?)</script>',
+                browse(browser, f"{url}/frame.html", "--dump-dom", *options),
+            )
             assert told is not None
             found = json.loads(told[1])
-            (folder / "frame.html").write_text(FRAME.format(width=width, height=found["height"]), encoding="utf-8")
+            (folder / "frame.html").write_text(
+                FRAME.format(width=width, height=found["height"]), encoding="utf-8"
+            )
             size = f"--window-size={max(width, 500)},{found['height']}"
-            browse(browser, f"{url}/frame.html", f"--screenshot={folder / name}.png", size, *options)
-            pixel, ground, ink = corner(folder / f"{name}.png"), rgb(found["ground"]), rgb(found["ink"])
-            contrast = (max(map(luminance, (ground, ink))) + 0.05) / (min(map(luminance, (ground, ink))) + 0.05)
+            browse(
+                browser, f"{url}/frame.html", f"--screenshot={folder / name}.png", size, *options
+            )
+            pixel, ground, ink = (
+                corner(folder / f"{name}.png"),
+                rgb(found["ground"]),
+                rgb(found["ink"]),
+            )
+            contrast = (max(map(luminance, (ground, ink))) + 0.05) / (
+                min(map(luminance, (ground, ink))) + 0.05
+            )
             dark = "dark" in name
             print(
                 f"{name}: {found['width']} × {found['height']} in {width}, first pixel {pixel}, contrast {contrast:.1f}, {found['loaded']} resources"

@@ -34,12 +34,17 @@ def main() -> int:
         alone = run.audit([folder], Settings(), size=1 << 20)
         print(f"local: {time.perf_counter() - began:.1f} s", flush=True)
         # The head only drives: all work is on the two nodes, so that killing one matters.
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, logging_level=logging.ERROR, log_to_driver=False)
         try:
-            for name, killing in (("ray, two nodes", False), ("ray, one of two nodes killed", True)):
+            for name, killing in (
+                ("ray, two nodes", False),
+                ("ray, one of two nodes killed", True),
+            ):
                 told = 0
                 killed = ""
 
@@ -52,11 +57,17 @@ def main() -> int:
 
                 began = time.perf_counter()
                 state.unlink(missing_ok=True)
-                there = run.audit([folder], Settings(), engine="ray", size=1 << 20, state=state, progress=advance)
+                there = run.audit(
+                    [folder], Settings(), engine="ray", size=1 << 20, state=state, progress=advance
+                )
                 wrong = traffic.differences(report(there.summary, Settings()), totals)
                 same = there.summary.to_json() == alone.summary.to_json()
                 failed |= bool(wrong) or not same or killing is not bool(killed)
-                words = "the same figures" if same and not wrong else f"OTHER FIGURES {json.dumps(wrong)}"
+                words = (
+                    "the same figures"
+                    if same and not wrong
+                    else f"OTHER FIGURES {json.dumps(wrong)}"
+                )
                 alive = sum(node["Alive"] for node in ray.nodes()) - 1
                 print(
                     f"{name}: {words} ({time.perf_counter() - began:.1f} s, {told - 1} blocks, {alive} nodes left{killed})",

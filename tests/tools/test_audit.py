@@ -50,12 +50,22 @@ def document(logs: tuple[Path, traffic.Totals]) -> dict[str, Any]:
     return found
 
 
-def test_the_figures_are_those_of_the_traffic(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
+def test_the_figures_are_those_of_the_traffic(
+    logs: tuple[Path, traffic.Totals], document: dict[str, Any]
+) -> None:
     assert traffic.differences(document, logs[1]) == []
-    assert set(logs[1].fates) == {"as it is", "with changes", "with settings", "with breaking settings", "stays"}
+    assert set(logs[1].fates) == {
+        "as it is",
+        "with changes",
+        "with settings",
+        "with breaking settings",
+        "stays",
+    }
 
 
-def test_bad_lines_are_listed_by_place(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
+def test_bad_lines_are_listed_by_place(
+    logs: tuple[Path, traffic.Totals], document: dict[str, Any]
+) -> None:
     listed = document["bad_lines"]["first"]
     assert len(listed) == min(logs[1].bad, 100) > 0
     for one in listed:
@@ -71,14 +81,19 @@ def test_what_settings_were_advised_moves_what_was_said(
     from adapter.tools.audit.report import settings_toml
 
     file = tmp_path / "adapter.toml"
-    file.write_text(settings_toml(name for step in document["steps"] for name in step["settings"]), encoding="utf-8")
+    file.write_text(
+        settings_toml(name for step in document["steps"] for name in step["settings"]),
+        encoding="utf-8",
+    )
     after = json.loads(audit(logs[0], "--json", "--jobs", 1, "--settings", file).stdout)
     assert after["moves"]["now"] == document["moves"]["with_settings"] > document["moves"]["now"]
     assert after["steps"] == []
     assert after["several_answers"]["now"] == document["several_answers"]["with_settings"]
 
 
-def test_processes_and_blocks_make_no_difference(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
+def test_processes_and_blocks_make_no_difference(
+    logs: tuple[Path, traffic.Totals], document: dict[str, Any]
+) -> None:
     done = run.audit([logs[0]], Settings(), jobs=2, size=200_000)
     figures = report(done.summary, Settings())
     assert {key: figures[key] for key in figures} == {key: document[key] for key in figures}
@@ -93,7 +108,9 @@ def test_formats_make_no_difference(tmp_path: Path) -> None:
     )  # as logs are appended
     with pa.CompressedOutputStream(str(tmp_path / "c.jsonl.zst"), "zstd") as file:
         file.write(data)
-    pa.parquet.write_table(pa.table({"when": range(300), "body": lines}), tmp_path / "d.parquet", row_group_size=70)
+    pa.parquet.write_table(
+        pa.table({"when": range(300), "body": lines}), tmp_path / "d.parquet", row_group_size=70
+    )
     found = {}
     for path in sorted(tmp_path.iterdir()):
         value = json.loads(audit(path, "--json").stdout)
@@ -106,7 +123,9 @@ def test_formats_make_no_difference(tmp_path: Path) -> None:
 # What can't be read
 
 
-def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inputs, "MAX_ROW_BYTES", 5_000)
     good = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}).encode()
     lines = [good, good[:-3] + b"x" * 20_000 + b'"}]}', good, b"y" * 9_000]
@@ -148,7 +167,11 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
     code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"
     if arguments[0] == "nowhere.jsonl":  # once as the command that users type
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
         )
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(rf"adapter: .*{re.escape(said)}.*\n", done.stderr)
@@ -168,7 +191,8 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
 
 def test_breaking_settings_stand_apart(document: dict[str, Any]) -> None:
     lossy, breaking = (
-        {name for step in document[steps] for name in step["settings"]} for steps in ("steps", "breaking_steps")
+        {name for step in document[steps] for name in step["settings"]}
+        for steps in ("steps", "breaking_steps")
     )
     assert {"drop seed", "drop frequency_penalty", "emulate n"} <= lossy
     assert breaking == {"drop audio", "drop modalities", "drop logit_bias"}
@@ -236,7 +260,9 @@ def test_what_has_changed_since_is_found_out(tmp_path: Path) -> None:
     assert audit(log, "--state", state, "--html", page_).exit_code == 0
     assert state.exists()
     (tmp_path / "b.jsonl").write_text('{"messages": []}\n', encoding="utf-8")
-    assert json.loads(audit(tmp_path, "--state", state, "--json").stdout)["requests"] == 2, "a log more is taken up"
+    assert json.loads(audit(tmp_path, "--state", state, "--json").stdout)["requests"] == 2, (
+        "a log more is taken up"
+    )
     for arguments, said in (
         ([tmp_path / "b.jsonl"], "isn't among the logs any more"),
         ([tmp_path, "--settings", tmp_path / "adapter.toml"], "other settings"),
@@ -245,8 +271,12 @@ def test_what_has_changed_since_is_found_out(tmp_path: Path) -> None:
         assert said in str(audit(*arguments, "--state", state).exception)
     log.write_text('{"messages": [] }\n', encoding="utf-8")
     assert "has changed since it was counted" in str(audit(tmp_path, "--state", state).exception)
-    assert json.loads(audit(tmp_path, "--state", state, "--restart", "--json").stdout)["requests"] == 2
-    assert [*tmp_path.glob("p.html.state"), *tmp_path.glob(".*")] == [], "something is left lying about"
+    assert (
+        json.loads(audit(tmp_path, "--state", state, "--restart", "--json").stdout)["requests"] == 2
+    )
+    assert [*tmp_path.glob("p.html.state"), *tmp_path.glob(".*")] == [], (
+        "something is left lying about"
+    )
 
 
 # Nobody's words
@@ -265,8 +295,18 @@ def test_no_contents_anywhere(logs: tuple[Path, traffic.Totals], tmp_path: Path)
     file, state = tmp_path / "page.html", tmp_path / "state.json"
     for more in ((), ("--json",)):
         result = audit(logs[0], odd, "--html", file, "--state", state, *more)
-        written = result.output + file.read_text(encoding="utf-8") + state.read_text(encoding="utf-8")
-        for word in (traffic.SECRET, "hunter2", "my-secret", "my\\u002d", "Ab12Cd34", "refund", "get_weather"):
+        written = (
+            result.output + file.read_text(encoding="utf-8") + state.read_text(encoding="utf-8")
+        )
+        for word in (
+            traffic.SECRET,
+            "hunter2",
+            "my-secret",
+            "my\\u002d",
+            "Ab12Cd34",
+            "refund",
+            "get_weather",
+        ):
             assert word not in written
         assert "other" in written
 
@@ -279,27 +319,40 @@ def test_the_corpus(tmp_path: Path) -> None:
     document = json.loads(audit(corpus.FOLDER / "recordings.jsonl", "--json", "--jobs", 1).stdout)
     fates, models, held, streams = Counter[str](), Counter[str](), Counter[str](), 0
     for recording in corpus.recordings():
-        if not recording.path.rstrip("/").endswith("chat/completions") or not isinstance(recording.request, dict):
+        if not recording.path.rstrip("/").endswith("chat/completions") or not isinstance(
+            recording.request, dict
+        ):
             continue
         found = re.search(r"/deployments/([^/]+)/", recording.path)
         request = {**recording.request, **({"model": found[1]} if found else {})}
         translation = chat_to_responses(request)
         version = re.search(r"api-version=(\d{4}-\d\d-\d\d)", recording.path)
         changed = bool(translation.losses) or (version is not None and version[1] < "2025-03-01")
-        fates["held" if translation.body is None else "with changes" if changed else "as it is"] += 1
+        fates[
+            "held" if translation.body is None else "with changes" if changed else "as it is"
+        ] += 1
         models[str(request.get("model"))] += 1
-        held.update({loss.path for loss in translation.held} & {"seed", "stop", "n", "audio", "modalities"})
+        held.update(
+            {loss.path for loss in translation.held} & {"seed", "stop", "n", "audio", "modalities"}
+        )
         streams += request.get("stream") is True
     got = {fate: row["requests"] for fate, row in document["fates"].items()}
     assert document["requests"] == sum(fates.values()) > 1_500
     assert (got["as it is"], got["with changes"]) == (fates["as it is"], fates["with changes"])
     assert sum(got.values()) - got["as it is"] - got["with changes"] == fates["held"]
     assert {row["name"]: row["requests"] for row in document["held"] if row["name"] in held} == held
-    assert {row["model"]: row["requests"] for row in document["models"] if row["model"] != "other"} == {
-        model: count for model, count in models.items() if model in {row["model"] for row in document["models"]}
+    assert {
+        row["model"]: row["requests"] for row in document["models"] if row["model"] != "other"
+    } == {
+        model: count
+        for model, count in models.items()
+        if model in {row["model"] for row in document["models"]}
     }
     assert sum(row["requests"] for row in document["models"]) == sum(models.values())
-    assert next(row["requests"] for row in document["features"] if row["feature"] == "stream") == streams
+    assert (
+        next(row["requests"] for row in document["features"] if row["feature"] == "stream")
+        == streams
+    )
 
 
 # The page and the terminal
@@ -307,7 +360,9 @@ def test_the_corpus(tmp_path: Path) -> None:
 
 def test_the_page_needs_nothing_else(document: dict[str, Any]) -> None:
     text = page({**document, "logs": 3})
-    assert not re.search(r"(?:src|href|action)\s*=|url\(|@import|<script|<link|<iframe|https?://", text)
+    assert not re.search(
+        r"(?:src|href|action)\s*=|url\(|@import|<script|<link|<iframe|https?://", text
+    )
     assert "default-src 'none'" in text
     assert '<html lang="en">' in text
     assert "prefers-color-scheme" in text
@@ -329,7 +384,9 @@ def test_names_are_escaped_in_the_page() -> None:
     assert "<b>&" not in page(report(summary, Settings()))
 
 
-def test_the_terminal_says_the_same(logs: tuple[Path, traffic.Totals], document: dict[str, Any]) -> None:
+def test_the_terminal_says_the_same(
+    logs: tuple[Path, traffic.Totals], document: dict[str, Any]
+) -> None:
     result = audit(logs[0], "--jobs", 1)
     assert result.exit_code == 1
     for said in (

@@ -50,7 +50,11 @@ def counted(*arguments: Any, stdin: bytes | None = None) -> dict[str, Any]:
 
 
 def body(model: str = "gpt-4o", **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": 'a "quoted" { [ \\ word'}], **more}
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": 'a "quoted" { [ \\ word'}],
+        **more,
+    }
 
 
 LINES = [line for line in traffic.rows(300, 9, traffic.Totals()) if line.endswith(b"}")]
@@ -70,18 +74,25 @@ def _dumped(value: Any, indent: int | None = None) -> bytes:
 
 WRITTEN: dict[str, bytes] = {
     "lines": b"\n".join(LINES),
-    "lines with CRLF, a BOM and blanks between": b"\xef\xbb\xbf" + b"\r\n\r\n".join(LINES) + b"\r\n",
+    "lines with CRLF, a BOM and blanks between": b"\xef\xbb\xbf"
+    + b"\r\n\r\n".join(LINES)
+    + b"\r\n",
     "an array on one line": _dumped(VALUES),
     "an array, an element a line": b"[\n" + b",\n".join(LINES) + b"\n]\n",
     "a pretty-printed array": _dumped(VALUES, 2),
-    "a pretty-printed array with CRLF and a BOM": b"\xef\xbb\xbf" + _dumped(VALUES, 4).replace(b"\n", b"\r\n"),
+    "a pretty-printed array with CRLF and a BOM": b"\xef\xbb\xbf"
+    + _dumped(VALUES, 4).replace(b"\n", b"\r\n"),
     "pretty-printed objects": b"\n".join(_dumped(value, 1) for value in VALUES),
     "a JSON text sequence": b"".join(b"\x1e" + line + b"\n" for line in LINES),
-    "a pretty-printed JSON text sequence": b"".join(b"\x1e" + _dumped(value, 2) + b"\n" for value in VALUES),
+    "a pretty-printed JSON text sequence": b"".join(
+        b"\x1e" + _dumped(value, 2) + b"\n" for value in VALUES
+    ),
     "a list": _dumped({"object": "list", "data": VALUES, "has_more": False}),
     "a pretty-printed list": _dumped({"object": "list", "data": VALUES, "has_more": False}, 2),
     "a batch behind other things": _dumped({"meta": {"data": [[]], "x": "]}"}, "batch": VALUES}, 2),
-    "entries of a log": _dumped({"log": {"version": "1.2", "creator": {"name": "x"}, "entries": VALUES}}),
+    "entries of a log": _dumped(
+        {"log": {"version": "1.2", "creator": {"name": "x"}, "entries": VALUES}}
+    ),
     "arrays with BOMs, one behind the other": b"".join(
         b"\xef\xbb\xbf" + _dumped(some) for some in (VALUES[:99], VALUES[99:])
     ),
@@ -94,7 +105,9 @@ PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
-def test_ways_to_write_make_no_difference(written: bytes, tmp_path: Path, plain: dict[str, Any]) -> None:
+def test_ways_to_write_make_no_difference(
+    written: bytes, tmp_path: Path, plain: dict[str, Any]
+) -> None:
     (tmp_path / "a.json").write_bytes(written)
     assert counted(tmp_path) == plain
     assert counted("-", stdin=written) == plain
@@ -124,7 +137,18 @@ def _rows(data: bytes, piece: int, longest: int = 1 << 20) -> list[tuple[bytes, 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 64, 4096])
 def test_pieces_of_any_size_give_the_same_rows(piece: int) -> None:
-    values: list[Any] = ['"', "\\", '\\"', "]}", "é😀\u2028", "", None, [[], {}], 1.5, {"a": [{"b": "}"}]}]
+    values: list[Any] = [
+        '"',
+        "\\",
+        '\\"',
+        "]}",
+        "é😀\u2028",
+        "",
+        None,
+        [[], {}],
+        1.5,
+        {"a": [{"b": "}"}]},
+    ]
     odd = [{"k": value} for value in values]
     for indent in (None, 0, 2):
         for data in (
@@ -157,7 +181,9 @@ BAD: dict[str, tuple[bytes, list[tuple[int, str]], int]] = {  # the data, the ba
 
 @pytest.mark.parametrize("piece", [1, 5, 4096])
 @pytest.mark.parametrize(("data", "bad", "good"), BAD.values(), ids=BAD)
-def test_bad_places_are_told_by_line(data: bytes, bad: list[tuple[int, str]], good: int, piece: int) -> None:
+def test_bad_places_are_told_by_line(
+    data: bytes, bad: list[tuple[int, str]], good: int, piece: int
+) -> None:
     found = _rows(data, piece, 100)
     assert [(line, why) for _, line, why in found if why] == bad
     assert len(found) - len(bad) == good
@@ -173,7 +199,10 @@ HEADS: dict[str, tuple[bytes, bool]] = {
     "a first line cut behind a comma": (b'{"a": 1,\n{"b": 2}', False),
     "no JSON that looks like an array": (b"[2026-01-01 10:00] GET /", False),
     "an array": (b" \n[ {", True),
-    "a line that has no end, with a list in it": (b'{"object": "list", "data": [{"a": 1}, {"a"', True),
+    "a line that has no end, with a list in it": (
+        b'{"object": "list", "data": [{"a": 1}, {"a"',
+        True,
+    ),
     "a line that quotes one": (b'{"content": "\\"data\\": [1]" ', False),
     "a list that ends on its line": (b'{"data": [{}]}\n', False),
     "text": (b"GET / 200\n{", False),
@@ -200,7 +229,9 @@ def test_an_array_is_gone_on_with_after_each_block(tmp_path: Path, plain: dict[s
                 raise KeyboardInterrupt
 
         try:
-            done = run.audit([tmp_path], Settings(), state=state, jobs=1, size=40_000, progress=stop)
+            done = run.audit(
+                [tmp_path], Settings(), state=state, jobs=1, size=40_000, progress=stop
+            )
         except KeyboardInterrupt:
             stops += 1
     assert stops > 3
@@ -231,7 +262,9 @@ def test_a_named_pipe_that_nobody_writes_to(fifo: Path, monkeypatch: pytest.Monk
     (fifo.parent / "a.jsonl").write_bytes(LINES[0])
     result = audit(fifo.parent, "--json")  # in a folder it is none of the logs
     assert (result.exit_code, json.loads(result.stdout)["requests"]) == (1, 1)
-    assert json.loads(result.stdout)["unread"] == [{"file": str(fifo), "why": "not a regular file: a named pipe"}]
+    assert json.loads(result.stdout)["unread"] == [
+        {"file": str(fifo), "why": "not a regular file: a named pipe"}
+    ]
 
 
 def test_pipes_files_and_folders_together(tmp_path: Path, plain: dict[str, Any]) -> None:
@@ -256,8 +289,12 @@ def test_pipes_files_and_folders_together(tmp_path: Path, plain: dict[str, Any])
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_a_pipe_is_no_good_for(arguments: list[str], stdin: bytes, said: str, tmp_path: Path) -> None:
-    found = audit(*(tmp_path / one if one == "s.json" else one for one in arguments), stdin=stdin).exception
+def test_what_a_pipe_is_no_good_for(
+    arguments: list[str], stdin: bytes, said: str, tmp_path: Path
+) -> None:
+    found = audit(
+        *(tmp_path / one if one == "s.json" else one for one in arguments), stdin=stdin
+    ).exception
     assert isinstance(found, UsageError)
     assert said in str(found)
 
@@ -294,7 +331,11 @@ def test_each_file_that_is_no_log_is_one_line(tmp_path: Path, plain: dict[str, A
     assert document["requests"] == plain["requests"]
     whys = {row["file"][len(str(tmp_path)) + 1 :]: row["why"] for row in document["unread"]}
     root = {"i.jsonl"} if os.geteuid() == 0 else set()
-    assert whys.keys() == {"b.jsonl", "c.jsonl", "d.jsonl", "f\n\x1b[31m.jsonl", "g.json", "h.jsonl", "i.jsonl"} - root
+    assert (
+        whys.keys()
+        == {"b.jsonl", "c.jsonl", "d.jsonl", "f\n\x1b[31m.jsonl", "g.json", "h.jsonl", "i.jsonl"}
+        - root
+    )
     assert "UTF-16" in whys["f\n\x1b[31m.jsonl"]
     assert whys["g.json"] == "a zip archive: unpack it"
     told = [line for line in result.stderr.splitlines() if "not audited" in line]
@@ -311,7 +352,14 @@ def test_a_log_that_grows_counts_as_far_as_it_went(tmp_path: Path, plain: dict[s
         with path.open("ab") as file:
             file.write(LINES[0] + b"\n" + LINES[1][:20])
 
-    done = run.audit([path], Settings(), jobs=1, size=50_000, progress=grow, changed=lambda *one: told.append(one))
+    done = run.audit(
+        [path],
+        Settings(),
+        jobs=1,
+        size=50_000,
+        progress=grow,
+        changed=lambda *one: told.append(one),
+    )
     assert told == [(str(path), "grew while it was read: what was added isn't counted")]
     assert done.summary.count("rows", "request") == plain["requests"]
     assert not done.summary.count("bad")
@@ -337,7 +385,9 @@ def test_a_log_that_vanishes_is_told_of(tmp_path: Path, plain: dict[str, Any]) -
         changed=lambda path, _: told.append(path),
     )  # fmt: skip
     assert told == [str(tmp_path / "b.json")]
-    assert done.summary.bad_lines == ((told[0], 1, "can't be opened any more: No such file or directory"),)
+    assert done.summary.bad_lines == (
+        (told[0], 1, "can't be opened any more: No such file or directory"),
+    )
     assert done.summary.count("rows", "request") == 2 * plain["requests"]
 
 
@@ -356,7 +406,10 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
     for name, columns in tables.items():
         parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
         found = counted(tmp_path, *(("--body", "x.sent") if name == "path" else ()))
-        assert [found["fates"][fate]["requests"] for fate in ("as it is", "with settings")] == [1, 1], name
+        assert [found["fates"][fate]["requests"] for fate in ("as it is", "with settings")] == [
+            1,
+            1,
+        ], name
     parquet.write_table(pa.table({"n": [1, 2]}), tmp_path / "b.parquet")
     assert counted(tmp_path, "--body", "x.sent")["requests"] == 2
     (tmp_path / "a.parquet").unlink()
@@ -379,7 +432,8 @@ def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> 
             (tmp_path / "logs" / f"{number}.json{suffix}").write_bytes(pack(WRITTEN[name]))
     for package in ("pyarrow", "libcst", "ray"):
         (tmp_path / f"{package}.py").write_text(
-            f"open({str(tmp_path / 'tried')!r}, 'a').write('{package} ')\nraise ImportError", encoding="utf-8"
+            f"open({str(tmp_path / 'tried')!r}, 'a').write('{package} ')\nraise ImportError",
+            encoding="utf-8",
         )
     code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
     done = subprocess.run(
@@ -391,7 +445,9 @@ def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> 
     assert json.loads(done.stdout)["requests"] == len(written) * 4 * plain["requests"]
 
 
-def test_zstandard_is_read_by_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_zstandard_is_read_by_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pa = pytest.importorskip("pyarrow")
     path = tmp_path / "a.jsonl.zst"
     with pa.CompressedOutputStream(str(path), "zstd") as file:
@@ -408,7 +464,12 @@ def test_zstandard_is_read_by_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path) -> None:
-    log = {"log": {"version": "1.2", "entries": [{"x": {"body": body(seed=1)}} for _ in range(5)] + [{"y": body()}]}}
+    log = {
+        "log": {
+            "version": "1.2",
+            "entries": [{"x": {"body": body(seed=1)}} for _ in range(5)] + [{"y": body()}],
+        }
+    }
     for indent in (None, 1):
         (tmp_path / "a.json").write_bytes(_dumped(log, indent))
         found = counted(tmp_path, "--body", "log.entries[*].x.body")
@@ -416,7 +477,10 @@ def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path
     values = [{"x": json.dumps(body())}, {"x": body()}, {"y": body()}]
     for data in (_dumped(values), _dumped(values, 2), b"\n".join(map(_dumped, values))):
         found = counted("-", "--body", "$.x", stdin=data)
-        assert (found["requests"], found["bad_lines"]["reasons"]) == (2, {"no chat request at the path of bodies": 1})
+        assert (found["requests"], found["bad_lines"]["reasons"]) == (
+            2,
+            {"no chat request at the path of bodies": 1},
+        )
     assert counted("-", "--body", "[*].x", stdin=_dumped(values))["requests"] == 2
     said = str(audit("-", "--body", "a..b", stdin=b"").exception)
     assert said.startswith("--body: a..b: ")
@@ -430,13 +494,18 @@ def test_shapes_of_ones_own(tmp_path: Path) -> None:
     )
     row = {"by": "gpt-4o", "said": [{"role": "user", "content": "x"}], "s": 7}
     (tmp_path / "logs").mkdir()
-    for name, data in {"a.jsonl": _dumped(row), "b.json": _dumped({"of": "me", "pile": [row] * 4}, 1)}.items():
+    for name, data in {
+        "a.jsonl": _dumped(row),
+        "b.json": _dumped({"of": "me", "pile": [row] * 4}, 1),
+    }.items():
         (tmp_path / "logs" / name).write_bytes(data)
     found = counted(tmp_path / "logs", "--formats", tmp_path / "mine.toml")
     assert found["formats"] == [{"name": "mine", "requests": 5}]
     assert found["fates"]["with settings"]["requests"] == 5
     formats = RowFormats.builtin().with_file(tmp_path / "mine.toml")
-    assert pickle.loads(pickle.dumps(formats)).digest == formats.digest != RowFormats.builtin().digest
+    assert (
+        pickle.loads(pickle.dumps(formats)).digest == formats.digest != RowFormats.builtin().digest
+    )
     (tmp_path / "mine.toml").write_text("[[logs]]\nnam = 1\n", encoding="utf-8")
     said = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
     assert "mine.toml: logs[0].nam: unknown" in said
@@ -458,7 +527,11 @@ def test_a_state_goes_with_its_shapes(tmp_path: Path) -> None:
 
 
 def test_what_rows_lack_is_told(tmp_path: Path) -> None:
-    attributes = {"gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"}
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.system": "openai",
+        "gen_ai.request.model": "gpt-4o",
+    }
     rows = [
         {"name": "chat gpt-4o", "attributes": attributes | {"gen_ai.request.seed": 1}},
         {"name": "chat gpt-4o", "attributes": attributes},

@@ -17,12 +17,22 @@ from adapter.tools.logs.rows import LoggedRequest, unwrap
 from tests.support import corpus
 from tests.support.strategies import chat_requests, texts
 
-slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+slow = settings(
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ]
+)
 
 SETTINGS = {
     "neutral": Settings(),
-    "all dropped and emulated": Settings(unsupported="drop", emulate=("n", "name", "stop", "web_search_options")),
-    "errors, but for some": Settings(unsupported="error", drop=("seed", "name", "max_tokens"), emulate=("n",)),
+    "all dropped and emulated": Settings(
+        unsupported="drop", emulate=("n", "name", "stop", "web_search_options")
+    ),
+    "errors, but for some": Settings(
+        unsupported="error", drop=("seed", "name", "max_tokens"), emulate=("n",)
+    ),
     "rules": Settings(
         rules=(
             {"match": {"model": "gpt-4*", "stream": True}, "drop": ["seed"]},
@@ -63,7 +73,11 @@ _call = st.sampled_from([
     {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "d", "type": "x"}, {"id": 1}, {"id": "e", "type": "custom"}, 1,
 ])  # fmt: skip
 _message = st.fixed_dictionaries(
-    {"role": st.sampled_from(["system", "user", "assistant", "tool", "function", "developer", "x", None])},
+    {
+        "role": st.sampled_from(
+            ["system", "user", "assistant", "tool", "function", "developer", "x", None]
+        )
+    },
     optional={
         "content": st.one_of(st.sampled_from([None, "", "x", 1, []]), st.lists(_part, max_size=3)),
         "name": st.sampled_from(["f", "g", "", None, 1]),
@@ -95,8 +109,17 @@ _NAMES = ("n", "stop", "seed", "max_tokens", "max_completion_tokens", "frequency
     st.dictionaries(st.sampled_from(_NAMES), _odd, max_size=5),
     st.one_of(st.none(), _odd, st.lists(_tool, max_size=3)),
 )
-def test_odd_requests_of_few_pieces(model: Any, messages: Any, more: dict[str, Any], tools: Any) -> None:
-    agree({"model": model, "messages": messages, **more, **({} if tools is None else {"tools": tools})})
+def test_odd_requests_of_few_pieces(
+    model: Any, messages: Any, more: dict[str, Any], tools: Any
+) -> None:
+    agree(
+        {
+            "model": model,
+            "messages": messages,
+            **more,
+            **({} if tools is None else {"tools": tools}),
+        }
+    )
 
 
 def message(**more: Any) -> dict[str, Any]:
@@ -147,7 +170,10 @@ def test_what_has_another_verdict_has_another_shape(name: str) -> None:
         rest = {"messages": one} if isinstance(one, list) else {"messages": [message()], **one}
         bodies.append({"model": "gpt-5.4", **rest})
     first, second = bodies
-    assert any(PLAIN[key].classify(LoggedRequest(first)) != PLAIN[key].classify(LoggedRequest(second)) for key in SETTINGS), "no neighbours"
+    assert any(
+        PLAIN[key].classify(LoggedRequest(first)) != PLAIN[key].classify(LoggedRequest(second))
+        for key in SETTINGS
+    ), "no neighbours"
     assert shape_of(first, b"", "") != shape_of(second, b"", "")
     agree(first)
     agree(second)
@@ -163,14 +189,26 @@ def test_what_was_written_is_not_in_a_shape(words: list[str]) -> None:
                     {"role": "user", "content": word + "."},
                     {
                         "role": "assistant",
-                        "tool_calls": [{"id": "." + word, "function": {"name": "." + word, "arguments": "." + word}}],
+                        "tool_calls": [
+                            {
+                                "id": "." + word,
+                                "function": {"name": "." + word, "arguments": "." + word},
+                            }
+                        ],
                     },
-                    {"role": "tool", "tool_call_id": "." + word, "content": [{"type": "text", "text": "." + word}]},
+                    {
+                        "role": "tool",
+                        "tool_call_id": "." + word,
+                        "content": [{"type": "text", "text": "." + word}],
+                    },
                 ],
                 "user": word + ".",
                 "metadata": {"." + word: word},
                 "tools": [
-                    {"type": "function", "function": {"name": "." + word, "parameters": {"properties": {word: {}}}}}
+                    {
+                        "type": "function",
+                        "function": {"name": "." + word, "parameters": {"properties": {word: {}}}},
+                    }
                 ],
             },
             b"",

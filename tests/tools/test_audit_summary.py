@@ -23,7 +23,9 @@ _tables = st.dictionaries(
     st.dictionaries(st.sampled_from([*"abcdefgh", "other"]), st.integers(1, 9), min_size=1),
     max_size=2,
 )
-_lines = st.lists(st.tuples(st.sampled_from("xy"), st.integers(1, 9), st.just("not JSON")), max_size=4)
+_lines = st.lists(
+    st.tuples(st.sampled_from("xy"), st.integers(1, 9), st.just("not JSON")), max_size=4
+)
 
 
 def made(tables: dict[str, dict[str, int]], lines: list[tuple[str, int, str]]) -> Summary:
@@ -51,14 +53,21 @@ def test_merging_is_associative_and_commutative(a: Any, b: Any, c: Any) -> None:
     assert Summary.from_json(one.dumps()).to_json() == one.to_json()
     for name, counts in whole["tables"].items():
         assert len(counts) - ("other" in counts) <= 3
-        assert sum(counts.values()) == sum(sum(given[0].get(name, {}).values()) for given in (a, b, c)), (
-            "something was lost"
-        )
+        assert sum(counts.values()) == sum(
+            sum(given[0].get(name, {}).values()) for given in (a, b, c)
+        ), "something was lost"
 
 
 @pytest.mark.parametrize(
     "wrong",
-    ["{}", "[]", '{"version": 9, "tables": {}, "bad_lines": []}', '{"version": 1, "tables": {"a": 1}}', "1", "x"],
+    [
+        "{}",
+        "[]",
+        '{"version": 9, "tables": {}, "bad_lines": []}',
+        '{"version": 1, "tables": {"a": 1}}',
+        "1",
+        "x",
+    ],
 )
 def test_what_is_no_summary_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"summary|Expecting"):
@@ -68,14 +77,21 @@ def test_what_is_no_summary_is_refused(wrong: str) -> None:
 def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KEYS", 5)  # less than there are models
     lines = list(traffic.rows(600, 3, traffic.Totals()))
-    places = [pa.array(lines, pa.binary()), pa.array(["a"] * len(lines)), pa.array(range(len(lines)))]
+    places = [
+        pa.array(lines, pa.binary()),
+        pa.array(["a"] * len(lines)),
+        pa.array(range(len(lines))),
+    ]
     batch = pa.RecordBatch.from_arrays(places, ["body", "file", "line"])
     settings = Settings()
     whole = audit_batch(batch, settings).to_json()
     assert whole["tables"]["model fate"]["other"] > 0
     chance = random.Random(5)
     cuts = sorted(chance.sample(range(600), 7))
-    pieces = [batch.slice(start, stop - start) for start, stop in zip([0, *cuts], [*cuts, 600], strict=True)]
+    pieces = [
+        batch.slice(start, stop - start)
+        for start, stop in zip([0, *cuts], [*cuts, 600], strict=True)
+    ]
     chance.shuffle(pieces)
     assert Summary.merged(audit_batch(piece, settings) for piece in pieces).to_json() == whole
     # As an engine that maps record batches runs it, a partition at a time; its rows are strings.
@@ -109,12 +125,19 @@ def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path
             assert schema == "summary string"
             parts = [
                 [
-                    pa.RecordBatch.from_pydict({"value": [line.decode() for line in lines[at : at + 50]]})
+                    pa.RecordBatch.from_pydict(
+                        {"value": [line.decode() for line in lines[at : at + 50]]}
+                    )
                     for at in range(start, stop, 50)
                 ]
                 for start, stop in ((0, 100), (100, 200), (200, 200))
             ]
-            self.rows = [Row(row) for part in parts for batch in function(iter(part)) for row in batch.to_pylist()]
+            self.rows = [
+                Row(row)
+                for part in parts
+                for batch in function(iter(part))
+                for row in batch.to_pylist()
+            ]
             return self
 
         def collect(self) -> list[Row]:
@@ -134,7 +157,9 @@ def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert names["document"]["fates"] == {
         fate: {
             "requests": whole.count("fate", fate),
-            "share": pytest.approx(100 * whole.count("fate", fate) / whole.count("rows", "request"), abs=1e-4),
+            "share": pytest.approx(
+                100 * whole.count("fate", fate) / whole.count("rows", "request"), abs=1e-4
+            ),
         }
         for fate in names["document"]["fates"]
     }

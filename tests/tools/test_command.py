@@ -101,10 +101,15 @@ print(json.dumps(found))
     ]
     done = python(code, json.dumps(asked))
     assert (done.code, done.err) == (0, "")
-    found = {" ".join(arguments): Done(*one) for arguments, one in zip(asked, json.loads(done.out), strict=True)}
+    found = {
+        " ".join(arguments): Done(*one)
+        for arguments, one in zip(asked, json.loads(done.out), strict=True)
+    }
     assert found["--version"] == Done(0, f"adapter {adapter.__version__}\n", "")
     assert found["--help"].code == 0
-    assert "Not installed here:\n  audit    needs typer, rich (extra `cli`)\n" in found["--help"].out
+    assert (
+        "Not installed here:\n  audit    needs typer, rich (extra `cli`)\n" in found["--help"].out
+    )
     assert "  scan     needs typer, rich, libcst (extra `cli`, `kit`)\n" in found["--help"].out
     assert found[""] == Done(2, "", found["--help"].out)
     assert one_line(found["explian"]) == "explian: no such command; did you mean explain?"
@@ -116,7 +121,9 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_missing_library_is_named_with_its_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_its_extra(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for library in COMMANDS[name].needs:
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, library, None)
@@ -146,8 +153,14 @@ def test_the_table_names_what_a_command_imports_at_once() -> None:
 
 
 def test_python_m_adapter() -> None:
-    done = subprocess.run([sys.executable, "-m", "adapter", "-V"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"adapter {adapter.__version__}\n", "")
+    done = subprocess.run(
+        [sys.executable, "-m", "adapter", "-V"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"adapter {adapter.__version__}\n",
+        "",
+    )
 
 
 # Completion
@@ -182,7 +195,9 @@ def test_completion(case: str) -> None:
 @pytest.mark.parametrize(
     ("shell", "said"), [("bash", "complete -o default -F"), ("zsh", "#compdef adapter"), ("fish", "complete --command adapter")]
 )  # fmt: skip
-def test_completion_scripts(shell: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_completion_scripts(
+    shell: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")  # put back as it was
     monkeypatch.setenv("HOME", str(tmp_path))
     done = command("--show-completion", shell)
@@ -195,7 +210,9 @@ def test_completion_scripts(shell: str, said: str, monkeypatch: pytest.MonkeyPat
 
 def test_an_unknown_shell_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")
-    assert one_line(command("--show-completion", "tcsh")).startswith("--show-completion: 'tcsh' is not one of")
+    assert one_line(command("--show-completion", "tcsh")).startswith(
+        "--show-completion: 'tcsh' is not one of"
+    )
 
 
 # Mistakes: one line, which begins with the option or the path
@@ -242,7 +259,9 @@ MISTAKES: dict[tuple[str, ...], str] = {
 
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=lambda one: ascii(" ".join(one))[:60])
-def test_a_mistake_is_one_line(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_one_line(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text("[1]\n", encoding="utf-8")
     said = one_line(command(*arguments))
@@ -267,8 +286,16 @@ def failing(error: BaseException) -> Any:
 
 ENDS: dict[str, tuple[BaseException, int, str]] = {
     "a reader that has gone": (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, ""),
-    "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2, "adapter: stdout: No space left on device\n"),
-    "a quota": (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "adapter: stdout: Disk quota exceeded\n"),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device"),
+        2,
+        "adapter: stdout: No space left on device\n",
+    ),
+    "a quota": (
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        2,
+        "adapter: stdout: Disk quota exceeded\n",
+    ),
     "Ctrl-C": (KeyboardInterrupt(), 130, "adapter: interrupted\n"),
 }
 PRINTING = {
@@ -279,7 +306,9 @@ PRINTING = {
 
 @pytest.mark.parametrize("what", PRINTING)
 @pytest.mark.parametrize("end", ENDS)
-def test_a_result_that_cannot_be_written(end: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_written(
+    end: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error, code, said = ENDS[end]
 
     class Stream(io.StringIO):
@@ -296,7 +325,9 @@ def test_a_result_that_cannot_be_written(end: str, what: str, monkeypatch: pytes
     assert (ended.value.code, err.getvalue()) == (code, said)
 
 
-def test_without_a_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "argv", ["adapter", "--version"])
     with pytest.raises(SystemExit) as ended:
@@ -305,10 +336,15 @@ def test_without_a_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["explain"], "stdin"), (["explain", "-"], "stdin"), (["audit", "-"], "-")], ids=str
+    ("arguments", "said"),
+    [(["explain"], "stdin"), (["explain", "-"], "stdin"), (["audit", "-"], "-")],
+    ids=str,
 )
 def test_without_a_stdin(
-    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     monkeypatch.setattr(sys, "argv", ["adapter", *arguments])
@@ -339,7 +375,9 @@ GONE = {
 
 @pytest.mark.skipif(os.name == "nt", reason="a working directory can't be taken away there")
 @pytest.mark.parametrize("name", GONE)
-def test_a_working_directory_that_has_gone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_directory_that_has_gone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -369,14 +407,26 @@ def test_every_document_says_its_version(tmp_path: Path, monkeypatch: pytest.Mon
 # Names of somebody's
 
 NASTY = "a\nb\r\x1b[31m\u202ex\u2066\u2028\x9b\x07"
-ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+ACTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def nasty_body(word: str) -> str:
     tool = {"type": "function", "function": {"name": word, word: word}}
-    parts = [{"role": "user", "content": [{"type": word, word: word}]}, {"role": word, "name": word, "content": word}]
+    parts = [
+        {"role": "user", "content": [{"type": word, word: word}]},
+        {"role": word, "name": word, "content": word},
+    ]
     return json.dumps(
-        {"model": word, "messages": parts, word: word, "tools": [tool], "metadata": {word: word}, "stop": [word]}
+        {
+            "model": word,
+            "messages": parts,
+            word: word,
+            "tools": [tool],
+            "metadata": {word: word},
+            "stop": [word],
+        }
     )
 
 
@@ -417,7 +467,9 @@ NASTY_RUNS: tuple[tuple[str, ...], ...] = (
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no file there has such a name")
-def test_no_name_reaches_a_terminal_as_it_is(nasty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_name_reaches_a_terminal_as_it_is(
+    nasty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")
     for arguments in NASTY_RUNS:
         done = command(*arguments, env={"OPENAI_BASE_URL": f"http://{NASTY}"})

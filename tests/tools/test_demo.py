@@ -96,7 +96,10 @@ def lines_of(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", CALL_SITES)
 def test_call_sites_stand_as_they_were_written(name: str) -> None:
-    wanted, there = lines_of(CALL_SITES[name]), lines_of((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    wanted, there = (
+        lines_of(CALL_SITES[name]),
+        lines_of((FOLDER / f"{name}.py").read_text(encoding="utf-8")),
+    )
     start = there.index(wanted[0])
     assert there[start : start + len(wanted)] == wanted
     assert SEED_IMPORT not in there
@@ -140,22 +143,38 @@ def test_both_columns_are_shown(name: str) -> None:
     assert ("chat → responses" if flip else "backend = responses") in result.output
     left, right = wire_of(result.output)
     assert left == {"POST /v1/chat/completions"}
-    assert right == ({"POST /v1/chat/completions", "POST /v1/responses"} if flip else {"POST /v1/responses"})
+    assert right == (
+        {"POST /v1/chat/completions", "POST /v1/responses"} if flip else {"POST /v1/responses"}
+    )
 
 
 def wire_of(output: str) -> tuple[set[str], set[str]]:
     """Give the requests that each column, half of the width, shows."""
     middle, lines = int(WIDE["COLUMNS"]) // 2, output.splitlines()
     columns = ([line[:middle] for line in lines], [line[middle:] for line in lines])
-    left, right = ({found for line in column for found in re.findall(r"POST /v1/\S+", line)} for column in columns)
+    left, right = (
+        {found for line in column for found in re.findall(r"POST /v1/\S+", line)}
+        for column in columns
+    )
     return left, right
 
 
 def test_what_the_programs_print_is_in_both_columns(shown: str) -> None:
-    for said in ("Wait longer after every failure", "Confirm the alert", "orders, asc", "track_parcel("):
+    for said in (
+        "Wait longer after every failure",
+        "Confirm the alert",
+        "orders, asc",
+        "track_parcel(",
+    ):
         assert any(line.count(said) == 2 for line in shown.splitlines()), said
     # A decision, the two APIs' words for the same thing, and the honest note.
-    for word in ("responses (asked responses)", "messages:", "input:", "response completed", "scripted stand-in"):
+    for word in (
+        "responses (asked responses)",
+        "messages:",
+        "input:",
+        "response completed",
+        "scripted stand-in",
+    ):
         assert word in shown, word
 
 
@@ -169,7 +188,12 @@ def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
         "completions",
         "responses",
     ]
-    assert [decided.backend for decided in outcome.decisions] == ["chat", "responses", "chat", "responses"]
+    assert [decided.backend for decided in outcome.decisions] == [
+        "chat",
+        "responses",
+        "chat",
+        "responses",
+    ]
 
 
 # Where it must fail
@@ -181,7 +205,9 @@ def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
 
     def run(program: Any, side: Any, source: Any, **more: Any) -> RunResult:
         outcome = real(program, side, source, **more)
-        return change(outcome) if side is program.sides[1] and program.name == "backoff" else outcome
+        return (
+            change(outcome) if side is program.sides[1] and program.name == "backoff" else outcome
+        )
 
     monkeypatch.setattr("adapter.tools.cli.demo.run", run)
 
@@ -189,10 +215,16 @@ def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda outcome: RunResult(outcome.printed + "!", outcome.results, outcome.decisions, outcome.exchanges),
+        lambda outcome: RunResult(
+            outcome.printed + "!", outcome.results, outcome.decisions, outcome.exchanges
+        ),
         lambda outcome: RunResult(outcome.printed, (), (), outcome.exchanges),
         lambda outcome: RunResult(
-            outcome.printed, outcome.results, outcome.decisions, outcome.exchanges, "ValueError: planted"
+            outcome.printed,
+            outcome.results,
+            outcome.decisions,
+            outcome.exchanges,
+            "ValueError: planted",
         ),
     ],
     ids=["words", "results", "error"],
@@ -207,13 +239,20 @@ def test_a_difference_ends_with_1(monkeypatch: pytest.MonkeyPatch, change: Any) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_a_difference_in_a_recording_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
     """Plant it where it would come from: in what the server said on one side."""
     program = next(program for program in PROGRAMS if program.name == name)
     for path in demo_runs.cassette_folder().glob(f"{name}.*.yaml"):
         text = path.read_text(encoding="utf-8")
         if path.name == f"{name}.{program.sides[1].name}.yaml":
-            said = {"backoff": "double", "runbook": " saturation", "query": "fulfilled", "tool_loop": "carrier"}[name]
+            said = {
+                "backoff": "double",
+                "runbook": " saturation",
+                "query": "fulfilled",
+                "tool_loop": "carrier",
+            }[name]
             changed = text.replace(said, said[:-1] + "X")
             assert changed != text
             text = changed
@@ -227,7 +266,10 @@ def test_a_difference_in_a_recording_ends_with_1(monkeypatch: pytest.MonkeyPatch
 def test_a_missing_recording_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(demo_runs, "cassette_folder", lambda: tmp_path)
     done = command("demo", "--only", "backoff")
-    assert (done.code, done.err) == (2, f"adapter: {tmp_path}/backoff.chat.yaml: the recording isn't there\n")
+    assert (done.code, done.err) == (
+        2,
+        f"adapter: {tmp_path}/backoff.chat.yaml: the recording isn't there\n",
+    )
 
 
 def test_a_users_own_settings_and_key_have_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +349,9 @@ HTML = (("content-type", "text/html"),)
 
 
 def error(status: int, code: str | None = None) -> Reply:
-    return Reply.of_json({"error": {"message": f"no {KEY} here", "type": "x", "param": None, "code": code}}, status)
+    return Reply.of_json(
+        {"error": {"message": f"no {KEY} here", "type": "x", "param": None, "code": code}}, status
+    )
 
 
 KEY = "hunter2-hunter2"
@@ -334,7 +378,9 @@ def test_a_server_without_the_api_is_a_mistake(
 ) -> None:
     reply, said = REPLIES[case]
     loopback.answer = lambda _: reply
-    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
+    monkeypatch.setattr(
+        "openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0
+    )
     url = loopback.base_url.replace("://", f"://ada:{KEY}@")
     done = command("demo", "--server", url, "--key", KEY, "--only", "backoff", *form)
     assert done.code == 2
@@ -347,8 +393,14 @@ def test_a_server_without_the_api_is_a_mistake(
 
 
 UNREACHED = {
-    "nobody listens": ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1: not reachable: connection refused"),
-    "with a password": (f"http://a:{KEY}@127.0.0.1:1/v1", "http://127.0.0.1:1/v1: not reachable: connection refused"),
+    "nobody listens": (
+        "http://127.0.0.1:1/v1",
+        "http://127.0.0.1:1/v1: not reachable: connection refused",
+    ),
+    "with a password": (
+        f"http://a:{KEY}@127.0.0.1:1/v1",
+        "http://127.0.0.1:1/v1: not reachable: connection refused",
+    ),
     "no address": ("127.0.0.1:1/v1", "--server: expected http(s)://host/path"),
     "another scheme": ("ftp://127.0.0.1/v1", "--server: expected http(s)://host/path"),
     "nothing": ("", "--server: expected http(s)://host/path"),
@@ -395,8 +447,12 @@ def test_why_a_server_is_not_reached(case: str) -> None:
     assert describe(raised(chain)).startswith(said)
 
 
-def test_one_side_that_fails_is_a_difference(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
+def test_one_side_that_fails_is_a_difference(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0
+    )
 
     def answer(request: Request) -> Any:
         if request.body == b"{}":
@@ -413,7 +469,15 @@ def test_one_side_that_fails_is_a_difference(loopback: Loopback, monkeypatch: py
 def test_cassettes_that_cannot_be_kept(loopback: Loopback, tmp_path: Path) -> None:
     loopback.answer = lambda request: error(400) if request.body == b"{}" else both(request)
     (tmp_path / "file").write_text("", encoding="utf-8")
-    done = command("demo", "--server", loopback.base_url, "--only", "backoff", "--save", tmp_path / "file" / "x")
+    done = command(
+        "demo",
+        "--server",
+        loopback.base_url,
+        "--only",
+        "backoff",
+        "--save",
+        tmp_path / "file" / "x",
+    )
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert str(tmp_path / "file") in done.err
     assert command("demo", "--save", tmp_path).code == 2

@@ -53,7 +53,9 @@ def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "packages_distributions", PACKAGES)
 
 
-def found(check: Callable[[Environment], Any], patient: Environment | None = None, **settings: Any) -> list[Finding]:
+def found(
+    check: Callable[[Environment], Any], patient: Environment | None = None, **settings: Any
+) -> list[Finding]:
     """Make one check."""
     return list(check(patient or Environment(adapter.Settings(**settings))))
 
@@ -65,7 +67,9 @@ def states(findings: list[Finding]) -> list[tuple[str, str]]:
 # The settings and where they stand
 
 
-def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_setting_says_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('service = "shop"\nbackend = "chat"\ndrop = ["seed"]\n', encoding="utf-8")
     monkeypatch.setenv("ADAPTER_BACKEND", "responses")
@@ -82,14 +86,23 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytes
 
 
 def test_variables_that_are_no_settings_are_named() -> None:
-    variables = {"ADAPTER_EMULAET": "stop", "ADAPTER_LOG": "info", "ADAPTER_PORT": "80", "HOME": "x"}
+    variables = {
+        "ADAPTER_EMULAET": "stop",
+        "ADAPTER_LOG": "info",
+        "ADAPTER_PORT": "80",
+        "HOME": "x",
+    }
     (only,) = [
         one
-        for one in found(settings_sources.settings, Environment(adapter.Settings(), variables=variables))
+        for one in found(
+            settings_sources.settings, Environment(adapter.Settings(), variables=variables)
+        )
         if one.state != "ok"
     ]
     assert (only.name, only.state) == ("variables", "warning")
-    assert only.message == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
+    assert (
+        only.message == "ADAPTER_EMULAET: no such setting, ignored; did you mean ADAPTER_EMULATE?"
+    )
 
 
 @pytest.mark.parametrize("spelled", ["on_bug", "on_internal_error"])
@@ -99,13 +112,23 @@ def test_a_setting_with_two_names_says_where_it_came_from(
     file = tmp_path / "adapter.toml"
     file.write_text(f'{spelled} = "raise"\n', encoding="utf-8")
     assert (
-        settings_sources.setting_row(adapter.Settings(config_file=file), "on_internal_error", {})["from"] == f"{file}, line 1"
+        settings_sources.setting_row(adapter.Settings(config_file=file), "on_internal_error", {})[
+            "from"
+        ]
+        == f"{file}, line 1"
     )
-    assert settings_sources.setting_row(adapter.Settings(**{spelled: "raise"}), "on_internal_error", {})["from"] == "argument"
+    assert (
+        settings_sources.setting_row(
+            adapter.Settings(**{spelled: "raise"}), "on_internal_error", {}
+        )["from"]
+        == "argument"
+    )
     variables = {f"ADAPTER_{spelled.upper()}": "raise"}
     monkeypatch.setenv(*variables.popitem())
     assert (
-        settings_sources.setting_row(adapter.Settings(), "on_internal_error", dict(os.environ))["from"]
+        settings_sources.setting_row(adapter.Settings(), "on_internal_error", dict(os.environ))[
+            "from"
+        ]
         == f"ADAPTER_{spelled.upper()}"
     )
 
@@ -122,21 +145,32 @@ def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_variable_of_a_file_is_from_there(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADAPTER_SERVICE=shop\n", encoding="utf-8")
     settings = adapter.Settings(_env_file=tmp_path / ".env")
-    assert settings_sources.setting_row(settings, "service", {})["from"] == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
+    assert (
+        settings_sources.setting_row(settings, "service", {})["from"]
+        == f"ADAPTER_SERVICE in {tmp_path / '.env'}"
+    )
 
 
 def test_a_share_for_a_percentage_is_told_of() -> None:
     settings = adapter.Settings(rollout=0.25, rules=[{"rollout": "0.5%"}, {"rollout": 1}])  # type: ignore[list-item]
-    notes = [one for one in found(settings_sources.settings, Environment(settings)) if one.state == "note"]
+    notes = [
+        one
+        for one in found(settings_sources.settings, Environment(settings))
+        if one.state == "note"
+    ]
     assert [one.name for one in notes] == ["rollout", "rules[0].rollout"]
     assert notes[0].advice == "Write 25 where 25 % is meant."
 
 
-def test_the_kill_switch_is_found_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kill_switch_is_found_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('force = "chat"\n', encoding="utf-8")
     monkeypatch.setenv("ADAPTER_FORCE", "responses")
-    patient = Environment(adapter.Settings(config_file=file), variables={"ADAPTER_FORCE": "responses"})
+    patient = Environment(
+        adapter.Settings(config_file=file), variables={"ADAPTER_FORCE": "responses"}
+    )
     warning = found(settings_sources.settings, patient)[1]
     assert (warning.name, warning.state) == ("force", "warning")
     assert f"chat, by force ({file}, line 1)" in warning.message
@@ -170,7 +204,9 @@ def test_a_stores_url_is_shown_without_its_password(url: str, shown: str) -> Non
         (None, "failed"),
     ],
 )
-def test_the_supported_sdks(version: str | None, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supported_sdks(
+    version: str | None, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def told(name: str) -> str:
         if version is None:
             raise metadata.PackageNotFoundError(name)
@@ -217,7 +253,9 @@ def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
 
 
 def test_another_distribution_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"adapter": ["adapter", DISTRIBUTION]})
+    monkeypatch.setattr(
+        metadata, "packages_distributions", lambda: {"adapter": ["adapter", DISTRIBUTION]}
+    )
     (one,) = found(installation.shadow, Environment(None, folder=tmp_path))
     assert one.state == "failed"
     assert "Another distribution, adapter," in one.message
@@ -252,16 +290,18 @@ def test_a_memory_that_is_not_shared(case: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     settings = adapter.Settings()
-    assert states(found(workers.memory, Environment(settings, variables=environment, folder=tmp_path))) == [
-        ("memory", state)
-    ]
+    assert states(
+        found(workers.memory, Environment(settings, variables=environment, folder=tmp_path))
+    ) == [("memory", state)]
     shared = adapter.Settings(memory=f"sqlite:///{tmp_path}/turns.db")
     of_machines = "note" if state == "note" else "ok"
-    assert states(found(workers.memory, Environment(shared, variables=environment, folder=tmp_path))) == [
-        ("memory", of_machines)
-    ]
+    assert states(
+        found(workers.memory, Environment(shared, variables=environment, folder=tmp_path))
+    ) == [("memory", of_machines)]
     never = adapter.Settings(carry_reasoning="never")
-    assert states(found(workers.memory, Environment(never, variables=environment, folder=tmp_path))) == [("memory", "ok")]
+    assert states(
+        found(workers.memory, Environment(never, variables=environment, folder=tmp_path))
+    ) == [("memory", "ok")]
 
 
 # Rules
@@ -371,7 +411,9 @@ def test_a_store_of_ones_own() -> None:
     store = Slow()
     assert states(found(connectivity.store, memory=store, memory_key=KEY)) == [("store", "ok")]
     assert store.values == {}
-    assert states(found(connectivity.store, memory=store, memory_timeout=1e-9)) == [("store", "warning")]
+    assert states(found(connectivity.store, memory=store, memory_timeout=1e-9)) == [
+        ("store", "warning")
+    ]
     assert states(found(connectivity.store, memory=Slow(loses=True))) == [("store", "failed")]
 
 
@@ -399,7 +441,9 @@ def client():
     patient = Environment(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
     try:
         assert states(found(connectivity.flag, patient)) == [("flags", state)]
-        (one,) = found(sample_call.decision, replace(patient, settings=adapter.Settings(backend="responses")))
+        (one,) = found(
+            sample_call.decision, replace(patient, settings=adapter.Settings(backend="responses"))
+        )
         forced = case.startswith("force-")
         assert (one.details["backend"], one.details["reason"]) == {
             True: ("chat", "force"), False: ("chat", "flag") if case == "chat" else ("responses", "settings"),
@@ -417,8 +461,20 @@ SHAPED = b'{"error": {"message": "you must provide a model parameter", "type": "
 PAGE = b"<html><body>Access denied</body></html>"
 MEANINGS = {
     "the API's own 400": (400, "application/json", SHAPED, "ok", "The route is there"),
-    "vLLM's 422": (422, "application/json", b'{"detail": [{"loc": ["model"]}]}', "ok", "The route is there"),
-    "no such route": (404, "application/json", b'{"detail": "Not Found"}', "failed", "The route isn't there"),
+    "vLLM's 422": (
+        422,
+        "application/json",
+        b'{"detail": [{"loc": ["model"]}]}',
+        "ok",
+        "The route is there",
+    ),
+    "no such route": (
+        404,
+        "application/json",
+        b'{"detail": "Not Found"}',
+        "failed",
+        "The route isn't there",
+    ),
     "a plain 404": (404, "text/plain", b"404 page not found", "failed", "The route isn't there"),
     "no such method": (405, "text/html", PAGE, "failed", "The route isn't there"),
     "a gateway's page": (403, "text/html", PAGE, "failed", "a gateway or a proxy"),
@@ -442,13 +498,18 @@ def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
     environment = {"OPENAI_BASE_URL": loopback.base_url, "OPENAI_API_KEY": "sk-secret"}
     both = found(connectivity.endpoints, Environment(None, variables=environment, live=True))
     assert states(both) == [("/chat/completions", state), ("/responses", state)]
-    assert sorted(request.path for request in loopback.requests) == ["/v1/chat/completions", "/v1/responses"]
+    assert sorted(request.path for request in loopback.requests) == [
+        "/v1/chat/completions",
+        "/v1/responses",
+    ]
     assert {request.body for request in loopback.requests} == {b"{}"}
     assert "sk-secret" not in str(both)
 
 
 def test_no_key_is_a_note_there_too() -> None:
-    assert interpret_reply(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
+    assert (
+        interpret_reply(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
+    )
 
 
 def test_nobody_is_asked_unasked() -> None:
@@ -504,7 +565,11 @@ def test_a_base_url_of_a_relay() -> None:
         variables={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
     )
     (one,) = found(sample_call.decision, patient)
-    assert (one.state, "goes to chat" in one.message, "query held" in one.message) == ("note", True, True)
+    assert (one.state, "goes to chat" in one.message, "query held" in one.message) == (
+        "note",
+        True,
+        True,
+    )
     assert one.advice.startswith("A relay that is told its target in the query")
 
 
@@ -543,13 +608,18 @@ def test_what_is_wrong_ends_with_1(folder: Path) -> None:
     broken = doctor("--json", ADAPTER_BACKEND="neither")
     assert broken.exit_code == 1
     findings = {one["name"]: one for one in json.loads(broken.stdout)["findings"]}
-    assert findings["settings"]["says"] == "backend: Input should be 'chat' or 'responses' (ADAPTER_BACKEND)"
+    assert (
+        findings["settings"]["says"]
+        == "backend: Input should be 'chat' or 'responses' (ADAPTER_BACKEND)"
+    )
     assert findings["decision"]["state"] == "skipped"
 
 
 @pytest.mark.parametrize("name", ["adapter.toml", "pyproject.toml"])
 @pytest.mark.parametrize("variable", [None, "", " "])
-def test_a_file_that_nothing_names_is_told_of_and_not_read(name: str, variable: str | None, folder: Path) -> None:
+def test_a_file_that_nothing_names_is_told_of_and_not_read(
+    name: str, variable: str | None, folder: Path
+) -> None:
     table = "[tool.adapter]\n" if name == "pyproject.toml" else ""
     (folder / name).write_text(f'{table}backend = "responses"\n', encoding="utf-8")
     plain = {} if variable is None else {"ADAPTER_CONFIG": variable}
@@ -607,7 +677,9 @@ def test_a_checkout_of_somebodys_is_connected_to_nowhere(
 ) -> None:
     host = f"127.0.0.1:{listener.port}"
     for name, text in STRANGERS.items():
-        (folder / name).write_text(text.format(url=f"redis://{host}/0", host=host), encoding="utf-8")
+        (folder / name).write_text(
+            text.format(url=f"redis://{host}/0", host=host), encoding="utf-8"
+        )
     (folder / "call.json").write_text(REQUEST, encoding="utf-8")
     elsewhere = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     done = command("doctor", *form, env=elsewhere)
@@ -631,12 +703,18 @@ NAMED: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_what_is_named_is_asked(case: str, folder: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_named_is_asked(
+    case: str, folder: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connectivity, "_TIMEOUT", 2.0)
     url = f"redis://127.0.0.1:{listener.port}/0"
-    (folder / "adapter.toml").write_text(STRANGERS["adapter.toml"].format(url=url), encoding="utf-8")
+    (folder / "adapter.toml").write_text(
+        STRANGERS["adapter.toml"].format(url=url), encoding="utf-8"
+    )
     arguments, variables = NAMED[case]
-    done = command("doctor", *arguments, env={name: value.format(url=url) for name, value in variables.items()})
+    done = command(
+        "doctor", *arguments, env={name: value.format(url=url) for name, value in variables.items()}
+    )
     assert (done.code, listener.was_asked) == (1, True)
 
 
@@ -656,7 +734,9 @@ def test_other_commands_read_the_file_here_and_say_so(name: str, folder: Path) -
     (folder / "other.toml").write_text('backend = "chat"\n', encoding="utf-8")
 
     def explained(*arguments: str, **variables: str) -> tuple[str, str]:
-        done = CliRunner().invoke(app, ["explain", "--json", *arguments], input=REQUEST, env=variables)
+        done = CliRunner().invoke(
+            app, ["explain", "--json", *arguments], input=REQUEST, env=variables
+        )
         return json.loads(done.stdout)["decision"]["asked"], done.stderr
 
     line = f"settings: {name}, found here; a program reads it only where ADAPTER_CONFIG names it\n"

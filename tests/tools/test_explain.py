@@ -27,11 +27,18 @@ from tests.support.loopback import Loopback
 
 USER = {"role": "user", "content": "What is the airspeed?"}
 PLAIN: dict[str, Any] = {"model": "gpt-4o", "messages": [USER]}
-TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+    }
+]
 
 
 def run(*arguments: str, body: Any = PLAIN, text: str | None = None) -> Result:
-    return CliRunner().invoke(app, ["explain", *arguments], input=json.dumps(body) if text is None else text)
+    return CliRunner().invoke(
+        app, ["explain", *arguments], input=json.dumps(body) if text is None else text
+    )
 
 
 def document(*arguments: str, body: Any = PLAIN) -> dict[str, Any]:
@@ -54,7 +61,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "clamped": ({"max_tokens": 5}, {"backend": "responses", "drop": ["max_tokens"]}),
     "a rule's model": (
         {},
-        {"rules": [{"match": {"model": "gpt-4*"}, "backend": "responses", "model": "gpt-5.4-mini"}]},
+        {
+            "rules": [
+                {"match": {"model": "gpt-4*"}, "backend": "responses", "model": "gpt-5.4-mini"}
+            ]
+        },
     ),
     "off": ({"seed": 7}, {}),
     "killed": ({}, {"backend": "responses", "force": "chat"}),
@@ -74,7 +85,9 @@ def test_a_relay_that_is_told_its_target_in_the_query(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("more", "settings"), CASES.values(), ids=CASES)
-def test_it_agrees_with_a_real_call(loopback: Loopback, more: dict[str, Any], settings: dict[str, Any]) -> None:
+def test_it_agrees_with_a_real_call(
+    loopback: Loopback, more: dict[str, Any], settings: dict[str, Any]
+) -> None:
     import openai
 
     body = {**PLAIN, **more}
@@ -82,7 +95,9 @@ def test_it_agrees_with_a_real_call(loopback: Loopback, more: dict[str, Any], se
     explained = explain(body, in_force, CallOrigin(url=f"{loopback.base_url}/chat/completions"))
     loopback.answer = both
     result: Any
-    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=in_force, max_retries=0) as client:
+    with adapter.OpenAI(
+        base_url=loopback.base_url, api_key="k", settings=in_force, max_retries=0
+    ) as client:
         try:
             result = client.chat.completions.create(**body)
         except openai.BadRequestError as error:
@@ -102,7 +117,9 @@ def test_it_agrees_with_a_real_call(loopback: Loopback, more: dict[str, Any], se
         assert result.code == explained.error["code"]
         return
     assert len(loopback.requests) == explained.sent.requests
-    assert [json.loads(one.body) for one in loopback.requests] == [explained.sent.body] * explained.sent.requests
+    assert [json.loads(one.body) for one in loopback.requests] == [
+        explained.sent.body
+    ] * explained.sent.requests
     assert {one.path for one in loopback.requests} == {explained.sent.path}
 
 
@@ -130,7 +147,9 @@ def test_a_place_in_the_rollout_is_the_one_that_counts() -> None:
 
 
 def test_azure() -> None:
-    url = "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
+    url = (
+        "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2024-06-01"
+    )
     sent = explain(PLAIN, Settings(backend="responses"), CallOrigin(url=url)).sent
     assert sent is not None
     assert sent.path == "/openai/responses?api-version=2025-03-01-preview"
@@ -148,7 +167,12 @@ FORMS: dict[str, Any] = {
     "a gateway's log": {"request_body": json.dumps(PLAIN), "response": {"usage": {}}},
     "an evaluation's row": {"input": PLAIN},
     "body as text": {"body": json.dumps(PLAIN)},
-    "a batch file's line": {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": PLAIN},
+    "a batch file's line": {
+        "custom_id": "1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": PLAIN,
+    },
 }
 
 
@@ -212,7 +236,12 @@ ODD: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "stop emulated": ({"stop": 5}, {"emulate": ["stop"]}, "chat", "holds"),
     "n neutral": ({"n": 1}, {"emulate": ["n"]}, "responses", "left out"),
     "no tool": ({"tools": [{"type": "function"}]}, {}, "chat", "holds"),
-    "no tool, refused": ({"tools": [{"type": "function"}]}, {"unsupported": "drop"}, "responses", "refused"),
+    "no tool, refused": (
+        {"tools": [{"type": "function"}]},
+        {"unsupported": "drop"},
+        "responses",
+        "refused",
+    ),
 }
 
 
@@ -293,7 +322,9 @@ def test_no_contents() -> None:
 
 
 def test_the_terminals_form() -> None:
-    shown = run("--url", "https://gateway.example/v1/chat/completions", body={**PLAIN, "seed": 1}).stdout
+    shown = run(
+        "--url", "https://gateway.example/v1/chat/completions", body={**PLAIN, "seed": 1}
+    ).stdout
     for expected in (
         "POST /v1/chat/completions",
         "nothing goes to the Responses API",
@@ -307,7 +338,9 @@ def test_the_terminals_form() -> None:
     assert "\x1b[" not in shown
 
 
-def test_no_backend_is_recommended_for_a_host_that_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_backend_is_recommended_for_a_host_that_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert "if chosen" in run().stdout
     monkeypatch.setenv("ADAPTER_HOSTS", "gateway.example")
     shown = run().stdout
@@ -391,7 +424,9 @@ def test_a_large_request_takes_no_time() -> None:
     """Of the processor: thirty megabytes in ten thousand messages; the bound is generous, since machines are shared."""
     body = {
         "model": "gpt-4o",
-        "messages": [{"role": "user", "name": "ada", "content": "word " * 600} for _ in range(10_000)],
+        "messages": [
+            {"role": "user", "name": "ada", "content": "word " * 600} for _ in range(10_000)
+        ],
     }
     text = json.dumps(body)
     run()  # imports

@@ -71,12 +71,16 @@ def agree(body: Json, way: str) -> None:
 
     def answer(request: Any) -> Any:
         arrived.append((request.url.raw_path.decode(), json.loads(request.content)))
-        return http.Response(400, json={"error": {"message": "no", "type": "x", "param": None, "code": None}})
+        return http.Response(
+            400, json={"error": {"message": "no", "type": "x", "param": None, "code": None}}
+        )
 
     in_force, where = IN_FORCE[way], WAYS[way][1]
     before = copy.deepcopy(body)
     transport = adapter.Transport(http.MockTransport(answer), settings=in_force)
-    request = http.Request("POST", where.url, headers=list(where.headers), content=json.dumps(body).encode())
+    request = http.Request(
+        "POST", where.url, headers=list(where.headers), content=json.dumps(body).encode()
+    )
     with adapter.use(tag=where.tag, conversation=where.conversation):
         reply = transport.handle_request(request)
     decided = adapter.decision(request)
@@ -89,7 +93,9 @@ def agree(body: Json, way: str) -> None:
         assert json.loads(reply.read())["error"] == explained.error
     else:
         # One answer of several that is an error cancels the others.
-        assert arrived[: explained.sent.requests] == [(explained.sent.path, explained.sent.body)] * len(arrived)
+        assert arrived[: explained.sent.requests] == [
+            (explained.sent.path, explained.sent.body)
+        ] * len(arrived)
     if decided.asked == "responses":
         assert explained.moves == (decided.backend == "responses" and bool(arrived))
         assert (explained.refusal is None) == (decided.reason != "refused")
@@ -121,7 +127,9 @@ def test_the_tables_of_requests(way: str) -> None:
         agree(body, way)
 
 
-@pytest.mark.parametrize(("base", "way"), [("plain", "chat"), ("tools", "drop"), ("one way", "emulate")])
+@pytest.mark.parametrize(
+    ("base", "way"), [("plain", "chat"), ("tools", "drop"), ("one way", "emulate")]
+)
 def test_odd_requests(base: str, way: str) -> None:
     for name in odd.NAMES:
         if name != "messages":  # a body without a list of them is no chat request; explain says so
@@ -158,14 +166,25 @@ def test_a_scan_says_the_same_of_what_is_written_out(way: str, tmp_path: Path) -
     for body in bodies:
         own = {name: value for name, value in body.items() if name in CHAT_PARAMETERS}
         other = {name: value for name, value in body.items() if name not in own}
-        words = [f"{name}={value!r}" for name, value in own.items()] + ([f"extra_body={other!r}"] if other else [])
+        words = [f"{name}={value!r}" for name, value in own.items()] + (
+            [f"extra_body={other!r}"] if other else []
+        )
         lines.append(f"client.chat.completions.create({', '.join(words)})")
     file = tmp_path / "calls.py"
     file.write_text("\n".join(lines), encoding="utf-8")
-    said = {one.site.line: one.assessment.verdict for one in scan([file], IN_FORCE[way], jobs=1).findings}
+    said = {
+        one.site.line: one.assessment.verdict
+        for one in scan([file], IN_FORCE[way], jobs=1).findings
+    }
     for line, body in enumerate(bodies, 3):
         explained = explain(body, IN_FORCE[way])
-        expected = {"moves"} if explained.moves else {"refused"} if explained.refusal else {"setting", "stays"}
+        expected = (
+            {"moves"}
+            if explained.moves
+            else {"refused"}
+            if explained.refusal
+            else {"setting", "stays"}
+        )
         assert said[line] in expected, lines[line - 1]
 
 

@@ -20,9 +20,7 @@ from adapter._routing.reload import SettingsReloader
 from adapter.tools import kill_switch
 from adapter.tools.kill_switch import ForceError, force_file
 
-REST = (
-    '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
-)
+REST = '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
 
 # The file, and what it is with `force = "chat"`; without a second text, `off` gives the first one back.
 FILES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
@@ -66,11 +64,17 @@ PROJECTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "CRLF": ("[tool.adapter]\r\nrollout = 5\r\n", '[tool.adapter]\r\nforce = "chat"\r\nrollout = 5\r\n'),
 }  # fmt: skip
 
-ALL = [("adapter.toml", *one) for one in FILES.items()] + [("pyproject.toml", *one) for one in PROJECTS.items()]
+ALL = [("adapter.toml", *one) for one in FILES.items()] + [
+    ("pyproject.toml", *one) for one in PROJECTS.items()
+]
 
 
-@pytest.mark.parametrize(("name", "case", "texts"), ALL, ids=[f"{name} {case}" for name, case, _ in ALL])
-def test_the_rest_stays_as_it_is(name: str, case: str, texts: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "case", "texts"), ALL, ids=[f"{name} {case}" for name, case, _ in ALL]
+)
+def test_the_rest_stays_as_it_is(
+    name: str, case: str, texts: tuple[str, ...], tmp_path: Path
+) -> None:
     file = tmp_path / name
     before, forced, after = (*texts, texts[0])[:3]
     for wanted in ("chat", "native", "native", "chat"):
@@ -173,7 +177,11 @@ def test_mode_and_owner_stay(mode: int, tmp_path: Path) -> None:
     before = file.stat()
     force_file(file, "chat")
     after = file.stat()
-    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
     assert after.st_ino != before.st_ino  # replaced as a whole
 
 
@@ -214,7 +222,9 @@ def test_a_mount_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    folder, pipe, missing, dangling = (tmp_path / name for name in ("folder", "pipe", "missing.toml", "dangling.toml"))
+    folder, pipe, missing, dangling = (
+        tmp_path / name for name in ("folder", "pipe", "missing.toml", "dangling.toml")
+    )
     folder.mkdir()
     dangling.symlink_to("nowhere")
     refused = [folder, missing, dangling]
@@ -275,10 +285,16 @@ def test_the_command(run: Callable[..., Done], tmp_path: Path) -> None:
     file.write_text("rollout = 5\n")
     done = run("chat", file)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f'{file} now says force = "chat" (line 1): every call goes to Chat Completions.\n'
+    assert (
+        done.stdout
+        == f'{file} now says force = "chat" (line 1): every call goes to Chat Completions.\n'
+    )
     done = run("off", adapter_config=str(file))
     assert done.returncode == 0
-    assert done.stdout == f"{file} forces nothing any more (taken from line 1): calls go where the settings say.\n"
+    assert (
+        done.stdout
+        == f"{file} forces nothing any more (taken from line 1): calls go where the settings say.\n"
+    )
     file.write_text("rolout = 5\n")
     done = run("native", file, ADAPTER_FORCE="chat")
     assert done.returncode == 1
@@ -288,13 +304,16 @@ def test_the_command(run: Callable[..., Done], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["chat"], ["chat", "/nowhere/adapter.toml"], ["responses", "x.toml"], ["chat", "."]]
+    "arguments",
+    [["chat"], ["chat", "/nowhere/adapter.toml"], ["responses", "x.toml"], ["chat", "."]],
 )
 def test_the_command_used_wrongly(
     run: Callable[..., Done], arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "adapter.toml").write_text("rollout = 5\n")  # not found by itself: another program may be meant
+    (tmp_path / "adapter.toml").write_text(
+        "rollout = 5\n"
+    )  # not found by itself: another program may be meant
     done = run(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""

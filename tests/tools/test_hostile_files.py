@@ -33,7 +33,9 @@ from tests.plugin.test_testing import GOOD
 
 USER = {"role": "user", "content": "hi"}
 BODY = {"model": "gpt-4.1", "messages": [USER]}
-CALL = "from openai import OpenAI\n\nOpenAI().chat.completions.create(model='gpt-4.1', messages=[])\n"
+CALL = (
+    "from openai import OpenAI\n\nOpenAI().chat.completions.create(model='gpt-4.1', messages=[])\n"
+)
 SPARSE = 50 << 30
 _SOCKETS: list[socket.socket] = []
 
@@ -69,11 +71,20 @@ THINGS: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "a folder": (Path.mkdir, None),
     "a link to its own folder": (lambda path: path.symlink_to("."), None),
     "a socket": (_socket, "not a regular file: a socket"),
-    "an endless device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file: a device"),
+    "an endless device": (
+        lambda path: path.symlink_to("/dev/zero"),
+        "not a regular file: a device",
+    ),
     "an empty device": (lambda path: path.symlink_to("/dev/null"), "not a regular file: a device"),
     "fifty gigabytes of nothing": (_sparse, "a sparse file: nearly all of it is a hole"),
 }
-SOME = ("a named pipe", "links in a circle", "a folder", "an endless device", "fifty gigabytes of nothing")
+SOME = (
+    "a named pipe",
+    "links in a circle",
+    "a folder",
+    "an endless device",
+    "fifty gigabytes of nothing",
+)
 some_things = pytest.mark.parametrize(("make", "why"), [THINGS[name] for name in SOME], ids=SOME)
 
 NAMES = ("new\nline", "esc\x1b[31m", os.fsdecode(b"not utf-8 \xff"), "-f")
@@ -149,7 +160,11 @@ def check_fix(left: dict[str, str]) -> None:
 def check_hygiene(left: dict[str, str]) -> None:
     for one in ("good.jsonl", "good.py"):
         Path(one).unlink()
-    found = {str(one.path): one.what for one in cassette_check.check(Path(), [Path()]) if one.what.startswith("can't")}
+    found = {
+        str(one.path): one.what
+        for one in cassette_check.check(Path(), [Path()])
+        if one.what.startswith("can't")
+    }
     assert found == {name: f"can't be read: {why}" for name, why in left.items()}
 
 
@@ -221,7 +236,9 @@ def test_a_settings_file(here: Path, make: Callable[[Path], object], why: str | 
         Settings(config_file="thing")
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"]
+)
 def test_a_settings_file_that_becomes_one(here: Path, make: Callable[[Path], object]) -> None:
     path = here / "thing"
     path.write_text('backend = "responses"\n')
@@ -367,7 +384,11 @@ def test_a_file_is_written_in_place(here: Path) -> None:
 
 def test_a_patch_is_told_to_the_byte(here: Path) -> None:
     (here / "good.py").unlink()
-    for name, coding in (('odd\n\x1b"\\ü.py', "utf-8"), ("größe.py", "latin-1"), ("empty.py", "idna")):
+    for name, coding in (
+        ('odd\n\x1b"\\ü.py', "utf-8"),
+        ("größe.py", "latin-1"),
+        ("empty.py", "idna"),
+    ):
         (here / name).write_bytes(f"# coding: {coding}\n{CALL}".encode())
     patch = run("scan", "--fix", ".").stdout_bytes
     assert b'--- "a/odd\\012\\033\\042\\134\\303\\274.py"\n' in patch
@@ -385,7 +406,9 @@ def test_what_may_not_be_written_is_left_and_the_others_are_written(here: Path) 
     assert (here / "a.py").read_text() == CALL
     assert stat.S_IMODE((here / "a.py").stat().st_mode) == 0o444
     assert (
-        json.loads(run("scan", "--fix", "--yes", "--json", ".", ends=(1,)).stdout)["changed"][0]["why"]
+        json.loads(run("scan", "--fix", "--yes", "--json", ".", ends=(1,)).stdout)["changed"][0][
+            "why"
+        ]
         == "it is read-only"
     )
 
@@ -466,7 +489,9 @@ def test_only_a_store_that_the_user_names_is_opened(  # noqa: PLR0917  # a table
     pytest.importorskip("redis")
     port, came = server
     table = "[tool.adapter]\n" if project == "pyproject.toml" else ""
-    (here / project).write_text(f'{table}backend = "responses"\nmemory = "redis://127.0.0.1:{port}"\n')
+    (here / project).write_text(
+        f'{table}backend = "responses"\nmemory = "redis://127.0.0.1:{port}"\n'
+    )
     for name, value in variables.items():
         monkeypatch.setenv(name, value.replace("adapter.toml", project))
     given = [one.replace("adapter.toml", project) for one in arguments]

@@ -55,7 +55,13 @@ def test_a_shape_of_ones_own(tmp_path: Path) -> None:
     )  # fmt: skip
     assert unwrap({"call": {**call, "api": "embeddings"}}, own) is NonRequest.OTHER_ENDPOINT
     assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request in it"
-    tasks = {"tasks": [{"payload": {"model": "gpt-4.1", "messages": [USER]}}, {"payload": json.dumps(row)}, {}]}
+    tasks = {
+        "tasks": [
+            {"payload": {"model": "gpt-4.1", "messages": [USER]}},
+            {"payload": json.dumps(row)},
+            {},
+        ]
+    }
     assert sum(isinstance(one, LoggedRequest) for one in unwrap_all(tasks, own)) == 2
     assert pickle.loads(pickle.dumps(own)) == own
     assert own.digest != RowFormats.builtin().digest == RowFormats.builtin().digest
@@ -121,8 +127,14 @@ def test_bodies_at_a_path(path: str, row: Any) -> None:
 
 def test_at_a_path_nothing_else_is_looked_for() -> None:
     given = RowFormats.builtin().with_body("a.b")
-    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "no chat request at the path of bodies"
-    assert unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given) is NonRequest.OTHER_ENDPOINT
+    assert (
+        unwrap({"model": "gpt-4o", "messages": [USER]}, given)
+        == "no chat request at the path of bodies"
+    )
+    assert (
+        unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given)
+        is NonRequest.OTHER_ENDPOINT
+    )
     found = unwrap(
         {
             "a": {
@@ -134,7 +146,12 @@ def test_at_a_path_nothing_else_is_looked_for() -> None:
         given,
     )
     assert isinstance(found, LoggedRequest)
-    assert (found.host, found.usage, found.missing, found.inside) == ("h.example", USAGE, ("model",), ("a", "b"))
+    assert (found.host, found.usage, found.missing, found.inside) == (
+        "h.example",
+        USAGE,
+        ("model",),
+        ("a", "b"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,20 +172,28 @@ def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
     row = LOGS["LiteLLM"].write(BODY, USAGE)
     assert json.loads(explained(row)) == json.loads(explained(BODY))
     log = tmp_path / "log.har"
-    entries = [LOGS["HAR"].write({**BODY, "seed": seed}, USAGE)["log"]["entries"][1] for seed in (1, 2)]
+    entries = [
+        LOGS["HAR"].write({**BODY, "seed": seed}, USAGE)["log"]["entries"][1] for seed in (1, 2)
+    ]
     log.write_text(json.dumps({"log": {"entries": entries}}, indent=1), encoding="utf-8")
     for line in (1, 2):
         shown = CliRunner().invoke(app, ["explain", str(log), "--line", str(line), "--json"])
         assert json.loads(shown.stdout)["chat"]["body"]["seed"] == line
     own = tmp_path / "own.toml"
-    own.write_text('[[logs]]\nname = "mine"\nmessages = "say"\nfields = { model = "who" }', encoding="utf-8")
+    own.write_text(
+        '[[logs]]\nname = "mine"\nmessages = "say"\nfields = { model = "who" }', encoding="utf-8"
+    )
     assert explained({"say": [USER], "who": "gpt-4o"}, "--formats", str(own)) == explained(
         {"model": "gpt-4o", "messages": [USER]}
     )
     other = tmp_path / "other.toml"
-    other.write_text('[[logs]]\nname = "theirs"\nmessages = "talk"\nfields = { model = "who" }', encoding="utf-8")
+    other.write_text(
+        '[[logs]]\nname = "theirs"\nmessages = "talk"\nfields = { model = "who" }', encoding="utf-8"
+    )
     for words in ("say", "talk"):  # an option that may be repeated
-        shown = explained({words: [USER], "who": "gpt-4o"}, "--formats", str(own), "--formats", str(other))
+        shown = explained(
+            {words: [USER], "who": "gpt-4o"}, "--formats", str(own), "--formats", str(other)
+        )
         assert shown == explained({"model": "gpt-4o", "messages": [USER]})
     assert explained({"a": {"b": [USER]}}, "--body", "a.b").startswith("{")
     wrong = CliRunner().invoke(app, ["explain", "-", "--body", "a..b"], input="{}")

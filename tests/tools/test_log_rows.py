@@ -15,7 +15,9 @@ from adapter.tools.logs.rows import OTHER_ENDPOINT, LoggedRequest, unwrap
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
-AZURE = "https://acme.openai.azure.com/openai/deployments/chat/chat/completions?api-version=2024-06-01"
+AZURE = (
+    "https://acme.openai.azure.com/openai/deployments/chat/chat/completions?api-version=2024-06-01"
+)
 
 CHAT: dict[str, Any] = {
     "a bare body": BODY,
@@ -25,7 +27,12 @@ CHAT: dict[str, Any] = {
     "request.body as text": {"request": {"body": json.dumps(BODY)}},
     "json": {"json": BODY},
     "input": {"input": BODY},
-    "a batch file's": {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": BODY},
+    "a batch file's": {
+        "custom_id": "1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": BODY,
+    },
     "text in text": json.dumps(json.dumps(BODY)),
     "a path of its own": {"path": "/gateway/llm", "request": BODY},
     "a file of that name": {"path": "/var/files/models/a.json", "request": BODY},
@@ -90,7 +97,9 @@ def test_an_azure_deployment_is_the_model() -> None:
     found = unwrap({"url": AZURE, "body": BODY})
     path = AZURE.partition(".com")[2].encode()
     assert found == LoggedRequest(BODY, path, "acme.openai.azure.com", inside=("body",), url=AZURE)
-    summary = audit_batch(pa.RecordBatch.from_pylist([{"body": json.dumps(BODY), "url": AZURE}]), Settings())
+    summary = audit_batch(
+        pa.RecordBatch.from_pylist([{"body": json.dumps(BODY), "url": AZURE}]), Settings()
+    )
     assert summary.table("model") == []
     assert [key for key, _ in summary.pairs("model fate")] == [("chat", "with changes")]
     assert summary.table("loss") == [("query.api-version\tchanged", 1)]
@@ -100,10 +109,16 @@ COLUMNS: dict[str, Any] = {
     "text": pa.table({"body": [json.dumps(BODY)]}),
     "another name": pa.table({"at": [1], "payload": [json.dumps({"body": BODY}).encode()]}),
     "structs": pa.table({"request": [BODY]}),
-    "structs of rows": pa.Table.from_pylist([{"body": {"url": "/v1/chat/completions", "body": BODY}}]),
+    "structs of rows": pa.Table.from_pylist(
+        [{"body": {"url": "/v1/chat/completions", "body": BODY}}]
+    ),
     "a body over columns": pa.Table.from_pylist([BODY]),
-    "an answer in text": pa.table({"body": [json.dumps(BODY)], "response": [json.dumps({"usage": USAGE})]}),
-    "structs with gaps": pa.Table.from_pylist([{"body": {**BODY, "seed": None, "extra": None, "tools": None}}]),
+    "an answer in text": pa.table(
+        {"body": [json.dumps(BODY)], "response": [json.dumps({"usage": USAGE})]}
+    ),
+    "structs with gaps": pa.Table.from_pylist(
+        [{"body": {**BODY, "seed": None, "extra": None, "tools": None}}]
+    ),
 }
 
 
@@ -127,7 +142,10 @@ def test_a_batch_without_requests_is_refused() -> None:
     [
         ("gpt-4o", "gpt-4o"),
         ("openai/gpt-oss-120b", "openai/gpt-oss-120b"),
-        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "us.anthropic.claude-sonnet-4-20250514-v1:0"),
+        (
+            "us.anthropic.claude-sonnet-4-20250514-v1:0",
+            "us.anthropic.claude-sonnet-4-20250514-v1:0",
+        ),
         ("ft:gpt-4o-2024-08-06:acme:support:Ab12Cd34", "ft:gpt-4o-2024-08-06"),
         ("Tell me a joke", "other"),
         ("sk-proj-abcdefghijkl", "other"),

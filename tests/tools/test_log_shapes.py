@@ -19,14 +19,25 @@ from tests.support.log_writers import LOGS, Log
 USER = {"role": "user", "content": "hi"}
 TOOL = {
     "type": "function",
-    "function": {"name": "get_weather", "description": "w", "parameters": {"type": "object", "properties": {}}},
+    "function": {
+        "name": "get_weather",
+        "description": "w",
+        "parameters": {"type": "object", "properties": {}},
+    },
 }
-CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "X"}'}}
+CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_weather", "arguments": '{"city": "X"}'},
+}
 TURN = [
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "call_1", "content": "sun"},
 ]
-IMAGE = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+IMAGE = [
+    {"type": "text", "text": "look"},
+    {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+]
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
 
 # A request, what it needs to move, and the features that the report counts; written down by hand.
@@ -61,7 +72,9 @@ def figures(rows: list[Any], judge: Classifier) -> Any:
 
 def lines(log: Log) -> list[bytes]:
     """Write the requests as the log has them, one a line."""
-    made = [log.write({"model": "gpt-4.1", **copy.deepcopy(body)}, USAGE) for body, _, _ in REQUESTS]
+    made = [
+        log.write({"model": "gpt-4.1", **copy.deepcopy(body)}, USAGE) for body, _, _ in REQUESTS
+    ]
     return [row.encode() if isinstance(row, str) else json.dumps(row).encode() for row in made]
 
 
@@ -71,7 +84,9 @@ def test_the_figures_are_those_of_the_requests(name: str, judge: Classifier) -> 
     settings: Counter[str] = Counter()
     features: Counter[str] = Counter()
     for body, needs, used in REQUESTS:
-        lost = {key for key in log.leaves_out if key in body or (key == "name" and "ada" in str(body))}
+        lost = {
+            key for key in log.leaves_out if key in body or (key == "name" and "ada" in str(body))
+        }
         needs = "" if any(needs.endswith(f" {key}") for key in lost) else needs  # noqa: PLW2901
         blind = "messages" in log.leaves_out
         settings.update([needs] if needs and not (blind and needs in OF_MESSAGES) else [])
@@ -87,7 +102,9 @@ def test_the_figures_are_those_of_the_requests(name: str, judge: Classifier) -> 
     tokens = [count for (_, what), count in found.pairs("usage") if what == "prompt"]
     assert sum(tokens) == (11 * len(REQUESTS) if log.usage else 0)
     assert dict(found.table("format")) == ({log.format: len(REQUESTS)} if log.format else {})
-    assert dict(found.table("not in the log")) == ({"messages": len(REQUESTS)} if "messages" in log.leaves_out else {})
+    assert dict(found.table("not in the log")) == (
+        {"messages": len(REQUESTS)} if "messages" in log.leaves_out else {}
+    )
 
 
 JUNK: tuple[Any, ...] = (
@@ -108,7 +125,13 @@ JUNK: tuple[Any, ...] = (
 def places(value: Any, at: tuple[Any, ...] = ()) -> Any:
     """Give every place in a value."""
     yield at
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, inner in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         yield from places(inner, (*at, key))
 
 
@@ -123,7 +146,9 @@ def put(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
 
 @pytest.mark.parametrize("name", LOGS)
 def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Classifier) -> None:
-    row = LOGS[name].write({"model": "gpt-4.1", "messages": [USER, *TURN], "tools": [TOOL], "seed": 7}, USAGE)
+    row = LOGS[name].write(
+        {"model": "gpt-4.1", "messages": [USER, *TURN], "tools": [TOOL], "seed": 7}, USAGE
+    )
     for number, at in enumerate(places(row)):
         made = put(row, at, JUNK[number % len(JUNK)])
         before = copy.deepcopy(made)
@@ -140,7 +165,11 @@ def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Classifi
 DEEP: Any = {}
 for _ in range(5_000):  # deeper than Python can go
     DEEP = {"a": DEEP}
-CALLS = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "name": "f", "arguments": DEEP}]}
+CALLS = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "name": "f", "arguments": DEEP}],
+}
 WIDE = {f"k{i}": {f"j{j}": {"x": {}} for j in range(20)} for i in range(2_000)}
 
 
@@ -208,9 +237,15 @@ def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Classifier) ->
 
 def test_a_row_may_hold_several_requests(judge: Classifier) -> None:
     embeddings = {
-        "request": {"url": "https://api.openai.com/v1/embeddings", "postData": {"text": '{"model": "e", "input": "x"}'}}
+        "request": {
+            "url": "https://api.openai.com/v1/embeddings",
+            "postData": {"text": '{"model": "e", "input": "x"}'},
+        }
     }
-    entries = [LOGS["HAR"].write({"model": "gpt-4.1", **body}, USAGE)["log"]["entries"][1] for body, _, _ in REQUESTS]
+    entries = [
+        LOGS["HAR"].write({"model": "gpt-4.1", **body}, USAGE)["log"]["entries"][1]
+        for body, _, _ in REQUESTS
+    ]
     cut_off = {"timestamp": 1, "message": '{"request": {"model": "gpt-4o", "messages": [{"ro'}
     found = figures([{"log": {"entries": [*entries, embeddings]}}, {"logEvents": [cut_off]}], judge)
     assert dict(found.table("rows")) == {"request": len(REQUESTS), "other endpoint": 1}
@@ -284,18 +319,40 @@ ODD: dict[str, Any] = {
     "a list under a key": {"event": "calls", "requests": [BODY]},
     "the SDK's options": {**BODY, "timeout": 3, "extra_headers": {}, "extra_body": {}},
     "deep under names of one's own": {"event": "call", "ctx": {"call": {"arguments": BODY}}},
-    "parameters beside messages": {"event": "call", "model": "gpt-4o", "messages": [USER], "params": {"seed": 7}},
-    "parameters as text": {"event": "call", "model": "gpt-4o", "messages": [USER], "kwargs": '{"seed": 7}'},
+    "parameters beside messages": {
+        "event": "call",
+        "model": "gpt-4o",
+        "messages": [USER],
+        "params": {"seed": 7},
+    },
+    "parameters as text": {
+        "event": "call",
+        "model": "gpt-4o",
+        "messages": [USER],
+        "kwargs": '{"seed": 7}',
+    },
     "parameters under a name of one's own": {
         "level": "info",
         "model": "gpt-4o",
         "messages": [USER],
         "knobs": {"seed": 7},
     },
-    "parameters and a log's notes": {"model": "gpt-4o", "messages": [USER], "config": {"seed": 7, "retries": 2}},
+    "parameters and a log's notes": {
+        "model": "gpt-4o",
+        "messages": [USER],
+        "config": {"seed": 7, "retries": 2},
+    },
     "messages beside the body": {"event": "call", "messages": [USER], "request": BODY},
-    "messages a level below": {"event": "call", "model": "gpt-4o", "seed": 7, "input": {"messages": [USER]}},
-    "a request's head before its body": {"request": {"method": "POST", "url": "/v1/chat/completions"}, "payload": BODY},
+    "messages a level below": {
+        "event": "call",
+        "model": "gpt-4o",
+        "seed": 7,
+        "input": {"messages": [USER]},
+    },
+    "a request's head before its body": {
+        "request": {"method": "POST", "url": "/v1/chat/completions"},
+        "payload": BODY,
+    },
     "a request's head beside a text": {
         "req": {"method": "POST", "url": "/v1/chat/completions", "headers": {}},
         "request_body": TEXT,
@@ -333,7 +390,11 @@ ODD: dict[str, Any] = {
                         "tags": [
                             {"key": "gen_ai.request.model", "type": "string", "value": "gpt-4o"},
                             {"key": "gen_ai.request.seed", "type": "int64", "value": 7},
-                            {"key": "gen_ai.input.messages", "type": "string", "value": json.dumps([USER])},
+                            {
+                                "key": "gen_ai.input.messages",
+                                "type": "string",
+                                "value": json.dumps([USER]),
+                            },
                         ],
                     }
                 ]
@@ -341,7 +402,9 @@ ODD: dict[str, Any] = {
         ]
     },
     "lists in lists": {"a": {"b": [{"c": [{"request": BODY}]}]}},
-    "a list under a name of one's own": {"log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})},
+    "a list under a name of one's own": {
+        "log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})
+    },
     "Loki's": {"streams": [{"stream": {"app": "a"}, "values": [["1", TEXT]]}]},
     "Loki's answer": {
         "status": "success",
@@ -353,7 +416,10 @@ ODD: dict[str, Any] = {
     "as nginx escapes it": '{"request": "POST /v1/chat/completions HTTP/1.1", "request_body": "'
     + TEXT.replace('"', r"\x22")
     + '"}',
-    "an answer that looks like a request": {"response": {"model": "no", "messages": [USER]}, "llm": BODY},
+    "an answer that looks like a request": {
+        "response": {"model": "no", "messages": [USER]},
+        "llm": BODY,
+    },
 }
 
 

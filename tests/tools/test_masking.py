@@ -24,7 +24,9 @@ from tests.support.rich import ALLOWED, HISTORY, LEGACY, RICH
 Json = dict[str, Any]
 WORD = "zebra"
 
-KEPT = frozenset({"role", "type", "effort", "reasoning_effort", "mode", "syntax", "verbosity", "detail"})
+KEPT = frozenset(
+    {"role", "type", "effort", "reasoning_effort", "mode", "syntax", "verbosity", "detail"}
+)
 """Where a request must say what the API lists to be one that is translated."""
 
 
@@ -81,7 +83,9 @@ def shown(body: Json, settings: str, folder: Path, *arguments: str) -> str:
     file = folder / "adapter.toml"
     file.write_text(settings)
     done = CliRunner().invoke(
-        app, ["explain", "--no-contents", "--settings", str(file), *arguments], input=json.dumps(body)
+        app,
+        ["explain", "--no-contents", "--settings", str(file), *arguments],
+        input=json.dumps(body),
     )
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         return str(done.exception)
@@ -89,7 +93,11 @@ def shown(body: Json, settings: str, folder: Path, *arguments: str) -> str:
 
 
 def assert_silent(body: Json, settings: str, folder: Path, *form: str) -> None:
-    for whole in (said(body, words()), {**said(body, words()), "model": "gpt-4o"}, {**body, f"{WORD} key": WORD}):
+    for whole in (
+        said(body, words()),
+        {**said(body, words()), "model": "gpt-4o"},
+        {**body, f"{WORD} key": WORD},
+    ):
         out = shown(whole, SETTINGS[settings], folder, *form)
         assert WORD not in out
         assert "4711" not in out
@@ -200,7 +208,9 @@ def told(body: Json, settings: Settings) -> str:
         explained = without_contents(explain(body, settings))
     except TranslationError as error:
         return f"{masked_path(error.path)}: {error.why}"
-    return json.dumps(document(explained, masked(body), settings_file=None, shorten=BodyShortener(whole=True)))
+    return json.dumps(
+        document(explained, masked(body), settings_file=None, shorten=BodyShortener(whole=True))
+    )
 
 
 def test_what_is_malformed_says_nothing_either() -> None:
@@ -219,7 +229,13 @@ def test_what_is_malformed_says_nothing_either() -> None:
 
 NUMBERED = {"n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs",
             "frequency_penalty", "presence_penalty"}  # fmt: skip
-PLAIN = json.dumps({"model": f"{WORD}-1", "messages": [{"role": "user", "content": WORD}], "metadata": {WORD: True}})
+PLAIN = json.dumps(
+    {
+        "model": f"{WORD}-1",
+        "messages": [{"role": "user", "content": WORD}],
+        "metadata": {WORD: True},
+    }
+)
 TEXTS: dict[str, str] = {
     "no JSON": f'{{"{WORD}": {WORD}}}',
     "cut short": f'{{"messages": [{{"role": "user", "content": "{WORD}',
@@ -243,13 +259,23 @@ TEXTS: dict[str, str] = {
 @pytest.mark.parametrize("case", TEXTS)
 def test_what_stands_around_a_request_is_not_said(case: str) -> None:
     for form in ([], ["--json"]):
-        done = command("explain", "--no-contents", *form, stdin=TEXTS[case], env={"ADAPTER_BACKEND": "responses"})
+        done = command(
+            "explain",
+            "--no-contents",
+            *form,
+            stdin=TEXTS[case],
+            env={"ADAPTER_BACKEND": "responses"},
+        )
         assert WORD not in done.out + done.err
         assert done.code in (0, 2)
 
 
 def test_a_place_in_a_rollout_is_no_fingerprint() -> None:
-    shown = json.loads(command("explain", "--no-contents", "--json", stdin=PLAIN, env={"ADAPTER_ROLLOUT": "50"}).out)
+    shown = json.loads(
+        command(
+            "explain", "--no-contents", "--json", stdin=PLAIN, env={"ADAPTER_ROLLOUT": "50"}
+        ).out
+    )
     place = shown["decision"]["rollout"]["place"]
     assert place == round(place, 2)
 
@@ -265,8 +291,12 @@ def test_an_audit_shows_no_contents(tmp_path: Path) -> None:
         *(text for text in TEXTS.values() if "\n" not in text),
     ]  # fmt: skip
     log = tmp_path / "log.jsonl"
-    text = "\n".join(bodies).replace(f"deployments/{WORD}", "deployments/mine")  # a model's name is said
-    log.write_text(text.replace(f'"{WORD}', f'"{WORD} '), encoding="utf-8")  # and so are names of parameters
+    text = "\n".join(bodies).replace(
+        f"deployments/{WORD}", "deployments/mine"
+    )  # a model's name is said
+    log.write_text(
+        text.replace(f'"{WORD}', f'"{WORD} '), encoding="utf-8"
+    )  # and so are names of parameters
     page = tmp_path / "page.html"
     for form in (["--json"], ["--html", str(page)]):
         done = command("audit", log, "--jobs", "1", *form)

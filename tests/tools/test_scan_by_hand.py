@@ -160,7 +160,10 @@ def test_what_replaces_create_is_told_by_what_it_does(code: str, kind: str, call
 
 @pytest.mark.parametrize(
     "code",
-    ["@retry\ndef f(c): c.chat.completions.create()", "@patch('os.environ')\ndef f(c): c.chat.completions.create()"],
+    [
+        "@retry\ndef f(c): c.chat.completions.create()",
+        "@patch('os.environ')\ndef f(c): c.chat.completions.create()",
+    ],
 )
 def test_a_decorator_on_a_call_is_no_double(code: str) -> None:
     assert [one.kind for one in find(code)] == ["chat"]
@@ -182,9 +185,7 @@ def test_logs_and_recordings_replace_nothing(code: str) -> None:
 
 
 def test_what_is_put_back_replaces_nothing() -> None:
-    code = (
-        "kept['a'] = c.chat.completions.create\nc.chat.completions.create = fake\nc.chat.completions.create = kept['a']"
-    )
+    code = "kept['a'] = c.chat.completions.create\nc.chat.completions.create = fake\nc.chat.completions.create = kept['a']"
     assert [one.line for one in find(code) if one.kind == "test double"] == [2]
     assert [one.line for one in find(code.replace("['a']", "")) if one.kind == "test double"] == [2]
 

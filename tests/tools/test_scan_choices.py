@@ -207,17 +207,26 @@ def test_calls_change_where_the_name_must_stay_the_sdks(code: str, left: list[in
 
 def test_what_a_base_class_asks_of_a_client_counts() -> None:
     code = "class A:\n  def f(self): self.c.chat.completions.create()\nclass B:\n  def __init__(self): self.c = OpenAI()\n  def e(self): self.c.embeddings.create()\nclass D(A, B): ...\n"
-    assert fix_imports(f"from openai import OpenAI\n{code}").text == f"from adapter import OpenAI\n{code}"
+    assert (
+        fix_imports(f"from openai import OpenAI\n{code}").text
+        == f"from adapter import OpenAI\n{code}"
+    )
 
 
 @pytest.mark.parametrize(
     "code",
-    ["importlib.import_module('openai').OpenAI()", "__import__('openai').OpenAI()", "getattr(openai, 'AsyncOpenAI')()"],
+    [
+        "importlib.import_module('openai').OpenAI()",
+        "__import__('openai').OpenAI()",
+        "getattr(openai, 'AsyncOpenAI')()",
+    ],
 )
 def test_clients_that_no_import_is_there_for_are_told_of(code: str) -> None:
     fixed = fix_imports(f"import importlib\n{code}\n")
     assert fixed.text is None
-    assert fixed.left == [(2, "gets the SDK, or its client, by name as text: no import is there to change")]
+    assert fixed.left == [
+        (2, "gets the SDK, or its client, by name as text: no import is there to change")
+    ]
 
 
 def test_a_name_that_is_another_class_as_well_keeps_its_calls() -> None:
@@ -288,6 +297,12 @@ def test_a_changed_module_runs_and_has_the_names_that_it_had(text: str) -> None:
 
 def test_every_resource_of_the_sdk_is_known() -> None:
     static = {name: inspect.getattr_static(openai.OpenAI, name) for name in dir(openai.OpenAI)}
-    found = {name for name, value in static.items() if isinstance(value, (functools.cached_property, cached_property))}
+    found = {
+        name
+        for name, value in static.items()
+        if isinstance(value, (functools.cached_property, cached_property))
+    }
     assert len(found) > 10
-    assert found - {"chat", "beta", "with_raw_response", "with_streaming_response"} <= OTHER_RESOURCES
+    assert (
+        found - {"chat", "beta", "with_raw_response", "with_streaming_response"} <= OTHER_RESOURCES
+    )

@@ -61,7 +61,8 @@ def test_other_peoples_code_is_left_out_unless_it_is_named(project: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("glob", "left"), [("b.py", ["a.py"]), ("pkg", ["a.py"]), ("pkg/*", ["a.py"]), ("*.pyi", ["a.py", "pkg/b.py"])]
+    ("glob", "left"),
+    [("b.py", ["a.py"]), ("pkg", ["a.py"]), ("pkg/*", ["a.py"]), ("*.pyi", ["a.py", "pkg/b.py"])],
 )
 def test_exclude(project: Path, glob: str, left: list[str]) -> None:
     put(project, {"a.py": CALL, "pkg/b.py": CALL})
@@ -84,7 +85,9 @@ def test_what_cant_be_read_is_listed(project: Path) -> None:
     assert "broken.py: not scanned: syntax error" in run().stderr
 
 
-@pytest.mark.parametrize("called", ["task()", "task()()", "task()[0]", "app.task()", "app.task().client", "app()"])
+@pytest.mark.parametrize(
+    "called", ["task()", "task()()", "task()[0]", "app.task()", "app.task().client", "app()"]
+)
 def test_a_module_that_is_called_stops_nothing(project: Path, called: str) -> None:
     put(project, {
         "app/__init__.py": "", "app/task.py": f"{CALL}\n",
@@ -127,13 +130,24 @@ def test_notebooks(project: Path) -> None:
 
     cells = [
         cell("markdown", "client.chat.completions.create()"),
-        cell("code", "%pip install openai", "!ls", "from openai import OpenAI", "c = OpenAI().chat.completions"),
+        cell(
+            "code",
+            "%pip install openai",
+            "!ls",
+            "from openai import OpenAI",
+            "c = OpenAI().chat.completions",
+        ),
         cell("code", "%%bash", "curl /chat/completions"),
         cell("code", "", "c.create(model='m', n=2)", "c?"),
     ]
     put(project, {"book.ipynb": json.dumps({"cells": cells})})
     (found,) = document()["calls"]
-    assert (found["file"], found["cell"], found["line"], found["verdict"]) == ("book.ipynb", 4, 2, "setting")
+    assert (found["file"], found["cell"], found["line"], found["verdict"]) == (
+        "book.ipynb",
+        4,
+        2,
+        "setting",
+    )
     assert "book.ipynb cell 4:2:1: moves with a setting" in run().stdout
 
 
@@ -144,16 +158,23 @@ def test_recordings(project: Path) -> None:
     })  # fmt: skip
     shown = document()
     assert shown["recordings"] == [{"file": "tests/cassettes/one.yaml", "lines": [1, 3]}]
-    assert [(one["file"], one["kind"], one["verdict"], one["in_test"]) for one in shown["calls"]] == [
-        ("tests/test_a.py", "test double", "unclear", True)
-    ]
+    assert [
+        (one["file"], one["kind"], one["verdict"], one["in_test"]) for one in shown["calls"]
+    ] == [("tests/test_a.py", "test double", "unclear", True)]
 
 
 BATCH = '{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {}}\n'
 
 
 def test_the_input_of_a_batch_is_no_recording(project: Path) -> None:
-    put(project, {"in.jsonl": BATCH * 2, "log.jsonl": '{"url": "/v1/chat/completions"}\n', "own.json": BATCH})
+    put(
+        project,
+        {
+            "in.jsonl": BATCH * 2,
+            "log.jsonl": '{"url": "/v1/chat/completions"}\n',
+            "own.json": BATCH,
+        },
+    )
     shown = document()
     assert shown["batches"] == [{"file": "in.jsonl", "lines": [1, 2]}]
     assert [one["file"] for one in shown["recordings"]] == ["log.jsonl", "own.json"]
@@ -281,7 +302,14 @@ SARIF: dict[str, Any] = {
 
 
 def test_sarif(project: Path) -> None:
-    put(project, {"a b/ä.py": CALL + SEED, "broken.py": "chat.completions(", "c.yaml": "x: /chat/completions"})
+    put(
+        project,
+        {
+            "a b/ä.py": CALL + SEED,
+            "broken.py": "chat.completions(",
+            "c.yaml": "x: /chat/completions",
+        },
+    )
     done = run("--sarif")
     shown = json.loads(done.stdout)
     jsonschema.Draft7Validator(SARIF).validate(shown)
@@ -326,6 +354,8 @@ def test_the_real_command(project: Path) -> None:
 def test_without_libcst_the_extra_is_named(project: Path) -> None:
     put(project, {"a.py": CALL})
     code = "import sys; sys.modules['libcst'] = None; from adapter.tools.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "scan"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "scan"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr == "adapter: scan needs libcst (extra `kit`)\n"

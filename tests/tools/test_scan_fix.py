@@ -131,13 +131,33 @@ LEFT = {
     "old macs' line ends": ("x = 1\rfrom openai import OpenAI\rOpenAI()\r", 1, "written back"),
     "a star": ("from openai import *\n", 1, "everything"),
     "re-exported": ("from openai import OpenAI\n__all__ = ['OpenAI']\n", 2, "__all__"),
-    "re-exported, added": ("from openai import OpenAI as O\n__all__ = []\n__all__ += ['O']\n", 3, "__all__"),
+    "re-exported, added": (
+        "from openai import OpenAI as O\n__all__ = []\n__all__ += ['O']\n",
+        3,
+        "__all__",
+    ),
     "as itself": ("from openai import OpenAI as OpenAI\n", 1, "re-exports OpenAI"),
-    "compared": ("from openai import OpenAI\nx = OpenAI()\ntype(x) is OpenAI\n", 3, "openai.OpenAI"),
-    "compared with several": ("from openai import OpenAI as O\nx = O()\ntype(x) in (str, O)\n", 3, "openai.OpenAI"),
-    "compared by the module": ("import openai\nx = openai.OpenAI()\ntype(x) == openai.OpenAI\n", 3, "openai.OpenAI"),
+    "compared": (
+        "from openai import OpenAI\nx = OpenAI()\ntype(x) is OpenAI\n",
+        3,
+        "openai.OpenAI",
+    ),
+    "compared with several": (
+        "from openai import OpenAI as O\nx = O()\ntype(x) in (str, O)\n",
+        3,
+        "openai.OpenAI",
+    ),
+    "compared by the module": (
+        "import openai\nx = openai.OpenAI()\ntype(x) == openai.OpenAI\n",
+        3,
+        "openai.OpenAI",
+    ),
     "a method replaced": ("from openai import OpenAI\nOpenAI.post = f\nOpenAI()\n", 2, "replaces"),
-    "another adapter": ("import openai\nadapter = 1\nopenai.OpenAI()\n", 3, "adapter names something else"),
+    "another adapter": (
+        "import openai\nadapter = 1\nopenai.OpenAI()\n",
+        3,
+        "adapter names something else",
+    ),
     "an adapter parameter": (
         "import openai\ndef f(adapter): return openai.OpenAI()\n",
         2,
@@ -214,7 +234,16 @@ def test_patches_by_name_are_told_of() -> None:
 
 # Any import
 
-NAMES = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI", "APIError", "NOT_GIVEN", "Stream", "types")
+NAMES = (
+    "OpenAI",
+    "AsyncOpenAI",
+    "AzureOpenAI",
+    "AsyncAzureOpenAI",
+    "APIError",
+    "NOT_GIVEN",
+    "Stream",
+    "types",
+)
 NAMED = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", " as mine", "  as  _x"]))
 LAYOUTS = ("plain", "continued", "parentheses", "lines", "lines with comments", "ragged")
 
@@ -233,7 +262,8 @@ def written(names: list[tuple[str, str]], layout: str, newline: str, indent: str
         return f"from openai import ({newline}{''.join(f'{indent}    {word},{newline}' for word in words)}{indent})"
     if layout == "lines with comments":
         lines = "".join(
-            f"{indent}    # above {k}{newline}{indent}    {word},  # {k}{newline}" for k, word in enumerate(words)
+            f"{indent}    # above {k}{newline}{indent}    {word},  # {k}{newline}"
+            for k, word in enumerate(words)
         )
         return f"from openai import (  # first{newline}{lines}{indent})  # last"
     return f"from openai import ({f',{newline}{indent}  '.join(words)}{newline}{indent} )"
@@ -250,13 +280,17 @@ def imported(text: str) -> list[tuple[str, str, str | None]]:
 
 @given(
     imports=st.lists(
-        st.tuples(st.lists(NAMED, min_size=1, max_size=5), st.sampled_from(LAYOUTS)), min_size=1, max_size=3
+        st.tuples(st.lists(NAMED, min_size=1, max_size=5), st.sampled_from(LAYOUTS)),
+        min_size=1,
+        max_size=3,
     ),
     newline=st.sampled_from(["\n", "\r\n"]),
     indent=st.sampled_from(["", "    ", "\t"]),
     final=st.booleans(),
 )
-def test_any_import(imports: list[tuple[list[tuple[str, str]], str]], newline: str, indent: str, final: bool) -> None:
+def test_any_import(
+    imports: list[tuple[list[tuple[str, str]], str]], newline: str, indent: str, final: bool
+) -> None:
     head = "def f():" if indent else "# ünï"
     lines = [indent + written(names, layout, newline, indent) for names, layout in imports]
     lines += [
@@ -265,12 +299,15 @@ def test_any_import(imports: list[tuple[list[tuple[str, str]], str]], newline: s
         for name, alias in names
         if name in CLIENTS
     ]
-    text = newline.join([head, f"{indent}x = 'é'", *lines, f"{indent}y = 2"]) + (newline if final else "")
+    text = newline.join([head, f"{indent}x = 'é'", *lines, f"{indent}y = 2"]) + (
+        newline if final else ""
+    )
     fixed = fix_imports(text)
     assert fixed.left == []
     changed = text if fixed.text is None else fixed.text
     assert imported(changed) == sorted(
-        ("adapter" if name in CLIENTS else module, name, alias) for module, name, alias in imported(text)
+        ("adapter" if name in CLIENTS else module, name, alias)
+        for module, name, alias in imported(text)
     )
     assert changed.count("#") == text.count("#")  # no comment is lost
     assert fix_imports(changed).text is None
@@ -299,7 +336,9 @@ def run(*arguments: str, answer: str = "") -> Result:
 ENCODED = {
     "utf-8": "x = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
     "a mark": b"\xef\xbb\xbf" + "x = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
-    "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode("latin-1"),
+    "latin-1": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(
+        "latin-1"
+    ),
     "windows": b"x = 1\r\nfrom openai import OpenAI, APIError\r\nOpenAI()\r\n",
 }
 
@@ -312,9 +351,12 @@ def test_files_keep_their_bytes(project: Path, raw: bytes) -> None:
     done = run("--yes")
     assert done.exit_code == 0, done.output
     expected = raw.replace(
-        b"from openai import OpenAI, APIError", b"from adapter import OpenAI\r\nfrom openai import APIError"
+        b"from openai import OpenAI, APIError",
+        b"from adapter import OpenAI\r\nfrom openai import APIError",
     )
-    assert path.read_bytes() == expected.replace(b"from openai import OpenAI", b"from adapter import OpenAI")
+    assert path.read_bytes() == expected.replace(
+        b"from openai import OpenAI", b"from adapter import OpenAI"
+    )
     assert stat.S_IMODE(path.stat().st_mode) == 0o751
     assert list(project.iterdir()) == [path]
     assert "nothing to change" in run("--yes").stderr
@@ -325,7 +367,9 @@ def test_nothing_is_written_through_a_link(project: Path) -> None:
     target = project / "real" / "a.py"
     target.write_text(USED)
     (project / "link.py").symlink_to(target)
-    assert "link.py:1: left: a symbolic link: name what it leads to" in run("--yes", "link.py").stderr
+    assert (
+        "link.py:1: left: a symbolic link: name what it leads to" in run("--yes", "link.py").stderr
+    )
     assert target.read_text() == USED
     done = run("--yes")  # what it leads to is there as well
     assert "1 file written" in done.stderr
@@ -363,7 +407,10 @@ def test_what_may_not_be_written_is_refused_with_a_line(project: Path) -> None:
     (project / "b.py").write_text(USED)
     done = run("--yes")
     assert (done.exit_code, "a.py: not written: it is read-only" in done.stderr) == (1, True)
-    assert ((project / "a.py").read_text(), (project / "b.py").read_text()) == (USED, USED.replace("openai", "adapter"))
+    assert ((project / "a.py").read_text(), (project / "b.py").read_text()) == (
+        USED,
+        USED.replace("openai", "adapter"),
+    )
 
 
 def test_what_is_no_file_is_passed_over(project: Path) -> None:
@@ -381,7 +428,9 @@ def test_what_is_no_file_is_passed_over(project: Path) -> None:
     assert (project / "folder.py" / "a.py").read_text() == USED.replace("openai", "adapter")
 
 
-def test_a_change_that_fails_half_way_is_taken_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_fails_half_way_is_taken_back(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = project / "a.py"
     path.write_text("import openai\nopenai.OpenAI()\n" + "# more\n" * 100)
     before = path.read_text()
@@ -396,7 +445,10 @@ def test_a_change_that_fails_half_way_is_taken_back(project: Path, monkeypatch: 
 
     monkeypatch.setattr("adapter.tools.scan.rewrite.os.fsync", fsync)
     done = run("--yes")
-    assert (done.exit_code, "not written: it can't be written: No space left" in done.stderr) == (1, True)
+    assert (done.exit_code, "not written: it can't be written: No space left" in done.stderr) == (
+        1,
+        True,
+    )
     assert path.read_text() == before
 
 
@@ -430,18 +482,26 @@ def test_the_diff_is_one_that_git_applies(project: Path) -> None:
     files = {
         "a.py": b"from openai import OpenAI as O; O()",
         "pkg/b.py": b"import os\r\nfrom openai import OpenAI, APIError\r\nOpenAI()\r\n",
-        "latin.py": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode("latin-1"),
+        "latin.py": "# coding: latin-1\nx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(
+            "latin-1"
+        ),
         "mark.py": "\ufeffx = 'é'\nfrom openai import OpenAI\nOpenAI()\n".encode(),
     }
     for name, raw in files.items():
         (project / name).write_bytes(raw)
     done = run()
     assert (done.exit_code, {name: (project / name).read_bytes() for name in files}) == (1, files)
-    subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], input=done.stdout_bytes, cwd=project, check=True)
+    subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", "-"],
+        input=done.stdout_bytes,
+        cwd=project,
+        check=True,
+    )
     assert (project / "a.py").read_bytes() == b"from adapter import OpenAI as O; O()"
     assert (
-        project / "pkg/b.py"
-    ).read_bytes() == b"import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\nOpenAI()\r\n"
+        (project / "pkg/b.py").read_bytes()
+        == b"import os\r\nfrom adapter import OpenAI\r\nfrom openai import APIError\r\nOpenAI()\r\n"
+    )
 
 
 def test_a_module_of_the_projects_own_comes_first(project: Path) -> None:
@@ -466,7 +526,9 @@ def test_as_json(project: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)], ids=["yes", "no"])
-def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool) -> None:
+def test_on_a_terminal_it_asks(
+    project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool
+) -> None:
     monkeypatch.setattr("adapter.tools.cli.fix._is_interactive", lambda: True)
     (project / "a.py").write_text(USED)
     done = run(answer=answer)

@@ -201,4 +201,8 @@ CLIENTS = {
 @pytest.mark.parametrize(("code", "said"), CLIENTS.values(), ids=CLIENTS)
 def test_clients(tmp_path: Path, code: str, said: str) -> None:
     (found,) = find(tmp_path, code)
-    assert (found.site.kind, found.assessment.verdict, found.site.unknown_client_note) == ("chat", "moves", said)
+    assert (found.site.kind, found.assessment.verdict, found.site.unknown_client_note) == (
+        "chat",
+        "moves",
+        said,
+    )

@@ -111,14 +111,18 @@ def check(project: Path, before: list[Any], after: list[Any], style: dict[str, A
         ("code", "OpenAI()" if before[0] == "from openai import OpenAI" else ""),
     ]
     path = project / "book.ipynb"
-    path.write_text(notebook(("code", before), *others, **style) + "\n", encoding="utf-8", newline="")
+    path.write_text(
+        notebook(("code", before), *others, **style) + "\n", encoding="utf-8", newline=""
+    )
     for change in find_changes([path]):
         change.write()
     assert path.read_text(encoding="utf-8") == notebook(("code", after), *others, **style) + "\n"
     assert list(find_changes([path])) == []
 
 
-@pytest.mark.parametrize("text", ["from openai import OpenAI\nOpenAI()\n", "from openai import OpenAI\r\nOpenAI()"])
+@pytest.mark.parametrize(
+    "text", ["from openai import OpenAI\nOpenAI()\n", "from openai import OpenAI\r\nOpenAI()"]
+)
 def test_a_source_that_is_one_string(project: Path, text: str) -> None:
     path = project / "book.ipynb"
     raw = notebook(("code", text)).encode()

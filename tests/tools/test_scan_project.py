@@ -26,7 +26,12 @@ INIT = "from .llm import ask\nfrom .llm import LLM as Model\n"
 
 
 def scanned(tmp_path: Path, files: dict[str, str]) -> Report:
-    for name, text in {"pkg/__init__.py": INIT, "pkg/llm.py": LLM, "pkg/sub/__init__.py": "", **files}.items():
+    for name, text in {
+        "pkg/__init__.py": INIT,
+        "pkg/llm.py": LLM,
+        "pkg/sub/__init__.py": "",
+        **files,
+    }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -58,14 +63,21 @@ CALLS = {
 
 
 @pytest.mark.parametrize(("name", "code", "what", "verdict"), CALLS.values(), ids=CALLS)
-def test_what_other_files_define(tmp_path: Path, name: str, code: str, what: str, verdict: str) -> None:
+def test_what_other_files_define(
+    tmp_path: Path, name: str, code: str, what: str, verdict: str
+) -> None:
     found = [one for one in scanned(tmp_path, {name: code}).findings if one.file.endswith(name)]
-    assert [(f"{one.site.kind} {one.site.call}", one.assessment.verdict) for one in found] == [(what, verdict)]
+    assert [(f"{one.site.kind} {one.site.call}", one.assessment.verdict) for one in found] == [
+        (what, verdict)
+    ]
     assert found[0].site.line == code.count("\n") + 1
 
 
 def test_wrappers_of_wrappers(tmp_path: Path) -> None:
-    files = {f"pkg/w{k}.py": f"from .w{k - 1} import ask as a\ndef ask(**kw): a('q', **kw)" for k in (2, 3)}
+    files = {
+        f"pkg/w{k}.py": f"from .w{k - 1} import ask as a\ndef ask(**kw): a('q', **kw)"
+        for k in (2, 3)
+    }
     files["pkg/w1.py"] = "from .llm import ask as a\ndef ask(q, **kw): a(q, **kw)"
     report = scanned(tmp_path, {**files, "main.py": "from pkg.w3 import ask\nask(seed=1)"})
     (found,) = [one for one in report.findings if one.file.endswith("main.py")]
@@ -96,8 +108,13 @@ def test_another_vendors_client_is_known_across_files(tmp_path: Path) -> None:
 
 def test_a_client_of_the_projects_own_is_none_of_the_sdks(tmp_path: Path) -> None:
     own = "class Chat:\n  @property\n  def completions(self): return Done()\nclass Done:\n  def create(self, **kw): ...\nclass Client:\n  chat = Chat()\n"
-    files = {"pkg/own.py": own, "pkg/a.py": "from .own import Client\nClient().chat.completions.create(seed=1)"}
-    assert [one.file for one in scanned(tmp_path, files).findings if not one.file.endswith("llm.py")] == []
+    files = {
+        "pkg/own.py": own,
+        "pkg/a.py": "from .own import Client\nClient().chat.completions.create(seed=1)",
+    }
+    assert [
+        one.file for one in scanned(tmp_path, files).findings if not one.file.endswith("llm.py")
+    ] == []
 
 
 def test_files_that_import_one_another(tmp_path: Path) -> None:
@@ -116,7 +133,13 @@ def test_files_that_import_one_another(tmp_path: Path) -> None:
 def test_call_sites_of_a_namespace_package(tmp_path: Path) -> None:
     call = "def f(c): c.chat.completions.create()"
     scanned(
-        tmp_path, {"pyproject.toml": "", "src/company/llm/use.py": call, "src/pkg2/__init__.py": call, "run.py": call}
+        tmp_path,
+        {
+            "pyproject.toml": "",
+            "src/company/llm/use.py": call,
+            "src/pkg2/__init__.py": call,
+            "run.py": call,
+        },
     )
     report = scan([tmp_path / "src", tmp_path / "run.py"], Settings())
     assert [one.call_site for one in report.findings] == ["company.llm.use:f", "pkg2:f", "run:f"]

@@ -12,7 +12,9 @@ from adapter import Settings
 from adapter.tools.scan.run import Finding, scan
 
 
-def find(tmp_path: Path, code: str, settings: Settings | None = None, name: str = "module.py") -> list[Finding]:
+def find(
+    tmp_path: Path, code: str, settings: Settings | None = None, name: str = "module.py"
+) -> list[Finding]:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(textwrap.dedent(code), encoding="utf-8")
@@ -131,7 +133,9 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
 
 @pytest.mark.parametrize(("code", "expected"), FOUND.values(), ids=FOUND)
 def test_sites(tmp_path: Path, code: str, expected: list[tuple[int, str, str]]) -> None:
-    assert [(one.site.line, one.site.kind, one.site.call) for one in find(tmp_path, code)] == expected
+    assert [
+        (one.site.line, one.site.kind, one.site.call) for one in find(tmp_path, code)
+    ] == expected
 
 
 # Code of one call, and what becomes of it: verdict, settings, and what the reason names.
@@ -173,7 +177,9 @@ VERDICTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize(("given", "verdict", "settings", "why"), VERDICTS.values(), ids=VERDICTS)
-def test_verdicts(tmp_path: Path, given: str, verdict: str, settings: tuple[str, ...], why: str) -> None:
+def test_verdicts(
+    tmp_path: Path, given: str, verdict: str, settings: tuple[str, ...], why: str
+) -> None:
     (found,) = find(tmp_path, f"import openai\nONE = 1\nopenai.chat.completions.create({given})")
     assert (found.assessment.verdict, found.assessment.settings) == (verdict, settings)
     assert why in found.assessment.why
@@ -188,13 +194,21 @@ def test_a_dictionary_that_is_added_to(tmp_path: Path) -> None:
         return c.chat.completions.create(**params)
     """
     (found,) = find(tmp_path, code)
-    assert found.site.arguments.values == {"model": "m", "n": 1, "seed": 3, "stop": None, "user": "u"}
+    assert found.site.arguments.values == {
+        "model": "m",
+        "n": 1,
+        "seed": 3,
+        "stop": None,
+        "user": "u",
+    }
     assert found.site.arguments.sources == []
 
 
 def test_a_callers_own_settings_count(tmp_path: Path) -> None:
     code = "def f(c):\n  return c.chat.completions.create(model='gpt-4o', seed=1, n=2)"
-    rules: list[dict[str, Any]] = [{"match": {"call_site": "module:f"}, "drop": ["seed"], "emulate": ["n"]}]
+    rules: list[dict[str, Any]] = [
+        {"match": {"call_site": "module:f"}, "drop": ["seed"], "emulate": ["n"]}
+    ]
     for settings, verdict in (
         (Settings(), "setting"),
         (Settings(drop=["seed"], emulate=["n"]), "moves"),
@@ -245,4 +259,6 @@ def test_a_batch_stays_and_says_why(tmp_path: Path) -> None:
     code = "import openai\nopenai.batches.create(endpoint='/v1/chat/completions')\nopenai.batches.create(endpoint=e)"
     stays, unclear = find(tmp_path, code)
     assert (stays.assessment.verdict, unclear.assessment.verdict) == ("stays", "unclear")
-    assert all(one.assessment.why.startswith("the Batch API isn't moved") for one in (stays, unclear))
+    assert all(
+        one.assessment.why.startswith("the Batch API isn't moved") for one in (stays, unclear)
+    )

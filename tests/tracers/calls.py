@@ -52,7 +52,11 @@ TOOLS: dict[str, Any] = {
     **TEXT,
     "messages": [
         *TEXT["messages"],
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "call_0", "type": "function", "function": _SENT}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_0", "type": "function", "function": _SENT}],
+        },
         {"role": "tool", "tool_call_id": "call_0", "content": WORDS["sent output"]},
     ],
     "tools": [{"type": "function", "function": _LOOK}],
@@ -163,7 +167,9 @@ def _raw_streamed(completions: Any) -> Steps:
 
 
 def _streaming_response(completions: Any) -> Steps:
-    return (yield Within(completions.with_streaming_response.create(**TEXT), lambda got: got.parse()))
+    return (
+        yield Within(completions.with_streaming_response.create(**TEXT), lambda got: got.parse())
+    )
 
 
 def _left(completions: Any) -> Steps:
@@ -182,7 +188,11 @@ def _text(request: Request) -> Reply:
 def _tool_call(request: Request) -> Reply:
     if request.path.endswith("/responses"):
         return _responses(request, answers.call_item("look", ARGUMENTS))
-    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": ARGUMENTS}}
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "look", "arguments": ARGUMENTS},
+    }
     return _chat(request, {"content": None, "tool_calls": [call]})
 
 
@@ -193,20 +203,30 @@ def _half(request: Request) -> Reply:
     return _responses(request, answers.message_item(SAID), _HALF_THE_PROMPT)
 
 
-def _responses(request: Request, item: dict[str, Any], usage: dict[str, Any] | None = None) -> Reply:
+def _responses(
+    request: Request, item: dict[str, Any], usage: dict[str, Any] | None = None
+) -> Reply:
     more = {"service_tier": "default", "usage": usage or _USAGE}
     whole = answers.response(item, **more)
     if request.json().get("stream") is not True:
         return Reply.of_json(whole)
     begun = {**whole, "status": "in_progress", "output": [], "usage": None}
-    opening = [answers.event(f"response.{kind}", response=begun) for kind in ("created", "in_progress")]
-    return Reply.of_sse([*opening, *_item_events(item), answers.event("response.completed", response=whole)])
+    opening = [
+        answers.event(f"response.{kind}", response=begun) for kind in ("created", "in_progress")
+    ]
+    return Reply.of_sse(
+        [*opening, *_item_events(item), answers.event("response.completed", response=whole)]
+    )
 
 
 def _item_events(item: dict[str, Any]) -> Iterator[bytes]:
     empty = {"arguments": ""} if item["type"] == "function_call" else {"content": []}
     place: dict[str, Any] = {"output_index": 0, "item_id": item["id"]}
-    yield answers.event("response.output_item.added", output_index=0, item={**item, "status": "in_progress", **empty})
+    yield answers.event(
+        "response.output_item.added",
+        output_index=0,
+        item={**item, "status": "in_progress", **empty},
+    )
     if item["type"] == "function_call":
         for piece in _pieces(ARGUMENTS):
             yield answers.event("response.function_call_arguments.delta", **place, delta=piece)
@@ -217,7 +237,9 @@ def _item_events(item: dict[str, Any]) -> Iterator[bytes]:
         for piece in _pieces(SAID):
             yield answers.event("response.output_text.delta", **place, content_index=0, delta=piece)
         yield answers.event("response.output_text.done", **place, content_index=0, text=SAID)
-        yield answers.event("response.content_part.done", **place, content_index=0, part=item["content"][0])
+        yield answers.event(
+            "response.content_part.done", **place, content_index=0, part=item["content"][0]
+        )
     yield answers.event("response.output_item.done", output_index=0, item=item)
 
 
@@ -231,7 +253,12 @@ _USAGE = {
     "input_tokens": 50, "input_tokens_details": {"cached_tokens": 20},
     "output_tokens": 30, "output_tokens_details": {"reasoning_tokens": 10}, "total_tokens": 80,
 }  # fmt: skip
-_HALF_THE_PROMPT = {**_USAGE, "input_tokens": 25, "input_tokens_details": {"cached_tokens": 10}, "total_tokens": 55}
+_HALF_THE_PROMPT = {
+    **_USAGE,
+    "input_tokens": 25,
+    "input_tokens_details": {"cached_tokens": 10},
+    "total_tokens": 55,
+}
 _CHAT_USAGE = {
     "prompt_tokens": 50, "completion_tokens": 30, "total_tokens": 80,
     "prompt_tokens_details": {"cached_tokens": 20, "audio_tokens": 0},
@@ -255,21 +282,34 @@ def _chat(request: Request, said: dict[str, Any]) -> Reply:
             for index in range(body.get("n", 1))
         ]
         usage = _several(body.get("n", 1))
-        return Reply.of_json({**top, "object": "chat.completion", "choices": choices, "usage": usage})
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": said["content"] and "", "refusal": None}]
+        return Reply.of_json(
+            {**top, "object": "chat.completion", "choices": choices, "usage": usage}
+        )
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": said["content"] and "", "refusal": None}
+    ]
     if "tool_calls" in said:
         (call,) = said["tool_calls"]
-        deltas[0]["tool_calls"] = [{"index": 0, **call, "function": {**call["function"], "arguments": ""}}]
-        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in _pieces(ARGUMENTS)]
+        deltas[0]["tool_calls"] = [
+            {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
+        ]
+        deltas += [
+            {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+            for piece in _pieces(ARGUMENTS)
+        ]
     else:
         deltas += [{"content": piece} for piece in _pieces(SAID)]
     usage_told = (body.get("stream_options") or {}).get("include_usage") is True
     top |= {"object": "chat.completion.chunk", **({"usage": None} if usage_told else {})}
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
+    choices = [
+        {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish})
     chunks = [{**top, "choices": [choice]} for choice in choices]
     chunks += [{**top, "choices": [], "usage": _CHAT_USAGE}] if usage_told else []
-    return Reply.of_sse([*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"])
+    return Reply.of_sse(
+        [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+    )
 
 
 def _several(count: int) -> dict[str, Any]:
@@ -303,7 +343,9 @@ class _OnceBusy:
         self.said = not self.said
         if not self.said:
             return _text(request)
-        body = {"error": {"message": "Try again.", "type": "server_error", "param": None, "code": None}}
+        body = {
+            "error": {"message": "Try again.", "type": "server_error", "param": None, "code": None}
+        }
         return Reply.of_json(body, 500, headers=(("retry-after-ms", "1"),))
 
 

@@ -30,14 +30,21 @@ def _installed() -> Iterator[None]:
     """
     folder = Path(sysconfig.get_path("purelib")) / "adapter"
     kept = {*folder.rglob("*")}  # data that an editable installation puts there
-    shutil.copytree(isolated.ROOT / "adapter", folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    shutil.copytree(
+        isolated.ROOT / "adapter",
+        folder,
+        ignore=shutil.ignore_patterns("__pycache__"),
+        dirs_exist_ok=True,
+    )
     yield
     for path in sorted({*folder.rglob("*")} - kept, reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
 @pytest.fixture(scope="session")
-def counted(record_testsuite_property: Callable[[str, object], None]) -> Iterator[list[tuple[int, int]]]:
+def counted(
+    record_testsuite_property: Callable[[str, object], None],
+) -> Iterator[list[tuple[int, int]]]:
     """Take, for each way that was tried, how many records were equal and how many there were."""
     counts: list[tuple[int, int]] = []
     yield counts

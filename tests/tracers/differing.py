@@ -106,6 +106,8 @@ def _without_our_frames(value: Any) -> Any:
         with suppress(ValueError):
             return _without_our_frames(json.loads(value))
     if isinstance(value, str) and "Traceback (most recent call last)" in value:
-        frames = [found.group() for found in _FRAME.finditer(value) if "/tests/tracers/" in found["file"]]
+        frames = [
+            found.group() for found in _FRAME.finditer(value) if "/tests/tracers/" in found["file"]
+        ]
         return [*frames, value.rstrip().rpartition("\n")[2]]
     return _TOOK.sub(" took …", _ADDRESS.sub("", value)) if isinstance(value, str) else value

@@ -12,13 +12,18 @@ class Memory:
 
     def __init__(self) -> None:
         from opentelemetry.sdk._logs import LoggerProvider
-        from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+        from opentelemetry.sdk._logs.export import (
+            InMemoryLogRecordExporter,
+            SimpleLogRecordProcessor,
+        )
         from opentelemetry.sdk.metrics import Histogram, MeterProvider
         from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
         from opentelemetry.sdk.trace import TracerProvider
 
         self.spans, self.logs = span_memory(), InMemoryLogRecordExporter()
-        self.metrics = InMemoryMetricReader(preferred_temporality={Histogram: AggregationTemporality.DELTA})
+        self.metrics = InMemoryMetricReader(
+            preferred_temporality={Histogram: AggregationTemporality.DELTA}
+        )
         self.tracers, self.loggers = TracerProvider(), LoggerProvider()
         self.tracers.add_span_processor(processor(self.spans))
         self.loggers.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
@@ -27,7 +32,11 @@ class Memory:
     @property
     def providers(self) -> dict[str, Any]:
         """Give the providers, as instrumentors take them."""
-        return {"tracer_provider": self.tracers, "logger_provider": self.loggers, "meter_provider": self.meters}
+        return {
+            "tracer_provider": self.tracers,
+            "logger_provider": self.loggers,
+            "meter_provider": self.meters,
+        }
 
     def read(self) -> list[Record]:
         """Give what was exported since the last time."""
@@ -101,7 +110,10 @@ def spans_of(memory: Any) -> list[Record]:
             "parent": names.get(span.parent.span_id, "elsewhere") if span.parent else None,
             "status": [span.status.status_code.name, span.status.description],
             "attributes": dict(span.attributes or {}),
-            "events": [{"event": event.name, "attributes": dict(event.attributes or {})} for event in span.events],
+            "events": [
+                {"event": event.name, "attributes": dict(event.attributes or {})}
+                for event in span.events
+            ],
             "links": len(span.links),
         }
         for span in found
@@ -131,7 +143,10 @@ def spans_sent(bodies: list[bytes]) -> list[Record]:
             "parent": names.get(span.parent_span_id, "elsewhere") if span.parent_span_id else None,
             "status": MessageToDict(span.status),
             "attributes": _values(span.attributes),
-            "events": [{"event": event.name, "attributes": _values(event.attributes)} for event in span.events],
+            "events": [
+                {"event": event.name, "attributes": _values(event.attributes)}
+                for event in span.events
+            ],
             "links": len(span.links),
         }
         for scope, span in found

@@ -61,14 +61,20 @@ class Session:
 
     def __init__(self, start: Callable[[], Tracer], when: str, upstream: Loopback) -> None:
         self.upstream = upstream
-        self.given: dict[str, Any] = {"base_url": upstream.base_url, "api_key": "key", "max_retries": 2}
+        self.given: dict[str, Any] = {
+            "base_url": upstream.base_url,
+            "api_key": "key",
+            "max_retries": 2,
+        }
         self.found: dict[str, dict[str, Any]] = {}
         self.marks: dict[str, float] = {}
         keys: list[Key] = [(*column, mode) for column in columns() for mode in ("sync", "async")]
         if when == "before":
             self.tracer = start()
             made = {key: self.made(key) for key in keys}
-            self.clients = {key: self.installed(key, self.tracer.wrap(client)) for key, client in made.items()}
+            self.clients = {
+                key: self.installed(key, self.tracer.wrap(client)) for key, client in made.items()
+            }
         else:
             self.tracer = Tracer(list)
             made = {key: self.installed(key, self.made(key)) for key in keys}
@@ -87,9 +93,13 @@ class Session:
         from tests.support.http import http
 
         if way_in == "import":
-            return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(**self.given, settings=_settings(side))
+            return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(
+                **self.given, settings=_settings(side)
+            )
         if asynchronous:
-            http_client = http.AsyncClient(transport=adapter.AsyncTransport(settings=_settings(side)))
+            http_client = http.AsyncClient(
+                transport=adapter.AsyncTransport(settings=_settings(side))
+            )
         else:
             http_client = http.Client(transport=adapter.Transport(settings=_settings(side)))
         return self.tracer.make(asynchronous=asynchronous, **self.given, http_client=http_client)
@@ -161,14 +171,21 @@ class Session:
         self.upstream.requests.clear()
         gc.collect()  # some tracers end a span when its stream is garbage
         records = self.tracer.read() if self.tracer.begun is None else []
-        self.found["/".join((*key, call))] = {"outcome": _shown(outcome), "paths": paths, "records": records}
+        self.found["/".join((*key, call))] = {
+            "outcome": _shown(outcome),
+            "paths": paths,
+            "records": records,
+        }
 
     def note_all(self) -> None:
         """Note what a tracer exported of all calls of a client, where it is read once for all."""
         if self.tracer.begun is not None:
             for record in self.tracer.read():
                 began = self.tracer.begun(record)
-                name = max((one for one in self.marks if self.marks[one] <= began), key=self.marks.__getitem__)
+                name = max(
+                    (one for one in self.marks if self.marks[one] <= began),
+                    key=self.marks.__getitem__,
+                )
                 self.found[name]["records"].append(record)
         self.marks.clear()
 
@@ -176,7 +193,9 @@ class Session:
 def _settings(side: str) -> Any:
     import adapter
 
-    return adapter.Settings(backend="responses" if side == "on" else "chat", emulate=("n",), on_bug="raise")
+    return adapter.Settings(
+        backend="responses" if side == "on" else "chat", emulate=("n",), on_bug="raise"
+    )
 
 
 def run(name: str, when: str, *, masked: bool) -> dict[str, Any]:

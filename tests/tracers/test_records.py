@@ -44,7 +44,9 @@ def session(when: str, contents: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "found.json"
         command = [sys.executable, "-m", "tests.tracers.session", TRACER, when, contents, str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+        )
         assert done.returncode == 0, done.stderr[-4000:]
         found: dict[str, Any] = json.loads(file.read_bytes())
     return found
@@ -58,21 +60,27 @@ def told(when: str, contents: str, column: tuple[str, str], mode: str, call: str
     return found
 
 
-each_column = pytest.mark.parametrize("column", [one for one in ADAPTED if one[0] not in NOT_POSSIBLE], ids=" ".join)
+each_column = pytest.mark.parametrize(
+    "column", [one for one in ADAPTED if one[0] not in NOT_POSSIBLE], ids=" ".join
+)
 each_time = pytest.mark.parametrize("when", TIMES)
 
 
 @each_time
 @pytest.mark.parametrize("contents", CONTENT)
 @each_column
-def test_the_same_records(when: str, contents: str, column: tuple[str, str], counted: list[tuple[int, int]]) -> None:
+def test_the_same_records(
+    when: str, contents: str, column: tuple[str, str], counted: list[tuple[int, int]]
+) -> None:
     found, equal, total = [], 0, 0
     for mode in MODES:
         for call in CALLS:
             native, here = (told(when, contents, one, mode, call) for one in (NATIVE, column))
             path = "responses" if column[1] == "on" else "chat/completions"
             # A tracer may break a call before it is sent, natively, too.
-            assert set(here["paths"]) == ({path} if native["paths"] else set()), f"{mode} {call}: {here['paths']}"
+            assert set(here["paths"]) == ({path} if native["paths"] else set()), (
+                f"{mode} {call}: {here['paths']}"
+            )
             lines = list(different(native["outcome"], here["outcome"]))
             both = list(zip(native["records"], here["records"], strict=False))
             equal += sum(not list(different(*pair)) for pair in both)
@@ -86,7 +94,12 @@ def test_the_same_records(when: str, contents: str, column: tuple[str, str], cou
 @each_time
 @pytest.mark.parametrize("contents", CONTENT)
 def test_each_call_is_seen_natively(when: str, contents: str) -> None:
-    seen = {call for mode in MODES for call in CALLS if told(when, contents, NATIVE, mode, call)["records"]}
+    seen = {
+        call
+        for mode in MODES
+        for call in CALLS
+        if told(when, contents, NATIVE, mode, call)["records"]
+    }
     assert set(CALLS) - seen == UNSEEN | set(UNCERTAIN)
 
 
@@ -106,7 +119,9 @@ if MASKS:
 def test_no_name_of_the_adapters_own(when: str, column: tuple[str, str]) -> None:
     for mode in MODES:
         for call in CALLS:
-            assert not names_of_ours(told(when, "whole", column, mode, call)["records"]), f"{mode} {call}"
+            assert not names_of_ours(told(when, "whole", column, mode, call)["records"]), (
+                f"{mode} {call}"
+            )
 
 
 @each_time

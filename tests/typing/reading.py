@@ -10,7 +10,17 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ParsedChatCom
 from openai.types.responses import ParsedResponse, Response, ResponseStreamEvent
 from pydantic import BaseModel
 
-from adapter import Finished, TextDelta, ToolCall, ToolCallDone, Turn, Usage, read, tool_result, tools_for
+from adapter import (
+    Finished,
+    TextDelta,
+    ToolCall,
+    ToolCallDone,
+    Turn,
+    Usage,
+    read,
+    tool_result,
+    tools_for,
+)
 from adapter.reading import AsyncEvents, Event, Events
 
 
@@ -37,7 +47,10 @@ def results(completion: ChatCompletion, response: Response, body: dict[str, Any]
     assert_type(turn.tool_calls, tuple[ToolCall, ...])
     if turn.parsed is not None:
         assert_type(turn.parsed.celsius, int)
-    history = [turn.as_message(), *(tool_result(call, f(**call.parsed)).as_message() for call in turn.tool_calls)]
+    history = [
+        turn.as_message(),
+        *(tool_result(call, f(**call.parsed)).as_message() for call in turn.tool_calls),
+    ]
     assert_type(history, list[dict[str, Any]])
     assert_type(tools_for("responses", [f, Weather]), list[dict[str, Any]])
 
@@ -50,7 +63,9 @@ def parsed(completion: ParsedChatCompletion[Weather], response: ParsedResponse[W
 
 
 def streams(
-    chunks: openai.Stream[ChatCompletionChunk], events: Iterator[ResponseStreamEvent], lines: list[dict[str, Any]]
+    chunks: openai.Stream[ChatCompletionChunk],
+    events: Iterator[ResponseStreamEvent],
+    lines: list[dict[str, Any]],
 ) -> None:
     """Read streams."""
     assert_type(read(chunks, output=Weather), Events[Weather])
@@ -88,7 +103,9 @@ def helpers(client: openai.OpenAI) -> None:
         assert_type(read(events), Events[Weather])
 
 
-def annotated(turn: Turn, event: Event, finished: Finished, events: Events, more: AsyncEvents) -> list[Turn]:
+def annotated(
+    turn: Turn, event: Event, finished: Finished, events: Events, more: AsyncEvents
+) -> list[Turn]:
     """Need no type arguments where nothing is parsed."""
     assert_type(turn.parsed, Any | None)
     assert_type(Turn(text="…", tool_calls=(ToolCall("call_1", "f", "{}"),)).text, str)

@@ -29,7 +29,9 @@ def one_for_all(transport: adapter.Transport) -> None:
 def made() -> None:
     """Take transports of either library."""
     adapter.Transport()
-    adapter.Transport(httpx2.HTTPTransport(http2=True), async_inner=httpx2.AsyncHTTPTransport(), settings={})
+    adapter.Transport(
+        httpx2.HTTPTransport(http2=True), async_inner=httpx2.AsyncHTTPTransport(), settings={}
+    )
     adapter.Transport(httpx.HTTPTransport(retries=1), settings=adapter.Settings())
     adapter.Transport(async_inner=httpx.MockTransport(lambda _: httpx.Response(200)))
     adapter.AsyncTransport(httpx.AsyncHTTPTransport())

@@ -18,7 +18,17 @@ from .verdicts import Classifier, Verdict
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BODY_COLUMNS = ("body", "request_body", "request", "json", "input", "payload", "value", "line", "text")
+BODY_COLUMNS = (
+    "body",
+    "request_body",
+    "request",
+    "json",
+    "input",
+    "payload",
+    "value",
+    "line",
+    "text",
+)
 """What the column with the requests may be called, the surest first. Otherwise it is the first that can hold one."""
 
 _SIBLING_COLUMNS = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
@@ -42,7 +52,11 @@ def import_pyarrow() -> Any:
 
 
 def audit_batch(
-    batch: pa.RecordBatch, settings: Settings | None = None, *, plain: bool = False, formats: RowFormats | None = None
+    batch: pa.RecordBatch,
+    settings: Settings | None = None,
+    *,
+    plain: bool = False,
+    formats: RowFormats | None = None,
 ) -> Summary:
     """Audit the requests of one record batch; pure, so that it may run anywhere, and twice.
 
@@ -58,7 +72,10 @@ def audit_batch(
 
 
 def audit_rows(
-    rows: Iterable[tuple[Any, str, int]], settings: Settings | None = None, *, formats: RowFormats | None = None
+    rows: Iterable[tuple[Any, str, int]],
+    settings: Settings | None = None,
+    *,
+    formats: RowFormats | None = None,
 ) -> Summary:
     """Audit rows of logs, JSON as bytes or as values, each with its file and line; see audit_batch."""
     return _summarize(rows, _classifier_for(settings, plain=False), formats)
@@ -79,7 +96,9 @@ class _BatchAuditor:
         self.settings, self.formats = settings, formats
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        summary = Summary.merged(audit_batch(batch, self.settings, formats=self.formats) for batch in batches)
+        summary = Summary.merged(
+            audit_batch(batch, self.settings, formats=self.formats) for batch in batches
+        )
         yield import_pyarrow().RecordBatch.from_pydict({"summary": [summary.dumps()]})
 
 
@@ -108,18 +127,28 @@ def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[A
         yield from zip(batch.to_pylist(), files, lines, strict=True)
         return
     bodies = batch.column(_body_column(batch)).to_pylist()
-    beside = {key: found for key, names in _SIBLING_COLUMNS.items() if (found := next((n for n in names if n in columns), None))}
+    beside = {
+        key: found
+        for key, names in _SIBLING_COLUMNS.items()
+        if (found := next((n for n in names if n in columns), None))
+    }
     if not beside:
         yield from zip(bodies, files, lines, strict=True)
         return
     others = {key: batch.column(name).to_pylist() for key, name in beside.items()}
     for i, body in enumerate(bodies):
-        yield {"body": body, **{key: _parsed_reply(values[i]) for key, values in others.items()}}, files[i], lines[i]
+        yield (
+            {"body": body, **{key: _parsed_reply(values[i]) for key, values in others.items()}},
+            files[i],
+            lines[i],
+        )
 
 
 def _match_known_format(batch: pa.RecordBatch, formats: RowFormats) -> bool:
     """Tell whether columns are the keys of a row whose shape is known, by the first rows."""
-    return any(formats.format_of(row) is not None for row in batch.slice(0, _SAMPLED_ROWS).to_pylist())
+    return any(
+        formats.format_of(row) is not None for row in batch.slice(0, _SAMPLED_ROWS).to_pylist()
+    )
 
 
 def _parsed_reply(value: Any) -> Any:
@@ -142,14 +171,25 @@ def _body_column(batch: pa.RecordBatch) -> str:
     ]  # fmt: skip
     found = next((name for name in (*BODY_COLUMNS, *able) if name in able), None)
     if found is None:
-        raise NoRequests("no column that could hold requests: expected JSON as text, or structs, in a column `body`")
+        raise NoRequests(
+            "no column that could hold requests: expected JSON as text, or structs, in a column `body`"
+        )
     return str(found)
 
 
 class _Tally:
     """What is counted of the requests that have one verdict."""
 
-    __slots__ = ("completion", "count", "estimated", "logged", "prompt", "reasoning", "told", "verdict")
+    __slots__ = (
+        "completion",
+        "count",
+        "estimated",
+        "logged",
+        "prompt",
+        "reasoning",
+        "told",
+        "verdict",
+    )
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -165,10 +205,14 @@ class _Tally:
                 self.told += 1
                 self.prompt += prompt
                 self.completion += _number(logged.usage, "completion_tokens") or 0
-                self.reasoning += _number(logged.usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+                self.reasoning += (
+                    _number(logged.usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+                )
         if self.verdict.n > 1:
             if prompt is None:
-                self.estimated += len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_PER_TOKEN
+                self.estimated += (
+                    len(json_codec.dumps(logged.body.get("messages"))) // _CHARACTERS_PER_TOKEN
+                )
             else:
                 self.logged += prompt
 
@@ -178,7 +222,9 @@ def _number(usage: Any, key: str) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _summarize(rows: Iterable[tuple[Any, str, int]], classifier: Classifier, formats: RowFormats | None = None) -> Summary:
+def _summarize(
+    rows: Iterable[tuple[Any, str, int]], classifier: Classifier, formats: RowFormats | None = None
+) -> Summary:
     summary = Summary()
     tallies: dict[int, _Tally] = {}
     bad: list[tuple[str, int, str]] = []
@@ -235,7 +281,10 @@ def _count(summary: Summary, tally: _Tally) -> None:
     add("model fate", model, fate)
     add("rule", "none" if verdict.rule is None else str(verdict.rule))
     if verdict.settings:
-        add("settings" if fate == "with settings" else "breaking settings", " + ".join(verdict.settings))
+        add(
+            "settings" if fate == "with settings" else "breaking settings",
+            " + ".join(verdict.settings),
+        )
     for name in verdict.held:
         add("held", name)
     for path, why in verdict.kept:
@@ -267,7 +316,9 @@ def _count(summary: Summary, tally: _Tally) -> None:
 def _count_several_answers(summary: Summary, tally: _Tally) -> None:
     verdict, more = tally.verdict, tally.verdict.n - 1
     now = ("n", "changed") in verdict.losses
-    if not more or not (now or (verdict.kind == "with settings" and "emulate n" in verdict.settings)):
+    if not more or not (
+        now or (verdict.kind == "with settings" and "emulate n" in verdict.settings)
+    ):
         return
     when = "now" if now else "with settings"
     for what, by in (

@@ -51,7 +51,9 @@ class Checkpoint:
     logs: dict[str, Progress] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path | None, settings: str, formats: str, code: str, block: int) -> Checkpoint:
+    def open(
+        cls, path: Path | None, settings: str, formats: str, code: str, block: int
+    ) -> Checkpoint:
         """Read the state at `path`, or begin a new one. Raises StaleState for one that can't be gone on with."""
         fresh = cls(settings, formats, code, block, path)
         if path is None or not os.path.lexists(path):
@@ -69,7 +71,9 @@ class Checkpoint:
             ("version of the adapter", found.code, code),
         ):
             if theirs != ours:
-                raise StaleCheckpoint(f"{path}: was made with other {name}; begin anew with --restart")
+                raise StaleCheckpoint(
+                    f"{path}: was made with other {name}; begin anew with --restart"
+                )
         return found
 
     @classmethod
@@ -77,7 +81,9 @@ class Checkpoint:
         if value["version"] != VERSION:
             raise ValueError("another version")
         logs = {
-            str(name): Progress(str(log["fingerprint"]), Cursor(*map(int, log["cursor"])), bool(log["done"]))
+            str(name): Progress(
+                str(log["fingerprint"]), Cursor(*map(int, log["cursor"])), bool(log["done"])
+            )
             for name, log in value["logs"].items()
         }
         return cls(
@@ -94,11 +100,15 @@ class Checkpoint:
         """Take up logs, new ones included. Raises StaleState where one has changed, or is missing, since it was counted."""
         names = {log.path for log in logs}
         for name in self.logs.keys() - names:
-            raise StaleCheckpoint(f"{name}: has been counted, and isn't among the logs any more; begin anew with --restart")
+            raise StaleCheckpoint(
+                f"{name}: has been counted, and isn't among the logs any more; begin anew with --restart"
+            )
         for log in logs:
             known = self.logs.setdefault(log.path, Progress(log.fingerprint))
             if known.fingerprint != log.fingerprint:
-                raise StaleCheckpoint(f"{log.path}: has changed since it was counted; begin anew with --restart")
+                raise StaleCheckpoint(
+                    f"{log.path}: has changed since it was counted; begin anew with --restart"
+                )
 
     def add(self, log: str, cursor: Cursor, summary: Summary) -> None:
         """Count a block: the next one of its log."""

@@ -71,7 +71,9 @@ def _zstandard_module() -> tuple[str, Any]:
             return name, importlib.import_module(name)
         except ImportError:
             continue
-    raise MissingExtra("logs in Zstandard (.zst) need Python 3.14, or zstandard, or pyarrow: pip install zstandard")
+    raise MissingExtra(
+        "logs in Zstandard (.zst) need Python 3.14, or zstandard, or pyarrow: pip install zstandard"
+    )
 
 
 def _with_common_error(read: Read, error: type[Exception]) -> Read:

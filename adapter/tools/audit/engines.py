@@ -66,10 +66,14 @@ def audit_block(block: Block, options: AuditOptions) -> Summary:
     return summary.trim()
 
 
-def local(work: Work, options: AuditOptions, *, jobs: int | None, size: int) -> Iterator[AuditedBlock]:
+def local(
+    work: Work, options: AuditOptions, *, jobs: int | None, size: int
+) -> Iterator[AuditedBlock]:
     """Audit on this machine, with as many processes, all cores by default; one does without any. The blocks come in order."""
     cut: Iterator[Block] = (
-        block for log, begin in work for block in blocks(log, begin, size=size, formats=options.formats)
+        block
+        for log, begin in work
+        for block in blocks(log, begin, size=size, formats=options.formats)
     )
     first: list[Block] = []
     if jobs is None:  # for a little no further process is worth its start
@@ -86,7 +90,9 @@ def local(work: Work, options: AuditOptions, *, jobs: int | None, size: int) -> 
             yield AuditedBlock(block.path, block.end, block.position, audit_block(block, options))
         return
     # Not forked: this process may have threads (a progress bar).
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (pickle.dumps(options),))
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), _start_worker, (pickle.dumps(options),)
+    )
     waiting: deque[tuple[Block, Future[Summary]]] = deque()
     try:
         for block in cut:
@@ -133,7 +139,9 @@ def _audit_in_worker(block: Block) -> Summary:
     return audit_block(block, _WORKER_OPTIONS[0])
 
 
-def ray(work: Work, options: AuditOptions, *, jobs: int | None, size: int) -> Iterator[AuditedBlock]:
+def ray(
+    work: Work, options: AuditOptions, *, jobs: int | None, size: int
+) -> Iterator[AuditedBlock]:
     """Audit with Ray Data, on the cluster that RAY_ADDRESS names or a local one. The blocks come in order.
 
     Workers read the logs themselves, so these must have the same paths everywhere. Plain lines are cut here, by reading them once;
@@ -191,8 +199,19 @@ class _PieceAuditor:
         done = []
         for written in table.column("piece").to_pylist():
             piece = pickle.loads(written)  # noqa: S301  # same
-            cut = [piece] if isinstance(piece, Block) else blocks(*piece, size=self.size, formats=how.formats)
-            done.append(pickle.dumps([AuditedBlock(one.path, one.end, one.position, audit_block(one, how)) for one in cut]))
+            cut = (
+                [piece]
+                if isinstance(piece, Block)
+                else blocks(*piece, size=self.size, formats=how.formats)
+            )
+            done.append(
+                pickle.dumps(
+                    [
+                        AuditedBlock(one.path, one.end, one.position, audit_block(one, how))
+                        for one in cut
+                    ]
+                )
+            )
         return import_pyarrow().table({"order": table.column("order"), "done": done})
 
 

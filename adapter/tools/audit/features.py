@@ -51,7 +51,11 @@ def _of_messages(messages: Any) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
         if not isinstance(message, dict):
             continue
-        if message.get("tool_calls") or message.get("function_call") or message.get("role") in ("tool", "function"):
+        if (
+            message.get("tool_calls")
+            or message.get("function_call")
+            or message.get("role") in ("tool", "function")
+        ):
             yield "tool calls in the history"
         content = message.get("content")
         for part in content if isinstance(content, list) else ():

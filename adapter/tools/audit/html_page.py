@@ -42,7 +42,9 @@ def page(document: Document) -> str:
             _tokens(document), _ledger(document), _parameters(document), _rules(document),
         ]  # fmt: skip
     sections += [_bad(document), _foot(document)]
-    return _DOCUMENT.format(style=CSS, title=_title(document), body="\n".join(filter(None, sections)))
+    return _DOCUMENT.format(
+        style=CSS, title=_title(document), body="\n".join(filter(None, sections))
+    )
 
 
 _DOCUMENT = """<!doctype html>
@@ -76,7 +78,11 @@ def _head(document: Document) -> str:
     if not total:
         return f"<header><p class=over>Audit of chat requests{source}</p><h1>No chat requests found</h1></header>"
     more = document["fates"]["with settings"]["requests"]
-    then = f" {percent(100 * moves['with_settings'] / total)} would with the settings below." if more else ""
+    then = (
+        f" {percent(100 * moves['with_settings'] / total)} would with the settings below."
+        if more
+        else ""
+    )
     keys = "".join(
         f'<li><span class="key {_CLASSES[fate]}"></span><span><b>{_number(row["requests"])}</b> {_VERDICT_TEXT[fate][0]}'
         f"<small>{percent(row['share'])} · {_VERDICT_TEXT[fate][1]}</small></span></li>"
@@ -84,7 +90,10 @@ def _head(document: Document) -> str:
         if row["requests"]
     )
     bar = _bar(
-        [(row["requests"], _CLASSES[fate], _VERDICT_TEXT[fate][0]) for fate, row in document["fates"].items()],
+        [
+            (row["requests"], _CLASSES[fate], _VERDICT_TEXT[fate][0])
+            for fate, row in document["fates"].items()
+        ],
         total,
         height=10,
     )
@@ -101,7 +110,12 @@ def _steps(document: Document) -> str:
     steps, total, now = document["steps"], document["requests"], document["moves"]["now"]
     if not steps:
         return ""
-    first = _row("<code>today</code>", _bar([(now, "f0", "move today")], total), percent(100 * now / total), "")
+    first = _row(
+        "<code>today</code>",
+        _bar([(now, "f0", "move today")], total),
+        percent(100 * now / total),
+        "",
+    )
     safe = [
         name
         for step in steps
@@ -144,7 +158,11 @@ def _step_rows(steps: Sequence[Mapping[str, Any]], before: int, total: int, kind
         bar = _bar([(before, "f0 dim", "before"), (step["more"], kind, "more")], total)
         names = " + ".join(f"<code>{escape(name)}</code>" for name in step["settings"])
         effects = "; ".join(dict.fromkeys(step["effects"]))
-        rows.append(_row(names, bar, percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"))
+        rows.append(
+            _row(
+                names, bar, percent(step["share"]), f"+{_number(step['more'])} · {escape(effects)}"
+            )
+        )
         before = step["moves"]
     return "".join(rows)
 
@@ -163,7 +181,11 @@ def _held(document: Document) -> str:
         kept = "<h3>No setting moves these</h3>" + _table(
             ("where", "why", "requests"),
             [
-                (f"<code>{escape(row['path'])}</code>", escape(row["why"]), _number(row["requests"]))
+                (
+                    f"<code>{escape(row['path'])}</code>",
+                    escape(row["why"]),
+                    _number(row["requests"]),
+                )
                 for row in document["kept"]
             ],
         )
@@ -180,20 +202,35 @@ def _models(document: Document) -> str:
     rows = []
     for row in document["models"]:
         count = row["requests"]
-        bar = _bar([(row["fates"].get(fate, 0), _CLASSES[fate], _VERDICT_TEXT[fate][0]) for fate in VERDICT_KINDS], max(1, count))
+        bar = _bar(
+            [
+                (row["fates"].get(fate, 0), _CLASSES[fate], _VERDICT_TEXT[fate][0])
+                for fate in VERDICT_KINDS
+            ],
+            max(1, count),
+        )
         moving = row["fates"].get("as it is", 0) + row["fates"].get("with changes", 0)
         badges = []
         if row["chat_only"]:
             badges.append("<span class=badge>Chat only</span>")
         if row["one_way"]:
             said = f"one way: {_number(row['one_way']['requests'])}"
-            badges.append(f'<span class="badge warm" title="{escape(row["one_way"]["why"])}">{said}</span>')
+            badges.append(
+                f'<span class="badge warm" title="{escape(row["one_way"]["why"])}">{said}</span>'
+            )
         if row["shutdown"]:
             kind = "hot" if row["gone"] else "warm"
             said = "was shut down" if row["gone"] else "shuts down"
             badges.append(f'<span class="badge {kind}">{said} {row["shutdown"]}</span>')
         note = f"{_number(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
-        rows.append(_row(f"<code>{escape(row['model'])}</code>", bar, percent(100 * moving / max(1, count)), note))
+        rows.append(
+            _row(
+                f"<code>{escape(row['model'])}</code>",
+                bar,
+                percent(100 * moving / max(1, count)),
+                note,
+            )
+        )
     shown, rest = rows[:12], rows[12:]
     more = (
         f"<details><summary>{_plural(len(rest), 'more model')}</summary><div class=plot>{''.join(rest)}</div></details>"
@@ -225,7 +262,14 @@ def _shutdowns(document: Document) -> str:
         )
         kind = "f4" if row["gone"] else "f2"
         when = f"{row['date']}{' · past' if row['gone'] else ''}"
-        rows.append(_row(when, _bar([(row["requests"], kind, "requests")], most), _number(row["requests"]), models))
+        rows.append(
+            _row(
+                when,
+                _bar([(row["requests"], kind, "requests")], most),
+                _number(row["requests"]),
+                models,
+            )
+        )
     return _section(
         "Models with a shutdown date",
         f"The day after which a model isn't served, as far as it is known here. Seen from {document['date']}.",
@@ -242,7 +286,9 @@ def _features(document: Document) -> str:
              _number(row["requests"]), f"{percent(100 * row['moves'] / row['requests'])} move today")
         for row in document["features"]
     )  # fmt: skip
-    return _section("What requests use", "The coloured part moves today.", f"<div class=plot>{rows}</div>")
+    return _section(
+        "What requests use", "The coloured part moves today.", f"<div class=plot>{rows}</div>"
+    )
 
 
 def _several(document: Document) -> str:
@@ -253,7 +299,12 @@ def _several(document: Document) -> str:
             about = "≈ " if row["more_prompt_tokens_estimated"] else ""
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
             rows.append(
-                (words, _number(row["requests"]), f"+{_number(row['more_requests'])}", f"{about}+{_number(tokens)}")
+                (
+                    words,
+                    _number(row["requests"]),
+                    f"+{_number(row['more_requests'])}",
+                    f"{about}+{_number(tokens)}",
+                )
             )
     if not rows:
         return ""
@@ -269,7 +320,10 @@ def _tokens(document: Document) -> str:
     rows = [
         (
             escape(_VERDICT_TEXT[fate][0]),
-            *(_number(row.get(name, 0)) for name in ("requests", "prompt", "completion", "reasoning")),
+            *(
+                _number(row.get(name, 0))
+                for name in ("requests", "prompt", "completion", "reasoning")
+            ),
         )
         for fate, row in document["tokens"].items()
     ]
@@ -299,7 +353,8 @@ def _ledger(document: Document) -> str:
 def _parameters(document: Document) -> str:
     def table(rows: Sequence[Mapping[str, Any]]) -> str:
         return _table(
-            ("", "requests"), [(f"<code>{escape(row['name'])}</code>", _number(row["requests"])) for row in rows]
+            ("", "requests"),
+            [(f"<code>{escape(row['name'])}</code>", _number(row["requests"])) for row in rows],
         )
 
     known = f"<details><summary>{_plural(len(document['parameters']), 'parameter')} in use</summary>{table(document['parameters'])}</details>"
@@ -319,16 +374,18 @@ def _rules(document: Document) -> str:
         ("no rule" if row["rule"] is None else f"rule {row['rule'] + 1}", _number(row["requests"]))
         for row in document["rules"]
     ]
-    return _section("Rules", "Which rule of the settings holds for how many requests.", _table(("", "requests"), rows))
+    return _section(
+        "Rules",
+        "Which rule of the settings holds for how many requests.",
+        _table(("", "requests"), rows),
+    )
 
 
 def _bad(document: Document) -> str:
     bad = document["bad_lines"]
     parts = []
     for row in document["not_in_the_log"]:
-        said = (
-            f"{_plural(row['requests'], 'request')} ({percent(row['share'])}) were logged without their {row['part']}"
-        )
+        said = f"{_plural(row['requests'], 'request')} ({percent(row['share'])}) were logged without their {row['part']}"
         parts.append(f"<p>{said}: {escape(row['means'])}.</p>")
     rows = document["rows_without_request"]
     for count, what in (
@@ -343,8 +400,13 @@ def _bad(document: Document) -> str:
             f"<p>The adapter itself failed on {_plural(document['adapter_bugs'], 'request')}: please report it.</p>"
         )
     if bad["count"]:
-        reasons = ", ".join(f"{_number(count)} {escape(why)}" for why, count in bad["reasons"].items())
-        listed = [(f"<code>{escape(row['file'])}:{row['line']}</code>", escape(row["why"])) for row in bad["first"]]
+        reasons = ", ".join(
+            f"{_number(count)} {escape(why)}" for why, count in bad["reasons"].items()
+        )
+        listed = [
+            (f"<code>{escape(row['file'])}:{row['line']}</code>", escape(row["why"]))
+            for row in bad["first"]
+        ]
         parts.append(f"<p>{_plural(bad['count'], 'line')} can't be read: {reasons}.</p>")
         if listed:
             parts.append(
@@ -354,7 +416,11 @@ def _bad(document: Document) -> str:
 
 
 def _foot(document: Document) -> str:
-    source = f" from <code>{escape(document['settings_file'])}</code>" if document.get("settings_file") else ""
+    source = (
+        f" from <code>{escape(document['settings_file'])}</code>"
+        if document.get("settings_file")
+        else ""
+    )
     return (
         f"<footer><p>Settings <code>{escape(document['settings_hash'])}</code>{source}, {escape(document['date'])}. The verdicts are those of the code that "
         "decides in production. This page holds names and counts, never contents.</p></footer>"
@@ -377,7 +443,9 @@ def _bar(parts: Iterable[tuple[int, str, str]], total: int, *, height: int = 6) 
     for count, kind, word in parts:
         if count:
             width = 1000 * count / max(1, total)
-            drawn.append(f'<rect class="{kind}" x="{at:.2f}" width="{max(width, 1):.2f}" height="{height}"/>')
+            drawn.append(
+                f'<rect class="{kind}" x="{at:.2f}" width="{max(width, 1):.2f}" height="{height}"/>'
+            )
             said.append(f"{_number(count)} {word}")
             at += width
     label = escape(", ".join(said) or "none")
@@ -391,7 +459,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     # Figures stand on the right; what begins with a letter or a tag doesn't.
     right = [all(row[i].lstrip("+≈ ")[:1].isdigit() for row in rows) for i in range(len(columns))]
     kinds = [" class=num" if one else "" for one in right]
-    head = "".join(f"<th scope=col{kind}>{escape(name)}</th>" for name, kind in zip(columns, kinds, strict=True))
+    head = "".join(
+        f"<th scope=col{kind}>{escape(name)}</th>"
+        for name, kind in zip(columns, kinds, strict=True)
+    )
     # On a phone the columns stand below each other, and each figure says what it counts.
     of = [f' data-of="{escape(name)}"' if name else "" for name in columns]
     body = "".join(

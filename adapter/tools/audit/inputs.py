@@ -186,12 +186,19 @@ def find_logs(
     return list(found.values())
 
 
-def _logs_below(root: Path, on_unreadable: Callable[[str, str], object], excluded: set[str]) -> list[str]:
+def _logs_below(
+    root: Path, on_unreadable: Callable[[str, str], object], excluded: set[str]
+) -> list[str]:
     def failed(error: OSError) -> None:
         on_unreadable(str(Path(error.filename or root)), regular_files.reason_of(error))
 
     walk = os.walk(root, onerror=failed)
-    found = (str(Path(folder) / name) for folder, _, names in walk for name in names if name.endswith(_SUFFIXES))
+    found = (
+        str(Path(folder) / name)
+        for folder, _, names in walk
+        for name in names
+        if name.endswith(_SUFFIXES)
+    )
     return sorted(path for path in found if not excluded or os.path.realpath(path) not in excluded)
 
 
@@ -205,22 +212,38 @@ def blocks(
         yield from parquet_blocks(log, begin)
         return
     try:
-        raw = pipe_inputs.open_pipe(log.path) if log.kind == "pipe" else regular_files.open_regular(log.path)
+        raw = (
+            pipe_inputs.open_pipe(log.path)
+            if log.kind == "pipe"
+            else regular_files.open_regular(log.path)
+        )
     except Unreadable as error:
         if log.kind == "pipe":
             raise Unreadable(f"{log.path}: {error}") from None
         # It has vanished since it was found, say.
         end = replace(begin, block=begin.block + 1)
-        yield Block(log.path, begin, end, log.size, b"", None, ((begin.line, f"can't be opened any more: {error}"),))
+        yield Block(
+            log.path,
+            begin,
+            end,
+            log.size,
+            b"",
+            None,
+            ((begin.line, f"can't be opened any more: {error}"),),
+        )
         return
     with closing(raw):
         if log.kind == "lines":
             raw.seek(begin.offset)
             # As far as it went when it was found: what is written meanwhile isn't whole.
-            file = io.BufferedReader(pipe_inputs.FilePart(raw, log.size - begin.offset), _READ_BYTES)
+            file = io.BufferedReader(
+                pipe_inputs.FilePart(raw, log.size - begin.offset), _READ_BYTES
+            )
             yield from _line_blocks(_ByteSource(log.path, file.read1, raw.tell), begin, size)
             return
-        for block in _cut_from_start(log, raw, size, arrays_of(RowFormats.builtin() if formats is None else formats)):
+        for block in _cut_from_start(
+            log, raw, size, arrays_of(RowFormats.builtin() if formats is None else formats)
+        ):
             if block.begin.block >= begin.block:
                 yield block
 
@@ -229,16 +252,30 @@ def _cut_from_start(log: Log, raw: Any, size: int, arrays: Arrays) -> Iterator[B
     """Cut a log from its beginning, by what its first bytes are."""
     if log.kind == "pipe":
         head = _ByteSource(log.path, raw.read1).chunk(_EDGE_BYTES)
-        file, position = io.BufferedReader(pipe_inputs.FilePart(raw, head=head), _READ_BYTES), lambda: 0
+        file, position = (
+            io.BufferedReader(pipe_inputs.FilePart(raw, head=head), _READ_BYTES),
+            lambda: 0,
+        )
     else:
         head = raw.read(_EDGE_BYTES)
         raw.seek(0)
-        file, position = io.BufferedReader(pipe_inputs.FilePart(raw, log.size), _READ_BYTES), raw.tell
+        file, position = (
+            io.BufferedReader(pipe_inputs.FilePart(raw, log.size), _READ_BYTES),
+            raw.tell,
+        )
     packed = decompression.detect_compression(head)
-    source = _ByteSource(log.path, decompression.decompressor(file, packed) if packed is not None else file.read1, position)
+    source = _ByteSource(
+        log.path,
+        decompression.decompressor(file, packed) if packed is not None else file.read1,
+        position,
+    )
     if packed is not None:
         head = source.peek(_EDGE_BYTES)
-    why = "Parquet, which is read from a file of its own" if head.startswith(_PARQUET) else _unsupported_format(head)
+    why = (
+        "Parquet, which is read from a file of its own"
+        if head.startswith(_PARQUET)
+        else _unsupported_format(head)
+    )
     if why:
         if log.kind == "pipe":
             raise Unreadable(f"{log.path}: {why}")
@@ -288,7 +325,10 @@ class _ByteSource:
 
 
 def _line_blocks(source: _ByteSource, begin: Cursor, size: int) -> Iterator[Block]:
-    carry, skipped = b"", 0  # the beginning of a line that hasn't ended; how much of one was thrown away
+    carry, skipped = (
+        b"",
+        0,
+    )  # the beginning of a line that hasn't ended; how much of one was thrown away
     done = False
     while not done:
         chunk = source.chunk(size)
@@ -299,7 +339,9 @@ def _line_blocks(source: _ByteSource, begin: Cursor, size: int) -> Iterator[Bloc
         cut = len(begun) if done else begun.rfind(b"\n") + 1
         data, carry = begun[:cut], begun[cut:]
         over = 0
-        if skipped and (cut or done):  # the end of a line that was too long; its place is taken by an empty one
+        if skipped and (
+            cut or done
+        ):  # the end of a line that was too long; its place is taken by an empty one
             lost, newline, rest = data.partition(b"\n")
             data, over, skipped = newline + rest, skipped + len(lost), 0
         if len(carry) + skipped > MAX_ROW_BYTES:
@@ -307,12 +349,16 @@ def _line_blocks(source: _ByteSource, begin: Cursor, size: int) -> Iterator[Bloc
         if data or over or source.damaged:
             lines = data.count(b"\n") + (1 if data and not data.endswith(b"\n") else 0)
             end = Cursor(begin.block + 1, begin.offset + len(data) + over, begin.line + lines)
-            bad = (((begin.line, TOO_LONG),) if over else ()) + (((end.line, DAMAGED),) if source.damaged else ())
+            bad = (((begin.line, TOO_LONG),) if over else ()) + (
+                ((end.line, DAMAGED),) if source.damaged else ()
+            )
             yield Block(source.path, begin, end, source.position(), data, None, bad)
             begin = end
 
 
-def _document_blocks(source: _ByteSource, begin: Cursor, size: int, arrays: Arrays) -> Iterator[Block]:
+def _document_blocks(
+    source: _ByteSource, begin: Cursor, size: int, arrays: Arrays
+) -> Iterator[Block]:
     documents = DocumentReader(source.piece, MAX_ROW_BYTES, arrays)
     rows: list[bytes] = []
     lines: list[int] = []
@@ -321,7 +367,9 @@ def _document_blocks(source: _ByteSource, begin: Cursor, size: int, arrays: Arra
 
     def block() -> Block:
         end = Cursor(begin.block + 1, 0, documents.line)
-        return Block(source.path, begin, end, source.position(), b"\n".join(rows), tuple(lines), tuple(bad))
+        return Block(
+            source.path, begin, end, source.position(), b"\n".join(rows), tuple(lines), tuple(bad)
+        )
 
     for row, line, why in documents.rows():
         if why:

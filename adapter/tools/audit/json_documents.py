@@ -24,7 +24,9 @@ Arrays = Mapping[tuple[str, ...], bool]
 whether they are kept around each element, since paths to what is in it begin with them. No key: an array
 that stands for itself."""
 
-_ROW_KEYS = frozenset({"messages", "model", "prompt", "request", "body", "input", "response", "url"})  # of a row itself
+_ROW_KEYS = frozenset(
+    {"messages", "model", "prompt", "request", "body", "input", "response", "url"}
+)  # of a row itself
 
 _RECORD = b"\x1e"  # begins a record of a JSON text sequence
 _MAX_KEY_BYTES = 64
@@ -115,7 +117,9 @@ class DocumentReader:
         self._prefixes = {keys[:end] for keys in arrays for end in range(1, len(keys))}
         self._buffer = bytearray()
         self._at = 0  # where the next byte to look at is
-        self._value_start: int | None = None  # where the value under way begins: what stands before may go
+        self._value_start: int | None = (
+            None  # where the value under way begins: what stands before may go
+        )
         self._overlong = False  # the beginning of the value under way was let go
         self._line, self._counted = 1, 0  # the line of the byte at `_counted`
         self._indent = 0  # the widest indentation of a row
@@ -145,8 +149,13 @@ class DocumentReader:
             return False
         if self._value_start is not None and self._at - self._value_start > self._longest:
             # The end stays: a key that is read may be in it.
-            self._value_start, self._overlong = max(self._value_start, self._at - _MAX_KEY_BYTES), True
-        gone = max(0, (self._at if self._value_start is None else self._value_start) - _MAX_INDENT)  # how a line is indented stays
+            self._value_start, self._overlong = (
+                max(self._value_start, self._at - _MAX_KEY_BYTES),
+                True,
+            )
+        gone = max(
+            0, (self._at if self._value_start is None else self._value_start) - _MAX_INDENT
+        )  # how a line is indented stays
         if gone > self._counted:
             self._line += self._buffer.count(b"\n", self._counted, gone)
         del self._buffer[:gone]
@@ -315,7 +324,9 @@ class DocumentReader:
             if self._buffer[self._at : self._at + 1] == b'"':
                 self._at += 1
                 return True
-            if self._at + 1 < len(self._buffer) or not self._read_more():  # not a backslash that ends the piece
+            if (
+                self._at + 1 < len(self._buffer) or not self._read_more()
+            ):  # not a backslash that ends the piece
                 return False
 
     def _recover(self) -> None:

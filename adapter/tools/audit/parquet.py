@@ -25,7 +25,9 @@ def parquet_blocks(log: Log, begin: Cursor) -> Iterator[Block]:
             at = block.end
             yield block
     except (pa.ArrowException, OSError):
-        yield Block(log.path, at, Cursor(at.block + 1, 0, at.line), log.size, b"", (), ((at.line, DAMAGED),))
+        yield Block(
+            log.path, at, Cursor(at.block + 1, 0, at.line), log.size, b"", (), ((at.line, DAMAGED),)
+        )
 
 
 def _batch_blocks(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:

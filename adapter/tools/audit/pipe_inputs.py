@@ -21,7 +21,9 @@ _READ_BYTES = 1 << 16
 class FilePart(io.RawIOBase):
     """A file as far as `size` bytes, or to its end, and closed with it if `owned`; `head` was read before."""
 
-    def __init__(self, file: Any, size: int | None = None, head: bytes = b"", *, owned: bool = True) -> None:
+    def __init__(
+        self, file: Any, size: int | None = None, head: bytes = b"", *, owned: bool = True
+    ) -> None:
         super().__init__()
         self._file, self._remaining, self._head, self._owned = file, size, head, owned
 
@@ -35,7 +37,11 @@ class FilePart(io.RawIOBase):
         if self._head:
             data, self._head = self._head[:most], self._head[most:]
         else:
-            data = (self._file.read1 if self._remaining is None else self._file.read)(most) if most else b""
+            data = (
+                (self._file.read1 if self._remaining is None else self._file.read)(most)
+                if most
+                else b""
+            )
         if self._remaining is not None:
             self._remaining -= len(data)
         buffer[: len(data)] = data
@@ -58,7 +64,9 @@ def is_pipe(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     # What a shell has redirected a file to is that file; a terminal is named only by its number.
-    return stat.S_ISFIFO(mode) or (name.startswith(_SHELL_PATHS) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
+    return stat.S_ISFIFO(mode) or (
+        name.startswith(_SHELL_PATHS) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    )
 
 
 def open_pipe(path: str) -> io.BufferedReader[FilePart]:
@@ -70,7 +78,10 @@ def open_pipe(path: str) -> io.BufferedReader[FilePart]:
     found = io.BufferedReader(FilePart(file, head=head, owned=path != STDIN), _READ_BYTES)
     try:
         mode = os.fstat(file.fileno())
-    except (OSError, ValueError):  # no file of the system's: what runs this has put something in its place
+    except (
+        OSError,
+        ValueError,
+    ):  # no file of the system's: what runs this has put something in its place
         return found
     if stat.S_ISCHR(mode.st_mode) and mode.st_rdev != _null_device():
         terminal = os.isatty(file.fileno())

@@ -74,7 +74,12 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         },
         "formats": [{"name": name, "requests": n} for name, n in summary.table("format")],
         "not_in_the_log": [
-            {"part": part, "requests": n, "share": _share(n, total), "means": _MISSING_PART_EFFECTS.get(part, "")}
+            {
+                "part": part,
+                "requests": n,
+                "share": _share(n, total),
+                "means": _MISSING_PART_EFFECTS.get(part, ""),
+            }
             for part, n in summary.table("not in the log")
         ],
         "adapter_bugs": summary.count("rows", "adapter bug"),
@@ -82,28 +87,43 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
             "now": moving,
             "share": _share(moving, total),
             "with_settings": moving + fates["with settings"],
-            "with_breaking_settings": moving + fates["with settings"] + fates["with breaking settings"],
+            "with_breaking_settings": moving
+            + fates["with settings"]
+            + fates["with breaking settings"],
         },
-        "fates": {fate: {"requests": count, "share": _share(count, total)} for fate, count in fates.items()},
+        "fates": {
+            fate: {"requests": count, "share": _share(count, total)}
+            for fate, count in fates.items()
+        },
         "steps": steps,
         "breaking_steps": breaking,
-        "held": [{"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("held")],
-        "kept": [{"path": key[0], "why": key[-1], "requests": n} for key, n in summary.pairs("kept")],
-        "losses": [{"path": key[0], "action": key[-1], "requests": n} for key, n in summary.pairs("loss")],
+        "held": [
+            {"name": name, "requests": n, "share": _share(n, total)}
+            for name, n in summary.table("held")
+        ],
+        "kept": [
+            {"path": key[0], "why": key[-1], "requests": n} for key, n in summary.pairs("kept")
+        ],
+        "losses": [
+            {"path": key[0], "action": key[-1], "requests": n} for key, n in summary.pairs("loss")
+        ],
         "models": _models(summary, day),
         "shutdowns": _shutdowns(summary, day),
         "features": _features(summary),
         "several_answers": _several_answers(summary),
         "tokens": _tokens(summary),
         "parameters": [
-            {"name": name, "requests": n, "share": _share(n, total)} for name, n in summary.table("parameter")
+            {"name": name, "requests": n, "share": _share(n, total)}
+            for name, n in summary.table("parameter")
         ],
         "unknown_parameters": [{"name": name, "requests": n} for name, n in summary.table("extra")],
         "rules": _rules(summary, settings),
         "bad_lines": {
             "count": summary.count("bad"),
             "reasons": dict(summary.table("bad")),
-            "first": [{"file": file, "line": line, "why": why} for file, line, why in summary.bad_lines],
+            "first": [
+                {"file": file, "line": line, "why": why} for file, line, why in summary.bad_lines
+            ],
         },
     }
 
@@ -122,14 +142,18 @@ def settings_toml(settings: Iterable[str]) -> str:
     for setting in settings:
         action, _, name = setting.partition(" ")
         listed[action].append(f'"{name}"')
-    return "\n".join(f"{action} = [{', '.join(sorted(names))}]" for action, names in listed.items() if names)
+    return "\n".join(
+        f"{action} = [{', '.join(sorted(names))}]" for action, names in listed.items() if names
+    )
 
 
 def _share(count: int, total: int) -> float:
     return round(100 * count / total, 4) if total else 0.0
 
 
-def _steps(summary: Summary, table: str, taken: set[str], moving: int, total: int) -> list[Document]:
+def _steps(
+    summary: Summary, table: str, taken: set[str], moving: int, total: int
+) -> list[Document]:
     """Order a table's settings by what they move: each step the one that, or those few that, move most per setting, given those before.
 
     `taken` are the settings of earlier steps; those of these are added.
@@ -169,7 +193,9 @@ def _models(summary: Summary, day: str) -> list[Document]:
         fates = by.setdefault(key[0], {})
         if key[-1] in VERDICT_KINDS:  # not so for names beyond the table's bound
             fates[key[-1]] = fates.get(key[-1], 0) + count
-    one_way: dict[str, str] = {key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2}
+    one_way: dict[str, str] = {
+        key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2
+    }
     ways = {
         key[0]: sum(n for other, n in summary.pairs("one way") if other[0] == key[0])
         for key, _ in summary.pairs("one way")
@@ -180,7 +206,9 @@ def _models(summary: Summary, day: str) -> list[Document]:
             "model": model,
             "requests": all_[model],
             "fates": fates,
-            "one_way": {"requests": ways[model], "why": one_way[model]} if model in one_way else None,
+            "one_way": {"requests": ways[model], "why": one_way[model]}
+            if model in one_way
+            else None,
             "chat_only": summary.count("chat only", model) > 0,
             "shutdown": ends.get(model),
             "gone": ends.get(model, "9") < day,
@@ -241,5 +269,8 @@ def _tokens(summary: Summary) -> Document:
 
 
 def _rules(summary: Summary, settings: Settings) -> list[Document]:
-    rows = [{"rule": index, "requests": summary.count("rule", str(index))} for index in range(len(settings.rules))]
+    rows = [
+        {"rule": index, "requests": summary.count("rule", str(index))}
+        for index in range(len(settings.rules))
+    ]
     return [*rows, {"rule": None, "requests": summary.count("rule", "none")}] if rows else []

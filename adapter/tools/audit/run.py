@@ -71,7 +71,9 @@ def _check_pipes(logs: list[Log], state: Path | None, engine: str) -> None:
         return
     name = "standard input" if pipe.path == STDIN else f"{pipe.path}, a pipe,"
     if state is not None:
-        raise Unreadable(f"--state: {name} can't be read again; write it into a file to go on after an interruption")
+        raise Unreadable(
+            f"--state: {name} can't be read again; write it into a file to go on after an interruption"
+        )
     if engine != "local":
         raise Unreadable(f"--engine {engine}: {name} can't be read by others than this process")
 
@@ -83,7 +85,14 @@ def code_digest() -> str:
 
     digest = hashlib.sha256(repr((BUILT_IN_FACTS, sorted(CHAT_PARAMETERS))).encode())
     root = Path(adapter.__file__).parent
-    for folder in ("translation", "_settings", "_routing", "tools/explain", "tools/audit", "tools/logs"):
+    for folder in (
+        "translation",
+        "_settings",
+        "_routing",
+        "tools/explain",
+        "tools/audit",
+        "tools/logs",
+    ):
         for path in sorted((root / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     for name in ("plan.py", "endpoints.py"):

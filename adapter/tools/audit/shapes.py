@@ -74,7 +74,9 @@ def _fields(value: Any) -> Shape:
     """Keep keys, and `type` by its word."""
     if type(value) is not dict:
         return kind(value)
-    return tuple([(key, _word(inner) if key == "type" else kind(inner)) for key, inner in value.items()])
+    return tuple(
+        [(key, _word(inner) if key == "type" else kind(inner)) for key, inner in value.items()]
+    )
 
 
 def _deep(value: Any) -> Shape:
@@ -85,7 +87,10 @@ def _deep(value: Any) -> Shape:
 def _nested(value: Any, depth: int) -> Shape:
     if depth and type(value) is dict:
         return tuple(
-            [(key, _word(inner) if key == "type" else _nested(inner, depth - 1)) for key, inner in value.items()]
+            [
+                (key, _word(inner) if key == "type" else _nested(inner, depth - 1))
+                for key, inner in value.items()
+            ]
         )
     if depth and type(value) is list:
         return ("list", *dict.fromkeys([_nested(inner, depth - 1) for inner in value]))
@@ -103,7 +108,9 @@ def _messages(value: Any) -> Shape:
             continue
         role, content = message.get("role"), message.get("content")
         if type(role) is str and type(content) is str and len(message) == 2:
-            out.append((role if len(role) <= _MAX_CHARACTERS else "?", "''" if not content else "'s'"))
+            out.append(
+                (role if len(role) <= _MAX_CHARACTERS else "?", "''" if not content else "'s'")
+            )
             legacy = legacy or role == "function"
             continue
         legacy = legacy or role == "function" or message.get("function_call") is not None
@@ -112,7 +119,9 @@ def _messages(value: Any) -> Shape:
     if legacy:  # matched by name, in order
         names = tuple([_function_name(message) for message in value if type(message) is dict])
         return ("legacy", tuple(out), names)
-    return ("again", *dict.fromkeys(out)) if calls and _repeats(value) else tuple(dict.fromkeys(out))
+    return (
+        ("again", *dict.fromkeys(out)) if calls and _repeats(value) else tuple(dict.fromkeys(out))
+    )
 
 
 def _repeats(messages: list[Any]) -> bool:
@@ -155,7 +164,9 @@ def _fields_deeper(value: Any) -> Shape:
     """Keep the keys of a part or a call, and of the object that it wraps."""
     if type(value) is not dict:
         return kind(value)
-    return tuple([(key, _word(inner) if key == "type" else _fields(inner)) for key, inner in value.items()])
+    return tuple(
+        [(key, _word(inner) if key == "type" else _fields(inner)) for key, inner in value.items()]
+    )
 
 
 def _tools(value: Any) -> Shape:
@@ -172,7 +183,9 @@ def _tool(value: Any) -> Shape:
     inside = value.get(value["type"]) if type(value.get("type")) is str else None
     inner = inside if type(inside) is dict else {}
     again = [
-        key for key, said in value.items() if key in inner and type(said) is type(inner[key]) and said == inner[key]
+        key
+        for key, said in value.items()
+        if key in inner and type(said) is type(inner[key]) and said == inner[key]
     ]
     return (shape, *again)
 

@@ -48,7 +48,9 @@ class Summary:
 
     def table(self, name: str) -> list[tuple[str, int]]:
         """Return a table's rows, the greatest first."""
-        return sorted(self.tables.get(name, {}).items(), key=lambda row: (row[0] == OTHER, -row[1], row[0]))
+        return sorted(
+            self.tables.get(name, {}).items(), key=lambda row: (row[0] == OTHER, -row[1], row[0])
+        )
 
     def pairs(self, name: str) -> list[tuple[tuple[str, ...], int]]:
         """Return the rows of a table whose keys have parts."""
@@ -60,7 +62,9 @@ class Summary:
             if len(counts) - (OTHER in counts) > MAX_KEYS:
                 kept = set(sorted((key for key in counts if key != OTHER), key=_rank)[:MAX_KEYS])
                 rest = sum(count for key, count in counts.items() if key not in kept)
-                self.tables[name] = {key: count for key, count in counts.items() if key in kept} | {OTHER: rest}
+                self.tables[name] = {key: count for key, count in counts.items() if key in kept} | {
+                    OTHER: rest
+                }
         self.bad_lines = tuple(sorted(set(self.bad_lines))[:MAX_BAD_LINES])
         return self
 
@@ -80,8 +84,14 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON; `from_json` reads it."""
-        tables = {name: dict(sorted(counts.items())) for name, counts in sorted(self.tables.items())}
-        return {"version": VERSION, "tables": tables, "bad_lines": [list(line) for line in self.bad_lines]}
+        tables = {
+            name: dict(sorted(counts.items())) for name, counts in sorted(self.tables.items())
+        }
+        return {
+            "version": VERSION,
+            "tables": tables,
+            "bad_lines": [list(line) for line in self.bad_lines],
+        }
 
     def dumps(self) -> str:
         """Return it as JSON text, for engines that pass strings."""
@@ -98,7 +108,10 @@ class Summary:
                 str(name): {str(key): int(count) for key, count in counts.items()}
                 for name, counts in value["tables"].items()
             }
-            return cls(tables, tuple((str(file), int(line), str(why)) for file, line, why in value["bad_lines"]))
+            return cls(
+                tables,
+                tuple((str(file), int(line), str(why)) for file, line, why in value["bad_lines"]),
+            )
         except (KeyError, TypeError, AttributeError, ValueError):
             raise ValueError("not the summary of an audit") from None
 

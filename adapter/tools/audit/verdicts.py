@@ -23,7 +23,9 @@ from adapter.translation.parameters import CHAT_PARAMETERS
 from . import shapes
 from .features import features_of
 
-VerdictKind = Literal["as it is", "with changes", "with settings", "with breaking settings", "stays", "refused"]
+VerdictKind = Literal[
+    "as it is", "with changes", "with settings", "with breaking settings", "stays", "refused"
+]
 """`as it is`: it moves, and the ledger is empty. `with changes`: it moves, and the ledger says what is different. `with settings`: it
 would move with other settings, and be answered; what they drop is a nuance or a cost. `with breaking settings`: it would move only
 without something that the answer is read for (`rules.BREAKING_DROPS`). `stays`: on Chat Completions, whatever the settings. `refused`: an error there, and Chat can't serve
@@ -98,7 +100,8 @@ class Classifier:
         family = facts.profile(sent) if sent is not None else None
         rest: dict[str, Any] = {
             "model": safe_names.model(sent),
-            "responses_only_reason": plan.responses_only_reason or _responses_only_reason(facts, sent),
+            "responses_only_reason": plan.responses_only_reason
+            or _responses_only_reason(facts, sent),
             "chat_only": family.chat_only if family is not None else False,
             "shutdown": facts.shutdown(sent) if sent is not None else None,
             "bug": plan.reason == "adapter-bug",
@@ -108,16 +111,27 @@ class Classifier:
             "features": features_of(body, reasons=family.reasons if family is not None else False),
         }
         if plan.translation is not None:
-            losses = tuple(dict.fromkeys((safe_names.without_indexes(loss.path), loss.action) for loss in plan.losses))
+            losses = tuple(
+                dict.fromkeys(
+                    (safe_names.without_indexes(loss.path), loss.action) for loss in plan.losses
+                )
+            )
             return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
         ways = find_remedies(body, raw_path, choice, asked)
         held = tuple(name for name in asked if name not in UNDROPPABLE)
         if ways.plan.translation is not None:
-            settings = (*(f"emulate {name}" for name in ways.emulate), *(f"drop {name}" for name in ways.drop))
+            settings = (
+                *(f"emulate {name}" for name in ways.emulate),
+                *(f"drop {name}" for name in ways.drop),
+            )
             fate: VerdictKind = "with breaking settings" if ways.is_breaking else "with settings"
             return Verdict(fate, settings=settings, held=held, **rest)
         kept = tuple(
-            dict.fromkeys((safe_names.without_indexes(loss.path), loss.why) for loss in ways.plan.losses if loss.action == "held")
+            dict.fromkeys(
+                (safe_names.without_indexes(loss.path), loss.why)
+                for loss in ways.plan.losses
+                if loss.action == "held"
+            )
         )
         held += tuple(path for path in dict.fromkeys(path for path, _ in kept) if path not in held)
         return Verdict("stays" if plan.refusal is None else "refused", held=held, kept=kept, **rest)

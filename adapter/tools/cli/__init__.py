@@ -68,7 +68,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
             raise UsageError(unknown_command(first))
         need = missing_packages(command or next(iter(COMMANDS.values())))
         if need and command is not None and not {"-h", "--help"}.isdisjoint(rest):
-            print(f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}.")
+            print(
+                f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}."
+            )
             return 0
         if need:
             raise UsageError(f"{first} {need}")

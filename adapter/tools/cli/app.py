@@ -18,7 +18,9 @@ from .typer_errors import error_message
 
 _HELP = ["-h", "--help"]
 _COMPLETION = ("--install-completion", "--show-completion")
-_ClickException: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which typer may bring itself
+_ClickException: type[Exception] = typer.BadParameter.__mro__[
+    2
+]  # ClickException, which typer may bring itself
 
 
 class _Commands(TyperGroup):
@@ -78,7 +80,9 @@ class _CarriedOSError(Exception):
 
 
 def _new_app(**more: Any) -> typer.Typer:
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **more)
+    return typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **more
+    )
 
 
 app = typer.Typer(
@@ -103,7 +107,13 @@ def _show_version(wanted: bool) -> None:
 def adapter(
     version: Annotated[
         bool,
-        typer.Option("-V", "--version", help="Show the version and exit.", is_eager=True, callback=_show_version),
+        typer.Option(
+            "-V",
+            "--version",
+            help="Show the version and exit.",
+            is_eager=True,
+            callback=_show_version,
+        ),
     ] = False,
 ) -> None:
     """Run Chat Completions code on the Responses API."""
@@ -124,7 +134,9 @@ def _completion(option: str, *shell: str) -> int:
     with redirect_stderr(said):
         code = _run((option, *shell))
     if code:
-        raise UsageError(f"{option}: which shell this is can't be told; name it: bash, zsh, fish, powershell, pwsh")
+        raise UsageError(
+            f"{option}: which shell this is can't be told; name it: bash, zsh, fish, powershell, pwsh"
+        )
     print(said.getvalue(), end="", file=sys.stderr)
     return code
 

@@ -20,7 +20,17 @@ from rich.text import Text
 from adapter._util.safe_names import printable
 from adapter.tools.audit.number_format import percent
 
-from .console import EXIT_FINDINGS, Json, SettingsFile, UsageError, err, load_settings, out, print_json, progress
+from .console import (
+    EXIT_FINDINGS,
+    Json,
+    SettingsFile,
+    UsageError,
+    err,
+    load_settings,
+    out,
+    print_json,
+    progress,
+)
 from .row_options import BodyPath, FormatsFile, row_formats
 
 _MEGABYTE = 1_000_000
@@ -49,7 +59,9 @@ def audit(  # noqa: PLR0917  # a command's options
     settings: SettingsFile = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the report as one page that needs nothing else."),
+        typer.Option(
+            "--html", metavar="FILE", help="Write the report as one page that needs nothing else."
+        ),
     ] = None,
     state: Annotated[
         Path | None,
@@ -60,16 +72,21 @@ def audit(  # noqa: PLR0917  # a command's options
             "Else, with --html, beside the page until it is written.",
         ),
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the progress, and begin anew.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget the progress, and begin anew.")
+    ] = False,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(
-            "--engine", help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`)."
+            "--engine",
+            help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`).",
         ),
     ] = "local",
     body: BodyPath = None,
     formats: FormatsFile = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what of logged chat requests would move to the Responses API, what holds the others, and which settings would move them.
@@ -109,15 +126,23 @@ def audit(  # noqa: PLR0917  # a command's options
             if own_state and state is not None:
                 state.unlink(missing_ok=True)
     except KeyboardInterrupt:
-        err().print("Interrupted." if state is None else f"Interrupted; the same command goes on from {state}.")
+        err().print(
+            "Interrupted."
+            if state is None
+            else f"Interrupted; the same command goes on from {state}."
+        )
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenExecutor:
         again = "; the same command goes on from there" if state is not None else ""
-        raise UsageError(f"a process was killed, perhaps for want of memory: try fewer --jobs{again}") from None
+        raise UsageError(
+            f"a process was killed, perhaps for want of memory: try fewer --jobs{again}"
+        ) from None
     except (StaleCheckpoint, NoRequests, Unreadable) as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"{error.filename or error}: {error.strerror or type(error).__name__}") from None
+        raise UsageError(
+            f"{error.filename or error}: {error.strerror or type(error).__name__}"
+        ) from None
     if as_json:
         print_json(document)
     else:
@@ -125,7 +150,9 @@ def audit(  # noqa: PLR0917  # a command's options
     if html is not None:
         err().print(f"The page is {printable(html)}.")
     if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
-        err().print("Rules that match a tag or a call site hold for no logged request: logs don't know them.")
+        err().print(
+            "Rules that match a tag or a call site hold for no logged request: logs don't know them."
+        )
     if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -139,7 +166,11 @@ def _find_logs(logs: list[Path], unreadable: dict[str, str], state: Path | None)
     """Find the logs; say which files can't be read, and put them into `refused`."""
     from adapter.tools.audit.inputs import find_logs
 
-    found = find_logs(logs, partial(_report_unreadable, unreadable, "not audited: "), () if state is None else (state,))
+    found = find_logs(
+        logs,
+        partial(_report_unreadable, unreadable, "not audited: "),
+        () if state is None else (state,),
+    )
     if not found:
         raise UsageError(
             f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
@@ -171,13 +202,22 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         return
     table = _table("", "requests", "share")
     for fate, row in document["fates"].items():
-        table.add_row(Text(_VERDICT_TEXT[fate], style=_STYLES.get(fate, "")), f"{row['requests']:,}", percent(row["share"]))
+        table.add_row(
+            Text(_VERDICT_TEXT[fate], style=_STYLES.get(fate, "")),
+            f"{row['requests']:,}",
+            percent(row["share"]),
+        )
     console.print(table)
     for steps, title in (
         ("steps", "What would move more"),
         ("breaking_steps", "Breaking: programs read what is dropped"),
     ):
-        _list(console, _table(title, "more", "then move", "what it does", left=(3,)), document[steps], _step)
+        _list(
+            console,
+            _table(title, "more", "then move", "what it does", left=(3,)),
+            document[steps],
+            _step,
+        )
     _list(
         console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],
         lambda row: (row["path"], f"{row['requests']:,}", row["why"]),
@@ -186,16 +226,29 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         console, _table("What the ledger would say", "requests", "", left=(2,)), document["losses"],
         lambda row: (row["path"], f"{row['requests']:,}", row["action"]),
     )  # fmt: skip
-    _list(console, _table("Models", "requests", "move", "with settings", "", left=(4,)), document["models"], _model)
+    _list(
+        console,
+        _table("Models", "requests", "move", "with settings", "", left=(4,)),
+        document["models"],
+        _model,
+    )
     table = _table("What requests use", "requests", "move")
     for row in document["features"]:
-        table.add_row(row["feature"], f"{row['requests']:,}", percent(100 * row["moves"] / row["requests"]))
+        table.add_row(
+            row["feature"], f"{row['requests']:,}", percent(100 * row["moves"] / row["requests"])
+        )
     if document["features"]:
         console.print(table)
     _show_several(console, document["several_answers"])
     if document["unknown_parameters"]:
-        names = [f"{row['name']} ({row['requests']:,})" for row in document["unknown_parameters"][:_MAX_ROWS]]
-        console.print(Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"), "")
+        names = [
+            f"{row['name']} ({row['requests']:,})"
+            for row in document["unknown_parameters"][:_MAX_ROWS]
+        ]
+        console.print(
+            Text(f"No parameters of Chat Completions, passed on as they are: {', '.join(names)}"),
+            "",
+        )
     _show_bad(console, document)
 
 
@@ -224,8 +277,13 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
         console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
     for row in document["not_in_the_log"]:
         were = "was logged without its" if row["requests"] == 1 else "were logged without their"
-        console.print(Text(f"{_counted(row['requests'], 'request')} {were} {row['part']}: {row['means']}."), "")
-    left_out = [f"{_counted(count, what)} {rest}" for count, what, rest in _left_out(document) if count]
+        console.print(
+            Text(f"{_counted(row['requests'], 'request')} {were} {row['part']}: {row['means']}."),
+            "",
+        )
+    left_out = [
+        f"{_counted(count, what)} {rest}" for count, what, rest in _left_out(document) if count
+    ]
     if left_out:
         console.print(Text(f"Left out: {', '.join(left_out)}."))
     if document["adapter_bugs"]:
@@ -238,7 +296,9 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
     bad = document["bad_lines"]
     if bad["count"]:
         reasons = ", ".join(f"{count:,} {why}" for why, count in bad["reasons"].items())
-        console.print(Text(f"{_counted(bad['count'], 'line')} can't be read: {reasons}", style="yellow"))
+        console.print(
+            Text(f"{_counted(bad['count'], 'line')} can't be read: {reasons}", style="yellow")
+        )
         for row in bad["first"][:5]:
             console.print(Text(f"  {printable(row['file'])}:{row['line']}: {row['why']}"))
         if bad["count"] > 5 and len(bad["first"]) > 5:
@@ -277,7 +337,9 @@ def _model(row: dict[str, Any]) -> tuple[str, ...]:
     return row["model"], f"{count:,}", percent(100 * moving / max(1, count)), more, _remarks(row)
 
 
-def _list(console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]) -> None:
+def _list(
+    console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]
+) -> None:
     """Print the first rows, and how many there are besides; nothing where there are none."""
     for row in rows[:_MAX_ROWS]:
         table.add_row(*cells(row))

@@ -108,7 +108,11 @@ def usage() -> str:
     """Return what `adapter --help` prints: the commands, and what is missing for them, if anything is."""
     width = max(map(len, COMMANDS))
     lines = [f"  {one.name:{width}}  {one.help}\n" for one in COMMANDS.values()]
-    notes = [f"  {one.name:{width}}  {need}\n" for one in COMMANDS.values() if (need := missing_packages(one))]
+    notes = [
+        f"  {one.name:{width}}  {need}\n"
+        for one in COMMANDS.values()
+        if (need := missing_packages(one))
+    ]
     if notes:
         lines += ["\nNot installed here:\n", *notes]
     return _USAGE + "".join(lines)

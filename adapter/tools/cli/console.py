@@ -19,7 +19,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.segment import Segment
 
 from adapter import Settings
@@ -51,7 +58,9 @@ __all__ = [
 VERSION = 1
 """The version of the documents that `--json` prints: it grows when a field goes, or says another thing."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
+]
 SettingsFile = Annotated[
     Path | None,
     typer.Option(
@@ -83,7 +92,9 @@ class _Console(Console):
         """Let `main` end the command: rich would end it by itself, with 1."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
         """Give the pieces of what is printed."""
         for piece in super().render(renderable, options):
             text = piece.text if piece.control else safe_names.visible(piece.text)
@@ -110,7 +121,9 @@ def progress(description: str, total: int | None = None) -> Iterator[Any]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task(description, total=total)
 
         def advance(by: int = 1) -> None:
@@ -160,7 +173,8 @@ def load_settings(
         named = find_settings_file()
         if named is not None:
             err().print(
-                f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it", soft_wrap=True
+                f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it",
+                soft_wrap=True,
             )
     logger = logging.getLogger("adapter")
     logger.addFilter(_is_below_error)
@@ -170,7 +184,9 @@ def load_settings(
         raise UsageError(str(error).removeprefix("config_file: ")) from None
     finally:
         logger.removeFilter(_is_below_error)
-    if settings._problem and not allow_kill_switch:  # what a command says must not rest on the half of a file
+    if (
+        settings._problem and not allow_kill_switch
+    ):  # what a command says must not rest on the half of a file
         raise UsageError(settings._problem)
     return settings, Path(named) if named else None
 

@@ -26,12 +26,19 @@ _LIVE = "Live: the programs talk to {where}. A model words two replies different
 
 def demo(
     live: Annotated[
-        bool, typer.Option("--live", help="Ask the real API, with OPENAI_API_KEY; this costs a little.")
+        bool,
+        typer.Option("--live", help="Ask the real API, with OPENAI_API_KEY; this costs a little."),
     ] = False,
-    server: Annotated[str | None, typer.Option(help="Ask a compatible server, by its base URL (…/v1).")] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Ask a compatible server, by its base URL (…/v1).")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The key for --server.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run only this program; may be repeated.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Keep the cassettes of a live run in this folder.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run only this program; may be repeated.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep the cassettes of a live run in this folder.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +57,9 @@ def demo(
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 100  # two columns
     if not as_json:
-        console.print(Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), "")
+        console.print(
+            Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), ""
+        )
     differing, shown = [], []
     for program in PROGRAMS:
         if only and program.name not in only:
@@ -74,12 +83,18 @@ def demo(
 def _reachable(source: Source) -> str:
     """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
     named = source.url is not None
-    base = source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+    base = (
+        source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+    )
     if not is_http_url(base):
-        raise UsageError(f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path")
+        raise UsageError(
+            f"{'--server' if named else 'OPENAI_BASE_URL'}: expected http(s)://host/path"
+        )
     key = source.api_key
     if not (key.isascii() and key.isprintable()):
-        raise UsageError(f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line")
+        raise UsageError(
+            f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line"
+        )
     shown = clean_url(base)
     why = why_unusable(base, key)
     if why:

@@ -113,13 +113,18 @@ class RunResult:
 
 def _result_shape(result: Any) -> str:
     # The SDK's own class: the adapter may hand out a subclass of it, which is the same to a call site.
-    known = next((cls for cls in type(result).__mro__ if cls.__module__.partition(".")[0] == "openai"), type(result))
+    known = next(
+        (cls for cls in type(result).__mro__ if cls.__module__.partition(".")[0] == "openai"),
+        type(result),
+    )
     name = known.__name__.partition("[")[0]  # a generic's parameter isn't the call site's business
     choices = getattr(result, "choices", None)
     if not choices:
         return name
     calls = ", ".join(call.function.name for call in choices[0].message.tool_calls or [])
-    return f"{name}, finish_reason={choices[0].finish_reason}" + (f", calls {calls}" if calls else "")
+    return f"{name}, finish_reason={choices[0].finish_reason}" + (
+        f", calls {calls}" if calls else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,9 @@ class Source:
     @property
     def api_key(self) -> str:
         """Give the key that goes to a server."""
-        return self.key or "unused" if self.url is not None else os.environ.get("OPENAI_API_KEY", "")
+        return (
+            self.key or "unused" if self.url is not None else os.environ.get("OPENAI_API_KEY", "")
+        )
 
     def redact(self, text: str) -> str:
         """Take the key, and what looks like one, out of what a server has said."""
@@ -142,10 +149,15 @@ class Source:
     def environment(self, flag: str) -> dict[str, str | None]:
         """Give the environment of a program; None takes a variable away."""
         # What a user's own settings decide must not change the demo.
-        changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("ADAPTER_")}
+        changes: dict[str, str | None] = {
+            name: None for name in os.environ if name.startswith("ADAPTER_")
+        }
         if not self.live or self.url is not None:
             changes |= {name: None for name in os.environ if name.startswith("OPENAI_")}
-            changes |= {"OPENAI_BASE_URL": self.url or f"https://{HOST}/v1", "OPENAI_API_KEY": self.key or "unused"}
+            changes |= {
+                "OPENAI_BASE_URL": self.url or f"https://{HOST}/v1",
+                "OPENAI_API_KEY": self.key or "unused",
+            }
         return {**changes, "ADAPTER_BACKEND": flag}
 
 
@@ -205,7 +217,9 @@ def _close_clients(module_globals: Mapping[str, Any], error: Exception | None) -
     """Close what a program leaves open, as the end of its process would: in its globals, and in the frames of its failure."""
     from adapter import OpenAI
 
-    frames = [frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)]
+    frames = [
+        frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)
+    ]
     local = [one.f_locals for one in frames if one.f_globals.get("__name__") == "<run_path>"]
     for value in [value for namespace in (module_globals, *local) for value in namespace.values()]:
         if isinstance(value, OpenAI):

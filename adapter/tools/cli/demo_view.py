@@ -16,7 +16,9 @@ from rich.text import Text
 from .demo_runs import Exchange, Program, RunResult
 
 
-def side_by_side(console: Console, program: Program, outcomes: Sequence[RunResult], *, same: bool) -> None:
+def side_by_side(
+    console: Console, program: Program, outcomes: Sequence[RunResult], *, same: bool
+) -> None:
     """Print one program's two outcomes in two columns of equal width."""
     table = Table(
         title=f"{program.title}  (programs/{program.name}.py)",
@@ -31,7 +33,9 @@ def side_by_side(console: Console, program: Program, outcomes: Sequence[RunResul
     table.add_row(*(_wire_cell(outcome) for outcome in outcomes))
     table.add_row(*(_decision_cell(outcome) for outcome in outcomes))
     console.print(table)
-    verdict = ("same outcome on both sides", "green") if same else ("DIFFERENT OUTCOMES", "bold red")
+    verdict = (
+        ("same outcome on both sides", "green") if same else ("DIFFERENT OUTCOMES", "bold red")
+    )
     console.print(Text(f" {verdict[0]}\n", style=verdict[1]))
 
 
@@ -53,9 +57,12 @@ def document(program: Program, outcomes: Sequence[RunResult], *, same: bool) -> 
             "results": outcome.shape,
             "error": outcome.error,
             "requests": [
-                {"path": one.path, "status": one.status, "streamed": one.streamed} for one in outcome.exchanges
+                {"path": one.path, "status": one.status, "streamed": one.streamed}
+                for one in outcome.exchanges
             ],
-            "decisions": [asdict(decision) for decision in outcome.decisions if decision is not None],
+            "decisions": [
+                asdict(decision) for decision in outcome.decisions if decision is not None
+            ],
         }
         for side, outcome in zip(program.sides, outcomes, strict=True)
     ]
@@ -65,7 +72,10 @@ def document(program: Program, outcomes: Sequence[RunResult], *, same: bool) -> 
 def _result_cell(outcome: RunResult) -> Table:
     text = Text(outcome.printed.rstrip("\n"))
     for number, shape in enumerate(outcome.shape, 1):
-        text.append(("\n" if text else "") + (f"{number}. " if len(outcome.shape) > 1 else "") + shape, style="dim")
+        text.append(
+            ("\n" if text else "") + (f"{number}. " if len(outcome.shape) > 1 else "") + shape,
+            style="dim",
+        )
     if outcome.error:
         text.append(("\n" if text else "") + outcome.error, style="bold red")
     return _cell("the call site saw", text)
@@ -105,7 +115,9 @@ def request_lines(body: dict[str, Any]) -> list[str]:
         elif key == "tools":
             lines.append(f"tools: {', '.join(map(_tool_line, value))}")
         else:
-            lines.append(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+            lines.append(
+                f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            )
     return lines
 
 
@@ -138,7 +150,9 @@ def _tool_line(tool: dict[str, Any]) -> str:
     """Name a tool, with where Chat nests it and how strict it is."""
     inner = tool.get("function", tool)
     form = "{function: {name}}" if "function" in tool else "{name}"
-    return f"{inner.get('name', tool.get('type'))} {form}" + (" strict" if inner.get("strict") else "")
+    return f"{inner.get('name', tool.get('type'))} {form}" + (
+        " strict" if inner.get("strict") else ""
+    )
 
 
 def reply_line(exchange: Exchange) -> str:

@@ -40,17 +40,22 @@ def doctor(
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Also ask both endpoints of OPENAI_BASE_URL, with an empty request that costs nothing."
+            "--live",
+            help="Also ask both endpoints of OPENAI_BASE_URL, with an empty request that costs nothing.",
         ),
     ] = False,
     flags: Annotated[
         str | None,
         typer.Option(
-            metavar="MODULE:OBJECT", help="Also ask this OpenFeature client (or what makes one) for the flag."
+            metavar="MODULE:OBJECT",
+            help="Also ask this OpenFeature client (or what makes one) for the flag.",
         ),
     ] = None,
     sample: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Decide this call, the JSON body of a Chat Completions request.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Decide this call, the JSON body of a Chat Completions request."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -96,12 +101,16 @@ def _unread_settings_file() -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = json_codec.loads_strictly(read_file_argument(path, "--sample ").removeprefix(b"\xef\xbb\xbf"))
+        body = json_codec.loads_strictly(
+            read_file_argument(path, "--sample ").removeprefix(b"\xef\xbb\xbf")
+        )
         json_codec.dumps(body)  # 1e999 is an infinity
     except ValueError:
         raise UsageError(f"--sample {path}: not JSON") from None
     if not isinstance(body, dict) or "messages" not in body:
-        raise UsageError(f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`")
+        raise UsageError(
+            f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`"
+        )
     return body
 
 
@@ -119,13 +128,27 @@ def _print(found: list[Finding]) -> None:
         table.add_row(Text(word, style=style), one.name, says)
     console.print(table)
     counts = Counter(one.state for one in found)
-    console.print(Text(", ".join(f"{counts[state]} {state}" for state in _STATE_STYLES if counts[state]), style="bold"))
+    console.print(
+        Text(
+            ", ".join(f"{counts[state]} {state}" for state in _STATE_STYLES if counts[state]),
+            style="bold",
+        )
+    )
 
 
 def _settings(rows: list[dict[str, Any]]) -> Table:
     table = Table("setting", "value", "from", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
-        value = row["value"] if isinstance(row["value"], str) else json.dumps(row["value"], ensure_ascii=False)
+        value = (
+            row["value"]
+            if isinstance(row["value"], str)
+            else json.dumps(row["value"], ensure_ascii=False)
+        )
         style = "dim" if row["from"] == "default" else ""
-        table.add_row(*(Text(text, style=style, overflow="fold") for text in (row["name"], value, row["from"])))
+        table.add_row(
+            *(
+                Text(text, style=style, overflow="fold")
+                for text in (row["name"], value, row["from"])
+            )
+        )
     return table

@@ -36,7 +36,11 @@ class Interrupted(Exception):
 def print_error(message: object) -> None:
     """Print a mistake as its one line on stderr, if anybody reads that."""
     with suppress(OSError, ValueError, AttributeError):  # full, closed, or none
-        print(f"adapter: {safe_names.printable(message, _MAX_CHARACTERS)}", file=sys.stderr, flush=True)
+        print(
+            f"adapter: {safe_names.printable(message, _MAX_CHARACTERS)}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def usage_error_from(error: OSError) -> UsageError | None:
@@ -49,7 +53,9 @@ def usage_error_from(error: OSError) -> UsageError | None:
         os.getcwd()  # noqa: PTH109  # only whether it is there
     except OSError:
         return UsageError("the working directory doesn't exist any more")
-    return UsageError(f"{'stdout' if error.errno in _WRITE_ERRORS else 'system'}: {regular_files.reason_of(error)}")
+    return UsageError(
+        f"{'stdout' if error.errno in _WRITE_ERRORS else 'system'}: {regular_files.reason_of(error)}"
+    )
 
 
 def escape_unencodable() -> None:

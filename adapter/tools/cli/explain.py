@@ -58,27 +58,45 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     ] = None,
     settings: SettingsFile = None,
     line: Annotated[
-        int | None, typer.Option(min=1, help="Which line of a JSONL file, or request of a document; else the first.")
+        int | None,
+        typer.Option(
+            min=1, help="Which line of a JSONL file, or request of a document; else the first."
+        ),
     ] = None,
     body_path: BodyPath = None,
     formats: FormatsFile = None,
     url: Annotated[
-        str | None, typer.Option(help="The endpoint that it is sent to; for Azure, with deployment and api-version.")
+        str | None,
+        typer.Option(
+            help="The endpoint that it is sent to; for Azure, with deployment and api-version."
+        ),
     ] = None,
     tag: Annotated[str | None, typer.Option(help="As in use(tag=…), for rules.")] = None,
-    conversation: Annotated[str | None, typer.Option(help="As in use(conversation=…), for rollouts.")] = None,
-    call_site: Annotated[str | None, typer.Option(help="The caller as module:function, for rules.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="As in use(conversation=…), for rollouts.")
+    ] = None,
+    call_site: Annotated[
+        str | None, typer.Option(help="The caller as module:function, for rules.")
+    ] = None,
     header: Annotated[
-        list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the request; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME:VALUE", help="A header of the request; may be repeated."),
     ] = None,
     contents: Annotated[
-        bool, typer.Option(help="Show texts; --no-contents leaves the structure only, for tickets and logs.")
+        bool,
+        typer.Option(
+            help="Show texts; --no-contents leaves the structure only, for tickets and logs."
+        ),
     ] = True,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Show all of a large request; else long texts and files are cut.")
+        bool,
+        typer.Option(
+            "--whole", help="Show all of a large request; else long texts and files are cut."
+        ),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API.")
+        bool,
+        typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API."),
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -90,7 +108,9 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     given, headers = None if url is None else _url(url), _headers(header or [])
     in_force, file = load_settings(settings)
     found = _read(request, line, row_formats(body_path, formats))
-    where = CallOrigin(given or _url(found.url, _URL_OF_REQUEST), headers, tag, conversation, call_site)
+    where = CallOrigin(
+        given or _url(found.url, _URL_OF_REQUEST), headers, tag, conversation, call_site
+    )
     try:
         explained = explain(found.body, in_force, where)
     except TranslationError as error:
@@ -98,17 +118,37 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
         path = error.path if contents else _import_masking().masked_path(error.path)
         raise UsageError(f"{path}: {error.why}" + (f" (in {inside})" if inside else "")) from None
     if "messages" in found.missing:
-        err().print(Text("messages: not in the log; a stand-in is shown in their place", style="dim"))
+        err().print(
+            Text("messages: not in the log; a stand-in is shown in their place", style="dim")
+        )
     if found.lines > 1 and line is None:
-        err().print(Text(f"line {found.line}, the first of {found.lines}; --line chooses another", style="dim"))
+        err().print(
+            Text(
+                f"line {found.line}, the first of {found.lines}; --line chooses another",
+                style="dim",
+            )
+        )
     body, path = found.body, urlsplit(where.url).path
     if not contents:
         hide = _import_masking()
-        explained, body, path = hide.without_contents(explained), hide.masked(body), hide.masked_url_path(path)
+        explained, body, path = (
+            hide.without_contents(explained),
+            hide.masked(body),
+            hide.masked_url_path(path),
+        )
     if json_:
-        print_json(document(explained, body, settings_file=file, shorten=BodyShortener(whole=whole)))
+        print_json(
+            document(explained, body, settings_file=file, shorten=BodyShortener(whole=whole))
+        )
     else:
-        _show(out(), explained, body, settings_file=file, path=path, shorten=BodyShortener(whole=whole, max_characters=_TERMINAL_CHARACTERS))
+        _show(
+            out(),
+            explained,
+            body,
+            settings_file=file,
+            path=path,
+            shorten=BodyShortener(whole=whole, max_characters=_TERMINAL_CHARACTERS),
+        )
     if check and not explained.moves:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -151,7 +191,11 @@ def _url(url: str | None, name: str = "--url") -> str:
 def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(map(str.strip, one.partition(":"))) for one in given]
     for name, colon, value in pairs:
-        if not colon or not _TOKEN.fullmatch(name) or not (value.isascii() and (value.isprintable() or not value)):
+        if (
+            not colon
+            or not _TOKEN.fullmatch(name)
+            or not (value.isascii() and (value.isprintable() or not value))
+        ):
             raise UsageError("--header: expected NAME:VALUE, in ASCII")
     return tuple((name, value) for name, _, value in pairs)
 
@@ -171,11 +215,17 @@ class BodyShortener:
         return made
 
 
-def document(explained: Explanation, body: Any, *, settings_file: Path | None, shorten: BodyShortener) -> dict[str, Any]:
+def document(
+    explained: Explanation, body: Any, *, settings_file: Path | None, shorten: BodyShortener
+) -> dict[str, Any]:
     """Return what `--json` prints."""
 
     def sent(one: SentRequest | None) -> dict[str, Any] | None:
-        return None if one is None else {"path": one.path, "requests": one.requests, "body": shorten(one.body)}
+        return (
+            None
+            if one is None
+            else {"path": one.path, "requests": one.requests, "body": shorten(one.body)}
+        )
 
     decision = explained.decision
     chat, translated = shorten(body), sent(explained.translated)
@@ -206,7 +256,13 @@ def document(explained: Explanation, body: Any, *, settings_file: Path | None, s
 
 
 def _show(
-    console: Console, explained: Explanation, body: Any, *, settings_file: Path | None, path: str, shorten: BodyShortener
+    console: Console,
+    explained: Explanation,
+    body: Any,
+    *,
+    settings_file: Path | None,
+    path: str,
+    shorten: BodyShortener,
 ) -> None:
     bodies = Table(box=box.HORIZONTALS, expand=True)
     bodies.add_column(Text(f"POST {path}", style="bold cyan"), ratio=1, overflow="fold")
@@ -214,7 +270,9 @@ def _show(
     title = f"POST {translated.path}" if translated else "nothing goes to the Responses API"
     if translated and translated.requests > 1:
         title += f"  × {translated.requests}"
-    bodies.add_column(Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold")
+    bodies.add_column(
+        Text(title, style="bold cyan" if translated else "bold red"), ratio=1, overflow="fold"
+    )
     right = "" if translated is None else _pretty(shorten(translated.body))
     if explained.refusal:
         right = str(explained.refusal["message"])
@@ -246,7 +304,9 @@ def _show(
 def _first_lines(lines: Iterable[str]) -> list[str]:
     """Give the first of many lines, and how many there are besides."""
     listed = list(lines)
-    return listed[:_MAX_LINES] + ([f"… {len(listed) - _MAX_LINES:,} more, in --json"] if len(listed) > _MAX_LINES else [])
+    return listed[:_MAX_LINES] + (
+        [f"… {len(listed) - _MAX_LINES:,} more, in --json"] if len(listed) > _MAX_LINES else []
+    )
 
 
 def _pretty(body: Any) -> str:
@@ -267,7 +327,9 @@ _REASON_TEXT = {
 }
 
 
-def _decision_lines(explained: Explanation, settings_file: Path | None) -> Iterator[tuple[str, str]]:
+def _decision_lines(
+    explained: Explanation, settings_file: Path | None
+) -> Iterator[tuple[str, str]]:
     decision = explained.decision
     place = f"{decision.settings_hash}, {settings_file or 'defaults and environment'}"
     yield "settings", place

@@ -29,7 +29,12 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
     if not as_json:
         _show(found, changed)
     write = bool(changed) and (
-        yes or (not as_json and _is_interactive() and typer.confirm(f"Write {_file_count(len(changed))}?", err=True))
+        yes
+        or (
+            not as_json
+            and _is_interactive()
+            and typer.confirm(f"Write {_file_count(len(changed))}?", err=True)
+        )
     )
     refused = _write(changed) if write else {}
     written = [one for one in changed if write and one.path not in refused]
@@ -47,7 +52,9 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
             err().print(Text(f"{printable(path.as_posix())}: not written: {why}"), soft_wrap=True)
         err().print(f"{_file_count(len(written))} written")
     elif changed:
-        err().print(f"{_file_count(len(changed))} to change, none written: --yes writes without asking")
+        err().print(
+            f"{_file_count(len(changed))} to change, none written: --yes writes without asking"
+        )
     else:
         err().print("nothing to change")
     if len(written) < len(changed):
@@ -83,7 +90,9 @@ def _show(found: list[FileChange], changed: list[FileChange]) -> None:
     for one in changed:
         if console.is_terminal:
             for line in one.diff().split("\n")[:-1]:
-                console.print(Text(line.rstrip("\r"), style=_STYLES.get(line[:1], "")), soft_wrap=True)
+                console.print(
+                    Text(line.rstrip("\r"), style=_STYLES.get(line[:1], "")), soft_wrap=True
+                )
         else:
             sys.stdout.flush()
             sys.stdout.buffer.write(one.patch())
@@ -92,4 +101,6 @@ def _show(found: list[FileChange], changed: list[FileChange]) -> None:
         for number, text in [*((number, f"left: {why}") for number, why in one.left), *one.notes]:
             where = _location(one, number)
             cell = "" if where["cell"] is None else f" cell {where['cell']}"
-            err().print(Text(f"{printable(where['file'])}{cell}:{where['line']}: {text}"), soft_wrap=True)
+            err().print(
+                Text(f"{printable(where['file'])}{cell}:{where['line']}: {text}"), soft_wrap=True
+            )

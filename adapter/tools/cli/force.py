@@ -13,7 +13,10 @@ from adapter.tools.kill_switch import ForceError, ForceResult, force_file
 
 from .console import EXIT_FINDINGS, UsageError, err, out
 
-_EFFECTS = {"chat": "every call goes to Chat Completions", "native": "every call goes to the API that it was written for"}
+_EFFECTS = {
+    "chat": "every call goes to Chat Completions",
+    "native": "every call goes to the API that it was written for",
+}
 
 
 def force_(
@@ -28,7 +31,9 @@ def force_(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="The settings file that the program reads; else ADAPTER_CONFIG.", show_default=False
+            metavar="FILE",
+            help="The settings file that the program reads; else ADAPTER_CONFIG.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -17,7 +17,17 @@ from adapter._util.safe_names import printable
 from adapter.tools.scan.run import Finding, Report, require_libcst, scan
 from adapter.tools.scan.sources import find_files
 
-from .console import EXIT_FINDINGS, Json, SettingsFile, UsageError, err, load_settings, out, print_json, progress
+from .console import (
+    EXIT_FINDINGS,
+    Json,
+    SettingsFile,
+    UsageError,
+    err,
+    load_settings,
+    out,
+    print_json,
+    progress,
+)
 
 _STYLES = {
     "moves": "green",
@@ -31,11 +41,13 @@ _STYLES = {
 
 def scan_(  # noqa: PLR0917  # typer gives them by name
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Files and folders; else the working directory.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Files and folders; else the working directory."),
     ] = None,
     settings: SettingsFile = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files or folders; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out files or folders; may be repeated."),
     ] = None,
     fail_on: Annotated[
         list[str] | None,
@@ -44,17 +56,25 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
             help="Exit with 1 where a call has this verdict: moves, unless, setting, unclear, stays, refused; may be repeated.",
         ),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else as many as there are cores.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; else as many as there are cores.")
+    ] = None,
     fix: Annotated[
         bool,
         typer.Option(
-            "--fix", help="Change imports: show the diff, and ask before writing. Piped, only the diff is shown."
+            "--fix",
+            help="Change imports: show the diff, and ask before writing. Piped, only the diff is shown.",
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: write without asking.")] = False,
-    details: Annotated[bool, typer.Option("--details", help="Show every parameter of every call.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --fix: write without asking.")
+    ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Show every parameter of every call.")
+    ] = False,
     sarif: Annotated[
-        bool, typer.Option("--sarif", help="Print SARIF 2.1.0 on stdout, for code hosts and editors.")
+        bool,
+        typer.Option("--sarif", help="Print SARIF 2.1.0 on stdout, for code hosts and editors."),
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -75,7 +95,9 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
             raise UsageError(f"{path}: no such file or folder")
     unknown = set(fail_on or ()) - set(VERDICTS)
     if unknown:
-        raise UsageError(f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}")
+        raise UsageError(
+            f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}"
+        )
     if yes and not fix:
         raise UsageError("--yes: only with --fix")
     if sarif and (json_ or fix):
@@ -99,7 +121,9 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
     refused: dict[str, str] = {}
-    files = list(find_files(paths, exclude, lambda path, why: refused.update({path.as_posix(): why})))
+    files = list(
+        find_files(paths, exclude, lambda path, why: refused.update({path.as_posix(): why}))
+    )
     with progress("scanning", len(files)) as advance:
         report = scan(files, settings, jobs=jobs, advance=advance)
     report.unread |= refused
@@ -117,11 +141,17 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
     )
     for verdict in VERDICTS:
         if verdicts[verdict]:
-            line.append(", ").append(f"{verdicts[verdict]} {VERDICT_TEXT[verdict]}", style=_STYLES[verdict])
+            line.append(", ").append(
+                f"{verdicts[verdict]} {VERDICT_TEXT[verdict]}", style=_STYLES[verdict]
+            )
     console.print(line)
-    wanted: Counter[str] = Counter(setting for one in report.findings for setting in one.assessment.settings)
+    wanted: Counter[str] = Counter(
+        setting for one in report.findings for setting in one.assessment.settings
+    )
     for setting, count in wanted.most_common():
-        console.print(Text(f"  {setting} would move {count} of them, alone or with others"), style="yellow")
+        console.print(
+            Text(f"  {setting} would move {count} of them, alone or with others"), style="yellow"
+        )
     _parameters(console, report)
     for file, lines in sorted(report.recordings.items()):
         console.print(
@@ -163,7 +193,9 @@ def _calls(console: Console, report: Report, *, details: bool) -> None:
             table = Table(box=None, padding=(0, 2), show_header=False)
             for fate in assessed.parameters:
                 value = shown_value(fate.name, site.arguments.values.get(fate.name))
-                table.add_row("", fate.redacted().name, Text(str(value)), fate.outcome, Text(fate.why))
+                table.add_row(
+                    "", fate.redacted().name, Text(str(value)), fate.outcome, Text(fate.why)
+                )
             console.print(table)
     if report.findings:
         console.print()
@@ -184,7 +216,11 @@ def _remarks(one: Finding) -> list[str]:
 
 
 def _parameters(console: Console, report: Report) -> None:
-    counts = {name: found for name, found in report.by_parameter().items() if set(found) - {"moves", "left out"}}
+    counts = {
+        name: found
+        for name, found in report.by_parameter().items()
+        if set(found) - {"moves", "left out"}
+    }
     if not counts:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -46,5 +46,8 @@ def run_checks(environment: Environment) -> Iterator[Finding]:
             raise
         except Exception as error:  # noqa: BLE001  # a check that breaks must not hide the others
             yield Finding(
-                check.name, "failed", f"The check itself failed ({type(error).__name__}).", "Please report it."
+                check.name,
+                "failed",
+                f"The check itself failed ({type(error).__name__}).",
+                "Please report it.",
             )

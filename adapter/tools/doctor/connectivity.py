@@ -44,7 +44,9 @@ def store(environment: Environment) -> Iterator[Finding]:
     kind = type(settings.memory).__qualname__ if kind == "own" else kind
     if kind == "memory" or settings.carry_reasoning == "never":
         says = (
-            "There is none to reach: what is remembered stays in the process." if kind == "memory" else "It isn't used."
+            "There is none to reach: what is remembered stays in the process."
+            if kind == "memory"
+            else "It isn't used."
         )
         yield Finding("store", "skipped", says)
         return
@@ -61,8 +63,13 @@ def store(environment: Environment) -> Iterator[Finding]:
         return took
 
     try:
-        opened = _run_with_timeout(_TIMEOUT, lambda: stores.open_store(settings.memory, max(settings.memory_timeout, 1.0)))
-        first, second = _run_with_timeout(_TIMEOUT, round_trip), _run_with_timeout(_TIMEOUT, round_trip)
+        opened = _run_with_timeout(
+            _TIMEOUT, lambda: stores.open_store(settings.memory, max(settings.memory_timeout, 1.0))
+        )
+        first, second = (
+            _run_with_timeout(_TIMEOUT, round_trip),
+            _run_with_timeout(_TIMEOUT, round_trip),
+        )
     except Exception as error:  # noqa: BLE001  # whatever a store raises is what was to be found out
         # Its class alone: the message may hold the URL with its password.
         yield Finding(
@@ -79,7 +86,10 @@ def store(environment: Environment) -> Iterator[Finding]:
         )  # fmt: skip
         return
     yield Finding(
-        "store", "ok", f"A value went into the {kind} store and came back in {second * 1000:.1f} ms.", details=times
+        "store",
+        "ok",
+        f"A value went into the {kind} store and came back in {second * 1000:.1f} ms.",
+        details=times,
     )
     if not settings.memory_key:
         yield Finding(
@@ -99,17 +109,23 @@ def flag(environment: Environment) -> Iterator[Finding]:
     assert settings is not None
     if environment.flags is None:
         yield Finding(
-            "flags", "skipped", "A provider is an object of your program: name it with --flags module:object."
+            "flags",
+            "skipped",
+            "A provider is an object of your program: name it with --flags module:object.",
         )
         return
     client = load_flag_client(environment.flags, str(environment.folder))
     type(settings)(flags=client)
-    from openfeature.evaluation_context import EvaluationContext  # the settings have seen that it is there
+    from openfeature.evaluation_context import (
+        EvaluationContext,
+    )  # the settings have seen that it is there
 
     context = EvaluationContext(settings.service, {})
     begun = time.perf_counter()
     try:
-        details = _run_with_timeout(_TIMEOUT, lambda: client.get_string_details(FLAG_KEY, "", context))
+        details = _run_with_timeout(
+            _TIMEOUT, lambda: client.get_string_details(FLAG_KEY, "", context)
+        )
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is what was to be found out
         yield Finding(
             "flags",
@@ -165,7 +181,9 @@ def load_flag_client(spec: str, folder: str) -> Any:
     except AdapterError:
         raise
     except Exception as error:
-        raise ConfigurationError(f"--flags {spec}: {type(error).__name__}: it can't be imported or called") from error
+        raise ConfigurationError(
+            f"--flags {spec}: {type(error).__name__}: it can't be imported or called"
+        ) from error
 
 
 # The API
@@ -175,15 +193,22 @@ def endpoints(environment: Environment) -> Iterator[Finding]:
     """Ask both endpoints with an empty body, which the API refuses and which costs nothing."""
     if not environment.live:
         yield Finding(
-            "endpoints", "skipped", "They are asked only with --live (an empty request to each, which costs nothing)."
+            "endpoints",
+            "skipped",
+            "They are asked only with --live (an empty request to each, which costs nothing).",
         )
         return
     base = (environment.variables.get("OPENAI_BASE_URL") or OFFICIAL_URL).rstrip("/")
     key = environment.variables.get("OPENAI_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    with sdk_http_library().Client(timeout=10.0, headers=headers) as client, ThreadPoolExecutor(2) as threads:
+    with (
+        sdk_http_library().Client(timeout=10.0, headers=headers) as client,
+        ThreadPoolExecutor(2) as threads,
+    ):
         paths = ("/chat/completions", "/responses")
-        yield from list(threads.map(lambda path: _check_endpoint(client, base, path, has_key=bool(key)), paths))
+        yield from list(
+            threads.map(lambda path: _check_endpoint(client, base, path, has_key=bool(key)), paths)
+        )
 
 
 def _check_endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Finding:
@@ -193,7 +218,11 @@ def _check_endpoint(client: Any, base: str, path: str, *, has_key: bool) -> Find
         says = f"It can't be reached: {connection_errors.describe(error)}."
         return Finding(path, "failed", says, "Look at OPENAI_BASE_URL, proxies and certificates.")
     state, says, do = interpret_reply(
-        reply.status_code, reply.headers.get("content-type", ""), reply.content, path, has_key=has_key
+        reply.status_code,
+        reply.headers.get("content-type", ""),
+        reply.content,
+        path,
+        has_key=has_key,
     )
     return Finding(path, state, says, do, {"status": reply.status_code})
 
@@ -206,19 +235,29 @@ def why_unusable(base: str, key: str | None) -> str:
     path = "/chat/completions"
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with sdk_http_library().Client(timeout=10.0, headers=headers, follow_redirects=True) as client:
+        with sdk_http_library().Client(
+            timeout=10.0, headers=headers, follow_redirects=True
+        ) as client:
             reply = client.post(base.rstrip("/") + path, json={})
     except Exception as error:  # noqa: BLE001  # whatever it is: it isn't reached
         return f"not reachable: {connection_errors.describe(error)}"
     if reply.status_code < 300:  # a server that answers anything
-        return "" if b'"choices"' in reply.content else f"answered {reply.status_code}, and not as the API does"
+        return (
+            ""
+            if b'"choices"' in reply.content
+            else f"answered {reply.status_code}, and not as the API does"
+        )
     kind = reply.headers.get("content-type", "")
-    state, says, _ = interpret_reply(reply.status_code, kind, reply.content, path, has_key=bool(key))
+    state, says, _ = interpret_reply(
+        reply.status_code, kind, reply.content, path, has_key=bool(key)
+    )
     refused = state == "failed" or reply.status_code in (401, 403)
     return says[:1].lower() + says[1:].removesuffix(".") if refused else ""
 
 
-def interpret_reply(status: int, content_type: str, raw: bytes, path: str, *, has_key: bool) -> tuple[State, str, str]:
+def interpret_reply(
+    status: int, content_type: str, raw: bytes, path: str, *, has_key: bool
+) -> tuple[State, str, str]:
     """Say what an endpoint's answer to an empty request means: the state, a sentence, and what to do.
 
     Judged by the code that decides on a fallback.
@@ -244,7 +283,11 @@ def interpret_reply(status: int, content_type: str, raw: bytes, path: str, *, ha
             )
         return "note", f"The route is there; it wants a key ({status}).", "Set OPENAI_API_KEY."
     if status == 429:
-        return "warning", "The route is there; the key is over its limit (429).", "Wait, or raise the limit."
+        return (
+            "warning",
+            "The route is there; the key is over its limit (429).",
+            "Wait, or raise the limit.",
+        )
     if status >= 500:
         return (
             "warning",
@@ -254,7 +297,11 @@ def interpret_reply(status: int, content_type: str, raw: bytes, path: str, *, ha
     if status >= 400:
         return "ok", f"The route is there: the API itself refused the empty request ({status}).", ""
     if status >= 300:
-        return "warning", f"The route redirects ({status}).", "Set OPENAI_BASE_URL to where it leads."
+        return (
+            "warning",
+            f"The route redirects ({status}).",
+            "Set OPENAI_BASE_URL to where it leads.",
+        )
     return (
         "warning",
         f"An empty request was answered with {status}: this may not be the API.",

@@ -37,7 +37,9 @@ def sdk(_: Environment) -> Iterator[Finding]:
     version = version_of("openai")
     python = ".".join(map(str, sys.version_info[:3]))
     if version is None:
-        yield Finding("sdk", "failed", "The openai SDK isn't installed.", "pip install 'openai>=1.66,<4'")
+        yield Finding(
+            "sdk", "failed", "The openai SDK isn't installed.", "pip install 'openai>=1.66,<4'"
+        )
         return
     versions = {"python": python, "openai": version, DISTRIBUTION: version_of(DISTRIBUTION)}
     if not OLDEST <= _version_numbers(version) < BEYOND:
@@ -52,7 +54,10 @@ def sdk(_: Environment) -> Iterator[Finding]:
     library = sdk_http_library().__name__
     versions |= {name: version_of(name) for name in ("httpx2", "httpx") if version_of(name)}
     yield Finding(
-        "sdk", "ok", f"openai {version} on {library} {version_of(library)}, Python {python}.", details=versions
+        "sdk",
+        "ok",
+        f"openai {version} on {library} {version_of(library)}, Python {python}.",
+        details=versions,
     )
 
 
@@ -80,7 +85,11 @@ def shadow(environment: Environment) -> Iterator[Finding]:
             "shadow", "failed", f"Another distribution, {', '.join(others)}, installs a package `adapter` over this one.",
             f"pip uninstall {' '.join(others)}; then pip install --force-reinstall --no-deps {DISTRIBUTION}",
         )  # fmt: skip
-    found = [(where, spec) for where in _search_path(environment) if (spec := _find_spec(where)) is not None and not _is_this_package(spec, ours)]
+    found = [
+        (where, spec)
+        for where in _search_path(environment)
+        if (spec := _find_spec(where)) is not None and not _is_this_package(spec, ours)
+    ]
     for where, spec in found:
         yield Finding(
             "shadow", "failed",
@@ -88,14 +97,20 @@ def shadow(environment: Environment) -> Iterator[Finding]:
             "Rename it.",
         )  # fmt: skip
     if not others and not found:
-        yield Finding("shadow", "ok", "`import adapter` finds this package.", details={"path": str(ours)})
+        yield Finding(
+            "shadow", "ok", "`import adapter` finds this package.", details={"path": str(ours)}
+        )
 
 
 def _search_path(environment: Environment) -> list[Path]:
     """List the folders that Python searches before the installed packages: that of the program, and PYTHONPATH's."""
     listed = [
         environment.folder,
-        *(Path(one) for one in environment.variables.get("PYTHONPATH", "").split(os.pathsep) if one),
+        *(
+            Path(one)
+            for one in environment.variables.get("PYTHONPATH", "").split(os.pathsep)
+            if one
+        ),
     ]
     return list(dict.fromkeys(one.resolve() for one in listed))
 

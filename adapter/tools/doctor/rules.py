@@ -33,8 +33,14 @@ def rules(environment: Environment) -> Iterator[Finding]:
     quiet = True
     for number, rule in enumerate(settings.rules):
         name = f"rules[{number}]"
-        where = settings._settings_file.where(("rules", number)) if settings._settings_file is not None else ""
-        earlier = next((one for one in range(number) if covers(settings.rules[one].match, rule.match)), None)
+        where = (
+            settings._settings_file.where(("rules", number))
+            if settings._settings_file is not None
+            else ""
+        )
+        earlier = next(
+            (one for one in range(number) if covers(settings.rules[one].match, rule.match)), None
+        )
         found = [] if earlier is None else [_never_matches(name, earlier)]
         sides = router.rules[number].backends
         if settings.force is not None:
@@ -43,7 +49,9 @@ def rules(environment: Environment) -> Iterator[Finding]:
         found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
             quiet = False
-            yield Finding(one.name, one.state, one.message, one.advice, {"where": where} if where else {})
+            yield Finding(
+                one.name, one.state, one.message, one.advice, {"where": where} if where else {}
+            )
     if quiet:
         yield Finding(
             "rules",
@@ -82,7 +90,9 @@ def covers(earlier: Match, later: Match) -> bool:
     """Tell whether every call that the later match holds for is one of the earlier's; False where it can't be told."""
     for name in _GLOBS:
         wide, narrow = getattr(earlier, name), getattr(later, name)
-        if wide and not (narrow and all(any(_glob_covers(one, glob) for one in wide) for glob in narrow)):
+        if wide and not (
+            narrow and all(any(_glob_covers(one, glob) for one in wide) for glob in narrow)
+        ):
             return False
     if earlier.format and not (later.format and set(later.format) <= set(earlier.format)):
         return False
@@ -93,7 +103,9 @@ def _glob_covers(wide: str, narrow: str) -> bool:
     return wide == narrow or fnmatchcase(narrow.replace("*", _ANYTHING), wide)
 
 
-def _models(name: str, rule: Rule, sides: Collection[str], model_profiles: ModelProfiles) -> list[Finding]:
+def _models(
+    name: str, rule: Rule, sides: Collection[str], model_profiles: ModelProfiles
+) -> list[Finding]:
     """Say what is known against sending a rule's models where it sends them."""
     said: list[Finding] = []
     for glob in rule.match.model:
@@ -107,13 +119,19 @@ def _models(name: str, rule: Rule, sides: Collection[str], model_profiles: Model
                 'Set `backend = "responses"` in the rule, without a rollout.',
             ))  # fmt: skip
         elif (
-            family.tools_on_chat in ("effort none only", "never") and "chat" in sides and rule.match.tools is not False
+            family.tools_on_chat in ("effort none only", "never")
+            and "chat" in sides
+            and rule.match.tools is not False
         ):
             said.append(Finding(
                 name, "warning", f"{glob} takes tools with reasoning on the Responses API only: such calls fail on chat.",
                 'Add a rule before it with `match = {…, tools = true}` and `backend = "responses"`.',
             ))  # fmt: skip
-        elif family.tools_on_chat != "free" and "responses" in sides and rule.match.tools is not False:
+        elif (
+            family.tools_on_chat != "free"
+            and "responses" in sides
+            and rule.match.tools is not False
+        ):
             said.append(Finding(
                 name, "note", f"{glob} is one-way with tools and reasoning: such calls can't go back to chat by a veto or a fallback.",
                 "What can't be carried is an error there: see `decision(result).losses` before the move.",
@@ -126,7 +144,9 @@ def _models(name: str, rule: Rule, sides: Collection[str], model_profiles: Model
             ))  # fmt: skip
         ends = model_profiles.shutdown(model)
         if ends and dt.date.fromisoformat(ends) < _today() + _SOON:
-            said.append(Finding(name, "note", f"{glob} isn't served after {ends}.", "Choose its successor."))
+            said.append(
+                Finding(name, "note", f"{glob} isn't served after {ends}.", "Choose its successor.")
+            )
     return said
 
 

@@ -15,14 +15,21 @@ from .findings import Environment, Finding, State
 
 BUILT_IN: Mapping[str, Any] = {
     "model": "gpt-5.4",
-    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is my order?"}],
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Where is my order?"},
+    ],
     "max_completion_tokens": 200,
     "tools": [
         {
             "type": "function",
             "function": {
                 "name": "find_order",
-                "parameters": {"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"]},
+                "parameters": {
+                    "type": "object",
+                    "properties": {"order": {"type": "integer"}},
+                    "required": ["order"],
+                },
             },
         }
     ],
@@ -45,7 +52,9 @@ def decision(environment: Environment) -> Iterator[Finding]:
     assert settings is not None
     if environment.flags is not None:
         with suppress(AdapterError):  # of which the check of the flag tells
-            settings = settings.model_copy(update={"flags": load_flag_client(environment.flags, str(environment.folder))})
+            settings = settings.model_copy(
+                update={"flags": load_flag_client(environment.flags, str(environment.folder))}
+            )
     import openai
 
     import adapter
@@ -57,12 +66,16 @@ def decision(environment: Environment) -> Iterator[Finding]:
 
     def stopped(request: Any) -> Any:
         sent.append(request.url.path)
-        return http.Response(418, json=_REPLY_BODY)  # no fallback, no retry: whatever was decided stands
+        return http.Response(
+            418, json=_REPLY_BODY
+        )  # no fallback, no retry: whatever was decided stands
 
     base_url = environment.variables.get("OPENAI_BASE_URL") or OFFICIAL_URL
     wrong = _url_problem(base_url, http)
     if wrong:
-        yield Finding("decision", "failed", f"OPENAI_BASE_URL {wrong}.", "Mend it: no call can be made.")
+        yield Finding(
+            "decision", "failed", f"OPENAI_BASE_URL {wrong}.", "Mend it: no call can be made."
+        )
         return
     with adapter.OpenAI(
         settings=settings, max_retries=0, api_key="unused", base_url=base_url,
@@ -75,12 +88,19 @@ def decision(environment: Environment) -> Iterator[Finding]:
             found = adapter.decision(error)
     if found is None:
         says = "A call to OPENAI_BASE_URL isn't one of Chat Completions, by its path: the adapter leaves it alone."
-        yield Finding("decision", "failed", says, "Let it be what /chat/completions is put behind, such as …/v1.")
+        yield Finding(
+            "decision",
+            "failed",
+            says,
+            "Let it be what /chat/completions is put behind, such as …/v1.",
+        )
         return
     losses = [{"path": loss.path, "action": loss.action, "why": loss.why} for loss in found.losses]
     goes = f"goes to {found.backend}" if sent else "goes nowhere, with a BadRequestError"
     says = f"{what} ({given.get('model')}) {goes}: asked {found.asked}, by {found.reason}"
-    says += "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses) if losses else ""
+    says += (
+        "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses) if losses else ""
+    )
     do = "Please report it." if found.reason == "adapter-bug" else ""
     if any(loss.path == "query" and loss.action == "held" for loss in found.losses):
         do = "A relay that is told its target in the query gets no call of the Responses API; one with the target in the path does."

@@ -20,7 +20,10 @@ def settings(environment: Environment) -> Iterator[Finding]:
     """Say which settings hold, and where each stands."""
     if environment.settings is None:
         yield Finding(
-            "settings", "failed", environment.settings_error, "Mend what it names; nothing that needs settings was checked."
+            "settings",
+            "failed",
+            environment.settings_error,
+            "Mend what it names; nothing that needs settings was checked.",
         )
         return
     if environment.settings._problem:
@@ -34,8 +37,12 @@ def settings(environment: Environment) -> Iterator[Finding]:
         if name not in _NOT_LISTED
     ]
     given = [one for one in rows if one["from"] != "default"]
-    says = f"{len(given)} given, {len(rows) - len(given)} defaults; hash {environment.settings.hash}"
-    yield Finding("settings", "ok", says, details={"hash": environment.settings.hash, "settings": rows})
+    says = (
+        f"{len(given)} given, {len(rows) - len(given)} defaults; hash {environment.settings.hash}"
+    )
+    yield Finding(
+        "settings", "ok", says, details={"hash": environment.settings.hash, "settings": rows}
+    )
     if environment.unread_settings_file is not None:
         yield Finding(
             "file", "warning",
@@ -43,33 +50,56 @@ def settings(environment: Environment) -> Iterator[Finding]:
             "a program reads it only where it is named.",
             f"Set ADAPTER_CONFIG={environment.unread_settings_file}, or give Settings(config_file=…).",
         )  # fmt: skip
-    for _, says in unknown(read(process=environment.variables), type(environment.settings).model_fields):
+    for _, says in unknown(
+        read(process=environment.variables), type(environment.settings).model_fields
+    ):
         yield Finding("variables", "warning", says, "Correct it, or unset it.")
     yield from _fractional_rollouts(environment.settings)
     if environment.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")
-        to = "the API that it was written for" if environment.settings.force == "native" else environment.settings.force
+        to = (
+            "the API that it was written for"
+            if environment.settings.force == "native"
+            else environment.settings.force
+        )
         says = f"Every call goes to {to}, by force ({where}), whatever else is set."
         if environment.settings._remarks:
             says += f" {environment.settings._remarks}."
-        said = [{"place": place, "value": one.value} for one, place in _forces(environment.settings)]
-        yield Finding("force", "warning", says, "Take `force` away when the emergency is over.", {"forces": said})
+        said = [
+            {"place": place, "value": one.value} for one, place in _forces(environment.settings)
+        ]
+        yield Finding(
+            "force",
+            "warning",
+            says,
+            "Take `force` away when the emergency is over.",
+            {"forces": said},
+        )
 
 
 def setting_row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Give a setting as JSON: `name`, `value` (no secret), `from` (`argument`, a variable, a file's line, or `default`)."""
-    return {"name": name, "value": shown_value(settings, name), "from": _origin(settings, name, environment)}
+    return {
+        "name": name,
+        "value": shown_value(settings, name),
+        "from": _origin(settings, name, environment),
+    }
 
 
 def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
     if name == "force":  # counts wherever it stands
-        return next((place for one, place in _forces(settings) if one.value == settings.force), "default")
+        return next(
+            (place for one, place in _forces(settings) if one.value == settings.force), "default"
+        )
     return next(_sources(settings, name, environment), "default")
 
 
 def _fractional_rollouts(settings: Settings) -> Iterator[Finding]:
     """Tell of percentages that may have been meant as shares from 0 to 1."""
-    for place, said in (("rollout", settings), *((f"rules[{i}].rollout", one) for i, one in enumerate(settings.rules))):
+    for place, said in (
+        ("rollout", settings),
+        *((f"rules[{i}].rollout", one) for i, one in enumerate(settings.rules)),
+    ):
         if said.rollout is not None and 0 < said.rollout < 1:
             yield Finding(
                 place, "note", f"{place} is {said.rollout:g} %: it is a percentage, from 0 to 100.",
@@ -78,7 +108,11 @@ def _fractional_rollouts(settings: Settings) -> Iterator[Finding]:
 
 
 def _forces(settings: Settings) -> list[tuple[ForceEntry, str]]:
-    return [(one, place) for one, place in find_forces(settings._settings_file, settings._arguments) if one.value is not None]
+    return [
+        (one, place)
+        for one, place in find_forces(settings._settings_file, settings._arguments)
+        if one.value is not None
+    ]
 
 
 def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> Iterator[str]:

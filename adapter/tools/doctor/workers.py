@@ -15,7 +15,9 @@ from adapter._util.regular_files import Unreadable
 
 from .findings import Environment, Finding
 
-_WORKERS = re.compile(r"(?:gunicorn|uvicorn|hypercorn|fastapi|granian)\b.*?\s(?:--workers|-w)[ =]+(\d+)")
+_WORKERS = re.compile(
+    r"(?:gunicorn|uvicorn|hypercorn|fastapi|granian)\b.*?\s(?:--workers|-w)[ =]+(\d+)"
+)
 _REPLICAS = re.compile(r"^\s*replicas:\s*(\d+)", re.MULTILINE)
 _MANIFESTS = (".", "k8s", "kubernetes", "deploy", "manifests")
 _MAX_FILE_BYTES = 1 << 20
@@ -69,7 +71,9 @@ def workers(environment: Environment) -> Iterator[str]:
     if found:
         yield f"gunicorn.conf.py with {found}"
     for name in ("Procfile", "Dockerfile"):
-        for match in _WORKERS.finditer(_text(environment.folder / name).replace('", "', " ").replace('","', " ")):
+        for match in _WORKERS.finditer(
+            _text(environment.folder / name).replace('", "', " ").replace('","', " ")
+        ):
             if int(match[1]) > 1:
                 yield f"{name} with {match[1]} workers"
 

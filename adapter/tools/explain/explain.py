@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter._exchange.call import exchange
-from adapter._exchange.effects import Decide, Exchange, FanOut, ReadRequest, Recall, RecallResult, Send, WholeReply
+from adapter._exchange.effects import (
+    Decide,
+    Exchange,
+    FanOut,
+    ReadRequest,
+    Recall,
+    RecallResult,
+    Send,
+    WholeReply,
+)
 from adapter._exchange.fallback import REASON_TEXT
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Backend, CallState, Decision, Route
@@ -109,9 +118,13 @@ def explain(body: Any, settings: Settings, origin: CallOrigin = CallOrigin()) ->
     decision, sent, error = today.decision, today.sent, today.error
     if decision.asked != "responses":
         # As the same call once it is chosen: nothing forced, and no header against what `use()` says.
-        open_router = Router(Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None}))
+        open_router = Router(
+            Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None})
+        )
         others = tuple(one for one in origin.headers if one[0].lower() != HEADER)
-        today = _run_until_sent(open_router, body, raw, replace(origin, headers=others), "responses")
+        today = _run_until_sent(
+            open_router, body, raw, replace(origin, headers=others), "responses"
+        )
     planned = _plan(today, body)
     plan = planned.plan
     call = _call(body, origin)
@@ -170,11 +183,15 @@ class _SimulatedCall:
     error: dict[str, Any] | None
 
 
-def _run_until_sent(router: Router, body: Any, raw: bytes, origin: CallOrigin, backend: Backend | None = None) -> _SimulatedCall:
+def _run_until_sent(
+    router: Router, body: Any, raw: bytes, origin: CallOrigin, backend: Backend | None = None
+) -> _SimulatedCall:
     """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
     request = _request(raw, origin)
     overrides = Overrides(backend=backend, conversation=origin.conversation, tag=origin.tag)
-    ticket = CallContext(router, state=CallState(), overrides=overrides, call_sites=origin.call_sites)
+    ticket = CallContext(
+        router, state=CallState(), overrides=overrides, call_sites=origin.call_sites
+    )
     asked, host = request.url.raw_path, request.url.host
     outcome = _first_request(exchange(ticket.state, asked, host=lambda: host), ticket, request, raw)
     decision = ticket.state.decision()
@@ -183,9 +200,13 @@ def _run_until_sent(router: Router, body: Any, raw: bytes, origin: CallOrigin, b
         assert isinstance(outcome, WholeReply)
         raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
     if isinstance(outcome, WholeReply):
-        return _SimulatedCall(decision, choice, asked, host, None, json_codec.loads(outcome.body)["error"])
+        return _SimulatedCall(
+            decision, choice, asked, host, None, json_codec.loads(outcome.body)["error"]
+        )
     path = (asked if outcome.path is None else outcome.path).decode()
-    sent = SentRequest(path, body if outcome.body is None else fast_json.loads(outcome.body), outcome.requests)
+    sent = SentRequest(
+        path, body if outcome.body is None else fast_json.loads(outcome.body), outcome.requests
+    )
     return _SimulatedCall(decision, choice, asked, host, sent, None)
 
 
@@ -203,7 +224,9 @@ class _FirstRequest:
     requests: int = 1
 
 
-def _first_request(call: Exchange, context: CallContext, request: Any, raw: bytes) -> _FirstRequest | WholeReply:
+def _first_request(
+    call: Exchange, context: CallContext, request: Any, raw: bytes
+) -> _FirstRequest | WholeReply:
     """Drive a journey up to the first request that it sends, or to its end where it sends none."""
     answer: Any = None
     while True:
@@ -241,13 +264,23 @@ def _request(raw: bytes, origin: CallOrigin) -> Any:
 def _call(body: Any, origin: CallOrigin) -> Call:
     request = _request(b"", origin)
     overrides = Overrides(conversation=origin.conversation, tag=origin.tag)
-    return Call(None, request.headers, overrides, request.url.raw_path, request.url.host, origin.call_sites, body)
+    return Call(
+        None,
+        request.headers,
+        overrides,
+        request.url.raw_path,
+        request.url.host,
+        origin.call_sites,
+        body,
+    )
 
 
 def _rollout(settings: Settings, rule_settings: RuleSettings, call: Call) -> Rollout | None:
     if rule_settings.percent is None:
         return None
-    caller = None if rule_settings.sticky_by == "request" else rollout_key(rule_settings.sticky_by, call)
+    caller = (
+        None if rule_settings.sticky_by == "request" else rollout_key(rule_settings.sticky_by, call)
+    )
     place = ServiceHash(settings.service).bucket(caller) if isinstance(caller, str) else None
     return Rollout(rule_settings.percent, rule_settings.sticky_by, place)
 
@@ -256,5 +289,10 @@ def _fallbacks(planned: _PlanDetails) -> dict[str, str]:
     if planned.plan.translation is None:
         return {}
     if planned.plan.responses_only_reason is not None:
-        return dict.fromkeys(sorted(planned.fallback), f"an error all the same: {planned.plan.responses_only_reason}")
-    return {reason: f"{REASON_TEXT[reason]}: to Chat Completions, untouched" for reason in sorted(planned.fallback)}
+        return dict.fromkeys(
+            sorted(planned.fallback), f"an error all the same: {planned.plan.responses_only_reason}"
+        )
+    return {
+        reason: f"{REASON_TEXT[reason]}: to Chat Completions, untouched"
+        for reason in sorted(planned.fallback)
+    }

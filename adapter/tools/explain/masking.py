@@ -36,7 +36,9 @@ _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
 # Keys under these are the caller's: names of schemas; and what the API takes as it is.
 _CALLER_KEYED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
-_OPAQUE_OBJECTS = frozenset({"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"})
+_OPAQUE_OBJECTS = frozenset(
+    {"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"}
+)
 _OPAQUE_LISTS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
 _MAX_DEPTH = 60  # levels
 _SCHEMA_KEYS = frozenset({"parameters", "schema", *_CALLER_KEYED, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
@@ -60,7 +62,10 @@ def _api_names() -> _ApiNames:
     fields: set[str] = set(CHAT_PARAMETERS) | {"input_tokens", "output_tokens"}
     values: dict[str, set[Any]] = {"type": set(_TYPES)}
     seen: set[Any] = set()
-    open_: list[tuple[str, Any]] = [("", CompletionCreateParamsNonStreaming), ("", ResponseCreateParamsNonStreaming)]
+    open_: list[tuple[str, Any]] = [
+        ("", CompletionCreateParamsNonStreaming),
+        ("", ResponseCreateParamsNonStreaming),
+    ]
     while open_:
         field, kind = open_.pop()
         if typing_extensions.is_typeddict(kind):
@@ -72,11 +77,15 @@ def _api_names() -> _ApiNames:
         elif typing_extensions.get_origin(kind) in {typing.Literal, typing_extensions.Literal}:
             values.setdefault(field, set()).update(typing_extensions.get_args(kind))
         elif not isinstance(kind, (str, types.FunctionType)):
-            open_ += [(field, one) for one in typing_extensions.get_args(kind) if not isinstance(one, str)]
+            open_ += [
+                (field, one) for one in typing_extensions.get_args(kind) if not isinstance(one, str)
+            ]
     values.setdefault("model", set()).update(
         name for fact in BUILT_IN_FACTS for name in fact.names if re.fullmatch(r"[\w.-]+", name)
     )
-    return _ApiNames(frozenset(fields), {field: frozenset(those) for field, those in values.items()})
+    return _ApiNames(
+        frozenset(fields), {field: frozenset(those) for field, those in values.items()}
+    )
 
 
 def masked(body: Any) -> Any:
@@ -117,7 +126,11 @@ def without_contents(explained: Explanation) -> Explanation:
     """Copy an explanation without what its request says."""
 
     def sent(one: SentRequest | None) -> SentRequest | None:
-        return None if one is None else SentRequest(masked_url_path(one.path), masked(one.body), one.requests)
+        return (
+            None
+            if one is None
+            else SentRequest(masked_url_path(one.path), masked(one.body), one.requests)
+        )
 
     def loss(one: Any) -> Any:
         return replace(one, path=masked_path(one.path))
@@ -126,18 +139,26 @@ def without_contents(explained: Explanation) -> Explanation:
         why = one.why
         for path, shown in hidden:
             why = why.replace(path, shown)
-        return replace(one, name=masked_name(one.name), to=masked_path(one.to) if one.to else "", why=why)
+        return replace(
+            one, name=masked_name(one.name), to=masked_path(one.to) if one.to else "", why=why
+        )
 
     def error(one: dict[str, Any] | None) -> dict[str, Any] | None:
         if one is None or not isinstance(one.get("param"), str):
             return one
         path = masked_path(one["param"])
-        return {**one, "param": path, "message": str(one.get("message")).replace(one["param"], path)}
+        return {
+            **one,
+            "param": path,
+            "message": str(one.get("message")).replace(one["param"], path),
+        }
 
     paths = sorted({one.path for one in explained.losses}, key=len, reverse=True)
     hidden = [(path, shown) for path in paths if (shown := masked_path(path)) != path]
     decision, rollout = explained.decision, explained.rollout
-    if rollout is not None and rollout.place is not None:  # all of it would be a fingerprint of what was said
+    if (
+        rollout is not None and rollout.place is not None
+    ):  # all of it would be a fingerprint of what was said
         rollout = replace(rollout, place=round(rollout.place, 2))
     return replace(
         explained,
@@ -157,7 +178,9 @@ def _length(text: str) -> str:
     return f"<{len(text)} character{'s' * (len(text) != 1)}>"
 
 
-def _members(value: Mapping[str, Any], *, of_schema: bool, caller_keyed: bool, depth: int) -> dict[str, Any]:
+def _members(
+    value: Mapping[str, Any], *, of_schema: bool, caller_keyed: bool, depth: int
+) -> dict[str, Any]:
     """Mask an object; `open_`: all of its keys are the caller's."""
     fields = frozenset() if caller_keyed else _SCHEMA_WORDS if of_schema else _api_names().fields
     unknown = iter(range(1, len(value) + 1))
@@ -182,7 +205,9 @@ def _mask(key: str, value: Any, *, of_schema: bool, depth: int) -> Any:
     if isinstance(value, Mapping):
         if key in _OPAQUE_OBJECTS:
             return _opaque(value, depth)
-        return _members(value, of_schema=of_schema, caller_keyed=key in _CALLER_KEYED, depth=depth + 1)
+        return _members(
+            value, of_schema=of_schema, caller_keyed=key in _CALLER_KEYED, depth=depth + 1
+        )
     if isinstance(value, Sequence):
         if key in _OPAQUE_LISTS:
             return _opaque(value, depth)

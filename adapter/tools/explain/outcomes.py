@@ -13,7 +13,16 @@ from adapter.translation.ledger import Loss
 from adapter.translation.parameters import CHAT_PARAMETERS, Parameter
 
 Outcome = Literal[
-    "moves", "left out", "changed", "clamped", "dropped", "holds", "refused", "passed on", "depends", "option"
+    "moves",
+    "left out",
+    "changed",
+    "clamped",
+    "dropped",
+    "holds",
+    "refused",
+    "passed on",
+    "depends",
+    "option",
 ]
 
 
@@ -41,7 +50,12 @@ class ParameterOutcome:
         )
 
 
-_OUTCOME_OF_ACTION: dict[str, Outcome] = {"held": "holds", "dropped": "dropped", "changed": "changed", "clamped": "clamped"}
+_OUTCOME_OF_ACTION: dict[str, Outcome] = {
+    "held": "holds",
+    "dropped": "dropped",
+    "changed": "changed",
+    "clamped": "clamped",
+}
 _MAX_REASONS = 5  # that are shown of one parameter
 _SEVERITY = ("holds", "refused", "dropped", "clamped", "changed")
 
@@ -52,12 +66,21 @@ def parameter_outcomes(body: Mapping[str, Any], plan: Plan) -> list[ParameterOut
     known = [name for name in CHAT_PARAMETERS if name in body]
     others = [name for name in body if name not in CHAT_PARAMETERS]
     refused = plan.refusal is not None
-    listed = [_outcome_of(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused) for name in known + others]
+    listed = [
+        _outcome_of(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused)
+        for name in known + others
+    ]
     there = None if plan.translation is None else plan.translation.body
-    return listed if there is None else [_corrected_by_body(one, body[one.name], there) for one in listed]
+    return (
+        listed
+        if there is None
+        else [_corrected_by_body(one, body[one.name], there) for one in listed]
+    )
 
 
-def _corrected_by_body(outcome: ParameterOutcome, value: Any, responses_body: Mapping[str, Any]) -> ParameterOutcome:
+def _corrected_by_body(
+    outcome: ParameterOutcome, value: Any, responses_body: Mapping[str, Any]
+) -> ParameterOutcome:
     """Correct what the table says by the body that was made: what is done on this side stands nowhere there."""
     if not outcome.to or outcome.to.partition(".")[0] in responses_body:
         return outcome
@@ -66,7 +89,9 @@ def _corrected_by_body(outcome: ParameterOutcome, value: Any, responses_body: Ma
     return replace(outcome, to="")
 
 
-def _outcome_of(name: str, value: Any, rule: Parameter | None, losses: Iterable[Loss], *, refused: bool) -> ParameterOutcome:
+def _outcome_of(
+    name: str, value: Any, rule: Parameter | None, losses: Iterable[Loss], *, refused: bool
+) -> ParameterOutcome:
     shown = name if rule is not None else safe_names.path(name)  # as it stands in the ledger
     own = [loss for loss in losses if parameter_of(loss.path) == parameter_of(shown)]
     to, kind = (rule.target, rule.support) if rule is not None else (name, "")
@@ -75,7 +100,11 @@ def _outcome_of(name: str, value: Any, rule: Parameter | None, losses: Iterable[
         if refused:
             outcomes = ["refused" if one == "holds" else one for one in outcomes]
         worst = min(outcomes, key=_SEVERITY.index)
-        why = _joined_reasons(dict.fromkeys(loss.why if loss.path == name else f"{loss.path}: {loss.why}" for loss in own))
+        why = _joined_reasons(
+            dict.fromkeys(
+                loss.why if loss.path == name else f"{loss.path}: {loss.why}" for loss in own
+            )
+        )
         return ParameterOutcome(name, worst, to, kind, why)
     if rule is None:
         return ParameterOutcome(name, "passed on", to, kind, "no parameter of Chat Completions")

@@ -51,8 +51,12 @@ class _RecordingPolicy(Policy):
 def plan_with_queries(body: Any, raw_path: bytes, route: Route) -> tuple[Plan, list[str]]:
     """Make the plan for a request, and say which parameters the policy was asked about. A bug of ours is a plan too, and raises nothing."""
     policy = route.policy
-    asking = _RecordingPolicy(policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning)
-    return make_plan(body, replace(route, policy=asking, on_bug="chat"), raw_path, None), asking.queried
+    asking = _RecordingPolicy(
+        policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning
+    )
+    return make_plan(
+        body, replace(route, policy=asking, on_bug="chat"), raw_path, None
+    ), asking.queried
 
 
 def find_remedies(body: Any, raw_path: bytes, route: Route, queried: list[str]) -> Remedies:
@@ -65,7 +69,11 @@ def find_remedies(body: Any, raw_path: bytes, route: Route, queried: list[str]) 
     emulate: set[str] = set()
     drop: dict[str, Unsupported] = {}
     while True:
-        new = [name for name in queried if name not in UNDROPPABLE and name not in drop and name not in emulate]
+        new = [
+            name
+            for name in queried
+            if name not in UNDROPPABLE and name not in drop and name not in emulate
+        ]
         emulate |= {name for name in new if name in _EMULATABLE and name not in policy.emulate}
         drop |= dict.fromkeys([name for name in new if name not in emulate], "drop")
         parameters = MappingProxyType({**policy.parameters, **drop})

@@ -35,7 +35,9 @@ class FoundRequest:
     missing: tuple[str, ...] = ()
 
 
-def find_request(text: bytes, line: int | None = None, formats: RowFormats | None = None) -> FoundRequest:
+def find_request(
+    text: bytes, line: int | None = None, formats: RowFormats | None = None
+) -> FoundRequest:
     """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
 
     `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is
@@ -58,13 +60,17 @@ def find_request(text: bytes, line: int | None = None, formats: RowFormats | Non
     numbered = _numbered_lines(text)
     if line is not None and line not in {number for number, _ in numbered}:
         raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
-    number, chosen = numbered[0] if line is None else next(one for one in numbered if one[0] == line)
+    number, chosen = (
+        numbered[0] if line is None else next(one for one in numbered if one[0] == line)
+    )
     try:
         return replace(_find_in_json(chosen, formats)[0], line=number, lines=len(numbered))
     except NotARequest:
         raise
     except ValueError as error:
-        raise NotARequest(_json_error(error if line is not None else whole or error, line)) from None
+        raise NotARequest(
+            _json_error(error if line is not None else whole or error, line)
+        ) from None
 
 
 def _numbered_lines(text: bytes) -> list[tuple[int, bytes]]:
@@ -88,7 +94,9 @@ def _json_error(error: Exception, line: int | None) -> str:
         return f"{place}not JSON: not {error.encoding}"
     if str(error).startswith(_NOT_FINITE):
         return f"{place}not JSON: NaN or an infinite number in it"
-    return f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
+    return (
+        f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
+    )
 
 
 _NO_REQUEST = {
@@ -102,7 +110,11 @@ def _find_in_json(text: bytes, formats: RowFormats | None) -> list[FoundRequest]
     """Read JSON, and find the requests in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
     value, finite = _read(text)
     outcomes = unwrap_all(value, formats)
-    found = [FoundRequest(one.body, one.inside, one.url, missing=one.missing) for one in outcomes if isinstance(one, LoggedRequest)]
+    found = [
+        FoundRequest(one.body, one.inside, one.url, missing=one.missing)
+        for one in outcomes
+        if isinstance(one, LoggedRequest)
+    ]
     first = outcomes[0]
     if not found and isinstance(first, NonRequest):
         raise NotARequest(_NO_REQUEST[first])

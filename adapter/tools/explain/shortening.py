@@ -73,5 +73,7 @@ def _is_encoded(text: str) -> bool:
     if not _BASE64.fullmatch(head) or not _BASE64.fullmatch(text[-_MIN_ENCODED:]):
         return False
     return (
-        any(one.isupper() for one in head) and any(one.islower() for one in head) and any(one.isdigit() for one in head)
+        any(one.isupper() for one in head)
+        and any(one.islower() for one in head)
+        and any(one.isdigit() for one in head)
     )

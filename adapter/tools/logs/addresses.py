@@ -11,10 +11,10 @@ _ENDPOINT_NAMES = (
     "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches|assistants|threads|"
     "vector_stores|fine_tuning|realtime|uploads|conversations|evals|containers|videos|rerank|tokenize|organization"
 )
-_VENDOR_PATHS = (
-    r":(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?|:countTokens|/model/[^/]+/(?:invoke|converse)[\w-]*"
+_VENDOR_PATHS = r":(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?|:countTokens|/model/[^/]+/(?:invoke|converse)[\w-]*"
+_OTHER_ENDPOINT = re.compile(
+    rf"/v\d+/(?:{_ENDPOINT_NAMES})(?:/|$)|/(?:{_ENDPOINT_NAMES})/*$|(?:{_VENDOR_PATHS})$"
 )
-_OTHER_ENDPOINT = re.compile(rf"/v\d+/(?:{_ENDPOINT_NAMES})(?:/|$)|/(?:{_ENDPOINT_NAMES})/*$|(?:{_VENDOR_PATHS})$")
 _MAX_CHARACTERS = 10_000
 
 
@@ -37,4 +37,6 @@ def is_other_endpoint(raw_path: bytes) -> bool:
     """Tell whether a path is another endpoint's; of one that says nothing it isn't told."""
     if classify_request("POST", raw_path) == "chat":
         return False
-    return _OTHER_ENDPOINT.search(raw_path.partition(b"?")[0].decode("utf-8", "replace")) is not None
+    return (
+        _OTHER_ENDPOINT.search(raw_path.partition(b"?")[0].decode("utf-8", "replace")) is not None
+    )

@@ -26,7 +26,11 @@ def read_row(row: Any) -> Any:
         try:
             row = fast_json.loads(row)
         except ValueError:
-            row = _decoded(row) if row[:3] in (BASE64_OBJECT_PREFIX, BASE64_OBJECT_PREFIX.encode()) else _json_after_prefix(row)
+            row = (
+                _decoded(row)
+                if row[:3] in (BASE64_OBJECT_PREFIX, BASE64_OBJECT_PREFIX.encode())
+                else _json_after_prefix(row)
+            )
     return row
 
 
@@ -45,7 +49,9 @@ def _json_after_prefix(line: str | bytes) -> Any:
         begin = found.start()
         first = begin if first is None else first
         before = text[first:begin]
-        if before.count(b"{") == before.count(b"}"):  # else it stands in the one before, which was cut off
+        if before.count(b"{") == before.count(
+            b"}"
+        ):  # else it stands in the one before, which was cut off
             try:
                 return fast_json.loads(text[begin:end])
             except ValueError:

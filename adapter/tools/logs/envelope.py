@@ -28,7 +28,13 @@ REPLY_KEYS = (
 REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
 
 _ADDRESS_KEY_SET = frozenset(ADDRESS_KEYS)
-_HTTP_KEYS = ("request", "req", "http", "http_request", "httpRequest")  # hold an address, and maybe no body
+_HTTP_KEYS = (
+    "request",
+    "req",
+    "http",
+    "http_request",
+    "httpRequest",
+)  # hold an address, and maybe no body
 _METHOD_KEYS = ("method", "requestMethod")
 _HEAD_KEYS = frozenset({*ADDRESS_KEYS, *_METHOD_KEYS, "headers"})
 _ENVELOPE_KEYS = frozenset({*ADDRESS_KEYS, *REPLY_KEYS, *_HTTP_KEYS, "usage", "method"})
@@ -48,7 +54,9 @@ class Envelope:
 
     def nested(self, name: str) -> Envelope:
         """Return the same a level further down."""
-        return Envelope(self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name))
+        return Envelope(
+            self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name)
+        )
 
 
 def first_value(paths: Sequence[Path], row: Any) -> Any:
@@ -70,7 +78,9 @@ def with_row(row: dict[str, Any], envelope: Envelope) -> Envelope | None:
     if found is None:
         if usage is envelope.usage:
             return envelope
-        return Envelope(envelope.raw_path, envelope.host, envelope.url, envelope.chat, usage, envelope.inside)
+        return Envelope(
+            envelope.raw_path, envelope.host, envelope.url, envelope.chat, usage, envelope.inside
+        )
     raw_path, host, url = found
     if classify_request("POST", raw_path) == "chat":
         if isinstance(method, str) and method.upper() not in ("POST", ""):
@@ -85,7 +95,9 @@ def with_format(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) 
     found = (usage_of(path.find(row)) for path in log_format.usage)
     usage = next((one for one in found if one is not None), envelope.usage)
     if isinstance(host, str) and not envelope.host and len(host) < _MAX_HOST_CHARACTERS:
-        envelope = replace(envelope, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0])
+        envelope = replace(
+            envelope, host=host.rpartition("://")[2].partition("/")[0].partition(":")[0]
+        )
     if isinstance(url, str):
         at = parse_address(url, is_base=True)
         if at is not None:
@@ -107,7 +119,11 @@ def _address(row: dict[str, Any]) -> tuple[Any, tuple[bytes, str, str] | None]:
         inner = row.get(name)
         if isinstance(inner, str) and (line := REQUEST_LINE.match(inner)):
             return line[1], parse_address(line[2])
-        if isinstance(inner, dict) and not _ADDRESS_KEY_SET.isdisjoint(inner) and "messages" not in inner:
+        if (
+            isinstance(inner, dict)
+            and not _ADDRESS_KEY_SET.isdisjoint(inner)
+            and "messages" not in inner
+        ):
             method, found = _address(inner)
             if found is not None:
                 return method or inner.get("requestMethod"), found

@@ -37,7 +37,9 @@ Values = tuple[tuple[Path, frozenset[Any]], ...]
 """Paths, each with the values that it may lead to; texts in lower case."""
 
 _HOLDS: Final = ("nothing", "answer", "other endpoint")
-_COMMON_KEYS = frozenset({"body", "request", "response", "messages", "model", "input", "name", "id"})  # in rows of any shape
+_COMMON_KEYS = frozenset(
+    {"body", "request", "response", "messages", "model", "input", "name", "id"}
+)  # in rows of any shape
 _MAX_FILE_BYTES = 1 << 20  # bytes of a file
 
 
@@ -86,7 +88,11 @@ class LogFormat:
     def specificity(self) -> int:
         """How much it asks of a row: steps of paths, and values; the one that asks more is meant."""
         least = min((len(path.steps) for path in self.any), default=0)
-        return least + sum(len(path.steps) for path in self.has) + sum(len(path.steps) + 1 for path, _ in self.where)
+        return (
+            least
+            + sum(len(path.steps) for path in self.has)
+            + sum(len(path.steps) + 1 for path, _ in self.where)
+        )
 
 
 def is_one_of(value: Any, values: frozenset[Any]) -> bool:
@@ -173,7 +179,9 @@ def _canonical(value: Any) -> Any:
 
 def _index_keys(one: LogFormat) -> list[str]:
     sure = [_first_name(path) for path in _required_paths(one) if _begins_with_name(path)]
-    return sorted(sure, key=_COMMON_KEYS.__contains__)[:1] or [_first_name(path) for path in one.any]
+    return sorted(sure, key=_COMMON_KEYS.__contains__)[:1] or [
+        _first_name(path) for path in one.any
+    ]
 
 
 def _required_paths(one: LogFormat) -> Paths:
@@ -231,13 +239,17 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
     for key, value in table.items():
         read = _READERS.get(key)
         if read is None:
-            raise BadFormat(f"{at}.{safe_names.key(key)}: unknown; expected one of {', '.join(_READERS)}")
+            raise BadFormat(
+                f"{at}.{safe_names.key(key)}: unknown; expected one of {', '.join(_READERS)}"
+            )
         given[key] = read(value, f"{at}.{key}")
     if not given.get("name"):
         raise BadFormat(f"{at}.name: missing")
     where_it_is = [key for key in _REQUEST_KEYS if given.get(key)]
     if not where_it_is:
-        raise BadFormat(f"{at}: nothing in it leads to a request; expected one of {', '.join(_REQUEST_KEYS)}")
+        raise BadFormat(
+            f"{at}: nothing in it leads to a request; expected one of {', '.join(_REQUEST_KEYS)}"
+        )
     kinds = {_REQUEST_KEYS[key] for key in where_it_is}
     if len(kinds) > 1:
         raise BadFormat(f"{at}: {' and '.join(where_it_is)} exclude each other")
@@ -247,7 +259,9 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
             raise BadFormat(f"{at}.has: missing")
         given["has"] = leading[:1]
     one = LogFormat(**given)
-    if not any(map(_begins_with_name, _required_paths(one))) and not (one.any and all(map(_begins_with_name, one.any))):
+    if not any(map(_begins_with_name, _required_paths(one))) and not (
+        one.any and all(map(_begins_with_name, one.any))
+    ):
         raise BadFormat(f"{at}.has: expected a path that begins with a name")
     return one
 
@@ -300,7 +314,9 @@ def _values(value: Any, at: str) -> Values:
         if not several or not all(isinstance(one, (str, bool, int)) for one in several):
             raise BadFormat(f"{place}: expected a text, a number, a flag, or a list of them")
         (path,) = _paths(key, place)
-        found.append((path, frozenset(one.lower() if isinstance(one, str) else one for one in several)))
+        found.append(
+            (path, frozenset(one.lower() if isinstance(one, str) else one for one in several))
+        )
     return tuple(found)
 
 

@@ -16,7 +16,9 @@ from adapter._util import fast_json
 
 _NAME = re.compile(r"[^\s.\[\]\"'*]+")
 _INDEX = re.compile(r"\d{1,9}")
-_QUOTED = re.compile(r"""(?P<quote>["'])(?P<name>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL)
+_QUOTED = re.compile(
+    r"""(?P<quote>["'])(?P<name>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL
+)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MAX_CHARACTERS = 1_000
 _MAX_ITEMS = 100_000
@@ -128,7 +130,11 @@ def _step(value: Any, step: Step) -> Iterator[Any]:
 
 def read_text(value: Any) -> Any:
     """Return what stands in a text as JSON; whatever is no such text, as it is."""
-    if isinstance(value, (str, bytes)) and value[:1] in ("{", "[", b"{", b"[") and len(value) <= _MAX_TEXT_CHARACTERS:
+    if (
+        isinstance(value, (str, bytes))
+        and value[:1] in ("{", "[", b"{", b"[")
+        and len(value) <= _MAX_TEXT_CHARACTERS
+    ):
         try:
             return fast_json.loads(value)
         except ValueError:

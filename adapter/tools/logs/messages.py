@@ -28,9 +28,21 @@ _ROLES = {
     "humanmessagechunk": "user",
 }
 _LANGCHAIN = frozenset(
-    {"human", "ai", "system", "tool", "function", "chat", "developer", "AIMessageChunk", "HumanMessageChunk"}
+    {
+        "human",
+        "ai",
+        "system",
+        "tool",
+        "function",
+        "chat",
+        "developer",
+        "AIMessageChunk",
+        "HumanMessageChunk",
+    }
 )
-_EVENTS = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool", "developer")}
+_EVENTS = {
+    f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool", "developer")
+}
 
 
 def messages_of(value: Any, system: Any = None) -> list[Message] | None:
@@ -45,12 +57,16 @@ def _messages(value: Any, depth: int = 0) -> Iterable[Message]:
     if isinstance(value, str):
         return [{"role": "user", "content": value}] if value and depth < 2 else []
     if isinstance(value, dict):
-        if isinstance(value.get("messages"), (list, str)) and "role" not in value:  # {"messages": […], "tools": […]}
+        if (
+            isinstance(value.get("messages"), (list, str)) and "role" not in value
+        ):  # {"messages": […], "tools": […]}
             return _messages(value["messages"], depth + 1) if depth < 3 else []
         return _message(value)
     if not isinstance(value, list) or depth > 2:
         return []
-    if depth and len(value) == 2 and all(isinstance(one, str) for one in value):  # ["human", "Hello"]
+    if (
+        depth and len(value) == 2 and all(isinstance(one, str) for one in value)
+    ):  # ["human", "Hello"]
         return [{"role": _role(value[0]), "content": value[1]}]
     return [message for one in value[:_MAX_MESSAGES] for message in _messages(one, depth + 1)]
 
@@ -69,7 +85,9 @@ def _of_langchain(value: dict[str, Any]) -> list[Message] | None:
     if kind == "constructor" and isinstance(value.get("kwargs"), dict):
         inner, path = value["kwargs"], value.get("id")
         last = path[-1] if isinstance(path, list) and path and isinstance(path[-1], str) else ""
-        kind = inner.get("type") or last.removesuffix("Message").removesuffix("MessageChunk").lower()
+        kind = (
+            inner.get("type") or last.removesuffix("Message").removesuffix("MessageChunk").lower()
+        )
     elif kind in _LANGCHAIN if isinstance(kind, str) else False:
         inner = inner if isinstance(inner, dict) else value
         if "content" not in inner or "role" in value:
@@ -96,7 +114,14 @@ def _of_event(value: dict[str, Any]) -> list[Message] | None:
     role = _EVENTS.get(name) if isinstance(name, str) else None
     if role is None:
         return [] if isinstance(name, str) and name.startswith("gen_ai.") else None
-    inner = next((one for one in (value.get("body"), read_text(_CONTENT.find(value))) if isinstance(one, dict)), value)
+    inner = next(
+        (
+            one
+            for one in (value.get("body"), read_text(_CONTENT.find(value)))
+            if isinstance(one, dict)
+        ),
+        value,
+    )
     if inner is not value and isinstance(inner.get("role"), str):
         return _of_openai(inner)
     out: Message = {"role": role, "content": _content(inner.get("content"))}
@@ -112,10 +137,16 @@ def _of_parts(value: dict[str, Any]) -> list[Message] | None:
     if not isinstance(parts, list) or not isinstance(value.get("role"), str):
         return None
     role = _role(value["role"])
-    parts = [part if isinstance(part, dict) else {"type": "text", "content": part} for part in parts[:_MAX_MESSAGES]]
+    parts = [
+        part if isinstance(part, dict) else {"type": "text", "content": part}
+        for part in parts[:_MAX_MESSAGES]
+    ]
     outputs = [part for part in parts if part.get("type") == "tool_call_response"]
     if outputs:
-        return [{"role": "tool", "tool_call_id": part.get("id"), "content": _tool_output_text(part)} for part in outputs]
+        return [
+            {"role": "tool", "tool_call_id": part.get("id"), "content": _tool_output_text(part)}
+            for part in outputs
+        ]
     calls = [_call(part) for part in parts if part.get("type") == "tool_call"]
     content = [made for part in parts if (made := _part(part)) is not None]
     out: Message = {"role": role, "content": _text_or_parts(content)}
@@ -135,11 +166,15 @@ def _of_attributes(value: dict[str, Any]) -> list[Message] | None:
     content = _content(inner.get("content"))
     if isinstance(contents, list):
         parts = [one.get("message_content") for one in contents if isinstance(one, dict)]
-        content = [made for part in parts if isinstance(part, dict) and (made := _part(part)) is not None]
+        content = [
+            made for part in parts if isinstance(part, dict) and (made := _part(part)) is not None
+        ]
     out: Message = {"role": inner["role"], "content": content}
     calls = inner.get("tool_calls")
     if isinstance(calls, list) and calls:
-        out["tool_calls"] = [_call(call.get("tool_call", call) if isinstance(call, dict) else call) for call in calls]
+        out["tool_calls"] = [
+            _call(call.get("tool_call", call) if isinstance(call, dict) else call) for call in calls
+        ]
     if isinstance(inner.get("function_call_name"), str):
         out["function_call"] = {
             "name": inner["function_call_name"],
@@ -182,25 +217,39 @@ def _part(part: dict[str, Any]) -> dict[str, Any] | None:
     image = part.get("image")
     match kind:
         case "text":
-            return {"type": "text", "text": content if isinstance(content, str) else part.get("text", "")}
+            return {
+                "type": "text",
+                "text": content if isinstance(content, str) else part.get("text", ""),
+            }
         case "uri" if modality in (None, "image"):
             return {"type": "image_url", "image_url": {"url": part.get("uri", "")}}
         case "blob" if modality in (None, "image"):
-            return {"type": "image_url", "image_url": {"url": f"data:{media or 'image/png'};base64,{_text(content)}"}}
+            return {
+                "type": "image_url",
+                "image_url": {"url": f"data:{media or 'image/png'};base64,{_text(content)}"},
+            }
         case "blob" if modality == "audio":
             return {
                 "type": "input_audio",
-                "input_audio": {"data": _text(content), "format": _text(media).rpartition("/")[2] or "wav"},
+                "input_audio": {
+                    "data": _text(content),
+                    "format": _text(media).rpartition("/")[2] or "wav",
+                },
             }
         case "blob" | "uri" | "file":
             found = part.get("file_id")
             return {
                 "type": "file",
-                "file": {"file_id": found} if isinstance(found, str) else {"file_data": _text(content)},
+                "file": {"file_id": found}
+                if isinstance(found, str)
+                else {"file_data": _text(content)},
             }
         case "image" if isinstance(image, dict):
             inner = image.get("image")
-            return {"type": "image_url", "image_url": {"url": inner.get("url", "") if isinstance(inner, dict) else ""}}
+            return {
+                "type": "image_url",
+                "image_url": {"url": inner.get("url", "") if isinstance(inner, dict) else ""},
+            }
         case "tool_call" | "tool_call_response" | "reasoning" | "thinking":
             return None
         case _:
@@ -218,7 +267,11 @@ def _call(call: Any) -> Any:
         inner = call
     arguments = inner.get("arguments", inner.get("args", ""))
     written = arguments if isinstance(arguments, str) else _json(arguments)
-    return {"id": call.get("id"), "type": "function", "function": {"name": inner.get("name"), "arguments": written}}
+    return {
+        "id": call.get("id"),
+        "type": "function",
+        "function": {"name": inner.get("name"), "arguments": written},
+    }
 
 
 def _content(value: Any) -> Any:
@@ -228,7 +281,9 @@ def _content(value: Any) -> Any:
     return [
         {"type": "text", "text": part} if isinstance(part, str) else part
         for part in value
-        if not (isinstance(part, dict) and part.get("type") in ("tool_use", "reasoning", "thinking"))
+        if not (
+            isinstance(part, dict) and part.get("type") in ("tool_use", "reasoning", "thinking")
+        )
     ]
 
 

@@ -15,7 +15,12 @@ _MAX_DEPTH = 30
 _MAX_ATTRIBUTES = 20_000  # attributes of a row
 _MAX_NAME_PARTS = 12  # of a name
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
-_SIBLING_KEYS = (("name", "name"), ("eventName", "eventName"), ("event_name", "eventName"), ("body", "body"))
+_SIBLING_KEYS = (
+    ("name", "name"),
+    ("eventName", "eventName"),
+    ("event_name", "eventName"),
+    ("body", "body"),
+)
 _COLUMN_PREFIX = "attributes."  # what tables of spans put in front
 
 
@@ -35,7 +40,9 @@ def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
                 out[name] = any_value(row[key])
         events = row.get("events")
         if isinstance(events, list) and "events" not in out:
-            out["events"] = [_event(event) for event in events[:_MAX_ATTRIBUTES] if isinstance(event, dict)]
+            out["events"] = [
+                _event(event) for event in events[:_MAX_ATTRIBUTES] if isinstance(event, dict)
+            ]
     return out
 
 
@@ -47,7 +54,11 @@ def any_value(value: Any, depth: int = 0) -> Any:
     if kind in _SCALARS:
         return inner
     if kind == "intValue":
-        return int(inner) if isinstance(inner, str) and inner.lstrip("-").isdecimal() and len(inner) < 25 else inner
+        return (
+            int(inner)
+            if isinstance(inner, str) and inner.lstrip("-").isdecimal() and len(inner) < 25
+            else inner
+        )
     if kind == "arrayValue" and isinstance(inner, dict):
         values = inner.get("values", [])
         return [any_value(one, depth + 1) for one in values] if isinstance(values, list) else []
@@ -60,7 +71,10 @@ def any_value(value: Any, depth: int = 0) -> Any:
 def _pairs(found: Any, depth: int = 0) -> list[tuple[str, Any]] | None:
     found = read_text(found)
     if isinstance(found, dict):
-        return [(str(key), any_value(value, depth)) for key, value in list(found.items())[:_MAX_ATTRIBUTES]]
+        return [
+            (str(key), any_value(value, depth))
+            for key, value in list(found.items())[:_MAX_ATTRIBUTES]
+        ]
     if not isinstance(found, list):
         return None
     return [
@@ -101,12 +115,17 @@ def _indexed_to_lists(value: Any, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH or not isinstance(value, dict):
         return value
     if value and all(key.isdecimal() and len(key) < 7 for key in value):
-        return [_indexed_to_lists(inner, depth + 1) for _, inner in sorted(value.items(), key=lambda one: int(one[0]))]
+        return [
+            _indexed_to_lists(inner, depth + 1)
+            for _, inner in sorted(value.items(), key=lambda one: int(one[0]))
+        ]
     return {key: _indexed_to_lists(inner, depth + 1) for key, inner in value.items()}
 
 
 def _parsed_parts(value: Any) -> Any:
     """Return the parts of a content that were written as text."""
     read = read_text(value) if isinstance(value, str) and value.startswith('[{"') else value
-    is_parts = isinstance(read, list) and all(isinstance(part, dict) and "type" in part for part in read)
+    is_parts = isinstance(read, list) and all(
+        isinstance(part, dict) and "type" in part for part in read
+    )
     return read if is_parts else value

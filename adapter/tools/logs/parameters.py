@@ -26,7 +26,10 @@ _OBJECTS = frozenset({
 })  # fmt: skip
 _UNSET = frozenset({"", "none", "null", "undefined", "not_given", "notgiven", "omit"})
 _BOOLEANS = {"true": True, "false": False}
-_SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # where a log says that there was one, and not which
+_SCHEMA = {
+    "name": "unknown",
+    "schema": {"type": "object"},
+}  # where a log says that there was one, and not which
 
 
 _PARAMETER_OBJECTS = frozenset({
@@ -50,10 +53,14 @@ def body_from_arguments(found: dict[str, Any]) -> dict[str, Any]:
     if OPTIONS.isdisjoint(found):
         return found
     more = read_text(found.get("extra_body"))
-    return {key: value for key, value in found.items() if key not in OPTIONS} | (more if isinstance(more, dict) else {})
+    return {key: value for key, value in found.items() if key not in OPTIONS} | (
+        more if isinstance(more, dict) else {}
+    )
 
 
-def body_from_row(row: dict[str, Any], log_keys: Collection[str], reply_keys: Collection[str]) -> dict[str, Any]:
+def body_from_row(
+    row: dict[str, Any], log_keys: Collection[str], reply_keys: Collection[str]
+) -> dict[str, Any]:
     """Return the body of which messages and parameters stand in a row, among a log's own keys or not.
 
     Where the row has one of `notes`, which no body has, only Chat's parameters are taken of it.
@@ -69,7 +76,11 @@ def body_from_row(row: dict[str, Any], log_keys: Collection[str], reply_keys: Co
                 apart = {**found, **apart}
                 taken.add(name)
     if any(name in row for name in log_keys):
-        own = {name: value for name, value in row.items() if name in CHAT_PARAMETERS or name == "extra_body"}
+        own = {
+            name: value
+            for name, value in row.items()
+            if name in CHAT_PARAMETERS or name == "extra_body"
+        }
     else:
         own = {name: value for name, value in row.items() if name not in taken} if taken else row
     own = body_from_arguments(own)
@@ -81,7 +92,9 @@ def _nested_parameters(name: str, value: Any) -> dict[str, Any]:
     found = read_text(value)
     if not isinstance(found, dict):
         return {}
-    only = all(key in CHAT_PARAMETERS or key in OPTIONS for key in found) and not _AMBIGUOUS_NAMES.issuperset(found)
+    only = all(
+        key in CHAT_PARAMETERS or key in OPTIONS for key in found
+    ) and not _AMBIGUOUS_NAMES.issuperset(found)
     return parameters_of(found) if only or name in _PARAMETER_OBJECTS else {}
 
 
@@ -91,7 +104,9 @@ def parameters_of(found: Any) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         return {}
     out = {
-        name: value for name, given in found.items() if is_known(name) and (value := value_of(name, given)) is not None
+        name: value
+        for name, given in found.items()
+        if is_known(name) and (value := value_of(name, given)) is not None
     }
     more = read_text(found.get("extra_body"))
     return {**out, **more} if isinstance(more, dict) else out
@@ -138,7 +153,10 @@ def _tool(tool: Any, *, bare: bool) -> Any:
         return tool
     schema = read_text(tool.get("parameters", tool.get("input_schema")))
     inner = {"name": tool["name"], "description": tool.get("description"), "parameters": schema}
-    return {"type": "function", "function": {key: value for key, value in inner.items() if value is not None}}
+    return {
+        "type": "function",
+        "function": {key: value for key, value in inner.items() if value is not None},
+    }
 
 
 def _format(given: Any) -> Any:
@@ -147,7 +165,11 @@ def _format(given: Any) -> Any:
         word = given.lower()
         if word == "json_schema":
             return {"type": word, "json_schema": _SCHEMA}
-        return {"type": "json_object" if word == "json" else word} if word in ("json", "json_object", "text") else None
+        return (
+            {"type": "json_object" if word == "json" else word}
+            if word in ("json", "json_object", "text")
+            else None
+        )
     if isinstance(given, dict) and (given.get("type") == "object" or "properties" in given):
         return {"type": "json_schema", "json_schema": {**_SCHEMA, "schema": given}}
     return given

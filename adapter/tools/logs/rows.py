@@ -25,17 +25,46 @@ from adapter.translation.parameters import CHAT_PARAMETERS
 
 from .addresses import CHAT_PATH
 from .embedded_json import BASE64_OBJECT_PREFIX, read_row
-from .envelope import ADDRESS_KEYS, REPLY_KEYS, REQUEST_LINE, Envelope, first_value, is_http_head, with_format, with_row
+from .envelope import (
+    ADDRESS_KEYS,
+    REPLY_KEYS,
+    REQUEST_LINE,
+    Envelope,
+    first_value,
+    is_http_head,
+    with_format,
+    with_row,
+)
 from .formats import BadFormat, LogFormat, RowFormats, is_one_of
 from .json_path import ALL, Path, read_text
 from .messages import PLACEHOLDER_MESSAGES, messages_of
 from .otel_attributes import attributes_of
 from .parameters import body_from_arguments, body_from_row, is_known, parameters_of, value_of
 
-__all__ = ["OTHER_ENDPOINT", "BadFormat", "LoggedRequest", "NonRequest", "RowFormats", "RowResult", "read_row", "unwrap", "unwrap_all"]
+__all__ = [
+    "OTHER_ENDPOINT",
+    "BadFormat",
+    "LoggedRequest",
+    "NonRequest",
+    "RowFormats",
+    "RowResult",
+    "read_row",
+    "unwrap",
+    "unwrap_all",
+]
 
 _PARAMETERS = frozenset(CHAT_PARAMETERS)
-_BODY_KEYS = ("body", "request", "json", "input", "request_body", "payload", "data", "params", "kwargs")
+_BODY_KEYS = (
+    "body",
+    "request",
+    "json",
+    "input",
+    "request_body",
+    "payload",
+    "data",
+    "params",
+    "kwargs",
+)
 _ROW_KEYS = (
     "message", "log", "event", "msg", "value", "line", "text", "textPayload", "jsonPayload", "@message", "_raw", "_source", "attributes",
     "properties", "record", "extra", "fields", "result",
@@ -46,7 +75,14 @@ _LOG_KEYS = frozenset({
     "custom_id", "hostname", "service", "status", "status_code", "duration", "duration_ms", "latency", "latency_ms", "cost",
 })  # fmt: skip
 """Keys that logs put beside a body, and no body has."""
-_MESSAGE_KEYS = ("prompt", "prompt_messages", "input_messages", "chat_messages", "conversation", "history")
+_MESSAGE_KEYS = (
+    "prompt",
+    "prompt_messages",
+    "input_messages",
+    "chat_messages",
+    "conversation",
+    "history",
+)
 """What messages are called beside a model where they aren't called so."""
 _NON_BODY_KEYS = frozenset({*_LOG_KEYS, *ADDRESS_KEYS, *REPLY_KEYS})
 _NESTED_KEYS = (*_BODY_KEYS, *_ROW_KEYS)
@@ -56,7 +92,9 @@ _MAX_DEPTH = 7
 _MAX_NODES = 400  # objects of a row that are looked into
 _MAX_ROWS = 100_000  # in a row
 
-UnreadableReason = Literal["not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"]
+UnreadableReason = Literal[
+    "not JSON", "no chat request in it", "no chat request at the path of bodies", "too long"
+]
 """Why a line can't be read."""
 
 
@@ -132,12 +170,27 @@ def _best(found: list[RowResult], otherwise: RowResult = _NO_REQUEST) -> Sequenc
     return found[:1] or (otherwise,)
 
 
-def _logged_request(envelope: Envelope, body: Any, name: str = "", missing: tuple[str, ...] = ()) -> LoggedRequest:
-    if isinstance(body, dict) and not body.get("model") and azure_deployment(envelope.raw_path) is None:
+def _logged_request(
+    envelope: Envelope, body: Any, name: str = "", missing: tuple[str, ...] = ()
+) -> LoggedRequest:
+    if (
+        isinstance(body, dict)
+        and not body.get("model")
+        and azure_deployment(envelope.raw_path) is None
+    ):
         missing = (*missing, "model")
     if isinstance(body, dict) and not _has_chat_messages(body.get("messages")):
         body = _read_messages(body)
-    return LoggedRequest(body, envelope.raw_path, envelope.host, envelope.usage, envelope.inside, envelope.url, name, missing)
+    return LoggedRequest(
+        body,
+        envelope.raw_path,
+        envelope.host,
+        envelope.usage,
+        envelope.inside,
+        envelope.url,
+        name,
+        missing,
+    )
 
 
 class _Reader:
@@ -147,7 +200,9 @@ class _Reader:
         self.formats = formats
         self.remaining = _MAX_NODES
 
-    def read(self, row: Any, envelope: Envelope, depth: int, *, named: bool = True) -> list[RowResult]:
+    def read(
+        self, row: Any, envelope: Envelope, depth: int, *, named: bool = True
+    ) -> list[RowResult]:
         """Return what a row holds, if anything. `named`: it stood where bodies stand."""
         self.remaining -= 1
         if self.remaining < 0 or depth > _MAX_DEPTH:
@@ -171,16 +226,26 @@ class _Reader:
                 return found
         if "messages" in row and (named or isinstance(row["messages"], list)):
             return [_logged_request(envelope, body_from_row(row, _NON_BODY_KEYS, REPLY_KEYS))]
-        called = next((name for name in _MESSAGE_KEYS if row.get(name) and _has_chat_messages(row[name])), None)
+        called = next(
+            (name for name in _MESSAGE_KEYS if row.get(name) and _has_chat_messages(row[name])),
+            None,
+        )
         if called is not None and isinstance(row.get("model"), str):
             body = {key: value for key, value in row.items() if key != called}
-            return [_logged_request(envelope, body_from_row({**body, "messages": row[called]}, _NON_BODY_KEYS, REPLY_KEYS))]
+            return [
+                _logged_request(
+                    envelope,
+                    body_from_row({**body, "messages": row[called]}, _NON_BODY_KEYS, REPLY_KEYS),
+                )
+            ]
         if isinstance(row.get("model"), str) and isinstance(row.get("input", {}), (str, list)):
             # For Responses, or embeddings.
             return [OTHER_ENDPOINT]
         return self._read_nested(row, envelope, depth, named=named and depth > 0)
 
-    def _read_nested(self, row: dict[str, Any], envelope: Envelope, depth: int, *, named: bool) -> list[RowResult]:
+    def _read_nested(
+        self, row: dict[str, Any], envelope: Envelope, depth: int, *, named: bool
+    ) -> list[RowResult]:
         asides: list[RowResult] = []
         bodiless: list[RowResult] = []
         looked = broken = False
@@ -189,7 +254,9 @@ class _Reader:
             try:
                 inner = read_row(value) if known or _may_hold_messages(value) else value
             except ValueError:
-                broken = broken or ((name in _BODY_KEYS or value[:1] in ("{", b"{")) and not _is_request_line(value))
+                broken = broken or (
+                    (name in _BODY_KEYS or value[:1] in ("{", b"{")) and not _is_request_line(value)
+                )
                 continue
             if not isinstance(inner, (dict, list)):
                 continue
@@ -203,18 +270,31 @@ class _Reader:
             asides += () if any(isinstance(one, NonRequest) for one in asides) else found
         if bodiless:
             return bodiless
-        if not asides and not broken and envelope.chat and named and not looked and not is_http_head(row):
+        if (
+            not asides
+            and not broken
+            and envelope.chat
+            and named
+            and not looked
+            and not is_http_head(row)
+        ):
             # A body without messages is a chat request only where its address says so.
             return [_logged_request(envelope, row)]
         if any(isinstance(one, NonRequest) for one in asides):
             return asides
         if broken and (_LOG_KEYS.isdisjoint(row) or _has_cut_off_json(row)):
             return [*asides, "not JSON"]
-        return asides if _LOG_KEYS.isdisjoint(row) and not _is_request_line(row.get("request")) else [NonRequest.NOTHING]
+        return (
+            asides
+            if _LOG_KEYS.isdisjoint(row) and not _is_request_line(row.get("request"))
+            else [NonRequest.NOTHING]
+        )
 
     def _read_list(self, rows: list[Any], envelope: Envelope, depth: int) -> list[RowResult]:
         """Read a list: of fields with values, as Logs Insights has rows; or of rows."""
-        if rows and all(isinstance(one, dict) and "field" in one and "value" in one for one in rows):
+        if rows and all(
+            isinstance(one, dict) and "field" in one and "value" in one for one in rows
+        ):
             return self.read({str(one["field"]): one["value"] for one in rows}, envelope, depth + 1)
         return self._read_each(rows, envelope, depth)
 
@@ -228,7 +308,9 @@ class _Reader:
                 out.append("not JSON" if row[:1] in ("{", b"{") else NonRequest.NOTHING)
         return list(_best(out)) if out else []
 
-    def _read_by_format(self, log_format: LogFormat, row: dict[str, Any], envelope: Envelope, depth: int) -> list[RowResult]:
+    def _read_by_format(
+        self, log_format: LogFormat, row: dict[str, Any], envelope: Envelope, depth: int
+    ) -> list[RowResult]:
         """Read a row of a known shape; nothing where it isn't filled in as it should be."""
         if log_format.holds:
             return [_NON_REQUESTS[log_format.holds]]
@@ -244,10 +326,14 @@ class _Reader:
             return self.read(attributes, envelope, depth + 1, named=False) if attributes else []
         if log_format.row or log_format.body:
             path, inner = _first_found(log_format.row or log_format.body, row)
-            return self._read_inner(log_format, inner, replace(envelope, inside=(*envelope.inside, *path)), depth)
+            return self._read_inner(
+                log_format, inner, replace(envelope, inside=(*envelope.inside, *path)), depth
+            )
         return _body_from_parts(log_format, row, envelope)
 
-    def _read_inner(self, log_format: LogFormat, inner: Any, envelope: Envelope, depth: int) -> list[RowResult]:
+    def _read_inner(
+        self, log_format: LogFormat, inner: Any, envelope: Envelope, depth: int
+    ) -> list[RowResult]:
         """Read what a shape says is a row or a body."""
         try:
             inner = read_row(inner)
@@ -255,11 +341,20 @@ class _Reader:
             return []
         if log_format.body and isinstance(inner, list):
             messages = messages_of(inner)
-            return [_logged_request(envelope, {"messages": messages}, log_format.name)] if messages else []
+            return (
+                [_logged_request(envelope, {"messages": messages}, log_format.name)]
+                if messages
+                else []
+            )
         if log_format.body and isinstance(inner, dict) and "messages" in inner:
             return [_logged_request(envelope, body_from_arguments(inner), log_format.name)]
         found = self.read(inner, envelope, depth + 1)
-        return [replace(one, format=one.format or log_format.name) if isinstance(one, LoggedRequest) else one for one in found]
+        return [
+            replace(one, format=one.format or log_format.name)
+            if isinstance(one, LoggedRequest)
+            else one
+            for one in found
+        ]
 
 
 def _read_at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[RowResult]:
@@ -282,7 +377,9 @@ def _read_at_path(row: Any, formats: RowFormats, path: Path) -> Sequence[RowResu
     return _best(out, "no chat request at the path of bodies")
 
 
-def _body_from_parts(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) -> list[RowResult]:
+def _body_from_parts(
+    log_format: LogFormat, row: dict[str, Any], envelope: Envelope
+) -> list[RowResult]:
     """Make a body of its parts."""
     body: dict[str, Any] = {}
     for path in log_format.parameters:
@@ -308,7 +405,9 @@ def _body_from_parts(log_format: LogFormat, row: dict[str, Any], envelope: Envel
     return [_logged_request(envelope, made, log_format.name, missing)]
 
 
-def _is_other_endpoint(log_format: LogFormat, row: dict[str, Any], providers: frozenset[str]) -> bool:
+def _is_other_endpoint(
+    log_format: LogFormat, row: dict[str, Any], providers: frozenset[str]
+) -> bool:
     """Tell whether a call goes to another endpoint, or to a vendor with a protocol of its own."""
     for path, values in log_format.only:
         found = path.find(row)
@@ -319,7 +418,9 @@ def _is_other_endpoint(log_format: LogFormat, row: dict[str, Any], providers: fr
 
 
 def _first_found(paths: Sequence[Path], row: Any) -> tuple[tuple[str, ...], Any]:
-    return next(((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None))
+    return next(
+        ((path.names, found) for path in paths if (found := path.find(row)) is not None), ((), None)
+    )
 
 
 def _children(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -341,14 +442,20 @@ def _is_request_line(value: Any) -> bool:
 
 def _with_outer_parameters(one: RowResult, row: dict[str, Any]) -> RowResult:
     """Return a request with the parameters that stand a level above it, where they do, with the model."""
-    if type(one) is not LoggedRequest or "model" not in one.missing or not isinstance(row.get("model"), str):
+    if (
+        type(one) is not LoggedRequest
+        or "model" not in one.missing
+        or not isinstance(row.get("model"), str)
+    ):
         return one
     missing = tuple(part for part in one.missing if part != "model")
     return replace(one, body={**body_from_row(row, row, REPLY_KEYS), **one.body}, missing=missing)
 
 
 def _may_hold_messages(value: Any) -> bool:
-    return isinstance(value, str) and ("messages" in value or value.startswith(BASE64_OBJECT_PREFIX))
+    return isinstance(value, str) and (
+        "messages" in value or value.startswith(BASE64_OBJECT_PREFIX)
+    )
 
 
 def _are_objects(values: list[Any]) -> bool:
@@ -360,13 +467,17 @@ def _are_rows(row: dict[str, Any]) -> bool:
     """Tell the messages of a queue, which hold rows, from those of a chat."""
     messages = row["messages"]
     return (
-        bool(messages) and "model" not in row and all(isinstance(one, dict) and "role" not in one for one in messages)
+        bool(messages)
+        and "model" not in row
+        and all(isinstance(one, dict) and "role" not in one for one in messages)
     )
 
 
 def _has_chat_messages(messages: Any) -> bool:
     """Tell whether messages are Chat's, by the first of them."""
-    return type(messages) is list and (not messages or (type(messages[0]) is dict and "role" in messages[0]))
+    return type(messages) is list and (
+        not messages or (type(messages[0]) is dict and "role" in messages[0])
+    )
 
 
 def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
@@ -381,7 +492,11 @@ def _read_messages(body: dict[str, Any]) -> dict[str, Any]:
         return {**cells, "messages": read} if isinstance(read, list) else body
     if isinstance(messages, list) and all(isinstance(one, dict) for one in messages):
         found = messages_of(messages)
-        return {**body, "messages": found} if found is not None and len(found) == len(messages) else body
+        return (
+            {**body, "messages": found}
+            if found is not None and len(found) == len(messages)
+            else body
+        )
     return body
 
 

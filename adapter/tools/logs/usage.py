@@ -10,7 +10,15 @@ from adapter._util import fast_json
 
 from .json_path import parse, read_text
 
-_PROMPT = ("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "$ai_input_tokens", "prompt", "input")
+_PROMPT = (
+    "prompt_tokens",
+    "input_tokens",
+    "promptTokens",
+    "inputTokens",
+    "$ai_input_tokens",
+    "prompt",
+    "input",
+)
 _COMPLETION = (
     "completion_tokens", "output_tokens", "completionTokens", "outputTokens", "$ai_output_tokens", "completion", "output",
 )  # fmt: skip
@@ -46,7 +54,14 @@ def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
         return found
     if value.get("encoding") == "base64" and isinstance(value.get("text"), str):
         return usage_of(_decoded(value["text"]), depth + 1)
-    return next((found for name in _NESTED_KEYS if (found := usage_of(value.get(name), depth + 1)) is not None), None)
+    return next(
+        (
+            found
+            for name in _NESTED_KEYS
+            if (found := usage_of(value.get(name), depth + 1)) is not None
+        ),
+        None,
+    )
 
 
 def _with_chat_names(usage: dict[str, Any]) -> dict[str, Any] | None:
@@ -58,8 +73,14 @@ def _with_chat_names(usage: dict[str, Any]) -> dict[str, Any] | None:
     if "prompt_tokens" in usage and "completion_tokens" in usage:
         return usage  # as Chat has it
     out: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion or 0}
-    reasoning = next((count for path in _REASONING if type(count := _number(path.find(usage))) is int), None)
-    return out if reasoning is None else {**out, "completion_tokens_details": {"reasoning_tokens": reasoning}}
+    reasoning = next(
+        (count for path in _REASONING if type(count := _number(path.find(usage))) is int), None
+    )
+    return (
+        out
+        if reasoning is None
+        else {**out, "completion_tokens_details": {"reasoning_tokens": reasoning}}
+    )
 
 
 def _count(usage: dict[str, Any], known: tuple[str, ...]) -> int | None:
@@ -79,8 +100,12 @@ def _read(value: Any) -> Any:
         return value
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if text.startswith(("data:", "event:")):  # the usage stands in one of the last events
-        lines = (line[5:].strip() for line in reversed(text.splitlines()) if line.startswith("data:"))
-        return next((read_text(line) for line in lines if '"usage":{' in line.replace(" ", "")), None)
+        lines = (
+            line[5:].strip() for line in reversed(text.splitlines()) if line.startswith("data:")
+        )
+        return next(
+            (read_text(line) for line in lines if '"usage":{' in line.replace(" ", "")), None
+        )
     return read_text(text)
 
 

@@ -20,7 +20,11 @@ _SPEC_KEYWORDS = frozenset({"spec", "spec_set", "autospec"})
 def alias_note(name: str) -> str | None:
     """Say of a client under its other name what to write instead."""
     ours = CLIENT_ALIASES.get(name)
-    return None if ours is None else f"{name} is the SDK's other name of {ours}: write {ours}, and run this again"
+    return (
+        None
+        if ours is None
+        else f"{name} is the SDK's other name of {ours}: write {ours}, and run this again"
+    )
 
 
 def passes_class_on(tree: ModuleTree, node: cst.BaseExpression) -> bool:
@@ -32,7 +36,16 @@ def passes_class_on(tree: ModuleTree, node: cst.BaseExpression) -> bool:
         call = tree.parent(above)
         return isinstance(call, cst.Call) and _last(call.func) not in _TAKES_TYPES
     return isinstance(
-        above, (cst.Assign, cst.AnnAssign, cst.Return, cst.DictElement, cst.Element, cst.Lambda, cst.Param)
+        above,
+        (
+            cst.Assign,
+            cst.AnnAssign,
+            cst.Return,
+            cst.DictElement,
+            cst.Element,
+            cst.Lambda,
+            cst.Param,
+        ),
     )
 
 
@@ -41,9 +54,7 @@ def module_client_note(node: cst.Call) -> str | None:
     name = helpers.get_full_name_for_node(node.func) or ""
     if not name.startswith(_MODULE_CLIENT):
         return None
-    return (
-        "calls the SDK's module-level client, which no import changes: adapter.install(openai), once it is configured"
-    )
+    return "calls the SDK's module-level client, which no import changes: adapter.install(openai), once it is configured"
 
 
 def text_reference_note(module: cst.Module, node: cst.Call) -> str | None:

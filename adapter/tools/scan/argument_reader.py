@@ -8,14 +8,24 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, UNKNOWN, Arguments, ParameterSource, Unknown, either_arguments, merge_sources
+from .arguments import (
+    ABSENT,
+    UNKNOWN,
+    Arguments,
+    ParameterSource,
+    Unknown,
+    either_arguments,
+    merge_sources,
+)
 from .literals import Definitions, is_field
 from .model_classes import DUMP_FUNCTIONS, DUMP_METHODS, ModelFields
 from .scopes import Binding, Change, Place, Scope, key_of, text_of
 from .symbols import Symbols
 
 _MAX_DEPTH = 24
-_COPIERS = frozenset({"copy.copy", "copy.deepcopy", "types.MappingProxyType", "dict", "collections.OrderedDict"})
+_COPIERS = frozenset(
+    {"copy.copy", "copy.deepcopy", "types.MappingProxyType", "dict", "collections.OrderedDict"}
+)
 
 
 class ArgumentReader(ModelFields):
@@ -47,8 +57,12 @@ class ArgumentReader(ModelFields):
         key = (id(node), id(scope), place.order if place is not None else 0)
         known = self._dictionaries.get(key)
         if known is None:
-            self._dictionaries[key] = Arguments(sources=[ParameterSource("what leads back to itself")])
-            known = self._dictionaries[key] = self._expression_dictionary(node, scope, place, depth + 1)
+            self._dictionaries[key] = Arguments(
+                sources=[ParameterSource("what leads back to itself")]
+            )
+            known = self._dictionaries[key] = self._expression_dictionary(
+                node, scope, place, depth + 1
+            )
         return known.copy()
 
     def _expression_dictionary(  # noqa: C901  # one case for each kind of expression
@@ -61,18 +75,28 @@ class ArgumentReader(ModelFields):
                     if isinstance(element, cst.StarredDictElement):
                         found.update(self.dictionary(element.value, scope, place, deeper))
                     elif isinstance(element, cst.DictElement):
-                        self.set_in(found, self._key(element.key, scope, place), element.value, scope, place)
+                        self.set_in(
+                            found, self._key(element.key, scope, place), element.value, scope, place
+                        )
                 return found
             case cst.Name(value="None"):
                 return found
             case cst.Call():
                 return self._call_dictionary(node, scope, place, deeper)
             case cst.IfExp():
-                one, other = (self.dictionary(each, scope, place, deeper) for each in (node.body, node.orelse))
+                one, other = (
+                    self.dictionary(each, scope, place, deeper) for each in (node.body, node.orelse)
+                )
                 return either_arguments(one, other)
             case cst.BooleanOperation():
-                left, right = (self.dictionary(each, scope, place, deeper) for each in (node.left, node.right))
-                return either_arguments(left, right) if isinstance(node.operator, cst.Or) else either_arguments(Arguments(), right)
+                left, right = (
+                    self.dictionary(each, scope, place, deeper) for each in (node.left, node.right)
+                )
+                return (
+                    either_arguments(left, right)
+                    if isinstance(node.operator, cst.Or)
+                    else either_arguments(Arguments(), right)
+                )
             case cst.BinaryOperation(operator=cst.BitOr()):
                 found = self.dictionary(node.left, scope, place, deeper)
                 found.update(self.dictionary(node.right, scope, place, deeper))
@@ -90,7 +114,12 @@ class ArgumentReader(ModelFields):
         return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
 
     def set_in(
-        self, found: Arguments, key: str | None, value: cst.BaseExpression | None, scope: Scope, place: Place | None
+        self,
+        found: Arguments,
+        key: str | None,
+        value: cst.BaseExpression | None,
+        scope: Scope,
+        place: Place | None,
     ) -> None:
         """Give a key of a dictionary a value; what is in `extra_body` is looked at by itself."""
         if key is None:
@@ -101,24 +130,32 @@ class ArgumentReader(ModelFields):
             inside = self.dictionary(value, scope, place, 8)
             inner = inside.values or inner
             found.optional |= {f"extra_body.{name}" for name in inside.optional}
-            found.sources += [replace(one, text=f"extra_body: {one.text}") for one in inside.sources]
+            found.sources += [
+                replace(one, text=f"extra_body: {one.text}") for one in inside.sources
+            ]
         found.assign(key, inner)
 
     def _key(self, node: cst.BaseExpression, scope: Scope, place: Place | None) -> str | None:
         value = text_of(node) or self.value(node, scope, place)
         return value if isinstance(value, str) else None
 
-    def _name_dictionary(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _name_dictionary(
+        self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments:
         """Follow a dictionary through the statements that make it and add to it."""
         found = self.definitions(node, scope, place)
         symbol = self._symbols.of(node, scope)
         if found is None and symbol.defined is not None and symbol.defined.kind == "function":
-            return self._returned_dictionary(symbol.defined, None, scope, place, depth)  # a property
+            return self._returned_dictionary(
+                symbol.defined, None, scope, place, depth
+            )  # a property
         if found is None:
             return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         state: Arguments | None = None
         events = found.events()
-        first = next((k for k in range(len(events) - 1, -1, -1) if self._is_start(found, events[k])), 0)
+        first = next(
+            (k for k in range(len(events) - 1, -1, -1) if self._is_start(found, events[k])), 0
+        )
         for event in events[first:]:
             before = state
             if isinstance(event, Binding):
@@ -132,13 +169,17 @@ class ArgumentReader(ModelFields):
     def _is_start(self, found: Definitions, event: Binding | Change) -> bool:
         return isinstance(event, Binding) and found.is_sure(event)
 
-    def _binding_dictionary(self, one: Binding, node: cst.Name | cst.Attribute, depth: int) -> Arguments:
+    def _binding_dictionary(
+        self, one: Binding, node: cst.Name | cst.Attribute, depth: int
+    ) -> Arguments:
         if one.parameter:
             return self._parameter_dictionary(one, depth)
         if one.defined is not None and one.defined.kind == "function":
             return self._returned_dictionary(one.defined, None, one.scope, None, depth)
         if is_field(one):
-            return Arguments(sources=[ParameterSource(f"**{self._code(node)}, a field of {one.scope.qualname}")])
+            return Arguments(
+                sources=[ParameterSource(f"**{self._code(node)}, a field of {one.scope.qualname}")]
+            )
         if one.value is None or one.index is not None:
             return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         return self.dictionary(one.value, one.scope, one.place, depth)
@@ -167,7 +208,9 @@ class ArgumentReader(ModelFields):
             mine = Arguments(dict(inside)) if isinstance(inside, dict) else Arguments()
             mine.update(other)
             state.assign(change.key, mine.values)
-            state.sources += [replace(one, text=f"{change.key}: {one.text}") for one in mine.sources]
+            state.sources += [
+                replace(one, text=f"{change.key}: {one.text}") for one in mine.sources
+            ]
         elif change.kind == "drop":
             if change.key is not None:
                 state.drop(change.key)
@@ -176,7 +219,10 @@ class ArgumentReader(ModelFields):
         elif change.key is None:
             state.update(self._set_under_computed_key(change, depth))
         elif change.kind == "default":
-            state.default(change.key, UNKNOWN if change.value is None else self.value(change.value, scope, place))
+            state.default(
+                change.key,
+                UNKNOWN if change.value is None else self.value(change.value, scope, place),
+            )
         else:
             self.set_in(state, change.key, change.value, scope, place)
         return state
@@ -188,9 +234,15 @@ class ArgumentReader(ModelFields):
             key = self.value(bindings[0].value, bindings[0].scope, bindings[0].place)
             if isinstance(key, str):
                 return Arguments(
-                    {key: UNKNOWN if change.value is None else self.value(change.value, change.scope, change.place)}
+                    {
+                        key: UNKNOWN
+                        if change.value is None
+                        else self.value(change.value, change.scope, change.place)
+                    }
                 )
-        loops = [one for one in bindings if one.of is not None and one.place.order < change.place.order]
+        loops = [
+            one for one in bindings if one.of is not None and one.place.order < change.place.order
+        ]
         if loops:
             one = loops[-1]
             match one.of:
@@ -202,7 +254,9 @@ class ArgumentReader(ModelFields):
                         return Arguments(dict.fromkeys(keys, UNKNOWN), optional=set(keys))
         return Arguments(sources=[ParameterSource("a key that isn't literal")])
 
-    def _filtered_dictionary(self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _filtered_dictionary(
+        self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments:
         """Return what is left of a dictionary whose items are looked through."""
         source = node.for_in.iter
         match source:
@@ -226,7 +280,9 @@ class ArgumentReader(ModelFields):
                         without = names
         return left.limited(keys, without).as_optional()
 
-    def _entry(self, node: cst.Subscript, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _entry(
+        self, node: cst.Subscript, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments:
         value = self._literal_entry(node, scope, place)
         if value is None:
             return Arguments(sources=[ParameterSource(f"**{self._code(node.value)}[…]")])
@@ -247,15 +303,29 @@ class ArgumentReader(ModelFields):
 
     # Calls that give dictionaries
 
-    def _call_dictionary(self, node: cst.Call, scope: Scope, place: Place | None, depth: int) -> Arguments:
+    def _call_dictionary(
+        self, node: cst.Call, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments:
         symbol = self._symbols.follow(self._symbols.of(node.func, scope))
         own = node.func.value if isinstance(node.func, cst.Name) else ""
-        path = own if own in ("dict", "vars", "locals") and not self._symbols.lookup(own, scope) else symbol.path
-        first = node.args[0].value if node.args and node.args[0].keyword is None and not node.args[0].star else None
+        path = (
+            own
+            if own in ("dict", "vars", "locals") and not self._symbols.lookup(own, scope)
+            else symbol.path
+        )
+        first = (
+            node.args[0].value
+            if node.args and node.args[0].keyword is None and not node.args[0].star
+            else None
+        )
         if path == "locals" and not node.args:
-            return Arguments(sources=[ParameterSource("**locals()", keys=frozenset(scope.bindings))])
+            return Arguments(
+                sources=[ParameterSource("**locals()", keys=frozenset(scope.bindings))]
+            )
         if path in _COPIERS or path.startswith("openai.types."):
-            found = self.dictionary(first, scope, place, depth) if first is not None else Arguments()
+            found = (
+                self.dictionary(first, scope, place, depth) if first is not None else Arguments()
+            )
             found.update(self.read(node.args, scope, place))
             return found
         if path == "typing.cast" and len(node.args) == 2:
@@ -266,7 +336,9 @@ class ArgumentReader(ModelFields):
             if symbol.defined.kind == "function":
                 found = self._returned_dictionary(symbol.defined, node, scope, place, depth)
                 for other in self._overriding(symbol.defined, node.func):
-                    found = either_arguments(found, self._returned_dictionary(other, node, scope, place, depth))
+                    found = either_arguments(
+                        found, self._returned_dictionary(other, node, scope, place, depth)
+                    )
                 return found
             if not symbol.path.endswith("()") and self._is_typed_dict(symbol.defined):
                 return self.read(node.args, scope, place)
@@ -287,7 +359,10 @@ class ArgumentReader(ModelFields):
         """Return the methods of derived classes that a call on self may mean as well."""
         match func:
             case cst.Attribute(value=cst.Name(value="self" | "cls")) if method.parent is not None:
-                found = (one.bindings.get(method.name, ()) for one in self._symbols.derived(method.parent))
+                found = (
+                    one.bindings.get(method.name, ())
+                    for one in self._symbols.derived(method.parent)
+                )
                 return [one.defined for each in found for one in each if one.defined is not None]
         return []
 
@@ -301,7 +376,11 @@ class ArgumentReader(ModelFields):
             found = one if found is None else either_arguments(found, one)
         if found is None:
             return Arguments(sources=[ParameterSource(f"**{function.qualname}()")])
-        return found if call is None else self.substitute_arguments(found, function, call.args, scope, place, depth)
+        return (
+            found
+            if call is None
+            else self.substitute_arguments(found, function, call.args, scope, place, depth)
+        )
 
     # What a function passes on of its own parameters
 
@@ -321,7 +400,11 @@ class ArgumentReader(ModelFields):
             if one.function != id(function):
                 found.update(Arguments(sources=[one]))
                 continue
-            more = given.rest() if one.parameter == function.keywords else given.dictionary(one.parameter)
+            more = (
+                given.rest()
+                if one.parameter == function.keywords
+                else given.dictionary(one.parameter)
+            )
             more = more.limited(one.keys, one.without)
             found.update(more.as_optional() if one.weak else more)
         for name, value in inner.values.items():
@@ -332,11 +415,17 @@ class ArgumentReader(ModelFields):
                 maybe = maybe or doubtful
                 if others:
                     found.replaceable.add(name)
-                    found.sources = merge_sources([*found.sources, *(each.limited(frozenset({parameter})) for each in others)])
+                    found.sources = merge_sources(
+                        [*found.sources, *(each.limited(frozenset({parameter})) for each in others)]
+                    )
             if name in inner.replaceable and name in found.values:
                 continue
             loose = found.replaceable
-            found.update(Arguments({} if value is ABSENT else {name: value}, optional={name} if maybe else set()))
+            found.update(
+                Arguments(
+                    {} if value is ABSENT else {name: value}, optional={name} if maybe else set()
+                )
+            )
             found.replaceable |= loose & {name}
         return found
 
@@ -345,7 +434,13 @@ class _CallArguments:
     """What one call gives the parameters of a function."""
 
     def __init__(  # noqa: PLR0917
-        self, reader: ArgumentReader, function: Scope, args: Sequence[cst.Arg], scope: Scope, place: Place | None, depth: int
+        self,
+        reader: ArgumentReader,
+        function: Scope,
+        args: Sequence[cst.Arg],
+        scope: Scope,
+        place: Place | None,
+        depth: int,
     ) -> None:
         self._reader = reader
         self._function = function
@@ -385,8 +480,12 @@ class _CallArguments:
             return self._reader.dictionary(self._nodes[parameter], *self._context, self._depth)
         default = self._function.defaults.get(parameter)
         if default is None or any(one.may_give(parameter) for one in self._spread.sources):
-            return Arguments(sources=[ParameterSource(f"**{parameter} of {self._function.qualname}")])
-        return self._reader.dictionary(default, self._function.parent or self._function, None, self._depth)
+            return Arguments(
+                sources=[ParameterSource(f"**{parameter} of {self._function.qualname}")]
+            )
+        return self._reader.dictionary(
+            default, self._function.parent or self._function, None, self._depth
+        )
 
     def rest(self) -> Arguments:
         """Return what goes to the function's own ** parameter."""

@@ -59,10 +59,14 @@ class ParameterSource:
         """Return whether a parameter can come of it."""
         return (self.keys is None or name in self.keys) and name not in self.without
 
-    def limited(self, keys: frozenset[str] | None, without: Iterable[str] = (), *, weak: bool = False) -> ParameterSource:
+    def limited(
+        self, keys: frozenset[str] | None, without: Iterable[str] = (), *, weak: bool = False
+    ) -> ParameterSource:
         """Return it with fewer names."""
         both = keys if self.keys is None else self.keys if keys is None else self.keys & keys
-        return replace(self, keys=both, without=self.without | frozenset(without), weak=self.weak or weak)
+        return replace(
+            self, keys=both, without=self.without | frozenset(without), weak=self.weak or weak
+        )
 
 
 @dataclass(slots=True)
@@ -79,7 +83,9 @@ class Arguments:
 
     def copy(self) -> Arguments:
         """Return a copy that can be changed by itself."""
-        return Arguments(dict(self.values), list(self.sources), set(self.optional), set(self.replaceable))
+        return Arguments(
+            dict(self.values), list(self.sources), set(self.optional), set(self.replaceable)
+        )
 
     def assign(self, name: str, value: Any) -> None:
         """Give a parameter, whatever it was before."""
@@ -132,9 +138,13 @@ class Arguments:
     def limited(self, keys: frozenset[str] | None, without: Iterable[str] = ()) -> Arguments:
         """Return only these names of it."""
         gone = frozenset(without)
-        values = {k: v for k, v in self.values.items() if (keys is None or k in keys) and k not in gone}
+        values = {
+            k: v for k, v in self.values.items() if (keys is None or k in keys) and k not in gone
+        }
         opened = [one.limited(keys, gone) for one in self.sources]
-        return Arguments(values, opened, self.optional & values.keys(), self.replaceable & values.keys())
+        return Arguments(
+            values, opened, self.optional & values.keys(), self.replaceable & values.keys()
+        )
 
 
 def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
@@ -148,7 +158,9 @@ def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
             before = found.get(key)
         if before is not None:
             keys = None if before.keys is None or one.keys is None else before.keys | one.keys
-            one = replace(one, keys=keys, without=before.without & one.without, weak=before.weak and one.weak)  # noqa: PLW2901
+            one = replace(
+                one, keys=keys, without=before.without & one.without, weak=before.weak and one.weak
+            )
         found[key] = one
     return list(found.values())
 
@@ -175,4 +187,8 @@ def either_value(one: Any, other: Any) -> Any:
 
 def is_nonempty(value: Any) -> bool:
     """Return whether a value is known not to be empty."""
-    return value == NONEMPTY if isinstance(value, Unknown) else isinstance(value, (list, dict, str)) and bool(value)
+    return (
+        value == NONEMPTY
+        if isinstance(value, Unknown)
+        else isinstance(value, (list, dict, str)) and bool(value)
+    )

@@ -84,7 +84,11 @@ class Assessor:
         body = self._body(site)
         choice = self._route(body, _callers(site, module))
         plan = _plan(body.known, choice)
-        found = {fate.name: fate for fate in parameter_outcomes(body.known, plan) if fate.name in _given_names(site)}
+        found = {
+            fate.name: fate
+            for fate in parameter_outcomes(body.known, plan)
+            if fate.name in _given_names(site)
+        }
         depends: list[str] = []
         for name, value in body.uncertain.items():
             alone = {**minimal_body(body.known), **_COMPANIONS.get(name, {}), name: value}
@@ -93,31 +97,50 @@ class Assessor:
                 depends.append(name)
         for name in site.arguments.values:
             if name not in found:
-                found[name] = ParameterOutcome(name, "option", why="an option of the caller's library, not of the request")
+                found[name] = ParameterOutcome(
+                    name, "option", why="an option of the caller's library, not of the request"
+                )
         ordered = tuple(sorted(found.values(), key=lambda fate: _ORDER.get(fate.name, len(_ORDER))))
         if site.forced is not None:
             return Assessment(site.forced, site.note, (), ordered, plan.responses_only_reason)  # type: ignore[arg-type]
-        return replace(self._assess_plan(site, body, plan, choice, depends), parameters=ordered, responses_only_reason=plan.responses_only_reason)
+        return replace(
+            self._assess_plan(site, body, plan, choice, depends),
+            parameters=ordered,
+            responses_only_reason=plan.responses_only_reason,
+        )
 
     def _body(self, site: Site) -> _Body:
         """Split a site's parameters into what is known, and what isn't."""
         given = site.arguments
-        body = _Body({"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]}, {})
+        body = _Body(
+            {"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]},
+            {},
+        )
         extra = given.values.get("extra_body")
-        inside = {name: one for name, one in extra.items() if name not in OPTIONS} if isinstance(extra, dict) else {}
+        inside = (
+            {name: one for name, one in extra.items() if name not in OPTIONS}
+            if isinstance(extra, dict)
+            else {}
+        )
         for name, value in {**given.values, **inside}.items():
-            if name == "messages" or (name not in CHAT_PARAMETERS and name not in CHAT_ONLY and name not in inside):
+            if name == "messages" or (
+                name not in CHAT_PARAMETERS and name not in CHAT_ONLY and name not in inside
+            ):
                 continue
             sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
             unknown = isinstance(value, Unknown)
-            may = not {name, f"extra_body.{name}"}.isdisjoint(given.optional) or (unknown and not _is_surely_set(name, value))
+            may = not {name, f"extra_body.{name}"}.isdisjoint(given.optional) or (
+                unknown and not _is_surely_set(name, value)
+            )
             if unknown and sample is None:
                 continue
             if may:
                 body.uncertain[name] = sample if unknown else value
             else:
                 body.known[name] = sample if unknown else value
-        if site.call.endswith(("parse", "stream")) and _is_class(given.values.get("response_format")):
+        if site.call.endswith(("parse", "stream")) and _is_class(
+            given.values.get("response_format")
+        ):
             body.uncertain.pop("response_format", None)  # a model class: the SDK makes its schema
             schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
             body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -125,22 +148,32 @@ class Assessor:
 
     def _route(self, body: _Body, call_sites: tuple[str, ...]) -> Route:
         sampled = {**body.known, **body.uncertain}
-        ground, _ = self._router.settings_for(Call(None, {}, NO_OVERRIDES, _ENDPOINT, "", call_sites, sampled))
+        ground, _ = self._router.settings_for(
+            Call(None, {}, NO_OVERRIDES, _ENDPOINT, "", call_sites, sampled)
+        )
         return ground.responses_route
 
-    def _assess_plan(self, site: Site, body: _Body, plan: Plan, route: Route, depends: list[str]) -> Assessment:
+    def _assess_plan(
+        self, site: Site, body: _Body, plan: Plan, route: Route, depends: list[str]
+    ) -> Assessment:
         held = [loss for loss in plan.losses if loss.action == "held"]
         more = self._holding_from_elsewhere(site, body, route)
         if plan.refusal is not None:
             return Assessment(
-                "refused", "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it"
+                "refused",
+                "; ".join(f"{loss.path}: {loss.why}" for loss in held) or "the policy refuses it",
             )
         if plan.translation is None:
             reasons = list(dict.fromkeys(f"{loss.path}: {loss.why}" for loss in held))
             remedy = _remedy(body.known, route)
             if remedy is None:
                 return Assessment("stays", "; ".join(reasons))
-            return Assessment("setting", "; ".join([*reasons, *_source_texts(site, more)]), remedy, unless=(*depends, *more))
+            return Assessment(
+                "setting",
+                "; ".join([*reasons, *_source_texts(site, more)]),
+                remedy,
+                unless=(*depends, *more),
+            )
         if not depends and not more:
             return Assessment("moves", "")
         reasons = [f"depends on the value of {', '.join(depends)}"] if depends else []
@@ -148,7 +181,12 @@ class Assessor:
         for name in depends:
             sampled |= _COMPANIONS.get(name, {})
         remedy = _remedy(sampled, route) or () if depends else ()
-        return Assessment("unless", "; ".join([*reasons, *_source_texts(site, more)]), remedy, unless=(*depends, *more))
+        return Assessment(
+            "unless",
+            "; ".join([*reasons, *_source_texts(site, more)]),
+            remedy,
+            unless=(*depends, *more),
+        )
 
     def _holding_from_elsewhere(self, site: Site, body: _Body, route: Route) -> tuple[str, ...]:
         """Return the parameters that would hold the call, and that may come from elsewhere."""
@@ -163,7 +201,9 @@ class Assessor:
         )
         holding = self._holding.get(key)
         if holding is None:
-            holding = self._holding[key] = tuple(name for name in _SAMPLES if _would_hold(name, body, route))
+            holding = self._holding[key] = tuple(
+                name for name in _SAMPLES if _would_hold(name, body, route)
+            )
         in_body = any(one.text.startswith("extra_body") for one in given.sources)
         return tuple(
             name
@@ -176,7 +216,10 @@ class Assessor:
 
 def _callers(site: Site, module: str) -> tuple[str, ...]:
     """Name the callers of the SDK as production does, the nearest first."""
-    inner = [call_site_name(_module_of(file) if file else module, owner) for file, owner in site.call_chain]
+    inner = [
+        call_site_name(_module_of(file) if file else module, owner)
+        for file, owner in site.call_chain
+    ]
     return (*inner, call_site_name(module, site.owner))
 
 
@@ -199,7 +242,9 @@ def _is_surely_set(name: str, value: Unknown) -> bool:
     rule = CHAT_PARAMETERS.get(name)
     if value.hint == "number":
         neutral = rule.neutral if rule is not None else ()
-        return not any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in neutral)
+        return not any(
+            isinstance(one, (int, float)) and not isinstance(one, bool) for one in neutral
+        )
     return value.hint == "some" or name in CHAT_ONLY
 
 

@@ -26,11 +26,17 @@ WrapperLookup = Callable[[Scope], Wrapper | None]
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
     """List the sites of a module by itself, in the order of its lines."""
-    return find_module_sites(wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None)
+    return find_module_sites(
+        wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None
+    )
 
 
 def find_module_sites(
-    wrapper: MetadataWrapper, text: str, symbols: Symbols, wrappers: dict[int, Wrapper], find_wrapper: WrapperLookup
+    wrapper: MetadataWrapper,
+    text: str,
+    symbols: Symbols,
+    wrappers: dict[int, Wrapper],
+    find_wrapper: WrapperLookup,
 ) -> list[Site]:
     """List the sites of a module, in the order of its lines.
 
@@ -45,7 +51,9 @@ def find_module_sites(
     if "completions" in text:
         found += find_requests(module, symbols)
     found += find_doubles(module, symbols)
-    positions = wrapper.resolve(PositionProvider) if found else {}  # they take longer than all of the above
+    positions = (
+        wrapper.resolve(PositionProvider) if found else {}
+    )  # they take longer than all of the above
     for site, node in found:
         start = positions[node].start
         site.line, site.column = start.line, start.column + 1
@@ -65,7 +73,11 @@ class _ProjectCall:
 
 class _CallFinder(Finder):
     def __init__(
-        self, module: cst.Module, symbols: Symbols, wrappers: dict[int, Wrapper], find_wrapper: WrapperLookup
+        self,
+        module: cst.Module,
+        symbols: Symbols,
+        wrappers: dict[int, Wrapper],
+        find_wrapper: WrapperLookup,
     ) -> None:
         super().__init__(module, symbols)
         self._wrappers = wrappers
@@ -87,7 +99,14 @@ class _CallFinder(Finder):
         if known_clients.LEGACY.fullmatch(symbol.path):
             name = "ChatCompletion." + symbol.path.rpartition(".")[2]
             note = "the SDK of the 0.x days: move to a client's chat.completions first (openai migrate)"
-            self._add(node, "legacy", name, arguments=self._arguments_of(node, symbol), forced="stays", note=note)
+            self._add(
+                node,
+                "legacy",
+                name,
+                arguments=self._arguments_of(node, symbol),
+                forced="stays",
+                note=note,
+            )
             return
         if known_clients.BATCH.fullmatch(symbol.path) and self._add_batch(node, symbol):
             return
@@ -96,7 +115,9 @@ class _CallFinder(Finder):
             self._add_framework_call(node, symbol, framework)
             return
         if symbol.defined is not None and symbol.defined.kind == "function":
-            self._calls.append(_ProjectCall(node, self._scope, symbol, self._symbols.place_of(node)))
+            self._calls.append(
+                _ProjectCall(node, self._scope, symbol, self._symbols.place_of(node))
+            )
         self._add_passed_on(node, symbol)
 
     def _arguments_of(self, node: cst.Call, symbol: Symbol) -> Arguments:
@@ -113,9 +134,15 @@ class _CallFinder(Finder):
     def _add_chat_call(self, node: cst.Call, symbol: Symbol, method: str) -> None:
         if not symbol.path.startswith(("openai.", "adapter.")):
             found = self._symbols.resolve_in_all_files(node.func, self._scope)
-            if found.defined is not None and found.defined.kind == "function" and not method_of(found.path):
+            if (
+                found.defined is not None
+                and found.defined.kind == "function"
+                and not method_of(found.path)
+            ):
                 # The project's own client, which has methods of the same names.
-                self._calls.append(_ProjectCall(node, self._scope, found, self._symbols.place_of(node)))
+                self._calls.append(
+                    _ProjectCall(node, self._scope, found, self._symbols.place_of(node))
+                )
                 return
             symbol = found if method_of(found.path) else symbol
         given = self._arguments_of(node, symbol)
@@ -162,12 +189,19 @@ class _CallFinder(Finder):
         given = [
             arg.value
             for arg in node.args
-            if (arg.keyword is None and not arg.star) or (arg.keyword and arg.keyword.value in ("model", "model_name"))
+            if (arg.keyword is None and not arg.star)
+            or (arg.keyword and arg.keyword.value in ("model", "model_name"))
         ]
-        value = self._reader.value(given[0], self._scope, self._symbols.place_of(node)) if given else None
+        value = (
+            self._reader.value(given[0], self._scope, self._symbols.place_of(node))
+            if given
+            else None
+        )
         return isinstance(value, str) and value.startswith(framework.model_prefixes)
 
-    def _add_framework_call(self, node: cst.Call, symbol: Symbol, framework: known_clients.Framework) -> None:
+    def _add_framework_call(
+        self, node: cst.Call, symbol: Symbol, framework: known_clients.Framework
+    ) -> None:
         given = self._arguments_of(node, symbol)
         if given.values.get("use_responses_api") is True:
             return
@@ -176,7 +210,9 @@ class _CallFinder(Finder):
             given = Arguments()  # these take no parameters of the request
         for arg in node.args:
             if arg.keyword is not None and arg.keyword.value in known_clients.PARAMETER_ARGUMENTS:
-                given.update(self._reader.dictionary(arg.value, self._scope, self._symbols.place_of(node)))
+                given.update(
+                    self._reader.dictionary(arg.value, self._scope, self._symbols.place_of(node))
+                )
         self._add(node, framework.kind, name, arguments=given, wire=framework.wire)
 
     def _add_passed_on(self, node: cst.Call, symbol: Symbol) -> None:
@@ -188,7 +224,9 @@ class _CallFinder(Finder):
         for k, arg in enumerate(node.args):
             value = self._symbols.of(arg.value, self._scope)
             framework = (
-                known_clients.framework(value.path) if isinstance(arg.value, (cst.Name, cst.Attribute)) else None
+                known_clients.framework(value.path)
+                if isinstance(arg.value, (cst.Name, cst.Attribute))
+                else None
             )
             if framework is not None and framework.kind == "litellm":
                 others = [*node.args[:k], *node.args[k + 1 :]]
@@ -204,7 +242,12 @@ class _CallFinder(Finder):
             given.update(self._reader.read(others, self._scope, self._symbols.place_of(node)))
             taker = symbol.path if symbol.path != UNKNOWN else "a function"
             if not {"messages", "model"} & given.values.keys():
-                given = Arguments(sources=[*given.sources, ParameterSource(f"what {_short_name(taker)} calls it with")])
+                given = Arguments(
+                    sources=[
+                        *given.sources,
+                        ParameterSource(f"what {_short_name(taker)} calls it with"),
+                    ]
+                )
             site = self._add(arg.value, "passed on", method, arguments=given)
             if not _mark_other_client(site, value.path, self._symbols):
                 self._keep_wrapper(self._scope, site)
@@ -228,7 +271,9 @@ class _CallFinder(Finder):
             and not isinstance(node.value, cst.Call)
             and method_of(self._symbols.of(node.value, self._scope).path)
         ):
-            self._aliases.append((node.value, self._scope, self._symbols.of(node.value, self._scope)))
+            self._aliases.append(
+                (node.value, self._scope, self._symbols.of(node.value, self._scope))
+            )
 
     # What is known at the end only
 
@@ -255,21 +300,36 @@ class _CallFinder(Finder):
     def _add_wrapper_call(self, called: _ProjectCall, wrapper: Scope, inner: Site) -> None:
         before, self._scope = self._scope, called.scope
         args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
-        given = self._reader.substitute_arguments(inner.arguments, wrapper, args, called.scope, called.place)
-        site = self._add(called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages)
+        given = self._reader.substitute_arguments(
+            inner.arguments, wrapper, args, called.scope, called.place
+        )
+        site = self._add(
+            called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages
+        )
         site.call_chain = (*inner.call_chain, (wrapper.root().file, inner.owner))[:_MAX_CALLERS]
-        site.forced, site.note, site.wire, site.unknown_client_note = inner.forced, inner.note, inner.wire, inner.unknown_client_note
+        site.forced, site.note, site.wire, site.unknown_client_note = (
+            inner.forced,
+            inner.note,
+            inner.wire,
+            inner.unknown_client_note,
+        )
         self._keep_wrapper(called.scope, site)
         self._scope = before
 
     def add_unused_aliases(self) -> None:
         """Add methods that were given a name which nothing here calls."""
         for node, scope, symbol in self._aliases:
-            if self._replaces_method or id(node) in self._symbols.used or id(node) in self._reported:
+            if (
+                self._replaces_method
+                or id(node) in self._symbols.used
+                or id(node) in self._reported
+            ):
                 continue
             before, self._scope = self._scope, scope
             given = self._preset(symbol)
-            given.sources.append(ParameterSource("what it is called with under the name that it is kept by"))
+            given.sources.append(
+                ParameterSource("what it is called with under the name that it is kept by")
+            )
             self._add(node, "passed on", method_of(symbol.path) or "", arguments=given)
             self._scope = before
 
@@ -280,14 +340,21 @@ _CHAT_ENDPOINT = "/v1/chat/completions"
 _INSPECTING_FUNCTIONS = frozenset(
     {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
 )  # fmt: skip
-_INSTRUCTOR_ARGUMENTS = frozenset({"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"})
+_INSTRUCTOR_ARGUMENTS = frozenset(
+    {"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"}
+)
 
 
 def _mark_other_client(site: Site, path: str, symbols: Symbols) -> bool:
     """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
     traced = tracing_clients.tracer_of_method(path)
     if traced is not None and not tracing_clients.is_wired(symbols):
-        site.kind, site.forced, site.note, site.wire = "traced client", "stays", f"it is {traced.what}", traced.wire
+        site.kind, site.forced, site.note, site.wire = (
+            "traced client",
+            "stays",
+            f"it is {traced.what}",
+            traced.wire,
+        )
         site.unknown_client_note = ""
         return True
     vendor = path.partition(".")[0]
@@ -310,7 +377,11 @@ def _unknown_client_note(func: cst.BaseExpression, symbol: Symbol) -> str:
             break
         node = inner
     name = cst.Module([]).code_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else ""
-    return f"the client comes from elsewhere ({name})" if 0 < len(name) <= 40 else "the client comes from elsewhere"
+    return (
+        f"the client comes from elsewhere ({name})"
+        if 0 < len(name) <= 40
+        else "the client comes from elsewhere"
+    )
 
 
 def _short_name(path: str) -> str:

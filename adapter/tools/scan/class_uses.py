@@ -108,14 +108,21 @@ class ClassUses(ScopedWalker):
         for one in self._tree.ancestors(node):
             if isinstance(one, (cst.Arg, cst.Annotation, cst.Decorator, cst.Param)):
                 above = self._tree.parent(one)
-                if isinstance(above, (cst.ClassDef, cst.FunctionDef, cst.Parameters)) and scope.parent is not None:
+                if (
+                    isinstance(above, (cst.ClassDef, cst.FunctionDef, cst.Parameters))
+                    and scope.parent is not None
+                ):
                     scope = scope.parent
                     break
         return self._symbols.lookup(name, scope)
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
         """Take note of an attribute."""
-        if node.attr.value in CLIENTS and isinstance(node.value, cst.Name) and self.is_module(node.value, self._scope):
+        if (
+            node.attr.value in CLIENTS
+            and isinstance(node.value, cst.Name)
+            and self.is_module(node.value, self._scope)
+        ):
             bindings = self._symbols.lookup(node.value.value, self._scope)
             self._add(node, node.value.value, node.attr.value, bindings, module=node.value)
 
@@ -146,11 +153,17 @@ class ClassUses(ScopedWalker):
         scope = self._scope
         if what == "passed" and (inner := self._called_by_function(node)) is not None:
             what, (call, scope) = "made", inner
-        self.found.append(ClassUse(node, name, client, self._scope, what, home, module, call, scope, derived, mixed))
+        self.found.append(
+            ClassUse(
+                node, name, client, self._scope, what, home, module, call, scope, derived, mixed
+            )
+        )
 
     # What is done with it
 
-    def _kind_of(self, node: cst.BaseExpression) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
+    def _kind_of(
+        self, node: cst.BaseExpression
+    ) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
         annotation = self._annotation(node)
         if annotation is not None:
             return ("checked" if self._is_read_at_run_time(annotation) else "annotated"), None, None
@@ -164,7 +177,14 @@ class ClassUses(ScopedWalker):
                 return "replaced", None, None
             case cst.AssignTarget() | cst.AnnAssign() if above.target is top:
                 return "replaced", None, None
-            case cst.Assign() | cst.AnnAssign() | cst.DictElement() | cst.Element() | cst.Param() | cst.Return():
+            case (
+                cst.Assign()
+                | cst.AnnAssign()
+                | cst.DictElement()
+                | cst.Element()
+                | cst.Param()
+                | cst.Return()
+            ):
                 tested = self._tested_kind(above)
                 return ("made" if self._is_called(above) else tested or "passed"), None, None
             case cst.Comparison() | cst.ComparisonTarget():
@@ -175,11 +195,21 @@ class ClassUses(ScopedWalker):
                 return self._tested_kind(above) or "passed", None, None
             case cst.Index():
                 return "named", None, None
-            case cst.If() | cst.IfExp() | cst.UnaryOperation() | cst.Assert() | cst.Expr() | cst.Del() | cst.While():
+            case (
+                cst.If()
+                | cst.IfExp()
+                | cst.UnaryOperation()
+                | cst.Assert()
+                | cst.Expr()
+                | cst.Del()
+                | cst.While()
+            ):
                 return "looked at", None, None
         return "passed", None, None
 
-    def _kind_of_argument(self, arg: cst.Arg) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
+    def _kind_of_argument(
+        self, arg: cst.Arg
+    ) -> tuple[UseKind, cst.Call | None, cst.ClassDef | None]:
         above = self._tree.parent(arg)
         if isinstance(above, cst.ClassDef):
             return ("subclassed" if arg in above.bases else "passed"), None, above
@@ -189,10 +219,16 @@ class ClassUses(ScopedWalker):
             return "tested", None, None
         if name == "TypeVar" or (name == "cast" and arg is above.args[0]):
             return "annotated", None, None
-        if (arg.keyword.value in _FACTORY_KEYWORDS) if arg.keyword is not None else name in _CALLING_FUNCTIONS:
+        if (
+            (arg.keyword.value in _FACTORY_KEYWORDS)
+            if arg.keyword is not None
+            else name in _CALLING_FUNCTIONS
+        ):
             return "made", above, None
         maker = self._tree.parent(above)
-        if name == "get" and isinstance(maker, cst.Call) and maker.func is above:  # what a dictionary gives, called
+        if (
+            name == "get" and isinstance(maker, cst.Call) and maker.func is above
+        ):  # what a dictionary gives, called
             return "made", maker, None
         return "passed", None, None
 
@@ -205,12 +241,20 @@ class ClassUses(ScopedWalker):
         function = self._symbols.of(outer.func, self._scope).defined
         if function is None or function.kind != "function":
             return None
-        place = outer.args.index(arg) + (isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELF_PARAMETERS)
-        names = function.parameters[place : place + 1] if arg.keyword is None else (arg.keyword.value,)
+        place = outer.args.index(arg) + (
+            isinstance(outer.func, cst.Attribute) and function.parameters[:1] in _SELF_PARAMETERS
+        )
+        names = (
+            function.parameters[place : place + 1] if arg.keyword is None else (arg.keyword.value,)
+        )
         for name in names:
             for one in self._tree.names.get(name, ()):
                 call = self._tree.parent(one)
-                if isinstance(call, cst.Call) and call.func is one and self._is_within(one, function):
+                if (
+                    isinstance(call, cst.Call)
+                    and call.func is one
+                    and self._is_within(one, function)
+                ):
                     return call, function
         return None
 
@@ -222,11 +266,16 @@ class ClassUses(ScopedWalker):
         for one in self._tree.ancestors(node):
             if isinstance(one, cst.Arg):
                 call = self._tree.parent(one)
-                known = isinstance(call, cst.Call) and last_name(call.func) in ("isinstance", "issubclass")
+                known = isinstance(call, cst.Call) and last_name(call.func) in (
+                    "isinstance",
+                    "issubclass",
+                )
                 return "tested" if known else None
             if isinstance(one, cst.ComparisonTarget):
                 return "compared"
-            if not isinstance(one, (cst.Tuple, cst.List, cst.Set, cst.Element, cst.BinaryOperation)):
+            if not isinstance(
+                one, (cst.Tuple, cst.List, cst.Set, cst.Element, cst.BinaryOperation)
+            ):
                 return None
         return None
 
@@ -275,7 +324,9 @@ class ClassUses(ScopedWalker):
             if isinstance(one, cst.FunctionDef):
                 if variable:
                     return False  # nobody sees a local variable's
-                if any(last_name(_decorator(each)) not in _PLAIN_DECORATORS for each in one.decorators):
+                if any(
+                    last_name(_decorator(each)) not in _PLAIN_DECORATORS for each in one.decorators
+                ):
                     return True
                 function = one
             elif isinstance(one, cst.ClassDef):
@@ -302,7 +353,9 @@ class _CalledNames(Walker):
     def visit_Call(self, node: cst.Call) -> None:
         func = node.func
         match func:
-            case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="get" | "setdefault" | "pop"))):
+            case cst.Call(
+                func=cst.Attribute(value=inner, attr=cst.Name(value="get" | "setdefault" | "pop"))
+            ):
                 self.found.add(last_name(inner))
             case cst.Call():
                 self.found.add(f"{last_name(func.func)}()")

@@ -21,7 +21,9 @@ OTHER_RESOURCES = frozenset(
 )  # fmt: skip
 """The resources of the SDK's clients that make no chat call."""
 
-_BETA_RESOURCES = frozenset({"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"})
+_BETA_RESOURCES = frozenset(
+    {"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"}
+)
 _RAW = frozenset({"with_raw_response", "with_streaming_response"})
 _COPIES = frozenset({"copy", "with_options"})
 _NEUTRAL_ATTRIBUTES = frozenset(
@@ -31,7 +33,20 @@ _NEUTRAL_ATTRIBUTES = frozenset(
 _URL_ARGUMENTS = frozenset({"base_url", "azure_endpoint"})
 _CHAT_CLASS = re.compile(r"Chat|Like$|LLM")
 _RETURNING_ARGUMENT = frozenset({"cast", "install", "track_openai", "wrap_openai"})
-_INSPECTING_FUNCTIONS = frozenset({"bool", "hasattr", "id", "instrument_openai", "isinstance", "len", "print", "repr", "str", "type"})
+_INSPECTING_FUNCTIONS = frozenset(
+    {
+        "bool",
+        "hasattr",
+        "id",
+        "instrument_openai",
+        "isinstance",
+        "len",
+        "print",
+        "repr",
+        "str",
+        "type",
+    }
+)
 
 UsedResources = frozenset[str] | None
 """The resources that a client is used for; None where a chat call can come of it."""
@@ -73,7 +88,11 @@ class ClientUsage:
             else:
                 continue
             vendor = vendor_of(texts)
-            if vendor is None and arg.keyword is not None and not any("://" in one for one in texts):
+            if (
+                vendor is None
+                and arg.keyword is not None
+                and not any("://" in one for one in texts)
+            ):
                 vendor = self._vendor_of_enclosing_class(arg.value, call)
             if vendor is not None:
                 return vendor
@@ -84,7 +103,9 @@ class ClientUsage:
 
     def _vendor_of_enclosing_class(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
         """Say whose a base URL is that a class above keeps, by what its `__init__` is given."""
-        inside = next((one for one in self._tree.ancestors(call) if isinstance(one, cst.ClassDef)), None)
+        inside = next(
+            (one for one in self._tree.ancestors(call) if isinstance(one, cst.ClassDef)), None
+        )
         if inside is None or not isinstance(node, cst.Attribute):
             return None
         finder = _Inits()
@@ -93,7 +114,9 @@ class ClientUsage:
             function = self._tree.enclosing_function(init)
             scope = self._symbols.scope_of(function) if function is not None else None
             for arg in init.args if scope is not None else ():
-                vendor = vendor_of(self._strings.of(arg.value, scope)) if scope is not None else None
+                vendor = (
+                    vendor_of(self._strings.of(arg.value, scope)) if scope is not None else None
+                )
                 if vendor is not None:
                     return vendor
         return None
@@ -128,7 +151,9 @@ class ClientUsage:
             here, above = above, self._tree.parent(above)
         return _union(found, self._usage_in_parent(here, above, seen, depth))
 
-    def _usage_in_parent(self, node: cst.CSTNode, parent: cst.CSTNode | None, seen: set[object], depth: int) -> UsedResources:
+    def _usage_in_parent(
+        self, node: cst.CSTNode, parent: cst.CSTNode | None, seen: set[object], depth: int
+    ) -> UsedResources:
         match parent:
             case cst.Attribute():
                 return self._usage_of_attribute(parent, seen, depth)
@@ -142,7 +167,11 @@ class ClientUsage:
             case cst.AnnAssign():
                 return self._usage_of_target(parent.target, parent, seen, depth)
             case cst.WithItem():
-                return _UNUSED if parent.asname is None else self._usage_of_target(parent.asname.name, parent, seen, depth)
+                return (
+                    _UNUSED
+                    if parent.asname is None
+                    else self._usage_of_target(parent.asname.name, parent, seen, depth)
+                )
             case cst.Arg():
                 call = self._tree.parent(parent)
                 if not isinstance(call, cst.Call):
@@ -150,7 +179,11 @@ class ClientUsage:
                 name = last_name(call.func)
                 if name in _RETURNING_ARGUMENT:
                     return self._usage_of(call, seen, depth + 1)
-                return _UNUSED if name in _INSPECTING_FUNCTIONS else self._usage_of_argument(call, parent, seen, depth)
+                return (
+                    _UNUSED
+                    if name in _INSPECTING_FUNCTIONS
+                    else self._usage_of_argument(call, parent, seen, depth)
+                )
             case (
                 cst.Comparison()
                 | cst.ComparisonTarget()
@@ -176,14 +209,20 @@ class ClientUsage:
         k = next(k for k, one in enumerate(values.elements) if one is node)
         found: UsedResources = _UNUSED
         for target in (one.target for one in at.targets):
-            if not isinstance(target, (cst.Tuple, cst.List)) or len(target.elements) != len(values.elements):
+            if not isinstance(target, (cst.Tuple, cst.List)) or len(target.elements) != len(
+                values.elements
+            ):
                 return None
-            if any(isinstance(one, cst.StarredElement) for one in (*target.elements, *values.elements)):
+            if any(
+                isinstance(one, cst.StarredElement) for one in (*target.elements, *values.elements)
+            ):
                 return None
             found = _union(found, self._usage_of_target(target.elements[k].value, at, seen, depth))
         return found
 
-    def _usage_of_attribute(self, node: cst.Attribute, seen: set[object], depth: int) -> UsedResources:
+    def _usage_of_attribute(
+        self, node: cst.Attribute, seen: set[object], depth: int
+    ) -> UsedResources:
         name = node.attr.value
         above = self._tree.parent(node)
         if isinstance(above, cst.AssignTarget):
@@ -192,15 +231,28 @@ class ClientUsage:
             return frozenset({name})
         if name in _RAW and isinstance(above, cst.Attribute):
             return self._usage_of_attribute(above, seen, depth)
-        if name == "beta" and isinstance(above, cst.Attribute) and above.attr.value in _BETA_RESOURCES:
+        if (
+            name == "beta"
+            and isinstance(above, cst.Attribute)
+            and above.attr.value in _BETA_RESOURCES
+        ):
             return frozenset({f"beta.{above.attr.value}"})
         if name in _COPIES and isinstance(above, cst.Call):
             return self._usage_of(above, seen, depth + 1)
         return _UNUSED if name in _NEUTRAL_ATTRIBUTES else None
 
-    def _usage_of_argument(self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int) -> UsedResources:
+    def _usage_of_argument(
+        self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int
+    ) -> UsedResources:
         """Say what comes of a client that is given to a function, or a class, of this module."""
-        place = next((one for one in map(self._symbols.scope_of, self._tree.ancestors(call)) if one is not None), None)
+        place = next(
+            (
+                one
+                for one in map(self._symbols.scope_of, self._tree.ancestors(call))
+                if one is not None
+            ),
+            None,
+        )
         scope = place or self._symbols.module
         own = isinstance(call.func, cst.Name) and call.func.value == "cls"
         function = scope.enclosing_class() if own else self._symbols.of(call.func, scope).defined
@@ -210,7 +262,9 @@ class ClientUsage:
             function, method = (inits[0] if inits else None), True
         if function is None or function.kind != "function":
             return None
-        names = function.parameters[bool(method and function.parameters[:1] in (("self",), ("cls",))) :]
+        names = function.parameters[
+            bool(method and function.parameters[:1] in (("self",), ("cls",))) :
+        ]
         placed = [one for one in call.args if one.keyword is None and one.star != "**"]
         if arg.keyword is not None:
             name = arg.keyword.value
@@ -223,27 +277,42 @@ class ClientUsage:
             for one in self._tree.names.get(name, ())
             if any(self._symbols.scope_of(each) is function for each in self._tree.ancestors(one))
         ]
-        return self._usage_of_reads(reads, (id(function), name), seen, depth) if reads and name in names else None
+        return (
+            self._usage_of_reads(reads, (id(function), name), seen, depth)
+            if reads and name in names
+            else None
+        )
 
     def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
         """Tell whether a class above, which chats, may use what has a public name in a class."""
         if name.startswith("_"):
             return False
-        inside = next((one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None)
-        return inside is not None and any(_CHAT_CLASS.search(last_name(one.value)) for one in inside.bases)
+        inside = next(
+            (one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None
+        )
+        return inside is not None and any(
+            _CHAT_CLASS.search(last_name(one.value)) for one in inside.bases
+        )
 
     def _standalone_class(self, node: cst.Attribute) -> cst.ClassDef | None:
         """Return the class whose self an attribute is read from, or set on, where it has nothing of other classes."""
         if not isinstance(node.value, cst.Name) or node.value.value != "self":
             return None
-        inside = next((one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None)
+        inside = next(
+            (one for one in self._tree.ancestors(node) if isinstance(one, cst.ClassDef)), None
+        )
         if inside is None or inside.bases or inside.name.value.endswith("Mixin"):
             return None
         above = (self._tree.parent(one) for one in self._tree.names.get(inside.name.value, ()))
-        derived = any(isinstance(one, cst.Arg) and isinstance(self._tree.parent(one), cst.ClassDef) for one in above)
+        derived = any(
+            isinstance(one, cst.Arg) and isinstance(self._tree.parent(one), cst.ClassDef)
+            for one in above
+        )
         return None if derived else inside
 
-    def _usage_of_target(self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int) -> UsedResources:
+    def _usage_of_target(
+        self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int
+    ) -> UsedResources:
         """Say what comes of the name, or attribute, that a client is bound to."""
         if isinstance(target, cst.Attribute):
             if self._is_for_chat(target.attr.value, at):
@@ -254,11 +323,20 @@ class ClientUsage:
                 for one in self._tree.attributes.get(target.attr.value, ())
                 if owner is None or self._standalone_class(one) in (None, owner)
             ]
-            return self._usage_of_reads(reads, ("attribute", target.attr.value, id(owner)), seen, depth)
+            return self._usage_of_reads(
+                reads, ("attribute", target.attr.value, id(owner)), seen, depth
+            )
         if not isinstance(target, cst.Name):
             return None
         name = target.value
-        inside = next((one for one in self._tree.ancestors(at) if isinstance(one, (cst.FunctionDef, cst.ClassDef))), None)
+        inside = next(
+            (
+                one
+                for one in self._tree.ancestors(at)
+                if isinstance(one, (cst.FunctionDef, cst.ClassDef))
+            ),
+            None,
+        )
         reads = self._tree.names.get(name, ())
         if isinstance(inside, cst.ClassDef):
             reads = [*reads, *self._tree.attributes.get(name, ())]
@@ -270,7 +348,9 @@ class ClientUsage:
         self.relevant_names.add(name)
         return self._usage_of_reads(reads, ("name", name), seen, depth)
 
-    def _usage_of_reads(self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int) -> UsedResources:
+    def _usage_of_reads(
+        self, reads: Sequence[cst.BaseExpression], key: object, seen: set[object], depth: int
+    ) -> UsedResources:
         if key in seen:
             return _UNUSED
         seen.add(key)
@@ -287,7 +367,10 @@ class ClientUsage:
         if not isinstance(function, cst.FunctionDef):
             return None
         name = function.name.value
-        reads: list[cst.BaseExpression] = [*self._tree.names.get(name, ()), *self._tree.attributes.get(name, ())]
+        reads: list[cst.BaseExpression] = [
+            *self._tree.names.get(name, ()),
+            *self._tree.attributes.get(name, ()),
+        ]
         if not any(last_name(one.decorator).endswith("property") for one in function.decorators):
             calls = [self._tree.parent(one) for one in reads]
             reads = [one for one in calls if isinstance(one, cst.Call) and one.func in reads]

@@ -15,7 +15,9 @@ _SKIPPED_FIELDS = ("whitespace", "leading_lines", "lines_after", "lpar", "rpar",
 
 @lru_cache(maxsize=512)
 def _fields(cls: type) -> tuple[str, ...]:
-    return tuple(one.name for one in dataclasses.fields(cls) if not one.name.startswith(_SKIPPED_FIELDS))
+    return tuple(
+        one.name for one in dataclasses.fields(cls) if not one.name.startswith(_SKIPPED_FIELDS)
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -17,7 +17,9 @@ _WRAPPED = "what wraps create sees the Chat call, whichever API it goes to"
 
 _PATCHES = frozenset({"delattr", "multiple", "object", "patch", "patch_object", "setattr"})
 _WRAPS = frozenset({"patch_function_wrapper", "spy", "wrap_function_wrapper", "wrap_object"})
-_MOCKS = frozenset({"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock", "create_autospec"})
+_MOCKS = frozenset(
+    {"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock", "create_autospec"}
+)
 _SPEC_KEYWORDS = frozenset({"autospec", "spec", "spec_set", "wraps"})
 _MOCK_RESULTS = frozenset({"return_value", "side_effect"})
 _CLIENT_CLASS = re.compile(r"(?:.*\.)?(?:Async)?(?:Azure)?OpenAI")
@@ -59,8 +61,12 @@ class _Doubles(Finder):
     def visit_Assign(self, node: cst.Assign) -> None:
         value = self._symbols.of(node.value, self._scope)
         for target in (one.target for one in node.targets):
-            if isinstance(target, (cst.Name, cst.Attribute, cst.Subscript)) and _is_method(node.value, value):
-                self._saved.add(last_name(target.value if isinstance(target, cst.Subscript) else target))
+            if isinstance(target, (cst.Name, cst.Attribute, cst.Subscript)) and _is_method(
+                node.value, value
+            ):
+                self._saved.add(
+                    last_name(target.value if isinstance(target, cst.Subscript) else target)
+                )
             if not isinstance(target, cst.Attribute):
                 continue
             owner, name = self._symbols.of(target.value, self._scope).path, target.attr.value
@@ -91,7 +97,8 @@ class _Doubles(Finder):
             if last_name(value.func) in _MOCKS:
                 return False
             return any(
-                method_of(self._symbols.of(one, self._scope).path) or last_name(one) in self._saved for one in given
+                method_of(self._symbols.of(one, self._scope).path) or last_name(one) in self._saved
+                for one in given
             )
         function = self._functions.get(last_name(value))
         if function is None:
@@ -105,7 +112,11 @@ class _Doubles(Finder):
     def visit_Call(self, node: cst.Call) -> None:
         name = last_name(node.func)
         if name in _MOCKS:
-            specs = [one.value for one in node.args if one.keyword is not None and one.keyword.value in _SPEC_KEYWORDS]
+            specs = [
+                one.value
+                for one in node.args
+                if one.keyword is not None and one.keyword.value in _SPEC_KEYWORDS
+            ]
             specs += [one.value for one in node.args[:1] if one.keyword is None]
             if any(self._symbols.of(one, self._scope).path in _MOCKED_CLASSES for one in specs):
                 self._add_double(node, name, _NO_CLIENT)
@@ -118,7 +129,11 @@ class _Doubles(Finder):
         """Tell of `patch.object(owner, "name")` and its like."""
         owner = self._symbols.of(node.args[0].value, self._scope).path
         names = [text_of(node.args[1].value)] if node.args[1].keyword is None else []
-        names += [one.keyword.value for one in node.args if one.keyword is not None] if name == "multiple" else []
+        names += (
+            [one.keyword.value for one in node.args if one.keyword is not None]
+            if name == "multiple"
+            else []
+        )
         for one in names:
             if one is not None and method_of(f"{owner}.{one}"):
                 (self._add_wrapper if name in _WRAPS else self._add_double)(node, name)

@@ -61,4 +61,10 @@ class Finder(ScopedWalker):
 
 def last_name(node: cst.BaseExpression) -> str:
     """Return the last part of a dotted name."""
-    return node.attr.value if isinstance(node, cst.Attribute) else node.value if isinstance(node, cst.Name) else "call"
+    return (
+        node.attr.value
+        if isinstance(node, cst.Attribute)
+        else node.value
+        if isinstance(node, cst.Name)
+        else "call"
+    )

@@ -20,7 +20,20 @@ _LIBRARIES = {
 """Packages that send, and what to call them, beside httpx and httpx2."""
 
 _SENDING_METHODS = frozenset(
-    {"build_request", "fetch", "get", "open", "patch", "post", "put", "request", "send", "stream", "urlopen", "Request"}
+    {
+        "build_request",
+        "fetch",
+        "get",
+        "open",
+        "patch",
+        "post",
+        "put",
+        "request",
+        "send",
+        "stream",
+        "urlopen",
+        "Request",
+    }
 )
 _SENDER_NAME = re.compile(
     r"(?i)(client|session|sess|http|https|requests?|conn|connection|pool|transport)$|^(http|api)_|httpx|aiohttp"
@@ -35,7 +48,9 @@ DOUBLES = frozenset(
 )  # fmt: skip
 """Packages that answer in place of a server."""
 
-_DOUBLE_NAME = re.compile(r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock")
+_DOUBLE_NAME = re.compile(
+    r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock"
+)
 _DOUBLE_METHODS = frozenset(
     {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request", "get", "head", "mock", "patch", "post", "put",
      "register_uri", "replace", "request", "respond_to", "route", "upsert", "urlmatch", "when"}
@@ -60,7 +75,11 @@ def sender(path: str, receiver: str | None, method: str) -> Sender | None:
         return None
     if root in ("httpx", "httpx2"):
         alone = path.count(".") == 1 and method not in ("Request", "Client", "AsyncClient")
-        return Sender("stays", _OWN_CLIENT_NOTE.format(f"{root}.{method}")) if alone else Sender("unclear", _CLIENT_NOTE.format(root))
+        return (
+            Sender("stays", _OWN_CLIENT_NOTE.format(f"{root}.{method}"))
+            if alone
+            else Sender("unclear", _CLIENT_NOTE.format(root))
+        )
     if root in _LIBRARIES:
         return Sender("stays", _UNSUPPORTED_NOTE.format(_LIBRARIES[root]))
     if root in ("openai", "adapter"):
@@ -76,5 +95,9 @@ def is_double(path: str, receiver: str | None, method: str) -> bool:
     root = path.partition(".")[0].removesuffix("()")
     return method in _DOUBLE_METHODS and (
         root in DOUBLES
-        or (root in ("?", "unittest") and receiver is not None and _DOUBLE_NAME.search(receiver) is not None)
+        or (
+            root in ("?", "unittest")
+            and receiver is not None
+            and _DOUBLE_NAME.search(receiver) is not None
+        )
     )

@@ -70,7 +70,14 @@ def choose(
 
 
 class _Chooser:
-    def __init__(self, tree: ModuleTree, usage: ClientUsage, is_imported_elsewhere: Callable[[str], bool], *, is_package: bool) -> None:
+    def __init__(
+        self,
+        tree: ModuleTree,
+        usage: ClientUsage,
+        is_imported_elsewhere: Callable[[str], bool],
+        *,
+        is_package: bool,
+    ) -> None:
         self._tree = tree
         self._usage = usage
         self._is_imported_elsewhere = is_imported_elsewhere
@@ -89,16 +96,21 @@ class _Chooser:
                 if self._changes_import(place, alias, found):
                     wanted[own_name(alias)] = [use for use in found if use.kind in _CHANGED_KINDS]
             beside = any(
-                use.import_scope is place.scope and use.name in map(own_name, _clients(place)) for use in self._choice.calls
+                use.import_scope is place.scope and use.name in map(own_name, _clients(place))
+                for use in self._choice.calls
             )
-            if beside and not any(use.is_ambiguous for found in wanted.values() for use in found):  # all in one way
+            if beside and not any(
+                use.is_ambiguous for found in wanted.values() for use in found
+            ):  # all in one way
                 self._choice.calls += [use for found in wanted.values() for use in found]
             elif wanted:
                 self._choice.from_imports.append((place, set(wanted)))
         self._choose_dotted([one for one in uses if one.module is not None], places)
         return self._choice
 
-    def _changes_import(self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]) -> bool:
+    def _changes_import(
+        self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]
+    ) -> bool:
         """Tell whether an import of a name changes; else its calls do, or it is left."""
         choice = self._choice
         client, name = str(alias.name.value), own_name(alias)
@@ -116,8 +128,14 @@ class _Chooser:
             return True
         choice.left += exports
         choice.objections += _objections(uses, client, "likened")
-        choice.left += [(use.node, _REASONS_TO_KEEP[use.kind]) for use in uses if use.kind in _REASONS_TO_KEEP]
-        choice.objections += [(use.node, f"{name} is something else here as well") for use in wanted if use.is_ambiguous][:1]
+        choice.left += [
+            (use.node, _REASONS_TO_KEEP[use.kind]) for use in uses if use.kind in _REASONS_TO_KEEP
+        ]
+        choice.objections += [
+            (use.node, f"{name} is something else here as well")
+            for use in wanted
+            if use.is_ambiguous
+        ][:1]
         choice.calls += [use for use in wanted if use not in choice.calls]
         return False
 
@@ -133,10 +151,14 @@ class _Chooser:
             if use.kind == "passed" and passes_class_on(self._tree, use.node)
         ]
         for client in {use.client for use in wanted}:
-            choice.objections += _objections([use for use in uses if use.client == client], client, *_OBJECTIONS)
+            choice.objections += _objections(
+                [use for use in uses if use.client == client], client, *_OBJECTIONS
+            )
         choice.calls += wanted
 
-    def _split_by_usage(self, uses: list[ClassUse]) -> tuple[list[ClassUse], list[tuple[cst.CSTNode, str]]]:
+    def _split_by_usage(
+        self, uses: list[ClassUse]
+    ) -> tuple[list[ClassUse], list[tuple[cst.CSTNode, str]]]:
         """Split calls and subclasses into those that a chat call can come of, and those left."""
         wanted: list[ClassUse] = []
         left: list[tuple[cst.CSTNode, str]] = []
@@ -156,16 +178,27 @@ class _Chooser:
         if use.call is None:
             return None
         why = self._usage.reason_to_keep(use.call, use.made_in or use.scope)
-        return None if why is not None and any(map(self._is_imported_elsewhere, self._usage.relevant_names)) else why
+        return (
+            None
+            if why is not None and any(map(self._is_imported_elsewhere, self._usage.relevant_names))
+            else why
+        )
 
-    def _exports(self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]) -> list[tuple[cst.CSTNode, str]]:
+    def _exports(
+        self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]
+    ) -> list[tuple[cst.CSTNode, str]]:
         """Say of a name that others import it from here."""
         name = own_name(alias)
-        itself = alias.asname is not None and name == alias.name.value  # type checkers take that for a re-export
+        itself = (
+            alias.asname is not None and name == alias.name.value
+        )  # type checkers take that for a re-export
         if itself or (self._is_package and not uses):
             return [(place.node, f"re-exports {name}")]
         return [
-            (node, f"re-exports {name} in __all__: those who import it from here would get the adapter's")
+            (
+                node,
+                f"re-exports {name} in __all__: those who import it from here would get the adapter's",
+            )
             for node in self._tree.exported.get(name, ())
         ]
 
@@ -176,11 +209,19 @@ def _clients(place: ImportPlace) -> list[cst.ImportAlias]:
     return [one for one in names if one.name.value in CLIENTS]
 
 
-def _objections(uses: Iterable[ClassUse], client: str, *which: str) -> list[tuple[cst.CSTNode, str]]:
+def _objections(
+    uses: Iterable[ClassUse], client: str, *which: str
+) -> list[tuple[cst.CSTNode, str]]:
     """Say what a changed class would break."""
-    return [(use.node, _OBJECTIONS[use.kind].format(f"{SDK}.{client}")) for use in uses if use.kind in which]
+    return [
+        (use.node, _OBJECTIONS[use.kind].format(f"{SDK}.{client}"))
+        for use in uses
+        if use.kind in which
+    ]
 
 
 def _unused_reason(name: str, uses: list[ClassUse]) -> str:
     seen = ", ".join(dict.fromkeys(_MENTION_TEXT.get(use.kind, "other places") for use in uses))
-    return f"{name} is neither called nor subclassed here" + (f": it is named in {seen}" if seen else "")
+    return f"{name} is neither called nor subclassed here" + (
+        f": it is named in {seen}" if seen else ""
+    )

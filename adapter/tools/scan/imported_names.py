@@ -10,7 +10,9 @@ from adapter._util.regular_files import Unreadable
 
 from . import sources
 
-_FROM = re.compile(rb"^[ \t]*from[ \t]+\.*([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n#]*)", re.MULTILINE)
+_FROM = re.compile(
+    rb"^[ \t]*from[ \t]+\.*([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n#]*)", re.MULTILINE
+)
 _IMPORT = re.compile(rb"^[ \t]*import[ \t]+([^\n#]*)", re.MULTILINE)
 _NAME = re.compile(rb"\w+(?:\.\w+)*")
 
@@ -21,7 +23,9 @@ class ImportedNames:
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [one for one in files if one.suffix.lower() in sources.CODE]
         self._by_name: set[tuple[str, str]] | None = None
-        self._module_imports: dict[str, list[bytes]] = {}  # the texts that import a module, by its last name
+        self._module_imports: dict[
+            str, list[bytes]
+        ] = {}  # the texts that import a module, by its last name
 
     def may_import(self, path: Path, name: str) -> bool:
         """Tell whether another file may take a name from the module that a file is."""
@@ -45,10 +49,15 @@ class ImportedNames:
             module = found[1].decode("ascii", "replace").rpartition(".")[2]
             if found[2].strip() == b"*":
                 into.add((module, "*"))
-            names = [one.decode("ascii", "replace") for one in _NAME.findall(re.sub(rb"#[^\n]*", b"", found[2]))]
+            names = [
+                one.decode("ascii", "replace")
+                for one in _NAME.findall(re.sub(rb"#[^\n]*", b"", found[2]))
+            ]
             into |= {(module, one) for one in names}
             whole |= set(names)  # which may be modules
         for found in _IMPORT.finditer(raw):
-            whole |= {one.decode("ascii", "replace").rpartition(".")[2] for one in _NAME.findall(found[1])}
+            whole |= {
+                one.decode("ascii", "replace").rpartition(".")[2] for one in _NAME.findall(found[1])
+            }
         for stem in whole:
             self._module_imports.setdefault(stem, []).append(raw)

@@ -18,7 +18,13 @@ from libcst import helpers
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
 
 from . import tracing_clients
-from .advice import CLIENT_ALIASES, alias_note, module_client_note, name_conflicts, text_reference_note
+from .advice import (
+    CLIENT_ALIASES,
+    alias_note,
+    module_client_note,
+    name_conflicts,
+    text_reference_note,
+)
 from .class_uses import SDK, ClassUses
 from .client_usage import ClientUsage
 from .import_choices import ImportChoice, choose
@@ -66,7 +72,14 @@ def fix_imports(
     uses = ClassUses(symbols, tree, module)
     found = _ImportCollector(module, symbols, uses)
     found.walk(module)
-    choice = choose(found.from_imports, uses.found, tree, ClientUsage(module, symbols, tree), is_imported_elsewhere, is_package=is_package)
+    choice = choose(
+        found.from_imports,
+        uses.found,
+        tree,
+        ClientUsage(module, symbols, tree),
+        is_imported_elsewhere,
+        is_package=is_package,
+    )
     left = _lines(module, [*found.left, *choice.left])
     notes = _lines(module, found.notes)
     if not choice.has_changes:
@@ -80,12 +93,16 @@ def fix_imports(
         return FixResult(left=sorted({*against, *left}), notes=notes)
     spans = MetadataWrapper(module, unsafe_skip_copy=True).resolve(ByteSpanPositionProvider)
     editor = Editor(
-        text, {node: (span.start, span.start + span.length) for node, span in spans.items()}, module.default_newline
+        text,
+        {node: (span.start, span.start + span.length) for node, span in spans.items()},
+        module.default_newline,
     )
     found.edit(editor, choice)
     changed = editor.text()
     if not _same_names(text, changed) or (_compiles(text) and not _compiles(changed)):
-        return FixResult(left=[(1, "the changed module wouldn't have the same names"), *left], notes=notes)
+        return FixResult(
+            left=[(1, "the changed module wouldn't have the same names"), *left], notes=notes
+        )
     return FixResult(changed if changed != text else None, left, notes, editor.edits())
 
 
@@ -125,11 +142,18 @@ class _ImportCollector(ScopedWalker):
                 self._submodules.append((node, "adapter names another module here"))
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
-        full = None if node.relative or node.module is None else helpers.get_full_name_for_node(node.module)
+        full = (
+            None
+            if node.relative or node.module is None
+            else helpers.get_full_name_for_node(node.module)
+        )
         name = full or ""
         if isinstance(node.names, cst.ImportStar):
             if name == SDK:
-                star = (node, "imports everything from openai: name what is used, and run this again")
+                star = (
+                    node,
+                    "imports everything from openai: name what is used, and run this again",
+                )
                 self._stars.append(star)
                 self.left.append(star)
             return
@@ -174,9 +198,14 @@ class _ImportCollector(ScopedWalker):
             self.notes.append((node, alias_note(node.attr.value) or ""))
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        if _CLIENT_PATH.fullmatch(text_of(node) or "") and any(isinstance(one, cst.Call) for one in self.stack[-3:]):
+        if _CLIENT_PATH.fullmatch(text_of(node) or "") and any(
+            isinstance(one, cst.Call) for one in self.stack[-3:]
+        ):
             self.notes.append(
-                (node, "names a client of openai as text: a patch of it no longer meets what is imported from adapter")
+                (
+                    node,
+                    "names a client of openai as text: a patch of it no longer meets what is imported from adapter",
+                )
             )
 
     # What comes of it
@@ -207,18 +236,27 @@ class _ImportCollector(ScopedWalker):
             editor.from_import(place, names)
         homes: dict[int, tuple[Scope, list[ImportPlace]]] = {}
         for use in choice.calls:
-            editor.replace(use.module or use.node, ADAPTER if use.module is not None else f"{ADAPTER}.{use.client}")
+            editor.replace(
+                use.module or use.node,
+                ADAPTER if use.module is not None else f"{ADAPTER}.{use.client}",
+            )
             assert use.import_scope is not None
-            homes.setdefault(id(use.import_scope), (use.import_scope, []))[1].extend(self._import_places(use.import_scope, use.name))
+            homes.setdefault(id(use.import_scope), (use.import_scope, []))[1].extend(
+                self._import_places(use.import_scope, use.name)
+            )
         for scope, places in homes.values():
             if not any(one.dotted == ADAPTER for one in self._symbols.lookup(ADAPTER, scope)):
-                for place in {id(one.block): one for one in reversed(_in_order(self._module, places))}.values():
+                for place in {
+                    id(one.block): one for one in reversed(_in_order(self._module, places))
+                }.values():
                     editor.before(place, f"import {ADAPTER}")  # before the first of each block
 
 
 def _in_order(module: cst.Module, places: list[ImportPlace]) -> list[ImportPlace]:
     positions = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
-    return sorted(places, key=lambda one: (positions[one.node].start.line, positions[one.node].start.column))
+    return sorted(
+        places, key=lambda one: (positions[one.node].start.line, positions[one.node].start.column)
+    )
 
 
 def _bound_names(node: cst.Import | cst.ImportFrom) -> set[str]:
@@ -275,5 +313,7 @@ def _imported(text: str) -> list[tuple[str, str, str]]:
     todo, found = [collector.module, *collector.scopes.values()], []
     for scope in todo:
         for name, bindings in scope.bindings.items():
-            found += [(scope.qualname, name, one.dotted) for one in bindings if one.dotted is not None]
+            found += [
+                (scope.qualname, name, one.dotted) for one in bindings if one.dotted is not None
+            ]
     return found

@@ -17,7 +17,9 @@ METHOD = re.compile(
 )
 """A method of Chat Completions, as a symbol."""
 
-RESOURCE = re.compile(r"openai\.resources\.(beta\.)?chat\.(completions\.)?(completions\.)?(Async)?Completions(\(\))?")
+RESOURCE = re.compile(
+    r"openai\.resources\.(beta\.)?chat\.(completions\.)?(completions\.)?(Async)?Completions(\(\))?"
+)
 
 RESOURCE_OF = re.compile(
     r"\.chat(\.completions)?$|^instructor\.(from_openai|from_provider|patch|apatch)\(\)$|^instructor\.client\(\)$"
@@ -36,7 +38,18 @@ VENDORS = frozenset(
 )  # fmt: skip
 """Packages whose own clients have `chat.completions.create` as well; the adapter can't stand in for them."""
 
-OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "self", "api_key", "api_base", "engine"})
+OPTIONS = frozenset(
+    {
+        "extra_headers",
+        "extra_query",
+        "extra_body",
+        "timeout",
+        "self",
+        "api_key",
+        "api_base",
+        "engine",
+    }
+)
 """What the SDK's methods take beside the body."""
 
 
@@ -78,11 +91,25 @@ FRAMEWORKS = (
     _framework("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
 )  # fmt: skip
 
-PARAMETER_ARGUMENTS = frozenset({"additional_kwargs", "completion_kwargs", "generation_kwargs", "model_kwargs", "model_settings"})
+PARAMETER_ARGUMENTS = frozenset(
+    {
+        "additional_kwargs",
+        "completion_kwargs",
+        "generation_kwargs",
+        "model_kwargs",
+        "model_settings",
+    }
+)
 """Arguments of frameworks that hold parameters of the request."""
 
 EXTERNAL_PACKAGES = frozenset(
-    {"adapter", "openai", *VENDORS, *(root for one in FRAMEWORKS for root in one.roots), *sys.stdlib_module_names}
+    {
+        "adapter",
+        "openai",
+        *VENDORS,
+        *(root for one in FRAMEWORKS for root in one.roots),
+        *sys.stdlib_module_names,
+    }
 )
 """Packages that are never looked for in the project that is scanned."""
 
@@ -99,7 +126,11 @@ def framework(path: str) -> Framework | None:
     path = re.sub(r"^.*\.(?=litellm\.)", "", path)
     root, _, rest = path.partition(".")
     name = rest.rpartition(".")[2]
-    return next((one for one in FRAMEWORKS if root in one.roots and name in one.names), None) if rest else None
+    return (
+        next((one for one in FRAMEWORKS if root in one.roots and name in one.names), None)
+        if rest
+        else None
+    )
 
 
 def method_of(path: str) -> str | None:
@@ -110,6 +141,10 @@ def method_of(path: str) -> str | None:
     resource, _, method = path.rpartition(".")
     if method in ("create", "parse", "stream") and RESOURCE.fullmatch(resource):
         return f"chat.completions.{method}"
-    if path in ("instructor.client().create", "instructor.from_openai().create", "instructor.from_provider().create"):
+    if path in (
+        "instructor.client().create",
+        "instructor.from_openai().create",
+        "instructor.from_provider().create",
+    ):
         return "create"
     return None

@@ -9,14 +9,25 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import ABSENT, NONEMPTY, NUMBER, PLACEHOLDER, UNKNOWN, Unknown, either_value, is_nonempty
+from .arguments import (
+    ABSENT,
+    NONEMPTY,
+    NUMBER,
+    PLACEHOLDER,
+    UNKNOWN,
+    Unknown,
+    either_value,
+    is_nonempty,
+)
 from .scopes import LOOP, Binding, Change, Passed, Place, Scope, text_of
 from .symbols import Symbols
 
 _MAX_DEPTH = 8
 _AUDIO_PART = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 _GROWING_METHODS = frozenset({"append", "insert", "appendleft", "add"})
-_NUMBER_FUNCTIONS = frozenset({"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"})
+_NUMBER_FUNCTIONS = frozenset(
+    {"int", "float", "len", "hash", "round", "random.randint", "random.randrange", "time.time"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,9 @@ class Definitions:
     bindings: list[Binding]
     changes: list[Change]
     place: Place | None
-    binding_scope: Scope | None = None  # where the name is bound; what other functions do to it may have been done, at any time
+    binding_scope: Scope | None = (
+        None  # where the name is bound; what other functions do to it may have been done, at any time
+    )
 
     def reaching(self) -> tuple[list[Binding], bool]:
         """Return the bindings that may be in force, and whether the first of them always is, if no other is."""
@@ -65,17 +78,27 @@ class Definitions:
         if event.place.excludes(self.place):
             return False
         order = event.place.order
-        return order < self.place.order or (order > self.place.order and self._loop(event) is not None)
+        return order < self.place.order or (
+            order > self.place.order and self._loop(event) is not None
+        )
 
     def _order(self, event: Binding | Change) -> float:
-        if self.place is None or self._is_in_other_scope(event) or event.place.order < self.place.order:
+        if (
+            self.place is None
+            or self._is_in_other_scope(event)
+            or event.place.order < self.place.order
+        ):
             return event.place.order
         return (self._loop(event) or 0) + 0.5
 
     def _loop(self, event: Binding | Change) -> int | None:
         """Return where the innermost loop begins that an event stands in together with the place."""
         assert self.place is not None
-        both = [arm for arm in event.place.branch if arm in self.place.branch and arm[1].startswith(LOOP)]
+        both = [
+            arm
+            for arm in event.place.branch
+            if arm in self.place.branch and arm[1].startswith(LOOP)
+        ]
         return int(both[-1][1].removeprefix(LOOP)) if both else None
 
 
@@ -99,7 +122,11 @@ class Literals:
             return UNKNOWN
         deeper = depth + 1
         match node:
-            case cst.Integer() | cst.Float() | cst.UnaryOperation(expression=cst.Integer() | cst.Float()):
+            case (
+                cst.Integer()
+                | cst.Float()
+                | cst.UnaryOperation(expression=cst.Integer() | cst.Float())
+            ):
                 try:
                     return ast.literal_eval(self._module.code_for_node(node))
                 except (ValueError, SyntaxError):
@@ -108,7 +135,11 @@ class Literals:
                 text = text_of(node)
                 return NONEMPTY if text is None else text
             case cst.FormattedString():
-                return NONEMPTY if any(isinstance(one, cst.FormattedStringText) for one in node.parts) else UNKNOWN
+                return (
+                    NONEMPTY
+                    if any(isinstance(one, cst.FormattedStringText) for one in node.parts)
+                    else UNKNOWN
+                )
             case cst.Name(value="None" | "True" | "False"):
                 return {"None": None, "True": True, "False": False}[node.value]
             case cst.Name() | cst.Attribute():
@@ -119,10 +150,13 @@ class Literals:
                 return self._dict(node, scope, place, deeper)
             case cst.IfExp():
                 return either_value(
-                    self.value(node.body, scope, place, deeper), self.value(node.orelse, scope, place, deeper)
+                    self.value(node.body, scope, place, deeper),
+                    self.value(node.orelse, scope, place, deeper),
                 )
             case cst.BooleanOperation(operator=cst.Or()):
-                one, other = (self.value(each, scope, place, deeper) for each in (node.left, node.right))
+                one, other = (
+                    self.value(each, scope, place, deeper) for each in (node.left, node.right)
+                )
                 if isinstance(one, Unknown):
                     return either_value(one, other)
                 return one if one and one is not ABSENT else other
@@ -138,10 +172,14 @@ class Literals:
         if _is_omitted_marker(path):
             return ABSENT
         name = node.func.value if isinstance(node.func, cst.Name) else ""
-        numbers = path in _NUMBER_FUNCTIONS or (name in _NUMBER_FUNCTIONS and not self._symbols.lookup(name, scope))
+        numbers = path in _NUMBER_FUNCTIONS or (
+            name in _NUMBER_FUNCTIONS and not self._symbols.lookup(name, scope)
+        )
         return NUMBER if numbers else UNKNOWN
 
-    def _name_value(self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int) -> Any:
+    def _name_value(
+        self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int
+    ) -> Any:
         found = self.definitions(node, scope, place)
         if found is None:
             return ABSENT if _is_omitted_marker(self._symbols.of(node, scope).path) else UNKNOWN
@@ -158,7 +196,8 @@ class Literals:
         if not changes:
             return value
         grown = is_nonempty(value) or any(
-            found.is_sure(one) and (one.kind == "set" or one.by in _GROWING_METHODS) for one in changes
+            found.is_sure(one) and (one.kind == "set" or one.by in _GROWING_METHODS)
+            for one in changes
         )
         return NONEMPTY if grown and not isinstance(value, (int, float, type(None))) else UNKNOWN
 
@@ -176,7 +215,9 @@ class Literals:
 
     # Where names are defined
 
-    def definitions(self, node: cst.BaseExpression, scope: Scope, place: Place | None) -> Definitions | None:
+    def definitions(
+        self, node: cst.BaseExpression, scope: Scope, place: Place | None
+    ) -> Definitions | None:
         """Return what a name or attribute may stand for, or None where nothing is known of it."""
         match node:
             case cst.Name(value=name):
@@ -190,12 +231,20 @@ class Literals:
                 return Definitions(bindings, changes, place if home is scope else None, home)
             case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
                 owner = scope.enclosing_class()
-                found = self._member_with_outside_changes(owner, name) if owner is not None else None
+                found = (
+                    self._member_with_outside_changes(owner, name) if owner is not None else None
+                )
                 if found is None or place is None:
                     return found
-                here = [one for one in found.bindings if one.scope is scope and place.always_follows(one.place)]
+                here = [
+                    one
+                    for one in found.bindings
+                    if one.scope is scope and place.always_follows(one.place)
+                ]
                 if any(one.place.order < place.order for one in here):  # it was just set
-                    return Definitions(here, [one for one in found.changes if one.scope is scope], place)
+                    return Definitions(
+                        here, [one for one in found.changes if one.scope is scope], place
+                    )
                 return found
             case cst.Attribute(value=value, attr=cst.Name(value=name)):
                 base = self._symbols.follow(self._symbols.of(value, scope))
@@ -214,7 +263,9 @@ class Literals:
             for scope, other, since in home.aliases.get(name, ()):
                 names.setdefault((scope, other), since)
             for (scope, other), since in names.items():
-                late = (one for one in scope.changes.get(other, ()) if one.place.order > since.order)
+                late = (
+                    one for one in scope.changes.get(other, ()) if one.place.order > since.order
+                )
                 found += (replace(one, sure=False) for one in late)
             for scope, other in ((home, name), *names):
                 for passed in scope.passed.get(other, ()):
@@ -226,11 +277,18 @@ class Literals:
         function = self._symbols.follow(self._symbols.of(passed.call.func, passed.scope)).defined
         if function is None or function.kind != "function":
             return
-        parameter = function.parameter(passed.argument, by_attribute=isinstance(passed.call.func, cst.Attribute))
+        parameter = function.parameter(
+            passed.argument, by_attribute=isinstance(passed.call.func, cst.Attribute)
+        )
         for one in function.changes.get(parameter, ()):
             kind = one.kind if one.kind in ("drop", "add") else "set"
             yield Change(
-                passed.scope, passed.place, kind, one.key if one.kind != "update" else None, by=one.by, sure=False
+                passed.scope,
+                passed.place,
+                kind,
+                one.key if one.kind != "update" else None,
+                by=one.by,
+                sure=False,
             )
 
     def _in_other_file(self, path: str) -> Definitions | None:
@@ -259,7 +317,9 @@ class Literals:
     def _member(self, owner: Scope, name: str, depth: int = 0) -> Definitions | None:
         bindings = owner.bindings.get(name, []) + owner.attributes.get(name, [])
         if bindings:
-            return Definitions(bindings, owner.changes.get(name, []) + owner.attribute_changes.get(name, []), None)
+            return Definitions(
+                bindings, owner.changes.get(name, []) + owner.attribute_changes.get(name, []), None
+            )
         for base in owner.bases if depth < _MAX_DEPTH else ():
             above = self._symbols.follow(self._symbols.of(base, owner.parent or owner)).defined
             if above is not None and above is not owner and above.kind == "class":
@@ -269,9 +329,13 @@ class Literals:
                     return Definitions(found.bindings, changes, None)
         return None
 
-    def _list(self, elements: Sequence[cst.BaseElement], scope: Scope, place: Place | None, depth: int) -> Any:
+    def _list(
+        self, elements: Sequence[cst.BaseElement], scope: Scope, place: Place | None, depth: int
+    ) -> Any:
         values = [
-            UNKNOWN if isinstance(one, cst.StarredElement) else self.value(one.value, scope, place, depth)
+            UNKNOWN
+            if isinstance(one, cst.StarredElement)
+            else self.value(one.value, scope, place, depth)
             for one in elements
         ]
         if not any(isinstance(one, Unknown) or one is ABSENT for one in values):
@@ -284,35 +348,62 @@ class Literals:
         for element in node.elements:
             key = text_of(element.key) if isinstance(element, cst.DictElement) else None
             value = self.value(element.value, scope, place, depth)
-            literal = literal and key is not None and not isinstance(value, Unknown) and value is not ABSENT
+            literal = (
+                literal
+                and key is not None
+                and not isinstance(value, Unknown)
+                and value is not ABSENT
+            )
             made[key] = value
         if literal:
             return made
-        return UNKNOWN if all(isinstance(one, cst.StarredDictElement) for one in node.elements) else NONEMPTY
+        return (
+            UNKNOWN
+            if all(isinstance(one, cst.StarredDictElement) for one in node.elements)
+            else NONEMPTY
+        )
 
     # Messages
 
     def messages(self, args: Sequence[cst.Arg], scope: Scope) -> list[dict[str, Any]]:
         """Return what is known of the messages' form: their keys, with placeholders for texts; [] where nothing is."""
-        node = next((arg.value for arg in args if arg.keyword is not None and arg.keyword.value == "messages"), None)
+        node = next(
+            (
+                arg.value
+                for arg in args
+                if arg.keyword is not None and arg.keyword.value == "messages"
+            ),
+            None,
+        )
         if isinstance(node, cst.Name):
             bindings = self._symbols.lookup(node.value, scope)
             node = bindings[0].value if len(bindings) == 1 else None
         found = []
         for element in node.elements if isinstance(node, cst.List) else ():
             keys = [text_of(one.key) for one in _entries(element.value)]
-            role = self.value(_entry_value(element.value, "role"), scope) if "role" in keys else None
+            role = (
+                self.value(_entry_value(element.value, "role"), scope) if "role" in keys else None
+            )
             if role in ("system", "developer", "user"):
-                content = [_AUDIO_PART] if role == "user" and self._has_audio(element.value, scope) else PLACEHOLDER
+                content = (
+                    [_AUDIO_PART]
+                    if role == "user" and self._has_audio(element.value, scope)
+                    else PLACEHOLDER
+                )
                 message: dict[str, Any] = {"role": role, "content": content}
-                if "name" in keys and self.value(_entry_value(element.value, "name"), scope) is not None:
+                if (
+                    "name" in keys
+                    and self.value(_entry_value(element.value, "name"), scope) is not None
+                ):
                     message["name"] = PLACEHOLDER
                 found.append(message)
         return found
 
     def _has_audio(self, message: cst.BaseExpression, scope: Scope) -> bool:
         """Return whether a message has a part that is sound, as far as its parts stand here."""
-        parts = next((one.value for one in _entries(message) if text_of(one.key) == "content"), None)
+        parts = next(
+            (one.value for one in _entries(message) if text_of(one.key) == "content"), None
+        )
         return any(
             text_of(one.key) == "type" and self.value(one.value, scope) == "input_audio"
             for part in (parts.elements if isinstance(parts, cst.List) else ())
@@ -342,11 +433,21 @@ def _names(node: cst.BaseExpression) -> list[str]:
 
 def _is_omitted_marker(path: str) -> bool:
     last = path.rpartition(".")[2].removesuffix("()")
-    return path.startswith("openai") and last in ("NOT_GIVEN", "NotGiven", "not_given", "omit", "Omit")
+    return path.startswith("openai") and last in (
+        "NOT_GIVEN",
+        "NotGiven",
+        "not_given",
+        "omit",
+        "Omit",
+    )
 
 
 def _entries(node: cst.BaseExpression) -> list[cst.DictElement]:
-    return [one for one in node.elements if isinstance(one, cst.DictElement)] if isinstance(node, cst.Dict) else []
+    return (
+        [one for one in node.elements if isinstance(one, cst.DictElement)]
+        if isinstance(node, cst.Dict)
+        else []
+    )
 
 
 def _entry_value(node: cst.BaseExpression, key: str) -> cst.BaseExpression:

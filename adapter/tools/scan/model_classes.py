@@ -29,20 +29,32 @@ class ModelFields(Literals):
         """Read a call's arguments."""
 
     def _dumped_fields(
-        self, node: cst.BaseExpression, call: cst.Call, scope: Scope, place: Place | None, depth: int
+        self,
+        node: cst.BaseExpression,
+        call: cst.Call,
+        scope: Scope,
+        place: Place | None,
+        depth: int,
     ) -> Arguments:
         """Return the fields of a model object."""
         fields = self._model(node, scope, place, depth)
         if fields is None:
             return Arguments(sources=[ParameterSource(f"**{self._code(call.func)}()")])
         given = {arg.keyword.value: arg.value for arg in call.args if arg.keyword is not None}
-        if any(name in given and self.value(given[name], scope, place) is not False for name in _OMITTING_OPTIONS):
+        if any(
+            name in given and self.value(given[name], scope, place) is not False
+            for name in _OMITTING_OPTIONS
+        ):
             fields = fields.as_optional()
         keys = self._names_in(given["include"], scope, place, depth) if "include" in given else None
-        without = self._names_in(given["exclude"], scope, place, depth) if "exclude" in given else None
+        without = (
+            self._names_in(given["exclude"], scope, place, depth) if "exclude" in given else None
+        )
         return fields.limited(keys, without or ())
 
-    def _model(self, node: cst.BaseExpression, scope: Scope, place: Place | None, depth: int) -> Arguments | None:
+    def _model(
+        self, node: cst.BaseExpression, scope: Scope, place: Place | None, depth: int
+    ) -> Arguments | None:
         made = node
         if isinstance(node, (cst.Name, cst.Attribute)):
             found = self.definitions(node, scope, place)
@@ -50,11 +62,19 @@ class ModelFields(Literals):
             if len(reaching) == 1 and isinstance(reaching[0].value, cst.Call):
                 made, scope_of, place = reaching[0].value, reaching[0].scope, reaching[0].place
                 owner = self._symbols.follow(self._symbols.of(made.func, scope_of))
-                if owner.defined is not None and owner.defined.kind == "class" and not owner.path.endswith("()"):
+                if (
+                    owner.defined is not None
+                    and owner.defined.kind == "class"
+                    and not owner.path.endswith("()")
+                ):
                     return self._constructed(owner.defined, made, scope_of, place, depth)
         if isinstance(made, cst.Call):
             owner = self._symbols.follow(self._symbols.of(made.func, scope))
-            if owner.defined is not None and owner.defined.kind == "class" and not owner.path.endswith("()"):
+            if (
+                owner.defined is not None
+                and owner.defined.kind == "class"
+                and not owner.path.endswith("()")
+            ):
                 return self._constructed(owner.defined, made, scope, place, depth)
         owner = self._symbols.follow(self._symbols.of(node, scope))
         if owner.defined is None or owner.defined.kind != "class":
@@ -72,7 +92,9 @@ class ModelFields(Literals):
             return None
         given = self.read(call.args, scope, place)
         for name, arg in zip(
-            fields.values, [one for one in call.args if one.keyword is None and not one.star], strict=False
+            fields.values,
+            [one for one in call.args if one.keyword is None and not one.star],
+            strict=False,
         ):
             given.assign(name, self.value(arg.value, scope, place))
         fields.update(given.limited(None if fields.sources else frozenset(fields.values)))
@@ -91,7 +113,11 @@ class ModelFields(Literals):
                     found.update(inherited)
         for name, bindings in owner.bindings.items():
             for one in bindings:
-                if one.annotation is not None and not name.startswith("_") and name != "model_config":
+                if (
+                    one.annotation is not None
+                    and not name.startswith("_")
+                    and name != "model_config"
+                ):
                     value = self.value(one.value, owner, None) if one.value is not None else UNKNOWN
                     found.values[name] = value
         if self._allows_extra(owner):
@@ -105,19 +131,31 @@ class ModelFields(Literals):
                 return True
         return False
 
-    def _typed_dict_class(self, annotation: cst.BaseExpression | None, scope: Scope) -> Scope | None:
+    def _typed_dict_class(
+        self, annotation: cst.BaseExpression | None, scope: Scope
+    ) -> Scope | None:
         """Return the class of the project that an annotation names, as of a TypedDict."""
         match annotation:
             case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=inner))]):
                 name = annotation.value
                 last = name.attr.value if isinstance(name, cst.Attribute) else name.value if isinstance(name, cst.Name) else ""  # fmt: skip
-                return self._typed_dict_class(inner, scope) if last in ("Unpack", "Optional", "Annotated") else None
+                return (
+                    self._typed_dict_class(inner, scope)
+                    if last in ("Unpack", "Optional", "Annotated")
+                    else None
+                )
             case cst.SimpleString():
                 text = text_of(annotation) or ""
-                return self._typed_dict_class(cst.Name(text), scope) if text.isidentifier() else None
+                return (
+                    self._typed_dict_class(cst.Name(text), scope) if text.isidentifier() else None
+                )
             case cst.Name() | cst.Attribute():
                 found = self._symbols.follow(self._symbols.of(annotation, scope)).defined
-                return found if found is not None and found.kind == "class" and self._is_typed_dict(found) else None
+                return (
+                    found
+                    if found is not None and found.kind == "class" and self._is_typed_dict(found)
+                    else None
+                )
         return None
 
     def _is_typed_dict(self, owner: Scope, depth: int = 0) -> bool:
@@ -138,11 +176,16 @@ class ModelFields(Literals):
             reaching = found.reaching()[0] if found is not None and not found.changes else []
             if len(reaching) != 1 or reaching[0].value is None or depth > _MAX_DEPTH:
                 return None
-            return self._names_in(reaching[0].value, reaching[0].scope, reaching[0].place, depth + 1)
+            return self._names_in(
+                reaching[0].value, reaching[0].scope, reaching[0].place, depth + 1
+            )
         if isinstance(node, cst.Call) and len(node.args) == 1:  # frozenset({…})
             return self._names_in(node.args[0].value, scope, place, depth + 1)
         if isinstance(node, cst.Dict):
-            names = [text_of(one.key) if isinstance(one, cst.DictElement) else None for one in node.elements]
+            names = [
+                text_of(one.key) if isinstance(one, cst.DictElement) else None
+                for one in node.elements
+            ]
         elif isinstance(node, (cst.Set, cst.List, cst.Tuple)):
             names = [text_of(one.value) for one in node.elements]
         else:
@@ -152,4 +195,8 @@ class ModelFields(Literals):
 
     def _code(self, node: cst.BaseExpression) -> str:
         code = " ".join(self._module.code_for_node(node).split())
-        return code if isinstance(node, (cst.Name, cst.Attribute)) and len(code) <= 40 else "an expression"
+        return (
+            code
+            if isinstance(node, (cst.Name, cst.Attribute)) and len(code) <= 40
+            else "an expression"
+        )

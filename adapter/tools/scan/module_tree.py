@@ -40,9 +40,14 @@ class ModuleTree(Walker):
 
     def enclosing_function(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
         """Return the function that a node stands in."""
-        return next((one for one in self.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))), None)
+        return next(
+            (one for one in self.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))),
+            None,
+        )
 
-    def outermost_value(self, node: cst.BaseExpression) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
+    def outermost_value(
+        self, node: cst.BaseExpression
+    ) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
         """Climb to the largest expression that may be the same object, and what is above it."""
         while True:
             above = self.parent(node)
@@ -101,7 +106,14 @@ class ModuleTree(Walker):
 def _is_target(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
     """Tell whether a node is what something is bound to, or deleted."""
     match parent:
-        case cst.AssignTarget() | cst.AnnAssign() | cst.NamedExpr() | cst.For() | cst.CompFor() | cst.AugAssign():
+        case (
+            cst.AssignTarget()
+            | cst.AnnAssign()
+            | cst.NamedExpr()
+            | cst.For()
+            | cst.CompFor()
+            | cst.AugAssign()
+        ):
             return parent.target is node
         case cst.AsName() | cst.Param():
             return parent.name is node

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from adapter._util.regular_files import Unreadable
 
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ]+=\s*[%!])")
-_PYTHON = re.compile(r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b")  # magics of cells whose code is Python
+_PYTHON = re.compile(
+    r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b"
+)  # magics of cells whose code is Python
 _LINES = re.compile(r"\r\n|\r|\n")  # what ends a line for Python
 _STRING_TOKEN = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -103,7 +105,9 @@ class Notebook:
         ends = offset - starts[number] > len(before)
         return line.cell, line.start + len(before.decode("utf-8", "surrogatepass")) + ends
 
-    def _splices(self, cell: _Cell, at: int, until: int, new: str) -> Iterator[tuple[int, int, str]]:
+    def _splices(
+        self, cell: _Cell, at: int, until: int, new: str
+    ) -> Iterator[tuple[int, int, str]]:
         """Give the changes of the file that a change of a cell is."""
         start = 0
         put = new
@@ -113,7 +117,12 @@ class Notebook:
             if start <= at < end or (put and at == end and last) or (at < start < until):
                 marks = self._offsets(piece)
                 begin, finish = marks[max(at, start) - start], marks[min(until, end) - start]
-                if (begin, finish) == (piece.start, piece.end) and not put and piece.value and len(cell.pieces) > 1:
+                if (
+                    (begin, finish) == (piece.start, piece.end)
+                    and not put
+                    and piece.value
+                    and len(cell.pieces) > 1
+                ):
                     begin, finish = self._with_comma(cell, k)
                 yield begin, finish, self._written(cell, put)
                 put = ""
@@ -121,7 +130,10 @@ class Notebook:
 
     def _offsets(self, piece: _Piece) -> list[int]:
         """Return for each character of a string, and for its end, where it stands in the file."""
-        marks = [found.start() + piece.start for found in _STRING_TOKEN.finditer(self._json[piece.start : piece.end])]
+        marks = [
+            found.start() + piece.start
+            for found in _STRING_TOKEN.finditer(self._json[piece.start : piece.end])
+        ]
         if len(marks) != len(piece.value):
             raise Unreadable("can't be written back exactly")
         return [*marks, piece.end]
@@ -170,7 +182,13 @@ def _is_python(text: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(text, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            compile(
+                text,
+                "cell",
+                "exec",
+                ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+                dont_inherit=True,
+            )
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

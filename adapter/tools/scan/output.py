@@ -37,7 +37,15 @@ _LEVELS = {
 
 # Strings that name one of a few choices; any other may be somebody's words.
 _CHOICE_PARAMETERS = frozenset(
-    {"model", "reasoning_effort", "verbosity", "service_tier", "tool_choice", "function_call", "prompt_cache_retention"}
+    {
+        "model",
+        "reasoning_effort",
+        "verbosity",
+        "service_tier",
+        "tool_choice",
+        "function_call",
+        "prompt_cache_retention",
+    }
 )
 
 
@@ -73,7 +81,8 @@ def finding_json(one: Finding) -> dict[str, Any]:
         "wire": site.wire or None,
         "one_way": assessed.responses_only_reason,
         "parameters": [
-            {**asdict(fate.redacted()), "value": shown_value(fate.name, values.get(fate.name))} for fate in assessed.parameters
+            {**asdict(fate.redacted()), "value": shown_value(fate.name, values.get(fate.name))}
+            for fate in assessed.parameters
         ],
         "more": list(dict.fromkeys(one.text for one in site.arguments.sources)),
     }
@@ -91,15 +100,22 @@ def report_json(report: Report) -> dict[str, Any]:
             "parameters": {name: dict(counts) for name, counts in report.by_parameter().items()},
         },
         "calls": [finding_json(one) for one in report.findings],
-        "recordings": [{"file": file, "lines": lines} for file, lines in sorted(report.recordings.items())],
-        "batches": [{"file": file, "lines": lines} for file, lines in sorted(report.batches.items())],
+        "recordings": [
+            {"file": file, "lines": lines} for file, lines in sorted(report.recordings.items())
+        ],
+        "batches": [
+            {"file": file, "lines": lines} for file, lines in sorted(report.batches.items())
+        ],
         "unread": [{"file": file, "why": why} for file, why in sorted(report.unread.items())],
     }
 
 
 def report_sarif(report: Report, root: Path) -> dict[str, Any]:
     """Return the report as one SARIF run, its URIs relative to `root`; what moves as it is isn't a result."""
-    files = {"recording": "a recording of Chat Completions", "batch": "the input of a batch of Chat Completions"}
+    files = {
+        "recording": "a recording of Chat Completions",
+        "batch": "the input of a batch of Chat Completions",
+    }
     ids = [*(one for one in VERDICTS if one != "moves"), *files]
     texts = {**VERDICT_TEXT, **files}
     levels = {**_LEVELS, **dict.fromkeys(files, "note")}
@@ -107,7 +123,9 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
         {
             "id": one,
             "name": one.capitalize(),
-            "shortDescription": {"text": f"A call that {texts[one]}" if one not in files else texts[one]},
+            "shortDescription": {
+                "text": f"A call that {texts[one]}" if one not in files else texts[one]
+            },
             "defaultConfiguration": {"level": levels[one]},
         }
         for one in ids
@@ -139,7 +157,9 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
             {
                 "tool": {"driver": driver},
                 "columnKind": "unicodeCodePoints",
-                "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notifications}],
+                "invocations": [
+                    {"executionSuccessful": True, "toolExecutionNotifications": notifications}
+                ],
                 "results": results,
             }
         ],
@@ -156,7 +176,13 @@ def _message(one: Finding) -> str:
 
 
 def _result(  # noqa: PLR0917
-    rule: str, ids: list[str], levels: Mapping[str, str], text: str, uri: str, line: int | None, column: int | None
+    rule: str,
+    ids: list[str],
+    levels: Mapping[str, str],
+    text: str,
+    uri: str,
+    line: int | None,
+    column: int | None,
 ) -> dict[str, Any]:
     return {
         "ruleId": rule, "ruleIndex": ids.index(rule), "level": levels[rule], "message": {"text": text},
@@ -167,7 +193,9 @@ def _result(  # noqa: PLR0917
 def _location(uri: str, line: int | None, column: int | None) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
     if line is not None:
-        physical["region"] = {"startLine": line} | ({} if column is None else {"startColumn": column})
+        physical["region"] = {"startLine": line} | (
+            {} if column is None else {"startColumn": column}
+        )
     return {"physicalLocation": physical}
 
 

@@ -54,7 +54,9 @@ class ModuleIndex:
 
     def _is_top(self, k: int) -> bool:
         folder = _folder(self.paths[k])
-        return f"{_folder(folder) if self._is_package(k) else folder}/__init__.py" not in self._by_path
+        return (
+            f"{_folder(folder) if self._is_package(k) else folder}/__init__.py" not in self._by_path
+        )
 
     @lru_cache(maxsize=100_000)  # noqa: B019  # one for each scan
     def resolve(self, near: str, dots: int, module: str, name: str) -> str:
@@ -79,7 +81,9 @@ class ModuleIndex:
             return f"@{found}.{name}" if name else f"@{found}"
         return written
 
-    def imports(self, file: int, written: Iterable[tuple[int, str, str]]) -> frozenset[tuple[int, str]]:
+    def imports(
+        self, file: int, written: Iterable[tuple[int, str, str]]
+    ) -> frozenset[tuple[int, str]]:
         """Return what a file imports of the project: names, each with its file; empty for a whole module."""
         found = (self.resolve(self.paths[file], *one) for one in written)
         return frozenset(_split(one) for one in found if one.startswith("@"))
@@ -99,7 +103,14 @@ def _folder(path: str) -> str:
 
 def _common_folders(one: str, other: str) -> int:
     """Count the folders that two paths begin with."""
-    return next((k for k, (a, b) in enumerate(zip(one.split("/"), other.split("/"), strict=False)) if a != b), 0)
+    return next(
+        (
+            k
+            for k, (a, b) in enumerate(zip(one.split("/"), other.split("/"), strict=False))
+            if a != b
+        ),
+        0,
+    )
 
 
 class Module:
@@ -116,7 +127,9 @@ class Module:
         self.symbols.module.file = self._path
         self.wrappers: dict[int, Wrapper] = {}
         self._found: list[Site] | None = None
-        self._informative: dict[int, bool] = {}  # whether a function or class tells more than its text, by its id
+        self._informative: dict[
+            int, bool
+        ] = {}  # whether a function or class tells more than its text, by its id
 
     @property
     def always_followed(self) -> frozenset[int]:
@@ -139,7 +152,9 @@ class Module:
         """Return the file's sites; looked for once, also where files import one another."""
         if self._found is None:
             self._found = []
-            self._found = find_module_sites(self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper)
+            self._found = find_module_sites(
+                self._wrapper, self._text, self.symbols, self.wrappers, self._project.wrapper
+            )
         return self._found
 
     def exports(self) -> frozenset[str]:
@@ -148,16 +163,23 @@ class Module:
         for name, bindings in self.symbols.module.bindings.items():
             imported = {one.dotted for one in bindings if one.dotted is not None}
             if any(self._is_informative_import(one) for one in imported) or any(
-                self._is_informative(self.symbols.bound(one)) for one in bindings if one.dotted is None
+                self._is_informative(self.symbols.bound(one))
+                for one in bindings
+                if one.dotted is None
             ):
                 found.add(name)
         stars = (one for one in self.symbols.module.stars if one.startswith("@"))
-        return frozenset(found).union(*(self._project.exported_names.get(int(one[1:]), ()) for one in stars))
+        return frozenset(found).union(
+            *(self._project.exported_names.get(int(one[1:]), ()) for one in stars)
+        )
 
     def _is_informative_import(self, dotted: str) -> bool:
         file, _, name = dotted[1:].partition(".")
         if not dotted.startswith("@"):
-            return known_clients.framework(dotted) is not None and known_clients.framework(dotted).kind == "litellm"  # type: ignore[union-attr]
+            return (
+                known_clients.framework(dotted) is not None
+                and known_clients.framework(dotted).kind == "litellm"
+            )  # type: ignore[union-attr]
         return name in self._project.exported_names.get(int(file), ())
 
     def _is_informative(self, symbol: Symbol) -> bool:
@@ -170,12 +192,16 @@ class Module:
         if told is None:
             self._informative[id(scope)] = False  # while it is looked at
             told = self._informative[id(scope)] = (
-                self._is_informative_function(scope) if scope.kind == "function" else self._is_informative_class(scope)
+                self._is_informative_function(scope)
+                if scope.kind == "function"
+                else self._is_informative_class(scope)
             )
         return told
 
     def _is_informative_function(self, scope: Scope) -> bool:
-        return self.find_wrapper(scope) or (bool(scope.returns) and self._is_informative(self.symbols.returned(scope)))
+        return self.find_wrapper(scope) or (
+            bool(scope.returns) and self._is_informative(self.symbols.returned(scope))
+        )
 
     def _is_informative_class(self, scope: Scope) -> bool:
         for bindings in (*scope.bindings.values(), *scope.attributes.values()):
@@ -185,7 +211,10 @@ class Module:
                         return True
                 elif self._is_informative(self.symbols.bound(one)):
                     return True
-        return any(self._is_informative(self.symbols.of(base, scope.parent or scope)) for base in scope.bases)
+        return any(
+            self._is_informative(self.symbols.of(base, scope.parent or scope))
+            for base in scope.bases
+        )
 
     def find_wrapper(self, scope: Scope) -> bool:
         """Return whether a function, or one in it, passes parameters of its own on to Chat."""

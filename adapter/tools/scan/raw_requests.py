@@ -18,9 +18,7 @@ from .string_values import StringValues
 from .symbols import Scope, Symbol, Symbols, parts_of, text_of
 
 BATCH_STAYS = "the Batch API isn't moved: its input file is written for the endpoint that it names"
-_ENDPOINT_DOUBLE_NOTE = (
-    "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
-)
+_ENDPOINT_DOUBLE_NOTE = "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
 _URL_ARGUMENTS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
 _ROUNDS = 3  # of functions that call functions that send
 _String = cst.BaseString | cst.FormattedStringText
@@ -34,7 +32,10 @@ def find_requests(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.
     if strings.mentions_endpoint:
         finder.walk(module)
         finder.add_forwarded()
-    return [*zip(finder.sites, finder.nodes, strict=True), *zip(strings.sites, strings.nodes, strict=True)]
+    return [
+        *zip(finder.sites, finder.nodes, strict=True),
+        *zip(strings.sites, strings.nodes, strict=True),
+    ]
 
 
 class _Strings(Finder):
@@ -56,15 +57,21 @@ class _Strings(Finder):
     def _is_batched(self) -> bool:
         line = next((node for node in reversed(self.stack) if isinstance(node, cst.Dict)), None)
         keys = line.elements if line is not None else ()
-        return any(isinstance(one, cst.DictElement) and text_of(one.key) == "custom_id" for one in keys)
+        return any(
+            isinstance(one, cst.DictElement) and text_of(one.key) == "custom_id" for one in keys
+        )
 
 
 class _Requests(Finder):
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         super().__init__(module, symbols)
         self._texts = StringValues(module, symbols)
-        self._calls: list[tuple[cst.Call, Scope, Scope]] = []  # of functions of this module, each with the function
-        self._sending: dict[tuple[int, str], Sender] = {}  # by a function and its parameter that says where
+        self._calls: list[
+            tuple[cst.Call, Scope, Scope]
+        ] = []  # of functions of this module, each with the function
+        self._sending: dict[
+            tuple[int, str], Sender
+        ] = {}  # by a function and its parameter that says where
 
     def visit_Decorator(self, node: cst.Decorator) -> bool:
         return False  # a route, a test's double for a while
@@ -83,7 +90,9 @@ class _Requests(Finder):
             if isinstance(arg.value, (cst.Name, cst.Attribute)):
                 handed = self._sender(arg.value, self._symbols.of(arg.value, self._scope))
             if handed is not None:
-                self._add_request(node, _url_candidates(node.args[k + 1 :]), last_name(arg.value), handed)
+                self._add_request(
+                    node, _url_candidates(node.args[k + 1 :]), last_name(arg.value), handed
+                )
                 return
         if symbol.defined is not None and symbol.defined.kind == "function":
             self._calls.append((node, self._scope, symbol.defined))
@@ -112,12 +121,18 @@ class _Requests(Finder):
                     return f"{path}()"
         return "?"
 
-    def _add_request(self, node: cst.Call, urls: Sequence[cst.BaseExpression], call: str, found: Sender) -> None:
+    def _add_request(
+        self, node: cst.Call, urls: Sequence[cst.BaseExpression], call: str, found: Sender
+    ) -> None:
         for url in urls:
-            texts = [one for one in self._texts.of(url, self._scope) if known_clients.ENDPOINT in one]
+            texts = [
+                one for one in self._texts.of(url, self._scope) if known_clients.ENDPOINT in one
+            ]
             # A test's client of its own server is asked for paths.
             own = self._scope.name.startswith("test") and all(one.startswith("/") for one in texts)
-            if texts and not ("own client" not in found.note and found.verdict == "unclear" and own):
+            if texts and not (
+                "own client" not in found.note and found.verdict == "unclear" and own
+            ):
                 for string in self._endpoint_strings(url, self._scope):
                     self._add(string, "http", call, forced=found.verdict, note=found.note)
                 return
@@ -130,7 +145,13 @@ class _Requests(Finder):
         for url in [*_url_candidates(node.args), *(arg.value for arg in node.args[2:3])]:
             if any(known_clients.ENDPOINT in one for one in self._texts.of(url, self._scope)):
                 for string in self._endpoint_strings(url, self._scope):
-                    self._add(string, "test double", last_name(node.func), forced="unclear", note=_ENDPOINT_DOUBLE_NOTE)
+                    self._add(
+                        string,
+                        "test double",
+                        last_name(node.func),
+                        forced="unclear",
+                        note=_ENDPOINT_DOUBLE_NOTE,
+                    )
                 return
 
     def _endpoint_strings(self, url: cst.BaseExpression, scope: Scope) -> Iterable[cst.CSTNode]:
@@ -152,7 +173,9 @@ class _Requests(Finder):
         if finder.found:
             return True
         values = (
-            [one.value for one in self._symbols.lookup(url.value, self._scope)] if isinstance(url, cst.Name) else []
+            [one.value for one in self._symbols.lookup(url.value, self._scope)]
+            if isinstance(url, cst.Name)
+            else []
         )
         for value in values:
             if value is not None:
@@ -190,7 +213,9 @@ class _NameReads(Walker):
 def _url_candidates(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
     """Return the arguments that may be a URL: the first two by position, and those named so."""
     placed = [arg.value for arg in args if arg.keyword is None and not arg.star][:2]
-    return placed + [arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URL_ARGUMENTS]
+    return placed + [
+        arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URL_ARGUMENTS
+    ]
 
 
 def _argument_for(node: cst.Call, function: Scope, name: str) -> cst.BaseExpression | None:

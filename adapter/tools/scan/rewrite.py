@@ -42,7 +42,9 @@ class FileChange:
     def encoding(self) -> str:
         """Return the file's encoding."""
         found = "utf-8" if self.path.suffix.lower() == ".ipynb" else sources.decode(self.before)[1]
-        return "utf-8" if found == "utf-8-sig" else found  # the mark stays a character of the first line
+        return (
+            "utf-8" if found == "utf-8-sig" else found
+        )  # the mark stays a character of the first line
 
     def diff(self) -> str:
         """Return the change as a unified diff."""
@@ -56,8 +58,13 @@ class FileChange:
             return b""
         old, new = _lines(self.before), _lines(self.after)
         name = self.path.as_posix().lstrip("/")
-        lines = difflib.diff_bytes(difflib.unified_diff, old, new, _quoted(f"a/{name}"), _quoted(f"b/{name}"))
-        return b"".join(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
+        lines = difflib.diff_bytes(
+            difflib.unified_diff, old, new, _quoted(f"a/{name}"), _quoted(f"b/{name}")
+        )
+        return b"".join(
+            line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
+            for line in lines
+        )
 
     def write(self) -> None:
         """Write the new text in place: the file keeps its owner, its mode and its other names.
@@ -80,7 +87,9 @@ class FileChange:
                 except BaseException as error:
                     _overwrite(file, self.before)  # there is room for it: it was there
                     if isinstance(error, OSError):
-                        raise Unreadable(f"it can't be written: {regular_files.reason_of(error)}") from None
+                        raise Unreadable(
+                            f"it can't be written: {regular_files.reason_of(error)}"
+                        ) from None
                     raise
 
 
@@ -92,7 +101,11 @@ def writable(path: Path) -> IO[bytes]:
         if not mode.st_mode & 0o222:  # a superuser may write it all the same
             raise Unreadable("it is read-only")
         handle = os.open(
-            path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+            path,
+            os.O_RDWR
+            | getattr(os, "O_NOFOLLOW", 0)
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_BINARY", 0),
         )
     except OSError as error:
         raise Unreadable(regular_files.reason_of(error)) from None
@@ -137,12 +150,17 @@ def _quoted(name: str) -> bytes:
     """Write a file's name as git does in a patch: one that holds controls or quotes is quoted."""
     if name.isprintable() and not set(name) & {'"', "\\"}:
         return name.encode()
-    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in os.fsencode(name))
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}"
+        for byte in os.fsencode(name)
+    )
     return f'"{"".join(plain)}"'.encode()
 
 
 def find_changes(
-    paths: Sequence[Path], exclude: Iterable[str] = (), advance: Callable[[int], None] = lambda _: None
+    paths: Sequence[Path],
+    exclude: Iterable[str] = (),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[FileChange]:
     """Give the files whose imports change, were left, or have something to be looked at."""
     import libcst as cst
@@ -163,7 +181,9 @@ def find_changes(
             if _HINT not in change.before:
                 continue
             book = Notebook(change.before) if path.suffix.lower() == ".ipynb" else None
-            text, encoding = (book.text, "utf-8") if book is not None else sources.decode(change.before)
+            text, encoding = (
+                (book.text, "utf-8") if book is not None else sources.decode(change.before)
+            )
             change.places = book.places if book is not None else ()
             sources.check_depth(text)
             if book is None and text.encode(encoding) != change.before:
@@ -175,7 +195,9 @@ def find_changes(
                 is_imported_elsewhere=partial(taken.may_import, path),
             )
             if fixed.text is not None:
-                change.after = fixed.text.encode(encoding) if book is None else book.changed(fixed.edits)
+                change.after = (
+                    fixed.text.encode(encoding) if book is None else book.changed(fixed.edits)
+                )
         except Unreadable as error:
             change.left = [(1, str(error))]
             yield change
@@ -193,8 +215,13 @@ def find_changes(
             yield change
             continue
         change.left, change.notes = fixed.left, fixed.notes
-        if change.after is not None and (path.is_symlink() or any(path.is_relative_to(one) for one in linked)):
-            change.after, change.left = None, [*change.left, (1, "a symbolic link: name what it leads to")]
+        if change.after is not None and (
+            path.is_symlink() or any(path.is_relative_to(one) for one in linked)
+        ):
+            change.after, change.left = (
+                None,
+                [*change.left, (1, "a symbolic link: name what it leads to")],
+            )
         if change.after is not None or change.left or change.notes:
             yield change
     yield from (FileChange(path, left=[(1, why)]) for path, why in refused)
@@ -222,6 +249,9 @@ def _shadowing_module(path: Path) -> str | None:
     for home in dict.fromkeys((folder, above)):
         if regular_files.is_file(home / "adapter.py"):
             return "adapter.py"
-        if regular_files.is_file(home / "adapter" / "__init__.py") and (home / "adapter").resolve() != ours:
+        if (
+            regular_files.is_file(home / "adapter" / "__init__.py")
+            and (home / "adapter").resolve() != ours
+        ):
             return "adapter/__init__.py"
     return None

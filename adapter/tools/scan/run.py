@@ -93,7 +93,11 @@ def scan(
     """
     require_libcst()
     report = Report()
-    files = list(sources.find_files(paths, exclude, lambda path, why: report.unread.update({path.as_posix(): why})))
+    files = list(
+        sources.find_files(
+            paths, exclude, lambda path, why: report.unread.update({path.as_posix(): why})
+        )
+    )
     report.files = len(files)
     todo: list[int] = []
     others: dict[int, list[tuple[int, str, str]]] = {}
@@ -123,7 +127,14 @@ def scan(
         _scan_in_rounds(report, files, todo, others, lambda tasks: map(worker, tasks), advance)
     else:
         with ProcessPoolExecutor(workers, initializer=_start, initargs=given) as pool:
-            _scan_in_rounds(report, files, todo, others, lambda tasks: pool.map(_work, tasks, chunksize=4), advance)
+            _scan_in_rounds(
+                report,
+                files,
+                todo,
+                others,
+                lambda tasks: pool.map(_work, tasks, chunksize=4),
+                advance,
+            )
     return report
 
 
@@ -153,7 +164,11 @@ def _scan_in_rounds(  # noqa: PLR0917
             if not turn:
                 advance(1)
         names = {k: names.get(k, frozenset()) | new.get(k, frozenset()) for k in {**names, **new}}
-        imports = {k: by_name.imports(k, written) for k, written in unparsed_imports.items()} if new else {}
+        imports = (
+            {k: by_name.imports(k, written) for k, written in unparsed_imports.items()}
+            if new
+            else {}
+        )
         imports |= {k: one.imports for k, one in results.items()}
         todo = sorted(k for k, found in imports.items() if _is_affected(found, new))
         if not todo:
@@ -208,7 +223,9 @@ class Worker:
         from .project import ModuleIndex, Project
 
         self._assessor = Assessor(Settings.model_construct(**settings))
-        self._project = Project(ModuleIndex([Path(path).absolute().as_posix() for path in paths]), {})
+        self._project = Project(
+            ModuleIndex([Path(path).absolute().as_posix() for path in paths]), {}
+        )
         self._paths = paths
 
     def __call__(self, task: Task) -> FileResult:
@@ -231,7 +248,9 @@ class Worker:
             return FileResult(why=str(error))
         except cst.ParserSyntaxError as error:
             cell, line = sources.read_source(path, sources.read_bytes(path)).place(error.raw_line)
-            return FileResult(why=f"syntax error at line {line}" + (f" of cell {cell}" if cell else ""))
+            return FileResult(
+                why=f"syntax error at line {line}" + (f" of cell {cell}" if cell else "")
+            )
         except RecursionError:
             return FileResult(why="nested too deeply")
         except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end

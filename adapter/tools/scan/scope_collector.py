@@ -60,7 +60,9 @@ class Collector(Walker):
     def visit_Nonlocal(self, node: cst.Nonlocal) -> None:
         for one in node.names:
             above = self._scope.parent
-            while above is not None and (above.kind == "class" or one.name.value not in above.bindings):
+            while above is not None and (
+                above.kind == "class" or one.name.value not in above.bindings
+            ):
                 above = above.parent
             if above is not None:
                 self._declared[id(self._scope), one.name.value] = above
@@ -107,7 +109,11 @@ class Collector(Walker):
 
     def _elses(self, k: int) -> Branch:
         found: Branch = ()
-        while k > 0 and isinstance(self.stack[k - 1], cst.If) and self.stack[k - 1].orelse is self.stack[k]:  # type: ignore[attr-defined]
+        while (
+            k > 0
+            and isinstance(self.stack[k - 1], cst.If)
+            and self.stack[k - 1].orelse is self.stack[k]
+        ):  # type: ignore[attr-defined]
             k -= 1
             found = ((id(self.stack[k]), "else"), *found)
         return found
@@ -125,7 +131,10 @@ class Collector(Walker):
                     self.modules[dotted] = meant
             elif isinstance(alias.asname.name, cst.Name):
                 above, _, last = dotted.rpartition(".")
-                self._bind(alias.asname.name.value, dotted=self._resolve(0, above, last) if above else dotted)
+                self._bind(
+                    alias.asname.name.value,
+                    dotted=self._resolve(0, above, last) if above else dotted,
+                )
         return False
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
@@ -137,13 +146,19 @@ class Collector(Walker):
             assert isinstance(alias.name, cst.Name)
             named = alias.asname.name if alias.asname else alias.name
             if isinstance(named, cst.Name):
-                self._bind(named.value, dotted=self._resolve(len(node.relative), module, alias.name.value))
+                self._bind(
+                    named.value, dotted=self._resolve(len(node.relative), module, alias.name.value)
+                )
         return False
 
     def visit_ClassDef(self, node: cst.ClassDef) -> None:
         decorators = [one.decorator for one in node.decorators]
         scope = Scope(
-            "class", node.name.value, self._scope, bases=[arg.value for arg in node.bases], decorators=decorators
+            "class",
+            node.name.value,
+            self._scope,
+            bases=[arg.value for arg in node.bases],
+            decorators=decorators,
         )
         self._bind(node.name.value, defined=scope)
         self._enter(node, scope)
@@ -154,7 +169,9 @@ class Collector(Walker):
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         decorators = [_called(one.decorator) for one in node.decorators]
         annotation = node.returns.annotation if node.returns else None
-        scope = Scope("function", node.name.value, self._scope, annotation=annotation, decorators=decorators)
+        scope = Scope(
+            "function", node.name.value, self._scope, annotation=annotation, decorators=decorators
+        )
         self._bind(node.name.value, defined=scope)
         self._enter(node, scope)
         self._parameters(node.params)
@@ -238,7 +255,9 @@ class Collector(Walker):
         if not isinstance(node.func, cst.Attribute):
             return
         owner, name, args = node.func.value, node.func.attr.value, node.args
-        if isinstance(owner, cst.Name) and owner.value in ("dict", "list") and args:  # dict.update(params, …)
+        if (
+            isinstance(owner, cst.Name) and owner.value in ("dict", "list") and args
+        ):  # dict.update(params, …)
             owner, args = args[0].value, args[1:]
         if name in ("update", "__ior__"):
             for arg in args:
@@ -260,23 +279,44 @@ class Collector(Walker):
     def _record_passed(self, node: cst.Call) -> None:
         for k, arg in enumerate(node.args):
             if isinstance(arg.value, cst.Name) and not arg.star:
-                passed = Passed(self._scope, self.places[id(node)], node, arg.keyword.value if arg.keyword else k)
+                passed = Passed(
+                    self._scope,
+                    self.places[id(node)],
+                    node,
+                    arg.keyword.value if arg.keyword else k,
+                )
                 self._owner(arg.value.value).passed.setdefault(arg.value.value, []).append(passed)
 
     def visit_Del(self, node: cst.Del) -> None:
-        targets = [one.value for one in node.target.elements] if isinstance(node.target, cst.Tuple) else [node.target]
+        targets = (
+            [one.value for one in node.target.elements]
+            if isinstance(node.target, cst.Tuple)
+            else [node.target]
+        )
         for target in targets:
             if isinstance(target, cst.Subscript):
                 self._change(target.value, "drop", key_of(target), None)
 
     def _change(
-        self, owner: cst.BaseExpression, kind: str, key: str | None, value: cst.BaseExpression | None, by: str = ""
+        self,
+        owner: cst.BaseExpression,
+        kind: str,
+        key: str | None,
+        value: cst.BaseExpression | None,
+        by: str = "",
     ) -> None:
         match owner:
-            case cst.Call(func=cst.Attribute(value=inside, attr=cst.Name(value="setdefault")), args=[first, *_]):
+            case cst.Call(
+                func=cst.Attribute(value=inside, attr=cst.Name(value="setdefault")),
+                args=[first, *_],
+            ):
                 owner = cst.Subscript(inside, [cst.SubscriptElement(cst.Index(first.value))])
         if isinstance(owner, cst.Subscript) and kind != "drop":  # params["extra_body"]["seed"] = 1
-            inner = cst.Dict([cst.DictElement(cst.SimpleString(repr(key)), value)]) if key and value else value
+            inner = (
+                cst.Dict([cst.DictElement(cst.SimpleString(repr(key)), value)])
+                if key and value
+                else value
+            )
             kind, key, owner, value = "update", key_of(owner), owner.value, inner
             if key is None or inner is None:
                 kind, key = "add", None
@@ -304,16 +344,26 @@ class Collector(Walker):
             case cst.Attribute(value=cst.Name(value="self" | "cls")):
                 owner = self._scope.enclosing_class()
                 if owner is not None:
-                    bound = Binding(self._scope, self._next_place(), value=value, annotation=annotation, index=index)
+                    bound = Binding(
+                        self._scope,
+                        self._next_place(),
+                        value=value,
+                        annotation=annotation,
+                        index=index,
+                    )
                     owner.attributes.setdefault(target.attr.value, []).append(bound)
             case cst.Attribute():
-                bound = Binding(self._scope, self._next_place(), value=value, annotation=annotation, index=index)
+                bound = Binding(
+                    self._scope, self._next_place(), value=value, annotation=annotation, index=index
+                )
                 self.outside.setdefault(target.attr.value, []).append((target.value, bound))
             case cst.Subscript():
                 if value is not None:
                     self._change(target.value, "set", key_of(target), value, _name_of_key(target))
             case cst.Tuple() | cst.List():
-                pairs: Sequence[cst.BaseElement] = value.elements if isinstance(value, (cst.Tuple, cst.List)) else ()
+                pairs: Sequence[cst.BaseElement] = (
+                    value.elements if isinstance(value, (cst.Tuple, cst.List)) else ()
+                )
                 for k, element in enumerate(target.elements):
                     if len(pairs) == len(target.elements):
                         self._target(element.value, pairs[k].value)

@@ -30,7 +30,10 @@ class Place:
     def excludes(self, other: Place) -> bool:
         """Return whether no run reaches both places: they stand in different arms of one statement."""
         arms = dict(self.branch)
-        return any(arms.get(node, arm) != arm and arm.startswith(_EXCLUSIVE_ARMS) for node, arm in other.branch)
+        return any(
+            arms.get(node, arm) != arm and arm.startswith(_EXCLUSIVE_ARMS)
+            for node, arm in other.branch
+        )
 
     def always_follows(self, other: Place) -> bool:
         """Return whether a run that gets here has passed the other place."""
@@ -74,7 +77,11 @@ class Scope:
             return "<module>"
         above = self.parent
         prefix = "" if above is None or above.kind == "module" else above.qualname + "."
-        return prefix + ("<locals>." if above is not None and above.kind == "function" else "") + self.name
+        return (
+            prefix
+            + ("<locals>." if above is not None and above.kind == "function" else "")
+            + self.name
+        )
 
     def root(self) -> Scope:
         """Return its module."""
@@ -93,7 +100,10 @@ class Scope:
     def is_property(self) -> bool:
         """Return whether a function is read like an attribute."""
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
-        return any(name.rpartition(".")[2] in ("property", "cached_property", "hybrid_property") for name in names)
+        return any(
+            name.rpartition(".")[2] in ("property", "cached_property", "hybrid_property")
+            for name in names
+        )
 
     def parameter(self, argument: int | str, *, by_attribute: bool) -> str:
         """Return the parameter that a call's argument goes to, by position or keyword; empty where there is none."""
@@ -105,7 +115,9 @@ class Scope:
     def is_bound(self) -> bool:
         """Return whether a function is a method whose first parameter is given by the attribute access."""
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
-        return self.parent is not None and self.parent.kind == "class" and "staticmethod" not in names
+        return (
+            self.parent is not None and self.parent.kind == "class" and "staticmethod" not in names
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,15 @@ def find_files(
     """
     globs = tuple(exclude)
     found = [
-        one for path in paths for one in (_files_below(path, globs, on_unreadable) if regular_files.is_folder(path) else [path])
+        one
+        for path in paths
+        for one in (
+            _files_below(path, globs, on_unreadable) if regular_files.is_folder(path) else [path]
+        )
     ]
-    real = {one: os.path.realpath(one) for one in found}  # Path.resolve raises where links lead in a circle
+    real = {
+        one: os.path.realpath(one) for one in found
+    }  # Path.resolve raises where links lead in a circle
     seen = {real[one]: one for one in reversed(found)}
     seen |= {real[one]: one for one in reversed(found) if not one.is_symlink()}
     for one in dict.fromkeys(found):
@@ -70,7 +76,9 @@ def find_files(
             yield one
 
 
-def _files_below(root: Path, globs: tuple[str, ...], on_unreadable: Callable[[Path, str], object]) -> Iterator[Path]:
+def _files_below(
+    root: Path, globs: tuple[str, ...], on_unreadable: Callable[[Path, str], object]
+) -> Iterator[Path]:
     skipped = SKIPPED - set(Path(os.path.realpath(root)).parts)
 
     def failed(error: OSError) -> None:
@@ -109,7 +117,8 @@ def worth_parsing(raw: bytes) -> bool:
 
 
 _IMPORTED = re.compile(
-    rb"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]+))", re.MULTILINE
+    rb"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]+))",
+    re.MULTILINE,
 )
 
 
@@ -117,7 +126,9 @@ def imports_of(raw: bytes) -> list[tuple[int, str, str]]:
     """List what a module imports, as far as that can be told without parsing it: dots, module and name (empty for a whole module)."""
     found = []
     for dots, module, names, plain in _IMPORTED.findall(raw):
-        found += [(len(dots), module.decode(), "" if name == "*" else name) for name in _split(names)]
+        found += [
+            (len(dots), module.decode(), "" if name == "*" else name) for name in _split(names)
+        ]
         found += [(0, name, "") for name in _split(plain)]
     return found
 
@@ -142,7 +153,9 @@ def decode(raw: bytes) -> tuple[str, str]:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         if encoding not in ("utf-8", "utf-8-sig") and not _keeps_ascii(encoding):
-            raise Unreadable("an encoding in which ASCII is something else")  # punycode takes minutes, too
+            raise Unreadable(
+                "an encoding in which ASCII is something else"
+            )  # punycode takes minutes, too
         return raw.decode(encoding), encoding
     except UnicodeDecodeError as error:
         raise Unreadable(f"not {error.encoding}") from None
@@ -150,7 +163,9 @@ def decode(raw: bytes) -> tuple[str, str]:
         raise Unreadable("an encoding in which ASCII is something else") from None
     except (SyntaxError, LookupError) as error:
         # The first lines are looked at for a declaration, as UTF-8.
-        raise Unreadable("an unknown encoding" if "unknown" in str(error) else "not utf-8") from None
+        raise Unreadable(
+            "an unknown encoding" if "unknown" in str(error) else "not utf-8"
+        ) from None
 
 
 def check_depth(text: str) -> None:
@@ -161,7 +176,10 @@ def check_depth(text: str) -> None:
             ast.parse(text)
     except (RecursionError, MemoryError):
         raise Unreadable("nested too deeply") from None
-    except (SyntaxError, ValueError):  # what is wrong, or newer than this Python, is LibCST's to say
+    except (
+        SyntaxError,
+        ValueError,
+    ):  # what is wrong, or newer than this Python, is LibCST's to say
         if _depth(text) > _MAX_DEPTH:
             raise Unreadable("nested too deeply") from None
 
@@ -198,7 +216,9 @@ def module_of(path: Path) -> str:
             regular_files.is_file(home / one) for one in ("pyproject.toml", "setup.py", "setup.cfg")
         ):
             inside = [*parts[k + 1 : -1], *([] if path.stem == "__init__" else [path.stem])]
-            return ".".join(inside) if inside and all(one.isidentifier() for one in inside) else name
+            return (
+                ".".join(inside) if inside and all(one.isidentifier() for one in inside) else name
+            )
     return name
 
 
@@ -232,7 +252,11 @@ def is_batch(path: Path, raw: bytes) -> bool:
         first = json.loads(raw.lstrip(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0])
     except (ValueError, RecursionError):
         return False
-    return path.suffix.lower() == ".jsonl" and isinstance(first, dict) and {"custom_id", "url", "body"} <= first.keys()
+    return (
+        path.suffix.lower() == ".jsonl"
+        and isinstance(first, dict)
+        and {"custom_id", "url", "body"} <= first.keys()
+    )
 
 
 def is_test(path: Path) -> bool:

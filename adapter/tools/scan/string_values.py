@@ -85,7 +85,9 @@ class StringValues:
         self._strings_read += self._parts.get(id(node), ())
         return found
 
-    def strings(self, node: cst.BaseExpression, scope: Scope) -> list[cst.BaseString | cst.FormattedStringText]:
+    def strings(
+        self, node: cst.BaseExpression, scope: Scope
+    ) -> list[cst.BaseString | cst.FormattedStringText]:
         """Return the strings that an expression's texts are put together from."""
         self.of(node, scope)
         return self._parts.get(id(node), [])
@@ -118,14 +120,19 @@ class StringValues:
                 self._strings_read.append(node)
                 return [text_of(node) or UNKNOWN_PART]
             case cst.FormattedString():
-                self._strings_read += [one for one in node.parts if isinstance(one, cst.FormattedStringText)]
+                self._strings_read += [
+                    one for one in node.parts if isinstance(one, cst.FormattedStringText)
+                ]
                 return self._formatted(node, scope, deeper)
             case cst.ConcatenatedString() | cst.BinaryOperation(operator=cst.Add()):
                 return self._concatenated([node.left, node.right], scope, deeper)
             case cst.BinaryOperation(operator=cst.Divide()):
                 return self._concatenated([node.left, node.right], scope, deeper, "/")
             case cst.BinaryOperation(operator=cst.Modulo()):
-                return [re.sub(r"%(\(\w+\))?[sdr]", UNKNOWN_PART, one) for one in self.of(node.left, scope, deeper)]
+                return [
+                    re.sub(r"%(\(\w+\))?[sdr]", UNKNOWN_PART, one)
+                    for one in self.of(node.left, scope, deeper)
+                ]
         return _UNKNOWN_TEXTS
 
     def _either(self, node: cst.IfExp, scope: Scope, depth: int) -> frozenset[str]:
@@ -149,7 +156,9 @@ class StringValues:
             [
                 frozenset({part.value})
                 if isinstance(part, cst.FormattedStringText)
-                else self.of(cst.ensure_type(part, cst.FormattedStringExpression).expression, scope, depth)
+                else self.of(
+                    cst.ensure_type(part, cst.FormattedStringExpression).expression, scope, depth
+                )
                 for part in node.parts
             ]
         )
@@ -166,7 +175,11 @@ class StringValues:
                 texts = self._returned(one.defined, depth)
             else:
                 default = self._defaults.get((id(one.scope), name))
-                texts = _UNKNOWN_TEXTS if default is None else _UNKNOWN_TEXTS | self.of(default, one.scope, depth)
+                texts = (
+                    _UNKNOWN_TEXTS
+                    if default is None
+                    else _UNKNOWN_TEXTS | self.of(default, one.scope, depth)
+                )
             found |= texts
             for change in one.scope.changes.get(name, ()):
                 if change.kind == "add":  # url += "/chat/completions"
@@ -198,7 +211,9 @@ class StringValues:
             if above is not None and above is not owner:
                 yield from self._members(above, name, depth + 1)
 
-    def item(self, node: cst.BaseExpression, key: str | None, scope: Scope, depth: int = 0) -> frozenset[str]:
+    def item(
+        self, node: cst.BaseExpression, key: str | None, scope: Scope, depth: int = 0
+    ) -> frozenset[str]:
         """Return the texts of a dictionary's entry; of all, for a key that isn't literal."""
         found: set[str] = set()
         for made, where in self._dicts(node, scope):
@@ -226,7 +241,9 @@ class StringValues:
                 for inner in _spread(node):
                     yield from self._dicts(inner, scope, deeper)
             case cst.DictComp(
-                for_in=cst.CompFor(iter=cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("items"))))
+                for_in=cst.CompFor(
+                    iter=cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("items")))
+                )
             ):
                 yield from self._dicts(inner, scope, deeper)
             case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name("copy"))):
@@ -245,7 +262,9 @@ class StringValues:
                 bindings = self._symbols.lookup(node.value, scope)
             case cst.Attribute():
                 owner = self._owner(node.value, scope)
-                bindings = list(self._members(owner, node.attr.value, 0)) if owner is not None else ()
+                bindings = (
+                    list(self._members(owner, node.attr.value, 0)) if owner is not None else ()
+                )
         for one in bindings:
             if one.value is not None:
                 yield from self._dicts(one.value, one.scope, deeper)
@@ -255,12 +274,22 @@ class StringValues:
         symbol = self._symbols.of(node.func, scope)
         name = last_name(node.func)
         if {symbol.path, helpers.get_full_name_for_node(node.func)} & _ENVIRONMENT:
-            return _UNKNOWN_TEXTS | (self.of(given[1], scope, depth) if len(given) > 1 else _UNKNOWN_TEXTS)
+            return _UNKNOWN_TEXTS | (
+                self.of(given[1], scope, depth) if len(given) > 1 else _UNKNOWN_TEXTS
+            )
         if symbol.path in _JOIN_FUNCTIONS or name == "joinpath":
-            parts = given if symbol.path in _JOIN_FUNCTIONS else [cst.ensure_type(node.func, cst.Attribute).value, *given]
+            parts = (
+                given
+                if symbol.path in _JOIN_FUNCTIONS
+                else [cst.ensure_type(node.func, cst.Attribute).value, *given]
+            )
             return self._concatenated(parts, scope, depth, "/")
         if name == "urljoin" and len(given) > 1:
-            return {_joined(a, b) for a in self.of(given[0], scope, depth) for b in self.of(given[1], scope, depth)}
+            return {
+                _joined(a, b)
+                for a in self.of(given[0], scope, depth)
+                for b in self.of(given[1], scope, depth)
+            }
         if name in _TEXT_PRESERVING_FUNCTIONS and given:
             return self.of(given[-1 if name == "cast" else 0], scope, depth)
         if symbol.defined is not None and symbol.defined.kind == "function":
@@ -274,9 +303,15 @@ class StringValues:
     ) -> Iterable[str]:  # fmt: skip
         if name == "join" and len(given) == 1 and isinstance(given[0], (cst.List, cst.Tuple)):
             between = text_of(base) or ""
-            return self._concatenated([one.value for one in given[0].elements], scope, depth, between)
+            return self._concatenated(
+                [one.value for one in given[0].elements], scope, depth, between
+            )
         if name == "join" and given:  # URL.join
-            return {_joined(a, b) for a in self.of(base, scope, depth) for b in self.of(given[0], scope, depth)}
+            return {
+                _joined(a, b)
+                for a in self.of(base, scope, depth)
+                for b in self.of(given[0], scope, depth)
+            }
         if name in ("get", "pop", "setdefault") and given:
             return self.item(base, text_of(given[0]), scope, depth) | (
                 self.of(given[1], scope, depth) if len(given) > 1 else frozenset()
@@ -287,7 +322,10 @@ class StringValues:
         literal = [text_of(one) for one in given]
         if name in ("replace", "removeprefix", "removesuffix") and all(literal[:1]):
             change = getattr(str, name)
-            return [change(one, *(each or "" for each in literal)) for one in self.of(base, scope, depth)]
+            return [
+                change(one, *(each or "" for each in literal))
+                for one in self.of(base, scope, depth)
+            ]
         return self.of(base, scope, depth) if name in _URL_PRESERVING_METHODS else _UNKNOWN_TEXTS
 
     def _format_texts(
@@ -317,7 +355,11 @@ class StringValues:
 def _product(parts: Sequence[frozenset[str]], between: str = "") -> list[str]:
     texts: list[str] = []
     for k, part in enumerate(parts):
-        texts = [f"{a}{between}{b}" for a in texts for b in sorted(part)][:_MAX_TEXTS] if k else sorted(part)
+        texts = (
+            [f"{a}{between}{b}" for a in texts for b in sorted(part)][:_MAX_TEXTS]
+            if k
+            else sorted(part)
+        )
     return texts or [""]
 
 
@@ -376,5 +418,9 @@ def _tested_name(test: cst.BaseExpression) -> str | None:
 
 
 def _mentions(node: cst.CSTNode, name: str) -> bool:
-    own = helpers.get_full_name_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else None
+    own = (
+        helpers.get_full_name_for_node(node)
+        if isinstance(node, (cst.Name, cst.Attribute))
+        else None
+    )
     return own == name or any(_mentions(one, name) for one in node.children)

@@ -92,7 +92,9 @@ class Symbols:
     def binding_scope(self, name: str, scope: Scope) -> Scope:
         """Return the scope that a name is bound in where it is used."""
         here: Scope | None = scope
-        while here is not None and not ((here is scope or here.kind != "class") and name in here.bindings):
+        while here is not None and not (
+            (here is scope or here.kind != "class") and name in here.bindings
+        ):
             here = here.parent
         return here or scope
 
@@ -159,7 +161,10 @@ class Symbols:
             container = values[-1] if values else None
         match container:
             case cst.Dict() | cst.List() | cst.Tuple():
-                return _best([self.of(one.value, scope, depth) for one in container.elements]) or UNKNOWN_SYMBOL
+                return (
+                    _best([self.of(one.value, scope, depth) for one in container.elements])
+                    or UNKNOWN_SYMBOL
+                )
             case cst.DictComp():
                 return self.of(container.value, scope, depth)
         return UNKNOWN_SYMBOL
@@ -172,7 +177,9 @@ class Symbols:
         if binding.dotted is not None:
             return self._followed(Symbol(binding.dotted))
         if binding.defined is not None:
-            return Symbol(f"{binding.defined.kind}:{binding.defined.qualname}", defined=binding.defined)
+            return Symbol(
+                f"{binding.defined.kind}:{binding.defined.qualname}", defined=binding.defined
+            )
         if binding.value is not None:
             self.used.add(id(binding.value))
             if binding.index is not None:
@@ -189,7 +196,9 @@ class Symbols:
             return UNKNOWN_SYMBOL
         function = self.of(called.func, scope, depth).defined
         found = []
-        for returned, _ in function.returns if function is not None and function.kind == "function" else ():
+        for returned, _ in (
+            function.returns if function is not None and function.kind == "function" else ()
+        ):
             if isinstance(returned, cst.Tuple) and index < len(returned.elements):
                 found.append(self.of(returned.elements[index].value, function or scope, depth))
         return _best(found) or UNKNOWN_SYMBOL
@@ -207,7 +216,11 @@ class Symbols:
             self._keep_alive.append(annotation)
         for node in parts_of(annotation):
             found = self.of(node, scope, depth)
-            if CLIENT.fullmatch(found.path + "()") or ".Completions" in found.path or ".AsyncCompletions" in found.path:
+            if (
+                CLIENT.fullmatch(found.path + "()")
+                or ".Completions" in found.path
+                or ".AsyncCompletions" in found.path
+            ):
                 return Symbol(found.path + "()")
             if found.defined is not None and found.defined.kind == "class":
                 return self._instance(found.defined, depth)
@@ -218,10 +231,18 @@ class Symbols:
     def _attribute(self, value: cst.BaseExpression, name: str, scope: Scope, depth: int) -> Symbol:
         if isinstance(value, cst.Name) and value.value in ("self", "cls"):
             owner = scope.enclosing_class()
-            return (self._member(owner, name, depth) if owner is not None else None) or Symbol(f"{UNKNOWN}.{name}")
-        if isinstance(value, cst.Call) and isinstance(value.func, cst.Name) and value.func.value == "super":
+            return (self._member(owner, name, depth) if owner is not None else None) or Symbol(
+                f"{UNKNOWN}.{name}"
+            )
+        if (
+            isinstance(value, cst.Call)
+            and isinstance(value.func, cst.Name)
+            and value.func.value == "super"
+        ):
             owner = scope.enclosing_class()
-            return (self._inherited(owner, name, depth) if owner is not None else None) or Symbol(f"{UNKNOWN}.{name}")
+            return (self._inherited(owner, name, depth) if owner is not None else None) or Symbol(
+                f"{UNKNOWN}.{name}"
+            )
         return self._member_of(self.of(value, scope, depth), name, depth)
 
     def _member_of(self, base: Symbol, name: str, depth: int) -> Symbol:
@@ -230,7 +251,9 @@ class Symbols:
             found = self._member(base.defined, name, depth)
         path = f"{base.path}.{name}"
         path = self._modules.get(path, path)
-        return found or (self._followed(Symbol(path)) if len(path) < _MAX_PATH_CHARACTERS else UNKNOWN_SYMBOL)
+        return found or (
+            self._followed(Symbol(path)) if len(path) < _MAX_PATH_CHARACTERS else UNKNOWN_SYMBOL
+        )
 
     def _member(self, owner: Scope, name: str, depth: int) -> Symbol | None:
         if depth > _MAX_DEPTH:
@@ -252,7 +275,11 @@ class Symbols:
 
     def _call(self, node: cst.Call, scope: Scope, depth: int) -> Symbol:
         function = self.of(node.func, scope, depth)
-        first = node.args[0].value if node.args and node.args[0].keyword is None and not node.args[0].star else None
+        first = (
+            node.args[0].value
+            if node.args and node.args[0].keyword is None and not node.args[0].star
+            else None
+        )
         name = function.path.rpartition(".")[2]
         if function.path in ("functools.partial", "functools.partialmethod") and first is not None:
             inner = self.of(first, scope, depth)
@@ -267,7 +294,11 @@ class Symbols:
             and len(node.args) > 1
         ):
             return self._attribute(first, text_of(node.args[1].value) or ANY, scope, depth)
-        if name in ("get", "pop", "setdefault") and function.defined is None and isinstance(node.func, cst.Attribute):
+        if (
+            name in ("get", "pop", "setdefault")
+            and function.defined is None
+            and isinstance(node.func, cst.Attribute)
+        ):
             entry = self._entry(node.func.value, scope, depth)
             if entry.path != UNKNOWN:
                 return entry
@@ -288,7 +319,11 @@ class Symbols:
         name = function.path.rpartition(".")[2]
         if name in ("with_options", "copy") and CLIENT.match(function.path):
             return Symbol(function.path.removesuffix(f".{name}"))
-        return Symbol(function.path + "()") if function.path != UNKNOWN and len(function.path) < _MAX_PATH_CHARACTERS else UNKNOWN_SYMBOL
+        return (
+            Symbol(function.path + "()")
+            if function.path != UNKNOWN and len(function.path) < _MAX_PATH_CHARACTERS
+            else UNKNOWN_SYMBOL
+        )
 
     def _instance(self, defined: Scope, depth: int) -> Symbol:
         """Return an instance of a class of the project: a client's subclass is a client."""
@@ -308,7 +343,10 @@ class Symbols:
         return known
 
     def _returned(self, function: Scope, depth: int) -> Symbol:
-        found = _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]]) or UNKNOWN_SYMBOL
+        found = (
+            _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]])
+            or UNKNOWN_SYMBOL
+        )
         if CLIENT.match(found.path):
             return found
         annotated = self._annotated(function.annotation, function.parent or function, depth + 1)
@@ -333,7 +371,9 @@ class Symbols:
 
     def _follows(self, path: str) -> bool:
         return (
-            path.startswith("@") and self._project is not None and (self._follow_all or _file(path) in self._project.always_followed)
+            path.startswith("@")
+            and self._project is not None
+            and (self._follow_all or _file(path) in self._project.always_followed)
         )
 
     def follow(self, symbol: Symbol) -> Symbol:
@@ -369,7 +409,9 @@ class Symbols:
         for k, part in enumerate(names):
             name = part.removesuffix("()")
             if found is None:
-                found = self._first(module.bindings.get(name, []), 1) or self._exported(module, name)
+                found = self._first(module.bindings.get(name, []), 1) or self._exported(
+                    module, name
+                )
             else:
                 found = self._member_of(found, name, 1)
             if found is None or found.path == UNKNOWN:
@@ -386,7 +428,9 @@ class Symbols:
         return self._project.load(file) if self._project is not None and file is not None else None
 
     def _exported(self, module: Scope, name: str) -> Symbol | None:
-        return next((Symbol(f"{star}.{name}") for star in module.stars if star.startswith("@")), None)
+        return next(
+            (Symbol(f"{star}.{name}") for star in module.stars if star.startswith("@")), None
+        )
 
 
 def _file(path: str) -> int | None:
@@ -400,7 +444,10 @@ def _best(found: list[Symbol]) -> Symbol | None:
     telling = [one for one in found if one.path != UNKNOWN]
     return next(
         (one for one in telling if CLIENT.match(one.path)),
-        next((one for one in telling if not one.path.startswith(UNKNOWN)), telling[0] if telling else None),
+        next(
+            (one for one in telling if not one.path.startswith(UNKNOWN)),
+            telling[0] if telling else None,
+        ),
     )
 
 

@@ -81,7 +81,11 @@ class Editor:
         assert isinstance(node, cst.ImportFrom)
         assert not isinstance(node.names, cst.ImportStar)
         assert node.module is not None
-        ours = [k for k, alias in enumerate(node.names) if alias.name.value in CLIENTS and own_name(alias) in names]
+        ours = [
+            k
+            for k, alias in enumerate(node.names)
+            if alias.name.value in CLIENTS and own_name(alias) in names
+        ]
         if len(ours) == len(node.names):
             self.replace(node.module, ADAPTER)
             return
@@ -98,13 +102,16 @@ class Editor:
             indent = self._raw[self._line_start(start) : start].decode()
             newline = self._line_end(start).decode()
             lines = "".join(
-                f"{indent}    {name},{f'  {comment}' if comment else ''}{newline}" for name, comment in moved
+                f"{indent}    {name},{f'  {comment}' if comment else ''}{newline}"
+                for name, comment in moved
             )
             self.before(place, f"from {ADAPTER} import ({newline}{lines}{indent})")
         else:
             self.before(place, f"from {ADAPTER} import {', '.join(name for name, _ in moved)}")
 
-    def _remove_name(self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool) -> str:
+    def _remove_name(
+        self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool
+    ) -> str:
         """Take a name out of a list; return the comment behind it, if it has a line of its own."""
         raw = self._raw
         start, end = spans[k]
@@ -129,7 +136,9 @@ class Editor:
             self._removed.append((spans[kept[-1]][1], end))
         else:
             comma = re.compile(rb"[ \t]*,").match(raw, end)
-            self._removed.append((start if raw[line:start].strip() else line, comma.end() if comma else end))
+            self._removed.append(
+                (start if raw[line:start].strip() else line, comma.end() if comma else end)
+            )
         return ""
 
 

@@ -31,12 +31,16 @@ def _derived(package: str) -> Tracer:
 
 
 def _wrapping(package: str, wire: str) -> Tracer:
-    return Tracer(f"{package}'s own class around a client that it makes: its calls stay on Chat Completions", wire)
+    return Tracer(
+        f"{package}'s own class around a client that it makes: its calls stay on Chat Completions",
+        wire,
+    )
 
 
 _HTTP_CLIENT_WIRE = "http_client= one with transport=adapter.Transport()"
 _OLD_SDK = Tracer(
-    "a form of the SDK of the 0.x days: its calls stay on Chat Completions", "move to a client of today's SDK first"
+    "a form of the SDK of the 0.x days: its calls stay on Chat Completions",
+    "move to a client of today's SDK first",
 )
 
 MODULES = {
@@ -60,7 +64,9 @@ def tracer_of_client(path: str) -> Tracer | None:
     module, _, name = path.rpartition(".")
     if name not in CLIENTS and name != "openai":
         return None
-    return MODULES.get(module) or (MODULES.get(module.removesuffix(".openai")) if name in CLIENTS else None)
+    return MODULES.get(module) or (
+        MODULES.get(module.removesuffix(".openai")) if name in CLIENTS else None
+    )
 
 
 def tracer_of_method(path: str) -> Tracer | None:
@@ -70,10 +76,18 @@ def tracer_of_method(path: str) -> Tracer | None:
     if found is not None:
         return found
     module = path.partition(".chat.")[0].partition(".beta.")[0]
-    return (tracer_of_client(module) or MODULES.get(module)) if module.endswith(".openai") else None  # the module's own client
+    return (
+        (tracer_of_client(module) or MODULES.get(module)) if module.endswith(".openai") else None
+    )  # the module's own client
 
 
 def is_wired(symbols: Symbols) -> bool:
     """Tell whether a module has the adapter's own names, which may have wired its clients."""
-    names = ("adapter", "adapter.install", "adapter.patch", "adapter.Transport", "adapter.AsyncTransport")
+    names = (
+        "adapter",
+        "adapter.install",
+        "adapter.patch",
+        "adapter.Transport",
+        "adapter.AsyncTransport",
+    )
     return any(one.dotted in names for bound in symbols.module.bindings.values() for one in bound)

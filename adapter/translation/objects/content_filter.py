@@ -7,7 +7,9 @@ from typing import Any
 
 def _entries(holder: dict[str, Any], source: str | None = None) -> list[dict[str, Any]]:
     filters = holder.get("content_filters")
-    found = [entry for entry in filters if isinstance(entry, dict)] if isinstance(filters, list) else []
+    found = (
+        [entry for entry in filters if isinstance(entry, dict)] if isinstance(filters, list) else []
+    )
     return [entry for entry in found if source is None or entry.get("source_type") == source]
 
 
@@ -44,5 +46,7 @@ def error_details(error: dict[str, Any]) -> dict[str, Any]:
     entries = _entries(error)
     if not entries or "innererror" in error:
         return {}
-    result = entries[0].get("content_filter_results") or entries[0].get("content_filter_result") or {}
+    result = (
+        entries[0].get("content_filter_results") or entries[0].get("content_filter_result") or {}
+    )
     return {"innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": result}}

@@ -20,7 +20,11 @@ def is_cut(response: dict[str, Any]) -> bool:
 
 def cut_by_error(response: dict[str, Any]) -> bool:
     """Tell whether the only thing that says why a response is incomplete is an error: then it has failed."""
-    return bool(response.get("error")) and response.get("status") == "incomplete" and _reason(response) is None
+    return (
+        bool(response.get("error"))
+        and response.get("status") == "incomplete"
+        and _reason(response) is None
+    )
 
 
 def _reason(response: dict[str, Any]) -> str | None:
@@ -29,7 +33,14 @@ def _reason(response: dict[str, Any]) -> str | None:
     return reason if isinstance(reason, str) and reason else None
 
 
-def finish_reason(response: dict[str, Any], context: ReplyContext, *, calls: bool, ledger: Ledger, cut: bool = False) -> str:
+def finish_reason(
+    response: dict[str, Any],
+    context: ReplyContext,
+    *,
+    calls: bool,
+    ledger: Ledger,
+    cut: bool = False,
+) -> str:
     """Return the finish reason of a response that has not failed.
 
     Incomplete wins over calls; a reason that Chat doesn't know is `length`, the safe reading of a cut answer, with an
@@ -42,13 +53,20 @@ def finish_reason(response: dict[str, Any], context: ReplyContext, *, calls: boo
         reason = _reason(response)
         if reason in _DOCUMENTED:
             return _DOCUMENTED[reason]
-        ledger.add("incomplete_details.reason", "changed", "Chat has no such reason; given as length")
+        ledger.add(
+            "incomplete_details.reason", "changed", "Chat has no such reason; given as length"
+        )
         return "length"
     if not calls:
         return "stop"
     if context.legacy_functions:
         return "function_call"
     model = response.get("model")
-    if context.named_choice and context.models.profile(model if isinstance(model, str) else context.model).named_choice_stops:
+    if (
+        context.named_choice
+        and context.models.profile(
+            model if isinstance(model, str) else context.model
+        ).named_choice_stops
+    ):
         return "stop"
     return "tool_calls"

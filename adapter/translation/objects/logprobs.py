@@ -15,7 +15,9 @@ def logprobs_to_chat(entries: Any) -> list[dict[str, Any]]:
     return [
         {
             **_entry(entry),
-            "top_logprobs": [_entry(top) for top in _as_list(entry.get("top_logprobs")) if isinstance(top, dict)],
+            "top_logprobs": [
+                _entry(top) for top in _as_list(entry.get("top_logprobs")) if isinstance(top, dict)
+            ],
         }
         for entry in entries
         if isinstance(entry, dict)

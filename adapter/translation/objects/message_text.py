@@ -104,7 +104,9 @@ class TextSelector:
         """Tell whether the caller has been given nothing so far."""
         return self._length == 0
 
-    def write(self, message: MessageText, text: str, logprobs: list[dict[str, Any]]) -> list[TextPiece]:
+    def write(
+        self, message: MessageText, text: str, logprobs: list[dict[str, Any]]
+    ) -> list[TextPiece]:
         """Take the next piece of a message; a new message ends the one before."""
         out: list[TextPiece] = []
         if message is not self._current:

@@ -14,9 +14,13 @@ def call_to_chat(path: str, item: dict[str, Any], context: ReplyContext) -> dict
     """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (EDGE_CASES 12, 14)."""
     call_id, name = call_id_of(item), name_of(item.get("name"))
     if name is None or call_id is None:
-        raise MalformedReply(f"{path}.{'call_id' if name else 'name'}", "a tool call without a name or an id")
+        raise MalformedReply(
+            f"{path}.{'call_id' if name else 'name'}", "a tool call without a name or an id"
+        )
     made: dict[str, Any] = {"id": context.call_ids.get(call_id, call_id)}
-    kind, key = ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
+    kind, key = (
+        ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
+    )
     written = payload_of(f"{path}.{key}", item.get(key))
     if written is None:
         written = "{}" if key == "arguments" and key in item else ""

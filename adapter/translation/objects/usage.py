@@ -60,7 +60,9 @@ def _count(value: Any) -> int | None:
     return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
-def _details(zeros: dict[str, Any], usage: dict[str, Any], own: str, chats: str) -> dict[str, Any] | None:
+def _details(
+    zeros: dict[str, Any], usage: dict[str, Any], own: str, chats: str
+) -> dict[str, Any] | None:
     """Return the counts of a kind of tokens, without those that are no counts; None where there are no details."""
     found = usage.get(own)
     if not isinstance(found, dict):

@@ -61,7 +61,9 @@ class CallHistory:
 
     calls: Sequence[_Call]
     starts: Sequence[int]  # indexes in `calls`
-    _last_user_digest: str | None  # names the newest user message, where a call follows it or its words are let go
+    _last_user_digest: (
+        str | None
+    )  # names the newest user message, where a call follows it or its words are let go
     _last_user: Item | None  # it itself: most whole replies need no name
     _chain: Any  # hashes user messages and calls so far, where the conversation is named
     _call_ids: Mapping[str, str]
@@ -84,7 +86,10 @@ class CallHistory:
 
     def release(self) -> None:
         """Let go of all but what `memo` needs: of the words, which may be megabytes, their name, and no calls."""
-        self._last_user_digest, self._last_user = self._last_user_digest or _user_digest(self._last_user), None
+        self._last_user_digest, self._last_user = (
+            self._last_user_digest or _user_digest(self._last_user),
+            None,
+        )
         self.calls = self.starts = ()
 
     def caller_id(self, item: Item) -> str:
@@ -123,7 +128,13 @@ class CallHistory:
         if name is None:
             return None
         user = self._last_user_digest or _user_digest(self._last_user)
-        turn = RememberedTurn(tuple(digests), tuple(before), _turn_message(messages, json_format=self.json_format), tuple(ids), user)
+        turn = RememberedTurn(
+            tuple(digests),
+            tuple(before),
+            _turn_message(messages, json_format=self.json_format),
+            tuple(ids),
+            user,
+        )
         return MemoryEntry(name, turn) if turn.has_content or self.keeps_empty else None
 
     def _name(self, own: str, tool: str, digest: str) -> str | None:
@@ -189,7 +200,17 @@ def read_history(
     if chain is not None and tools:
         _add_user_messages(chain, items, unhashed)
     asker = None if user is None else items[user]
-    return CallHistory(calls, starts, user_digest, asker, chain, call_ids, array("q", hashes), legacy, json_format=json_format)
+    return CallHistory(
+        calls,
+        starts,
+        user_digest,
+        asker,
+        chain,
+        call_ids,
+        array("q", hashes),
+        legacy,
+        json_format=json_format,
+    )
 
 
 def delivered_items(output: Sequence[Any], completion: Item) -> list[Any]:
@@ -273,7 +294,10 @@ def insert_turns(
             if _text_digest(items[at], origins[at].prefix) != message.text_digest:
                 continue  # other words than the model's: what is known of it doesn't fit
             lead = turn.reasoning[0]
-            leads[at], leads[first.item] = lead[: message.reasoning_before], lead[message.reasoning_before :]
+            leads[at], leads[first.item] = (
+                lead[: message.reasoning_before],
+                lead[message.reasoning_before :],
+            )
             if message.phase is not None:
                 phases[at] = message.phase
     if cut >= 0:
@@ -298,7 +322,11 @@ def _insert(
     for i, (item, origin) in enumerate(zip(items, origins, strict=True)):
         for lead_item in leads.get(i, ()):
             inserted.append(len(out))
-            out.append(lead_item if with_ids else {key: value for key, value in lead_item.items() if key != "id"})
+            out.append(
+                lead_item
+                if with_ids
+                else {key: value for key, value in lead_item.items() if key != "id"}
+            )
             new_origins.append(Origin("reasoning", origin.message))
         out.append({**item, "phase": phases[i]} if i in phases else item)
         new_origins.append(origin)
@@ -328,7 +356,9 @@ def _unchanged(turn: RememberedTurn, calls: Sequence[_Call], following: Sequence
     if turn.user_digest != calls[0].user_digest:
         return False
     digests = tuple(call.digest for call in calls if call.user_index == calls[0].user_index)
-    return digests == turn.call_digests and all(call.message != calls[-1].message for call in following)
+    return digests == turn.call_digests and all(
+        call.message != calls[-1].message for call in following
+    )
 
 
 def _caller_id(item: Item, call_ids: Mapping[str, str]) -> str:
@@ -378,10 +408,14 @@ def _user_digest(message: Item | None) -> str:
         content = content[0]["text"]
     if isinstance(content, str):
         return _hash("t" + content)
-    return _hash("p" + json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+    return _hash(
+        "p" + json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    )
 
 
-def _turn_message(messages: Sequence[tuple[Item, int] | None], *, json_format: bool) -> TurnMessage | None:
+def _turn_message(
+    messages: Sequence[tuple[Item, int] | None], *, json_format: bool
+) -> TurnMessage | None:
     """Describe the text that the caller has read: of several messages those that are shown."""
     shown = [one for one in messages if one is not None]
     if len(shown) > 1:
@@ -396,7 +430,9 @@ def _turn_message(messages: Sequence[tuple[Item, int] | None], *, json_format: b
                 selector.write(read[-1][0], text_of_message, [])
         selector.finish()
         shown = [
-            one for message, one in sorted(read, key=lambda pair: pair[0].offset or 0) if message.offset is not None
+            one
+            for message, one in sorted(read, key=lambda pair: pair[0].offset or 0)
+            if message.offset is not None
         ]
     if not shown:
         return None
@@ -417,7 +453,11 @@ def _text_of(message: Item) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else ()
-    return "".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return "".join(
+        part["text"]
+        for part in parts
+        if isinstance(part, dict) and isinstance(part.get("text"), str)
+    )
 
 
 def _can_be_sent_back(item: Item) -> bool:

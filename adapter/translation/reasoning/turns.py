@@ -69,7 +69,11 @@ class RememberedTurn:
     def to_json(self) -> Item:
         """Return it as JSON, which memory/untrusted.py reads."""
         message = self.message
-        spoken = {"spoken": [message.reasoning_before, message.phase, message.text_digest, message.id]} if message is not None else {}
+        spoken = (
+            {"spoken": [message.reasoning_before, message.phase, message.text_digest, message.id]}
+            if message is not None
+            else {}
+        )
         return {
             "calls": list(self.call_digests),
             "before": [list(one) for one in self.reasoning],

@@ -19,16 +19,25 @@ MIN_RANDOM = 16
 _MIN_TOOL_NAME = 4  # characters of a tool's name; shorter ones stand in what is random by chance
 
 _UUID = re.compile(
-    r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})", re.IGNORECASE
+    r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})",
+    re.IGNORECASE,
 )
 _PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
 _COUNTER = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
-_COUNTERS = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")  # `User7Turn12Call0`
-_TIMESTAMP = re.compile(r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])")
-_HEX_ID = re.compile(r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})")  # where seconds stand by chance
+_COUNTERS = re.compile(
+    r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?"
+)  # `User7Turn12Call0`
+_TIMESTAMP = re.compile(
+    r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])"
+)
+_HEX_ID = re.compile(
+    r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})"
+)  # where seconds stand by chance
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_TIME_BASED_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)  # version 1, of 2010 to 2038
+_TIME_BASED_UUID = re.compile(
+    r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE
+)  # version 1, of 2010 to 2038
 
 # Pairs of letters that make up some 85 % of English text and of programs' names, and a fifth of what is random.
 _PAIRS = """
@@ -53,7 +62,11 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
         return False
     named = len(tool) >= _MIN_TOOL_NAME and tool in call_id
     plain = _PLAIN.fullmatch(call_id)
-    if plain is not None and not named and (_HEX_ID.fullmatch(plain[1]) or _TIMESTAMP.search(call_id) is None):
+    if (
+        plain is not None
+        and not named
+        and (_HEX_ID.fullmatch(plain[1]) or _TIMESTAMP.search(call_id) is None)
+    ):
         return _is_random(plain[1])  # the same as below, for most
     if named:
         call_id = call_id.replace(tool, "-")
@@ -77,7 +90,9 @@ def _random_digits(match: re.Match[str]) -> str:
 
 def _is_random(text: str) -> bool:
     weights, following = _pair_tables()
-    if 2 * sum(map(following.__contains__, zip(text, text[2:], strict=False))) > len(text):  # `a1b2c3d4`
+    if 2 * sum(map(following.__contains__, zip(text, text[2:], strict=False))) > len(
+        text
+    ):  # `a1b2c3d4`
         return False
     pairs = set(pairwise(text))
     if _HEX.fullmatch(text):
@@ -88,7 +103,9 @@ def _is_random(text: str) -> bool:
         even = min(digits, len(text) - digits) >= len(text) // 16
         return even and len(set(text)) >= 7 and len(pairs - following) >= min(len(text) / 8 + 6, 30)
     if _COUNTERS.fullmatch(text):
-        letters = [(one + other).lower() for one, other in pairwise(text) if (one + other).isalpha()]
+        letters = [
+            (one + other).lower() for one, other in pairwise(text) if (one + other).isalpha()
+        ]
         if 5 * sum(map(_COMMON_PAIRS.__contains__, letters)) >= 3 * len(letters):
             return False
     enough = max(11.0, min(0.6 * len(text), 60.0))
@@ -100,7 +117,9 @@ def _pair_tables() -> tuple[dict[tuple[str, str], int], frozenset[tuple[str, str
     """Say for each pair of characters how little it looks like a part of a word, a number or a sequence: 0 to 2; and which are sequences."""
     characters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     pairs = [(one, other) for one in characters for other in characters]
-    return {pair: _weight(*pair) for pair in pairs}, frozenset(pair for pair in pairs if _is_adjacent(*pair))
+    return {pair: _weight(*pair) for pair in pairs}, frozenset(
+        pair for pair in pairs if _is_adjacent(*pair)
+    )
 
 
 def _weight(one: str, other: str) -> int:

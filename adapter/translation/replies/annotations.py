@@ -26,11 +26,17 @@ def shift_annotation(annotation: Annotation) -> dict[str, Any] | None:
     if message.offset is None or not isinstance(value, dict):
         return None
     shift = message.offset + offset
-    shifted = {key: value[key] + shift for key in ("start_index", "end_index") if isinstance(value.get(key), int)}
+    shifted = {
+        key: value[key] + shift
+        for key in ("start_index", "end_index")
+        if isinstance(value.get(key), int)
+    }
     return value | shifted
 
 
-def annotation_to_chat(annotation: Annotation, ledger: Ledger, *, end: int | None = None) -> dict[str, Any] | None:
+def annotation_to_chat(
+    annotation: Annotation, ledger: Ledger, *, end: int | None = None
+) -> dict[str, Any] | None:
     """Nest a flat citation, shifted to where its part stands in the text; None where Chat has none like it.
 
     `end` is where the text was cut, if it was: a citation that begins behind that is none, and one that reaches over it ends with

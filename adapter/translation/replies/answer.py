@@ -40,14 +40,19 @@ class AnswerCollector:
     def message(self, path: str, item: dict[str, Any]) -> None:
         """Take a message item."""
         commentary = is_commentary(item)
-        text, refusal = MessageText(path, commentary, phase_known=True), MessageText(path, commentary)
+        text, refusal = (
+            MessageText(path, commentary, phase_known=True),
+            MessageText(path, commentary),
+        )
         for p, part in enumerate(parts_of(path, item)):
             if part.kind == "text":
                 self.annotate(text, f"{path}.content[{p}]", part.given.get("annotations"))
             if not part.text:
                 continue
             if part.kind == "text":
-                entries = logprobs_to_chat(part.given.get("logprobs")) if self._context.logprobs else []
+                entries = (
+                    logprobs_to_chat(part.given.get("logprobs")) if self._context.logprobs else []
+                )
                 self._add_text(self._selector.write(text, part.text, entries))
             else:
                 self._add_refusal(self._refusals.write(refusal, part.text, []))
@@ -57,7 +62,9 @@ class AnswerCollector:
     def annotate(self, message: MessageText, path: str, annotations: Any) -> None:
         """Take the annotations of the part that begins where the message's text ends now."""
         for a, value in enumerate(annotations if isinstance(annotations, list) else ()):
-            self._annotations.append(Annotation(message, message.length, value, f"{path}.annotations[{a}]"))
+            self._annotations.append(
+                Annotation(message, message.length, value, f"{path}.annotations[{a}]")
+            )
 
     def call(self) -> None:
         """Note that a call follows."""
@@ -71,11 +78,16 @@ class AnswerCollector:
 
     def annotations(self) -> list[dict[str, Any]]:
         """Return the annotations of what is shown, in Chat's shape, with positions in the text that the caller reads."""
-        found = (annotation_to_chat(a, self._ledger, end=self._cutter.position) for a in self._annotations)
+        found = (
+            annotation_to_chat(a, self._ledger, end=self._cutter.position)
+            for a in self._annotations
+        )
         return [annotation for annotation in found if annotation is not None]
 
     def _add_text(self, pieces: list[TextPiece], *, last: bool = False) -> None:
-        self.has_output = self.has_output or bool(pieces)  # cut down to nothing it is still an answer
+        self.has_output = self.has_output or bool(
+            pieces
+        )  # cut down to nothing it is still an answer
         for piece in self._cutter.feed(pieces, last=last):
             self.text += piece.text
             self.logprobs += piece.logprobs

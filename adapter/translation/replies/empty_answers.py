@@ -28,10 +28,14 @@ _STEPS = frozenset({
 })  # fmt: skip
 
 # Parts of a message that are no answer either.
-_NON_ANSWER_PARTS = frozenset({"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"})
+_NON_ANSWER_PARTS = frozenset(
+    {"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"}
+)
 
 
-def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, has_output: bool) -> None:
+def check_answerable(
+    response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, has_output: bool
+) -> None:
     """Raise where the only thing that came back waits for an answer, or can't be told.
 
     An empty message would look like success. One that was cut says so by how it finished.
@@ -41,7 +45,9 @@ def check_answerable(response: dict[str, Any], items: Iterable[tuple[str, dict[s
     items = list(items)
     for path, item in items:
         if not isinstance(item.get("type"), str):
-            raise MalformedReply(f"{path}.type", f"expected a string, got {json_type(item.get('type'))}")
+            raise MalformedReply(
+                f"{path}.type", f"expected a string, got {json_type(item.get('type'))}"
+            )
     if is_cut(response):
         return
     answered = {item.get("call_id") for _, item in items if item["type"].endswith("_output")}
@@ -68,7 +74,10 @@ def _unshowable_answer(path: str, item: dict[str, Any]) -> tuple[str, str] | Non
         for p, part in enumerate(content if isinstance(content, list) else ()):
             of = part.get("type") if isinstance(part, dict) else None
             if of is not None and of not in _NON_ANSWER_PARTS:
-                return f"{path}.content[{p}]", f"the answer is content of the type {safe_names.name(of)}, {_NOT_SHOWABLE}"
+                return (
+                    f"{path}.content[{p}]",
+                    f"the answer is content of the type {safe_names.name(of)}, {_NOT_SHOWABLE}",
+                )
         return None
     if kind in _STEPS or (kind.endswith("_output") and kind != "shell_call_output"):
         return None

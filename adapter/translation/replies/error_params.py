@@ -79,7 +79,9 @@ def path_to_chat(param: Any, paths: PathMap | None) -> Any:
         case ["tools", int(i), *rest]:
             return _tool(i, rest, paths)
         case ["text", "format", *rest]:
-            inner = {(): "response_format", ("type",): "response_format.type"}.get(tuple(map(str, rest)))
+            inner = {(): "response_format", ("type",): "response_format.type"}.get(
+                tuple(map(str, rest))
+            )
             return inner or _join("response_format.json_schema", rest)
         case ["tool_choice", *rest]:
             return _tool_choice(param, rest, paths)

@@ -18,10 +18,19 @@ UNKNOWN = 500
 # are looked for first, then the others in this order.
 _STATUSES: tuple[tuple[int, str], ...] = (
     (401, "authentication invalid_api_key incorrect_api_key missing_api_key invalid_organization"),
-    (401, "unauthorized unauthenticated invalid_token token_expired token_revoked account_deactivated"),
-    (401, "mismatched_organization mismatched_project invalid_issuer missing_authorization no_api_key"),
+    (
+        401,
+        "unauthorized unauthenticated invalid_token token_expired token_revoked account_deactivated",
+    ),
+    (
+        401,
+        "mismatched_organization mismatched_project invalid_issuer missing_authorization no_api_key",
+    ),
     (403, "permission permission_denied forbidden access_denied insufficient_permissions"),
-    (403, "missing_scope missing_scopes access_terminated country_not_supported region_not_supported"),
+    (
+        403,
+        "missing_scope missing_scopes access_terminated country_not_supported region_not_supported",
+    ),
     (403, "unsupported_country_region_territory ip_not_authorized misalignment_policy_violation"),
     (404, "not_found unknown_url unknown_model no_such_model"),
     (405, "method_not_allowed"),
@@ -30,8 +39,14 @@ _STATUSES: tuple[tuple[int, str], ...] = (
     (409, "conflict aborted already_exists"),
     (422, "unprocessable_entity"),
     (400, "previous_response_not_found invalid_request bad_request validation invalid_argument"),
-    (400, "failed_precondition data_residency_mismatch operation_not_supported model_not_supported"),
-    (400, "tool_use_failed json_validate_failed recitation blocklist spii empty_array empty_string"),
+    (
+        400,
+        "failed_precondition data_residency_mismatch operation_not_supported model_not_supported",
+    ),
+    (
+        400,
+        "tool_use_failed json_validate_failed recitation blocklist spii empty_array empty_string",
+    ),
     (400, "max_output_tokens max_tokens"),
     (429, "rate_limit too_many_requests slow_down requests tokens input_tokens output_tokens"),
     (429, "requests_usage_based tokens_usage_based resource_exhausted request_limit_exceeded"),
@@ -41,13 +56,22 @@ _STATUSES: tuple[tuple[int, str], ...] = (
     (502, "bad_gateway"),
     (401, "invalid_auth* invalid_*key invalid_credential* expired_* *key_expired"),
     (400, "invalid_* unsupported_* missing_* malformed_* duplicate_*"),
-    (400, "unknown_* unrecognized_* unexpected_param* unexpected_arg* extra_* additional_properties*"),
+    (
+        400,
+        "unknown_* unrecognized_* unexpected_param* unexpected_arg* extra_* additional_properties*",
+    ),
     (429, "*rate_limit* *ratelimit* *quota* *usage_limit* *spend_limit* *billing* *throttling*"),
     (429, "*budget* *usage_cap* *free_tier* *rpm_* *tpm_* *concurrent_requests* *spending_cap*"),
     (429, "*insufficient_credit* *insufficient_balance* *insufficient_funds* *credit_balance*"),
-    (429, "*concurrency_limit* *too_many_requests* *_hard_limit* *daily* *monthly* *per_min* *per_day*"),
+    (
+        429,
+        "*concurrency_limit* *too_many_requests* *_hard_limit* *daily* *monthly* *per_min* *per_day*",
+    ),
     (429, "*_credits* credits_* *request_limit* *plan_limit* *account_limit*"),
-    (400, "*image* *content_filter* *filtered* *policy* *policies* *moderation* *safety* *guardrail*"),
+    (
+        400,
+        "*image* *content_filter* *filtered* *policy* *policies* *moderation* *safety* *guardrail*",
+    ),
     (400, "*violation* *responsible_ai* *flagged* *blocked* *prohibited* *sensitive* *guideline*"),
     (400, "*jailbreak* *prompt_injection* *inspection_failed *harmful* *unsafe* *toxic* *illegal*"),
     (400, "*copyright* content_rejected content_not_allowed disallowed_content"),
@@ -55,8 +79,14 @@ _STATUSES: tuple[tuple[int, str], ...] = (
     (503, "*high_load* *high_demand* *_loading no_healthy* no_available*"),
     (504, "*timeout* *timed_out* *deadline*"),
     (400, "*too_large* *too_long* *too_big* *too_small* *too_short* *too_many* *too_few*"),
-    (400, "*above_max* *below_min* *max_length* *context_length* *context_window* *length_exceeded*"),
-    (400, "*max_tokens* *token_limit* *encrypted_content* *not_supported* *unsupported* *maximum* *exceeds*"),
+    (
+        400,
+        "*above_max* *below_min* *max_length* *context_length* *context_window* *length_exceeded*",
+    ),
+    (
+        400,
+        "*max_tokens* *token_limit* *encrypted_content* *not_supported* *unsupported* *maximum* *exceeds*",
+    ),
     (400, "*out_of_range* *max_value* *min_value* *context_overflow* *context_size*"),
     (400, "*context_limit* *size_limit* *length_limit* *characters_limit*"),
     (429, "*limit_reached *limit_exceeded"),
@@ -64,7 +94,9 @@ _STATUSES: tuple[tuple[int, str], ...] = (
     (404, "*not_found* *does_not_exist*"),
 )
 _EXACT = {word: status for status, words in _STATUSES for word in words.split() if "*" not in word}
-_PATTERNS = tuple((word, status) for status, words in _STATUSES for word in words.split() if "*" in word)
+_PATTERNS = tuple(
+    (word, status) for status, words in _STATUSES for word in words.split() if "*" in word
+)
 
 # Where else errors name their status, as a number or a word (Groq's streams, Gemini).
 STATUS_KEYS = ("status_code", "http_status", "status")
@@ -99,7 +131,13 @@ def known_status(value: object) -> int | None:
 def _known(value: str) -> int | None:
     if re.fullmatch(r"[45][0-9]{2}", value):
         return int(value)
-    word = _CAMEL_CASE_BOUNDARY.sub("_", value).lower().replace("-", "_").replace(" ", "_").replace(".", "_")
+    word = (
+        _CAMEL_CASE_BOUNDARY.sub("_", value)
+        .lower()
+        .replace("-", "_")
+        .replace(" ", "_")
+        .replace(".", "_")
+    )
     word = _ERROR_SUFFIX.sub("", word)
     if word in _EXACT:
         return _EXACT[word]

@@ -26,10 +26,21 @@ _ENVELOPE = {"error", "event_id", "response", "response_id", "sequence_number", 
 
 
 def make_failure(
-    path: str, error: Any, paths: PathMap | None = None, *, why: str = "The response failed.", spoke: bool = False
+    path: str,
+    error: Any,
+    paths: PathMap | None = None,
+    *,
+    why: str = "The response failed.",
+    spoke: bool = False,
 ) -> UpstreamFailure:
     """Make the exception for an error object, or an error's text, found in a reply or an event."""
-    given = error if isinstance(error, dict) else {"message": error} if isinstance(error, str) and error else {}
+    given = (
+        error
+        if isinstance(error, dict)
+        else {"message": error}
+        if isinstance(error, str) and error
+        else {}
+    )
     code = given.get("code")
     if not isinstance(code, (str, int)) or isinstance(code, bool):
         code = None
@@ -40,11 +51,20 @@ def make_failure(
     message = given.get("message")
     param = param_to_chat(given.get("param"), paths)
     message = message if isinstance(message, str) and message else why
-    chat = {"message": with_path(message, given.get("param"), paths), "type": kind, "param": param, "code": code}
+    chat = {
+        "message": with_path(message, given.get("param"), paths),
+        "type": kind,
+        "param": param,
+        "code": code,
+    }
     known = {"message", "type", "param", "code", "sequence_number"}
     chat |= {key: value for key, value in given.items() if key not in known}
     chat |= error_details(given)
-    detailed = any(given.get(key) for key in ("message", "code")) or given.get("type") not in (None, "", "error")
+    detailed = any(given.get(key) for key in ("message", "code")) or given.get("type") not in (
+        None,
+        "",
+        "error",
+    )
     return UpstreamFailure(path, chat, status, spoke=spoke, given=given if detailed else None)
 
 
@@ -89,10 +109,16 @@ UNFINISHED = ("queued", "in_progress")
 def printable_id(response: dict[str, Any]) -> str:
     """Return a response's id, for messages."""
     own = response.get("id")
-    return own if isinstance(own, str) and re.fullmatch(r"[\w.:-]{1,128}", own, re.ASCII) else "without an id"
+    return (
+        own
+        if isinstance(own, str) and re.fullmatch(r"[\w.:-]{1,128}", own, re.ASCII)
+        else "without an id"
+    )
 
 
-def response_failure(response: dict[str, Any], paths: PathMap | None = None, *, event_error: Any = None) -> UpstreamFailure:
+def response_failure(
+    response: dict[str, Any], paths: PathMap | None = None, *, event_error: Any = None
+) -> UpstreamFailure:
     """Make the exception for a response that failed, was cancelled or has not run.
 
     `beside` is the error that stands beside the response in its event, where the response has none.
@@ -100,11 +126,28 @@ def response_failure(response: dict[str, Any], paths: PathMap | None = None, *, 
     status = response.get("status")
     if status in UNFINISHED and not response.get("error"):
         why = f"The response {printable_id(response)} is {status}, and isn't waited for."
-        error = {"message": why, "type": "invalid_request_error", "param": None, "code": "response_not_finished"}
-        return UpstreamFailure("status", error, 400, spoke=True, given={})  # another try would start another run
-    why = "The response failed." if status in (None, "failed") else f"The response is {safe_names.name(status)}."
+        error = {
+            "message": why,
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "response_not_finished",
+        }
+        return UpstreamFailure(
+            "status", error, 400, spoke=True, given={}
+        )  # another try would start another run
+    why = (
+        "The response failed."
+        if status in (None, "failed")
+        else f"The response is {safe_names.name(status)}."
+    )
     # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
-    spoke = bool(response.get("output")) or status not in (None, "failed", "completed", "incomplete", *UNFINISHED)
+    spoke = bool(response.get("output")) or status not in (
+        None,
+        "failed",
+        "completed",
+        "incomplete",
+        *UNFINISHED,
+    )
     given = _unwrapped(response.get("error") or event_error or _reason(response))
     return make_failure("error", given, paths, why=why, spoke=spoke)
 

@@ -16,7 +16,9 @@ def merge_completions(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
         raise ValueError("no answers to merge")
     merged = {
         **bodies[0],
-        "choices": [{**choice, "index": k} for k, body in enumerate(bodies) for choice in body["choices"]],
+        "choices": [
+            {**choice, "index": k} for k, body in enumerate(bodies) for choice in body["choices"]
+        ],
     }
     for key, joined in (("usage", sum_usage), ("moderation", merge_moderation)):
         if any(key in body for body in bodies):
@@ -36,7 +38,9 @@ def sum_usage(usages: Iterable[Any]) -> dict[str, Any] | None:
     total: dict[str, Any] = {}
     for key in dict.fromkeys(key for usage in known for key in usage):
         values = [usage.get(key) for usage in known]
-        counts = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+        counts = [
+            value for value in values if isinstance(value, int) and not isinstance(value, bool)
+        ]
         total[key] = sum(counts) if counts else sum_usage(values)
     return total
 
@@ -51,10 +55,15 @@ def merge_moderation(moderations: Iterable[Any]) -> dict[str, Any] | None:
     if not known:
         return None
     merged = dict(known[0])
-    outputs = [moderation["output"] for moderation in known if isinstance(moderation.get("output"), dict)]
+    outputs = [
+        moderation["output"] for moderation in known if isinstance(moderation.get("output"), dict)
+    ]
     failed = [output for output in outputs if not isinstance(output.get("results"), list)]
     if failed:
         merged["output"] = failed[0]
     elif outputs:
-        merged["output"] = {**outputs[0], "results": [result for output in outputs for result in output["results"]]}
+        merged["output"] = {
+            **outputs[0],
+            "results": [result for output in outputs for result in output["results"]],
+        }
     return merged

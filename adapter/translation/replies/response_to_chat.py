@@ -11,7 +11,10 @@ from adapter.errors import MalformedReply
 from adapter.translation.identifiers import completion_id
 from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger, Loss
-from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
+from adapter.translation.objects.content_filter import (
+    completion_filter_results,
+    prompt_filter_results,
+)
 from adapter.translation.objects.finish_reason import cut_by_error, finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.output_items import check_items, is_commentary, longer_of, parts_of
@@ -23,7 +26,12 @@ from .answer import AnswerCollector
 from .empty_answers import check_answerable
 from .errors import error_event, event_failure, response_failure
 
-FINISHED = {"completed", "complete", "incomplete", None}  # "complete" in recording 573; some servers send no status
+FINISHED = {
+    "completed",
+    "complete",
+    "incomplete",
+    None,
+}  # "complete" in recording 573; some servers send no status
 
 
 class Reply(NamedTuple):
@@ -33,7 +41,9 @@ class Reply(NamedTuple):
     losses: tuple[Loss, ...]
 
 
-def response_to_completion(response: Any, asked: ReplyContext | None = None, index: PathMap | None = None) -> Reply:
+def response_to_completion(
+    response: Any, asked: ReplyContext | None = None, index: PathMap | None = None
+) -> Reply:
     """Translate a Response's JSON into a ChatCompletion's.
 
     `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain
@@ -60,8 +70,14 @@ def response_to_completion(response: Any, asked: ReplyContext | None = None, ind
         message["tool_calls"] = calls
     choice: dict[str, Any] = {"index": 0, "message": message}
     if writes_logprobs(response, context):
-        choice["logprobs"] = {"content": answer.logprobs, "refusal": None} if context.logprobs and answer.logprobs else None
-    choice["finish_reason"] = finish_reason(response, context, calls=bool(calls), cut=answer.cut, ledger=ledger)
+        choice["logprobs"] = (
+            {"content": answer.logprobs, "refusal": None}
+            if context.logprobs and answer.logprobs
+            else None
+        )
+    choice["finish_reason"] = finish_reason(
+        response, context, calls=bool(calls), cut=answer.cut, ledger=ledger
+    )
     filtered = completion_filter_results(response)
     if filtered is not None:
         choice["content_filter_results"] = filtered
@@ -71,7 +87,9 @@ def response_to_completion(response: Any, asked: ReplyContext | None = None, ind
         body["usage"] = usage
     elif response.get("usage"):
         add_usage_loss(ledger)
-    if context.metadata and "metadata" in response:  # a compatible server may not say it back, on either API
+    if (
+        context.metadata and "metadata" in response
+    ):  # a compatible server may not say it back, on either API
         body["metadata"] = response["metadata"]
     moderation = moderation_to_chat(response.get("moderation"))
     if moderation is not None:
@@ -139,7 +157,14 @@ def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) ->
     collector.finish()
     items = [(f"output[{i}]", item) for i, item in enumerate(response["output"])]
     check_answerable(response, items, has_output=collector.has_output or bool(calls))
-    return _Answer(collector.text, collector.refusal, collector.annotations(), collector.logprobs, [*calls.values()], cut=collector.is_cut)
+    return _Answer(
+        collector.text,
+        collector.refusal,
+        collector.annotations(),
+        collector.logprobs,
+        [*calls.values()],
+        cut=collector.is_cut,
+    )
 
 
 def checked_response(response: Any, paths: PathMap | None) -> dict[str, Any]:
@@ -189,7 +214,9 @@ def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
         ledger.add(
             path,
             "dropped",
-            f"Chat has no item of the type {safe_names.name(kind)}" if isinstance(kind, str) else "not an item",
+            f"Chat has no item of the type {safe_names.name(kind)}"
+            if isinstance(kind, str)
+            else "not an item",
         )
 
 
@@ -201,7 +228,10 @@ def add_usage_loss(ledger: Ledger) -> None:
 def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
     """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
     model = response.get("model")
-    return context.logprobs or context.models.profile(model if isinstance(model, str) else context.model).logprobs_key
+    return (
+        context.logprobs
+        or context.models.profile(model if isinstance(model, str) else context.model).logprobs_key
+    )
 
 
 def envelope(response: dict[str, Any], context: ReplyContext, kind: str) -> dict[str, Any]:

@@ -30,7 +30,17 @@ class StopCutter:
     pieces pass as they are.
     """
 
-    __slots__ = ("_held", "_logprobs", "_match", "_matchers", "_received", "_released", "_skip", "_stops", "position")
+    __slots__ = (
+        "_held",
+        "_logprobs",
+        "_match",
+        "_matchers",
+        "_received",
+        "_released",
+        "_skip",
+        "_stops",
+        "position",
+    )
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
@@ -42,8 +52,12 @@ class StopCutter:
         self._released = 0  # how much of it was passed on
         self._held: deque[str] = deque()
         self._skip = 0  # how much of the first held string was passed on
-        self._logprobs: deque[tuple[int, dict[str, Any]]] = deque()  # with where in the text each token ends
-        self._match: int | None = None  # the earliest match so far, while an earlier one is still possible
+        self._logprobs: deque[tuple[int, dict[str, Any]]] = (
+            deque()
+        )  # with where in the text each token ends
+        self._match: int | None = (
+            None  # the earliest match so far, while an earlier one is still possible
+        )
 
     @property
     def is_cut(self) -> bool:
@@ -62,13 +76,20 @@ class StopCutter:
             return self._end_at_match()
         if last:
             self._matchers = [_Matcher(stop) for stop in self._stops]
-        return self._release(min((self._received - search.matched for search in self._matchers), default=self._received))
+        return self._release(
+            min(
+                (self._received - search.matched for search in self._matchers),
+                default=self._received,
+            )
+        )
 
     def _scan(self, piece: TextPiece) -> None:
         start = self._received
         self._held.append(piece.text)
         self._received += len(piece.text)
-        self._logprobs += zip((start + end for end in _token_ends(piece)), piece.logprobs, strict=True)
+        self._logprobs += zip(
+            (start + end for end in _token_ends(piece)), piece.logprobs, strict=True
+        )
         for search in self._matchers:
             end = search.feed(piece.text)
             if end is not None:
@@ -76,7 +97,9 @@ class StopCutter:
                 self._match = found if self._match is None else min(found, self._match)
         if self._match is not None:
             # Only what began before the match can still beat it; a sequence that was found looks no further.
-            self._matchers = [s for s in self._matchers if s.matched and self._received - s.matched < self._match]
+            self._matchers = [
+                s for s in self._matchers if s.matched and self._received - s.matched < self._match
+            ]
 
     def _end_at_match(self) -> list[TextPiece]:
         assert self._match is not None

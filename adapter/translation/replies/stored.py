@@ -52,16 +52,39 @@ def messages(body: Any, *, newest_first: bool = False) -> dict[str, Any]:
 def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool) -> None:
     kind = item.get("type", "message")
     if kind == "message":
-        page.append({"id": item.get("id"), "role": item.get("role"), **_content(item.get("content")), "name": None})
+        page.append(
+            {
+                "id": item.get("id"),
+                "role": item.get("role"),
+                **_content(item.get("content")),
+                "name": None,
+            }
+        )
     elif kind in ("function_call", "custom_tool_call"):
         if not page or page[-1]["role"] != "assistant":
-            page.append({"id": None, "role": "assistant", "content": None, "content_parts": None, "name": None})
+            page.append(
+                {
+                    "id": None,
+                    "role": "assistant",
+                    "content": None,
+                    "content_parts": None,
+                    "name": None,
+                }
+            )
         if not newest_first or page[-1]["id"] is None:
             page[-1]["id"] = item.get("id")
         page[-1].setdefault("tool_calls", []).append(call_to_chat("data", item, ReplyContext()))
     elif kind in ("function_call_output", "custom_tool_call_output"):
         text = _content(item.get("output"))
-        page.append({"id": item.get("id"), "role": "tool", "tool_call_id": item.get("call_id"), **text, "name": None})
+        page.append(
+            {
+                "id": item.get("id"),
+                "role": "tool",
+                "tool_call_id": item.get("call_id"),
+                **text,
+                "name": None,
+            }
+        )
 
 
 def _content(content: Any) -> dict[str, Any]:

@@ -45,7 +45,11 @@ class RequestBuilder:
     def leave_out(self, path: str, key: str, why: str) -> None:
         """Go on without a key that the Responses API doesn't have; Chat passes over such keys."""
         if key == "cache_control":
-            self.unsupported(f"{path}.{key}" if path else key, key, "a mark for the prompt caches of other vendors")
+            self.unsupported(
+                f"{path}.{key}" if path else key,
+                key,
+                "a mark for the prompt caches of other vendors",
+            )
         else:
             self.ledger.add(f"{path}.{key}" if path else key, "dropped", why)
 

@@ -58,7 +58,9 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
         body=None if builder.held else builder.body,
         losses=tuple(builder.ledger),
         held=tuple(builder.held),
-        paths=PathMap(tuple(builder.origins), tuple(builder.tools), MappingProxyType(builder.names)),
+        paths=PathMap(
+            tuple(builder.origins), tuple(builder.tools), MappingProxyType(builder.names)
+        ),
         reply_context=ReplyContext(
             model=body["model"] if isinstance(body.get("model"), str) else "",
             stream=bool(body.get("stream")),  # as the SDK takes it, which reads a stream then
@@ -81,7 +83,9 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
     if "messages" not in body:
         raise MalformedRequest("messages", "missing")
     _check_model(builder, body.get("model"))
-    builder.set("store", False)  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
+    builder.set(
+        "store", False
+    )  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
     for name in sorted(filter(CHAT_PARAMETERS.__contains__, body), key=_ORDER.__getitem__):
         rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
@@ -97,7 +101,9 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
             case Conversion.REFUSE:
                 builder.unsupported(name, name, rule.note.rstrip("."))
     _extras(builder, body)
-    builder.body = {name: builder.body[name] for name in ROUTING_FIELDS if name in builder.body} | builder.body
+    builder.body = {
+        name: builder.body[name] for name in ROUTING_FIELDS if name in builder.body
+    } | builder.body
 
 
 def _ask_for_reasoning(builder: RequestBuilder, body: dict[str, Any]) -> bool:
@@ -146,7 +152,9 @@ def _top_logprobs(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> 
         builder.names["top_logprobs"] = "top_logprobs"
     else:
         builder.unsupported(
-            "top_logprobs", "top_logprobs", "Chat takes it together with logprobs only, and has an error of its own"
+            "top_logprobs",
+            "top_logprobs",
+            "Chat takes it together with logprobs only, and has an error of its own",
         )
 
 
@@ -154,14 +162,21 @@ def _max_tokens(name: str) -> Callable[[RequestBuilder, Any, dict[str, Any]], No
     def convert(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
         if "max_output_tokens" in builder.body:
             raise MalformedRequest(
-                name, "given together with max_completion_tokens; Chat Completions takes one of them"
+                name,
+                "given together with max_completion_tokens; Chat Completions takes one of them",
             )
         builder.names["max_output_tokens"] = name
         if isinstance(value, int) and 0 < value < MINIMUM_OUTPUT_TOKENS:
             if builder.policy.action_for(name) != "drop":
-                builder.unsupported(name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more")
+                builder.unsupported(
+                    name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more"
+                )
                 return
-            builder.ledger.add(name, "clamped", f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes")
+            builder.ledger.add(
+                name,
+                "clamped",
+                f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes",
+            )
             value = MINIMUM_OUTPUT_TOKENS
         builder.set("max_output_tokens", value)
 
@@ -185,7 +200,9 @@ def _stream_options(builder: RequestBuilder, value: Any, body: dict[str, Any]) -
         if key == "include_obfuscation":
             options[key] = option
         else:
-            builder.unsupported(f"stream_options.{key}", "stream_options", "not an option of the Responses API")
+            builder.unsupported(
+                f"stream_options.{key}", "stream_options", "not an option of the Responses API"
+            )
     if options and body.get("stream") is True:
         builder.set("stream_options", options)
 
@@ -238,7 +255,9 @@ def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:
                 builder.leave_out("", key, "")
             continue
         if key in RESERVED_KEYS:
-            raise MalformedRequest(key, "not a parameter of Chat Completions, and it would replace a translated one")
+            raise MalformedRequest(
+                key, "not a parameter of Chat Completions, and it would replace a translated one"
+            )
         builder.names.setdefault(key, key)
         if key == "include" and isinstance(value, list):
             for entry in value:
@@ -247,7 +266,10 @@ def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:
             builder.body[key] = value
         elif isinstance(made := builder.body[key], dict) and isinstance(value, dict):
             both = [name for name in value if name in made]
-            inside = {name: _choose_value(builder, f"{key}.{name}", made[name], value[name]) for name in both}
+            inside = {
+                name: _choose_value(builder, f"{key}.{name}", made[name], value[name])
+                for name in both
+            }
             builder.body[key] = made | value | inside
         else:
             builder.body[key] = _choose_value(builder, key, made, value)

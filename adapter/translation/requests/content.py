@@ -26,7 +26,9 @@ def _text(part: Part, path: str) -> Part:
 
 def _image(part: Part, path: str) -> Part:
     image = part.get("image_url")
-    if isinstance(image, str):  # not in the documentation, but sent and accepted (WIRE_FACTS, requests)
+    if isinstance(
+        image, str
+    ):  # not in the documentation, but sent and accepted (WIRE_FACTS, requests)
         image = {"url": image}
     if not isinstance(image, dict):
         raise MalformedRequest(f"{path}.image_url", f"expected an object, got {json_type(image)}")
@@ -38,18 +40,29 @@ def _file(part: Part, path: str) -> Part:
     file = {key: value for key, value in _object(part, "file", path).items() if value is not None}
     if not file.keys() & {"file_id", "file_data", "file_url"}:
         raise MalformedRequest(f"{path}.file", "neither file_id nor file_data is given")
-    return {"type": "input_file"} | {key: value for key, value in file.items() if key in _WRAPPED_KEYS["file"]}
+    return {"type": "input_file"} | {
+        key: value for key, value in file.items() if key in _WRAPPED_KEYS["file"]
+    }
 
 
-_INPUT_CONVERTERS: dict[str, Callable[[Part, str], Part]] = {"text": _text, "image_url": _image, "file": _file}
+_INPUT_CONVERTERS: dict[str, Callable[[Part, str], Part]] = {
+    "text": _text,
+    "image_url": _image,
+    "file": _file,
+}
 
 # What is read of the object that a part wraps.
-_WRAPPED_KEYS = {"image_url": {"url", "detail"}, "file": {"file_id", "file_data", "file_url", "filename", "detail"}}
+_WRAPPED_KEYS = {
+    "image_url": {"url", "detail"},
+    "file": {"file_id", "file_data", "file_url", "filename", "detail"},
+}
 
 
 def _parts(content: Any, path: str) -> list[Part]:
     if not isinstance(content, list):
-        raise MalformedRequest(path, f"expected a string or an array of parts, got {json_type(content)}")
+        raise MalformedRequest(
+            path, f"expected a string or an array of parts, got {json_type(content)}"
+        )
     for p, part in enumerate(content):
         if not isinstance(part, dict):
             raise MalformedRequest(f"{path}[{p}]", f"expected an object, got {json_type(part)}")
@@ -63,7 +76,9 @@ def _unknown_part(builder: RequestBuilder, part: Part, path: str) -> None:
     if kind == "input_audio":
         builder.unsupported(path, "input_audio", "the Responses API takes no audio input")
     else:
-        builder.unsupported(path, "messages", "a kind of part that isn't known here", droppable=False)
+        builder.unsupported(
+            path, "messages", "a kind of part that isn't known here", droppable=False
+        )
 
 
 def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: set[str]) -> None:
@@ -72,7 +87,9 @@ def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: se
             builder.leave_out(path, key, "not a field of this kind of part")
 
 
-def input_content(builder: RequestBuilder, content: Any, path: str) -> tuple[str | list[Part], tuple[str, ...]]:
+def input_content(
+    builder: RequestBuilder, content: Any, path: str
+) -> tuple[str | list[Part], tuple[str, ...]]:
     """Translate what goes into the model: a user, system, developer or tool message's content.
 
     A string stays a string. Returns the content and, for each part, its path inside the message.
@@ -96,7 +113,9 @@ def input_content(builder: RequestBuilder, content: Any, path: str) -> tuple[str
         parts.append(new)
         origins.append(f"content[{p}]")
     if content and not parts and not builder.held:
-        raise MalformedRequest(path, "nothing is left of the content without the parts that can't be carried")
+        raise MalformedRequest(
+            path, "nothing is left of the content without the parts that can't be carried"
+        )
     return parts, tuple(origins)
 
 
@@ -105,7 +124,9 @@ def output_text(text: str) -> Part:
     return {"type": "output_text", "text": text, "annotations": []}
 
 
-def output_content(builder: RequestBuilder, content: Any, refusal: Any, path: str) -> tuple[list[Part], tuple[str, ...]]:
+def output_content(
+    builder: RequestBuilder, content: Any, refusal: Any, path: str
+) -> tuple[list[Part], tuple[str, ...]]:
     """Translate what came out of the model: an assistant message's content and refusal."""
     parts: list[Part] = []
     origins: list[str] = []
@@ -120,14 +141,23 @@ def output_content(builder: RequestBuilder, content: Any, refusal: Any, path: st
                 case "text":
                     parts.append(output_text(string(part.get("text"), f"{here}.text")))
                 case "refusal":
-                    parts.append({"type": "refusal", "refusal": string(part.get("refusal"), f"{here}.refusal")})
+                    parts.append(
+                        {
+                            "type": "refusal",
+                            "refusal": string(part.get("refusal"), f"{here}.refusal"),
+                        }
+                    )
                 case _:
                     _unknown_part(builder, part, here)
                     continue
             if part.get("prompt_cache_breakpoint") is not None:
                 why = "the Responses API takes no cache breakpoint on the model's own text"
-                builder.unsupported(f"{here}.prompt_cache_breakpoint", "prompt_cache_breakpoint", why)
-            _drop_unknown_keys(builder, part, here, {"type", "text", "refusal", "prompt_cache_breakpoint"})
+                builder.unsupported(
+                    f"{here}.prompt_cache_breakpoint", "prompt_cache_breakpoint", why
+                )
+            _drop_unknown_keys(
+                builder, part, here, {"type", "text", "refusal", "prompt_cache_breakpoint"}
+            )
             origins.append(f"content[{p}]")
     if refusal is not None:
         parts.append({"type": "refusal", "refusal": string(refusal, f"{path}.refusal")})

@@ -32,14 +32,18 @@ def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     for i, sequence in enumerate(value):
         _check_stop(f"stop[{i}]", sequence)
     builder.reply_context["stop"] = tuple(value)
-    builder.ledger.add("stop", "changed", "the text is cut here; what the model writes behind the cut is paid for")
+    builder.ledger.add(
+        "stop", "changed", "the text is cut here; what the model writes behind the cut is paid for"
+    )
 
 
 def name_prefix(builder: RequestBuilder, value: Any, path: str) -> str:
     """Return what goes in front of a message's text for its name; nothing where that isn't emulated."""
     path = f"{path}.name"
     if "name" not in builder.policy.emulate:
-        builder.unsupported(path, "name", "messages have no name on the Responses API; opt in with emulate")
+        builder.unsupported(
+            path, "name", "messages have no name on the Responses API; opt in with emulate"
+        )
         return ""
     if not string(value, path):
         builder.ledger.add(path, "dropped", "it is empty")
@@ -57,7 +61,9 @@ def _check_stop(path: str, sequence: Any) -> None:
 def n(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     """Have the request sent more than once, for one choice each."""
     if "n" not in builder.policy.emulate:
-        builder.unsupported("n", "n", "one answer per request on the Responses API; opt in with emulate")
+        builder.unsupported(
+            "n", "n", "one answer per request on the Responses API; opt in with emulate"
+        )
         return
     if not isinstance(value, int) or isinstance(value, bool):
         raise MalformedRequest("n", f"expected an integer, got {json_type(value)}")

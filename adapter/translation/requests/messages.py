@@ -30,7 +30,8 @@ _FIELDS = {
     "system": {"role", "content", "name"},
     "developer": {"role", "content", "name"},
     "user": {"role", "content", "name"},
-    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"} | _IGNORED_BY_CHAT,
+    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"}
+    | _IGNORED_BY_CHAT,
     # On role `tool` the name repeats the call's own; it has no effect on Chat either (EDGE_CASES 21).
     "tool": {"role", "content", "name", "tool_call_id"},
     "function": {"role", "content", "name"},
@@ -81,10 +82,19 @@ class _InputBuilder:
         self.builder = builder
         self.items: list[dict[str, Any]] = []
         self.calls_by_id: dict[str, _Call | _RepeatedCalls] = {}  # by the caller's own ids
-        self.pending: deque[tuple[str, str]] = deque()  # deprecated calls without their output: (name, invented id)
+        self.pending: deque[tuple[str, str]] = (
+            deque()
+        )  # deprecated calls without their output: (name, invented id)
         self.invented = 0
 
-    def add(self, item: dict[str, Any], kind: ItemKind, m: int, call: int = 0, parts: tuple[str, ...] = ()) -> None:
+    def add(
+        self,
+        item: dict[str, Any],
+        kind: ItemKind,
+        m: int,
+        call: int = 0,
+        parts: tuple[str, ...] = (),
+    ) -> None:
         self.items.append(item)
         make = _origin if len(parts) <= _MAX_CACHED_PARTS else Origin
         self.builder.origins.append(make(kind, m, call, parts))
@@ -96,7 +106,9 @@ class _InputBuilder:
         role = string(message.get("role"), f"{path}.role")
         convert = _ROLES.get(role)
         if convert is None:
-            self.builder.unsupported(f"{path}.role", "messages", "a role that isn't known here", droppable=False)
+            self.builder.unsupported(
+                f"{path}.role", "messages", "a role that isn't known here", droppable=False
+            )
             return
         for key, value in message.items():
             if value is not None and key not in _FIELDS[role]:
@@ -124,7 +136,9 @@ class _InputBuilder:
             origin = self.builder.origins[first]
             self.builder.origins[first] = origin._replace(parts=("name", *origin.parts))
         else:
-            self.builder.ledger.add(f"{path}.name", "dropped", "there is no text to write it in front of")
+            self.builder.ledger.add(
+                f"{path}.name", "dropped", "there is no text to write it in front of"
+            )
             return
         self.builder.origins[first] = self.builder.origins[first]._replace(prefix=len(prefix))
         self.builder.ledger.add(f"{path}.name", "changed", "written in front of the message's text")
@@ -135,17 +149,31 @@ class _InputBuilder:
 
     def assistant(self, m: int, path: str, message: dict[str, Any]) -> None:
         if message.get("audio") is not None:
-            self.builder.unsupported(f"{path}.audio", "audio", "the Responses API knows no earlier audio")
+            self.builder.unsupported(
+                f"{path}.audio", "audio", "the Responses API knows no earlier audio"
+            )
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
-            raise MalformedRequest(f"{path}.tool_calls", f"expected an array, got {json_type(calls)}")
+            raise MalformedRequest(
+                f"{path}.tool_calls", f"expected an array, got {json_type(calls)}"
+            )
         legacy = message.get("function_call")
-        parts, origins = output_content(self.builder, message.get("content"), message.get("refusal"), path)
+        parts, origins = output_content(
+            self.builder, message.get("content"), message.get("refusal"), path
+        )
         if not parts and not calls and legacy is None:
-            parts, origins = [output_text("")], ("content",)  # Chat allows an empty answer in the history
+            parts, origins = (
+                [output_text("")],
+                ("content",),
+            )  # Chat allows an empty answer in the history
         if parts:
             # The form that every server takes: typed, without an id (WIRE_FACTS, requests).
-            self.add({"type": "message", "role": "assistant", "content": parts}, "message", m, parts=origins)
+            self.add(
+                {"type": "message", "role": "assistant", "content": parts},
+                "message",
+                m,
+                parts=origins,
+            )
         for k, call in enumerate(calls):
             self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
         if legacy is not None:
@@ -170,19 +198,31 @@ class _InputBuilder:
                 if len(function) != 2:
                     self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)
                 call_id = self.call_id(own, "function_call_output", m, path)
-                self.add(_call_item("function_call", call_id, name, arguments=arguments), "function_call", m, k)
+                self.add(
+                    _call_item("function_call", call_id, name, arguments=arguments),
+                    "function_call",
+                    m,
+                    k,
+                )
             case "custom":
                 custom = call.get("custom")
                 if not isinstance(custom, dict):
-                    raise MalformedRequest(f"{path}.custom", f"expected an object, got {json_type(custom)}")
+                    raise MalformedRequest(
+                        f"{path}.custom", f"expected an object, got {json_type(custom)}"
+                    )
                 name = string(custom.get("name"), f"{path}.custom.name")
                 text = string(custom.get("input"), f"{path}.custom.input")
                 self.whitelist(custom, f"{path}.custom", {"name", "input"})
                 call_id = self.call_id(own, "custom_tool_call_output", m, path)
-                self.add(_call_item("custom_tool_call", call_id, name, input=text), "custom_call", m, k)
+                self.add(
+                    _call_item("custom_tool_call", call_id, name, input=text), "custom_call", m, k
+                )
             case _:
                 self.builder.unsupported(
-                    f"{path}.type", "messages", "a kind of tool call that isn't known here", droppable=False
+                    f"{path}.type",
+                    "messages",
+                    "a kind of tool call that isn't known here",
+                    droppable=False,
                 )
 
     def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
@@ -201,12 +241,24 @@ class _InputBuilder:
         name = string(message.get("name"), f"{path}.name")
         match = next((entry for entry in self.pending if entry[0] == name), None)
         if match is None:
-            self.builder.unsupported(path, "messages", "there is no function_call before it that it answers", droppable=False)
+            self.builder.unsupported(
+                path,
+                "messages",
+                "there is no function_call before it that it answers",
+                droppable=False,
+            )
             return
         self.pending.remove(match)
         content = message.get("content")
-        output, parts = input_content(self.builder, "" if content is None else content, f"{path}.content")
-        self.add({"type": "function_call_output", "call_id": match[1], "output": output}, "output", m, parts=parts)
+        output, parts = input_content(
+            self.builder, "" if content is None else content, f"{path}.content"
+        )
+        self.add(
+            {"type": "function_call_output", "call_id": match[1], "output": output},
+            "output",
+            m,
+            parts=parts,
+        )
 
     def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
         """Return the id under which a call is sent.
@@ -228,7 +280,9 @@ class _InputBuilder:
         called.add((m, sent, output))
         if path is not None:
             self.builder.ledger.add(
-                f"{path}.id", "changed", "sent as another id, since a call before it has the same one"
+                f"{path}.id",
+                "changed",
+                "sent as another id, since a call before it has the same one",
             )
         return sent
 
@@ -276,11 +330,17 @@ def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
     if not isinstance(messages, list):
         raise MalformedRequest("messages", f"expected an array, got {json_type(messages)}")
     if not messages:
-        builder.held.add("messages", "held", "Chat has an error of its own for an empty conversation")
+        builder.held.add(
+            "messages", "held", "Chat has an error of its own for an empty conversation"
+        )
         return
     items = _InputBuilder(builder)
     for m, message in enumerate(messages):
-        if type(message) is dict and len(message) == 2 and type(text := message.get("content")) is str:
+        if (
+            type(message) is dict
+            and len(message) == 2
+            and type(text := message.get("content")) is str
+        ):
             # Most of a long history: the same as below, without looking for anything else.
             role = message.get("role")
             if role in ("user", "system", "developer"):

@@ -43,7 +43,12 @@ def _json_schema(builder: RequestBuilder, wrapped: Any) -> None:
         raise MalformedRequest(path, f"expected an object, got {json_type(wrapped)}")
     name = string(wrapped.get("name"), f"{path}.name")
     if wrapped.get("schema") is None:
-        builder.unsupported(f"{path}.schema", "response_format", "the Responses API asks for a schema", droppable=False)
+        builder.unsupported(
+            f"{path}.schema",
+            "response_format",
+            "the Responses API asks for a schema",
+            droppable=False,
+        )
         return
     shape: dict[str, Any] = {"type": "json_schema", "name": name, "schema": wrapped["schema"]}
     if wrapped.get("description") is not None:

@@ -10,7 +10,9 @@ from adapter.translation.json_types import json_type, string
 from .builder import RequestBuilder
 
 _NEWER_FIELDS = {"allowed_callers", "async", "defer_loading"}
-FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict", "output_schema", *_NEWER_FIELDS})
+FUNCTION_FIELDS = frozenset(
+    {"name", "description", "parameters", "strict", "output_schema", *_NEWER_FIELDS}
+)
 CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER_FIELDS})
 """What the Responses API has for tools of these kinds."""
 
@@ -27,7 +29,10 @@ def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str)
         parameters = {"type": "object", "properties": {}}
         if strict:
             parameters |= {"required": [], "additionalProperties": False}
-    tool: dict[str, Any] = {"type": "function", "name": string(function.get("name"), f"{path}.name")}
+    tool: dict[str, Any] = {
+        "type": "function",
+        "name": string(function.get("name"), f"{path}.name"),
+    }
     if function.get("description") is not None:
         tool["description"] = function["description"]
     tool["parameters"] = parameters
@@ -41,7 +46,10 @@ def _custom_tool(builder: RequestBuilder, custom: dict[str, Any], path: str) -> 
     _copy_rest(builder, tool, custom, path, CUSTOM_FIELDS)
     shape = custom.get("format")
     if isinstance(shape, dict) and isinstance(shape.get("grammar"), dict):
-        shape = {**{key: value for key, value in shape.items() if key != "grammar"}, **shape["grammar"]}
+        shape = {
+            **{key: value for key, value in shape.items() if key != "grammar"},
+            **shape["grammar"],
+        }
     if shape is not None:
         tool["format"] = shape
     return tool
@@ -51,7 +59,13 @@ _WRAPPED = {"function": _function_tool, "custom": _custom_tool}
 _FIELDS = {"function": FUNCTION_FIELDS, "custom": CUSTOM_FIELDS}
 
 
-def _copy_rest(builder: RequestBuilder, tool: dict[str, Any], given: dict[str, Any], path: str, known: frozenset[str]) -> None:
+def _copy_rest(
+    builder: RequestBuilder,
+    tool: dict[str, Any],
+    given: dict[str, Any],
+    path: str,
+    known: frozenset[str],
+) -> None:
     """Take over the other keys of a definition that the Responses API has; Chat passes over any."""
     for key, value in given.items():
         if value is None or key in tool:
@@ -62,7 +76,9 @@ def _copy_rest(builder: RequestBuilder, tool: dict[str, Any], given: dict[str, A
             tool[key] = value
 
 
-def _with_outer_fields(builder: RequestBuilder, tool: dict[str, Any], kind: str, path: str) -> dict[str, Any]:
+def _with_outer_fields(
+    builder: RequestBuilder, tool: dict[str, Any], kind: str, path: str
+) -> dict[str, Any]:
     """Return a tool's definition with what stands beside it, where the Responses API has that.
 
     What stands inside counts.
@@ -78,7 +94,9 @@ def _with_outer_fields(builder: RequestBuilder, tool: dict[str, Any], kind: str,
         elif given is None:
             beside[key] = value
         elif type(given) is not type(value) or given != value:
-            builder.ledger.add(f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else")
+            builder.ledger.add(
+                f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else"
+            )
     return {**inside, **beside} if beside else inside
 
 
@@ -134,12 +152,18 @@ def function_call(builder: RequestBuilder, value: Any) -> None:
         builder.set("tool_choice", value)
         return
     if not isinstance(value, dict):
-        raise MalformedRequest("function_call", f"expected a string or an object, got {json_type(value)}")
-    builder.set("tool_choice", {"type": "function", "name": string(value.get("name"), "function_call.name")})
+        raise MalformedRequest(
+            "function_call", f"expected a string or an object, got {json_type(value)}"
+        )
+    builder.set(
+        "tool_choice", {"type": "function", "name": string(value.get("name"), "function_call.name")}
+    )
     _drop_unknown_keys(builder, value, "function_call", {"name"})
 
 
-def _drop_unknown_keys(builder: RequestBuilder, choice: dict[str, Any], path: str, known: set[str]) -> None:
+def _drop_unknown_keys(
+    builder: RequestBuilder, choice: dict[str, Any], path: str, known: set[str]
+) -> None:
     for key, value in choice.items():
         if value is not None and key not in known:
             builder.leave_out(path, key, "not a field of such a choice")
@@ -164,7 +188,9 @@ def tool_choice(builder: RequestBuilder, value: Any) -> None:
         builder.set("tool_choice", value)
         return
     if not isinstance(value, dict):
-        raise MalformedRequest("tool_choice", f"expected a string or an object, got {json_type(value)}")
+        raise MalformedRequest(
+            "tool_choice", f"expected a string or an object, got {json_type(value)}"
+        )
     allowed = value.get("allowed_tools")
     if value.get("type") == "allowed_tools" and allowed is not None:
         path = "tool_choice.allowed_tools"
@@ -176,7 +202,9 @@ def tool_choice(builder: RequestBuilder, value: Any) -> None:
         flat = [_flat_choice(builder, tool, f"{path}.tools[{i}]") for i, tool in enumerate(listed)]
         _drop_unknown_keys(builder, value, "tool_choice", {"type", "allowed_tools"})
         _drop_unknown_keys(builder, allowed, path, {"mode", "tools"})
-        builder.set("tool_choice", {"type": "allowed_tools", "mode": allowed.get("mode"), "tools": flat})
+        builder.set(
+            "tool_choice", {"type": "allowed_tools", "mode": allowed.get("mode"), "tools": flat}
+        )
         return
     choice = _flat_choice(builder, value, "tool_choice")
     builder.set("tool_choice", choice)
@@ -194,12 +222,16 @@ def web_search_options(builder: RequestBuilder, value: Any) -> None:
     """
     if "web_search_options" not in builder.policy.emulate:
         builder.unsupported(
-            "web_search_options", "web_search_options", "searching is a tool on the Responses API; opt in with emulate"
+            "web_search_options",
+            "web_search_options",
+            "searching is a tool on the Responses API; opt in with emulate",
         )
         return
     if not isinstance(value, dict):
         raise MalformedRequest("web_search_options", f"expected an object, got {json_type(value)}")
-    tool = {"type": "web_search"} | {k: v for k, v in value.items() if v is not None and k != "user_location"}
+    tool = {"type": "web_search"} | {
+        k: v for k, v in value.items() if v is not None and k != "user_location"
+    }
     location = value.get("user_location")
     if isinstance(location, dict):
         inner = location.get("approximate")
@@ -212,4 +244,7 @@ def web_search_options(builder: RequestBuilder, value: Any) -> None:
     builder.tools.append("web_search_options")
     builder.ledger.add("web_search_options", "changed", "a web_search tool in its place")
     if len(own) == 1 and "tool_choice" not in builder.body:
-        builder.set("tool_choice", {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]})
+        builder.set(
+            "tool_choice",
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+        )

@@ -39,7 +39,9 @@ class TextChunk(NamedTuple):
         return _make_chunk(self.template, {"content": self.text}, None, None, self.padding)
 
 
-def _make_chunk(template: ChunkTemplate, delta: Chunk, finish: str | None, logprobs: Any, obfuscation: Any) -> Chunk:
+def _make_chunk(
+    template: ChunkTemplate, delta: Chunk, finish: str | None, logprobs: Any, obfuscation: Any
+) -> Chunk:
     choice: Chunk = {"index": 0, "delta": delta}
     if template.logprobs_key:
         choice["logprobs"] = logprobs
@@ -73,22 +75,32 @@ class ChunkBuilder:
             own = {
                 key: value
                 for key, value in response.items()
-                if value not in _EMPTY_VALUES and key not in _ECHOED and key not in ("object", "status")
+                if value not in _EMPTY_VALUES
+                and key not in _ECHOED
+                and key not in ("object", "status")
             }
             self.response = self.response | own
 
     def set_service_tier(self, tier: Any) -> None:
         """Take the service tier that the finished response gives: it was `auto` until then (WIRE_FACTS, Responses streams)."""
-        if self._template is not None and tier is not None:  # anew: chunks may be under way that are like the old one
-            self._template = self._template._replace(top=self._template.top | {"service_tier": tier})
+        if (
+            self._template is not None and tier is not None
+        ):  # anew: chunks may be under way that are like the old one
+            self._template = self._template._replace(
+                top=self._template.top | {"service_tier": tier}
+            )
 
     def text(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
         """Write text."""
         out: list[Chunk] = []
         for piece in pieces:
             out += self._opening_once({"content": ""})
-            logprobs = {"content": piece.logprobs, "refusal": None} if self._context.logprobs else None
-            out.append(self.delta({"content": piece.text}, logprobs=logprobs, obfuscation=obfuscation))
+            logprobs = (
+                {"content": piece.logprobs, "refusal": None} if self._context.logprobs else None
+            )
+            out.append(
+                self.delta({"content": piece.text}, logprobs=logprobs, obfuscation=obfuscation)
+            )
         return out
 
     def refusal(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
@@ -110,10 +122,21 @@ class ChunkBuilder:
             self.is_open = True
             delta = {"role": "assistant", "content": None, **delta}
             delta.setdefault("refusal", None)
-            logprobs = {"content": [], "refusal": None} if self._context.logprobs and delta["content"] == "" else None
+            logprobs = (
+                {"content": [], "refusal": None}
+                if self._context.logprobs and delta["content"] == ""
+                else None
+            )
         return [self.delta(delta, logprobs=logprobs)]
 
-    def delta(self, delta: Chunk, *, finish: str | None = None, logprobs: Any = None, obfuscation: Any = None) -> Chunk:
+    def delta(
+        self,
+        delta: Chunk,
+        *,
+        finish: str | None = None,
+        logprobs: Any = None,
+        obfuscation: Any = None,
+    ) -> Chunk:
         """Make a chunk with one delta."""
         return _make_chunk(self.template, delta, finish, logprobs, obfuscation)
 
@@ -128,5 +151,7 @@ class ChunkBuilder:
             top = response_to_chat.envelope(self.response, self._context, "chat.completion.chunk")
             if self._context.include_usage:
                 top["usage"] = None
-            self._template = ChunkTemplate(top, response_to_chat.writes_logprobs(self.response, self._context))
+            self._template = ChunkTemplate(
+                top, response_to_chat.writes_logprobs(self.response, self._context)
+            )
         return self._template

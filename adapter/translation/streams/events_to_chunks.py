@@ -24,14 +24,22 @@ from typing import Any
 from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
 from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger
-from adapter.translation.objects.content_filter import completion_filter_results, prompt_filter_results
+from adapter.translation.objects.content_filter import (
+    completion_filter_results,
+    prompt_filter_results,
+)
 from adapter.translation.objects.finish_reason import finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.usage import usage_to_chat
 from adapter.translation.replies import response_to_chat
 from adapter.translation.replies.annotations import annotation_to_chat
 from adapter.translation.replies.empty_answers import check_answerable
-from adapter.translation.replies.errors import error_event, event_failure, printable_id, response_failure
+from adapter.translation.replies.errors import (
+    error_event,
+    event_failure,
+    printable_id,
+    response_failure,
+)
 from adapter.translation.types import PathMap, ReplyContext
 
 from .chunks import Chunk
@@ -120,7 +128,9 @@ class ChunksFromEvents(SettledItems):
         if entry is None:
             if event and not (isinstance(kind, str) and (kind in IGNORED or is_keepalive(kind))):
                 self.unknown = self.unknown if self.unknown is not None else Counter()
-                self.unknown[str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"] += 1
+                self.unknown[
+                    str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"
+                ] += 1
             return []
         handler, following = entry
         self.state = following
@@ -200,7 +210,9 @@ class ChunksFromEvents(SettledItems):
             raise MalformedReply("response", f"expected a Response, got {json_type(given)}")
         response = self._chunks.response | {"status": None} | given
         kind = event["type"].rpartition(".")[2]
-        if not response.get("status") or (kind == "incomplete" and response["status"] == "completed"):
+        if not response.get("status") or (
+            kind == "incomplete" and response["status"] == "completed"
+        ):
             response["status"] = "completed" if kind == "done" else kind
         listed = response.get("output")
         response["output"] = [] if listed is None else listed
@@ -225,7 +237,11 @@ class ChunksFromEvents(SettledItems):
             self._ledger.add(kind, "dropped", "an event that isn't known here")
 
     def _finish(self, response: dict[str, Any]) -> list[Chunk]:
-        opening = [] if self._chunks.is_open or self._call_count else self._chunks.opening({"content": ""})
+        opening = (
+            []
+            if self._chunks.is_open or self._call_count
+            else self._chunks.opening({"content": ""})
+        )
         delta: Chunk = {}
         annotations = [
             made
@@ -235,7 +251,13 @@ class ChunksFromEvents(SettledItems):
         if annotations:
             # All in one: two lists without indexes break the SDK's accumulator (MAPPING §5.5).
             delta["annotations"] = annotations
-        reason = finish_reason(response, self._context, calls=self._call_count > 0, cut=self._cutter.is_cut, ledger=self._ledger)
+        reason = finish_reason(
+            response,
+            self._context,
+            calls=self._call_count > 0,
+            cut=self._cutter.is_cut,
+            ledger=self._ledger,
+        )
         chunk = self._chunks.delta(delta, finish=reason)
         filtered = completion_filter_results(response)
         if filtered is not None:
@@ -281,7 +303,11 @@ def is_terminal(event: Event) -> bool:
     Servers call the last event differently.
     """
     response = event.get("response", event)
-    if not isinstance(response, dict) or response.get("object") != "response" or "output" not in response:
+    if (
+        not isinstance(response, dict)
+        or response.get("object") != "response"
+        or "output" not in response
+    ):
         return False
     status = response.get("status")
     return isinstance(status, str) and status in _FINAL_STATUSES
@@ -325,11 +351,17 @@ TERMINAL = frozenset(_TERMINAL_EVENTS) - {"response.error", "error"}
 
 TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     (state, kind): (handler, following)
-    for state in (State.WAITING, State.RUNNING)  # a resumed stream begins in the middle (WIRE_FACTS, order)
+    for state in (
+        State.WAITING,
+        State.RUNNING,
+    )  # a resumed stream begins in the middle (WIRE_FACTS, order)
     for handlers, following in ((_OUTPUT_EVENTS, State.RUNNING), (_TERMINAL_EVENTS, State.ENDED))
     for kind, handler in handlers.items()
 }
-TABLE |= {(State.FAILING, kind): (ChunksFromEvents._unexplained, State.ENDED) for kind in (*_OUTPUT_EVENTS, *_TERMINAL_EVENTS)}
+TABLE |= {
+    (State.FAILING, kind): (ChunksFromEvents._unexplained, State.ENDED)
+    for kind in (*_OUTPUT_EVENTS, *_TERMINAL_EVENTS)
+}
 TABLE |= {
     (State.FAILING, kind): (handler, State.ENDED)
     for kind, handler in _TERMINAL_EVENTS.items()

@@ -28,7 +28,9 @@ class SettledItems(ItemEvents):
         if not output:
             out += self._settle_announced()
         out += self._settle_repeated(output)
-        out += self._emit_text(self._selector.finish(), last=True) + self._emit_refusal(self._refusals.finish())
+        out += self._emit_text(self._selector.finish(), last=True) + self._emit_refusal(
+            self._refusals.finish()
+        )
         for call in self._items.calls:
             if not call.opened and call.original is None:
                 raise StreamTruncated(f"{call.path}.name", "a tool call without a name or an id")
@@ -65,13 +67,20 @@ class SettledItems(ItemEvents):
             if first is None:
                 continue
             sent, before = "".join(call.delivered), "".join(first.delivered)
-            same = is_empty_payload(sent, call.kind) or not before or same_text(sent, before, as_json=not call.custom)
+            same = (
+                is_empty_payload(sent, call.kind)
+                or not before
+                or same_text(sent, before, as_json=not call.custom)
+            )
             if not same or (call.name, call.custom) != (first.name, first.custom):
                 out += self._on_reused_call_id(call)
                 continue
             if not before and sent:
                 if output and call in self._items.unlisted:
-                    raise StreamTruncated(f"{first.path}.{first.payload_field}", "not what the call with the same id says")
+                    raise StreamTruncated(
+                        f"{first.path}.{first.payload_field}",
+                        "not what the call with the same id says",
+                    )
                 out += self._arguments(first, sent)
             self._ledger.add(call.path, "dropped", "the same call stands before it")
         return out
@@ -83,8 +92,14 @@ class SettledItems(ItemEvents):
     def _check_listed(self) -> None:
         """Raise where the caller was given what the finished response doesn't list."""
         for item in self._items.unlisted:
-            if item.original is None if isinstance(item, Call) else isinstance(item, OpenMessage) and item.shown:
-                raise StreamTruncated(item.path, "the finished response doesn't list what was streamed")
+            if (
+                item.original is None
+                if isinstance(item, Call)
+                else isinstance(item, OpenMessage) and item.shown
+            ):
+                raise StreamTruncated(
+                    item.path, "the finished response doesn't list what was streamed"
+                )
 
     def _check_order(self, output: list[Any]) -> None:
         """Raise where the answer reads otherwise than it was streamed: in the order of the finished response, with what was told late.
@@ -101,9 +116,13 @@ class SettledItems(ItemEvents):
                 for selector in again:
                     selector.call()
                 continue
-            for selector, streamed, (before, after) in zip(again, found.text_and_refusal, pairs, strict=True):
+            for selector, streamed, (before, after) in zip(
+                again, found.text_and_refusal, pairs, strict=True
+            ):
                 commentary = found.commentary if self._context.json_format else streamed.commentary
-                read = MessageText(found.path, commentary and item.get("phase") != FINAL, phase_known=True)
+                read = MessageText(
+                    found.path, commentary and item.get("phase") != FINAL, phase_known=True
+                )
                 if streamed.length:
                     selector.write(read, streamed.text, [])
                 selector.end()
@@ -112,7 +131,9 @@ class SettledItems(ItemEvents):
         for selector, (before, after) in zip(again, pairs, strict=True):
             selector.finish()
             if _shown_texts(before) != _shown_texts(after):
-                raise StreamTruncated("output", "the finished response doesn't read as it was streamed")
+                raise StreamTruncated(
+                    "output", "the finished response doesn't read as it was streamed"
+                )
 
     def _check_finished(self) -> None:
         """Raise where a server that finishes its items has left one open, and says nothing about it at the end."""
@@ -127,4 +148,6 @@ class SettledItems(ItemEvents):
 
 def _shown_texts(messages: list[MessageText]) -> list[tuple[int, str]]:
     """Tell what is read of messages, and where."""
-    return sorted((message.offset, message.text) for message in messages if message.offset is not None)
+    return sorted(
+        (message.offset, message.text) for message in messages if message.offset is not None
+    )

@@ -108,13 +108,17 @@ class ItemEvents(ABC):
             out += self._emit_text(self._selector.end()) + self._emit_refusal(self._refusals.end())
         return out
 
-    def _settle_message(self, found: OpenMessage, item: dict[str, Any], *, last: bool) -> list[Chunk]:
+    def _settle_message(
+        self, found: OpenMessage, item: dict[str, Any], *, last: bool
+    ) -> list[Chunk]:
         """Bring a message up to its finished form.
 
         Told by its whole text, since servers differ in how they number parts.
         """
         parts = parts_of(found.path, item)
-        last = last and item.get("content") is not None  # null says nothing, an empty list that there is nothing
+        last = (
+            last and item.get("content") is not None
+        )  # null says nothing, an empty list that there is nothing
         self._take_phase(found, item)
         out = self._emit_text(self._selector.settle(found.text))
         path = f"{found.path}.content"
@@ -124,7 +128,9 @@ class ItemEvents(ABC):
             whole = "".join([part.text for part in parts if part.kind == of])
             as_json = self._context.json_format and of == "text"
             over = found is not self._items.messages[-1] or self._selector.is_closed(found.text)
-            missing[of] = self._missing(found, path, so_far, whole, as_json=as_json, last=last, closed=over)
+            missing[of] = self._missing(
+                found, path, so_far, whole, as_json=as_json, last=last, closed=over
+            )
         at = {"text": 0, "refusal": 0}
         for p, (kind, text, given) in enumerate(parts):
             if kind is None:
@@ -177,7 +183,9 @@ class ItemEvents(ABC):
         if missing is None and not item.reworded:
             item.reworded = True
             self._ledger.add(
-                path, "changed", "given as it was streamed; the finished text is formatted in another way"
+                path,
+                "changed",
+                "given as it was streamed; the finished text is formatted in another way",
             )
         return missing or ""
 
@@ -189,7 +197,9 @@ class ItemEvents(ABC):
         if part is not None and part_of("part", part).kind is not None:
             message = self._items.message(event)
             if message.done is None:
-                message.part(event.get("content_index")).announced = part if part_of("part", part).text else None
+                message.part(event.get("content_index")).announced = (
+                    part if part_of("part", part).text else None
+                )
         return []
 
     def _part_done(self, event: Event) -> list[Chunk]:
@@ -206,13 +216,22 @@ class ItemEvents(ABC):
         self.fast_path = self._open_fast_path(message, event.get("output_index"), p)
         return out
 
-    def _open_fast_path(self, message: OpenMessage, output_index: Any, p: Any) -> TextFastPath | None:
+    def _open_fast_path(
+        self, message: OpenMessage, output_index: Any, p: Any
+    ) -> TextFastPath | None:
         """Open the short way for the deltas that follow, where all that they do is to be read."""
         plain = self._chunks.is_open and not (self._context.logprobs or self._context.stop)
         numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
-        if not (plain and numbered and self._selector.is_shown(message.text) and self._items.is_unambiguous(message, output_index)):
+        if not (
+            plain
+            and numbered
+            and self._selector.is_shown(message.text)
+            and self._items.is_unambiguous(message, output_index)
+        ):
             return None
-        return TextFastPath((output_index, p), message.parts[p].text, message.text, self._selector, self._chunks)
+        return TextFastPath(
+            (output_index, p), message.parts[p].text, message.text, self._selector, self._chunks
+        )
 
     def _text_done(self, event: Event) -> list[Chunk]:
         part = {"type": "output_text", "text": event.get("text"), "logprobs": event.get("logprobs")}
@@ -238,7 +257,9 @@ class ItemEvents(ABC):
         kind, text, _ = part_of(path, given)
         if kind == "refusal":
             sent = "".join(state.refusal)
-            return self._refusal(message, p, self._missing(message, f"{path}.refusal", sent, text, as_json=False))
+            return self._refusal(
+                message, p, self._missing(message, f"{path}.refusal", sent, text, as_json=False)
+            )
         self._items.annotate(message, p, given.get("annotations"), seen=state.annotations)
         sent = "".join(state.text)
         rest = self._missing(message, f"{path}.text", sent, text, as_json=self._context.json_format)
@@ -253,12 +274,16 @@ class ItemEvents(ABC):
         entries = logprobs_to_chat(logprobs) if self._context.logprobs else []
         return self._emit_text(self._selector.write(message.text, text, entries), obfuscation)
 
-    def _refusal(self, message: OpenMessage, p: Any, text: str | None, obfuscation: Any = None) -> list[Chunk]:
+    def _refusal(
+        self, message: OpenMessage, p: Any, text: str | None, obfuscation: Any = None
+    ) -> list[Chunk]:
         if not text:
             return []
         message.part(p).refusal.append(text)
         shown = self._emit_text(self._selector.settle(message.text))  # it stands before the refusal
-        return shown + self._emit_refusal(self._refusals.write(message.refusal, text, []), obfuscation)
+        return shown + self._emit_refusal(
+            self._refusals.write(message.refusal, text, []), obfuscation
+        )
 
     # Tool calls
 
@@ -271,13 +296,17 @@ class ItemEvents(ABC):
         call = self._items.call(event)
         return self._open_call(call, {**event, "type": call.type}) + self._rest_of_call(call, event)
 
-    def _rest_of_call(self, call: Call, given: dict[str, Any], *, last: bool = False) -> list[Chunk]:
+    def _rest_of_call(
+        self, call: Call, given: dict[str, Any], *, last: bool = False
+    ) -> list[Chunk]:
         path = f"{call.path}.{call.payload_field}"
         whole = payload_of(path, given.get(call.payload_field))
         if whole is None and last and call.payload_field in given and not call.custom:
             whole = "{}"  # null: a call without arguments
         sent = "".join(call.delivered)
-        return self._arguments(call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last))
+        return self._arguments(
+            call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last)
+        )
 
     def _open_call(self, call: Call, item: dict[str, Any]) -> list[Chunk]:
         _update_call(call, item)
@@ -294,7 +323,9 @@ class ItemEvents(ABC):
         assert call.name is not None
         assert call.call_id is not None
         call.opened = True
-        out = self._emit_text(self._selector.call(), last=True) + self._emit_refusal(self._refusals.call())
+        out = self._emit_text(self._selector.call(), last=True) + self._emit_refusal(
+            self._refusals.call()
+        )
         if self._cutter.is_cut:
             call.dropped = True  # it stands behind the cut
             return out
@@ -310,7 +341,11 @@ class ItemEvents(ABC):
         else:
             call_id = self._context.call_ids.get(call.call_id, call.call_id)
             out += self._chunks.opening(
-                {"tool_calls": [{"index": call.index, "id": call_id, "type": call.kind, call.kind: body}]}
+                {
+                    "tool_calls": [
+                        {"index": call.index, "id": call_id, "type": call.kind, call.kind: body}
+                    ]
+                }
             )
         if call.delivered:
             out.append(self._fragment(call, "".join(call.delivered)))
@@ -326,11 +361,15 @@ class ItemEvents(ABC):
         body = {call.payload_field: text}
         if self._context.legacy_functions:
             return self._chunks.delta({"function_call": body}, obfuscation=obfuscation)
-        return self._chunks.delta({"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation)
+        return self._chunks.delta(
+            {"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation
+        )
 
     # What the caller reads
 
-    def _emit_text(self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False) -> list[Chunk]:
+    def _emit_text(
+        self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False
+    ) -> list[Chunk]:
         """Write what comes out of the prose; `last` where a call or the end follows."""
         before = self._cutter.is_cut
         out = self._chunks.text(self._cutter.feed(pieces, last=last), obfuscation)

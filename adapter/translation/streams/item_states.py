@@ -19,7 +19,9 @@ class OpenPart:
     text: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     annotations: int = 0
-    announced: dict[str, Any] | None = None  # what its announcement said, where it was more than that it comes
+    announced: dict[str, Any] | None = (
+        None  # what its announcement said, where it was more than that it comes
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +83,9 @@ class OpenMessage(Item):
     @property
     def shown(self) -> bool:
         """Tell whether the caller has read anything of it."""
-        return self.text.offset is not None or (self._refusal is not None and self._refusal.offset is not None)
+        return self.text.offset is not None or (
+            self._refusal is not None and self._refusal.offset is not None
+        )
 
     def part(self, content_index: Any, offset: int | None = None) -> OpenPart:
         """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""

@@ -99,7 +99,10 @@ class ChoicesFromStreams:
                 begun[k] = chunk
             else:
                 rest.append((k, chunk))
-        out = [self._merged_chunk(k, begun[k]) if k in begun else self._role_chunk(k, first) for k in range(self._n)]
+        out = [
+            self._merged_chunk(k, begun[k]) if k in begun else self._role_chunk(k, first)
+            for k in range(self._n)
+        ]
         return out + [self._merged_chunk(k, chunk) for k, chunk in rest]
 
     def _role_chunk(self, k: int, first: Chunk) -> Chunk:
@@ -112,7 +115,11 @@ class ChoicesFromStreams:
 
     def _merged_chunk(self, k: int, chunk: Chunk) -> Chunk:
         """Make stream `k`'s chunk one of the whole: with the shared top level and its own index."""
-        top = self._top if _is_answer_chunk(chunk) else {key: chunk[key] for key in _SHARED_KEYS if key in chunk}
+        top = (
+            self._top
+            if _is_answer_chunk(chunk)
+            else {key: chunk[key] for key in _SHARED_KEYS if key in chunk}
+        )
         rest = {key: value for key, value in chunk.items() if key not in _SHARED_KEYS}
         if chunk.get("choices"):
             rest["choices"] = [self._choice(k, choice) for choice in chunk["choices"]]
@@ -135,7 +142,10 @@ class ChoicesFromStreams:
         ):
             chunks = [home[k] for k in sorted(home)]
             if chunks:
-                out.append(self._shared_chunk(chunks[0], []) | {key: joined(chunk[key] for chunk in chunks)})
+                out.append(
+                    self._shared_chunk(chunks[0], [])
+                    | {key: joined(chunk[key] for chunk in chunks)}
+                )
         return out
 
     def _shared_chunk(self, like: Chunk, choices: list[Chunk]) -> Chunk:

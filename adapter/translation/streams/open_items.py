@@ -46,9 +46,13 @@ class OpenItems:
         self._by_id: dict[str, Item] = {}
         self._by_call: dict[str, Call] = {}
         self._by_index: dict[tuple[type[Item], int], list[Item]] = {}
-        self._open: dict[type[Item], deque[Item]] = {}  # made where events have neither index nor id
+        self._open: dict[
+            type[Item], deque[Item]
+        ] = {}  # made where events have neither index nor id
         self._originals: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
-        self._matched: Sequence[Item | None] = ()  # for each item of the finished response, the open one
+        self._matched: Sequence[
+            Item | None
+        ] = ()  # for each item of the finished response, the open one
         self.annotations: list[Annotation] = []
         self.calls: list[Call] = []
         self.messages: list[OpenMessage] = []
@@ -75,11 +79,19 @@ class OpenItems:
             return by_call
         by_id = self._by_id.get(own_id) if own_id else None
         for found in (by_id, *reversed(self._items_at(kind, event)[-_MAX_CANDIDATES:])):
-            if type(found) is kind and found.done is None and not _has_other_ids(found, own_id, call_id):
+            if (
+                type(found) is kind
+                and found.done is None
+                and not _has_other_ids(found, own_id, call_id)
+            ):
                 return found
         if (own_id is None and _index(event) < 0) or kind in self._open:
             newest = self._newest_open(kind)
-            if newest is not None and not newest.announced and (newest.own_id is None or own_id is None):
+            if (
+                newest is not None
+                and not newest.announced
+                and (newest.own_id is None or own_id is None)
+            ):
                 return newest
         return None
 
@@ -97,18 +109,33 @@ class OpenItems:
         return found
 
     def _item_finished(
-        self, kind: type[Item], event: dict[str, Any], item: dict[str, Any], own_id: str | None, call_id: str | None
+        self,
+        kind: type[Item],
+        event: dict[str, Any],
+        item: dict[str, Any],
+        own_id: str | None,
+        call_id: str | None,
     ) -> Item | None:
         if kind is Call and call_id and call_id in self._by_call:
             known = self._by_call[call_id]
-            return known if known.done is None or known.done == item else None  # the same call twice
+            return (
+                known if known.done is None or known.done == item else None
+            )  # the same call twice
         by_id = self._by_id.get(own_id) if own_id else None
         there = self._items_at(kind, event)
-        candidates = (by_id, *reversed(there[-_MAX_CANDIDATES:])) if len(there) != 1 else (there[0], by_id)
+        candidates = (
+            (by_id, *reversed(there[-_MAX_CANDIDATES:])) if len(there) != 1 else (there[0], by_id)
+        )
         for found in candidates:
-            if type(found) is not kind or (found is not by_id and call_id and _has_other_ids(found, own_id, None)):
+            if type(found) is not kind or (
+                found is not by_id and call_id and _has_other_ids(found, own_id, None)
+            ):
                 continue
-            if found.done is None or found.done == item or (own_id is not None and found.done.get("id") == own_id):
+            if (
+                found.done is None
+                or found.done == item
+                or (own_id is not None and found.done.get("id") == own_id)
+            ):
                 return found
         return None
 
@@ -132,7 +159,9 @@ class OpenItems:
         if len(there) == 1 and there[0].done is None:
             return there[0]
         # One that is finished as well: that it goes on is an error, and not another item.
-        if type(by_id) is kind and (by_id.done is None or by_id in there[-_MAX_CANDIDATES:] or _index(event) < 0):
+        if type(by_id) is kind and (
+            by_id.done is None or by_id in there[-_MAX_CANDIDATES:] or _index(event) < 0
+        ):
             return by_id
         found = there[-1] if there and there[-1].done is None else None
         if found is None and _index(event) < 0:
@@ -166,7 +195,14 @@ class OpenItems:
         line = self._open_items(kind)
         while line and line[0].done is not None:
             line.popleft()
-        return next((found for found in islice(line, _MAX_CANDIDATES) if not _has_other_ids(found, None, call_id)), None)
+        return next(
+            (
+                found
+                for found in islice(line, _MAX_CANDIDATES)
+                if not _has_other_ids(found, None, call_id)
+            ),
+            None,
+        )
 
     def _open_items(self, kind: type[Item]) -> deque[Item]:
         """Return the items of a kind, the newest last, of which finished ones may be taken off at either end."""
@@ -186,7 +222,9 @@ class OpenItems:
             self._open[kind].append(made)
         return made
 
-    def _register(self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None) -> None:
+    def _register(
+        self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None
+    ) -> None:
         """Let an item be found by what an event calls it."""
         if own_id and (own_id not in self._by_id or self._by_id[own_id].done is not None):
             self._by_id[own_id] = found
@@ -220,7 +258,9 @@ class OpenItems:
             calls.setdefault(call.call_id, deque()).append(call)
         messages = dict.fromkeys(self.messages)
         fewer = len(messages) > sum(_class(item.get("type")) is OpenMessage for item in output)
-        by_id = _by_unique_id([(one.own_id or (one.done or {}).get("id"), one) for one in self.messages])
+        by_id = _by_unique_id(
+            [(one.own_id or (one.done or {}).get("id"), one) for one in self.messages]
+        )
         ids = _by_unique_id([(item.get("id"), item) for item in output])
         for item in output:
             kind = _class(item.get("type"))
@@ -232,7 +272,14 @@ class OpenItems:
                 found = by_id.get(item["id"]) if name_of(item.get("id")) in ids else None
                 if found not in messages:
                     # Where the finished response lists fewer, those that said nothing are the ones that it leaves out.
-                    found = next((one for one in messages if not fewer or one.text.length or one.refusal_text), None)
+                    found = next(
+                        (
+                            one
+                            for one in messages
+                            if not fewer or one.text.length or one.refusal_text
+                        ),
+                        None,
+                    )
                 if found is None:
                     found = self._make(item)
                 else:
@@ -247,9 +294,15 @@ class OpenItems:
         listed = {id(item) for item in self._matched}
         return (item for item in self._order if type(item) is not Item and id(item) not in listed)
 
-    def in_final_order(self, output: list[Any]) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
+    def in_final_order(
+        self, output: list[Any]
+    ) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
         """Walk the messages and calls that the finished response lists, in its order; all so far where it lists none."""
-        pairs = zip(self._matched, output, strict=True) if output else ((item, item.done) for item in self._order)
+        pairs = (
+            zip(self._matched, output, strict=True)
+            if output
+            else ((item, item.done) for item in self._order)
+        )
         for found, item in pairs:
             if isinstance(found, (OpenMessage, Call)):
                 yield found, item or {}
@@ -271,7 +324,9 @@ class OpenItems:
 
         The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
         """
-        reasoning = (item.done for item in self._order if type(item) is Item and _is_reasoning(item.done))
+        reasoning = (
+            item.done for item in self._order if type(item) is Item and _is_reasoning(item.done)
+        )
         matched: Sequence[Item | None] = self._matched if output else self._order
         out: list[Any] = []
         for item, found in zip(output or [one.done for one in self._order], matched, strict=False):
@@ -306,14 +361,23 @@ class OpenItems:
 def _by_unique_id(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     """Return what has an id that nothing else has."""
     times = Counter(own_id for own_id, _ in pairs if isinstance(own_id, str))
-    return {own_id: one for own_id, one in pairs if isinstance(own_id, str) and own_id and times[own_id] == 1}
+    return {
+        own_id: one
+        for own_id, one in pairs
+        if isinstance(own_id, str) and own_id and times[own_id] == 1
+    }
 
 
 def _has_other_ids(found: Item, own_id: str | None, call_id: str | None) -> bool:
     """Tell whether an item is known by other ids than these."""
     if isinstance(found, Call) and found.call_id and call_id:
         return found.call_id != call_id
-    return found.announced and found.own_id is not None and own_id is not None and found.own_id != own_id
+    return (
+        found.announced
+        and found.own_id is not None
+        and own_id is not None
+        and found.own_id != own_id
+    )
 
 
 def _index(event: dict[str, Any]) -> int:

@@ -38,16 +38,33 @@ _FIELDS = {
 def _event_pattern(first: str, *names: str) -> re.Pattern[bytes]:
     """Make the form of one event; a name with a question mark may be missing."""
     keys = b"".join(
-        rb"(?:, ?+" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"") for name in names
+        rb"(?:, ?+" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"")
+        for name in names
     )
-    return re.compile(rb"(?:event: response\.output_text\.delta\n)?data: \{" + _FIELDS[first] + keys + rb"\}\n\n")
+    return re.compile(
+        rb"(?:event: response\.output_text\.delta\n)?data: \{" + _FIELDS[first] + keys + rb"\}\n\n"
+    )
 
 
 _DOCUMENTED = _event_pattern(
-    "type", "sequence_number?", "item_id", "output_index", "content_index", "delta", "logprobs?", "obfuscation?"
+    "type",
+    "sequence_number?",
+    "item_id",
+    "output_index",
+    "content_index",
+    "delta",
+    "logprobs?",
+    "obfuscation?",
 ).match
 _SDK_ORDER = _event_pattern(
-    "content_index", "delta", "item_id", "logprobs", "output_index", "sequence_number", "type", "obfuscation?"
+    "content_index",
+    "delta",
+    "item_id",
+    "logprobs",
+    "output_index",
+    "sequence_number",
+    "type",
+    "obfuscation?",
 ).match
 
 _MAX_PENDING = 16  # deltas that are read before they are entered into the books
@@ -61,9 +78,25 @@ class TextFastPath:
     Stands only as long as nothing but its own deltas comes; `close` enters them into the same books as the long way.
     """
 
-    __slots__ = ("_chunks", "_content", "_kept_prefix", "_message", "_output", "_pending", "_selector", "_text")
+    __slots__ = (
+        "_chunks",
+        "_content",
+        "_kept_prefix",
+        "_message",
+        "_output",
+        "_pending",
+        "_selector",
+        "_text",
+    )
 
-    def __init__(self, key: tuple[int, int], text: list[str], message: MessageText, selector: TextSelector, chunks: ChunkBuilder) -> None:
+    def __init__(
+        self,
+        key: tuple[int, int],
+        text: list[str],
+        message: MessageText,
+        selector: TextSelector,
+        chunks: ChunkBuilder,
+    ) -> None:
         self._output, self._content = (b"%d" % index for index in key)
         self._text = text
         self._pending: list[str] = []  # and not in the books yet
@@ -127,7 +160,9 @@ class TextFastPath:
 def _suffix(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
     """Return what stands behind the text, without padding; between the text and its padding; and behind the padding."""
     like = ChunkTemplate({}, logprobs_key)
-    bare, padded = (_encode_chunk(TextChunk(_TEXT, padding, like).chunk()) for padding in (None, _PADDING))
+    bare, padded = (
+        _encode_chunk(TextChunk(_TEXT, padding, like).chunk()) for padding in (None, _PADDING)
+    )
     text, padding = (json.dumps(mark).encode() for mark in (_TEXT, _PADDING))
     between, _, end = padded.partition(text)[2].partition(padding)
     return bare.partition(text)[2], between, end
@@ -136,7 +171,9 @@ def _suffix(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
 def _prefix(template: ChunkTemplate) -> bytes:
     """Return what stands before the text."""
     # From the right: what the server says of itself stands before the delta.
-    return _encode_chunk(TextChunk(_TEXT, None, template).chunk()).rpartition(json.dumps(_TEXT).encode())[0]
+    return _encode_chunk(TextChunk(_TEXT, None, template).chunk()).rpartition(
+        json.dumps(_TEXT).encode()
+    )[0]
 
 
 def _decode_literal(literal: str) -> str:

@@ -29,7 +29,9 @@ class Dog(BaseModel):
 
 def model(wired: Wired, **options: Any) -> OpenAIChat:
     """Make a model on clients of ours, as a user does."""
-    return OpenAIChat(id=wired.model, client=wired.openai(), async_client=wired.async_openai(), **options)
+    return OpenAIChat(
+        id=wired.model, client=wired.openai(), async_client=wired.async_openai(), **options
+    )
 
 
 def agent(wired: Wired, **options: Any) -> Agent:
@@ -49,9 +51,17 @@ def told(run: Any) -> Any:
         {key: getattr(each, key) for key in ("role", "content", "tool_calls", "tool_call_id")}
         for each in run.messages or ()
     ]
-    metrics = {key: value for key, value in run.metrics.to_dict().items() if key.endswith("_tokens")}
+    metrics = {
+        key: value for key, value in run.metrics.to_dict().items() if key.endswith("_tokens")
+    }
     tools = [[each.tool_name, each.tool_args, each.result] for each in run.tools or ()]
-    return {"content": run.content, "status": run.status, "messages": messages, "metrics": metrics, "tools": tools}
+    return {
+        "content": run.content,
+        "status": run.status,
+        "messages": messages,
+        "metrics": metrics,
+        "tools": tools,
+    }
 
 
 def heard(event: Any) -> Any:
@@ -63,8 +73,18 @@ def heard(event: Any) -> Any:
 
 @APP.scenario(say("Hello there, how are you?"))
 def whole(wired: Wired) -> Any:
-    options = {"temperature": 0.5, "max_completion_tokens": 100, "top_p": 0.9, "user": "ann", "metadata": {"a": "b"}}
-    return told(Agent(model=model(wired, **options), instructions="Be brief.", markdown=True).run("Say hello."))
+    options = {
+        "temperature": 0.5,
+        "max_completion_tokens": 100,
+        "top_p": 0.9,
+        "user": "ann",
+        "metadata": {"a": "b"},
+    }
+    return told(
+        Agent(model=model(wired, **options), instructions="Be brief.", markdown=True).run(
+            "Say hello."
+        )
+    )
 
 
 @APP.scenario(say("Hello there,\nhow are you?"))
@@ -74,26 +94,35 @@ def printed(wired: Wired) -> Any:
     return re.sub(r"\([\d.]+s\)", "(<time>)", out.getvalue())
 
 
-@APP.scenario(say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains."))
+@APP.scenario(
+    say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains."),
+)
 def tools(wired: Wired) -> Any:
     return told(agent(wired).run("How is the weather?"))
 
 
 @APP.scenario(say("", call("get_weather", city="Oslo")), say("It rains."))
 def tools_streamed(wired: Wired) -> Any:
-    events = agent(wired).run("How is the weather?", stream=True, stream_events=True, yield_run_output=True)
+    events = agent(wired).run(
+        "How is the weather?", stream=True, stream_events=True, yield_run_output=True
+    )
     *seen, run = events
     return [heard(event) for event in seen], told(run)
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo")), say("It rains."), say("Hello from asyncio."))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo")), say("It rains."), say("Hello from asyncio.")
+)
 async def asynchronous(wired: Wired) -> Any:
     made = agent(wired)
     first = told(await made.arun("How is the weather?"))
     return first, [heard(event) async for event in made.arun("Say hello.", stream=True)]
 
 
-@APP.scenario(say_json({"name": "Rex", "age": 3}), say_json({"name": "Rex", "age": 4}), refuse("No dogs."))
+@APP.scenario(
+    say_json({"name": "Rex", "age": 3}), say_json({"name": "Rex", "age": 4}), refuse("No dogs.")
+)
 def structured(wired: Wired) -> Any:
     made = agent(wired, output_schema=Dog)
     mode = agent(wired, output_schema=Dog, use_json_mode=True)
@@ -108,7 +137,9 @@ def conversation(wired: Wired) -> Any:
 
 
 @APP.scenario(
-    say("", call("delegate_task_to_member", member_id="reporter", task="Tell the weather in Oslo.")),
+    say(
+        "", call("delegate_task_to_member", member_id="reporter", task="Tell the weather in Oslo.")
+    ),
     say("", call("get_weather", city="Oslo")),
     say("It rains in Oslo."),
     say("The reporter says that it rains."),
@@ -121,14 +152,20 @@ def team(wired: Wired) -> Any:
 @APP.scenario(say("A red square."))
 def image(wired: Wired) -> Any:
     return told(
-        Agent(model=model(wired)).run("What is this?", images=[Image(content=b"\x89PNG\r\n\x1a\n" + bytes(24))])
+        Agent(model=model(wired)).run(
+            "What is this?", images=[Image(content=b"\x89PNG\r\n\x1a\n" + bytes(24))]
+        )
     )
 
 
 @APP.scenario(say("One two STOP three"), say("Again."), say("Too", finish="length"))
 def options_of_chat_alone(wired: Wired) -> Any:
     stopped = told(Agent(model=model(wired, stop="STOP")).run("Count."))
-    again = told(Agent(model=model(wired, seed=7, frequency_penalty=0.5, presence_penalty=0.25)).run("Again."))
+    again = told(
+        Agent(model=model(wired, seed=7, frequency_penalty=0.5, presence_penalty=0.25)).run(
+            "Again."
+        )
+    )
     return stopped, again, told(Agent(model=model(wired, max_tokens=16)).run("Talk."))
 
 

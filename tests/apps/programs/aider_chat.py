@@ -81,7 +81,9 @@ def run(wired: Wired, *arguments: str, git: bool = False) -> Any:
         for key, value in (("user.name", "Ann"), ("user.email", "ann@example.com")):
             subprocess.run(["git", "config", key, value], check=True)
     given = ["--model", f"openai/{wired.model}", *(() if git else ("--no-git",)), *arguments]
-    done = wired.command(lambda: main(given, force_git_root=str(Path.cwd()) if git else None), "aider")
+    done = wired.command(
+        lambda: main(given, force_git_root=str(Path.cwd()) if git else None), "aider"
+    )
     if git:
         log = ["git", "log", "--format=%an %s%n%b", "--stat"]
         done["log"] = subprocess.run(log, check=True, capture_output=True, text=True).stdout
@@ -95,7 +97,9 @@ def edit(wired: Wired) -> Any:
 
 @APP.scenario(say(EDIT))
 def edit_whole_reply(wired: Wired) -> Any:
-    return run(wired, "--message", "Say goodbye.", "--edit-format", "diff", "--no-stream", "hello.py")
+    return run(
+        wired, "--message", "Say goodbye.", "--edit-format", "diff", "--no-stream", "hello.py"
+    )
 
 
 @APP.scenario(say(EDIT), say("fix: say goodbye"))
@@ -130,7 +134,13 @@ def ask(wired: Wired) -> Any:
 
 @APP.scenario(say("Let me print goodbye."), say(EDIT))
 def architect(wired: Wired) -> Any:
-    more = ("--architect", "--editor-model", f"openai/{wired.model}", "--editor-edit-format", "editor-diff")
+    more = (
+        "--architect",
+        "--editor-model",
+        f"openai/{wired.model}",
+        "--editor-edit-format",
+        "editor-diff",
+    )
     return run(wired, "--message", "Say goodbye.", *more, "hello.py")
 
 

@@ -19,7 +19,10 @@ from pydantic import BaseModel
 from tests.apps.harness import App, Wired
 from tests.apps.server import call, fail, refuse, say, say_json
 
-APP = App(shows=("autogen-ext", "autogen-agentchat"), wired="http_client=AsyncClient(transport=AsyncTransport())")
+APP = App(
+    shows=("autogen-ext", "autogen-agentchat"),
+    wired="http_client=AsyncClient(transport=AsyncTransport())",
+)
 
 
 class Book(BaseModel):
@@ -31,7 +34,9 @@ class Book(BaseModel):
 
 def model(wired: Wired, **more: Any) -> OpenAIChatCompletionClient:
     """Make the model's client."""
-    return OpenAIChatCompletionClient(model=wired.model, **wired.where, http_client=wired.async_http_client(), **more)
+    return OpenAIChatCompletionClient(
+        model=wired.model, **wired.where, http_client=wired.async_http_client(), **more
+    )
 
 
 def weather(wired: Wired) -> FunctionTool:
@@ -62,13 +67,25 @@ async def client_without_names(wired: Wired) -> Any:
     made = model(wired, include_name_in_message=False)
     whole = await made.create(ASKED)
     pieces = [piece async for piece in made.create_stream(ASKED, include_usage=True)]
-    return whole, pieces, made.actual_usage(), await made.create(ASKED, extra_create_args={"stop": "STOP"})
+    return (
+        whole,
+        pieces,
+        made.actual_usage(),
+        await made.create(ASKED, extra_create_args={"stop": "STOP"}),
+    )
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains in both."),
+)
 async def tool_agent(wired: Wired) -> Any:
     agent = AssistantAgent(
-        "teller", model(wired), tools=[weather(wired)], reflect_on_tool_use=True, max_tool_iterations=2
+        "teller",
+        model(wired),
+        tools=[weather(wired)],
+        reflect_on_tool_use=True,
+        max_tool_iterations=2,
     )
     return await agent.run(task="How is the weather?")
 
@@ -83,27 +100,42 @@ async def tool_agent_without_names(wired: Wired) -> Any:
 @APP.scenario(say("Let me look.", call("get_weather", city="Oslo")), say("It rains, streamed."))
 async def tool_agent_streamed(wired: Wired) -> Any:
     made = model(wired, include_name_in_message=False)
-    agent = AssistantAgent("teller", made, tools=[weather(wired)], reflect_on_tool_use=True, model_client_stream=True)
+    agent = AssistantAgent(
+        "teller", made, tools=[weather(wired)], reflect_on_tool_use=True, model_client_stream=True
+    )
     return [event async for event in agent.run_stream(task="How is the weather?")]
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo")), say("", call("get_weather", city="Rome")), say("It rains."))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo")),
+    say("", call("get_weather", city="Rome")),
+    say("It rains."),
+)
 async def tool_agent_that_reasons(wired: Wired) -> Any:
     made = model(replace(wired, model="gpt-5-mini"), include_name_in_message=False)
-    agent = AssistantAgent("teller", made, tools=[weather(wired)], reflect_on_tool_use=True, max_tool_iterations=3)
+    agent = AssistantAgent(
+        "teller", made, tools=[weather(wired)], reflect_on_tool_use=True, max_tool_iterations=3
+    )
     return await agent.run(task="How is the weather?")
 
 
 @APP.scenario(say_json({"title": "The Moth", "pages": 12}), say_json({"ok": True}))
 async def structured(wired: Wired) -> Any:
-    agent = AssistantAgent("writer", model(wired, include_name_in_message=False), output_content_type=Book)
-    return await agent.run(task="Invent a book."), await model(wired).create(ASKED, json_output=True)
+    agent = AssistantAgent(
+        "writer", model(wired, include_name_in_message=False), output_content_type=Book
+    )
+    return await agent.run(task="Invent a book."), await model(wired).create(
+        ASKED, json_output=True
+    )
 
 
 @APP.scenario(say("First thought."), say("Second thought."), say("APPROVE"))
 async def team(wired: Wired) -> Any:
     made = model(wired)
-    agents = [AssistantAgent(name, made, system_message=f"You are {name}.") for name in ("writer", "critic")]
+    agents = [
+        AssistantAgent(name, made, system_message=f"You are {name}.")
+        for name in ("writer", "critic")
+    ]
     chat = RoundRobinGroupChat(
         agents, termination_condition=TextMentionTermination("APPROVE") | MaxMessageTermination(6)
     )
@@ -121,11 +153,15 @@ async def selector(wired: Wired) -> Any:
 @APP.scenario(say("I am Ann."), say("You said so."))
 async def kept_and_loaded(wired: Wired) -> Any:
     agent = AssistantAgent("teller", model(wired))
-    await agent.on_messages([TextMessage(content="Who are you?", source="user")], CancellationToken())
+    await agent.on_messages(
+        [TextMessage(content="Who are you?", source="user")], CancellationToken()
+    )
     state = await agent.save_state()
     other = AssistantAgent("teller", model(wired))
     await other.load_state(state)
-    return state, await other.on_messages([TextMessage(content="Who?", source="user")], CancellationToken())
+    return state, await other.on_messages(
+        [TextMessage(content="Who?", source="user")], CancellationToken()
+    )
 
 
 @APP.scenario(refuse("I won't."))

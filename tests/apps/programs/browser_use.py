@@ -33,7 +33,9 @@ DONE = {
 def model(wired: Wired, **options: Any) -> ChatOpenAI:
     """Make the model as a user does."""
     client = wired.async_http_client()
-    return ChatOpenAI(wired.model, **wired.where, http_client=client, **{"frequency_penalty": None, **options})
+    return ChatOpenAI(
+        wired.model, **wired.where, http_client=client, **{"frequency_penalty": None, **options}
+    )
 
 
 def steps() -> type[AgentOutput]:
@@ -44,12 +46,16 @@ def steps() -> type[AgentOutput]:
 @APP.scenario(say("Hello there."), say("Hello.", finish="length"))
 async def whole(wired: Wired) -> Any:
     first = await model(wired, top_p=0.9).ainvoke([UserMessage(content="Say hello.")])
-    return first, await model(wired, max_completion_tokens=16).ainvoke([UserMessage(content="Talk.")])
+    return first, await model(wired, max_completion_tokens=16).ainvoke(
+        [UserMessage(content="Talk.")]
+    )
 
 
 @APP.scenario(say_json(DONE), say_json(DONE))
 async def step(wired: Wired) -> Any:
-    picture = ContentPartImageParam(image_url=ImageURL(url="data:image/png;base64,iVBORw0KGgo=", detail="low"))
+    picture = ContentPartImageParam(
+        image_url=ImageURL(url="data:image/png;base64,iVBORw0KGgo=", detail="low")
+    )
     seen = UserMessage(content=[ContentPartTextParam(text="The page:"), picture])
     first = await model(wired).ainvoke([ASKED[0], seen], output_format=steps())
     asked = [
@@ -58,12 +64,16 @@ async def step(wired: Wired) -> Any:
         AssistantMessage(content=first.completion.model_dump_json()),
         UserMessage(content="Go on."),
     ]
-    return first, await model(wired, add_schema_to_system_prompt=True).ainvoke(asked, output_format=steps())
+    return first, await model(wired, add_schema_to_system_prompt=True).ainvoke(
+        asked, output_format=steps()
+    )
 
 
 @APP.scenario(say_json(DONE), say("Hello."), say("Hello."))
 async def options_of_chat_alone(wired: Wired) -> Any:
-    penalised = await model(wired, frequency_penalty=0.3).ainvoke([UserMessage(content="Go.")], output_format=steps())
+    penalised = await model(wired, frequency_penalty=0.3).ainvoke(
+        [UserMessage(content="Go.")], output_format=steps()
+    )
     seeded = await model(wired, seed=7).ainvoke([UserMessage(content="Say hello.")])
     return penalised, seeded, await model(wired).ainvoke(ASKED)
 

@@ -74,7 +74,9 @@ def weather(wired: Wired) -> FunctionTool:
 def told(response: Any) -> Any:
     """Give what came of a step."""
     info = {key: value for key, value in response.info.items() if key != "tool_calls"}
-    called = [[each.tool_name, each.args, each.result] for each in response.info.get("tool_calls") or ()]
+    called = [
+        [each.tool_name, each.args, each.result] for each in response.info.get("tool_calls") or ()
+    ]
     said = [[each.role_name, each.content, each.parsed] for each in response.msgs]
     return {"said": said, "over": response.terminated, "info": info, "called": called}
 
@@ -92,20 +94,27 @@ def streamed(wired: Wired) -> Any:
     return [told(each) for each in made.step("Say hello.")]
 
 
-@APP.scenario(say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains."))
+@APP.scenario(
+    say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains."),
+)
 def tools(wired: Wired) -> Any:
     return told(agent(wired, weather(wired)).step("How is the weather?"))
 
 
 @APP.scenario(say("", call("get_weather", city="Oslo")), say("It rains."))
 def tools_streamed(wired: Wired) -> Any:
-    return [told(each) for each in agent(wired, weather(wired), stream=True).step("How is the weather?")]
+    return [
+        told(each) for each in agent(wired, weather(wired), stream=True).step("How is the weather?")
+    ]
 
 
 @APP.scenario(*[say_json({"name": "Rex", "age": 3})] * 2)
 def structured(wired: Wired) -> Any:
     streamed = agent(wired, stream=True).step("Invent a dog.", response_format=Dog)
-    return told(agent(wired).step("Invent a dog.", response_format=Dog)), [told(each) for each in streamed]
+    return told(agent(wired).step("Invent a dog.", response_format=Dog)), [
+        told(each) for each in streamed
+    ]
 
 
 @APP.scenario(
@@ -120,7 +129,9 @@ async def asynchronous(wired: Wired) -> Any:
     return looped, streamed, told(await agent(wired).astep("Invent a dog.", response_format=Dog))
 
 
-@APP.scenario(say("I'll write a poem. Instruction: Begin. Input: None"), say("Solution: Roses. Next request."))
+@APP.scenario(
+    say("I'll write a poem. Instruction: Begin. Input: None"), say("Solution: Roses. Next request.")
+)
 def role_playing(wired: Wired) -> Any:
     own = {"model": model(wired)}
     play = RolePlaying(
@@ -133,12 +144,16 @@ def role_playing(wired: Wired) -> Any:
 
 @APP.scenario(say("A red square."))
 def image(wired: Wired) -> Any:
-    asked = BaseMessage.make_user_message("Ann", "What is this?", image_list=[Image.new("RGB", (2, 2), "red")])
+    asked = BaseMessage.make_user_message(
+        "Ann", "What is this?", image_list=[Image.new("RGB", (2, 2), "red")]
+    )
     asked.image_list[0].format = "PNG"
     return told(agent(wired).step(asked))
 
 
-@APP.scenario(*[say("One two STOP three")] * 2, but={"drops outcome.*.usage.*": "n costs its tokens n times"})
+@APP.scenario(
+    *[say("One two STOP three")] * 2, but={"drops outcome.*.usage.*": "n costs its tokens n times"}
+)
 def several(wired: Wired) -> Any:
     return told(agent(wired, n=2).step("Talk."))
 

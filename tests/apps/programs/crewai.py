@@ -52,7 +52,9 @@ class Dog(BaseModel):
 def model(wired: Wired, **options: Any) -> Any:
     """Make a model; it makes its clients at once."""
     wired.replace(completion, "OpenAI", "AsyncOpenAI")
-    return LLM(model=f"openai/{wired.model}", base_url=wired.base_url, api_key=wired.api_key, **options)
+    return LLM(
+        model=f"openai/{wired.model}", base_url=wired.base_url, api_key=wired.api_key, **options
+    )
 
 
 def crew(wired: Wired, *, output: type[BaseModel] | None = None, **options: Any) -> Crew:
@@ -66,10 +68,17 @@ def crew(wired: Wired, *, output: type[BaseModel] | None = None, **options: Any)
 
     tools = [] if output else [get_weather]
     agent = Agent(
-        role="Teller", goal="Tell the weather.", backstory="Has a window.", llm=model(wired, **options), tools=tools
+        role="Teller",
+        goal="Tell the weather.",
+        backstory="Has a window.",
+        llm=model(wired, **options),
+        tools=tools,
     )
     task = Task(
-        description="How is the weather in {city}?", expected_output="A line.", agent=agent, output_pydantic=output
+        description="How is the weather in {city}?",
+        expected_output="A line.",
+        agent=agent,
+        output_pydantic=output,
     )
     return Crew(agents=[agent], tasks=[task], process=Process.sequential)
 
@@ -77,7 +86,12 @@ def crew(wired: Wired, *, output: type[BaseModel] | None = None, **options: Any)
 def told(result: Any) -> Any:
     """Give what a crew came to."""
     tasks = [[each.raw, each.pydantic, each.agent] for each in result.tasks_output]
-    return {"raw": result.raw, "pydantic": result.pydantic, "tasks": tasks, "usage": result.token_usage}
+    return {
+        "raw": result.raw,
+        "pydantic": result.pydantic,
+        "tasks": tasks,
+        "usage": result.token_usage,
+    }
 
 
 TOOL = {
@@ -85,7 +99,11 @@ TOOL = {
     "function": {
         "name": "get_weather",
         "description": "Tell the weather in a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
     },
 }
 
@@ -107,7 +125,8 @@ def model_alone(wired: Wired) -> Any:
 def model_with_functions(wired: Wired) -> Any:
     functions = {"get_weather": lambda city: wired.note(city) or f"Rain in {city}"}
     ran = [
-        model(wired, stream=stream).call("Weather?", [TOOL], available_functions=functions) for stream in (False, True)
+        model(wired, stream=stream).call("Weather?", [TOOL], available_functions=functions)
+        for stream in (False, True)
     ]
     return ran, model(wired).call("Weather?", [TOOL])
 
@@ -122,7 +141,11 @@ def model_structured(wired: Wired) -> Any:
 @scenario(say("Hello."), say("Hello,\nAnn."), say_json({"name": "Rex", "age": 3}))
 async def model_async(wired: Wired) -> Any:
     whole, streamed = model(wired), model(wired, stream=True)
-    return await whole.acall("Hello."), await streamed.acall("Hello."), await whole.acall("A dog.", response_model=Dog)
+    return (
+        await whole.acall("Hello."),
+        await streamed.acall("Hello."),
+        await whole.acall("A dog.", response_model=Dog),
+    )
 
 
 @scenario(say("", call("get_weather", city="Oslo")), say("It rains in Oslo."))

@@ -15,7 +15,10 @@ from pydantic import BaseModel
 from tests.apps.harness import App, Wired
 from tests.apps.server import call, fail, say, say_json
 
-APP = App(shows=("dspy",), wired='LM(engine="litellm"), OpenAI and AsyncOpenAI replaced in litellm\'s module')
+APP = App(
+    shows=("dspy",),
+    wired='LM(engine="litellm"), OpenAI and AsyncOpenAI replaced in litellm\'s module',
+)
 
 
 class Book(BaseModel):
@@ -36,12 +39,22 @@ def model(wired: Wired, **more: Any) -> Any:
     """Make a language model."""
     wired.replace(the_module, "OpenAI", "AsyncOpenAI")
     given = {"cache": False, "num_retries": 0, **more}
-    return dspy.LM(f"openai/{wired.model}", engine="litellm", api_base=wired.base_url, api_key=wired.api_key, **given)
+    return dspy.LM(
+        f"openai/{wired.model}",
+        engine="litellm",
+        api_base=wired.base_url,
+        api_key=wired.api_key,
+        **given,
+    )
 
 
 def fields(**values: Any) -> Any:
     """Answer as its chat adapter asks for it."""
-    return say("\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in {**values, "completed": ""}.items()))
+    return say(
+        "\n\n".join(
+            f"[[ ## {name} ## ]]\n{value}" for name, value in {**values, "completed": ""}.items()
+        )
+    )
 
 
 def told(lm: Any) -> list[Any]:
@@ -102,7 +115,9 @@ def react(wired: Wired) -> Any:
         return f"Rain in {city}"
 
     with dspy.context(lm=model(wired)):
-        return dspy.ReAct("question -> answer", tools=[get_weather])(question="The weather in Oslo?").toDict()
+        return dspy.ReAct("question -> answer", tools=[get_weather])(
+            question="The weather in Oslo?"
+        ).toDict()
 
 
 @APP.scenario(say("", call("get_weather", city="Oslo")))
@@ -134,7 +149,9 @@ PAID_TWICE = "where n is emulated, each answer pays for the prompt"
 def several(wired: Wired) -> Any:
     lm = model(wired)
     with dspy.context(lm=lm):
-        found = dspy.Predict("question -> answer", n=2, temperature=1.0)(question="The capital of France?")
+        found = dspy.Predict("question -> answer", n=2, temperature=1.0)(
+            question="The capital of France?"
+        )
     return found.completions.answer, told(lm)
 
 
@@ -159,10 +176,15 @@ async def streamed(wired: Wired) -> Any:
 @APP.scenario(fields(answer="Paris"))
 async def asynchronous(wired: Wired) -> Any:
     with dspy.context(lm=model(wired)):
-        return (await dspy.Predict("question -> answer").acall(question="The capital of France?")).toDict()
+        return (
+            await dspy.Predict("question -> answer").acall(question="The capital of France?")
+        ).toDict()
 
 
-@APP.scenario(fail(400, "This model is asleep.", code="asleep"), fail(400, "This model is asleep.", code="asleep"))
+@APP.scenario(
+    fail(400, "This model is asleep.", code="asleep"),
+    fail(400, "This model is asleep.", code="asleep"),
+)
 def failed(wired: Wired) -> Any:
     with dspy.context(lm=model(wired)):
         return dspy.Predict("question -> answer")(question="Wake up.").toDict()

@@ -63,7 +63,9 @@ ASKED = [ChatMessage.from_system("Be brief."), ChatMessage.from_user("Say hello.
 @APP.scenario(say("Hello there, how are you?"))
 def whole(wired: Wired) -> Any:
     options = {"temperature": 0.5, "max_completion_tokens": 100, "top_p": 0.9, "user": "ann"}
-    return told(generator(wired, generation_kwargs=options).run([ChatMessage.from_user("Say hello.")]))
+    return told(
+        generator(wired, generation_kwargs=options).run([ChatMessage.from_user("Say hello.")])
+    )
 
 
 @APP.scenario(say("Hello Ann."))
@@ -75,30 +77,42 @@ def named(wired: Wired) -> Any:
 def streamed(wired: Wired) -> Any:
     heard: list[Any] = []
     options = {"stream_options": {"include_usage": True}}
-    result = generator(wired, streaming_callback=heard.append, generation_kwargs=options).run("Say hello.")
+    result = generator(wired, streaming_callback=heard.append, generation_kwargs=options).run(
+        "Say hello."
+    )
     return told(result), told(heard)
 
 
 @APP.scenario(say("Hello.", finish="length"), say("Hello."))
 def choices_and_limits(wired: Wired) -> Any:
     cut = generator(wired, generation_kwargs={"max_tokens": 16}).run("Talk.")
-    return told(cut), told(generator(wired, generation_kwargs={"logprobs": True, "top_logprobs": 0}).run("Again."))
+    return told(cut), told(
+        generator(wired, generation_kwargs={"logprobs": True, "top_logprobs": 0}).run("Again.")
+    )
 
 
 @APP.scenario(
-    *[say("One two STOP three")] * 3, but={"drops outcome.result[[]0].*.usage.*": "n costs its tokens n times"}
+    *[say("One two STOP three")] * 3,
+    but={"drops outcome.result[[]0].*.usage.*": "n costs its tokens n times"},
 )
 def several_and_stopped(wired: Wired) -> Any:
     several = generator(wired, generation_kwargs={"n": 2}).run("Talk.")
     return told(several), told(generator(wired, generation_kwargs={"stop": ["STOP"]}).run("Count."))
 
 
-@APP.scenario(say_json({"name": "Rex", "age": 3}), refuse("No dogs."), say_json({"name": "Rex", "age": 4}))
+@APP.scenario(
+    say_json({"name": "Rex", "age": 3}), refuse("No dogs."), say_json({"name": "Rex", "age": 4})
+)
 def structured(wired: Wired) -> Any:
     made = generator(wired, generation_kwargs={"response_format": Dog})
-    schema = {"type": "json_schema", "json_schema": {"name": "Dog", "schema": Dog.model_json_schema()}}
+    schema = {
+        "type": "json_schema",
+        "json_schema": {"name": "Dog", "schema": Dog.model_json_schema()},
+    }
     heard: list[Any] = []
-    streaming = generator(wired, streaming_callback=heard.append, generation_kwargs={"response_format": schema})
+    streaming = generator(
+        wired, streaming_callback=heard.append, generation_kwargs={"response_format": schema}
+    )
     first, second = told(made.run("Invent a dog.")), told(made.run("Invent a dog."))
     return first, second, told(streaming.run("Invent a dog.")), told(heard)
 
@@ -106,7 +120,9 @@ def structured(wired: Wired) -> Any:
 @APP.scenario(say("Rain in Oslo."))
 def pipeline(wired: Wired) -> Any:
     pipe = Pipeline()
-    pipe.add_component("prompt", ChatPromptBuilder(template=[ChatMessage.from_user("The weather in {{city}}?")]))
+    pipe.add_component(
+        "prompt", ChatPromptBuilder(template=[ChatMessage.from_user("The weather in {{city}}?")])
+    )
     pipe.add_component("model", generator(wired))
     pipe.connect("prompt.prompt", "model.messages")
     return told(pipe.run({"prompt": {"city": "Oslo"}}, include_outputs_from={"prompt"}))
@@ -115,11 +131,14 @@ def pipeline(wired: Wired) -> Any:
 @APP.scenario(say("A red square."))
 def image(wired: Wired) -> Any:
     picture = ImageContent(base64_image="iVBORw0KGgo=", mime_type="image/png", detail="low")
-    return told(generator(wired).run([ChatMessage.from_user(content_parts=["What is this?", picture])]))
+    return told(
+        generator(wired).run([ChatMessage.from_user(content_parts=["What is this?", picture])])
+    )
 
 
 @APP.scenario(
-    say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both.")
+    say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains in both."),
 )
 def agent(wired: Wired) -> Any:
     made = Agent(chat_generator=generator(wired), tools=[weather(wired)], system_prompt="Help.")
@@ -130,12 +149,16 @@ def agent(wired: Wired) -> Any:
 def agent_streamed(wired: Wired) -> Any:
     heard: list[Any] = []
     made = Agent(
-        chat_generator=generator(wired, tools_strict=True), tools=[weather(wired)], streaming_callback=heard.append
+        chat_generator=generator(wired, tools_strict=True),
+        tools=[weather(wired)],
+        streaming_callback=heard.append,
     )
     return told(made.run(messages=[ChatMessage.from_user("How is the weather?")])), told(heard)
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo")), say("It rains."), say("Hello from asyncio."))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo")), say("It rains."), say("Hello from asyncio.")
+)
 async def agent_async(wired: Wired) -> Any:
     heard: list[Any] = []
 
@@ -143,7 +166,9 @@ async def agent_async(wired: Wired) -> Any:
         heard.append(chunk)
 
     model = generator(wired)
-    looped = await Agent(model, tools=[weather(wired)]).run_async([ChatMessage.from_user("How is the weather?")])
+    looped = await Agent(model, tools=[weather(wired)]).run_async(
+        [ChatMessage.from_user("How is the weather?")]
+    )
     plain = await model.run_async("Say hello.", streaming_callback=hear)
     await model.close_async()
     return told(looped), told(plain), told(heard)
@@ -152,7 +177,9 @@ async def agent_async(wired: Wired) -> Any:
 @APP.scenario(say("Rain in Oslo."))
 async def pipeline_async(wired: Wired) -> Any:
     pipe = Pipeline()
-    pipe.add_component("prompt", ChatPromptBuilder(template=[ChatMessage.from_user("The weather in {{city}}?")]))
+    pipe.add_component(
+        "prompt", ChatPromptBuilder(template=[ChatMessage.from_user("The weather in {{city}}?")])
+    )
     pipe.add_component("model", model := generator(wired))
     pipe.connect("prompt.prompt", "model.messages")
     result = await pipe.run_async({"prompt": {"city": "Oslo"}})

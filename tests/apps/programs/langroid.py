@@ -77,27 +77,48 @@ def plain(wired: Wired, *, stream: bool = True, **options: Any) -> langroid.Chat
 
 def task(made: langroid.ChatAgent) -> langroid.Task:
     """Make a task that nobody is asked for; its log as a page would hold the time."""
-    return langroid.Task(made, interactive=False, config=langroid.TaskConfig(enable_html_logging=False))
+    return langroid.Task(
+        made, interactive=False, config=langroid.TaskConfig(enable_html_logging=False)
+    )
 
 
 def told(response: Any) -> Any:
     """Give what a model answered."""
     usage = response.usage
     used = [usage.prompt_tokens, usage.completion_tokens] if usage else None
-    return {"text": response.message, "tools": response.oai_tool_calls, "used": used, "cached": response.cached}
+    return {
+        "text": response.message,
+        "tools": response.oai_tool_calls,
+        "used": used,
+        "cached": response.cached,
+    }
 
 
 def said(made: langroid.ChatAgent, answer: Any) -> Any:
     """Give an agent's answer, and what it remembers."""
-    history = [[each.role, each.content, each.tool_calls, each.tool_call_id] for each in made.message_history]
-    return {"answer": answer and answer.content, "history": history, "used": made.total_llm_token_usage}
+    history = [
+        [each.role, each.content, each.tool_calls, each.tool_call_id]
+        for each in made.message_history
+    ]
+    return {
+        "answer": answer and answer.content,
+        "history": history,
+        "used": made.total_llm_token_usage,
+    }
 
 
 @APP.scenario(say("Hello there, how are you?"), say("Hello,\nAnn."), say("Too", finish="length"))
 def model_alone(wired: Wired) -> Any:
-    asked = [LLMMessage(role=Role.SYSTEM, content="Be brief."), LLMMessage(role=Role.USER, content="Say hello.")]
+    asked = [
+        LLMMessage(role=Role.SYSTEM, content="Be brief."),
+        LLMMessage(role=Role.USER, content="Say hello."),
+    ]
     whole, streamed = model(wired, stream=False, temperature=0.5), model(wired, stream=True)
-    return told(whole.chat(asked)), told(streamed.chat("Hello.")), told(whole.chat("Talk.", max_tokens=16))
+    return (
+        told(whole.chat(asked)),
+        told(streamed.chat("Hello.")),
+        told(whole.chat("Talk.", max_tokens=16)),
+    )
 
 
 @APP.scenario(say("My name is Ann."), say("You asked for my name."))
@@ -114,7 +135,10 @@ def tools(wired: Wired) -> Any:
     return said(made, first), said(made, made.llm_response(made.agent_response(first)))
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains. DONE"))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains. DONE"),
+)
 def task_streamed(wired: Wired) -> Any:
     made = agent(wired)
     return said(made, task(made).run("How is the weather?", turns=4))
@@ -135,8 +159,12 @@ def structured(wired: Wired) -> Any:
 
 @APP.scenario(say("Again."), say("Hello."))
 def options_of_chat_alone(wired: Wired) -> Any:
-    penalised = model(wired, stream=False, params=OpenAICallParams(presence_penalty=0.5, frequency_penalty=0.25))
-    return told(penalised.chat("Again.")), told(model(wired, seed=None, stream=False).chat("Hello."))
+    penalised = model(
+        wired, stream=False, params=OpenAICallParams(presence_penalty=0.5, frequency_penalty=0.25)
+    )
+    return told(penalised.chat("Again.")), told(
+        model(wired, seed=None, stream=False).chat("Hello.")
+    )
 
 
 @APP.scenario(fail(400, "This model is asleep.", code="asleep"))

@@ -6,7 +6,11 @@ import os
 from dataclasses import replace
 from typing import Any
 
-os.environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_MODE": "PRODUCTION"}
+os.environ |= {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_MODE": "PRODUCTION",
+}
 
 import litellm
 from pydantic import BaseModel
@@ -24,7 +28,11 @@ TOOL = {
     "function": {
         "name": "get_weather",
         "description": "Tell the weather in a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
     },
 }
 
@@ -55,13 +63,19 @@ def whole(response: Any) -> Any:
 
 @APP.scenario(say("Hello there."))
 def completion(wired: Wired) -> Any:
-    return whole(ask(wired, temperature=0.2, max_tokens=64, top_p=0.9, user="ann", metadata={"of": "litellm"}))
+    return whole(
+        ask(
+            wired, temperature=0.2, max_tokens=64, top_p=0.9, user="ann", metadata={"of": "litellm"}
+        )
+    )
 
 
 @APP.scenario(say("Hello there, in pieces."))
 def streamed(wired: Wired) -> Any:
     chunks = list(ask(wired, stream=True))
-    return [chunk.model_dump() for chunk in chunks], litellm.stream_chunk_builder(chunks, messages=USER).model_dump()
+    return [chunk.model_dump() for chunk in chunks], litellm.stream_chunk_builder(
+        chunks, messages=USER
+    ).model_dump()
 
 
 @APP.scenario(say("Hello there, counted."))
@@ -70,7 +84,10 @@ def streamed_with_usage(wired: Wired) -> Any:
     return [chunk.model_dump() for chunk in chunks]
 
 
-BOTH = (say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+BOTH = (
+    say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains in both."),
+)
 
 
 @APP.scenario(*BOTH)
@@ -95,7 +112,9 @@ def tools_streamed(wired: Wired) -> Any:
     first = litellm.stream_chunk_builder(list(ask(wired, messages, tools=[TOOL], stream=True)))
     made = first.choices[0].message
     answer = {"role": "tool", "tool_call_id": made.tool_calls[0].id, "content": "Rain"}
-    return first.model_dump(), whole(ask(wired, [*messages, made.model_dump(), answer], tools=[TOOL]))
+    return first.model_dump(), whole(
+        ask(wired, [*messages, made.model_dump(), answer], tools=[TOOL])
+    )
 
 
 @APP.scenario(say_json({"title": "The Moth", "pages": 12}), say_json({"ok": True}))
@@ -107,7 +126,13 @@ def structured(wired: Wired) -> Any:
 
 @APP.scenario(say("", call("get_weather", city="Oslo")))
 def tool_by_name(wired: Wired) -> Any:
-    return whole(ask(wired, tools=[TOOL], tool_choice={"type": "function", "function": {"name": "get_weather"}}))
+    return whole(
+        ask(
+            wired,
+            tools=[TOOL],
+            tool_choice={"type": "function", "function": {"name": "get_weather"}},
+        )
+    )
 
 
 @APP.scenario(say("One STOP two"), say("Seeded."))
@@ -121,7 +146,11 @@ PAID_TWICE = "where n is emulated, each answer pays for the prompt"
 @APP.scenario(
     say("Twice."),
     say("Twice."),
-    but={"drops *prompt_tokens": PAID_TWICE, "drops *total_tokens": PAID_TWICE, "drops *result[[]1[]]": PAID_TWICE},
+    but={
+        "drops *prompt_tokens": PAID_TWICE,
+        "drops *total_tokens": PAID_TWICE,
+        "drops *result[[]1[]]": PAID_TWICE,
+    },
 )
 def several(wired: Wired) -> Any:
     return whole(ask(wired, n=2))
@@ -132,7 +161,9 @@ def logprobs(wired: Wired) -> Any:
     return whole(ask(wired, logprobs=True, top_logprobs=2))
 
 
-@APP.scenario(refuse("I won't."), say("Cut", finish="length"), say("Filtered", finish="content_filter"))
+@APP.scenario(
+    refuse("I won't."), say("Cut", finish="length"), say("Filtered", finish="content_filter")
+)
 def endings(wired: Wired) -> Any:
     return [whole(ask(wired)) for _ in range(3)]
 
@@ -152,7 +183,10 @@ def _failing(name: str, *script: Any) -> None:
 
 
 _failing("not_allowed", fail(401, "Incorrect API key provided.", code="invalid_api_key"))
-_failing("too_long", fail(400, "This model's maximum context length is 10 tokens.", code="context_length_exceeded"))
+_failing(
+    "too_long",
+    fail(400, "This model's maximum context length is 10 tokens.", code="context_length_exceeded"),
+)
 _failing("not_found", fail(404, "The model does not exist.", code="model_not_found"))
 _failing("too_fast", fail(429, "Slow down.", kind="rate_limit_error", code="rate_limit_exceeded"))
 _failing("broken", fail(500, "Something broke.", kind="server_error"))
@@ -163,19 +197,33 @@ def tried_again(wired: Wired) -> Any:
     return whole(ask(wired, max_retries=2, num_retries=None))
 
 
-@APP.scenario(say("From the router."), fail(500, "Broken.", kind="server_error"), say("From the other."))
+@APP.scenario(
+    say("From the router."), fail(500, "Broken.", kind="server_error"), say("From the other.")
+)
 def router(wired: Wired) -> Any:
-    one = {"model": f"openai/{wired.model}", "api_base": wired.base_url, "api_key": wired.api_key, "max_retries": 0}
+    one = {
+        "model": f"openai/{wired.model}",
+        "api_base": wired.base_url,
+        "api_key": wired.api_key,
+        "max_retries": 0,
+    }
     deployments = [{"model_name": name, "litellm_params": one} for name in ("first", "second")]
-    made = litellm.Router(deployments, fallbacks=[{"first": ["second"]}], num_retries=0, disable_cooldowns=True)
+    made = litellm.Router(
+        deployments, fallbacks=[{"first": ["second"]}], num_retries=0, disable_cooldowns=True
+    )
     return [
-        made.completion("first", USER, client=wired.openai(max_retries=0)).choices[0].message.content for _ in range(2)
+        made.completion("first", USER, client=wired.openai(max_retries=0))
+        .choices[0]
+        .message.content
+        for _ in range(2)
     ]
 
 
 @APP.scenario()
 def embedding(wired: Wired) -> Any:
-    return litellm.embedding("openai/text-embedding-3-small", input=["a", "b"], client=wired.openai()).model_dump()
+    return litellm.embedding(
+        "openai/text-embedding-3-small", input=["a", "b"], client=wired.openai()
+    ).model_dump()
 
 
 @APP.scenario(say("Hello there."), say("Streamed."))
@@ -186,7 +234,8 @@ def through_a_session(wired: Wired) -> Any:
         given = {"api_key": wired.api_key, "api_base": wired.base_url}
         first = litellm.completion(f"openai/{wired.model}", USER, **given)
         return whole(first), [
-            each.model_dump() for each in litellm.completion(f"openai/{wired.model}", USER, stream=True, **given)
+            each.model_dump()
+            for each in litellm.completion(f"openai/{wired.model}", USER, stream=True, **given)
         ]
     finally:
         litellm.client_session = None

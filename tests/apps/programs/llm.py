@@ -28,7 +28,12 @@ def run(wired: Wired, *arguments: str, stdin: str = "") -> dict[str, Any]:
     """Run the command as a user does, with its models' address in its own configuration file."""
     wired.replace(openai, "OpenAI", "AsyncOpenAI")
     os.environ["LLM_USER_PATH"] = str(Path.home() / "llm" / Path.cwd().name)
-    model = {"model_id": "there", "model_name": wired.model, "api_base": wired.base_url, "api_key_name": "openai"}
+    model = {
+        "model_id": "there",
+        "model_name": wired.model,
+        "api_base": wired.base_url,
+        "api_key_name": "openai",
+    }
     more = {"supports_schema": True, "supports_tools": True, "vision": True}
     (llm.user_dir() / "extra-openai-models.yaml").write_text(json.dumps([{**model, **more}]))
     return wired.command(cli, "llm", *arguments, stdin=stdin) | {"logged": logged()}
@@ -39,7 +44,10 @@ def logged() -> dict[str, Any]:
     database = sqlite_utils.Database(llm.user_dir() / "logs.db")
     tables = ("threads", "turns", "messages", "parts", "tool_instantiations", "schemas")
     found = {name: [dict(row) for row in database[name].rows] for name in tables}
-    return {name: [{key: _json(value) for key, value in row.items()} for row in rows] for name, rows in found.items()}
+    return {
+        name: [{key: _json(value) for key, value in row.items()} for row in rows]
+        for name, rows in found.items()
+    }
 
 
 def _json(value: Any) -> Any:
@@ -48,7 +56,9 @@ def _json(value: Any) -> Any:
 
 @APP.scenario(say("Hello there, how are you?"))
 def prompt_whole(wired: Wired) -> Any:
-    return run(wired, "prompt", "-m", "there", "--no-stream", "-s", "Be brief.", "Say hello.", "--usage")
+    return run(
+        wired, "prompt", "-m", "there", "--no-stream", "-s", "Be brief.", "Say hello.", "--usage"
+    )
 
 
 @APP.scenario(say("Hello there,\nhow are you?"))
@@ -74,15 +84,28 @@ def conversation_continued(wired: Wired) -> Any:
     return run(wired, "-m", "there", "What is your name?"), run(wired, "-c", "What did I ask?")
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains in both."))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains in both."),
+)
 def tools_streamed(wired: Wired) -> Any:
     Path("tools.py").write_text(TOOLS)
-    return run(wired, "-m", "there", "--functions", "tools.py", "How is the weather in Oslo and Rome?", "--td")
+    return run(
+        wired,
+        "-m",
+        "there",
+        "--functions",
+        "tools.py",
+        "How is the weather in Oslo and Rome?",
+        "--td",
+    )
 
 
 @APP.scenario(say("Let me look.", call("get_weather", city="Oslo")), say("It rains."))
 def tools_whole(wired: Wired) -> Any:
-    return run(wired, "-m", "there", "--functions", TOOLS, "How is the weather in Oslo?", "--no-stream")
+    return run(
+        wired, "-m", "there", "--functions", TOOLS, "How is the weather in Oslo?", "--no-stream"
+    )
 
 
 @APP.scenario(say_json({"name": "Rex", "age": 3}))
@@ -104,7 +127,9 @@ def image(wired: Wired) -> Any:
 @APP.scenario(say("One two STOP three"), say("Again."))
 def options_of_chat_alone(wired: Wired) -> Any:
     stopped = run(wired, "-m", "there", "-o", "stop", "STOP", "Count.")
-    return stopped, run(wired, "-m", "there", "-o", "seed", "7", "-o", "frequency_penalty", "0.5", "Again.")
+    return stopped, run(
+        wired, "-m", "there", "-o", "seed", "7", "-o", "frequency_penalty", "0.5", "Again."
+    )
 
 
 @APP.scenario(fail(400, "This model is asleep.", code="asleep"))
@@ -135,4 +160,6 @@ async def python_async(wired: Wired) -> Any:
 def written_for_responses(wired: Wired) -> Any:
     # Of newer models it asks the Responses API itself.
     first = run(wired, "-m", "gpt-5-mini", "Say hello.", "--no-stream", "--key", wired.api_key)
-    return first, run(wired, "-m", "gpt-5-mini", "Which version?", "-T", "llm_version", "--key", wired.api_key)
+    return first, run(
+        wired, "-m", "gpt-5-mini", "Which version?", "-T", "llm_version", "--key", wired.api_key
+    )

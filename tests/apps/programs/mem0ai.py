@@ -12,9 +12,14 @@ from tests.apps.server import call, fail, say, say_json
 
 APP = App(shows=("mem0ai",), wired="adapter.install(memory.llm.client)")
 
-FACTS = say_json({"memory": [{"id": "0", "text": "Is called Ann"}, {"id": "1", "text": "Lives in Oslo"}]})
+FACTS = say_json(
+    {"memory": [{"id": "0", "text": "Is called Ann"}, {"id": "1", "text": "Lives in Oslo"}]}
+)
 NEWS = say_json({"memory": [{"id": "0", "text": "Has moved to Rome", "attributed_to": "user"}]})
-SAID = [{"role": "user", "content": "I am Ann, of Oslo."}, {"role": "assistant", "content": "Welcome."}]
+SAID = [
+    {"role": "user", "content": "I am Ann, of Oslo."},
+    {"role": "assistant", "content": "Welcome."},
+]
 
 
 def memory(wired: Wired, made: Any = Memory, **options: Any) -> Any:
@@ -34,9 +39,15 @@ def memory(wired: Wired, made: Any = Memory, **options: Any) -> Any:
 def told(result: Any) -> Any:
     """Give a result in an order that doesn't hang on its random ids."""
     if isinstance(result, dict) and "results" in result:
-        return result | {"results": sorted(map(told, result["results"]), key=lambda each: each["memory"])}
+        return result | {
+            "results": sorted(map(told, result["results"]), key=lambda each: each["memory"])
+        }
     if isinstance(result, dict):
-        return {key: each for key, each in result.items() if key not in ("id", "created_at", "updated_at")}
+        return {
+            key: each
+            for key, each in result.items()
+            if key not in ("id", "created_at", "updated_at")
+        }
     return result
 
 
@@ -47,11 +58,25 @@ def life(wired: Wired) -> Any:
     moved = own.add("I have moved to Rome.", user_id="ann")
     again = own.add("I have moved to Rome.", user_id="ann")
     found = own.search("Where does Ann live?", filters={"user_id": "ann"})
-    [one] = [each for each in own.get_all(filters={"user_id": "ann"})["results"] if each["memory"] == "Lives in Oslo"]
+    [one] = [
+        each
+        for each in own.get_all(filters={"user_id": "ann"})["results"]
+        if each["memory"] == "Lives in Oslo"
+    ]
     own.update(one["id"], "Lived in Oslo")
-    history = [{key: row[key] for key in ("old_memory", "new_memory", "event")} for row in own.history(one["id"])]
+    history = [
+        {key: row[key] for key in ("old_memory", "new_memory", "event")}
+        for row in own.history(one["id"])
+    ]
     own.delete(one["id"])
-    return told(added), told(moved), told(again), told(found), history, told(own.get_all(filters={"user_id": "ann"}))
+    return (
+        told(added),
+        told(moved),
+        told(again),
+        told(found),
+        history,
+        told(own.get_all(filters={"user_id": "ann"})),
+    )
 
 
 @APP.scenario(say("Looked up the weather; it rained."))
@@ -75,12 +100,18 @@ def nothing_found(wired: Wired) -> Any:
 @APP.scenario(FACTS, NEWS)
 async def asynchronous(wired: Wired) -> Any:
     own = memory(wired, AsyncMemory)
-    added, moved = await own.add(SAID, user_id="ann"), await own.add("I have moved to Rome.", user_id="ann")
+    added, moved = (
+        await own.add(SAID, user_id="ann"),
+        await own.add("I have moved to Rome.", user_id="ann"),
+    )
     found = await own.search("Where does Ann live?", filters={"user_id": "ann"})
     return told(added), told(moved), told(found)
 
 
-@APP.scenario(say("", call("add_memory", text="Is called Ann"), call("add_memory", text="Lives in Oslo")), say("Done."))
+@APP.scenario(
+    say("", call("add_memory", text="Is called Ann"), call("add_memory", text="Lives in Oslo")),
+    say("Done."),
+)
 def model_alone(wired: Wired) -> Any:
     text = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
     tools = [{"type": "function", "function": {"name": "add_memory", "parameters": text}}]

@@ -200,4 +200,6 @@ def tried_again(wired: Wired) -> Any:
 def written_for_responses(wired: Wired) -> Any:
     register(wired)
     response = llm.model("openai/gpt-4o:responses").stream("Say hello.")
-    return list(response.text_stream()), seen(llm.model("openai/gpt-4o:responses").call("Say hello."))
+    return list(response.text_stream()), seen(
+        llm.model("openai/gpt-4o:responses").call("Say hello.")
+    )

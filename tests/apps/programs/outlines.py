@@ -47,7 +47,9 @@ def streamed(wired: Wired) -> Any:
     return list(model(wired).stream("Say hello.")), list(model(wired).stream("Invent a dog.", Dog))
 
 
-@APP.scenario(*[say_json({"name": "Rex", "kind": "big"})] * 2, say_json({"city": "Oslo", "country": None}))
+@APP.scenario(
+    *[say_json({"name": "Rex", "kind": "big"})] * 2, say_json({"city": "Oslo", "country": None})
+)
 def structured(wired: Wired) -> Any:
     generator = outlines.Generator(model(wired), Dog)
     dogs = [Dog.model_validate_json(generator("Invent a dog.")), model(wired)("Invent a dog.", Dog)]

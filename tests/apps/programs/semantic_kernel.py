@@ -63,7 +63,12 @@ def told(message: Any) -> Any:
     if isinstance(message, list | tuple):
         return [told(each) for each in message]
     metadata = {key: each for key, each in message.metadata.items() if key != "created"}
-    return {**message.to_dict(), "finish": message.finish_reason, "metadata": metadata, "items": message.items}
+    return {
+        **message.to_dict(),
+        "finish": message.finish_reason,
+        "metadata": metadata,
+        "items": message.items,
+    }
 
 
 def history(*said: str) -> ChatHistory:
@@ -77,15 +82,22 @@ def history(*said: str) -> ChatHistory:
 @APP.scenario(say("Hello there, how are you?"), say("Hello.", finish="length"))
 async def whole(wired: Wired) -> Any:
     own = service(wired)
-    options = settings(temperature=0.5, max_completion_tokens=100, top_p=0.9, user="ann", metadata={"a": "b"})
+    options = settings(
+        temperature=0.5, max_completion_tokens=100, top_p=0.9, user="ann", metadata={"a": "b"}
+    )
     first = told(await own.get_chat_message_contents(history("Say hello."), options))
-    return first, told(await own.get_chat_message_contents(history("Again."), settings(max_tokens=16)))
+    return first, told(
+        await own.get_chat_message_contents(history("Again."), settings(max_tokens=16))
+    )
 
 
 @APP.scenario(say("Hello there,\nhow are you?"))
 async def streamed(wired: Wired) -> Any:
     return [
-        told(each) async for each in service(wired).get_streaming_chat_message_contents(history("Hello."), settings())
+        told(each)
+        async for each in service(wired).get_streaming_chat_message_contents(
+            history("Hello."), settings()
+        )
     ]
 
 
@@ -97,7 +109,11 @@ def kernel(wired: Wired) -> Kernel:
     return made
 
 
-CALLS = say("Let me look.", call("weather-get_weather", city="Oslo"), call("weather-get_weather", city="Rome"))
+CALLS = say(
+    "Let me look.",
+    call("weather-get_weather", city="Oslo"),
+    call("weather-get_weather", city="Rome"),
+)
 
 
 @APP.scenario(CALLS, say("It rains in both."))
@@ -121,40 +137,66 @@ async def functions_streamed(wired: Wired) -> Any:
 async def prompt(wired: Wired) -> Any:
     own = kernel(wired)
     asked = KernelArguments(settings(temperature=0), city="Oslo")
-    first = await own.invoke_prompt("The weather in {{$city}}? {{weather.get_weather $city}}", arguments=asked)
+    first = await own.invoke_prompt(
+        "The weather in {{$city}}? {{weather.get_weather $city}}", arguments=asked
+    )
     pieces = own.invoke_prompt_stream("The weather in Rome?", arguments=KernelArguments(settings()))
     return str(first), told(first.value), [told(each) async for each in pieces]
 
 
-@APP.scenario(say("", call("weather-get_weather", city="Oslo")), say("It rains."), say("You asked of Oslo."))
+@APP.scenario(
+    say("", call("weather-get_weather", city="Oslo")), say("It rains."), say("You asked of Oslo.")
+)
 async def agent(wired: Wired) -> Any:
     thread = ChatHistoryAgentThread()
-    own = ChatCompletionAgent(service=service(wired), name="Teller", instructions="Help.", plugins=[Weather(wired)])
+    own = ChatCompletionAgent(
+        service=service(wired), name="Teller", instructions="Help.", plugins=[Weather(wired)]
+    )
     first = await own.get_response("How is the weather in Oslo?", thread=thread)
     pieces = [each async for each in own.invoke_stream("What did I ask?", thread=thread)]
     remembered = [each async for each in thread.get_messages()]
     return told(first.message), [told(each.message) for each in pieces], told(remembered)
 
 
-@APP.scenario(say_json({"name": "Rex", "age": 3}), say_json({"name": "Rex", "age": 4}), refuse("No dogs."))
+@APP.scenario(
+    say_json({"name": "Rex", "age": 3}), say_json({"name": "Rex", "age": 4}), refuse("No dogs.")
+)
 async def structured(wired: Wired) -> Any:
     own, loose = service(wired), {"type": "json_object"}
-    dog = told(await own.get_chat_message_contents(history("Invent a dog."), settings(response_format=Dog)))
-    other = told(await own.get_chat_message_contents(history("In JSON."), settings(response_format=loose)))
-    return dog, other, told(await own.get_chat_message_contents(history("A dog."), settings(response_format=Dog)))
+    dog = told(
+        await own.get_chat_message_contents(history("Invent a dog."), settings(response_format=Dog))
+    )
+    other = told(
+        await own.get_chat_message_contents(history("In JSON."), settings(response_format=loose))
+    )
+    return (
+        dog,
+        other,
+        told(await own.get_chat_message_contents(history("A dog."), settings(response_format=Dog))),
+    )
 
 
 @APP.scenario(say("A red square."))
 async def image(wired: Wired) -> Any:
     made = history()
-    picture = ImageContent(data=b"\x89PNG\r\n\x1a\n" + bytes(24), data_format="base64", mime_type="image/png")
-    made.add_message(ChatMessageContent(role="user", items=[TextContent(text="What is this?"), picture]))
+    picture = ImageContent(
+        data=b"\x89PNG\r\n\x1a\n" + bytes(24), data_format="base64", mime_type="image/png"
+    )
+    made.add_message(
+        ChatMessageContent(role="user", items=[TextContent(text="What is this?"), picture])
+    )
     return told(await service(wired).get_chat_message_contents(made, settings()))
 
 
-@APP.scenario(*[say("One two STOP three")] * 2, but={"drops outcome.*.usage.*": "n costs its tokens n times"})
+@APP.scenario(
+    *[say("One two STOP three")] * 2, but={"drops outcome.*.usage.*": "n costs its tokens n times"}
+)
 async def several(wired: Wired) -> Any:
-    return told(await service(wired).get_chat_message_contents(history("Talk."), settings(number_of_responses=2)))
+    return told(
+        await service(wired).get_chat_message_contents(
+            history("Talk."), settings(number_of_responses=2)
+        )
+    )
 
 
 @APP.scenario(say("One two STOP three"), say("Again."), say("Hello."))
@@ -163,7 +205,11 @@ async def options_of_chat_alone(wired: Wired) -> Any:
     stopped = told(await own.get_chat_message_contents(history("Count."), settings(stop=["STOP"])))
     options = settings(seed=7, presence_penalty=0.5, logit_bias={"50": -1})
     again = told(await own.get_chat_message_contents(history("Again."), options))
-    return stopped, again, told(await own.get_chat_message_contents(history("Hi."), settings(frequency_penalty=0.0)))
+    return (
+        stopped,
+        again,
+        told(await own.get_chat_message_contents(history("Hi."), settings(frequency_penalty=0.0))),
+    )
 
 
 @APP.scenario(fail(400, "This model is asleep.", code="asleep"))

@@ -50,7 +50,16 @@ def prompt(wired: Wired) -> Any:
 
 @APP.scenario(say("# Title\n\nSome *text*.\n\n```python\nprint(1)\n```\n"))
 def markdown(wired: Wired) -> Any:
-    return run(wired, "--md", "Write markdown.", "--temperature", "0.7", "--top-p", "0.9", stdin="From a pipe.")
+    return run(
+        wired,
+        "--md",
+        "Write markdown.",
+        "--temperature",
+        "0.7",
+        "--top-p",
+        "0.9",
+        stdin="From a pipe.",
+    )
 
 
 @APP.scenario(say("ls -la"), say("Lists all files."))

@@ -40,7 +40,8 @@ def steps(agent: Any) -> list[Any]:
     """Give what an agent remembers of its steps."""
     kept = [step.dict() for step in agent.memory.steps]
     return [
-        {key: value for key, value in step.items() if key not in ("timing", "model_input_messages")} for step in kept
+        {key: value for key, value in step.items() if key not in ("timing", "model_input_messages")}
+        for step in kept
     ]
 
 
@@ -66,10 +67,18 @@ def stop_sequences(wired: Wired) -> Any:
     )
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo")), say("", call("get_weather", city="Rome")), say("", FINAL))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo")),
+    say("", call("get_weather", city="Rome")),
+    say("", FINAL),
+)
 def tool_agent(wired: Wired) -> Any:
     agent = ToolCallingAgent(tools=[weather(wired)], model=model(wired), verbosity_level=2)
-    return agent.run("How is the weather in Oslo and in Rome?"), steps(agent), agent.monitor.get_total_token_counts()
+    return (
+        agent.run("How is the weather in Oslo and in Rome?"),
+        steps(agent),
+        agent.monitor.get_total_token_counts(),
+    )
 
 
 @APP.scenario(say("I look.", call("get_weather", city="Oslo")), say("", FINAL))
@@ -79,7 +88,11 @@ def tool_agent_streamed(wired: Wired) -> Any:
     return seen, steps(agent)
 
 
-@APP.scenario(say("", call("get_weather", city="Oslo")), say("", call("get_weather", city="Rome")), say("", FINAL))
+@APP.scenario(
+    say("", call("get_weather", city="Oslo")),
+    say("", call("get_weather", city="Rome")),
+    say("", FINAL),
+)
 def tool_agent_that_reasons(wired: Wired) -> Any:
     made = model(replace(wired, model="gpt-5.4-mini"))
     agent = ToolCallingAgent(tools=[weather(wired)], model=made)
@@ -94,7 +107,9 @@ def code_agent(wired: Wired) -> Any:
 
 @APP.scenario(say(CODE), say(DONE))
 def code_agent_streamed(wired: Wired) -> Any:
-    agent = CodeAgent(tools=[weather(wired)], model=model(wired), stream_outputs=True, planning_interval=None)
+    agent = CodeAgent(
+        tools=[weather(wired)], model=model(wired), stream_outputs=True, planning_interval=None
+    )
     return agent.run("How is the weather in Oslo?"), steps(agent)
 
 
@@ -103,7 +118,9 @@ def code_agent_streamed(wired: Wired) -> Any:
     say_json({"thought": "I know.", "code": "final_answer('Rain')"}),
 )
 def code_agent_structured(wired: Wired) -> Any:
-    agent = CodeAgent(tools=[weather(wired)], model=model(wired), use_structured_outputs_internally=True)
+    agent = CodeAgent(
+        tools=[weather(wired)], model=model(wired), use_structured_outputs_internally=True
+    )
     return agent.run("How is the weather in Oslo?"), steps(agent)
 
 
@@ -121,7 +138,9 @@ def mistakes(wired: Wired) -> Any:
 
 @APP.scenario(refuse("I won't."))
 def refused(wired: Wired) -> Any:
-    return model(wired).generate([ChatMessage(role="user", content=[{"type": "text", "text": "Do it."}])])
+    return model(wired).generate(
+        [ChatMessage(role="user", content=[{"type": "text", "text": "Do it."}])]
+    )
 
 
 @APP.scenario(fail(400, "Too long.", code="context_length_exceeded"))

@@ -57,7 +57,11 @@ def told(made: Agent, result: Any) -> Any:
 def timeless(value: Any) -> Any:
     """Leave out what was measured with a clock."""
     if isinstance(value, dict):
-        return {key: timeless(each) for key, each in value.items() if key not in ("metrics", "latencyMs")}
+        return {
+            key: timeless(each)
+            for key, each in value.items()
+            if key not in ("metrics", "latencyMs")
+        }
     return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
@@ -79,7 +83,10 @@ def cut_short(wired: Wired) -> Any:
     return Agent(model(wired, max_tokens=16))("Say hello.")
 
 
-@APP.scenario(say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")), say("It rains."))
+@APP.scenario(
+    say("Let me look.", call("get_weather", city="Oslo"), call("get_weather", city="Rome")),
+    say("It rains."),
+)
 def tools(wired: Wired) -> Any:
     made = agent(wired)
     return told(made, made("How is the weather?"))
@@ -95,7 +102,10 @@ def clients_of_its_own(wired: Wired) -> Any:
 @APP.scenario(say("", call("get_weather", city="Oslo")), say("It rains."))
 async def streamed(wired: Wired) -> Any:
     kinds = ("data", "event", "message", "current_tool_use")
-    events = [event async for event in agent(wired, callback_handler=None).stream_async("How is the weather?")]
+    events = [
+        event
+        async for event in agent(wired, callback_handler=None).stream_async("How is the weather?")
+    ]
     return [timeless({key: event[key] for key in kinds if key in event}) for event in events]
 
 
@@ -132,7 +142,9 @@ def image(wired: Wired) -> Any:
 @APP.scenario(say("One two STOP three"), say("Again."))
 async def options_of_chat_alone(wired: Wired) -> Any:
     stopped = await Agent(model(wired, stop=["STOP"])).invoke_async("Count.")
-    return str(stopped), str(await Agent(model(wired, seed=7, presence_penalty=0.5)).invoke_async("Again."))
+    return str(stopped), str(
+        await Agent(model(wired, seed=7, presence_penalty=0.5)).invoke_async("Again.")
+    )
 
 
 @APP.scenario(fail(400, "This model is asleep.", code="asleep"))

@@ -37,9 +37,13 @@ def jwt(**claims: Any) -> str:
 # The pure part: a request's headers
 
 
-def _scope(headers: dict[str, str], *, token: Any = None, tenants: tuple[bytes, ...] = (), url: str = "") -> str:
+def _scope(
+    headers: dict[str, str], *, token: Any = None, tenants: tuple[bytes, ...] = (), url: str = ""
+) -> str:
     request = http.Request("POST", url or "https://api.test/v1/chat/completions", headers=headers)
-    return store_keys(memory_scope_of(request, None, token=token, tenants=tenants), None, "gpt-5", ("turn",))[0]
+    return store_keys(
+        memory_scope_of(request, None, token=token, tenants=tenants), None, "gpt-5", ("turn",)
+    )[0]
 
 
 ALICE, BOB = jwt(sub="alice", tid="t1"), jwt(sub="bob", tid="t1")
@@ -71,16 +75,32 @@ def test_a_fetched_token_counts_by_its_claims(one: str, other: str, *, same: boo
     assert (len(scopes) == 1) is same
     azure = {_scope({"api-key": token}, token=token) for token in (one, other)}
     assert (len(azure) == 1) is same, "a callable's key, where Azure's client sends it"
-    late = {_scope({"Authorization": f"Bearer {token}"}, token=lambda token=token: token) for token in (one, other)}
+    late = {
+        _scope({"Authorization": f"Bearer {token}"}, token=lambda token=token: token)
+        for token in (one, other)
+    }
     assert late == scopes
-    assert len({_scope({"Authorization": f"Bearer {token}"}) for token in (one, other)}) == 2, "not fetched: whole"
+    assert len({_scope({"Authorization": f"Bearer {token}"}) for token in (one, other)}) == 2, (
+        "not fetched: whole"
+    )
 
 
 def test_a_token_that_isnt_the_fetched_one_counts_whole() -> None:
     fetched = jwt(sub="service", tid="t1")
     sent = [jwt(sub="service", tid="t1") for _ in range(2)]
-    assert len({_scope({"Authorization": f"Bearer {one}"}, token=fetched) for one in (*sent, fetched)}) == 3
-    assert len({_scope({"Authorization": f"bearer {fetched}"}, token=fetched), _scope({}, token=fetched)}) == 2
+    assert (
+        len({_scope({"Authorization": f"Bearer {one}"}, token=fetched) for one in (*sent, fetched)})
+        == 3
+    )
+    assert (
+        len(
+            {
+                _scope({"Authorization": f"bearer {fetched}"}, token=fetched),
+                _scope({}, token=fetched),
+            }
+        )
+        == 2
+    )
 
 
 def test_no_header_can_be_written_that_stands_for_claims() -> None:
@@ -90,7 +110,9 @@ def test_no_header_can_be_written_that_stands_for_claims() -> None:
     assert whose != _scope({"Authorization": said})
 
 
-@pytest.mark.parametrize("name", ["authorization", "api-key", "x-api-key", "Ocp-Apim-Subscription-Key"])
+@pytest.mark.parametrize(
+    "name", ["authorization", "api-key", "x-api-key", "Ocp-Apim-Subscription-Key"]
+)
 def test_every_credential_counts_with_all_its_values(name: str) -> None:
     url = "https://api.test/v1/chat/completions"
     requests = [
@@ -112,7 +134,12 @@ def test_headers_that_tell_tenants_apart() -> None:
 def test_a_named_scope_keeps_tenants_apart_too() -> None:
     url = "https://api.test/v1/chat/completions"
     whose = [
-        memory_scope_of(http.Request("POST", url, headers={"x-tenant": name}), None, token=None, tenants=(b"x-tenant",))
+        memory_scope_of(
+            http.Request("POST", url, headers={"x-tenant": name}),
+            None,
+            token=None,
+            tenants=(b"x-tenant",),
+        )
         for name in ("a", "b")
     ]
     assert len({store_keys(one, "ours", "gpt-5", ("turn",))[0] for one in whose}) == 2
@@ -121,7 +148,9 @@ def test_a_named_scope_keeps_tenants_apart_too() -> None:
 def test_digests_alone_are_kept() -> None:
     secret = secrets.token_hex(16)
     sent = {"Authorization": f"Bearer {secret}", "x-tenant": secret, "openai-organization": secret}
-    request = http.Request("POST", f"https://{secret}.test/v1/chat/completions?code={secret}", headers=sent)
+    request = http.Request(
+        "POST", f"https://{secret}.test/v1/chat/completions?code={secret}", headers=sent
+    )
     whose = memory_scope_of(request, secret, token=secret, tenants=(b"x-tenant",))
     assert secret not in repr(whose[1:])
     assert secret not in server_digest(whose)
@@ -131,7 +160,9 @@ def test_digests_alone_are_kept() -> None:
 # Through the clients
 
 
-def _recalled(one: Any, other: Any, *, asynchronous: bool, settings: Any = None, extra: Any = ({}, {})) -> bool:
+def _recalled(
+    one: Any, other: Any, *, asynchronous: bool, settings: Any = None, extra: Any = ({}, {})
+) -> bool:
     """Tell whether what one client's call brought is put back into another's; each is given as a class and its arguments."""
     sent: list[Any] = []
 
@@ -140,9 +171,16 @@ def _recalled(one: Any, other: Any, *, asynchronous: bool, settings: Any = None,
         return http.Response(200, json=response(reasoning(1), call(1), model="gpt-5"))
 
     chosen = Settings(backend="responses", on_bug="raise", **(settings or {}))
-    asked = {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
+    asked = {
+        "id": random_id(1),
+        "type": "function",
+        "function": {"name": "look_up", "arguments": '{"key": "value"}'},
+    }
     user = {"role": "user", "content": "Find out."}
-    histories = [[user], [user, *answered({"role": "assistant", "content": None, "tool_calls": [asked]})]]
+    histories = [
+        [user],
+        [user, *answered({"role": "assistant", "content": None, "tool_calls": [asked]})],
+    ]
 
     async def ask(given: Any, messages: Any, more: Any) -> None:
         kind, arguments = given
@@ -150,14 +188,22 @@ def _recalled(one: Any, other: Any, *, asynchronous: bool, settings: Any = None,
         transport, prefix = http.MockTransport(handle), "Async" if asynchronous else ""
         if kind == "transport":
             way_in = getattr(adapter, f"{prefix}Transport")(transport, settings=chosen)
-            client = getattr(openai, f"{prefix}OpenAI")(**arguments, http_client=library(transport=way_in))
+            client = getattr(openai, f"{prefix}OpenAI")(
+                **arguments, http_client=library(transport=way_in)
+            )
         elif kind.startswith("installed "):
             plain = getattr(openai, prefix + kind.removeprefix("installed "))
-            client = adapter.install(plain(**arguments, http_client=library(transport=transport)), chosen)
+            client = adapter.install(
+                plain(**arguments, http_client=library(transport=transport)), chosen
+            )
         else:
             http_client = library(transport=transport)
-            client = getattr(adapter, prefix + kind)(**arguments, http_client=http_client, settings=chosen)
-        made = client.chat.completions.create(model="gpt-5", messages=messages, tools=[TOOL], extra_headers=more)
+            client = getattr(adapter, prefix + kind)(
+                **arguments, http_client=http_client, settings=chosen
+            )
+        made = client.chat.completions.create(
+            model="gpt-5", messages=messages, tools=[TOOL], extra_headers=more
+        )
         if inspect.isawaitable(made):
             await made
         closed = client.close()
@@ -174,7 +220,11 @@ def _plain(**given: Any) -> Any:
 
 
 def _azure(**given: Any) -> Any:
-    plain = {"azure_endpoint": "https://az.test", "api_version": "2025-04-01-preview", "max_retries": 0}
+    plain = {
+        "azure_endpoint": "https://az.test",
+        "api_version": "2025-04-01-preview",
+        "max_retries": 0,
+    }
     return "AzureOpenAI", {**plain, **given}
 
 
@@ -198,16 +248,26 @@ each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", 
 
 @each_mode
 @pytest.mark.parametrize("way", ["", "installed "], ids=["client", "installed"])
-@pytest.mark.parametrize("which", ["azure_ad_token_provider", pytest.param("api_key", marks=needs_callable_keys)])
 @pytest.mark.parametrize(
-    ("one", "other", "same"), [("alice", "alice", True), ("alice", "bob", False)], ids=["renewed", "another"]
+    "which", ["azure_ad_token_provider", pytest.param("api_key", marks=needs_callable_keys)]
+)
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("alice", "alice", True), ("alice", "bob", False)],
+    ids=["renewed", "another"],
 )
 def test_what_our_client_has_fetched(
     which: str, way: str, one: str, other: str, *, same: bool, asynchronous: bool
 ) -> None:
     make = _azure if which == "azure_ad_token_provider" else _plain
     given = [
-        make(**{which: _provider(jwt(sub=who, tid="t1"), asynchronous=asynchronous and which == "api_key")})
+        make(
+            **{
+                which: _provider(
+                    jwt(sub=who, tid="t1"), asynchronous=asynchronous and which == "api_key"
+                )
+            }
+        )
         for who in (one, other)
     ]
     given = [(way + kind, arguments) for kind, arguments in given]
@@ -216,17 +276,27 @@ def test_what_our_client_has_fetched(
 
 def _fixed() -> Iterator[Any]:
     a, b = (jwt(sub="service", tid="t1") for _ in range(2))
-    yield pytest.param(_azure(azure_ad_token=a), _azure(azure_ad_token=b), ({}, {}), id="a fixed token")
+    yield pytest.param(
+        _azure(azure_ad_token=a), _azure(azure_ad_token=b), ({}, {}), id="a fixed token"
+    )
     yield pytest.param(_plain(api_key=a), _plain(api_key=b), ({}, {}), id="as a key")
     yield pytest.param(_wire(api_key=a), _wire(api_key=b), ({}, {}), id="through a transport")
-    headers = [{"api_key": "key", "default_headers": {"Authorization": f"Bearer {token}"}} for token in (a, b)]
-    yield pytest.param(_plain(**headers[0]), _plain(**headers[1]), ({}, {}), id="in default_headers")
+    headers = [
+        {"api_key": "key", "default_headers": {"Authorization": f"Bearer {token}"}}
+        for token in (a, b)
+    ]
+    yield pytest.param(
+        _plain(**headers[0]), _plain(**headers[1]), ({}, {}), id="in default_headers"
+    )
     extra = tuple({"Authorization": f"Bearer {token}"} for token in (a, b))
     yield pytest.param(_plain(api_key="key"), _plain(api_key="key"), extra, id="in extra_headers")
     provided = [_azure(azure_ad_token_provider=lambda: a) for _ in range(2)]
     yield pytest.param(*provided, extra, id="in extra_headers, beside a provider")
     if SDK >= (2, 0):
-        keys = [_plain(api_key=lambda: "service", default_headers=headers[k]["default_headers"]) for k in (0, 1)]
+        keys = [
+            _plain(api_key=lambda: "service", default_headers=headers[k]["default_headers"])
+            for k in (0, 1)
+        ]
         yield pytest.param(*keys, ({}, {}), id="in default_headers, beside a callable")
 
 
@@ -240,7 +310,9 @@ def test_any_other_token_counts_whole(one: Any, other: Any, extra: Any) -> None:
 @needs_callable_keys
 @each_mode
 def test_keys_of_a_callable_that_say_nothing_count_whole(*, asynchronous: bool) -> None:
-    given = [_plain(api_key=_provider(key, asynchronous=asynchronous)) for key in ("first", "second")]
+    given = [
+        _plain(api_key=_provider(key, asynchronous=asynchronous)) for key in ("first", "second")
+    ]
     assert not _recalled(*given, asynchronous=asynchronous)
     assert _recalled(*given, asynchronous=asynchronous, settings={"memory_scope": "ours"})
 
@@ -253,8 +325,13 @@ def test_a_gateways_tenants(named: str | None, make: Any, *, asynchronous: bool)
     in_force = {"memory_scope_headers": ["X-Tenant"], **({"memory_scope": named} if named else {})}
     for other, same in (("a", True), ("b", False)):
         extra = ({"x-tenant": "a"}, {"X-TENANT": other})
-        assert _recalled(given, given, asynchronous=asynchronous, settings=in_force, extra=extra) is same
-    assert _recalled(given, given, asynchronous=asynchronous, extra=({"x-tenant": "a"}, {"x-tenant": "b"}))
+        assert (
+            _recalled(given, given, asynchronous=asynchronous, settings=in_force, extra=extra)
+            is same
+        )
+    assert _recalled(
+        given, given, asynchronous=asynchronous, extra=({"x-tenant": "a"}, {"x-tenant": "b"})
+    )
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -292,7 +369,10 @@ def test_an_exception_of_a_provider_is_the_callers() -> None:
     http_client = http.Client(transport=http.MockTransport(lambda _: http.Response(500)))
     kind, given = _azure(azure_ad_token_provider=provide)
     assert kind == "AzureOpenAI"
-    with adapter.AzureOpenAI(**given, http_client=http_client, settings=settings) as client, pytest.raises(TokenError):
+    with (
+        adapter.AzureOpenAI(**given, http_client=http_client, settings=settings) as client,
+        pytest.raises(TokenError),
+    ):
         client.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "Hi."}])
     gc.collect()
 
@@ -304,6 +384,9 @@ def test_no_header_names(bad: str) -> None:
 
 
 def test_header_names_are_the_same_in_any_case_and_order() -> None:
-    one, other = Settings(memory_scope_headers="X-B, a, A"), Settings(memory_scope_headers=("A", "x-b"))
+    one, other = (
+        Settings(memory_scope_headers="X-B, a, A"),
+        Settings(memory_scope_headers=("A", "x-b")),
+    )
     assert one.memory_scope_headers == other.memory_scope_headers == ("a", "x-b")
     assert one.hash == other.hash != Settings().hash

@@ -191,7 +191,9 @@ def failing() -> Exception:
     return http.ReadError("broken off")
 
 
-def in_sync(pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool) -> list[Any]:
+def in_sync(
+    pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool
+) -> list[Any]:
     transport = Transport(pieces, ours=ours, error=error)
     with http.Client(transport=transport) as client:
         reply = client.send(client.build_request("GET", "http://x/"), stream=True)
@@ -202,7 +204,9 @@ def in_sync(pieces: list[bytes], order: list[str], error: Exception | None, *, o
     return [*seen, getattr(reply.stream, "seen", None)]
 
 
-async def in_async(pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool) -> list[Any]:
+async def in_async(
+    pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool
+) -> list[Any]:
     transport = Transport(pieces, ours=ours, error=error)
     async with http.AsyncClient(transport=transport) as client:
         reply = await client.send(client.build_request("GET", "http://x/"), stream=True)
@@ -213,23 +217,34 @@ async def in_async(pieces: list[bytes], order: list[str], error: Exception | Non
     return [*seen, getattr(reply.stream, "seen", None)]
 
 
-@pytest.mark.parametrize("error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"])
+@pytest.mark.parametrize(
+    "error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"]
+)
 @pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("order", SYNC_ORDERS, ids=" ".join)
 def test_in_sync(order: list[str], kind: str, error: Any) -> None:
-    ours, own = (in_sync(PIECES[kind], order, error and error(), ours=which) for which in (True, False))
+    ours, own = (
+        in_sync(PIECES[kind], order, error and error(), ours=which) for which in (True, False)
+    )
     assert ours == own
 
 
-@pytest.mark.parametrize("error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"])
+@pytest.mark.parametrize(
+    "error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"]
+)
 @pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("order", ASYNC_ORDERS, ids=" ".join)
 def test_in_async(order: list[str], kind: str, error: Any) -> None:
-    ours, own = (asyncio.run(in_async(PIECES[kind], order, error and error(), ours=which)) for which in (True, False))
+    ours, own = (
+        asyncio.run(in_async(PIECES[kind], order, error and error(), ours=which))
+        for which in (True, False)
+    )
     assert ours == own
 
 
-@pytest.mark.parametrize("again", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickled", "copied", "copied deeply"])
+@pytest.mark.parametrize(
+    "again", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickled", "copied", "copied deeply"]
+)
 def test_copies_are_the_librarys_own(again: Any) -> None:
     with http.Client(transport=Transport([BODY], ours=True)) as client:
         reply = client.get("http://x/")
@@ -261,7 +276,10 @@ def test_a_body_that_is_known_is_not_gone_through() -> None:
 
 def test_a_library_that_keeps_its_streams_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what a client puts around a stream isn't known, the library's own methods read."""
-    made, transport = library_of(http.Request("GET", "http://x/")).FastResponse, Transport([BODY], ours=True)
+    made, transport = (
+        library_of(http.Request("GET", "http://x/")).FastResponse,
+        Transport([BODY], ours=True),
+    )
     monkeypatch.setattr(made, "_bound_class", None)
     with http.Client(transport=transport) as client:
         assert client.get("http://x/").json() == VALUE

@@ -37,7 +37,11 @@ def answering(loopback: Loopback) -> None:
 
 
 def body(loopback: Loopback) -> dict[str, Any]:
-    return {"url": f"{loopback.base_url}/chat/completions", "json": CALL, "headers": {"authorization": f"Bearer {KEY}"}}
+    return {
+        "url": f"{loopback.base_url}/chat/completions",
+        "json": CALL,
+        "headers": {"authorization": f"Bearer {KEY}"},
+    }
 
 
 def said(reply: Any) -> Any:
@@ -108,7 +112,9 @@ def test_the_sdks_clients_share_one(loopback: Loopback) -> None:
             stream: Any = await client.chat.completions.create(**CALL, stream=True)
             return text_of([chunk async for chunk in stream])
 
-    with openai.OpenAI(base_url=loopback.base_url, api_key=KEY, http_client=http.Client(**given)) as client:
+    with openai.OpenAI(
+        base_url=loopback.base_url, api_key=KEY, http_client=http.Client(**given)
+    ) as client:
         assert text_of(list(client.chat.completions.create(**CALL, stream=True))) == "Hello there"
         assert asyncio.run(ask()) == "Hello there"
     assert paths(loopback) == [RESPONSES] * 2
@@ -146,9 +152,13 @@ def test_threads_make_one_inner_transport(loopback: Loopback) -> None:
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("base", ["BaseTransport", "AsyncBaseTransport"])
 @pytest.mark.parametrize(
-    "transport", [adapter.Transport(), adapter.AsyncTransport()], ids=["Transport", "AsyncTransport"]
+    "transport",
+    [adapter.Transport(), adapter.AsyncTransport()],
+    ids=["Transport", "AsyncTransport"],
 )
-def test_it_is_an_instance_of_the_librarys_base_classes(transport: Any, base: str, library: Any) -> None:
+def test_it_is_an_instance_of_the_librarys_base_classes(
+    transport: Any, base: str, library: Any
+) -> None:
     assert isinstance(transport, getattr(library, base))
     assert isinstance(transport, adapter.Transport)
     assert not isinstance(transport, (library.HTTPTransport, library.Client))
@@ -208,7 +218,10 @@ def test_one_without_the_protocol_is_a_type_error(case: str) -> None:
     made, protocol, message = UNFIT[case]
     with pytest.raises(TypeError) as raised:
         serve(made(), protocol)
-    assert str(raised.value) == message.format(f"which can't serve {protocol} clients: give", NAME) + "()"
+    assert (
+        str(raised.value)
+        == message.format(f"which can't serve {protocol} clients: give", NAME) + "()"
+    )
 
 
 NONE: dict[str, tuple[Any, str]] = {
@@ -236,7 +249,9 @@ def test_an_unfit_one_is_told_of_through_the_sdk() -> None:
         max_retries=0,
         http_client=http.Client(transport=adapter.AsyncTransport(Async([]))),
     )
-    with pytest.raises((TypeError, openai.APIConnectionError)) as raised:  # older SDKs wrap whatever a transport raises
+    with pytest.raises(
+        (TypeError, openai.APIConnectionError)
+    ) as raised:  # older SDKs wrap whatever a transport raises
         client.chat.completions.create(**CALL)
     assert "give inner=" in f"{raised.value} {raised.value.__cause__}"
 

@@ -97,13 +97,19 @@ def test_it_is_retried_like_chats_429(sdk: Sdk, loopback: Loopback, before: int)
     loopback.answer = [failing, failing, Reply.of_sse(events())]
     client = sdk.client(loopback, max_retries=2)
     assert text_of(sdk.stream(client)) == "Hello there"
-    assert [request.header("x-stainless-retry-count") for request in loopback.requests] == ["0", "1", "2"]
+    assert [request.header("x-stainless-retry-count") for request in loopback.requests] == [
+        "0",
+        "1",
+        "2",
+    ]
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("cut", ["whole", "per-event"])
 @pytest.mark.parametrize("case", FAILURES)
-def test_a_failure_after_output_is_raised_while_reading(sdk: Sdk, loopback: Loopback, case: str, cut: str) -> None:
+def test_a_failure_after_output_is_raised_while_reading(
+    sdk: Sdk, loopback: Loopback, case: str, cut: str
+) -> None:
     make, _, code = FAILURES[case]
     loopback.answer = [Reply.of_sse(CUTS[cut](b"".join([*HALF, make()])))]
     stream = sdk.create(sdk.client(loopback, max_retries=2), stream=True)
@@ -119,7 +125,10 @@ def test_a_failure_after_output_is_raised_while_reading(sdk: Sdk, loopback: Loop
 
 def test_incomplete_is_no_failure(sdk: Sdk, loopback: Loopback) -> None:
     cut_off = ending(
-        "Hello ", kind="response.incomplete", status="incomplete", incomplete_details={"reason": "max_output_tokens"}
+        "Hello ",
+        kind="response.incomplete",
+        status="incomplete",
+        incomplete_details={"reason": "max_output_tokens"},
     )
     loopback.answer = [Reply.of_sse([*HALF, cut_off])]
     chunks, failure = read_all(sdk, sdk.client(loopback))

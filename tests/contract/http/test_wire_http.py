@@ -54,7 +54,9 @@ def test_headers_are_copied_without_the_lengths(sdk: Sdk, loopback: Loopback) ->
         return [(name, value) for name, value in request.headers if name.lower() not in LENGTHS]
 
     assert kept(ours) == kept(native)
-    assert [value for name, value in ours.headers if name.lower() == "content-length"] == [str(len(ours.body))]
+    assert [value for name, value in ours.headers if name.lower() == "content-length"] == [
+        str(len(ours.body))
+    ]
     assert ours.header("transfer-encoding") is None
     assert ours.json() == expected_body()
 
@@ -113,7 +115,9 @@ def test_streaming_request_bodies_are_read(sdk: Sdk, loopback: Loopback) -> None
             yield piece
 
     client = sdk.client(loopback)
-    got = sdk.run(client.post("/chat/completions", cast_to=object, content=sdk.pick(pieces, apieces)()))
+    got = sdk.run(
+        client.post("/chat/completions", cast_to=object, content=sdk.pick(pieces, apieces)())
+    )
     assert got["choices"][0]["message"]["content"] == "Hello there"
     (request,) = loopback.requests
     assert (request.path, request.json()) == (RESPONSES, expected_body())
@@ -127,7 +131,9 @@ def test_streaming_request_bodies_are_read(sdk: Sdk, loopback: Loopback) -> None
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
 def test_whole_replies(sdk: Sdk, loopback: Loopback, gzip: bool, framing: Any) -> None:
     loopback.answer = [
-        Reply.of_json(response(), gzip=gzip, framing=framing, headers=(("x-mine", "1"), ("x-mine", "2")))
+        Reply.of_json(
+            response(), gzip=gzip, framing=framing, headers=(("x-mine", "1"), ("x-mine", "2"))
+        )
     ]
     got = sdk.run(sdk.client(loopback).chat.completions.with_raw_response.create(**CALL))
     http = got.http_response
@@ -154,7 +160,14 @@ def test_streamed_replies(sdk: Sdk, loopback: Loopback, gzip: bool, framing: Any
 
 
 def test_an_error_in_gzip(sdk: Sdk, loopback: Loopback) -> None:
-    body = {"error": {"message": "no", "type": "invalid_request_error", "param": "input[0].content", "code": None}}
+    body = {
+        "error": {
+            "message": "no",
+            "type": "invalid_request_error",
+            "param": "input[0].content",
+            "code": None,
+        }
+    }
     loopback.answer = [Reply.of_json(body, 400, gzip=True)]
     with pytest.raises(openai.BadRequestError) as raised:
         sdk.create(sdk.client(loopback))
@@ -182,7 +195,10 @@ def test_strict_validation_takes_what_we_make(sdk: Sdk, loopback: Loopback) -> N
 
 
 def test_the_url_hooks_and_cookies_of_the_client(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = [Reply.of_json(response(), headers=(("set-cookie", "a=b; Path=/"),)), Reply.of_json(response())]
+    loopback.answer = [
+        Reply.of_json(response(), headers=(("set-cookie", "a=b; Path=/"),)),
+        Reply.of_json(response()),
+    ]
     seen: list[Any] = []
 
     def saw(thing: Any) -> None:
@@ -229,13 +245,21 @@ def test_a_reply_that_never_comes_times_out(sdk: Sdk, loopback: Loopback) -> Non
     assert str(raised.value.request.url).endswith(CHAT)
 
 
-SILENCES = {"after the head": [], "after two events": events()[:2], "after the first text": events()[:5]}
+SILENCES = {
+    "after the head": [],
+    "after two events": events()[:2],
+    "after the first text": events()[:5],
+}
 
 
 @pytest.mark.parametrize("sent", SILENCES)
-def test_a_stream_that_falls_silent_times_out_while_it_is_read(sdk: Sdk, loopback: Loopback, sent: str) -> None:
+def test_a_stream_that_falls_silent_times_out_while_it_is_read(
+    sdk: Sdk, loopback: Loopback, sent: str
+) -> None:
     loopback.answer = [hanging(SILENCES[sent])]
-    stream = sdk.create(sdk.client(loopback, timeout=0.5), stream=True)  # Chat's own head would be up by now
+    stream = sdk.create(
+        sdk.client(loopback, timeout=0.5), stream=True
+    )  # Chat's own head would be up by now
     with pytest.raises(STREAM_TIMEOUT):
         sdk.list(stream)
     assert loopback.wait_for(lambda server: server.open_connections == 0)
@@ -292,13 +316,21 @@ TRIES = {
 @pytest.mark.parametrize("streamed", [False, True], ids=["create", "stream"])
 @pytest.mark.parametrize("first", TRIES)
 def test_each_try_is_translated(sdk: Sdk, loopback: Loopback, first: str, streamed: bool) -> None:
-    loopback.answer = [TRIES[first], TRIES[first], Reply.of_sse(events()) if streamed else Reply.of_json(response())]
+    loopback.answer = [
+        TRIES[first],
+        TRIES[first],
+        Reply.of_sse(events()) if streamed else Reply.of_json(response()),
+    ]
     client = sdk.client(loopback, max_retries=2)
     result = sdk.stream(client) if streamed else sdk.create(client)
     assert text_of(result) == "Hello there"
     assert paths(loopback) == [RESPONSES] * 3
     assert len({request.body for request in loopback.requests}) == 1
-    assert [request.header("x-stainless-retry-count") for request in loopback.requests] == ["0", "1", "2"]
+    assert [request.header("x-stainless-retry-count") for request in loopback.requests] == [
+        "0",
+        "1",
+        "2",
+    ]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -325,14 +357,20 @@ def test_a_try_keeps_the_settings_that_the_call_started_with(sdk: Sdk, loopback:
     assert paths(loopback) == [RESPONSES, RESPONSES, CHAT]
 
 
-def test_completions_of_other_shapes_pass_when_the_transport_is_used_alone(loopback: Loopback) -> None:
+def test_completions_of_other_shapes_pass_when_the_transport_is_used_alone(
+    loopback: Loopback,
+) -> None:
     loopback.answer = both
     settings = adapter.Settings(backend="responses")
-    with http.Client(transport=adapter.Transport(settings=settings), base_url=loopback.base_url) as http_client:
+    with http.Client(
+        transport=adapter.Transport(settings=settings), base_url=loopback.base_url
+    ) as http_client:
         got = http_client.post("/chat/completions", json=CALL)
         assert got.json()["choices"][0]["message"]["content"] == "Hello there"
         assert got.headers[HEADER] == "responses"
-        with http_client.stream("POST", "/chat/completions", json=CALL | {"stream": True}) as streamed:
+        with http_client.stream(
+            "POST", "/chat/completions", json=CALL | {"stream": True}
+        ) as streamed:
             lines = [line for line in streamed.iter_lines() if line]
         assert lines[-1] == "data: [DONE]"
         assert all(line.startswith("data: ") for line in lines)

@@ -104,7 +104,9 @@ def test_two_redirects_in_a_row(sdk: Sdk, loopback: Loopback) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 303])
-def test_redirects_that_become_a_get_never_give_a_false_answer(sdk: Sdk, loopback: Loopback, status: int) -> None:
+def test_redirects_that_become_a_get_never_give_a_false_answer(
+    sdk: Sdk, loopback: Loopback, status: int
+) -> None:
     def answer(request: Request) -> Reply:
         if request.method == "POST":
             return Reply.redirect("/v1/responses/resp_1", status)
@@ -120,17 +122,25 @@ def test_redirects_that_become_a_get_never_give_a_false_answer(sdk: Sdk, loopbac
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirect_to_a_login_page_ends_as_it_does_for_chat(sdk: Sdk, loopback: Loopback, status: int) -> None:
+def test_a_redirect_to_a_login_page_ends_as_it_does_for_chat(
+    sdk: Sdk, loopback: Loopback, status: int
+) -> None:
     page = Reply(200, (("content-type", "text/html"),), [b"<html>log in</html>"])
-    loopback.answer = lambda request: Reply.redirect("/login", status) if request.method == "POST" else page
+    loopback.answer = lambda request: (
+        Reply.redirect("/login", status) if request.method == "POST" else page
+    )
     native = sdk.create(sdk.client(loopback, plain=True))
-    settings = adapter.Settings(backend="responses", fallback=[])  # else a 302 leads to Chat at once
+    settings = adapter.Settings(
+        backend="responses", fallback=[]
+    )  # else a 302 leads to Chat at once
     assert sdk.create(sdk.client(loopback, settings)) == native
     assert [request.method for request in loopback.requests] == ["POST", "GET"] * 2
 
 
 def test_a_302_is_a_gateways_and_leads_to_chat(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = lambda request: Reply.redirect("/login", 302) if request.path == RESPONSES else both(request)
+    loopback.answer = lambda request: (
+        Reply.redirect("/login", 302) if request.path == RESPONSES else both(request)
+    )
     result = sdk.create(sdk.client(loopback))
     assert text_of(result) == "Native hello"
     made = adapter.decision(result)
@@ -146,7 +156,13 @@ def test_redirects_that_are_not_followed(sdk: Sdk, loopback: Loopback) -> None:
         client = sdk.client(loopback, plain=plain, http_client=kind(follow_redirects=False))
         with pytest.raises(openai.APIStatusError) as raised:
             sdk.create(client)
-        outcomes.append((type(raised.value), raised.value.status_code, raised.value.response.headers["location"]))
+        outcomes.append(
+            (
+                type(raised.value),
+                raised.value.status_code,
+                raised.value.response.headers["location"],
+            )
+        )
     assert outcomes[0] == outcomes[1]
 
 
@@ -172,7 +188,12 @@ def test_the_users_own_mounts_stay_in_force(sdk: Sdk, loopback: Loopback) -> Non
     loopback.answer = both
     kind = sdk.pick(http.Client, http.AsyncClient)
     transport = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)
-    http_client = kind(mounts={"http://upstream.invalid": transport(proxy=loopback.url), "all://skipped.invalid": None})
+    http_client = kind(
+        mounts={
+            "http://upstream.invalid": transport(proxy=loopback.url),
+            "all://skipped.invalid": None,
+        }
+    )
     client = sdk.client("http://upstream.invalid/v1", http_client=http_client)
     assert text_of(sdk.create(client)) == "Hello there"
     assert text_of(sdk.stream(client)) == "Hello there"
@@ -180,7 +201,9 @@ def test_the_users_own_mounts_stay_in_force(sdk: Sdk, loopback: Loopback) -> Non
 
 
 def test_limits_and_pool_timeouts_stay_in_force(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = lambda request: hanging(opening()) if request.json().get("stream") else both(request)
+    loopback.answer = lambda request: (
+        hanging(opening()) if request.json().get("stream") else both(request)
+    )
     kind = sdk.pick(http.Client, http.AsyncClient)
     http_client = kind(limits=http.Limits(max_connections=1), timeout=http.Timeout(5, pool=0.1))
     client = sdk.client(loopback, http_client=http_client)

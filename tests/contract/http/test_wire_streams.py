@@ -60,7 +60,9 @@ def test_each_event_is_passed_on_at_once(sdk: Sdk, loopback: Loopback) -> None:
         yield from opening()
         for number in range(5):
             yield delta(f"{number} ")
-            waited.append(heard.acquire(timeout=5))  # nothing more is sent before this has reached the caller
+            waited.append(
+                heard.acquire(timeout=5)
+            )  # nothing more is sent before this has reached the caller
         yield ending("0 1 2 3 4 ")
 
     loopback.answer = [Reply.of_sse(parts())]
@@ -86,7 +88,9 @@ def test_include_usage(sdk: Sdk, loopback: Loopback) -> None:
 
 def test_raw_wrappers_of_streams(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    got = sdk.run(sdk.client(loopback).chat.completions.with_raw_response.create(**CALL, stream=True))
+    got = sdk.run(
+        sdk.client(loopback).chat.completions.with_raw_response.create(**CALL, stream=True)
+    )
     assert got.headers["x-adapter-backend"] == "responses"
     assert text_of(sdk.list(got.parse())) == "Hello there"
 
@@ -204,12 +208,17 @@ def test_many_streams_at_once(loopback: Loopback) -> None:
     loopback.answer = answer
 
     async def main() -> list[str]:
-        given: Any = {"settings": Settings(backend="responses"), "http_client": default_client(asynchronous=True)}
+        given: Any = {
+            "settings": Settings(backend="responses"),
+            "http_client": default_client(asynchronous=True),
+        }
         async with adapter.AsyncOpenAI(base_url=loopback.base_url, api_key=KEY, **given) as client:
 
             async def one(number: int) -> str:
                 messages: Any = [{"role": "user", "content": f"t{number}"}]
-                stream = await client.chat.completions.create(model="gpt-4o", messages=messages, stream=True)
+                stream = await client.chat.completions.create(
+                    model="gpt-4o", messages=messages, stream=True
+                )
                 return text_of([chunk async for chunk in stream])
 
             return await asyncio.gather(*[one(number) for number in range(12)])
@@ -311,7 +320,9 @@ def _text_of_helper(one: Sdk, stream: Any, handed_over: threading.Event) -> Any:
     return read()
 
 
-def test_several_streams_are_handed_over_with_their_first_events(sdk: Sdk, loopback: Loopback) -> None:
+def test_several_streams_are_handed_over_with_their_first_events(
+    sdk: Sdk, loopback: Loopback
+) -> None:
     handed_over = threading.Event()
     waited: list[bool] = []
 

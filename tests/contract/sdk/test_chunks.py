@@ -31,7 +31,13 @@ def parts(chunk: Any) -> list[Any]:
     """List all that Pydantic's models consist of."""
     choice = chunk.choices[0]
     return [
-        (type(m), list(m.__dict__), m.__pydantic_fields_set__, m.__pydantic_extra__, m.__pydantic_private__)
+        (
+            type(m),
+            list(m.__dict__),
+            m.__pydantic_fields_set__,
+            m.__pydantic_extra__,
+            m.__pydantic_private__,
+        )
         for m in (chunk, choice, choice.delta)
     ]
 

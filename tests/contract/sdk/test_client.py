@@ -26,6 +26,17 @@ from adapter._sdk.response_processing import SUPPORTED
 from adapter.translation.streams.text_fast_path import TextFastPath
 from tests.contract.test_edge_replies import CASES as REPLIES
 from tests.contract.test_edge_streams import CASES as STREAMS
+from tests.contract.test_edge_streams import (
+    asked,
+    ending,
+    message,
+    on_text,
+    spoken,
+    wire,
+)  # isort: skip
+from tests.contract.test_edge_streams import (
+    opening as begun,
+)
 from tests.corpus.test_corpus_replies import asked as asked_for
 from tests.corpus.test_corpus_replies import replies
 from tests.support import corpus
@@ -36,8 +47,6 @@ from tests.support.http import http, needs
 from tests.support.loopback import Loopback
 from tests.support.loopback import Reply as Served
 from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
-
-from tests.contract.test_edge_streams import asked, ending, message, on_text, opening as begun, spoken, wire  # isort: skip
 
 __all__ = ["sdk"]
 
@@ -62,7 +71,11 @@ def by_all(body: Json, reply: Reply) -> list[tuple[str, Any, Any]]:
     shown = []
     for way_in in WAYS_IN:
         seen = way_in.stream(body, both(reply))
-        error = seen.error and (type(seen.error), str(seen.error), getattr(seen.error, "body", None))
+        error = seen.error and (
+            type(seen.error),
+            str(seen.error),
+            getattr(seen.error, "body", None),
+        )
         shown.append((way_in.name, [deep(chunk) for chunk in seen.chunks], error))
     return shown
 
@@ -102,12 +115,19 @@ ODD_USAGE = (
 
 @pytest.mark.parametrize("usage", ODD_USAGE)
 def test_what_pydantic_would_coerce(usage: Json) -> None:
-    whole = response(item()) | {"usage": usage, "service_tier": "odd", "model": 7, "created_at": "now"}
+    whole = response(item()) | {
+        "usage": usage,
+        "service_tier": "odd",
+        "model": 7,
+        "created_at": "now",
+    }
     completions = [way_in.create(asked(), both(Reply.of_json(whole))).value for way_in in WAYS_IN]
     assert all(deep(one) == deep(completions[-1]) for one in completions)
     stream = [*begun(), *spoken(0, "Hel", "lo"), {"type": "response.completed", "response": whole}]
     stream[0]["response"]["service_tier"] = "odd"
-    assert_same(by_all(asked(**USAGE), Reply.of_sse([documented(one, k) for k, one in enumerate(stream)])))
+    assert_same(
+        by_all(asked(**USAGE), Reply.of_sse([documented(one, k) for k, one in enumerate(stream)]))
+    )
 
 
 @corpus.needs_corpus
@@ -122,12 +142,19 @@ def test_the_corpus(part: corpus.Part) -> None:
             for k, (_, data) in enumerate(recording.sse or ())
         ]
         body = asked_for(recording)
-        seen = [way_in.stream(body, both(Reply.of_sse(written)), on_bug="chat") for way_in in ways_in]
-        assert [deep(chunk) for chunk in seen[0].chunks] == [deep(chunk) for chunk in seen[1].chunks], recording.id
+        seen = [
+            way_in.stream(body, both(Reply.of_sse(written)), on_bug="chat") for way_in in ways_in
+        ]
+        assert [deep(chunk) for chunk in seen[0].chunks] == [
+            deep(chunk) for chunk in seen[1].chunks
+        ], recording.id
         assert str(seen[0].error) == str(seen[1].error), recording.id
     for recording in whole:
         seen = [
-            way_in.create(asked_for(recording), both(Reply.of_json(recording.response)), on_bug="chat") for way_in in ways_in
+            way_in.create(
+                asked_for(recording), both(Reply.of_json(recording.response)), on_bug="chat"
+            )
+            for way_in in ways_in
         ]
         assert deep(seen[0].value) == deep(seen[1].value), recording.id
         assert str(seen[0].error) == str(seen[1].error), recording.id
@@ -140,7 +167,10 @@ ENDS: dict[str, list[bytes]] = {
     "cut off": [b""],
     "an error event": [event("error", code="server_error", message="It broke.", param=None)],
     "failed": [
-        event("response.failed", response=response() | {"status": "failed", "error": {"code": "x", "message": "y"}})
+        event(
+            "response.failed",
+            response=response() | {"status": "failed", "error": {"code": "x", "message": "y"}},
+        )
     ],
     "no JSON": [b"data: {oops\n\n"],
     "not an object": [b"data: [1]\n\n"],
@@ -188,7 +218,11 @@ FORMS: dict[str, Callable[[str], bytes]] = {
 def test_a_delta_that_is_copied_is_the_delta(form: str, literal: str) -> None:
     odd = b"data: {" + FORMS[form](LITERALS[literal]) + b"}\n\n"
     start = [documented(one, k) for k, one in enumerate([*begun(), *spoken(0, "Hel", "lo")[:-3]])]
-    assert_same(by_all(asked(), Reply.of_sse([*start, odd, odd + odd, odd[:20], odd[20:], *ENDS["cut off"]])))
+    assert_same(
+        by_all(
+            asked(), Reply.of_sse([*start, odd, odd + odd, odd[:20], odd[20:], *ENDS["cut off"]])
+        )
+    )
 
 
 @supported
@@ -197,7 +231,9 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in taken:
         take = getattr(TextFastPath, name)
 
-        def counted(self: TextFastPath, data: bytes, out: list[Any], *, name: str = name, take: Any = take) -> Any:
+        def counted(
+            self: TextFastPath, data: bytes, out: list[Any], *, name: str = name, take: Any = take
+        ) -> Any:
             before = len(out)
             at = take(self, data, out)
             taken[name] += len(out) - before
@@ -205,7 +241,12 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(TextFastPath, name, counted)
     written = Reply.of_sse(
-        [documented(one, k) for k, one in enumerate([*begun(), *spoken(0, *"abcdefgh"), ending(message("abcdefgh"))])]
+        [
+            documented(one, k)
+            for k, one in enumerate(
+                [*begun(), *spoken(0, *"abcdefgh"), ending(message("abcdefgh"))]
+            )
+        ]
     )
     for way_in in WAYS_IN:
         seen = way_in.stream(asked(), both(written))
@@ -253,8 +294,14 @@ def test_a_hook_that_reads_the_reply_first(streamed: Loopback) -> None:
 
 
 def test_raw_and_streaming_responses(streamed: Loopback) -> None:
-    client = adapter.OpenAI(base_url=streamed.base_url, api_key="k", settings=adapter.Settings(backend="responses"))
-    body: Json = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    client = adapter.OpenAI(
+        base_url=streamed.base_url, api_key="k", settings=adapter.Settings(backend="responses")
+    )
+    body: Json = {
+        "model": "gpt-4.1",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
     raw = client.chat.completions.with_raw_response.create(**body)
     assert raw.headers["x-adapter-backend"] == "responses"
     assert type(raw.parse()) is openai.Stream
@@ -267,7 +314,9 @@ def test_raw_and_streaming_responses(streamed: Loopback) -> None:
 
 
 def test_chunks_and_bytes_take_turns(streamed: Loopback) -> None:
-    client = adapter.OpenAI(base_url=streamed.base_url, api_key="k", settings=adapter.Settings(backend="responses"))
+    client = adapter.OpenAI(
+        base_url=streamed.base_url, api_key="k", settings=adapter.Settings(backend="responses")
+    )
     stream = client.with_options(timeout=7).chat.completions.create(
         model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}], stream=True
     )
@@ -289,7 +338,9 @@ def test_sync_streams_give_their_connection_back(streamed: Loopback, kind: str) 
     client = (
         adapter.OpenAI(**plain, settings=settings)
         if kind == "client"
-        else openai.OpenAI(**plain, http_client=http.Client(transport=adapter.Transport(settings=settings)))
+        else openai.OpenAI(
+            **plain, http_client=http.Client(transport=adapter.Transport(settings=settings))
+        )
     )
     with client:
         for _ in range(5):
@@ -336,9 +387,11 @@ MESSAGES: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages(way_in: WayIn, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = both(Reply.of_json(response(item())))
-    expected = next(one for one in WAYS_IN if one.kind == "transport" and one.asynchronous == way_in.asynchronous).create(
-        {"model": "gpt-4.1", "messages": MESSAGES[name]()}, reply
-    )
+    expected = next(
+        one
+        for one in WAYS_IN
+        if one.kind == "transport" and one.asynchronous == way_in.asynchronous
+    ).create({"model": "gpt-4.1", "messages": MESSAGES[name]()}, reply)
     given = MESSAGES[name]()
     before = repr(given)
     seen = way_in.create({"model": "gpt-4.1", "messages": given}, reply)
@@ -350,7 +403,9 @@ def test_messages(way_in: WayIn, name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_extra_body_wins(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: Served.of_json(response(item()))
     client = sdk.client(loopback)
-    sdk.create(client, messages=[said()], extra_body={"messages": [said(content="Another")], "odd": 1})
+    sdk.create(
+        client, messages=[said()], extra_body={"messages": [said(content="Another")], "odd": 1}
+    )
     sent = json.loads(loopback.requests[0].body)
     assert [one["content"] for one in sent["input"]] == ["Another"]
     assert sent["odd"] == 1
@@ -405,7 +460,9 @@ class Wrapper:
 
 
 @supported
-def test_a_wrapper_that_is_equal_to_the_method(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrapper_that_is_equal_to_the_method(
+    sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loopback.answer = lambda _: Served.of_json(response(item()))
     client = sdk.client(loopback)
     messages = [said()]
@@ -426,15 +483,21 @@ def test_a_subclass_with_a_post_of_its_own(loopback: Loopback) -> None:
             return super().post(path, **more)
 
     loopback.answer = lambda _: Served.of_json(response(item()))
-    with Mine(base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="responses")) as client:
-        answer = client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
+    with Mine(
+        base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="responses")
+    ) as client:
+        answer = client.chat.completions.create(
+            model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}]
+        )
     assert answer.choices[0].message.content == "Hello there"
     assert posted == [[said()]]
 
 
 def test_a_post_that_is_not_ours_sees_the_messages() -> None:
     client = adapter.OpenAI(
-        base_url="http://127.0.0.1:9/v1", api_key="k", settings=adapter.Settings(backend="responses")
+        base_url="http://127.0.0.1:9/v1",
+        api_key="k",
+        settings=adapter.Settings(backend="responses"),
     )
     posted: list[Any] = []
     client.post = lambda path, **more: posted.append(more["body"]["messages"])  # type: ignore[method-assign]
@@ -445,9 +508,13 @@ def test_a_post_that_is_not_ours_sees_the_messages() -> None:
 def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loopback) -> None:
     from adapter._sdk import fast_messages
 
-    monkeypatch.setattr(fast_messages, "_transformed", lambda _: pytest.fail("the messages were looked at"))
+    monkeypatch.setattr(
+        fast_messages, "_transformed", lambda _: pytest.fail("the messages were looked at")
+    )
     loopback.answer = lambda _: Served.of_sse(events())
-    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="chat")) as client:
+    with adapter.OpenAI(
+        base_url=loopback.base_url, api_key="k", settings=adapter.Settings(backend="chat")
+    ) as client:
         client.chat.completions.create(
             model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}], stream=True
         ).close()
@@ -456,10 +523,16 @@ def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loo
 
 @supported
 @pytest.mark.parametrize("where", ["arguments", "file"])
-def test_off_keeps_the_sdks_own_resource_as_long_as_nothing_can_switch_it_on(where: str, tmp_path: Path) -> None:
+def test_off_keeps_the_sdks_own_resource_as_long_as_nothing_can_switch_it_on(
+    where: str, tmp_path: Path
+) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('backend = "chat"\n')
-    settings = adapter.Settings(backend="chat") if where == "arguments" else adapter.Settings(config_file=file)
+    settings = (
+        adapter.Settings(backend="chat")
+        if where == "arguments"
+        else adapter.Settings(config_file=file)
+    )
     client = adapter.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", settings=settings)
     assert (type(client.chat.completions) is Completions) == (where == "arguments")
     held = client.chat.completions
@@ -477,21 +550,37 @@ def test_a_call_that_the_settings_decide_is_asked_about_once(
     loopback.answer = lambda _: Served.of_json(response(item()))
     settings = adapter.Settings(backend="responses", on_bug="raise")
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=settings) as client:
-        made = client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
+        made = client.chat.completions.create(
+            model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}]
+        )
     found = adapter.decision(made)
     assert found is not None
     assert (found.backend, found.reason) == ("responses", "settings")
     assert loopback.requests[0].path.endswith("/responses")
 
 
-def test_a_request_made_inside_a_call_that_is_off_loses_our_header_as_well(loopback: Loopback) -> None:
+def test_a_request_made_inside_a_call_that_is_off_loses_our_header_as_well(
+    loopback: Loopback,
+) -> None:
     loopback.answer = lambda request: Served.of_json({"object": "list", "data": []})
     given: Json = {"base_url": loopback.base_url, "api_key": "k"}
     other = adapter.OpenAI(
-        **given, default_headers={"x-adapter-backend": "responses"}, settings=adapter.Settings(backend="responses")
+        **given,
+        default_headers={"x-adapter-backend": "responses"},
+        settings=adapter.Settings(backend="responses"),
     )
     inside = http.Client(event_hooks={"request": [lambda _: other.models.list()]})
-    with other, adapter.OpenAI(**given, http_client=inside, settings=adapter.Settings(backend="chat")) as client:
-        client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
-    assert [request.path.rpartition("/v1")[2] for request in loopback.requests] == ["/models", "/chat/completions"]
+    with (
+        other,
+        adapter.OpenAI(
+            **given, http_client=inside, settings=adapter.Settings(backend="chat")
+        ) as client,
+    ):
+        client.chat.completions.create(
+            model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}]
+        )
+    assert [request.path.rpartition("/v1")[2] for request in loopback.requests] == [
+        "/models",
+        "/chat/completions",
+    ]
     assert all(request.header("x-adapter-backend") is None for request in loopback.requests)

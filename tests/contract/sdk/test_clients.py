@@ -9,7 +9,19 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, Settings, both, error, paths, sdk, text_of
+from tests.support.answers import (
+    CALL,
+    CHAT,
+    KEY,
+    RESPONSES,
+    Sdk,
+    Settings,
+    both,
+    error,
+    paths,
+    sdk,
+    text_of,
+)
 from tests.support.http import http
 from tests.support.loopback import Loopback
 
@@ -42,7 +54,9 @@ def test_the_clients_are_the_sdks_own(sdk: Sdk, loopback: Loopback) -> None:
     assert paths(loopback) == [RESPONSES]
 
 
-def test_settings_come_from_the_environment(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_environment(
+    sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ADAPTER_BACKEND", "responses")
     assert text_of(sdk.create(sdk.client(loopback, None))) == "Hello there"
 
@@ -104,7 +118,11 @@ def test_install_on_a_client_that_was_used(sdk: Sdk, loopback: Loopback) -> None
 
 def test_uninstall_restores(sdk: Sdk, loopback: Loopback) -> None:
     client = sdk.client(loopback, plain=True)
-    transport, mounts, before = client._client._transport, dict(client._client._mounts), set(vars(client))
+    transport, mounts, before = (
+        client._client._transport,
+        dict(client._client._mounts),
+        set(vars(client)),
+    )
     adapter.install(client, ON)
     sdk.create(client)
     held = client.chat.completions
@@ -132,7 +150,9 @@ def test_uninstall_of_one_leaves_the_others(sdk: Sdk, loopback: Loopback) -> Non
     assert ways_in(one._client) == 0
 
 
-def test_mounts_are_wrapped_and_restored(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mounts_are_wrapped_and_restored(
+    sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", loopback.url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     client = sdk.client("http://upstream.invalid/v1", plain=True)
@@ -176,7 +196,9 @@ def test_subclasses_keep_what_is_theirs(sdk: Sdk, loopback: Loopback) -> None:
 
 @pytest.mark.parametrize("installed", [False, True], ids=["ours", "installed"])
 @pytest.mark.parametrize("method", ["copy", "with_options"])
-def test_copies_keep_the_settings(sdk: Sdk, loopback: Loopback, method: str, installed: bool) -> None:
+def test_copies_keep_the_settings(
+    sdk: Sdk, loopback: Loopback, method: str, installed: bool
+) -> None:
     client = sdk.client(loopback, ON, plain=installed)
     if installed:
         adapter.install(client, ON)
@@ -223,11 +245,15 @@ def test_a_copy_made_before_install_stays_plain(sdk: Sdk, loopback: Loopback) ->
 
 
 def test_an_adapted_client_over_a_transport_translates_once(sdk: Sdk, loopback: Loopback) -> None:
-    kind, way_in = sdk.pick((http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport))
+    kind, way_in = sdk.pick(
+        (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
+    )
     client = sdk.client(loopback, ON, http_client=kind(transport=way_in(settings=ON)))
     assert text_of(sdk.create(client)) == "Hello there"
     assert text_of(sdk.stream(client)) == "Hello there"
-    kept = sdk.client(loopback, Settings(backend="chat"), http_client=kind(transport=way_in(settings=ON)))
+    kept = sdk.client(
+        loopback, Settings(backend="chat"), http_client=kind(transport=way_in(settings=ON))
+    )
     sdk.create(kept)
     assert paths(loopback) == [RESPONSES, RESPONSES, CHAT]
 
@@ -257,7 +283,9 @@ def test_many_threads_install_and_call(loopback: Loopback) -> None:
     shared.close()
 
 
-def test_off_a_hook_of_the_http_client_may_still_name_the_backend(sdk: Sdk, loopback: Loopback) -> None:
+def test_off_a_hook_of_the_http_client_may_still_name_the_backend(
+    sdk: Sdk, loopback: Loopback
+) -> None:
     loopback.answer = both
     client = sdk.client(loopback, Settings())
     assert "Native" in text_of(sdk.run(client.chat.completions.create(**CALL)))
@@ -281,7 +309,12 @@ def test_off_every_result_has_a_decision(sdk: Sdk, loopback: Loopback) -> None:
         result = sdk.run(client.chat.completions.create(**CALL, **more))
         found = adapter.decision(result)
         assert found is not None
-        assert (found.backend, found.asked, found.reason, found.losses) == ("chat", "chat", "settings", ())
+        assert (found.backend, found.asked, found.reason, found.losses) == (
+            "chat",
+            "chat",
+            "settings",
+            (),
+        )
     raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL))
     assert adapter.decision(raw) == found
     loopback.answer = [error(400), error(400)]

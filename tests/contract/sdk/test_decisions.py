@@ -60,7 +60,9 @@ def _helper(one: Sdk, client: Any) -> Any:
 
 
 def _streaming(one: Sdk, client: Any) -> Any:
-    return one.inside(client.chat.completions.with_streaming_response.create(**CALL), lambda reply: reply)
+    return one.inside(
+        client.chat.completions.with_streaming_response.create(**CALL), lambda reply: reply
+    )
 
 
 def _stream(one: Sdk, client: Any) -> Any:
@@ -84,7 +86,9 @@ def _chunks(one: Sdk, client: Any) -> list[Any]:
 
 
 def _final(one: Sdk, client: Any) -> Any:
-    return one.inside(helpers_of(client).stream(**CALL), lambda stream: stream.get_final_completion())
+    return one.inside(
+        helpers_of(client).stream(**CALL), lambda stream: stream.get_final_completion()
+    )
 
 
 def _of_helper(one: Sdk, client: Any, take: Callable[[Any], Any]) -> Any:
@@ -119,7 +123,9 @@ RESULTS: dict[str, Callable[[Sdk, Any], Any]] = {
     "a chunk event": lambda one, client: _of_helper(
         one, client, lambda event: event if event.type == "chunk" else None
     ),
-    "a snapshot": lambda one, client: _of_helper(one, client, lambda event: getattr(event, "snapshot", None)),
+    "a snapshot": lambda one, client: _of_helper(
+        one, client, lambda event: getattr(event, "snapshot", None)
+    ),
     "a copy": lambda one, client: one.create(client).model_copy(deep=True),
     "a copied chunk": lambda one, client: copy.copy(_chunks(one, client)[1]),
 }
@@ -143,7 +149,9 @@ def test_of_results(sdk: Sdk, loopback: Loopback, result: str, backend: Any) -> 
     # Of calls that the settings alone keep on Chat, unobserved, nobody asks who made them.
     assert (made is None or made.call_site is None) == (backend == "chat")
     assert made is not None
-    assert replace(made, call_site=None) == adapter.Decision(backend, backend, "settings", (), settings.hash)
+    assert replace(made, call_site=None) == adapter.Decision(
+        backend, backend, "settings", (), settings.hash
+    )
 
 
 @pytest.mark.parametrize("reason", ["use", "header"])
@@ -152,7 +160,8 @@ def test_reasons(sdk: Sdk, loopback: Loopback, reason: str) -> None:
     client = sdk.client(loopback, "chat")
     with adapter.use(backend="responses"):
         got = sdk.create(
-            client, **({"extra_headers": {"x-adapter-backend": "responses"}} if reason == "header" else {})
+            client,
+            **({"extra_headers": {"x-adapter-backend": "responses"}} if reason == "header" else {}),
         )
     made = adapter.decision(got)
     assert made is not None
@@ -171,7 +180,9 @@ def test_the_ledger_of_a_stream_grows_while_it_is_read(sdk: Sdk, loopback: Loopb
     item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     last = ending(output=[message_item(), item])
     loopback.answer = [Reply.of_sse([*events()[:-1], last])]
-    stream = sdk.create(sdk.client(loopback, Settings(backend="responses", drop=("seed",))), stream=True, seed=7)
+    stream = sdk.create(
+        sdk.client(loopback, Settings(backend="responses", drop=("seed",))), stream=True, seed=7
+    )
     before = adapter.decision(stream)
     sdk.list(stream)
     after = adapter.decision(stream)
@@ -190,7 +201,9 @@ ERRORS = {
     "dropped": [Reply.drop()],
     "in the first events": [Reply.of_sse([b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
     "cut": [Reply.of_sse(events()[:6], framing="close")],
-    "said in mid-stream": [Reply.of_sse([*events()[:6], b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
+    "said in mid-stream": [
+        Reply.of_sse([*events()[:6], b'data: {"type":"error","code":"x","message":"y"}\n\n'])
+    ],
     "timeout": [hanging(opening())],
 }
 
@@ -222,7 +235,9 @@ def test_of_a_length_error(sdk: Sdk, loopback: Loopback, how: str) -> None:
     cut_off = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
     last = ending('{"na', kind="response.incomplete", **cut_off)
     streamed = Reply.of_sse([*opening(), last])
-    loopback.answer = [streamed if how == "stream" else Reply.of_json(response(message_item('{"na'), **cut_off))]
+    loopback.answer = [
+        streamed if how == "stream" else Reply.of_json(response(message_item('{"na'), **cut_off))
+    ]
     client = sdk.client(loopback)
     with pytest.raises(openai.LengthFinishReasonError) as raised:
         (_parse if how == "parse" else _streamed_parse)(sdk, client)
@@ -247,7 +262,12 @@ def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> 
     assert set(vars(one)) - {"_request_id"} == set(vars(alone))
     assert one.model_extra == alone.model_extra
     assert "adapter" not in repr(one)
-    for same in (pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one), one.model_copy(deep=True)):
+    for same in (
+        pickle.loads(pickle.dumps(one)),
+        copy.copy(one),
+        copy.deepcopy(one),
+        one.model_copy(deep=True),
+    ):
         assert same == one
         assert adapter.decision(same) is None or adapter.decision(same) == adapter.decision(one)
 
@@ -256,7 +276,9 @@ def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
     from adapter._runtime import decisions
 
     loopback.answer = both
-    with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=Settings(backend="responses")) as client:
+    with adapter.OpenAI(
+        base_url=loopback.base_url, api_key="k", settings=Settings(backend="responses")
+    ) as client:
         held = [client.chat.completions.create(**CALL) for _ in range(3)]
         gc.collect()
         before = len(decisions._STATES)
@@ -265,7 +287,9 @@ def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
         assert len(decisions._STATES) == before - 3
 
 
-@pytest.mark.parametrize("thing", [None, 5, "text", [], {}, object(), ValueError("x"), openai.OpenAIError("x")])
+@pytest.mark.parametrize(
+    "thing", [None, 5, "text", [], {}, object(), ValueError("x"), openai.OpenAIError("x")]
+)
 def test_of_other_things(thing: Any) -> None:
     assert adapter.decision(thing) is None
 
@@ -282,7 +306,16 @@ def test_of_a_plain_clients_results(sdk: Sdk, loopback: Loopback) -> None:
 
 TRANSPORTED: dict[str, Callable[[Sdk, Any], Any]] = {
     name: RESULTS[name]
-    for name in ("completion", "parsed", "stream", "stream helper", "raw", "streaming raw", "raw, parsed", "a copy")
+    for name in (
+        "completion",
+        "parsed",
+        "stream",
+        "stream helper",
+        "raw",
+        "streaming raw",
+        "raw, parsed",
+        "a copy",
+    )
 }
 
 
@@ -290,11 +323,15 @@ TRANSPORTED: dict[str, Callable[[Sdk, Any], Any]] = {
 def test_through_a_transport(sdk: Sdk, loopback: Loopback, result: str) -> None:
     loopback.answer = _answer
     kind, settings = sdk.pick(http.Client, http.AsyncClient), Settings(backend="responses")
-    client = sdk.client(loopback, plain=True, http_client=kind(transport=adapter.Transport(settings=settings)))
+    client = sdk.client(
+        loopback, plain=True, http_client=kind(transport=adapter.Transport(settings=settings))
+    )
     made = adapter.decision(TRANSPORTED[result](sdk, client))
     assert made is not None
     assert made.call_site
-    assert replace(made, call_site=None) == adapter.Decision("responses", "responses", "settings", (), settings.hash)
+    assert replace(made, call_site=None) == adapter.Decision(
+        "responses", "responses", "settings", (), settings.hash
+    )
 
 
 def test_of_an_installed_client(sdk: Sdk, loopback: Loopback) -> None:
@@ -306,12 +343,18 @@ def test_of_an_installed_client(sdk: Sdk, loopback: Loopback) -> None:
         assert made is not None
         assert made.call_site, result
         made = replace(made, call_site=None)
-        assert (result, made) == (result, adapter.Decision("responses", "responses", "settings", (), settings.hash))
+        assert (result, made) == (
+            result,
+            adapter.Decision("responses", "responses", "settings", (), settings.hash),
+        )
 
 
 def test_an_equal_id_is_not_the_same(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    one, other = sdk.client(loopback, "chat"), sdk.client(loopback, Settings(backend="chat", drop=("seed",)))
+    one, other = (
+        sdk.client(loopback, "chat"),
+        sdk.client(loopback, Settings(backend="chat", drop=("seed",))),
+    )
     mine, theirs = (sdk.list(sdk.create(client, stream=True)) for client in (one, other))
     alien = sdk.list(sdk.create(sdk.client(loopback, plain=True), stream=True))
     assert mine[0].id == theirs[0].id == alien[0].id
@@ -324,7 +367,9 @@ def test_an_equal_id_is_not_the_same(sdk: Sdk, loopback: Loopback) -> None:
 
 
 @pytest.mark.parametrize("ids", [("a1", "a1", "b1", ""), ("", "a1", "a1"), ("a", "a"), ("", "")])
-def test_chunks_of_other_ids_than_the_first(sdk: Sdk, loopback: Loopback, ids: tuple[str, ...]) -> None:
+def test_chunks_of_other_ids_than_the_first(
+    sdk: Sdk, loopback: Loopback, ids: tuple[str, ...]
+) -> None:
     chunk = completion() | {"object": "chat.completion.chunk", "choices": []}
     sent = [json.dumps(chunk | {"id": name}) for name in ids]
     reply = Reply.of_sse([f"data: {one}\n\n".encode() for one in (*sent, "[DONE]")])
@@ -336,7 +381,9 @@ def test_chunks_of_other_ids_than_the_first(sdk: Sdk, loopback: Loopback, ids: t
     assert {adapter.decision(chunk) for chunk in alien} == {None}
 
 
-def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_known_by_ids_is_bounded(
+    sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from adapter._runtime import decisions
 
     loopback.answer = both
@@ -344,7 +391,13 @@ def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypat
     monkeypatch.setattr(decisions, "_MAX_BY_ID", 3)
     client = sdk.client(loopback)
     streams = [sdk.list(sdk.create(client, stream=True)) for _ in range(5)]
-    assert [adapter.decision(chunks[0]) is None for chunks in streams] == [True, True, False, False, False]
+    assert [adapter.decision(chunks[0]) is None for chunks in streams] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert len(decisions._BY_ID) == 3
     # Of calls that have ended there is nothing but what was decided.
     assert {type(known) for _, known in decisions._BY_ID.values()} == {adapter.Decision}
@@ -352,5 +405,9 @@ def test_what_is_known_by_ids_is_bounded(sdk: Sdk, loopback: Loopback, monkeypat
 
 @pytest.mark.parametrize("library", ["Response", "Request"])
 def test_of_http_without_a_call(library: str) -> None:
-    thing = http.Response(200) if library == "Response" else http.Request("POST", "http://upstream.invalid/")
+    thing = (
+        http.Response(200)
+        if library == "Response"
+        else http.Request("POST", "http://upstream.invalid/")
+    )
     assert adapter.decision(thing) is None

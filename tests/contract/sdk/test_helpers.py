@@ -47,7 +47,10 @@ NO_ARGUMENTS = Call("call_4", "ping", ("{}",))
 GRAMMAR = Call("call_5", "shell", ("ls ", "-l"), kind="custom")
 TOOL = openai.pydantic_function_tool(GetWeather)
 PLAIN_TOOLS = [
-    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    {
+        "type": "function",
+        "function": {"name": name, "parameters": {"type": "object", "properties": {}}},
+    }
     for name in ("look_up", "ping")
 ]
 CUSTOM_TOOL = {"type": "custom", "custom": {"name": "shell"}}
@@ -69,8 +72,12 @@ CASES: dict[str, Case] = {
     "text": Case(Answer(text=("Hello", ", ", "wörld", " 👋!"))),
     "one piece": Case(Answer(text=("Hello",))),
     "no text": Case(Answer()),
-    "newer model": Case(Answer(text=("Forty", "-two"), model="gpt-5.2", thinks=True), {"reasoning_effort": "low"}),
-    "newer model, call": Case(Answer(calls=(PARIS,), model="gpt-5.2", thinks=True), {"tools": PLAIN_TOOLS}),
+    "newer model": Case(
+        Answer(text=("Forty", "-two"), model="gpt-5.2", thinks=True), {"reasoning_effort": "low"}
+    ),
+    "newer model, call": Case(
+        Answer(calls=(PARIS,), model="gpt-5.2", thinks=True), {"tools": PLAIN_TOOLS}
+    ),
     "usage": Case(Answer(text=("Hello", "!")), usage=True),
     "refusal": Case(Answer(refusal=("I'm ", "sorry."))),
     "refusal of a format": Case(Answer(refusal=("I'm ", "sorry.")), FORMAT, usage=True),
@@ -87,16 +94,27 @@ CASES: dict[str, Case] = {
     "text and two calls": Case(Answer(text=("Let me ", "see."), calls=(PARIS, LIMA)), TOOLS),
     "format and tools, call": Case(Answer(calls=(PARIS,)), {**FORMAT, **TOOLS}),
     "format and tools, text": Case(Answer(text=PERSON), {**FORMAT, **TOOLS}),
-    "arguments that don't fit": Case(Answer(calls=(Call("call_6", "GetWeather", ('{"days":', "2}")),)), TOOLS),
-    "logprobs": Case(Answer(text=("Hel", "lö"), logprobs=True), {"logprobs": True, "top_logprobs": 2}, usage=True),
-    "logprobs of a format": Case(Answer(text=PERSON, logprobs=True), {"logprobs": True, "top_logprobs": 2, **FORMAT}),
+    "arguments that don't fit": Case(
+        Answer(calls=(Call("call_6", "GetWeather", ('{"days":', "2}")),)), TOOLS
+    ),
+    "logprobs": Case(
+        Answer(text=("Hel", "lö"), logprobs=True), {"logprobs": True, "top_logprobs": 2}, usage=True
+    ),
+    "logprobs of a format": Case(
+        Answer(text=PERSON, logprobs=True), {"logprobs": True, "top_logprobs": 2, **FORMAT}
+    ),
     "citation": Case(Answer(text=("See", " here."), citation=("https://example.com/a", "A", 4, 8))),
     "length": Case(Answer(text=("Once ", "upon"), cut="length"), {"max_tokens": 16}),
     "length of a format": Case(Answer(text=PERSON[:2], cut="length"), {"max_tokens": 16, **FORMAT}),
-    "length of a format, usage": Case(Answer(text=PERSON[:2], cut="length"), {"max_tokens": 16, **FORMAT}, usage=True),
-    "length before any text": Case(Answer(cut="length", model="gpt-5.2", thinks=True), {"max_tokens": 16}),
+    "length of a format, usage": Case(
+        Answer(text=PERSON[:2], cut="length"), {"max_tokens": 16, **FORMAT}, usage=True
+    ),
+    "length before any text": Case(
+        Answer(cut="length", model="gpt-5.2", thinks=True), {"max_tokens": 16}
+    ),
     "length in a call": Case(
-        Answer(calls=(Call("call_7", "GetWeather", ('{"ci',)),), cut="length"), {"max_tokens": 16, **TOOLS}
+        Answer(calls=(Call("call_7", "GetWeather", ('{"ci',)),), cut="length"),
+        {"max_tokens": 16, **TOOLS},
     ),
     "content filter": Case(Answer(text=("Once ",), cut="content_filter")),
     "content filter of a format": Case(Answer(text=PERSON[:1], cut="content_filter"), FORMAT),
@@ -104,14 +122,18 @@ CASES: dict[str, Case] = {
         Answer(calls=(Call("call_8", "GetWeather", ('{"ci',)),), cut="content_filter"), TOOLS
     ),
     "custom call": Case(Answer(calls=(GRAMMAR,)), {"tools": [CUSTOM_TOOL]}),
-    "custom call and text": Case(Answer(text=("So: ",), calls=(GRAMMAR,)), {"tools": [CUSTOM_TOOL]}, usage=True),
+    "custom call and text": Case(
+        Answer(text=("So: ",), calls=(GRAMMAR,)), {"tools": [CUSTOM_TOOL]}, usage=True
+    ),
 }
 HELPED = {name: case for name, case in CASES.items() if not name.startswith("custom")}
 PARSED = {name: case for name, case in HELPED.items() if case.asks.get("tools") is not PLAIN_TOOLS}
 
 
 def each(cases: Mapping[str, Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in cases.items()])
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, id=name) for name, case in cases.items()]
+    )
 
 
 @dataclass
@@ -137,12 +159,16 @@ def sides(sdk: Sdk, case: Case, **more: Any) -> Sides:
         else:
             content = chat_json(case.answer) if chat else responses_json(case.answer)
         kind = "text/event-stream; charset=utf-8" if streamed else "application/json"
-        return HTTP.Response(200, content=content, headers={"content-type": kind, "x-request-id": "req_1"})
+        return HTTP.Response(
+            200, content=content, headers={"content-type": kind, "x-request-id": "req_1"}
+        )
 
     library = sdk.pick(HTTP.Client, HTTP.AsyncClient)
 
     def client(**which: Any) -> Any:
-        return sdk.client(BASE_URL, http_client=library(transport=HTTP.MockTransport(answer)), **which, **more)
+        return sdk.client(
+            BASE_URL, http_client=library(transport=HTTP.MockTransport(answer)), **which, **more
+        )
 
     settings = adapter.Settings(backend="responses", unsupported="error", on_bug="raise")
     return Sides(client(plain=True), client(settings=settings), paths)
@@ -182,7 +208,10 @@ def outcome(do: Callable[[], Any], see: Callable[[Any], Any] = plain) -> Any:
     """Give what a call gave, or the exception that it raised."""
     try:
         return see(do())
-    except (openai.OpenAIError, ValueError) as error:  # pydantic's and the JSON parser's are ValueErrors
+    except (
+        openai.OpenAIError,
+        ValueError,
+    ) as error:  # pydantic's and the JSON parser's are ValueErrors
         return told(error)
 
 
@@ -258,8 +287,18 @@ def test_stream_gives_the_same_events(case: Case, sdk: Sdk) -> None:
 KINDS = {
     "text": {"chunk", "content.delta", "content.done"},
     "refusal": {"chunk", "refusal.delta", "refusal.done"},
-    "logprobs": {"chunk", "content.delta", "content.done", "logprobs.content.delta", "logprobs.content.done"},
-    "parsed call": {"chunk", "tool_calls.function.arguments.delta", "tool_calls.function.arguments.done"},
+    "logprobs": {
+        "chunk",
+        "content.delta",
+        "content.done",
+        "logprobs.content.delta",
+        "logprobs.content.done",
+    },
+    "parsed call": {
+        "chunk",
+        "tool_calls.function.arguments.delta",
+        "tool_calls.function.arguments.done",
+    },
 }
 
 
@@ -312,11 +351,16 @@ def test_parse_gives_the_same_objects(case: Case, way: str, sdk: Sdk) -> None:
     def parse(completions: Any) -> Any:
         if way == "parse":
             return sdk.run(completions.parse(**body(case, streamed=False)))
-        return sdk.run(sdk.run(completions.with_raw_response.parse(**body(case, streamed=False))).parse())
+        return sdk.run(
+            sdk.run(completions.with_raw_response.parse(**body(case, streamed=False))).parse()
+        )
 
     both = sides(sdk, case)
     native, adapted = (
-        [outcome(partial(parse, completions), lambda value: value) for completions in completions_of(client, "parse")]
+        [
+            outcome(partial(parse, completions), lambda value: value)
+            for completions in completions_of(client, "parse")
+        ]
         for client in (both.native, both.adapted)
     )
     assert set(both.paths) == {"/v1/chat/completions", "/v1/responses"}
@@ -329,17 +373,27 @@ def test_parse_gives_the_same_objects(case: Case, way: str, sdk: Sdk) -> None:
         messages = [each.choices[0].message for each in (one, other)]
         assert messages[0].parsed == messages[1].parsed
         assert type(messages[0].parsed) is type(messages[1].parsed)
-        calls = [[call.function.parsed_arguments for call in each.tool_calls or ()] for each in messages]
+        calls = [
+            [call.function.parsed_arguments for call in each.tool_calls or ()] for each in messages
+        ]
         assert calls[0] == calls[1]
         assert list(map(type, calls[0])) == list(map(type, calls[1]))
 
 
 def test_what_is_parsed_is_what_was_asked_for(sdk: Sdk) -> None:
     case = CASES["format and tools, text"]
-    message = sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False))).choices[0].message
+    message = (
+        sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False)))
+        .choices[0]
+        .message
+    )
     assert message.parsed == Person(name="Ada Lové", age=36)
     case = CASES["two parsed calls"]
-    message = sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False))).choices[0].message
+    message = (
+        sdk.run(helpers_of(sides(sdk, case).adapted).parse(**body(case, streamed=False)))
+        .choices[0]
+        .message
+    )
     parsed = [call.function.parsed_arguments for call in message.tool_calls]
     assert parsed == [GetWeather(city="Paris", days=2), GetWeather(city="Lima", days=1)]
 
@@ -373,7 +427,10 @@ def test_a_refusal_leaves_nothing_parsed(sdk: Sdk) -> None:
     case = CASES["refusal of a format"]
     completions = helpers_of(sides(sdk, case).adapted)
     parsed = sdk.run(completions.parse(**body(case, streamed=False)))
-    streamed = sdk.inside(completions.stream(**body(case, streamed=True)), lambda stream: stream.get_final_completion())
+    streamed = sdk.inside(
+        completions.stream(**body(case, streamed=True)),
+        lambda stream: stream.get_final_completion(),
+    )
     for completion in (parsed, streamed):
         message = completion.choices[0].message
         assert (message.parsed, message.refusal, message.content) == (None, "I'm sorry.", None)
@@ -419,7 +476,11 @@ def test_a_plain_stream_gives_the_same_chunks(case: Case, sdk: Sdk) -> None:
     if opens_late(case):
         assert shapes[0].pop(0)["choices"][0]["delta"] == {"role": "assistant", "content": None}
         opening = shapes[1][0]["choices"][0]["delta"]
-        assert [opening.pop(key) for key in ("role", "content", "refusal")] == ["assistant", None, None]
+        assert [opening.pop(key) for key in ("role", "content", "refusal")] == [
+            "assistant",
+            None,
+            None,
+        ]
     assert shapes[0] == shapes[1]
 
 
@@ -434,9 +495,16 @@ def test_streaming_responses_read_the_same(name: str, sdk: Sdk) -> None:
     both = sides(sdk, case)
     found: list[list[Any]] = []
     for client in (both.native, both.adapted):
-        wrapped, lines, chunks = client.chat.completions.with_streaming_response, list[str](), list[Any]()
+        wrapped, lines, chunks = (
+            client.chat.completions.with_streaming_response,
+            list[str](),
+            list[Any](),
+        )
         request = body(case, streamed=True)
-        sdk.inside(wrapped.create(stream=True, **request), lambda raw, into=lines: drained(raw.iter_lines(), str, into))
+        sdk.inside(
+            wrapped.create(stream=True, **request),
+            lambda raw, into=lines: drained(raw.iter_lines(), str, into),
+        )
         whole = sdk.inside(wrapped.create(**body(case, streamed=False)), lambda raw: raw.json())
         parsed = sdk.inside(wrapped.create(**body(case, streamed=False)), lambda raw: raw.parse())
         sdk.inside(wrapped.create(stream=True, **request), partial(read_parsed, sdk, into=chunks))

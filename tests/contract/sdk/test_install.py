@@ -31,7 +31,9 @@ ON = adapter.Settings(backend="responses", on_bug="raise")
 OFF = adapter.Settings(backend="chat", on_bug="raise")
 BOTH = [CHAT, RESPONSES]
 
-certificates = functools.cache(ssl.create_default_context)  # loading them costs most of a client's making
+certificates = functools.cache(
+    ssl.create_default_context
+)  # loading them costs most of a client's making
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,9 @@ def http_client(sdk: Sdk, **given: Any) -> Any:
 
 
 def transport(sdk: Sdk, **given: Any) -> Any:
-    return sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(**{"verify": certificates(), **given})
+    return sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(
+        **{"verify": certificates(), **given}
+    )
 
 
 def plain(sdk: Sdk, server: Loopback | str, client: Any = None, **more: Any) -> Any:
@@ -82,10 +86,14 @@ def before_and_after(sdk: Sdk, client: Any) -> Any:
 
 def test_a_proxy(sdk: Sdk, loopback: Loopback) -> None:
     client = plain(
-        sdk, "http://upstream.invalid/v1", http_client(sdk, proxy=f"http://me:secret@127.0.0.1:{loopback.port}")
+        sdk,
+        "http://upstream.invalid/v1",
+        http_client(sdk, proxy=f"http://me:secret@127.0.0.1:{loopback.port}"),
     )
     before_and_after(sdk, client)
-    assert {request.header("proxy-authorization") for request in loopback.requests} == {"Basic bWU6c2VjcmV0"}
+    assert {request.header("proxy-authorization") for request in loopback.requests} == {
+        "Basic bWU6c2VjcmV0"
+    }
     native, adapted = f"http://upstream.invalid{CHAT}", f"http://upstream.invalid{RESPONSES}"
     assert paths(loopback) == [native] * 2 + [adapted] * 2 + [native] * 2
 
@@ -117,12 +125,21 @@ def test_a_mount_of_somebodys_own(sdk: Sdk, loopback: Loopback) -> None:
 
     def moved(request: Any) -> Any:
         target = request.url.copy_with(host="127.0.0.1", port=loopback.port)
-        kept = {"headers": request.headers, "stream": request.stream, "extensions": request.extensions}
+        kept = {
+            "headers": request.headers,
+            "stream": request.stream,
+            "extensions": request.extensions,
+        }
         return http.Request(request.method, target, **kept)
 
     own = sdk.pick(Elsewhere, AsyncElsewhere)(verify=certificates())
     before_and_after(
-        sdk, plain(sdk, "http://upstream.invalid/v1", http_client(sdk, mounts={"all://upstream.invalid": own}))
+        sdk,
+        plain(
+            sdk,
+            "http://upstream.invalid/v1",
+            http_client(sdk, mounts={"all://upstream.invalid": own}),
+        ),
     )
     assert paths(loopback) == [CHAT] * 2 + [RESPONSES] * 2 + [CHAT] * 2
 
@@ -135,7 +152,12 @@ def test_what_a_transport_is_asked_for_is_still_there(sdk: Sdk, loopback: Loopba
     wrapped = client._client._transport
     assert (ways_in(wrapped), wrapped._inner, wrapped._pool) == (1, inner, inner._pool)
     pool = wrapped._pool
-    assert (pool._http2, pool._max_connections, pool._max_keepalive_connections, pool._retries) == (True, 7, 3, 2)
+    assert (pool._http2, pool._max_connections, pool._max_keepalive_connections, pool._retries) == (
+        True,
+        7,
+        3,
+        2,
+    )
     assert ask(sdk, client) == ADAPTED
 
 
@@ -216,8 +238,29 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Pat
         "-out",
         "ca.pem",
     )
-    run("req", *made[:5], "-config", "config", "-subj", "/CN=127.0.0.1", "-keyout", "server.key", "-out", "server.csr")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "config", "-extensions", "server"]
+    run(
+        "req",
+        *made[:5],
+        "-config",
+        "config",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-keyout",
+        "server.key",
+        "-out",
+        "server.csr",
+    )
+    signing = [
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-extfile",
+        "config",
+        "-extensions",
+        "server",
+    ]
     run("x509", "-req", "-in", "server.csr", *signing, "-days", "2", "-out", "server.pem")
     return folder / "ca.pem", folder / "server.key", folder / "server.pem"
 
@@ -262,9 +305,13 @@ def tls(authority: tuple[Path, Path, Path]) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_a_custom_authority(sdk: Sdk, tls: tuple[str, list[str]], authority: tuple[Path, ...]) -> None:
+def test_a_custom_authority(
+    sdk: Sdk, tls: tuple[str, list[str]], authority: tuple[Path, ...]
+) -> None:
     address, seen = tls
-    trusting = plain(sdk, address, http_client(sdk, verify=ssl.create_default_context(cafile=str(authority[0]))))
+    trusting = plain(
+        sdk, address, http_client(sdk, verify=ssl.create_default_context(cafile=str(authority[0])))
+    )
     before_and_after(sdk, trusting)
     assert seen == [CHAT] * 2 + [RESPONSES] * 2 + [CHAT] * 2
     strict = adapter.install(plain(sdk, address), ON)
@@ -308,7 +355,9 @@ def test_a_hook_that_reads_the_reply(sdk: Sdk, loopback: Loopback) -> None:
     async def aread(reply: Any) -> None:
         kinds.append(json.loads(await reply.aread())["object"])
 
-    client = plain(sdk, loopback, http_client(sdk, event_hooks={"response": [sdk.pick(read, aread)]}))
+    client = plain(
+        sdk, loopback, http_client(sdk, event_hooks={"response": [sdk.pick(read, aread)]})
+    )
     assert text_of(sdk.create(adapter.install(client, ON))) == "Hello there"
     assert kinds == ["chat.completion"]
 
@@ -346,7 +395,12 @@ def test_auth_of_the_http_client(sdk: Sdk, loopback: Loopback) -> None:
 def test_cookies_headers_and_params(sdk: Sdk, loopback: Loopback) -> None:
     def baking(request: Request) -> Reply:
         answer = both(request)
-        return Reply(answer.status, (*answer.headers, ("set-cookie", "seen=yes; Path=/")), answer.parts, answer.framing)
+        return Reply(
+            answer.status,
+            (*answer.headers, ("set-cookie", "seen=yes; Path=/")),
+            answer.parts,
+            answer.framing,
+        )
 
     loopback.answer = baking
     given = {"cookies": {"mine": "1"}, "headers": {"x-mine": "2"}, "params": {"p": "3"}}
@@ -361,7 +415,9 @@ def test_cookies_headers_and_params(sdk: Sdk, loopback: Loopback) -> None:
 
 def test_redirects_and_timeouts(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda request: (
-        both(request) if request.path.startswith("/v1") else Reply.redirect(f"/v1{request.path[3:]}")
+        both(request)
+        if request.path.startswith("/v1")
+        else Reply.redirect(f"/v1{request.path[3:]}")
     )
     client = plain(sdk, f"{loopback.url}/v0", http_client(sdk, follow_redirects=True), timeout=5)
     before_and_after(sdk, client)
@@ -390,7 +446,12 @@ def test_each_client_as_its_own_settings_say(sdk: Sdk, loopback: Loopback) -> No
     adapter.install(error, adapter.Settings(backend="responses", unsupported="error"))
     assert ways_in(shared._transport) == 1
     for _ in range(2):
-        assert [ask(sdk, one) for one in (untouched, on, off, error)] == [NATIVE, ADAPTED, NATIVE, ADAPTED]
+        assert [ask(sdk, one) for one in (untouched, on, off, error)] == [
+            NATIVE,
+            ADAPTED,
+            NATIVE,
+            ADAPTED,
+        ]
     sdk.create(on, seed=1)
     assert paths(loopback)[-1] == CHAT
     with pytest.raises(openai.BadRequestError, match="seed"):
@@ -460,7 +521,9 @@ def test_methods_and_wrappers_from_before(sdk: Sdk, loopback: Loopback) -> None:
         found = sdk.run(call(**CALL))
         assert text_of(sdk.run(found.parse())) == "Hello there"
         assert found.headers["x-adapter-backend"] == "responses"
-    assert text_of(sdk.inside(streaming.create(**CALL), lambda reply: reply.parse())) == "Hello there"
+    assert (
+        text_of(sdk.inside(streaming.create(**CALL), lambda reply: reply.parse())) == "Hello there"
+    )
     assert paths(loopback) == [RESPONSES] * 5
 
 
@@ -533,7 +596,11 @@ def test_a_subclass_with_its_own_post(sdk: Sdk, loopback: Loopback) -> None:
     class Mixin:
         def __init__(self, team: str, **more: Any) -> None:
             super().__init__(
-                base_url=loopback.base_url, api_key=KEY, http_client=http_client(sdk), max_retries=0, **more
+                base_url=loopback.base_url,
+                api_key=KEY,
+                http_client=http_client(sdk),
+                max_retries=0,
+                **more,
             )
             self.team, self.posted = team, []
 
@@ -559,7 +626,9 @@ def test_a_subclass_of_ours(sdk: Sdk, loopback: Loopback) -> None:
             super().__init__(**more)
             self.team = team
 
-    client = Mine(base_url=loopback.base_url, api_key=KEY, http_client=http_client(sdk), settings=ON)
+    client = Mine(
+        base_url=loopback.base_url, api_key=KEY, http_client=http_client(sdk), settings=ON
+    )
     assert (ask(sdk, client), client.team) == (ADAPTED, "red")
     copied = client.with_options(timeout=2)
     assert (type(copied), copied.timeout, ask(sdk, copied)) == (Mine, 2, ADAPTED)
@@ -577,7 +646,9 @@ def outcome(make: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["ours", "installed"])
-@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "way", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"]
+)
 def test_copying_ends_as_natively(sdk: Sdk, loopback: Loopback, kind: str, way: Any) -> None:
     native = plain(sdk, loopback)
     client = adapter.install(plain(sdk, loopback), ON)
@@ -586,7 +657,9 @@ def test_copying_ends_as_natively(sdk: Sdk, loopback: Loopback, kind: str, way: 
     assert outcome(lambda: way(client)) == outcome(lambda: way(native))
 
 
-@needs(hasattr(openai.OpenAI, "chat"), "resources made on first use: a copy's calls are the original's")
+@needs(
+    hasattr(openai.OpenAI, "chat"), "resources made on first use: a copy's calls are the original's"
+)
 def test_a_shallow_copy_obeys(sdk: Sdk, loopback: Loopback) -> None:
     client = adapter.install(plain(sdk, loopback), ON)
     twin = copy.copy(client)
@@ -599,7 +672,11 @@ def test_a_shallow_copy_obeys(sdk: Sdk, loopback: Loopback) -> None:
 def test_clients_are_let_go(sdk: Sdk, loopback: Loopback, kind: str) -> None:
     def used() -> tuple[weakref.ref[Any], ...]:
         given = {"base_url": loopback.base_url, "api_key": KEY, "http_client": http_client(sdk)}
-        client = sdk.adapted(**given, settings=ON) if kind == "ours" else adapter.install(sdk.plain(**given), ON)
+        client = (
+            sdk.adapted(**given, settings=ON)
+            if kind == "ours"
+            else adapter.install(sdk.plain(**given), ON)
+        )
         if kind == "copied":
             client = client.with_options(timeout=3)
         result = sdk.create(client)
@@ -619,7 +696,9 @@ def test_a_shared_http_client_keeps_no_clients(sdk: Sdk, loopback: Loopback) -> 
 
     def used() -> list[weakref.ref[Any]]:
         clients = [
-            adapter.install(sdk.plain(base_url=loopback.base_url, api_key=KEY, http_client=shared), ON)
+            adapter.install(
+                sdk.plain(base_url=loopback.base_url, api_key=KEY, http_client=shared), ON
+            )
             for _ in range(20)
         ]
         sdk.create(clients[7])

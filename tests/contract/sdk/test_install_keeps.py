@@ -46,11 +46,17 @@ def shown(value: Any) -> Any:
     return kind
 
 
-def tracing(log: Log, name: str, method: Callable[..., Any], *, skip: int = 0) -> Callable[..., Any]:
+def tracing(
+    log: Log, name: str, method: Callable[..., Any], *, skip: int = 0
+) -> Callable[..., Any]:
     """Return a function that notes what a method is given and gives; the first `skip` arguments are no arguments."""
 
     def note(args: Any, kwargs: Any, result: Any) -> None:
-        given = {key: shown(one) for key, one in kwargs.items() if key not in ("response", "data", "request")}
+        given = {
+            key: shown(one)
+            for key, one in kwargs.items()
+            if key not in ("response", "data", "request")
+        }
         log.append((name, [shown(one) for one in args[skip:]], given, shown(result)))
 
     if inspect.iscoroutinefunction(method):
@@ -126,14 +132,22 @@ def on_the_class(name: str, *, wrapper: bool) -> Callable[[Any, Log, Any], None]
         found = type(HOLDERS[name](client))
         owner = next(base for base in found.__mro__ if name in vars(base) and _is_sdks(base))
         native = vars(owner)[name]
-        patch.setattr(owner, name, Wrapper(native, log, name) if wrapper else tracing(log, name, native, skip=1))
+        patch.setattr(
+            owner,
+            name,
+            Wrapper(native, log, name) if wrapper else tracing(log, name, native, skip=1),
+        )
 
     return put
 
 
 def _is_sdks(cls: type) -> bool:
     """Tell whether a class is one that tracers name: the SDK's, and no child of it that looks the same."""
-    return cls.__module__.partition(".")[0] == "openai" and not hasattr(cls, "_adapter_door") and cls not in _ours()
+    return (
+        cls.__module__.partition(".")[0] == "openai"
+        and not hasattr(cls, "_adapter_door")
+        and cls not in _ours()
+    )
 
 
 @functools.cache
@@ -211,7 +225,10 @@ class Switch:
                 self.file.write_text('backend = "chat"\n')
                 given["config_file"] = self.file
             case "off by rules":
-                given |= {"backend": "responses", "rules": [{"match": {"model": "*"}, "backend": "chat"}]}
+                given |= {
+                    "backend": "responses",
+                    "rules": [{"match": {"model": "*"}, "backend": "chat"}],
+                }
             case _:
                 given |= {"backend": "responses", "rollout": 0}
         self.settings = adapter.Settings(**given)
@@ -280,7 +297,8 @@ def natively(mode: str, what: str) -> tuple[Any, Log]:
 
 
 @pytest.mark.parametrize(
-    ("when", "mode"), [("before", "off"), ("before", "flipped"), ("after", "flipped"), ("ours", "flipped")]
+    ("when", "mode"),
+    [("before", "off"), ("before", "flipped"), ("after", "flipped"), ("ours", "flipped")],
 )
 @pytest.mark.parametrize("what", SITTING)
 def test_what_sits_on_a_client_sees_what_it_sees_natively(
@@ -309,7 +327,8 @@ def test_what_sits_on_a_client_sees_what_it_sees_natively(
     ("when", "mode"), [("before", "on"), ("before", "flipped"), ("before", "off"), ("after", "on")]
 )
 @pytest.mark.parametrize(
-    "what", [name for name in SITTING if name.endswith("object") or "replaced" in name or "two" in name]
+    "what",
+    [name for name in SITTING if name.endswith("object") or "replaced" in name or "two" in name],
 )
 def test_a_call_is_one_record_with_its_retries_whatever_sits_there(
     sdk: Sdk, what: str, when: str, mode: str, tmp_path: Path
@@ -331,9 +350,15 @@ def test_a_call_is_one_record_with_its_retries_whatever_sits_there(
     with pytest.raises(openai.InternalServerError) as caught:
         sdk.run(client.chat.completions.create(**CALL))
     backend = "responses" if switch.path == RESPONSES else "chat"
-    assert [(one.status, one.backend) for one in observer.records] == [(200, backend), (503, backend)]
+    assert [(one.status, one.backend) for one in observer.records] == [
+        (200, backend),
+        (503, backend),
+    ]
     assert {request.path for request in upstream.requests} == {switch.path}
-    assert [one.backend for one in map(adapter.decision, (made, caught.value)) if one] == [backend, backend]
+    assert [one.backend for one in map(adapter.decision, (made, caught.value)) if one] == [
+        backend,
+        backend,
+    ]
 
 
 # Handles from before
@@ -363,7 +388,9 @@ def test_what_is_held_belongs_to_the_same_call(sdk: Sdk, what: str, made: str) -
     upstream = Upstream(lambda request: flaky(request) if next(busy, False) else both(request))
     client = client_of(sdk, upstream, max_retries=2)
     held = HELD[what](client) if made == "before" else None
-    adapter.install(client, adapter.Settings(backend="responses", on_bug="raise", observers=[observer]))
+    adapter.install(
+        client, adapter.Settings(backend="responses", on_bug="raise", observers=[observer])
+    )
     held = held or HELD[what](client)
     given = {"body": CALL} if what == "post" else {} if what == "a partial" else CALL
     got = sdk.run(held(**given))
@@ -384,17 +411,27 @@ def test_what_is_held_belongs_to_the_same_call(sdk: Sdk, what: str, made: str) -
 def subclasses(sdk: Sdk, log: Log) -> dict[str, Any]:
     def wrapped(chat: Any) -> Any:
         completions = chat.completions
-        return Proxy(chat, completions=Proxy(completions, create=tracing(log, "create", completions.create)))
+        return Proxy(
+            chat, completions=Proxy(completions, create=tracing(log, "create", completions.create))
+        )
 
     class ByProperty(sdk.plain):  # type: ignore[misc,name-defined]
         @property
         def chat(self) -> Any:
-            return wrapped(openai.resources.Chat(self) if sdk.mode == "sync" else openai.resources.AsyncChat(self))
+            return wrapped(
+                openai.resources.Chat(self)
+                if sdk.mode == "sync"
+                else openai.resources.AsyncChat(self)
+            )
 
     class ByCachedProperty(sdk.plain):  # type: ignore[misc,name-defined]
         @cached_property
         def chat(self) -> Any:
-            return wrapped(openai.resources.Chat(self) if sdk.mode == "sync" else openai.resources.AsyncChat(self))
+            return wrapped(
+                openai.resources.Chat(self)
+                if sdk.mode == "sync"
+                else openai.resources.AsyncChat(self)
+            )
 
     class InConstructor(sdk.plain):  # type: ignore[misc,name-defined]
         def __init__(self, **given: Any) -> None:
@@ -402,7 +439,11 @@ def subclasses(sdk: Sdk, log: Log) -> dict[str, Any]:
             self._original_chat = self.chat
             self.chat = wrapped(self._original_chat)
 
-    return {"property": ByProperty, "cached_property": ByCachedProperty, "constructor": InConstructor}
+    return {
+        "property": ByProperty,
+        "cached_property": ByCachedProperty,
+        "constructor": InConstructor,
+    }
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -431,7 +472,9 @@ def test_a_subclass_with_its_own_chat(sdk: Sdk, what: str, mode: str, tmp_path: 
 
 def of_class(sdk: Sdk, cls: Any, upstream: Upstream, **more: Any) -> Any:
     plain = client_of(sdk, upstream)
-    return cls(base_url=plain.base_url, api_key="key", max_retries=0, http_client=plain._client, **more)
+    return cls(
+        base_url=plain.base_url, api_key="key", max_retries=0, http_client=plain._client, **more
+    )
 
 
 def test_a_subclass_that_copies_in_its_own_way(sdk: Sdk) -> None:
@@ -442,7 +485,13 @@ def test_a_subclass_that_copies_in_its_own_way(sdk: Sdk) -> None:
             return made
 
         def with_options(self, *, timeout: float) -> Any:
-            return Mine(base_url=self.base_url, api_key="key", max_retries=0, http_client=self._client, timeout=timeout)
+            return Mine(
+                base_url=self.base_url,
+                api_key="key",
+                max_retries=0,
+                http_client=self._client,
+                timeout=timeout,
+            )
 
     upstream = Upstream(both)
     client = adapter.install(of_class(sdk, Mine, upstream), adapter.Settings(backend="responses"))
@@ -456,7 +505,9 @@ def test_a_subclass_that_copies_in_its_own_way(sdk: Sdk) -> None:
 
 def test_a_subclass_of_ours_needs_not_call_the_hook_it_overrides(sdk: Sdk) -> None:
     class Sync(adapter.OpenAI):
-        def _prepare_request(self, request: Any) -> None:  # the SDK documents it as a hook that does nothing
+        def _prepare_request(
+            self, request: Any
+        ) -> None:  # the SDK documents it as a hook that does nothing
             request.headers["x-team"] = "blue"
 
     class Async(adapter.AsyncOpenAI):
@@ -464,14 +515,18 @@ def test_a_subclass_of_ours_needs_not_call_the_hook_it_overrides(sdk: Sdk) -> No
             request.headers["x-team"] = "blue"
 
     upstream = Upstream(both)
-    client = of_class(sdk, sdk.pick(Sync, Async), upstream, settings=adapter.Settings(backend="responses"))
+    client = of_class(
+        sdk, sdk.pick(Sync, Async), upstream, settings=adapter.Settings(backend="responses")
+    )
     sdk.run(client.chat.completions.create(**CALL))
     assert [(one.path, one.header("x-team")) for one in upstream.requests] == [(RESPONSES, "blue")]
 
 
 @pytest.mark.parametrize("name", ["request", "post"])
 @pytest.mark.parametrize("backend", ["chat", "responses"])
-def test_a_method_of_a_subclass_may_call_again_with_another_model(sdk: Sdk, name: str, backend: str) -> None:
+def test_a_method_of_a_subclass_may_call_again_with_another_model(
+    sdk: Sdk, name: str, backend: str
+) -> None:
     def other(given: Any) -> Any:
         given["body"] = {**given["body"], "model": "gpt-4o-mini"}
         return given
@@ -508,8 +563,12 @@ def test_a_method_of_a_subclass_may_call_again_with_another_model(sdk: Sdk, name
             except openai.InternalServerError:
                 return await super().post(path, **other(given))
 
-    upstream = Upstream(lambda request: both(request) if "mini" in request.json()["model"] else flaky(request))
-    client = adapter.install(of_class(sdk, sdk.pick(Sync, Async), upstream), adapter.Settings(backend=backend))
+    upstream = Upstream(
+        lambda request: both(request) if "mini" in request.json()["model"] else flaky(request)
+    )
+    client = adapter.install(
+        of_class(sdk, sdk.pick(Sync, Async), upstream), adapter.Settings(backend=backend)
+    )
     made = sdk.run(client.chat.completions.create(**{**CALL, "model": "gpt-4o"}))
     assert [request.json()["model"] for request in upstream.requests] == ["gpt-4o", "gpt-4o-mini"]
     found = adapter.decision(made)
@@ -538,7 +597,9 @@ def test_a_call_inside_a_call_is_its_own(sdk: Sdk) -> None:
             await inner.chat.completions.create(**{**CALL, "model": "inner"})
             return asked(await super()._prepare_options(options))
 
-    outer = adapter.install(of_class(sdk, sdk.pick(Sync, Async), upstream), adapter.Settings(backend="chat"))
+    outer = adapter.install(
+        of_class(sdk, sdk.pick(Sync, Async), upstream), adapter.Settings(backend="chat")
+    )
     sdk.run(outer.chat.completions.create(**{**CALL, "model": "outer"}))
     assert [(request.path, request.json()["model"]) for request in upstream.requests] == [
         (RESPONSES, "inner"),
@@ -595,7 +656,9 @@ def contents(client: Any) -> dict[str, Any]:
             if name == "_platform":  # the SDK finds it out when it first calls
                 continue
             found[f"{path}.{name}"] = value
-            if id(value) not in seen and type(value).__module__.startswith(("openai.resources", __name__)):
+            if id(value) not in seen and type(value).__module__.startswith(
+                ("openai.resources", __name__)
+            ):
                 look(f"{path}.{name}", value)
 
     look("client", client)
@@ -611,7 +674,9 @@ def test_what_was_put_on_a_resource_while_installed_stays_when_the_client_is_uni
     client = adapter.install(client_of(sdk, Upstream(both)), adapter.Settings(backend="responses"))
     completions = client.chat.completions
     method = completions.create
-    completions.create = Wrapper(method, log, "create") if wrapper else tracing(log, "create", method)
+    completions.create = (
+        Wrapper(method, log, "create") if wrapper else tracing(log, "create", method)
+    )
     adapter.uninstall(client)
     assert client.chat.completions is completions
     assert type(completions).__mro__[1].__module__ == "openai._resource"
@@ -674,7 +739,10 @@ class Pretending:
 def test_what_is_no_client_is_an_error_that_says_what_to_do(sdk: Sdk, wrap: Any) -> None:
     client = client_of(sdk, Upstream(both))
     for function in (adapter.install, adapter.uninstall):
-        with pytest.raises(adapter.AdapterError, match=r"install the client first.*wrap\(adapter\.install\(client\)\)"):
+        with pytest.raises(
+            adapter.AdapterError,
+            match=r"install the client first.*wrap\(adapter\.install\(client\)\)",
+        ):
             function(wrap(client))
     assert type(client) is sdk.plain
 
@@ -690,7 +758,8 @@ def test_a_class_is_no_client() -> None:
 @needs(SUPPORTED, "messages that skip the transform")
 @pytest.mark.parametrize("name", ["create", "parse"])
 @pytest.mark.parametrize(
-    "place", ["post of a subclass", "post of a subclass, named as ours", "completions._post", "request"]
+    "place",
+    ["post of a subclass", "post of a subclass, named as ours", "completions._post", "request"],
 )
 def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) -> None:
     log: Log = []
@@ -707,7 +776,9 @@ def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) ->
             return await tracing(log, "post", super().post)(*args, **given)
 
     cls = sdk.pick(Sync, Async) if place.startswith("post") else sdk.adapted
-    client = of_class(sdk, cls, upstream, settings=adapter.Settings(backend="responses", on_bug="raise"))
+    client = of_class(
+        sdk, cls, upstream, settings=adapter.Settings(backend="responses", on_bug="raise")
+    )
     if place == "completions._post":
         client.chat.completions._post = tracing(log, "post", client.chat.completions._post)
     if place == "request":
@@ -720,12 +791,16 @@ def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) ->
 @needs(SUPPORTED, "messages that skip the transform")
 @pytest.mark.parametrize("made", ["ours", "installed", "installed, used before"])
 @pytest.mark.parametrize("name", ["create", "parse"])
-def test_messages_skip_the_transform(sdk: Sdk, made: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_skip_the_transform(
+    sdk: Sdk, made: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from adapter._sdk import fast_messages
 
     taken: list[int] = []
     native = fast_messages._transformed
-    monkeypatch.setattr(fast_messages, "_transformed", lambda messages: taken.append(1) or native(messages))
+    monkeypatch.setattr(
+        fast_messages, "_transformed", lambda messages: taken.append(1) or native(messages)
+    )
     settings, upstream = adapter.Settings(backend="responses", on_bug="raise"), Upstream(both)
     if made == "ours":
         client = of_class(sdk, sdk.adapted, upstream, settings=settings)
@@ -739,7 +814,9 @@ def test_messages_skip_the_transform(sdk: Sdk, made: str, name: str, monkeypatch
 
 
 @pytest.mark.parametrize("backend", ["chat", "rules", "use"])
-def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(sdk: Sdk, backend: str) -> None:
+def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(
+    sdk: Sdk, backend: str
+) -> None:
     given: dict[str, Any] = {"backend": "chat"}
     if backend == "rules":
         given = {"backend": "responses", "rules": [{"match": {"model": "x"}, "backend": "chat"}]}
@@ -749,7 +826,9 @@ def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(sdk
         if hasattr(completions, name):
             method = getattr(completions, name)
             assert method.__self__ is completions
-            assert method.__func__ is getattr(type(client_of(sdk, Upstream(both)).chat.completions), name)
+            assert method.__func__ is getattr(
+                type(client_of(sdk, Upstream(both)).chat.completions), name
+            )
 
 
 class Unsigned:

@@ -47,7 +47,11 @@ def recording(seen: Records, name: str, method: Callable[..., Any]) -> Callable[
     """Return a method that records what it gets and gives."""
 
     def note(arguments: dict[str, Any], result: Any) -> None:
-        given = {key: shown(one) for key, one in arguments.items() if key not in ("data", "response", "request")}
+        given = {
+            key: shown(one)
+            for key, one in arguments.items()
+            if key not in ("data", "response", "request")
+        }
         record = (name, given, type(result), getattr(type(result), "__module__", None))
         if record not in seen[-1:]:  # a stream's chunks are cut elsewhere
             seen.append(record)
@@ -130,7 +134,9 @@ def calls(sdk: Sdk) -> dict[str, Callable[[Any], Any]]:
         return sdk.run(read())
 
     def request(client: Any) -> Any:
-        options = openai._models.FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=body)
+        options = openai._models.FinalRequestOptions.construct(
+            method="post", url="/chat/completions", json_data=body
+        )
         return type(sdk.run(client.request(ChatCompletion, options)))
 
     def post(client: Any) -> Any:
@@ -158,7 +164,9 @@ BACKENDS = ("native", "chat", "responses")
 def client_of(sdk: Sdk, cls: Any, loopback: Loopback, **more: Any) -> Any:
     """Make a client of a class, closed at the end."""
     http_client = default_client(asynchronous=sdk.mode == "async", verify=_certificates())
-    made = cls(base_url=loopback.base_url, api_key="key", max_retries=0, http_client=http_client, **more)
+    made = cls(
+        base_url=loopback.base_url, api_key="key", max_retries=0, http_client=http_client, **more
+    )
     sdk._clients.append(made)
     return made
 
@@ -181,7 +189,9 @@ def made_by(sdk: Sdk, way: str, backend: str, loopback: Loopback, seen: Records)
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("way", ["subclass of ours", "install"])
-def test_a_subclass_sees_what_it_sees_natively(sdk: Sdk, answering: Loopback, way: str, call: str) -> None:
+def test_a_subclass_sees_what_it_sees_natively(
+    sdk: Sdk, answering: Loopback, way: str, call: str
+) -> None:
     told: dict[str, Any] = {}
     for backend in BACKENDS:
         seen: Records = []
@@ -201,14 +211,19 @@ def places(sdk: Sdk) -> list[tuple[Any, str]]:
     base = sdk.pick(SyncAPIClient, AsyncAPIClient)
     found = [(cls, "request"), (base, "request"), (base, "post"), (base, "_process_response")]
     found += [(base, "_process_response_data"), (base, "_prepare_options")]
-    return [*found, *((sdk.pick(Completions, AsyncCompletions), name) for name in ("create", "parse"))]
+    return [
+        *found,
+        *((sdk.pick(Completions, AsyncCompletions), name) for name in ("create", "parse")),
+    ]
 
 
 PLACES = range(len(places(Sdk("sync"))))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("place", PLACES, ids=[f"{cls.__name__}.{name}" for cls, name in places(Sdk("sync"))])
+@pytest.mark.parametrize(
+    "place", PLACES, ids=[f"{cls.__name__}.{name}" for cls, name in places(Sdk("sync"))]
+)
 def test_a_wrapper_sees_what_it_sees_natively(
     sdk: Sdk, answering: Loopback, monkeypatch: pytest.MonkeyPatch, place: int, when: str
 ) -> None:
@@ -228,7 +243,10 @@ def test_a_wrapper_sees_what_it_sees_natively(
             if when == "after":
                 client.chat  # noqa: B018  # its resources are there already
                 wrap()
-            told[backend] = [calls(sdk)[call](client) for call in ("create", "stream", "parse")], seen
+            told[backend] = (
+                [calls(sdk)[call](client) for call in ("create", "stream", "parse")],
+                seen,
+            )
     assert told["chat"] == told["native"]
     assert told["responses"] == told["native"]
 
@@ -274,7 +292,8 @@ def test_what_a_subclass_changes_in_place_is_not_the_callers(sdk: Sdk, answering
             return redacted(await super()._prepare_options(options))
 
     client = adapter.install(
-        client_of(sdk, sdk.pick(Sync, Async), answering), adapter.Settings(backend="responses", on_bug="raise")
+        client_of(sdk, sdk.pick(Sync, Async), answering),
+        adapter.Settings(backend="responses", on_bug="raise"),
     )
     messages = [{"role": "user", "content": "my card"}]
     sdk.create(client, messages=messages)
@@ -310,14 +329,18 @@ def switched(backend: str, tmp_path: Any) -> adapter.Settings:
         case "off by file":
             return adapter.Settings(config_file=file)
         case "off by rules":
-            return adapter.Settings(backend="responses", rules=[{"match": {"model": "*"}, "backend": "chat"}])
+            return adapter.Settings(
+                backend="responses", rules=[{"match": {"model": "*"}, "backend": "chat"}]
+            )
         case "off by rollout":
             return adapter.Settings(rollout=0)
         case _:
             return adapter.Settings(backend=backend)
 
 
-@pytest.mark.parametrize("backend", ["chat", "responses", "off by file", "off by rules", "off by rollout"])
+@pytest.mark.parametrize(
+    "backend", ["chat", "responses", "off by file", "off by rules", "off by rollout"]
+)
 @pytest.mark.parametrize("way", ["ours", "install", "install, used before"])
 def test_methods_look_as_they_look_natively(
     sdk: Sdk, answering: Loopback, way: str, backend: str, tmp_path: Any
@@ -334,7 +357,10 @@ def test_methods_look_as_they_look_natively(
     resources = [(client.chat.completions, native.chat.completions)]
     resources += [(client.beta.chat.completions, native.beta.chat.completions)]
     for ours, theirs in resources:
-        assert (type(ours).__name__, type(ours).__module__) == (type(theirs).__name__, type(theirs).__module__)
+        assert (type(ours).__name__, type(ours).__module__) == (
+            type(theirs).__name__,
+            type(theirs).__module__,
+        )
         for name in RESOURCE_METHODS:
             if hasattr(theirs, name):
                 assert looks(getattr(ours, name)) == looks(getattr(theirs, name)), name
@@ -353,7 +379,9 @@ def test_methods_look_as_they_look_natively(
 
 @pytest.mark.parametrize("name", ["copy", "with_options", "__init__"])
 def test_copying_takes_the_settings_beside_what_it_takes_natively(sdk: Sdk, name: str) -> None:
-    ours, native = (inspect.signature(getattr(cls, name)).parameters for cls in (sdk.adapted, sdk.plain))
+    ours, native = (
+        inspect.signature(getattr(cls, name)).parameters for cls in (sdk.adapted, sdk.plain)
+    )
     assert {*ours} - {*native} == {"settings"}
     assert [one for one in ours.values() if one.name != "settings"] == [*native.values()]
 
@@ -374,7 +402,9 @@ def traced(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> Any:
     return own
 
 
-def test_what_somebody_put_in_a_methods_place_is_what_is_there(sdk: Sdk, answering: Loopback, traced: Any) -> None:
+def test_what_somebody_put_in_a_methods_place_is_what_is_there(
+    sdk: Sdk, answering: Loopback, traced: Any
+) -> None:
     client = client_of(sdk, sdk.adapted, answering, settings=adapter.Settings(backend="responses"))
     assert client.chat.completions.create.__func__ is traced
     assert inspect.iscoroutinefunction(client.chat.completions.create) == (sdk.mode == "async")

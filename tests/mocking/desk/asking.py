@@ -15,7 +15,11 @@ TRACK = {
     "function": {
         "name": "track",
         "description": "Find a parcel.",
-        "parameters": {"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"order": {"type": "integer"}},
+            "required": ["order"],
+        },
     },
 }
 
@@ -34,7 +38,9 @@ def asked(question: str) -> list[dict[str, Any]]:
 
 def answer(client: OpenAI, question: str) -> str:
     """Answer a question, and say what it took."""
-    done = client.chat.completions.create(model=MODEL, messages=asked(question), temperature=0, user="desk")
+    done = client.chat.completions.create(
+        model=MODEL, messages=asked(question), temperature=0, user="desk"
+    )
     tokens = done.usage.total_tokens if done.usage else "?"
     return f"{done.choices[0].message.content} [{done.id}, {tokens}]"
 
@@ -47,7 +53,9 @@ async def answer_async(client: AsyncOpenAI, question: str) -> str | None:
 
 def written(client: OpenAI, question: str) -> Iterator[str]:
     """Give an answer piece by piece, and why it ended."""
-    with client.chat.completions.create(model=MODEL, messages=asked(question), stream=True) as stream:
+    with client.chat.completions.create(
+        model=MODEL, messages=asked(question), stream=True
+    ) as stream:
         for chunk in stream:
             if chunk.choices and chunk.choices[0].delta.content:
                 yield chunk.choices[0].delta.content
@@ -57,7 +65,9 @@ def written(client: OpenAI, question: str) -> Iterator[str]:
 
 async def written_async(client: AsyncOpenAI, question: str) -> AsyncIterator[str]:
     """Give an answer piece by piece."""
-    stream = await client.chat.completions.create(model=MODEL, messages=asked(question), stream=True)
+    stream = await client.chat.completions.create(
+        model=MODEL, messages=asked(question), stream=True
+    )
     async with stream:
         async for chunk in stream:
             if chunk.choices and chunk.choices[0].delta.content:
@@ -68,10 +78,16 @@ def tracked(client: OpenAI, question: str, track: Callable[[int], str]) -> str |
     """Answer a question about parcels, which the model may look up."""
     messages = asked(question)
     while True:
-        message = client.chat.completions.create(model=MODEL, messages=messages, tools=[TRACK]).choices[0].message
+        message = (
+            client.chat.completions.create(model=MODEL, messages=messages, tools=[TRACK])
+            .choices[0]
+            .message
+        )
         if not message.tool_calls:
             return message.content
-        messages.append(message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
+        messages.append(
+            message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"})
+        )
         for call in message.tool_calls:
             found = track(json.loads(call.function.arguments)["order"])
             messages.append({"role": "tool", "tool_call_id": call.id, "content": found})
@@ -79,5 +95,7 @@ def tracked(client: OpenAI, question: str, track: Callable[[int], str]) -> str |
 
 def sorted_out(client: OpenAI, text: str) -> Ticket | None:
     """Find out what a customer wants."""
-    done = client.beta.chat.completions.parse(model=MODEL, messages=asked(text), response_format=Ticket)
+    done = client.beta.chat.completions.parse(
+        model=MODEL, messages=asked(text), response_format=Ticket
+    )
     return done.choices[0].message.parsed

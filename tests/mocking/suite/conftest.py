@@ -16,7 +16,9 @@ URL = "https://api.openai.com/v1/chat/completions"
 SDKS = "httpx2" if int(openai.VERSION.partition(".")[0]) >= 3 else "httpx"
 
 
-def completion(content: str | None = "Soon.", *, finish: str = "stop", **message: Any) -> dict[str, Any]:
+def completion(
+    content: str | None = "Soon.", *, finish: str = "stop", **message: Any
+) -> dict[str, Any]:
     """Return a completion, as a team would write one."""
     return {
         "id": "chatcmpl-123",
@@ -24,7 +26,11 @@ def completion(content: str | None = "Soon.", *, finish: str = "stop", **message
         "created": 1700000000,
         "model": "gpt-4o-mini",
         "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, **message},
+                "finish_reason": finish,
+            }
         ],
         "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
     }
@@ -33,7 +39,11 @@ def completion(content: str | None = "Soon.", *, finish: str = "stop", **message
 def calls(**arguments: int) -> dict[str, Any]:
     """Return a completion that calls the tool once for each argument, a call's id and an order's number."""
     made = [
-        {"id": call, "type": "function", "function": {"name": "track", "arguments": json.dumps({"order": order})}}
+        {
+            "id": call,
+            "type": "function",
+            "function": {"name": "track", "arguments": json.dumps({"order": order})},
+        }
         for call, order in arguments.items()
     ]
     return completion(None, finish="tool_calls", tool_calls=made)
@@ -47,13 +57,25 @@ def pieces(*texts: str) -> list[bytes]:
 
 def event(choices: list[dict[str, Any]]) -> bytes:
     """Return a chunk as it stands in a stream."""
-    chunk = {"id": "chatcmpl-123", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
+    chunk = {
+        "id": "chatcmpl-123",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o-mini",
+    }
     return b"data: " + json.dumps({**chunk, "choices": choices}).encode() + b"\n\n"
 
 
 ENDING = [event([{"index": 0, "delta": {}, "finish_reason": "stop"}]), b"data: [DONE]\n\n"]
 STREAM = {"content-type": "text/event-stream"}
-LIMITED = {"error": {"message": "Slow down.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
+LIMITED = {
+    "error": {
+        "message": "Slow down.",
+        "type": "requests",
+        "param": None,
+        "code": "rate_limit_exceeded",
+    }
+}
 UNKNOWN = {"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}}  # fmt: skip
 NO_MODEL = {"error": {"message": "The model `x` does not exist.", "type": "invalid_request_error", "param": None, "code": "model_not_found"}}  # fmt: skip
 

@@ -8,8 +8,28 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from conftest import ENDING, LIMITED, STREAM, UNKNOWN, URL, calls, client_of, completion, made, pieces
-from desk.asking import Ticket, answer, answer_async, asked, sorted_out, tracked, written, written_async
+from conftest import (
+    ENDING,
+    LIMITED,
+    STREAM,
+    UNKNOWN,
+    URL,
+    calls,
+    client_of,
+    completion,
+    made,
+    pieces,
+)
+from desk.asking import (
+    Ticket,
+    answer,
+    answer_async,
+    asked,
+    sorted_out,
+    tracked,
+    written,
+    written_async,
+)
 from pytest_httpx import HTTPXMock, IteratorStream
 
 
@@ -29,7 +49,9 @@ def test_an_answer(httpx_mock: HTTPXMock, client: Any) -> None:
 
 
 def test_an_answer_as_it_is_written(httpx_mock: HTTPXMock, client: Any) -> None:
-    httpx_mock.add_response(url=URL, stream=IteratorStream([*pieces("So", "on."), *ENDING]), headers=STREAM)
+    httpx_mock.add_response(
+        url=URL, stream=IteratorStream([*pieces("So", "on."), *ENDING]), headers=STREAM
+    )
     assert list(written(client, "When?")) == ["So", "on.", "[stop]"]
 
 
@@ -39,7 +61,11 @@ def test_parcels_are_tracked(httpx_mock: HTTPXMock, client: Any, parcels: dict[i
     assert tracked(client, "Where?", parcels.__getitem__) == "It is in Ghent."
     first, second = (json.loads(request.content) for request in httpx_mock.get_requests())
     assert second["messages"][: len(first["messages"])] == first["messages"]
-    assert second["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": "in Ghent"}
+    assert second["messages"][-1] == {
+        "role": "tool",
+        "tool_call_id": "call_1",
+        "content": "in Ghent",
+    }
 
 
 def test_a_ticket(httpx_mock: HTTPXMock, client: Any) -> None:
@@ -54,7 +80,9 @@ def test_errors_and_retries(httpx_mock: HTTPXMock) -> None:
     with pytest.raises(openai.AuthenticationError, match="Incorrect API key provided") as caught:
         answer(client_of("httpx", max_retries=3), "When?")
     assert caught.value.code == "invalid_api_key"
-    assert [request.url.path for request in httpx_mock.get_requests()] == ["/v1/chat/completions"] * 3
+    assert [request.url.path for request in httpx_mock.get_requests()] == [
+        "/v1/chat/completions"
+    ] * 3
 
 
 def test_too_slow(httpx_mock: HTTPXMock, client: Any) -> None:
@@ -65,7 +93,9 @@ def test_too_slow(httpx_mock: HTTPXMock, client: Any) -> None:
 
 async def test_async(httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(url=URL, json=completion())
-    httpx_mock.add_response(url=URL, stream=IteratorStream([*pieces("So", "on."), *ENDING]), headers=STREAM)
+    httpx_mock.add_response(
+        url=URL, stream=IteratorStream([*pieces("So", "on."), *ENDING]), headers=STREAM
+    )
     async with made("httpx", asynchronous=True) as client:
         assert await answer_async(client, "When?") == "Soon."
         assert [piece async for piece in written_async(client, "When?")] == ["So", "on."]

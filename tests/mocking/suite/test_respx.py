@@ -10,8 +10,30 @@ import httpx
 import openai
 import pytest
 import respx
-from conftest import ENDING, LIMITED, NO_MODEL, SDKS, STREAM, UNKNOWN, URL, calls, client_of, completion, made, pieces
-from desk.asking import Ticket, answer, answer_async, asked, sorted_out, tracked, written, written_async
+from conftest import (
+    ENDING,
+    LIMITED,
+    NO_MODEL,
+    SDKS,
+    STREAM,
+    UNKNOWN,
+    URL,
+    calls,
+    client_of,
+    completion,
+    made,
+    pieces,
+)
+from desk.asking import (
+    Ticket,
+    answer,
+    answer_async,
+    asked,
+    sorted_out,
+    tracked,
+    written,
+    written_async,
+)
 
 CORES = {"httpx": "httpcore"}
 try:
@@ -42,7 +64,9 @@ def client(library: str, router: respx.Router) -> Any:  # the mock comes first
 
 
 def test_an_answer(router: respx.Router, client: Any) -> None:
-    route = router.post(URL, json__model="gpt-4o-mini", json__user="desk").respond(json=completion())
+    route = router.post(URL, json__model="gpt-4o-mini", json__user="desk").respond(
+        json=completion()
+    )
     assert answer(client, "When?") == "Soon. [chatcmpl-123, 11]"
     assert route.call_count == 1
     request = route.calls.last.request
@@ -61,12 +85,17 @@ def test_an_answer_as_it_is_written(router: respx.Router, client: Any) -> None:
 
 def test_parcels_are_tracked(router: respx.Router, client: Any, parcels: dict[int, str]) -> None:
     replies = [calls(call_1=1042, call_2=1043), completion("One is in Ghent.")]
-    route = router.post(URL).mock(side_effect=[httpx.Response(200, json=reply) for reply in replies])
+    route = router.post(URL).mock(
+        side_effect=[httpx.Response(200, json=reply) for reply in replies]
+    )
     assert tracked(client, "Where?", parcels.__getitem__) == "One is in Ghent."
     sent = json.loads(route.calls[1].request.content)["messages"]
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "tool"]
     assert sent[2]["tool_calls"] == replies[0]["choices"][0]["message"]["tool_calls"]
-    assert [(one["tool_call_id"], one["content"]) for one in sent[3:]] == [("call_1", "in Ghent"), ("call_2", "lost")]
+    assert [(one["tool_call_id"], one["content"]) for one in sent[3:]] == [
+        ("call_1", "in Ghent"),
+        ("call_2", "lost"),
+    ]
 
 
 def test_a_ticket(router: respx.Router, client: Any) -> None:
@@ -100,7 +129,9 @@ def test_an_error(
 
 def test_limits_and_timeouts_are_waited_for(router: respx.Router, library: str) -> None:
     limited = httpx.Response(429, json=LIMITED, headers={"retry-after-ms": "1"})
-    route = router.post(URL).mock(side_effect=[limited, limited, httpx.Response(200, json=completion())])
+    route = router.post(URL).mock(
+        side_effect=[limited, limited, httpx.Response(200, json=completion())]
+    )
     assert answer(client_of(library, max_retries=2), "When?") == "Soon. [chatcmpl-123, 11]"
     counts = [call.request.headers["x-stainless-retry-count"] for call in route.calls]
     assert counts == ["0", "1", "2"]
@@ -115,7 +146,10 @@ def test_without_a_network(router: respx.Router, client: Any) -> None:
 async def test_async(router: respx.Router, library: str) -> None:
     route = router.post(URL)
     stream = b"".join([*pieces("So", "on."), *ENDING])
-    route.side_effect = [httpx.Response(200, json=completion()), httpx.Response(200, content=stream, headers=STREAM)]
+    route.side_effect = [
+        httpx.Response(200, json=completion()),
+        httpx.Response(200, content=stream, headers=STREAM),
+    ]
     async with made(library, asynchronous=True) as client:
         assert await answer_async(client, "When?") == "Soon."
         assert [piece async for piece in written_async(client, "When?")] == ["So", "on."]

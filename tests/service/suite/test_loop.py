@@ -14,7 +14,9 @@ ASKED = {"role": "user", "content": "Where is my order 1042? Write to ada@exampl
 def test_an_order_is_found_and_tracked() -> None:
     meter = Meter()
     history = answer([ASKED], meter)
-    calls = [call["function"]["name"] for message in history for call in message.get("tool_calls", [])]
+    calls = [
+        call["function"]["name"] for message in history for call in message.get("tool_calls", [])
+    ]
     assert calls == ["find_order", "track_parcel"]
     assert history[2]["content"] == '{"order": 1042, "parcel": "LX-77"}'
     assert history[-1]["content"] == (
@@ -25,5 +27,7 @@ def test_an_order_is_found_and_tracked() -> None:
 
 def test_a_conversation_goes_on() -> None:
     history = answer([ASKED], Meter())
-    history = answer([*history, {"role": "user", "content": "Could it come on Saturday instead?"}], Meter())
+    history = answer(
+        [*history, {"role": "user", "content": "Could it come on Saturday instead?"}], Meter()
+    )
     assert history[-1]["content"].startswith("Yes: tell the carrier before Thursday noon")

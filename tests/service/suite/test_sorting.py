@@ -10,7 +10,9 @@ LATE, TWICE = "My parcel is late.", "I was charged twice, I want a refund."
 
 @pytest.mark.usefixtures("adapter_cassette")
 def test_a_ticket_is_sorted() -> None:
-    assert sort(LATE) == Sorted(team="shipping", priority=3, summary="Wants to know where a parcel is")
+    assert sort(LATE) == Sorted(
+        team="shipping", priority=3, summary="Wants to know where a parcel is"
+    )
 
 
 @pytest.mark.usefixtures("adapter_cassette")

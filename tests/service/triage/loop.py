@@ -23,7 +23,10 @@ def track_parcel(parcel: str) -> dict[str, Any]:
     return PARCELS.get(parcel, {"error": "no such parcel"})
 
 
-TOOLS: dict[str, Callable[..., dict[str, Any]]] = {"find_order": find_order, "track_parcel": track_parcel}
+TOOLS: dict[str, Callable[..., dict[str, Any]]] = {
+    "find_order": find_order,
+    "track_parcel": track_parcel,
+}
 
 
 def _definition(name: str, description: str, argument: str, kind: str) -> dict[str, Any]:
@@ -33,7 +36,10 @@ def _definition(name: str, description: str, argument: str, kind: str) -> dict[s
         "required": [argument],
         "additionalProperties": False,
     }
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
 
 
 DEFINITIONS = [
@@ -53,7 +59,9 @@ def answer(history: list[Message], meter: Meter, most: int = 5) -> list[Message]
         choice = completion.choices[0]
         said: Message = {"role": "assistant", "content": choice.message.content}
         if choice.message.tool_calls:
-            said["tool_calls"] = [call.model_dump(exclude_none=True) for call in choice.message.tool_calls]
+            said["tool_calls"] = [
+                call.model_dump(exclude_none=True) for call in choice.message.tool_calls
+            ]
         history.append(said)
         if choice.finish_reason != "tool_calls":
             return history

@@ -25,10 +25,14 @@ def prepared(messages: list[Message]) -> list[Message]:
     kept = list(messages)
     while len(kept) > LONGEST:
         kept.pop(0)
-        while kept and kept[0]["role"] != "user":  # an answer of a tool never stands without its call
+        while (
+            kept and kept[0]["role"] != "user"
+        ):  # an answer of a tool never stands without its call
             kept.pop(0)
     clean = [
-        {**message, "content": redacted(message["content"])} if isinstance(message.get("content"), str) else message
+        {**message, "content": redacted(message["content"])}
+        if isinstance(message.get("content"), str)
+        else message
         for message in kept
     ]
     return [{"role": "system", "content": HOUSE}, *clean]

@@ -17,7 +17,9 @@ UNSEEN = frozenset({"parsed", "raw streamed", "left"})
 
 def answer(request: Request) -> Reply:
     """Give a token to whoever logs in."""
-    return Reply.of_json({"token": "token", "project_id": "project"} if "/auth" in request.path else {})
+    return Reply.of_json(
+        {"token": "token", "project_id": "project"} if "/auth" in request.path else {}
+    )
 
 
 def start(collector: Loopback, *, masked: bool) -> Tracer:

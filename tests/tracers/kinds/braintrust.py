@@ -34,9 +34,14 @@ def start(collector: Loopback, *, masked: bool) -> Tracer:
             for row in body["rows"]:
                 _merge(rows.setdefault(row["id"], {}), row)
         names = {row["span_id"]: row["span_attributes"]["name"] for row in rows.values()}
-        return [{**row, "parents": [names.get(one) for one in row.get("span_parents") or ()]} for row in rows.values()]
+        return [
+            {**row, "parents": [names.get(one) for one in row.get("span_parents") or ()]}
+            for row in rows.values()
+        ]
 
-    return Tracer(read, wrap=braintrust.wrap_openai, inside=lambda name: logger.start_span(name=name))
+    return Tracer(
+        read, wrap=braintrust.wrap_openai, inside=lambda name: logger.start_span(name=name)
+    )
 
 
 def _merge(row: Record, more: Record) -> None:

@@ -16,7 +16,9 @@ LETS_THROUGH = {"arguments", "sent arguments", "sent output"}
 
 def answer(request: Request) -> Reply:
     """Tell what the agent can do."""
-    return Reply.of_json({"endpoints": ["/v0.4/traces", "/v0.5/traces", "/evp_proxy/v2/"], "version": "7.60.0"})
+    return Reply.of_json(
+        {"endpoints": ["/v0.4/traces", "/v0.5/traces", "/evp_proxy/v2/"], "version": "7.60.0"}
+    )
 
 
 def start(collector: Loopback, *, masked: bool) -> Tracer:
@@ -41,18 +43,33 @@ def start(collector: Loopback, *, masked: bool) -> Tracer:
         found: list[Record] = []
         for one in collector.requests:
             if one.path.endswith("/traces"):
-                spans = [span for trace in msgpack.unpackb(body_of(one), strict_map_key=False) for span in trace]
+                spans = [
+                    span
+                    for trace in msgpack.unpackb(body_of(one), strict_map_key=False)
+                    for span in trace
+                ]
                 names = {span["span_id"]: span["name"] for span in spans}
                 for span in spans:
                     packed = span.get("meta_struct") or {}
-                    unpacked = {key: msgpack.unpackb(value, strict_map_key=False) for key, value in packed.items()}
-                    found.append({**span, "meta_struct": unpacked, "parent": names.get(span.get("parent_id"))})
+                    unpacked = {
+                        key: msgpack.unpackb(value, strict_map_key=False)
+                        for key, value in packed.items()
+                    }
+                    found.append(
+                        {
+                            **span,
+                            "meta_struct": unpacked,
+                            "parent": names.get(span.get("parent_id")),
+                        }
+                    )
             elif "llmobs" in one.path:
                 found += _events(json.loads(body_of(one)))
         collector.requests.clear()
         return found
 
-    return Tracer(read, inside=tracer.trace, begun=lambda one: (one.get("start") or one.get("start_ns")) / 1e9)
+    return Tracer(
+        read, inside=tracer.trace, begun=lambda one: (one.get("start") or one.get("start_ns")) / 1e9
+    )
 
 
 def _events(body: Any) -> list[Any]:

@@ -11,7 +11,11 @@ from tests.tracers.tracer import Record, Tracer
 
 def start(collector: Loopback, *, masked: bool) -> Tracer:
     """Wrap the methods of a client's resources."""
-    os.environ |= {"LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "key", "LANGSMITH_ENDPOINT": collector.url}
+    os.environ |= {
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_API_KEY": "key",
+        "LANGSMITH_ENDPOINT": collector.url,
+    }
     from langsmith import Client, trace
     from langsmith.wrappers import wrap_openai
 

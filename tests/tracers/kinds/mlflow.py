@@ -32,7 +32,9 @@ def start(_: Loopback, *, masked: bool) -> Tracer:
     def read() -> list[Record]:
         mlflow.flush_trace_async_logging()
         found = []
-        for trace in mlflow.search_traces(return_type="list", order_by=["timestamp_ms DESC"], max_results=50):
+        for trace in mlflow.search_traces(
+            return_type="list", order_by=["timestamp_ms DESC"], max_results=50
+        ):
             if trace.info.trace_id in seen:
                 continue
             seen.add(trace.info.trace_id)

@@ -13,7 +13,9 @@ UNSEEN = frozenset({"parsed"})
 
 def start(_: Loopback, *, masked: bool) -> Tracer:
     """Patch the SDK's `create`."""
-    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "NO_CONTENT" if masked else "SPAN_AND_EVENT"
+    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = (
+        "NO_CONTENT" if masked else "SPAN_AND_EVENT"
+    )
     from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
 
     memory = Memory()

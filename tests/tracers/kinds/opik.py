@@ -42,10 +42,14 @@ def start(collector: Loopback, *, masked: bool) -> Tracer:
             for kind in ("traces", "spans"):
                 if f"/{kind}" not in one.path:
                     continue
-                for each in body.get(kind) or [body | {"id": body.get("id", one.path.rpartition("/")[2])}]:
+                for each in body.get(kind) or [
+                    body | {"id": body.get("id", one.path.rpartition("/")[2])}
+                ]:
                     found.setdefault(each["id"], {"kind": kind}).update(each)
         collector.requests.clear()
-        return sorted(found.values(), key=lambda one: (one["kind"] == "spans", str(one.get("start_time"))))
+        return sorted(
+            found.values(), key=lambda one: (one["kind"] == "spans", str(one.get("start_time")))
+        )
 
     def inside(name: str) -> Any:
         return opik.start_as_current_trace(name)

@@ -17,7 +17,9 @@ NOT_POSSIBLE = {"import": "its classes are the SDK's, derived, and don't wrap a 
 
 def start(collector: Loopback, *, masked: bool) -> Tracer:
     """Derive classes from the SDK's."""
-    posthog = Posthog("key", host=collector.url, privacy_mode=masked, gzip=False, disable_geoip=False)
+    posthog = Posthog(
+        "key", host=collector.url, privacy_mode=masked, gzip=False, disable_geoip=False
+    )
 
     def read() -> list[Record]:
         posthog.flush()

@@ -39,8 +39,12 @@ def start(collector: Loopback, *, masked: bool) -> Tracer:
 def _records(items: list[tuple[str, dict[str, Any]]]) -> list[Record]:
     """Give errors as they are, and spans, of either form, with their parents' names."""
     spans = [
-        span for kind, item in items for span in item.get({"transaction": "spans", "span": "items"}.get(kind, ""), ())
+        span
+        for kind, item in items
+        for span in item.get({"transaction": "spans", "span": "items"}.get(kind, ""), ())
     ]
     names = {span["span_id"]: span.get("name") or span.get("description") for span in spans}
-    found: list[Record] = [{"span": {**span, "parent": names.get(span["parent_span_id"])}} for span in spans]
+    found: list[Record] = [
+        {"span": {**span, "parent": names.get(span["parent_span_id"])}} for span in spans
+    ]
     return [*found, *({kind: item} for kind, item in items if kind not in ("transaction", "span"))]

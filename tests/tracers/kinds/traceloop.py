@@ -11,7 +11,10 @@ from tests.tracers.tracer import Tracer
 
 def start(_: Loopback, *, masked: bool) -> Tracer:
     """Patch the SDK's methods."""
-    os.environ |= {"TRACELOOP_TELEMETRY": "false", "TRACELOOP_TRACE_CONTENT": "false" if masked else "true"}
+    os.environ |= {
+        "TRACELOOP_TELEMETRY": "false",
+        "TRACELOOP_TRACE_CONTENT": "false" if masked else "true",
+    }
     from traceloop.sdk import Instruments, Traceloop
 
     memory = Memory()

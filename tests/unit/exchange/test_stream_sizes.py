@@ -35,7 +35,9 @@ Made = tuple[list[Json], list[Json]]
 
 def _call(n: int) -> Json:
     # Under an id that nobody can guess, so that there is something to remember.
-    return call(f"call_{md5(b'%d' % n, usedforsecurity=False).hexdigest()}", f'{{"n":{n}}}', id=f"fc_{n}")
+    return call(
+        f"call_{md5(b'%d' % n, usedforsecurity=False).hexdigest()}", f'{{"n":{n}}}', id=f"fc_{n}"
+    )
 
 
 def _calls(count: int) -> Made:
@@ -61,7 +63,9 @@ def _at_one_index(make: Callable[[int], Made]) -> Callable[[int], Made]:
 def _without_indexes(make: Callable[[int], Made]) -> Callable[[int], Made]:
     def made(count: int) -> Made:
         events, output = make(count)
-        return [{key: event[key] for key in event if key != "output_index"} for event in events], output
+        return [
+            {key: event[key] for key in event if key != "output_index"} for event in events
+        ], output
 
     return made
 
@@ -69,7 +73,9 @@ def _without_indexes(make: Callable[[int], Made]) -> Callable[[int], Made]:
 def _messages(**more: Any) -> Callable[[int], Made]:
     def made(count: int) -> Made:
         output = [message(f"Word {n}.", id=f"msg_{n}", **more) for n in range(count)]
-        return [e for n in range(count) for e in spoken(n, "Word ", f"{n}.", **more, id=f"msg_{n}")], output
+        return [
+            e for n in range(count) for e in spoken(n, "Word ", f"{n}.", **more, id=f"msg_{n}")
+        ], output
 
     return made
 
@@ -78,13 +84,18 @@ def _parts(count: int) -> Made:
     texts = [f"{n} " for n in range(count)]
     events = [added(0, message(""))]
     for n, one in enumerate(texts):
-        events += [on_part("added", 0, text(""), n), on_text("delta", 0, one, n), on_part("done", 0, text(one), n)]
+        events += [
+            on_part("added", 0, text(""), n),
+            on_text("delta", 0, one, n),
+            on_part("done", 0, text(one), n),
+        ]
     return [*events, done(0, message(*texts))], [message(*texts)]
 
 
 def _citations(count: int) -> Made:
     cited = [
-        {"type": "url_citation", "start_index": 0, "end_index": 1, "url": f"https://x.test/{n}"} for n in range(count)
+        {"type": "url_citation", "start_index": 0, "end_index": 1, "url": f"https://x.test/{n}"}
+        for n in range(count)
     ]
     whole = message(text("Hello", annotations=cited))
     told = {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0}
@@ -116,7 +127,9 @@ def _work(made: Made, *, listed: bool) -> int:
     assert translated.body is not None
     history = read_history(translated.body["input"], translated.paths.items)
     history.keeps_empty = True
-    relay = StreamTranslator(translated.reply_context, translated.paths, on_bug_raise=True, make_entry=history.make_entry)
+    relay = StreamTranslator(
+        translated.reply_context, translated.paths, on_bug_raise=True, make_entry=history.make_entry
+    )
     pieces = wire([*opening(), *events, ending(*output if listed else ())])
     calls = 0
 

@@ -36,7 +36,13 @@ turns = st.integers(1, 3).flatmap(
         st.tuples(*[texts] * n),
         st.tuples(*[st.lists(items, max_size=2).map(tuple)] * n),
         st.none()
-        | st.builds(TurnMessage, st.integers(0, 3), st.sampled_from([None, "commentary"]), texts, st.none() | texts),
+        | st.builds(
+            TurnMessage,
+            st.integers(0, 3),
+            st.sampled_from([None, "commentary"]),
+            texts,
+            st.none() | texts,
+        ),
         st.tuples(*[st.none() | texts] * n),
         texts,
     )
@@ -75,7 +81,9 @@ def test_keys_can_be_replaced() -> None:
     old = TurnSerializer([parse_key(KEY)]).serialize(NAME, turn())
     both = TurnSerializer([parse_key(OTHER), parse_key(KEY)])
     assert both.deserialize(NAME, old) == turn()
-    assert TurnSerializer([parse_key(OTHER)]).deserialize(NAME, both.serialize(NAME, turn())) == turn()
+    assert (
+        TurnSerializer([parse_key(OTHER)]).deserialize(NAME, both.serialize(NAME, turn())) == turn()
+    )
 
 
 SEALER = TurnSerializer([parse_key(KEY)])
@@ -142,7 +150,9 @@ OTHERS = {
     "organisation": make_memory_scope("https://api.test:443/v1", "other", "proj", "Bearer key"),
     "project": make_memory_scope("https://api.test:443/v1", "org", "other", "Bearer key"),
     "key": make_memory_scope("https://api.test:443/v1", "org", "proj", "Bearer other"),
-    "conversation": make_memory_scope("https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"),
+    "conversation": make_memory_scope(
+        "https://api.test:443/v1", "org", "proj", "Bearer key", "c-1"
+    ),
     "shifted": make_memory_scope("https://api.test:443/v1", "orgproj", "", "Bearer key"),
 }
 
@@ -237,7 +247,10 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another message's keys": ({**SOUND, "role": "system", "name": "x", "tools": []}, SOUND),
     "an unknown status": ({**SOUND, "status": "ruling"}, SOUND),
     "more in a part": (
-        {**FULL, "summary": [{"type": "summary_text", "text": "s", "role": "system", "image_url": "x"}]},
+        {
+            **FULL,
+            "summary": [{"type": "summary_text", "text": "s", "role": "system", "image_url": "x"}],
+        },
         FULL,
     ),
 }
@@ -256,7 +269,9 @@ REFUSED: dict[str, Any] = {
     "a part of another type": _value({**SOUND, "summary": [{"type": "input_text", "text": "say"}]}),
     "a part that is a string": _value({**SOUND, "content": ["say"]}),
     "a part without text": _value({**SOUND, "content": [{"type": "reasoning_text"}]}),
-    "a text that is a list": _value({**SOUND, "content": [{"type": "reasoning_text", "text": ["say"]}]}),
+    "a text that is a list": _value(
+        {**SOUND, "content": [{"type": "reasoning_text", "text": ["say"]}]}
+    ),
     "content that is a string": _value({**SOUND, "content": "say"}),
     "what is encrypted is a number": _value({**SOUND, "encrypted_content": 7}),
     "what is encrypted is a list": _value({**SOUND, "encrypted_content": ["x"]}),
@@ -265,10 +280,20 @@ REFUSED: dict[str, Any] = {
     "a call's id of absurd length": _value(SOUND, ids=["x" * 100_000]),
     "a digest of absurd length": _value(SOUND, calls=["x" * 100_000]),
     "an item that is a list": _value([SOUND]),
-    "items that are an object": {"calls": ["a"], "before": [{"0": SOUND}], "ids": [None], "user": ""},
+    "items that are an object": {
+        "calls": ["a"],
+        "before": [{"0": SOUND}],
+        "ids": [None],
+        "user": "",
+    },
     "calls that are a string": {"calls": "a", "before": [[SOUND]], "ids": [None], "user": ""},
     "a thousand items": _value(*[SOUND] * 1000),
-    "a hundred thousand calls": {"calls": ["a"] * 10**5, "before": [[]] * 10**5, "ids": [None] * 10**5, "user": ""},
+    "a hundred thousand calls": {
+        "calls": ["a"] * 10**5,
+        "before": [[]] * 10**5,
+        "ids": [None] * 10**5,
+        "user": "",
+    },
     "said before it began": _value(SOUND, spoken=[-1, None, "x", None]),
     "said by nobody known": _value(SOUND, spoken=[1, "system", "x", None]),
     "true for a number": _value(SOUND, spoken=[True, None, "x", None]),
@@ -313,18 +338,29 @@ def test_a_bomb_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_turn_that_could_not_be_read_again_is_not_written() -> None:
     assert TurnSerializer().serialize(NAME, turn("x" * (5 * MAX_VALUE))) is None
-    assert TurnSerializer().serialize(NAME, turn(base64.b64encode(os.urandom(2 * MAX_VALUE)).decode())) is None
+    assert (
+        TurnSerializer().serialize(NAME, turn(base64.b64encode(os.urandom(2 * MAX_VALUE)).decode()))
+        is None
+    )
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 def _paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [here, *(path for key, one in inner for path in _paths(one, (*here, key)))]
 
 
@@ -340,14 +376,19 @@ WHOLE = _value(FULL, spoken=[1, "commentary", "x", "msg_1"])
 
 
 @given(st.sampled_from(_paths(WHOLE)), json_values)
-def test_whatever_is_changed_reasoning_comes_out_or_nothing(path: tuple[Any, ...], new: Any) -> None:
+def test_whatever_is_changed_reasoning_comes_out_or_nothing(
+    path: tuple[Any, ...], new: Any
+) -> None:
     try:
         read = TurnSerializer().deserialize(NAME, _packed(_with(WHOLE, path, new)))
     except ValueError:
         return
     for item in (item for items in read.reasoning for item in items):
         assert item.keys() <= FULL.keys()
-        assert all(isinstance(item.get(key, ""), str) for key in ("type", "id", "encrypted_content", "status"))
+        assert all(
+            isinstance(item.get(key, ""), str)
+            for key in ("type", "id", "encrypted_content", "status")
+        )
         assert item["encrypted_content"]
         for part in (*item.get("summary", ()), *item.get("content", ())):
             assert part.keys() == {"type", "text"}

@@ -26,16 +26,29 @@ SOUND: dict[str, tuple[str, dict[str, Any]]] = {
     "nothing but the scheme": ("redis://", {"place": "redis://"}),
     "host, port, database": ("redis://h:6380/2", {"place": "redis://h:6380/2"}),
     "a bound": ("redis://h/0?age=60", {"place": "redis://h/0", "age": 60}),
-    "an escaped password": ("redis://u:p%40ss%2Fw%23rd@h/0", {"place": "redis://u:p%40ss%2Fw%23rd@h/0"}),
+    "an escaped password": (
+        "redis://u:p%40ss%2Fw%23rd@h/0",
+        {"place": "redis://u:p%40ss%2Fw%23rd@h/0"},
+    ),
     "an @ in a password": ("redis://u:p@ss@h/0", {"place": "redis://u:p@ss@h/0"}),
-    "an option": ("redis://h?client_name=shop&age=5", {"place": "redis://h?client_name=shop", "age": 5}),
+    "an option": (
+        "redis://h?client_name=shop&age=5",
+        {"place": "redis://h?client_name=shop", "age": 5},
+    ),
     "an IPv6 address": ("redis://[::1]:6379/0", {"place": "redis://[::1]:6379/0"}),
     "TLS": ("rediss://h/0?ssl_cert_reqs=none", {"place": "rediss://h/0?ssl_cert_reqs=none"}),
     "a socket": ("unix:///run/redis.sock?db=1", {"place": "unix:///run/redis.sock?db=1"}),
-    "a socket with a password": ("unix://:pw@/run/redis.sock", {"place": "unix://:pw@/run/redis.sock"}),
+    "a socket with a password": (
+        "unix://:pw@/run/redis.sock",
+        {"place": "unix://:pw@/run/redis.sock"},
+    ),
     "a cluster": (
         "redis+cluster://u:pw@h1:7000,h2,[::1]:7002?age=9",
-        {"place": "redis://u:pw@h1:7000", "hosts": (("h1", 7000), ("h2", 6379), ("::1", 7002)), "age": 9},
+        {
+            "place": "redis://u:pw@h1:7000",
+            "hosts": (("h1", 7000), ("h2", 6379), ("::1", 7002)),
+            "age": 9,
+        },
     ),
     "a cluster with TLS": (
         "rediss+cluster://h1?ssl_ca_certs=/ca.pem",
@@ -81,11 +94,26 @@ WRONG: dict[str, tuple[str, str]] = {
     "a negative database": ("redis://:hunter2@h/-1", "the number of a database"),
     "more than a database": ("redis://:hunter2@h/0/1", "the number of a database"),
     "a database that is none, as an option": ("redis://:hunter2@h?db=x", "db: expected the number"),
-    "a negative database, as an option": ("unix://:hunter2@/run/redis.sock?db=-1", "db: expected the number"),
-    "an unknown option": ("redis://:hunter2@h?colour=hunter2", "colour: not something that can be set here"),
-    "an unknown option that may be a password": ("redis://h?hunter2@x", "something in its query: not something"),
-    "what memory_timeout bounds": ("redis://:hunter2@h?socket_timeout=5", "socket_timeout: not something"),
-    "TLS options without TLS": ("redis://:hunter2@h?ssl_cert_reqs=none", "ssl_cert_reqs: not something"),
+    "a negative database, as an option": (
+        "unix://:hunter2@/run/redis.sock?db=-1",
+        "db: expected the number",
+    ),
+    "an unknown option": (
+        "redis://:hunter2@h?colour=hunter2",
+        "colour: not something that can be set here",
+    ),
+    "an unknown option that may be a password": (
+        "redis://h?hunter2@x",
+        "something in its query: not something",
+    ),
+    "what memory_timeout bounds": (
+        "redis://:hunter2@h?socket_timeout=5",
+        "socket_timeout: not something",
+    ),
+    "TLS options without TLS": (
+        "redis://:hunter2@h?ssl_cert_reqs=none",
+        "ssl_cert_reqs: not something",
+    ),
     "a TLS option that is none": ("rediss://:hunter2@h?ssl_cert_reqs=hunter2", "doesn't take"),
     "an age that is none": ("redis://:hunter2@h?age=hunter2", "age: expected a number above 0"),
     "a line's end": ("redis://:hunter2@h/0\n", "white space"),
@@ -100,7 +128,10 @@ WRONG: dict[str, tuple[str, str]] = {
     "a cluster without a host": ("redis+cluster://", "expected host or host:port"),
     "a cluster with a hole": ("redis+cluster://hunter2@h1,,h2", "expected host or host:port"),
     "sentinels without a service": ("redis+sentinel://hunter2@h1,h2", "h.*/SERVICE"),
-    "sentinels with a database that is none": ("redis+sentinel://h1/shop/hunter2", "the number of a database"),
+    "sentinels with a database that is none": (
+        "redis+sentinel://h1/shop/hunter2",
+        "the number of a database",
+    ),
     "a URL that was made to be shown": ("redis://**********@h/0", "was made to be shown"),
     "SQLite's own memory": ("sqlite:///:memory:", "memory://"),
     "two slashes": ("sqlite://hunter2.db", "three slashes"),
@@ -119,7 +150,9 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("way", ["argument", "environment", "file"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_with_a_url(case: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_with_a_url(
+    case: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url, why = WRONG[case]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
@@ -195,7 +228,11 @@ def test_a_password_is_seen_nowhere(url: str) -> None:
         assert KEY not in text, where
     assert settings.memory.get_secret_value() == url
     assert "**********" in str(settings.memory)
-    assert "host" in str(settings.memory) or "h1,h2" in str(settings.memory) or "redis.sock" in str(settings.memory)
+    assert (
+        "host" in str(settings.memory)
+        or "h1,h2" in str(settings.memory)
+        or "redis.sock" in str(settings.memory)
+    )
 
 
 @pytest.mark.parametrize("url", SECRETS)
@@ -269,7 +306,9 @@ def test_no_error_quotes_a_password(place: str, caplog: pytest.LogCaptureFixture
     assert "hunter2" not in "".join(traceback.format_exception_only(caught.value))
 
 
-@pytest.mark.parametrize("text", ["memory = 'redis://:hunter2@h\n", "memory = hunter2", "\xff memory = 'hunter2'"])
+@pytest.mark.parametrize(
+    "text", ["memory = 'redis://:hunter2@h\n", "memory = hunter2", "\xff memory = 'hunter2'"]
+)
 def test_no_error_quotes_a_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "adapter.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(adapter.ConfigurationError) as caught:
@@ -289,7 +328,9 @@ def test_no_error_quotes_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.__context__ is None
 
 
-def test_a_store_that_is_down_is_told_of_without_its_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_is_down_is_told_of_without_its_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     settings = adapter.Settings(backend="responses", memory="redis://ada:hunter2@127.0.0.1:1/0")
     with caplog.at_level(logging.DEBUG), adapter.OpenAI(api_key="key", settings=settings):
         pass
@@ -298,7 +339,9 @@ def test_a_store_that_is_down_is_told_of_without_its_password(caplog: pytest.Log
 
 
 def test_kinds() -> None:
-    kinds = [store_kind(adapter.Settings(memory=url).memory) for url in ("memory://", *SECRETS[3:6])]
+    kinds = [
+        store_kind(adapter.Settings(memory=url).memory) for url in ("memory://", *SECRETS[3:6])
+    ]
     assert kinds == ["memory", "unix", "redis+cluster", "redis+sentinel"]
     assert store_kind(object()) == "own"
     assert isinstance(parse_store_url("memory://"), StoreLocation)

@@ -92,7 +92,11 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
             ToolCallDone("sql", "select 1", None, "call_3", 0, type="custom"),
         ],
     ),
-    "length": (Said(("Once",), finish="length"), {"text": "Once", "finish": "length"}, [TextDelta("Once")]),
+    "length": (
+        Said(("Once",), finish="length"),
+        {"text": "Once", "finish": "length"},
+        [TextDelta("Once")],
+    ),
     "filtered": (Said(finish="content_filter"), {"finish": "content_filter"}, []),
     "cut_call": (
         Said(calls=(Called("get_weather", ('{"ci',)),), finish="length"),
@@ -100,7 +104,10 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
             "finish": "length",
             "tool_calls": (
                 ToolCall(
-                    "call_1", "get_weather", '{"ci', problem="the answer was cut before the arguments were complete"
+                    "call_1",
+                    "get_weather",
+                    '{"ci',
+                    problem="the answer was cut before the arguments were complete",
                 ),
             ),
         },
@@ -108,7 +115,10 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
     ),
     "cited": (
         Said(("See A.",), cited=((4, 5),)),
-        {"text": "See A.", "citations": (Citation("url_citation", "https://a.example/", "A", 4, 5),)},
+        {
+            "text": "See A.",
+            "citations": (Citation("url_citation", "https://a.example/", "A", 4, 5),),
+        },
         [TextDelta("See A.")],
     ),
 }
@@ -129,7 +139,9 @@ async def drip(lines: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 def sdk_stream(api: str, lines: list[Any], kind: Any = openai.OpenAI) -> Any:
-    made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines, done=api == "chat")), kind)
+    made = answer_forms.client(
+        answer_forms.Upstream(answer_forms.sse(lines, done=api == "chat")), kind
+    )
     if api == "chat":
         return made.chat.completions.create(model="m", messages=[], stream=True)
     return made.responses.create(model="m", input="…", stream=True)
@@ -179,7 +191,10 @@ async def test_async_streams(case: str, api: str) -> None:
     lines = answer_forms.chunks(said) if api == "chat" else answer_forms.events(said)
     through_sdk = await sdk_stream(api, lines, openai.AsyncOpenAI)
     for source in (drip(lines), through_sdk):
-        assert [event async for event in read(source)] == [*CASES[case][2], Finished(expected(case))]
+        assert [event async for event in read(source)] == [
+            *CASES[case][2],
+            Finished(expected(case)),
+        ]
 
 
 @each
@@ -191,13 +206,22 @@ def test_our_own_clients(case: str, backend: Any) -> None:
     settings = adapter.Settings(backend=backend, on_bug="raise")
     made = answer_forms.client(upstream, adapter.OpenAI, settings=settings)
     asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-    *seen, last = read(made.chat.completions.create(model="m", messages=[{"role": "user", "content": "…"}], **asked))
+    *seen, last = read(
+        made.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "…"}], **asked
+        )
+    )
     # Through the adapter a Response is a completion: without reasoning, and with an id of that form.
-    wanted = [one for one in CASES[case][2] if backend == "chat" or not isinstance(one, ReasoningDelta)]
+    wanted = [
+        one for one in CASES[case][2] if backend == "chat" or not isinstance(one, ReasoningDelta)
+    ]
     assert seen == wanted
     assert isinstance(last, Finished)
     assert last.turn.id == ("resp_1" if backend == "chat" else "chatcmpl-resp_1")
-    assert (last.turn.text, last.turn.tool_calls) == (expected(case).text, expected(case).tool_calls)
+    assert (last.turn.text, last.turn.tool_calls) == (
+        expected(case).text,
+        expected(case).tool_calls,
+    )
 
 
 @each
@@ -217,7 +241,9 @@ def test_nothing_that_is_read_is_changed(case: str) -> None:
 @pytest.mark.parametrize("write", [answer_forms.chunks, answer_forms.events])
 def test_every_stream_that_stops_early_raises(case: str, write: Callable[[Said], Any]) -> None:
     lines = write(CASES[case][0])
-    last = 2 if write is answer_forms.chunks and CASES[case][0].usage else 1  # the chunk that says how it finished
+    last = (
+        2 if write is answer_forms.chunks and CASES[case][0].usage else 1
+    )  # the chunk that says how it finished
     for end in range(len(lines) - last + 1):
         with pytest.raises(adapter.StreamTruncated):
             list(read(lines[:end]))
@@ -276,14 +302,20 @@ def test_all_four_forms_say_the_same(said: Said) -> None:
 
 def test_reprs_show_no_contents() -> None:
     said = Said(
-        ("SECRET",), ("SECRET",), ("SECRET",), (Called("f", ('{"SECRET"',)), Called("g", ('{"a":"SECRET"}',), "call_2"))
+        ("SECRET",),
+        ("SECRET",),
+        ("SECRET",),
+        (Called("f", ('{"SECRET"',)), Called("g", ('{"a":"SECRET"}',), "call_2")),
     )
     events = list(read([*answer_forms.events(said)]))
     assert len(events) == 10
     assert "SECRET" not in repr(events)
     last = events[-1]
     assert isinstance(last, Finished)
-    assert repr(last) == "Finished(turn=Turn(finish='tool_calls', 6 characters, a refusal, 2 tool calls))"
+    assert (
+        repr(last)
+        == "Finished(turn=Turn(finish='tool_calls', 6 characters, a refusal, 2 tool calls))"
+    )
     assert repr(last.turn.tool_calls) == (
         "(ToolCall(name='f', id='call_1', 9 characters, problem=…), ToolCall(name='g', id='call_2', 14 characters))"
     )
@@ -303,13 +335,21 @@ def test_events_match() -> None:
 
 
 def test_usage_has_chats_names_too() -> None:
-    assert (USAGE.prompt_tokens, USAGE.completion_tokens) == (USAGE.input_tokens, USAGE.output_tokens) == (5, 3)
+    assert (
+        (USAGE.prompt_tokens, USAGE.completion_tokens)
+        == (USAGE.input_tokens, USAGE.output_tokens)
+        == (5, 3)
+    )
     assert repr(Citation("url_citation", "https://a.example/")) == "Citation(type='url_citation')"
 
 
 def test_turns_are_frozen_and_slotted() -> None:
     turn = read(answer_forms.response(Said(("Hi",))))
-    things: dict[str, Any] = {"text": turn, "total_tokens": turn.usage, "name": ToolCall("", "f", "")}
+    things: dict[str, Any] = {
+        "text": turn,
+        "total_tokens": turn.usage,
+        "name": ToolCall("", "f", ""),
+    }
     for name, thing in things.items():
         assert not hasattr(thing, "__dict__")
         with pytest.raises(AttributeError):

@@ -75,7 +75,9 @@ def test_tool_result(case: str) -> None:
     assert result == {"role": "tool", "tool_call_id": "call_1", "content": chat}
     assert result.as_message() == result
     assert type(result.as_message()) is dict
-    assert result.as_items() == [{"type": "function_call_output", "call_id": "call_1", "output": responses}]
+    assert result.as_items() == [
+        {"type": "function_call_output", "call_id": "call_1", "output": responses}
+    ]
     assert json.loads(json.dumps(result)) == result
     assert output == before
 
@@ -162,18 +164,33 @@ def test_turns_go_back(case: str) -> None:
     for turn in turns:
         assert turn.as_message() == message
         assert turn.as_items() == items
-        assert read({"choices": [{"message": turn.as_message(), "finish_reason": "stop"}]}).as_message() == message
+        assert (
+            read(
+                {"choices": [{"message": turn.as_message(), "finish_reason": "stop"}]}
+            ).as_message()
+            == message
+        )
 
 
 def test_a_deprecated_call_goes_back_as_one() -> None:
-    message = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    message = {
+        "role": "assistant",
+        "content": None,
+        "function_call": {"name": "f", "arguments": "{}"},
+    }
     turn = read({"choices": [{"message": message, "finish_reason": "function_call"}]})
     assert turn.as_message() == message
     (item,) = turn.as_items()
     assert item["call_id"] == tool_result(turn.tool_calls[0], "x").as_items()[0]["call_id"]
 
 
-SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed", "status": None}
+SEALED = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [],
+    "encrypted_content": "sealed",
+    "status": None,
+}
 BACK = {"type": "reasoning", "summary": [], "encrypted_content": "sealed"}
 BARE = {"type": "reasoning", "id": "rs_2", "summary": []}
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
@@ -181,7 +198,13 @@ SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
 
 def message(text: str, phase: str | None = None) -> Json:
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    made = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+    made = {
+        "type": "message",
+        "id": "msg_1",
+        "status": "completed",
+        "role": "assistant",
+        "content": [part],
+    }
     return made | ({"phase": phase} if phase else {})
 
 
@@ -190,7 +213,14 @@ def back(text: str, **more: Any) -> Json:
     return {"type": "message", "role": "assistant", "content": parts, **more}
 
 
-F = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"}
+F = {
+    "type": "function_call",
+    "id": "fc_1",
+    "call_id": "call_1",
+    "name": "f",
+    "arguments": "{}",
+    "status": "completed",
+}
 F_BACK = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 OWN: dict[str, tuple[list[Json], list[Json]]] = {
     "reasoning_and_call": ([SEALED, F], [BACK, F_BACK]),
@@ -228,7 +258,13 @@ def test_turns_can_be_hashed() -> None:
     item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a": [1]}'}
     tools = [{"type": "function", "name": "f", "parameters": {"type": "object"}}]
     turn = read(
-        {"object": "response", "status": "completed", "output": [item], "usage": {"input_tokens": 3.0}}, tools=tools
+        {
+            "object": "response",
+            "status": "completed",
+            "output": [item],
+            "usage": {"input_tokens": 3.0},
+        },
+        tools=tools,
     )
     assert hash(turn) == hash(copy.deepcopy(turn))
     assert turn.tool_calls[0].parsed == {"a": [1]}

@@ -28,13 +28,21 @@ from tests.support.http import http
 Json = dict[str, Any]
 
 
-def message(text: str | list[str], *, phase: str | None = None, notes: list[list[Json]] | None = None) -> Json:
+def message(
+    text: str | list[str], *, phase: str | None = None, notes: list[list[Json]] | None = None
+) -> Json:
     texts = [text] if isinstance(text, str) else text
     parts = [
         {"type": "output_text", "text": one, "annotations": (notes or [[]] * len(texts))[n]}
         for n, one in enumerate(texts)
     ]
-    return {"type": "message", "id": f"msg_{text}", "role": "assistant", "content": parts, "phase": phase}
+    return {
+        "type": "message",
+        "id": f"msg_{text}",
+        "role": "assistant",
+        "content": parts,
+        "phase": phase,
+    }
 
 
 def function(name: str, arguments: str, call_id: str | None = "call_1", **more: Any) -> Json:
@@ -54,18 +62,35 @@ def response(*output: Json, **more: Any) -> Json:
 
 def events(*output: Json, deltas: bool = False, **more: Any) -> list[Json]:
     """Write a stream of finished items; text in deltas where asked for."""
-    out: list[Json] = [{"type": "response.created", "response": response(**{**more, "status": "in_progress"})}]
+    out: list[Json] = [
+        {"type": "response.created", "response": response(**{**more, "status": "in_progress"})}
+    ]
     for n, item in enumerate(output):
-        out.append({"type": "response.output_item.added", "output_index": n, "item": {**item, "content": []}})
+        out.append(
+            {
+                "type": "response.output_item.added",
+                "output_index": n,
+                "item": {**item, "content": []},
+            }
+        )
         for p, part in enumerate(item["content"] if deltas and item["type"] == "message" else ()):
             at = {"output_index": n, "content_index": p}
-            out += [{"type": "response.output_text.delta", **at, "delta": letter} for letter in part["text"]]
+            out += [
+                {"type": "response.output_text.delta", **at, "delta": letter}
+                for letter in part["text"]
+            ]
         out.append({"type": "response.output_item.done", "output_index": n, "item": item})
     return [*out, {"type": "response.completed", "response": response(*output, **more)}]
 
 
 def url(start: int, end: int) -> Json:
-    return {"type": "url_citation", "url": "https://a.example/", "title": "A", "start_index": start, "end_index": end}
+    return {
+        "type": "url_citation",
+        "url": "https://a.example/",
+        "title": "A",
+        "start_index": start,
+        "end_index": end,
+    }
 
 
 JSON_FORMAT = {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}}
@@ -73,14 +98,23 @@ INCOMPLETE: Json = {"status": "incomplete", "incomplete_details": {"reason": "ma
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
 TWO_SUMMARIES = {
     **REASONING,
-    "summary": [{"type": "summary_text", "text": "First."}, {"type": "summary_text", "text": "Second."}],
+    "summary": [
+        {"type": "summary_text", "text": "First."},
+        {"type": "summary_text", "text": "Second."},
+    ],
 }
 RAW_REASONING = {**REASONING, "content": [{"type": "reasoning_text", "text": "Hmm."}]}
 FILE = {"type": "file_citation", "file_id": "file_1", "filename": "a.pdf", "index": 3}
 CONTAINER = {
     "type": "container_file_citation", "container_id": "cntr_1", "file_id": "file_2", "filename": "b.csv", "start_index": 1, "end_index": 2,
 }  # fmt: skip
-APPROVAL = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "s"}
+APPROVAL = {
+    "type": "mcp_approval_request",
+    "id": "mcpr_1",
+    "name": "f",
+    "arguments": "{}",
+    "server_label": "s",
+}
 
 RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
     "commentary_then_final": (
@@ -168,7 +202,8 @@ def test_responses_streamed(case: str, deltas: bool) -> None:
     *_, last = read(
         events(
             *output,
-            deltas=deltas and all(one.get("content") is not None for one in output if one["type"] == "message"),
+            deltas=deltas
+            and all(one.get("content") is not None for one in output if one["type"] == "message"),
             **more,
         )
     )
@@ -177,10 +212,18 @@ def test_responses_streamed(case: str, deltas: bool) -> None:
 
 def chunk(delta: Any = None, finish: str | None = None, **more: Any) -> Json:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "resp_1", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [choice], **more}
+    return {
+        "id": "resp_1",
+        "object": "chat.completion.chunk",
+        "model": "gpt-4o",
+        "choices": [choice],
+        **more,
+    }
 
 
-def entry(index: int | None, arguments: str | None, name: str | None = None, call_id: str | None = None) -> Json:
+def entry(
+    index: int | None, arguments: str | None, name: str | None = None, call_id: str | None = None
+) -> Json:
     made: Json = {"function": {"arguments": arguments}}
     made |= {} if index is None else {"index": index}
     made |= {} if call_id is None else {"id": call_id, "type": "function"}
@@ -194,7 +237,14 @@ BOTH: Json = {"finish": "tool_calls", "tool_calls": (F, G)}
 END = chunk({}, "tool_calls")
 TEXT = chunk({"content": "x"})
 STOP = chunk({}, "stop")
-AZURE = {"choices": [], "id": "", "model": "", "object": "", "created": 0, "prompt_filter_results": []}
+AZURE = {
+    "choices": [],
+    "id": "",
+    "model": "",
+    "object": "",
+    "created": 0,
+    "prompt_filter_results": [],
+}
 
 CHUNKS: dict[str, tuple[list[Any], Json]] = {
     "azure": ([AZURE, TEXT, STOP], {"text": "x"}),
@@ -273,13 +323,19 @@ def test_chunks(case: str) -> None:
     assert last == Finished(expected(**{"usage": None} | fields))
     done = sorted((e for e in before if isinstance(e, ToolCallDone)), key=lambda e: e.index)
     calls = last.turn.tool_calls
-    assert [(e.id, e.name, e.arguments) for e in done] == [(c.id, c.name, c.arguments.strip()) for c in calls]
+    assert [(e.id, e.name, e.arguments) for e in done] == [
+        (c.id, c.name, c.arguments.strip()) for c in calls
+    ]
     for event in () if case == "more_behind_a_whole_object" else done:
-        pieces = [e.arguments for e in before if isinstance(e, ToolCallDelta) and e.index == event.index]
+        pieces = [
+            e.arguments for e in before if isinstance(e, ToolCallDelta) and e.index == event.index
+        ]
         assert "".join(pieces) == event.arguments
 
 
-@pytest.mark.parametrize("case", [case for case in CHUNKS if not case.startswith(("objects", "ping", "done_twice"))])
+@pytest.mark.parametrize(
+    "case", [case for case in CHUNKS if not case.startswith(("objects", "ping", "done_twice"))]
+)
 def test_chunks_through_the_sdk(case: str) -> None:
     lines, fields = CHUNKS[case]
     made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines, done=True)))
@@ -356,7 +412,10 @@ def test_reasoning_in_every_way_it_streams() -> None:
         key = "delta" if step == "delta" else "text"
         return {"type": f"response.reasoning_{kind}.{step}", **at(index), key: text, **more}
 
-    thoughts = {**TWO_SUMMARIES, "content": [{"type": "reasoning_text", "text": "never shown beside its summary"}]}
+    thoughts = {
+        **TWO_SUMMARIES,
+        "content": [{"type": "reasoning_text", "text": "never shown beside its summary"}],
+    }
     lines = [
         {"type": "response.output_item.added", **at(0), "item": REASONING},
         part(0, "summary_text", "delta", "Fir", summary_index=0), part(0, "summary_text", "delta", "st.", summary_index=0),
@@ -375,8 +434,16 @@ def test_reasoning_in_every_way_it_streams() -> None:
 def test_unknown_events_and_a_second_end_are_passed_over() -> None:
     said = Said(("Hi",))
     lines = answer_forms.events(said)
-    more = [{"type": "keepalive"}, {"type": "response.hologram.delta", "delta": "x"}, {"type": None}, {"type": {}}, {}]
-    assert list(read([lines[0], *more, *lines[1:], lines[-1], lines[4], *more])) == list(read(lines))
+    more = [
+        {"type": "keepalive"},
+        {"type": "response.hologram.delta", "delta": "x"},
+        {"type": None},
+        {"type": {}},
+        {},
+    ]
+    assert list(read([lines[0], *more, *lines[1:], lines[-1], lines[4], *more])) == list(
+        read(lines)
+    )
 
 
 def test_the_finished_response_may_list_nothing() -> None:
@@ -400,14 +467,22 @@ FAILURES: dict[str, list[Any]] = {
     "chat_error": [TEXT, {"error": QUOTA}],
     "chat_error_first": [{"error": QUOTA}],
     "chat_error_beside_a_choice": [TEXT, {**chunk({}, "error"), "error": QUOTA}],
-    "nested": [answer_forms.events(Said(("x",)))[0], {"type": "error", "sequence_number": 2, "error": QUOTA}],
+    "nested": [
+        answer_forms.events(Said(("x",)))[0],
+        {"type": "error", "sequence_number": 2, "error": QUOTA},
+    ],
     "flat": [answer_forms.events(Said(("x",)))[0], {**QUOTA, "type": "error"}],
     "flat_first": [{**QUOTA, "type": "error"}],
     "failed": [
         *answer_forms.events(Said(("x",)))[:-1],
         {"type": "response.failed", "response": {**FAILED, "error": QUOTA}},
     ],
-    "cancelled": [{"type": "response.cancelled", "response": {**FAILED, "status": "cancelled", "error": QUOTA}}],
+    "cancelled": [
+        {
+            "type": "response.cancelled",
+            "response": {**FAILED, "status": "cancelled", "error": QUOTA},
+        }
+    ],
 }
 
 
@@ -430,9 +505,15 @@ def test_failures_through_the_sdk(case: str) -> None:
 
 RESULTS: dict[str, tuple[Json, type[Exception]]] = {
     "rate_limit": (FAILED, openai.RateLimitError),
-    "server_error": ({**FAILED, "error": {"code": "server_error", "message": "Oh."}}, openai.InternalServerError),
+    "server_error": (
+        {**FAILED, "error": {"code": "server_error", "message": "Oh."}},
+        openai.InternalServerError,
+    ),
     "no_error": ({**FAILED, "error": None}, openai.InternalServerError),
-    "bad_prompt": ({**FAILED, "error": {"code": "invalid_prompt", "message": "No."}}, openai.BadRequestError),
+    "bad_prompt": (
+        {**FAILED, "error": {"code": "invalid_prompt", "message": "No."}},
+        openai.BadRequestError,
+    ),
     "cancelled": ({**FAILED, "status": "cancelled"}, openai.APIError),
     "queued": (response(status="queued"), openai.APIError),
     "chat_error": ({"error": QUOTA}, openai.APIError),
@@ -468,7 +549,9 @@ async def test_what_has_to_be_awaited_first() -> None:
     await waiting
 
 
-@pytest.mark.parametrize("lines", [[], ["[DONE]"], [{"type": "ping"}]], ids=["empty", "done", "ping"])
+@pytest.mark.parametrize(
+    "lines", [[], ["[DONE]"], [{"type": "ping"}]], ids=["empty", "done", "ping"]
+)
 def test_streams_of_nothing(lines: list[Any]) -> None:
     with pytest.raises(adapter.StreamTruncated):
         list(read(lines))
@@ -489,14 +572,21 @@ def test_an_end_without_a_response(given: Any) -> None:
 
 def test_stand_ins_for_results() -> None:
     message = SimpleNamespace(content="x", tool_calls=None)
-    assert read(SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason="stop")])).text == "x"  # type: ignore[call-overload]
+    assert (
+        read(SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason="stop")])).text
+        == "x"
+    )  # type: ignore[call-overload]
     part = SimpleNamespace(type="output_text", text="x")
     item = SimpleNamespace(type="message", content=[part])
     assert read(SimpleNamespace(output=[item], status="completed")).text == "x"  # type: ignore[call-overload]
 
 
 def test_the_old_completions_are_no_chat() -> None:
-    old = {"id": "cmpl-1", "object": "text_completion", "choices": [{"index": 0, "text": "x", "finish_reason": "stop"}]}
+    old = {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "choices": [{"index": 0, "text": "x", "finish_reason": "stop"}],
+    }
     for x in (old, [old]):
         with pytest.raises(adapter.MalformedReply):
             list(read(x))  # type: ignore[call-overload]
@@ -511,7 +601,11 @@ def test_a_stream_that_contradicts_itself() -> None:
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_an_sdk_stream_that_ends_early(api: str) -> None:
-    lines = answer_forms.chunks(Said(("Hi",)))[:-2] if api == "chat" else answer_forms.events(Said(("Hi",)))[:-1]
+    lines = (
+        answer_forms.chunks(Said(("Hi",)))[:-2]
+        if api == "chat"
+        else answer_forms.events(Said(("Hi",)))[:-1]
+    )
     made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines)))
     asked: Json = {"model": "m", "stream": True}
     stream = made.chat.completions.create(messages=[], **asked) if api == "chat" else made.responses.create(input="…", **asked)  # fmt: skip
@@ -523,11 +617,15 @@ def test_an_sdk_stream_that_ends_early(api: str) -> None:
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
 async def test_an_async_sdk_stream_that_fails(api: str) -> None:
-    said = answer_forms.chunks(Said(("Hi",))) if api == "chat" else answer_forms.events(Said(("Hi",)))
+    said = (
+        answer_forms.chunks(Said(("Hi",))) if api == "chat" else answer_forms.events(Said(("Hi",)))
+    )
     failed = {"type": "response.failed", "response": {**FAILED, "error": QUOTA}} if api == "responses" else {"error": QUOTA}  # fmt: skip
     wanted: list[tuple[list[Any], type[Exception]]] = [(said[:2], openai.APIConnectionError), ([said[0], failed], openai.APIError)]  # fmt: skip
     for lines, kind in wanted:
-        made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines)), openai.AsyncOpenAI)
+        made = answer_forms.client(
+            answer_forms.Upstream(answer_forms.sse(lines)), openai.AsyncOpenAI
+        )
         asked: Json = {"model": "m", "stream": True}
         stream = await (made.chat.completions.create(messages=[], **asked) if api == "chat" else made.responses.create(input="…", **asked))  # fmt: skip
         with pytest.raises(kind):
@@ -539,7 +637,9 @@ def test_a_connection_that_breaks_raises_what_it_raises_without_us() -> None:
         upstream = answer_forms.Upstream(
             answer_forms.sse(answer_forms.chunks(Said(("Hi",)))[:2]), error=http.ReadError("gone")
         )
-        return answer_forms.client(upstream).chat.completions.create(model="m", messages=[], stream=True)
+        return answer_forms.client(upstream).chat.completions.create(
+            model="m", messages=[], stream=True
+        )
 
     with pytest.raises(Exception) as alone:  # noqa: PT011 - whatever this SDK makes of it
         list(broken())
@@ -552,7 +652,9 @@ def test_raw_of_chunks_is_the_completion_they_make() -> None:
     for line in lines:
         line["service_tier"] = "default"
         for choice in line["choices"]:
-            choice["logprobs"] = {"content": [{"token": "Hi"}]} if choice["delta"].get("content") else None
+            choice["logprobs"] = (
+                {"content": [{"token": "Hi"}]} if choice["delta"].get("content") else None
+            )
     *_, last = read(lines)
     assert isinstance(last, Finished)
     raw = last.turn.raw
@@ -573,8 +675,16 @@ ODD: list[Any] = [None, 7, "x", [], {}, [None], {"type": "message"}]
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Give the path of everything in a JSON value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path] * bool(path) + [found for key, one in inner for found in places(one, (*path, key))]
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [path] * bool(path) + [
+        found for key, one in inner for found in places(one, (*path, key))
+    ]
 
 
 def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
@@ -587,7 +697,8 @@ def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "write", [answer_forms.completion, answer_forms.response, answer_forms.chunks, answer_forms.events]
+    "write",
+    [answer_forms.completion, answer_forms.response, answer_forms.chunks, answer_forms.events],
 )
 def test_anything_anywhere_is_read_or_told(write: Any) -> None:
     whole = write(EVERYTHING)
@@ -597,7 +708,9 @@ def test_anything_anywhere_is_read_or_told(write: Any) -> None:
             try:
                 turn = read(x) if isinstance(x, dict) else list(read(x))[-1].turn
                 assert isinstance(turn.text, str)
-                assert all(isinstance(call.arguments, str) and call.name != {} for call in turn.tool_calls)
+                assert all(
+                    isinstance(call.arguments, str) and call.name != {} for call in turn.tool_calls
+                )
                 turn.as_message(), turn.as_items(), repr(turn)
             except (adapter.TranslationError, openai.APIError):
                 pass

@@ -57,7 +57,9 @@ def get_time(zone: str, *, precise: bool = False) -> str:
     raise AssertionError("parsing calls nothing")
 
 
-async def search(query: Annotated[str, Field(min_length=2)], unit: Unit, kind: Literal["a", "b"] = "a") -> None:
+async def search(
+    query: Annotated[str, Field(min_length=2)], unit: Unit, kind: Literal["a", "b"] = "a"
+) -> None:
     raise AssertionError("parsing calls nothing")
 
 
@@ -67,12 +69,18 @@ class Shop:
 
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}  # fmt: skip
-RAW_CHAT = {"type": "function", "function": {"name": "raw", "description": "Raw.", "parameters": SCHEMA}}
+RAW_CHAT = {
+    "type": "function",
+    "function": {"name": "raw", "description": "Raw.", "parameters": SCHEMA},
+}
 RAW_STRICT = {"type": "function", "function": {"name": "raw", "parameters": SCHEMA, "strict": True}}
 RAW_FLAT = {"type": "function", "name": "raw", "description": "Raw.", "parameters": SCHEMA}
 FLAT_STRICT = {"type": "function", "name": "raw", "parameters": SCHEMA, "strict": True}
 GRAMMAR = {"syntax": "lark", "definition": 'start: "a"'}
-CUSTOM_CHAT = {"type": "custom", "custom": {"name": "sql", "format": {"type": "grammar", "grammar": GRAMMAR}}}
+CUSTOM_CHAT = {
+    "type": "custom",
+    "custom": {"name": "sql", "format": {"type": "grammar", "grammar": GRAMMAR}},
+}
 CUSTOM_FLAT = {"type": "custom", "name": "sql", "format": {"type": "grammar", **GRAMMAR}}
 CUSTOM_TEXT = {"type": "custom", "custom": {"name": "sql", "format": {"type": "text"}}}
 WEATHER = openai.pydantic_function_tool(GetWeather)
@@ -89,7 +97,9 @@ def both(called: Called, **more: Any) -> list[ToolCall]:
         assert isinstance(last, Finished)
         turns.append(last.turn)
         (call,) = last.turn.tool_calls
-        assert done == ToolCallDone(call.name, call.arguments, call.parsed, call.id, 0, call.problem, call.type)
+        assert done == ToolCallDone(
+            call.name, call.arguments, call.parsed, call.id, 0, call.problem, call.type
+        )
     assert turns == [turns[0]] * 4
     return list(turns[0].tool_calls)
 
@@ -126,7 +136,12 @@ PROBLEMS: dict[str, tuple[Any, str, str, str]] = {
     "wrong_type": (GetWeather, "GetWeather", '{"city":1}', "valid string"),
     "array": (GetWeather, "GetWeather", "[]", "Input should be"),
     "function": (get_time, "get_time", '{"zone":"CET","more":1}', "Unexpected keyword argument"),
-    "function_constraint": (search, "search", '{"query":"a","unit":"celsius"}', "at least 2 characters"),
+    "function_constraint": (
+        search,
+        "search",
+        '{"query":"a","unit":"celsius"}',
+        "at least 2 characters",
+    ),
     "raw_array": (RAW_CHAT, "raw", "[]", "expected an object, got an array"),
     "raw_not_json": (RAW_CHAT, "raw", "{", "Expecting property name"),
     "unknown_tool": (GetWeather, "GetWether", "{}", "there is no tool with the name 'GetWether'"),
@@ -200,7 +215,10 @@ SDK_TOOLS: dict[str, tuple[list[Any], Called]] = {
     "pydantic": ([WEATHER], Called("GetWeather", ('{"city":"Oslo","day":null}',))),
     "raw_strict": ([RAW_STRICT], Called("raw", ('{"city":"Oslo"}',))),
     "another_tool": ([WEATHER, RAW_STRICT], Called("raw", ('{"city":"Oslo"}',))),
-    "order": ([openai.pydantic_function_tool(Order)], Called("Order", ('{"number":1,"lines":["a","b"]}',))),
+    "order": (
+        [openai.pydantic_function_tool(Order)],
+        Called("Order", ('{"number":1,"lines":["a","b"]}',)),
+    ),
 }
 
 
@@ -229,8 +247,12 @@ ORDER = '{"number":1,"lines":["a"]}'
 
 def test_text_is_parsed_as_the_sdk_parses_it() -> None:
     said = Said((ORDER,))
-    chat = helpers_of(reply(answer_forms.completion(said))).parse(model="m", messages=[], response_format=Order)
-    other = reply(answer_forms.response(said)).responses.parse(model="m", input="…", text_format=Order)
+    chat = helpers_of(reply(answer_forms.completion(said))).parse(
+        model="m", messages=[], response_format=Order
+    )
+    other = reply(answer_forms.response(said)).responses.parse(
+        model="m", input="…", text_format=Order
+    )
     sdk = chat.choices[0].message.parsed
     assert sdk == other.output_parsed == Order(number=1, lines=["a"])
     for result in (chat, other):
@@ -254,7 +276,12 @@ OUTPUTS: dict[str, tuple[Said, Any, Any, str | None]] = {
     "cut": (Said(('{"number":',), finish="length"), Order, None, None),
     "preamble": (Said(("Checking",), calls=(Called("f", ("{}",)),)), Order, None, None),
     "calls_alone": (Said(calls=(Called("f", ("{}",)),)), Order, None, None),
-    "beside_calls": (Said((ORDER,), calls=(Called("f", ("{}",)),)), Order, Order(number=1, lines=["a"]), None),
+    "beside_calls": (
+        Said((ORDER,), calls=(Called("f", ("{}",)),)),
+        Order,
+        Order(number=1, lines=["a"]),
+        None,
+    ),
 }
 
 
@@ -272,7 +299,9 @@ def test_output(case: str) -> None:
 def test_two_documents_are_none() -> None:
     # gpt-4o sends its JSON twice at times; without the request's format, `output` says that it is JSON.
     body = answer_forms.response(Said((ORDER,)))
-    body["output"].append({**body["output"][0], "content": [{"type": "output_text", "text": ORDER + " "}]})
+    body["output"].append(
+        {**body["output"][0], "content": [{"type": "output_text", "text": ORDER + " "}]}
+    )
     assert read(body, output=Order).parsed == Order(number=1, lines=["a"])
 
 
@@ -334,10 +363,20 @@ REQUESTS: dict[str, tuple[Any, Json, Json]] = {
     "flat_strict": (FLAT_STRICT, RAW_STRICT, FLAT_STRICT),
     "custom_chat": (CUSTOM_CHAT, CUSTOM_CHAT, CUSTOM_FLAT),
     "custom_flat": (CUSTOM_FLAT, CUSTOM_CHAT, CUSTOM_FLAT),
-    "custom_text": (CUSTOM_TEXT, CUSTOM_TEXT, {"type": "custom", "name": "sql", "format": {"type": "text"}}),
+    "custom_text": (
+        CUSTOM_TEXT,
+        CUSTOM_TEXT,
+        {"type": "custom", "name": "sql", "format": {"type": "text"}},
+    ),
     "unknown_keys": (
-        {"type": "function", "function": {**RAW_STRICT["function"], "more": 1, "description": None}},  # type: ignore[dict-item]
-        {"type": "function", "function": {**RAW_STRICT["function"], "more": 1, "description": None}},  # type: ignore[dict-item]
+        {
+            "type": "function",
+            "function": {**RAW_STRICT["function"], "more": 1, "description": None},
+        },  # type: ignore[dict-item]
+        {
+            "type": "function",
+            "function": {**RAW_STRICT["function"], "more": 1, "description": None},
+        },  # type: ignore[dict-item]
         FLAT_STRICT,
     ),
     "strict_without_parameters": (
@@ -346,14 +385,24 @@ REQUESTS: dict[str, tuple[Any, Json, Json]] = {
         {
             "type": "function",
             "name": "f",
-            "parameters": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            "parameters": {
+                "type": "object",
+                "properties": {},
+                "required": [],
+                "additionalProperties": False,
+            },
             "strict": True,
         },
     ),
     "no_parameters": (
         {"type": "function", "function": {"name": "f"}},
         {"type": "function", "function": {"name": "f"}},
-        {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": False},
+        {
+            "type": "function",
+            "name": "f",
+            "parameters": {"type": "object", "properties": {}},
+            "strict": False,
+        },
     ),
     "model": (GetWeather, WEATHER, {"type": "function", **WEATHER["function"]}),  # type: ignore[dict-item]
 }
@@ -432,7 +481,10 @@ def lambda_of(session: Any) -> Callable[[int], Any]:
 
 def test_the_sdks_parsed_calls_with_the_same_id() -> None:
     said = Said(
-        calls=(Called("GetWeather", ('{"city":"Oslo"}',)), Called("GetWeather", ('{"city":"Rome"}',), "call_2"))
+        calls=(
+            Called("GetWeather", ('{"city":"Oslo"}',)),
+            Called("GetWeather", ('{"city":"Rome"}',), "call_2"),
+        )
     )
     for write in (answer_forms.completion, answer_forms.response):
         body = json.loads(json.dumps(write(said)).replace("call_2", "call_1"))
@@ -441,7 +493,9 @@ def test_the_sdks_parsed_calls_with_the_same_id() -> None:
         if write is answer_forms.completion:
             result = helpers_of(client).parse(model="m", messages=[], tools=[WEATHER])
         else:
-            result = client.responses.parse(model="m", input="…", tools=tools_for("responses", [WEATHER]))
+            result = client.responses.parse(
+                model="m", input="…", tools=tools_for("responses", [WEATHER])
+            )
         assert [call.parsed.city for call in read(result).tool_calls] == ["Oslo", "Rome"]
 
 

@@ -35,7 +35,10 @@ def test_the_same_is_the_same_in_every_form(a: str, b: str, said: Said) -> None:
 
 def called(*calls: tuple[str, str]) -> Said:
     return Said(
-        calls=tuple(Called(name, (arguments,), f"call_{number}") for number, (name, arguments) in enumerate(calls))
+        calls=tuple(
+            Called(name, (arguments,), f"call_{number}")
+            for number, (name, arguments) in enumerate(calls)
+        )
     )
 
 
@@ -65,7 +68,9 @@ def test_what_differs_is_shown(case: str) -> None:
     assert [line for line in shown if not line.startswith("finish:")] == lines
 
 
-@pytest.mark.parametrize(("a", "b"), [("a", "a\n"), ("a\r\nb", "a\nb"), ("a ", "a"), ("é", "e\u0301")])
+@pytest.mark.parametrize(
+    ("a", "b"), [("a", "a\n"), ("a\r\nb", "a\nb"), ("a ", "a"), ("é", "e\u0301")]
+)
 def test_what_looks_the_same_is_spelled_out(a: str, b: str) -> None:
     with pytest.raises(AssertionError) as caught:
         assert_same_turn(answer_forms.completion(Said((a,))), answer_forms.response(Said((b,))))
@@ -98,7 +103,8 @@ def test_of_streams_the_first_choice_counts() -> None:
 
 def test_spaces_of_json_and_ids_are_no_difference() -> None:
     assert_same_turn(
-        answer_forms.completion(called(("f", '{"a":1}'))), answer_forms.response(called(("f", '{ "a" : 1 }')))
+        answer_forms.completion(called(("f", '{"a":1}'))),
+        answer_forms.response(called(("f", '{ "a" : 1 }'))),
     )
 
 
@@ -106,7 +112,10 @@ def test_a_refusal_is_no_text() -> None:
     words = "I can't help with that."
     refused = Said(refusal=(words,))
     lines = list(
-        differing(adapter.read(answer_forms.completion(refused)), adapter.read(answer_forms.response(Said((words,)))))
+        differing(
+            adapter.read(answer_forms.completion(refused)),
+            adapter.read(answer_forms.response(Said((words,)))),
+        )
     )
     assert any(line.strip().startswith("refusal: ") for line in lines)
 

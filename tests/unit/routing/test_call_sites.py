@@ -71,7 +71,9 @@ def client(loopback: Loopback) -> Iterator[Any]:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Path]]:
+def package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str], Path]]:
     """Write modules below a folder that is imported from."""
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -136,13 +138,17 @@ def test_what_is_started_bears_the_name_that_it_would_be_imported_by(
 
 
 @pytest.mark.parametrize("glob", ["script_of_sites:run", "__main__:run", "*:run"])
-def test_a_rule_matches_a_script_by_both_of_its_names(glob: str, loopback: Loopback, package: Any) -> None:
+def test_a_rule_matches_a_script_by_both_of_its_names(
+    glob: str, loopback: Loopback, package: Any
+) -> None:
     loopback.answer = both
     package("ways_of_sites.py", "client, seen = None, []")
     path = package("script_of_sites.py", MAIN)
     one = Sdk("sync")
     ways = importlib.import_module("ways_of_sites")
-    ways.client = one.client(loopback, Settings(rules=[{"match": {"call_site": glob}, "backend": "responses"}]))
+    ways.client = one.client(
+        loopback, Settings(rules=[{"match": {"call_site": glob}, "backend": "responses"}])
+    )
     runpy.run_path(str(path), run_name="__main__")
     assert [request.path.rpartition("/v1")[2] for request in loopback.requests] == ["/responses"]
     one.close()
@@ -151,7 +157,9 @@ def test_a_rule_matches_a_script_by_both_of_its_names(glob: str, loopback: Loopb
 def test_a_notebook_is_main(tmp_path: Path) -> None:
     cell = {"cell_type": "code", "source": f"def run():\n  {CREATE}", "metadata": {}, "outputs": []}
     path = tmp_path / "first look.ipynb"
-    path.write_text(json.dumps({"cells": [cell], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}))
+    path.write_text(
+        json.dumps({"cells": [cell], "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
+    )
     assert scanned(path) == "__main__:run"
 
 
@@ -177,7 +185,9 @@ BETWEEN: tuple[object, ...] = (
 )
 
 
-def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_nearest_caller_is_told_of(
+    loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
     loopback.answer = both
     HELD.reset()
     records: list[adapter.Record] = []
@@ -186,7 +196,9 @@ def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCap
     caplog.set_level(logging.INFO, "adapter")
 
     def ask() -> Any:
-        return mine.chat.completions.create(model="m", messages=[{"role": "user", "content": "a"}], seed=1)
+        return mine.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "a"}], seed=1
+        )
 
     result = passing("shop.service")(passing("shop.llm"), ask)
     site = f"{__name__}:{ask.__qualname__}"
@@ -194,7 +206,10 @@ def test_the_nearest_caller_is_told_of(loopback: Loopback, caplog: pytest.LogCap
     assert made is not None
     assert [made.call_site, *(record.call_site for record in records)] == [site, site]
     lines = [record.getMessage() for record in caplog.records]
-    assert [line.partition(" ")[0] for line in lines] == ["asked", "POST"]  # what held it, and where it went
+    assert [line.partition(" ")[0] for line in lines] == [
+        "asked",
+        "POST",
+    ]  # what held it, and where it went
     assert all(f" call_site={site} settings=" in line for line in lines)
     one.close()
 
@@ -212,7 +227,9 @@ def test_wrappers_are_passed_over(between: object, client: Any) -> None:
 @pytest.mark.parametrize("file", [None, 7, "", "\0", "gone/app.py"])
 def test_a_main_without_a_module_is_main(file: object, client: Any, tmp_path: Path) -> None:
     given = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
-    made = adapter.decision(passing("__main__", __file__=file)(client.chat.completions.create, **given))
+    made = adapter.decision(
+        passing("__main__", __file__=file)(client.chat.completions.create, **given)
+    )
     assert made is not None
     assert made.call_site == ("app:passed_on" if file == "gone/app.py" else "__main__:passed_on")
 
@@ -230,7 +247,9 @@ def test_observers_are_told_of_calls_that_stay(loopback: Loopback) -> None:
 def test_a_call_that_fails_has_a_call_site(loopback: Loopback) -> None:
     from tests.support.loopback import Reply
 
-    loopback.answer = lambda _: Reply.of_json({"error": {"message": "no", "type": "invalid_request_error"}}, 400)
+    loopback.answer = lambda _: Reply.of_json(
+        {"error": {"message": "no", "type": "invalid_request_error"}}, 400
+    )
     one = Sdk("sync")
     with pytest.raises(Exception) as caught:  # noqa: PT011  # any of the SDK's
         one.create(one.client(loopback))
@@ -267,7 +286,9 @@ def test_a_name_in_the_log_is_made_safe(client: Any, caplog: pytest.LogCaptureFi
 def test_the_doctor_knows_what_is_never_a_caller(glob: str, says: str | None) -> None:
     settings = Settings(rules=[{"match": {"call_site": glob}, "backend": "responses"}])
     found = [one for one in rules_of(Environment(settings)) if one.state == "warning"]
-    assert [one.message for one in found if says and says in one.message] == [one.message for one in found]
+    assert [one.message for one in found if says and says in one.message] == [
+        one.message for one in found
+    ]
     assert bool(found) == (says is not None)
 
 

@@ -29,8 +29,21 @@ from adapter._runtime.run import drive
 from tests.support.answers import response
 from tests.support.ways_in import WAYS_IN, Reply, Seen, WayIn, both, each_way_in
 
-FORCE = [None, *itertools.product(["argument", "environment", "file"], ["chat", "responses"]), ("file", "native")]
-FLAG = ["no client", "no opinion", "failing", "garbage", "chat", "responses", "force-chat", "force-native"]
+FORCE = [
+    None,
+    *itertools.product(["argument", "environment", "file"], ["chat", "responses"]),
+    ("file", "native"),
+]
+FLAG = [
+    "no client",
+    "no opinion",
+    "failing",
+    "garbage",
+    "chat",
+    "responses",
+    "force-chat",
+    "force-native",
+]
 if find_spec("openfeature") is None:  # an extra
     FLAG = FLAG[:1]
 HEADERS = [None, "chat", "responses"]
@@ -64,7 +77,11 @@ def sentence(case: Case) -> tuple[str, str]:
     forces = {case.force and case.force[1], case.flag.partition("force-")[2]}
     share = {"rollout 0": 0, "rollout 100": 100}.get(case.rule, case.rollout)
     opinions = {
-        "force": "chat" if forces & {"chat", "native"} else "responses" if "responses" in forces else None,
+        "force": "chat"
+        if forces & {"chat", "native"}
+        else "responses"
+        if "responses" in forces
+        else None,
         "header": case.header,
         "use": case.use,
         "flag": case.flag if case.flag in ("chat", "responses") else None,
@@ -119,7 +136,9 @@ def given_by(case: Case, path: Path, patch: pytest.MonkeyPatch) -> dict[str, Any
     return given if case.flag == "no client" else {**given, "flags": PROVIDERS[case.flag]}
 
 
-EVERY = [Case(*values) for values in itertools.product(FORCE, RULE, ROLLOUT, BACKEND, FLAG, HEADERS, USE)]
+EVERY = [
+    Case(*values) for values in itertools.product(FORCE, RULE, ROLLOUT, BACKEND, FLAG, HEADERS, USE)
+]
 
 
 class Sent(Exception):
@@ -134,7 +153,9 @@ class Carried(NamedTuple):
     outcome: Any = None
 
 
-def carry(router: Router, body: Any, flag: str | None, header: str | None, until: str = "sent") -> Carried:
+def carry(
+    router: Router, body: Any, flag: str | None, header: str | None, until: str = "sent"
+) -> Carried:
     """Drive a call's own journey, with this router, until it sends, or until its backend is chosen."""
     overrides, journal = current_overrides(), CallState()
     to: list[str] = []
@@ -169,7 +190,10 @@ def carry(router: Router, body: Any, flag: str | None, header: str | None, until
 
 PLAIN = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
 HELD = PLAIN | {"seed": 7}
-TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
+}
 ONE_WAY = PLAIN | {"model": "gpt-5.6", "tools": [TOOL], "reasoning_effort": "low"}
 
 
@@ -264,7 +288,9 @@ def test_chat_from_one_source_beats_responses_from_a_higher_one(tmp_path: Path) 
     path = tmp_path / "adapter.toml"
     path.write_text('force = "chat"')
     with adapter.use(backend="responses"):
-        made = carry(Router(Settings(config_file=path, force="responses")), PLAIN, "responses", "responses")
+        made = carry(
+            Router(Settings(config_file=path, force="responses")), PLAIN, "responses", "responses"
+        )
     assert (made.to, made.journal.reason) == ("chat", "force")
 
 
@@ -302,14 +328,20 @@ def test_through_the_ways_in(way_in: WayIn, tmp_path: Path) -> None:
             seen = through(way_in, case, tmp_path / f"{number}-{len(body)}.toml", body)
             seen.reraise()
             got = "chat" if vetoed else backend
-            assert [path.rpartition("/")[2] for path in seen.paths] == [{"chat": "completions"}.get(got, got)], case
+            assert [path.rpartition("/")[2] for path in seen.paths] == [
+                {"chat": "completions"}.get(got, got)
+            ], case
             assert HEADER not in seen.sent[0].headers
             assert seen.decision is not None
             decided = (seen.decision.backend, seen.decision.asked, seen.decision.reason)
             assert decided == (got, backend, "unsupported" if vetoed else reason), case
 
 
-CHAT_ANSWER = {"force": {"force": "chat"}, "settings": {"backend": "chat"}, "rollout": {"rollout": 0.0}}
+CHAT_ANSWER = {
+    "force": {"force": "chat"},
+    "settings": {"backend": "chat"},
+    "rollout": {"rollout": 0.0},
+}
 
 
 @each_way_in

@@ -40,11 +40,21 @@ def body(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "gpt-4o", "messages": list(messages or [user("Hello")]), **more}
 
 
-def call(said: Any, overrides: Overrides = NO_OVERRIDES, headers: Any = (), path: bytes = b"/v1/chat/completions") -> Call:
+def call(
+    said: Any,
+    overrides: Overrides = NO_OVERRIDES,
+    headers: Any = (),
+    path: bytes = b"/v1/chat/completions",
+) -> Call:
     return Call(None, http.Headers(headers), overrides, path, body=said)
 
 
-def who(said: Any, sticky_by: str = "conversation", overrides: Overrides = NO_OVERRIDES, headers: Any = ()) -> Any:
+def who(
+    said: Any,
+    sticky_by: str = "conversation",
+    overrides: Overrides = NO_OVERRIDES,
+    headers: Any = (),
+) -> Any:
     """Say who is calling, as the rollout sees it."""
     return rollout.rollout_key(sticky_by, call(said, overrides, headers))
 
@@ -89,7 +99,10 @@ def test_neither_end_is_left_to_chance() -> None:
     for sticky_by in ("conversation", "user", "request"):
         none, all_ = (Router(Settings(rollout=share, sticky_by=sticky_by)) for share in (0, 100))
         for k in range(100):
-            assert (side(none, body(user(f"{k}"))), side(all_, body(user(f"{k}")))) == ("chat", "responses")
+            assert (side(none, body(user(f"{k}"))), side(all_, body(user(f"{k}")))) == (
+                "chat",
+                "responses",
+            )
 
 
 def test_a_higher_share_only_adds() -> None:
@@ -105,8 +118,14 @@ def test_a_higher_share_only_adds() -> None:
 def test_other_settings_do_not_move_anybody() -> None:
     conversations = [body(user(f"Question {k}")) for k in range(500)]
     one = Router(Settings(rollout=30))
-    other = Router(Settings(rollout=30, drop=["seed"], rules=[{"match": {"tag": "x"}, "rollout": 5}], fallback=()))
-    assert [side(one, said) for said in conversations] == [side(other, said) for said in conversations]
+    other = Router(
+        Settings(
+            rollout=30, drop=["seed"], rules=[{"match": {"tag": "x"}, "rollout": 5}], fallback=()
+        )
+    )
+    assert [side(one, said) for said in conversations] == [
+        side(other, said) for said in conversations
+    ]
 
 
 def test_services_move_different_callers() -> None:
@@ -127,7 +146,13 @@ def test_every_process_moves_the_same_callers() -> None:
     seen = set()
     for seed in ("0", "1", "77"):
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
-        run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         seen.add(run.stdout)
     key = rollout.ServiceHash("billing")
     assert [json.loads(one) for one in seen] == [[key.bucket(f"user\0é{k}") for k in range(50)]]
@@ -140,18 +165,28 @@ OPENED = body({"role": "system", "content": "It is 12:00."}, user(FIRST))
 
 
 def _turns(count: int) -> list[dict[str, Any]]:
-    return [message for k in range(count) for message in ({"role": "assistant", "content": f"a{k}"}, user(f"q{k}"))]
+    return [
+        message
+        for k in range(count)
+        for message in ({"role": "assistant", "content": f"a{k}"}, user(f"q{k}"))
+    ]
 
 
 SAME: dict[str, dict[str, Any]] = {
     "later": body(user(FIRST), *_turns(20)),
     "the clock goes on": body({"role": "system", "content": "It is 13:07."}, user(FIRST)),
-    "developer instead of system": body({"role": "developer", "content": "New rules."}, user(FIRST)),
+    "developer instead of system": body(
+        {"role": "developer", "content": "New rules."}, user(FIRST)
+    ),
     "no system message": body(user(FIRST)),
     "a trimmed tail": body(user(FIRST), *_turns(20)[-4:]),
-    "an assistant that greets": body({"role": "assistant", "content": "Hi, it's noon."}, user(FIRST)),
+    "an assistant that greets": body(
+        {"role": "assistant", "content": "Hi, it's noon."}, user(FIRST)
+    ),
     "text parts": body(user([{"type": "text", "text": FIRST}])),
-    "text in pieces": body(user([{"type": "text", "text": "Où est"}, {"type": "text", "text": "la gare?"}])),
+    "text in pieces": body(
+        user([{"type": "text", "text": "Où est"}, {"type": "text", "text": "la gare?"}])
+    ),
     "other spaces": body(user("Où est la gare?")),
     "no-break spaces": body(user("Où\u00a0est la\u202fgare?")),
     "NFD": body(user(unicodedata.normalize("NFD", FIRST))),
@@ -166,7 +201,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "letters": body(user("OÙ EST LA GARE?")),
     "another model": {**OPENED, "model": "gpt-4.1"},
     "a cache key": {**OPENED, "prompt_cache_key": "x"},
-    "a picture": body(user([{"type": "image_url", "image_url": {"url": "https://pictures.test/1.png"}}])),
+    "a picture": body(
+        user([{"type": "image_url", "image_url": {"url": "https://pictures.test/1.png"}}])
+    ),
     "no messages": body() | {"messages": []},
 }
 
@@ -262,7 +299,10 @@ def test_a_rule_has_its_own_share_and_stickiness() -> None:
     assert side(router, body(), overrides=Overrides(tag="batch")) == "responses"
     by_user = Router(Settings(rollout=50, rules=[{"match": {"tag": "batch"}, "sticky_by": "user"}]))
     tagged = Overrides(tag="batch")
-    sides = [{side(by_user, body(user(f"{k}"), user=f"u{n}"), overrides=tagged) for k in range(10)} for n in range(20)]
+    sides = [
+        {side(by_user, body(user(f"{k}"), user=f"u{n}"), overrides=tagged) for k in range(10)}
+        for n in range(20)
+    ]
     assert all(len(one) == 1 for one in sides)
     assert set().union(*sides) == {"chat", "responses"}
 
@@ -326,7 +366,12 @@ def test_a_conversation_of_many_turns_through_a_client(sdk: Sdk, loopback: Loopb
 
 def test_nothing_of_a_prompt_is_kept() -> None:
     pytest.importorskip("openfeature")
-    said = body({"role": "system", "content": "SECRET1"}, user("SECRET2"), user="SECRET3", safety_identifier="SECRET4")
+    said = body(
+        {"role": "system", "content": "SECRET1"},
+        user("SECRET2"),
+        user="SECRET3",
+        safety_identifier="SECRET4",
+    )
     provider = type("Provider", (), {"get_string_details": lambda *_: None})()
     reader = reloader_of(Settings(rollout=50, flags=provider))
     with adapter.use(conversation="SECRET5"):

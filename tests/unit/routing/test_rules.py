@@ -46,7 +46,15 @@ def choose(
 ) -> Route:
     overrides = NO_OVERRIDES if tag is None else Overrides(tag=tag)
     choice = router.choose(
-        Call(None, {}, overrides, path, host, (site,) if site else (), body=body() if said is None else said)
+        Call(
+            None,
+            {},
+            overrides,
+            path,
+            host,
+            (site,) if site else (),
+            body=body() if said is None else said,
+        )
     )
     assert isinstance(choice, Route)
     return choice
@@ -122,7 +130,9 @@ def test_matches(case: str) -> None:
     match, like, holds = MATCHES[case]
     router = Router(Settings(rules=[{"match": match, "backend": "responses"}]))
     choice = choose(router, **like)
-    assert (choice.backend, choice.reason) == (("responses", "rule") if holds else ("chat", "settings"))
+    assert (choice.backend, choice.reason) == (
+        ("responses", "rule") if holds else ("chat", "settings")
+    )
 
 
 def test_the_first_match_wins_and_no_other_counts() -> None:
@@ -167,13 +177,24 @@ PUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_rule_replaces_and_merges_policies(case: str) -> None:
     rule, changed = PUT[case]
     settings = Settings(**BASE, rules=[{"match": {"tag": "x"}, **rule}])
-    for choice, expected in ((choose(Router(settings)), {}), (choose(Router(settings), tag="x"), changed)):
+    for choice, expected in (
+        (choose(Router(settings)), {}),
+        (choose(Router(settings), tag="x"), changed),
+    ):
         got = {name: choice.policy.action_for(name) for name in ("logit_bias", "seed", "n", "stop")}
-        got |= {"emulate": set(choice.policy.emulate), "fallback": set(choice.fallback), "on_bug": choice.on_bug}
+        got |= {
+            "emulate": set(choice.policy.emulate),
+            "fallback": set(choice.fallback),
+            "on_bug": choice.on_bug,
+        }
         was = {"logit_bias": "error", "seed": "chat", "n": "error", "stop": "drop", "emulate": {"n"}, "fallback": {"missing"},
                "on_bug": "raise"}  # fmt: skip
         assert got == was | expected
-        assert (choice.fallback_expiry, choice.settings_hash, choice.backend) == (5, settings.hash, "responses")
+        assert (choice.fallback_expiry, choice.settings_hash, choice.backend) == (
+            5,
+            settings.hash,
+            "responses",
+        )
 
 
 def test_use_adds_to_a_rule() -> None:
@@ -181,7 +202,11 @@ def test_use_adds_to_a_rule() -> None:
     over = Overrides(drop=("stop",), emulate=("n",), unsupported="error")
     choice = router.choose(Call(None, {}, over, body=body()))
     assert isinstance(choice, Route)
-    assert [choice.policy.action_for(name) for name in ("seed", "stop", "logit_bias")] == ["drop", "drop", "error"]
+    assert [choice.policy.action_for(name) for name in ("seed", "stop", "logit_bias")] == [
+        "drop",
+        "drop",
+        "error",
+    ]
     assert choice.policy.emulate == {"n"}
 
 
@@ -341,7 +366,9 @@ ASYNC_SITES: dict[str, tuple[Callable[[Any], Any], str | None]] = {
 
 
 @pytest.mark.parametrize("where", ASYNC_SITES)
-async def test_async_call_sites(where: str, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_async_call_sites(
+    where: str, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loopback.answer = both
     seen = sites(monkeypatch)
     call, name = ASYNC_SITES[where]
@@ -353,7 +380,9 @@ async def test_async_call_sites(where: str, loopback: Loopback, monkeypatch: pyt
     assert paths(loopback) == [RESPONSES if name else CHAT]
 
 
-def test_call_sites_through_a_transport(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_sites_through_a_transport(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.support.http import http
 
     loopback.answer = both
@@ -377,7 +406,13 @@ BETWEEN: dict[str, tuple[str, ...]] = {
     "a company's own client": ("shop.llm",),
     "a tracer": ("braintrust.oai",),
     "a tracer nobody knows": ("unheard.of.tracing",),
-    "both, twice": ("shop.llm", "opik.api", "shop.gateway", "posthog.ai.openai", "openlit.instrumentation"),
+    "both, twice": (
+        "shop.llm",
+        "opik.api",
+        "shop.gateway",
+        "posthog.ai.openai",
+        "openlit.instrumentation",
+    ),
 }
 
 
@@ -393,7 +428,9 @@ def test_a_rule_matches_whoever_calls_from_further_off(
 
 
 @pytest.mark.parametrize("between", ["shop.llm", "langsmith.wrappers"])
-async def test_a_rule_matches_async_callers_from_further_off(between: str, loopback: Loopback) -> None:
+async def test_a_rule_matches_async_callers_from_further_off(
+    between: str, loopback: Loopback
+) -> None:
     loopback.answer = both
     passing = _module(between, "async def passed_on(call): return await call()")
     async with adapter.AsyncOpenAI(
@@ -406,7 +443,10 @@ async def test_a_rule_matches_async_callers_from_further_off(between: str, loopb
 def test_the_first_rule_counts_not_the_nearest_caller(loopback: Loopback) -> None:
     loopback.answer = both
     rules = [
-        {"match": {"call_site": "tests.unit.routing.test_rules:plain_function"}, "backend": "responses"},
+        {
+            "match": {"call_site": "tests.unit.routing.test_rules:plain_function"},
+            "backend": "responses",
+        },
         {"match": {"call_site": "shop.llm:*"}, "backend": "chat"},
     ]
     made = Sdk("sync")
@@ -430,7 +470,9 @@ def test_a_deep_stack_is_looked_at_in_part(sync_client: Any, loopback: Loopback)
 
 
 @pytest.mark.parametrize(
-    "rules", [[], [{"match": {"tag": "x", "model": "*"}, "backend": "chat"}]], ids=["none", "others"]
+    "rules",
+    [[], [{"match": {"tag": "x", "model": "*"}, "backend": "chat"}]],
+    ids=["none", "others"],
 )
 def test_call_sites_are_looked_for_only_where_a_rule_asks(
     sdk: Sdk, rules: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
@@ -455,7 +497,9 @@ def test_the_calls_own_header_beats_the_clients(sdk: Sdk, own: str, loopback: Lo
     assert all(request.header("x-adapter-backend") is None for request in loopback.requests)
 
 
-@pytest.mark.parametrize("given", [{"drop": "sead"}, {"drop": ["seed", "whatsit"]}, {"emulate": "seed"}])
+@pytest.mark.parametrize(
+    "given", [{"drop": "sead"}, {"drop": ["seed", "whatsit"]}, {"emulate": "seed"}]
+)
 def test_use_takes_known_parameters_only(given: Any) -> None:
     (name,) = given
     with pytest.raises(adapter.ConfigurationError, match=rf"^{name}: "), adapter.use(**given):

@@ -25,10 +25,21 @@ GOOD = 'backend = "responses"\nservice = "checkout"\n'
 
 # What is wrong: a line of a file, before any table, or tables that follow.
 WRONG: dict[str, str] = {
-    **{f"{name} misspelt": f"{name}x = 5\n" for name in SettingsFields.model_fields if name != "force"},
-    **{f"{name} of the wrong type": f"{name} = [[[1]]]\n" for name in SettingsFields.model_fields if name != "force"},
+    **{
+        f"{name} misspelt": f"{name}x = 5\n"
+        for name in SettingsFields.model_fields
+        if name != "force"
+    },
+    **{
+        f"{name} of the wrong type": f"{name} = [[[1]]]\n"
+        for name in SettingsFields.model_fields
+        if name != "force"
+    },
     **{f"rule with a bad {name}": f"[[rules]]\n{name} = [[[1]]]\n" for name in Rule.model_fields},
-    **{f"rule with a misspelt {name}": f"[[rules]]\n{name}x = 1\n" for name in CallSettings.model_fields},
+    **{
+        f"rule with a misspelt {name}": f"[[rules]]\n{name}x = 1\n"
+        for name in CallSettings.model_fields
+    },
     "nothing": "",
     "backend unknown": 'backend = "both"\n',
     "rollout too large": "rollout = 101\n",
@@ -88,9 +99,13 @@ class Case(NamedTuple):
     @property
     def odd(self) -> bool:
         """Tell whether there is anything to complain of."""
-        at_top = self.place == "at the top" or (self.place == "appended" and "[" not in WRONG[self.wrong])
+        at_top = self.place == "at the top" or (
+            self.place == "appended" and "[" not in WRONG[self.wrong]
+        )
         known = VALUES[self.line] in self.line
-        return self.wrong != "nothing" or not known or not self.line.startswith("force") or not at_top
+        return (
+            self.wrong != "nothing" or not known or not self.line.startswith("force") or not at_top
+        )
 
 
 def every_case() -> Iterator[Case]:
@@ -103,7 +118,13 @@ def every_case() -> Iterator[Case]:
         *itertools.product(PLACES, ['force = "chat"']),
     ]:
         yield Case(
-            "nothing" if place == "in a rule" else "many" if place == "at the top" else "backend unknown", place, line
+            "nothing"
+            if place == "in a rule"
+            else "many"
+            if place == "at the top"
+            else "backend unknown",
+            place,
+            line,
         )
 
 
@@ -156,7 +177,10 @@ def test_every_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
         if case.odd:
             assert all(f"force={expected}" in line for line in (*said, *later))
         kept = reader.current().settings
-        assert case.wrong == "nothing" or (kept.service, kept.backend) == ("checkout", "responses"), case
+        assert case.wrong == "nothing" or (kept.service, kept.backend) == (
+            "checkout",
+            "responses",
+        ), case
 
         file.write_text(GOOD + "rollout = 100\n")
         assert goes_to(reader.current()) == ("responses", "header")
@@ -191,7 +215,9 @@ def test_through_the_ways_in(way_in: WayIn, wrong: str, tmp_path: Path) -> None:
             (GOOD + "\n", "responses"),
         ):
             file.write_text(text)
-            with adapter.use(backend="responses"):  # the settings are the harness's, the same for all three
+            with adapter.use(
+                backend="responses"
+            ):  # the settings are the harness's, the same for all three
                 seen = way_in.create(PLAIN, ANSWER, config_file=str(file))
             seen.reraise()
             assert [path.rpartition("/")[2] for path in seen.paths] == [to], (line, place, text)
@@ -202,7 +228,13 @@ def test_through_the_ways_in(way_in: WayIn, wrong: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['force = ""', 'force = "  "', '[[rules]]\nforce = ""', 'note = "force"', "[models.force]\nchat_only = true"],
+    [
+        'force = ""',
+        'force = "  "',
+        '[[rules]]\nforce = ""',
+        'note = "force"',
+        "[models.force]\nchat_only = true",
+    ],
 )
 def test_what_is_no_force(line: str, file: Path) -> None:
     file.write_text(f"rolout = 5\n{line}\n")
@@ -225,7 +257,11 @@ def test_an_empty_force_in_a_good_file_is_none(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['force = "responses"\n', '[[rules]]\nrollout = 5\nforce = "responses"\n', 'rolout = 5\nforce = "responses"\n'],
+    [
+        'force = "responses"\n',
+        '[[rules]]\nrollout = 5\nforce = "responses"\n',
+        'rolout = 5\nforce = "responses"\n',
+    ],
 )
 def test_a_force_to_the_responses_api_is_obeyed_too(text: str, file: Path) -> None:
     file.write_text(text)
@@ -242,18 +278,24 @@ def test_the_strongest_of_several_counts(lines: tuple[str, str], file: Path) -> 
 
 
 def test_what_is_sound_is_kept_and_the_rest_has_its_default(file: Path) -> None:
-    file.write_text('force = "chat"\nservice = "checkout"\nrollout = 101\nmodels = {x = 1}\non_bug = "raise"\n')
+    file.write_text(
+        'force = "chat"\nservice = "checkout"\nrollout = 101\nmodels = {x = 1}\non_bug = "raise"\n'
+    )
     made = Settings(config_file=file)
     assert (made.service, made.on_bug, made.rollout, made.models) == ("checkout", "raise", None, {})
 
 
 def test_half_a_memory_is_none(file: Path) -> None:
-    file.write_text('force = "responses"\nmemory = "sqlite:///x.db"\nmemory_scope = "ours"\nmemory_key = "short"\n')
+    file.write_text(
+        'force = "responses"\nmemory = "sqlite:///x.db"\nmemory_scope = "ours"\nmemory_key = "short"\n'
+    )
     made = Settings(config_file=file)
     assert (made.memory, made.memory_scope, made.carry_reasoning) == ("memory://", None, "never")
 
 
-def test_what_is_not_installed_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_stops_no_kill_switch(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = WRITTEN["memory_key"][0][0]
     file.write_text(f'memory_key = {key}\nforce = "chat"\n')
     monkeypatch.setattr("adapter._settings.fields.find_spec", lambda _: None)
@@ -262,7 +304,9 @@ def test_what_is_not_installed_stops_no_kill_switch(file: Path, monkeypatch: pyt
     assert goes_to(SettingsReloader(Settings(config_file=file)).current()) == ("chat", "force")
 
 
-def test_a_store_that_fails_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_stops_no_kill_switch(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: object) -> None:
         raise ConnectionError("SECRET")
 
@@ -290,7 +334,9 @@ def test_observers_are_told(file: Path) -> None:
 # Where nothing but arguments is wrong
 
 
-@pytest.mark.parametrize("given", [{"rolout": 5}, {"rollout": 500}, {"backend": "both"}, {"flags": "x"}])
+@pytest.mark.parametrize(
+    "given", [{"rolout": 5}, {"rollout": 500}, {"backend": "both"}, {"flags": "x"}]
+)
 def test_a_wrong_argument_is_an_error_all_the_same(given: dict[str, Any], file: Path) -> None:
     for text in ('force = "chat"\n', 'force = "chat"\nservcie = "x"\n'):
         file.write_text(text)
@@ -301,7 +347,9 @@ def test_a_wrong_argument_is_an_error_all_the_same(given: dict[str, Any], file: 
 
 
 @pytest.mark.parametrize("value", ["chatt", "CHAT", 1, True, ["chat"]])
-def test_an_argument_that_is_unknown_counts_as_native(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_argument_that_is_unknown_counts_as_native(
+    value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     assert Settings(force=value).force == "native"
     assert len(errors(caplog)) == 1
     assert Settings(force=None).force is None
@@ -327,7 +375,11 @@ VARIABLES: dict[str, dict[str, str]] = {
     "an object": {"ADAPTER_FLAGS": "x"},
     "no file": {"ADAPTER_CONFIG": "/nowhere/adapter.toml"},
     "two": {"ADAPTER_ROLLOUT": "abc", "ADAPTER_BAKEND": "x"},
-    **{f"{name} empty list": {f"ADAPTER_{name.upper()}": "[[[1]]]"} for name in WRITTEN if name != "force"},
+    **{
+        f"{name} empty list": {f"ADAPTER_{name.upper()}": "[[[1]]]"}
+        for name in WRITTEN
+        if name != "force"
+    },
 }
 
 
@@ -346,7 +398,9 @@ def test_a_variable_beside_wrong_ones(
     assert len(errors(caplog)) == (1 if made._problem or value not in ("chat", "native") else 0)
 
 
-def test_a_variable_of_rules_counts(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_variable_of_rules_counts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("ADAPTER_RULES", '[{"match": {"tag": "x"}, "force": "chat"}]')
     made = Settings()
     assert (made.force, len(made.rules)) == ("chat", 1)
@@ -368,4 +422,7 @@ def test_a_variable_beside_a_wrong_file_which_is_mended_later(
     reader = SettingsReloader(Settings(config_file=file))
     assert goes_to(reader.current()) == ("chat", "force")
     file.write_text(GOOD)
-    assert (reader.current().settings.force, reader.current().settings.service) == ("chat", "checkout")
+    assert (reader.current().settings.force, reader.current().settings.service) == (
+        "chat",
+        "checkout",
+    )

@@ -18,7 +18,9 @@ __all__ = ["file"]
 
 # Files that can't be read
 
-UNREADABLE: dict[str, tuple[str | bytes, str | None, str | None]] = {  # the text, the force at start and while running
+UNREADABLE: dict[
+    str, tuple[str | bytes, str | None, str | None]
+] = {  # the text, the force at start and while running
     "nothing of it": ("backend = \n", None, None),
     "a line": ('force = "chat"\nbackend = \n', "chat", "chat"),
     "twice": ('force = "responses"\nforce = "chat"\n', "chat", "chat"),
@@ -30,7 +32,11 @@ UNREADABLE: dict[str, tuple[str | bytes, str | None, str | None]] = {  # the tex
     "cut off": ('force = "respon', None, "native"),
     "in capitals": ('FORCE = "chat"\nx = \n', None, "chat"),
     "of a table": ('adapter.force = "chat"\nx = \n', None, "chat"),
-    "in another encoding": (b"backend = 'responses'\n" + 'force = "chat"\r\n'.encode("utf-16"), "chat", "chat"),
+    "in another encoding": (
+        b"backend = 'responses'\n" + 'force = "chat"\r\n'.encode("utf-16"),
+        "chat",
+        "chat",
+    ),
     "appended to a line": ('backend = "responses"\nrollout = 5force = "chat"', "chat", "chat"),
     "appended to a list": ('drop = ["seed"]force = "native"\r\n', "native", "native"),
     "appended to a switch": ('allow_header = trueforce = "chat"\n', "chat", "chat"),
@@ -59,7 +65,9 @@ def test_a_file_that_is_no_toml(case: str, file: Path, caplog: pytest.LogCapture
         assert Settings(config_file=file).force == at_start
         assert "not TOML" in errors(caplog)[0]
     assert reader.current().settings.force == running
-    assert goes_to(reader.current()) == (("responses", "header") if running is None else ("chat", "force"))
+    assert goes_to(reader.current()) == (
+        ("responses", "header") if running is None else ("chat", "force")
+    )
     assert len(errors(caplog)) == (running is not None)
     assert reader.current().settings.service == "checkout"
 
@@ -90,7 +98,9 @@ def test_a_pyproject(case: str, tmp_path: Path) -> None:
 # While it lasts, and afterwards
 
 
-def test_it_stays_until_a_good_file_says_otherwise(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_stays_until_a_good_file_says_otherwise(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     reader = running_on(file)
     steps = [
         ('rolout = 5\nforce = "chat"\n', "chat"), ("rolout = 5\n", "chat"), ("", "chat"), ("x = \n", "chat"),
@@ -124,11 +134,14 @@ def test_a_process_that_started_in_trouble_is_let_go_by_a_good_file(file: Path) 
     assert goes_to(reader.current()) == ("responses", "header")
 
 
-def test_thirty_clients_complain_once_while_the_process_runs(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_thirty_clients_complain_once_while_the_process_runs(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file.write_text(GOOD)
     http_client = default_client()
     clients = [
-        adapter.OpenAI(api_key="k", settings=Settings(config_file=file), http_client=http_client) for _ in range(30)
+        adapter.OpenAI(api_key="k", settings=Settings(config_file=file), http_client=http_client)
+        for _ in range(30)
     ]
     file.write_text('rolout = 5\nforce = "chat"\n')
     assert {client._adapter_live.now().settings.force for client in clients} == {"chat"}  # type: ignore[attr-defined]

@@ -15,7 +15,17 @@ import openai
 import pytest
 
 import adapter
-from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, Settings, both, paths, sdk  # fmt: skip
+from tests.support.answers import (  # fmt: skip
+    CALL,
+    CHAT,
+    KEY,
+    RESPONSES,
+    Sdk,
+    Settings,
+    both,
+    paths,
+    sdk,
+)
 from tests.support.http import default_client, helpers_of
 from tests.support.loopback import Loopback
 
@@ -29,7 +39,13 @@ HEADER = "x-adapter-backend"
 
 def test_defaults() -> None:
     made = Settings()
-    assert (made.backend, made.unsupported, made.drop, made.emulate, made.on_bug) == ("chat", "chat", (), (), "chat")
+    assert (made.backend, made.unsupported, made.drop, made.emulate, made.on_bug) == (
+        "chat",
+        "chat",
+        (),
+        (),
+        "chat",
+    )
 
 
 ENVIRONMENT = {
@@ -103,8 +119,14 @@ def test_a_wrong_environment_names_the_setting(name: str, monkeypatch: pytest.Mo
 
 
 def test_a_wrong_environment_does_not_break_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {"PATH": "/usr/bin", "ADAPTER_BACKEND": "nonsense", "PYTHONPATH": ":".join(sys.path)}
-    subprocess.run([sys.executable, "-c", "import adapter; adapter.OpenAI"], check=True, env=environment)
+    environment = {
+        "PATH": "/usr/bin",
+        "ADAPTER_BACKEND": "nonsense",
+        "PYTHONPATH": ":".join(sys.path),
+    }
+    subprocess.run(
+        [sys.executable, "-c", "import adapter; adapter.OpenAI"], check=True, env=environment
+    )
 
 
 # The hash
@@ -124,7 +146,9 @@ def test_the_hash_tells_settings_apart() -> None:
 def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
     code = "import adapter; print(adapter.Settings(backend='responses', drop={'seed', 'stop', 'n'}).hash)"
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
-    run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
+    )
     assert run.stdout.strip() == Settings(backend="responses", drop=("n", "seed", "stop")).hash
 
 
@@ -138,7 +162,9 @@ def _through_pickle(settings: Settings) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "way", [copy.copy, copy.deepcopy, _through_pickle, Settings.model_copy], ids=lambda way: way.__name__
+    "way",
+    [copy.copy, copy.deepcopy, _through_pickle, Settings.model_copy],
+    ids=lambda way: way.__name__,
 )
 def test_settings_in_use_can_be_copied(way: Any, loopback: Loopback) -> None:
     loopback.answer = both
@@ -148,7 +174,10 @@ def test_settings_in_use_can_be_copied(way: Any, loopback: Loopback) -> None:
     assert made.model_dump() == settings.model_dump()
     assert made.hash == settings.hash
     with adapter.OpenAI(base_url=loopback.base_url, api_key=KEY, settings=made) as client:
-        assert backend_of(loopback, lambda: client.chat.completions.create(**CALL, seed=1)) == "responses"
+        assert (
+            backend_of(loopback, lambda: client.chat.completions.create(**CALL, seed=1))
+            == "responses"
+        )
 
 
 def test_a_copy_with_other_settings_is_not_the_original(loopback: Loopback) -> None:
@@ -168,7 +197,9 @@ def test_a_copy_with_other_settings_is_not_the_original(loopback: Loopback) -> N
 @pytest.mark.parametrize("header", [None, "chat", "responses"])
 @pytest.mark.parametrize("inside", [None, "chat", "responses"])
 @pytest.mark.parametrize("settings", ["chat", "responses"])
-def test_header_over_use_over_settings(sdk: Sdk, loopback: Loopback, settings: Any, inside: Any, header: Any) -> None:
+def test_header_over_use_over_settings(
+    sdk: Sdk, loopback: Loopback, settings: Any, inside: Any, header: Any
+) -> None:
     loopback.answer = both
     client = sdk.client(loopback, settings)
     more = {} if header is None else {"extra_headers": {HEADER: header}}
@@ -178,7 +209,10 @@ def test_header_over_use_over_settings(sdk: Sdk, loopback: Loopback, settings: A
     assert paths(loopback) == [RESPONSES if expected == "responses" else CHAT]
     made = adapter.decision(result)
     assert made is not None
-    assert (made.asked, made.reason) == (expected, "header" if header else "use" if inside else "settings")
+    assert (made.asked, made.reason) == (
+        expected,
+        "header" if header else "use" if inside else "settings",
+    )
 
 
 def backend_of(server: Loopback, make: Any) -> str:
@@ -262,7 +296,11 @@ async def test_tasks_keep_what_held_when_they_began(loopback: Loopback) -> None:
                 return await make()
 
         with adapter.use(backend="responses"):
-            tasks = [asyncio.create_task(make()), asyncio.create_task(make_otherwise()), asyncio.create_task(make())]
+            tasks = [
+                asyncio.create_task(make()),
+                asyncio.create_task(make_otherwise()),
+                asyncio.create_task(make()),
+            ]
         tasks.append(asyncio.create_task(make()))
         await asyncio.sleep(0)
         go_on.set()

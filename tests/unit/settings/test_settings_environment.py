@@ -27,7 +27,11 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [one.getMessage() for one in caplog.records if one.name == "adapter" and one.levelno == logging.WARNING]
+    return [
+        one.getMessage()
+        for one in caplog.records
+        if one.name == "adapter" and one.levelno == logging.WARNING
+    ]
 
 
 # Empty variables
@@ -45,7 +49,9 @@ def test_an_empty_variable_is_unset(
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_what_stands_below_an_empty_variable_counts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stands_below_an_empty_variable_counts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     toml, written, expected = WRITTEN[name][0]
     (tmp_path / "adapter.toml").write_text(f"{name} = {toml}\n")
     (tmp_path / ".env").write_text(f"ADAPTER_{name.upper()}='{written}'\n")
@@ -105,11 +111,16 @@ def secrets(folder: Path, values: dict[str, str]) -> dict[str, Any]:
 
 
 def dotenv(folder: Path, values: dict[str, str]) -> dict[str, Any]:
-    (folder / "app.env").write_text("OTHER=1\n" + "".join(f"{name}={value!r}\n" for name, value in values.items()))
+    (folder / "app.env").write_text(
+        "OTHER=1\n" + "".join(f"{name}={value!r}\n" for name, value in values.items())
+    )
     return {"_env_file": str(folder / "app.env")}
 
 
-SOURCES: dict[str, Callable[[Path, dict[str, str]], dict[str, Any]]] = {"env_file": dotenv, "secrets_dir": secrets}
+SOURCES: dict[str, Callable[[Path, dict[str, str]], dict[str, Any]]] = {
+    "env_file": dotenv,
+    "secrets_dir": secrets,
+}
 each_source = pytest.mark.parametrize("source", SOURCES)
 
 
@@ -123,7 +134,9 @@ def test_every_setting_from_a_file_of_variables(name: str, source: str, tmp_path
 
 
 @each_source
-def test_how_files_of_variables_rank(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_files_of_variables_rank(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('service = "file"\nbackend = "responses"\n')
     given = SOURCES[source](tmp_path, {"ADAPTER_SERVICE": "variables", "ADAPTER_CONFIG": str(file)})
@@ -137,7 +150,9 @@ def test_env_files_rank_above_secrets_and_later_ones_above_earlier(tmp_path: Pat
     folders = [tmp_path / name for name in "abcd"]
     for folder in folders:
         folder.mkdir()
-    files = [dotenv(folder, {"ADAPTER_SERVICE": folder.name})["_env_file"] for folder in folders[:2]]
+    files = [
+        dotenv(folder, {"ADAPTER_SERVICE": folder.name})["_env_file"] for folder in folders[:2]
+    ]
     for folder in folders[2:]:
         secrets(folder, {"ADAPTER_SERVICE": folder.name})
     assert Settings(_env_file=files, _secrets_dir=folders[2]).service == "b"
@@ -159,9 +174,13 @@ def test_a_force_in_a_file_of_variables_counts(
 
 
 @each_source
-def test_what_is_wrong_in_a_file_of_variables(source: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_wrong_in_a_file_of_variables(
+    source: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     given = SOURCES[source](tmp_path, {"ADAPTER_BACKEND": "both", "ADAPTER_MODEL": "x"})
-    with pytest.raises(adapter.ConfigurationError, match=rf"^backend: .*\(ADAPTER_BACKEND in {tmp_path}"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=rf"^backend: .*\(ADAPTER_BACKEND in {tmp_path}"
+    ):
         Settings(**given)
     assert warnings(caplog)[0].endswith("did you mean ADAPTER_MODELS?")
     SOURCES[source](tmp_path, {"ADAPTER_BACKEND": "chat", "ADAPTER_RULES": "[{"})
@@ -177,7 +196,9 @@ def test_they_are_read_again_with_the_settings_file(
     file.write_text('backend = "responses"\n')
     monkeypatch.chdir(tmp_path)
     given = SOURCES[source](tmp_path, {"ADAPTER_SERVICE": "one"})
-    reader = SettingsReloader(Settings(config_file=file, **{name: os.path.relpath(path) for name, path in given.items()}))
+    reader = SettingsReloader(
+        Settings(config_file=file, **{name: os.path.relpath(path) for name, path in given.items()})
+    )
     monkeypatch.chdir("/")
     file.write_text('backend = "chat"\n')
     assert (reader.current().settings.backend, reader.current().settings.service) == ("chat", "one")
@@ -217,13 +238,17 @@ def test_what_is_wrong_with_the_options(case: str, tmp_path: Path) -> None:
         Settings(**given)
 
 
-def test_a_force_holds_beside_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_force_holds_beside_a_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ADAPTER_FORCE", "chat")
     _written(tmp_path / "x.env", b"ADAPTER_SERVICE='\xff'")
     assert Settings(_env_file=tmp_path / "x.env").force == "chat"
 
 
-def test_a_directory_that_is_not_there_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_directory_that_is_not_there_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = [Settings(_secrets_dir=tmp_path / "no") for _ in range(2)]
     assert warnings(caplog) == [f"_secrets_dir: {tmp_path / 'no'}: no such directory"]
     assert made[0].model_dump() == Settings().model_dump()
@@ -247,7 +272,9 @@ ONE, OTHER = "on_internal_error", "on_bug"
 
 @pytest.mark.parametrize("name", [ONE, OTHER])
 @pytest.mark.parametrize("source", ["argument", "environment", "file", "rule"])
-def test_either_name_does(name: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_either_name_does(
+    name: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text(f'{name} = "raise"\n' if source == "file" else "# nothing\n")
     if source == "environment":
@@ -257,7 +284,11 @@ def test_either_name_does(name: str, source: str, tmp_path: Path, monkeypatch: p
     held: Any = made.rules[0] if source == "rule" else made
     assert (held.on_internal_error, held.on_bug) == ("raise", "raise")
     monkeypatch.undo()
-    plain = Settings(rules=[{ONE: "raise"}]) if source == "rule" else Settings(on_internal_error="raise")
+    plain = (
+        Settings(rules=[{ONE: "raise"}])
+        if source == "rule"
+        else Settings(on_internal_error="raise")
+    )
     assert made.hash == plain.hash
     assert Settings(**made.model_dump()).model_dump() == made.model_dump()
 
@@ -271,7 +302,9 @@ def test_a_copy_replaces_either_name(first: str, second: str) -> None:
 
 @pytest.mark.parametrize("first", ["argument", "environment", "file"])
 @pytest.mark.parametrize("second", ["argument", "environment", "file"])
-def test_both_names_are_an_error(first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_names_are_an_error(
+    first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, given, lines = tmp_path / "adapter.toml", {}, []
     for name, source in ((ONE, first), (OTHER, second)):
         if source == "argument":
@@ -281,10 +314,14 @@ def test_both_names_are_an_error(first: str, second: str, tmp_path: Path, monkey
         else:
             lines.append(f'{name} = "raise"\n')
     file.write_text("".join(lines))
-    with pytest.raises(adapter.ConfigurationError, match=r"^on_internal_error: given as on_bug as well"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^on_internal_error: given as on_bug as well"
+    ):
         Settings(config_file=file, **given)
 
 
 def test_both_names_in_a_rule_are_an_error() -> None:
-    with pytest.raises(adapter.ConfigurationError, match=r"^rules\.0\.on_internal_error: given as on_bug as well"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^rules\.0\.on_internal_error: given as on_bug as well"
+    ):
         Settings(rules=[{ONE: "chat", OTHER: "chat"}])

@@ -16,7 +16,10 @@ from adapter import Settings
 from adapter._routing.reload import SettingsReloader
 from adapter._settings.fields import SettingsFields
 
-KEYS = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
+KEYS = (
+    "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=",
+    "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=",
+)
 
 # Every setting from every source: as it is written in TOML and in the environment, and as it is read; two values of each.
 WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
@@ -91,7 +94,9 @@ def test_from_the_file(name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_from_a_pyproject(name: str, tmp_path: Path) -> None:
     (toml, _, expected), _ = WRITTEN[name]
     path = tmp_path / "pyproject.toml"
-    path.write_text(f'[project]\nname = "x"\n[tool.adapter]\n{name} = {toml}\n[tool.other]\n{name} = "no"\n')
+    path.write_text(
+        f'[project]\nname = "x"\n[tool.adapter]\n{name} = {toml}\n[tool.other]\n{name} = "no"\n'
+    )
     assert got(Settings(config_file=path), name) == expected
 
 
@@ -105,7 +110,9 @@ def test_from_the_environment(name: str, spelled: str, monkeypatch: pytest.Monke
 
 
 @every_setting
-def test_the_environment_beats_the_file(name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_beats_the_file(
+    name: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (_, written, expected), (toml, _, other) = WRITTEN[name]
     file.write_text(f"{name} = {toml}\n")
     monkeypatch.setenv(f"ADAPTER_{name.upper()}", written)
@@ -136,7 +143,9 @@ def test_a_chat_anywhere_beats_a_responses(
 
 
 @pytest.mark.parametrize("name", ["force", "rollout"])
-def test_an_empty_variable_sets_nothing(name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_sets_nothing(
+    name: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(f"ADAPTER_{name.upper()}", "")
     assert getattr(Settings(), name) is None
     file.write_text('force = "chat"\n')
@@ -146,7 +155,9 @@ def test_an_empty_variable_sets_nothing(name: str, file: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["flags", "observers"])
 def test_objects_are_arguments_only(name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(f'backend = "chat"\n{name} = "x"\n')
-    with pytest.raises(adapter.ConfigurationError, match=rf"^{name}: an object.*adapter\.toml, line 2"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=rf"^{name}: an object.*adapter\.toml, line 2"
+    ):
         Settings(config_file=file)
     for variable in (f"ADAPTER_{name.upper()}", f"adapter_{name}"):
         with monkeypatch.context() as patch:
@@ -222,7 +233,9 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"], ids=["", "bom"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_named_with_its_line(case: str, bom: str, newline: str, file: Path) -> None:
+def test_what_is_wrong_is_named_with_its_line(
+    case: str, bom: str, newline: str, file: Path
+) -> None:
     written, pattern = WRONG[case]
     file.write_bytes((bom + written.replace("\n", newline)).encode())
     with pytest.raises(adapter.ConfigurationError, match=pattern):
@@ -240,7 +253,9 @@ def test_lines_of_a_pyproject(tmp_path: Path) -> None:
     path.write_text(
         'backend = 1\n[tool.other]\nbackend = "x"\n[tool.adapter]\n\nbackend = "x"\n[[tool.adapter.rules]]\nno = 1'
     )
-    with pytest.raises(adapter.ConfigurationError, match=r"^backend: .*line 6\); rules\.0\.no: .*line 8\)$"):
+    with pytest.raises(
+        adapter.ConfigurationError, match=r"^backend: .*line 6\); rules\.0\.no: .*line 8\)$"
+    ):
         Settings(config_file=path)
 
 
@@ -254,7 +269,9 @@ UNREADABLE: dict[str, Callable[[Path], object]] = {
     "missing": lambda path: None,
     "a directory": lambda path: path.mkdir(),
     "not UTF-8": lambda path: path.write_bytes(b'service = "\xff"'),
-    "a pyproject without a table": lambda path: path.with_name("pyproject.toml").write_text("[tool.x]\n"),
+    "a pyproject without a table": lambda path: path.with_name("pyproject.toml").write_text(
+        "[tool.x]\n"
+    ),
 }
 
 
@@ -306,7 +323,9 @@ def test_the_hash_tells_every_setting() -> None:
 @pytest.mark.parametrize("seed", ["0", "1", "77"])
 def test_the_hash_of_a_file_is_the_same_in_every_process(seed: str, file: Path) -> None:
     written = {name: first[0] for name, (first, _) in WRITTEN.items() if name != "on_bug"}
-    file.write_text("".join(f"{name} = {value}\n" for name, value in written.items()).replace(', "stop"]', "]"))
+    file.write_text(
+        "".join(f"{name} = {value}\n" for name, value in written.items()).replace(', "stop"]', "]")
+    )
     code = "import adapter; print(adapter.Settings().hash)"
     environment = {
         "PYTHONHASHSEED": seed,
@@ -314,7 +333,9 @@ def test_the_hash_of_a_file_is_the_same_in_every_process(seed: str, file: Path) 
         "PATH": "/usr/bin",
         "ADAPTER_CONFIG": str(file),
     }
-    run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
+    )
     assert run.stdout.strip() == Settings(config_file=file).hash
 
 
@@ -344,7 +365,10 @@ def test_the_hash_is_the_same(case: str) -> None:
 
 
 def test_the_order_of_rules_counts() -> None:
-    one, other = {"match": {"tag": "a"}, "backend": "chat"}, {"match": {"tag": "b"}, "backend": "responses"}
+    one, other = (
+        {"match": {"tag": "a"}, "backend": "chat"},
+        {"match": {"tag": "b"}, "backend": "responses"},
+    )
     assert Settings(rules=[one, other]).hash != Settings(rules=[other, one]).hash
 
 
@@ -370,7 +394,9 @@ def test_percent(written: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert Settings().rollout == number
 
 
-def test_the_hash_does_not_depend_on_the_source(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_does_not_depend_on_the_source(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file.write_text('backend = "responses"\nrollout = 5\n')
     monkeypatch.setenv("ADAPTER_ROLLOUT", "5.0")
     assert Settings(config_file=file).hash == Settings(backend="responses", rollout=5).hash

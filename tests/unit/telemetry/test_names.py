@@ -90,7 +90,15 @@ NAMES = [
     "gpt-4.1-2025-04-14", "ft:gpt-4o-mini-2024-07-18:acme::9aBc", "claude-3-5-sonnet-20241022", "@cf/meta/llama-3.1-8b", "o3",
     "response.output_text.delta", "web_search_call", "context_length_exceeded", "us.anthropic.claude-sonnet-4-20250514-v1:0",
 ]  # fmt: skip
-KEYS = ["temperature", "x-mine", "$ref", "skip_special_tokens", "prompt_cache_breakpoint", "ghost_writer_name", "topK"]
+KEYS = [
+    "temperature",
+    "x-mine",
+    "$ref",
+    "skip_special_tokens",
+    "prompt_cache_breakpoint",
+    "ghost_writer_name",
+    "topK",
+]
 PATHS = {
     "messages[12].content[3].image_url": None,
     "$": None,
@@ -193,8 +201,12 @@ def replies(name: str) -> dict[str, Reply]:
         "the model": Reply.of_json(response(model=name, service_tier=name)),
         "a field": Reply.of_json(response(**{name: 1})),
         "the status": Reply.of_json(response(status=name)),
-        "the reason": Reply.of_json(response(status="incomplete", incomplete_details={"reason": name})),
-        "the failure": Reply.of_json(response(status="failed", error={"code": name, "message": "no"})),
+        "the reason": Reply.of_json(
+            response(status="incomplete", incomplete_details={"reason": name})
+        ),
+        "the failure": Reply.of_json(
+            response(status="failed", error={"code": name, "message": "no"})
+        ),
         "an error": Reply.of_json({"error": error}, 400),
         "no Response": Reply.of_json({name: name}),
     }
@@ -268,7 +280,9 @@ def test_names_in_requests(sinks: Sinks, way_in: WayIn, place: str) -> None:
         body = requests(name)[place]
         for policy in ("chat", "drop", "error")[number % 3 :][:2]:
             before = copy.deepcopy(body)
-            seen = way_in.create(body, both(FINE), **sinks.settings(unsupported=policy, on_bug="chat"))
+            seen = way_in.create(
+                body, both(FINE), **sinks.settings(unsupported=policy, on_bug="chat")
+            )
             assert body == before
             sinks.check(seen)
 
@@ -278,7 +292,9 @@ def test_names_in_requests(sinks: Sinks, way_in: WayIn, place: str) -> None:
 def test_names_in_replies(sinks: Sinks, way_in: WayIn, place: str) -> None:
     for name in HOSTILE.values():
         body = requests("x")["a parameter"]
-        sinks.check(way_in.create(body, both(replies(name)[place]), **sinks.settings(on_bug="chat")))
+        sinks.check(
+            way_in.create(body, both(replies(name)[place]), **sinks.settings(on_bug="chat"))
+        )
 
 
 @in_two
@@ -343,14 +359,17 @@ def ran(*arguments: str, **more: Any) -> str:
 def logged(name: str) -> list[Json]:
     """Make the lines of a log that has a name in each place of a request."""
     return [
-        {k: v for k, v in body.items() if k not in {"extra_body", "extra_headers"}} | body.get("extra_body", {})
+        {k: v for k, v in body.items() if k not in {"extra_body", "extra_headers"}}
+        | body.get("extra_body", {})
         for body in requests(name).values()
     ]
 
 
 def test_audits(tmp_path: Path) -> None:
     log, page = tmp_path / "log.jsonl", tmp_path / "page.html"
-    log.write_text("\n".join(json.dumps(body) for name in HOSTILE.values() for body in logged(name)))
+    log.write_text(
+        "\n".join(json.dumps(body) for name in HOSTILE.values() for body in logged(name))
+    )
     written = ran("audit", str(log), "--jobs", "1", "--html", str(page))
     document = ran("audit", str(log), "--jobs", "1", "--json")
     assert_safe(written)
@@ -365,8 +384,15 @@ UNSEEN = ("\x1b", "\x9b", "\u202e", "\u2028", "\x85")
 @pytest.mark.parametrize("case", [case for case in HOSTILE if case != "200 kB"])
 def test_explanations(case: str) -> None:
     bodies = requests(HOSTILE[case])
-    for place, form in (("a parameter", ["--json"]), ("a message", []), ("a tool's type", ["--json"])):
-        body = {**{k: v for k, v in bodies[place].items() if k != "extra_body"}, **bodies[place].get("extra_body", {})}
+    for place, form in (
+        ("a parameter", ["--json"]),
+        ("a message", []),
+        ("a tool's type", ["--json"]),
+    ):
+        body = {
+            **{k: v for k, v in bodies[place].items() if k != "extra_body"},
+            **bodies[place].get("extra_body", {}),
+        }
         out = ran("explain", *form, input=json.dumps(body))
         assert not any(mark in out for mark in UNSEEN)
         if form and out.startswith("{"):
@@ -383,7 +409,9 @@ def test_scans(tmp_path: Path) -> None:
         folder = tmp_path / file_name(name)
         folder.mkdir(exist_ok=True)
         call = f"client.chat.completions.create(model='gpt-4o', messages=[], **{{{name!r}: 1}}, seed=1)\n"
-        (folder / "a.py").write_text(f"from openai import OpenAI\nclient = OpenAI()\n{call}", encoding="utf-8")
+        (folder / "a.py").write_text(
+            f"from openai import OpenAI\nclient = OpenAI()\n{call}", encoding="utf-8"
+        )
         (folder / "b.py").write_text("def (", encoding="utf-8")
     text = ran("scan", "--details", "--jobs", "1", str(tmp_path))
     assert not any(mark in text for mark in (*UNSEEN, "\r"))
@@ -403,5 +431,7 @@ def test_what_a_mistake_says_is_one_line(tmp_path: Path) -> None:
 def test_a_whole_reply_of_chats_own_is_untouched() -> None:
     # Names are made safe where they are shown, never where they are sent.
     odd = {**completion(), "x\ny": {"[red]": "\x1b"}}
-    seen = WAYS_IN[0].create(requests("x")["a message"], both(FINE, Reply.of_json(odd)), backend="chat")
+    seen = WAYS_IN[0].create(
+        requests("x")["a message"], both(FINE, Reply.of_json(odd)), backend="chat"
+    )
     assert seen.value.model_extra == {"x\ny": {"[red]": "\x1b"}}

@@ -114,13 +114,20 @@ PATHS: Mapping[str, str] = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path: str) -> None:
-    assert Record.of(decision(Loss(path, "dropped", "")), latency=0).losses == ((PATHS[path], "dropped"),)
+    assert Record.of(decision(Loss(path, "dropped", "")), latency=0).losses == (
+        (PATHS[path], "dropped"),
+    )
 
 
 @pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": True}], ids=str)  # fmt: skip
 def test_tokens_that_nobody_told(usage: Any) -> None:
     made = Record.of(decision(), latency=0, usage=usage)
-    assert (made.prompt_tokens, made.completion_tokens, made.reasoning_tokens, made.cached_tokens) == (None,) * 4
+    assert (
+        made.prompt_tokens,
+        made.completion_tokens,
+        made.reasoning_tokens,
+        made.cached_tokens,
+    ) == (None,) * 4
 
 
 def test_records_are_frozen() -> None:
@@ -173,7 +180,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_each_is_told_in_order() -> None:
     seen: list[Any] = []
-    Observers((lambda record: seen.append((1, record)), lambda record: seen.append((2, record)))).notify(RECORD)
+    Observers(
+        (lambda record: seen.append((1, record)), lambda record: seen.append((2, record)))
+    ).notify(RECORD)
     assert seen == [(1, RECORD), (2, RECORD)]
 
 
@@ -200,11 +209,16 @@ def test_a_bound_method_is_the_same_each_time(caplog: pytest.LogCaptureFixture) 
     for _ in range(2):
         Observers((failing.method,)).notify(RECORD)
     Observers((other.method, failing)).notify(RECORD)
-    assert (failing.calls, other.calls) == (2, 1)  # the object itself is another observer than its method
+    assert (failing.calls, other.calls) == (
+        2,
+        1,
+    )  # the object itself is another observer than its method
     assert len(warnings(caplog)) == 3
 
 
-def test_one_without_weak_references_is_dropped_in_its_place(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_without_weak_references_is_dropped_in_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failing = Slotted()
     observers = Observers((failing,))
     for _ in range(3):
@@ -225,7 +239,9 @@ def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
-def test_what_is_no_failure_passes(error: type[BaseException], caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_failure_passes(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     leaving = Failing(error())
     observers = Observers((leaving,))
     for _ in range(2):
@@ -336,7 +352,12 @@ def test_the_figures() -> None:
     assert figures["reasons"] == {"settings": 7, "unsupported": 1}
     assert figures["held"] == {"n": 1, "stop": 1}
     assert figures["losses"] == {"messages[].name dropped": 1, "n held": 1, "stop held": 1}
-    assert figures["outcomes"] == {"200": 5, "429 RateLimitError": 1, "APITimeoutError": 1, "no reply": 1}
+    assert figures["outcomes"] == {
+        "200": 5,
+        "429 RateLimitError": 1,
+        "APITimeoutError": 1,
+        "no reply": 1,
+    }
     assert figures["tokens"] == {
         "responses": {"prompt": 30, "completion": 15, "reasoning": 6, "cached": 4},
         "chat": {"prompt": 0, "completion": 0, "reasoning": 0, "cached": 0},
@@ -392,16 +413,26 @@ def test_the_printed_table() -> None:
 
 
 def test_the_least_frequent_come_last_and_the_rest_behind_them() -> None:
-    counters = counted(*[record(reason=reason) for reason in ("b", "a", "c", "c", "d", "e", "f", "g")], limit=3)
+    counters = counted(
+        *[record(reason=reason) for reason in ("b", "a", "c", "c", "d", "e", "f", "g")], limit=3
+    )
     assert counters.snapshot()["reasons"] == {"b": 1, "a": 1, "c": 2, "other": 4}
     table = str(counters).split("\n\n")[2]
-    assert table.split("\n") == ["reason  calls", "c           2", "a           1", "b           1", "other       4"]
+    assert table.split("\n") == [
+        "reason  calls",
+        "c           2",
+        "a           1",
+        "b           1",
+        "other       4",
+    ]
 
 
 def test_tables_are_bounded() -> None:
     counters = Counters()
     for k in range(1000):
-        counters(record(reason=f"r{k}", held=(f"p{k}",), losses=((f"l{k}", "dropped"),), error=f"E{k}"))
+        counters(
+            record(reason=f"r{k}", held=(f"p{k}",), losses=((f"l{k}", "dropped"),), error=f"E{k}")
+        )
     figures = counters.snapshot()
     for name in ("reasons", "held", "losses", "outcomes"):
         assert len(figures[name]) == 201
@@ -427,7 +458,13 @@ def test_a_snapshot_stands() -> None:
 
 def test_many_threads() -> None:
     counters = Counters()
-    one = record(prompt_tokens=1, completion_tokens=2, latency=0.5, losses=(("seed", "dropped"),), held=("n",))
+    one = record(
+        prompt_tokens=1,
+        completion_tokens=2,
+        latency=0.5,
+        losses=(("seed", "dropped"),),
+        held=("n",),
+    )
 
     def work() -> None:
         for k in range(1000):
@@ -441,9 +478,18 @@ def test_many_threads() -> None:
     assert figures["routes"] == {"responses->responses": 16_000}
     assert figures["losses"] == {"seed dropped": 16_000}
     assert figures["held"] == {"n": 16_000}
-    assert figures["tokens"]["responses"] == {"prompt": 16_000, "completion": 32_000, "reasoning": 0, "cached": 0}
+    assert figures["tokens"]["responses"] == {
+        "prompt": 16_000,
+        "completion": 32_000,
+        "reasoning": 0,
+        "cached": 0,
+    }
     latency = figures["latency_seconds"]["responses"]
-    assert (latency["count"], latency["sum"], latency["buckets"]["0.64"]) == (16_000, 8_000.0, 16_000)
+    assert (latency["count"], latency["sum"], latency["buckets"]["0.64"]) == (
+        16_000,
+        8_000.0,
+        16_000,
+    )
 
 
 def test_a_record_from_a_finalizer_in_the_midst_of_counting() -> None:

@@ -102,7 +102,9 @@ def test_a_short_name_stands_in_an_id_by_chance(tool: str) -> None:
     assert not is_unguessable(f"call_{tool}_x7Kq9Lp2Rt5V", tool)
 
 
-@pytest.mark.parametrize("odd", ["\0" * 40, "🜂" * 40, "\ud800" * 40, "é" * 40, "-" * 40, "call_" + "\n" * 30])
+@pytest.mark.parametrize(
+    "odd", ["\0" * 40, "🜂" * 40, "\ud800" * 40, "é" * 40, "-" * 40, "call_" + "\n" * 30]
+)
 def test_odd_characters_are_no_chance(odd: str) -> None:
     assert not is_unguessable(odd)
 
@@ -115,7 +117,10 @@ RANDOM: dict[str, tuple[Callable[[], str], int]] = {
     "24 hexadecimal digits": (lambda: "call_" + random.randbytes(12).hex(), 4),
     "32 hexadecimal digits": (lambda: "chatcmpl-tool-" + random.randbytes(16).hex(), 4),
     "UUIDs": (lambda: f"call-{uuid.UUID(bytes=random.randbytes(16), version=4)}-0", 4),
-    "base 64 for URLs": (lambda: "call_" + base64.urlsafe_b64encode(random.randbytes(18)).decode(), 40),
+    "base 64 for URLs": (
+        lambda: "call_" + base64.urlsafe_b64encode(random.randbytes(18)).decode(),
+        40,
+    ),
 }
 """Makes ids, and how many of 3,000 may be taken for guessable: above what was measured with any of fifty seeds."""
 
@@ -141,8 +146,16 @@ def _call_ids(value: Any) -> Iterator[str]:
 @needs_corpus
 def test_what_the_api_really_gives() -> None:
     """Every `call_` and 24 letters and digits that was recorded, and none of the shorter ones."""
-    found = {one for row in corpus.select(api="responses") for one in _call_ids([row.response, row.request])}
-    long = {one for one in found if len(one) == 29 and one.startswith("call_") and one.isascii() and one[5:].isalnum()}
+    found = {
+        one
+        for row in corpus.select(api="responses")
+        for one in _call_ids([row.response, row.request])
+    }
+    long = {
+        one
+        for one in found
+        if len(one) == 29 and one.startswith("call_") and one.isascii() and one[5:].isalnum()
+    }
     assert len(long) > 100
     assert [one for one in long if not is_unguessable(one)] == []
     assert [one for one in found if len(one) < 16 and is_unguessable(one)] == []

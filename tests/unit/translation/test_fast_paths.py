@@ -36,7 +36,11 @@ def said(whole: Json, asked: ReplyContext) -> Any:
     """Translate a reply; give the completion and the ledger, or the error."""
     try:
         made = response_to_completion(whole, asked)
-    except (AdapterError, AttributeError, TypeError) as error:  # the last two are for the ways in to handle
+    except (
+        AdapterError,
+        AttributeError,
+        TypeError,
+    ) as error:  # the last two are for the ways in to handle
         return type(error), str(error)
     return deep(made.body), made.losses
 
@@ -78,7 +82,11 @@ _items = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(_items, max_size=3), st.sampled_from(sorted(ASKED)), st.sampled_from(["completed", "incomplete", None]))
+@given(
+    st.lists(_items, max_size=3),
+    st.sampled_from(sorted(ASKED)),
+    st.sampled_from(["completed", "incomplete", None]),
+)
 def test_whatever_comes(output: list[Any], name: str, status: str | None) -> None:
     both_ways(response(*output, status=status), ASKED[name])
 
@@ -87,9 +95,14 @@ def test_whatever_comes(output: list[Any], name: str, status: str | None) -> Non
 def test_most_recorded_answers_go_the_short_way() -> None:
     short = count = 0
     for recording in corpus.select(api="responses"):
-        if isinstance(recording.response, dict) and isinstance(recording.response.get("output"), list):
+        if isinstance(recording.response, dict) and isinstance(
+            recording.response.get("output"), list
+        ):
             both_ways(recording.response, ASKED["plain"])
-            short += response_to_chat._collect_plain(recording.response["output"], ASKED["plain"]) is not None
+            short += (
+                response_to_chat._collect_plain(recording.response["output"], ASKED["plain"])
+                is not None
+            )
             count += 1
     assert short > count / 4 > 100
 
@@ -143,7 +156,11 @@ def test_a_stream_holds_no_chunk_that_it_gave(sdk: Sdk, loopback: Loopback) -> N
         return [weakref.ref(await anext(stream)) for _ in range(2)]
 
     stream = sdk.create(sdk.client(loopback), stream=True)
-    given = [weakref.ref(next(stream)) for _ in range(2)] if sdk.mode == "sync" else sdk.run(take(stream))
+    given = (
+        [weakref.ref(next(stream)) for _ in range(2)]
+        if sdk.mode == "sync"
+        else sdk.run(take(stream))
+    )
     assert [one() for one in given] == [None, None]
     sdk.run(stream.close())
 
@@ -156,7 +173,11 @@ def test_nobody_else_reads_a_reply_that_is_being_read(sdk: Sdk, loopback: Loopba
         return await anext(stream.response.aiter_bytes())
 
     def read(stream: Any) -> Any:
-        return next(stream) and next(stream.response.iter_bytes()) if sdk.mode == "sync" else sdk.run(take(stream))
+        return (
+            next(stream) and next(stream.response.iter_bytes())
+            if sdk.mode == "sync"
+            else sdk.run(take(stream))
+        )
 
     stream = sdk.create(sdk.client(loopback), stream=True)
     with pytest.raises(http.StreamConsumed):

@@ -73,10 +73,19 @@ ANSWERS = (*CASES, *MORE)
 
 def stream(k: int, case: Case, *, usage: bool = True) -> list[Json]:
     """Make the chunks of one answer, told apart by its number."""
-    options: Json = {"stream": True, **({"stream_options": {"include_usage": True}} if usage else {}), **case.request}
+    options: Json = {
+        "stream": True,
+        **({"stream_options": {"include_usage": True}} if usage else {}),
+        **case.request,
+    }
     made = chat_to_responses(asked(**options))
     machine = ChunksFromEvents(made.reply_context, made.paths)
-    own = {"id": f"chatcmpl-{k}", "created": 1780000000 + k, "model": f"m-{k}", "service_tier": TIERS[k]}
+    own = {
+        "id": f"chatcmpl-{k}",
+        "created": 1780000000 + k,
+        "model": f"m-{k}",
+        "service_tier": TIERS[k],
+    }
     return [chunk | own for event in case.input for chunk in machine.feed(event)] + machine.close()
 
 
@@ -105,7 +114,12 @@ def orders(lengths: Sequence[int]) -> Iterator[Order]:
 
 
 def of_choice(chunks: Sequence[Json], k: int) -> list[Json]:
-    return [chunk | {"choices": [choice]} for chunk in chunks for choice in chunk["choices"] if choice["index"] == k]
+    return [
+        chunk | {"choices": [choice]}
+        for chunk in chunks
+        for choice in chunk["choices"]
+        if choice["index"] == k
+    ]
 
 
 def roles(chunks: Sequence[Json], k: int) -> list[str]:
@@ -115,18 +129,24 @@ def roles(chunks: Sequence[Json], k: int) -> list[str]:
 
 def check(chunks: Sequence[Json], streams: Sequence[Sequence[Json]]) -> None:
     """Hold what every merged stream promises."""
-    first_seen = list(dict.fromkeys(choice["index"] for chunk in chunks for choice in chunk["choices"]))
+    first_seen = list(
+        dict.fromkeys(choice["index"] for chunk in chunks for choice in chunk["choices"])
+    )
     assert first_seen == list(range(len(streams)))
     for key in ("id", "created", "model", "system_fingerprint", "service_tier", "object"):
         assert {chunk[key] for chunk in chunks} == {streams[0][0][key]}
     for k, own in enumerate(streams):
         assert roles(chunks, k) == ["assistant"]
-        assert accumulated(of_choice(chunks, k)) == accumulated(own)  # one finish chunk, and nothing behind it
+        assert accumulated(of_choice(chunks, k)) == accumulated(
+            own
+        )  # one finish chunk, and nothing behind it
         assert logprobs(of_choice(chunks, k)) == logprobs(own)
         finish = next(chunk for chunk in reversed(own) if chunk["choices"])["choices"][0]
         assert of_choice(chunks, k)[-1]["choices"] == [finish | {"index": k}]
     usages = [chunk["usage"] for own in streams for chunk in own if chunk.get("usage")]
-    assert [chunk["usage"] for chunk in chunks if chunk.get("usage")] == ([sum_usage(usages)] if usages else [])
+    assert [chunk["usage"] for chunk in chunks if chunk.get("usage")] == (
+        [sum_usage(usages)] if usages else []
+    )
     assert not usages or (chunks[-1]["usage"] and not chunks[-1]["choices"])
 
 
@@ -140,13 +160,20 @@ def logprobs(chunks: Sequence[Json]) -> list[Any]:
 
 def body(k: int, **more: Any) -> Json:
     made = chat_to_responses(asked())
-    reply = {"id": f"resp_{k}", "object": "response", "created_at": 1780000000 + k, "model": f"m-{k}"}
+    reply = {
+        "id": f"resp_{k}",
+        "object": "response",
+        "created_at": 1780000000 + k,
+        "model": f"m-{k}",
+    }
     said = reply | {"status": "completed", "output": [message(f"Answer {k}")]}
     return response_to_completion(said, made.reply_context, made.paths).body | more
 
 
 def test_whole_answers() -> None:
-    bodies = [body(k, usage=CHAT_USAGE, metadata={"k": str(k)}, service_tier=TIERS[k]) for k in range(3)]
+    bodies = [
+        body(k, usage=CHAT_USAGE, metadata={"k": str(k)}, service_tier=TIERS[k]) for k in range(3)
+    ]
     before = copy.deepcopy(bodies)
     merged = merge_completions(bodies)
     assert [(choice["index"], choice["message"]["content"]) for choice in merged["choices"]] == [
@@ -156,7 +183,9 @@ def test_whole_answers() -> None:
     ]
     assert [choice["finish_reason"] for choice in merged["choices"]] == ["stop"] * 3
     rest = {key: value for key, value in merged.items() if key not in ("choices", "usage")}
-    assert rest == {key: value for key, value in bodies[0].items() if key not in ("choices", "usage")}
+    assert rest == {
+        key: value for key, value in bodies[0].items() if key not in ("choices", "usage")
+    }
     assert merged["usage"] == {
         "prompt_tokens": 15,
         "completion_tokens": 12,
@@ -211,7 +240,13 @@ def test_sums(case: str) -> None:
 
 
 def verdict(name: str, *results: str) -> Json:
-    return {name: {"type": "moderation_results", "model": "mod", "results": [{"is": one} for one in results]}}
+    return {
+        name: {
+            "type": "moderation_results",
+            "model": "mod",
+            "results": [{"is": one} for one in results],
+        }
+    }
 
 
 FAILED: Json = {"output": {"type": "error", "code": "c", "message": "m"}}
@@ -220,7 +255,10 @@ MODERATIONS: Mapping[str, tuple[list[Any], Any]] = {
     "none": ([None, None], None),
     "one": ([verdict("output", "a")], verdict("output", "a")),
     "outputs in order": (
-        [verdict("input", "q") | verdict("output", "a"), verdict("input", "q") | verdict("output", "b")],
+        [
+            verdict("input", "q") | verdict("output", "a"),
+            verdict("input", "q") | verdict("output", "b"),
+        ],
         verdict("input", "q") | verdict("output", "a", "b"),
     ),
     "the input alone": ([verdict("input", "q"), verdict("input", "q")], verdict("input", "q")),
@@ -274,7 +312,9 @@ def test_every_order_of_the_chunks(case: str) -> None:
 
 
 def test_what_opens_a_stream() -> None:
-    first, second, third = (stream(k, case, usage=False) for k, case in enumerate((BY_ID["50-only-item-done"],) * 3))
+    first, second, third = (
+        stream(k, case, usage=False) for k, case in enumerate((BY_ID["50-only-item-done"],) * 3)
+    )
     machine = ChoicesFromStreams(3)
     assert machine.feed(2, third[0]) == []
     out = machine.feed(0, first[0])
@@ -291,7 +331,10 @@ def test_what_opens_a_stream() -> None:
 
 def test_the_keys_of_chunks_are_kept() -> None:
     case = BY_ID["50-only-item-done"]
-    streams = [[chunk | {"obfuscation": f"x{k}", "extra": k} for chunk in stream(k, case)[:-1]] for k in range(2)]
+    streams = [
+        [chunk | {"obfuscation": f"x{k}", "extra": k} for chunk in stream(k, case)[:-1]]
+        for k in range(2)
+    ]
     out = sung(streams, [0, *[1] * len(streams[1]), *[0] * (len(streams[0]) - 1)])
     assert out[1]["usage"] is None
     assert "obfuscation" not in out[1]
@@ -318,8 +361,13 @@ def test_moderation_comes_once_and_before_the_usage() -> None:
     streams = []
     for k in range(2):
         *chunks, usage = stream(k, case)
-        streams.append([*chunks, usage | {"usage": None} | {"moderation": verdict("output", f"o{k}")}, usage])
-    for order in ([*[1] * len(streams[1]), *[0] * len(streams[0])], [k for _ in streams[0] for k in range(2)]):
+        streams.append(
+            [*chunks, usage | {"usage": None} | {"moderation": verdict("output", f"o{k}")}, usage]
+        )
+    for order in (
+        [*[1] * len(streams[1]), *[0] * len(streams[0])],
+        [k for _ in streams[0] for k in range(2)],
+    ):
         out = sung(streams, order)
         assert [chunk for chunk in out if chunk.get("moderation")] == [out[-2]]
         assert out[-2]["moderation"] == verdict("output", "o0", "o1")
@@ -330,7 +378,11 @@ def test_moderation_comes_once_and_before_the_usage() -> None:
 def test_chunks_that_only_azure_has_pass_as_they_are() -> None:
     empty = {"id": "", "object": "", "created": 0, "model": ""}
     prompt = empty | {"choices": [], "prompt_filter_results": []}
-    late = empty | {"choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {"end_offset": 5}}]}
+    late = empty | {
+        "choices": [
+            {"index": 0, "finish_reason": None, "content_filter_offsets": {"end_offset": 5}}
+        ]
+    }
     streams = []
     for k in range(2):
         first, *rest = stream(k, BY_ID["50-only-item-done"])
@@ -413,7 +465,9 @@ def test_the_helper_makes_of_each_choice_what_it_makes_of_each_stream(data: st.D
     check(chunks, streams)
     made = helped(chunks)
     singles = [helped(own) for own in streams]
-    assert made.model_dump(exclude={"choices", "usage"}) == singles[0].model_dump(exclude={"choices", "usage"})
+    assert made.model_dump(exclude={"choices", "usage"}) == singles[0].model_dump(
+        exclude={"choices", "usage"}
+    )
     assert made.usage.model_dump() == sum_usage(one.usage.model_dump() for one in singles)
     for k, single in enumerate(singles):
         assert made.choices[k].model_dump() == single.choices[0].model_dump() | {"index": k}
@@ -451,15 +505,29 @@ def test_bytes_however_they_arrive(data: st.DataObject) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 @pytest.mark.parametrize("cut", CUTS)
 def test_the_client_reads_the_bytes(n: int, cut: str) -> None:
-    cases = [BY_ID["50-deltas-and-all-dones"], BY_ID["52-text-and-two-calls"], BY_ID["60-interleaved"], MORE[0]]
+    cases = [
+        BY_ID["50-deltas-and-all-dones"],
+        BY_ID["52-text-and-two-calls"],
+        BY_ID["60-interleaved"],
+        MORE[0],
+    ]
     streams = [stream(k, cases[k]) for k in range(n)]
     pieces = [CUTS[cut](frames(own)) for own in streams]
     chorus = StreamMerger(n)
-    said = [chorus.feed(k, piece) for row in itertools.zip_longest(*pieces) for k, piece in enumerate(row) if piece]
+    said = [
+        chorus.feed(k, piece)
+        for row in itertools.zip_longest(*pieces)
+        for k, piece in enumerate(row)
+        if piece
+    ]
     assert b"".join(said).count(b"[DONE]") == 1
-    answer = http.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(said))
+    answer = http.Response(
+        200, headers={"content-type": "text/event-stream"}, content=b"".join(said)
+    )
     mock = http.Client(transport=http.MockTransport(lambda _: answer))
-    client = openai.OpenAI(api_key="k", base_url="http://x.test/v1", http_client=mock, max_retries=0)
+    client = openai.OpenAI(
+        api_key="k", base_url="http://x.test/v1", http_client=mock, max_retries=0
+    )
     with client, helpers_of(client).stream(**asked(n=n)) as events:
         made = events.get_final_completion()
     for k, own in enumerate(streams):
@@ -468,7 +536,14 @@ def test_the_client_reads_the_bytes(n: int, cut: str) -> None:
     assert made.usage.total_tokens == 9 * n
 
 
-ERROR: Json = {"error": {"message": "Upstream says no.", "type": "server_error", "param": None, "code": "server_error"}}
+ERROR: Json = {
+    "error": {
+        "message": "Upstream says no.",
+        "type": "server_error",
+        "param": None,
+        "code": "server_error",
+    }
+}
 
 
 @pytest.mark.parametrize("k", [0, 1])
@@ -495,7 +570,10 @@ BROKEN: Mapping[str, tuple[bytes, str]] = {
     "not an object": (b"data: []\n\n", "invalid_event"),
     "empty": (b"data:\n\n", "invalid_event"),
     "done before the finish": (sse.DONE, "stream_inconsistent"),
-    "a shape that nobody has": (b'data: {"object":"chat.completion.chunk","choices":[7]}\n\n', "adapter_bug"),
+    "a shape that nobody has": (
+        b'data: {"object":"chat.completion.chunk","choices":[7]}\n\n',
+        "adapter_bug",
+    ),
 }
 
 

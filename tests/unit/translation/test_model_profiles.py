@@ -13,7 +13,13 @@ import pytest
 
 import adapter
 from adapter.errors import Unsupported
-from adapter.translation import ChunksFromEvents, Policy, ReplyContext, chat_to_responses, response_to_completion
+from adapter.translation import (
+    ChunksFromEvents,
+    Policy,
+    ReplyContext,
+    chat_to_responses,
+    response_to_completion,
+)
 from adapter.translation.model_profiles import (
     BUILT_IN_FACTS,
     BUILT_IN_PROFILES,
@@ -85,7 +91,12 @@ def test_names(name: str) -> None:
     served, tools, stops, key = NAMES[name]
     family = BUILT_IN_PROFILES.profile(name)
     where = "responses" if family.responses_only else "chat" if family.chat_only else BOTH
-    assert (where, family.tools_on_chat, family.named_choice_stops, family.logprobs_key) == (served, tools, stops, key)
+    assert (where, family.tools_on_chat, family.named_choice_stops, family.logprobs_key) == (
+        served,
+        tools,
+        stops,
+        key,
+    )
     assert not (family.responses_only and family.chat_only)
     assert bool(family.sources) == (name not in ("llama-3", ""))
 
@@ -153,7 +164,9 @@ def test_every_fact_has_a_source_and_says_something() -> None:
 
 def test_a_fact_speaks_of_what_a_family_has() -> None:
     assert {one.name for one in dataclasses.fields(ModelFact)} - {"names", "source"} == set(FIELDS)
-    assert ModelProfile() == ModelProfile(**{name: getattr(ModelProfile(), name) for name in FIELDS})
+    assert ModelProfile() == ModelProfile(
+        **{name: getattr(ModelProfile(), name) for name in FIELDS}
+    )
 
 
 # Which way a call can go
@@ -178,7 +191,9 @@ ONE_WAY = [
 
 @pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
 def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
-    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
+    assert (
+        bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,8 +207,12 @@ def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> Non
         ("gpt-6-astra", ["max"], False, False),
     ],
 )
-def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, tools: bool, expected: bool) -> None:
-    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
+def test_37_an_effort_that_is_taken_on_responses_only(
+    model: str, effort: Any, tools: bool, expected: bool
+) -> None:
+    assert (
+        bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,15 +226,26 @@ def test_37_an_effort_that_is_taken_on_responses_only(model: str, effort: Any, t
         ("gpt-6-astra", "low", True),
     ],
 )
-def test_37_azure_refuses_tools_from_a_later_model_on(model: str, effort: Any, expected: bool) -> None:
-    assert bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=True, effort=effort, azure=lambda: True)) == expected
+def test_37_azure_refuses_tools_from_a_later_model_on(
+    model: str, effort: Any, expected: bool
+) -> None:
+    assert (
+        bool(
+            BUILT_IN_PROFILES.responses_only_reason(
+                model, tools=True, effort=effort, azure=lambda: True
+            )
+        )
+        == expected
+    )
 
 
 def test_37_what_a_caller_says_of_tools_holds_on_azure_as_well() -> None:
     both = ModelProfiles.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
     assert both.responses_only_reason("gpt-5.4", tools=True, effort=None, azure=lambda: True)
     azure = ModelProfiles.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
-    assert azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+    assert (
+        azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+    )
     assert azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: False)
 
 
@@ -241,7 +271,9 @@ def test_37_a_call_that_cannot_be_carried_stays_on_chat_where_chat_takes_it(
     way_in: WayIn, more: dict[str, Any], one_way: bool
 ) -> None:
     """`seed` has no place on the Responses API: the call stays, unless Chat refuses it."""
-    seen = way_in.create({"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER)))
+    seen = way_in.create(
+        {"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER))
+    )
     assert seen.decision is not None
     assert seen.decision.reason == ("refused" if one_way else "unsupported")
     assert seen.paths == ([] if one_way else ["/v1/chat/completions"])
@@ -269,7 +301,13 @@ def test_37_on_azure(base: str, version: str | None, model: str) -> None:
         base_url=base.replace("gpt-5.4", model), api_key="key", default_query=query, max_retries=0,
         http_client=http.Client(transport=http.MockTransport(answer)), settings=adapter.Settings(backend="responses", hosts=["*"]),
     )  # fmt: skip
-    call: Any = {"model": model, "messages": MESSAGES, "seed": 1, "tools": [FUNCTION], "reasoning_effort": "high"}
+    call: Any = {
+        "model": model,
+        "messages": MESSAGES,
+        "seed": 1,
+        "tools": [FUNCTION],
+        "reasoning_effort": "high",
+    }
     with client:
         if model == "gpt-5.4":
             client.chat.completions.create(**call)
@@ -281,7 +319,9 @@ def test_37_on_azure(base: str, version: str | None, model: str) -> None:
             assert sent == []
 
 
-@pytest.mark.parametrize("override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}])
+@pytest.mark.parametrize(
+    "override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}]
+)
 def test_37_one_way_by_a_callers_own_facts(override: dict[str, Any]) -> None:
     facts = ModelProfiles.from_mapping({"gpt-5.6*": override})
     assert BUILT_IN_PROFILES.responses_only_reason("gpt-5.6", tools=True, effort=None)
@@ -293,9 +333,13 @@ def test_37_one_way_by_a_callers_own_facts(override: dict[str, Any]) -> None:
 
 
 def test_what_an_override_leaves_out_stays_as_it_is() -> None:
-    facts = ModelProfiles.from_mapping({"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}})
+    facts = ModelProfiles.from_mapping(
+        {"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}}
+    )
     family, built_in = facts.profile("gpt-4o"), BUILT_IN_PROFILES.profile("gpt-4o")
-    assert dataclasses.replace(family, named_choice_stops=True, sources=built_in.sources) == built_in
+    assert (
+        dataclasses.replace(family, named_choice_stops=True, sources=built_in.sources) == built_in
+    )
     assert family.sources[0] == "seen here"
     assert facts.profile("gpt-5") == BUILT_IN_PROFILES.profile("gpt-5")
 
@@ -335,27 +379,42 @@ def test_an_override_can_take_back() -> None:
             "o1-pro": {"responses_only": False},
         }
     )
-    assert (facts.profile("gpt-5-pro").chat_only, facts.profile("gpt-5-pro").responses_only) == (True, False)
-    assert (facts.profile("gpt-audio").chat_only, facts.profile("gpt-audio").responses_only) == (False, True)
+    assert (facts.profile("gpt-5-pro").chat_only, facts.profile("gpt-5-pro").responses_only) == (
+        True,
+        False,
+    )
+    assert (facts.profile("gpt-audio").chat_only, facts.profile("gpt-audio").responses_only) == (
+        False,
+        True,
+    )
     assert facts.shutdown("gpt-4o") is None
     assert not facts.profile("o1-pro").responses_only
 
 
 def test_dates_of_a_settings_file() -> None:
-    assert ModelProfiles.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m") == "2027-01-02"
+    assert (
+        ModelProfiles.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m")
+        == "2027-01-02"
+    )
 
 
 WRONG: dict[str, tuple[Any, str]] = {
     "no table": ([], r"^models: "),
     "empty name": ({"": {}}, r"^models\.: "),
     "facts no table": ({"gpt-4o": "chat_only"}, r"^models\.gpt-4o: "),
-    "near field": ({"gpt-4o": {"chatonly": True}}, r"^models\.gpt-4o\.chatonly: .*did you mean chat_only\?"),
+    "near field": (
+        {"gpt-4o": {"chatonly": True}},
+        r"^models\.gpt-4o\.chatonly: .*did you mean chat_only\?",
+    ),
     "far field": ({"gpt-4o": {"colour": True}}, r"^models\.gpt-4o\.colour: [^?]*$"),
     "names": ({"gpt-4o": {"names": ["x"]}}, r"^models\.gpt-4o\.names: "),
     "sources": ({"gpt-4o": {"sources": ["x"]}}, r"^models\.gpt-4o\.sources: "),
     "number": ({"gpt-*": {"chat_only": 1}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
     "null": ({"gpt-*": {"chat_only": None}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
-    "near value": ({"m": {"tools_on_chat": "nevr"}}, r"^models\.m\.tools_on_chat: .*did you mean 'never'\?"),
+    "near value": (
+        {"m": {"tools_on_chat": "nevr"}},
+        r"^models\.m\.tools_on_chat: .*did you mean 'never'\?",
+    ),
     "list value": ({"m": {"tools_on_chat": ["never"]}}, r"^models\.m\.tools_on_chat: "),
     "efforts": ({"m": {"refused_efforts": "none"}}, r"^models\.m\.refused_efforts: "),
     "an effort": ({"m": {"refused_efforts": ["none", 1]}}, r"^models\.m\.refused_efforts: "),
@@ -446,7 +505,9 @@ def test_an_error_through_the_ways_in(way_in: WayIn) -> None:
     assert "model: " + ONLY in str(seen.error)
 
 
-@pytest.mark.parametrize(("fact", "finish", "key"), [(True, "stop", True), (False, "tool_calls", False)])
+@pytest.mark.parametrize(
+    ("fact", "finish", "key"), [(True, "stop", True), (False, "tool_calls", False)]
+)
 def test_the_reply_goes_by_the_facts_of_the_call(fact: bool, finish: str, key: bool) -> None:
     facts = ModelProfiles.from_mapping({"mine": {"named_choice_stops": fact, "logprobs_key": fact}})
     body = {

@@ -64,16 +64,22 @@ def test_early_sdks_have_no_key_that_is_unknown_here() -> None:
 
 
 def test_every_rule_stands_under_its_own_name() -> None:
-    assert {name: rule.name for name, rule in CHAT_PARAMETERS.items()} == {name: name for name in CHAT_PARAMETERS}
+    assert {name: rule.name for name, rule in CHAT_PARAMETERS.items()} == {
+        name: name for name in CHAT_PARAMETERS
+    }
 
 
 def test_what_is_converted_has_a_converter_and_nothing_else_has() -> None:
-    assert CONVERTERS.keys() == {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.CONVERT}
+    assert CONVERTERS.keys() == {
+        name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.CONVERT
+    }
 
 
 def test_what_has_no_target_is_refused_or_done_here_and_nothing_else_is() -> None:
     without = {name: rule for name, rule in CHAT_PARAMETERS.items() if not rule.target}
-    refused = {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.REFUSE}
+    refused = {
+        name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.REFUSE
+    }
     assert {name for name, rule in without.items() if rule.support != "emulated"} == refused
     assert without.keys() - refused == {"n", "stop"}
 
@@ -91,7 +97,9 @@ def test_the_fates_are_counted() -> None:
 @pytest.mark.parametrize(("name", "value"), NEUTRAL)
 @pytest.mark.parametrize("policy", ["chat", "error", "drop"])
 def test_neutral_values_neither_hold_nor_lose(policy: Any, name: str, value: Any) -> None:
-    made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy(policy))
+    made = chat_to_responses(
+        {"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy(policy)
+    )
     assert made.body == LEAST
     assert made.held == ()
     assert made.losses == ()
@@ -102,11 +110,15 @@ def test_other_values_of_the_same_parameters_do(name: str, value: Any) -> None:
     made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value})
     assert made.body is None
     assert [loss.path for loss in made.held] == [name]
-    dropped = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy("drop"))
+    dropped = chat_to_responses(
+        {"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy("drop")
+    )
     assert [loss.path for loss in dropped.losses] == [name]
 
 
-@pytest.mark.parametrize("name", [name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY])
+@pytest.mark.parametrize(
+    "name", [name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY]
+)
 def test_what_is_copied_arrives_as_it_is_under_the_targets_name(name: str) -> None:
     value: Any = True if name == "stream" else "anything"
     made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}).body

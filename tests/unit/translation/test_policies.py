@@ -16,7 +16,12 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter.translation.parameters import CHAT_PARAMETERS, DEFAULT_POLICIES, UNSUPPORTED_MESSAGE_FIELDS, Conversion
+from adapter.translation.parameters import (
+    CHAT_PARAMETERS,
+    DEFAULT_POLICIES,
+    UNSUPPORTED_MESSAGE_FIELDS,
+    Conversion,
+)
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.http import arguments, http
 from tests.support.ways_in import Reply, Seen, Sent, WayIn, each_way_in, plain_body
@@ -108,7 +113,9 @@ each_policy = pytest.mark.parametrize("policy", POLICIES)
 
 def test_every_parameter_is_covered() -> None:
     copied = {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY}
-    known = (CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS) - DEFAULT_POLICIES.keys()  # those are in test_message_fields
+    known = (
+        CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
+    ) - DEFAULT_POLICIES.keys()  # those are in test_message_fields
     expected = (known - ALWAYS_CARRIED - copied) | {"model"}
     assert {case.parameter for case in CASES} == expected
     assert len({case.id for case in CASES}) == len(CASES)
@@ -243,7 +250,9 @@ def test_the_short_form(case: Case, way: str) -> None:
 @each_case
 def test_a_policy_for_something_else_does_not_count(case: Case, policy: str) -> None:
     other = "logit_bias" if case.parameter != "logit_bias" else "seed"
-    settings = Settings(backend="responses", unsupported=policy, unsupported_parameters={other: _other(policy)})
+    settings = Settings(
+        backend="responses", unsupported=policy, unsupported_parameters={other: _other(policy)}
+    )
     _check(case, policy, _call(settings, case.input))
 
 
@@ -273,7 +282,9 @@ def test_emulating_one_is_no_word_on_the_others(name: str) -> None:
 def test_one_way_models_are_refused_where_others_stay_on_chat(case: Case, policy: str) -> None:
     if case.parameter == "model":
         pytest.skip("the model is what it is about")
-    seen = _call(Settings(backend="responses", unsupported=policy), {**case.input, "model": "gpt-5-pro"})
+    seen = _call(
+        Settings(backend="responses", unsupported=policy), {**case.input, "model": "gpt-5-pro"}
+    )
     assert seen.decision is not None
     if _outcome(case, policy) == "drop":
         assert [sent.path for sent in seen.sent] == [RESPONSES]
@@ -282,7 +293,9 @@ def test_one_way_models_are_refused_where_others_stay_on_chat(case: Case, policy
     assert seen.sent == []
     assert isinstance(seen.error, openai.BadRequestError)
     assert (seen.error.code, seen.error.param) == ("unsupported_by_responses", case.path)
-    assert ("can't stay on Chat Completions" in str(seen.error.body)) is (_outcome(case, policy) == "chat")
+    assert ("can't stay on Chat Completions" in str(seen.error.body)) is (
+        _outcome(case, policy) == "chat"
+    )
     assert (seen.decision.backend, seen.decision.reason) == ("responses", "refused")
     assert seen.ledger == [(case.path, "held")]
 
@@ -308,7 +321,9 @@ def test_several_at_once() -> None:
 
 @pytest.mark.parametrize("strict", ["chat", "error"])
 def test_one_that_holds_the_call_outweighs_those_that_are_dropped(strict: str) -> None:
-    settings = Settings(backend="responses", unsupported="drop", unsupported_parameters={"seed": strict})
+    settings = Settings(
+        backend="responses", unsupported="drop", unsupported_parameters={"seed": strict}
+    )
     seen = _call(settings, _together())
     assert [sent.path for sent in seen.sent] == ([CHAT] if strict == "chat" else [])
     assert ("seed", "held") in seen.ledger
@@ -318,7 +333,9 @@ def test_one_that_holds_the_call_outweighs_those_that_are_dropped(strict: str) -
 
 def test_an_error_outweighs_what_would_stay_on_chat() -> None:
     for name in ("seed", "logit_bias"):
-        seen = _call(Settings(backend="responses", unsupported_parameters={name: "error"}), _together())
+        seen = _call(
+            Settings(backend="responses", unsupported_parameters={name: "error"}), _together()
+        )
         assert seen.sent == []
         assert isinstance(seen.error, openai.BadRequestError)
         assert seen.error.param == name
@@ -331,12 +348,17 @@ def _rows() -> Iterator[str]:
         cells = []
         for policy in POLICIES:
             seen = _call(Settings(backend="responses", unsupported=policy), case.input)
-            went = ", ".join(sent.path.removeprefix("/v1/") for sent in seen.sent) or f"400, param {seen.error.param}"  # type: ignore[union-attr]
+            went = (
+                ", ".join(sent.path.removeprefix("/v1/") for sent in seen.sent)
+                or f"400, param {seen.error.param}"
+            )  # type: ignore[union-attr]
             cells.append(f"{went}; {', '.join(action for _, action in seen.ledger)}")
         emulated = ""
         if case.id in EMULATED:
             seen = _call(Settings(backend="responses", emulate=[case.id]), case.input)
-            emulated = f"{len(seen.sent)} × responses; {', '.join(action for _, action in seen.ledger)}"
+            emulated = (
+                f"{len(seen.sent)} × responses; {', '.join(action for _, action in seen.ledger)}"
+            )
         yield f"| {case.id} | `{case.path}` | {' | '.join(cells)} | {emulated} |"
 
 

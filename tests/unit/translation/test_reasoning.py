@@ -41,14 +41,27 @@ def outputs(draw: st.DrawFn) -> list[Item]:
             message
             | draw(
                 st.sampled_from(
-                    [{}, {"phase": "commentary"}, {"phase": "final_answer"}, {"phase": "new"}, {"phase": None}]
+                    [
+                        {},
+                        {"phase": "commentary"},
+                        {"phase": "final_answer"},
+                        {"phase": "new"},
+                        {"phase": None},
+                    ]
                 )
             )
         )
     for k in range(draw(st.integers(1, 3))):
         for _ in range(draw(st.integers(0, 2))):
             secret = draw(st.text("ABC=", min_size=0, max_size=3))
-            made.append({"type": "reasoning", "id": f"rs_{k}", "summary": [], "encrypted_content": secret or None})
+            made.append(
+                {
+                    "type": "reasoning",
+                    "id": f"rs_{k}",
+                    "summary": [],
+                    "encrypted_content": secret or None,
+                }
+            )
         made.append(
             {
                 "type": "function_call",
@@ -63,9 +76,15 @@ def outputs(draw: st.DrawFn) -> list[Item]:
 
 def message_of(output: list[Item]) -> Item:
     """Write what a chat history keeps of an output."""
-    text = "".join(part["text"] for item in output if item["type"] == "message" for part in item["content"])
+    text = "".join(
+        part["text"] for item in output if item["type"] == "message" for part in item["content"]
+    )
     calls = [
-        {"id": item["call_id"], "type": "function", "function": {"name": item["name"], "arguments": item["arguments"]}}
+        {
+            "id": item["call_id"],
+            "type": "function",
+            "function": {"name": item["name"], "arguments": item["arguments"]},
+        }
         for item in output
         if item["type"] == "function_call"
     ]
@@ -73,7 +92,10 @@ def message_of(output: list[Item]) -> Item:
 
 
 def answers_to(message: Item) -> list[Item]:
-    return [{"role": "tool", "tool_call_id": one["id"], "content": "ok"} for one in message["tool_calls"]]
+    return [
+        {"role": "tool", "tool_call_id": one["id"], "content": "ok"}
+        for one in message["tool_calls"]
+    ]
 
 
 users = words.filter(bool).map(lambda text: {"role": "user", "content": text})
@@ -88,7 +110,10 @@ def steps(*, guessable: bool) -> Any:
 def _with_random_ids(drawn: list[Any]) -> list[Any]:
     numbers = itertools.count()
     return [
-        [{**item, "call_id": random_id(next(numbers))} if "call_id" in item else item for item in step]
+        [
+            {**item, "call_id": random_id(next(numbers))} if "call_id" in item else item
+            for item in step
+        ]
         if isinstance(step, list)
         else step
         for step in drawn
@@ -111,10 +136,18 @@ def _expected(output: list[Item]) -> list[Item]:
     out = []
     for item in output:
         if item["type"] == "reasoning":
-            out += [{key: value for key, value in item.items() if key != "id"}] if item["encrypted_content"] else []
+            out += (
+                [{key: value for key, value in item.items() if key != "id"}]
+                if item["encrypted_content"]
+                else []
+            )
         elif item["type"] == "message":
             parts = [{**part, "annotations": []} for part in item["content"]]
-            phase = {"phase": item["phase"]} if item.get("phase") in ("commentary", "final_answer") else {}
+            phase = (
+                {"phase": item["phase"]}
+                if item.get("phase") in ("commentary", "final_answer")
+                else {}
+            )
             out.append({"type": "message", "role": "assistant", "content": parts, **phase})
         else:
             out.append({key: value for key, value in item.items() if key != "id"})
@@ -128,13 +161,17 @@ def _by_own_id(item: Item, plain: Any) -> Item:
 
 
 def _history(plain: Any, *, named: bool = False) -> Any:
-    history = read_history(plain.body["input"], plain.index.items, named=named, call_ids=plain.asked.call_ids)
+    history = read_history(
+        plain.body["input"], plain.index.items, named=named, call_ids=plain.asked.call_ids
+    )
     history.keeps_empty = True
     return history
 
 
 @given(conversations)
-def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[bool, list[Any]]) -> None:
+def test_a_history_that_comes_back_as_it_was_is_whole_again(
+    conversation: tuple[bool, list[Any]],
+) -> None:
     """Turn by turn, as an application does it: in a named conversation whatever the ids, in any other with random ones."""
     named, steps = conversation
     messages: list[Item] = [{"role": "user", "content": "Go."}]
@@ -156,7 +193,8 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(conversation: tuple[
         message = message_of(step)
         messages += [message, *answers_to(message)]
         outputs = [
-            {"type": "function_call_output", "call_id": one["id"], "output": "ok"} for one in message["tool_calls"]
+            {"type": "function_call_output", "call_id": one["id"], "output": "ok"}
+            for one in message["tool_calls"]
         ]
         expected += [*_expected(step), *outputs]
     plain = _translated(messages)
@@ -235,9 +273,25 @@ def test_sizes_are_near_the_truth(output: list[Item]) -> None:
 
 
 def test_families() -> None:
-    same = ("gpt-5", "gpt-5-2025-08-07", "openai/gpt-5", "openai.gpt-5", "ft:gpt-5:acme::abc", "GPT-5", "gpt-5-latest")
+    same = (
+        "gpt-5",
+        "gpt-5-2025-08-07",
+        "openai/gpt-5",
+        "openai.gpt-5",
+        "ft:gpt-5:acme::abc",
+        "GPT-5",
+        "gpt-5-latest",
+    )
     assert {family_name(name) for name in same} == {"gpt-5"}
-    assert len({family_name(name) for name in ("gpt-5", "gpt-5-mini", "gpt-5.1", "o3", "o3-mini", "my-model")}) == 6
+    assert (
+        len(
+            {
+                family_name(name)
+                for name in ("gpt-5", "gpt-5-mini", "gpt-5.1", "o3", "o3-mini", "my-model")
+            }
+        )
+        == 6
+    )
 
 
 def test_reasoning_in_plain_text_counts_too() -> None:
@@ -252,16 +306,26 @@ def test_reasoning_in_plain_text_counts_too() -> None:
 
 def test_a_name_in_front_of_the_models_words_costs_no_continuity() -> None:
     policy = Policy(emulate=frozenset({"name"}))
-    said = {"type": "message", "phase": "final_answer", "content": [{"type": "output_text", "text": "Looking."}]}
+    said = {
+        "type": "message",
+        "phase": "final_answer",
+        "content": [{"type": "output_text", "text": "Looking."}],
+    }
     call = {"type": "function_call", "call_id": random_id(1), "name": "f", "arguments": "{}"}
     thought = {"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}
     output = [thought, said, call]
     messages: list[Item] = [{"role": "user", "content": "Go.", "name": "Bob"}]
-    memo = _history(chat_to_responses({"model": "gpt-5", "messages": messages}, policy)).memo(output)
+    memo = _history(chat_to_responses({"model": "gpt-5", "messages": messages}, policy)).memo(
+        output
+    )
     assert memo is not None
     message = {**message_of(output), "name": "Ann"}
-    plain: Any = chat_to_responses({"model": "gpt-5", "messages": [*messages, message, *answers_to(message)]}, policy)
-    back = insert_turns(plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn})
+    plain: Any = chat_to_responses(
+        {"model": "gpt-5", "messages": [*messages, message, *answers_to(message)]}, policy
+    )
+    back = insert_turns(
+        plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn}
+    )
     assert [item.get("type", "message") for item in back.items] == [
         "message", "reasoning", "message", "function_call", "function_call_output",
     ]  # fmt: skip

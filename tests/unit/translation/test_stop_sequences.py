@@ -27,7 +27,10 @@ def reference(text: str, sequences: Sequence[str]) -> int | None:
 
 
 def tokens(text: str) -> list[dict[str, Any]]:
-    return [{"token": one, "logprob": -0.5, "bytes": list(one.encode()), "top_logprobs": []} for one in text]
+    return [
+        {"token": one, "logprob": -0.5, "bytes": list(one.encode()), "top_logprobs": []}
+        for one in text
+    ]
 
 
 def run(sequences: Sequence[str], pieces: Sequence[TextPiece]) -> tuple[str, list[str], StopCutter]:
@@ -49,7 +52,9 @@ def split(data: st.DataObject, text: str) -> list[str]:
 
 @settings(max_examples=examples(150))
 @given(stops, texts, st.data())
-def test_any_split_gives_the_reference_cut(sequences: tuple[str, ...], text: str, data: st.DataObject) -> None:
+def test_any_split_gives_the_reference_cut(
+    sequences: tuple[str, ...], text: str, data: st.DataObject
+) -> None:
     expected = reference(text, sequences)
     shown, _, cut = run(sequences, [TextPiece(piece) for piece in split(data, text)])
     assert cut.position == expected
@@ -73,14 +78,19 @@ def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: s
 
 @settings(max_examples=examples(50))
 @given(stops, texts)
-def test_a_match_is_known_as_soon_as_nothing_can_beat_it(sequences: tuple[str, ...], text: str) -> None:
+def test_a_match_is_known_as_soon_as_nothing_can_beat_it(
+    sequences: tuple[str, ...], text: str
+) -> None:
     cut = StopCutter(sequences)
     for end in range(1, len(text) + 1):
         cut.feed([TextPiece(text[end - 1])])
         seen = text[:end]
         found = reference(seen, sequences)
         open_still = found is not None and any(
-            seen[start:] == one[: end - start] for start in range(found) for one in sequences if end - start < len(one)
+            seen[start:] == one[: end - start]
+            for start in range(found)
+            for one in sequences
+            if end - start < len(one)
         )
         assert cut.is_cut == (found is not None and not open_still)
         if cut.is_cut:
@@ -122,7 +132,9 @@ def test_logprobs_go_with_their_text(
 )
 def test_tokens_that_fit_badly(spelled: list[bytes | None], kept: int) -> None:
     entries = [{"token": "x", "bytes": None if one is None else list(one)} for one in spelled]
-    shown, tokens_, _ = run(("?",), [TextPiece("👋!", entries), TextPiece("?", [{"token": "?", "bytes": [63]}])])
+    shown, tokens_, _ = run(
+        ("?",), [TextPiece("👋!", entries), TextPiece("?", [{"token": "?", "bytes": [63]}])]
+    )
     assert shown == "👋!"
     assert len(tokens_) == kept
 

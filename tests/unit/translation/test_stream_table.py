@@ -14,9 +14,9 @@ from adapter.translation.streams.events_to_chunks import IGNORED, TABLE, State
 
 # On the wire, of some servers, and in no type of the SDK.
 UNTYPED = frozenset({"keepalive", "response.cancelled", "response.done", "response.error"})
-TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "error"}) | UNTYPED - {
-    "keepalive"
-}
+TERMINAL = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "error"}
+) | UNTYPED - {"keepalive"}
 
 HANDLED = frozenset(kind for _, kind in TABLE)
 
@@ -35,13 +35,19 @@ def types_of(event: Any) -> list[str]:
 
 
 # Names in the types of the first SDKs that never were on the wire; later ones write `code_interpreter_call_code`.
-MISSPELT = frozenset({"response.code_interpreter_call.code.delta", "response.code_interpreter_call.code.done"})
-SDK = frozenset(kind for event in members(ResponseStreamEvent) for kind in types_of(event)) - MISSPELT
+MISSPELT = frozenset(
+    {"response.code_interpreter_call.code.delta", "response.code_interpreter_call.code.done"}
+)
+SDK = (
+    frozenset(kind for event in members(ResponseStreamEvent) for kind in types_of(event)) - MISSPELT
+)
 
 
 def test_the_walk_finds_the_union() -> None:
     assert {"response.created", "response.output_text.delta", "response.completed", "error"} <= SDK
-    assert len(SDK) >= 30  # in the first SDK with the Responses API; 59 and the steering events in 3.54
+    assert (
+        len(SDK) >= 30
+    )  # in the first SDK with the Responses API; 59 and the steering events in 3.54
 
 
 @pytest.mark.parametrize("kind", sorted(SDK | UNTYPED))

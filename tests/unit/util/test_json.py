@@ -60,7 +60,8 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters()),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=4)
     ),
     max_leaves=8,
 )
@@ -96,7 +97,12 @@ class Plain:
         self.raw = raw
 
 
-RAW = [(b"Content-Type", b"text/html"), (b"X-Other", b"1"), (b"x-other", b"2"), (b"CONTENT-LENGTH", b"5")]
+RAW = [
+    (b"Content-Type", b"text/html"),
+    (b"X-Other", b"1"),
+    (b"x-other", b"2"),
+    (b"CONTENT-LENGTH", b"5"),
+]
 
 
 @pytest.mark.parametrize("kind", [http.Headers, Plain], ids=["the library's", "public parts alone"])
@@ -104,9 +110,14 @@ def test_header_fields(kind: Any) -> None:
     headers = kind(RAW)
     assert header_fields.values(headers, b"x-other") == ["1", "2"]
     assert header_fields.value(headers, b"content-type") == "text/html"
-    assert (header_fields.value(headers, b"absent"), header_fields.has(headers, b"absent")) == ("", False)
+    assert (header_fields.value(headers, b"absent"), header_fields.has(headers, b"absent")) == (
+        "",
+        False,
+    )
     assert header_fields.has(headers, b"content-length")
-    made = header_fields.replaced(headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")])
+    made = header_fields.replaced(
+        headers, frozenset({b"content-length", b"x-other"}), [(b"X-New", b"3")]
+    )
     assert type(made) is kind
     assert made.raw == [(b"Content-Type", b"text/html"), (b"X-New", b"3")]
     assert headers.raw == RAW
@@ -123,6 +134,9 @@ def test_edited_headers_are_whole_ones() -> None:
 def test_what_was_said_is_not_kept() -> None:
     """Pydantic's reader keeps strings for all replies to come; here the names alone."""
     data = b'{"the name of a field": "the words of a person"}'
-    (name, words), (name_again, words_again) = [*fast_json.loads(data).items(), *fast_json.loads(data).items()]
+    (name, words), (name_again, words_again) = [
+        *fast_json.loads(data).items(),
+        *fast_json.loads(data).items(),
+    ]
     assert name is name_again
     assert words is not words_again
