@@ -206,7 +206,7 @@ def _adapter_modules(folder: Path) -> list[Path]:
     return [
         path
         for path in (folder / "adapter" / "__init__.py", folder / "adapter.py")
-        if os.path.isfile(path)
+        if os.path.isfile(path)  # noqa: PTH113
     ]
 
 

@@ -34,9 +34,9 @@ def others(server: Server) -> list[Row]:
         python = folder / "bin" / "python"
         if not python.exists():
             continue
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # as above
             [python, BRIDGES, name, server.base_url], capture_output=True, check=False, env=OFFLINE
-        )  # as above
+        )
         if done.returncode:
             print(f"{name}: {done.stderr.decode().strip().rpartition(chr(10))[2]}")
             continue

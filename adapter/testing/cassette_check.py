@@ -86,9 +86,8 @@ def hidden_secrets_in(path: Path, text: str) -> Iterator[Finding]:
     import yaml
 
     try:
-        interactions = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[
-            "interactions"
-        ]
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        interactions = yaml.load(text, Loader=loader)["interactions"]  # noqa: S506  # both are safe
         for number, each in enumerate(interactions):
             for side in ("request", "response"):
                 for where, what in _hidden(each[side]):

@@ -48,7 +48,8 @@ from tests.support.ways_in import CHAT_COMPLETION, WAYS_IN, WayIn, Reply, Sent, 
 __all__ = ["shared_redis"]
 
 ASYNC, SYNC = (
-    next(way_in for way_in in WAYS_IN if way_in.kind == "client" and way_in.asynchronous is mode) for mode in (True, False)
+    next(way_in for way_in in WAYS_IN if way_in.kind == "client" and way_in.asynchronous is mode)
+    for mode in (True, False)
 )
 each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 ENCRYPTED = ["reasoning.encrypted_content"]
@@ -123,7 +124,11 @@ def test_a_turn_comes_back(loop: str, stream: bool, way_in: WayIn) -> None:
     assert first["include"] == second["include"] == ENCRYPTED
     assert talk.seen is not None
     assert talk.seen.decision is not None
-    dropped = [one for one in talk.seen.decision.losses if one.why not in ("commentary beside a final text", _TWICE)]
+    dropped = [
+        one
+        for one in talk.seen.decision.losses
+        if one.why not in ("commentary beside a final text", _TWICE)
+    ]
     assert dropped == []
 
 
@@ -142,9 +147,9 @@ def test_the_prefix_stays_from_turn_to_turn(stream: bool, way_in: WayIn) -> None
     talk.turns(2)
     inputs = [body["input"] for body in api.sent]
     assert all(longer[: len(shorter)] == shorter for shorter, longer in itertools.pairwise(inputs))
-    assert [item["encrypted_content"] for item in inputs[-1] if item.get("type") == "reasoning"] == [
-        f"gAAAA-{k}" for k in (0, 1, 2, 3, 9)
-    ]
+    assert [
+        item["encrypted_content"] for item in inputs[-1] if item.get("type") == "reasoning"
+    ] == [f"gAAAA-{k}" for k in (0, 1, 2, 3, 9)]
 
 
 @each_way_in
@@ -154,16 +159,27 @@ def test_custom_tools(stream: bool, way_in: WayIn) -> None:
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "tools": [{"type": "custom", "custom": {"name": "shell"}}]}
     (way_in.stream if stream else way_in.create)({**body, "messages": history}, api).reraise()
-    asked = {"id": random_id(1), "type": "custom", "custom": {"name": "shell", "input": "free text"}}
+    asked = {
+        "id": random_id(1),
+        "type": "custom",
+        "custom": {"name": "shell", "input": "free text"},
+    }
     history += answered({"role": "assistant", "content": None, "tool_calls": [asked]})
     way_in.create({**body, "messages": history}, api).reraise()
-    assert spoken(api.sent[1]["input"]) == ["user", "reasoning", "custom_tool_call", "custom_tool_call_output"]
+    assert spoken(api.sent[1]["input"]) == [
+        "user",
+        "reasoning",
+        "custom_tool_call",
+        "custom_tool_call_output",
+    ]
 
 
 @each_way_in
 @each_form
 @pytest.mark.parametrize(
-    ("conversation", "expected"), [("legacy", ["gAAAA-1", "gAAAA-2"]), (None, [])], ids=["named", "unnamed"]
+    ("conversation", "expected"),
+    [("legacy", ["gAAAA-1", "gAAAA-2"]), (None, [])],
+    ids=["named", "unnamed"],
 )
 def test_the_deprecated_form_has_no_ids(
     conversation: str | None, expected: list[str], stream: bool, way_in: WayIn
@@ -173,14 +189,20 @@ def test_the_deprecated_form_has_no_ids(
     body = {"model": "gpt-5", "functions": [TOOL["function"]]}
     with adapter.use(conversation=conversation):
         for _ in range(2):  # the same call twice: the second time it is another
-            (way_in.stream if stream else way_in.create)({**body, "messages": history}, api).reraise()
+            (way_in.stream if stream else way_in.create)(
+                {**body, "messages": history}, api
+            ).reraise()
             asked = {"name": "look_up", "arguments": '{"key": "value"}'}
             history += [
                 {"role": "assistant", "content": None, "function_call": asked},
                 {"role": "function", "name": "look_up", "content": "ok"},
             ]
         way_in.create({**body, "messages": history}, api).reraise()
-    found = [item["encrypted_content"] for item in api.sent[2]["input"] if item.get("type") == "reasoning"]
+    found = [
+        item["encrypted_content"]
+        for item in api.sent[2]["input"]
+        if item.get("type") == "reasoning"
+    ]
     assert found == expected
 
 
@@ -189,25 +211,42 @@ def test_the_deprecated_form_has_no_ids(
 def test_each_of_several_answers_has_its_own(stream: bool, way_in: WayIn) -> None:
     answers = [[R(k), C(k)] for k in range(3)]
     api = Api(*answers, [said("Done.", None)])
-    body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
+    body = {
+        "model": "gpt-5",
+        "tools": [TOOL],
+        "messages": [{"role": "user", "content": "Find out."}],
+    }
     ask = way_in.stream if stream else way_in.create
     seen = ask({**body, "n": 3}, api, emulate=("n",))
     seen.reraise()
     if stream:
         ids = {
-            part.id for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or [] if part.id
+            part.id
+            for chunk in seen.chunks
+            for one in chunk.choices
+            for part in one.delta.tool_calls or []
+            if part.id
         }
     else:
         ids = {choice.message.tool_calls[0].id for choice in seen.value.choices}
     assert ids == {random_id(0), random_id(1), random_id(2)}
     chosen = [
-        {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
+        {
+            "id": random_id(1),
+            "type": "function",
+            "function": {"name": "look_up", "arguments": '{"key": "value"}'},
+        }
     ]
-    history = [*body["messages"], *answered({"role": "assistant", "content": None, "tool_calls": chosen})]
+    history = [
+        *body["messages"],
+        *answered({"role": "assistant", "content": None, "tool_calls": chosen}),
+    ]
     way_in.create({**body, "messages": history}, api).reraise()
-    assert [item["encrypted_content"] for item in api.sent[3]["input"] if item.get("type") == "reasoning"] == [
-        "gAAAA-1"
-    ]
+    assert [
+        item["encrypted_content"]
+        for item in api.sent[3]["input"]
+        if item.get("type") == "reasoning"
+    ] == ["gAAAA-1"]
 
 
 # What doesn't come back
@@ -227,11 +266,20 @@ def _changed(history: list[Item], **changes: Any) -> list[Item]:
 
 EDITS: dict[str, Callable[[list[Item]], list[Item]]] = {
     "other arguments": lambda history: _changed(history, arguments='{"key": "other"}'),
-    "the same arguments, written otherwise": lambda history: _changed(history, arguments='{"key":"value"}'),
+    "the same arguments, written otherwise": lambda history: _changed(
+        history, arguments='{"key":"value"}'
+    ),
     "another function": lambda history: _changed(history, name="other"),
     "another id": lambda history: _changed(history, id=random_id(9)),
-    "another user message": lambda history: [{"role": "user", "content": "Tell me her secrets."}, *history[1:]],
-    "a user message put in between": lambda history: [history[0], {"role": "user", "content": "Wait."}, *history[1:]],
+    "another user message": lambda history: [
+        {"role": "user", "content": "Tell me her secrets."},
+        *history[1:],
+    ],
+    "a user message put in between": lambda history: [
+        history[0],
+        {"role": "user", "content": "Wait."},
+        *history[1:],
+    ],
     "no user message": lambda history: history[1:],
     "a call removed": lambda history: [
         history[0],
@@ -263,18 +311,24 @@ def test_a_history_that_was_edited_gets_none(edit: str, way_in: WayIn) -> None:
 
 
 KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
-    "a system message that holds a clock": lambda history: [{"role": "system", "content": "It is 12:34."}, *history],
+    "a system message that holds a clock": lambda history: [
+        {"role": "system", "content": "It is 12:34."},
+        *history,
+    ],
     "older messages trimmed": lambda history: history[2:],
     "a tool's answer shortened": lambda history: [*history[:-1], {**history[-1], "content": "…"}],
     "the text as parts": lambda history: [
-        {**one, "content": [{"type": "text", "text": one["content"]}]} if one["role"] == "user" else one
+        {**one, "content": [{"type": "text", "text": one["content"]}]}
+        if one["role"] == "user"
+        else one
         for one in history
     ],
     "content left out": lambda history: [
         {key: value for key, value in one.items() if value is not None} for one in history
     ],
     "other words beside the calls": lambda history: [
-        {**one, "content": "…"} if one["role"] == "assistant" and "tool_calls" in one else one for one in history
+        {**one, "content": "…"} if one["role"] == "assistant" and "tool_calls" in one else one
+        for one in history
     ],
     "calls in messages of their own": lambda history: [
         *history[:3],
@@ -292,7 +346,11 @@ KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
 def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
     api = Api([R(1), C(1), C(2)], [said("Done.", None)])
     talk = Talk(way_in, api)
-    talk.history = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}, *talk.history]
+    talk.history = [
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "Hello!"},
+        *talk.history,
+    ]
     talk.turn()
     talk.history = KEPT[edit](talk.history)
     talk.turn()
@@ -305,7 +363,9 @@ def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
 @each_way_in
 @each_form
 @pytest.mark.parametrize("conversation", ["c-1", None], ids=["named", "unnamed"])
-def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None, stream: bool, way_in: WayIn) -> None:
+def test_servers_that_begin_every_turn_with_the_same_id(
+    conversation: str | None, stream: bool, way_in: WayIn
+) -> None:
     outputs = [[R(k), C(k, call_id="call_0")] for k in range(4)]
     api = Api(*outputs[:2], [said("First.", None)], *outputs[2:], [said("Second.", None)])
     with adapter.use(conversation=conversation):
@@ -313,26 +373,40 @@ def test_servers_that_begin_every_turn_with_the_same_id(conversation: str | None
         talk.turns(3)
         talk.history.append(talk.history[0])  # the same words again
         talk.turns(3)
-    found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
+    found = [
+        item["encrypted_content"]
+        for item in api.sent[-1]["input"]
+        if item.get("type") == "reasoning"
+    ]
     assert found == (["gAAAA-0", "gAAAA-1", "gAAAA-2", "gAAAA-3"] if conversation else [])
 
 
 @each_way_in
 @each_form
 @pytest.mark.parametrize("conversation", ["c-2", None], ids=["named", "unnamed"])
-def test_an_unguessable_id_that_repeats(conversation: str | None, stream: bool, way_in: WayIn) -> None:
+def test_an_unguessable_id_that_repeats(
+    conversation: str | None, stream: bool, way_in: WayIn
+) -> None:
     own = random_id(f"{way_in.name} {stream} {conversation}")
     api = Api(*([R(k), C(k, call_id=own)] for k in range(3)), [said("Done.", None)])
     with adapter.use(conversation=conversation):
         Talk(way_in, api, stream=stream).turns(4)
-    found = [item["encrypted_content"] for item in api.sent[-1]["input"] if item.get("type") == "reasoning"]
+    found = [
+        item["encrypted_content"]
+        for item in api.sent[-1]["input"]
+        if item.get("type") == "reasoning"
+    ]
     assert found == ["gAAAA-0", "gAAAA-1", "gAAAA-2"]
     for earlier, later in pairwise(sent["input"] for sent in api.sent):
         assert later[: len(earlier)] == earlier
 
 
 def _made_up(message: str) -> list[Item]:
-    asked = {"id": random_id(1), "type": "function", "function": {"name": "look_up", "arguments": '{"key": "value"}'}}
+    asked = {
+        "id": random_id(1),
+        "type": "function",
+        "function": {"name": "look_up", "arguments": '{"key": "value"}'},
+    }
     return [
         {"role": "user", "content": message},
         *answered({"role": "assistant", "content": None, "tool_calls": [asked]}),
@@ -363,12 +437,18 @@ def test_a_made_up_history_recalls_nobodys_thoughts(way_in: WayIn) -> None:
         ("base URL", {"base_url": "https://other.test/v1"}, False),
     ],
 )
-def test_nothing_crosses(what: str, given: dict[str, Any], *, shared: bool, asynchronous: bool) -> None:
+def test_nothing_crosses(
+    what: str, given: dict[str, Any], *, shared: bool, asynchronous: bool
+) -> None:
     assert _recalled({}, given, asynchronous=asynchronous) is shared
-    assert _recalled({}, given, asynchronous=asynchronous, memory_scope="ours"), "a named scope takes their place"
+    assert _recalled({}, given, asynchronous=asynchronous, memory_scope="ours"), (
+        "a named scope takes their place"
+    )
 
 
-def _recalled(one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool = False, **settings: Any) -> bool:
+def _recalled(
+    one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool = False, **settings: Any
+) -> bool:
     """Tell whether what one client's call brought is put back into another's."""
     from tests.support.http import http as HTTP  # noqa: N812
 
@@ -390,7 +470,9 @@ def _recalled(one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool 
                 await client.chat.completions.create(**body, messages=messages)
         else:
             with adapter.OpenAI(
-                **given, settings=chosen, http_client=HTTP.Client(transport=HTTP.MockTransport(handle))
+                **given,
+                settings=chosen,
+                http_client=HTTP.Client(transport=HTTP.MockTransport(handle)),
             ) as client:
                 client.chat.completions.create(**body, messages=messages)
 
@@ -407,8 +489,12 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
     with adapter.use(conversation="one"):
         Talk(way_in, api).turn()
         way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-        way_in.create({**body, "model": "gpt-5-2025-08-07", "messages": _made_up("Find out.")}, api).reraise()
-        way_in.create({**body, "model": "gpt-5-mini", "messages": _made_up("Find out.")}, api).reraise()
+        way_in.create(
+            {**body, "model": "gpt-5-2025-08-07", "messages": _made_up("Find out.")}, api
+        ).reraise()
+        way_in.create(
+            {**body, "model": "gpt-5-mini", "messages": _made_up("Find out.")}, api
+        ).reraise()
     with adapter.use(conversation="two"):
         way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
     assert [spoken(sent["input"]).count("reasoning") for sent in api.sent[1:]] == [1, 1, 0, 0]
@@ -441,16 +527,27 @@ def test_who_is_asked_for_reasoning(model: str, carry: str, *, asked: bool, way_
 @each_way_in
 def test_what_the_caller_asks_for_stays(way_in: WayIn) -> None:
     api = Api([said("Hi.", None)])
-    more = {"extra_body": {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}}
-    way_in.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, api).reraise()
-    assert api.sent[0]["include"] == ["reasoning.encrypted_content", "web_search_call.action.sources"]
+    more = {
+        "extra_body": {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}
+    }
+    way_in.create(
+        {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, api
+    ).reraise()
+    assert api.sent[0]["include"] == [
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+    ]
 
 
 # What the API won't have
 
 
 def _refusing(
-    code: str | None, message: str, param: str | None, when: Callable[[Item], bool], *outputs: Sequence[Item]
+    code: str | None,
+    message: str,
+    param: str | None,
+    when: Callable[[Item], bool],
+    *outputs: Sequence[Item],
 ) -> tuple[Api, Any]:
     """Make an API that refuses some requests."""
     api = Api(*outputs)
@@ -459,7 +556,12 @@ def _refusing(
         body = sent.json()
         if when(body):
             api.sent.append(body)
-            error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+            error = {
+                "message": message,
+                "type": "invalid_request_error",
+                "param": param,
+                "code": code,
+            }
             return Reply.of_json({"error": error}, 400)
         return api(sent)
 
@@ -471,16 +573,22 @@ NOT_SUPPORTED = "Encrypted content is not supported with this model."
 
 @each_way_in
 @each_form
-@pytest.mark.parametrize("message", [NOT_SUPPORTED, "Invalid value: 'reasoning.encrypted_content'."])
+@pytest.mark.parametrize(
+    "message", [NOT_SUPPORTED, "Invalid value: 'reasoning.encrypted_content'."]
+)
 def test_a_model_without_encrypted_reasoning(message: str, stream: bool, way_in: WayIn) -> None:
-    api, answer = _refusing(None, message, "include", lambda body: "include" in body, *[[said("Hi.", None)]] * 3)
+    api, answer = _refusing(
+        None, message, "include", lambda body: "include" in body, *[[said("Hi.", None)]] * 3
+    )
     body = {"model": "o9", "messages": [{"role": "user", "content": "Hi."}]}
     ask = way_in.stream if stream else way_in.create
     first = ask(body, answer, carry_reasoning="always")
     second = ask(body, answer, carry_reasoning="always")
     first.reraise()
     second.reraise()
-    assert ["include" in sent for sent in api.sent] == [True, False, False], "asked once, and remembered"
+    assert ["include" in sent for sent in api.sent] == [True, False, False], (
+        "asked once, and remembered"
+    )
     assert first.ledger == [("$", "dropped")]
     assert second.ledger == []
     ask({**body, "model": "o8"}, answer, carry_reasoning="always").reraise()
@@ -491,7 +599,9 @@ def test_a_model_without_encrypted_reasoning(message: str, stream: bool, way_in:
 def test_a_caller_that_asks_for_it_gets_the_error(way_in: WayIn) -> None:
     api, answer = _refusing(None, NOT_SUPPORTED, "include", lambda body: "include" in body)
     more = {"extra_body": {"include": ["reasoning.encrypted_content"]}}
-    seen = way_in.create({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, answer)
+    seen = way_in.create(
+        {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}], **more}, answer
+    )
     assert NOT_SUPPORTED in str(seen.error)
     assert len(api.sent) == 1
 
@@ -502,9 +612,17 @@ REFUSALS = {
         "The encrypted content gAAA... could not be verified.",
         None,
     ),
-    "a message alone": (None, "The encrypted content for item rs_1 could not be verified.", "input"),
+    "a message alone": (
+        None,
+        "The encrypted content for item rs_1 could not be verified.",
+        "input",
+    ),
     "the item": ("invalid_value", "Invalid value.", "input[1]"),
-    "an orphan": (None, "Item 'rs_1' of type 'reasoning' was provided without its required following item.", "input"),
+    "an orphan": (
+        None,
+        "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+        "input",
+    ),
 }
 
 
@@ -514,7 +632,9 @@ REFUSALS = {
 def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) -> None:
     code, message, param = REFUSALS[refusal]
     holds = lambda body: any(item.get("encrypted_content") == "gAAAA-1" for item in body["input"])  # noqa: E731
-    api, answer = _refusing(code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
+    api, answer = _refusing(
+        code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [said("Done.", None)]
+    )
     talk = Talk(way_in, answer, stream=stream)
     talk.turn()
     second = talk.turn()
@@ -522,7 +642,8 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) ->
     third = talk.turn()
     assert third.ledger == []
     kinds = [
-        [item["encrypted_content"] for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent
+        [item["encrypted_content"] for item in sent["input"] if item.get("type") == "reasoning"]
+        for sent in api.sent
     ]
     assert kinds == [[], ["gAAAA-1"], ["gAAAA-1"], [], ["gAAAA-2"]], (
         "once more with the item's id, and once without it; then it is forgotten, and what follows is not"
@@ -532,29 +653,40 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) ->
 
 @each_way_in
 def test_a_server_that_insists_on_ids(way_in: WayIn) -> None:
-    lacks = lambda body: any(item.get("type") == "reasoning" and "id" not in item for item in body["input"])  # noqa: E731
+    lacks = lambda body: any(
+        item.get("type") == "reasoning" and "id" not in item for item in body["input"]
+    )  # noqa: E731
     api, answer = _refusing("missing_required_parameter", "Missing required parameter.", "input[1].id", lacks,
                             [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])  # fmt: skip
     talk = Talk(way_in, answer)
     talk.turns(3)
-    found = [[item.get("id") for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent]
+    found = [
+        [item.get("id") for item in sent["input"] if item.get("type") == "reasoning"]
+        for sent in api.sent
+    ]
     assert found == [[], [None], ["rs_1"], ["rs_1", "rs_2"]]
 
 
 @each_way_in
 def test_other_errors_are_the_callers(way_in: WayIn) -> None:
     message, param = "Invalid value.", "input[2].output"
-    api, answer = _refusing("invalid_value", message, param, lambda body: len(body["input"]) > 1, [R(1), C(1)])
+    api, answer = _refusing(
+        "invalid_value", message, param, lambda body: len(body["input"]) > 1, [R(1), C(1)]
+    )
     talk = Talk(way_in, answer)
     talk.turn()
     seen = way_in.create({**talk.body, "messages": talk.history}, answer)
     assert len(api.sent) == 2
-    assert getattr(seen.error, "param", None) == "messages[1].tool_calls[0].output", "an index counts what was put in"
+    assert getattr(seen.error, "param", None) == "messages[1].tool_calls[0].output", (
+        "an index counts what was put in"
+    )
 
 
 @each_way_in
 def test_a_second_refusal_is_the_callers(way_in: WayIn) -> None:
-    api, answer = _refusing("invalid_encrypted_content", "no", None, lambda body: len(body["input"]) > 1, [R(1), C(1)])
+    api, answer = _refusing(
+        "invalid_encrypted_content", "no", None, lambda body: len(body["input"]) > 1, [R(1), C(1)]
+    )
     talk = Talk(way_in, answer)
     talk.turn()
     seen = way_in.create({**talk.body, "messages": talk.history}, answer)
@@ -582,7 +714,9 @@ def test_nothing_is_sent_that_chat_does_not_know(way_in: WayIn) -> None:
     way_in.create(body, answer, backend="chat").reraise()
     assert chat == [body]
     talk.turns(2)
-    assert spoken(api.sent[-1]["input"]).count("reasoning") == 2, "what was there before the flip still is"
+    assert spoken(api.sent[-1]["input"]).count("reasoning") == 2, (
+        "what was there before the flip still is"
+    )
 
 
 @each_way_in
@@ -613,9 +747,15 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: W
     for after in range(1, len(parts)):
         adapter.forget(conversation=f"c-{after}")
         api = Api([said("Done.", None)])
-        body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
+        body = {
+            "model": "gpt-5",
+            "tools": [TOOL],
+            "messages": [{"role": "user", "content": "Find out."}],
+        }
         with adapter.use(conversation=f"c-{after}"):
-            seen = way_in.stream(body, lambda _: Reply.of_sse(parts), after=after, leaving=leaving)  # called at once
+            seen = way_in.stream(
+                body, lambda _: Reply.of_sse(parts), after=after, leaving=leaving
+            )  # called at once
             written = "".join(
                 part.function.arguments or ""
                 for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or []
@@ -630,7 +770,11 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: W
 @each_way_in
 def test_a_stream_in_the_smallest_pieces(way_in: WayIn) -> None:
     api = Api([said("Done.", None)])
-    body = {"model": "gpt-5", "tools": [TOOL], "messages": [{"role": "user", "content": "Find out."}]}
+    body = {
+        "model": "gpt-5",
+        "tools": [TOOL],
+        "messages": [{"role": "user", "content": "Find out."}],
+    }
     parts = every(1)(b"".join(events([R(1), said("½"), C(1)], model="gpt-5")))
     way_in.stream(body, lambda _: Reply.of_sse(parts)).reraise()
     way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
@@ -655,7 +799,9 @@ def _with_calls() -> list[Any]:
     for one in corpus.select(api="responses", ok=True):
         items = output(one)
         kinds = [item.get("type") for item in items]
-        encrypted = any(item.get("type") == "reasoning" and item.get("encrypted_content") for item in items)
+        encrypted = any(
+            item.get("type") == "reasoning" and item.get("encrypted_content") for item in items
+        )
         if encrypted and "function_call" in kinds:
             found.append((one, items))
     return found
@@ -664,7 +810,9 @@ def _with_calls() -> list[Any]:
 @needs_corpus
 @pytest.mark.parametrize("way_in", [SYNC, ASYNC], ids=["sync", "async"])
 @each_form
-def test_what_the_api_really_gave(stream: bool, way_in: WayIn, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_api_really_gave(
+    stream: bool, way_in: WayIn, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Three recorded replies make a loop: what the first two gave is in the second and third request, byte for byte, in place."""
     recorded = [one for one in _with_calls() if (one[0].sse is not None) is stream]
     assert len(recorded) > 5
@@ -699,7 +847,7 @@ def test_what_the_api_really_gave(stream: bool, way_in: WayIn, capsys: pytest.Ca
     with capsys.disabled():
         form = "streams" if stream else "whole replies"
         print(
-            f"\n{len(recorded)} recorded {form} with reasoning and calls, {'async' if way in.asynchronous else 'sync'}: all came back in place"
+            f"\n{len(recorded)} recorded {form} with reasoning and calls, {'async' if way_in.asynchronous else 'sync'}: all came back in place"
         )
 
 
@@ -734,7 +882,9 @@ def _loop_over_processes(memory: str, loopback: Loopback) -> list[Item]:
     for _ in range(3):
         command = [sys.executable, "-c", PROCESS, loopback.base_url, memory, json.dumps(history)]
         here = Path(__file__).resolve().parents[2]
-        history = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=here).stdout)
+        history = json.loads(
+            subprocess.run(command, capture_output=True, text=True, check=True, cwd=here).stdout
+        )
     return [body["input"] for body in sent]
 
 
@@ -747,7 +897,9 @@ def _assert_all_there(inputs: list[Any]) -> None:
         R(2),
         C(2),
     ]
-    assert inputs[2][1:-1] == [sent_form(item) if item["type"] != "function_call_output" else item for item in expected]
+    assert inputs[2][1:-1] == [
+        sent_form(item) if item["type"] != "function_call_output" else item for item in expected
+    ]
     assert inputs[1][1:] == inputs[2][1 : len(inputs[1])]
 
 
@@ -781,7 +933,10 @@ def test_every_store_through_every_way_in(
     api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
     with adapter.use(conversation=f"{kind} {stream} {way_in.name} {os.getpid()}"):
         Talk(way_in, api, stream=stream, **more).turns(3)
-    assert spoken(api.sent[2]["input"]) == ["user", *["reasoning", "function_call", "function_call_output"] * 2]
+    assert spoken(api.sent[2]["input"]) == [
+        "user",
+        *["reasoning", "function_call", "function_call_output"] * 2,
+    ]
 
 
 # Forgetting
@@ -801,7 +956,9 @@ def test_forgetting(kind: str, asynchronous: bool, tmp_path: Path) -> None:
     for scope in ("here", "there"):
         for conversation in ("one", "two"):
             with adapter.use(conversation=conversation):
-                Talk(SYNC, Api([R(1), C(1)]), memory=memory, memory_scope=scope, memory_timeout=10).turn()
+                Talk(
+                    SYNC, Api([R(1), C(1)]), memory=memory, memory_scope=scope, memory_timeout=10
+                ).turn()
     assert forget(conversation="one", scope="here") == 1
     assert forget(conversation="one") == 1
     assert forget(scope="here") == 1
@@ -815,7 +972,9 @@ def test_forgetting_needs_to_know_what() -> None:
 
 
 def test_forgetting_says_when_it_could_not(tmp_path: Path) -> None:
-    (tmp_path / "memory.db").write_bytes(b"no database at all, and long enough to be read as one" * 20)
+    (tmp_path / "memory.db").write_bytes(
+        b"no database at all, and long enough to be read as one" * 20
+    )
     with pytest.raises(adapter.AdapterError, match=r"forget: the store failed \(DatabaseError\)"):
         adapter.forget(scope="x", settings=Settings(memory=sqlite_url(tmp_path)))
 
@@ -839,7 +998,9 @@ def test_two_refusals_in_a_row(way_in: WayIn) -> None:
 
     def answer(sent: Sent) -> Reply:
         body = sent.json()
-        refused = next((k for k, item in enumerate(body["input"]) if item.get("type") == "reasoning"), None)
+        refused = next(
+            (k for k, item in enumerate(body["input"]) if item.get("type") == "reasoning"), None
+        )
         if refused is None:
             return api(sent)
         api.sent.append(body)
@@ -849,11 +1010,16 @@ def test_two_refusals_in_a_row(way_in: WayIn) -> None:
             if lacks
             else {"code": "invalid_encrypted_content", "param": None}
         )
-        return Reply.of_json({"error": {"message": "No.", "type": "invalid_request_error", **error}}, 400)
+        return Reply.of_json(
+            {"error": {"message": "No.", "type": "invalid_request_error", **error}}, 400
+        )
 
     talk = Talk(way_in, answer)
     talk.turns(2)
-    assert [[item.get("id", "") for item in sent["input"] if item.get("type") == "reasoning"] for sent in api.sent] == [
+    assert [
+        [item.get("id", "") for item in sent["input"] if item.get("type") == "reasoning"]
+        for sent in api.sent
+    ] == [
         [],
         [""],
         ["rs_1"],
@@ -892,7 +1058,9 @@ def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
     ],
     ids=["a gateway's key beside the own", "a gateway's subscription", "a tenant in the query"],
 )
-def test_who_differs_in_one_thing_is_somebody_else(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_who_differs_in_one_thing_is_somebody_else(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
     assert _mine(one, one)
     assert not _mine(one, other)
 

@@ -158,7 +158,7 @@ def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
             before = found.get(key)
         if before is not None:
             keys = None if before.keys is None or one.keys is None else before.keys | one.keys
-            one = replace(
+            one = replace(  # noqa: PLW2901
                 one, keys=keys, without=before.without & one.without, weak=before.weak and one.weak
             )
         found[key] = one
