@@ -30,7 +30,7 @@ Lines = list[dict[str, Any]]
 
 
 def chat_text() -> Lines:
-    """Make the chunks of a text, as WIRE_FACTS has them."""
+    """Make the chunks of a text, as docs/wire-facts.md#chat-streams has them."""
     top = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",

@@ -141,7 +141,7 @@ def _choose_route_gen() -> _Step:
         if isinstance(answer, FlagQuery):
             try:
                 flag = yield ReadFlag(answer)
-            except Exception:  # noqa: BLE001  # promise 9: a flag that we fail to read has no opinion
+            except Exception:  # noqa: BLE001  # docs/decisions.md#promises: a flag that we fail to read has no opinion
                 flag = None
         else:
             body = parse_request((yield READ_REQUEST))
@@ -182,7 +182,7 @@ def _send_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRequ
         if head.status == 302 and "blocked" in route.fallback:
             return FallBack("blocked", head, b"")
         if 300 <= head.status < 400:
-            # The HTTP client follows, and comes back through the door with the same journal (MAPPING §9.4).
+            # The HTTP client follows, and comes back through the door with the same journal (docs/mapping.md#redirects).
             return PassThrough()
         if route.fallback and _may_fall_back(head, route):
             raw = (yield READ_REPLY) if raw is None else raw
@@ -227,7 +227,7 @@ def _retry_without_refused_parts(
         return without_refused_parts(
             prepared, refusal if isinstance(refusal, dict) else error_in(refusal)
         )
-    except Exception:  # promise 9: upstream's own words are still the best answer
+    except Exception:  # docs/decisions.md#promises: upstream's own words are still the best answer
         if route.on_bug == "raise":
             raise
         return None
@@ -246,7 +246,7 @@ def _release_history(prepared: PreparedRequest, route: Route) -> None:
 def _may_fall_back(head: ReplyHead, route: Route) -> bool:
     try:
         return fallback.needs_body(head)
-    except Exception:  # promise 9: upstream's own words are still the best answer
+    except Exception:  # docs/decisions.md#promises: upstream's own words are still the best answer
         if route.on_bug == "raise":
             raise
         return False
@@ -267,7 +267,7 @@ def _fallback_reason(head: ReplyHead, raw: bytes, route: Route) -> str | None:
         if reason == "missing" and head.status == 400 and reason not in route.fallback:
             return "rejected"
         return reason
-    except Exception:  # promise 9, as above
+    except Exception:  # docs/decisions.md#promises, as above
         if route.on_bug == "raise":
             raise
         return None
@@ -293,7 +293,7 @@ class _CombinedReply:
 
 
 def _fan_out_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRequest) -> Exchange:
-    """Send the translated request as often as the caller wants answers, and make one reply of what comes back (MAPPING §1.3)."""
+    """Send the translated request as often as the caller wants answers, and make one reply of what comes back (docs/mapping.md#several-choices)."""
     context = prepared.without_memory.reply_context
     states = [
         CallState(route, "responses", route.reason, state.model, logged=True)
@@ -400,7 +400,7 @@ def stored_completion(request: StoredCompletion) -> Exchange:
             return failure_reply(failure)
         except TranslationError as error:
             return error_reply(502, str(error), "server_error", None, "invalid_response")
-        except Exception as bug:  # noqa: BLE001  # promise 9
+        except Exception as bug:  # noqa: BLE001  # docs/decisions.md#promises
             return adapter_bug(bug)
         return WholeReply(200, json_codec.dumps_reply(answer))
 

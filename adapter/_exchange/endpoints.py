@@ -18,7 +18,7 @@ from adapter.translation.ledger import Loss
 RequestKind = Literal["chat", "stored"]
 
 OLDEST_AZURE_VERSION = "2025-03-01-preview"
-"""The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", MAPPING §7.4)."""
+"""The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", docs/mapping.md#known-errors)."""
 
 _CHAT = re.compile(
     rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL
@@ -58,7 +58,9 @@ def classify_request(method: str, raw_path: bytes) -> RequestKind | None:
             else None
         )
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
-        with suppress(Exception):  # promise 9: a request that we fail to read is not ours
+        with suppress(
+            Exception
+        ):  # docs/decisions.md#promises: a request that we fail to read is not ours
             return "stored" if stored_endpoint(method, raw_path) is not None else None
     return None
 
@@ -82,7 +84,7 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     """Return the counterpart of a chat path.
 
     Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before
-    the Responses API is raised to the first one that has it (MAPPING §9.7).
+    the Responses API is raised to the first one that has it (docs/mapping.md#azure).
     """
     if raw_path.endswith(_END) and b"?" not in raw_path and b"/deployments/" not in raw_path:
         return Endpoint(raw_path[: -len(_END)] + b"/responses")  # as nearly all of them

@@ -1,4 +1,4 @@
-"""When a reply to `POST /responses` means that the call belongs on Chat Completions after all (DESIGN §4, `fallback`).
+"""When a reply to `POST /responses` means that the call belongs on Chat Completions after all (docs/decisions.md#fallback).
 
 Judged by the head of the reply and, where that isn't enough, by its body; never after the first byte of an answer. What the
 SDK tries again by itself (408, 409, 429, 5xx) is left to it.
@@ -45,7 +45,7 @@ _CHAT, _RESPONSES = b"/chat/completions", b"/responses"
 def chat_path_of(raw_path: bytes) -> bytes | None:
     """Return the raw path of Chat Completions for a request that came for this one; None where there is none to be found.
 
-    A request that the HTTP client has redirected comes for `…/responses`, still with its chat body (MAPPING §9.4).
+    A request that the HTTP client has redirected comes for `…/responses`, still with its chat body (docs/mapping.md#redirects).
     """
     if raw_path.endswith(_CHAT) and b"?" not in raw_path:
         return raw_path  # as nearly all of them

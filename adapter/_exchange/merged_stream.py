@@ -8,7 +8,7 @@ from adapter._util import json_codec, sse
 from adapter.errors import StreamTruncated
 from adapter.translation.streams.merge import ChoicesFromStreams
 
-# Promise 9: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
+# docs/decisions.md#promises: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
 # writes frames.
 _BUG_FRAME = (
     b'data: {"error":{"message":"the adapter failed on one of several streams","type":"server_error","param":null,'

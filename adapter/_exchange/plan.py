@@ -113,7 +113,7 @@ def _held(reason: str, losses: tuple[Loss, ...], responses_only_reason: str | No
 def _refused(
     path: str, why: str, losses: tuple[Loss, ...], responses_only_reason: str | None
 ) -> Plan:
-    # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (MAPPING §7.6).
+    # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (docs/mapping.md#refused-calls).
     losses = losses or (Loss(path, "held", why),)
     return Plan(
         "refused",

@@ -161,7 +161,9 @@ def _translate_whole(
     if make_entry is not None:
         try:
             entry = make_entry(delivered_items(response["output"] or [], reply.body))
-        except Exception:  # promise 9: the answer is worth more than the memory of it
+        except (
+            Exception
+        ):  # docs/decisions.md#promises: the answer is worth more than the memory of it
             if route.on_bug == "raise":
                 raise
     return WholeReply(200, fast_json.dumps(reply.body), value=reply.body), entry

@@ -1,4 +1,4 @@
-"""A whole answer out of a stream that nobody asked for: some servers always stream (MAPPING §5.7)."""
+"""A whole answer out of a stream that nobody asked for: some servers always stream (docs/mapping.md#stream-ends)."""
 
 from __future__ import annotations
 

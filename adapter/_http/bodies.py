@@ -1,6 +1,6 @@
 """Reply bodies made by a door: byte streams that resume, and that pass `close` on.
 
-The SDK's async reader iterates a body a second time to drain it after `[DONE]` (MAPPING §9.3): iteration goes on where it stopped.
+The SDK's async reader iterates a body a second time to drain it after `[DONE]` (docs/mapping.md#http-duties): iteration goes on where it stopped.
 Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again. The SDK's sync reader doesn't
 read on, and loses a connection with each of Chat's own streams; here `[DONE]` waits until upstream has ended (draining.py). But
 where the answer ended before upstream did (at a stop sequence) upstream is closed at once, since every token that it still

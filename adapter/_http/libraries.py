@@ -1,6 +1,6 @@
 """The HTTP libraries that a request may come from: httpx2, and classic httpx with the same names.
 
-Requests, replies and byte streams must come from the library of the client that asked (MAPPING §9.6); which one that is
+Requests, replies and byte streams must come from the library of the client that asked (docs/mapping.md#http-libraries); which one that is
 shows in the request. Nothing is imported that the application has not imported itself.
 """
 

@@ -1,4 +1,4 @@
-"""Whose turns a request is about: what the memory's scope is made of (DESIGN §6, Reasoning)."""
+"""Whose turns a request is about: what the memory's scope is made of (docs/decisions.md#isolation)."""
 
 from __future__ import annotations
 

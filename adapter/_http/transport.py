@@ -1,6 +1,6 @@
 """The wire door: transports that rewrite `POST …/chat/completions` into `POST …/responses`, and the reply back.
 
-HTTP duties (MAPPING §9.3): headers are copied but for the lengths; `extensions` (timeouts, trace hooks) go along;
+HTTP duties (docs/mapping.md#http-duties): headers are copied but for the lengths; `extensions` (timeouts, trace hooks) go along;
 compressed replies are read decompressed and lose their encoding's headers; closing the body closes upstream; requests
 that aren't ours pass untouched.
 """
@@ -330,7 +330,7 @@ def _check(given: Any) -> None:
 def wrap(http_client: Any, transport_class: type[Transport]) -> None:
     """Put a door around each transport of an HTTP client, in place and once: proxies, CA settings and limits stay in force.
 
-    The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (MAPPING §9.5).
+    The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (docs/mapping.md#http-clients).
     """
     http_client._transport = _wrapped(http_client._transport, transport_class)
     for pattern, transport in http_client._mounts.items():

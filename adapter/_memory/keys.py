@@ -1,4 +1,4 @@
-"""Under which names turns are kept: nothing crosses keys, organisations, base URLs or model families (DESIGN §6).
+"""Under which names turns are kept: nothing crosses keys, organisations, base URLs or model families (docs/decisions.md#isolation).
 
 A name is `scope:conversation:turn`, all digests, the same in every process. Names of turns are keyed with the scope's own secret,
 so that whoever reads a store learns nothing from them. Nothing here holds a key or a token for longer than it takes to hash it.

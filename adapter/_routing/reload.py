@@ -99,7 +99,7 @@ class SettingsReloader:
                 self._report_problem(
                     f"config_file: {path}: {error.strerror or type(error).__name__}"
                 )
-            except Exception as error:  # noqa: BLE001  # promise 9: a call isn't lost for a file
+            except Exception as error:  # noqa: BLE001  # docs/decisions.md#promises: a call isn't lost for a file
                 self._report_problem(
                     f"config_file: {path}: the adapter failed on it ({type(error).__name__})"
                 )

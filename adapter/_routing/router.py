@@ -159,7 +159,7 @@ class Router:
         return moved if isinstance(moved, Need) else _IN_ROLLOUT if moved else _NOT_IN_ROLLOUT
 
     def _flag_query(self, call: Call) -> FlagQuery | Need:
-        """Say what the provider of flags is told (DESIGN §4): a hash of who is calling, never who."""
+        """Say what the provider of flags is told (docs/decisions.md#flag-provider): a hash of who is calling, never who."""
         if call.body is UNREAD:
             return Need.BODY
         fields = call.fields

@@ -1,4 +1,4 @@
-"""Endpoints that weren't there when they were asked: for a while they aren't asked again (DESIGN §4, `fallback`)."""
+"""Endpoints that weren't there when they were asked: for a while they aren't asked again (docs/decisions.md#fallback)."""
 
 from __future__ import annotations
 

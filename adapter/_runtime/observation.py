@@ -43,7 +43,7 @@ class ReplyObserver:
     def add_whole_reply(self, reply: Any) -> None:
         """Take a reply that has been read already, and tell of the call."""
         extractor = UsageExtractor(reply.headers)
-        with suppress(Exception):  # promise 9: closed, and never read
+        with suppress(Exception):  # docs/decisions.md#promises: closed, and never read
             self.add_piece(reply.content)
             extractor.feed(reply.content)
         self.usage = extractor.usage
@@ -91,7 +91,7 @@ def notify(
     if context.observed or not observers:
         return
     context.observed = True
-    with suppress(Exception):  # promise 9: a call is not lost for its record
+    with suppress(Exception):  # docs/decisions.md#promises: a call is not lost for its record
         decision = context.state.decision()
         if decision is None:
             return

@@ -1,4 +1,4 @@
-"""Every setting: its name, its type, its default, and what is allowed (DESIGN §4)."""
+"""Every setting: its name, its type, its default, and what is allowed (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 

@@ -91,5 +91,5 @@ class Decoder:
 
 
 def frame(payload: object) -> bytes:
-    """Write one event of a Chat Completions stream: `data:` only, never an `event:` line (MAPPING §5.7)."""
+    """Write one event of a Chat Completions stream: `data:` only, never an `event:` line (docs/mapping.md#sse-framing)."""
     return b"data: " + json_codec.dumps_reply(payload) + b"\n\n"

@@ -1,4 +1,4 @@
-"""One neutral reader for results and streams of either API (DESIGN §7)."""
+"""One neutral reader for results and streams of either API (docs/decisions.md#one-reader-for-both-apis)."""
 
 from .events import (
     Event,

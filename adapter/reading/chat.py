@@ -27,7 +27,7 @@ class ChatReader:
         self._first_chunk: Mapping[str, Any] | None = None
         self._logprobs: list[Any] = []
         self._raw_usage: Any = None
-        # The usage has come, or a spoken answer's last word: audio models never say how they finished (recordings 6162, 6173).
+        # The usage has come, or a spoken answer's last word: audio models never say how they finished (docs/edge-cases.md#audio-without-finish-reason).
         self._end_seen = False
         self._id = ""
         self._model = ""
@@ -59,7 +59,7 @@ class ChatReader:
         return out
 
     def _keep_shared(self, top: Mapping[str, Any]) -> None:
-        """Keep what all chunks share; Azure's first chunk has none of it (WIRE_FACTS, chat streams)."""
+        """Keep what all chunks share; Azure's first chunk has none of it (docs/wire-facts.md#chat-streams)."""
         self._first_chunk = top
         self._id = string(top.get("id"))
         self._model = string(top.get("model"))
@@ -78,7 +78,7 @@ class ChatReader:
                     "choices[0]",
                     "expected a chat completion's chunk, got one of the old completions",
                 )
-            return []  # as in recording 4180
+            return []  # docs/edge-cases.md#choice-without-delta
         fields_of_delta = fields(delta)
         audio = fields_of_delta.get("audio")
         if audio is not None and fields(audio).get("expires_at") is not None:

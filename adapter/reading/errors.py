@@ -35,7 +35,7 @@ def stream_error(error: TranslationError, request: Any) -> Exception:
 
 
 def result_error(error: TranslationError) -> Exception:
-    """Return what is raised for a result that failed: the class that the error's code stands for (MAPPING §4.10)."""
+    """Return what is raised for a result that failed: the class that the error's code stands for (docs/mapping.md#failed-responses)."""
     import openai
 
     if not isinstance(error, UpstreamFailure):

@@ -1,4 +1,4 @@
-"""`read()`: one reader for results and streams of either API (DESIGN §7)."""
+"""`read()`: one reader for results and streams of either API (docs/decisions.md#one-reader-for-both-apis)."""
 
 from __future__ import annotations
 

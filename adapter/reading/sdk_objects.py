@@ -26,7 +26,7 @@ def fields(value: Any) -> Mapping[str, Any]:
 def as_json(value: Any) -> Any:
     """Turn SDK objects into JSON, all the way down; what the SDK has parsed stays as it is.
 
-    Not by `model_dump`: it warns about real replies, which don't fit the SDK's types (WIRE_FACTS, SDK).
+    Not by `model_dump`: it warns about real replies, which don't fit the SDK's types (docs/wire-facts.md#sdk-types).
     """
     if value is None or isinstance(value, (str, int, float)):
         return value

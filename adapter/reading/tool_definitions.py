@@ -20,7 +20,7 @@ def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[D
 
     Each is a Pydantic model (strict, as `openai.pydantic_function_tool` makes it), that helper's own result, a callable with annotations, or a
     definition in the form of either API, of a custom tool too. Strictness is kept, and always written for the Responses API,
-    which would take a missing one for true (MAPPING §3.1). Raises Unsupported for a hosted tool that is to go to Chat, and
+    which would take a missing one for true (docs/mapping.md#tools). Raises Unsupported for a hosted tool that is to go to Chat, and
     ConfigurationError for what is no tool.
     """
     if api not in ("chat", "responses"):
@@ -66,7 +66,7 @@ def _responses_definition(one: Tool) -> Definition:
     made = dict(deepcopy(one.definition))  # the caller's to change
     if made["type"] == "function":
         if one.given is not None:
-            # Chat passes over keys that it doesn't know (recordings 6943, 6944); the Responses API refuses them.
+            # Chat passes over keys that it doesn't know (docs/edge-cases.md#keys-beside-function); the Responses API refuses them.
             made = {
                 key: value
                 for key, value in made.items()

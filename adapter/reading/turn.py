@@ -111,7 +111,7 @@ def input_items(turn: Turn[Any]) -> list[Entry]:
     output = fields(turn.raw).get("output")
     kept = [_input_item(as_json(item)) for item in output] if isinstance(output, list) else []
     while kept and (kept[-1] is None or kept[-1]["type"] == "reasoning"):
-        kept.pop()  # reasoning without the item that follows it is refused (recording 684)
+        kept.pop()  # reasoning without the item that follows it is refused (docs/edge-cases.md#both-or-neither)
     own = [item for item in kept if item is not None]
     if own:
         return own

@@ -13,7 +13,7 @@ _FITS = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 def completion_id(response_id: object) -> str:
     """Make the id of a ChatCompletion out of a Response's id.
 
-    The whole id is kept (`chatcmpl-resp_…`), so that a stored object can be found again (DESIGN §6).
+    The whole id is kept (`chatcmpl-resp_…`), so that a stored object can be found again (docs/decisions.md#ids).
     """
     return (
         f"{_COMPLETION}{response_id}"
@@ -31,7 +31,7 @@ def response_id(completion_id: str) -> str | None:
 def call_id(chat_id: str) -> str:
     """Return the `call_id` for a tool call's id.
 
-    The Responses API takes 1 to 64 characters (MAPPING §2.4); histories made with other vendors hold longer ids and
+    The Responses API takes 1 to 64 characters (docs/mapping.md#assistant-messages); histories made with other vendors hold longer ids and
     other characters. Those become a digest of the whole id: the same for the call and for its output, and the same in
     every process.
     """

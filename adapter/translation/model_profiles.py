@@ -73,17 +73,17 @@ _BUILT_IN_EXCEPT_SHUTDOWNS = (
         ("o1-pro*", "o3-pro*", "*-deep-research*", "computer-use-preview*", "gpt-5-codex*", "gpt-5-pro*", "gpt-5.1-codex-max*",
          "gpt-5.5-pro*", "gpt-daybreak-*", "gpt-5.6-cyber*", "gpt-6-cyber*", "gpt-rosalind-research*", "gpt-6-rosalind*",
          "gpt-6.2-astra-law*"),
-        "SDK 3.54, list of names served on the Responses API only (MAPPING §10.3)",
+        "SDK 3.54, list of names served on the Responses API only (docs/mapping.md#responses-only-models)",
         responses_only=True, logprobs_key=False,
     ),
     ModelFact(
         ("gpt-audio*", "*-audio-preview*"),
-        "official pages: audio goes in and comes out on Chat Completions only (MAPPING §10.2)",
+        "official pages: audio goes in and comes out on Chat Completions only (docs/mapping.md#chat-only-models)",
         chat_only=True,
     ),
     ModelFact(
         ("*-search-preview*", "gpt-5-search-api*"),
-        "official pages: search models answer on Chat Completions only (MAPPING §1.5, §10.2)",
+        "official pages: search models answer on Chat Completions only (docs/mapping.md#chat-only-models)",
         chat_only=True,
     ),
     ModelFact(
@@ -93,39 +93,39 @@ _BUILT_IN_EXCEPT_SHUTDOWNS = (
     ),
     ModelFact(
         ("gpt-6.1-sol*",),
-        "reported: the effort none is refused (MAPPING §10.4)",
+        "reported: the effort none is refused (docs/mapping.md#model-abilities)",
         refused_efforts=("none",),
     ),
     ModelFact(
         ("gpt-6-astra*",),
-        "reported: Chat refuses tools in any case (MAPPING §10.4)",
+        "reported: Chat refuses tools in any case (docs/mapping.md#model-abilities)",
         tools_on_chat="never",
     ),
     ModelFact(
         ("gpt-5.4*", "gpt-5.5*"),
-        "recorded: 400 on Chat with function tools and an effort other than none; an omitted effort works (EDGE_CASES 37); custom "
+        "recorded: 400 on Chat with function tools and an effort other than none; an omitted effort works (docs/edge-cases.md#responses-only-models); custom "
         "tools are taken; reported: Azure Foundry refuses them from gpt-5.6 on",
         tools_on_chat="without effort", azure_tools_on_chat="free",
     ),
     ModelFact(
         ("gpt-5.[6-9]*", "gpt-[6-9]*"),
-        "reported: 400 on Chat with tools unless the effort is none, also when it is omitted (EDGE_CASES 37)",
+        "reported: 400 on Chat with tools unless the effort is none, also when it is omitted (docs/edge-cases.md#responses-only-models)",
         tools_on_chat="effort none only",
     ),
     ModelFact(
         ("gpt-3.5*", "gpt-4*", "chatgpt-4o*"),
         "recorded for gpt-3.5, gpt-4-turbo, gpt-4o (24 of 24) and read across to gpt-4 and 4.1; the key in 970 of 975 replies "
-        "(WIRE_FACTS, chat streams)",
+        "(docs/wire-facts.md#forced-tools, #logprobs-key)",
         named_choice_stops=True, logprobs_key=True,
     ),
     ModelFact(
         ("gpt-5*", "o1*", "o3*", "o4*", "gpt-audio*"),
-        "recorded: no logprobs key in 127 of 127 replies; tool_calls under a named choice in 2 of 2 (WIRE_FACTS)",
+        "recorded: no logprobs key in 127 of 127 replies; tool_calls under a named choice in 2 of 2 (docs/wire-facts.md#logprobs-key, #forced-tools)",
         named_choice_stops=False, logprobs_key=False,
     ),
     ModelFact(
         ("gpt-[6-9]*",),
-        "read across from gpt-5 (WIRE_FACTS, chat streams)",
+        "read across from gpt-5 (docs/wire-facts.md#forced-tools, #logprobs-key)",
         named_choice_stops=False, logprobs_key=False,
     ),
     ModelFact(
@@ -164,7 +164,9 @@ _SHUTDOWNS = (
 
 BUILT_IN_FACTS = _BUILT_IN_EXCEPT_SHUTDOWNS + tuple(
     ModelFact(
-        names, "the SDK's docstrings and the deprecations page (MAPPING §10.5)", shutdown=date
+        names,
+        "the SDK's docstrings and the deprecations page (docs/mapping.md#shutdown-dates)",
+        shutdown=date,
     )
     for date, names in _SHUTDOWNS
 )
@@ -297,7 +299,7 @@ _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 def family_name(model: str) -> str:
     """Return what a model's snapshots and vendors' spellings of it have in common.
 
-    Encrypted reasoning is bound to the model that wrote it (MAPPING §2.7); `gpt-5-mini` isn't of the family of `gpt-5`.
+    Encrypted reasoning is bound to the model that wrote it (docs/mapping.md#reasoning); `gpt-5-mini` isn't of the family of `gpt-5`.
     """
     return _SNAPSHOT.sub("", _bare_name(model))
 

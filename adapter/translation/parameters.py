@@ -1,7 +1,7 @@
 """One table: every Chat Completions parameter, where it goes, and what happens when it can't.
 
 The translator, the table in MIGRATION.md and the completeness test (its keys are the SDK's TypedDict keys) all come
-from here. Classes and targets: MAPPING §1; neutral values (the API's own defaults, which change nothing): MAPPING §0.2.
+from here. Classes and targets: docs/mapping.md#parameters; neutral values (the API's own defaults, which change nothing): docs/mapping.md#neutral-values.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ RESERVED_KEYS = frozenset({"input", "max_output_tokens"})
 """Keys of the Responses body that only the translation writes; a Chat body that brings one of them is refused."""
 
 MINIMUM_OUTPUT_TOKENS = 16
-"""The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; MAPPING §1, row 9)."""
+"""The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; docs/mapping.md#parameters)."""
 
 UNSUPPORTED_MESSAGE_FIELDS = frozenset(
     {"name", "input_audio", "prompt_cache_breakpoint", "cache_control"}

@@ -1,6 +1,6 @@
 """What a Chat caller sees of an error of the Responses API: status, code, `param` in Chat's terms, through every way in.
 
-Numbers in the ids are those of the list of edge cases that the project keeps; the expected paths are written out.
+Numbers in the ids are those of docs/edge-cases.md; the expected paths are written out.
 """
 
 from __future__ import annotations

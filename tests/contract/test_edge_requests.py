@@ -1,6 +1,6 @@
 """What a Chat request becomes: the cases that bridges between the two APIs get wrong, through every way in.
 
-Numbers in the ids are those of the list of edge cases that the project keeps; the expected bodies are written out.
+Numbers in the ids are those of docs/edge-cases.md; the expected bodies are written out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a Responses stream becomes: the cases that bridges between the two APIs get wrong, through every way in.
 
 Each case is read whole, per event, in small pieces and per byte, and cut off after every event. Numbers in the ids are
-those of the list of edge cases that the project keeps; the expected deltas are written out.
+those of docs/edge-cases.md; the expected deltas are written out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Replies that send a call to Chat Completions after all (DESIGN §4, `fallback`): which, how often, and what the caller sees."""
+"""Replies that send a call to Chat Completions after all (docs/decisions.md#fallback): which, how often, and what the caller sees."""
 
 from __future__ import annotations
 

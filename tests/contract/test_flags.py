@@ -1,4 +1,4 @@
-"""The feature flag: what it chooses, what it is told, and that it may say nothing (DESIGN §4)."""
+"""The feature flag: what it chooses, what it is told, and that it may say nothing (docs/decisions.md#flag-provider)."""
 
 from __future__ import annotations
 

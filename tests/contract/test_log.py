@@ -1,4 +1,4 @@
-"""The log: one line for each changed call, names and paths only (DESIGN §2, promise 8)."""
+"""The log: one line for each changed call, names and paths only (docs/decisions.md#privacy)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasoning survives tool turns although the middleware keeps role, content and tool calls only (EDGE_CASES 63 to 68)."""
+"""Reasoning survives tool turns although the middleware keeps role, content and tool calls only (docs/edge-cases.md#reasoning-and-state)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.support.tool_loop import (
     thoughts,
     without_ids,
 )
-from tests.support.ways_in import CHAT_COMPLETION, WAYS_IN, WayIn, Reply, Sent, each_way_in
+from tests.support.ways_in import CHAT_COMPLETION, WAYS_IN, Reply, Sent, WayIn, each_way_in
 
 __all__ = ["shared_redis"]
 
@@ -653,9 +653,9 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) ->
 
 @each_way_in
 def test_a_server_that_insists_on_ids(way_in: WayIn) -> None:
-    lacks = lambda body: any(
-        item.get("type") == "reasoning" and "id" not in item for item in body["input"]
-    )  # noqa: E731
+    def lacks(body: Any) -> bool:
+        return any(item.get("type") == "reasoning" and "id" not in item for item in body["input"])
+
     api, answer = _refusing("missing_required_parameter", "Missing required parameter.", "input[1].id", lacks,
                             [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])  # fmt: skip
     talk = Talk(way_in, answer)

@@ -1,4 +1,4 @@
-"""Settings files that change: what is read again, when, and what stays in force when a file goes bad (DESIGN §4)."""
+"""Settings files that change: what is read again, when, and what stays in force when a file goes bad (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in trouble costs continuity and one warning, never the call, and never more than its deadline (DESIGN §6, Reasoning)."""
+"""A store in trouble costs continuity and one warning, never the call, and never more than its deadline (docs/decisions.md#continuity)."""
 
 from __future__ import annotations
 

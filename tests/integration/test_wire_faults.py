@@ -1,4 +1,4 @@
-"""The wire way in when upstream misbehaves: an exception of the SDK, never an end that looks clean (MAPPING §5.6, EDGE_CASES 55, 56)."""
+"""The wire way in when upstream misbehaves: an exception of the SDK, never an end that looks clean (docs/mapping.md#stream-errors, docs/edge-cases.md#stream-cut-short)."""
 
 from __future__ import annotations
 

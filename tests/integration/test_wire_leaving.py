@@ -1,4 +1,4 @@
-"""Readers that leave a stream early, and connections: upstream is hung up on, nothing leaks (EDGE_CASES 62)."""
+"""Readers that leave a stream early, and connections: upstream is hung up on, nothing leaks (docs/edge-cases.md#leaving-a-stream-early)."""
 
 from __future__ import annotations
 

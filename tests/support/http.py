@@ -27,7 +27,7 @@ CORES = [
     if importlib.util.find_spec(name)
 ]
 
-# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (MAPPING §9.6).
+# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (docs/mapping.md#http-libraries).
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     (openai.APIConnectionError,)
     if SDK >= (3, 25)

@@ -89,7 +89,7 @@ def thoughts(output: Iterable[Item]) -> list[Item]:
 
 
 def events(output: Sequence[Item], **more: Any) -> list[bytes]:
-    """Stream an output; `added` has another encryption of each reasoning item than `done` (WIRE_FACTS, order)."""
+    """Stream an output; `added` has another encryption of each reasoning item than `done` (docs/wire-facts.md#reasoning-items)."""
     parts = [
         event(
             "response.created",

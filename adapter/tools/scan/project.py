@@ -176,10 +176,8 @@ class Module:
     def _is_informative_import(self, dotted: str) -> bool:
         file, _, name = dotted[1:].partition(".")
         if not dotted.startswith("@"):
-            return (
-                known_clients.framework(dotted) is not None
-                and known_clients.framework(dotted).kind == "litellm"
-            )  # type: ignore[union-attr]
+            framework = known_clients.framework(dotted)
+            return framework is not None and framework.kind == "litellm"
         return name in self._project.exported_names.get(int(file), ())
 
     def _is_informative(self, symbol: Symbol) -> bool:

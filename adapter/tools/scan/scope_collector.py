@@ -109,11 +109,10 @@ class Collector(Walker):
 
     def _elses(self, k: int) -> Branch:
         found: Branch = ()
-        while (
-            k > 0
-            and isinstance(self.stack[k - 1], cst.If)
-            and self.stack[k - 1].orelse is self.stack[k]
-        ):  # type: ignore[attr-defined]
+        while k > 0:
+            above = self.stack[k - 1]
+            if not isinstance(above, cst.If) or above.orelse is not self.stack[k]:
+                break
             k -= 1
             found = ((id(self.stack[k]), "else"), *found)
         return found

@@ -1,4 +1,4 @@
-"""Azure's content filter, responses → chat: the same findings under other names and in other places (MAPPING §9.7, EDGE_CASES 70)."""
+"""Azure's content filter, responses → chat: the same findings under other names and in other places (docs/mapping.md#azure, docs/edge-cases.md#azure-content-filter)."""
 
 from __future__ import annotations
 

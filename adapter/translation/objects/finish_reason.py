@@ -1,4 +1,4 @@
-"""How an answer ended: status → finish_reason (MAPPING §4.6)."""
+"""How an answer ended: status → finish_reason (docs/mapping.md#finish-reason)."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def finish_reason(
     """Return the finish reason of a response that has not failed.
 
     Incomplete wins over calls; a reason that Chat doesn't know is `length`, the safe reading of a cut answer, with an
-    entry; but a text that was `cut` at a stop sequence ended there, whatever became of the rest (MAPPING §1.4). With a
-    named `tool_choice` old models say `stop` on Chat (WIRE_FACTS, chat streams).
+    entry; but a text that was `cut` at a stop sequence ended there, whatever became of the rest (docs/mapping.md#stop). With a
+    named `tool_choice` old models say `stop` on Chat (docs/wire-facts.md#forced-tools).
     """
     if response.get("error"):
         ledger.add("error", "dropped", "the answer is there all the same")

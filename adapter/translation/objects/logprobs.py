@@ -1,4 +1,4 @@
-"""Token logprobs, responses → chat (MAPPING §4.5, §5.5)."""
+"""Token logprobs, responses → chat (docs/mapping.md#logprobs)."""
 
 from __future__ import annotations
 

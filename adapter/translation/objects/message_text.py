@@ -1,6 +1,6 @@
 """Which of several messages a Chat caller reads: one decision for results and for streams.
 
-A Response may hold several message items; a ChatCompletion has one text. Rules (DESIGN §6, EDGE_CASES 38, 39):
+A Response may hold several message items; a ChatCompletion has one text. Rules (docs/decisions.md#several-messages):
 1. Commentary (messages of any phase but `final_answer`) is held. A final text drops it; without
    one it is the text, as Chat's own preambles are: from the call that follows it on, or at the end.
 2. A final message is read as it comes. The next one is held while it still equals an earlier one: an identical twin is

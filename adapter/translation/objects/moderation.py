@@ -1,4 +1,4 @@
-"""Moderation results, responses → chat (MAPPING §4.9)."""
+"""Moderation results, responses → chat (docs/mapping.md#moderation)."""
 
 from __future__ import annotations
 

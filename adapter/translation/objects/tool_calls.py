@@ -11,7 +11,7 @@ from .output_items import call_id_of, name_of, payload_of
 
 
 def call_to_chat(path: str, item: dict[str, Any], context: ReplyContext) -> dict[str, Any]:
-    """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (EDGE_CASES 12, 14)."""
+    """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (docs/edge-cases.md#the-call-id-is-the-chat-id)."""
     call_id, name = call_id_of(item), name_of(item.get("name"))
     if name is None or call_id is None:
         raise MalformedReply(

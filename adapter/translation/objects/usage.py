@@ -1,4 +1,4 @@
-"""`usage`, responses → chat (MAPPING §4.8)."""
+"""`usage`, responses → chat (docs/mapping.md#usage)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def usage_to_chat(usage: Any) -> dict[str, Any] | None:
 
     Chat's names are read as well: some servers write them on both APIs. What else a server counts (`cost`)
     stays. The details that Chat always writes are zeros where the Responses API has no such count;
-    `cache_write_tokens` is there when the server counts it (1,160 recorded bodies don't; WIRE_FACTS, SDK).
+    `cache_write_tokens` is there when the server counts it (1,160 recorded bodies don't; docs/wire-facts.md#sdk-types).
     """
     if not isinstance(usage, dict):
         return None

@@ -1,4 +1,4 @@
-"""Where a remembered turn belongs: the tool calls of a history, what turns are bound to, and how they are put back (MAPPING §2.7).
+"""Where a remembered turn belongs: the tool calls of a history, what turns are bound to, and how they are put back (docs/mapping.md#reasoning).
 
 A turn is found again by the id of its first call, where that can't be guessed (capabilities.py): whoever sends it has been given it. Then
 the user message in front and every call's id, name and arguments must be as they were. Any other id proves nothing, since whoever
@@ -461,7 +461,7 @@ def _text_of(message: Item) -> str:
 
 
 def _can_be_sent_back(item: Item) -> bool:
-    """Tell whether a reasoning item can be sent back: only what is encrypted stands for itself (EDGE_CASES 65)."""
+    """Tell whether a reasoning item can be sent back: only what is encrypted stands for itself (docs/edge-cases.md#encrypted-content-without-ids)."""
     encrypted = item.get("encrypted_content")
     return item.get("type") == "reasoning" and isinstance(encrypted, str) and encrypted != ""
 

@@ -1,4 +1,4 @@
-"""What is remembered of a reply with tool calls (MAPPING §2.7, EDGE_CASES 63 to 65).
+"""What is remembered of a reply with tool calls (docs/mapping.md#reasoning, docs/edge-cases.md#reasoning-put-back).
 
 A Response holds reasoning items in front of its calls; a chat history has no place for them. They are remembered as a ToolTurn, and put
 back when the history comes back with the calls: see histories.py.

@@ -1,4 +1,4 @@
-"""Citations, responses → chat (MAPPING §4.4)."""
+"""Citations, responses → chat (docs/mapping.md#annotations)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from adapter.errors import MalformedReply, UpstreamFailure
 from adapter.translation.json_types import json_type
 from adapter.translation.objects.finish_reason import is_cut
 
-# Items that wait for the client's answer, which a Chat caller can't give (MAPPING §4.1).
+# Items that wait for the client's answer, which a Chat caller can't give (docs/mapping.md#output-items).
 _WAITING = frozenset({
     "apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call", "tool_search_call",
 })  # fmt: skip

@@ -59,7 +59,7 @@ def with_path(message: str, param: Any, paths: PathMap | None) -> str:
 
 
 def path_to_chat(param: Any, paths: PathMap | None) -> Any:
-    """Translate an error's `param` into the path that the Chat caller knows (MAPPING §7.2); what isn't known stays.
+    """Translate an error's `param` into the path that the Chat caller knows (docs/mapping.md#error-paths); what isn't known stays.
 
     `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two
     names the caller used.

@@ -1,6 +1,6 @@
 """Errors, responses → chat: bodies before the stream, events inside it, failed responses.
 
-Status and error code stay what upstream said; only `param` is put in Chat's terms (DESIGN §2, promise 2).
+Status and error code stay what upstream said; only `param` is put in Chat's terms (docs/decisions.md#errors).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def error_event(event: Any, name: str = "") -> dict[str, Any] | None:
 def event_failure(event: dict[str, Any], paths: PathMap | None = None) -> UpstreamFailure:
     """Make the exception for an `error` event.
 
-    The SDK's types say that it is flat; on the wire its error is nested as well (recording 3989; MAPPING §5.6).
+    The SDK's types say that it is flat; on the wire its error is nested as well (docs/edge-cases.md#error-events; docs/mapping.md#stream-errors).
     """
     response = event.get("response")
     error = event.get("error") or (response.get("error") if isinstance(response, dict) else None)

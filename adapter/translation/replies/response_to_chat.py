@@ -1,4 +1,4 @@
-"""A Response → a ChatCompletion (MAPPING §4)."""
+"""A Response → a ChatCompletion (docs/mapping.md#replies)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FINISHED = {
     "complete",
     "incomplete",
     None,
-}  # "complete" in recording 573; some servers send no status
+}  # docs/edge-cases.md#odd-statuses
 
 
 class Reply(NamedTuple):
@@ -226,7 +226,7 @@ def add_usage_loss(ledger: Ledger) -> None:
 
 
 def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
-    """Tell whether Chat writes the key `logprobs` into this model's choices (WIRE_FACTS, chat streams)."""
+    """Tell whether Chat writes the key `logprobs` into this model's choices (docs/wire-facts.md#logprobs-key)."""
     model = response.get("model")
     return (
         context.logprobs
@@ -235,7 +235,7 @@ def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
 
 
 def envelope(response: dict[str, Any], context: ReplyContext, kind: str) -> dict[str, Any]:
-    """Make the top level that completions and chunks share (MAPPING §4.2)."""
+    """Make the top level that completions and chunks share (docs/mapping.md#envelope)."""
     top = {
         "id": completion_id(response.get("id")),
         "object": kind,

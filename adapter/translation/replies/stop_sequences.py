@@ -1,6 +1,6 @@
-"""`stop`, done here: one text, cut at the earliest start of any stop sequence while it comes in pieces (MAPPING §1.4).
+"""`stop`, done here: one text, cut at the earliest start of any stop sequence while it comes in pieces (docs/mapping.md#stop).
 
-Rules (DESIGN §6, Emulation):
+Rules (docs/decisions.md#emulation):
 1. Where the cut falls doesn't depend on how the text is split: `min(text.find(s) for s in stops if s in text)`.
 2. Held back is the longest end of the text that may still become a sequence, and never more. So a sequence that is
    found waits for a longer one that began before it; at the end of the text it waits no longer.

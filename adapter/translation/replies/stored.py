@@ -1,4 +1,4 @@
-"""Stored Responses, read as stored chat completions (MAPPING §8)."""
+"""Stored Responses, read as stored chat completions (docs/mapping.md#stored-completions)."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
     Where a value can't be carried the policy decides: the call is held on Chat (`Translation.body` is None, `held` says
     why), or the value is dropped with an entry in `losses`, or Unsupported is raised. A body that is no Chat request at
     all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is
-    raised. MAPPING §1 to §3.
+    raised. docs/mapping.md#requests.
     """
     builder = RequestBuilder(policy)
     asks_reasoning = False
@@ -85,7 +85,7 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
     _check_model(builder, body.get("model"))
     builder.set(
         "store", False
-    )  # the default is true there (MAPPING §1.1); the parameter's own value replaces it
+    )  # the default is true there (docs/mapping.md#defaults); the parameter's own value replaces it
     for name in sorted(filter(CHAT_PARAMETERS.__contains__, body), key=_ORDER.__getitem__):
         rule, value = CHAT_PARAMETERS[name], body[name]
         if rule.is_neutral(value) and name != "messages":
@@ -142,7 +142,7 @@ def _logprobs(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
         raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
     builder.include("message.output_text.logprobs")
     builder.reply_context["logprobs"] = True
-    # What the API finds fault with it calls top_logprobs (WIRE_FACTS, errors).
+    # What the API finds fault with it calls top_logprobs (docs/wire-facts.md#errors).
     builder.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
 
 

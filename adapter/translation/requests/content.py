@@ -1,4 +1,4 @@
-"""Content parts, chat → responses (MAPPING §2.3 to §2.5)."""
+"""Content parts, chat → responses (docs/mapping.md#content-parts)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _image(part: Part, path: str) -> Part:
     image = part.get("image_url")
     if isinstance(
         image, str
-    ):  # not in the documentation, but sent and accepted (WIRE_FACTS, requests)
+    ):  # not in the documentation, but sent and accepted (docs/wire-facts.md#input-shapes)
         image = {"url": image}
     if not isinstance(image, dict):
         raise MalformedRequest(f"{path}.image_url", f"expected an object, got {json_type(image)}")
@@ -120,7 +120,7 @@ def input_content(
 
 
 def output_text(text: str) -> Part:
-    """Make the part in which the model's own earlier text goes back (never `input_text`; MAPPING §2.4)."""
+    """Make the part in which the model's own earlier text goes back (never `input_text`; docs/mapping.md#assistant-messages)."""
     return {"type": "output_text", "text": text, "annotations": []}
 
 

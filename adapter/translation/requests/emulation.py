@@ -16,7 +16,7 @@ from .builder import RequestBuilder
 
 MAX_STOPS = 4
 MAX_CHOICES = 128
-"""What Chat Completions takes (MAPPING §1, rows 14 and 26)."""
+"""What Chat Completions takes (docs/mapping.md#parameters)."""
 
 
 def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:

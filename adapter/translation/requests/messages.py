@@ -1,4 +1,4 @@
-"""Messages → input items, in order (MAPPING §2).
+"""Messages → input items, in order (docs/mapping.md#messages).
 
 Rules:
 1. One message becomes one or several items, at the same place; nothing is merged, moved or repeated.
@@ -23,7 +23,7 @@ from . import emulation
 from .builder import RequestBuilder
 from .content import input_content, output_content, output_text
 
-# What the SDK's own result objects carry and Chat itself ignores: left out without an entry (MAPPING §2, whitelist).
+# What the SDK's own result objects carry and Chat itself ignores: left out without an entry (docs/mapping.md#messages).
 _IGNORED_BY_CHAT = {"annotations", "parsed", "index"}
 
 _FIELDS = {
@@ -32,7 +32,7 @@ _FIELDS = {
     "user": {"role", "content", "name"},
     "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"}
     | _IGNORED_BY_CHAT,
-    # On role `tool` the name repeats the call's own; it has no effect on Chat either (EDGE_CASES 21).
+    # On role `tool` the name repeats the call's own; it has no effect on Chat either (docs/edge-cases.md#message-names).
     "tool": {"role", "content", "name", "tool_call_id"},
     "function": {"role", "content", "name"},
 }
@@ -167,7 +167,7 @@ class _InputBuilder:
                 ("content",),
             )  # Chat allows an empty answer in the history
         if parts:
-            # The form that every server takes: typed, without an id (WIRE_FACTS, requests).
+            # The form that every server takes: typed, without an id (docs/wire-facts.md#input-shapes).
             self.add(
                 {"type": "message", "role": "assistant", "content": parts},
                 "message",
@@ -237,7 +237,7 @@ class _InputBuilder:
         self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
 
     def function(self, m: int, path: str, message: dict[str, Any]) -> None:
-        # The deprecated pair has no ids: it is matched by order and name (MAPPING §2.6).
+        # The deprecated pair has no ids: it is matched by order and name (docs/mapping.md#function-role).
         name = string(message.get("name"), f"{path}.name")
         match = next((entry for entry in self.pending if entry[0] == name), None)
         if match is None:
@@ -313,7 +313,7 @@ def _call_item(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any
 
 
 def _function(value: Any, path: str) -> tuple[str, str]:
-    """Read a call's name and arguments; the arguments' text is never looked into (EDGE_CASES 10, 11)."""
+    """Read a call's name and arguments; the arguments' text is never looked into (docs/edge-cases.md#arguments-byte-for-byte)."""
     if not isinstance(value, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(value)}")
     arguments = value.get("arguments")
@@ -325,7 +325,7 @@ def _function(value: Any, path: str) -> tuple[str, str]:
 def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
     """Write `input` into the draft.
 
-    No messages at all hold the call on Chat, which has an error of its own for that (EDGE_CASES 3).
+    No messages at all hold the call on Chat, which has an error of its own for that (docs/edge-cases.md#no-user-message).
     """
     if not isinstance(messages, list):
         raise MalformedRequest("messages", f"expected an array, got {json_type(messages)}")

@@ -1,4 +1,4 @@
-"""`response_format` → `text.format` (MAPPING §3.4)."""
+"""`response_format` → `text.format` (docs/mapping.md#formats)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def response_format(builder: RequestBuilder, value: Any) -> None:
     """Write `text.format`.
 
     `strict` is written out as false where the caller left it out: the service takes a missing one for true
-    (16 of 16 recordings; WIRE_FACTS, requests).
+    (16 of 16 recordings; docs/wire-facts.md#strict).
     """
     if not isinstance(value, dict):
         raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")

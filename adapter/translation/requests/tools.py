@@ -1,4 +1,4 @@
-"""Tools and tool choices, chat → responses (MAPPING §1.5, §3.1 to §3.3)."""
+"""Tools and tool choices, chat → responses (docs/mapping.md#tools, #tool-choice, #web-search)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str)
     """Flatten a function's definition.
 
     `strict` is always written: left out, the Responses API makes the schema strict by itself, and optional arguments
-    come back as nulls or inventions (MAPPING §3.1; 39 of 39 recordings). `parameters` is a required key there.
+    come back as nulls or inventions (docs/mapping.md#tools; 39 of 39 recordings). `parameters` is a required key there.
     """
     strict = function.get("strict") is True
     parameters = function.get("parameters")
@@ -106,7 +106,7 @@ def _tool(builder: RequestBuilder, tool: Any, path: str) -> dict[str, Any]:
     kind = string(tool.get("type"), f"{path}.type")
     wrapped = tool.get(kind)
     if kind not in _WRAPPED:
-        return tool  # a hosted tool, put there on purpose: it goes as it is (MAPPING §3.5)
+        return tool  # a hosted tool, put there on purpose: it goes as it is (docs/mapping.md#tools)
     if wrapped is None and isinstance(tool.get("name"), str):
         return tool  # already in the Responses API's own shape
     if not isinstance(wrapped, dict):
@@ -218,7 +218,7 @@ def web_search_options(builder: RequestBuilder, value: Any) -> None:
 
     Chat's search models always search, while the tool is the model's to use: so the model is made to, where the caller
     has no tools of its own. Without the opt-in the policy decides, since search models needn't exist on the Responses
-    API (MAPPING §1.5).
+    API (docs/mapping.md#web-search).
     """
     if "web_search_options" not in builder.policy.emulate:
         builder.unsupported(

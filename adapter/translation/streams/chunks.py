@@ -1,4 +1,4 @@
-"""One stream's chunks: what they share, what opens the answer, and how text is written into them (MAPPING §5.3)."""
+"""One stream's chunks: what they share, what opens the answer, and how text is written into them (docs/mapping.md#chunk-rules)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ChunkBuilder:
             self.response = self.response | own
 
     def set_service_tier(self, tier: Any) -> None:
-        """Take the service tier that the finished response gives: it was `auto` until then (WIRE_FACTS, Responses streams)."""
+        """Take the service tier that the finished response gives: it was `auto` until then (docs/wire-facts.md#responses-streams)."""
         if (
             self._template is not None and tier is not None
         ):  # anew: chunks may be under way that are like the old one
@@ -116,7 +116,7 @@ class ChunkBuilder:
         return [] if self.is_open else self.opening(delta)
 
     def opening(self, delta: Chunk) -> list[Chunk]:
-        """Make a chunk that is the answer's first where nothing has been said yet (WIRE_FACTS, chat streams)."""
+        """Make a chunk that is the answer's first where nothing has been said yet (docs/wire-facts.md#chat-streams)."""
         logprobs: Any = None
         if not self.is_open:
             self.is_open = True

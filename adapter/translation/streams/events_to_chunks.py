@@ -1,6 +1,6 @@
 """Responses events → Chat chunks: a machine with `feed` and `close`.
 
-Rules (MAPPING §5, WIRE_FACTS, EDGE_CASES 50 to 61):
+Rules (docs/mapping.md#streams, docs/wire-facts.md#responses-streams, docs/edge-cases.md#streams):
 1. An event is told by its `type` alone. `TABLE` says for each state and type what is done and which state follows; what isn't
    in it is counted and skipped.
 2. Items are told apart as open_items.py says. What an announcement quotes is passed on only if nothing else says it.
@@ -249,7 +249,7 @@ class ChunksFromEvents(SettledItems):
             if (made := annotation_to_chat(a, self._ledger, end=self._cutter.position)) is not None
         ]
         if annotations:
-            # All in one: two lists without indexes break the SDK's accumulator (MAPPING §5.5).
+            # All in one: two lists without indexes break the SDK's accumulator (docs/mapping.md#stream-text).
             delta["annotations"] = annotations
         reason = finish_reason(
             response,
@@ -271,7 +271,7 @@ class ChunksFromEvents(SettledItems):
         out = []
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:
-            # Chat sends it behind the usage (recording 494), which makes the SDK's `.stream()` forget the usage.
+            # Chat sends it behind the usage (docs/edge-cases.md#moderation-before-usage), which makes the SDK's `.stream()` forget the usage.
             out.append(self._chunks.without_choice("moderation", moderation))
         usage = usage_to_chat(response.get("usage")) if self._context.include_usage else None
         if usage is not None:
@@ -354,7 +354,7 @@ TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     for state in (
         State.WAITING,
         State.RUNNING,
-    )  # a resumed stream begins in the middle (WIRE_FACTS, order)
+    )  # a resumed stream begins in the middle (docs/wire-facts.md#responses-streams)
     for handlers, following in ((_OUTPUT_EVENTS, State.RUNNING), (_TERMINAL_EVENTS, State.ENDED))
     for kind, handler in handlers.items()
 }

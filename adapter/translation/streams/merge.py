@@ -1,10 +1,10 @@
-"""N answers → one with N choices: what `n` becomes where each answer is a request of its own (MAPPING §1.3).
+"""N answers → one with N choices: what `n` becomes where each answer is a request of its own (docs/mapping.md#several-choices).
 
 Rules of a stream:
 1. All chunks have the id, date, model, fingerprint and tier of stream 0, as it last had them. Until its first choice is there,
    everything is held.
 2. Then each index is opened, in ascending order: the SDK's `.stream()` appends what it hasn't seen and raises IndexError for what
-   isn't next (MAPPING §5.3). Where a stream has begun, its own first chunk opens its index; where it hasn't, a chunk that
+   isn't next (docs/mapping.md#chunk-rules). Where a stream has begun, its own first chunk opens its index; where it hasn't, a chunk that
    says nothing but the role does, so that its content stays null until the stream says otherwise.
 3. A role is sent once per index: the SDK joins what strings it is given, roles as well.
 4. What is said about the whole answer and not about one choice comes at the very end, once: moderation, then usage,

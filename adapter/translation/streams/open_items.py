@@ -250,7 +250,7 @@ class OpenItems:
         """Pair the messages and calls of the finished response with the open ones, opening those that never came.
 
         Calls are matched by their `call_id`. Messages, and calls that have none yet, are matched by
-        their own id, else in order: some servers change ids in the finished response (recording 663).
+        their own id, else in order: some servers change ids in the finished response (docs/edge-cases.md#one-item-is-one-call).
         """
         self._matched = matched = []
         calls: dict[str | None, deque[Call]] = {}

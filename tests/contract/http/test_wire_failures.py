@@ -1,4 +1,4 @@
-"""Failures that upstream says itself: raised where, and as what, Chat Completions raises them (MAPPING §5.6)."""
+"""Failures that upstream says itself: raised where, and as what, Chat Completions raises them (docs/mapping.md#stream-errors)."""
 
 from __future__ import annotations
 

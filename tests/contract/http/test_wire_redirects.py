@@ -1,4 +1,4 @@
-"""Redirects and proxies through the wire way in (MAPPING §9.4, §9.5): the translated body goes along, the user's own ways stay."""
+"""Redirects and proxies through the wire way in (docs/mapping.md#redirects, #http-clients): the translated body goes along, the user's own ways stay."""
 
 from __future__ import annotations
 

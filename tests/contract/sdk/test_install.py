@@ -342,7 +342,7 @@ def test_event_hooks(sdk: Sdk, loopback: Loopback) -> None:
     hooks = {"request": [sdk.pick(asked, aasked)], "response": [sdk.pick(answered, aanswered)]}
     client = plain(sdk, loopback, http_client(sdk, event_hooks=hooks))
     before_and_after(sdk, client)
-    # Hooks sit above the transports: they see the call as Chat (MAPPING §9.3), whichever API it goes to.
+    # Hooks sit above the transports: they see the call as Chat (docs/mapping.md#http-duties), whichever API it goes to.
     assert seen == [("POST", CHAT), (CHAT, 200)] * 6
 
 

@@ -1,4 +1,4 @@
-"""`read()` on what servers really send: WIRE_FACTS, EDGE_CASES 38 to 61, and what compatible servers make of both APIs."""
+"""`read()` on what servers really send: docs/wire-facts.md, docs/edge-cases.md#whole-replies, and what compatible servers make of both APIs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backend gets a call: every combination of the sources of a choice, against DESIGN §4's sentence written down again.
+"""Which backend gets a call: every combination of the sources of a choice, against the order in docs/decisions.md#precedence, written down again.
 
 force → header → use() → flag → rules → rollout → backend; a `native` force anywhere beats a `chat`, and that a `responses`; the
 flag's values `force-chat` and `force-native` are such. Then the request may veto, and only ever moves a call from the Responses API to Chat.
@@ -73,7 +73,7 @@ class Case(NamedTuple):
 
 
 def sentence(case: Case) -> tuple[str, str]:
-    """Say the backend and the reason by DESIGN's sentence: the first source that has an opinion counts."""
+    """Say the backend and the reason by the order in docs/decisions.md#precedence: the first source that has an opinion counts."""
     forces = {case.force and case.force[1], case.flag.partition("force-")[2]}
     share = {"rollout 0": 0, "rollout 100": 100}.get(case.rule, case.rollout)
     opinions = {

@@ -1,4 +1,4 @@
-"""Rules: which calls they match, what they put in place of the settings, and the models' names that they map (DESIGN §4)."""
+"""Rules: which calls they match, what they put in place of the settings, and the models' names that they map (docs/decisions.md#rules)."""
 
 from __future__ import annotations
 

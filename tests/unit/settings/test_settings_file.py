@@ -1,4 +1,4 @@
-"""The settings' sources: arguments over the environment over a file; and what is wrong in each (DESIGN §4)."""
+"""The settings' sources: arguments over the environment over a file; and what is wrong in each (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of a reply, and where it goes: the pure part, for any history (MAPPING §2.7)."""
+"""What is remembered of a reply, and where it goes: the pure part, for any history (docs/mapping.md#reasoning)."""
 
 from __future__ import annotations
 
