@@ -8,8 +8,8 @@ from adapter._util import json_codec, sse
 from adapter.errors import StreamTruncated
 from adapter.translation.streams.merge import ChoicesFromStreams
 
-# docs/decisions.md#promises: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
-# writes frames.
+# A bug in the adapter ends the stream with an error, not with an answer
+# (docs/decisions.md#promises). Encoded in advance, since the bug may be in the encoder of frames.
 _BUG_FRAME = (
     b'data: {"error":{"message":"the adapter failed on one of several streams","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'

@@ -18,8 +18,8 @@ from adapter.translation.types import PathMap, ReplyContext
 Frame = Chunk | TextChunk | bytes
 """What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""
 
-# docs/decisions.md#promises: a bug of ours ends the stream with an error, not with an answer. Ready-made, since the bug may be in what
-# writes frames.
+# A bug in the adapter ends the stream with an error, not with an answer
+# (docs/decisions.md#promises). Encoded in advance, since the bug may be in the encoder of frames.
 BUG_FRAME = (
     b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error","param":null,'
     b'"code":"adapter_bug"}}\n\n'
