@@ -83,7 +83,7 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
             self._performer is not None and not self._performer.context.by_client
         ):  # a client of ours names what it makes
             with suppress(Exception):  # the answer is worth more than what is known of it
-                remember_id(self._performer.ticket.journal, value.get("id"))
+                remember_id(self._performer.context.state, value.get("id"))
         return value
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:

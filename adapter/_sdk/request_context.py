@@ -140,7 +140,7 @@ def _restore_first_body(request: Any, context: Any) -> None:
     A call that goes to Chat Completions sends what the SDK sends.
     """
     body = request.__dict__.get("_content")
-    route = context.state.choice
+    route = context.state.route
     if context.first_body is None or route is None:
         context.first_body = body
     elif body is not None and body != context.first_body and route.backend == "responses":

@@ -325,8 +325,8 @@ class _BaseMockedPerformer(BasePerformer):
             library, _MockTransport(below, library, request), request, context, branch=branch
         )
         self._replies: list[Callable[[], Any]] = []
-        if context.state.choice is not None:
-            context.state.choice = _without_fallback(context.state.choice)
+        if context.state.route is not None:
+            context.state.route = _without_fallback(context.state.route)
 
     def branches(self, count: int) -> list[Any]:
         """Make trips for several requests of this call."""
