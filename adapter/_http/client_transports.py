@@ -18,7 +18,7 @@ in_forked_child(INSTALL_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # a
 
 def is_adapted(cls: type) -> bool:
     """Tell whether a client's class is one of ours."""
-    return hasattr(cls, "_adapter_door")
+    return hasattr(cls, "_adapter_transport")
 
 
 def connect(client: Any) -> None:
@@ -26,7 +26,7 @@ def connect(client: Any) -> None:
     known = (id(client), client._client)  # a shallow copy has another id
     if client.__dict__.get("_adapter_connected") == known:
         return
-    transport_class = getattr(client, "_adapter_door", None)
+    transport_class = getattr(client, "_adapter_transport", None)
     with INSTALL_LOCK:
         if transport_class is None or not is_adapted(type(client)):  # uninstalled meanwhile
             return

@@ -190,7 +190,7 @@ def _after_error(context: Any, error: BaseException) -> Any:
 
 def _sync(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
-        _adapter_door = Transport
+        _adapter_transport = Transport
 
         @with_signature_of(cls.__init__, _SETTINGS)
         def __init__(self, *args: Any, settings: SettingsLike = None, **kwargs: Any) -> None:
@@ -286,7 +286,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
 
 def _async(cls: Any) -> Any:  # noqa: C901  # a class
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
-        _adapter_door = AsyncTransport
+        _adapter_transport = AsyncTransport
 
         @with_signature_of(cls.__init__, _SETTINGS)
         def __init__(self, *args: Any, settings: SettingsLike = None, **kwargs: Any) -> None:

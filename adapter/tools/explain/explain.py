@@ -130,7 +130,7 @@ def explain(body: Any, settings: Settings, origin: CallOrigin = CallOrigin()) ->
     call = _call(body, origin)
     ground, rule = router.settings_for(call)
     name = call.model
-    facts = planned.model_profiles.of(name) if isinstance(name, str) else None
+    facts = planned.model_profiles.profile(name) if isinstance(name, str) else None
     return Explanation(
         decision=decision,
         sent=sent,

@@ -145,7 +145,7 @@ def _is_sdks(cls: type) -> bool:
     """Tell whether a class is one that tracers name: the SDK's, and no child of it that looks the same."""
     return (
         cls.__module__.partition(".")[0] == "openai"
-        and not hasattr(cls, "_adapter_door")
+        and not hasattr(cls, "_adapter_transport")
         and cls not in _ours()
     )
 
