@@ -132,8 +132,8 @@ def make(way, asynchronous, base_url, protocol, certificate):
             return adapter.install(theirs(**given), on)
         return ours(**given, settings=off if way == "off" else on)
     inner = (http.AsyncHTTPTransport if asynchronous else http.HTTPTransport)(verify=trust, **versions)
-    way in = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=on)
-    return theirs(**given, http_client=kind(transport=way in))
+    way_in = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=on)
+    return theirs(**given, http_client=kind(transport=way_in))
 
 
 class Around(http.BaseTransport, http.AsyncBaseTransport):

@@ -85,16 +85,16 @@ def test_the_client_brings_no_extras() -> None:
 # Who makes the HTTP client, and of which library: the process may load what `openai` and that client load, and nothing else.
 MADE_BY = {
     "the SDK": (SDKS_HTTP, """
-def made(kind, way in):
+def made(kind, way_in):
     return [getattr(adapter, kind)(**given, settings=on), adapter.install(getattr(openai, kind)(**given), on)]
 """),
     "the application": (NAME, """
-def made(kind, way in):
+def made(kind, way_in):
     client = http.AsyncClient if kind.startswith("Async") else http.Client
     return [
         getattr(adapter, kind)(**given, settings=on, http_client=client()),
         adapter.install(getattr(openai, kind)(**given, http_client=client()), on),
-        getattr(openai, kind)(**given, http_client=client(transport=way in(settings=on))),
+        getattr(openai, kind)(**given, http_client=client(transport=way_in(settings=on))),
     ]
 """),
 }  # fmt: skip
@@ -300,7 +300,8 @@ def test_every_module_is_seen_by_what_makes_one_executable() -> None:
     begun = {
         name
         for name in files
-        if name in ("adapter", "adapter.__main__") or name.startswith("adapter.testing")
+        if name in ("adapter", "adapter.__main__", "adapter.typing")
+        or name.startswith(("adapter.testing", "adapter.kit"))
     }
     seen, left = set(), begun
     while left:

@@ -1,6 +1,6 @@
 """Every way into the adapter, driven alike: a scripted upstream goes in, what the caller saw and what was sent comes out.
 
-    seen = way in.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
+    seen = way_in.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
 
 A way in is one of three clients (the adapter's own, an installed one, a plain one over a transport), sync or async. The
 harness never retries, and lets the adapter's own bugs raise.
